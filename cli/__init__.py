@@ -1,0 +1,1 @@
+"""What the user asked: the click command tree, its texts and its tables."""

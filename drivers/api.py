@@ -1,0 +1,177 @@
+"""The driver contract, and the value types that drivers receive.
+
+A driver owns every network of its type and all kernel resources of those networks. It knows nothing of names,
+stores or containers: it gets immutable values, acts on the kernel of the calling process's network namespace (the
+*host*) and on sandboxes given by path, and raises `DriverError`. Two phases on purpose, as in Docker's libnetwork:
+``create_endpoint`` reserves, ``join`` plumbs; ``join`` can be redone from the values at any time. Every ``delete_*``,
+``leave`` and ``unpublish`` is idempotent, needs neither the process nor the namespace to be alive, goes on after
+errors, and raises the first one at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Protocol, runtime_checkable
+
+IPAddress = IPv4Address | IPv6Address
+IPInterface = IPv4Interface | IPv6Interface
+IPNetwork = IPv4Network | IPv6Network
+
+
+class DriverError(Exception):
+    """Base of all driver failures; ``str(error)`` is the text below Docker's prefix."""
+
+
+class BadOption(DriverError):
+    """An option's key or value is wrong for this driver."""
+
+
+class Exists(DriverError):
+    """The kernel object to be made is there already and is not ours."""
+
+
+class Missing(DriverError):
+    """An object the request depends on (parent interface, sandbox) is not there."""
+
+
+class Busy(DriverError):
+    """The object is in use: bridge full, port taken, link enslaved elsewhere."""
+
+
+class Unsupported(DriverError):
+    """This kernel or this driver cannot do it (missing module, operation not of this driver)."""
+
+
+class NoPermission(DriverError):
+    """Root or CAP_NET_ADMIN is missing."""
+
+
+class KernelError(DriverError):
+    """The kernel refused: which operation, on what object, with which errno."""
+
+    def __init__(self, operation: str, target: str, errno: int) -> None:
+        import os
+
+        super().__init__(f"{operation} {target}: {os.strerror(errno).lower()}")
+        self.operation, self.target, self.errno = operation, target, errno
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One subnet of a network. ``gateway`` is the bridge's own address, or None where the network has none."""
+
+    subnet: IPNetwork
+    gateway: IPInterface | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """A network as its driver sees it. ``options`` are the user's -o labels, unknown keys included."""
+
+    id: str
+    name: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    pools: Sequence[Pool] = ()
+    internal: bool = False
+    ipv4: bool = True
+    ipv6: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PortBinding:
+    """One published range, host side and container side of equal length; ports inclusive, ``protocol`` tcp|udp|sctp.
+
+    ``host_ip`` is concrete; ``0.0.0.0`` and ``::`` mean every local address of the family.
+    """
+
+    protocol: str
+    host_ip: IPAddress
+    host_port: int
+    host_port_end: int
+    port: int
+    port_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSpec:
+    """A virtual interface that joins one sandbox to one network."""
+
+    id: str
+    mac: str
+    ipv4: IPv4Interface | None = None
+    ipv6: IPv6Interface | None = None
+    link_local: Sequence[IPInterface] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    ports: Sequence[PortBinding] = ()
+    exposed: Sequence[tuple[str, int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """An isolated network stack, named by a path that opens its namespace (``/proc/PID/ns/net``, a bind mount)."""
+
+    id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinInfo:
+    """What a join gave: the interface's name in the sandbox, and the next hops its network offers."""
+
+    interface: str
+    mac: str
+    gateway4: IPv4Address | None = None
+    gateway6: IPv6Address | None = None
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """What the engine may ask of every driver. All calls act in the calling process's network namespace."""
+
+    type: str
+    scope: str  # "local" or "swarm"
+
+    def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
+        """Refuse bad options and collisions before anything is touched; ``others`` are this driver's live networks."""
+
+    def create_network(self, network: NetworkSpec) -> None:
+        """Make the network's kernel objects; idempotent, so that an interrupted creation can be completed."""
+
+    def delete_network(self, network: NetworkSpec) -> None:
+        """Remove all that create_network made; idempotent."""
+
+    def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
+        """Reserve what the endpoint needs outside any sandbox; idempotent."""
+
+    def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
+        """Release what create_endpoint reserved; idempotent."""
+
+    def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
+        """Plumb the endpoint into the sandbox as ``interface`` (up, addressed, default routes not set)."""
+
+    def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
+        """Take the endpoint's interface out of the sandbox; idempotent, also when the sandbox is gone (None)."""
+
+
+@runtime_checkable
+class Publisher(Protocol):
+    """Optional power: publish ports of an endpoint on the host."""
+
+    def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
+        """Make ``ports`` reachable; one atomic firewall transaction."""
+
+    def unpublish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
+        """Take ``ports`` back and forget their connections; idempotent."""
+
+
+@runtime_checkable
+class Linker(Protocol):
+    """Optional power: let one endpoint of an icc=false network reach exposed ports of another (legacy links)."""
+
+    def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
+        """Let ``source`` reach the exposed ports of ``target``; idempotent."""
+
+    def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
+        """Take the permission back; idempotent."""

@@ -1,0 +1,76 @@
+"""The engine's errors: each class is a kind of failure, its message is what the user reads.
+
+The kinds are those of Docker's errdefs. Exit code and HTTP status derive from the class alone; the command line
+prefixes the message with ``Error response from daemon: `` and never changes it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EngineError(Exception):
+    """A failure the user must read about; ``str(error)`` is Docker's own text without any prefix."""
+
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidArgument(EngineError):
+    """The request itself is wrong, whatever the state of the host (HTTP 400)."""
+
+    status = 400
+
+
+class NotFound(EngineError):
+    """A named network, container, image or driver does not exist (HTTP 404)."""
+
+    status = 404
+
+
+class Conflict(EngineError):
+    """The request collides with something that exists (HTTP 409)."""
+
+    status = 409
+
+
+class Forbidden(EngineError):
+    """The request is well formed and not allowed in the present state (HTTP 403)."""
+
+    status = 403
+
+
+class PermissionDenied(EngineError):
+    """The caller lacks root or CAP_NET_ADMIN."""
+
+    status = 403
+
+
+class Unavailable(EngineError):
+    """Something hawse depends on (a store, nft, a kernel module, the cluster) does not answer (HTTP 503)."""
+
+    status = 503
+
+
+class NotImplementedByHawse(EngineError):
+    """Docker can do it and hawse cannot (HTTP 501)."""
+
+    status = 501
+
+
+class KernelFailure(EngineError):
+    """The kernel refused an operation; the message names operation, object and errno (HTTP 500)."""
+
+
+class StartFailure(EngineError):
+    """A container's process could not be executed; ``exit_code`` is 127 (not found) or 126 (not executable)."""
+
+    status = 400
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Processes in namespaces: what a container is beside its network."""

@@ -1,0 +1,1 @@
+"""Where hawse keeps what it knows: a protocol and its backends."""

@@ -1,0 +1,111 @@
+"""The store's protocol: every change is one transaction, every read a consistent snapshot.
+
+A `Transaction` is valid inside its ``with`` block alone. Uniqueness (network names, container names, addresses within a
+pool, host ports) is the store's own, enforced inside the transaction: two commands at once never both succeed.
+Listing methods return records ordered by creation. ``get`` methods return None for what is not there.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord
+
+
+class Taken(Exception):
+    """A unique value is in use: ``what`` is network-name, container-name, address or port."""
+
+    def __init__(self, what: str, value: str, holder: str) -> None:
+        super().__init__(f"{what} {value} is taken by {holder}")
+        self.what, self.value, self.holder = what, value, holder
+
+
+class Reader(Protocol):
+    """A consistent snapshot."""
+
+    def networks(self) -> list[NetworkRecord]:
+        """All networks, whatever their phase."""
+
+    def network(self, network_id: str) -> NetworkRecord | None:
+        """The network of this full id."""
+
+    def find_networks(self, reference: str) -> list[NetworkRecord]:
+        """Networks whose id equals, else whose name equals, else whose id starts with ``reference``."""
+
+    def containers(self) -> list[ContainerRecord]:
+        """All containers."""
+
+    def container(self, container_id: str) -> ContainerRecord | None:
+        """The container of this full id."""
+
+    def find_containers(self, reference: str) -> list[ContainerRecord]:
+        """Containers whose id equals, else whose name equals (a leading slash is ignored), else by id prefix."""
+
+    def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
+        """Endpoints of a network, of a container, or all."""
+
+    def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
+        """The endpoint of this full id."""
+
+    def addresses(self, pool: str) -> list[int]:
+        """Addresses in use in a pool (``network id/subnet``), as integers, ascending."""
+
+    def images(self) -> list[ImageRecord]:
+        """All images."""
+
+    def meta(self, key: str) -> str | None:
+        """A small value kept beside the records (allocation cursors, versions)."""
+
+
+class Transaction(Reader, Protocol):
+    """A snapshot that can change; all of it is committed at the end of the block, or nothing."""
+
+    def put_network(self, record: NetworkRecord) -> None:
+        """Insert or replace by id; raises `Taken` for another network's name."""
+
+    def delete_network(self, network_id: str) -> None:
+        """Forget the network and its address reservations."""
+
+    def put_container(self, record: ContainerRecord) -> None:
+        """Insert or replace by id; raises `Taken` for another container's name."""
+
+    def delete_container(self, container_id: str) -> None:
+        """Forget the container and its endpoints."""
+
+    def put_endpoint(self, record: EndpointRecord) -> None:
+        """Insert or replace by id, ports included; raises `Taken` for a host port of another endpoint.
+
+        Port ranges collide where protocol is equal, ranges overlap, and the host addresses are equal or one of them
+        is the wildcard of that family.
+        """
+
+    def delete_endpoint(self, endpoint_id: str) -> None:
+        """Forget the endpoint, its addresses and its ports."""
+
+    def reserve_address(self, pool: str, address: int, holder: str) -> None:
+        """Reserve one address for ``holder`` (an endpoint id, or ``gateway``/``aux:NAME``); raises `Taken`."""
+
+    def release_addresses(self, holder: str) -> None:
+        """Release all addresses of ``holder``."""
+
+    def put_image(self, record: ImageRecord) -> None:
+        """Insert or replace by id."""
+
+    def delete_image(self, image_id: str) -> None:
+        """Forget the image."""
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Set a small value."""
+
+
+class Store(Protocol):
+    """A backend."""
+
+    def read(self) -> AbstractContextManager[Reader]:
+        """Open a snapshot; never blocks on a writer."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """Open a transaction; waits for other writers (bounded), commits at the end, rolls back on an exception."""
+
+
