@@ -23,6 +23,8 @@ from engine.model import (
 from engine.runtime.api import Attachment, LogLine, Stdio
 
 Json = dict[str, Any]
+Documents = list[Json]
+Strings = list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Networks(Protocol):
     def create(self, request: NetworkCreate) -> Created:
         """Create a network."""
 
-    def list(self, filters: Filters) -> list[Json]:
+    def list(self, filters: Filters) -> Documents:
         """NetworkResource documents (without Containers), in no particular order; the front end sorts."""
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
@@ -56,7 +58,7 @@ class Networks(Protocol):
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
         """Disconnect a container."""
 
-    def prune(self, filters: Filters) -> list[str]:
+    def prune(self, filters: Filters) -> Strings:
         """Remove unused custom networks; their names."""
 
 
@@ -90,9 +92,7 @@ class Containers(Protocol):
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container to end ("not-running", "next-exit", "removed"); its exit code."""
 
-    def list(
-        self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False
-    ) -> list[Json]:
+    def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:
         """Documents of GET /containers/json, newest first (Id, Names, Image, ImageID, Command, Created, Ports, ...)."""
 
     def inspect(self, reference: str, *, size: bool = False) -> Json:
@@ -104,7 +104,7 @@ class Containers(Protocol):
     def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
         """Read a container's log."""
 
-    def prune(self, filters: Filters) -> tuple[list[str], int]:
+    def prune(self, filters: Filters) -> tuple[Strings, int]:
         """Remove stopped containers; their ids and the space reclaimed in bytes."""
 
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
@@ -123,13 +123,13 @@ class Images(Protocol):
     def import_archive(self, source: BinaryIO, reference: str) -> str:
         """Import a ``docker save``, OCI or plain root file system tar (gzip too); the image's id ``sha256:...``."""
 
-    def list(self, filters: Filters) -> list[Json]:
+    def list(self, filters: Filters) -> Documents:
         """Documents of GET /images/json."""
 
     def inspect(self, reference: str) -> Json:
         """One document of GET /images/{name}/json."""
 
-    def remove(self, reference: str, *, force: bool = False) -> list[Json]:
+    def remove(self, reference: str, *, force: bool = False) -> Documents:
         """Remove or untag; entries {"Untagged": ...} and {"Deleted": ...} in Docker's order."""
 
 

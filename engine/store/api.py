@@ -107,5 +107,3 @@ class Store(Protocol):
 
     def write(self) -> AbstractContextManager[Transaction]:
         """Open a transaction; waits for other writers (bounded), commits at the end, rolls back on an exception."""
-
-
