@@ -8,6 +8,7 @@ Listing methods return records ordered by creation. ``get`` methods return None 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord
@@ -19,6 +20,18 @@ class Taken(Exception):
     def __init__(self, what: str, value: str, holder: str) -> None:
         super().__init__(f"{what} {value} is taken by {holder}")
         self.what, self.value, self.holder = what, value, holder
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Work begun on one object: recorded before the kernel is touched, removed with the result.
+
+    ``owner`` names the process at work ("pid:start time"); when it is gone, the next command finishes or undoes.
+    """
+
+    kind: str  # network-create, network-remove, container-start, container-remove, endpoint
+    object_id: str
+    owner: str
 
 
 class Reader(Protocol):
@@ -53,6 +66,9 @@ class Reader(Protocol):
 
     def images(self) -> list[ImageRecord]:
         """All images."""
+
+    def intents(self) -> list[Intent]:
+        """All work begun and not yet finished, oldest first; normally empty or a handful."""
 
     def meta(self, key: str) -> str | None:
         """A small value kept beside the records (allocation cursors, versions)."""
@@ -94,6 +110,12 @@ class Transaction(Reader, Protocol):
 
     def delete_image(self, image_id: str) -> None:
         """Forget the image."""
+
+    def put_intent(self, intent: Intent) -> None:
+        """Note work begun on an object (insert or replace by kind and object)."""
+
+    def delete_intent(self, kind: str, object_id: str) -> None:
+        """The work is finished or undone."""
 
     def set_meta(self, key: str, value: str) -> None:
         """Set a small value."""
