@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord
+from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, PortRecord
 
 
 class Taken(Exception):
@@ -60,6 +60,9 @@ class Reader(Protocol):
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
         """The endpoint of this full id."""
+
+    def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
+        """Host ports in use by all endpoints but one."""
 
     def addresses(self, pool: str) -> list[int]:
         """Addresses in use in a pool (``network id/subnet``), as integers, ascending."""

@@ -1,0 +1,50 @@
+"""Which address ranges overlap.
+
+Knows ranges of integers and nothing of networks' names or owners. Everything is bisected, never enumerated: a /8 or a
+/64 costs what a /24 does.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network
+
+IPNetwork = IPv4Network | IPv6Network
+
+
+def bounds(network: IPNetwork) -> tuple[int, int]:
+    """Give a network's first and last address as integers."""
+    return int(network.network_address), int(network.broadcast_address)
+
+
+def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | None:
+    """Find the first of ``others`` that shares an address with ``network``; families never overlap."""
+    first, last = bounds(network)
+    for other in others:
+        if other.version == network.version:
+            other_first, other_last = bounds(other)
+            if other_first <= last and first <= other_last:
+                return other
+    return None
+
+
+class Occupied:
+    """The union of networks of one family, as disjoint ascending ranges."""
+
+    def __init__(self, networks: Iterable[IPNetwork], version: int) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        for first, last in sorted(bounds(network) for network in networks if network.version == version):
+            if self._lasts and first <= self._lasts[-1] + 1:
+                self._lasts[-1] = max(self._lasts[-1], last)
+            else:
+                self._firsts.append(first)
+                self._lasts.append(last)
+
+    def last_within(self, first: int, last: int) -> int | None:
+        """Give the end of the highest occupied range that touches ``first`` to ``last``, or None where all is free."""
+        index = bisect_right(self._firsts, last) - 1
+        if index < 0 or self._lasts[index] < first:
+            return None
+        return self._lasts[index]
