@@ -1,0 +1,17 @@
+"""``python -m cli`` and the ``hawse`` script."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    from cli.app import App
+    from cli.root import run
+
+    sys.exit(run(sys.argv[1:], App()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The object that every command receives: the engine, the output streams, facts about the terminal.
+
+All output goes through here, so that colour, pipes and encodings have one owner. Text is written as bytes, at once,
+in the order of the calls; undecodable bytes of the command line come out as they went in.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from engine.api import Engine
+
+
+def open_default_engine() -> Engine:
+    """Open this host's engine; imported late, because help and flag errors need none."""
+    from engine.core import open_engine
+
+    return open_engine()
+
+
+class App:
+    """One invocation of the command line."""
+
+    def __init__(
+        self,
+        *,
+        stdin: BinaryIO | None = None,
+        stdout: BinaryIO | None = None,
+        stderr: BinaryIO | None = None,
+        environ: Mapping[str, str] = os.environ,
+        open_engine: Callable[[], Engine] = open_default_engine,
+    ) -> None:
+        self.stdin = stdin or sys.stdin.buffer
+        self.stdout = stdout or sys.stdout.buffer
+        self.stderr = stderr or sys.stderr.buffer
+        self.environ = environ
+        self.open_engine = open_engine
+        self.debug = bool(environ.get("HAWSE_DEBUG"))
+        self.no_color = bool(environ.get("NO_COLOR"))
+
+    @cached_property
+    def engine(self) -> Engine:
+        """This host's engine, opened when first needed."""
+        return self.open_engine()
+
+    @property
+    def color(self) -> bool:
+        """Whether stdout may carry colour: a terminal, and nobody said no."""
+        return not self.no_color and self.stdout.isatty() and self.environ.get("TERM") != "dumb"
+
+    def out(self, text: str) -> None:
+        """Write to stdout, exactly this text."""
+        self.stdout.write(text.encode("utf-8", "surrogateescape"))
+        self.stdout.flush()
+
+    def err(self, text: str) -> None:
+        """Write to stderr, exactly this text."""
+        self.stderr.write(text.encode("utf-8", "surrogateescape"))
+        self.stderr.flush()

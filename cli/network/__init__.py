@@ -1,0 +1,20 @@
+"""The commands of ``hawse network``, one a file."""
+
+from cli.pflag import Group
+
+network = Group(
+    "network",
+    {
+        "connect": "cli.network.connect:connect",
+        "create": "cli.network.create:create",
+        "disconnect": "cli.network.disconnect:disconnect",
+        "inspect": "cli.network.inspect:inspect",
+        "list": "cli.network.ls:ls",
+        "ls": "cli.network.ls:ls",
+        "prune": "cli.network.prune:prune",
+        "remove": "cli.network.rm:rm",
+        "rm": "cli.network.rm:rm",
+    },
+    help="Manage networks",
+    short_help="Manage networks",
+)

@@ -1,0 +1,28 @@
+"""Docker's flag semantics on click: the rules of pflag and cobra, and their help layout, byte for byte.
+
+Knows how a command line is cut into flags and arguments, and how usage is printed. Refuses to know what any command
+does. Import names from here; the modules below are its parts.
+"""
+
+from cli.pflag.arity import Arity, at_least, at_most, between, exactly, no_args
+from cli.pflag.command import Command, Group, LazyCommands, changed, command
+from cli.pflag.flag import Flag, flag
+from cli.pflag.values import (
+    BOOL,
+    FILTER,
+    INT,
+    LIST,
+    MAP,
+    STRING,
+    STRINGS,
+    UINT,
+    Kind,
+    list_of,
+    scalar,
+)
+
+__all__ = [
+    "Arity", "BOOL", "Command", "FILTER", "Flag", "Group", "INT", "Kind", "LIST", "LazyCommands", "MAP", "STRING",
+    "STRINGS", "UINT", "at_least", "at_most", "between", "changed", "command", "exactly", "flag", "list_of",
+    "no_args", "scalar",
+]  # fmt: skip

@@ -1,0 +1,61 @@
+"""One flag of a command, as a click option with pflag's facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from cli.pflag.values import BOOL, Kind
+
+F = TypeVar("F", bound=Callable[..., Any])
+UNSET: Any = object()
+
+
+class Flag(click.Option):
+    """A flag: ``--long``, perhaps ``-s``; its value is read by a `Kind`, never by click.
+
+    ``deprecated_text`` and ``short_deprecated`` are what pflag prints when the flag, or its short form, is used.
+    """
+
+    def __init__(
+        self,
+        param_decls: Sequence[str],
+        *,
+        kind: Kind = BOOL,
+        usage: str = "",
+        default_value: Any = UNSET,
+        default_text: str | None = None,
+        deprecated_text: str = "",
+        short_deprecated: str = "",
+        **attrs: Any,
+    ) -> None:
+        attrs.setdefault("hidden", bool(deprecated_text))
+        super().__init__(param_decls, is_flag=bool(kind.bare), help=usage, type=click.UNPROCESSED, **attrs)
+        self.kind = kind
+        self.usage = usage
+        self.default_value = kind.initial if default_value is UNSET else default_value
+        self.default_text = kind.show(self.default_value) if default_text is None else default_text
+        self.deprecated_text = deprecated_text
+        self.short_deprecated = short_deprecated
+        self.long = next(o for o in self.opts if o.startswith("--"))
+        self.short = next((o for o in self.opts if not o.startswith("--")), "")
+
+    @property
+    def key(self) -> str:
+        """The parameter's name in the command's function."""
+        return self.name or ""
+
+    @property
+    def title(self) -> str:
+        """The flag as error messages name it: ``-f, --force``."""
+        return f"{self.short}, {self.long}" if self.short and not self.short_deprecated else self.long
+
+
+def flag(*decls: str, kind: Kind = BOOL, usage: str = "", **more: Any) -> Callable[[F], F]:
+    """Declare a flag of a command: ``@flag("--driver", "-d", kind=STRING, usage="...", default_value="bridge")``.
+
+    Further keywords are those of `Flag`, and ``shell_complete``. A name without dashes names the parameter.
+    """
+    return click.option(*decls, cls=Flag, kind=kind, usage=usage, **more)

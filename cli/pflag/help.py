@@ -1,0 +1,73 @@
+"""The layout of help texts: usage line, description, aliases, options, listing of commands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.pflag.flag import Flag
+from cli.pflag.usage import flag_usages
+
+if TYPE_CHECKING:
+    from cli.pflag.command import Group
+
+NARROWEST_NAMES = 11  # the column of command names is at least this wide
+
+
+def path(ctx: click.Context) -> str:
+    """The command's full name, aliases resolved: ``hawse network ls``."""
+    names = []
+    at: click.Context | None = ctx
+    while at is not None:
+        names.append(at.command.name or "")
+        at = at.parent
+    return " ".join(reversed(names))
+
+
+def columns() -> int:
+    """The width to which help is wrapped: that of the terminal on stdin, else 80, less one."""
+    try:
+        return os.get_terminal_size(0).columns - 1
+    except OSError:
+        return 79
+
+
+def leaf_help(use: str, description: str, aliases: str, flags: Iterable[Flag]) -> str:
+    """The help of one command; it ends without a newline."""
+    parts = [f"\nUsage:  {use}", description.strip()]
+    if aliases:
+        parts.append(f"Aliases:\n  {aliases}")
+    options = flag_usages(flags, columns())
+    if options:
+        parts.append(f"Options:\n{options}")
+    return "\n\n".join(parts)
+
+
+def group_help(group: Group, ctx: click.Context) -> str:
+    """The help of a group; it ends without a newline."""
+    line = path(ctx)
+    options = flag_usages(group.flags, columns())
+    parts = [f"\nUsage:  {line} {'[OPTIONS] ' if options else ''}COMMAND", (group.help or "").strip()]
+    parts += listing(group, ctx)
+    if options:
+        parts.append(f"Global Options:\n{options}")
+    parts.append(f"Run '{line} COMMAND --help' for more information on a command.")
+    if group.epilog:
+        parts.append(group.epilog)
+    return "\n\n".join(parts)
+
+
+def listing(group: Group, ctx: click.Context) -> list[str]:
+    """The sections of commands with their short descriptions."""
+    commands = {name: c for name in group.list_commands(ctx) if (c := group.get_command(ctx, name)) and not c.hidden}
+    width = max([NARROWEST_NAMES, *map(len, commands)]) + 1
+    sections = group.sections or {"Commands": list(commands)}
+    texts = []
+    for title, names in sections.items():
+        rows = [f"  {name:<{width}}{commands[name].short_help or ''}" for name in names if name in commands]
+        if rows:
+            texts.append(f"{title}:\n" + "\n".join(rows))
+    return texts

@@ -1,0 +1,96 @@
+"""Cut a command line into flag values and arguments by pflag's rules.
+
+Long flags are never abbreviated; ``--flag=value``, ``--flag value``, ``-f value``, ``-fvalue``, ``-f=value`` and
+grouped short flags are read; ``--`` ends the flags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from cli.pflag.flag import Flag
+from cli.pflag.strconv import quote
+
+
+class FlagError(Exception):
+    """The command line is wrong; the text is pflag's."""
+
+
+class FlagSet:
+    """The flags of one command while its command line is read; ``values`` and ``changed`` grow with each `parse`.
+
+    ``notice`` receives the lines about deprecated flags at the moment they are met.
+    """
+
+    def __init__(self, flags: Iterable[Flag], notice: Callable[[str], None]) -> None:
+        self.flags = list(flags)
+        self.long = {f.long: f for f in self.flags}
+        self.short = {f.short: f for f in self.flags if f.short}
+        self.values: dict[str, Any] = {f.key: f.default_value for f in self.flags}
+        self.changed: set[str] = set()
+        self.notice = notice
+
+    def parse(self, argv: Sequence[str], *, interspersed: bool = True) -> list[str]:
+        """Read flags; the arguments that are left. Without ``interspersed`` the first argument ends the flags."""
+        rest = list(argv)
+        arguments: list[str] = []
+        while rest:
+            text = rest.pop(0)
+            if text == "--":
+                return arguments + rest
+            if not text.startswith("-") or text == "-":
+                arguments.append(text)
+                if not interspersed:
+                    return arguments + rest
+            elif text.startswith("--"):
+                self.read_long(text, rest)
+            else:
+                self.read_short(text[1:], rest)
+        return arguments
+
+    def read_long(self, text: str, rest: list[str]) -> None:
+        """Read ``--flag``, with its value from behind ``=`` or from ``rest``."""
+        name, equals, value = text.partition("=")
+        if text[2:3] in ("-", "="):
+            raise FlagError(f"bad flag syntax: {text}")
+        flag = self.long.get(name)
+        if flag is None:
+            raise FlagError(f"unknown flag: {name}")
+        if not equals:
+            if not flag.kind.bare and not rest:
+                raise FlagError(f"flag needs an argument: {text}")
+            value = flag.kind.bare or rest.pop(0)
+        self.set(flag, value)
+
+    def read_short(self, letters: str, rest: list[str]) -> None:
+        """Read a group of short flags, the last of which may have a value."""
+        while letters:
+            flag = self.short.get("-" + letters[0])
+            if flag is None:
+                raise FlagError(f"unknown shorthand flag: {quote(letters[0], mark=chr(39))} in -{letters}")
+            following = letters[1:]
+            if len(letters) > 2 and letters[1] == "=":
+                value, following = letters[2:], ""
+            elif flag.kind.bare:
+                value = flag.kind.bare
+            elif following:
+                value, following = following, ""
+            elif rest:
+                value = rest.pop(0)
+            else:
+                raise FlagError(f"flag needs an argument: {quote(letters[0], mark=chr(39))} in -{letters}")
+            if flag.short_deprecated:
+                self.notice(f"Flag shorthand {flag.short} has been deprecated, {flag.short_deprecated}")
+            self.set(flag, value)
+            letters = following
+
+    def set(self, flag: Flag, text: str) -> None:
+        """Let one occurrence of a flag change its value."""
+        try:
+            self.values[flag.key] = flag.kind.fold(self.values[flag.key], text)
+        except ValueError as error:
+            raise FlagError(f"invalid argument {quote(text)} for {quote(flag.title)} flag: {error}") from error
+        self.changed.add(flag.key)
+        if flag.deprecated_text:
+            self.notice(f"Flag {flag.long} has been deprecated, {flag.deprecated_text}")

@@ -1,0 +1,72 @@
+"""The kinds of flag values: the name in help, how an occurrence changes the value, how a default is printed.
+
+Knows pflag's and Docker's generic kinds. Kinds that only one family of commands has live with that family, made by
+`scalar` or `list_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cli.pflag.strconv import csv_fields, parse_bool, parse_int, parse_uint, quote
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of flag value.
+
+    ``fold`` takes the value so far and the text of one more occurrence; its ValueError carries the user's text.
+    ``bare`` is the text that the flag has without a value ("" means that a value is needed). ``show`` prints a
+    default for help; "" hides it.
+    """
+
+    name: str
+    fold: Callable[[Any, str], Any]
+    initial: Any = None
+    bare: str = ""
+    show: Callable[[Any], str] = lambda value: str(value) if value else ""
+
+
+def scalar(name: str, read: Callable[[str], Any], initial: Any = None, **more: Any) -> Kind:
+    """Make a kind whose last occurrence wins; ``read`` raises ValueError."""
+    return Kind(name, lambda _, text: read(text), initial, **more)
+
+
+def list_of(read: Callable[[str], Any], name: str = "list", **more: Any) -> Kind:
+    """Make a kind that collects its occurrences, uncut, in a tuple (Docker's ListOpts with a validator)."""
+    return Kind(name, lambda values, text: (*values, read(text)), (), **more)
+
+
+def fold_slice(values: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """Add the CSV fields of one occurrence (pflag's StringSlice)."""
+    return (*values, *csv_fields(text)) if text else values
+
+
+def fold_map(pairs: dict[str, str], text: str) -> dict[str, str]:
+    """Add one ``key=value``; a missing value is "", the last of a key wins (Docker's MapOpts)."""
+    key, _, value = text.partition("=")
+    return {**pairs, key: value}
+
+
+def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tuple[str, ...]]:
+    """Add one ``name=value`` filter: an empty text is nothing, a value given twice counts once (Docker's FilterOpt)."""
+    if not text:
+        return filters
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError("bad format of filter (expected name=value)")
+    name, value = name.strip().lower(), value.strip()
+    values = filters.get(name, ())
+    return filters if value in values else {**filters, name: (*values, value)}
+
+
+STRING = scalar("string", str, "", show=lambda value: quote(value) if value else "")
+BOOL = scalar("", parse_bool, False, bare="true", show=lambda value: "true" if value else "")
+INT = scalar("int", parse_int, 0)
+UINT = scalar("uint", parse_uint, 0)
+STRINGS = Kind("strings", fold_slice, ())
+LIST = list_of(str)
+MAP = Kind("map", fold_map, {}, show=lambda value: "map[" + " ".join(f"{k}:{v}" for k, v in value.items()) + "]")
+FILTER = Kind("filter", fold_filter, {}, show=lambda _: "")

@@ -1,0 +1,120 @@
+"""The root of the command tree, and the one place where failures become text and exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError
+from cli.pflag import STRING, Flag, Group
+from engine.errors import EngineError
+
+COMMANDS = {
+    "network": "cli.network:network",
+    "port": "cli.port:port",
+    "version": "cli.system.version:version",
+    "info": "cli.system.info:info",
+    "system": "cli.system:system",
+    "help": "cli.system.help:show_help",
+    "__exited": "cli.system.exited:exited",
+    "container": "cli.container:container",
+    "attach": "cli.container.attach:attach",
+    "create": "cli.container.create:create",
+    "exec": "cli.container.exec:exec_",
+    "inspect": "cli.container.inspect_any:inspect",
+    "kill": "cli.container.kill:kill",
+    "logs": "cli.container.logs:logs",
+    "ps": "cli.container.ls:ls",
+    "rename": "cli.container.rename:rename",
+    "restart": "cli.container.restart:restart",
+    "rm": "cli.container.rm:rm",
+    "run": "cli.container.run:run",
+    "start": "cli.container.start:start",
+    "stop": "cli.container.stop:stop",
+    "wait": "cli.container.wait:wait",
+}
+"""Where each command is; a name that differs from the command's own is an alias of it."""
+
+SECTIONS = {
+    "Common Commands": ("run", "exec", "ps", "images", "version", "info"),
+    "Management Commands": ("container", "image", "network", "system"),
+}
+
+FLAGS = [
+    Flag(["--debug", "-D"], usage="Enable debug mode: show the traceback of an unexpected error"),
+    Flag(["--log-level", "-l"], kind=STRING, usage="Accepted for Docker's sake; has no effect", default_value="info",
+         hidden=True),
+    Flag(["--no-color"], usage="Never write colour, not even to a terminal"),
+    Flag(["--version", "-v"], usage="Print version information and quit"),
+]  # fmt: skip
+
+INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + the signal, as a shell reports them
+
+
+class Root(Group):
+    """The program itself: it takes the global flags and answers for unknown commands."""
+
+    def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
+        """Make Docker's error for a word that is no command; flags behind the word are still read."""
+        super().unknown(ctx, args)
+        self.version_if_wanted(ctx)
+        return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
+
+    def version_if_wanted(self, ctx: click.Context) -> None:
+        """Print the version and end, if ``--version`` was given without a command."""
+        if ctx.params.get("version"):
+            from cli.system.version import version_line
+
+            ctx.obj.out(version_line() + "\n")
+            raise click.exceptions.Exit(0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Take the global flags over into the app, then run the command."""
+        app: App = ctx.obj
+        app.debug = app.debug or ctx.params["debug"]
+        app.no_color = app.no_color or ctx.params["no_color"]
+        if not ctx.args:
+            self.version_if_wanted(ctx)
+        return super().invoke(ctx)
+
+
+root = Root("hawse", COMMANDS, sections=SECTIONS, params=list(FLAGS), help="Docker's networks for any Linux process")
+
+
+def run(argv: Sequence[str], app: App) -> int:
+    """Run one command line; its exit code. No exception leaves this function."""
+    try:
+        with root.make_context("hawse", list(argv), obj=app) as ctx:
+            code = root.invoke(ctx)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except StatusError as error:
+        return fail(app, error.text, error.exit_code)
+    except EngineError as error:
+        return fail(app, f"Error response from daemon: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except Exception as error:
+        return crashed(app, error)
+
+
+def fail(app: App, text: str, exit_code: int) -> int:
+    """Print a failure's text, if it has one; the exit code."""
+    if text:
+        app.err(text + "\n")
+    return exit_code
+
+
+def crashed(app: App, error: Exception) -> int:
+    """Report an unexpected exception in one line, or with its traceback when debugging."""
+    if app.debug:
+        import traceback
+
+        app.err("".join(traceback.format_exception(error)))
+    return fail(app, f"hawse: internal error: {type(error).__name__}: {error} (--debug shows where)", 1)
