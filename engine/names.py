@@ -1,0 +1,131 @@
+"""Names, ids and hardware addresses: how they are made up, shortened, parsed and looked up.
+
+Knows the wording of Docker's "no such" and "ambiguous" errors. It refuses to know where records are kept: look-ups
+get the matches a store has found.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+
+from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.model import ContainerRecord, EndpointSettings, NetworkRecord
+
+SHORT_ID = 12
+CONTAINER_NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+MAC_LENGTHS = (6, 8, 20)  # bytes of EUI-48, EUI-64 and IP over InfiniBand, as Go's net.ParseMAC takes them
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+ADJECTIVES = _words("""
+able agile airy amber ample apt ardent astute awake balmy bold brave breezy brief bright brisk calm candid careful
+chatty cheery civil clear clever cosy crisp curious daring deft direct eager early earnest easy even exact fair fast
+fine firm fleet fluent fond frank free fresh gentle glad golden grand green handy happy hardy hearty honest ideal jolly
+just keen kind large light lively loyal lucid lucky mellow merry mild modest neat nimble noble open patient plucky
+polite prime prompt proud quick quiet rapid ready robust sage sane sharp silent simple smart smooth snug sober solid
+spry stable steady stout strong sunny sure swift tidy trusty upbeat vivid warm wise witty zesty
+""")
+
+SURNAMES = _words("""
+adleman allman anning babbage baran bardeen bell bernoulli berners boole bose brattain cailliau cantor carson cerf
+chandra chappe clark cooke corbato crocker curie dalal davies deering diffie dijkstra eckert engelbart erlang euler
+faraday feinler fermi floyd fourier galois gauss gilbert goldberg gray hamming hartley heaviside hellman henry hertz
+hoare hopper huffman jacobson jennings johnson kahn karn kepler khorana kilby kirchhoff kleinrock knuth kruskal lamarr
+lamport leibniz licklider liskov lovelace maxwell mccarthy mendel metcalfe mockapetris moore morse nagle naur newton
+noether noyce nyquist ohm pascal perlman postel pouzin prim reed ritchie roberts rosen shannon sinclair stibitz tarjan
+taylor thompson tomlinson turing varley volta wheatstone wheeler wilkes wirth
+""")
+
+
+def generate_container_name() -> str:
+    """Make up a name, ``adjective_surname``; the caller tries again when it is taken."""
+    return f"{secrets.choice(ADJECTIVES)}_{secrets.choice(SURNAMES)}"
+
+
+def generate_id() -> str:
+    """Make up an id of 64 hex digits whose short form is not a plain number (which would make a bad host name)."""
+    while True:
+        candidate = os.urandom(32).hex()
+        if not candidate[:SHORT_ID].isdigit():
+            return candidate
+
+
+def short_id(full: str) -> str:
+    """Shorten an id to the 12 digits people see, an ``algorithm:`` prefix dropped."""
+    return full.rpartition(":")[2][:SHORT_ID]
+
+
+def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
+    """List what a user-defined network calls a container: name, aliases, short id, own host name; no repeats."""
+    own = short_id(container.id)
+    return list(dict.fromkeys([container.name, *(settings.aliases or ()), own, container.config.hostname or own]))
+
+
+def check_container_name(name: str) -> str:
+    """Return a container's name without its leading slash; raises `InvalidArgument` unless Docker takes it."""
+    if not CONTAINER_NAME.fullmatch(name):
+        raise InvalidArgument(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+    return name.removeprefix("/")
+
+
+def container_name_taken(name: str, holder_id: str) -> Conflict:
+    """Make the error for a container name that another container has."""
+    return Conflict(
+        f'Conflict. The container name "/{name}" is already in use by container "{holder_id}". '
+        "You have to remove (or rename) that container to be able to reuse that name."
+    )
+
+
+def mac_from_ipv4(address: IPv4Address) -> str:
+    """Derive the hardware address that Docker 26 gives an interface on a bridge: 02:42 and the four octets."""
+    return _colons(b"\x02\x42" + address.packed)
+
+
+def random_mac() -> str:
+    """Make up a locally administered unicast address in Docker's 02:42 range."""
+    return _colons(b"\x02\x42" + os.urandom(4))
+
+
+def parse_mac(text: str) -> str:
+    """Parse colons, hyphens or Cisco's dotted groups as Go's net.ParseMAC does; the canonical colon form."""
+    for separator, width in ((":", 2), ("-", 2), (".", 4)):
+        groups = text.split(separator)
+        digits = "".join(groups)
+        whole = all(re.fullmatch(f"[0-9a-fA-F]{{{width}}}", group) for group in groups)
+        if len(groups) > 1 and whole and len(digits) // 2 in MAC_LENGTHS:
+            return _colons(bytes.fromhex(digits))
+    raise InvalidArgument(f"address {text}: invalid MAC address")
+
+
+def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
+    """Return the one match; raises `NotFound`, or `InvalidArgument` when several match (``inspect`` words it apart)."""
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise NotFound(f"network {reference} not found")
+    how = f"{len(matches)} matches found based on " + ("name" if matches[0].name == reference else "ID prefix")
+    raise InvalidArgument(
+        f"{how}: network {reference} is ambiguous" if inspect else f"network {reference} is ambiguous ({how})"
+    )
+
+
+def pick_container(matches: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
+    """Return the one match; raises `NotFound`, or `InvalidArgument` when several match or nothing was asked."""
+    if not reference:
+        raise InvalidArgument("No container name or ID supplied")
+    if not matches:
+        raise NotFound(f"No such container: {reference}")
+    if len(matches) > 1:
+        raise InvalidArgument(f"multiple IDs found with provided prefix: {reference}")
+    return matches[0]
+
+
+def _colons(octets: bytes) -> str:
+    return octets.hex(":")

@@ -1,0 +1,154 @@
+"""The documents of GET /containers/{id}/json and GET /containers/json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
+from engine.render.endpoint import address_document, listed_networks_document, networks_document
+from engine.render.host_config import host_config_document
+from engine.render.mounts import mounts_document
+from engine.render.ports import listed_ports_document, ports_document
+from engine.render.state import state_document, status_text, unix_time
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFiles:
+    """Where a container's files are on the host, "" until it first starts; ``layers`` are overlayfs directories."""
+
+    resolv_conf: str = ""
+    hostname: str = ""
+    hosts: str = ""
+    log: str = ""
+    layers: Mapping[str, str] | None = None
+
+
+def container_document(
+    record: ContainerRecord,
+    endpoints: Sequence[EndpointRecord],
+    networks: Mapping[str, NetworkRecord],
+    files: ContainerFiles | None = None,
+    *,
+    exec_ids: Sequence[str] | None = None,
+) -> Json:
+    """Render a container; ``networks`` maps ids to at least the networks of ``endpoints``, which are the live ones."""
+    files = files or ContainerFiles()
+    return {
+        "Id": record.id,
+        "Created": record.created,
+        "Path": record.path,
+        "Args": list(record.args),
+        "State": state_document(record),
+        "Image": record.image_id,
+        "ResolvConfPath": files.resolv_conf,
+        "HostnamePath": files.hostname,
+        "HostsPath": files.hosts,
+        "LogPath": files.log,
+        "Name": f"/{record.name}",
+        "RestartCount": record.restart_count,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "unconfined" if record.host.privileged else "",
+        "ExecIDs": None if exec_ids is None else list(exec_ids),
+        "HostConfig": host_config_document(record),
+        "GraphDriver": {"Data": None if files.layers is None else dict(files.layers), "Name": "overlay2"},
+        "Mounts": mounts_document(record.host.binds),
+        "Config": config_document(record.config),
+        "NetworkSettings": _network_settings(record, endpoints, networks),
+    }
+
+
+def container_summary(
+    record: ContainerRecord,
+    endpoints: Sequence[EndpointRecord],
+    networks: Mapping[str, NetworkRecord],
+    *,
+    now: float,
+    link_names: Sequence[str] = (),
+) -> Json:
+    """Render an entry of GET /containers/json; ``link_names`` are "parent/alias" of legacy links to this container."""
+    return {
+        "Id": record.id,
+        "Names": [f"/{name}" for name in (record.name, *link_names)],
+        "Image": record.config.image,
+        "ImageID": record.image_id,
+        "Command": _command(record),
+        "Created": int(unix_time(record.created)),
+        "Ports": listed_ports_document(ports_document(record, endpoints, networks)),
+        "Labels": dict(sorted(record.config.labels.items())),
+        "State": record.status,
+        "Status": status_text(record, now),
+        "HostConfig": {"NetworkMode": record.host.network_mode},
+        "NetworkSettings": {"Networks": listed_networks_document(record, endpoints)},
+        "Mounts": mounts_document(record.host.binds),
+    }
+
+
+def config_document(config: ContainerConfig) -> Json:
+    """Render the Config part of a container or image document; Docker leaves some keys out when empty."""
+    document: Json = {
+        "Hostname": config.hostname,
+        "Domainname": config.domainname,
+        "User": config.user,
+        "AttachStdin": config.attach_stdin,
+        "AttachStdout": config.attach_stdout,
+        "AttachStderr": config.attach_stderr,
+        "ExposedPorts": {port: {} for port in sorted(config.exposed_ports)},
+        "Tty": config.tty,
+        "OpenStdin": config.open_stdin,
+        "StdinOnce": config.stdin_once,
+        "Env": _list(config.env),
+        "Cmd": _list(config.cmd),
+        "Image": config.image,
+        "Volumes": None,
+        "WorkingDir": config.working_dir,
+        "Entrypoint": _list(config.entrypoint),
+        "MacAddress": config.mac_address,
+        "OnBuild": None,
+        "Labels": dict(sorted(config.labels.items())),
+        "StopSignal": config.stop_signal,
+        "StopTimeout": config.stop_timeout,
+    }
+    optional = ("ExposedPorts", "MacAddress", "StopSignal", "StopTimeout")
+    return {key: value for key, value in document.items() if key not in optional or value not in ({}, "", None)}
+
+
+def _network_settings(
+    record: ContainerRecord, endpoints: Sequence[EndpointRecord], networks: Mapping[str, NetworkRecord]
+) -> Json:
+    default = next((e for e in endpoints if _is_default_bridge(networks.get(e.network_id))), None)
+    address = address_document(default)
+    return {
+        "Bridge": "",
+        "SandboxID": record.sandbox_id,
+        "SandboxKey": record.sandbox_path,
+        "Ports": ports_document(record, endpoints, networks),
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        "EndpointID": default.id if default else "",
+        **{key: address[key] for key in ("Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen")},
+        **{key: address[key] for key in ("IPAddress", "IPPrefixLen", "IPv6Gateway")},
+        "MacAddress": default.mac if default else "",
+        "Networks": networks_document(record, endpoints),
+    }
+
+
+def _is_default_bridge(network: NetworkRecord | None) -> bool:
+    return network is not None and network.predefined and network.driver == "bridge"
+
+
+def _command(record: ContainerRecord) -> str:
+    return " ".join([record.path, *(f"'{arg}'" if " " in arg else arg for arg in record.args)])
+
+
+def _list(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(values)

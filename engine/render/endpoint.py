@@ -1,0 +1,99 @@
+"""EndpointSettings documents: NetworkSettings.Networks of a container, complete and as lists shorten it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_interface
+from typing import Any
+
+from engine.model import ContainerRecord, EndpointIPAM, EndpointRecord, NetworkAttachment
+from engine.names import dns_names
+from engine.validate.modes import is_container_mode, is_user_defined
+
+Json = dict[str, Any]
+
+
+def networks_document(record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> dict[str, Json]:
+    """Render NetworkSettings.Networks, sorted by network name."""
+    by_network = {endpoint.network_id: endpoint for endpoint in endpoints}
+    return {
+        attachment.network: endpoint_settings_document(record, attachment, by_network.get(attachment.network_id))
+        for attachment in _shown(record)
+    }
+
+
+def listed_networks_document(record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> dict[str, Json]:
+    """Render the same map as GET /containers/json has it: without links, aliases, options and DNS names."""
+    documents = networks_document(record, endpoints)
+    for document in documents.values():
+        ipam = document["IPAMConfig"]
+        document["IPAMConfig"] = ipam and {key: ipam[key] for key in ipam if key != "LinkLocalIPs"}
+        document.update(Links=None, Aliases=None, DriverOpts=None, DNSNames=None)
+    return documents
+
+
+def endpoint_settings_document(
+    record: ContainerRecord, attachment: NetworkAttachment, endpoint: EndpointRecord | None
+) -> Json:
+    """Render one network of a container; ``endpoint`` is None while the container has none there."""
+    settings = attachment.settings
+    return {
+        "IPAMConfig": _ipam(settings.ipam),
+        "Links": _list(settings.links),
+        "Aliases": _list(settings.aliases),
+        "MacAddress": endpoint.mac if endpoint else "",
+        "NetworkID": attachment.network_id,
+        "EndpointID": endpoint.id if endpoint else "",
+        **address_document(endpoint),
+        "DriverOpts": None if settings.driver_opts is None else dict(sorted(settings.driver_opts.items())),
+        "DNSNames": _dns_names(record, attachment),
+    }
+
+
+def address_document(endpoint: EndpointRecord | None) -> Json:
+    """Render an endpoint's gateways and addresses, empty where there is none."""
+    ipv4, prefix4 = _split(endpoint.ipv4 if endpoint else "")
+    ipv6, prefix6 = _split(endpoint.ipv6 if endpoint else "")
+    return {
+        "Gateway": endpoint.gateway4 if endpoint else "",
+        "IPAddress": ipv4,
+        "IPPrefixLen": prefix4,
+        "IPv6Gateway": endpoint.gateway6 if endpoint else "",
+        "GlobalIPv6Address": ipv6,
+        "GlobalIPv6PrefixLen": prefix6,
+    }
+
+
+def _shown(record: ContainerRecord) -> Sequence[NetworkAttachment]:
+    if is_container_mode(record.host.network_mode):
+        return ()
+    return sorted(record.attachments, key=lambda attachment: attachment.network)
+
+
+def _split(interface: str) -> tuple[str, int]:
+    if not interface:
+        return "", 0
+    parsed = ip_interface(interface)
+    return str(parsed.ip), parsed.network.prefixlen
+
+
+def _ipam(ipam: EndpointIPAM | None) -> Json | None:
+    if ipam is None:
+        return None
+    given: Mapping[str, Any] = {
+        "IPv4Address": ipam.ipv4,
+        "IPv6Address": ipam.ipv6,
+        "LinkLocalIPs": list(ipam.link_local),
+    }
+    return {key: value for key, value in given.items() if value}
+
+
+def _list(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(values)
+
+
+def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[str] | None:
+    # Docker works the names out when the container first starts on the network, or at connect, whichever is earlier.
+    connected_later = attachment.settings.ipam is not None and attachment.settings.aliases is not None
+    known = attachment.network_id or connected_later
+    return dns_names(record, attachment.settings) if known and is_user_defined(attachment.network) else None

@@ -1,0 +1,124 @@
+"""The HostConfig document of a container: what hawse keeps, and Docker's defaults for what it has no use for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.model import ContainerRecord
+from engine.render.ports import bindings_document
+
+Json = dict[str, Any]
+
+MASKED_PATHS = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+SHM_SIZE = 64 * 1024 * 1024  # bytes
+
+
+def host_config_document(record: ContainerRecord) -> Json:
+    """Render the HostConfig part of GET /containers/{id}/json."""
+    host = record.host
+    return {
+        **_placement(record),
+        "CapAdd": _list(host.cap_add),
+        "CapDrop": _list(host.cap_drop),
+        "CgroupnsMode": "private",
+        "Dns": list(host.dns),
+        "DnsOptions": list(host.dns_options),
+        "DnsSearch": list(host.dns_search),
+        "ExtraHosts": _list(host.extra_hosts),
+        "GroupAdd": None,
+        "IpcMode": "private",
+        "Cgroup": "",
+        "Links": _links(record),
+        "OomScoreAdj": 0,
+        "PidMode": host.pid_mode,
+        "Privileged": host.privileged,
+        "PublishAllPorts": host.publish_all_ports,
+        "ReadonlyRootfs": host.readonly_rootfs,
+        "SecurityOpt": ["label=disable"] if host.privileged or host.pid_mode == "host" else None,
+        "UTSMode": "",
+        "UsernsMode": "",
+        "ShmSize": SHM_SIZE,
+        **({"Sysctls": dict(sorted(host.sysctls.items()))} if host.sysctls else {}),
+        "Runtime": "runc",
+        "Isolation": "",
+        **_resources(record),
+        "MaskedPaths": None if host.privileged else list(MASKED_PATHS),
+        "ReadonlyPaths": None if host.privileged else list(READONLY_PATHS),
+        **({"Init": True} if host.init else {}),
+    }
+
+
+def _placement(record: ContainerRecord) -> Json:
+    host = record.host
+    return {
+        "Binds": _list(host.binds),
+        "ContainerIDFile": host.container_id_file,
+        "LogConfig": {"Type": "json-file", "Config": {}},
+        "NetworkMode": host.network_mode,
+        "PortBindings": bindings_document(record),
+        "RestartPolicy": {
+            "Name": host.restart_policy.name,
+            "MaximumRetryCount": host.restart_policy.maximum_retry_count,
+        },
+        "AutoRemove": host.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": None,
+        "ConsoleSize": list(host.console_size),
+    }
+
+
+def _resources(record: ContainerRecord) -> Json:
+    zeros = dict.fromkeys(("CpuShares", "Memory", "NanoCpus"), 0)
+    devices: Json = {f"BlkioDevice{way}{unit}": [] for unit in ("Bps", "IOps") for way in ("Read", "Write")}
+    periods = dict.fromkeys(("CpuPeriod", "CpuQuota", "CpuRealtimePeriod", "CpuRealtimeRuntime"), 0)
+    return {
+        **zeros,
+        "CgroupParent": "",
+        "BlkioWeight": 0,
+        "BlkioWeightDevice": [],
+        **devices,
+        **periods,
+        "CpusetCpus": "",
+        "CpusetMems": "",
+        "Devices": [],
+        "DeviceCgroupRules": None,
+        "DeviceRequests": None,
+        "MemoryReservation": 0,
+        "MemorySwap": 0,
+        "MemorySwappiness": None,
+        "OomKillDisable": False if record.status == "created" and not record.error else None,
+        "PidsLimit": None,
+        "Ulimits": [],
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+    }
+
+
+def _links(record: ContainerRecord) -> list[str] | None:
+    links = record.host.links
+    return None if links is None else [_canonical_link(record.name, link) for link in links]
+
+
+def _canonical_link(name: str, link: str) -> str:
+    target, _, alias = link.partition(":")
+    return f"/{target}:/{name}/{alias or target}"
+
+
+def _list(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(values)

@@ -1,0 +1,34 @@
+"""The Mounts list of a container, from its binds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.model import Mount
+
+Json = dict[str, Any]
+
+
+def mounts_document(binds: Sequence[str] | None) -> list[Json]:
+    """Render ``source:target[:mode]`` binds as Docker's mount points."""
+    return [_mount(bind) for bind in binds or ()]
+
+
+def parse_bind(bind: str) -> tuple[Mount, str]:
+    """Split a bind into the mount and its mode as typed ("" where none was given)."""
+    source, _, rest = bind.partition(":")
+    target, _, mode = rest.partition(":")
+    return Mount(source, target, read_only="ro" in mode.split(",")), mode
+
+
+def _mount(bind: str) -> Json:
+    mount, mode = parse_bind(bind)
+    return {
+        "Type": "bind",
+        "Source": mount.source,
+        "Destination": mount.target,
+        "Mode": mode,
+        "RW": not mount.read_only,
+        "Propagation": "rprivate",
+    }

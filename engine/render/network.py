@@ -1,0 +1,67 @@
+"""The NetworkResource document of GET /networks and GET /networks/{id}."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.model import EndpointRecord, NetworkRecord, PoolRecord
+
+Json = dict[str, Any]
+
+
+def network_document(record: NetworkRecord, endpoints: Sequence[tuple[EndpointRecord, str]] = ()) -> Json:
+    """Render a network; ``endpoints`` are its live endpoints with their containers' names (none in a list)."""
+    return {
+        "Name": record.name,
+        "Id": record.id,
+        "Created": record.created,
+        "Scope": record.scope,
+        "Driver": record.driver,
+        "EnableIPv6": record.enable_ipv6,
+        "IPAM": {
+            "Driver": record.ipam_driver,
+            "Options": _sorted_map(record.ipam_options),
+            "Config": [_pool(pool) for pool in record.pools] or _no_pools(record),
+        },
+        "Internal": record.internal,
+        "Attachable": record.attachable,
+        "Ingress": record.ingress,
+        "ConfigFrom": {"Network": record.config_from},
+        "ConfigOnly": record.config_only,
+        "Containers": {
+            endpoint.container_id: _member(endpoint, name)
+            for endpoint, name in sorted(endpoints, key=lambda pair: pair[0].container_id)
+        },
+        "Options": _sorted_map(record.options),
+        "Labels": _sorted_map(record.labels),
+    }
+
+
+def _pool(pool: PoolRecord) -> Json:
+    document: Json = {"Subnet": pool.subnet}
+    if pool.ip_range:
+        document["IPRange"] = pool.ip_range
+    if pool.gateway and pool.gateway_shown:
+        document["Gateway"] = pool.gateway
+    if pool.aux_addresses:
+        document["AuxiliaryAddresses"] = _sorted_map(pool.aux_addresses)
+    return document
+
+
+def _no_pools(record: NetworkRecord) -> list[Json] | None:
+    return None if record.predefined else []
+
+
+def _member(endpoint: EndpointRecord, name: str) -> Json:
+    return {
+        "Name": name,
+        "EndpointID": endpoint.id,
+        "MacAddress": endpoint.mac,
+        "IPv4Address": endpoint.ipv4,
+        "IPv6Address": endpoint.ipv6,
+    }
+
+
+def _sorted_map(mapping: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if mapping is None else dict(sorted(mapping.items()))

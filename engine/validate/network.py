@@ -1,0 +1,132 @@
+"""Checks of POST /networks/create and DELETE /networks/{id}, in the daemon's order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavailable
+from engine.model import EndpointRecord, IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
+from engine.validate.ipam import check_ipam
+from engine.validate.modes import PREDEFINED_NAMES
+
+SINGLETONS = frozenset({"host", "null"})
+NOT_A_MANAGER = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
+    "to connect this node to swarm and try again."
+)
+
+
+def check_network_create(
+    request: NetworkCreate,
+    existing: Sequence[NetworkRecord],
+    drivers: Mapping[str, str],
+    *,
+    clustered: bool = False,
+) -> NetworkCreate:
+    """Refuse what dockerd refuses before allocation; the request completed from its configuration network.
+
+    ``drivers`` maps each known driver type to its scope (``local`` or ``swarm``). ``clustered`` says that swarm-scoped
+    networks are possible on this host.
+    """
+    driver = request.driver or "bridge"
+    if request.name in PREDEFINED_NAMES:
+        raise Forbidden(f"operation is not permitted on predefined {request.name} network")
+    if driver == "overlay" and not clustered:
+        raise Unavailable(NOT_A_MANAGER)
+    check_ipam(request.ipam_config, enable_ipv6=request.enable_ipv6)
+    if not request.name.strip():
+        raise InvalidArgument(f"invalid name: {request.name}".rstrip())
+    if any(network.name == request.name for network in existing):
+        raise network_name_taken(request.name)
+    _check_configuration(request, driver)
+    if request.config_only:
+        return replace(request, driver="null")
+    _check_driver(request, driver, drivers)
+    completed = _apply_config_from(replace(request, driver=driver), existing)
+    if request.scope == "swarm" and not clustered:
+        raise Forbidden("cannot create a swarm scoped network when swarm is not active")
+    _check_bridge_pools(completed)
+    if driver in SINGLETONS and any(n.driver == driver and not n.config_only for n in existing):
+        raise Forbidden(f'only one instance of "{driver}" network is allowed')
+    return completed
+
+
+def network_name_taken(name: str) -> Conflict:
+    """Make the error for a network name that another network has."""
+    return Conflict(f"network with name {name} already exists")
+
+
+def check_network_remove(
+    network: NetworkRecord, endpoints: Sequence[EndpointRecord], existing: Sequence[NetworkRecord]
+) -> None:
+    """Refuse to remove a predefined network, one with endpoints, or a configuration others are made from."""
+    if network.predefined:
+        raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+    if network.config_only and any(n.config_from == network.name for n in existing):
+        raise Forbidden(f'configuration network "{network.name}" is in use')
+    if endpoints:
+        raise Forbidden(f"error while removing network: network {network.name} id {network.id} has active endpoints")
+
+
+def _check_configuration(request: NetworkCreate, driver: str) -> None:
+    if request.config_only and (request.ingress or request.internal or request.attachable or request.scope):
+        raise Forbidden(
+            "configuration network can only contain network specific fields. Network operator fields like "
+            "[ ingress | internal | attachable | scope ] are not supported."
+        )
+    if not request.config_from:
+        return
+    if request.config_only:
+        raise Forbidden("a configuration network cannot depend on another configuration network")
+    own_ipam_driver = request.ipam_driver not in ("", _default_ipam_driver(driver))
+    configured = request.enable_ipv6 or request.labels or request.ipam_options or request.ipam_config
+    if own_ipam_driver or configured:
+        raise Forbidden(
+            "user specified configurations are not supported if the network depends on a configuration network"
+        )
+    if request.options:
+        raise Forbidden("network driver options are not supported if the network depends on a configuration network")
+
+
+def _default_ipam_driver(driver: str) -> str:
+    return "null" if driver in SINGLETONS else "default"
+
+
+def _check_driver(request: NetworkCreate, driver: str, drivers: Mapping[str, str]) -> None:
+    if driver not in drivers:
+        raise NotFound(f'plugin "{driver}" not found')
+    spans_hosts = drivers[driver] == "swarm"
+    if request.scope == "local" and spans_hosts:
+        raise Forbidden(f"cannot downgrade network scope for {driver} networks")
+    if request.ingress and not spans_hosts:
+        raise Forbidden("Ingress network can only be global scope network")
+
+
+def _apply_config_from(request: NetworkCreate, existing: Sequence[NetworkRecord]) -> NetworkCreate:
+    if not request.config_from:
+        return request
+    source = next((n for n in existing if n.name == request.config_from and n.config_only), None)
+    if source is None:
+        raise NotFound(f'configuration network "{request.config_from}" does not exist')
+    return replace(
+        request,
+        enable_ipv6=source.enable_ipv6,
+        ipam_driver=source.ipam_driver,
+        ipam_options=source.ipam_options or {},
+        ipam_config=tuple(_configured(pool) for pool in source.pools),
+        options=source.options or {},
+        labels=source.labels or {},
+    )
+
+
+def _configured(pool: PoolRecord) -> IPAMConfig:
+    return IPAMConfig(pool.subnet, pool.ip_range, pool.gateway if pool.gateway_shown else "", pool.aux_addresses)
+
+
+def _check_bridge_pools(request: NetworkCreate) -> None:
+    if request.driver != "bridge":
+        return
+    families = [6 if ":" in config.subnet else 4 for config in request.ipam_config]
+    if families.count(4) > 1 or families.count(6) > 1:
+        raise Forbidden("bridge driver doesn't support multiple subnets")
