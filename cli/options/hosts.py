@@ -1,0 +1,47 @@
+"""``--dns-search``, ``--add-host`` and ``--link``: names that a container shall know."""
+
+from __future__ import annotations
+
+import re
+
+from cli.options.address import parse_ip
+from cli.pflag.strconv import quote
+
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = re.compile(rf"({_LABEL}(?:\.{_LABEL})*)\.?[\t\n\f\r ]*")
+_LONGEST_DOMAIN = 254
+HOST_GATEWAY = "host-gateway"
+
+
+def search_domain(text: str) -> str:
+    """Check one ``--dns-search``: a domain, its trailing dot removed, or ``.`` for "no search at all"."""
+    domain = text.strip(" ")
+    if domain == ".":
+        return domain
+    found = _DOMAIN.fullmatch(domain)
+    if not found or len(found[1]) > _LONGEST_DOMAIN or not re.search("[a-zA-Z]", domain):
+        raise ValueError(f"{domain} is not a valid domain")
+    return found[1]
+
+
+def extra_host(text: str) -> str:
+    """Read ``name:ip`` or ``name=ip`` (brackets allowed, ``host-gateway`` too) as ``name:ip``."""
+    name, separator, address = text.partition("=" if "=" in text else ":")
+    if not separator or not name or ":" in name:
+        raise ValueError(f"bad format for add-host: {quote(text)}")
+    if address == HOST_GATEWAY:
+        return f"{name}:{address}"
+    if len(address) > 2 and address[0] == "[" and address[-1] == "]":
+        address = address[1:-1]
+    if parse_ip(address.strip()) is None:
+        raise ValueError(f"invalid IP address in add-host: {quote(address)}")
+    return f"{name}:{address}"
+
+
+def link(text: str) -> str:
+    """Check ``container[:alias]``; kept as typed."""
+    if not text:
+        raise ValueError("empty string specified for links")
+    if text.count(":") > 1:
+        raise ValueError(f"bad format for links: {text}")
+    return text

@@ -1,0 +1,94 @@
+"""Sizes, resource limits, sysctls, the restart policy and attached streams."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from cli.pflag.strconv import parse_int
+from engine.model import RestartPolicy
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_ULIMITS = re.compile("core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime|sigpending|stack")
+_SYSCTLS = re.compile(r"net\..*|fs\.mqueue\..*|kernel\.(msg(max|mnb|mni)|sem|shm(all|max|mni|_rmid_forced))", re.DOTALL)
+_RATIONAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[0-9]+/[0-9]+")
+STREAMS = ("stdin", "stdout", "stderr")
+
+
+def memory_size(text: str) -> int:
+    """Read ``512m`` or ``1.5 GiB`` as bytes; k, m, g … are powers of 1024."""
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise ValueError(f"invalid size: '{text}'")
+    try:
+        number = float(found[1])
+    except ValueError:  # two dots get past Docker's pattern, and then Go's number reader speaks
+        raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": invalid syntax') from None
+    return int(number * 1024.0 ** _POWERS[(found[2] or "").lower()])
+
+
+def swap_size(text: str) -> int:
+    """Read a size where ``-1`` means "unlimited"."""
+    return -1 if text == "-1" else memory_size(text)
+
+
+def cpus(text: str) -> int:
+    """Read a number of CPUs such as ``1.5``, in billionths."""
+    if not _RATIONAL.fullmatch(text):
+        raise ValueError(f"failed to parse {text} as a rational number")
+    nano = Fraction(text) * 10**9
+    if nano.denominator != 1:
+        raise ValueError("value is too precise")
+    return nano.numerator
+
+
+def ulimit(text: str) -> tuple[str, int, int]:
+    """Read ``name=soft[:hard]``."""
+    name, equals, values = text.partition("=")
+    if not equals:
+        raise ValueError(f"invalid ulimit argument: {text}")
+    if not _ULIMITS.fullmatch(name):
+        raise ValueError(f"invalid ulimit type: {name}")
+    soft, *rest = values.split(":")
+    if len(rest) > 1:
+        raise ValueError(f"too many limit value arguments - {values}, can only have up to two, `soft[:hard]`")
+    hard = parse_int(rest[0], base=10) if rest else None
+    lower = parse_int(soft, base=10)
+    _check_limits(lower, lower if hard is None else hard)
+    return name, lower, lower if hard is None else hard
+
+
+def _check_limits(soft: int, hard: int) -> None:
+    problem = "ulimit soft limit must be less than or equal to hard limit: "
+    if hard != -1 and soft == -1:
+        raise ValueError(f"{problem}soft: -1 (unlimited), hard: {hard}")
+    if hard != -1 and soft > hard:
+        raise ValueError(f"{problem}{soft} > {hard}")
+
+
+def sysctl(text: str) -> str:
+    """Check one ``--sysctl key=value``: a namespaced key, as Docker allows it."""
+    key, equals, _ = text.partition("=")
+    if not equals or not _SYSCTLS.fullmatch(key):
+        raise ValueError(f"sysctl '{text}' is not allowed")
+    return text
+
+
+def restart_policy(text: str) -> RestartPolicy:
+    """Read ``name[:maximum retries]``; whether the name is known, the engine says."""
+    name, colon, count = text.partition(":")
+    if colon and not name:
+        raise ValueError("invalid restart policy format: no policy provided before colon")
+    try:
+        retries = parse_int(count, base=10) if count else 0
+    except ValueError:
+        raise ValueError("invalid restart policy format: maximum retry count must be an integer") from None
+    return RestartPolicy(name or "no", retries)
+
+
+def stream(text: str) -> str:
+    """Check one ``--attach`` value."""
+    if (name := text.lower()) not in STREAMS:
+        raise ValueError("valid streams are STDIN, STDOUT and STDERR")
+    return name

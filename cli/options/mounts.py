@@ -1,0 +1,75 @@
+"""``--volume`` and ``--mount``: bind mounts. hawse keeps no volumes, so a named or anonymous one is refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from cli.pflag.strconv import csv_fields, parse_bool, quote
+
+_ADVICE = "only bind mounts are supported, as in -v /host/path:/container/path"
+_SOURCE = ("source", "src")
+_TARGET = ("target", "dst", "destination")
+_READ_ONLY = ("readonly", "ro")
+
+
+def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
+    """Read one ``-v`` value as ``source:target[:options]``; a source that begins with a dot becomes absolute."""
+    if not spec:
+        raise ValueError("invalid empty volume spec")
+    parts = spec.split(":")
+    for index, part in enumerate(parts):
+        if not part:
+            raise ValueError(f"invalid spec: {spec}: empty section between colons")
+        if index > 2:
+            raise ValueError(f"invalid spec: {spec}: too many colons")
+    if len(parts) == 1:
+        raise ValueError(f"anonymous volume {quote(spec)}: {_ADVICE}")
+    source, rest = parts[0], ":".join(parts[1:])
+    if source[0] not in "./~":
+        raise ValueError(f"named volume {quote(source)}: {_ADVICE}")
+    if source == "." or source.startswith("./"):
+        source = absolute(source)
+    return f"{source}:{rest}"
+
+
+def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
+    """Read one ``--mount type=bind,source=…,target=…[,readonly]`` as a ``-v`` value."""
+    fields = dict(_mount_field(entry) for entry in csv_fields(value))
+    if (kind := fields.get("type", "volume")) != "bind":
+        raise ValueError(f"mount type {quote(kind)} is not supported: use type=bind")
+    if not fields.get("target"):
+        raise ValueError("target is required")
+    if not fields.get("source"):
+        raise ValueError("field Source must not be empty")
+    source = fields["source"]
+    if source == "." or source.startswith("./"):
+        source = absolute(source)
+    if ":" in source or ":" in fields["target"]:
+        raise ValueError(f"a colon in a mount's path is not supported: {value}")
+    return f"{source}:{fields['target']}" + (":ro" if fields.get("readonly") == "true" else "")
+
+
+def _mount_field(entry: str) -> tuple[str, str]:
+    key, equals, content = entry.partition("=")
+    key = key.lower()
+    if key in _READ_ONLY:
+        return "readonly", "true" if not equals or _flag(key, content) else "false"
+    if not equals:
+        raise ValueError(f"invalid field '{entry}' must be a key=value pair")
+    if key == "type":
+        return "type", content.lower()
+    if key in _SOURCE:
+        return "source", content
+    if key in _TARGET:
+        return "target", content
+    if key == "consistency":  # means nothing on Linux, in Docker too
+        return key, content
+    raise ValueError(f"unexpected key '{key}' in '{entry}'")
+
+
+def _flag(key: str, content: str) -> bool:
+    try:
+        return parse_bool(content)
+    except ValueError:
+        raise ValueError(f"invalid value for {key}: {content}") from None

@@ -1,0 +1,146 @@
+"""``--network`` (a name, or ``name=…,alias=…,ip=…``) and how it combines with ``--ip``, ``--network-alias`` and kin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cli.options.address import mac_address
+from cli.pflag.strconv import csv_fields, parse_int, quote
+from engine.model import EndpointIPAM, EndpointSettings
+
+_LONG_SYNTAX = re.compile(r"\w+=\w+", re.ASCII)
+_NOT_USER_DEFINED = frozenset({"default", "bridge", "host", "none"})
+_SINGLE = {"name": "target", "ip": "ipv4", "ip6": "ipv6", "mac-address": "mac"}
+_LISTS = {"alias": "aliases", "link-local-ip": "link_local"}
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOption:
+    """What one ``--network`` value, or the single flags such as ``--ip``, say; empty means "not given"."""
+
+    target: str = "default"
+    aliases: Sequence[str] = ()
+    links: Sequence[str] = ()
+    ipv4: str = ""
+    ipv6: str = ""
+    link_local: Sequence[str] = ()
+    mac: str = ""
+    driver_opts: Mapping[str, str] = field(default_factory=dict)
+    gw_priority: int = 0
+
+
+# Field, name of the flag, and how Docker calls the same thing inside --network.
+_CONFLICTS = (
+    ("aliases", "--network-alias", "alias"),
+    ("links", "--link", "links"),
+    ("ipv4", "--ip", "IPv4 address"),
+    ("ipv6", "--ip6", "IPv6 address"),
+    ("mac", "--mac-address", "MAC address"),
+    ("link_local", "--link-local-ip", "link-local IP addresses"),
+)
+
+
+def parse_network(value: str) -> NetworkOption:
+    """Read one ``--network`` value. In the long syntax keys and values are lower-cased, as Docker does."""
+    if not _LONG_SYNTAX.search(value):
+        return NetworkOption(value)
+    option = NetworkOption("")
+    for entry in csv_fields(value):
+        key, equals, content = entry.lower().partition("=")
+        if not equals or not key:
+            raise ValueError(f"invalid field {entry}")
+        option = _with_field(option, key.strip(), content.strip())
+    if not option.target:
+        raise ValueError("network name/id is not specified")
+    return option
+
+
+def _with_field(option: NetworkOption, key: str, content: str) -> NetworkOption:
+    change: dict[str, Any]
+    if key in _SINGLE:
+        change = {_SINGLE[key]: content}
+    elif key in _LISTS:
+        change = {_LISTS[key]: (*getattr(option, _LISTS[key]), content)}
+    elif key == "driver-opt":
+        change = {"driver_opts": {**option.driver_opts, **_driver_opt(content)}}
+    elif key == "gw-priority":  # newer than Docker 26; asks for nothing that Docker 26 could mean otherwise
+        change = {"gw_priority": _gw_priority(content)}
+    else:
+        raise ValueError(f"invalid field key {key}")
+    return replace(option, **change)
+
+
+def _driver_opt(text: str) -> dict[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ValueError("invalid key value pair format in driver options")
+    return {key.strip(): value.strip()}
+
+
+def _gw_priority(text: str) -> int:
+    try:
+        return parse_int(text, base=10)
+    except ValueError as error:
+        reason = str(error).rpartition(": ")[2]
+        raise ValueError(f"invalid gw-priority ({text}): {reason}") from None
+
+
+def is_user_defined(mode: str) -> bool:
+    """Tell whether a network mode names a network that someone created."""
+    return mode not in _NOT_USER_DEFINED and not mode.startswith("container:")
+
+
+def network_mode(networks: Sequence[NetworkOption]) -> str:
+    """Name HostConfig.NetworkMode: the first network, else "default"."""
+    return networks[0].target if networks else "default"
+
+
+def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -> dict[str, EndpointSettings]:
+    """Build NetworkingConfig.EndpointsConfig; ``flags`` (``--ip`` and kin) belong to the first network."""
+    if not networks:
+        return {"default": _settings(_combine(NetworkOption("default"), flags))}
+    endpoints: dict[str, EndpointSettings] = {}
+    for index, network in enumerate(networks):
+        settings = _settings(_combine(network, flags) if index == 0 else network)
+        if network.target in endpoints:
+            raise ValueError(f"network {quote(network.target)} is specified multiple times")
+        if len(networks) == 1 and settings == EndpointSettings():
+            continue  # the mode alone says it all, and the daemon fills in the rest
+        endpoints[network.target] = settings
+    if len({is_user_defined(network.target) for network in networks}) == 2:
+        raise ValueError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
+    return endpoints
+
+
+def _combine(network: NetworkOption, flags: NetworkOption) -> NetworkOption:
+    for name, flag, own in _CONFLICTS:
+        if getattr(network, name) and getattr(flags, name):
+            raise ValueError(f"conflicting options: cannot specify both {flag} and per-network {own}")
+    given = {name: getattr(flags, name) for name, _, _ in _CONFLICTS if getattr(flags, name)}
+    if network.target == "default":
+        given.pop("links", None)  # legacy links of the default bridge travel in HostConfig.Links alone
+    return replace(network, **given)
+
+
+def _settings(option: NetworkOption) -> EndpointSettings:
+    if not option.target.strip():
+        raise ValueError("no name set for network")
+    if not is_user_defined(option.target):
+        if option.aliases:
+            raise ValueError("network-scoped aliases are only supported for user-defined networks")
+        if option.links:
+            raise ValueError("links are only supported for user-defined networks")
+    if option.mac:
+        mac_address(option.mac)
+    asked = option.ipv4 or option.ipv6 or option.link_local
+    return EndpointSettings(
+        ipam=EndpointIPAM(option.ipv4, option.ipv6, option.link_local) if asked else None,
+        links=option.links or None,
+        aliases=option.aliases or None,
+        driver_opts=option.driver_opts or None,
+        mac_address=option.mac,
+        gw_priority=option.gw_priority,
+    )

@@ -1,0 +1,122 @@
+"""``--publish`` and ``--expose``: ``[ip:][host[-end]:]container[-end][/protocol]`` and the ``key=value,…`` form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cli.options.address import parse_ip, strip_brackets
+from cli.pflag.strconv import parse_uint
+from engine.model import PortSpec
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+Range = tuple[int, int]
+
+
+def published_ports(values: Iterable[str]) -> tuple[PortSpec, ...]:
+    """Read all ``-p`` values; a range gives one `PortSpec` per container port, in the order given."""
+    standard = [_standard_notation(value) if "=" in value else value for value in values]
+    return tuple(spec for value in standard for spec in parse_port_spec(value))
+
+
+def exposed_ports(published: Iterable[PortSpec], expose: Iterable[str]) -> tuple[str, ...]:
+    """List ``80/tcp`` once for each port that is published or exposed."""
+    ports = dict.fromkeys(f"{spec.port}/{spec.protocol}" for spec in published)
+    for value in expose:
+        ports.update(dict.fromkeys(_expose(value)))
+    return tuple(ports)
+
+
+def parse_port_spec(value: str) -> list[PortSpec]:
+    """Read one ``-p`` value in the colon notation; the protocol is lower-cased."""
+    *before, container = value.split(":")
+    host_port = before.pop() if before else ""
+    host_ip = _host_ip(":".join(before))
+    protocol, container = split_protocol(container)
+    if not container:
+        raise ValueError(f"No port specified: {value}<empty>")
+    ports = _range_or_raise(container, "containerPort")
+    host = _range_or_raise(host_port, "hostPort") if host_port else None
+    if host and _span(ports) and _span(ports) != _span(host):
+        raise ValueError(f"Invalid ranges specified for container and host Ports: {container} and {host_port}")
+    if protocol.lower() not in PROTOCOLS:
+        raise ValueError(f"Invalid proto: {protocol}")
+    return [
+        PortSpec(protocol.lower(), port, host_ip, _host_port(host, port - ports[0], single=not _span(ports)))
+        for port in range(ports[0], ports[1] + 1)
+    ]
+
+
+def split_protocol(value: str) -> tuple[str, str]:
+    """Split ``80/udp`` into protocol and port; tcp where none is named."""
+    port, _, rest = value.partition("/")
+    if not port:
+        return "", ""
+    return rest.split("/")[0] or "tcp", port
+
+
+def port_range(text: str) -> Range:
+    """Read ``8000`` or ``8000-8010``."""
+    if not text:
+        raise ValueError("Empty string specified for ports.")
+    if "-" not in text:
+        port = parse_uint(text, 16, base=10)
+        return port, port
+    first, last = text.split("-")[:2]
+    start, end = parse_uint(first, 16, base=10), parse_uint(last, 16, base=10)
+    if end < start:
+        raise ValueError(f"Invalid range specified for the Port: {text}")
+    return start, end
+
+
+def _standard_notation(value: str) -> str:
+    fields = {"protocol": "tcp"}
+    for field in value.split(","):
+        key, equals, content = field.partition("=")
+        if not equals or not key:
+            raise ValueError(f"invalid publish opts format (should be name=value but got '{field}')")
+        fields[key] = content
+    port = f"{fields.get('published', '')}:{fields.get('target', '')}/{fields['protocol']}"
+    # Docker 26 drops host_ip silently and publishes on every address; a port must never be more open than asked.
+    host_ip = fields.get("host_ip", "")
+    if ":" in host_ip and not host_ip.startswith("["):
+        host_ip = f"[{host_ip}]"
+    return f"{host_ip}:{port}" if host_ip else port
+
+
+def _host_ip(text: str) -> str:
+    try:
+        address = strip_brackets(text)
+    except ValueError as error:
+        raise ValueError(f"Invalid ip address {text}: {error}") from None
+    if address and parse_ip(address) is None:
+        raise ValueError(f"Invalid ip address: {address}")
+    return address
+
+
+def _range_or_raise(text: str, what: str) -> Range:
+    try:
+        return port_range(text)
+    except ValueError:
+        raise ValueError(f"Invalid {what}: {text}") from None
+
+
+def _span(ports: Range) -> int:
+    return ports[1] - ports[0]
+
+
+def _host_port(host: Range | None, offset: int, *, single: bool) -> str:
+    if host is None:
+        return ""
+    # One container port with a range of host ports means: the first free one of the range.
+    return f"{host[0]}-{host[1]}" if single and _span(host) else str(host[0] + offset)
+
+
+def _expose(value: str) -> list[str]:
+    if ":" in value:
+        raise ValueError(f"invalid port format for --expose: {value}")
+    protocol, port = split_protocol(value)
+    try:
+        start, end = port_range(port)
+    except ValueError as error:
+        raise ValueError(f"invalid range format for --expose: {value}, error: {error}") from None
+    return [f"{number}/{protocol}" for number in range(start, end + 1)]

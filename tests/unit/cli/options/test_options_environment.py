@@ -1,0 +1,54 @@
+"""Variables and labels, alone and from files; texts are Docker 26.1.5's."""
+
+import pytest
+
+from cli.options.environment import env_value, label, pairs_to_map, read_pairs, with_files
+
+
+def test_a_bare_variable_takes_its_value_from_the_environment():
+    assert env_value("HOME", {"HOME": "/root"}) == "HOME=/root"
+    assert env_value("HOME", {}) == "HOME"
+    assert env_value("HOME=", {"HOME": "/root"}) == "HOME="
+
+
+def test_a_variable_needs_a_name():
+    with pytest.raises(ValueError, match=r"^invalid environment variable: =x$"):
+        env_value("=x", {})
+
+
+def test_labels():
+    assert label("a=b c") == "a=b c"
+    with pytest.raises(ValueError, match=r"^invalid label '': empty name$"):
+        label("")
+    with pytest.raises(ValueError, match=r"^label ' a b=1' contains whitespaces$"):
+        label(" a b=1")
+    assert pairs_to_map(["a", "b=1", "b=2=3"]) == {"a": "", "b": "2=3"}
+
+
+def test_a_file_gives_pairs_that_the_command_line_overrides(tmp_path):
+    file = tmp_path / "env"
+    file.write_bytes(b"\xef\xbb\xbf# comment\n\n  A= 1 \r\nB\nC\nD=x=y")
+    assert with_files([str(file)], ["A=2"], {"B": "from outside"}) == ["A= 1 ", "B=from outside", "D=x=y", "A=2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"a b=1\n", "poorly formatted environment: variable 'a b' contains whitespaces"),
+        (b"=1\n", "poorly formatted environment: no variable name on line '=1'"),
+        (b"ok=1\nf\xff\n", "env file {} contains invalid utf8 bytes at line 2: [102 255]"),
+    ],
+)
+def test_bad_files(tmp_path, content, text):
+    file = tmp_path / "env"
+    file.write_bytes(content)
+    with pytest.raises(ValueError) as caught:
+        list(read_pairs(str(file)))
+    assert str(caught.value) == text.format(file)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(ValueError, match=r"^open /nosuch: no such file or directory$"):
+        list(read_pairs("/nosuch"))
+    with pytest.raises(ValueError, match=rf"^read {tmp_path}: is a directory$"):
+        list(read_pairs(str(tmp_path)))

@@ -1,0 +1,83 @@
+"""Sizes, limits, sysctls, restart policies, streams and mounts; texts are Docker 26.1.5's, but for volumes."""
+
+import pytest
+
+from cli.options.limits import cpus, memory_size, restart_policy, stream, swap_size, sysctl, ulimit
+from cli.options.mounts import bind, mount
+from engine.model import RestartPolicy
+
+
+def absolute(path: str) -> str:
+    return "/work" + path.removeprefix(".")
+
+
+def relative_bind(spec: str) -> str:
+    return bind(spec, absolute)
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "result"),
+    [
+        (memory_size, "512m", 512 << 20),
+        (memory_size, "1.5 GiB", 3 << 29),
+        (swap_size, "-1", -1),
+        (cpus, "1.5", 1_500_000_000),
+        (ulimit, "nofile=5", ("nofile", 5, 5)),
+        (ulimit, "nofile=5:-1", ("nofile", 5, -1)),
+        (sysctl, "net.core.somaxconn=1", "net.core.somaxconn=1"),
+        (sysctl, "kernel.shm_rmid_forced=1", "kernel.shm_rmid_forced=1"),
+        (restart_policy, "", RestartPolicy()),
+        (restart_policy, "on-failure:3", RestartPolicy("on-failure", 3)),
+        (stream, "STDIN", "stdin"),
+        (bind, "/a:/b:ro", "/a:/b:ro"),
+        (relative_bind, "./a:/b", "/work/a:/b"),
+        (relative_bind, ".:/b", "/work:/b"),
+        (mount, "type=bind,src=/a,dst=/b,ro", "/a:/b:ro"),
+        (mount, "type=bind,source=/a,target=/b,readonly=false", "/a:/b"),
+    ],
+)
+def test_good_values(read, value, result):
+    assert read(value) == result
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "text"),
+    [
+        (memory_size, "1x", "invalid size: '1x'"),
+        (memory_size, "1.2.3", 'strconv.ParseFloat: parsing "1.2.3": invalid syntax'),
+        (cpus, "x", "failed to parse x as a rational number"),
+        (cpus, "0.00000000001", "value is too precise"),
+        (ulimit, "nofile", "invalid ulimit argument: nofile"),
+        (ulimit, "foo=1", "invalid ulimit type: foo"),
+        (ulimit, "nofile=x", 'strconv.ParseInt: parsing "x": invalid syntax'),
+        (
+            ulimit,
+            "nofile=1:2:3",
+            "too many limit value arguments - 1:2:3, can only have up to two, `soft[:hard]`",
+        ),
+        (ulimit, "nofile=5:2", "ulimit soft limit must be less than or equal to hard limit: 5 > 2"),
+        (sysctl, "foo=1", "sysctl 'foo=1' is not allowed"),
+        (sysctl, "net.x", "sysctl 'net.x' is not allowed"),
+        (restart_policy, ":3", "invalid restart policy format: no policy provided before colon"),
+        (restart_policy, "a:x", "invalid restart policy format: maximum retry count must be an integer"),
+        (stream, "foo", "valid streams are STDIN, STDOUT and STDERR"),
+        (bind, "", "invalid empty volume spec"),
+        (bind, ":/x", "invalid spec: :/x: empty section between colons"),
+        (mount, "foo", "invalid field 'foo' must be a key=value pair"),
+        (mount, "type=bind", "target is required"),
+        (mount, "type=bind,foo=/x", "unexpected key 'foo' in 'foo=/x'"),
+        (mount, "type=bind,readonly=x", "invalid value for readonly: x"),
+    ],
+)
+def test_bad_values_have_dockers_text(read, value, text):
+    with pytest.raises(ValueError) as caught:
+        read(value)
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "value"), [(bind, "data:/b"), (bind, "/b"), (mount, "type=volume,source=v,target=/b")]
+)
+def test_volumes_are_refused(read, value):
+    with pytest.raises(ValueError, match=r"only bind mounts|use type=bind"):
+        read(value)
