@@ -1,1 +1,1 @@
-"""Address management: which subnet a network gets, which address an endpoint gets. Pure: no I/O, no clock, no chance."""
+"""Address management: which subnet a network gets, which address an endpoint gets. Pure: no I/O, no clock."""

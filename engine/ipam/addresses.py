@@ -32,10 +32,10 @@ class OutOfPool(Exception):
 
 
 class NoFreeAddress(Exception):
-    """Every address that may be handed out is in use."""
+    """Every address that may be handed out is in use; the message is Docker's below "failed to allocate gateway ():"."""
 
     def __init__(self, subnet: IPNetwork) -> None:
-        super().__init__(f"no available IPv{subnet.version} addresses in {subnet}")
+        super().__init__("no available addresses on this pool")
         self.subnet = subnet
 
 

@@ -1,31 +1,121 @@
-"""The store of one host: one SQLite file in WAL mode."""
+"""The store of one host: one SQLite file in WAL mode, opened anew for every block.
+
+Knows files, locks and SQLite's errors; what the tables hold is in `engine.store.transaction`. A connection costs a
+third of a millisecond, so none outlives its block: a store may be shared by threads, carried across a fork, and its
+directory may be removed at any time. Commits survive the death of any process at once (the page cache holds them) and
+a power failure up to the last checkpoint, never with a damaged file; kernel state does not survive that either.
+"""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from engine.errors import EngineError, PermissionDenied, Unavailable
+from engine.store import schema
 from engine.store.api import Reader, Transaction
+from engine.store.codec import CodecError
+from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
 """How long a command waits for other writers before it gives up."""
 
+_REASONS = {
+    sqlite3.SQLITE_BUSY: "is locked by another command",
+    sqlite3.SQLITE_LOCKED: "is locked by another command",
+    sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
+    sqlite3.SQLITE_READONLY: "is read-only",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: input/output error",
+    sqlite3.SQLITE_CORRUPT: "is damaged",
+    sqlite3.SQLITE_NOTADB: "is damaged: not a database",
+}
+
 
 class SqliteStore:
-    """Opens ``path`` (made at first use: 0600 in a 0700 directory); holds no connection between blocks.
+    """Opens ``path`` (made at first use: 0600 in a 0700 directory).
 
-    Safe to share between threads and to carry across a fork. ``read`` and ``write`` raise
-    `engine.errors.PermissionDenied` where the file may not be opened, and `engine.errors.Unavailable` where it is
-    damaged, of a newer hawse, on a full or read-only disk, or locked for longer than ``busy_seconds``.
+    ``read`` and ``write`` raise `engine.errors.PermissionDenied` where the file may not be opened, and
+    `engine.errors.Unavailable` where it is damaged, of a newer hawse, on a full or read-only disk, or locked by other
+    commands for longer than ``busy_seconds``.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path, self.busy_seconds = path, busy_seconds
 
-    def read(self) -> AbstractContextManager[Reader]:
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
         """Open a snapshot; never blocks on a writer."""
-        raise NotImplementedError
+        with self._connection() as connection:
+            connection.execute("BEGIN")
+            schema.version_of(connection)  # the first read is what pins the snapshot
+            yield SqliteReader(connection)
 
-    def write(self) -> AbstractContextManager[Transaction]:
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
         """Open a transaction; waits for other writers (bounded), commits at the end, rolls back on an exception."""
-        raise NotImplementedError
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield SqliteTransaction(connection)
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Open the file, ready for use; closing it rolls back what was not committed."""
+        try:
+            connection = self._open()
+            try:
+                yield connection
+            finally:
+                connection.close()
+        except (sqlite3.Error, CodecError, schema.NewerSchema) as error:
+            raise self._translate(error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            if not self.path.exists():
+                self._create_file()
+        except OSError as error:  # caught here and not around the block, whose body may have OSErrors of its own
+            raise self._translate(error) from error
+        connection = sqlite3.connect(self.path, timeout=self.busy_seconds, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            if not schema.check(connection):
+                self._initialize(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create_file(self) -> None:
+        """Make an empty file with its final mode, which SQLite then gives to the files beside it too."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def _initialize(self, connection: sqlite3.Connection) -> None:
+        """Create or upgrade the tables; one process at a time, since SQLite does not queue for a change of mode."""
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            connection.execute("PRAGMA journal_mode = WAL")
+            schema.migrate(connection)
+        finally:
+            os.close(directory)
+
+    def _translate(self, error: Exception) -> EngineError:
+        """Say what is wrong with the file in one line."""
+        if isinstance(error, schema.NewerSchema):
+            return Unavailable(f"the store {self.path} was written by a newer version of hawse: {error}")
+        if isinstance(error, CodecError):
+            return Unavailable(f"the store {self.path} is damaged: {error}")
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
+        if isinstance(error, PermissionError) or code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+            return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
+        if code == sqlite3.SQLITE_CANTOPEN and not os.access(self.path, os.R_OK | os.W_OK):
+            return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
+        if isinstance(error, OSError):
+            return Unavailable(f"the store {self.path} cannot be opened: {(error.strerror or str(error)).lower()}")
+        return Unavailable(f"the store {self.path} {_REASONS.get(code, f'cannot be used: {error}')}")

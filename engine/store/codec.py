@@ -1,0 +1,138 @@
+"""Records to JSON and back, by their type hints alone.
+
+Strict about what it knows: a missing required field or a value of another type is a `CodecError`. Tolerant where
+versions differ: a field this version does not know is dropped, an optional one the document lacks takes its default.
+Knows nothing of any record in particular.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+Decoder = Callable[[Any], Any]
+
+
+class CodecError(ValueError):
+    """A document does not describe the record it should; the message names the field."""
+
+
+def encode(record: object) -> str:
+    """Write a dataclass instance as one line of JSON."""
+    return json.dumps(record, default=_plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def decode(kind: type[T], document: str) -> T:
+    """Read an instance of the dataclass ``kind``; sequences come back as tuples. Raises `CodecError`."""
+    try:
+        plain = json.loads(document)
+    except json.JSONDecodeError as error:
+        raise CodecError(f"{kind.__name__}: {error}") from error
+    record: T = _decoder(kind)(plain)
+    return record
+
+
+def _plain(value: object) -> object:
+    """Give json what it does not know: a dataclass as the dict of its fields, any mapping as a dict."""
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no place in a record")
+
+
+@cache
+def _decoder(hint: Any) -> Decoder:
+    """Build, once a type, the function that checks and converts a JSON value of that type."""
+    if is_dataclass(hint):
+        return _record(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return _optional(arguments)
+    if origin is not None and issubclass(origin, Mapping):
+        return _mapping(_decoder(arguments[1]))
+    if origin is tuple and Ellipsis not in arguments:
+        return _fixed_tuple([_decoder(argument) for argument in arguments])
+    if origin is not None and issubclass(origin, Sequence):
+        return _sequence(_decoder(arguments[0]))
+    return _scalar(hint)
+
+
+def _record(kind: Any) -> Decoder:
+    hints = get_type_hints(kind)
+    known = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
+    required = {field.name for field in fields(kind) if _is_required(field)}
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise CodecError(f"{kind.__name__}: expected an object, found {type(value).__name__}")
+        if missing := required - value.keys():
+            raise CodecError(f"{kind.__name__}: {min(missing)} is missing")
+        arguments = {}
+        for name, item in value.items():
+            if name in known:
+                try:
+                    arguments[name] = known[name](item)
+                except CodecError as error:
+                    raise CodecError(f"{kind.__name__}.{name}: {error}") from None
+        return kind(**arguments)
+
+    return convert
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _optional(arguments: tuple[Any, ...]) -> Decoder:
+    """Convert ``X | None``; other unions are not told apart in JSON."""
+    inner = [argument for argument in arguments if argument is not NoneType]
+    if len(inner) != 1:
+        raise TypeError(f"a record's field may be a type or None, not one of {arguments}")
+    convert = _decoder(inner[0])
+    return lambda value: None if value is None else convert(value)
+
+
+def _mapping(convert: Decoder) -> Decoder:
+    def mapping(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise CodecError(f"expected an object, found {type(value).__name__}")
+        return {key: convert(item) for key, item in value.items()}
+
+    return mapping
+
+
+def _sequence(convert: Decoder) -> Decoder:
+    def sequence(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise CodecError(f"expected a list, found {type(value).__name__}")
+        return tuple(map(convert, value))
+
+    return sequence
+
+
+def _fixed_tuple(converts: Sequence[Decoder]) -> Decoder:
+    def fixed(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or len(value) != len(converts):
+            raise CodecError(f"expected a list of {len(converts)}, found {value!r}")
+        return tuple(convert(item) for convert, item in zip(converts, value, strict=True))
+
+    return fixed
+
+
+def _scalar(kind: Any) -> Decoder:
+    accepted = (int, float) if kind is float else (kind,)
+
+    def scalar(value: Any) -> Any:
+        if type(value) not in accepted:  # not isinstance: True is no int here
+            raise CodecError(f"expected {kind.__name__}, found {type(value).__name__}")
+        return value
+
+    return scalar

@@ -1,0 +1,69 @@
+"""The tables of a host's store, and how an older file becomes a current one.
+
+Every record is one JSON document; columns beside it exist only to be unique, to be found by, or to be ordered by
+(``seq`` grows with creation and survives replacement). Addresses are 16 bytes, big-endian, so that they sort as numbers
+whatever the family. The schema's version is SQLite's ``user_version``; 0 is an empty file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE networks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
+CREATE TABLE containers (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
+CREATE TABLE images (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
+CREATE TABLE endpoints (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+    network_id TEXT NOT NULL, container_id TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX endpoints_of_network ON endpoints (network_id);
+CREATE INDEX endpoints_of_container ON endpoints (container_id);
+CREATE TABLE addresses (
+    pool TEXT NOT NULL, address BLOB NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (pool, address)) WITHOUT ROWID;
+CREATE INDEX addresses_of_holder ON addresses (holder);
+CREATE TABLE ports (
+    protocol TEXT NOT NULL, family INTEGER NOT NULL, host_port INTEGER NOT NULL, host_port_end INTEGER NOT NULL,
+    host_ip TEXT NOT NULL, port INTEGER NOT NULL, port_end INTEGER NOT NULL, endpoint_id TEXT NOT NULL);
+CREATE INDEX ports_by_number ON ports (protocol, family, host_port, host_port_end);
+CREATE INDEX ports_of_endpoint ON ports (endpoint_id);
+CREATE TABLE intents (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, object_id TEXT NOT NULL, owner TEXT NOT NULL,
+    UNIQUE (kind, object_id));
+"""
+
+MIGRATIONS = (TABLES,)
+"""Step N takes a file from version N to N+1; append here, never edit a step that has been released."""
+
+VERSION = len(MIGRATIONS)
+
+
+class NewerSchema(Exception):
+    """The file was written by a newer version than this one."""
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Read a file's schema version; inside a transaction this also pins the snapshot."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def check(connection: sqlite3.Connection) -> bool:
+    """Tell whether the file is of this version; raises `NewerSchema` if it is of a later one."""
+    found = version_of(connection)
+    if found > VERSION:
+        raise NewerSchema(f"its schema is {found}, this version knows {VERSION}")
+    return found == VERSION
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a file up to this version: all missing steps in one transaction, so that none is ever half done."""
+    connection.execute("BEGIN IMMEDIATE")
+    for step in MIGRATIONS[version_of(connection) :]:
+        for statement in filter(str.strip, step.split(";")):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")

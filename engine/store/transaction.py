@@ -1,0 +1,222 @@
+"""What one connection's snapshot or transaction can do: records in tables, and what must be unique among them."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, TypeVar
+
+from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, PortRecord
+from engine.store.api import Intent, Taken
+from engine.store.codec import decode, encode
+
+T = TypeVar("T")
+
+_HIGHEST = chr(0x10FFFF)  # sorts after any id, so that a prefix search is an index range
+
+
+def _pack(address: int) -> bytes:
+    return address.to_bytes(16)
+
+
+def _family(host_ip: str) -> int:
+    return 6 if ":" in host_ip else 4
+
+
+class SqliteReader:
+    """Implements `engine.store.api.Reader`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def networks(self) -> list[NetworkRecord]:
+        """All networks, whatever their phase."""
+        return self._select(NetworkRecord, "networks")
+
+    def network(self, network_id: str) -> NetworkRecord | None:
+        """The network of this full id."""
+        return self._one(NetworkRecord, "networks", network_id)
+
+    def find_networks(self, reference: str) -> list[NetworkRecord]:
+        """Networks whose id equals, else whose name equals, else whose id starts with ``reference``."""
+        return self._find(NetworkRecord, "networks", reference, reference)
+
+    def containers(self) -> list[ContainerRecord]:
+        """All containers."""
+        return self._select(ContainerRecord, "containers")
+
+    def container(self, container_id: str) -> ContainerRecord | None:
+        """The container of this full id."""
+        return self._one(ContainerRecord, "containers", container_id)
+
+    def find_containers(self, reference: str) -> list[ContainerRecord]:
+        """Containers whose id equals, else whose name equals (a leading slash is ignored), else by id prefix."""
+        return self._find(ContainerRecord, "containers", reference, reference.removeprefix("/"))
+
+    def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
+        """Endpoints of a network, of a container, or all."""
+        wanted = {"network_id": network_id, "container_id": container_id}
+        given = {column: value for column, value in wanted.items() if value}
+        where = " AND ".join(f"{column} = ?" for column in given) or "1"
+        return self._select(EndpointRecord, "endpoints", where, *given.values())
+
+    def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
+        """The endpoint of this full id."""
+        return self._one(EndpointRecord, "endpoints", endpoint_id)
+
+    def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
+        """Host ports in use by all endpoints but one."""
+        rows = self._connection.execute(
+            "SELECT protocol, host_ip, host_port, host_port_end, port, port_end FROM ports WHERE endpoint_id != ?",
+            (except_endpoint,),
+        )
+        return [PortRecord(*row) for row in rows]
+
+    def addresses(self, pool: str) -> list[int]:
+        """Addresses in use in a pool (``network id/subnet``), as integers, ascending."""
+        rows = self._connection.execute("SELECT address FROM addresses WHERE pool = ? ORDER BY address", (pool,))
+        return [int.from_bytes(address) for (address,) in rows]
+
+    def images(self) -> list[ImageRecord]:
+        """All images."""
+        return self._select(ImageRecord, "images")
+
+    def intents(self) -> list[Intent]:
+        """All work begun and not yet finished, oldest first; normally empty or a handful."""
+        rows = self._connection.execute("SELECT kind, object_id, owner FROM intents ORDER BY seq")
+        return [Intent(*row) for row in rows]
+
+    def meta(self, key: str) -> str | None:
+        """A small value kept beside the records (allocation cursors, versions)."""
+        return self._value("SELECT value FROM meta WHERE key = ?", key)
+
+    def _select(self, kind: type[T], table: str, where: str = "1", *values: str) -> list[T]:
+        rows = self._connection.execute(f"SELECT body FROM {table} WHERE {where} ORDER BY seq", values)
+        return [decode(kind, body) for (body,) in rows]
+
+    def _one(self, kind: type[T], table: str, object_id: str) -> T | None:
+        return next(iter(self._select(kind, table, "id = ?", object_id)), None)
+
+    def _find(self, kind: type[T], table: str, reference: str, name: str) -> list[T]:
+        if not reference:
+            return []
+        return (
+            self._select(kind, table, "id = ?", reference)
+            or self._select(kind, table, "name = ?", name)
+            or self._select(kind, table, "id > ? AND id < ?", reference, reference + _HIGHEST)
+        )
+
+    def _value(self, query: str, *values: Any) -> Any:
+        """Give the first column of the first row, or None."""
+        row = self._connection.execute(query, values).fetchone()
+        return row and row[0]
+
+
+class SqliteTransaction(SqliteReader):
+    """Implements `engine.store.api.Transaction`."""
+
+    def put_network(self, record: NetworkRecord) -> None:
+        """Insert or replace by id; raises `Taken` for another network's name."""
+        self._put_named("networks", "network-name", record)
+
+    def delete_network(self, network_id: str) -> None:
+        """Forget the network and its address reservations."""
+        self._delete("networks", network_id)
+        # "/" and "0" are neighbours in ASCII: all pools that begin with "<id>/".
+        self._execute("DELETE FROM addresses WHERE pool > ? AND pool < ?", f"{network_id}/", f"{network_id}0")
+
+    def put_container(self, record: ContainerRecord) -> None:
+        """Insert or replace by id; raises `Taken` for another container's name."""
+        self._put_named("containers", "container-name", record)
+
+    def delete_container(self, container_id: str) -> None:
+        """Forget the container and its endpoints."""
+        for endpoint in self.endpoints(container_id=container_id):
+            self.delete_endpoint(endpoint.id)
+        self._delete("containers", container_id)
+
+    def put_endpoint(self, record: EndpointRecord) -> None:
+        """Insert or replace by id, ports included; raises `Taken` for a host port of another endpoint."""
+        self._execute("DELETE FROM ports WHERE endpoint_id = ?", record.id)
+        for port in record.ports:
+            self._put_port(port, record.id)
+        self._put("endpoints", id=record.id, network_id=record.network_id, container_id=record.container_id,
+                  body=encode(record))  # fmt: skip
+
+    def delete_endpoint(self, endpoint_id: str) -> None:
+        """Forget the endpoint, its addresses and its ports."""
+        self._delete("endpoints", endpoint_id)
+        self._execute("DELETE FROM ports WHERE endpoint_id = ?", endpoint_id)
+        self.release_addresses(endpoint_id)
+
+    def reserve_address(self, pool: str, address: int, holder: str) -> None:
+        """Reserve one address for ``holder``; nothing happens if it has it; raises `Taken` if another has."""
+        packed = _pack(address)
+        present = self._value("SELECT holder FROM addresses WHERE pool = ? AND address = ?", pool, packed)
+        if present is None:
+            self._execute("INSERT INTO addresses VALUES (?, ?, ?)", pool, packed, holder)
+        elif present != holder:
+            raise Taken("address", str(address), present)
+
+    def release_addresses(self, holder: str) -> None:
+        """Release all addresses of ``holder``."""
+        self._execute("DELETE FROM addresses WHERE holder = ?", holder)
+
+    def put_image(self, record: ImageRecord) -> None:
+        """Insert or replace by id."""
+        self._put("images", id=record.id, body=encode(record))
+
+    def delete_image(self, image_id: str) -> None:
+        """Forget the image."""
+        self._delete("images", image_id)
+
+    def put_intent(self, intent: Intent) -> None:
+        """Note work begun on an object (insert or replace by kind and object)."""
+        self._execute(
+            "INSERT INTO intents (kind, object_id, owner) VALUES (?, ?, ?) "
+            "ON CONFLICT (kind, object_id) DO UPDATE SET owner = excluded.owner",
+            intent.kind, intent.object_id, intent.owner,
+        )  # fmt: skip
+
+    def delete_intent(self, kind: str, object_id: str) -> None:
+        """The work is finished or undone."""
+        self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Set a small value."""
+        self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
+
+    def _put_named(self, table: str, what: str, record: NetworkRecord | ContainerRecord) -> None:
+        holder = self._value(f"SELECT id FROM {table} WHERE name = ? AND id != ?", record.name, record.id)
+        if holder is not None:
+            raise Taken(what, record.name, holder)
+        self._put(table, id=record.id, name=record.name, body=encode(record))
+
+    def _put_port(self, port: PortRecord, endpoint_id: str) -> None:
+        family = _family(port.host_ip)
+        holder = self._value(
+            "SELECT endpoint_id FROM ports WHERE protocol = ? AND family = ? AND host_port <= ? AND host_port_end >= ? "
+            "AND endpoint_id != ? AND (host_ip = ? OR host_ip IN ('0.0.0.0', '::') OR ? IN ('0.0.0.0', '::'))",
+            port.protocol, family, port.host_port_end, port.host_port, endpoint_id, port.host_ip, port.host_ip,
+        )  # fmt: skip
+        if holder is not None:
+            raise Taken("port", f"{port.host_ip}:{port.host_port}/{port.protocol}", holder)
+        self._execute(
+            "INSERT INTO ports VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            port.protocol, family, port.host_port, port.host_port_end, port.host_ip, port.port, port.port_end,
+            endpoint_id,
+        )  # fmt: skip
+
+    def _put(self, table: str, **columns: str) -> None:
+        """Insert, or replace in place: the row keeps its ``seq`` and so its place in listings."""
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
+        self._execute(
+            f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {changes}",
+            *columns.values(),
+        )
+
+    def _delete(self, table: str, object_id: str) -> None:
+        self._execute(f"DELETE FROM {table} WHERE id = ?", object_id)
+
+    def _execute(self, statement: str, *values: object) -> None:
+        self._connection.execute(statement, values)
