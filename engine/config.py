@@ -1,16 +1,24 @@
 """The configuration file: Docker's daemon.json keys that mean something here.
 
 ``$HAWSE_CONFIG``, else /etc/hawse/daemon.json; a missing file is an empty one. Keys of Docker's that concern other
-parts of a container engine are accepted and ignored, so that an existing daemon.json can be used as it is.
+parts of a container engine are accepted and ignored, so that an existing daemon.json serves as it is; a key that Docker
+does not know either is an error, since it is probably a slip of the pen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
+from typing import Any
 
+from engine.errors import EngineError, InvalidArgument, PermissionDenied, Unavailable
 from engine.ipam.pools import LOCAL_POOLS, DefaultPool
+
+DEFAULT_PATH = Path("/etc/hawse/daemon.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,139 @@ class Config:
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # driver -> option -> value
 
 
+class _Wrong(Exception):
+    """A value is not what its key wants; the message says what that is."""
+
+
 def load_config(path: Path | None = None) -> Config:
-    """Read the configuration; raises `engine.errors.InvalidArgument` that names the file and the key."""
-    raise NotImplementedError
+    """Read the configuration; raises `InvalidArgument` that names the file and the key."""
+    if path is None:
+        path = Path(os.environ.get("HAWSE_CONFIG") or DEFAULT_PATH)
+    values = {}
+    for key, value in _read(path).items():
+        if key in _IGNORED:
+            continue
+        if key not in _KEYS:
+            raise InvalidArgument(f"{path}: {key}: no such configuration key")
+        try:
+            values[key.replace("-", "_")] = _KEYS[key](value)
+        except (_Wrong, ValueError) as error:
+            raise InvalidArgument(f"{path}: {key}: {error}") from error
+    return Config(**values)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8").strip() or "{}")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except ValueError as error:
+        raise InvalidArgument(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidArgument(f"{path}: expected an object")
+    return document
+
+
+def _unreadable(path: Path, error: OSError) -> EngineError:
+    kind = PermissionDenied if isinstance(error, PermissionError) else Unavailable
+    return kind(f"{path}: {(error.strerror or str(error)).lower()}")
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _Wrong("expected true or false")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _Wrong("expected a string")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _Wrong("expected a list of strings")
+    return tuple(map(_text, value))
+
+
+def _address(value: object) -> str:
+    return str(ip_address(_text(value))) if value else ""
+
+
+def _addresses(value: object) -> tuple[str, ...]:
+    return tuple(map(_address, _texts(value)))
+
+
+def _interface(value: object) -> str:
+    if "/" not in _text(value):
+        raise _Wrong(f"expected an address with its prefix length, such as 192.168.5.1/24, found {value!r}")
+    return str(ip_interface(_text(value)))
+
+
+def _network(value: object) -> str:
+    return str(ip_network(_text(value), strict=False)) if value else ""
+
+
+def _mtu(value: object) -> int:
+    if type(value) is not int or not (value == 0 or 68 <= value <= 65535):
+        raise _Wrong("expected 0 or a number of bytes from 68 to 65535")
+    return value
+
+
+def _pools(value: object) -> tuple[DefaultPool, ...]:
+    if not isinstance(value, list):
+        raise _Wrong('expected a list such as [{"base": "10.10.0.0/16", "size": 24}]')
+    return tuple(map(_pool, value)) or LOCAL_POOLS
+
+
+def _pool(value: object) -> DefaultPool:
+    if not isinstance(value, dict) or set(value) != {"base", "size"} or type(value["size"]) is not int:
+        raise _Wrong(f'expected {{"base": "10.10.0.0/16", "size": 24}}, found {json.dumps(value)}')
+    return DefaultPool(ip_network(_text(value["base"]), strict=False), value["size"])
+
+
+def _network_options(value: object) -> dict[str, dict[str, str]]:
+    if not isinstance(value, dict) or not all(isinstance(options, dict) for options in value.values()):
+        raise _Wrong('expected an object such as {"bridge": {"com.docker.network.driver.mtu": "1400"}}')
+    return {driver: {key: _text(item) for key, item in options.items()} for driver, options in value.items()}
+
+
+_KEYS: dict[str, Callable[[object], Any]] = {
+    "default-address-pools": _pools,
+    "bip": _interface,
+    "bip6": _interface,
+    "fixed-cidr": _network,
+    "fixed-cidr-v6": _network,
+    "default-gateway": _address,
+    "default-gateway-v6": _address,
+    "mtu": _mtu,
+    "dns": _addresses,
+    "dns-search": _texts,
+    "dns-opts": _texts,
+    "icc": _boolean,
+    "ip": _address,
+    "ip-forward": _boolean,
+    "ip-masq": _boolean,
+    "iptables": _boolean,
+    "ip6tables": _boolean,
+    "ipv6": _boolean,
+    "host-gateway-ip": _address,
+    "default-network-opts": _network_options,
+}
+
+_IGNORED = frozenset(
+    """
+    allow-nondistributable-artifacts api-cors-header authorization-plugins bridge builder cgroup-parent cluster-advertise
+    cluster-store cluster-store-opts containerd containerd-namespace containerd-plugins-namespace cpu-rt-period
+    cpu-rt-runtime data-root debug default-cgroupns-mode default-ipc-mode default-runtime default-shm-size
+    default-ulimits exec-opts exec-root experimental features group hosts http-proxy https-proxy init init-path
+    insecure-registries labels live-restore log-driver log-format log-level log-opts max-concurrent-downloads
+    max-concurrent-uploads max-download-attempts metrics-addr network-control-plane-mtu no-new-privileges no-proxy
+    node-generic-resources oom-score-adjust pidfile proxies raw-logs registry-mirrors rootless runtimes seccomp-profile
+    selinux-enabled shutdown-timeout storage-driver storage-opts swarm-default-advertise-addr tls tlscacert tlscert
+    tlskey tlsverify userland-proxy userland-proxy-path userns-remap validate
+    """.split()
+)

@@ -1,19 +1,25 @@
 """Host ports: from what an endpoint wants to publish to what it gets.
 
 Knows Docker's order and its texts; the store tells what is taken by other endpoints, a probe tells what other programs
-hold. Publishes nothing itself.
+hold (`engine.listeners`). Publishes nothing itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import chain, islice
 from typing import Protocol
 
 from engine.model import PortRecord, PortSpec
 
 IPAddress = IPv4Address | IPv6Address
+_WILDCARDS = ("0.0.0.0", "::")
+IN_USE = "address already in use"
+"""The one refusal after which another port is worth trying (EADDRINUSE)."""
 
 
 class PortConflict(Exception):
@@ -47,6 +53,176 @@ class HostSide:
 def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host: HostSide) -> list[PortRecord]:
     """Choose host addresses and ports for ``specs``, in Docker's order; ranges that advance together are one record.
 
-    ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). Raises `PortConflict`.
+    ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). Ports that leave no choice are
+    settled first, so that a random one never takes them. Raises `PortConflict`.
     """
-    raise NotImplementedError
+    wishes = [wish for spec in _in_dockers_order(specs) if (wish := _wish(spec, host)).addresses]
+    allocation = _Allocation(host.probe, _Taken(taken))
+    for wish in sorted(wishes, key=lambda wish: wish.freedom):
+        wish.host_port = allocation.choose(wish)
+    return _merge(_Single(w.spec.protocol, a, w.host_port, w.spec.port) for w in wishes for a in w.addresses)
+
+
+def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
+    """Sort: highest container port first, TCP before others, and of one port's bindings the last given first.
+
+    It decides which of several conflicts is reported, and in what order inspect shows bindings.
+    """
+    return sorted(list(specs)[::-1], key=lambda spec: (-spec.port, spec.protocol != "tcp"))
+
+
+@dataclass(slots=True)
+class _Wish:
+    """One spec, the host addresses it means, and the port it got. ``ports`` is empty where any will do."""
+
+    spec: PortSpec
+    addresses: Sequence[IPAddress]
+    ports: range
+    host_port: int = 0
+
+    @property
+    def freedom(self) -> float:
+        return len(self.ports) or float("inf")
+
+
+def _wish(spec: PortSpec, host: HostSide) -> _Wish:
+    first, _, last = spec.host_port.partition("-")
+    ports = range(int(first), int(last or first) + 1) if spec.host_port not in ("", "0") else range(0)
+    reachable = {4: host.ipv4, 6: host.ipv6}
+    addresses = [address for address in _addresses(spec.host_ip, host.default_ip) if reachable[address.version]]
+    return _Wish(spec, addresses, ports)
+
+
+def _addresses(host_ip: str, default_ip: str) -> list[IPAddress]:
+    """Say which host addresses a spec means: the IPv4 wildcard as a default stands for both families."""
+    if host_ip:
+        return [ip_address(host_ip)]
+    default = ip_address(default_ip or "0.0.0.0")
+    return [default, IPv6Address(0)] if default == IPv4Address(0) else [default]
+
+
+class _Taken:
+    """Host ports in use, by protocol, family and number."""
+
+    def __init__(self, records: Iterable[PortRecord]) -> None:
+        self._holders: defaultdict[tuple[str, int, int], list[str]] = defaultdict(list)
+        for record in records:
+            version = 6 if ":" in record.host_ip else 4
+            for port in range(record.host_port, record.host_port_end + 1):
+                self._holders[record.protocol, version, port].append(record.host_ip)
+
+    def add(self, protocol: str, address: IPAddress, port: int) -> None:
+        self._holders[protocol, address.version, port].append(str(address))
+
+    def collision(self, protocol: str, address: IPAddress, port: int) -> str | None:
+        """Give the address that keeps ``address`` from having the port: an equal one, or a wildcard on either side."""
+        holders = self._holders.get((protocol, address.version, port))
+        if not holders:
+            return None
+        if str(address) in holders:
+            return str(address)
+        return next((holder for holder in holders if holder in _WILDCARDS or address.is_unspecified), None)
+
+
+@dataclass(slots=True)
+class _Allocation:
+    """The ports being chosen for one endpoint."""
+
+    probe: Probe
+    taken: _Taken
+    chosen: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def choose(self, wish: _Wish) -> int:
+        """Choose one port that is free on all of the wish's addresses, and take it."""
+        port = self._fixed(wish) if wish.ports else self._any(wish)
+        for address in wish.addresses:
+            self.taken.add(wish.spec.protocol, address, port)
+        return port
+
+    def _fixed(self, wish: _Wish) -> int:
+        """Take a given port, or the first of a range that no endpoint has; another program's listener is an error."""
+        protocol, port = wish.spec.protocol, wish.ports[0]
+        if len(wish.ports) > 1:
+            port = next((port for port in wish.ports if self._untaken(wish, port)), 0)
+            if not port:
+                raise PortConflict("all ports are allocated")
+        for address in wish.addresses:
+            holder = self.taken.collision(protocol, address, port)
+            if holder == str(address):
+                raise PortConflict(f"Bind for {address}:{port} failed: port is already allocated")
+            reason = IN_USE if holder else self.probe.refusal(protocol, address, port)
+            if reason:
+                raise _refused(protocol, address, port, reason)
+        return port
+
+    def _any(self, wish: _Wish) -> int:
+        """Take a port of the kernel's range; bindings of one container port get the same where possible."""
+        siblings = self.chosen[wish.spec.protocol, wish.spec.port]
+        for port in (*siblings, *_from_anywhere(self.probe.ephemeral())):
+            if self._untaken(wish, port) and self._bindable(wish, port):
+                siblings.append(port)
+                return port
+        raise PortConflict("all ports are allocated")
+
+    def _untaken(self, wish: _Wish, port: int) -> bool:
+        return not any(self.taken.collision(wish.spec.protocol, address, port) for address in wish.addresses)
+
+    def _bindable(self, wish: _Wish, port: int) -> bool:
+        for address in wish.addresses:
+            reason = self.probe.refusal(wish.spec.protocol, address, port)
+            if reason == IN_USE:
+                return False
+            if reason:  # no port of this address will do
+                raise _refused(wish.spec.protocol, address, port, reason)
+        return True
+
+
+def _refused(protocol: str, address: IPAddress, port: int, reason: str) -> PortConflict:
+    where = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+    return PortConflict(f"Error starting userland proxy: listen {protocol}{address.version} {where}: bind: {reason}")
+
+
+def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
+    """Go round all ports once from a random one, so that a port just given up is not the next one handed out."""
+    total = sum(map(len, ranges))
+    start = int.from_bytes(os.urandom(4)) % total if total else 0
+    ports = chain(*ranges)
+    first_part = list(islice(ports, start))
+    yield from ports
+    yield from first_part
+
+
+@dataclass(frozen=True, slots=True)
+class _Single:
+    """One published port."""
+
+    protocol: str
+    address: IPAddress
+    host_port: int
+    port: int
+
+
+def _merge(singles: Iterable[_Single]) -> list[PortRecord]:
+    """Join ports that advance together on both sides; records come in the order of their first port.
+
+    That order is what inspect shows for several bindings of one container port.
+    """
+    rank = {single: number for number, single in enumerate(singles)}
+    runs: list[list[_Single]] = []
+    for single in sorted(rank, key=lambda s: (s.protocol, s.address.version, s.address, s.host_port - s.port, s.port)):
+        if runs and _follows(runs[-1][-1], single):
+            runs[-1].append(single)
+        else:
+            runs.append([single])
+    runs.sort(key=lambda run: min(rank[single] for single in run))
+    return [_record(run[0], run[-1]) for run in runs]
+
+
+def _follows(before: _Single, after: _Single) -> bool:
+    return after == replace(before, host_port=before.host_port + 1, port=before.port + 1)
+
+
+def _record(first: _Single, last: _Single) -> PortRecord:
+    return PortRecord(
+        first.protocol, str(first.address), first.host_port, last.host_port, port=first.port, port_end=last.port
+    )

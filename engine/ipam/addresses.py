@@ -32,7 +32,7 @@ class OutOfPool(Exception):
 
 
 class NoFreeAddress(Exception):
-    """Every address that may be handed out is in use; the message is Docker's below "failed to allocate gateway ():"."""
+    """Every address that may be handed out is in use; the message is Docker's for a gateway."""
 
     def __init__(self, subnet: IPNetwork) -> None:
         super().__init__("no available addresses on this pool")

@@ -33,7 +33,8 @@ def decode(kind: type[T], document: str) -> T:
         plain = json.loads(document)
     except json.JSONDecodeError as error:
         raise CodecError(f"{kind.__name__}: {error}") from error
-    record: T = _decoder(kind)(plain)
+    hint: Any = kind
+    record: T = _decoder(hint)(plain)
     return record
 
 

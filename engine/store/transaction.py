@@ -87,7 +87,8 @@ class SqliteReader:
 
     def meta(self, key: str) -> str | None:
         """A small value kept beside the records (allocation cursors, versions)."""
-        return self._value("SELECT value FROM meta WHERE key = ?", key)
+        value: str | None = self._value("SELECT value FROM meta WHERE key = ?", key)
+        return value
 
     def _select(self, kind: type[T], table: str, where: str = "1", *values: str) -> list[T]:
         rows = self._connection.execute(f"SELECT body FROM {table} WHERE {where} ORDER BY seq", values)

@@ -1,0 +1,98 @@
+"""What other programs listen on: the kernel's answer to "could this port be bound now?".
+
+Acts in the network namespace of the calling process and changes nothing in it: a socket is bound as a proxy's would be
+and closed at once. For long ranges the tables of /proc/net name the few ports that are worth such a question.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from ipaddress import IPv6Address
+from pathlib import Path
+
+from engine.ports import IPAddress
+
+BIND_LIMIT = 64
+"""So many ports are asked about one by one; after that /proc/net is read once."""
+
+_KINDS = {
+    "tcp": (socket.SOCK_STREAM, 0),
+    "udp": (socket.SOCK_DGRAM, 0),
+    "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
+_PROTOCOL_MISSING = {errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
+
+
+class HostProbe:
+    """Implements `engine.ports.Probe` for one allocation; ``read_ephemeral`` gives what the drivers read of sysctl."""
+
+    def __init__(self, read_ephemeral: Callable[[], Sequence[range]], proc: Path = Path("/proc/net")) -> None:
+        self._read_ephemeral, self._proc = read_ephemeral, proc
+        self._bindable: set[tuple[str, IPAddress]] = set()
+        self._asked = 0
+
+    def ephemeral(self) -> Sequence[range]:
+        """Ports the kernel may choose from."""
+        return self._read_ephemeral()
+
+    def refusal(self, protocol: str, address: IPAddress, port: int) -> str | None:
+        """Why another program could not bind this port now, or None."""
+        self._asked += 1
+        known = (protocol, address) in self._bindable
+        if known and self._asked > BIND_LIMIT and port not in self._ports_in_use:
+            return None
+        reason = _try_bind(protocol, address, port)
+        if reason is None:
+            self._bindable.add((protocol, address))
+        return reason
+
+    @cached_property
+    def _ports_in_use(self) -> set[int]:
+        """Local ports of all sockets, whatever protocol, address and state: a bind tells which of them matter."""
+        ports: set[int] = set()
+        for table in ("tcp", "tcp6", "udp", "udp6"):
+            try:
+                lines = (self._proc / table).read_text().splitlines()[1:]
+            except FileNotFoundError:  # a kernel without IPv6
+                continue
+            ports.update(int(line.split(maxsplit=2)[1].rpartition(":")[2], 16) for line in lines)
+        return ports
+
+
+def ephemeral_ports(local_range: str, reserved: str) -> list[range]:
+    """Parse net.ipv4.ip_local_port_range ("32768 60999") less ip_local_reserved_ports ("8080,9000-9010" or "")."""
+    first, last = map(int, local_range.split())
+    free: list[range] = []
+    for part in filter(None, reserved.strip().split(",")):
+        low, _, high = part.partition("-")
+        free.append(range(first, min(int(low), last + 1)))
+        first = max(first, int(high or low) + 1)
+    free.append(range(first, last + 1))
+    return [ports for ports in free if ports]
+
+
+def listens_on_ipv6() -> bool:
+    """Tell whether this host can listen on IPv6 at all (not booted with ipv6.disable=1)."""
+    return _try_bind("tcp", IPv6Address(0), 0) is None
+
+
+def _try_bind(protocol: str, address: IPAddress, port: int) -> str | None:
+    """Bind as a proxy would: TCP sockets reuse addresses (TIME_WAIT does not count), IPv6 ones leave IPv4 alone."""
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    kind, number = _KINDS[protocol]
+    try:
+        with socket.socket(family, kind, number) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((str(address), port))
+            return None
+    except OSError as error:
+        if error.errno in _PROTOCOL_MISSING:  # then nobody listens with it
+            return None
+        return os.strerror(error.errno or 0).lower()
