@@ -63,7 +63,7 @@ class Command(click.Command):
         """Docker's text about a wrong number of arguments."""
         line = path(ctx)
         usage = f"Usage:  {parent_path(ctx)}{self.use}"
-        return f'"{line}" {self.arity.rule}\nSee \'{line} --help\'.\n\n{usage}\n\n{self.help}'
+        return f"\"{line}\" {self.arity.rule}\nSee '{line} --help'.\n\n{usage}\n\n{self.help}"
 
     def get_help(self, ctx: click.Context) -> str:
         """Print usage, aliases and options."""

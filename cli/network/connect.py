@@ -1,0 +1,59 @@
+"""``hawse network connect``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.errors import FLAG_ERROR, StatusError
+from cli.network.reference import routable
+from cli.options.hosts import link
+from cli.options.ports import published_ports
+from cli.pflag import INT, LIST, STRING, STRINGS, command, exactly, flag, list_of
+from engine.model import EndpointIPAM, EndpointSettings, PortSpec
+
+
+@command("connect [OPTIONS] NETWORK CONTAINER", "Connect a container to a network", exactly(2))
+@flag("--alias", kind=STRINGS, usage="Add network-scoped alias for the container")
+@flag("--driver-opt", kind=STRINGS, usage="driver options for the network")
+@flag("--gw-priority", kind=INT, usage="Highest gw-priority provides the default gateway", hidden=True)
+@flag("--ip", kind=STRING, usage='IPv4 address (e.g., "172.30.100.104")')
+@flag("--ip6", kind=STRING, usage='IPv6 address (e.g., "2001:db8::33")')
+@flag("--link", kind=list_of(link), usage="Add link to another container")
+@flag("--link-local-ip", kind=STRINGS, usage="Add a link-local address for the container")
+@flag("--publish", "-p", kind=LIST, usage="Publish a container's port(s) to the host", hidden=True)
+@click.argument("network")
+@click.argument("container")
+@click.pass_obj
+def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
+    """Connect one container to one network."""
+    settings = EndpointSettings(
+        ipam=EndpointIPAM(flags["ip"], flags["ip6"], flags["link_local_ip"]),
+        links=flags["link"] or None,
+        aliases=flags["alias"],
+        driver_opts=driver_options(flags["driver_opt"]),
+        gw_priority=flags["gw_priority"],
+    )
+    app.engine.networks.connect(routable(network), container, settings, ports(flags["publish"]))
+
+
+def driver_options(pairs: Sequence[str]) -> dict[str, str]:
+    """Read ``key=value`` pairs; blanks around both are dropped, the last of a key wins."""
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise StatusError("invalid key/value pair format in driver options")
+        options[key.strip()] = value.strip()
+    return options
+
+
+def ports(values: Sequence[str]) -> tuple[PortSpec, ...]:
+    """Read the ``-p`` values."""
+    try:
+        return published_ports(values)
+    except ValueError as error:
+        raise StatusError(f"{error}\nSee 'hawse network connect --help'.", FLAG_ERROR) from error

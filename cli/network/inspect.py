@@ -1,0 +1,27 @@
+"""``hawse network inspect``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.documents import Json, inspect_all
+from cli.errors import StatusError
+from cli.pflag import STRING, at_least, command, flag
+from cli.usages import INSPECT_FORMAT
+
+
+@command("inspect [OPTIONS] NETWORK [NETWORK...]", "Display detailed information on one or more networks", at_least(1))
+@flag("--format", "-f", kind=STRING, usage=INSPECT_FORMAT)
+@flag("--verbose", "-v", usage="Verbose output for diagnostics")
+@click.argument("networks", nargs=-1)
+@click.pass_obj
+def inspect(app: App, networks: tuple[str, ...], format: str, verbose: bool) -> None:
+    """Print the documents of the networks."""
+
+    def fetch(reference: str) -> tuple[str, Json]:
+        if not reference:
+            raise StatusError("Error: No such network: ")
+        return "network", app.engine.networks.inspect(reference, verbose=verbose)
+
+    inspect_all(app, networks, format, ["network"], fetch)

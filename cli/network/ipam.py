@@ -1,0 +1,95 @@
+"""Match ``--ip-range``, ``--gateway`` and ``--aux-address`` to their ``--subnet``, before the engine sees them.
+
+The checks and their texts are those of Docker's command line; anything deeper is the engine's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from cli.errors import StatusError
+from cli.options.address import parse_ip
+from engine.model import IPAMConfig
+
+Configs = dict[str, IPAMConfig]
+Network = IPv4Network | IPv6Network
+PREFIX = re.compile("[0-9]{1,3}")
+MAPPED_BITS = 96  # of an IPv4-mapped address, what stands before the IPv4 address
+
+
+def ipam_configs(
+    subnets: Sequence[str], ranges: Sequence[str], gateways: Sequence[str], aux_addresses: Mapping[str, str]
+) -> tuple[IPAMConfig, ...]:
+    """Make one entry per subnet; StatusError when something belongs to none, or to one already taken."""
+    if len(subnets) < max(len(ranges), len(gateways)):
+        raise StatusError("every ip-range or gateway must have a corresponding subnet")
+    configs: Configs = {}
+    for subnet in subnets:
+        if any(_matches_either(subnet, other) for other in configs):
+            raise StatusError("multiple overlapping subnet configuration is not supported")
+        configs[subnet] = IPAMConfig(subnet=subnet)
+    for ip_range in ranges:
+        _assign(configs, ip_range, "range", _with_range)
+    for gateway in gateways:
+        _assign(configs, gateway, "gateway", _with_gateway)
+    for name, address in aux_addresses.items():
+        _assign(configs, address, "aux-address", _with_aux_address(name))
+    return tuple(configs.values())
+
+
+def _assign(configs: Configs, data: str, what: str, change: Callable[[IPAMConfig, str], IPAMConfig]) -> None:
+    matching = [subnet for subnet in configs if _contains(subnet, data)]
+    if not matching:
+        raise StatusError(f"no matching subnet for {what} {data}")
+    for subnet in matching:
+        configs[subnet] = change(configs[subnet], data)
+
+
+def _with_range(config: IPAMConfig, ip_range: str) -> IPAMConfig:
+    if config.ip_range:
+        both = f"({ip_range}, {config.ip_range})"
+        raise StatusError(f"cannot configure multiple ranges {both} on the same subnet ({config.subnet})")
+    return replace(config, ip_range=ip_range)
+
+
+def _with_gateway(config: IPAMConfig, gateway: str) -> IPAMConfig:
+    if config.gateway:
+        both = f"({gateway}, {config.gateway})"
+        raise StatusError(f"cannot configure multiple gateways {both} for the same subnet ({config.subnet})")
+    return replace(config, gateway=gateway)
+
+
+def _with_aux_address(name: str) -> Callable[[IPAMConfig, str], IPAMConfig]:
+    return lambda config, address: replace(config, aux_addresses={**config.aux_addresses, name: address})
+
+
+def _matches_either(one: str, other: str) -> bool:
+    return _contains(one, other) | _contains(other, one)
+
+
+def _contains(subnet: str, data: str) -> bool:
+    """Say whether an address, or the address of a CIDR, lies in a subnet; anything unreadable lies nowhere."""
+    try:
+        network = parse_cidr(subnet)[1]
+    except ValueError as error:
+        raise StatusError(f"invalid subnet: {error}") from error
+    try:
+        address = parse_cidr(data)[0] if "/" in data else parse_ip(data)
+    except ValueError as error:
+        raise StatusError(str(error)) from error
+    return address is not None and ip_address(address) in network
+
+
+def parse_cidr(text: str) -> tuple[str, Network]:
+    """Read a CIDR like Go's net.ParseCIDR: the address, and the network it is in; ValueError has Go's text."""
+    host, _, prefix = text.partition("/")
+    address = parse_ip(host)
+    bits = int(prefix) if PREFIX.fullmatch(prefix) else -1
+    if address is not None and ":" in host and ":" not in address:
+        bits -= MAPPED_BITS
+    if address is None or not 0 <= bits <= ip_address(address).max_prefixlen:
+        raise ValueError(f"invalid CIDR address: {text}")
+    return address, ip_network(f"{address}/{bits}", strict=False)

@@ -1,0 +1,81 @@
+"""``hawse network ls``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.formatting import FormatContext
+from cli.listing import write_listing
+from cli.natural import natural_key
+from cli.pflag import FILTER, STRING, command, flag
+from cli.usages import LIST_FORMAT
+
+HEADER = {
+    "ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "IPv4": "IPV4", "IPv6": "IPV6",
+    "Internal": "INTERNAL", "Labels": "LABELS", "CreatedAt": "CREATED AT",
+}  # fmt: skip
+TABLE = "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}"
+RAW = "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n"
+SHORT_ID = 12
+TIMESTAMP = re.compile(r"(\S+)T(\d\d:\d\d:\d\d)(?:(\.\d*[1-9])0*|\.0+)?(Z|[+-]\d\d:\d\d)")
+
+
+@command("ls [OPTIONS]", "List networks", aliases="hawse network ls, hawse network list")
+@flag("--filter", "-f", kind=FILTER, usage='Provide filter values (e.g. "driver=bridge")')
+@flag("--format", kind=STRING, usage=LIST_FORMAT)
+@flag("--no-trunc", usage="Do not truncate the output")
+@flag("--quiet", "-q", usage="Only display network IDs")
+@click.pass_obj
+def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, no_trunc: bool, quiet: bool) -> None:
+    """Print a table of the networks, in natural order of their names."""
+    networks = sorted(app.engine.networks.list(filter), key=lambda network: natural_key(network["Name"]))
+    rows = [row(network, no_trunc=no_trunc) for network in networks]
+    write_listing(app, template(format, quiet=quiet), rows, HEADER)
+
+
+def template(format: str, *, quiet: bool) -> str:
+    """The template behind a ``--format``."""
+    if format in ("", "table"):
+        return "{{.ID}}" if quiet else TABLE
+    if format == "raw":
+        return "network_id: {{.ID}}" if quiet else RAW
+    return format
+
+
+def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
+    """What a template may ask of one network."""
+    labels: Mapping[str, str] = network["Labels"] or {}
+    return FormatContext(
+        "*network.networkContext",
+        {
+            "CreatedAt": created_at(network["Created"]),
+            "Driver": network["Driver"],
+            "ID": network["Id"] if no_trunc else network["Id"][:SHORT_ID],
+            "IPv6": word(network["EnableIPv6"]),
+            "Internal": word(network["Internal"]),
+            "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
+            "Name": network["Name"],
+            "Scope": network["Scope"],
+        },
+        lookups={"Label": lambda key: labels.get(key, "")},
+    )
+
+
+def word(value: bool) -> str:
+    """Go's word for a boolean."""
+    return "true" if value else "false"
+
+
+def created_at(timestamp: str) -> str:
+    """Write an RFC 3339 time like Go's Time.String: ``2026-01-02 03:04:05.6 +0000 UTC``."""
+    parts = TIMESTAMP.fullmatch(timestamp)
+    if not parts:
+        return timestamp
+    day, clock, fraction, zone = parts.groups()
+    offset = zone.replace(":", "")
+    return f"{day} {clock}{fraction or ''} {'+0000 UTC' if zone == 'Z' else f'{offset} {offset}'}"

@@ -1,0 +1,55 @@
+"""``hawse port``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError
+from cli.natural import natural_key
+from cli.pflag import between, command
+from cli.pflag.strconv import parse_uint
+
+PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]
+"""NetworkSettings.Ports: ``80/tcp`` to its host addresses."""
+
+
+@command(
+    "port CONTAINER [PRIVATE_PORT[/PROTO]]", "List port mappings or a specific mapping for the container",
+    between(1, 2), aliases="hawse container port, hawse port",
+)  # fmt: skip
+@click.argument("container")
+@click.argument("private_port", required=False)
+@click.pass_obj
+def port(app: App, container: str, private_port: str | None) -> None:
+    """Print where a container's ports are published."""
+    if not container:
+        raise StatusError("Error: No such container: ")
+    ports: PortMap = app.engine.containers.inspect(container)["NetworkSettings"]["Ports"] or {}
+    if private_port:
+        lines = mappings_of(ports, private_port, container)
+    else:
+        lines = [f"{name} -> {address}" for name, bindings in ports.items() for address in addresses(bindings or ())]
+    app.out("".join(line + "\n" for line in sorted(lines, key=natural_key)))
+
+
+def mappings_of(ports: PortMap, wanted: str, container: str) -> list[str]:
+    """The host addresses of one container port (tcp where no protocol is named)."""
+    number, _, protocol = wanted.partition("/")
+    try:
+        parse_uint(number, 16, base=10)
+    except ValueError as error:
+        raise StatusError(f"Error: invalid port ({number}): {error}") from error
+    bindings = ports.get(f"{number}/{protocol or 'tcp'}")
+    if bindings is None:
+        raise StatusError(f"Error: No public port '{wanted}' published for {container}")
+    return addresses(bindings)
+
+
+def addresses(bindings: Sequence[Mapping[str, str]]) -> list[str]:
+    """Join host and port, IPv6 hosts in brackets."""
+    return [
+        f"[{b['HostIp']}]:{b['HostPort']}" if ":" in b["HostIp"] else f"{b['HostIp']}:{b['HostPort']}" for b in bindings
+    ]

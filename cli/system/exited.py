@@ -1,0 +1,16 @@
+"""``hawse __exited``: the runtime's call when a container's process has ended."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.pflag import command, exactly
+
+
+@command("__exited CONTAINER_ID", "Settle a container whose process has ended", exactly(1), hidden=True)
+@click.argument("container_id")
+@click.pass_obj
+def exited(app: App, container_id: str) -> None:
+    """Release what the container held, then restart or remove it as it was asked to."""
+    app.engine.containers.exited(container_id)

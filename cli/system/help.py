@@ -1,0 +1,24 @@
+"""``hawse help``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError
+from cli.pflag import at_least, command
+
+
+@command("help [command]", "Help about the command", at_least(0), hidden=True)
+@click.argument("words", nargs=-1)
+@click.pass_context
+def show_help(ctx: click.Context, words: tuple[str, ...]) -> None:
+    """Print the help of the command that the words name."""
+    app: App = ctx.obj
+    at = ctx.find_root()
+    for index, word in enumerate(words):
+        found = at.command.get_command(at, word) if isinstance(at.command, click.Group) else None
+        if found is None:
+            raise StatusError(f"unknown help topic: {' '.join(words[index:])}")
+        at = click.Context(found, parent=at, info_name=found.name)
+    app.out(at.command.get_help(at) + "\n")

@@ -1,0 +1,88 @@
+"""``hawse info``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError
+from cli.pflag import STRING, command, flag
+from cli.system.rendering import render, server_document
+from cli.usages import INSPECT_FORMAT
+
+Json = dict[str, Any]
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+COUNTS = (
+    (" Containers", "Containers"), ("  Running", "ContainersRunning"), ("  Paused", "ContainersPaused"),
+    ("  Stopped", "ContainersStopped"), (" Images", "Images"), (" Server Version", "ServerVersion"),
+    (" Storage Driver", "Driver"), (" Logging Driver", "LoggingDriver"), (" Cgroup Driver", "CgroupDriver"),
+    (" Cgroup Version", "CgroupVersion"),
+)  # fmt: skip
+MACHINE = (
+    (" Default Runtime", "DefaultRuntime"), (" Kernel Version", "KernelVersion"),
+    (" Operating System", "OperatingSystem"), (" OSType", "OSType"), (" Architecture", "Architecture"),
+    (" CPUs", "NCPU"), (" Total Memory", "MemTotal"), (" Name", "Name"), (" ID", "ID"),
+    (" Docker Root Dir", "DockerRootDir"),
+)  # fmt: skip
+
+
+@command("info [OPTIONS]", "Display system-wide information", aliases="hawse system info, hawse info")
+@flag("--format", "-f", kind=STRING, usage=INSPECT_FORMAT)
+@click.pass_obj
+def info(app: App, format: str) -> None:
+    """Print what is known about this host."""
+    from engine.system import version_text
+
+    client = {"Version": version_text(), "Context": "default", "Debug": app.debug}
+    server, problem = server_document(lambda: app.engine.system.info())
+    if format:
+        app.out(
+            render({**(server or {}), "ServerErrors": [problem] if problem else None, "ClientInfo": client}, format)
+        )
+        app.out("\n")
+    else:
+        app.out("".join(line + "\n" for line in report(client, server)))
+        if problem:
+            app.err(f"ERROR: {problem}\n")
+    if problem:
+        raise StatusError("" if format else "errors pretty printing info")
+
+
+def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Iterator[str]:
+    """Lay out both parts for people."""
+    yield "Client:"
+    yield f" Version:    {client['Version']}"
+    yield f" Context:    {client['Context']}"
+    yield f" Debug Mode: {'true' if client['Debug'] else 'false'}"
+    yield ""
+    yield "Server:"
+    if server is None:
+        return
+    yield from lines(COUNTS, server)
+    plugins = {kind: names for kind, names in (server.get("Plugins") or {}).items() if names}
+    if plugins:
+        yield " Plugins:"
+        yield from (f"  {kind}: {' '.join(names)}" for kind, names in plugins.items())
+    yield f" Swarm: {(server.get('Swarm') or {}).get('LocalNodeState', 'inactive')}"
+    yield from lines(MACHINE, server)
+    yield ""
+
+
+def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each value that is there."""
+    for title, key in table:
+        value = server.get(key, "")
+        if value != "":
+            yield f"{title}: {binary_size(value) if key == 'MemTotal' else value}"
+
+
+def binary_size(size: float) -> str:
+    """Write a number of bytes with four digits and a binary unit, as Docker's units.BytesSize."""
+    unit = 0
+    while size >= 1024 and unit < len(UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.4g}{UNITS[unit]}"

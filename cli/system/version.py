@@ -1,0 +1,88 @@
+"""``hawse version`` and ``hawse --version``."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.documents import Json
+from cli.errors import StatusError
+from cli.pflag import STRING, command, flag
+from cli.system.rendering import render, server_document
+from cli.usages import INSPECT_FORMAT
+
+COLUMN = 20  # where the values begin
+LINES = (
+    ("Version", "Version"), ("API version", "ApiVersion"), ("Python version", "PythonVersion"),
+    ("Git commit", "GitCommit"), ("Built", "BuildTime"), ("OS/Arch", "OS/Arch"), ("Context", "Context"),
+    ("Experimental", "Experimental"),
+)  # fmt: skip
+
+
+@command("version [OPTIONS]", "Show the hawse version information")
+@flag("--format", "-f", kind=STRING, usage=INSPECT_FORMAT)
+@click.pass_obj
+def version(app: App, format: str) -> None:
+    """Print the versions of the command line and of the engine."""
+    server, problem = server_document(lambda: app.engine.system.version())
+    document = {"Client": client_document(), "Server": server}
+    app.out((render(document, format) if format else "\n".join(report(document))) + "\n")
+    if problem:
+        raise StatusError(problem)
+
+
+def version_line() -> str:
+    """The one line of ``--version``."""
+    from engine.system import version_text
+
+    return f"hawse version {version_text()}"
+
+
+def client_document() -> Json:
+    """The ``Client`` part, with Docker's keys where they have a meaning here."""
+    from engine.system import API_VERSION, version_text
+
+    machine = platform.machine()
+    return {
+        "Version": version_text(),
+        "ApiVersion": API_VERSION,
+        "DefaultAPIVersion": API_VERSION,
+        "PythonVersion": platform.python_version(),
+        "Os": "linux",
+        "Arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
+        "Context": "default",
+    }
+
+
+def report(document: Mapping[str, Any]) -> Iterator[str]:
+    """Lay out both parts for people."""
+    client, server = document["Client"], document["Server"]
+    yield "Client:"
+    yield from facts(client, indent=1)
+    if server is None:
+        return
+    yield ""
+    yield f"Server: {(server.get('Platform') or {}).get('Name', '')}".rstrip()
+    yield " Engine:"
+    yield from facts(server, indent=2)
+    for component in server.get("Components") or ():
+        if component["Name"] != "Engine":
+            yield f" {component['Name']}:"
+            yield from facts({**component, **(component.get("Details") or {})}, indent=2)
+
+
+def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
+    """One line for each value that is there, in Docker's order and wording."""
+    known = dict(values)
+    if "Os" in known and "Arch" in known:
+        known["OS/Arch"] = f"{known['Os']}/{known['Arch']}"
+    if "MinAPIVersion" in known:
+        known["ApiVersion"] = f"{known['ApiVersion']} (minimum version {known['MinAPIVersion']})"
+    for title, key in LINES:
+        if key in known:
+            left = f"{' ' * indent}{title}:"
+            yield f"{left:<{COLUMN}}{known[key]}"
