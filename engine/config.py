@@ -170,16 +170,15 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "default-network-opts": _network_options,
 }
 
-_IGNORED = frozenset(
-    """
-    allow-nondistributable-artifacts api-cors-header authorization-plugins bridge builder cgroup-parent cluster-advertise
-    cluster-store cluster-store-opts containerd containerd-namespace containerd-plugins-namespace cpu-rt-period
-    cpu-rt-runtime data-root debug default-cgroupns-mode default-ipc-mode default-runtime default-shm-size
-    default-ulimits exec-opts exec-root experimental features group hosts http-proxy https-proxy init init-path
-    insecure-registries labels live-restore log-driver log-format log-level log-opts max-concurrent-downloads
-    max-concurrent-uploads max-download-attempts metrics-addr network-control-plane-mtu no-new-privileges no-proxy
-    node-generic-resources oom-score-adjust pidfile proxies raw-logs registry-mirrors rootless runtimes seccomp-profile
-    selinux-enabled shutdown-timeout storage-driver storage-opts swarm-default-advertise-addr tls tlscacert tlscert
-    tlskey tlsverify userland-proxy userland-proxy-path userns-remap validate
-    """.split()
-)
+_OF_DOCKER = """
+allow-nondistributable-artifacts api-cors-header authorization-plugins bridge builder cgroup-parent cluster-advertise
+cluster-store cluster-store-opts containerd containerd-namespace containerd-plugins-namespace cpu-rt-period
+cpu-rt-runtime data-root debug default-cgroupns-mode default-ipc-mode default-runtime default-shm-size default-ulimits
+exec-opts exec-root experimental features group hosts http-proxy https-proxy init init-path insecure-registries labels
+live-restore log-driver log-format log-level log-opts max-concurrent-downloads max-concurrent-uploads
+max-download-attempts metrics-addr network-control-plane-mtu no-new-privileges no-proxy node-generic-resources
+oom-score-adjust pidfile proxies raw-logs registry-mirrors rootless runtimes seccomp-profile selinux-enabled
+shutdown-timeout storage-driver storage-opts swarm-default-advertise-addr tls tlscacert tlscert tlskey tlsverify
+userland-proxy userland-proxy-path userns-remap validate
+"""
+_IGNORED = frozenset(_OF_DOCKER.split())

@@ -9,12 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from ipaddress import IPv6Address
 from pathlib import Path
 
-from engine.ports import IPAddress
+from engine.ports import family
 
 BIND_LIMIT = 64
 """So many ports are asked about one by one; after that /proc/net is read once."""
@@ -32,14 +31,14 @@ class HostProbe:
 
     def __init__(self, read_ephemeral: Callable[[], Sequence[range]], proc: Path = Path("/proc/net")) -> None:
         self._read_ephemeral, self._proc = read_ephemeral, proc
-        self._bindable: set[tuple[str, IPAddress]] = set()
+        self._bindable: set[tuple[str, str]] = set()
         self._asked = 0
 
     def ephemeral(self) -> Sequence[range]:
         """Ports the kernel may choose from."""
         return self._read_ephemeral()
 
-    def refusal(self, protocol: str, address: IPAddress, port: int) -> str | None:
+    def refusal(self, protocol: str, address: str, port: int) -> str | None:
         """Why another program could not bind this port now, or None."""
         self._asked += 1
         known = (protocol, address) in self._bindable
@@ -63,34 +62,33 @@ class HostProbe:
         return ports
 
 
-def ephemeral_ports(local_range: str, reserved: str) -> list[range]:
-    """Parse net.ipv4.ip_local_port_range ("32768 60999") less ip_local_reserved_ports ("8080,9000-9010" or "")."""
-    first, last = map(int, local_range.split())
-    free: list[range] = []
-    for part in filter(None, reserved.strip().split(",")):
-        low, _, high = part.partition("-")
-        free.append(range(first, min(int(low), last + 1)))
-        first = max(first, int(high or low) + 1)
+def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> list[range]:
+    """Give net.ipv4.ip_local_port_range less ip_local_reserved_ports; both come as inclusive pairs."""
+    first, last = local
+    free = []
+    for low, high in sorted(reserved):
+        free.append(range(first, min(low, last + 1)))
+        first = max(first, high + 1)
     free.append(range(first, last + 1))
     return [ports for ports in free if ports]
 
 
 def listens_on_ipv6() -> bool:
     """Tell whether this host can listen on IPv6 at all (not booted with ipv6.disable=1)."""
-    return _try_bind("tcp", IPv6Address(0), 0) is None
+    return _try_bind("tcp", "::", 0) is None
 
 
-def _try_bind(protocol: str, address: IPAddress, port: int) -> str | None:
+def _try_bind(protocol: str, address: str, port: int) -> str | None:
     """Bind as a proxy would: TCP sockets reuse addresses (TIME_WAIT does not count), IPv6 ones leave IPv4 alone."""
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    domain = socket.AF_INET6 if family(address) == 6 else socket.AF_INET
     kind, number = _KINDS[protocol]
     try:
-        with socket.socket(family, kind, number) as probe:
+        with socket.socket(domain, kind, number) as probe:
             if kind == socket.SOCK_STREAM:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
+            if domain == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind((str(address), port))
+            probe.bind((address, port))
             return None
     except OSError as error:
         if error.errno in _PROTOCOL_MISSING:  # then nobody listens with it

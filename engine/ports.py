@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from dataclasses import dataclass, field
+from functools import cache
+from ipaddress import ip_address
 from itertools import chain, islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from engine.model import PortRecord, PortSpec
 
-IPAddress = IPv4Address | IPv6Address
 _WILDCARDS = ("0.0.0.0", "::")
 IN_USE = "address already in use"
 """The one refusal after which another port is worth trying (EADDRINUSE)."""
@@ -32,7 +32,7 @@ class Probe(Protocol):
     def ephemeral(self) -> Sequence[range]:
         """Ports the kernel may choose from: net.ipv4.ip_local_port_range without ip_local_reserved_ports."""
 
-    def refusal(self, protocol: str, address: IPAddress, port: int) -> str | None:
+    def refusal(self, protocol: str, address: str, port: int) -> str | None:
         """Why another program could not bind this port now (``address already in use``), or None."""
 
 
@@ -48,6 +48,11 @@ class HostSide:
     default_ip: str = ""
     ipv4: bool = True
     ipv6: bool = True
+
+
+def family(address: str) -> int:
+    """Tell the IP version of a canonical address, without parsing it."""
+    return 6 if ":" in address else 4
 
 
 def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host: HostSide) -> list[PortRecord]:
@@ -68,7 +73,8 @@ def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
 
     It decides which of several conflicts is reported, and in what order inspect shows bindings.
     """
-    return sorted(list(specs)[::-1], key=lambda spec: (-spec.port, spec.protocol != "tcp"))
+    numbered = sorted(enumerate(specs), key=lambda item: (-item[1].port, item[1].protocol != "tcp", -item[0]))
+    return [spec for _, spec in numbered]
 
 
 @dataclass(slots=True)
@@ -76,7 +82,7 @@ class _Wish:
     """One spec, the host addresses it means, and the port it got. ``ports`` is empty where any will do."""
 
     spec: PortSpec
-    addresses: Sequence[IPAddress]
+    addresses: Sequence[str]
     ports: range
     host_port: int = 0
 
@@ -89,16 +95,16 @@ def _wish(spec: PortSpec, host: HostSide) -> _Wish:
     first, _, last = spec.host_port.partition("-")
     ports = range(int(first), int(last or first) + 1) if spec.host_port not in ("", "0") else range(0)
     reachable = {4: host.ipv4, 6: host.ipv6}
-    addresses = [address for address in _addresses(spec.host_ip, host.default_ip) if reachable[address.version]]
+    addresses = [address for address in _addresses(spec.host_ip, host.default_ip) if reachable[family(address)]]
     return _Wish(spec, addresses, ports)
 
 
-def _addresses(host_ip: str, default_ip: str) -> list[IPAddress]:
+@cache
+def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
     """Say which host addresses a spec means: the IPv4 wildcard as a default stands for both families."""
-    if host_ip:
-        return [ip_address(host_ip)]
-    default = ip_address(default_ip or "0.0.0.0")
-    return [default, IPv6Address(0)] if default == IPv4Address(0) else [default]
+    if not host_ip and default_ip in ("", "0.0.0.0"):
+        return _WILDCARDS
+    return (str(ip_address(host_ip or default_ip)),)
 
 
 class _Taken:
@@ -107,21 +113,18 @@ class _Taken:
     def __init__(self, records: Iterable[PortRecord]) -> None:
         self._holders: defaultdict[tuple[str, int, int], list[str]] = defaultdict(list)
         for record in records:
-            version = 6 if ":" in record.host_ip else 4
             for port in range(record.host_port, record.host_port_end + 1):
-                self._holders[record.protocol, version, port].append(record.host_ip)
+                self.add(record.protocol, record.host_ip, port)
 
-    def add(self, protocol: str, address: IPAddress, port: int) -> None:
-        self._holders[protocol, address.version, port].append(str(address))
+    def add(self, protocol: str, address: str, port: int) -> None:
+        self._holders[protocol, family(address), port].append(address)
 
-    def collision(self, protocol: str, address: IPAddress, port: int) -> str | None:
+    def collision(self, protocol: str, address: str, port: int) -> str | None:
         """Give the address that keeps ``address`` from having the port: an equal one, or a wildcard on either side."""
-        holders = self._holders.get((protocol, address.version, port))
-        if not holders:
-            return None
-        if str(address) in holders:
-            return str(address)
-        return next((holder for holder in holders if holder in _WILDCARDS or address.is_unspecified), None)
+        holders = self._holders.get((protocol, family(address), port), ())
+        if address in holders:
+            return address
+        return next((holder for holder in holders if holder in _WILDCARDS or address in _WILDCARDS), None)
 
 
 @dataclass(slots=True)
@@ -148,7 +151,7 @@ class _Allocation:
                 raise PortConflict("all ports are allocated")
         for address in wish.addresses:
             holder = self.taken.collision(protocol, address, port)
-            if holder == str(address):
+            if holder == address:
                 raise PortConflict(f"Bind for {address}:{port} failed: port is already allocated")
             reason = IN_USE if holder else self.probe.refusal(protocol, address, port)
             if reason:
@@ -158,7 +161,7 @@ class _Allocation:
     def _any(self, wish: _Wish) -> int:
         """Take a port of the kernel's range; bindings of one container port get the same where possible."""
         siblings = self.chosen[wish.spec.protocol, wish.spec.port]
-        for port in (*siblings, *_from_anywhere(self.probe.ephemeral())):
+        for port in chain(siblings, _from_anywhere(self.probe.ephemeral())):
             if self._untaken(wish, port) and self._bindable(wish, port):
                 siblings.append(port)
                 return port
@@ -177,27 +180,23 @@ class _Allocation:
         return True
 
 
-def _refused(protocol: str, address: IPAddress, port: int, reason: str) -> PortConflict:
-    where = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
-    return PortConflict(f"Error starting userland proxy: listen {protocol}{address.version} {where}: bind: {reason}")
+def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflict:
+    where = f"[{address}]:{port}" if family(address) == 6 else f"{address}:{port}"
+    return PortConflict(f"Error starting userland proxy: listen {protocol}{family(address)} {where}: bind: {reason}")
 
 
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
     """Go round all ports once from a random one, so that a port just given up is not the next one handed out."""
     total = sum(map(len, ranges))
     start = int.from_bytes(os.urandom(4)) % total if total else 0
-    ports = chain(*ranges)
-    first_part = list(islice(ports, start))
-    yield from ports
-    yield from first_part
+    return chain(islice(chain(*ranges), start, None), islice(chain(*ranges), start))
 
 
-@dataclass(frozen=True, slots=True)
-class _Single:
-    """One published port."""
+class _Single(NamedTuple):
+    """One published port; a tuple, since there may be tens of thousands."""
 
     protocol: str
-    address: IPAddress
+    address: str
     host_port: int
     port: int
 
@@ -209,7 +208,7 @@ def _merge(singles: Iterable[_Single]) -> list[PortRecord]:
     """
     rank = {single: number for number, single in enumerate(singles)}
     runs: list[list[_Single]] = []
-    for single in sorted(rank, key=lambda s: (s.protocol, s.address.version, s.address, s.host_port - s.port, s.port)):
+    for single in sorted(rank, key=lambda s: (s.protocol, s.address, s.host_port - s.port, s.port)):
         if runs and _follows(runs[-1][-1], single):
             runs[-1].append(single)
         else:
@@ -219,10 +218,8 @@ def _merge(singles: Iterable[_Single]) -> list[PortRecord]:
 
 
 def _follows(before: _Single, after: _Single) -> bool:
-    return after == replace(before, host_port=before.host_port + 1, port=before.port + 1)
+    return after == _Single(before.protocol, before.address, before.host_port + 1, before.port + 1)
 
 
 def _record(first: _Single, last: _Single) -> PortRecord:
-    return PortRecord(
-        first.protocol, str(first.address), first.host_port, last.host_port, port=first.port, port_end=last.port
-    )
+    return PortRecord(first.protocol, first.address, first.host_port, last.host_port, first.port, last.port)

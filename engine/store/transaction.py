@@ -200,7 +200,7 @@ class SqliteTransaction(SqliteReader):
             port.protocol, family, port.host_port_end, port.host_port, endpoint_id, port.host_ip, port.host_ip,
         )  # fmt: skip
         if holder is not None:
-            raise Taken("port", f"{port.host_ip}:{port.host_port}/{port.protocol}", holder)
+            raise Taken("port", f"{port.host_ip}:{port.host_port}", holder)
         self._execute(
             "INSERT INTO ports VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             port.protocol, family, port.host_port, port.host_port_end, port.host_ip, port.port, port.port_end,
