@@ -1,0 +1,1 @@
+"""The resident agent of a host: what must be alive between commands."""

@@ -1,0 +1,63 @@
+"""``python -m engine.agent``: the resident agent of the host given by HAWSE_ROOT and HAWSE_RUN, in the foreground.
+
+Ends at once where another agent serves this host already. HAWSE_AGENT_IDLE: seconds without need after which it ends.
+HAWSE_DNS_TTL: seconds a name may be kept. HAWSE_AGENT_READY: a descriptor that gets one byte when the agent listens.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from engine.agent import place
+from engine.agent.forward import ForwardService
+from engine.agent.inotify import Inotify
+from engine.agent.loop import Loop
+from engine.agent.netns import home
+from engine.agent.resident import IDLE, Agent
+from engine.config import load_config
+from engine.dns.server import DnsService, ttl_from_environment
+from engine.host import root_directory, run_directory
+from engine.store.sqlite import SqliteStore
+
+
+def main() -> int:
+    """Serve until nothing needs the agent; the exit code."""
+    run_dir = str(run_directory())
+    place.prepare(run_dir)
+    if place.lock(run_dir) is None:
+        return 0
+    home()
+    loop = Loop()
+    inotify = Inotify(loop)
+    config = load_config()
+    services = (
+        DnsService(loop, inotify, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
+        ForwardService(loop),
+    )
+    store = SqliteStore(root_directory() / "hawse.db")
+    agent = Agent(loop, store, services, place.listen(run_dir), idle=idle_from_environment())
+    agent.reconcile()
+    tell_ready()
+    agent.run()
+    return 0
+
+
+def idle_from_environment() -> float:
+    """HAWSE_AGENT_IDLE in seconds."""
+    try:
+        return max(0.1, float(os.environ.get("HAWSE_AGENT_IDLE", "")))
+    except ValueError:
+        return IDLE
+
+
+def tell_ready() -> None:
+    """Tell whoever started the agent that it listens."""
+    fd = os.environ.pop("HAWSE_AGENT_READY", "")
+    if fd.isdigit():
+        os.write(int(fd), b"!")
+        os.close(int(fd))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

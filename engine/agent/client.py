@@ -1,0 +1,127 @@
+"""How a command reaches the agent of its host: tell it that the state changed, and start it where there is none.
+
+Imported by every command that changes names: the standard library's small modules only.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from engine.agent import place
+
+CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
+PAUSE = 0.02
+
+
+def notify(run_dir: Path, root: Path, *, wait: bool = True, timeout: float = 10.0, start: bool = True) -> bool:
+    """Tell the agent that the store changed; with ``wait``, return when its services have followed.
+
+    Starts the agent where there is none, unless ``start`` is False. ``timeout`` in seconds. False where it could not
+    be told (or, waiting, did not follow in time): names are then late, nothing else is lost.
+    """
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        answer = ask(run_dir, "changed", deadline - time.monotonic() if wait else 0)
+        if answer is not None:
+            return answer == "ok" or not wait
+        if not start:
+            return False
+        ensure(run_dir, root, timeout=deadline - time.monotonic())
+    return False
+
+
+def ask(run_dir: Path, line: str, patience: float) -> str | None:
+    """Send one line and return the answer, "" at once where ``patience`` (seconds) is 0, None where nobody listens."""
+    try:
+        sock = place.connect(str(run_dir), max(patience, 1.0))
+    except OSError:
+        return None
+    with sock:
+        try:
+            sock.sendall(line.encode() + b"\n")
+            if patience <= 0:
+                return ""
+            return sock.recv(65536).decode().strip() or None
+        except TimeoutError:
+            return "late"
+        except OSError:
+            return None
+
+
+def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
+    """Start the agent unless one is listening; return when it listens, False after ``timeout`` seconds.
+
+    Two commands may do this at once: one of the two agents finds the lock taken and ends.
+    """
+    deadline = time.monotonic() + timeout
+    place.prepare(str(run_dir))
+    while True:
+        try:
+            place.connect(str(run_dir), 1.0).close()
+            return True
+        except OSError:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            if not _start(run_dir, root, remaining):
+                time.sleep(PAUSE)  # another agent is about to listen, or about to end
+
+
+def _start(run_dir: Path, root: Path, timeout: float) -> bool:
+    """Start an agent that outlives this process; whether it said (on a pipe) that it listens."""
+    ready, told = os.pipe()
+    try:
+        child = os.fork()
+        if child == 0:
+            _become_agent(run_dir, root, told)
+        os.close(told)
+        told = -1
+        os.waitpid(child, 0)
+        readable, _, _ = select.select([ready], [], [], timeout)
+        return bool(readable) and os.read(ready, 1) == b"!"
+    finally:
+        os.close(ready)
+        if told >= 0:
+            os.close(told)
+
+
+def _become_agent(run_dir: Path, root: Path, told: int) -> None:
+    """In the forked child: leave the caller's session and descriptors behind, and execute the agent."""
+    try:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        os.chdir("/")
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        log = os.open(os.path.join(run_dir, place.LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.dup2(told, 3)
+        os.set_inheritable(3, True)
+        os.closerange(4, 65536)
+        for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        with suppress(AttributeError):
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        argv = [sys.executable, "-P", "-m", "engine.agent"]
+        os.execve(sys.executable, argv, environment(run_dir, root, os.environ))
+    finally:
+        os._exit(127)
+
+
+def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[str, str]:
+    """The agent's environment: the caller's, with its places spelt out."""
+    return {
+        **caller,
+        "HAWSE_ROOT": str(root),
+        "HAWSE_RUN": str(run_dir),
+        "HAWSE_AGENT_READY": "3",
+        "PYTHONPATH": CHECKOUT,
+    }

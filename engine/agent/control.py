@@ -1,0 +1,102 @@
+"""The agent's socket (HAWSE_RUN/agent.sock): one line asks, one line answers, then the connection is closed.
+
+``changed`` makes the services read the store again and is answered ``ok`` when they have, so that a command can wait
+until its names are live; requests that arrive together share one reading. ``status`` is answered by a line of JSON.
+Only root and the agent's own user are served.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+
+from engine.agent.loop import Loop, Timer
+
+LINE = 256
+DEADLINE = 5.0
+"""Seconds a connection may stay silent."""
+CREDENTIALS = struct.Struct("3i")
+
+
+class Control:
+    """Listens; calls ``changed`` for what the lines ask and ``status`` for a report."""
+
+    def __init__(
+        self, loop: Loop, listener: socket.socket, changed: Callable[[], bool], status: Callable[[], str]
+    ) -> None:
+        self._loop, self._listener, self._changed, self._status = loop, listener, changed, status
+        self._open: dict[socket.socket, Timer] = {}
+        self._waiting: list[socket.socket] = []
+        listener.setblocking(False)
+        loop.watch(listener.fileno(), lambda _: self._accept())
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        if not permitted(connection):
+            connection.close()
+            return
+        connection.setblocking(False)
+        self._open[connection] = self._loop.after(DEADLINE, lambda: self._close(connection))
+        self._loop.watch(connection.fileno(), lambda _: self._read(connection))
+
+    def _read(self, connection: socket.socket) -> None:
+        try:
+            line = connection.recv(LINE).strip()
+        except BlockingIOError:
+            return
+        except OSError:
+            line = b""
+        if connection not in self._open:
+            return
+        if line == b"changed":
+            self._loop.forget(connection.fileno())
+            if not self._waiting:
+                self._loop.after(0, self._reconcile)  # after this round, with all who asked in it
+            self._waiting.append(connection)
+        else:
+            self._close(connection, self._status() if line == b"status" else "")
+
+    def _reconcile(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        try:
+            done = self._changed()
+        finally:
+            for connection in waiting:
+                self._close(connection, "ok" if done else "failed")
+
+    def _close(self, connection: socket.socket, text: str = "") -> None:
+        timer = self._open.pop(connection, None)
+        if timer is None:
+            return
+        timer.cancel()
+        self._loop.forget(connection.fileno())
+        with suppress(OSError):
+            if text:
+                connection.send(text.encode() + b"\n")
+        connection.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody is connected or waits to be accepted."""
+        self._accept()
+        return bool(self._open)
+
+    def close(self) -> None:
+        """Close everything."""
+        self._loop.forget(self._listener.fileno())
+        self._listener.close()
+        for connection in list(self._open):
+            self._close(connection)
+
+
+def permitted(connection: socket.socket) -> bool:
+    """Whether the peer is root or this process's own user (SO_PEERCRED)."""
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    _pid, uid, _gid = CREDENTIALS.unpack(data)
+    return uid in (0, os.geteuid())

@@ -1,0 +1,87 @@
+"""The agent itself: its services on one loop, kept in step with the store, and its end when nothing needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from socket import socket
+
+from engine.agent.control import Control
+from engine.agent.loop import Loop
+from engine.agent.services import Service, snapshot
+from engine.store.api import Store
+
+IDLE = 10.0
+"""Seconds after which an agent that nothing needs ends."""
+
+
+class Agent:
+    """Runs ``services`` until none of them is needed for ``idle`` seconds, or a signal asks it to end."""
+
+    def __init__(
+        self, loop: Loop, store: Store, services: Sequence[Service], listener: socket, *, idle: float = IDLE
+    ) -> None:
+        self._loop, self._store, self._services, self._idle = loop, store, services, idle
+        self._control = Control(loop, listener, self.reconcile, self.status)
+        self._quiet = 0
+
+    def reconcile(self) -> bool:
+        """Read the store and let every service follow; False where one could not (the others still do)."""
+        done = True
+        state = snapshot(self._store)
+        for service in self._services:
+            try:
+                service.reconcile(state)
+            except Exception:
+                traceback.print_exc(file=sys.stderr)
+                done = False
+        return done
+
+    def status(self) -> str:
+        """One line of JSON: process id and which services are needed."""
+        return json.dumps({"pid": os.getpid(), "services": {s.name: s.needed() for s in self._services}})
+
+    def run(self) -> None:
+        """Serve; returns when the agent should end."""
+        raise_descriptor_limit()
+        self._watch_signals()
+        self._loop.after(self._idle, self._consider)
+        self._loop.run()
+        self._control.close()
+        for service in self._services:
+            service.close()
+
+    def _consider(self) -> None:
+        """End where nothing was needed at two looks in a row, half the idle time apart."""
+        needed = any(s.needed() for s in self._services) or self._control.busy
+        self._quiet = 0 if needed else self._quiet + 1
+        if self._quiet >= 2:
+            self._loop.stop()
+        else:
+            self._loop.after(self._idle / 2, self._consider)
+
+    def _watch_signals(self) -> None:
+        """SIGTERM and SIGINT end the loop; they wake it through a pipe, for it may sleep."""
+        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waker)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._loop.stop())
+        self._loop.watch(wake, _drainer(wake))
+
+
+def _drainer(fd: int) -> Callable[[int], None]:
+    def drain(_events: int) -> None:
+        os.read(fd, 64)
+
+    return drain
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many descriptors as the system does: two sockets and two more a sandbox."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

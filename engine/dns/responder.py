@@ -1,0 +1,62 @@
+"""Decides what becomes of one query: answered from the tables, refused, or to be forwarded. Bytes in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from engine.dns import wire
+from engine.dns.table import EMPTY, Answer, LinkTable, NetworkTable, Table
+from engine.dns.zone import SandboxView
+
+
+class Responder:
+    """One sandbox's view with the tables that answer for it; immutable, replaced whole when the view changes."""
+
+    __slots__ = ("_links", "_tables", "view")
+
+    def __init__(self, view: SandboxView, networks: Mapping[str, NetworkTable]) -> None:
+        self.view = view
+        known = [networks[n] for n in view.networks if n in networks]
+        # A whole name on any network comes before a name qualified by a network, as in Docker.
+        self._tables: Sequence[Table] = (*(n.plain for n in known), *(n.qualified for n in known))
+        self._links = LinkTable() if view.links else None
+        for link in view.links:
+            if self._links is not None and link.network_id in networks:
+                self._links.add(link.alias, link.target, networks[link.network_id])
+
+    def find(self, key: bytes) -> Answer | None:
+        """The answer of the first table that has records for a question, else an empty one, else None."""
+        if self._links is not None:
+            linked = self._links.found.get(key)
+            if linked is not None or key in self._links.hidden:
+                return linked
+        empty = None
+        for table in self._tables:
+            found = table.get(key)
+            if found is not None:
+                if found.records:
+                    return found
+                empty = found
+        return empty
+
+    def respond(self, message: bytes, *, stream: bool = False) -> bytes | wire.Query | None:
+        """The reply's bytes, None where there is none, or the query itself where it must be forwarded."""
+        try:
+            query = wire.parse_query(message, stream=stream)
+        except wire.Malformed as malformed:
+            return malformed.reply
+        found = self.find(query.key) or self._implicit(query)
+        if found is not None:
+            return wire.reply(query, wire.NOERROR, found.shuffled())
+        if self.view.forward and self.view.upstreams:
+            return query
+        return wire.reply(query, wire.SERVFAIL, [])
+
+    def _implicit(self, query: wire.Query) -> Answer | None:
+        """An empty answer where a name must not be forwarded although no table has the question."""
+        name = query.key[:-4]
+        if query.type == wire.MX and self.find(wire.question(name, wire.A)) is not None:
+            return EMPTY  # a mail client then takes the name itself as its mail exchanger
+        if self.view.ndots and query.single_label and query.type in (wire.A, wire.AAAA) and self.view.forward:
+            return EMPTY  # the client goes on with its search domains
+        return None

@@ -1,0 +1,150 @@
+"""The DNS service of the agent: keeps the resolvers of all sandboxes in step with the store and the host's resolv.conf.
+
+Sockets stay open while what they answer from is swapped. A sandbox whose namespace is gone is dropped; one that
+cannot be bound yet (something else holds the port) is tried again a little later.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from engine.agent.inotify import Inotify
+from engine.agent.loop import Loop, Timer
+from engine.agent.netns import PinnedNamespace
+from engine.agent.services import Snapshot
+from engine.dns.resolvconf import read_host
+from engine.dns.responder import Responder
+from engine.dns.sandbox import SandboxResolver
+from engine.dns.table import NetworkTable
+from engine.dns.watch import FileWatch
+from engine.dns.zone import Defaults, SandboxView, has_names, views
+from engine.model import EndpointRecord, NetworkRecord
+
+DEFAULT_TTL = 5
+"""Seconds a client may keep an answer: names change the moment an endpoint joins or leaves."""
+RETRY = 2.0
+"""Seconds until a sandbox that could not be bound is tried again."""
+
+
+@dataclass(slots=True)
+class Resident:
+    """A sandbox that is served."""
+
+    view: SandboxView
+    namespace: PinnedNamespace
+    resolver: SandboxResolver
+
+    def close(self) -> None:
+        """Let go of the sandbox."""
+        self.resolver.close()
+        self.namespace.close()
+
+
+class DnsService:
+    """Serves every sandbox of the host that is on a user-defined network; ``ttl`` in seconds."""
+
+    name = "dns"
+
+    def __init__(
+        self,
+        loop: Loop,
+        inotify: Inotify,
+        *,
+        ttl: int = DEFAULT_TTL,
+        dns: tuple[str, ...] = (),
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self._loop, self._inotify, self._ttl = loop, inotify, ttl
+        self._defaults = Defaults(read_host(), dns, options)
+        self._tables: dict[str, NetworkTable] = {}
+        self._residents: dict[str, Resident] = {}
+        self._state = Snapshot()
+        self._retry: Timer | None = None
+        self._watch = FileWatch(loop, inotify, "/etc/resolv.conf", self._host_changed)
+
+    def reconcile(self, state: Snapshot) -> None:
+        """Bring names, sandboxes and sockets up to date."""
+        self._state = state
+        self._update_tables(state.networks, state.endpoints)
+        wanted = {
+            v.id: v for v in views(state.networks, state.containers, state.endpoints, self._defaults, self._residents)
+        }
+        for identity in [i for i, r in self._residents.items() if not _same_place(r.view, wanted.get(i))]:
+            self._drop(identity)
+        failed = [view for view in wanted.values() if not self._serve(view)]
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = self._loop.after(RETRY, lambda: self.reconcile(self._state)) if failed else None
+
+    def _update_tables(self, networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> None:
+        named = {n.id: n for n in networks if has_names(n)}
+        live: dict[str, list[EndpointRecord]] = {identity: [] for identity in named}
+        for endpoint in endpoints:
+            if endpoint.phase == "live" and endpoint.network_id in live:
+                live[endpoint.network_id].append(endpoint)
+        for identity in [i for i in self._tables if i not in named]:
+            del self._tables[identity]
+        for identity, network in named.items():
+            table = self._tables.get(identity)
+            if table is None:
+                table = self._tables[identity] = NetworkTable(network.name, self._ttl)
+            table.update(live[identity])
+
+    def _serve(self, view: SandboxView) -> bool:
+        """Serve a sandbox, new or known; False where it should be tried again."""
+        resident = self._residents.get(view.id)
+        if resident is not None:
+            resident.view = view
+            resident.resolver.responder = Responder(view, self._tables)
+            return True
+        try:
+            namespace = self._pin(view)
+        except OSError:
+            return True  # its process or namespace is gone: nobody is left to ask
+        try:
+            resolver = SandboxResolver(self._loop, namespace.fd, Responder(view, self._tables))
+        except OSError as error:
+            namespace.close()
+            print(f"cannot serve names in sandbox {view.id}: {error}", file=sys.stderr, flush=True)
+            return False
+        self._residents[view.id] = Resident(view, namespace, resolver)
+        return True
+
+    def _pin(self, view: SandboxView) -> PinnedNamespace:
+        gone: Callable[[], None] = lambda: self._drop(view.id)  # noqa: E731
+        return PinnedNamespace(self._loop, self._inotify, view.netns_path, gone, pid=view.pid, pid_start=view.pid_start)
+
+    def _drop(self, identity: str) -> None:
+        resident = self._residents.pop(identity, None)
+        if resident is not None:
+            resident.close()
+
+    def _host_changed(self) -> None:
+        host = read_host()
+        if host != self._defaults.host:
+            self._defaults = replace(self._defaults, host=host)
+            self.reconcile(self._state)
+
+    def needed(self) -> bool:
+        """Whether any sandbox is served."""
+        return bool(self._residents) or self._retry is not None
+
+    def close(self) -> None:
+        """Close every sandbox's sockets."""
+        self._watch.close()
+        for identity in list(self._residents):
+            self._drop(identity)
+
+
+def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
+    """Whether a view's sockets can stay: the same namespace by the same path and process."""
+    return new is not None and (old.netns_path, old.pid, old.pid_start) == (new.netns_path, new.pid, new.pid_start)
+
+
+def ttl_from_environment() -> int:
+    """HAWSE_DNS_TTL in seconds, by default `DEFAULT_TTL`."""
+    text = os.environ.get("HAWSE_DNS_TTL", "")
+    return min(int(text), 0x7FFFFFFF) if text.isdigit() else DEFAULT_TTL

@@ -1,0 +1,73 @@
+"""Follows one file through edits, replacements and changed links, and tells once per burst of events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from engine.agent.inotify import (
+    CLOSE_WRITE,
+    CREATE,
+    DELETE,
+    MODIFY,
+    MOVED_FROM,
+    MOVED_TO,
+    Inotify,
+    Watch,
+)
+from engine.agent.loop import Loop, Timer
+
+PAUSE = 0.05
+"""Seconds to wait for a burst of events to end."""
+
+
+class FileWatch:
+    """Calls ``changed`` after the file at ``path``, or what it links to, may have changed.
+
+    The directories of both are watched, and the file itself: where it is bind-mounted (``ip netns exec``) its
+    directory never hears of it.
+    """
+
+    def __init__(self, loop: Loop, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:
+        self._loop, self._inotify, self._path, self._changed = loop, inotify, path, changed
+        self._watches: list[Watch] = []
+        self._timer: Timer | None = None
+        self._watch()
+
+    def _watch(self) -> None:
+        for watch in self._watches:
+            self._inotify.remove(watch)
+        self._watches = []
+        target = os.path.realpath(self._path)
+        for path in dict.fromkeys((self._path, target)):
+            directory, name = os.path.split(path)
+            self._add(directory, CLOSE_WRITE | CREATE | DELETE | MOVED_FROM | MOVED_TO, name)
+        self._add(target, MODIFY | CLOSE_WRITE, "")
+
+    def _add(self, path: str, mask: int, name: str) -> None:
+        def seen(changed: str, _mask: int) -> None:
+            if changed == name:
+                self._later()
+
+        try:
+            self._watches.append(self._inotify.add(path, mask, seen))
+        except OSError:
+            return  # what does not exist yet is seen through its directory
+
+    def _later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.after(PAUSE, self._settled)
+
+    def _settled(self) -> None:
+        self._timer = None
+        self._watch()
+        self._changed()
+
+    def close(self) -> None:
+        """End the watch."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for watch in self._watches:
+            self._inotify.remove(watch)
+        self._watches = []

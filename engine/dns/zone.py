@@ -1,0 +1,137 @@
+"""What each sandbox may see, as pure data from the store's records; opens no socket and no file.
+
+Rules of Docker's embedded resolver: it serves sandboxes on a user-defined network; networks are searched in the order
+of their gateways (internal ones last, then by name); links are aliases of one sandbox; names the networks don't know go
+to the container's ``--dns`` servers or to the host's, unless all its networks are internal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from engine.dns.resolvconf import ResolvConf, is_address, is_loopback, sets_ndots
+from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
+
+MAX_UPSTREAMS = 3
+UNNAMED_DRIVERS = ("host", "null")
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A server that unknown names are forwarded to; ``host``: dialled from the host, not from the sandbox."""
+
+    address: str
+    host: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A legacy link: ``alias`` stands for ``target`` on one network, for one sandbox alone."""
+
+    alias: str
+    target: str
+    network_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxView:
+    """What one sandbox sees; ``networks`` are ids in the order of search. ``pid`` 0: no process is known."""
+
+    id: str
+    netns_path: str
+    pid: int = 0
+    pid_start: int = 0
+    networks: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+    upstreams: tuple[Upstream, ...] = ()
+    ndots: bool = False  # the user asked for a search domain first: single labels are not forwarded
+    forward: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for containers that say nothing: the host's resolv.conf and daemon.json's dns and dns-opts."""
+
+    host: ResolvConf = field(default_factory=ResolvConf)
+    dns: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+def views(
+    networks: Iterable[NetworkRecord],
+    containers: Iterable[ContainerRecord],
+    endpoints: Iterable[EndpointRecord],
+    defaults: Defaults,
+    bound: Collection[str] = (),
+) -> list[SandboxView]:
+    """The views of all sandboxes to be served; those in ``bound`` are served on without a user-defined network."""
+    by_id = {n.id: n for n in networks}
+    joined: dict[str, list[NetworkRecord]] = {}
+    for endpoint in endpoints:
+        if endpoint.phase == "live" and endpoint.network_id in by_id:
+            joined.setdefault(endpoint.container_id, []).append(by_id[endpoint.network_id])
+    result = []
+    for container in containers:
+        members = joined.get(container.id, [])
+        served = any(has_names(n) for n in members) or sandbox_id(container) in bound
+        if container.sandbox_path and served and container.host.network_mode != "host":
+            result.append(_view(container, members, defaults))
+    return result
+
+
+def has_names(network: NetworkRecord) -> bool:
+    """Whether a network is one whose endpoints find each other by name."""
+    return not network.predefined and network.driver not in UNNAMED_DRIVERS
+
+
+def sandbox_id(container: ContainerRecord) -> str:
+    """The key of a container's view."""
+    return container.sandbox_id or container.id
+
+
+def _view(container: ContainerRecord, members: Sequence[NetworkRecord], defaults: Defaults) -> SandboxView:
+    searched = sorted((n for n in members if has_names(n)), key=lambda n: _search_key(n, container))
+    return SandboxView(
+        id=sandbox_id(container),
+        netns_path=container.sandbox_path,
+        pid=container.pid,
+        pid_start=container.pid_start,
+        networks=tuple(n.id for n in searched),
+        links=tuple(_links(container, searched)),
+        upstreams=upstreams(container, defaults),
+        ndots=sets_ndots(container.host.dns_options or defaults.options or defaults.host.options),
+        forward=any(not n.internal for n in members),
+    )
+
+
+def _search_key(network: NetworkRecord, container: ContainerRecord) -> tuple[bool, int, str]:
+    attachment = _attachment(container, network)
+    return network.internal, -(attachment.settings.gw_priority if attachment else 0), network.name
+
+
+def _attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment | None:
+    for attachment in container.attachments:
+        if attachment.network_id == network.id or (not attachment.network_id and attachment.network == network.name):
+            return attachment
+    return None
+
+
+def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Iterable[Link]:
+    for network in searched:
+        attachment = _attachment(container, network)
+        for text in (attachment.settings.links or ()) if attachment else ():
+            target, _, alias = text.rpartition(":")
+            target, alias = target.strip("/"), alias.rpartition("/")[2]
+            yield Link(alias, target or alias, network.id)
+
+
+def upstreams(container: ContainerRecord, defaults: Defaults) -> tuple[Upstream, ...]:
+    """The servers for one container, in order.
+
+    Loopback servers of the host's own resolv.conf are reached on the host; those of ``--dns`` are in the sandbox.
+    """
+    own = tuple(a for a in (container.host.dns or defaults.dns) if is_address(a))
+    if own:
+        return tuple(Upstream(a) for a in own[:MAX_UPSTREAMS])
+    return tuple(Upstream(a, host=is_loopback(a)) for a in defaults.host.nameservers[:MAX_UPSTREAMS])
