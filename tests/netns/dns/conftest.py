@@ -1,0 +1,312 @@
+"""A host with hand-made networks and sandboxes: kernel objects by ``ip``, records straight into the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from ipaddress import ip_interface
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+import pytest
+
+from engine.agent import client
+from engine.agent.netns import socket_in
+from engine.model import (
+    ContainerConfig,
+    ContainerRecord,
+    EndpointRecord,
+    EndpointSettings,
+    HostConfig,
+    NetworkAttachment,
+    NetworkRecord,
+    PortRecord,
+)
+from engine.store.sqlite import SqliteStore
+
+START = "import sys; from pathlib import Path; from engine.agent.client import notify; "
+START += "sys.exit(not notify(Path(sys.argv[1]), Path(sys.argv[2])))"
+
+
+def identity(text: str) -> str:
+    """A 64-digit id made from a name."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def outside(script: str) -> None:
+    """Run a script in the test's own mount namespace: what ``ip netns add`` makes inside another stays there."""
+    subprocess.run(["sh", "-ec", script], check=True, timeout=20)
+
+
+class Sandbox:
+    """A network namespace that a container's record points to."""
+
+    def __init__(self, name: str, path: str) -> None:
+        self.name, self.path = name, path
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def socket(self, kind: int = socket.SOCK_DGRAM, family: int = socket.AF_INET) -> socket.socket:
+        made = socket_in(self.fd, family, kind)
+        made.settimeout(8)
+        return made
+
+    def exchange(self, query: dns.message.Message, *, tcp: bool = False, timeout: float = 8) -> dns.message.Message:
+        """Ask 127.0.0.11 from inside, by socket, whatever the answer."""
+        with self.socket(socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as sock:
+            sock.settimeout(timeout)
+            sock.connect(("127.0.0.11", 53))
+            wire = query.to_wire()
+            if not tcp:
+                sock.send(wire)
+                return dns.message.from_wire(sock.recv(65535))
+            sock.sendall(len(wire).to_bytes(2, "big") + wire)
+            with sock.makefile("rb") as stream:
+                return dns.message.from_wire(stream.read(int.from_bytes(stream.read(2), "big")))
+
+    def ask(self, name: str, kind: str = "A", **how) -> dns.message.Message:
+        return self.exchange(dns.message.make_query(name, kind), **how)
+
+    def resolve(self, name: str, kind: str = "A") -> list[str]:
+        """Sorted answers, or ``["NXDOMAIN"]`` and the like."""
+        reply = self.ask(name, kind)
+        if reply.rcode() != dns.rcode.NOERROR:
+            return [dns.rcode.to_text(reply.rcode())]
+        return sorted(str(item) for rrset in reply.answer for item in rrset)
+
+
+class World:
+    """One host, its networks and its sandboxes."""
+
+    def __init__(self, host) -> None:
+        self.host = host
+        self.store = SqliteStore(host.root / "hawse.db")
+        self.sandboxes: list[Sandbox] = []
+        self.networks: dict[str, NetworkRecord] = {}
+        self.environment: dict[str, str] = {}
+        host.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+
+    def network(self, name: str, gateway: str, gateway6: str = "", *, internal: bool = False) -> NetworkRecord:
+        record = NetworkRecord(
+            id=identity(name), name=name, created="2026-01-01T00:00:00Z", driver="bridge",
+            internal=internal, enable_ipv6=bool(gateway6), predefined=name == "bridge",
+        )  # fmt: skip
+        self.host.sh(f"ip link add br-{name} type bridge; ip addr add {gateway} dev br-{name}; ip link set br-{name} up")
+        subnet = ip_interface(gateway).network
+        self.host.peer.sh(f"ip route add {subnet} via {self.host.address}")
+        if gateway6:
+            self.host.sh(f"ip -6 addr add {gateway6} dev br-{name} nodad")
+        with self.store.write() as transaction:
+            transaction.put_network(record)
+        self.networks[name] = record
+        return record
+
+    def container(
+        self, name: str, joins: dict[str, Sequence[str]], *, names: Sequence[str] = (), links: Sequence[str] = (),
+        host: HostConfig | None = None, ports: Sequence[PortRecord] = (),
+    ) -> Sandbox:  # fmt: skip
+        """A sandbox joined to networks with these addresses; ``names`` are its aliases on all of them."""
+        space = f"{self.host.name}-{name}"
+        path = f"/run/netns/{space}"
+        outside(f"ip netns add {space}; ip -n {space} link set lo up")
+        attachments = []
+        for index, (network, addresses) in enumerate(joins.items()):
+            self._plug(space, f"{name}{index}", network, addresses, default=index == 0)
+            settings = EndpointSettings(links=list(links))
+            attachments.append(NetworkAttachment(network, settings, self.networks[network].id))
+        record = ContainerRecord(
+            id=identity(name), name=name, created="2026-01-01T00:00:00Z", config=ContainerConfig(image="hostfs"),
+            host=host or HostConfig(), attachments=attachments, status="running", sandbox_id=identity("s" + name),
+            sandbox_path=path,
+        )  # fmt: skip
+        with self.store.write() as transaction:
+            transaction.put_container(record)
+        for network, addresses in joins.items():
+            self.join(name, network, addresses, (name, *names, record.id[:12]), ports)
+        self.sandboxes.append(Sandbox(name, path))
+        return self.sandboxes[-1]
+
+    def _plug(self, space: str, wire: str, network: str, addresses: Sequence[str], *, default: bool) -> None:
+        on_host = f"ip -n {self.host.name} link"
+        outside(
+            f"{on_host} add v{wire} type veth peer name e{wire} netns {space}; "
+            f"{on_host} set v{wire} master br-{network} up; ip -n {space} link set e{wire} up"
+        )
+        for address in addresses:
+            flags = " nodad" if ":" in address else ""
+            gateway = ip_interface(address).network[1]
+            outside(f"ip -n {space} addr add {address} dev e{wire}{flags}")
+            if default and not self.networks[network].internal:
+                outside(f"ip -n {space} route add default via {gateway}")
+
+    def join(
+        self, name: str, network: str, addresses: Sequence[str], names: Sequence[str], ports: Sequence[PortRecord] = ()
+    ) -> None:
+        """Record an endpoint as live."""
+        with self.store.write() as transaction:
+            transaction.put_endpoint(
+                EndpointRecord(
+                    id=identity(name + network), network_id=self.networks[network].id, container_id=identity(name),
+                    mac="02:42:ac:11:00:02", ipv4=next((a for a in addresses if ":" not in a), ""),
+                    ipv6=next((a for a in addresses if ":" in a), ""), names=names, ports=ports, phase="live",
+                )  # fmt: skip
+            )
+
+    def leave(self, name: str, network: str) -> None:
+        with self.store.write() as transaction:
+            transaction.delete_endpoint(identity(name + network))
+
+    def change(self, name: str, **fields) -> None:
+        """Change a container's record."""
+        with self.store.write() as transaction:
+            record = transaction.container(identity(name))
+            assert record is not None
+            transaction.put_container(replace(record, **fields))
+
+    def start(self) -> None:
+        """Start the agent from a process in the host's namespace, as a command would."""
+        self.host.run(sys.executable, "-c", START, str(self.host.run_dir), str(self.host.root),
+                      env=self.host.env(**self.environment))  # fmt: skip
+
+    def notify(self) -> None:
+        assert client.notify(self.host.run_dir, self.host.root, start=False)
+
+    def status(self) -> dict:
+        return json.loads(client.ask(self.host.run_dir, "status", 5) or "{}")
+
+    def kill_agent(self) -> None:
+        pid = self.status()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2])
+
+    def log(self) -> str:
+        return (self.host.run_dir / "agent.log").read_text()
+
+    def delete(self) -> None:
+        for sandbox in self.sandboxes:
+            os.close(sandbox.fd)
+            subprocess.run(["ip", "netns", "del", Path(sandbox.path).name], capture_output=True, timeout=20)
+
+
+def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Wait for a condition, or fail."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+class UpstreamServer:
+    """A DNS server inside a namespace: answers ``records``, counts what it was asked, can misbehave on purpose."""
+
+    def __init__(self, path: str, address: str, records: dict[tuple[str, str], list[str]]) -> None:
+        self.records, self.asked, self.peers = records, [], []
+        self.rcode: int | None = None
+        self.silent = False
+        fd = os.open(path, os.O_RDONLY)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.udp = socket_in(fd, family, socket.SOCK_DGRAM)
+        self.tcp = socket_in(fd, family, socket.SOCK_STREAM)
+        os.close(fd)
+        self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for sock in (self.udp, self.tcp):
+            sock.setblocking(True)
+            sock.bind((address, 53))
+        self.tcp.listen(16)
+        for target in (self._serve_udp, self._serve_tcp):
+            threading.Thread(target=target, daemon=True).start()
+
+    def _serve_udp(self) -> None:
+        try:
+            while True:
+                data, peer = self.udp.recvfrom(65535)
+                reply = self._reply(data, peer, 512)
+                if reply is not None:
+                    self.udp.sendto(reply, peer)
+        except OSError:
+            return
+
+    def _serve_tcp(self) -> None:
+        try:
+            while True:
+                connection, peer = self.tcp.accept()
+                with connection, connection.makefile("rb") as stream:
+                    reply = self._reply(stream.read(int.from_bytes(stream.read(2), "big")), peer, 65535)
+                    if reply is not None:
+                        connection.sendall(len(reply).to_bytes(2, "big") + reply)
+        except OSError:
+            return
+
+    def _reply(self, data: bytes, peer: tuple, limit: int) -> bytes | None:
+        query = dns.message.from_wire(data)
+        question = query.question[0]
+        name, kind = question.name.to_text().lower(), dns.rdatatype.to_text(question.rdtype)
+        self.asked.append((name, kind))
+        self.peers.append(peer[0])
+        if self.silent:
+            return None
+        reply = dns.message.make_response(query, recursion_available=True)
+        found = self.records.get((name, kind))
+        if self.rcode is not None:
+            reply.set_rcode(self.rcode)
+        elif found is None:
+            reply.set_rcode(dns.rcode.NXDOMAIN)
+        else:
+            reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *found))
+        wire = reply.to_wire(max_size=65535)
+        if len(wire) > limit:
+            reply.answer.clear()
+            reply.flags |= dns.flags.TC
+            wire = reply.to_wire()
+        return wire
+
+    def close(self) -> None:
+        for sock in (self.udp, self.tcp):
+            sock.shutdown(socket.SHUT_RDWR) if sock is self.tcp else None
+            sock.close()
+
+
+@pytest.fixture
+def world(host) -> Iterator[World]:
+    made = World(host)
+    made.environment["HAWSE_AGENT_IDLE"] = "60"
+    yield made
+    host.kill_processes()
+    made.delete()
+
+
+@pytest.fixture
+def app(world: World) -> World:
+    """Two containers on a dual-stack network ``app``."""
+    world.network("app", "172.30.0.1/24", "fd00:30::1/64")
+    world.container("web", {"app": ["172.30.0.2/24", "fd00:30::2/64"]}, names=["www", "shared"])
+    world.container("db", {"app": ["172.30.0.3/24", "fd00:30::3/64"]}, names=["shared"])
+    return world
+
+
+@pytest.fixture
+def upstream(peer) -> Iterator[Callable[..., UpstreamServer]]:
+    """Start servers in the peer's namespace, by address."""
+    servers = []
+
+    def start(address: str = "192.168.99.99", path: str = peer.path, **records: list[str]) -> UpstreamServer:
+        known = {("peer.example.test.", "A"): ["192.168.99.99"]}
+        known.update({(name.replace("__", ".") + ".", "A"): values for name, values in records.items()})
+        servers.append(UpstreamServer(path, address, known))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
