@@ -175,3 +175,11 @@ class Linker(Protocol):
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
         """Take the permission back; idempotent."""
+
+
+@runtime_checkable
+class Repairer(Protocol):
+    """Optional power: put right what others did to the host's shared kernel state (flushed rules, stale entries)."""
+
+    def resync(self, networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]) -> None:
+        """Make shared state hold exactly these live networks, their endpoints and published ports; idempotent."""

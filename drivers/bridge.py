@@ -1,0 +1,282 @@
+"""The ``bridge`` driver: a Linux bridge a network, a veth pair an endpoint, published ports in the firewall.
+
+Kernel objects of a network: the bridge (``br-<12 hex>`` or a name of the user's) with the gateways' addresses, and its
+elements in the firewall. Of an endpoint: the host end ``veth<7 hex>``, a port of the bridge; the other end lives in
+the sandbox. A link we made bears our mark in its alias, so a bridge somebody else made is used but never removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address
+
+from drivers import bridge_options
+from drivers import sandbox as sandboxes
+from drivers.api import (
+    BadOption,
+    Busy,
+    EndpointSpec,
+    Exists,
+    JoinInfo,
+    KernelError,
+    NetworkSpec,
+    PortBinding,
+    Sandbox,
+)
+from drivers.bridge_options import BridgeOptions
+from drivers.firewall import conntrack, elements, forwarding, spoofing, table
+from drivers.linux import address, link, names, netns, sysctl
+from drivers.linux.netlink import Session, session
+from drivers.plan import Step, apply, teardown
+
+MAX_PORTS = 1023
+FULL = (errno.EXFULL, errno.ENOSPC)
+
+
+class BridgeDriver:
+    """Networks of one host, switched by Linux bridges."""
+
+    type = "bridge"
+    scope = "local"
+
+    def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
+        """Refuse bad options (`BadOption`) and a bridge that another network uses (`Exists`)."""
+        options = bridge_options.parse(network)
+        for version in (4, 6):
+            if sum(pool.subnet.version == version for pool in network.pools) > 1:
+                raise BadOption("bridge driver doesn't support multiple subnets")
+        for other in others:
+            if other.id != network.id and bridge_options.parse(other).bridge == options.bridge:
+                conflict = f"conflicts with network {other.id} ({options.bridge})"
+                raise Exists(f"{conflict}: networks have same bridge name")
+
+    def create_network(self, network: NetworkSpec) -> None:
+        """Make the bridge, or take over an existing one, and tell the firewall of it."""
+        options = bridge_options.parse(network)
+        bridge_options.check_kernel_limits(options)
+        wanted = list(elements.of_network(network, options))
+        forwarded = [] if network.internal else forwarding.plan(_versions(network))
+        with session() as opened:
+            made = _Bridge(opened, network, options)
+            apply(
+                (
+                    Step("bridge", made.create, made.delete),
+                    Step("parameters", made.set_parameters),
+                    Step("addresses", made.set_addresses),
+                    Step(
+                        "firewall",
+                        lambda: table.change(add=[*wanted, *forwarded]),
+                        lambda: table.change(remove=wanted),
+                    ),
+                    Step("forwarding", lambda: forwarding.switch_on(forwarded)),
+                    Step("up", made.bring_up),
+                )
+            )
+
+    def delete_network(self, network: NetworkSpec) -> None:
+        """Remove the bridge, if it was ours, and the firewall's elements; idempotent."""
+        options = bridge_options.parse(network)
+        with session() as opened:
+            made = _Bridge(opened, network, options)
+            gone = list(elements.of_network(network, options))
+            teardown((Step("bridge", made.delete), Step("firewall", lambda: table.change(remove=gone))))
+
+    def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
+        """Refuse bad endpoint options; a bridge needs nothing reserved outside the sandbox."""
+        sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
+
+    def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
+        """Remove what is left of the endpoint and forget its connections; idempotent."""
+        steps = [Step("leave", lambda: self.leave(network, endpoint, None))]
+        addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
+        steps += [Step(f"connections of {ip}", partial(conntrack.forget_address, ip)) for ip in addresses]
+        teardown(steps)
+
+    def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
+        """Plug the sandbox into the bridge; redone from scratch when it was plugged in before."""
+        options = bridge_options.parse(network)
+        with session() as opened, netns.opened(sandbox.path) as namespace:
+            port = _Port(opened, endpoint, options)
+            apply(
+                (
+                    Step("veth pair", lambda: port.create(namespace, interface), port.delete),
+                    Step("port", port.set_up),
+                    Step("spoof guard", port.guard, port.release),
+                    Step("interface", lambda: sandboxes.configure(sandbox, endpoint, interface)),
+                )
+            )
+        return JoinInfo(interface, endpoint.mac, _gateway4(network, options), _gateway6(network, options))
+
+    def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
+        """Unplug the sandbox; idempotent, and needs nothing of it."""
+        with session() as opened:
+            port = _Port(opened, endpoint, bridge_options.parse(network))
+            teardown((Step("veth pair", port.delete), Step("spoof guard", port.release)))
+
+    def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
+        """Make host ports lead to the endpoint; flows that went elsewhere are forgotten."""
+        table.change(add=elements.of_ports(network, bridge_options.parse(network), endpoint, ports))
+        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # a new TCP connection is a new flow anyway
+
+    def unpublish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
+        """Take host ports back and end their flows; idempotent."""
+        options = bridge_options.parse(network)
+        staying = [p for p in endpoint.ports if p not in ports]
+        kept = set(elements.of_ports(network, options, endpoint, staying))
+        gone = [e for e in elements.of_ports(network, options, endpoint, ports) if e not in kept]
+        teardown(
+            (
+                Step("firewall", lambda: table.change(remove=gone)),
+                Step("connections", lambda: conntrack.forget_ports(ports)),
+            )
+        )
+
+    def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
+        """Let ``source`` reach the exposed ports of ``target`` on a network without icc; idempotent."""
+        table.change(add=elements.of_link(source, target))
+
+    def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
+        """Take the permission back; idempotent."""
+        table.change(remove=elements.of_link(source, target))
+
+    def resync(self, networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]) -> None:
+        """Make the firewall hold exactly these networks and their endpoints' ports, touching only what differs."""
+        wanted: list[elements.Element] = []
+        for network, endpoints in networks:
+            options = bridge_options.parse(network)
+            wanted += elements.of_network(network, options)
+            for endpoint in endpoints:
+                wanted += elements.of_ports(network, options, endpoint, endpoint.ports)
+        table.resync(wanted, keep=(*forwarding.STATE_SETS, "links4", "links6"))
+
+
+class _Bridge:
+    """One network's bridge in the host's namespace."""
+
+    def __init__(self, opened: Session, network: NetworkSpec, options: BridgeOptions) -> None:
+        self.session, self.network, self.options = opened, network, options
+        self.name = options.bridge
+        self.mark = f"hawse network {network.id}"
+
+    def create(self) -> None:
+        found = link.find(self.session, self.name)
+        if found is None:
+            mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
+            link.add(self.session, self.name, "bridge", address=_random_mac(), **mtu)
+            link.change(self.session, link.index(self.name), ifalias=self.mark)
+        elif found.kind != "bridge":
+            raise Exists(f"existing interface {self.name} is not a bridge")
+
+    def delete(self) -> None:
+        found = link.find(self.session, self.name)
+        if found is None:
+            return
+        if self._is_ours(found):
+            link.delete(self.session, self.name)
+        else:
+            address.remove_ours(self.session, found.index)
+            sysctl.write(sysctl.conf("ipv4", self.name, "route_localnet"), "0")
+
+    def set_parameters(self) -> None:
+        """Before the bridge is up: an interface that comes up without these would already have spoken."""
+        found = link.find(self.session, self.name)
+        if found is not None and self._is_ours(found):
+            sysctl.write_if_present(sysctl.conf("ipv6", self.name, "accept_ra"), "0")
+            sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "0" if self.network.ipv6 else "1")
+        sysctl.write(sysctl.conf("ipv4", self.name, "route_localnet"), "1")
+        if not self.options.icc:
+            # Isolated ports can't hear each other's ARP. The bridge answers for them, so that what is allowed between
+            # them (links) comes to the firewall's forward chain.
+            sysctl.write(sysctl.conf("ipv4", self.name, "proxy_arp_pvlan"), "1")
+
+    def set_addresses(self) -> None:
+        found = link.index(self.name)
+        for pool in self.network.pools:
+            version = pool.subnet.version
+            inhibited = self.options.mode(version) == "isolated" or (version == 4 and self.options.inhibit_ipv4)
+            if pool.gateway is not None and not inhibited:
+                address.add(self.session, found, pool.gateway, protocol=address.OURS)
+
+    def bring_up(self) -> None:
+        link.change(self.session, link.index(self.name), state="up")
+
+    def _is_ours(self, found: link.Link) -> bool:
+        # A creation cut short may have left a bridge without a mark, but only the generated name tells it is ours.
+        return found.alias == self.mark or self.name == names.bridge_name(self.network.id)
+
+
+class _Port:
+    """One endpoint's port of the bridge: the host end of its veth pair, recognised by its alias."""
+
+    def __init__(self, opened: Session, endpoint: EndpointSpec, options: BridgeOptions) -> None:
+        self.session, self.endpoint, self.options = opened, endpoint, options
+        self.mark = f"hawse endpoint {endpoint.id}"
+        self.name = names.host_end_names(endpoint.id)[0]
+
+    def create(self, namespace: int, interface: str) -> None:
+        """Make the pair, its far end straight in the sandbox; one left by an earlier join is replaced."""
+        self.delete()
+        bridge = link.index(self.options.bridge)
+        mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
+        peer = {"ifname": interface, "net_ns_fd": namespace, "address": self.endpoint.mac, **mtu}
+        self.name = next(n for n in names.host_end_names(self.endpoint.id) if not link.index(n))
+        try:
+            link.add_veth(self.session, self.name, peer, master=bridge, **mtu)
+        except KernelError as error:
+            raise self._explained(error, interface) from error
+        # Neither end speaks for itself: with IPv6 on, every port would flood DAD and MLD to all others.
+        sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
+
+    def set_up(self) -> None:
+        found = link.index(self.name)
+        link.set_bridge_port(self.session, found, hairpin=True, isolated=not self.options.icc)
+        link.change(self.session, found, state="up", ifalias=self.mark)
+
+    def delete(self) -> None:
+        for candidate in names.host_end_names(self.endpoint.id):
+            if link.index(candidate):
+                found = link.find(self.session, candidate)
+                if found is not None and found.alias in (self.mark, ""):
+                    link.delete(self.session, candidate)
+
+    def guard(self) -> None:
+        if self.options.spoof_guard:
+            spoofing.guard(self.name, self.endpoint)
+
+    def release(self) -> None:
+        if self.options.spoof_guard:
+            spoofing.release(self.name, self.endpoint)
+
+    def _explained(self, error: KernelError, interface: str) -> Exception:
+        if error.errno in FULL:
+            return Busy(f"bridge full: {self.options.bridge} has {MAX_PORTS} ports, the most a Linux bridge takes")
+        if error.errno == errno.EEXIST:
+            return Exists(f"the sandbox has an interface {interface} already")
+        return error
+
+
+def _versions(network: NetworkSpec) -> list[int]:
+    return sorted({pool.subnet.version for pool in network.pools})
+
+
+def _gateway4(network: NetworkSpec, options: BridgeOptions) -> IPv4Address | None:
+    return next((g for g in _gateways(network, options) if isinstance(g, IPv4Address)), None)
+
+
+def _gateway6(network: NetworkSpec, options: BridgeOptions) -> IPv6Address | None:
+    return next((g for g in _gateways(network, options) if isinstance(g, IPv6Address)), None)
+
+
+def _gateways(network: NetworkSpec, options: BridgeOptions) -> list[IPv4Address | IPv6Address]:
+    """The next hops the network offers: none where it is internal."""
+    if network.internal:
+        return []
+    return [pool.gateway.ip for pool in network.pools if pool.gateway is not None]
+
+
+def _random_mac() -> str:
+    """A locally administered MAC as Docker's bridges have; a fixed one, as the kernel's changes with the ports."""
+    return "02:42:" + os.urandom(4).hex(":")

@@ -1,0 +1,96 @@
+"""The options of a bridge network, parsed.
+
+Known are Docker's labels, those of newer Docker releases included (gateway modes), and one of our own. Unknown keys
+are kept by the engine and ignored here, as Docker does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from drivers import options
+from drivers.api import BadOption, IPAddress, NetworkSpec
+from drivers.linux import names
+
+PREFIX = "com.docker.network.bridge."
+NAME = PREFIX + "name"
+SPOOF_GUARD = "com.hawse.bridge.spoof_guard"
+MAX_MTU, MIN_MTU = 65535, 68
+
+GatewayMode = Literal["nat", "nat-unprotected", "routed", "isolated"]
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeOptions:
+    """What a bridge network's options mean.
+
+    ``mtu`` 0 leaves the kernel's default. ``source4``/``source6`` are what packets to the outside are rewritten to,
+    None for the address of the interface they leave by.
+    """
+
+    bridge: str
+    mtu: int = 0
+    icc: bool = True
+    masquerade: bool = True
+    inhibit_ipv4: bool = False
+    mode4: GatewayMode = "nat"
+    mode6: GatewayMode = "nat"
+    source4: IPAddress | None = None
+    source6: IPAddress | None = None
+    spoof_guard: bool = False
+
+    def mode(self, version: int) -> GatewayMode:
+        """The gateway mode of an address family."""
+        return self.mode4 if version == 4 else self.mode6
+
+    def source(self, version: int) -> IPAddress | None:
+        """The source address of an address family's packets to the outside."""
+        return self.source4 if version == 4 else self.source6
+
+
+def parse(network: NetworkSpec) -> BridgeOptions:
+    """Read a network's options; raises `BadOption` with Docker's text for a wrong value."""
+    given = network.options
+    for label in ("default_bridge", "host_binding_ipv4"):  # the engine's to use, ours to refuse
+        options.read(given, PREFIX + label, options.boolean if label == "default_bridge" else options.address, None)
+    for label in ("enable_ipv4", "enable_ipv6"):
+        options.read(given, "com.docker.network." + label, options.boolean, None)
+    return BridgeOptions(
+        bridge=given.get(NAME) or names.bridge_name(network.id),
+        mtu=options.read(given, options.MTU, _mtu, 0),
+        icc=options.read(given, PREFIX + "enable_icc", options.boolean, True),
+        masquerade=options.read(given, PREFIX + "enable_ip_masquerade", options.boolean, True),
+        inhibit_ipv4=options.read(given, PREFIX + "inhibit_ipv4", options.boolean, False),
+        mode4=_mode(network, "gateway_mode_ipv4"),
+        mode6=_mode(network, "gateway_mode_ipv6"),
+        source4=options.read(given, "com.docker.network.host_ipv4", options.address_of(4), None),
+        source6=options.read(given, "com.docker.network.host_ipv6", options.address_of(6), None),
+        spoof_guard=options.read(given, SPOOF_GUARD, options.boolean, False),
+    )
+
+
+def check_kernel_limits(found: BridgeOptions) -> None:
+    """Refuse what the kernel would refuse, with the kernel's words as Docker passes them on."""
+    if not names.fits(found.bridge):
+        raise BadOption("numerical result out of range")
+    if not names.valid(found.bridge) or (found.mtu and not MIN_MTU <= found.mtu <= MAX_MTU):
+        raise BadOption("invalid argument")
+
+
+def _mtu(label: str, value: str) -> int:
+    number = options.integer(label, value)
+    if number < 0:
+        raise BadOption(f"invalid MTU number: {number}")
+    return number
+
+
+def _mode(network: NetworkSpec, key: str) -> GatewayMode:
+    label = PREFIX + key
+    value = network.options.get(label) or "nat"
+    for mode in get_args(GatewayMode):
+        if value == mode:
+            if mode == "isolated" and not network.internal:
+                raise BadOption(f"gateway mode 'isolated' can only be used for an internal network ({label})")
+            return mode  # type: ignore[no-any-return]
+    raise BadOption(f"failed to parse {label} value: {value} (unknown gateway mode {value})")

@@ -1,0 +1,12 @@
+"""The firewall of bridge networks: one nftables table of ours, in which everything that changes is an element."""
+
+from __future__ import annotations
+
+
+def teardown() -> None:
+    """Remove our table and restore the forwarding we had switched on; for when the last network is gone. Idempotent."""
+    from drivers.firewall import forwarding, spoofing, table
+
+    forwarding.restore()
+    table.remove_all()
+    spoofing.remove_all()

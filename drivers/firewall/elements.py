@@ -1,0 +1,118 @@
+"""What networks, endpoints and published ports are in the firewall: elements of the sets in ``ruleset.nft``.
+
+Pure: values in, elements out. Nothing here talks to the kernel, so repair can compute what ought to be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from drivers.api import EndpointSpec, IPAddress, NetworkSpec, PortBinding
+from drivers.bridge_options import BridgeOptions
+
+EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+ICMP = {4: "icmp", 6: "ipv6-icmp"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Element:
+    """One element; ``value`` is "" in sets and the mapped data in maps."""
+
+    set: str
+    key: str
+    value: str = ""
+
+
+def name(interface: str) -> str:
+    """An interface's name as nftables writes it (names with quotes are refused beforehand)."""
+    return f'"{interface}"'
+
+
+def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element]:
+    """The elements of a network without its endpoints."""
+    bridge = name(options.bridge)
+    yield Element("bridges", bridge)
+    yield Element("same_bridge", f"{bridge} . {bridge}", "accept" if options.icc else "goto no_icc")
+    if network.internal:
+        yield Element("internal", bridge)
+    for pool in network.pools:
+        version, subnet = pool.subnet.version, str(pool.subnet)
+        yield Element(f"members{version}", f"{subnet} . {bridge}")
+        if not network.internal:
+            yield from _way_out(version, subnet, options)
+            yield from _way_in(version, bridge, options)
+
+
+def of_ports(
+    network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, ports: Iterable[PortBinding]
+) -> Iterator[Element]:
+    """The elements of published ports.
+
+    None for a binding whose family the endpoint lacks, nor for ::1: packets can't be rewritten to such an end, only a
+    listening process can serve them.
+    """
+    for binding in ports:
+        version = binding.host_ip.version
+        target = endpoint.ipv4 if version == 4 else endpoint.ipv6
+        mode = options.mode(version)
+        if target is None or network.internal or mode == "isolated":
+            continue
+        if mode != "routed" and not _is_v6_loopback(binding.host_ip):
+            yield from _rewriting(binding, target.ip)
+        if mode == "routed" or (mode == "nat" and not binding.host_ip.is_loopback):
+            yield from _opening(binding, target.ip)
+
+
+def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
+    """The elements that let ``source`` reach the exposed ports of ``target``."""
+    for client, server in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)):
+        if client is not None and server is not None:
+            for protocol, port in target.exposed:
+                yield Element(f"links{client.version}", f"{client.ip} . {server.ip} . {protocol} . {port}")
+
+
+def _way_out(version: int, subnet: str, options: BridgeOptions) -> Iterator[Element]:
+    if not options.masquerade or options.mode(version) in ("routed", "isolated"):
+        return
+    source = options.source(version)
+    if source is None:
+        yield Element(f"masquerade{version}", subnet)
+    else:
+        yield Element(f"source{version}", subnet, str(source))
+
+
+def _way_in(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
+    if options.mode(version) == "nat-unprotected":
+        yield Element("unprotected", f"{bridge} . ipv{version}")
+    if options.mode(version) == "routed":
+        yield Element("pingable", f"{bridge} . {ICMP[version]}")
+
+
+def _rewriting(binding: PortBinding, target: IPAddress) -> Iterator[Element]:
+    version, host = target.version, binding.host_ip
+    if binding.host_port == binding.port and binding.host_port != binding.host_port_end:
+        where = EVERYWHERE[version] if host.is_unspecified else str(host)
+        ports = f"{binding.host_port}-{binding.host_port_end}"
+        yield Element(f"range{version}", f"{where} . {binding.protocol} . {ports}", str(target))
+        return
+    for offset in range(binding.host_port_end - binding.host_port + 1):
+        key = f"{binding.protocol} . {binding.host_port + offset}"
+        # A binding of a host range to one container port keeps that port.
+        value = f"{target} . {min(binding.port + offset, binding.port_end)}"
+        if host.is_unspecified:
+            yield Element(f"any{version}", key, value)
+        else:
+            yield Element(f"exact{version}", f"{host} . {key}", value)
+
+
+def _opening(binding: PortBinding, target: IPAddress) -> Iterator[Element]:
+    start = f"{target} . {binding.protocol} . {binding.port}"
+    if binding.port == binding.port_end:
+        yield Element(f"open{target.version}", start)
+    else:
+        yield Element(f"open_range{target.version}", f"{start}-{binding.port_end}")
+
+
+def _is_v6_loopback(address: IPAddress) -> bool:
+    return address.version == 6 and address.is_loopback

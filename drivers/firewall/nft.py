@@ -1,0 +1,88 @@
+"""Runs nftables scripts: in this process through libnftables, else through the ``nft`` program.
+
+One call is one transaction: all of a script happens or nothing. Acts in the calling thread's network namespace.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import subprocess
+from functools import cache
+from typing import Any
+
+from drivers.api import DriverError, NoPermission, Unsupported
+
+LIBRARY = "libnftables.so.1"
+JSON_OUTPUT = 1 << 4  # NFT_CTX_OUTPUT_JSON
+TIMEOUT = 60  # seconds
+
+
+class Refused(DriverError):
+    """nftables refused a script; nothing of it has happened."""
+
+    @property
+    def nothing_there(self) -> bool:
+        """Tell whether the script named a table, set or chain that doesn't exist."""
+        return "No such file or directory" in str(self)
+
+
+def run(script: str) -> None:
+    """Run a script as one transaction; raises `Refused` with nftables' text."""
+    _execute(script, as_json=False)
+
+
+def listing(what: str) -> list[dict[str, Any]]:
+    """The objects that ``list <what>`` names, as nftables' JSON schema has them (libnftables-json(5))."""
+    output = _execute(f"list {what}", as_json=True)
+    found: list[dict[str, Any]] = json.loads(output)["nftables"]
+    return found
+
+
+def _execute(script: str, *, as_json: bool) -> str:
+    library = _library()
+    ok, output, errors = _in_process(library, script, as_json) if library else _by_program(script, as_json)
+    if ok:
+        return output
+    text = " ".join(errors.split())
+    if "Operation not permitted" in errors:
+        raise NoPermission(f"nftables: {text}")
+    raise Refused(f"nftables: {text}")
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(LIBRARY)
+    except OSError:
+        return None
+    library.nft_ctx_new.restype = ctypes.c_void_p
+    for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
+        getattr(library, name).restype = ctypes.c_char_p
+    return library
+
+
+def _in_process(library: ctypes.CDLL, script: str, as_json: bool) -> tuple[bool, str, str]:
+    # A context holds a netlink socket of the namespace it was made in, so it is not kept.
+    context = ctypes.c_void_p(library.nft_ctx_new(0))
+    try:
+        library.nft_ctx_buffer_output(context)
+        library.nft_ctx_buffer_error(context)
+        if as_json:
+            library.nft_ctx_output_set_flags(context, JSON_OUTPUT)
+        code = library.nft_run_cmd_from_buffer(context, script.encode())
+        output = library.nft_ctx_get_output_buffer(context).decode()
+        errors = library.nft_ctx_get_error_buffer(context).decode()
+    finally:
+        library.nft_ctx_free(context)
+    return code == 0, output, errors
+
+
+def _by_program(script: str, as_json: bool) -> tuple[bool, str, str]:
+    command = ["nft", *(["-j"] if as_json else []), "-f", "-"]
+    try:
+        done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except FileNotFoundError:
+        message = "nftables is missing: install libnftables or the nft program"
+        raise Unsupported(message) from None
+    return done.returncode == 0, done.stdout, done.stderr

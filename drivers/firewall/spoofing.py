@@ -1,0 +1,69 @@
+"""The table ``bridge hawse``: containers may send only with the MAC and the addresses they were given.
+
+Made when the first network asks for it (com.hawse.bridge.spoof_guard). The table grows by elements: per guarded port
+one in ``ports``, one in ``macs``, and one per address. Filtering by port name needs no support for bridge metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv6Address
+from pathlib import Path
+
+from drivers.api import EndpointSpec, Unsupported
+from drivers.firewall import nft
+from drivers.firewall.elements import name
+
+TABLE = "bridge hawse"
+
+
+def guard(port: str, endpoint: EndpointSpec) -> None:
+    """Hold the container behind a bridge port to the endpoint's MAC and addresses; idempotent."""
+    elements = _commands("add", port, endpoint)
+    try:
+        nft.run(elements)
+    except nft.Refused as error:
+        if not error.nothing_there:
+            raise
+        _install(elements)
+
+
+def release(port: str, endpoint: EndpointSpec) -> None:
+    """Forget a guarded port; idempotent."""
+    try:
+        nft.run(_commands("destroy", port, endpoint))
+    except nft.Refused as error:
+        if not error.nothing_there:
+            raise
+
+
+def remove_all() -> None:
+    """Remove the table; idempotent."""
+    nft.run(f"destroy table {TABLE}")
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The link-local address that the kernel derives from a MAC (RFC 4291, modified EUI-64)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return IPv6Address(b"\xfe\x80" + bytes(6) + identifier)
+
+
+def _install(elements: str) -> None:
+    ruleset = (Path(__file__).parent / "spoofing.nft").read_text()
+    try:
+        nft.run(f"add table {TABLE}\nflush table {TABLE}\n{ruleset}\n{elements}")
+    except nft.Refused as error:
+        raise Unsupported(f"this kernel can't guard against spoofing: {error}") from error
+
+
+def _commands(verb: str, port: str, endpoint: EndpointSpec) -> str:
+    interface = name(port)
+    given = [a.ip for a in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if a is not None]
+    addresses = [*given, *([link_local(endpoint.mac)] if any(a.version == 6 for a in given) else [])]
+    keys: Iterable[tuple[str, str]] = [
+        ("ports", interface),
+        ("macs", f"{interface} . {endpoint.mac}"),
+        *((f"addresses{a.version}", f"{interface} . {a}") for a in addresses),
+    ]
+    return "".join(f"{verb} element {TABLE} {where} {{ {key} }}\n" for where, key in keys)

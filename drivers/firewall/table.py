@@ -1,0 +1,121 @@
+"""The table ``inet hawse``: its static rules, and changes of its elements.
+
+Every change is one transaction, and installs the rules first where they are missing (first use, or somebody flushed
+the ruleset). What other commands had put into a flushed table comes back by `resync`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from drivers.firewall import nft
+from drivers.firewall.elements import Element, name
+
+TABLE = "inet hawse"
+VERSION_SET = "ruleset_1"
+INTERFACE_TYPE = "ifname"
+CHUNK = 1000  # elements a line, to keep lines readable for people who debug
+
+
+def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
+    """Add and remove elements, in one transaction; idempotent both ways.
+
+    A map's element whose key is there with another value is replaced.
+    """
+    added, removed = list(dict.fromkeys(add)), list(dict.fromkeys(remove))
+    script = _script(added, removed)
+    if not script:
+        return
+    try:
+        nft.run(f"flush set {TABLE} {VERSION_SET}\n{script}")
+    except nft.Refused as error:
+        if not error.nothing_there:
+            raise
+        if added:
+            nft.run(install_script() + script)
+
+
+def resync(wanted: Iterable[Element], keep: Iterable[str] = ()) -> None:
+    """Make the table hold exactly ``wanted``, touching only what differs; the sets in ``keep`` stay as they are.
+
+    The static rules are written anew in the same transaction. Live connections don't notice.
+    """
+    kept = set(keep)
+    present = {e for e in elements() if e.set not in kept}
+    target = set(wanted)
+    nft.run(install_script() + _script(sorted(target - present), sorted(present - target)))
+
+
+def remove_all() -> None:
+    """Remove the table; idempotent."""
+    nft.run(f"destroy table {TABLE}")
+
+
+def elements(set_name: str = "") -> list[Element]:
+    """The elements the kernel has, of one set or of all; none where there is no table."""
+    what = f"set {TABLE} {set_name}" if set_name else f"table {TABLE}"
+    try:
+        objects = nft.listing(what)
+    except nft.Refused as error:
+        if error.nothing_there:
+            return []
+        raise
+    return [e for o in objects for kind in ("set", "map") if kind in o for e in _read(o[kind])]
+
+
+def install_script() -> str:
+    """The script that (re)writes the static rules and keeps all elements."""
+    return f"add table {TABLE}\nflush table {TABLE}\n{_ruleset()}\n"
+
+
+@cache
+def _ruleset() -> str:
+    return (Path(__file__).parent / "ruleset.nft").read_text()
+
+
+def _script(add: Iterable[Element], remove: Iterable[Element]) -> str:
+    replaced = [e for e in add if e.value]
+    lines = [*_commands("destroy", remove), *_commands("destroy", replaced), *_commands("add", add)]
+    return "".join(lines)
+
+
+def _commands(verb: str, items: Iterable[Element]) -> Iterator[str]:
+    by_set: dict[str, list[str]] = defaultdict(list)
+    for item in items:
+        with_value = verb == "add" and item.value
+        by_set[item.set].append(f"{item.key} : {item.value}" if with_value else item.key)
+    for set_name, texts in by_set.items():
+        for start in range(0, len(texts), CHUNK):
+            yield f"{verb} element {TABLE} {set_name} {{ {', '.join(texts[start : start + CHUNK])} }}\n"
+
+
+def _read(described: dict[str, Any]) -> Iterator[Element]:
+    types = described["type"] if isinstance(described["type"], list) else [described["type"]]
+    for item in described.get("elem", ()):
+        key, value = item if "map" in described else (item, None)
+        yield Element(described["name"], _key(key, types), "" if value is None else _text(value))
+
+
+def _key(expression: Any, types: list[str]) -> str:
+    parts = expression["concat"] if isinstance(expression, dict) and "concat" in expression else [expression]
+    texts = (name(part) if kind == INTERFACE_TYPE else _text(part) for part, kind in zip(parts, types, strict=True))
+    return " . ".join(texts)
+
+
+def _text(expression: Any) -> str:
+    match expression:
+        case {"prefix": {"addr": address, "len": length}}:
+            return f"{address}/{length}"
+        case {"range": [first, last]}:
+            return f"{first}-{last}"
+        case {"concat": parts}:
+            return " . ".join(_text(part) for part in parts)
+        case {"goto": {"target": chain}}:
+            return f"goto {chain}"
+        case {"accept": None}:
+            return "accept"
+    return str(expression)

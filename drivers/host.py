@@ -1,0 +1,16 @@
+"""The ``host`` driver: the network ``host``, whose members use the host's own network stack."""
+
+from __future__ import annotations
+
+from drivers.api import EndpointSpec, JoinInfo, NetworkSpec, Sandbox
+from drivers.null import NullDriver
+
+
+class HostDriver(NullDriver):
+    """One network that adds nothing to the host; joining it means living in the host's namespace."""
+
+    type = "host"
+
+    def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
+        """Do nothing: the host's interfaces, loopback included, are the host's business."""
+        return JoinInfo("", "")

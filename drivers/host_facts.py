@@ -1,0 +1,51 @@
+"""What the engine asks about the host before it decides: subnets in use, ports to choose from, rights.
+
+All answers concern the calling process's network namespace and change nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drivers.api import IPNetwork
+from drivers.linux import address, link, sysctl
+from drivers.linux.netlink import session
+
+CAP_NET_ADMIN = 12
+FALLBACK_PORTS = (49153, 65535)
+
+
+def interface_subnets() -> list[IPNetwork]:
+    """The subnets of the addresses on the host's interfaces; routes through gateways don't count, as in Docker."""
+    with session() as opened:
+        return address.subnets(opened)
+
+
+def ephemeral_ports() -> tuple[int, int]:
+    """The range that automatic host ports come from, both ends included."""
+    text = sysctl.read("net/ipv4/ip_local_port_range")
+    if text is None:
+        return FALLBACK_PORTS
+    first, last = text.split()
+    return int(first), int(last)
+
+
+def reserved_ports() -> list[tuple[int, int]]:
+    """The ranges the administrator keeps out of automatic choice (net.ipv4.ip_local_reserved_ports)."""
+    text = sysctl.read("net/ipv4/ip_local_reserved_ports") or ""
+    pairs = (item.partition("-") for item in text.split(",") if item)
+    return [(int(first), int(last or first)) for first, _, last in pairs]
+
+
+def has_net_admin() -> bool:
+    """Tell whether this process may configure networks."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            return bool(int(value, 16) >> CAP_NET_ADMIN & 1)
+    return False
+
+
+def interface_exists(name: str) -> bool:
+    """Tell whether the host has an interface of that name."""
+    return link.index(name) > 0

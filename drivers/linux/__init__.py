@@ -1,0 +1,1 @@
+"""What Linux offers, one kernel object a module: links, addresses, routes, namespaces, sysctls."""

@@ -1,0 +1,87 @@
+"""Links: bridges, veth pairs, VLAN, macvlan, ipvlan and dummy interfaces, and their flags.
+
+Every function acts in the namespace of the session it is given, and needs no list of all links to do so.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.linux.netlink import Session, doing
+
+GONE = (errno.ENODEV, errno.ENXIO)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link as the kernel describes it; ``kind`` is "" for hardware, ``alias`` is free text kept by the kernel."""
+
+    name: str
+    index: int
+    kind: str
+    alias: str
+    mac: str
+    mtu: int
+    up: bool
+
+
+def index(name: str) -> int:
+    """The index of a link in the calling thread's namespace, 0 where there is none."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
+def find(session: Session, name: str) -> Link | None:
+    """Describe a link, None where there is none of that name."""
+    found: list[Any] = []
+    with doing("look up", name, ignore=(*GONE, errno.ERANGE, errno.EINVAL)):
+        found = list(session.link("get", ifname=name))
+    return describe(found[0]) if found else None
+
+
+def describe(message: Any) -> Link:
+    """Read one link message of the kernel."""
+    return Link(
+        name=message.get_attr("IFLA_IFNAME"),
+        index=message["index"],
+        kind=message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or "",
+        alias=message.get_attr("IFLA_IFALIAS") or "",
+        mac=message.get_attr("IFLA_ADDRESS") or "",
+        mtu=message.get_attr("IFLA_MTU") or 0,
+        up=bool(message["flags"] & 1),
+    )
+
+
+def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
+    """Make a link; raises `KernelError` with EEXIST when the name is taken."""
+    with doing(f"create {kind}", name):
+        session.link("add", ifname=name, kind=kind, **attributes)
+
+
+def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
+    """Make a veth pair at one go, ``peer`` straight into the namespace of its ``net_ns_fd``."""
+    add(session, name, "veth", peer=dict(peer), **attributes)
+
+
+def change(session: Session, link_index: int, **attributes: Any) -> None:
+    """Change a link: ``state="up"``, ``mtu``, ``address``, ``master``, ``ifalias``, ``ifname``, ``net_ns_fd``."""
+    with doing(f"change {', '.join(attributes)} of", f"link {link_index}"):
+        session.link("set", index=link_index, **attributes)
+
+
+def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolated: bool) -> None:
+    """Set the flags of a bridge's port."""
+    with doing("set bridge port flags of", f"link {link_index}"):
+        session.brport("set", index=link_index, mode=int(hairpin), isolated=int(isolated))
+
+
+def delete(session: Session, name: str) -> None:
+    """Delete a link by name; idempotent."""
+    with doing("delete link", name, ignore=GONE):
+        session.link("del", ifname=name)

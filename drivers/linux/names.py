@@ -1,0 +1,34 @@
+"""The names of all interfaces that hawse makes; the kernel allows 15 bytes."""
+
+from __future__ import annotations
+
+import re
+
+MAX_BYTES = 15
+HOST_END_DIGITS = 7
+
+
+def bridge_name(network_id: str) -> str:
+    """The bridge of a network that chose no name."""
+    return f"br-{network_id[:12]}"
+
+
+def dummy_name(network_id: str) -> str:
+    """The dummy parent of a macvlan or ipvlan network that named no parent."""
+    return f"dm-{network_id[:12]}"
+
+
+def host_end_names(endpoint_id: str) -> tuple[str, ...]:
+    """The names a host end may have: the first, or a later one where two endpoint ids begin alike."""
+    starts = range(0, 3 * HOST_END_DIGITS, HOST_END_DIGITS)
+    return tuple(f"veth{endpoint_id[s : s + HOST_END_DIGITS]}" for s in starts)
+
+
+def fits(name: str) -> bool:
+    """Tell whether a name is short enough for the kernel."""
+    return len(name.encode()) <= MAX_BYTES
+
+
+def valid(name: str) -> bool:
+    """Tell whether the kernel, and nftables in quotes, take the name as it is."""
+    return name not in ("", ".", "..") and re.search(r"[\s/:\"\\*\x00-\x1f\x7f]", name) is None

@@ -1,0 +1,61 @@
+"""How Docker reads the values of driver options, with its texts for wrong ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from typing import TypeVar
+
+from drivers.api import BadOption, IPAddress
+
+MTU = "com.docker.network.driver.mtu"
+INTERNAL = "com.docker.network.internal"
+TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+INT64_MAX = 2**63 - 1
+T = TypeVar("T")
+
+
+def read(options: Mapping[str, str], label: str, parse: Callable[[str, str], T], default: T) -> T:
+    """Parse an option if it is given."""
+    return parse(label, options[label]) if label in options else default
+
+
+def boolean(label: str, value: str) -> bool:
+    """Read a Go boolean (strconv.ParseBool)."""
+    if value in TRUE:
+        return True
+    if value in FALSE:
+        return False
+    raise BadOption(f'failed to parse {label} value: {value} (strconv.ParseBool: parsing "{value}": invalid syntax)')
+
+
+def integer(label: str, value: str) -> int:
+    """Read a Go integer (strconv.Atoi)."""
+    if not re.fullmatch(r"[+-]?[0-9]+", value):
+        raise BadOption(f'failed to parse {label} value: {value} (strconv.Atoi: parsing "{value}": invalid syntax)')
+    number = int(value)
+    if abs(number) > INT64_MAX:
+        raise BadOption(f'failed to parse {label} value: {value} (strconv.Atoi: parsing "{value}": value out of range)')
+    return number
+
+
+def address(label: str, value: str) -> IPAddress:
+    """Read an address of either family."""
+    try:
+        return ip_address(value)
+    except ValueError:
+        raise BadOption(f"failed to parse {label} value: {value} (nil ip)") from None
+
+
+def address_of(version: int) -> Callable[[str, str], IPAddress]:
+    """Make a reader of addresses of one family."""
+
+    def parse(label: str, value: str) -> IPAddress:
+        found = address(label, value)
+        if found.version != version:
+            raise BadOption(f"failed to parse {label} value: {value} (nil ip)")
+        return found
+
+    return parse

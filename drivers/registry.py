@@ -1,0 +1,64 @@
+"""Finds drivers by network type.
+
+A driver's file is named after its type and holds a class named after it (``drivers/bridge.py``: ``BridgeDriver``).
+Packages of others add types through the entry-point group ``hawse.drivers``; a type of our own can't be replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module, util
+
+from drivers.api import Driver, Missing
+
+GROUP = "hawse.drivers"
+TYPES: Mapping[str, str] = {
+    "bridge": "local",
+    "host": "local",
+    "ipvlan": "local",
+    "macvlan": "local",
+    "null": "local",
+}
+"""The types that come with hawse, and their scopes; `available` must not import a driver to know them."""
+
+
+def load(type_name: str) -> Driver:
+    """Make the driver of a network type; raises `Missing` with Docker's text for an unknown one."""
+    factory = _own(type_name) or _entry_point(type_name)
+    if factory is None:
+        raise Missing(f'plugin "{type_name}" not found')
+    driver = factory()
+    if not isinstance(driver, Driver):
+        raise Missing(f'plugin "{type_name}" is no network driver')
+    return driver
+
+
+def available() -> Mapping[str, str]:
+    """Every type that can be loaded, with its scope."""
+    outside = {name: _entry_point(name) for name in _outsiders()}
+    return {**{name: str(getattr(f, "scope", "local")) for name, f in outside.items() if f}, **TYPES}
+
+
+def _own(type_name: str) -> type | None:
+    if not re.fullmatch(r"[a-z][a-z0-9]*", type_name) or util.find_spec(f"drivers.{type_name}") is None:
+        return None
+    factory = getattr(import_module(f"drivers.{type_name}"), f"{type_name.capitalize()}Driver", None)
+    return factory if isinstance(factory, type) else None
+
+
+def _entry_point(type_name: str) -> type | None:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=GROUP, name=type_name):
+        factory = point.load()
+        return factory if isinstance(factory, type) else None
+    return None
+
+
+@cache
+def _outsiders() -> frozenset[str]:
+    from importlib.metadata import entry_points
+
+    return frozenset(point.name for point in entry_points(group=GROUP)) - set(TYPES)

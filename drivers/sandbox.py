@@ -1,0 +1,122 @@
+"""What is done inside a sandbox, whichever driver its interfaces come from.
+
+Every function enters the sandbox's namespace, acts, and comes back; the calling process must have one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeVar
+
+from drivers.api import BadOption, EndpointSpec, Sandbox
+from drivers.linux import address, link, netns, route, sysctl
+from drivers.linux.netlink import Session, dump, session
+
+LOOPBACK_INDEX = 1
+SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
+T = TypeVar("T")
+
+
+def inside(sandbox: Sandbox, action: Callable[[Session], T]) -> T:
+    """Run ``action`` with the thread and a netlink session in the sandbox."""
+
+    def run() -> T:
+        with session() as opened:
+            return action(opened)
+
+    return netns.inside(sandbox.path, run)
+
+
+def raise_loopback(sandbox: Sandbox) -> None:
+    """Bring ``lo`` up; idempotent."""
+    inside(sandbox, lambda opened: link.change(opened, LOOPBACK_INDEX, state="up"))
+
+
+def configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
+    """Address an interface that is in the sandbox already, bring it and ``lo`` up, and tell the neighbours."""
+    inside(sandbox, lambda opened: configure_here(opened, endpoint, interface))
+
+
+def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
+    """Do what `configure` does, the thread being in the sandbox."""
+    found = link.index(interface)
+    sysctl.write_if_present(sysctl.conf("ipv6", interface, "disable_ipv6"), "0" if _speaks_ipv6(endpoint) else "1")
+    # The kernel itself announces a new owner of the address, by gratuitous ARP and unsolicited NA, at "up".
+    sysctl.write_if_present(sysctl.conf("ipv4", interface, "arp_notify"), "1")
+    sysctl.write_if_present(sysctl.conf("ipv6", interface, "ndisc_notify"), "1")
+    for path, value in endpoint_sysctls(endpoint.options, interface).items():
+        sysctl.write(path, value)
+    link.change(opened, LOOPBACK_INDEX, state="up")
+    for item in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local):
+        if item is not None:
+            address.add(opened, found, item)
+    link.change(opened, found, state="up")
+
+
+def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, str]:
+    """The sysctls of the endpoint's driver options, IFNAME replaced: ``net.ipv4.conf.IFNAME.log_martians=1,…``."""
+    found = {}
+    for item in filter(None, options.get(SYSCTLS_OPTION, "").split(",")):
+        key, equals, value = item.partition("=")
+        parts = key.split(".", 4)
+        if not equals or len(parts) != 5 or parts[0] != "net" or parts[2] not in ("conf", "neigh", "iface"):
+            raise BadOption(f"unrecognised network interface sysctl '{item}'")
+        if parts[3] != "IFNAME":
+            raise BadOption(f"interface sysctl '{item}' must use 'IFNAME' as interface name")
+        found["/".join((*parts[:3], interface, parts[4]))] = value
+    for path in found:
+        sysctl.user_path(path)
+    return found
+
+
+def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
+    """Set ``net.*`` parameters in the sandbox; raises `BadOption` for others and for unknown ones."""
+    paths = {sysctl.user_path(key): value for key, value in values.items()}
+
+    def write_all() -> None:
+        for path, value in paths.items():
+            sysctl.write(path, value)
+
+    netns.inside(sandbox.path, write_all)
+
+
+def set_default_routes(
+    sandbox: Sandbox,
+    gateway4: IPv4Address | None,
+    gateway6: IPv6Address | None,
+    *,
+    interface4: str = "",
+    interface6: str = "",
+) -> None:
+    """Make these the sandbox's default routes; None takes the family's away. Idempotent."""
+
+    def set_all(opened: Session) -> None:
+        for version, gateway, interface in ((4, gateway4, interface4), (6, gateway6, interface6)):
+            if gateway is None:
+                route.remove_default(opened, version)
+            else:
+                route.replace_default(opened, gateway, link.index(interface) if interface else 0)
+
+    inside(sandbox, set_all)
+
+
+def interfaces(sandbox: Sandbox) -> list[link.Link]:
+    """All links of the sandbox, loopback included."""
+    return inside(sandbox, lambda opened: [link.describe(m) for m in dump("links", opened.get_links)])
+
+
+def rename(sandbox: Sandbox, old: str, new: str) -> None:
+    """Rename an interface of the sandbox, taking it down for the moment that needs; addresses stay."""
+
+    def change(opened: Session) -> None:
+        found = link.index(old)
+        link.change(opened, found, state="down")
+        link.change(opened, found, ifname=new)
+        link.change(opened, found, state="up")
+
+    inside(sandbox, change)
+
+
+def _speaks_ipv6(endpoint: EndpointSpec) -> bool:
+    return endpoint.ipv6 is not None or any(a.version == 6 for a in endpoint.link_local)
