@@ -1,9 +1,10 @@
 """The store of one host: one SQLite file in WAL mode, opened anew for every block.
 
 Knows files, locks and SQLite's errors; what the tables hold is in `engine.store.transaction`. A connection costs a
-third of a millisecond, so none outlives its block: a store may be shared by threads, carried across a fork, and its
-directory may be removed at any time. Commits survive the death of any process at once (the page cache holds them) and
-a power failure up to the last checkpoint, never with a damaged file; kernel state does not survive that either.
+third of a millisecond, so none outlives its block: a store may be shared by threads, carried across a fork between
+blocks, and its directory may be removed at any time. Commits survive the death of any process at once (the page cache
+holds them) and a power failure up to the last checkpoint, never with a damaged file; kernel state does not survive
+that either.
 """
 
 from __future__ import annotations

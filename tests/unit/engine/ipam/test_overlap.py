@@ -1,0 +1,47 @@
+"""Overlap is decided by ranges of integers, whatever the sizes."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, ip_network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.ipam.overlap import Occupied, overlapping
+
+
+@st.composite
+def small_networks(draw):
+    """Networks within 10.0.0.0/24, so that they meet often."""
+    prefix = draw(st.integers(25, 32))
+    return IPv4Network((0x0A000000 + draw(st.integers(0, 255)), prefix), strict=False)
+
+
+def test_families_never_overlap():
+    assert overlapping(ip_network("0.0.0.0/0"), [ip_network("::/0")]) is None
+    assert Occupied([ip_network("::/0")], 4).last_within(0, 2**32 - 1) is None
+
+
+def test_the_first_that_overlaps_is_named():
+    others = [ip_network(n) for n in ("10.1.0.0/16", "10.0.5.0/24", "10.0.0.0/8")]
+    assert overlapping(ip_network("10.0.0.0/16"), others) == ip_network("10.0.5.0/24")
+    assert overlapping(ip_network("10.0.5.128/32"), others) == ip_network("10.0.5.0/24")
+    assert overlapping(ip_network("11.0.0.0/16"), others) is None
+
+
+@given(small_networks(), st.lists(small_networks(), max_size=5))
+def test_overlapping_agrees_with_shared_addresses(network, others):
+    shared = [other for other in others if set(network) & set(other)]
+    assert overlapping(network, others) == next(iter(shared), None)
+
+
+@given(st.lists(small_networks(), max_size=6), small_networks())
+def test_occupied_agrees_with_the_union_of_addresses(networks, window):
+    first, last = int(window[0]), int(window[-1])
+    union = {int(address) for network in networks for address in network}
+    inside = [address for address in range(first, last + 1) if address in union]
+    found = Occupied(networks, 4).last_within(first, last)
+    if not inside:
+        assert found is None
+    else:
+        assert found >= max(inside) and set(range(max(inside), found + 1)) <= union

@@ -1,0 +1,101 @@
+"""Records survive the way to JSON and back, and documents that describe no record are refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from types import MappingProxyType, NoneType, UnionType
+from typing import Union, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine import model
+from engine.store.codec import CodecError, decode, encode
+
+RECORDS = [model.NetworkRecord, model.ContainerRecord, model.EndpointRecord, model.ImageRecord]
+TEXT = st.text(max_size=5)
+
+
+def values(hint):
+    """Any value of a record's field: a strategy by type hint, three items at most."""
+    arguments = get_args(hint)
+    if is_dataclass(hint):
+        hints = get_type_hints(hint)
+        return st.builds(hint, **{field.name: values(hints[field.name]) for field in fields(hint)})
+    if get_origin(hint) in (Union, UnionType):
+        return st.one_of(*map(values, arguments))
+    if get_origin(hint) is Mapping:
+        return st.dictionaries(TEXT, values(arguments[1]), max_size=3)
+    if get_origin(hint) is Sequence:
+        return st.lists(values(arguments[0]), max_size=3).map(tuple)
+    if get_origin(hint) is tuple:
+        return st.tuples(*map(values, arguments))
+    return {str: TEXT, int: st.integers(), bool: st.booleans(), NoneType: st.none()}[hint]
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(RECORDS))
+def test_every_record_comes_back_equal(data, kind):
+    record = data.draw(values(kind))
+    assert decode(kind, encode(record)) == record
+
+
+@dataclass(frozen=True)
+class Inner:
+    name: str
+
+
+@dataclass(frozen=True)
+class Outer:
+    id: str
+    inner: Sequence[Inner] = ()
+    options: Mapping[str, str] | None = None
+    ratio: float | None = None
+    size: tuple[int, int] = (0, 0)
+    count: int = 7
+    on: bool = False
+
+
+def test_lists_come_back_as_tuples_and_any_mapping_as_a_dict():
+    there = Outer("a", [Inner("x")], MappingProxyType({"k": "v"}))
+    assert decode(Outer, encode(there)) == Outer("a", (Inner("x"),), {"k": "v"})
+
+
+def test_unknown_fields_are_dropped_and_missing_optional_ones_take_their_default():
+    assert decode(Outer, '{"id": "a", "invented_later": [1], "inner": [{"name": "x", "also": 1}]}') == Outer(
+        "a", (Inner("x"),)
+    )
+
+
+def test_an_integer_will_do_for_a_float():
+    assert decode(Outer, '{"id": "a", "ratio": 2}').ratio == 2
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        ("{}", "Outer: id is missing"),
+        ('{"id": null}', "Outer.id: expected str, found NoneType"),
+        ('{"id": "a", "count": true}', "Outer.count: expected int, found bool"),
+        ('{"id": "a", "on": 1}', "Outer.on: expected bool, found int"),
+        ('{"id": "a", "inner": [{}]}', "Outer.inner: Inner: name is missing"),
+        ('{"id": "a", "inner": {}}', "Outer.inner: expected a list, found dict"),
+        ('{"id": "a", "options": {"k": 1}}', "Outer.options: expected str, found int"),
+        ('{"id": "a", "options": []}', "Outer.options: expected an object, found list"),
+        ('{"id": "a", "size": [1]}', "Outer.size: expected a list of 2, found [1]"),
+        ("[]", "Outer: expected an object, found list"),
+        ("{", "Outer: Expecting property name"),
+    ],
+)
+def test_a_document_of_another_shape_is_refused_by_name(document, complaint):
+    with pytest.raises(CodecError, match="^" + complaint.replace("[", r"\[")):
+        decode(Outer, document)
+
+
+def test_what_is_no_record_is_not_written():
+    with pytest.raises(TypeError, match="object has no place in a record"):
+        encode(Outer("a", count=object()))
+    with pytest.raises(ValueError):
+        encode(Outer("a", ratio=float("nan")))

@@ -1,0 +1,78 @@
+"""Two endpoints never hold one host port: equal protocol and family, overlapping ranges, equal or wildcard address."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.model import EndpointRecord, PortRecord, PortSpec
+from engine.ports import HostSide, PortConflict, allocate_ports
+from engine.store.api import Taken
+from engine.store.sqlite import SqliteStore
+
+ADDRESSES = ["0.0.0.0", "127.0.0.1", "192.0.2.1", "::", "::1", "fd00::1"]
+
+
+class Free:
+    """A host on which no other program listens."""
+
+    def ephemeral(self):
+        return [range(50000, 50001)]
+
+    def refusal(self, protocol, address, port):
+        return None
+
+
+@st.composite
+def bindings(draw):
+    first = draw(st.integers(1, 12))
+    last = draw(st.integers(first, min(first + 4, 12)))
+    return PortRecord(draw(st.sampled_from(["tcp", "udp"])), draw(st.sampled_from(ADDRESSES)), first, last, 1, 1)
+
+
+def meet(one: PortRecord, two: PortRecord) -> bool:
+    """The rule, port by port and address by address."""
+    mine, other = ip_address(one.host_ip), ip_address(two.host_ip)
+    same_place = mine == other or mine.is_unspecified or other.is_unspecified
+    ports = set(range(one.host_port, one.host_port_end + 1)) & set(range(two.host_port, two.host_port_end + 1))
+    return one.protocol == two.protocol and mine.version == other.version and same_place and bool(ports)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return SqliteStore(tmp_path_factory.mktemp("ports") / "hawse.db")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(one=bindings(), two=bindings())
+def test_the_store_refuses_exactly_what_meets(store, one, two):
+    refused = False
+    try:
+        with store.write() as tx:
+            tx.put_endpoint(EndpointRecord("e1", "n", "c", "", ports=(one,)))
+            tx.put_endpoint(EndpointRecord("e2", "n", "c", "", ports=(two,)))
+            raise EOFError  # leave the store empty
+    except Taken:
+        refused = True
+    except EOFError:
+        pass
+    assert refused == meet(one, two)
+
+
+@given(
+    taken=bindings(),
+    protocol=st.sampled_from(["tcp", "udp"]),
+    address=st.sampled_from(ADDRESSES),
+    port=st.integers(1, 12),
+)
+def test_the_allocator_refuses_exactly_what_the_store_would(taken, protocol, address, port):
+    spec = PortSpec(protocol, 80, address, str(port))
+    wanted = PortRecord(protocol, address, port, port, 80, 80)
+    if meet(taken, wanted):
+        with pytest.raises(PortConflict):
+            allocate_ports([spec], [taken], HostSide(Free()))
+    else:
+        assert allocate_ports([spec], [taken], HostSide(Free())) == [wanted]

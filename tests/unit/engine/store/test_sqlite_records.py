@@ -1,0 +1,205 @@
+"""What a store remembers: records by id, by name and by prefix, in the order they were made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.model import (
+    ContainerConfig,
+    ContainerRecord,
+    EndpointRecord,
+    HostConfig,
+    ImageRecord,
+    NetworkRecord,
+    PortRecord,
+)
+from engine.store.api import Intent, Taken
+from engine.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def store(tmp_path):
+    return SqliteStore(tmp_path / "state" / "hawse.db")
+
+
+def network(id, name, **fields):
+    return NetworkRecord(id=id, name=name, created="2024-01-01T00:00:00Z", driver="bridge", **fields)
+
+
+def container(id, name):
+    return ContainerRecord(id=id, name=name, created="", config=ContainerConfig(image="bb"), host=HostConfig())
+
+
+def endpoint(id, *ports, network_id="n", container_id="c"):
+    return EndpointRecord(id=id, network_id=network_id, container_id=container_id, mac="", ports=ports)
+
+
+def port(host_ip, first, last=0, protocol="tcp"):
+    last = last or first
+    return PortRecord(protocol, host_ip, first, last, 80, 80 + last - first)
+
+
+def put(store, *records):
+    verbs = {NetworkRecord: "put_network", ContainerRecord: "put_container", EndpointRecord: "put_endpoint"}
+    with store.write() as tx:
+        for record in records:
+            getattr(tx, verbs[type(record)])(record)
+
+
+def test_a_missing_store_reads_as_empty(store):
+    with store.read() as snapshot:
+        assert snapshot.networks() == snapshot.containers() == snapshot.endpoints() == snapshot.images() == []
+        assert snapshot.network("x") is snapshot.meta("x") is None
+
+
+def test_listing_is_by_creation_and_replacement_keeps_the_place(store):
+    put(store, network("c" * 64, "one"), network("a" * 64, "two"), network("b" * 64, "three"))
+    put(store, network("c" * 64, "renamed", labels={"k": "v"}))
+    with store.read() as snapshot:
+        assert [n.name for n in snapshot.networks()] == ["renamed", "two", "three"]
+        assert snapshot.network("c" * 64).labels == {"k": "v"}
+
+
+def test_finding_prefers_the_full_id_then_the_name_then_the_prefix(store):
+    put(store, network("ab12", "web"), network("ab34", "ab12"), network("cd56", "ab"))
+    with store.read() as snapshot:
+        found = {
+            r: [n.name for n in snapshot.find_networks(r)] for r in ("ab12", "ab", "ab1", "a", "", "WEB", "%", "_")
+        }
+    assert found == {"ab12": ["web"], "ab": ["ab"], "ab1": ["web"], "a": ["web", "ab12"],
+                     "": [], "WEB": [], "%": [], "_": []}  # fmt: skip
+
+
+def test_a_container_is_found_with_a_leading_slash(store):
+    put(store, container("ab12", "web"))
+    with store.read() as snapshot:
+        assert snapshot.find_containers("/web") == snapshot.find_containers("ab") == [snapshot.container("ab12")]
+
+
+def test_names_are_unique_and_case_sensitive(store):
+    put(store, network("a", "app"), network("b", "App"), container("c", "web"))
+    with pytest.raises(Taken) as refused, store.write() as tx:
+        tx.put_network(network("z", "app"))
+    assert (refused.value.what, refused.value.value, refused.value.holder) == ("network-name", "app", "a")
+    with pytest.raises(Taken) as refused, store.write() as tx:
+        tx.put_container(container("z", "web"))
+    assert refused.value.what == "container-name"
+
+
+def test_a_name_is_free_again_once_its_holder_is_gone_or_renamed(store):
+    put(store, network("a", "app"), container("c", "web"))
+    with store.write() as tx:
+        tx.delete_network("a")
+        tx.put_network(network("b", "app"))
+        tx.put_container(container("c", "old"))
+        tx.put_container(container("d", "web"))
+
+
+def test_an_exception_takes_the_whole_block_back(store):
+    with pytest.raises(KeyboardInterrupt), store.write() as tx:
+        tx.put_network(network("a", "app"))
+        tx.reserve_address("a/10.0.0.0/8", 1, "gateway")
+        raise KeyboardInterrupt
+    with store.read() as snapshot:
+        assert snapshot.networks() == [] and snapshot.addresses("a/10.0.0.0/8") == []
+
+
+def test_a_snapshot_does_not_see_what_is_written_meanwhile(store):
+    put(store, network("a", "app"))
+    with store.read() as snapshot:
+        put(store, network("b", "later"))
+        assert [n.name for n in snapshot.networks()] == ["app"]
+    with store.read() as snapshot:
+        assert len(snapshot.networks()) == 2
+
+
+def test_an_error_of_the_caller_passes_through_unchanged(store):
+    with pytest.raises(FileNotFoundError), store.write():
+        raise FileNotFoundError
+
+
+def test_addresses_sort_as_numbers_in_both_families(store):
+    wanted = [2**128 - 1, 2**64, 5, 2**32 - 1, 0]
+    with store.write() as tx:
+        for address in wanted:
+            tx.reserve_address("n/fd00::/8", address, "e1")
+    with store.read() as snapshot:
+        assert snapshot.addresses("n/fd00::/8") == sorted(wanted)
+        assert snapshot.addresses("n/fd00::/80") == []
+
+
+def test_an_address_is_held_once_per_pool(store):
+    with store.write() as tx:
+        tx.reserve_address("n1/p", 2, "e1")
+        tx.reserve_address("n1/p", 2, "e1")
+        tx.reserve_address("n2/p", 2, "e2")
+        with pytest.raises(Taken) as refused:
+            tx.reserve_address("n1/p", 2, "e2")
+        assert (refused.value.what, refused.value.holder) == ("address", "e1")
+        tx.release_addresses("e1")
+        tx.reserve_address("n1/p", 2, "e2")
+
+
+def test_a_network_goes_with_its_addresses_and_no_others(store):
+    put(store, network("ab", "one"), network("abc", "two"))
+    with store.write() as tx:
+        for pool in ("ab/10.0.0.0/8", "ab/fd00::/64", "abc/10.0.0.0/8"):
+            tx.reserve_address(pool, 1, "gateway")
+        tx.delete_network("ab")
+        assert [tx.addresses(p) for p in ("ab/10.0.0.0/8", "ab/fd00::/64", "abc/10.0.0.0/8")] == [[], [], [1]]
+
+
+def test_a_container_goes_with_its_endpoints_addresses_and_ports(store):
+    put(store, container("c", "web"), endpoint("e1", port("0.0.0.0", 80)), endpoint("e2", container_id="other"))
+    with store.write() as tx:
+        tx.reserve_address("n/p", 2, "e1")
+        tx.delete_container("c")
+        assert [e.id for e in tx.endpoints()] == ["e2"]
+        assert tx.addresses("n/p") == tx.ports() == []
+
+
+def test_endpoints_are_found_by_network_and_container(store):
+    put(store, endpoint("e1"), endpoint("e2", network_id="m"), endpoint("e3", container_id="d"))
+    with store.read() as snapshot:
+        assert [e.id for e in snapshot.endpoints(network_id="n")] == ["e1", "e3"]
+        assert [e.id for e in snapshot.endpoints(container_id="c")] == ["e1", "e2"]
+        assert [e.id for e in snapshot.endpoints(network_id="n", container_id="d")] == ["e3"]
+        assert snapshot.endpoint("e2").network_id == "m"
+
+
+def test_ports_are_those_of_all_other_endpoints(store):
+    one, two = port("0.0.0.0", 80), port("::", 90, 95)
+    put(store, endpoint("e1", one), endpoint("e2", two))
+    with store.read() as snapshot:
+        assert snapshot.ports() == [one, two]
+        assert snapshot.ports(except_endpoint="e1") == [two]
+
+
+def test_an_endpoint_may_change_its_ports_and_keep_some(store):
+    put(store, endpoint("e1", port("0.0.0.0", 80), port("0.0.0.0", 81)))
+    put(store, endpoint("e1", port("0.0.0.0", 81), port("0.0.0.0", 82)))
+    put(store, endpoint("e2", port("0.0.0.0", 80)))
+    with pytest.raises(Taken, match=r"^port 0\.0\.0\.0:82 is taken by e1$"):
+        put(store, endpoint("e2", port("0.0.0.0", 82)))
+
+
+def test_images_intents_and_meta_are_kept(store):
+    image = ImageRecord(id="sha256:1", references=("bb:latest",), created="", size=1, rootfs="/r")
+    with store.write() as tx:
+        tx.put_image(image)
+        tx.put_image(replace(image, size=2))
+        tx.put_intent(Intent("network-create", "n", "1:1"))
+        tx.put_intent(Intent("container-start", "c", "1:1"))
+        tx.put_intent(Intent("network-create", "n", "2:2"))
+        tx.set_meta("cursor", "172.18.0.0/16")
+        tx.set_meta("cursor", "172.19.0.0/16")
+    with store.read() as snapshot:
+        assert [i.size for i in snapshot.images()] == [2]
+        assert snapshot.intents() == [Intent("network-create", "n", "2:2"), Intent("container-start", "c", "1:1")]
+        assert snapshot.meta("cursor") == "172.19.0.0/16"
+    with store.write() as tx:
+        tx.delete_image("sha256:1")
+        tx.delete_intent("network-create", "n")
+        assert tx.images() == [] and len(tx.intents()) == 1

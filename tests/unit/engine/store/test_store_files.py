@@ -1,0 +1,160 @@
+"""The store as files: modes, damage, other versions, no rights. Each failure is one clear line."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+
+import pytest
+
+from engine.errors import PermissionDenied, Unavailable
+from engine.store import schema
+from engine.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def store(tmp_path):
+    return SqliteStore(tmp_path / "root" / "hawse.db", busy_seconds=0.1)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def touch(store):
+    with store.write() as tx:
+        tx.set_meta("key", "value")
+
+
+def complaint(store, error):
+    with pytest.raises(error) as raised, store.read():
+        pass
+    assert "\n" not in str(raised.value) and str(store.path) in str(raised.value)
+    return str(raised.value)
+
+
+def test_files_are_private_whatever_the_umask(store):
+    before = os.umask(0)
+    try:
+        with store.write() as tx:
+            tx.set_meta("key", "value")
+            assert {p.name: mode(p) for p in store.path.parent.iterdir()} == dict.fromkeys(
+                ["hawse.db", "hawse.db-wal", "hawse.db-shm"], 0o600
+            )
+    finally:
+        os.umask(before)
+    assert mode(store.path.parent) == 0o700
+
+
+def test_a_directory_that_was_there_keeps_its_mode(store):
+    store.path.parent.mkdir(mode=0o755)
+    os.chmod(store.path.parent, 0o755)
+    touch(store)
+    assert mode(store.path.parent) == 0o755
+
+
+def test_a_store_removed_between_blocks_begins_anew(store):
+    touch(store)
+    for path in store.path.parent.iterdir():
+        path.unlink()
+    store.path.parent.rmdir()
+    with store.read() as snapshot:
+        assert snapshot.meta("key") is None
+
+
+def test_no_rights_is_permission_denied(store):
+    touch(store)
+    os.chmod(store.path.parent, 0o000)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setuid(65534)
+            with store.read():
+                pass
+        except BaseException as error:
+            os.write(writer, f"{type(error).__name__}: {error}".encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    os.chmod(store.path.parent, 0o700)
+    with os.fdopen(reader) as answer:
+        assert answer.read() == (
+            f"PermissionDenied: permission denied while opening the store {store.path}: are you root?"
+        )
+    assert PermissionDenied.exit_code == 1
+
+
+def test_a_file_in_the_directorys_place_is_unavailable(tmp_path):
+    (tmp_path / "root").write_text("")
+    assert "cannot be opened: file exists" in complaint(SqliteStore(tmp_path / "root" / "hawse.db"), Unavailable)
+
+
+def test_a_damaged_file_is_unavailable(store):
+    store.path.parent.mkdir()
+    store.path.write_bytes(b"no database at all " * 100)
+    assert complaint(store, Unavailable) == f"the store {store.path} is damaged: not a database"
+
+
+def test_damage_within_the_tables_is_unavailable(store):
+    touch(store)
+    data = bytearray(store.path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    store.path.write_bytes(data)
+    with pytest.raises(Unavailable, match="is damaged"), store.read() as snapshot:
+        snapshot.networks()
+
+
+def test_a_record_of_another_shape_is_unavailable(store):
+    touch(store)
+    edit(store, "INSERT INTO networks (id, name, body) VALUES ('a', 'n', '{}')")
+    with pytest.raises(Unavailable, match="is damaged: NetworkRecord: created is missing"), store.read() as snapshot:
+        snapshot.networks()
+
+
+def edit(store, statement):
+    connection = sqlite3.connect(store.path)
+    with connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_a_newer_schema_is_refused_and_left_alone(store):
+    touch(store)
+    edit(store, f"PRAGMA user_version = {schema.VERSION + 1}")
+    before = store.path.read_bytes()
+    assert "was written by a newer version of hawse" in complaint(store, Unavailable)
+    assert store.path.read_bytes() == before
+
+
+def test_an_older_schema_is_upgraded_with_its_contents(store, monkeypatch):
+    touch(store)
+    later = (*schema.MIGRATIONS, "CREATE TABLE more (x TEXT); INSERT INTO more VALUES ('new')")
+    monkeypatch.setattr(schema, "MIGRATIONS", later)
+    monkeypatch.setattr(schema, "VERSION", len(later))
+    with store.read() as snapshot:
+        assert snapshot.meta("key") == "value"
+    connection = sqlite3.connect(store.path)
+    assert connection.execute("SELECT x FROM more").fetchall() == [("new",)]
+    connection.close()
+
+
+def test_a_writer_waits_only_so_long_and_readers_not_at_all(store):
+    with store.write() as tx:
+        tx.set_meta("key", "other")
+        with pytest.raises(Unavailable, match=r"is locked by another command$"):
+            touch(store)
+        with store.read() as snapshot:
+            assert snapshot.meta("key") is None
+
+
+def test_a_full_disk_is_unavailable(store):
+    touch(store)
+    with pytest.raises(Unavailable, match=r"the disk is full$"), store.write() as tx:
+        tx._connection.execute("PRAGMA max_page_count = 1")
+        tx.set_meta("key", "x" * 100_000)
+    with store.read() as snapshot:
+        assert snapshot.meta("key") == "value"
