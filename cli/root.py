@@ -27,14 +27,20 @@ COMMANDS = {
     "inspect": "cli.container.inspect_any:inspect",
     "kill": "cli.container.kill:kill",
     "logs": "cli.container.logs:logs",
-    "ps": "cli.container.ls:ls",
+    "ps": "cli.container.ls:ps",
+    "publish": "cli.container.publish:publish",
     "rename": "cli.container.rename:rename",
     "restart": "cli.container.restart:restart",
     "rm": "cli.container.rm:rm",
     "run": "cli.container.run:run",
     "start": "cli.container.start:start",
     "stop": "cli.container.stop:stop",
+    "unpublish": "cli.container.unpublish:unpublish",
     "wait": "cli.container.wait:wait",
+    "image": "cli.image:image",
+    "images": "cli.image.ls:images",
+    "import": "cli.image.import_:import_",
+    "rmi": "cli.image.rm:rmi",
 }
 """Where each command is; a name that differs from the command's own is an alias of it."""
 
@@ -58,8 +64,7 @@ class Root(Group):
     """The program itself: it takes the global flags and answers for unknown commands."""
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
-        """Make Docker's error for a word that is no command; flags behind the word are still read."""
-        super().unknown(ctx, args)
+        """Make Docker's error for a word that is no command."""
         self.version_if_wanted(ctx)
         return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
 

@@ -112,13 +112,13 @@ class Group(click.Group):
         """Find the command that the first argument names, by name or alias."""
         found = self.get_command(ctx, args[0])
         if found is None and not ctx.resilient_parsing:
+            parse_flags(self, ctx, args, interspersed=True)
+            help_if_wanted(ctx)
             raise self.unknown(ctx, args)
         return (found.name if found else None), found, args[1:]
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
-        """Make the error for arguments that begin with no command; flags behind them are still read."""
-        parse_flags(self, ctx, args, interspersed=True)
-        help_if_wanted(ctx)
+        """Make the error for arguments that begin with no command."""
         return StatusError("\n" + self.get_help(ctx).strip("\n"))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -38,7 +38,7 @@ def info(app: App, format: str) -> None:
     from engine.system import version_text
 
     client = {"Version": version_text(), "Context": "default", "Debug": app.debug}
-    server, problem = server_document(lambda: app.engine.system.info())
+    server, problem = server_document(app, lambda system: system.info())
     if format:
         app.out(
             render({**(server or {}), "ServerErrors": [problem] if problem else None, "ClientInfo": client}, format)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cli.app import App
 from cli.documents import Json, as_json
 from cli.errors import StatusError, daemon_text
 from cli.formatting.errors import TemplateError
+from engine.api import System
 from engine.errors import EngineError
 
 BAD_TEMPLATE = 64
 
 
-def server_document(fetch: Callable[[], Json]) -> tuple[Json | None, str]:
+def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | None, str]:
     """The engine's document, or None and the reason why there is none."""
     try:
-        return fetch(), ""
+        return ask(app.engine.system), ""
     except EngineError as error:
         return None, daemon_text(error)
 

@@ -28,7 +28,7 @@ LINES = (
 @click.pass_obj
 def version(app: App, format: str) -> None:
     """Print the versions of the command line and of the engine."""
-    server, problem = server_document(lambda: app.engine.system.version())
+    server, problem = server_document(app, lambda system: system.version())
     document = {"Client": client_document(), "Server": server}
     app.out((render(document, format) if format else "\n".join(report(document))) + "\n")
     if problem:

@@ -1,0 +1,95 @@
+"""The command tree in this process, on an engine that only writes down what it is asked."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from cli.app import App
+from cli.root import run
+from engine.api import Created
+
+NETWORK_ID = "a" * 64
+
+
+class Verbs:
+    """One family of verbs: each call is recorded, then answered from ``answers`` (values, errors or functions)."""
+
+    def __init__(self, calls: list[tuple[str, tuple, dict]], answers: dict[str, Any]) -> None:
+        self.calls, self.answers = calls, answers
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        def call(*args: Any, **keywords: Any) -> Any:
+            self.calls.append((verb, args, keywords))
+            answer = self.answers.get(verb)
+            answer = answer(*args, **keywords) if callable(answer) else answer
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+
+class EngineDouble:
+    """An engine whose verbs are `Verbs`; set ``answers["networks"]["list"] = [...]`` to give it something to say."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple, dict]] = []
+        self.answers: dict[str, dict[str, Any]] = {
+            "networks": {"create": Created(NETWORK_ID), "list": [], "prune": [], "inspect": {"Ingress": False}},
+            "containers": {},
+            "images": {},
+            "system": {},
+        }
+        for family, answers in self.answers.items():
+            setattr(self, family, Verbs(self.calls, answers))
+
+    @property
+    def call(self) -> tuple[str, tuple, dict]:
+        """The only call."""
+        assert len(self.calls) == 1, self.calls
+        return self.calls[0]
+
+
+class Terminal(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class CommandLine:
+    """Run ``cli("network", "ls")``; ``engine`` is what the commands saw."""
+
+    engine: EngineDouble = field(default_factory=EngineDouble)
+    environ: dict[str, str] = field(default_factory=dict)
+    terminal: bool = False
+
+    def __call__(self, *argv: str, stdin: bytes = b"") -> Result:
+        out, err = (Terminal() if self.terminal else io.BytesIO()), io.BytesIO()
+        app = App(
+            stdin=io.BytesIO(stdin), stdout=out, stderr=err, environ=self.environ,
+            open_engine=lambda: self.engine,
+        )  # fmt: skip
+        code = run(argv, app)
+        return Result(code, out.getvalue().decode("utf-8", "surrogateescape"), err.getvalue().decode())
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    def no_terminal(_: int = 0) -> os.terminal_size:
+        raise OSError
+
+    monkeypatch.setattr(os, "get_terminal_size", no_terminal)
+    return CommandLine()

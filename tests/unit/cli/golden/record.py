@@ -1,0 +1,48 @@
+"""Record the golden texts from a real docker 26.1 client: ``python3 tests/unit/cli/golden/record.py``.
+
+Help and the errors of the command line need no daemon. Docker's name becomes hawse's. The commands recorded are the
+``$`` lines of errors.txt, and one help file per line of HELP.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+HELP = ["network", *(f"network {verb}" for verb in "connect create disconnect inspect ls prune rm".split()),
+        "port", "container port"]  # fmt: skip
+
+
+def renamed(text: str) -> str:
+    return re.sub(r"\bdocker(?=[ ':])", "hawse", text)
+
+
+def docker(line: str) -> subprocess.CompletedProcess[str]:
+    # No daemon may answer: what is recorded is the command line alone.
+    env = {**os.environ, "DOCKER_HOST": "unix:///nonexistent"}
+    return subprocess.run(["docker", *shlex.split(line)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          check=False, env=env)  # fmt: skip
+
+
+def transcript(line: str) -> str:
+    ran = docker(line)
+    text = [f"$ {line}", f"exit: {ran.returncode}"]
+    for mark, stream in (("o", ran.stdout), ("e", ran.stderr)):
+        text += [f"{mark}| {one}" for one in renamed(stream).split("\n")[:-1]]
+    return "\n".join(text) + "\n"
+
+
+def main() -> None:
+    for line in HELP:
+        (HERE / f"{line.replace(' ', '-')}.txt").write_text(renamed(docker(f"{line} --help").stdout))
+    errors = HERE / "errors.txt"
+    lines = [line[2:] for line in errors.read_text().split("\n") if line.startswith("$ ")]
+    errors.write_text("\n".join(map(transcript, lines)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""``hawse network connect`` and ``disconnect``."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.model import EndpointIPAM, EndpointSettings, PortSpec
+
+NOTHING = EndpointSettings(ipam=EndpointIPAM(), aliases=(), driver_opts={})
+
+
+def test_plain(cli):
+    result = cli("network", "connect", "n1", "c1")
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert cli.engine.call == ("connect", ("n1", "c1", NOTHING, ()), {})
+
+
+def test_every_flag(cli):
+    cli(
+        "network", "connect", "--alias", "a,b", "--alias", "c", "--driver-opt", " k = v ,x=", "--gw-priority", "5",
+        "--ip", "10.0.0.5", "--ip6", "fd00::5", "--link", "c2:db", "--link-local-ip", "169.254.1.1,fe80::1",
+        "-p", "8080:80", "-p", "53:53/udp", "n1", "c1",
+    )  # fmt: skip
+    settings = EndpointSettings(
+        ipam=EndpointIPAM("10.0.0.5", "fd00::5", ("169.254.1.1", "fe80::1")),
+        links=("c2:db",), aliases=("a", "b", "c"), driver_opts={"k": "v", "x": ""}, gw_priority=5,
+    )  # fmt: skip
+    ports = (PortSpec("tcp", 80, "", "8080"), PortSpec("udp", 53, "", "53"))
+    assert cli.engine.call == ("connect", ("n1", "c1", settings, ports), {})
+
+
+def test_bad_port(cli):
+    result = cli("network", "connect", "-p", "abc", "n1", "c1")
+    assert (result.code, result.err) == (125, "Invalid containerPort: abc\nSee 'hawse network connect --help'.\n")
+    assert cli.engine.calls == []
+
+
+@pytest.mark.parametrize("argv", [["connect", "", "c1"], ["disconnect", "", "c1"], ["rm", ""]])
+def test_an_empty_network_name_has_no_page(cli, argv):
+    result = cli("network", *argv)
+    assert (result.code, result.out, result.err) == (1, "", "Error response from daemon: page not found\n")
+
+
+@pytest.mark.parametrize(("flags", "force"), [([], False), (["-f"], True), (["--force=false"], False)])
+def test_disconnect(cli, flags, force):
+    result = cli("network", "disconnect", *flags, "n1", "c1")
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert cli.engine.call == ("disconnect", ("n1", "c1"), {"force": force})

@@ -1,0 +1,97 @@
+"""``hawse network ls``."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def network(name: str, number: str, **more):
+    return {
+        "Name": name, "Id": number * 64, "Created": "2026-11-23T22:40:40.870400Z", "Scope": "local",
+        "Driver": "bridge", "EnableIPv6": False, "Internal": False, "Labels": {}, **more,
+    }  # fmt: skip
+
+
+NETWORKS = [
+    network("n10", "1"),
+    network("n2", "2", Labels={"b": "2", "a": "1"}, EnableIPv6=True, Internal=True),
+    network("none", "3", Driver="null", Labels=None, Created="2026-11-23T23:40:40+01:00"),
+]
+DATE = "2026-11-23 22:40:40.8704 +0000 UTC"
+
+
+@pytest.fixture
+def ls(cli):
+    cli.engine.answers["networks"]["list"] = NETWORKS
+    return lambda *argv: cli("network", "ls", *argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "out"),
+    [
+        ([], "NETWORK ID     NAME      DRIVER    SCOPE\n222222222222   n2        bridge    local\n"
+             "111111111111   n10       bridge    local\n333333333333   none      null      local\n"),
+        (["-q"], "222222222222\n111111111111\n333333333333\n"),
+        (["-q", "--no-trunc"], f"{'2' * 64}\n{'1' * 64}\n{'3' * 64}\n"),
+        (["-q", "--format", "table"], "222222222222\n111111111111\n333333333333\n"),
+        (["-q", "--format", "table {{.Name}}"], "NAME\nn2\nn10\nnone\n"),
+        (["-q", "--format", "raw"], "network_id: 222222222222\nnetwork_id: 111111111111\nnetwork_id: 333333333333\n"),
+        (["--format", "{{.Name}}"], "n2\nn10\nnone\n"),
+        (["--format", "{{.Name}}\\t{{.IPv6}} {{.Internal}}"], "n2\ttrue true\nn10\tfalse false\nnone\tfalse false\n"),
+        (["--format", '{{.Labels}}|{{.Label "a"}}'], "a=1,b=2|1\n|\n|\n"),
+        (["--format", "{{.CreatedAt}}"], f"{DATE}\n{DATE}\n2026-11-23 23:40:40 +0100 +0100\n"),
+        (["--format", "table {{upper .Name}}\\t{{.Driver}}"],
+         "NAME      DRIVER\nN2        bridge\nN10       bridge\nNONE      null\n"),
+        (["--format", "pretty"], "pretty\n" * 3),
+    ],
+)  # fmt: skip
+def test_output(ls, argv, out):
+    result = ls(*argv)
+    assert (result.code, result.out, result.err) == (0, out, "")
+
+
+def test_raw_has_an_empty_line_after_each(ls):
+    assert ls("--format", "raw").out.startswith("network_id: 222222222222\nname: n2\ndriver: bridge\nscope: local\n\n")
+
+
+def test_json_keys_are_sorted_and_values_are_text(ls):
+    assert ls("--format", "json").out.split("\n")[0] == (
+        f'{{"CreatedAt":"{DATE}","Driver":"bridge","ID":"222222222222","IPv6":"true","Internal":"true",'
+        '"Labels":"a=1,b=2","Name":"n2","Scope":"local"}'
+    )
+
+
+def test_nothing_found_leaves_a_narrow_header(cli):
+    assert cli("network", "ls").out == "NETWORK ID   NAME      DRIVER    SCOPE\n"
+    assert cli("network", "ls", "-q").out == ""
+
+
+@pytest.mark.parametrize(
+    ("format", "text"),
+    [
+        ("{{.Name}}{{.Nope}}",
+         "template: :1:11: executing \"\" at <.Nope>: can't evaluate field Nope in type *network.networkContext"),
+        ("table {{.Nope}}",
+         "template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *network.networkContext"),
+        ("{{.Name", "template: :1: unclosed action"),
+    ],
+)  # fmt: skip
+def test_template_errors_print_nothing_else(ls, format, text):
+    result = ls("--format", format)
+    assert (result.code, result.out, result.err) == (1, "", f"template parsing error: {text}\n")
+
+
+def test_filters_are_passed_on(cli, ls):
+    ls("-f", "Driver=bridge", "--filter", "label=a=b", "-f", "driver=null")
+    assert cli.engine.call == ("list", ({"driver": ("bridge", "null"), "label": ("a=b",)},), {})
+
+
+def test_colour_is_for_terminals_that_want_it(cli, ls):
+    plain = ls().out
+    cli.terminal = True
+    assert ls().out == plain.replace(
+        "NETWORK ID     NAME      DRIVER    SCOPE", "\x1b[1mNETWORK ID     NAME      DRIVER    SCOPE\x1b[0m"
+    )
+    assert cli("--no-color", "network", "ls").out == plain
+    cli.environ = {"NO_COLOR": "1"}
+    assert ls().out == plain

@@ -1,0 +1,69 @@
+"""``hawse network rm`` and ``prune``."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import Conflict, NotFound
+
+WARNING = (
+    "WARNING! This will remove all custom networks not used by at least one container.\n"
+    "Are you sure you want to continue? [y/N] "
+)
+
+
+def remove(reference):
+    if reference == "busy":
+        raise Conflict("network busy has active endpoints")
+    if reference == "nosuch":
+        raise NotFound("network nosuch not found")
+
+
+@pytest.fixture
+def rm(cli):
+    cli.engine.answers["networks"] |= {"remove": remove, "inspect": NotFound("not asked about")}
+    return lambda *argv, **keywords: cli("network", "rm", *argv, **keywords)
+
+
+def test_a_failure_does_not_keep_the_others(rm):
+    result = rm("n1", "nosuch", "busy", "n2")
+    assert (result.code, result.out) == (1, "n1\nn2\n")
+    assert result.err == (
+        "Error response from daemon: network nosuch not found\n"
+        "Error response from daemon: network busy has active endpoints\n"
+    )
+
+
+def test_force_hides_only_what_is_not_there(rm):
+    assert rm("-f", "nosuch", "n1", "").code == 0
+    result = rm("-f", "busy")
+    assert (result.code, result.err) == (1, "Error response from daemon: network busy has active endpoints\n")
+
+
+@pytest.mark.parametrize(("answer", "removed"), [(b"y\n", True), (b"n\n", False), (b"", False)])
+def test_the_ingress_network_is_removed_only_after_a_question(cli, rm, answer, removed):
+    cli.engine.answers["networks"]["inspect"] = {"Ingress": True}
+    result = rm("ingress", stdin=answer)
+    assert result.code == 0
+    assert result.out.startswith("WARNING! Before removing the routing-mesh network, make sure")
+    assert result.out.endswith("Are you sure you want to continue? [y/N] " + ("ingress\n" if removed else ""))
+
+
+@pytest.mark.parametrize("answer", [b"y\n", b" Y \n", b"y"])
+def test_prune_after_yes(cli, answer):
+    cli.engine.answers["networks"]["prune"] = ["n1", "n2"]
+    result = cli("network", "prune", "--filter", "until=1h", stdin=answer)
+    assert (result.code, result.out) == (0, WARNING + "Deleted Networks:\nn1\nn2\n\n")
+    assert cli.engine.call == ("prune", ({"until": ("1h",)},), {})
+
+
+@pytest.mark.parametrize("answer", [b"n\n", b"yes\n", b"\n", b""])
+def test_prune_after_anything_else(cli, answer):
+    result = cli("network", "prune", stdin=answer)
+    assert (result.code, result.out, result.err) == (0, WARNING, "")
+    assert cli.engine.calls == []
+
+
+def test_prune_by_force_with_nothing_to_remove_is_silent(cli):
+    result = cli("network", "prune", "-f")
+    assert (result.code, result.out, result.err) == (0, "", "")

@@ -1,0 +1,74 @@
+"""Go's scalars."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.pflag.strconv import csv_fields, parse_int, parse_uint, quote
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("a", '"a"'),
+        ('a"b\\', '"a\\"b\\\\"'),
+        ("\n\t\x00\x7f", '"\\n\\t\\x00\\x7f"'),
+        ("é\u200b", '"é\\u200b"'),
+        ("\udcff", '"\\xff"'),
+    ],
+)
+def test_quote(text, quoted):
+    assert quote(text) == quoted
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("-5", -5), ("+5", 5), ("0x1F", 31), ("017", 15), ("0b11", 3), ("1_000", 1000)]
+)
+def test_int(text, value):
+    assert parse_int(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "a", "1.0", "08", " 1", "1_", "\u0661"])
+def test_bad_int(text):
+    with pytest.raises(ValueError, match="invalid syntax"):
+        parse_int(text)
+
+
+def test_ranges():
+    with pytest.raises(ValueError, match=r'^strconv.ParseUint: parsing "70000": value out of range$'):
+        parse_uint("70000", 16, base=10)
+    with pytest.raises(ValueError, match="value out of range"):
+        parse_int("9223372036854775808")
+    assert parse_int("-9223372036854775808") == -(2**63)
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("a", ["a"]),
+        ("a,,b,", ["a", "", "b", ""]),
+        ('"a,b",c', ["a,b", "c"]),
+        ('"a""b"', ['a"b']),
+        ('""', [""]),
+        (" a , b", [" a ", " b"]),
+        ("a\nb", ["a"]),
+        ('"a\nb",c', ["a\nb", "c"]),
+    ],
+)
+def test_csv(text, fields):
+    assert csv_fields(text) == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('a"b', 'parse error on line 1, column 2: bare " in non-quoted-field'),
+        ('"a', 'parse error on line 1, column 3: extraneous or missing " in quoted-field'),
+        ('"a"b', 'parse error on line 1, column 3: extraneous or missing " in quoted-field'),
+        ("\n", "EOF"),
+    ],
+)
+def test_bad_csv(text, error):
+    with pytest.raises(ValueError) as raised:
+        csv_fields(text)
+    assert str(raised.value) == error

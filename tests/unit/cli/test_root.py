@@ -1,0 +1,79 @@
+"""The seam where failures become text and exit codes, and the global flags."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from engine.errors import InvalidArgument, StartFailure
+
+
+def test_engine_error_is_prefixed_and_exits_1(cli):
+    cli.engine.answers["networks"]["disconnect"] = InvalidArgument("no such thing ")
+    result = cli("network", "disconnect", "n1", "c1")
+    assert (result.code, result.out, result.err) == (1, "", "Error response from daemon: no such thing\n")
+
+
+def test_engine_error_keeps_its_exit_code(cli):
+    cli.engine.answers["networks"]["disconnect"] = StartFailure("cannot", 126)
+    assert cli("network", "disconnect", "n1", "c1").code == 126
+
+
+def test_unexpected_exception_is_one_line(cli):
+    cli.engine.answers["networks"]["disconnect"] = RuntimeError("boom")
+    result = cli("network", "disconnect", "n1", "c1")
+    assert (result.code, result.err) == (1, "hawse: internal error: RuntimeError: boom (--debug shows where)\n")
+
+
+@pytest.mark.parametrize("how", ["flag", "environment"])
+def test_debug_shows_the_traceback(cli, how):
+    cli.engine.answers["networks"]["disconnect"] = RuntimeError("boom")
+    cli.environ = {"HAWSE_DEBUG": "1"} if how == "environment" else {}
+    flags = ["-D"] if how == "flag" else []
+    result = cli(*flags, "network", "disconnect", "n1", "c1")
+    assert result.code == 1
+    assert result.err.startswith("Traceback (most recent call last):\n")
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141)])
+def test_quiet_endings(cli, error, code):
+    def end(*_args, **_keywords):
+        raise error
+
+    cli.engine.answers["networks"]["disconnect"] = end
+    result = cli("network", "disconnect", "n1", "c1")
+    assert (result.code, result.out, result.err) == (code, "", "")
+
+
+def test_version_flag(cli):
+    result = cli("--version")
+    assert result.code == 0
+    assert result.out.startswith("hawse version ")
+
+
+def test_version_flag_with_a_command_runs_the_command(cli):
+    assert cli("-v", "network", "rm", "n1").out == "n1\n"
+
+
+def test_version_flag_wins_over_an_unknown_word(cli):
+    assert cli("-v", "bogus").out.startswith("hawse version ")
+
+
+def test_exited_is_passed_to_the_engine(cli):
+    assert cli("__exited", "c" * 64).code == 0
+    assert cli.engine.call == ("exited", ("c" * 64,), {})
+
+
+def test_bytes_of_the_command_line_come_out_as_they_went_in(cli):
+    assert cli("network", "rm", "n\udcff").out == "n\udcff\n"
+
+
+def test_a_command_imports_neither_its_siblings_nor_a_renderer(cli):
+    for name in [m for m in sys.modules if m.startswith("cli.network.")]:
+        del sys.modules[name]
+    cli("network", "disconnect", "n1", "c1")
+    assert {m for m in sys.modules if m.startswith("cli.network.")} == {
+        "cli.network.disconnect",
+        "cli.network.reference",
+    }
