@@ -1,0 +1,35 @@
+"""``hawse attach``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.container.batch import named
+from cli.container.session import attached, check_terminal, proxied, streams
+from cli.errors import StatusError
+from cli.pflag import STRING, command, exactly, flag
+
+ATTACH = "Attach local standard input, output, and error streams to a running container"
+
+
+@command("attach [OPTIONS] CONTAINER", ATTACH, exactly(1), aliases="hawse container attach, hawse attach")
+@flag("--detach-keys", kind=STRING, usage="Override the key sequence for detaching a container")
+@flag("--no-stdin", usage="Do not attach STDIN")
+@flag("--sig-proxy", usage="Proxy all received signals to the process", default_value=True)
+@click.argument("container")
+@click.pass_obj
+def attach(app: App, container: str, detach_keys: str, no_stdin: bool, sig_proxy: bool) -> int:
+    """Attach to a running container until it ends; its exit code."""
+    found = app.engine.containers.inspect(named(container))
+    state, config = found["State"], found["Config"]
+    if not state["Running"]:
+        raise StatusError("You cannot attach to a stopped container, start it first")
+    if state["Restarting"]:
+        raise StatusError("You cannot attach to a restarting container, wait until it is running")
+    check_terminal(app, stdin=not no_stdin, tty=config["Tty"])
+    container_id = found["Id"]
+    stdin = not no_stdin and config["OpenStdin"]
+    with streams() as stdio, proxied(app, container_id, wanted=sig_proxy and not config["Tty"]) as proxy:
+        attached(app, container_id, stdio, stdin=stdin, proxy=proxy, start=lambda: None)
+        return app.engine.containers.wait(container_id)

@@ -1,0 +1,90 @@
+"""What Docker's client checks of ``run`` and ``create`` before it asks the daemon, beyond single flag values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cli.options.environment import pairs_to_map
+from cli.pflag.strconv import quote
+
+Given = Mapping[str, Any]
+"""The flags' values by parameter name."""
+
+PULL_CHOICES = ("always", "missing", "never", "")
+HEALTH_NUMBERS = ("health_interval", "health_timeout", "health_retries", "health_start_period", "health_start_interval")
+
+
+def pull(given: Given) -> None:
+    """Check ``--pull``; nothing can be pulled, so "always" cannot be had."""
+    choice = given["pull"]
+    if choice not in PULL_CHOICES:
+        raise ValueError(f'invalid pull option: \'{choice}\': must be one of "always", "missing" or "never"')
+    if choice == "always":
+        raise ValueError("--pull always is not supported: hawse has no registry to pull from")
+
+
+def swappiness(given: Given) -> None:
+    """Check ``--memory-swappiness``."""
+    value = given["memory_swappiness"]
+    if not -1 <= value <= 100:
+        raise ValueError(f"invalid value: {value}. Valid memory swappiness range is 0-100")
+
+
+def modes(given: Given) -> None:
+    """Check the namespace modes."""
+    if given["pid"] not in ("", "host") and not _joins_container(given["pid"]):
+        raise ValueError("--pid: invalid PID mode")
+    if given["uts"] not in ("", "host"):
+        raise ValueError("--uts: invalid UTS mode")
+    if given["userns"] not in ("", "host"):
+        raise ValueError("--userns: invalid USER mode")
+    if given["cgroupns"] not in ("", "private", "host"):
+        raise ValueError("--cgroupns: invalid CGROUP mode")
+
+
+def _joins_container(mode: str) -> bool:
+    kind, _, container = mode.partition(":")
+    return kind == "container" and bool(container)
+
+
+def logging(given: Given) -> None:
+    """Check ``--log-driver`` with ``--log-opt``."""
+    if given["log_driver"] == "none" and given["log_opt"]:
+        raise ValueError("invalid logging opts for driver none")
+    pairs_to_map(given["log_opt"])
+
+
+def security(given: Given) -> None:
+    """Check the form of ``--security-opt``."""
+    for option in given["security_opt"]:
+        key, separator, value = option.partition("=")
+        if not separator and key != "no-new-privileges":
+            key, separator, value = option.partition(":")
+        if not value and key != "no-new-privileges":
+            raise ValueError(f"Invalid --security-opt: {quote(option)}")
+
+
+def storage(given: Given) -> None:
+    """Check the form of ``--storage-opt``."""
+    if any("=" not in option for option in given["storage_opt"]):
+        raise ValueError("invalid storage option")
+
+
+def health(given: Given) -> None:
+    """Check the health flags against each other."""
+    settings = [given["health_cmd"], *(given[name] for name in HEALTH_NUMBERS)]
+    if given["no_healthcheck"] and any(settings):
+        raise ValueError("--no-healthcheck conflicts with --health-* options")
+    for name in HEALTH_NUMBERS:
+        if given[name] < 0:
+            raise ValueError(f"--{name.replace('_', '-')} cannot be negative")
+
+
+def removal(given: Given) -> None:
+    """Check ``--rm`` against ``--restart``."""
+    if given["rm"] and given["restart"].partition(":")[0] not in ("", "no"):
+        raise ValueError("Conflicting options: --restart and --rm")
+
+
+SURROUNDINGS: tuple[Callable[[Given], None], ...] = (modes, logging, security, storage, health)

@@ -1,0 +1,72 @@
+"""``hawse exec``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.container.batch import named
+from cli.container.kinds import ENV
+from cli.container.session import check_terminal
+from cli.errors import StatusError, daemon_text
+from cli.options.environment import env_value, with_files
+from cli.pflag import LIST, STRING, at_least, command, flag
+from engine.errors import StartFailure
+from engine.model import ExecCreate
+from engine.runtime.api import Stdio
+
+NOT_EXECUTED = 126
+
+
+@command(
+    "exec [OPTIONS] CONTAINER COMMAND [ARG...]", "Execute a command in a running container", at_least(2),
+    aliases="hawse container exec, hawse exec", interspersed=False,
+)  # fmt: skip
+@flag("--detach", "-d", usage="Detached mode: run command in the background")
+@flag("--detach-keys", kind=STRING, usage="Override the key sequence for detaching a container")
+@flag("--env", "-e", kind=ENV, usage="Set environment variables")
+@flag("--env-file", kind=LIST, usage="Read in a file of environment variables")
+@flag("--interactive", "-i", usage="Keep STDIN open even if not attached")
+@flag("--privileged", usage="Give extended privileges to the command")
+@flag("--tty", "-t", usage="Allocate a pseudo-TTY")
+@flag("--user", "-u", kind=STRING, usage='Username or UID (format: "<name|uid>[:<group|gid>]")')
+@flag("--workdir", "-w", kind=STRING, usage="Working directory inside the container")
+@click.argument("container")
+@click.argument("command", nargs=-1)
+@click.pass_obj
+def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -> int:
+    """Run a command in a running container; its exit code."""
+    request = exec_request(app, command, given)
+    app.engine.containers.inspect(named(container))
+    if not request.detach:
+        check_terminal(app, stdin=request.attach_stdin, tty=request.tty)
+    try:
+        return app.engine.containers.exec(container, request, Stdio())
+    except StartFailure as error:
+        if request.detach:
+            raise StatusError(daemon_text(error)) from error
+        # Docker sends this text where the command's output would have been.
+        app.out(f"{error}\r\n")
+        return NOT_EXECUTED
+
+
+def exec_request(app: App, command: Sequence[str], given: dict[str, Any]) -> ExecCreate:
+    """Build the request from the flags."""
+    try:
+        own = (env_value(text, app.environ) for text in given["env"])
+        env = with_files(given["env_file"], own, app.environ)
+    except ValueError as error:
+        raise StatusError(str(error)) from error
+    return ExecCreate(
+        cmd=command,
+        env=env,
+        user=given["user"],
+        working_dir=given["workdir"],
+        tty=given["tty"],
+        detach=given["detach"],
+        attach_stdin=given["interactive"] and not given["detach"],
+        privileged=given["privileged"],
+    )

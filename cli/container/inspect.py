@@ -1,0 +1,28 @@
+"""``hawse container inspect``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.container.batch import named
+from cli.documents import inspect_all
+from cli.pflag import STRING, at_least, command, flag
+from cli.usages import INSPECT_FORMAT
+
+
+@command(
+    "inspect [OPTIONS] CONTAINER [CONTAINER...]", "Display detailed information on one or more containers",
+    at_least(1),
+)  # fmt: skip
+@flag("--format", "-f", kind=STRING, usage=INSPECT_FORMAT)
+@flag("--size", "-s", usage="Display total file sizes")
+@click.argument("containers", nargs=-1)
+@click.pass_obj
+def inspect(app: App, containers: tuple[str, ...], format: str, size: bool) -> None:
+    """Print the documents of the containers."""
+    containers_of = app.engine.containers
+    inspect_all(
+        app, containers, format, ["container"],
+        lambda name: ("container", containers_of.inspect(named(name), size=size)),
+    )  # fmt: skip

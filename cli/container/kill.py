@@ -1,0 +1,21 @@
+"""``hawse kill``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.container.batch import for_each
+from cli.pflag import STRING, at_least, command, flag
+
+
+@command(
+    "kill [OPTIONS] CONTAINER [CONTAINER...]", "Kill one or more running containers", at_least(1),
+    aliases="hawse container kill, hawse kill",
+)  # fmt: skip
+@flag("--signal", "-s", kind=STRING, usage="Signal to send to the container")
+@click.argument("containers", nargs=-1)
+@click.pass_obj
+def kill(app: App, containers: tuple[str, ...], signal: str) -> None:
+    """Send one signal to each of the containers."""
+    for_each(app, containers, lambda name: app.engine.containers.kill(name, signal))

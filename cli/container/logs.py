@@ -1,0 +1,67 @@
+"""``hawse logs``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from cli.app import App
+from cli.container.batch import named
+from cli.errors import StatusError
+from cli.options.times import parse_timestamp
+from cli.pflag import STRING, command, exactly, flag
+from cli.pflag.strconv import parse_int
+from engine.model import LogOptions
+from engine.runtime.api import LogLine
+
+MOMENT = 'timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)'
+
+
+@command(
+    "logs [OPTIONS] CONTAINER", "Fetch the logs of a container", exactly(1),
+    aliases="hawse container logs, hawse logs",
+)  # fmt: skip
+@flag("--details", usage="Show extra details provided to logs")
+@flag("--follow", "-f", usage="Follow log output")
+@flag("--since", kind=STRING, usage=f"Show logs since {MOMENT}")
+@flag("--tail", "-n", kind=STRING, usage="Number of lines to show from the end of the logs", default_value="all")
+@flag("--timestamps", "-t", usage="Show timestamps")
+@flag("--until", kind=STRING, usage=f"Show logs before a {MOMENT}")
+@click.argument("container")
+@click.pass_obj
+def logs(
+    app: App, container: str, details: bool, follow: bool, since: str, tail: str, timestamps: bool, until: str
+) -> None:
+    """Print a container's log, each entry to the stream that it came from."""
+    containers = app.engine.containers
+    tty = containers.inspect(named(container))["Config"]["Tty"]
+    until = "" if until == "0" else until  # Docker's client leaves this one out
+    options = LogOptions(follow, lines(tail), moment("since", since), moment("until", until))
+    for line in containers.logs(container, options):
+        stream = app.stderr if line.stream == "stderr" and not tty else app.stdout
+        stream.write(prefix(line, timestamps=timestamps, details=details) + line.data)
+        stream.flush()
+
+
+def prefix(line: LogLine, *, timestamps: bool, details: bool) -> bytes:
+    """What stands before an entry; its details are always empty here, and Docker puts a blank behind them."""
+    return ((f"{line.time} " if timestamps else "") + (" " if details else "")).encode()
+
+
+def lines(tail: str) -> int:
+    """Read ``--tail``; what is no number, or a negative one, means all, as in Docker."""
+    try:
+        return max(parse_int(tail, base=10), -1)
+    except ValueError:
+        return -1
+
+
+def moment(name: str, text: str) -> float | None:
+    """Read ``--since`` or ``--until``."""
+    if not text:
+        return None
+    try:
+        return parse_timestamp(text, datetime.now().astimezone())
+    except ValueError as error:
+        raise StatusError(f'invalid value for "{name}": {error}') from error

@@ -1,0 +1,101 @@
+"""``hawse ps`` and ``hawse container ls``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.container.row import HEADER, empty_row, row
+from cli.errors import StatusError
+from cli.formatting import ListFormat, TemplateExecError, TemplateSyntaxError
+from cli.listing import write_listing
+from cli.pflag import FILTER, INT, STRING, changed, command, flag
+from cli.usages import LIST_FORMAT
+
+ALIASES = "hawse container ls, hawse container list, hawse container ps, hawse ps"
+TABLE = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
+RAW = (
+    "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\n"
+    "state: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\n"
+    "ports: {{- pad .Ports 1 0}}\n"
+)
+NAMED_FORMATS = ("", "table", "raw", "json")
+IGNORING = "WARNING: Ignoring custom format, because both --format and --quiet are set.\n"
+FAILED = "failed to execute template: "
+
+
+def list_flags(function: Any) -> Any:
+    """Give a command the flags of a container listing."""
+    for declare in (
+        flag("--all", "-a", usage="Show all containers (default shows just running)"),
+        flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
+        flag("--format", kind=STRING, usage=LIST_FORMAT),
+        flag("--last", "-n", kind=INT, usage="Show n last created containers (includes all states)", default_value=-1),
+        flag("--latest", "-l", usage="Show the latest created container (includes all states)"),
+        flag("--no-trunc", usage="Don't truncate output"),
+        flag("--quiet", "-q", usage="Only display container IDs"),
+        flag("--size", "-s", usage="Display total file sizes"),
+    ):
+        function = declare(function)
+    return function
+
+
+@command("ps [OPTIONS]", "List containers", aliases=ALIASES)
+@list_flags
+@click.pass_context
+def ps(ctx: click.Context, /, **given: Any) -> None:
+    """Print a table of the containers, the newest first."""
+    list_containers(ctx, given)
+
+
+@command("ls [OPTIONS]", "List containers", aliases=ALIASES)
+@list_flags
+@click.pass_context
+def ls(ctx: click.Context, /, **given: Any) -> None:
+    """Do the same under the name that it has in its group."""
+    list_containers(ctx, given)
+
+
+def list_containers(ctx: click.Context, given: dict[str, Any]) -> None:
+    """Ask for the containers and write them through the format."""
+    app: App = ctx.obj
+    format, quiet, size = given["format"], given["quiet"], given["size"]
+    if format and quiet:
+        app.err(IGNORING)
+    if format and uses_size(format) and not quiet and not changed(ctx, "size"):
+        size = True
+    limit = 1 if given["latest"] and given["last"] == -1 else given["last"]
+    found = app.engine.containers.list(given["filter"], all=given["all"], limit=limit, size=size)
+    rows = [row(container, trunc=not given["no_trunc"]) for container in found]
+    write_listing(app, template(format, quiet=quiet, size=size), rows, HEADER, failing=FAILED)
+
+
+def template(format: str, *, quiet: bool, size: bool) -> str:
+    """The template behind a ``--format``."""
+    if format == "raw":
+        return "container_id: {{.ID}}" if quiet else RAW + ("size: {{.Size}}\n" if size else "")
+    if quiet:
+        return "{{.ID}}"
+    if format in ("", "table"):
+        return TABLE + ("\t{{.Size}}" if size else "")
+    return format
+
+
+def uses_size(format: str) -> bool:
+    """Try a format on an empty container: whether it works, and whether it shows sizes, which are costly to find."""
+    used = []
+
+    def size_used() -> str:
+        used.append(True)
+        return ""
+
+    if format not in NAMED_FORMATS:
+        try:
+            ListFormat(format).row(empty_row(size_used))
+        except TemplateSyntaxError as error:
+            raise StatusError(f"failed to parse template: {error}") from error
+        except TemplateExecError as error:
+            raise StatusError(f"{FAILED}{error}") from error
+    return bool(used)

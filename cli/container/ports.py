@@ -1,0 +1,37 @@
+"""The PORTS column of ``ps``: neighbouring ports collapse into ranges where nothing is lost by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Port = Mapping[str, Any]
+"""One of the ports of GET /containers/json: IP and PublicPort (when published), PrivatePort, Type."""
+
+
+def displayed_ports(ports: Iterable[Port]) -> str:
+    """Write ``0.0.0.0:80->80/tcp, 9000-9002/udp``; a port mapped to another number keeps an entry of its own."""
+    ranges: dict[tuple[str, str], tuple[int, int]] = {}
+    done, mapped = [], []
+    for port in sorted(ports, key=_order):
+        number, address, protocol = port["PrivatePort"], port.get("IP", ""), port["Type"]
+        if address and port.get("PublicPort", 0) != number:
+            mapped.append(f"{address}:{port.get('PublicPort', 0)}->{number}/{protocol}")
+            continue
+        key = (address, protocol)
+        first, last = ranges.get(key, (number, number))
+        if number > last + 1:
+            done.append(_entry(key, first, last))
+            first = number
+        ranges[key] = (first, number)
+    return ", ".join([*done, *(_entry(key, *found) for key, found in ranges.items()), *mapped])
+
+
+def _order(port: Port) -> tuple[int, str, int, str]:
+    return port["PrivatePort"], port.get("IP", ""), port.get("PublicPort", 0), port["Type"]
+
+
+def _entry(key: tuple[str, str], first: int, last: int) -> str:
+    address, protocol = key
+    ports = f"{first}-{last}" if last > first else str(first)
+    return f"{address}:{ports}->{ports}/{protocol}" if address else f"{ports}/{protocol}"

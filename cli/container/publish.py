@@ -1,0 +1,30 @@
+"""``hawse publish``: publish more ports of a container (hawse's own; Docker cannot)."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.container.batch import named
+from cli.errors import FLAG_ERROR, StatusError
+from cli.options.ports import published_ports
+from cli.pflag import LIST, command, exactly, flag
+
+
+@command(
+    "publish [OPTIONS] CONTAINER", "Publish more ports of a container, running or not", exactly(1),
+    aliases="hawse container publish, hawse publish",
+)  # fmt: skip
+@flag("--publish", "-p", kind=LIST, usage="Publish a container's port(s) to the host")
+@click.argument("container")
+@click.pass_obj
+def publish(app: App, container: str, publish: tuple[str, ...]) -> None:
+    """Publish the ports and print the container as typed."""
+    try:
+        ports = published_ports(publish)
+    except ValueError as error:
+        raise StatusError(f"{error}\nSee 'hawse publish --help'.", FLAG_ERROR) from error
+    if not ports:
+        raise StatusError("nothing to publish: give at least one -p\nSee 'hawse publish --help'.", FLAG_ERROR)
+    app.engine.containers.publish(named(container), ports)
+    app.out(f"{container}\n")

@@ -1,0 +1,26 @@
+"""``hawse rename``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError, daemon_text
+from cli.pflag import command, exactly
+from engine.errors import EngineError
+
+
+@command("rename CONTAINER NEW_NAME", "Rename a container", exactly(2), aliases="hawse container rename, hawse rename")
+@click.argument("container")
+@click.argument("new_name")
+@click.pass_obj
+def rename(app: App, container: str, new_name: str) -> None:
+    """Give a container another name."""
+    container, new_name = container.strip(), new_name.strip()
+    if not container or not new_name:
+        raise StatusError("Error: Neither old nor new names may be empty")
+    try:
+        app.engine.containers.rename(container, new_name)
+    except EngineError as error:
+        app.err(daemon_text(error) + "\n")
+        raise StatusError(f"Error: failed to rename container named {container}") from error

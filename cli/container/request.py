@@ -1,0 +1,111 @@
+"""From the flags of ``run`` and ``create`` to the request that Docker's client would send."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from cli.container import checks, unsupported
+from cli.container.checks import Given
+from cli.options.address import mac_address
+from cli.options.environment import env_value, pairs_to_map, with_files
+from cli.options.limits import restart_policy
+from cli.options.mounts import bind
+from cli.options.network import NetworkOption, endpoint_settings, network_mode
+from cli.options.ports import exposed_ports, published_ports
+from engine.model import ContainerConfig, ContainerCreate, HostConfig
+
+
+def container_create(
+    image: str, command: Sequence[str], given: Given, changed: Collection[str], environ: Mapping[str, str]
+) -> ContainerCreate:
+    """Build the request in the order of Docker's own checks; ValueError carries Docker's text."""
+    if given["mac_address"]:
+        mac_address(given["mac_address"])
+    checks.swappiness(given)
+    host = _host_config(given)
+    config = _config(image, command, given, changed, environ)
+    for check in checks.SURROUNDINGS:
+        check(given)
+    host = replace(host, restart_policy=restart_policy(given["restart"]))
+    checks.removal(given)
+    unsupported.refuse(given)
+    networks = endpoint_settings(given["network"], _network_flags(given))
+    if host.network_mode in networks:  # Docker keeps the first network's address in the old field too
+        config = replace(config, mac_address=networks[host.network_mode].mac_address)
+    config = replace(config, exposed_ports=exposed_ports(host.port_bindings, given["expose"]))
+    return ContainerCreate(config, host, networks, given["name"])
+
+
+def detached(request: ContainerCreate) -> ContainerCreate:
+    """Take all streams from the container, as ``-d`` does."""
+    config = replace(request.config, attach_stdin=False, attach_stdout=False, attach_stderr=False, stdin_once=False)
+    return replace(request, config=config)
+
+
+def _config(
+    image: str, command: Sequence[str], given: Given, changed: Collection[str], environ: Mapping[str, str]
+) -> ContainerConfig:
+    streams = given["attach"]
+    attach_stdin = "stdin" in streams or given["interactive"]
+    env = with_files(given["env_file"], (env_value(text, environ) for text in given["env"]), environ)
+    return ContainerConfig(
+        image=image,
+        cmd=command or None,
+        entrypoint=_entrypoint(given, changed),
+        hostname=given["hostname"],
+        domainname=given["domainname"],
+        user=given["user"],
+        attach_stdin=attach_stdin,
+        attach_stdout=not streams or "stdout" in streams,
+        attach_stderr=not streams or "stderr" in streams,
+        tty=given["tty"],
+        open_stdin=given["interactive"],
+        stdin_once=given["interactive"],
+        env=env or None,
+        working_dir=given["workdir"],
+        mac_address=given["mac_address"],
+        labels=pairs_to_map(with_files(given["label_file"], given["label"])),
+        stop_signal=given["stop_signal"],
+        stop_timeout=given["stop_timeout"] if "stop_timeout" in changed else None,
+    )
+
+
+def _entrypoint(given: Given, changed: Collection[str]) -> Sequence[str] | None:
+    # ``--entrypoint ""`` takes the image's entrypoint away; not giving the flag keeps it.
+    return [given["entrypoint"]] if "entrypoint" in changed else None
+
+
+def _host_config(given: Given) -> HostConfig:
+    binds = [*dict.fromkeys(bind(spec) for spec in given["volume"]), *given["mount"]]
+    return HostConfig(
+        network_mode=network_mode(given["network"]),
+        binds=binds or None,
+        port_bindings=published_ports(given["publish"]),
+        publish_all_ports=given["publish_all"],
+        auto_remove=given["rm"],
+        cap_add=given["cap_add"] or None,
+        cap_drop=given["cap_drop"] or None,
+        dns=given["dns"],
+        dns_options=given["dns_option"],
+        dns_search=given["dns_search"],
+        extra_hosts=given["add_host"] or None,
+        links=given["link"] or None,
+        pid_mode=given["pid"],
+        privileged=given["privileged"],
+        readonly_rootfs=given["read_only"],
+        sysctls=given["sysctl"],
+        container_id_file=given["cidfile"],
+        init=given["init"],
+    )
+
+
+def _network_flags(given: Given) -> NetworkOption:
+    return NetworkOption(
+        aliases=given["network_alias"],
+        links=given["link"],
+        ipv4=given["ip"],
+        ipv6=given["ip6"],
+        link_local=given["link_local_ip"],
+        mac=given["mac_address"],
+    )

@@ -1,0 +1,40 @@
+"""``hawse rm``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.container.batch import for_each
+from cli.errors import StatusError
+from cli.pflag import at_least, command, flag
+from engine.errors import Conflict, NotFound
+
+
+@command(
+    "rm [OPTIONS] CONTAINER [CONTAINER...]", "Remove one or more containers", at_least(1),
+    aliases="hawse container rm, hawse container remove, hawse rm",
+)  # fmt: skip
+@flag("--force", "-f", usage="Force the removal of a running container (uses SIGKILL)")
+@flag("--link", "-l", usage="Remove the specified link")
+@flag("--volumes", "-v", usage="Remove anonymous volumes associated with the container")
+@click.argument("containers", nargs=-1)
+@click.pass_obj
+def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: bool) -> None:
+    """Remove the containers; with ``--force`` a missing one is mentioned, and no failure."""
+
+    def remove(name: str) -> None:
+        reference = name.strip("/")
+        if not reference:
+            raise StatusError("Container name cannot be empty")
+        if link:
+            remove_link(app, reference)
+        app.engine.containers.remove(reference, force=force, volumes=volumes)
+
+    for_each(app, containers, remove, forgiven=(NotFound,) if force else ())
+
+
+def remove_link(app: App, reference: str) -> None:
+    """Refuse: legacy links live and end with their container here."""
+    app.engine.containers.inspect(reference)
+    raise Conflict("Conflict, cannot remove the default link name of the container")

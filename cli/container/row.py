@@ -1,0 +1,90 @@
+"""What ``ps`` and its templates show of one container."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from cli.container.ports import displayed_ports
+from cli.ellipsis import ellipsis, short_id
+from cli.formatting import FormatContext
+from cli.pflag.strconv import quote
+from cli.units import human_duration, human_size
+
+HEADER = {
+    "ID": "CONTAINER ID", "Names": "NAMES", "Image": "IMAGE", "Command": "COMMAND", "CreatedAt": "CREATED AT",
+    "RunningFor": "CREATED", "Ports": "PORTS", "State": "STATE", "Status": "STATUS", "Size": "SIZE",
+    "Labels": "LABELS", "Mounts": "MOUNTS", "LocalVolumes": "LOCAL VOLUMES", "Networks": "NETWORKS",
+}  # fmt: skip
+TYPE = "*formatter.ContainerContext"
+COMMAND_WIDTH, MOUNT_WIDTH = 20, 15
+Document = Mapping[str, Any]
+"""One document of GET /containers/json."""
+
+
+def row(container: Document, *, trunc: bool) -> FormatContext:
+    """Offer a container's fields to a template; ``trunc`` shortens ids, commands and mounts."""
+    labels: Mapping[str, str] = container["Labels"] or {}
+    return FormatContext(
+        TYPE,
+        {
+            "Command": quote(ellipsis(container["Command"], COMMAND_WIDTH) if trunc else container["Command"]),
+            "CreatedAt": moment(container["Created"]),
+            "ID": short_id(container["Id"]) if trunc else container["Id"],
+            "Image": image(container, trunc=trunc),
+            "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
+            "LocalVolumes": str(sum(mount.get("Driver") == "local" for mount in container.get("Mounts") or ())),
+            "Mounts": mounts(container, trunc=trunc),
+            "Names": names(container["Names"], trunc=trunc),
+            "Networks": ",".join(sorted((container.get("NetworkSettings") or {}).get("Networks") or {})),
+            "Ports": lambda: displayed_ports(container["Ports"] or ()),
+            "RunningFor": human_duration(time.time() - container["Created"]) + " ago",
+            "Size": size(container),
+            "State": container["State"],
+            "Status": container["Status"],
+        },
+        lookups={"Label": lambda key: labels.get(key, "")},
+    )
+
+
+def empty_row(size_used: Callable[[], str]) -> FormatContext:
+    """Offer every field, empty, to find out what a template uses."""
+    return FormatContext(TYPE, {**dict.fromkeys(HEADER, ""), "Size": size_used}, lookups={"Label": lambda _: ""})
+
+
+def moment(seconds: float) -> str:
+    """Write Unix seconds like Go's Time.String, in the local time zone."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z %Z")
+
+
+def image(container: Document, *, trunc: bool) -> str:
+    """Name the image; truncated, an id becomes a short id and a digest is left out."""
+    name: str = container["Image"]
+    if not name:
+        return "<no image>"
+    if not trunc:
+        return name
+    if container["ImageID"] and short_id(container["ImageID"]) == short_id(name):
+        return short_id(name)
+    return name.partition("@")[0]
+
+
+def names(given: list[str], *, trunc: bool) -> str:
+    """Join the names without their slashes; truncated, only the container's own, not those of links."""
+    plain = [name.removeprefix("/") for name in given]
+    own = [name for name in plain if "/" not in name]
+    return ",".join(own[:1] if trunc and own else plain)
+
+
+def mounts(container: Document, *, trunc: bool) -> str:
+    """Join the names or sources of the mounts."""
+    found = [mount.get("Name") or mount["Source"] for mount in container.get("Mounts") or ()]
+    return ",".join(ellipsis(name, MOUNT_WIDTH) if trunc else name for name in found)
+
+
+def size(container: Document) -> str:
+    """Write the size of the writable layer, and of all layers when that is known."""
+    own, whole = container.get("SizeRw", 0), container.get("SizeRootFs", 0)
+    return human_size(own, 3) + (f" (virtual {human_size(whole, 3)})" if whole > 0 else "")

@@ -1,0 +1,98 @@
+"""``hawse run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.container.creation import create_container, make_request, report
+from cli.container.flags import container_flags
+from cli.container.request import detached
+from cli.container.session import attached, check_terminal, proxied, streams
+from cli.errors import FLAG_ERROR, StatusError, daemon_text
+from cli.pflag import STRING, at_least, command, flag
+from engine.errors import EngineError, StartFailure
+from engine.model import ContainerCreate
+
+PULL = 'Pull image before running ("always", "missing", "never")'
+NOT_FOUND = ("executable file not found", "no such file or directory", "system cannot find the file specified")
+NOT_EXECUTABLE = ("permission denied", "is a directory")
+
+
+@command(
+    "run [OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image", at_least(1),
+    aliases="hawse container run, hawse run", interspersed=False,
+)  # fmt: skip
+@container_flags
+@flag("--detach", "-d", usage="Run container in background and print container ID")
+@flag("--detach-keys", kind=STRING, usage="Override the key sequence for detaching a container")
+@flag("--pull", kind=STRING, usage=PULL, default_value="missing")
+@flag("--sig-proxy", usage="Proxy received signals to the process", default_value=True)
+@click.argument("image")
+@click.argument("command", nargs=-1)
+@click.pass_context
+def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **given: Any) -> int:
+    """Create a container and start it; in the foreground, its exit code is the command's."""
+    app: App = ctx.obj
+    request = make_request(ctx, "run", image, command, given)
+    if given["detach"]:
+        if given["attach"]:
+            raise StatusError("Conflicting options: -a and -d")
+        request = detached(request)
+    else:
+        check_terminal(app, stdin=request.config.attach_stdin, tty=request.config.tty)
+    container_id = create_reported(app, request, pull=given["pull"], quiet=given["quiet"])
+    if not (request.config.attach_stdout or request.config.attach_stderr):
+        app.out(f"{container_id}\n")
+    if given["detach"]:
+        start_reported(app, container_id)
+        return 0
+    return in_foreground(app, container_id, request, sig_proxy=given["sig_proxy"])
+
+
+def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
+    """Create the container; report a failure as ``run`` does."""
+    try:
+        return create_container(app, request, pull=pull, quiet=quiet)
+    except EngineError as error:
+        raise report("run", daemon_text(error), failure_code(error)) from error
+    except StatusError as error:
+        raise report("run", error.text) from error
+
+
+def start_reported(app: App, container_id: str) -> None:
+    """Start the container; report a failure as ``run`` does, without advice, because the container exists."""
+    try:
+        app.engine.containers.start(container_id)
+    except EngineError as error:
+        raise report("run", daemon_text(error), failure_code(error), advice=False) from error
+
+
+def failure_code(error: EngineError) -> int:
+    """Docker's exit code: 127 for a command that is not there, 126 for one that cannot be executed, else 125."""
+    if isinstance(error, StartFailure):
+        return error.exit_code
+    text = str(error)
+    if any(phrase in text for phrase in NOT_FOUND):
+        return 127
+    return 126 if any(phrase in text for phrase in NOT_EXECUTABLE) else FLAG_ERROR
+
+
+def in_foreground(app: App, container_id: str, request: ContainerCreate, *, sig_proxy: bool) -> int:
+    """Start attached and stay until the container ends; its exit code, 0 where only stdin was attached."""
+    config = request.config
+    with (
+        streams(stdout=config.attach_stdout, stderr=config.attach_stderr) as stdio,
+        proxied(app, container_id, wanted=sig_proxy) as proxy,
+    ):
+        attached(
+            app, container_id, stdio, stdin=config.attach_stdin, proxy=proxy,
+            start=lambda: start_reported(app, container_id),
+        )  # fmt: skip
+        if not (config.attach_stdout or config.attach_stderr):
+            return 0
+        return app.engine.containers.wait(
+            container_id, condition="removed" if request.host.auto_remove else "not-running"
+        )

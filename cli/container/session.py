@@ -1,0 +1,58 @@
+"""A terminal session with a container: its streams, its signals, and its exit code in the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+
+from cli.app import App
+from cli.container.signals import SignalProxy
+from cli.errors import StatusError
+from engine.errors import EngineError
+from engine.runtime.api import Stdio
+
+
+def check_terminal(app: App, *, stdin: bool, tty: bool) -> None:
+    """Refuse to attach a standard input that is no terminal to one."""
+    if stdin and tty and not app.stdin.isatty():
+        raise StatusError("the input device is not a TTY")
+
+
+def console_size(app: App) -> tuple[int, int]:
+    """Height and width of the terminal on stdout; zeros where there is none."""
+    try:
+        size = os.get_terminal_size(app.stdout.fileno())
+    except OSError:
+        return 0, 0
+    return size.lines, size.columns
+
+
+@contextmanager
+def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
+    """Name the descriptors to attach; what is not wanted goes to the null device."""
+    with open(os.devnull, "wb") as nowhere:
+        yield Stdio(0, 1 if stdout else nowhere.fileno(), 2 if stderr else nowhere.fileno())
+
+
+def proxied(app: App, container_id: str, *, wanted: bool) -> AbstractContextManager[SignalProxy | None]:
+    """Forward signals to the container, if ``wanted``."""
+    if not wanted:
+        return nullcontext()
+
+    def send(name: str) -> None:
+        with suppress(EngineError):  # it may have ended meanwhile
+            app.engine.containers.kill(container_id, name)
+
+    return SignalProxy(send)
+
+
+def attached(
+    app: App, container_id: str, stdio: Stdio, *, stdin: bool, proxy: SignalProxy | None, start: Callable[[], None]
+) -> None:
+    """Attach, then ``start``, and copy streams until the container ends."""
+    attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
+    start()
+    if proxy:
+        proxy.open()
+    attachment.run()

@@ -1,0 +1,62 @@
+"""``hawse start``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.container.batch import named
+from cli.container.session import attached, proxied, streams
+from cli.errors import StatusError, daemon_text
+from cli.pflag import STRING, at_least, command, flag
+from engine.errors import EngineError
+
+
+@command(
+    "start [OPTIONS] CONTAINER [CONTAINER...]", "Start one or more stopped containers", at_least(1),
+    aliases="hawse container start, hawse start",
+)  # fmt: skip
+@flag("--attach", "-a", usage="Attach STDOUT/STDERR and forward signals")
+@flag("--detach-keys", kind=STRING, usage="Override the key sequence for detaching a container")
+@flag("--interactive", "-i", usage="Attach container's STDIN")
+@click.argument("containers", nargs=-1)
+@click.pass_obj
+def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str, interactive: bool) -> int:
+    """Start the containers; attached, only one, whose exit code is the command's."""
+    if attach or interactive:
+        if len(containers) > 1:
+            raise StatusError("you cannot start and attach multiple containers at once")
+        return start_attached(app, containers[0], interactive=interactive)
+    failed = []
+    for container in containers:
+        try:
+            app.engine.containers.start(container)
+        except EngineError as error:
+            app.err(daemon_text(error) + "\n")
+            failed.append(container)
+        else:
+            app.out(f"{container}\n")
+    if failed:
+        raise StatusError(f"Error: failed to start containers: {', '.join(failed)}")
+    return 0
+
+
+def start_attached(app: App, container: str, *, interactive: bool) -> int:
+    """Attach to one container and start it; its exit code."""
+    found = app.engine.containers.inspect(named(container))
+    container_id, config = found["Id"], found["Config"]
+    with streams() as stdio, proxied(app, container_id, wanted=not config["Tty"]) as proxy:
+        attached(
+            app, container_id, stdio, stdin=interactive and config["OpenStdin"], proxy=proxy,
+            start=lambda: started(app, container_id),
+        )  # fmt: skip
+        condition = "removed" if found["HostConfig"]["AutoRemove"] else "not-running"
+        return app.engine.containers.wait(container_id, condition=condition)
+
+
+def started(app: App, container_id: str) -> None:
+    """Start the container; every failure ends the command with 1, also one to execute, as in Docker."""
+    try:
+        app.engine.containers.start(container_id)
+    except EngineError as error:
+        raise StatusError(daemon_text(error)) from error

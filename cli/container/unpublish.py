@@ -1,0 +1,38 @@
+"""``hawse unpublish``: take published ports back (hawse's own; Docker cannot)."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.container.batch import named
+from cli.errors import FLAG_ERROR, StatusError
+from cli.options.ports import PROTOCOLS, port_range, split_protocol
+from cli.pflag import at_least, command
+
+
+@command(
+    "unpublish CONTAINER PRIVATE_PORT[/PROTO] [PRIVATE_PORT[/PROTO]...]", "Take back published ports of a container",
+    at_least(2), aliases="hawse container unpublish, hawse unpublish",
+)  # fmt: skip
+@click.argument("container")
+@click.argument("ports", nargs=-1)
+@click.pass_obj
+def unpublish(app: App, container: str, ports: tuple[str, ...]) -> None:
+    """Take the ports back and print the container as typed."""
+    wanted = [entry for text in ports for entry in container_ports(text)]
+    for port, protocol in wanted:
+        app.engine.containers.unpublish(named(container), port, protocol)
+    app.out(f"{container}\n")
+
+
+def container_ports(text: str) -> list[tuple[int, str]]:
+    """Read ``80``, ``53/udp`` or ``8000-8002`` as container ports."""
+    protocol, port = split_protocol(text)
+    try:
+        start, end = port_range(port)
+    except ValueError:
+        raise StatusError(f"Invalid containerPort: {port}\nSee 'hawse unpublish --help'.", FLAG_ERROR) from None
+    if protocol.lower() not in PROTOCOLS:
+        raise StatusError(f"Invalid proto: {protocol}\nSee 'hawse unpublish --help'.", FLAG_ERROR)
+    return [(number, protocol.lower()) for number in range(start, end + 1)]

@@ -1,0 +1,49 @@
+"""Flags that Docker honours and hawse does not: what is refused, what is ignored with a word about it.
+
+A flag may be ignored only where the container still does what it should; what would change its files, its devices or
+its isolation is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+NEVER_HONOURED = ("device", "gpus", "group_add", "tmpfs", "volumes_from")
+NO_CONFINEMENT = frozenset({"seccomp=unconfined", "apparmor=unconfined", "label=disable", "systempaths=unconfined"})
+"""Security options that ask for what is so anyway."""
+
+IGNORED = (
+    "annotation", "blkio_weight", "blkio_weight_device", "cgroup_parent", "cgroupns", "cpu_period", "cpu_quota",
+    "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpus", "cpuset_cpus", "cpuset_mems", "detach_keys",
+    "device_cgroup_rule", "device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops",
+    "health_cmd", "health_interval", "health_retries", "health_start_interval", "health_start_period",
+    "health_timeout", "ipc", "isolation", "kernel_memory", "log_driver", "log_opt", "memory", "memory_reservation",
+    "memory_swap", "memory_swappiness", "oom_kill_disable", "oom_score_adj", "pids_limit", "platform", "runtime",
+    "shm_size", "storage_opt", "ulimit", "volume_driver",
+)  # fmt: skip
+SAME_ANYWAY = {"log_driver": "json-file", "isolation": "default", "runtime": "runc", "ipc": "private"}
+"""Values that name what hawse does anyway, so that nothing is said."""
+
+
+def refuse(given: Mapping[str, Any]) -> None:
+    """Raise for what hawse cannot do and must not leave out."""
+    for name in NEVER_HONOURED:
+        if given[name]:
+            raise ValueError(f"{_flag(name)} is not supported")
+    if given["uts"] == "host":
+        raise ValueError("--uts host is not supported")
+    if given["pid"].startswith("container:"):
+        raise ValueError("--pid container:… is not supported")
+    for option in given["security_opt"]:
+        if option.replace(":", "=", 1) not in NO_CONFINEMENT:
+            raise ValueError(f"--security-opt {option} is not supported")
+
+
+def ignored(given: Mapping[str, Any], changed: Collection[str]) -> Sequence[str]:
+    """Name the flags that were given and have no effect here."""
+    return [_flag(n) for n in IGNORED if n in changed and given[n] != SAME_ANYWAY.get(n)]
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,28 @@
+"""``hawse wait``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError, daemon_text
+from cli.pflag import at_least, command
+from engine.errors import EngineError
+
+
+@command(
+    "wait CONTAINER [CONTAINER...]", "Block until one or more containers stop, then print their exit codes",
+    at_least(1), aliases="hawse container wait, hawse wait",
+)  # fmt: skip
+@click.argument("containers", nargs=-1)
+@click.pass_obj
+def wait(app: App, containers: tuple[str, ...]) -> None:
+    """Wait for one container after the other and print their exit codes."""
+    problems = []
+    for container in containers:
+        try:
+            app.out(f"{app.engine.containers.wait(container)}\n")
+        except EngineError as error:
+            problems.append(daemon_text(error))
+    if problems:
+        raise StatusError("\n".join(problems))

@@ -1,0 +1,46 @@
+"""``hawse import`` and ``hawse image import``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError
+from cli.options.reference import check_reference
+from cli.pflag import LIST, STRING, between, command, flag
+
+URL_SCHEMES = ("http://", "https://")
+
+
+@command(
+    "import [OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image",
+    between(1, 2), aliases="hawse image import, hawse import",
+)  # fmt: skip
+@flag("--change", "-c", kind=LIST, usage="Apply Dockerfile instruction to the created image")
+@flag("--message", "-m", kind=STRING, usage="Set commit message for imported image")
+@flag("--platform", kind=STRING, usage="Set platform if server is multi-platform capable")
+@click.argument("source")
+@click.argument("name", required=False)
+@click.pass_obj
+def import_(app: App, source: str, name: str | None, change: tuple[str, ...], message: str, platform: str) -> None:
+    """Import an archive (a root file system, or what ``docker save`` wrote) and print the image's id."""
+    if change:
+        raise StatusError("--change is not supported")
+    if source.startswith(URL_SCHEMES):
+        raise StatusError(f"{source}: hawse does not download: fetch it first, then import the file or -")
+    try:
+        reference = check_reference(name) if name else ""
+    except ValueError as error:
+        raise StatusError(str(error)) from error
+    app.out(import_from(app, source, reference) + "\n")
+
+
+def import_from(app: App, source: str, reference: str) -> str:
+    """Import a file, or standard input for ``-``; the image's id."""
+    if source == "-":
+        return app.engine.images.import_archive(app.stdin, reference)
+    try:
+        with open(source, "rb") as archive:
+            return app.engine.images.import_archive(archive, reference)
+    except OSError as error:
+        raise StatusError(f"open {source}: {str(error.strerror).lower()}") from error

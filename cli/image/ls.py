@@ -1,0 +1,104 @@
+"""``hawse images`` and ``hawse image ls``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.container.row import moment
+from cli.ellipsis import short_id
+from cli.formatting import FormatContext
+from cli.listing import write_listing
+from cli.pflag import FILTER, STRING, between, command, flag
+from cli.units import human_duration, human_size
+from cli.usages import LIST_FORMAT
+
+ALIASES = "hawse image ls, hawse image list, hawse images"
+HEADER = {
+    "ID": "IMAGE ID", "Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT", "Size": "SIZE", "Containers": "CONTAINERS", "VirtualSize": "SIZE",
+    "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE",
+}  # fmt: skip
+NONE, UNKNOWN = "<none>", "N/A"
+RAW = (
+    "repository: {{.Repository}}\n{{if .Tag}}tag: {{.Tag}}\n{{end}}image_id: {{.ID}}\n"
+    "created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
+)
+
+
+def list_flags(function: Any) -> Any:
+    """Give a command the flags of an image listing."""
+    for declare in (
+        flag("--all", "-a", usage="Show all images (default hides intermediate images)"),
+        flag("--digests", usage="Show digests"),
+        flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
+        flag("--format", kind=STRING, usage=LIST_FORMAT),
+        flag("--no-trunc", usage="Don't truncate output"),
+        flag("--quiet", "-q", usage="Only show image IDs"),
+        click.argument("repository", required=False),
+    ):
+        function = declare(function)
+    return function
+
+
+@command("images [OPTIONS] [REPOSITORY[:TAG]]", "List images", between(0, 1), aliases=ALIASES)
+@list_flags
+@click.pass_obj
+def images(app: App, /, **given: Any) -> None:
+    """Print a table of the images, the newest first."""
+    list_images(app, given)
+
+
+@command("ls [OPTIONS] [REPOSITORY[:TAG]]", "List images", between(0, 1), aliases=ALIASES)
+@list_flags
+@click.pass_obj
+def ls(app: App, /, **given: Any) -> None:
+    """Do the same under the name that it has in its group."""
+    list_images(app, given)
+
+
+def list_images(app: App, given: Mapping[str, Any]) -> None:
+    """Ask for the images and write them through the format."""
+    filters = dict(given["filter"])
+    if given["repository"]:
+        filters["reference"] = (*filters.get("reference", ()), given["repository"])
+    rows = [row for image in app.engine.images.list(filters) for row in rows_of(image, trunc=not given["no_trunc"])]
+    write_listing(app, template(given["format"], quiet=given["quiet"], digests=given["digests"]), rows, HEADER)
+
+
+def template(format: str, *, quiet: bool, digests: bool) -> str:
+    """The template behind a ``--format``."""
+    if format == "raw":
+        return "image_id: {{.ID}}" if quiet else RAW
+    if format not in ("", "table"):
+        return format
+    if quiet:
+        return "{{.ID}}"
+    digest = "{{.Digest}}\t" if digests else ""
+    return f"table {{{{.Repository}}}}\t{{{{.Tag}}}}\t{digest}{{{{.ID}}}}\t{{{{.CreatedSince}}}}\t{{{{.Size}}}}"
+
+
+def rows_of(image: Mapping[str, Any], *, trunc: bool) -> Iterator[FormatContext]:
+    """Give one row for each name of an image; one with no name at all where it has none."""
+    for reference in image["RepoTags"] or [f"{NONE}:{NONE}"]:
+        repository, _, tag = reference.rpartition(":")
+        yield FormatContext(
+            "*formatter.imageContext",
+            {
+                "Containers": UNKNOWN,
+                "CreatedAt": moment(image["Created"]),
+                "CreatedSince": human_duration(time.time() - image["Created"]) + " ago",
+                "Digest": NONE,
+                "ID": short_id(image["Id"]) if trunc else image["Id"],
+                "Repository": repository,
+                "SharedSize": UNKNOWN,
+                "Size": human_size(image["Size"], 3),
+                "Tag": tag,
+                "UniqueSize": UNKNOWN,
+                "VirtualSize": human_size(image["Size"]),
+            },
+        )

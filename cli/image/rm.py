@@ -1,0 +1,59 @@
+"""``hawse rmi`` and ``hawse image rm``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError, daemon_text
+from cli.pflag import at_least, command, flag
+from engine.errors import EngineError, NotFound
+
+ALIASES = "hawse image rm, hawse image remove, hawse rmi"
+SHORT = "Remove one or more images"
+
+
+def removal_flags(function: Any) -> Any:
+    """Give a command the flags of an image's removal."""
+    for declare in (
+        flag("--force", "-f", usage="Force removal of the image"),
+        flag("--no-prune", usage="Do not delete untagged parents"),
+        click.argument("images", nargs=-1),
+    ):
+        function = declare(function)
+    return function
+
+
+@command("rmi [OPTIONS] IMAGE [IMAGE...]", SHORT, at_least(1), aliases=ALIASES)
+@removal_flags
+@click.pass_obj
+def rmi(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
+    """Remove or untag the images."""
+    remove_images(app, images, force=force)
+
+
+@command("rm [OPTIONS] IMAGE [IMAGE...]", SHORT, at_least(1), aliases=ALIASES)
+@removal_flags
+@click.pass_obj
+def rm(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
+    """Do the same under the name that it has in its group."""
+    remove_images(app, images, force=force)
+
+
+def remove_images(app: App, images: tuple[str, ...], *, force: bool) -> None:
+    """Print what was untagged and deleted; by force, a missing image is mentioned, and no failure."""
+    problems, fatal = [], not force
+    for image in images:
+        try:
+            removed = app.engine.images.remove(image, force=force)
+        except EngineError as error:
+            fatal = fatal or not isinstance(error, NotFound)
+            problems.append(daemon_text(error))
+        else:
+            app.out("".join(f"{what}: {name}\n" for entry in removed for what, name in entry.items()))
+    if problems and fatal:
+        raise StatusError("\n".join(problems))
+    if problems:
+        app.err("\n".join(problems) + "\n")
