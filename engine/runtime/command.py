@@ -1,0 +1,65 @@
+"""Finds and executes the command, inside the container and with the container's rights.
+
+Finding fails before anything runs, so the caller is told; once found, a refusal by execve is the container's own
+output (``exec /x: exec format error``), as with Docker.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+
+from engine.runtime.failure import NOT_FOUND, PERMISSION, SetupFailed, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def environment(entries: Sequence[str]) -> dict[str, str]:
+    """The mapping of "K=V" entries; the last one of a name counts."""
+    return {name: value for name, equals, value in (entry.partition("=") for entry in entries) if name and equals}
+
+
+def find_executable(name: str, env: Mapping[str, str]) -> str:
+    """The file to execute, looked for along the container's PATH; raises `SetupFailed`."""
+    if "/" in name:
+        _check_executable(name)
+        return name
+    for directory in env.get("PATH", "").split(":") if name else ():
+        candidate = os.path.join(directory or ".", name)
+        try:
+            _check_executable(candidate)
+        except SetupFailed:
+            continue
+        return candidate
+    raise SetupFailed(NOT_FOUND, f'exec: "{name}": executable file not found in $PATH')
+
+
+def _check_executable(path: str) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        kind = PERMISSION if isinstance(error, PermissionError) else NOT_FOUND
+        raise SetupFailed(kind, f'exec: "{path}": stat {path}: {reason(error)}') from error
+    if stat.S_ISDIR(mode):
+        raise SetupFailed(PERMISSION, f'exec: "{path}": is a directory')
+    if not mode & 0o111 or not os.access(path, os.X_OK):
+        raise SetupFailed(PERMISSION, f'exec: "{path}": permission denied')
+
+
+def execute(path: str, argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
+    """Become the command, with default signal handling; on a refusal say so on standard error and exit 1."""
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) is not None:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        os.execve(path, list(argv), env)
+    except OSError as error:
+        os.write(2, os.fsencode(f"exec {path}: {reason(error)}\n"))
+    os._exit(1)

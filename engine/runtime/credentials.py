@@ -1,0 +1,105 @@
+"""Who the container's process is: user, groups and capabilities.
+
+Reads the container's own /etc/passwd and /etc/group, so it must be called inside its root.
+"""
+
+from __future__ import annotations
+
+import os
+
+from engine.runtime import kernel
+from engine.runtime.failure import BAD_USER, OTHER, SetupFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_ALL = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
+    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
+    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+)
+_DEFAULT = (
+    "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL "
+    "AUDIT_WRITE"
+)
+
+CAPABILITIES = tuple(_ALL.split())
+"""All capabilities; the position is the kernel's number."""
+
+DEFAULT_CAPABILITIES = tuple(_DEFAULT.split())
+"""What Docker leaves to a container."""
+
+
+class Identity:
+    """A user as the kernel wants it, and the home directory."""
+
+    def __init__(self, uid: int, gid: int, groups: list[int], home: str) -> None:
+        self.uid, self.gid, self.groups, self.home = uid, gid, groups, home
+
+
+def find_identity(user: str) -> Identity:
+    """Look up ``name``, ``uid``, ``name:group`` or ``uid:gid`` ("" is root); raises `SetupFailed`."""
+    name, _, group = (user or "0").partition(":")
+    entry = next((e for e in _entries("/etc/passwd", numeric=2) if name in (e[0], e[2])), None)
+    if entry is None and not name.isdigit():
+        raise SetupFailed(BAD_USER, f"unable to find user {name}: no matching entries in passwd file", plain=True)
+    uid, gid, home = (int(entry[2]), int(entry[3]), entry[5]) if entry else (int(name), 0, "")
+    more: list[int] = []
+    if group:
+        gid = _find_group(group)
+    elif entry:
+        more = [int(e[2]) for e in _entries("/etc/group", numeric=1) if entry[0] in e[3].split(",")]
+    return Identity(uid, gid, [gid, *(g for g in more if g != gid)], home or "/")
+
+
+def _find_group(group: str) -> int:
+    entry = next((e for e in _entries("/etc/group", numeric=1) if group in (e[0], e[2])), None)
+    if entry is None and not group.isdigit():
+        raise SetupFailed(BAD_USER, f"unable to find group {group}: no matching entries in group file", plain=True)
+    return int(entry[2]) if entry else int(group)
+
+
+def _entries(path: str, *, numeric: int) -> Iterator[list[str]]:
+    """Split lines of name:password:``numeric`` numbers:three more fields in passwd, one in group."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                fields = line.rstrip("\n").split(":")
+                if len(fields) >= 3 * numeric + 1 and all(f.isdigit() for f in fields[2 : 2 + numeric]):
+                    yield fields
+    except OSError:
+        return
+
+
+def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> int:
+    """The set of a container as a bit mask: Docker's default ones, with ``--cap-add`` and ``--cap-drop`` applied."""
+    known = (1 << (kernel.last_capability() + 1)) - 1
+    if privileged:
+        return known
+    added, dropped = _normalise(add), _normalise(drop)
+    start = known if "ALL" in added else 0 if "ALL" in dropped else _mask(DEFAULT_CAPABILITIES)
+    return (start | _mask(added - {"ALL"})) & ~_mask(dropped - {"ALL"}) & known
+
+
+def _normalise(names: Sequence[str]) -> set[str]:
+    return {name.upper().removeprefix("CAP_") for name in names}
+
+
+def _mask(names: set[str] | Sequence[str]) -> int:
+    try:
+        return sum(1 << CAPABILITIES.index(name) for name in names)
+    except ValueError as error:
+        raise SetupFailed(OTHER, f"unknown capability: {error}") from error
+
+
+def assume(identity: Identity, capabilities: int) -> None:
+    """Become ``identity`` with no more than ``capabilities``, now and in all that is executed."""
+    for number in range(kernel.last_capability() + 1):
+        if not capabilities >> number & 1:
+            kernel.drop_from_bounding_set(number)
+    os.setgroups(identity.groups)
+    os.setresgid(identity.gid, identity.gid, identity.gid)
+    os.setresuid(identity.uid, identity.uid, identity.uid)
+    kernel.set_capabilities(0 if identity.uid else capabilities)

@@ -1,0 +1,92 @@
+"""A container's files under HAWSE_RUN: what is known of its process without asking anybody.
+
+``spec`` is the process as asked, ``process`` its pid, ``started`` and ``exit`` say when (and how) it began and ended;
+``stdin``, ``stdout`` and ``stderr`` are FIFOs, ``rootfs`` is a mount point. Every JSON file appears whole or not
+at all. Imports little, because the supervisor lives on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+def containers_directory(run: str) -> str:
+    """Where all containers of a HAWSE_RUN are."""
+    return os.path.join(run, "containers")
+
+
+class ContainerDirectory:
+    """The runtime's files of one container; made by `create`, gone after `remove`."""
+
+    def __init__(self, run: str, container_id: str) -> None:
+        if not container_id or not _ALLOWED.issuperset(container_id) or container_id.startswith("."):
+            raise ValueError(f"not a container id: {container_id!r}")
+        self.path = os.path.join(containers_directory(run), container_id)
+
+    def file(self, name: str) -> str:
+        """The path of one of the files."""
+        return os.path.join(self.path, name)
+
+    def create(self, spec: dict[str, Any]) -> None:
+        """Make the directory afresh, with the spec in it."""
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        os.makedirs(self.file("rootfs"), mode=0o755, exist_ok=True)
+        for name in ("process", "started", "exit"):
+            self._unlink(name)
+        self.write("spec", spec)
+
+    def write(self, name: str, document: dict[str, Any]) -> None:
+        """Write a file in one step; nothing happens when the directory has been removed meanwhile."""
+        temporary = self.file(f".{name}.{os.getpid()}")
+        try:
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return
+        with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
+            json.dump(document, file)
+        os.replace(temporary, self.file(name))
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Read a file; None when it is not there."""
+        try:
+            with open(self.file(name), encoding="utf-8", errors="surrogateescape") as file:
+                document: dict[str, Any] = json.load(file)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return document
+
+    def make_fifo(self, name: str) -> str:
+        """Make a FIFO where there is none; its path."""
+        path = self.file(name)
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(path, 0o600)
+        return path
+
+    def remove(self) -> None:
+        """Remove the directory and all in it; idempotent."""
+        try:
+            names = os.listdir(self.path)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name != "rootfs":
+                self._unlink(name)
+        for path in (self.file("rootfs"), self.path):
+            try:
+                os.rmdir(path)
+            except FileNotFoundError:
+                continue
+
+    def _unlink(self, name: str) -> None:
+        try:
+            os.unlink(self.file(name))
+        except FileNotFoundError:
+            return

@@ -1,0 +1,127 @@
+"""Executes another command in a running container: the calling process enters its namespaces, without the supervisor.
+
+Two forks: the first enters the namespaces and passes the exit code on, the second is born into the pid namespace. Both
+lead sessions of their own, so that an interrupted caller leaves the command running, as with Docker.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import termios
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from engine.model import ExecCreate
+from engine.runtime import kernel, process, wire
+from engine.runtime.api import RuntimeFailure, Stdio
+from engine.runtime.command import environment, execute, find_executable
+from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
+from engine.runtime.failure import EXEC, OTHER, SetupFailed, message, reason
+from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory
+from engine.runtime.relay import relay
+
+_NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET | kernel.CLONE_NEWPID
+
+
+def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
+    """Run ``request`` in the container of ``pidfd``; the exit code, 0 at once when detached."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
+    if not request.attach_stdin:
+        streams[0] = null
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    middle = os.fork()
+    if middle == 0:
+        _enter(theirs, pidfd, spec, request, streams)
+    theirs.close()
+    os.close(null)
+    with ours:
+        try:
+            master = _hear(ours)
+        except RuntimeFailure:
+            os.waitpid(middle, 0)
+            raise
+    if master >= 0:
+        relay(master, middle, stdio, stdin=request.attach_stdin, detached=request.detach)
+    return process.exit_code(os.waitpid(middle, 0)[1])
+
+
+def _hear(channel: socket.socket) -> int:
+    """Wait until the command executes; the terminal's master or -1. Raises `RuntimeFailure` when it can't."""
+    master = -1
+    while True:
+        data, fds = wire.receive_with_fds(channel)
+        if not data:
+            return master
+        if data.startswith(FAILED):
+            failure = json.loads(data[1:])
+            raise RuntimeFailure(failure["kind"], failure["message"])
+        (master,) = fds
+
+
+def _enter(
+    channel: socket.socket, pidfd: int, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
+) -> NoReturn:
+    """Be the process in the middle, which the caller waits for."""
+    try:
+        os.setsid()
+        kernel.setns(pidfd, _NAMESPACES)
+        inner = os.fork()
+        if inner == 0:
+            close_all_but([channel.fileno(), *streams])
+            _become_command(channel, spec, request, streams)
+        close_all_but([])
+        code = 0 if request.detach else process.exit_code(os.waitpid(inner, 0)[1])
+        os._exit(code)
+    except OSError as error:
+        _report(channel, SetupFailed(OTHER, f"{error.filename or 'system call'}: {reason(error)}"))
+    os._exit(1)
+
+
+def _become_command(
+    channel: socket.socket, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
+) -> NoReturn:
+    try:
+        os.setsid()
+        os.umask(0o022)
+        cwd = request.working_dir or spec["cwd"]
+        if not cwd.startswith("/"):
+            raise SetupFailed(OTHER, f"{EXEC}Cwd must be an absolute path: unknown", plain=True)
+        identity = find_identity(request.user or spec["user"])
+        _connect(channel, streams, identity, tty=request.tty)
+        privileged = request.privileged or spec["privileged"]
+        assume(identity, capability_mask(spec["cap_add"], spec["cap_drop"], privileged=privileged))
+        enter_working_directory(cwd)
+        env = _environment(spec, request, identity)
+        execute(find_executable(request.cmd[0], env), request.cmd, env)
+    except SetupFailed as failure:
+        _report(channel, failure)
+    except OSError as error:
+        _report(channel, SetupFailed(OTHER, f"{error.filename or 'system call'}: {reason(error)}"))
+    os._exit(1)
+
+
+def _environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
+    terminal = {"TERM": "xterm"} if request.tty else {}
+    container = environment([entry for entry in spec["env"] if not entry.startswith("HOME=")])
+    return {**container, **terminal, "HOME": identity.home, **environment(request.env)}
+
+
+def _connect(channel: socket.socket, streams: Sequence[int], identity: Identity, *, tty: bool) -> None:
+    if tty:
+        master, slave = kernel.open_terminal()
+        socket.send_fds(channel, [TERMINAL], [master])
+        os.close(master)
+        os.fchown(slave, identity.uid, -1)
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        streams = (slave, slave, slave)
+    copies = [os.dup(fd) for fd in streams]  # the targets may be among the sources
+    for number, fd in enumerate(copies):
+        os.dup2(fd, number)
+
+
+def _report(channel: socket.socket, failure: SetupFailed) -> None:
+    channel.send(FAILED + json.dumps({"kind": failure.kind, "message": message(failure, EXEC)}).encode())

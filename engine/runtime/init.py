@@ -1,0 +1,144 @@
+"""The first process of a container, from fork to execve.
+
+It talks with the supervisor over one socket: it sends ``R`` when its namespaces exist, goes on to build its mount tree
+while the network is being plumbed, waits for ``G``, sends ``T`` with a terminal's master if one was asked for, and
+executes the command, which closes the socket; or it sends ``E`` and why not. When the supervisor goes away before
+``G``, so does it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import termios
+
+from engine.runtime import kernel, rootfs
+from engine.runtime.command import environment, execute, find_executable
+from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
+from engine.runtime.failure import BAD_CWD, CREATE, NOT_FOUND, OTHER, SetupFailed, message, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, NoReturn
+
+READY, GO, TERMINAL, FAILED = b"R", b"G", b"T", b"E"
+
+
+class Birth:
+    """What the forked process has in hand: the supervisor's socket, the caller's namespaces, the standard streams."""
+
+    def __init__(self, channel: socket.socket, mounts: int, network: int, stdio: tuple[int, int, int]) -> None:
+        self.channel, self.mounts, self.network, self.stdio = channel, mounts, network, stdio
+
+    def descriptors(self) -> list[int]:
+        """All descriptors that are still needed."""
+        return [self.channel.fileno(), self.mounts, self.network, *self.stdio]
+
+
+def run(spec: Mapping[str, Any], birth: Birth, mount_point: str) -> NoReturn:
+    """Become the container's command; never returns."""
+    try:
+        close_all_but(birth.descriptors())
+        os.setsid()
+        os.umask(0o022)
+        enter_namespaces(spec, birth)
+        birth.channel.send(READY)
+        sources = rootfs.Sources(spec["mounts"])
+        host = rootfs.enter_root(spec, mount_point)
+        rootfs.populate(spec, sources)
+        if birth.channel.recv(1) == GO:
+            close_all_but([*birth.descriptors(), host])
+            finish(spec, birth, host)
+    except SetupFailed as failure:
+        _report(birth.channel, failure)
+    except OSError as error:
+        text = f"error during container init: {error.filename or 'system call'}: {reason(error)}"
+        _report(birth.channel, SetupFailed(OTHER, text))
+    os._exit(1)
+
+
+def _report(channel: socket.socket, failure: SetupFailed) -> None:
+    document = {"kind": failure.kind, "message": message(failure, CREATE)}
+    channel.send(FAILED + json.dumps(document).encode())
+
+
+def close_all_but(kept: list[int]) -> None:
+    """Close every descriptor from 3 on, save ``kept``."""
+    low = 3
+    for fd in sorted({fd for fd in kept if fd > 2}):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, 1 << 20)
+
+
+def enter_namespaces(spec: Mapping[str, Any], birth: Birth) -> None:
+    """Take the caller's mount tree and the network namespace asked for; make all else anew."""
+    kernel.setns(birth.mounts, kernel.CLONE_NEWNS)
+    kernel.setns(birth.network, kernel.CLONE_NEWNET)
+    kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC)
+    if spec["netns"] == "":
+        kernel.unshare(kernel.CLONE_NEWNET)
+    elif spec["netns"] != "host":
+        with open(spec["netns"], "rb") as file:
+            kernel.setns(file.fileno(), kernel.CLONE_NEWNET)
+    if spec["hostname"]:
+        socket.sethostname(spec["hostname"])
+    if spec["domainname"]:
+        kernel.set_domain_name(spec["domainname"])
+
+
+def finish(spec: Mapping[str, Any], birth: Birth, host: int) -> NoReturn:
+    """Do what had to wait for the network, give up all power that is not the container's, and execute."""
+    hostfs = spec["rootfs"] == "/"
+    rootfs.bind_files(spec["files"], host, hostfs=hostfs, read_only=spec["read_only"])
+    rootfs.apply_sysctls(spec["sysctls"])
+    identity = find_identity(spec["user"])
+    connect_streams(spec, birth, identity)
+    make_working_directory(spec["cwd"])
+    if not spec["privileged"]:
+        rootfs.hide_kernel_paths()
+    rootfs.leave_host(spec, host)
+    assume(identity, capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"]))
+    enter_working_directory(spec["cwd"])
+    env = environment(spec["env"])
+    env.setdefault("HOME", identity.home)
+    execute(find_executable(spec["argv"][0], env), spec["argv"], env)
+
+
+def connect_streams(spec: Mapping[str, Any], birth: Birth, identity: Identity) -> None:
+    """Make the streams, or a new terminal whose master goes to the supervisor, the standard ones."""
+    stdio = birth.stdio
+    if spec["tty"]:
+        master, slave = kernel.open_terminal()
+        socket.send_fds(birth.channel, [TERMINAL], [master])
+        os.close(master)
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        os.close(os.open("/dev/console", os.O_WRONLY | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC, 0o620))
+        kernel.bind(os.ttyname(slave), "/dev/console")
+        stdio = (slave, slave, slave)
+    for number, fd in enumerate(stdio):
+        if os.fstat(fd).st_rdev != os.stat("/dev/null").st_rdev:
+            os.fchown(fd, identity.uid, -1)
+        os.dup2(fd, number)
+
+
+def make_working_directory(path: str) -> None:
+    """Make the working directory where there is none, as Docker does."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except FileExistsError as error:
+        raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
+    except OSError:
+        return  # a read-only root; entering it will tell
+
+
+def enter_working_directory(path: str) -> None:
+    """Go to the working directory with the container's own rights."""
+    try:
+        os.chdir(path)
+    except OSError as error:
+        kind = NOT_FOUND if isinstance(error, FileNotFoundError) else BAD_CWD
+        raise SetupFailed(kind, f'chdir to cwd ("{path}") set in config.json failed: {reason(error)}') from error

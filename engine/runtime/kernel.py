@@ -1,0 +1,139 @@
+"""The few Linux system calls that Python lacks: namespaces, mounts, capabilities, exit codes by pidfd.
+
+Knows numbers, structures and errno; knows nothing of containers. Imports little, because the supervisor lives on it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import struct
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 1 << 18
+MNT_DETACH = 2
+
+PR_SET_NAME, PR_CAPBSET_DROP = 15, 24
+
+_PIVOT_ROOT = {"x86_64": 155, "i686": 217, "armv7l": 218, "ppc64le": 203, "s390x": 217}.get(os.uname().machine, 41)
+_MOUNT_SETATTR = 442
+_AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
+_CAPABILITY_VERSION_3 = 0x20080522
+_TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
+# ioctl numbers hold the structure's size; 64 bytes is pidfd_info as of Linux 6.15.
+_PIDFD_GET_INFO, _PIDFD_INFO_SIZE, _PIDFD_INFO_EXIT = 0xC040FF0B, 64, 1 << 3
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), what)
+
+
+def unshare(flags: int) -> None:
+    """Leave the given namespaces for new ones (a new pid namespace is for later children only)."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def setns(fd: int, kinds: int) -> None:
+    """Enter the namespace behind ``fd``; for a pidfd, ``kinds`` says which of that process's namespaces."""
+    _check(_libc.setns(fd, kinds), "setns")
+
+
+def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2)."""
+    _check(
+        _libc.mount(
+            os.fsencode(source),
+            os.fsencode(target),
+            fstype.encode() or None,
+            ctypes.c_ulong(flags),
+            data.encode() or None,
+        ),
+        target,
+    )
+
+
+def bind(source: str, target: str) -> None:
+    """Bind-mount a file or a whole tree."""
+    mount(source, target, flags=MS_BIND | MS_REC)
+
+
+def make_read_only(target: str) -> None:
+    """Make the tree of mounts at ``target`` read-only; before Linux 5.12 its topmost mount alone."""
+    attributes = struct.pack("=QQQQ", _MOUNT_ATTR_RDONLY, 0, 0, 0)
+    arguments = (_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), _AT_RECURSIVE, attributes, len(attributes))
+    if _libc.syscall(*arguments) < 0:
+        remount_read_only(target)
+
+
+def remount_read_only(target: str) -> None:
+    """Make one mount read-only, keeping its other flags."""
+    kept = os.statvfs(target).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount("", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
+
+
+def unmount(target: str) -> None:
+    """Take a tree of mounts away now, though it may be in use."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
+
+
+def pivot_root(new: str, old: str) -> None:
+    """Make ``new`` the root of the mount namespace and put the former one at ``old``."""
+    _check(_libc.syscall(_PIVOT_ROOT, os.fsencode(new), os.fsencode(old)), "pivot_root")
+
+
+def set_domain_name(name: str) -> None:
+    """Set the NIS domain name of this UTS namespace."""
+    _check(_libc.setdomainname(name.encode(), len(name.encode())), "setdomainname")
+
+
+def set_process_name(name: str) -> None:
+    """Set what ``ps -o comm`` shows (15 bytes)."""
+    _libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def drop_from_bounding_set(capability: int) -> None:
+    """Give up a capability for this process and all that it executes."""
+    _check(_libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
+
+
+def set_capabilities(mask: int) -> None:
+    """Make ``mask`` the effective and permitted set; nothing is inheritable."""
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(header, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
+
+
+def last_capability() -> int:
+    """The highest capability number of this kernel."""
+    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        return int(file.read())
+
+
+def open_terminal() -> tuple[int, int]:
+    """Open a pseudo-terminal of this mount namespace's /dev/pts: (master, slave), neither controlling."""
+    master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+    return master, fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def pidfd_exit_status(pidfd: int) -> int | None:
+    """The wait status of an ended process that need not be a child; None where the kernel can't tell (yet)."""
+    buffer = bytearray(struct.pack("=Q", _PIDFD_INFO_EXIT).ljust(_PIDFD_INFO_SIZE, b"\0"))
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, buffer)
+    except OSError:
+        return None
+    (mask,) = struct.unpack_from("=Q", buffer)
+    (status,) = struct.unpack_from("=i", buffer, _PIDFD_INFO_SIZE - 4)
+    return int(status) if mask & _PIDFD_INFO_EXIT else None

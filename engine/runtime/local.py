@@ -1,0 +1,181 @@
+"""The runtime of this host: what a command does itself, and what it asks the supervisor for.
+
+State is read from files and from the kernel; only births, attachments and waits need the supervisor. A supervisor that
+has died is replaced as soon as anything is asked of a container that still has a process.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.model import ExecCreate, LogOptions
+from engine.runtime import launch, logs, process, wire
+from engine.runtime.api import Created, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio
+from engine.runtime.attach import SupervisedAttachment
+from engine.runtime.directory import ContainerDirectory
+from engine.runtime.enter import execute_in
+from engine.runtime.failure import OTHER
+from engine.runtime.prepare import prepare
+
+_DEATH = 10.0  # seconds that a killed process is given to vanish
+
+
+class LocalRuntime:
+    """Implements `engine.runtime.api.Runtime`; ``root`` is HAWSE_ROOT, ``run`` is HAWSE_RUN."""
+
+    def __init__(self, root: Path, run: Path) -> None:
+        self._root, self._run = root, run
+        self._supervised = False
+
+    def create(self, spec: ProcessSpec) -> Created:
+        """Make the namespaces and the waiting process, in the caller's mount tree; raises `RuntimeFailure`."""
+        directory = self._directory(spec.id)
+        if self.state(spec.id).running:
+            raise RuntimeFailure(OTHER, f"container {spec.id} is running")
+        self.delete(spec.id)
+        directory.create(prepare(spec))
+        with launch.connect(self._run) as connection:
+            mounts, network = (os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net"))
+            try:
+                wire.send(connection, {"op": "create", "id": spec.id}, (mounts, network))
+                answer = _answer(connection)
+            except RuntimeFailure:
+                self.delete(spec.id)
+                raise
+            finally:
+                os.close(mounts)
+                os.close(network)
+        return Created(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
+
+    def start(self, container_id: str) -> None:
+        """Let the waiting process execute; raises `RuntimeFailure` when the command cannot be executed."""
+        with launch.connect(self._run) as connection:
+            wire.send(connection, {"op": "start", "id": container_id})
+            _answer(connection)
+
+    def state(self, container_id: str) -> ProcessState:
+        """Tell what is known, from files; replaces a dead supervisor when there is a process that may have lived."""
+        directory = self._directory(container_id)
+        known = directory.read("process")
+        if known is None:
+            return ProcessState(running=False)
+        if directory.read("exit") is None:
+            self._supervise()
+            if not process.is_alive(known["pid"], known["start"]):
+                _await_file(directory.file("exit"))
+        started, ended = directory.read("started"), directory.read("exit")
+        started_at = started["at"] if started else 0.0
+        if ended is not None:
+            return ProcessState(running=False, exit_code=ended["code"], started_at=started_at, finished_at=ended["at"])
+        if started is None:
+            return ProcessState(running=False)
+        return ProcessState(running=True, pid=known["pid"], started_at=started_at)
+
+    def signal(self, container_id: str, number: int) -> None:
+        """Send a signal to the container's first process; silently does nothing when it has ended."""
+        known = self._directory(container_id).read("process")
+        pidfd = process.open_pidfd(known["pid"], known["start"]) if known else None
+        if pidfd is None:
+            return
+        try:
+            signal.pidfd_send_signal(pidfd, number)
+        except ProcessLookupError:
+            return
+        finally:
+            os.close(pidfd)
+
+    def wait(self, container_id: str, timeout: float | None = None) -> int | None:
+        """Wait for the end; the exit code, or None after ``timeout`` seconds. 0 when there has been no process."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._ask_to_wait(container_id) as connection:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                if not select.select([connection], [], [], left)[0]:
+                    return None
+                try:
+                    code = wire.receive(connection)["exit"]
+                except (wire.Broken, OSError):
+                    continue  # the supervisor was killed; its successor knows
+            if code is None:
+                ended = self._directory(container_id).read("exit")
+                code = ended["code"] if ended else 0
+            return int(code)
+
+    def delete(self, container_id: str) -> None:
+        """Kill what is left and remove the runtime's files; idempotent, needs no supervisor.
+
+        Mounts vanish with the container's mount namespace; the writable layer and the log stay.
+        """
+        directory = self._directory(container_id)
+        known = directory.read("process")
+        pidfd = process.open_pidfd(known["pid"], known["start"]) if known else None
+        if pidfd is not None:
+            self.signal(container_id, signal.SIGKILL)
+            select.select([pidfd], [], [], _DEATH)
+            os.close(pidfd)
+            if directory.read("started") is not None and launch.is_there(self._run):
+                _await_file(directory.file("exit"))
+        directory.remove()
+
+    def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
+        """Connect to the container's streams now; the copying begins with ``run``."""
+        self._directory(container_id)
+        connection = launch.connect(self._run)
+        wire.send(connection, {"op": "attach", "id": container_id, "stdin": stdin})
+        _answer(connection)
+        return SupervisedAttachment(connection, stdio, stdin=stdin, tty=tty)
+
+    def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
+        """Run another command in the container's namespaces; the exit code, 0 at once when detached."""
+        directory = self._directory(container_id)
+        known, spec = directory.read("process"), directory.read("spec")
+        pidfd = process.open_pidfd(known["pid"], known["start"]) if known else None
+        if pidfd is None or spec is None:
+            raise RuntimeFailure(OTHER, f"container {container_id} is not running")
+        try:
+            return execute_in(pidfd, spec, request, stdio)
+        finally:
+            os.close(pidfd)
+
+    def logs(self, path: str, options: LogOptions, container_id: str) -> Iterator[LogLine]:
+        """Read a log file; with ``follow``, go on until the container's process has ended."""
+        return logs.read(path, options, lambda: self._ask_to_wait(container_id))
+
+    def _directory(self, container_id: str) -> ContainerDirectory:
+        return ContainerDirectory(os.fspath(self._run), container_id)
+
+    def _ask_to_wait(self, container_id: str) -> socket.socket:
+        connection = launch.connect(self._run)
+        wire.send(connection, {"op": "wait", "id": container_id})
+        return connection
+
+    def _supervise(self) -> None:
+        """Make sure, once in this object's life, that there is a supervisor to learn of the end."""
+        if not self._supervised:
+            launch.connect(self._run).close()
+            self._supervised = True
+
+
+def _answer(connection: socket.socket) -> dict[str, Any]:
+    try:
+        answer = wire.receive(connection)
+    except (wire.Broken, OSError) as error:
+        raise RuntimeFailure(OTHER, "the supervisor of containers was killed") from error
+    if not answer.get("ok"):
+        raise RuntimeFailure(answer["kind"], answer["message"])
+    return answer
+
+
+def _await_file(path: str) -> None:
+    """Wait a moment for a file that another process is about to write."""
+    for _ in range(400):
+        if os.path.exists(path) or not os.path.exists(os.path.dirname(path)):
+            return
+        time.sleep(0.005)

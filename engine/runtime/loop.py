@@ -1,0 +1,145 @@
+"""The supervisor's event loop, and its side of a connection.
+
+Imports little, because the supervisor lives on it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+
+from engine.runtime import wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+READABLE, WRITABLE = select.EPOLLIN, select.EPOLLOUT
+_FULL = 1 << 20
+
+
+class Loop:
+    """Calls back when a descriptor is ready."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+
+    def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
+        """Watch ``fd``, or change what is watched for; 0 events still tell of its end."""
+        (self._epoll.modify if fd in self._callbacks else self._epoll.register)(fd, events)
+        self._callbacks[fd] = callback
+
+    def forget(self, fd: int) -> None:
+        """Stop watching; must come before the descriptor is closed. Idempotent."""
+        if self._callbacks.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def turn(self, timeout: float) -> bool:
+        """Wait at most ``timeout`` seconds for events and handle them; whether there were any."""
+        ready = self._epoll.poll(timeout)
+        for fd, events in ready:
+            callback = self._callbacks.get(fd)
+            if callback:
+                callback(events)
+        return bool(ready)
+
+
+class Connection:
+    """A client of the supervisor: frames in, frames out, neither ever blocking."""
+
+    def __init__(self, loop: Loop, connection: socket.socket) -> None:
+        self.on_frame: Callable[[Connection, int, bytes], None] = lambda *_: None
+        self.on_close: Callable[[Connection], None] = lambda _: None
+        self.on_drain: Callable[[], None] = lambda: None
+        self.fds: list[int] = []
+        self._loop, self._socket, self._decoder = loop, connection, wire.Decoder()
+        self._outgoing, self._closing, self._paused, self._closed = bytearray(), False, False, False
+        connection.setblocking(False)
+        self._watch()
+
+    @property
+    def full(self) -> bool:
+        """Whether more than a megabyte waits to be taken by the client."""
+        return len(self._outgoing) > _FULL
+
+    def reply(self, document: dict[str, Any]) -> None:
+        """Send a control frame."""
+        self.send(wire.control(document))
+
+    def send(self, data: bytes) -> None:
+        """Send bytes, as soon as the client takes them."""
+        if not self._closed:
+            self._outgoing += data
+            self._flush()
+
+    def pause(self, paused: bool) -> None:
+        """Stop, or go on, reading from the client."""
+        if paused != self._paused:
+            self._paused = paused
+            self._watch()
+
+    def finish(self) -> None:
+        """Close when all has been sent."""
+        self._closing = True
+        self._flush()
+
+    def close(self) -> None:
+        """Close now; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+        for fd in self.fds:
+            os.close(fd)
+        self.on_close(self)
+
+    def _watch(self) -> None:
+        if not self._closed:
+            events = (0 if self._paused else READABLE) | (WRITABLE if self._outgoing else 0)
+            self._loop.watch(self._socket.fileno(), events, self._ready)
+
+    def _ready(self, events: int) -> None:
+        if events & WRITABLE:
+            self._flush()
+        if not self._closed and events & ~WRITABLE:
+            self._receive()
+
+    def _flush(self) -> None:
+        if self._closed:
+            return
+        was_full = self.full
+        try:
+            while self._outgoing:
+                del self._outgoing[: self._socket.send(self._outgoing)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._outgoing.clear()
+            self._closing = True
+        if self._closing and not self._outgoing:
+            self.close()
+        else:
+            self._watch()
+        if was_full and not self.full:
+            self.on_drain()
+
+    def _receive(self) -> None:
+        try:
+            data, fds = wire.receive_with_fds(self._socket)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        self.fds += fds
+        if not data:
+            self.close()
+            return
+        try:
+            for kind, payload in self._decoder.feed(data):
+                self.on_frame(self, kind, payload)
+        except (wire.Broken, ValueError, KeyError):
+            self.close()

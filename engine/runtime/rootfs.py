@@ -1,0 +1,226 @@
+"""The container's mount tree: its root, what Docker mounts into it, and what it hides.
+
+Everything happens in the container's own mount namespace, already entered; nothing of the host's tree changes, save
+mount points that a writable root lacks. Targets are resolved by the kernel inside the new root, so no symbolic link of
+an image leads out of it; sources are opened before the root changes, or beneath ``host``, the former root.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from engine.runtime import kernel
+from engine.runtime.failure import NOT_FOUND, OTHER, SetupFailed, reason
+from engine.runtime.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+_STRICT = MS_NOSUID | MS_NODEV | MS_NOEXEC
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
+_READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_MASKED_PATHS = (
+    "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+)  # fmt: skip
+
+
+class Sources:
+    """What a mount tree takes from the host, held open while the root changes."""
+
+    def __init__(self, mounts: Sequence[Mapping[str, Any]]) -> None:
+        self.devices = os.open("/dev", os.O_PATH)
+        self.groups = os.open("/sys/fs/cgroup", os.O_PATH) if os.path.ismount("/sys/fs/cgroup") else None
+        self.mounts = [(_open_source(m["source"]), m["target"], bool(m["read_only"])) for m in mounts]
+
+
+def enter_root(spec: Mapping[str, Any], mount_point: str) -> int:
+    """Make the container's root this process's root; a descriptor of the host's root."""
+    kernel.mount("", "/", flags=MS_REC | MS_PRIVATE)
+    host = os.open("/", os.O_PATH)
+    if spec["rootfs"] == "/":
+        if spec["read_only"]:
+            kernel.make_read_only("/")
+        return host
+    if spec["overlay_dir"]:
+        _mount_overlay(spec["rootfs"], spec["overlay_dir"], mount_point)
+    else:
+        kernel.bind(spec["rootfs"], mount_point)
+    if not spec["privileged"]:
+        kernel.mount("", mount_point, flags=kernel.MS_REMOUNT | kernel.MS_BIND | MS_NODEV)
+    os.chdir(mount_point)
+    kernel.pivot_root(".", ".")
+    os.chdir("/")
+    return host
+
+
+def _mount_overlay(lower: str, layer: str, mount_point: str) -> None:
+    upper, work = os.path.join(layer, "upper"), os.path.join(layer, "work")
+    os.makedirs(upper, mode=0o755, exist_ok=True)
+    os.makedirs(work, mode=0o700, exist_ok=True)
+    options = ",".join(f"{key}={_escape(path)}" for key, path in
+                       (("lowerdir", lower), ("upperdir", upper), ("workdir", work)))  # fmt: skip
+    kernel.mount("overlay", mount_point, "overlay", data=options)
+
+
+def _escape(path: str) -> str:
+    """Quote what overlayfs reads as separators."""
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def leave_host(spec: Mapping[str, Any], host: int) -> None:
+    """Let go of the host's tree, and make a ``--read-only`` root so."""
+    if spec["rootfs"] != "/":
+        os.fchdir(host)
+        kernel.unmount(".")
+        os.chdir("/")
+        if spec["read_only"]:
+            kernel.remount_read_only("/")
+    os.close(host)
+
+
+def populate(spec: Mapping[str, Any], sources: Sources) -> None:
+    """Mount /proc, /dev, /sys and the user's binds; needs the new pid, network and IPC namespaces."""
+    _mount_fresh("proc", "/proc", "proc", _STRICT)
+    _make_devices(sources.devices, privileged=spec["privileged"])
+    _mount_fresh("sysfs", "/sys", "sysfs", _STRICT | (0 if spec["privileged"] else MS_RDONLY))
+    if sources.groups is not None and os.path.isdir("/sys/fs/cgroup"):
+        kernel.bind(_path_of(sources.groups), "/sys/fs/cgroup")
+        if not spec["privileged"]:
+            kernel.make_read_only("/sys/fs/cgroup")
+    for source, target, read_only in sorted(sources.mounts, key=lambda m: m[1].count("/")):
+        _bind(_path_of(source), target, read_only=read_only)
+
+
+def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = "") -> None:
+    if not os.path.isdir(target):
+        os.makedirs(target, exist_ok=True)
+    kernel.mount(source, target, fstype, flags, data)
+
+
+def _make_devices(devices: int, *, privileged: bool) -> None:
+    """A small /dev of bound nodes; no other device can be opened, though CAP_MKNOD is among Docker's defaults."""
+    _mount_fresh("tmpfs", "/dev", "tmpfs", MS_NOSUID | (0 if privileged else MS_NODEV), "size=65536k,mode=755")
+    for name in _all_devices(devices) if privileged else _DEVICES:
+        _bind(f"{_path_of(devices)}/{name}", f"/dev/{name}", read_only=False)
+    for name, destination in _DEVICE_LINKS.items():
+        os.symlink(destination, f"/dev/{name}")
+    _mount_fresh("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")
+    _mount_fresh("shm", "/dev/shm", "tmpfs", _STRICT, "mode=1777,size=65536k")
+    try:
+        _mount_fresh("mqueue", "/dev/mqueue", "mqueue", _STRICT)
+    except OSError:
+        os.rmdir("/dev/mqueue")  # a kernel without message queues
+
+
+def _all_devices(devices: int) -> Iterator[str]:
+    for entry in os.scandir(_path_of(devices)):
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)) and entry.name not in ("ptmx", "console"):
+            yield entry.name
+
+
+def bind_files(files: Mapping[str, str], host: int, *, hostfs: bool, read_only: bool) -> None:
+    """Bind the host's files (real paths) over the container's; what hostfs lacks is not made on the host."""
+    for target, source in files.items():
+        if hostfs and not os.path.exists(target):
+            _shadow(os.path.dirname(target), without=os.path.basename(target))
+        fd = os.open(source.lstrip("/"), os.O_PATH | os.O_NOFOLLOW, dir_fd=host)
+        _bind(_path_of(fd), target, read_only=read_only)
+        os.close(fd)
+
+
+def _shadow(directory: str, without: str) -> None:
+    """Put a tmpfs over ``directory`` with all its entries bound into it, save one: so that one can be made anew."""
+    old = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    entries = [entry for entry in os.scandir(_path_of(old)) if entry.name != without]
+    mode = stat.S_IMODE(os.stat(old).st_mode)
+    kernel.mount("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV, f"size=1024k,mode={mode:o}")
+    for entry in entries:
+        target = os.path.join(directory, entry.name)
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), target)
+        else:
+            _bind(entry.path, target, read_only=False)
+    os.close(old)
+
+
+def apply_sysctls(sysctls: Mapping[str, str]) -> None:
+    """Write the ``--sysctl`` values; the namespaces are the container's own."""
+    for key, value in sysctls.items():
+        path = "/proc/sys/" + key.replace(".", "/")
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _sysctl_failure("open", path, error) from error
+        try:
+            os.write(fd, value.encode())
+        except OSError as error:
+            raise _sysctl_failure("write", path, error) from error
+        finally:
+            os.close(fd)
+
+
+def _sysctl_failure(operation: str, path: str, error: OSError) -> SetupFailed:
+    kind = NOT_FOUND if isinstance(error, FileNotFoundError) else OTHER
+    return SetupFailed(kind, f"error during container init: {operation} {path}: {reason(error)}")
+
+
+def hide_kernel_paths() -> None:
+    """Make read-only, or cover, the paths of /proc and /sys that are not the container's affair."""
+    for path in _READ_ONLY_PATHS:
+        if os.path.exists(path):
+            kernel.bind(path, path)
+            kernel.remount_read_only(path)
+    for path in _MASKED_PATHS:
+        if os.path.isdir(path):
+            kernel.mount("tmpfs", path, "tmpfs", MS_RDONLY)
+        elif os.path.exists(path):
+            kernel.bind("/dev/null", path)
+
+
+def _bind(source: str, target: str, *, read_only: bool) -> None:
+    try:
+        _make_mount_point(target, directory=os.path.isdir(source))
+        kernel.bind(source, target)
+    except OSError as error:
+        original = os.path.realpath(source)
+        raise SetupFailed(
+            OTHER,
+            f'error during container init: error mounting "{original}" to rootfs at "{target}": '
+            f"mount {original}:{target}, flags: 0x5000: {reason(error)}",
+        ) from error
+    if read_only:
+        kernel.make_read_only(target)
+
+
+def _make_mount_point(target: str, *, directory: bool) -> None:
+    if os.path.exists(target):
+        return
+    if os.path.islink(target):
+        target = os.path.realpath(target)
+    os.makedirs(target if directory else os.path.dirname(target), exist_ok=True)
+    if not directory:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+
+
+def _open_source(path: str) -> int:
+    try:
+        return os.open(path, os.O_PATH)
+    except OSError as error:
+        text = f'invalid mount config for type "bind": bind source path does not exist: {path}'
+        raise SetupFailed(OTHER, text, plain=True) from error
+
+
+def _path_of(fd: int) -> str:
+    return f"/proc/self/fd/{fd}"

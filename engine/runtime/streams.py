@@ -1,0 +1,170 @@
+"""A container's standard streams as the supervisor holds them: copied into the log and to every attached client.
+
+Output goes through FIFOs that the container itself keeps open, so it never gets SIGPIPE, and a new supervisor goes on
+where the former one ended. A client that does not keep up holds the container back, as with Docker.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import termios
+
+from engine.runtime import wire
+from engine.runtime.directory import ContainerDirectory
+from engine.runtime.jsonlog import LogWriter
+from engine.runtime.loop import READABLE, WRITABLE, Connection, Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+_CHUNK = 65536
+_FULL = 1 << 18
+
+
+class Streams:
+    """Standard input, output and error of one container, and who is attached to them."""
+
+    def __init__(self, loop: Loop, directory: ContainerDirectory, spec: Mapping[str, Any]) -> None:
+        self.attached: list[Connection] = []
+        self._loop, self._directory, self._spec = loop, directory, spec
+        self._log = LogWriter(spec["log_path"])
+        self._outputs: dict[int, int] = {}
+        self._stdin, self._unsent, self._stdin_ended, self._terminal = -1, bytearray(), False, -1
+
+    def open_fifos(self, *, adopting: bool = False) -> None:
+        """Open our ends; without a terminal. Standard input of an adopted container only if it outlives its writer."""
+        if self._spec["tty"]:
+            return
+        for kind, name in wire.STREAM_NAMES.items():
+            fd = os.open(self._directory.make_fifo(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._outputs[fd] = kind
+        if self._spec["open_stdin"] and not (adopting and self._spec["stdin_once"]):
+            self._stdin = os.open(self._directory.make_fifo("stdin"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self.resume()
+
+    def open_for_child(self) -> tuple[int, int, int]:
+        """Open the container's ends; the caller closes them."""
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        if self._spec["tty"]:
+            return null, null, null
+        out, err = (os.open(self._directory.file(n), os.O_RDWR | os.O_CLOEXEC) for n in ("stdout", "stderr"))
+        if self._stdin < 0:
+            return null, out, err
+        os.close(null)
+        mode = os.O_RDONLY if self._spec["stdin_once"] else os.O_RDWR
+        return os.open(self._directory.file("stdin"), mode | os.O_CLOEXEC), out, err
+
+    def take_terminal(self, master: int) -> None:
+        """Use a terminal's master for all streams."""
+        os.set_blocking(master, False)
+        self._terminal, self._outputs[master] = master, wire.STDOUT
+        if self._spec["open_stdin"]:
+            self._stdin = master
+        self.resume()
+
+    def attach(self, client: Connection) -> None:
+        """Copy output to ``client`` from now on."""
+        self.attached.append(client)
+        client.on_drain = self.resume
+
+    def detach(self, client: Connection) -> None:
+        """Forget a client; with stdin_once its end is the end of standard input."""
+        self.attached.remove(client)
+        self.resume()
+
+    def feed(self, data: bytes) -> None:
+        """Give ``data`` to standard input; b"" is its end, where the container was made so (stdin_once)."""
+        if data:
+            self._unsent += data
+        elif self._spec["stdin_once"] and self._stdin != self._terminal:
+            self._stdin_ended = True
+        self._write_stdin()
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Set the terminal's size; nothing without a terminal."""
+        if self._terminal >= 0:
+            fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def resume(self) -> None:
+        """Read output unless a client is behind."""
+        held = any(client.full for client in self.attached)
+        for fd in self._outputs:
+            self._watch(fd, held=held)
+
+    def close(self) -> None:
+        """Take what is left in the pipes, and close them and the log."""
+        for fd, kind in list(self._outputs.items()):
+            while self._copy(fd, kind):
+                continue
+            self._close_output(fd)
+        self._close_stdin()
+        self._log.close()
+
+    def _watch(self, fd: int, *, held: bool) -> None:
+        writable = WRITABLE if fd == self._stdin and self._unsent else 0
+        events = (0 if held else READABLE) | writable
+        if events:
+            self._loop.watch(fd, events, lambda events: self._ready(fd, events))
+        else:
+            self._loop.forget(fd)
+
+    def _ready(self, fd: int, events: int) -> None:
+        if events & WRITABLE:
+            self._write_stdin()
+        if events & ~WRITABLE and fd in self._outputs and not self._copy(fd, self._outputs[fd]):
+            self._close_output(fd)
+        elif any(client.full for client in self.attached):
+            self.resume()
+
+    def _copy(self, fd: int, kind: int) -> bool:
+        """Copy what is there; False at the end of the stream (for now, nothing more, counts as no end in `_ready`)."""
+        try:
+            data = os.read(fd, _CHUNK)
+        except OSError:
+            return False
+        if data:
+            self._log.write(wire.STREAM_NAMES[kind], data)
+            for client in list(self.attached):
+                client.send(wire.frame(kind, data))
+        return bool(data)
+
+    def _write_stdin(self) -> None:
+        if self._stdin < 0:
+            self._unsent.clear()
+            return
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._stdin, self._unsent[:_CHUNK])]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()
+        for client in self.attached:
+            client.pause(len(self._unsent) > _FULL)
+        if self._stdin_ended and not self._unsent:
+            self._close_stdin()
+        elif self._stdin == self._terminal:
+            self._watch(self._stdin, held=any(client.full for client in self.attached))
+        elif self._unsent:
+            self._loop.watch(self._stdin, WRITABLE, lambda _: self._write_stdin())
+        else:
+            self._loop.forget(self._stdin)
+
+    def _close_output(self, fd: int) -> None:
+        del self._outputs[fd]
+        self._loop.forget(fd)
+        if fd == self._terminal:
+            self._terminal = -1
+            if fd == self._stdin:
+                self._stdin = -1
+        os.close(fd)
+
+    def _close_stdin(self) -> None:
+        if self._stdin >= 0 and self._stdin != self._terminal:
+            self._loop.forget(self._stdin)
+            os.close(self._stdin)
+            self._stdin = -1

@@ -1,0 +1,204 @@
+"""The resident parent of a host's containers: one small process for all of them.
+
+It is started by the first command that needs it and ends some seconds after the last container has. Killing it harms
+no container: the next command starts another one, which adopts them. It knows processes and streams only; it imports
+no more than it must, since every megabyte here is a megabyte on every host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import struct
+import sys
+
+from engine.runtime import kernel
+from engine.runtime.container import Container
+from engine.runtime.directory import ContainerDirectory, containers_directory
+from engine.runtime.failure import OTHER
+from engine.runtime.loop import READABLE, Connection, Loop
+from engine.runtime.wire import CONTROL, STDIN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPERVISOR_IDLE"
+IDLE_SECONDS = "10"
+
+_REMEMBERED = 1024
+
+
+class Supervisor:
+    """What goes on in the process."""
+
+    def __init__(self, run: str, listener: socket.socket) -> None:
+        self.loop, self._run, self._listener = Loop(), run, listener
+        self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._containers: dict[str, Container] = {}
+        self._clients: set[Connection] = set()
+        self._early: dict[str, list[tuple[Connection, bool]]] = {}  # attached before there is a process
+        self._endings: dict[str, dict[str, Any]] = {}  # of the latest ones, for those who ask after the files are gone
+        self._adopt()
+
+    def serve(self, idle: float) -> None:
+        """Work until nothing has been left to do for ``idle`` seconds."""
+        self.loop.watch(self._listener.fileno(), READABLE, self._accept)
+        while self.loop.turn(idle) or self._containers or self._clients:
+            continue
+
+    def _adopt(self) -> None:
+        try:
+            ids = os.listdir(containers_directory(self._run))
+        except FileNotFoundError:
+            return
+        for container_id in ids:
+            directory = ContainerDirectory(self._run, container_id)
+            spec = directory.read("spec")
+            if spec is not None:
+                container = Container(self.loop, directory, spec, self._ended)
+                self._containers[container_id] = container
+                if not container.adopt():
+                    del self._containers[container_id]
+
+    def _accept(self, _events: int) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        _, uid, _ = struct.unpack("3i", credentials)
+        if uid not in (0, os.geteuid()):
+            connection.close()
+            return
+        client = Connection(self.loop, connection)
+        client.on_frame = self._request
+        client.on_close = self._clients.discard
+        self._clients.add(client)
+
+    def _request(self, client: Connection, kind: int, payload: bytes) -> None:
+        if kind != CONTROL:
+            raise ValueError(kind)
+        request = json.loads(payload)
+        verbs = {"create": self._create, "start": self._start, "attach": self._attach, "wait": self._wait}
+        verbs[request["op"]](client, request)
+
+    def _create(self, client: Connection, request: dict[str, Any]) -> None:
+        container_id = request["id"]
+        directory = ContainerDirectory(self._run, container_id)
+        spec = directory.read("spec")
+        if spec is None or container_id in self._containers or len(client.fds) != 2:
+            client.reply({"kind": OTHER, "message": f"container {container_id} is there already"})
+            return
+        container = Container(self.loop, directory, spec, self._ended)
+        self._containers[container_id] = container
+        self._endings.pop(container_id, None)
+        for early, stdin in self._early.pop(container_id, []):
+            self._connect(early, container, stdin=stdin)
+        container.create(client, client.fds[0], client.fds[1], self._pid_namespace)
+
+    def _start(self, client: Connection, request: dict[str, Any]) -> None:
+        container = self._containers.get(request["id"])
+        if container is not None:
+            container.start(client)
+            return
+        text = f"container {request['id']} has no process to start"
+        client.reply(self._endings.get(request["id"]) or {"kind": OTHER, "message": text})
+
+    def _wait(self, client: Connection, request: dict[str, Any]) -> None:
+        container = self._containers.get(request["id"])
+        if container is None:
+            client.reply({"exit": self._endings.get(request["id"], {}).get("exit")})
+            return
+        container.waiters.append(client)
+
+        def close(gone: Connection) -> None:
+            self._clients.discard(gone)
+            container.waiters.remove(gone)
+
+        client.on_close = close
+
+    def _attach(self, client: Connection, request: dict[str, Any]) -> None:
+        container = self._containers.get(request["id"])
+        if container is not None:
+            self._connect(client, container, stdin=request["stdin"])
+        else:
+            waiting = self._early.setdefault(request["id"], [])
+            entry = (client, bool(request["stdin"]))
+            waiting.append(entry)
+
+            def close(gone: Connection) -> None:
+                self._clients.discard(gone)
+                waiting.remove(entry)
+
+            client.on_close = close
+        client.reply({"ok": True})
+
+    def _connect(self, client: Connection, container: Container, *, stdin: bool) -> None:
+        streams = container.streams
+        streams.attach(client)
+
+        def receive(_client: Connection, kind: int, payload: bytes) -> None:
+            if kind == STDIN and stdin:
+                streams.feed(payload)
+            elif kind == CONTROL:
+                size = json.loads(payload)
+                streams.resize(size["rows"], size["columns"])
+
+        def close(gone: Connection) -> None:
+            self._clients.discard(gone)
+            streams.detach(gone)
+            if stdin and container.stage != "ended":
+                streams.feed(b"")
+
+        client.on_frame, client.on_close = receive, close
+
+    def _ended(self, container: Container) -> None:
+        container_id = os.path.basename(container.directory.path)
+        del self._containers[container_id]
+        self._endings[container_id] = container.failure or {"exit": container.exit_code}
+        if len(self._endings) > _REMEMBERED:
+            del self._endings[next(iter(self._endings))]
+
+
+def main(run: str) -> None:
+    """Become the supervisor of ``run``, unless there is one; the starting command waits until standard output ends."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o077)
+    lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    kernel.set_process_name("hawse-supervise")
+    path = os.path.join(run, SOCKET)
+    with socket.socket(socket.AF_UNIX) as listener:
+        supervisor = Supervisor(run, listener)  # adopts, before anyone can ask
+        _listen(listener, path)
+        null = os.open("/dev/null", os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        os.close(null)
+        supervisor.serve(float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS)))
+        os.unlink(path)
+
+
+def _listen(listener: socket.socket, path: str) -> None:
+    """Listen at ``path``, by way of the directory, since the path itself may be too long for a socket's name."""
+    directory = os.open(os.path.dirname(path), os.O_PATH | os.O_CLOEXEC)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener.bind(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
+    os.close(directory)
+    listener.listen(128)
+    listener.setblocking(False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

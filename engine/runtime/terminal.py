@@ -1,0 +1,80 @@
+"""The user's terminal: raw mode, its size, and the keys that detach from a container."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import struct
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
+END_OF_INPUT = b"\x04"  # ctrl-d
+
+
+def size(fd: int) -> tuple[int, int]:
+    """(rows, columns); zeros where ``fd`` is no terminal."""
+    try:
+        rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8)))
+    except OSError:
+        return 0, 0
+    return rows, columns
+
+
+def set_size(fd: int, rows: int, columns: int) -> None:
+    """Set a terminal's size."""
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+@contextmanager
+def raw(fd: int) -> Iterator[None]:
+    """Have every key passed on as it is; restored however the block is left. Nothing where ``fd`` is no terminal."""
+    if not os.isatty(fd):
+        yield
+        return
+    before = termios.tcgetattr(fd)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number in handlers:
+        signal.signal(number, _leave)
+    try:
+        tty.setraw(fd, termios.TCSANOW)
+        yield
+    finally:
+        with suppress(termios.error):
+            termios.tcsetattr(fd, termios.TCSANOW, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def on_resize(changed: Callable[[], None]) -> Iterator[None]:
+    """Call ``changed`` at once and whenever the terminal's size changes."""
+    before = signal.signal(signal.SIGWINCH, lambda *_: changed())
+    try:
+        changed()
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+
+
+class DetachKeys:
+    """Watches typed bytes for the detach sequence."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def filter(self, data: bytes) -> tuple[bytes, bool]:
+        """(bytes to pass on, whether the sequence was completed); its beginning is held back until it is decided."""
+        data = self._held + data
+        before, found, _ = data.partition(DETACH_KEYS)
+        if found:
+            return before, True
+        self._held = DETACH_KEYS[:1] if data.endswith(DETACH_KEYS[:1]) else b""
+        return data.removesuffix(self._held), False

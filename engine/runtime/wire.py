@@ -1,0 +1,91 @@
+"""What travels between a command and the supervisor: frames of a kind, a length and a payload.
+
+A control frame is a JSON object; the others are bytes of one of the container's streams. File descriptors ride on the
+first byte of a control frame. Imports little, because the supervisor lives on it.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+CONTROL, STDOUT, STDERR, STDIN = range(4)
+STREAM_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
+
+_HEADER = struct.Struct("!BI")
+_LONGEST = 16 << 20
+_CHUNK = 65536
+_MOST_FDS = 4
+
+
+class Broken(Exception):
+    """The peer doesn't speak this protocol, or has gone in the middle of a frame."""
+
+
+def frame(kind: int, payload: bytes) -> bytes:
+    """One frame, ready to send."""
+    return _HEADER.pack(kind, len(payload)) + payload
+
+
+def control(document: dict[str, Any]) -> bytes:
+    """One control frame, ready to send."""
+    return frame(CONTROL, json.dumps(document).encode())
+
+
+class Decoder:
+    """Cuts a byte stream into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Take what has arrived; the frames that are complete by now."""
+        self._buffer += data
+        while len(self._buffer) >= _HEADER.size:
+            kind, length = _HEADER.unpack_from(self._buffer)
+            if length > _LONGEST:
+                raise Broken("frame too long")
+            end = _HEADER.size + length
+            if len(self._buffer) < end:
+                return
+            payload = bytes(self._buffer[_HEADER.size : end])
+            del self._buffer[:end]
+            yield kind, payload
+
+
+def send(connection: socket.socket, document: dict[str, Any], fds: Sequence[int] = ()) -> None:
+    """Send a control frame and, with it, file descriptors."""
+    data = control(document)
+    sent = socket.send_fds(connection, [data], list(fds)) if fds else 0
+    connection.sendall(data[sent:])
+
+
+def receive(connection: socket.socket) -> dict[str, Any]:
+    """Wait for one control frame, reading not a byte beyond it; raises `Broken` when the peer has gone."""
+    kind, length = _HEADER.unpack(_exactly(connection, _HEADER.size))
+    if kind != CONTROL or length > _LONGEST:
+        raise Broken("unexpected frame")
+    document: dict[str, Any] = json.loads(_exactly(connection, length))
+    return document
+
+
+def receive_with_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
+    """Read what has arrived, with the file descriptors that came along (closed on exec)."""
+    data, ancillary, _, _ = connection.recvmsg(_CHUNK, socket.CMSG_LEN(_MOST_FDS * 4), socket.MSG_CMSG_CLOEXEC)
+    return data, [fd for _, _, packed in ancillary for (fd,) in struct.iter_unpack("=i", packed)]
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        chunk = connection.recv(length - len(data))
+        if not chunk:
+            raise Broken("the supervisor has gone")
+        data += chunk
+    return bytes(data)
