@@ -36,3 +36,20 @@ Lists (``network ls``, ``ps``)::
 
 Text that is not UTF-8 travels as surrogate escapes: write output with ``errors="surrogateescape"``.
 """
+
+from cli.formatting.errors import TemplateError, TemplateExecError, TemplateSyntaxError
+from cli.formatting.inspection import Inspector, inspect_format
+from cli.formatting.listing import FormatContext, ListFormat
+from cli.formatting.template import Template, parse
+
+__all__ = [
+    "FormatContext",
+    "Inspector",
+    "ListFormat",
+    "Template",
+    "TemplateError",
+    "TemplateExecError",
+    "TemplateSyntaxError",
+    "inspect_format",
+    "parse",
+]

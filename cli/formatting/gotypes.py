@@ -1,0 +1,296 @@
+"""Go's types and values, as far as templates can look at them (package reflect).
+
+It knows kinds, type names, fields, method sets, assignability and zero values. It refuses to know Docker's structs,
+printing and JSON. How a value is held (``Value.raw``) depends on its kind:
+
+bool bool · ints int · float64 float · complex128 complex · string bytes · struct list of raw fields · array list ·
+slice Slice or None (nil) · map dict of raw to raw or None · pointer raw of what it points to, or None ·
+interface Value or None · opaque (a Python object behind a pointer) that object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+Raw = Any
+
+INT_KINDS = frozenset(("int", "int8", "int16", "int32", "int64"))
+UINT_KINDS = frozenset(("uint", "uint8", "uint16", "uint32", "uint64", "uintptr"))
+_NILLABLE = frozenset(("interface", "map", "ptr", "slice", "func"))
+_ZEROS: dict[str, Raw] = {"bool": False, "string": b"", "float64": 0.0, "complex128": 0j}
+
+
+class Slice:
+    """A slice's elements and how many more its backing array holds (all zero values here)."""
+
+    __slots__ = ("items", "spare")
+
+    def __init__(self, items: list[Raw], spare: int = 0) -> None:
+        self.items = items
+        self.spare = spare
+
+
+class StructField(NamedTuple):
+    """A field: Go name, type, JSON name and how encoding/json treats it."""
+
+    name: str
+    type: Type
+    key: str
+    omit_empty: bool = False
+    embedded: bool = False
+
+    @property
+    def exported(self) -> bool:
+        """Tell whether other packages may see it."""
+        return self.name[0].isupper()
+
+
+class Function(NamedTuple):
+    """A callable of templates. ``call`` gets Go-typed arguments and returns the result.
+
+    ``params`` are the fixed parameters' types, ``rest`` the element type of a variadic one. ANY_VALUE stands for
+    reflect.Value: such parameters get a Value (None when invalid). ``fault`` is what Go says when its result list is not
+    one templates can use.
+    """
+
+    params: tuple[Type, ...]
+    call: Callable[..., Value | None]
+    rest: Type | None = None
+    fault: str = ""
+
+
+class Type:
+    """A Go type; two types are the same when their names are."""
+
+    __slots__ = ("kind", "name", "elem", "key", "fields", "methods", "pointer_methods", "underlying", "size", "lookup")
+
+    def __init__(self, kind: str, name: str, elem: Type | None = None, key: Type | None = None) -> None:
+        self.kind = kind
+        self.name = name
+        self.elem = elem
+        self.key = key
+        self.fields: tuple[StructField, ...] = ()
+        self.methods: Mapping[str, Method] = {}
+        self.pointer_methods: Mapping[str, Method] = {}
+        self.underlying = ""  # of a named slice, map or array type
+        self.size = 0  # of an array
+        self.lookup: dict[str, tuple[int, ...]] | None = None  # field name to path, filled on first use
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def element(self) -> Type:
+        """Return the element type of a pointer, slice, array or map."""
+        if self.elem is None:
+            raise TypeError(self.name)
+        return self.elem
+
+    def can_be_nil(self) -> bool:
+        """Tell whether nil is a value of this type (reflect.Value counts)."""
+        return self.kind in _NILLABLE or self is ANY_VALUE
+
+    def assignable_to(self, target: Type) -> bool:
+        """Tell whether a value of this type may be assigned to ``target`` without conversion."""
+        if self.name == target.name or target.kind == "interface":
+            return True
+        # Identical underlying types suffice when one of the two has no name of its own.
+        mine, other = self.underlying or self.name, target.underlying or target.name
+        return mine == other and not (self.underlying and target.underlying)
+
+    def comparable(self) -> bool:
+        """Tell whether ``==`` is defined for all values of this type."""
+        if self.kind == "struct":
+            return all(field.type.comparable() for field in self.fields)
+        return self.element().comparable() if self.kind == "array" else self.kind not in ("map", "slice", "func")
+
+    def zero(self) -> Raw:
+        """Return the raw zero value."""
+        if self.kind == "struct":
+            return [field.type.zero() for field in self.fields]
+        if self.kind == "array":
+            return [self.element().zero() for _ in range(self.size)]
+        if self.kind in INT_KINDS or self.kind in UINT_KINDS:
+            return 0
+        return _ZEROS.get(self.kind)
+
+    def field_path(self, name: str) -> tuple[int, ...] | None:
+        """Return the indexes that lead to field ``name``, through embedded structs where needed."""
+        if self.lookup is None:
+            self.lookup = _field_paths(self)
+        return self.lookup.get(name)
+
+    def method(self, name: str, addressable: bool = False) -> Method | None:
+        """Return the method ``name`` of this type; ``addressable`` adds those of the pointer to it."""
+        if self.kind == "ptr" and self.elem is not None:
+            return self.elem.method(name, True)
+        return self.methods.get(name) or (self.pointer_methods.get(name) if addressable else None)
+
+
+class Method(NamedTuple):
+    """A method: ``call`` gets the receiver's raw value, then the arguments as Function.call does."""
+
+    call: Callable[..., Value | None]
+    params: tuple[Type, ...] = ()
+    fault: str = ""
+
+
+class Value:
+    """A typed value; what reflect.Value is. An invalid reflect.Value is None."""
+
+    __slots__ = ("type", "raw", "addressable")
+
+    def __init__(self, type: Type, raw: Raw, addressable: bool = False) -> None:
+        self.type = type
+        self.raw = raw
+        self.addressable = addressable
+
+    def is_nil(self) -> bool:
+        """Tell whether it is the nil of a type that has one."""
+        return self.raw is None and self.type.kind in _NILLABLE
+
+    def dereferenced(self) -> Value | None:
+        """Return what a pointer points to or an interface holds; None where that is nothing."""
+        if self.type.kind == "interface":
+            held: Value | None = self.raw
+            return held
+        return None if self.raw is None else Value(self.type.element(), self.raw, True)
+
+    def length(self) -> int:
+        """Return the length of a string, array, slice or map."""
+        if self.raw is None:
+            return 0
+        return len(self.raw.items) if self.type.kind == "slice" else len(self.raw)
+
+    def at(self, index: int) -> Value:
+        """Return the element of an array, slice or string; IndexError carries reflect's panic text."""
+        kind = self.type.kind
+        items = self.raw.items if kind == "slice" else self.raw
+        if not 0 <= index < self.length():
+            raise IndexError(f"reflect: {kind} index out of range")
+        if kind == "string":
+            return Value(UINT8, items[index])
+        return Value(self.type.element(), items[index], kind == "slice" or self.addressable)
+
+    def entry(self, key: Raw) -> Value | None:
+        """Return a map's value for a raw key, or None."""
+        if self.raw is None or key not in self.raw:
+            return None
+        return Value(self.type.element(), self.raw[key])
+
+    def entries(self) -> Iterator[tuple[Value, Value]]:
+        """Walk a map in the order of its keys, as templates and fmt do."""
+        assert self.type.key is not None
+        for key in sorted(self.raw or ()):
+            yield Value(self.type.key, key), Value(self.type.element(), self.raw[key])
+
+    def field(self, index: int) -> Value:
+        """Return a struct's field by index."""
+        return Value(self.type.fields[index].type, self.raw[index], self.addressable)
+
+
+def _field_paths(struct: Type) -> dict[str, tuple[int, ...]]:
+    """Map all names of ``struct``; shallow ones hide deep ones (Docker's structs have no ambiguous ones)."""
+    paths: dict[str, tuple[int, ...]] = {}
+    level: list[tuple[Type, tuple[int, ...]]] = [(struct, ())]
+    while level:
+        deeper = []
+        for type_, path in level:
+            for index, field in enumerate(type_.fields):
+                paths.setdefault(field.name, (*path, index))
+                if field.embedded:
+                    target = field.type.element() if field.type.kind == "ptr" else field.type
+                    deeper.append((target, (*path, index)))
+        level = deeper
+    return paths
+
+
+def basic(kind: str, name: str = "", methods: Mapping[str, Method] | None = None) -> Type:
+    """Make a bool, number or string type."""
+    type_ = Type(kind, name or kind)
+    type_.methods = methods or {}
+    return type_
+
+
+def pointer_to(elem: Type) -> Type:
+    """Make ``*elem``."""
+    return Type("ptr", "*" + elem.name, elem)
+
+
+def slice_of(elem: Type, name: str = "") -> Type:
+    """Make ``[]elem``, or a named type of that shape."""
+    return _composite("slice", f"[]{elem.name}", name, elem)
+
+
+def map_of(key: Type, elem: Type, name: str = "") -> Type:
+    """Make ``map[key]elem``, or a named type of that shape."""
+    return _composite("map", f"map[{key.name}]{elem.name}", name, elem, key)
+
+
+def array_of(size: int, elem: Type) -> Type:
+    """Make ``[size]elem``."""
+    type_ = _composite("array", f"[{size}]{elem.name}", "", elem)
+    type_.size = size
+    return type_
+
+
+def _composite(kind: str, shape: str, name: str, elem: Type, key: Type | None = None) -> Type:
+    type_ = Type(kind, name or shape, elem, key)
+    type_.underlying = shape if name else ""
+    return type_
+
+
+ANY = Type("interface", "interface {}")
+ANY_VALUE = Type("struct", "reflect.Value")
+BOOL = basic("bool")
+COMPLEX128 = basic("complex128")
+FLOAT64 = basic("float64")
+INT = basic("int")
+INT64 = basic("int64")
+STRING = basic("string")
+UINT = basic("uint")
+UINT8 = basic("uint8")
+UINT16 = basic("uint16")
+UINT64 = basic("uint64")
+STRINGS = slice_of(STRING)
+
+
+def string(data: bytes) -> Value:
+    """Make a string value."""
+    return Value(STRING, data)
+
+
+def boolean(value: bool) -> Value:
+    """Make a bool value."""
+    return Value(BOOL, value)
+
+
+def integer(value: int) -> Value:
+    """Make an int value."""
+    return Value(INT, value)
+
+
+def indirect(value: Value | None) -> tuple[Value | None, bool]:
+    """Follow pointers and interfaces; the flag tells that it ended at a nil one."""
+    while value is not None and value.type.kind in ("ptr", "interface"):
+        if value.raw is None:
+            return value, True
+        if value.type.kind == "ptr" and value.type.element().kind == "opaque":
+            return value, False
+        value = value.dereferenced()
+    return value, False
+
+
+def unwrap(value: Value | None) -> Value | None:
+    """Return what an interface holds (None where nothing); other values unchanged."""
+    return value.raw if value is not None and value.type.kind == "interface" else value
+
+
+def truth(value: Value | None) -> bool:
+    """Tell whether ``if`` takes the value as true."""
+    if value is None or value.raw is None:
+        return False
+    kind = value.type.kind
+    if kind in ("array", "map", "slice", "string"):
+        return value.length() > 0
+    return True if kind in ("struct", "ptr", "interface", "opaque", "func") else bool(value.raw)

@@ -1,0 +1,75 @@
+"""Renders inspect documents as ``docker inspect --format`` does: typed first, then as plain JSON.
+
+It knows the two attempts and the formats that are not templates ("json" and none). It refuses to know how documents are
+found and where output goes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cli.formatting.container_types import CONTAINER_JSON
+from cli.formatting.decoding import load, typed, untyped
+from cli.formatting.errors import TemplateExecError, TemplateSyntaxError
+from cli.formatting.gotypes import Type, Value
+from cli.formatting.jsontext import compact, indent
+from cli.formatting.network_types import NETWORK_RESOURCE
+from cli.formatting.template import Template, parse
+
+KINDS: Mapping[str, Type] = {"network": NETWORK_RESOURCE, "container": CONTAINER_JSON}
+_PREFIX = "template parsing error: "
+
+Document = Mapping[str, Any] | str
+
+
+class Inspector:
+    """Renders documents of one kind, in the order asked for.
+
+    Once a document needed the second attempt, missing keys are errors for all that follow: Docker changes the option on
+    the template they share.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        self._type = KINDS[kind]
+        self._text = text
+        self._missing_key_fails = False
+        self._template: Template | None = None
+        if text not in ("", "json"):
+            try:
+                self._template = parse(text)
+            except TemplateSyntaxError as error:
+                raise TemplateSyntaxError(f"{_PREFIX}{error}") from None
+
+    def render(self, document: Document) -> str:
+        """Return one document's output with its newline.
+
+        Without a template that is a JSON array of the one document. Raises TemplateExecError; str is Docker's text.
+        """
+        if self._template is None:
+            source = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
+            return (compact if self._text else indent)(f"[{source}]") + "\n"
+        data = load(document) if isinstance(document, str) else document
+        try:
+            return self._template.execute(self._typed(data), missing_key_fails=self._missing_key_fails) + "\n"
+        except (TemplateExecError, ValueError, TypeError, AttributeError):
+            return self._render_untyped(self._template, data)
+
+    def _typed(self, data: Any) -> Value:
+        return Value(self._type, typed(self._type, data))
+
+    def _render_untyped(self, template: Template, data: Any) -> str:
+        self._missing_key_fails = True
+        try:
+            return template.execute(untyped(data), missing_key_fails=True) + "\n"
+        except TemplateExecError as error:
+            raise TemplateExecError(f"{_PREFIX}{error}", error.partial) from None
+
+
+def inspect_format(kind: str, text: str, document: Document) -> str:
+    """Return what ``docker KIND inspect --format TEXT`` prints for one document.
+
+    Raises TemplateSyntaxError and TemplateExecError with Docker's texts.
+    """
+    return Inspector(kind, text).render(document)

@@ -1,0 +1,114 @@
+"""Formats the rows of lists (``network ls``, ``ps``) as Docker's ``--format`` does.
+
+It knows rows as Go objects with methods, the special formats ("table …", "json") and header texts. It refuses to know
+column widths: a table's lines hold tab-separated cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cli.formatting.docker_functions import HEADER_FUNCTIONS
+from cli.formatting.errors import TemplateExecError
+from cli.formatting.gotypes import STRING, Method, Type, Value, boolean, integer, map_of, pointer_to, string
+from cli.formatting.jsontext import quote_json
+from cli.formatting.template import parse
+from cli.formatting.text import decode, encode
+
+Cell = str | bool | int
+Field = Cell | Callable[[], Cell]
+
+
+class FormatContext:
+    """One row: what a template's methods return for it.
+
+    ``type_name`` is the Go type error messages show (``*network.networkContext``).
+    """
+
+    def __init__(
+        self,
+        type_name: str,
+        fields: Mapping[str, Field],
+        lookups: Mapping[str, Callable[[str], str]] | None = None,
+    ) -> None:
+        self.type_name = type_name
+        self.fields = fields
+        self.lookups = lookups or {}
+
+    def value(self) -> Value:
+        """Return the row as a pointer to a Go object."""
+        row = Type("opaque", self.type_name.removeprefix("*"))
+        methods = {name: Method(_reader(name)) for name in self.fields}
+        methods |= {name: Method(_lookup(name), (STRING,)) for name in self.lookups}
+        row.pointer_methods = methods
+        return Value(pointer_to(row), self)
+
+    def cell(self, name: str) -> Cell:
+        """Return a field's value, computed where it is a function."""
+        field = self.fields[name]
+        return field() if callable(field) else field
+
+    def marshal_json(self) -> str:
+        """Return all fields as a JSON object, sorted, with HTML characters escaped as Docker's rows have them."""
+        members = [f"{quote_json(name)}:{_json(self.cell(name))}" for name in sorted(self.fields)]
+        return "{" + ",".join(members) + "}"
+
+
+def _reader(name: str) -> Callable[[FormatContext], Value]:
+    return lambda context: _cell_value(context.cell(name))
+
+
+def _lookup(name: str) -> Callable[[FormatContext, bytes], Value]:
+    return lambda context, key: string(encode(context.lookups[name](decode(key))))
+
+
+def _cell_value(cell: Cell) -> Value:
+    if isinstance(cell, bool):
+        return boolean(cell)
+    return integer(cell) if isinstance(cell, int) else string(encode(cell))
+
+
+def _json(cell: Cell) -> str:
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return str(cell) if isinstance(cell, int) else quote_json(cell, html=True)
+
+
+def _label_header(_: object, key: bytes) -> Value:
+    """The header of ``{{.Label "com.example.my-key"}}`` is the key's last part, "my key"."""
+    return string(key.rpartition(b".")[2].replace(b"-", b" ").replace(b"_", b" "))
+
+
+_HEADERS = map_of(STRING, STRING, "formatter.SubHeaderContext")
+_HEADERS.methods = {"Label": Method(_label_header, (STRING,))}
+
+
+class ListFormat:
+    """A ``--format`` for lists. Raises TemplateSyntaxError without prefix."""
+
+    def __init__(self, text: str) -> None:
+        self.is_table = text.startswith("table")
+        if self.is_table:
+            text = text[len("table") :]
+        elif text == "json":
+            text = "{{json .}}"
+        self.text = text.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
+        self._template = parse(self.text)
+
+    def header(self, names: Mapping[str, str]) -> str:
+        """Return the header line for a table; ``names`` maps fields to their titles.
+
+        Functions leave titles alone. An error ends the line, it is not reported.
+        """
+        headers = Value(_HEADERS, {encode(name): encode(title) for name, title in names.items()})
+        try:
+            return self._template.execute(headers, replace=HEADER_FUNCTIONS)
+        except TemplateExecError as error:
+            return error.partial
+
+    def row(self, context: FormatContext) -> str:
+        """Return one row's text without a newline.
+
+        Raises TemplateExecError without prefix.
+        """
+        return self._template.execute(context.value())

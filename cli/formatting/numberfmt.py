@@ -1,0 +1,106 @@
+"""Number formatting of Go's fmt and strconv, before padding.
+
+It knows bases, shortest decimals and exponents. It refuses to know verbs' flags beyond what changes digits.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def digits_in_base(value: int, base: int) -> str:
+    """Write a non-negative integer in base 2, 8, 10 or 16 (lower case)."""
+    return format(value, {2: "b", 8: "o", 10: "d", 16: "x"}[base])
+
+
+def _shortest_digits(value: float) -> tuple[str, int]:
+    """Return the shortest decimal digits that identify ``value`` and the position of the decimal point."""
+    mantissa, _, exponent = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    fraction = "" if fraction == "0" else fraction
+    point = len(whole) + int(exponent or 0)
+    digits = (whole + fraction).lstrip("0")
+    point -= len(whole + fraction) - len(digits)
+    digits = digits.rstrip("0")
+    return (digits, point) if digits else ("0", 1)
+
+
+def _exponent_form(digits: str, point: int, mark: str) -> str:
+    exponent = point - 1 if digits != "0" else 0
+    fraction = "." + digits[1:] if len(digits) > 1 else ""
+    return f"{digits[0]}{fraction}{mark}{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
+
+
+def _plain_form(digits: str, point: int) -> str:
+    if point <= 0:
+        return "0." + "0" * -point + digits if digits != "0" else "0"
+    digits = digits.ljust(point, "0")
+    return digits[:point] + ("." + digits[point:] if len(digits) > point else "")
+
+
+def _shortest(value: float, verb: str) -> str:
+    digits, point = _shortest_digits(value)
+    if verb in "eE":
+        return _exponent_form(digits, point, verb)
+    if verb == "f":
+        return _plain_form(digits, point)
+    if not -4 <= point - 1 < 6 and digits != "0":
+        return _exponent_form(digits, point, "E" if verb == "G" else "e")
+    return _plain_form(digits, point)
+
+
+def _binary_exponent(value: float) -> str:
+    if value == 0:
+        return "0p-1074"
+    fraction, exponent = math.frexp(value)
+    mantissa = int(fraction * 2**53)
+    exponent -= 53
+    if exponent < -1074:
+        mantissa >>= -1074 - exponent
+        exponent = -1074
+    return f"{mantissa}p{exponent:+d}"
+
+
+def _hexadecimal(value: float, precision: int, verb: str) -> str:
+    exponent = 0
+    mantissa = 0
+    if value:
+        fraction, exponent = math.frexp(value)
+        mantissa = int(fraction * 2**53)
+        exponent -= 1
+    if 0 <= precision < 13:
+        shift = 4 * (13 - precision)
+        mantissa, rest = mantissa >> shift, mantissa & ((1 << shift) - 1)
+        if rest > 1 << (shift - 1) or (rest == 1 << (shift - 1) and mantissa & 1):
+            mantissa += 1
+        mantissa <<= shift
+        if mantissa >> 53:
+            mantissa >>= 1
+            exponent += 1
+    fraction_digits = f"{mantissa & ((1 << 52) - 1):013x}"
+    fraction_digits = (
+        fraction_digits.rstrip("0") if precision < 0 else fraction_digits[:precision].ljust(precision, "0")
+    )
+    text = f"0x{mantissa >> 52}{'.' + fraction_digits if fraction_digits else ''}p{'-' if exponent < 0 else '+'}"
+    text += f"{abs(exponent):02d}"
+    return text.upper() if verb == "X" else text
+
+
+def format_float(value: float, verb: str, precision: int = -1) -> str:
+    """Write ``value`` as strconv.FormatFloat does, always with a sign.
+
+    ``verb`` is one of eEfgGbxX; ``precision`` -1 means the shortest exact form.
+    """
+    if math.isnan(value):
+        return "+NaN"
+    sign = "-" if math.copysign(1, value) < 0 else "+"
+    value = abs(value)
+    if math.isinf(value):
+        return sign + "Inf"
+    if verb == "b":
+        return sign + _binary_exponent(value)
+    if verb in "xX":
+        return sign + _hexadecimal(value, precision, verb)
+    if precision < 0:
+        return sign + _shortest(value, verb)
+    return sign + format(value, f".{precision}{verb}")
