@@ -114,6 +114,8 @@ def _addresses(value: object) -> tuple[str, ...]:
 
 
 def _interface(value: object) -> str:
+    if not value:
+        return ""
     if "/" not in _text(value):
         raise _Wrong(f"expected an address with its prefix length, such as 192.168.5.1/24, found {value!r}")
     return str(ip_interface(_text(value)))

@@ -57,13 +57,13 @@ def test_a_gap_is_filled_first():
 
 
 def test_exhaustion_says_what_docker_says_of_a_gateway():
-    with pytest.raises(NoFreeAddress, match="^no available addresses on this pool$"):
+    with pytest.raises(NoFreeAddress, match=r"^no available addresses on this pool$"):
         lowest_free(ip_network("10.0.0.0/30"), [0x0A000001, 0x0A000002])
 
 
 @pytest.mark.parametrize("wanted", ["10.0.0.0", "10.0.0.255", "10.0.0.7"])
 def test_network_broadcast_and_used_addresses_are_in_use(wanted):
-    with pytest.raises(AddressInUse, match="^Address already in use$"):
+    with pytest.raises(AddressInUse, match=r"^Address already in use$"):
         check_address(ip_network("10.0.0.0/24"), [0x0A000007], ip_address(wanted))
 
 

@@ -1,0 +1,125 @@
+"""The configuration file: Docker's keys, typed; mistakes name file and key."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_network
+
+import pytest
+
+from engine.config import Config, load_config
+from engine.errors import EngineError, InvalidArgument, Unavailable
+from engine.ipam.pools import DefaultPool
+
+
+def written(tmp_path, document):
+    path = tmp_path / "daemon.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return path
+
+
+def test_a_missing_or_empty_file_is_dockers_defaults(tmp_path):
+    assert load_config(tmp_path / "nothing") == Config()
+    for document in ("", " \n", "{}"):
+        assert load_config(written(tmp_path, document)) == Config()
+    assert Config().ip == "0.0.0.0" and Config().icc and Config().ip_masq and not Config().ipv6
+
+
+def test_the_environment_names_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAWSE_CONFIG", str(written(tmp_path, {"mtu": 1400})))
+    assert load_config().mtu == 1400
+
+
+def test_every_key_is_read_in_canonical_form(tmp_path):
+    document = {
+        "default-address-pools": [{"base": "10.10.0.0/16", "size": 24}, {"base": "fd00:10::/48", "size": 64}],
+        "bip": "192.168.5.1/24",
+        "bip6": "FD00:0::1/64",
+        "fixed-cidr": "192.168.5.128/25",
+        "fixed-cidr-v6": "fd00::/80",
+        "default-gateway": "192.168.5.254",
+        "default-gateway-v6": "fd00::9",
+        "mtu": 1400,
+        "dns": ["192.0.2.53", "FD00::53"],
+        "dns-search": ["example.test"],
+        "dns-opts": ["ndots:2"],
+        "icc": False,
+        "ip": "127.0.0.1",
+        "ip-forward": False,
+        "ip-masq": False,
+        "iptables": False,
+        "ip6tables": False,
+        "ipv6": True,
+        "host-gateway-ip": "192.0.2.1",
+        "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1234"}},
+    }
+    assert load_config(written(tmp_path, document)) == Config(
+        default_address_pools=(
+            DefaultPool(ip_network("10.10.0.0/16"), 24),
+            DefaultPool(ip_network("fd00:10::/48"), 64),
+        ),
+        bip="192.168.5.1/24",
+        bip6="fd00::1/64",
+        fixed_cidr="192.168.5.128/25",
+        fixed_cidr_v6="fd00::/80",
+        default_gateway="192.168.5.254",
+        default_gateway_v6="fd00::9",
+        mtu=1400,
+        dns=("192.0.2.53", "fd00::53"),
+        dns_search=("example.test",),
+        dns_opts=("ndots:2",),
+        icc=False,
+        ip="127.0.0.1",
+        ip_forward=False,
+        ip_masq=False,
+        iptables=False,
+        ip6tables=False,
+        ipv6=True,
+        host_gateway_ip="192.0.2.1",
+        default_network_opts={"bridge": {"com.docker.network.driver.mtu": "1234"}},
+    )
+    assert {key.replace("-", "_") for key in document} == set(Config.__dataclass_fields__)
+
+
+def test_keys_for_other_parts_of_a_container_engine_are_ignored(tmp_path):
+    assert load_config(written(tmp_path, {"userland-proxy": False, "log-driver": "local"})) == Config()
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        ("{", "not valid JSON: Expecting property name"),
+        ("[]", "expected an object"),
+        ({"mtuu": 1}, "mtuu: no such configuration key"),
+        ({"mtu": "1500"}, "mtu: expected 0 or a number of bytes"),
+        ({"mtu": True}, "mtu: expected 0 or a number of bytes"),
+        ({"mtu": 67}, "mtu: expected 0 or a number of bytes"),
+        ({"icc": "no"}, "icc: expected true or false"),
+        ({"ip": "localhost"}, "ip: 'localhost' does not appear to be an IPv4 or IPv6 address"),
+        ({"ip": 7}, "ip: expected a string"),
+        ({"bip": "192.168.5.1"}, "bip: expected an address with its prefix length"),
+        ({"bip": "192.168.5.1/33"}, "bip: '192.168.5.1/33' does not appear"),
+        ({"dns": "192.0.2.1"}, "dns: expected a list of strings"),
+        ({"dns": ["x"]}, "dns: 'x' does not appear"),
+        ({"default-address-pools": {}}, "default-address-pools: expected a list"),
+        ({"default-address-pools": [{"base": "10.0.0.0/8"}]}, 'default-address-pools: expected {"base"'),
+        ({"default-address-pools": [{"base": "10.0.0.0/16", "size": 8}]}, "default-address-pools: 10.0.0.0/16 cannot"),
+        ({"default-address-pools": [{"base": "x", "size": 8}]}, "default-address-pools: 'x' does not appear"),
+        ({"default-network-opts": {"bridge": []}}, "default-network-opts: expected an object"),
+        ({"default-network-opts": {"bridge": {"a": 1}}}, "default-network-opts: expected a string"),
+    ],
+)
+def test_a_mistake_names_file_and_key(tmp_path, document, complaint):
+    path = written(tmp_path, document)
+    with pytest.raises(InvalidArgument) as raised:
+        load_config(path)
+    assert str(raised.value).startswith(f"{path}: {complaint}")
+
+
+def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path):
+    with pytest.raises(Unavailable, match=r": is a directory$"):
+        load_config(tmp_path)
+    path = written(tmp_path, "{}")
+    path.write_bytes(b"\xff")
+    with pytest.raises(EngineError, match="not valid JSON"):
+        load_config(path)

@@ -1,0 +1,113 @@
+"""The kernel's answers about ports, from real sockets on the loopback interface."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from engine.listeners import BIND_LIMIT, HostProbe, free_ports, listens_on_ipv6
+from engine.ports import IN_USE
+
+
+@pytest.fixture
+def probe():
+    return HostProbe(lambda: [range(1, 2)])
+
+
+def listener(address="127.0.0.1", family=socket.AF_INET, **kw):
+    return socket.create_server((address, 0), family=family, **kw)
+
+
+def port_of(sock):
+    return sock.getsockname()[1]
+
+
+def test_a_listener_refuses_its_address_and_the_wildcard_but_no_other(probe):
+    with listener() as sock:
+        port = port_of(sock)
+        assert probe.refusal("tcp", "127.0.0.1", port) == IN_USE
+        assert probe.refusal("tcp", "0.0.0.0", port) == IN_USE
+        assert probe.refusal("tcp", "127.0.0.2", port) is None
+        assert probe.refusal("udp", "127.0.0.1", port) is None
+    assert probe.refusal("tcp", "127.0.0.1", port) is None
+
+
+def test_a_dual_stack_listener_refuses_ipv4_too(probe):
+    with listener("::", socket.AF_INET6, dualstack_ipv6=True) as sock:
+        assert probe.refusal("tcp", "0.0.0.0", port_of(sock)) == IN_USE
+    with listener("::", socket.AF_INET6) as sock:
+        assert probe.refusal("tcp", "::", port_of(sock)) == IN_USE
+        assert probe.refusal("tcp", "0.0.0.0", port_of(sock)) is None
+
+
+def test_a_bound_udp_socket_refuses(probe):
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        assert probe.refusal("udp", "0.0.0.0", port_of(sock)) == IN_USE
+        assert probe.refusal("tcp", "0.0.0.0", port_of(sock)) is None
+
+
+def test_a_connection_in_time_wait_does_not(probe):
+    with listener() as sock:
+        port = port_of(sock)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            sock.accept()[0].close()  # the server's side closes first and so keeps the port in TIME_WAIT
+            assert client.recv(1) == b""
+    assert probe.refusal("tcp", "127.0.0.1", port) is None
+
+
+def test_an_address_of_nobody_here(probe):
+    assert probe.refusal("tcp", "192.0.2.77", 8080) == "cannot assign requested address"
+    assert probe.refusal("udp", "2001:db8::77", 8080) == "cannot assign requested address"
+
+
+def test_sctp_is_free_where_the_kernel_has_none(probe):
+    assert probe.refusal("sctp", "127.0.0.1", 8080) is None
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_listeners_are_seen_in_long_ranges_too(probe, family):
+    address, wildcard = ("127.0.0.1", "0.0.0.0") if family == socket.AF_INET else ("::1", "::")
+    with listener(address, family) as sock, socket.socket(family, socket.SOCK_DGRAM) as datagrams:
+        datagrams.bind((address, 0))
+        assert probe.refusal("tcp", wildcard, 0) is probe.refusal("udp", wildcard, 0) is None
+        for _ in range(BIND_LIMIT):
+            probe.refusal("tcp", wildcard, 0)
+        assert probe.refusal("tcp", wildcard, port_of(sock)) == IN_USE
+        assert probe.refusal("udp", wildcard, port_of(datagrams)) == IN_USE
+        assert probe.refusal("tcp", "192.0.2.77", port_of(sock)) == "cannot assign requested address"
+
+
+def test_a_long_range_is_not_bound_port_by_port(monkeypatch, probe):
+    binds = []
+    bind = socket.socket.bind
+    monkeypatch.setattr(socket.socket, "bind", lambda sock, address: (binds.append(address), bind(sock, address))[1])
+    assert {probe.refusal("tcp", "127.0.0.1", port) for port in range(20000, 21000)} <= {None, IN_USE}
+    assert BIND_LIMIT <= len(binds) < 500
+
+
+def test_the_kernel_tables_may_lack_ipv6(tmp_path):
+    (tmp_path / "tcp").write_text("  sl  local_address rem_address\n   0: 0100007F:1F90 00000000:0000 0A\n")
+    (tmp_path / "udp").write_text("  sl  local_address rem_address\n")
+    assert HostProbe(list, tmp_path)._ports_in_use == {8080}
+
+
+@pytest.mark.parametrize(
+    ("reserved", "free"),
+    [
+        ([], [range(32768, 61000)]),
+        ([(40000, 40010), (50000, 50000)], [range(32768, 40000), range(40011, 50000), range(50001, 61000)]),
+        ([(50000, 50000), (40000, 40010)], [range(32768, 40000), range(40011, 50000), range(50001, 61000)]),
+        ([(1, 32768), (60999, 65535)], [range(32769, 60999)]),
+        ([(80, 90), (65000, 65001)], [range(32768, 61000)]),
+        ([(1, 65535)], []),
+        ([(32768, 50000), (40000, 45000)], [range(50001, 61000)]),
+    ],
+)
+def test_reserved_ports_are_left_out(reserved, free):
+    assert free_ports((32768, 60999), reserved) == free
+
+
+def test_this_host_listens_on_ipv6():
+    assert listens_on_ipv6() is socket.has_ipv6

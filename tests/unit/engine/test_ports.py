@@ -1,0 +1,216 @@
+"""Host ports: Docker's choice, Docker's order, Docker's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.model import PortRecord, PortSpec
+from engine.ports import IN_USE, HostSide, PortConflict, allocate_ports
+
+
+@dataclass
+class Kernel:
+    """What a kernel would answer: ephemeral ports, and refusals by (protocol, address, port)."""
+
+    ports: Sequence[range] = (range(50000, 50010),)
+    refusals: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    asked: int = 0
+
+    def ephemeral(self):
+        return self.ports
+
+    def refusal(self, protocol, address, port):
+        self.asked += 1
+        return self.refusals.get((protocol, address, port)) or self.refusals.get((protocol, address, 0))
+
+
+def spec(text: str) -> PortSpec:
+    """Read ``[ip#][host port]>port[/protocol]``."""
+    rest, _, protocol = text.partition("/")
+    host, _, port = rest.partition(">")
+    ip, _, host_port = host.rpartition("#")
+    return PortSpec(protocol or "tcp", int(port), ip, host_port)
+
+
+def shown(records) -> list[str]:
+    return [f"{r.protocol} {r.host_ip} {r.host_port}-{r.host_port_end} > {r.port}-{r.port_end}" for r in records]
+
+
+def publish(*specs, taken=(), kernel=None, **host):
+    return allocate_ports(map(spec, specs), taken, HostSide(kernel or Kernel(), **host))
+
+
+def conflict(*specs, **kw):
+    with pytest.raises(PortConflict) as raised:
+        publish(*specs, **kw)
+    return str(raised.value)
+
+
+def record(host_ip, first, last=0, protocol="tcp"):
+    return PortRecord(protocol, host_ip, first, last or first, 80, 80)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "addresses"),
+    [
+        ("8080>80", {}, ["0.0.0.0", "::"]),
+        ("8080>80", {"default_ip": "0.0.0.0"}, ["0.0.0.0", "::"]),
+        ("8080>80", {"ipv6": False}, ["0.0.0.0"]),
+        ("8080>80", {"ipv4": False}, ["::"]),
+        ("8080>80", {"default_ip": "127.0.0.1"}, ["127.0.0.1"]),
+        ("8080>80", {"default_ip": "fd00::1"}, ["fd00::1"]),
+        ("8080>80", {"default_ip": "::"}, ["::"]),
+        ("0.0.0.0#8080>80", {"default_ip": "127.0.0.1"}, ["0.0.0.0"]),
+        ("::#8080>80", {}, ["::"]),
+        ("FD00:0::1#8080>80", {}, ["fd00::1"]),
+        ("::1#8080>80", {"ipv6": False}, []),
+    ],
+)
+def test_host_addresses_that_a_binding_means(text, host, addresses):
+    assert [r.host_ip for r in publish(text, **host)] == addresses
+
+
+def test_ports_that_advance_together_are_one_record():
+    assert shown(publish("8000>80", "8001>81", "8002>82")) == [
+        "tcp 0.0.0.0 8000-8002 > 80-82",
+        "tcp :: 8000-8002 > 80-82",
+    ]
+
+
+def test_a_step_on_one_side_alone_begins_another_record():
+    assert shown(publish("9000>80", "9001>81", "9002>83", "9003>84/udp", ipv6=False)) == [
+        "udp 0.0.0.0 9003-9003 > 84-84",
+        "tcp 0.0.0.0 9002-9002 > 83-83",
+        "tcp 0.0.0.0 9000-9001 > 80-81",
+    ]
+
+
+def test_of_one_port_the_last_binding_comes_first_as_in_dockers_inspect():
+    assert shown(publish("9100>80", "127.0.0.1#9101>80", "9099>80", "9200>70", ipv6=False)) == [
+        "tcp 0.0.0.0 9099-9099 > 80-80",
+        "tcp 127.0.0.1 9101-9101 > 80-80",
+        "tcp 0.0.0.0 9100-9100 > 80-80",
+        "tcp 0.0.0.0 9200-9200 > 70-70",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "taken", "message"),
+    [
+        ("8080>80", record("0.0.0.0", 8080), "Bind for 0.0.0.0:8080 failed: port is already allocated"),
+        ("8080>80", record("::", 8000, 8100), "Bind for :::8080 failed: port is already allocated"),
+        ("127.0.0.1#8080>80", record("127.0.0.1", 8080), "Bind for 127.0.0.1:8080 failed: port is already allocated"),
+        (
+            "127.0.0.1#8080>80",
+            record("0.0.0.0", 8080),
+            "Error starting userland proxy: listen tcp4 127.0.0.1:8080: bind: address already in use",
+        ),
+        (
+            "8080>80",
+            record("127.0.0.1", 8080),
+            "Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use",
+        ),
+        (
+            "::1#8080>80",
+            record("::", 8080),
+            "Error starting userland proxy: listen tcp6 [::1]:8080: bind: address already in use",
+        ),
+    ],
+)
+def test_a_port_of_another_endpoint_is_refused_in_dockers_words(text, taken, message):
+    assert conflict(text, taken=[taken]) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "refused", "message"),
+    [
+        ("9090>80", ("tcp", "0.0.0.0", IN_USE), "listen tcp4 0.0.0.0:9090: bind: address already in use"),
+        ("9090>80", ("tcp", "::", IN_USE), "listen tcp6 [::]:9090: bind: address already in use"),
+        ("9090>80/udp", ("udp", "0.0.0.0", IN_USE), "listen udp4 0.0.0.0:9090: bind: address already in use"),
+        (
+            "1.2.3.4#9090>80",
+            ("tcp", "1.2.3.4", "cannot assign requested address"),
+            "listen tcp4 1.2.3.4:9090: bind: cannot assign requested address",
+        ),
+    ],
+)
+def test_a_port_that_cannot_be_bound_is_refused_in_dockers_words(text, refused, message):
+    protocol, address, reason = refused
+    kernel = Kernel(refusals={(protocol, address, 9090): reason})
+    assert conflict(text, kernel=kernel) == f"Error starting userland proxy: {message}"
+
+
+def test_two_bindings_of_one_endpoint_collide_too():
+    assert conflict("9000>80", "9000>80") == "Bind for 0.0.0.0:9000 failed: port is already allocated"
+
+
+def test_of_several_conflicts_the_highest_container_port_is_reported():
+    taken = [record("0.0.0.0", 9500, 9502)]
+    assert conflict("9500>82", "9501>83", taken=taken).startswith("Bind for 0.0.0.0:9501 ")
+    assert conflict("9501>82", "9500>83", taken=taken).startswith("Bind for 0.0.0.0:9500 ")
+    assert conflict("9501>80", "9500>80", "9502>80", taken=taken).startswith("Bind for 0.0.0.0:9502 ")
+
+
+def test_a_host_range_gives_its_first_port_that_no_endpoint_has():
+    taken = [record("0.0.0.0", 8000), record("::", 8001)]
+    assert shown(publish("8000-8003>80", taken=taken)) == ["tcp 0.0.0.0 8002-8002 > 80-80", "tcp :: 8002-8002 > 80-80"]
+    assert conflict("8000-8001>80", taken=taken) == "all ports are allocated"
+
+
+def test_a_foreign_listener_in_a_host_range_is_an_error_as_on_docker():
+    kernel = Kernel(refusals={("tcp", "0.0.0.0", 9500): IN_USE})
+    assert "listen tcp4 0.0.0.0:9500: bind: address already in use" in conflict("9500-9510>80", kernel=kernel)
+
+
+def test_fixed_ports_are_settled_before_ranges_and_ranges_before_random_ones():
+    kernel = Kernel(ports=(range(8000, 8003),))
+    got = publish(">82", "8000-8002>80", "8001>79", kernel=kernel, ipv6=False)
+    assert {r.port: r.host_port for r in got} == {79: 8001, 80: 8000, 82: 8002}
+
+
+def test_a_random_port_is_free_in_both_families_and_skips_foreign_listeners():
+    kernel = Kernel(refusals={("tcp", "::", port): IN_USE for port in range(50000, 50008)})
+    taken = [record("127.0.0.1", 50008)]
+    assert shown(publish(">80", taken=taken, kernel=kernel)) == [
+        "tcp 0.0.0.0 50009-50009 > 80-80",
+        "tcp :: 50009-50009 > 80-80",
+    ]
+
+
+def test_bindings_of_one_port_on_several_addresses_get_the_same_random_port():
+    got = publish("127.0.0.1#>80", "192.0.2.1#>80", "fd00::1#0>80")
+    assert len({r.host_port for r in got}) == 1 and len(got) == 3
+
+
+def test_random_ports_run_out_in_dockers_words():
+    assert conflict(*[f">{n}" for n in range(80, 91)]) == "all ports are allocated"
+    assert conflict(">80", kernel=Kernel(ports=())) == "all ports are allocated"
+
+
+def test_an_address_that_is_not_local_is_not_tried_ten_thousand_times():
+    kernel = Kernel(ports=(range(32768, 61000),), refusals={("tcp", "1.2.3.4", 0): "cannot assign requested address"})
+    assert conflict("1.2.3.4#>80", kernel=kernel).endswith("bind: cannot assign requested address")
+    assert kernel.asked == 1
+
+
+@given(count=st.integers(1, 12), random=st.integers(0, 12))
+def test_whatever_is_given_out_never_collides(count, random):
+    kernel = Kernel(ports=(range(50000, 50016), range(50020, 50030)))
+    records = publish(
+        *(f"{8000 + n}>{n + 1}" for n in range(count)), *(f">{n + 1}" for n in range(random)), kernel=kernel
+    )
+    held = [(r.host_ip, port) for r in records for port in range(r.host_port, r.host_port_end + 1)]
+    assert len(held) == len(set(held)) == 2 * (count + random)
+    assert {port for _, port in held} <= {*range(8000, 8000 + count), *range(50000, 50016), *range(50020, 50030)}
+
+
+def test_ten_thousand_ports_cost_ten_thousand_questions_per_family():
+    kernel = Kernel()
+    records = publish(*(f"{10000 + n}>{10000 + n}" for n in range(10_000)), kernel=kernel)
+    assert shown(records) == ["tcp 0.0.0.0 10000-19999 > 10000-19999", "tcp :: 10000-19999 > 10000-19999"]
+    assert kernel.asked == 20_000
