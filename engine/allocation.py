@@ -1,0 +1,129 @@
+"""Giving a new network its subnets, gateways and reserved addresses, inside the transaction that records it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+from engine.config import Config
+from engine.endpoints import IN_USE, pool_key
+from engine.errors import Forbidden, InvalidArgument
+from engine.ipam import addresses, pools
+from engine.ipam.overlap import IPNetwork, overlapping
+from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
+from engine.store.api import Taken, Transaction
+
+CURSOR = "pool-cursor-{version}"
+OVERLAP = "Pool overlaps with other one on this address space"
+
+
+def allocate_pools(
+    tx: Transaction, request: NetworkCreate, config: Config, host_id: str, on_host: Iterable[IPNetwork]
+) -> list[PoolRecord]:
+    """Choose the network's subnets: the user's own, and automatic ones for families that it has none of.
+
+    ``on_host`` are the subnets on the host's interfaces, which automatic choice avoids. IPv4 pools come first, but an
+    IPv6 subnet of a network without IPv6 is listed before the automatic IPv4 one, as Docker does.
+    """
+    taken = [ip_network(p.subnet) for n in tx.networks() if not n.config_only for p in n.pools if not p.unused]
+    own = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
+    for pool in own:
+        if not pool.unused and overlapping(ip_network(pool.subnet), taken) is not None:
+            raise Forbidden(OVERLAP)
+        taken.append(ip_network(pool.subnet))
+    sized = dict(map(_size, filter(_is_size_only, request.ipam_config)))
+    families = {ip_network(p.subnet).version for p in own if not p.unused}
+    occupied = [*taken, *on_host]
+    automatic = []
+    if request.enable_ipv4 is not False and 4 not in families:
+        automatic.append(_automatic(tx, 4, config.default_address_pools, occupied, sized.get(4)))
+    if request.enable_ipv6 and 6 not in families:
+        defaults = (*config.default_address_pools, pools.ula_pool(host_id))
+        automatic.append(_automatic(tx, 6, defaults, occupied, sized.get(6)))
+    return _ordered(own, automatic)
+
+
+def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
+    """The subnets of a network that allocates nothing itself (a configuration for others, or one without a switch)."""
+    return [_own_pool(c, request) for c in request.ipam_config if c.subnet]
+
+
+def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
+    """Reserve gateways and auxiliary addresses; the record with automatic gateways filled in."""
+    return replace(network, pools=[_reserve(tx, network, p) for p in network.pools])
+
+
+def _reserve(tx: Transaction, network: NetworkRecord, pool: PoolRecord) -> PoolRecord:
+    if pool.unused:
+        return pool
+    key, subnet = pool_key(network, pool), ip_network(pool.subnet)
+    within = ip_network(pool.ip_range) if pool.ip_range else None
+    gateway = pool.gateway
+    try:
+        if not gateway:
+            gateway = str(addresses.lowest_free(subnet, tx.addresses(key), within))
+        else:
+            addresses.check_address(subnet, tx.addresses(key), ip_address(gateway))
+        tx.reserve_address(key, int(ip_address(gateway)), f"gateway:{network.id}")
+    except (Taken, addresses.AddressInUse, addresses.OutOfPool) as error:
+        raise Forbidden(f"failed to allocate gateway ({gateway}): {IN_USE}") from error
+    except addresses.NoFreeAddress as error:
+        raise Forbidden(f"failed to allocate gateway (): no available IPv{subnet.version} addresses") from error
+    for name, address in pool.aux_addresses.items():
+        _reserve_aux(tx, network, key, subnet, name, address)
+    return replace(pool, gateway=gateway)
+
+
+def _reserve_aux(tx: Transaction, network: NetworkRecord, key: str, subnet: IPNetwork, name: str, address: str) -> None:
+    try:
+        addresses.check_address(subnet, tx.addresses(key), ip_address(address))
+        tx.reserve_address(key, int(ip_address(address)), f"aux:{network.id}:{name}")
+    except (Taken, addresses.AddressInUse, addresses.OutOfPool) as error:
+        text = f"failed to allocate secondary ip address ({name}:{address}): {IN_USE}"
+        raise Forbidden(text) from error
+
+
+def _own_pool(config: IPAMConfig, request: NetworkCreate) -> PoolRecord:
+    subnet = ip_network(config.subnet, strict=False)
+    return PoolRecord(
+        subnet=str(subnet),
+        ip_range=config.ip_range,
+        gateway=str(ip_address(config.gateway)) if config.gateway else "",
+        gateway_shown=bool(config.gateway),
+        aux_addresses=dict(config.aux_addresses),
+        unused=subnet.version == 6 and not request.enable_ipv6,
+    )
+
+
+def _automatic(
+    tx: Transaction,
+    version: int,
+    defaults: Sequence[pools.DefaultPool],
+    occupied: Iterable[IPNetwork],
+    size: int | None,
+) -> PoolRecord:
+    cursor = CURSOR.format(version=version)
+    last = tx.meta(cursor)
+    try:
+        chosen = pools.allocate_pool(defaults, version, occupied, last=ip_network(last) if last else None, size=size)
+    except pools.PoolsExhausted as error:
+        raise InvalidArgument(str(error)) from error
+    tx.set_meta(cursor, str(chosen))
+    return PoolRecord(subnet=str(chosen), automatic=True)
+
+
+def _ordered(own: Sequence[PoolRecord], automatic: Sequence[PoolRecord]) -> list[PoolRecord]:
+    unused = [p for p in own if p.unused]
+    active = sorted([*(p for p in own if not p.unused), *automatic], key=lambda p: ip_network(p.subnet).version)
+    return [*unused, *active]
+
+
+def _is_size_only(config: IPAMConfig) -> bool:
+    """Tell whether the user asked only for a prefix length: ``0.0.0.0/24`` or ``::/64``."""
+    return config.subnet.partition("/")[0] in ("0.0.0.0", "::") and not config.subnet.endswith("/0")
+
+
+def _size(config: IPAMConfig) -> tuple[int, int]:
+    subnet = ip_network(config.subnet)
+    return subnet.version, subnet.prefixlen

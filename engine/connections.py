@@ -1,0 +1,151 @@
+"""network connect and disconnect: one endpoint into, or out of, a container that runs or doesn't."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine import adoption, endpoints, intents, names, networks, sandbox, sandbox_files
+from engine.containers import lookup, ports, publishing, release
+from engine.errors import NotFound
+from engine.host import Host
+from engine.locks import locked
+from engine.model import ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
+from engine.names_service import announce
+from engine.sandbox import Membership
+from engine.validate import connection as check
+
+ENDPOINT = "endpoint"
+
+
+def connect(
+    host: Host, reference: str, container: str, settings: EndpointSettings, published: Sequence[PortSpec] = ()
+) -> None:
+    """Connect a container, or a namespace that hawse did not make (``netns:NAME``, ``netns:/path``, ``pid:N``)."""
+    if adoption.is_adoptable(container):
+        container = adoption.adopt(host, container)
+    found = lookup.resolve(host, container)
+    with locked(host.run, "container", found.id):
+        with host.store.read() as reader:
+            record = lookup.observed(host, lookup.find(reader, found.id))
+            network = networks.find(reader, reference)
+        if record.status == "running":
+            _connect_running(host, record, networks.ensure(host, network.id), settings)
+        else:
+            _connect_stopped(host, record, network, settings)
+        if published:
+            publishing.publish_locked(host, record.id, published)
+
+
+def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord, settings: EndpointSettings) -> None:
+    members = release.memberships(host, record.id)
+    check.check_connect(record, network, settings, [m.network for m in members])
+    attachment = NetworkAttachment(network.name, settings, network.id)
+    index = record.next_interface
+    record = replace(record, attachments=_with(record, attachment), next_interface=index + 1)
+    with host.store.write() as tx:
+        network = networks.find(tx, network.id)
+        endpoint = endpoints.reserve(tx, network, record, attachment)
+        tx.put_endpoint(endpoint)
+        intents.begin(tx, ENDPOINT, endpoint.id)
+    with intents.undone(host, ENDPOINT, endpoint.id, undo):
+        endpoint = replace(sandbox.join(host, record, Membership(network, endpoint), index), phase="live")
+        with host.store.write() as tx:
+            tx.put_endpoint(endpoint)
+        members = [*members, Membership(network, endpoint)]
+        sandbox.route(record, members)
+        ports.move(host, record, members)
+        sandbox_files.add_network(host, record, members)
+    with host.store.write() as tx:
+        tx.put_container(record)
+        intents.end(tx, ENDPOINT, endpoint.id)
+    announce(host, [network])
+
+
+def _connect_stopped(host: Host, record: ContainerRecord, network: NetworkRecord, settings: EndpointSettings) -> None:
+    check.check_connect(record, network, settings, [])
+    attachment = NetworkAttachment(network.name, settings, network.id)
+    with host.store.write() as tx:
+        tx.put_container(replace(record, attachments=_with(record, attachment)))
+
+
+def _with(record: ContainerRecord, attachment: NetworkAttachment) -> list[NetworkAttachment]:
+    return [*(a for a in record.attachments if a.network != attachment.network), attachment]
+
+
+def _without(record: ContainerRecord, network: NetworkRecord) -> list[NetworkAttachment]:
+    return [a for a in record.attachments if network.id != a.network_id and network.name != a.network]
+
+
+def undo(host: Host, endpoint_id: str) -> None:
+    """Take a half-made endpoint out again; idempotent."""
+    with host.store.read() as reader:
+        endpoint = reader.endpoint(endpoint_id)
+        if endpoint is None:
+            return
+        network, container = reader.network(endpoint.network_id), reader.container(endpoint.container_id)
+    if network is None or container is None:
+        with host.store.write() as tx:
+            tx.delete_endpoint(endpoint_id)
+        return
+    alive = lookup.observed(host, container).status == "running"
+    members = [m for m in release.memberships(host, container.id) if m.endpoint.id != endpoint_id]
+    release.release_endpoint(host, container, Membership(network, endpoint), alive=alive)
+    if alive:
+        sandbox.route(container, members)
+        publishing.rehome(host, container, members, endpoint.ports)
+    announce(host)
+
+
+def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
+    """Disconnect a container; ``force`` also takes out what a vanished container left on the network."""
+    with host.store.read() as reader:
+        network = networks.find(reader, reference)
+        matches = reader.find_containers(container.removeprefix("/"))
+    if force and not matches:
+        _force_out(host, network, container)
+        return
+    found = names.pick_container(matches, container)
+    with locked(host.run, "container", found.id):
+        record = lookup.observed(host, lookup.resolve(host, found.id))
+        if record.status == "running":
+            _disconnect_running(host, record, network)
+        else:
+            check.check_disconnect(record, network, connected=_is_configured(record, network))
+            with host.store.write() as tx:
+                tx.put_container(replace(record, attachments=_without(record, network)))
+    if found.kind == "adopted":
+        adoption.let_go_if_unused(host, found.id)
+
+
+def _is_configured(record: ContainerRecord, network: NetworkRecord) -> bool:
+    return len(_without(record, network)) != len(record.attachments)
+
+
+def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRecord) -> None:
+    members = release.memberships(host, record.id)
+    gone = next((m for m in members if m.network.id == network.id), None)
+    check.check_disconnect(record, network, connected=gone is not None)
+    assert gone is not None
+    with host.store.write() as tx:
+        intents.begin(tx, ENDPOINT, gone.endpoint.id)
+    rest = [m for m in members if m is not gone]
+    kept = gone.endpoint.ports
+    release.release_endpoint(host, record, gone, alive=True)
+    sandbox.route(record, rest)
+    if kept:
+        publishing.rehome(host, record, rest, kept)
+    sandbox_files.remove_network(host, record, rest)
+    with host.store.write() as tx:
+        tx.put_container(replace(record, attachments=_without(record, network)))
+        intents.end(tx, ENDPOINT, gone.endpoint.id)
+    announce(host)
+
+
+def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
+    with host.store.read() as reader:
+        left = [e for e in reader.endpoints(network_id=network.id) if container in (e.id, *e.names[:1])]
+    if not left:
+        raise NotFound(f"endpoint {container} not found")
+    for endpoint in left:
+        undo(host, endpoint.id)

@@ -1,0 +1,136 @@
+"""Creating a container: everything is checked and recorded, nothing is started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from engine import names, timestamps
+from engine.api import Created
+from engine.errors import InvalidArgument, NotFound
+from engine.host import Host
+from engine.model import (
+    ContainerConfig,
+    ContainerCreate,
+    ContainerRecord,
+    EndpointSettings,
+    ImageRecord,
+    NetworkAttachment,
+)
+from engine.store.api import Taken
+
+HOSTFS = "hostfs"
+PREDEFINED_MODES = ("bridge", "host", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Where a container's file system comes from; ``image`` is None for hostfs and for a plain directory."""
+
+    directory: str
+    image: ImageRecord | None = None
+
+
+def create(host: Host, request: ContainerCreate) -> Created:
+    """Create a container; raises Docker's refusals, and leaves nothing behind then."""
+    request = _normalised(request)
+    warnings: list[str] = []
+    root = find_root(host, request.config.image)
+    config = merged(request.config, root.image)
+    argv = [*(config.entrypoint or ()), *(config.cmd or ())]
+    if not argv:
+        raise InvalidArgument("no command specified")
+    container_id = names.generate_id()
+    record = ContainerRecord(
+        id=container_id,
+        name=request.name.removeprefix("/") or names.generate_container_name(),
+        created=timestamps.now(),
+        config=replace(config, hostname=config.hostname or _default_hostname(request, container_id)),
+        host=request.host,
+        attachments=_attachments(request),
+        image_id=root.image.id if root.image else "",
+        path=argv[0],
+        args=argv[1:],
+    )
+    _record(host, record)
+    return Created(container_id, warnings)
+
+
+def _record(host: Host, record: ContainerRecord) -> None:
+    try:
+        with host.store.write() as tx:
+            tx.put_container(record)
+    except Taken as error:
+        raise names.container_name_taken(record.name, error.holder) from error
+
+
+def find_root(host: Host, image: str) -> Root:
+    """Where the image argument's files are: the host itself, a directory, or an imported image."""
+    if image == HOSTFS:
+        return Root("/")
+    from engine.images import ImageStore
+
+    found = ImageStore(host.store, host.root).resolve(image)
+    if found is not None:
+        return Root(found.rootfs, found)
+    if image.startswith("/"):
+        return Root(_directory(image))
+    raise NotFound(f"No such image: {image if ':' in image else image + ':latest'}")
+
+
+def _directory(path: str) -> str:
+    if not os.path.isdir(path):
+        raise NotFound(f"No such image: {path} is not a directory")
+    return os.path.realpath(path)
+
+
+def merged(config: ContainerConfig, image: ImageRecord | None) -> ContainerConfig:
+    """The user's configuration over the image's, by Docker's rules (an own entrypoint clears the image's command)."""
+    if image is None:
+        return config
+    entrypoint, cmd = config.entrypoint, config.cmd
+    if entrypoint is None:
+        entrypoint = image.entrypoint
+        cmd = cmd if cmd is not None else image.cmd
+    return replace(
+        config,
+        entrypoint=entrypoint,
+        cmd=cmd,
+        env=_merged_env(image.env, config.env or ()),
+        working_dir=config.working_dir or image.working_dir,
+        user=config.user or image.user,
+        labels={**image.labels, **config.labels},
+        exposed_ports=sorted({*image.exposed_ports, *config.exposed_ports}),
+        stop_signal=config.stop_signal or image.stop_signal,
+    )
+
+
+def _merged_env(base: Sequence[str], own: Sequence[str]) -> list[str]:
+    taken = {e.partition("=")[0] for e in own}
+    return [*own, *(e for e in base if e.partition("=")[0] not in taken)]
+
+
+def _normalised(request: ContainerCreate) -> ContainerCreate:
+    """Docker's silent corrections: the mode ``default`` is the bridge."""
+    mode = request.host.network_mode
+    networks = {("bridge" if n == "default" else n): s for n, s in request.networks.items()}
+    if mode in ("", "default"):
+        mode = "bridge"
+    return replace(request, host=replace(request.host, network_mode=mode), networks=networks)
+
+
+def _attachments(request: ContainerCreate) -> list[NetworkAttachment]:
+    mode = request.host.network_mode
+    networks = dict(request.networks)
+    if not mode.startswith("container:") and mode not in networks:
+        networks = {mode: EndpointSettings(), **networks}
+    return [NetworkAttachment(name, settings) for name, settings in networks.items()]
+
+
+def _default_hostname(request: ContainerCreate, container_id: str) -> str:
+    return container_id[:12] if request.host.network_mode != "host" else _host_name()
+
+
+def _host_name() -> str:
+    return os.uname().nodename

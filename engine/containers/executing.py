@@ -1,0 +1,66 @@
+"""Reaching into a container: its streams, its log, further commands, its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from engine.containers import lookup
+from engine.containers.process import log_path
+from engine.errors import Conflict, KernelFailure, NotFound, StartFailure
+from engine.host import Host
+from engine.model import ContainerRecord, ExecCreate, LogOptions
+from engine.runtime.api import Attachment, LogLine, RuntimeFailure, Stdio
+
+POLL = 0.02
+"""Seconds between looks for a container's removal, which has no descriptor to wait on."""
+
+
+def running(host: Host, reference: str) -> ContainerRecord:
+    """The container, which must run."""
+    record = lookup.observed(host, lookup.resolve(host, reference))
+    if record.status != "running":
+        raise Conflict(f"container {record.id} is not running")
+    return record
+
+
+def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> int:
+    """Run another command in a running container; its exit code."""
+    record = running(host, reference)
+    try:
+        return host.runtime.exec(record.id, request, stdio)
+    except RuntimeFailure as error:
+        if error.kind in ("not-found", "permission"):
+            raise StartFailure(str(error), 126) from error
+        raise KernelFailure(str(error)) from error
+
+
+def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
+    """Connect to the streams of a container that runs, or is about to."""
+    record = lookup.resolve(host, reference)
+    return host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
+
+
+def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
+    """The container's log, from its file."""
+    record = lookup.resolve(host, reference)
+    return host.runtime.logs(str(log_path(host, record.id)), options, record.id)
+
+
+def wait(host: Host, reference: str, condition: str) -> int:
+    """Wait for the container's end, or its removal; the exit code."""
+    record = lookup.resolve(host, reference)
+    code = record.exit_code
+    if lookup.observed(host, record).status == "running" or condition == "next-exit":
+        code = host.runtime.wait(record.id) or 0
+    while condition == "removed" and _exists(host, record.id):
+        time.sleep(POLL)
+    return code
+
+
+def _exists(host: Host, container_id: str) -> bool:
+    try:
+        lookup.resolve(host, container_id)
+    except NotFound:
+        return False
+    return True

@@ -1,0 +1,46 @@
+"""Finding a container by what the user typed, and seeing it as it is now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine import adoption, names, owner, timestamps
+from engine.host import Host
+from engine.model import ContainerRecord
+from engine.store.api import Reader
+
+
+def find(reader: Reader, reference: str) -> ContainerRecord:
+    """The container of a name, id or unique id prefix; Docker's texts for none and for several."""
+    return names.pick_container(reader.find_containers(reference), reference)
+
+
+def resolve(host: Host, reference: str) -> ContainerRecord:
+    """Find in a snapshot of its own."""
+    with host.store.read() as reader:
+        return find(reader, reference)
+
+
+def observed(host: Host, record: ContainerRecord) -> ContainerRecord:
+    """The record with what the kernel says now: a process that has ended is shown so before anyone has settled it."""
+    if record.status != "running" or is_alive(record):
+        return record
+    if record.kind == "adopted":
+        return replace(record, status="exited", pid=0)
+    state = host.runtime.state(record.id)
+    if state.running:
+        return record
+    return replace(
+        record,
+        status="exited",
+        pid=0,
+        exit_code=state.exit_code,
+        finished_at=timestamps.from_seconds(state.finished_at),
+    )
+
+
+def is_alive(record: ContainerRecord) -> bool:
+    """Tell whether the record's process, or the namespace it was adopted with, is still the same."""
+    if record.kind == "adopted":
+        return adoption.is_there(record)
+    return record.status == "running" and owner.is_process(record.pid, record.pid_start)

@@ -1,0 +1,79 @@
+"""What a container's process looks like to the runtime: command, environment, files and mounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.containers.creation import HOSTFS, find_root
+from engine.host import Host
+from engine.model import ContainerRecord
+from engine.render.mounts import parse_bind
+from engine.runtime.api import ProcessSpec
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec:
+    """Describe the process; ``netns`` is "" for a network namespace of its own, "host", or a path to join."""
+    config, settings = record.config, record.host
+    root = find_root(host, config.image)
+    directory = host.container_directory(record.id)
+    callback, environment = host.callback("__exited", record.id)
+    return ProcessSpec(
+        id=record.id,
+        argv=[record.path, *record.args],
+        env=environment_of(record),
+        cwd=config.working_dir or "/",
+        user=config.user,
+        hostname=config.hostname,
+        domainname=config.domainname,
+        rootfs=root.directory,
+        overlay_dir=str(directory / "layer") if root.image else "",
+        read_only=settings.readonly_rootfs,
+        mounts=[parse_bind(b)[0] for b in settings.binds or ()],
+        files=own_files(directory, netns),
+        sysctls=dict(settings.sysctls),
+        netns=netns,
+        pid_host=settings.pid_mode == "host",
+        tty=config.tty,
+        open_stdin=config.open_stdin,
+        stdin_once=config.stdin_once,
+        cap_add=list(settings.cap_add or ()),
+        cap_drop=list(settings.cap_drop or ()),
+        privileged=settings.privileged,
+        log_path=str(log_path(host, record.id)),
+        on_exit=callback,
+        on_exit_env=environment,
+    )
+
+
+def environment_of(record: ContainerRecord) -> list[str]:
+    """The container's environment in Docker's order: PATH and HOSTNAME first, then the user's."""
+    own = list(record.config.env or ())
+    given = {e.partition("=")[0] for e in own}
+    base = [f"PATH={DEFAULT_PATH}", f"HOSTNAME={record.config.hostname}"]
+    if record.config.tty:
+        base.append("TERM=xterm")
+    return [*(e for e in base if e.partition("=")[0] not in given), *(e for e in own if "=" in e)]
+
+
+def own_files(directory: Path, netns: str) -> dict[str, str]:
+    """The files of /etc that are the container's own, by their path inside it."""
+    del netns
+    return {f"/etc/{name}": str(directory / name) for name in ("hosts", "resolv.conf", "hostname")}
+
+
+def log_path(host: Host, container_id: str) -> Path:
+    """Where the container's log is kept (mode 0600)."""
+    return host.root / "containers" / container_id / f"{container_id}-json.log"
+
+
+def is_hostfs(record: ContainerRecord) -> bool:
+    """Tell whether the container sees the host's own files."""
+    return record.config.image == HOSTFS
+
+
+def shared_files(host: Host, owner_id: str) -> Sequence[str]:
+    """The own files of a container whose sandbox another one joins."""
+    return [str(host.container_directory(owner_id) / n) for n in ("hosts", "resolv.conf", "hostname")]

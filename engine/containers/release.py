@@ -1,0 +1,53 @@
+"""Giving back what a container holds: endpoints, addresses, ports, processes and files. All of it idempotent."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+
+from engine import sandbox
+from engine.errors import EngineError
+from engine.host import Host
+from engine.model import ContainerRecord
+from engine.sandbox import Membership
+
+
+def memberships(host: Host, container_id: str) -> list[Membership]:
+    """The container's endpoints with their networks, in the order of their creation."""
+    with host.store.read() as reader:
+        pairs = [(reader.network(e.network_id), e) for e in reader.endpoints(container_id=container_id)]
+    return [Membership(network, endpoint) for network, endpoint in pairs if network is not None]
+
+
+def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> None:
+    """Take every endpoint out of the sandbox and forget it; errors of one do not keep the others."""
+    failures: list[EngineError] = []
+    for member in memberships(host, record.id):
+        try:
+            release_endpoint(host, record, member, alive=alive)
+        except EngineError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def release_endpoint(host: Host, record: ContainerRecord, member: Membership, *, alive: bool) -> None:
+    """Take one endpoint out: ports first (nobody new comes in), then the interface, then the record."""
+    try:
+        sandbox.unpublish(host, record, member, member.endpoint.ports)
+        sandbox.leave(host, record, member, alive=alive)
+    finally:
+        with host.store.write() as tx:
+            tx.delete_endpoint(member.endpoint.id)
+
+
+def remove_files(host: Host, container_id: str) -> None:
+    """Remove the container's own directory; what is gone already is fine."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(host.root / "containers" / container_id)
+
+
+def size_of_files(host: Host, container_id: str) -> int:
+    """Bytes that the container's writable layer takes on the disk."""
+    layer = host.root / "containers" / container_id / "layer"
+    return sum(p.lstat().st_size for p in layer.rglob("*") if p.is_file() and not p.is_symlink())

@@ -1,0 +1,206 @@
+"""Starting a container: reserve everything, make the namespaces, plumb, then let the command run.
+
+One intent spans the whole of it. Whatever fails, or whoever is killed in between, `undo` takes back what there is; the
+container's configuration is never touched by a failed start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from engine import endpoints, intents, names, networks, sandbox, sandbox_files, timestamps
+from engine.containers import lookup, ports, release
+from engine.containers.process import process_spec
+from engine.errors import EngineError, Forbidden, KernelFailure, NotFound, StartFailure
+from engine.host import Host
+from engine.model import ContainerRecord, NetworkAttachment, NetworkRecord
+from engine.names_service import announce
+from engine.runtime.api import Created as CreatedProcess
+from engine.runtime.api import RuntimeFailure
+from engine.sandbox import Membership
+from engine.store.api import Reader, Transaction
+from engine.validate.modes import is_container_mode, shared_container
+
+START = "container-start"
+EXIT_CODES = {"not-found": 127, "permission": 126}
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What a start holds before the kernel is touched."""
+
+    record: ContainerRecord
+    members: Sequence[Membership]
+
+
+def start_by_user(host: Host, container_id: str) -> None:
+    """Start because a person asked: the restart count begins anew."""
+    with host.store.write() as tx:
+        record = lookup.find(tx, container_id)
+        if record.restart_count:
+            tx.put_container(replace(record, restart_count=0))
+    start(host, container_id)
+
+
+def start(host: Host, container_id: str) -> None:
+    """Start a container whose lock the caller holds; no effect on one that runs."""
+    with host.store.read() as reader:
+        record = lookup.observed(host, lookup.find(reader, container_id))
+    if record.status == "running":
+        return
+    if record.status == "exited" and record.pid == 0:
+        release.release_endpoints(host, record, alive=False)
+    try:
+        _start(host, record)
+    except EngineError as error:
+        _remember_failure(host, record.id, error)
+        raise
+
+
+def _start(host: Host, record: ContainerRecord) -> None:
+    netns = _network_namespace(host, record)
+    for network in _networks_of(host, record):
+        networks.ensure(host, network.id)
+    with host.store.write() as tx:
+        reserved = _reserve(tx, host, record)
+        intents.begin(tx, START, record.id)
+    with intents.undone(host, START, record.id, undo):
+        live = _plumb(host, reserved, netns)
+        _run(host, live)
+    with host.store.write() as tx:
+        tx.put_container(live.record)
+        intents.end(tx, START, record.id)
+
+
+def _network_namespace(host: Host, record: ContainerRecord) -> str:
+    mode = record.host.network_mode
+    if mode == "host":
+        return "host"
+    if not is_container_mode(mode):
+        return ""
+    other = lookup.observed(host, lookup.resolve(host, shared_container(mode)))
+    if other.status != "running":
+        raise Forbidden(f"cannot join network of a non running container: {other.id}")
+    return other.sandbox_path
+
+
+def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
+    if is_container_mode(record.host.network_mode):
+        return []
+    with host.store.read() as reader:
+        return [_network(reader, a) for a in record.attachments]
+
+
+def _network(reader: Reader, attachment: NetworkAttachment) -> NetworkRecord:
+    try:
+        return networks.find(reader, attachment.network_id or attachment.network)
+    except NotFound:
+        wanted = attachment.network_id or attachment.network
+        raise NotFound(f"network {wanted} not found") from None
+
+
+def _reserve(tx: Transaction, host: Host, record: ContainerRecord) -> Reserved:
+    attachments = _resolved(tx, record)
+    record = replace(
+        record,
+        attachments=attachments,
+        sandbox_id=names.generate_id(),
+        next_interface=0,
+        exit_code=0,
+        error="",
+        stopped_by_user=False,
+    )
+    by_id = {a.network_id: a for a in attachments if a.network_id}
+    found = {i: n for i in by_id if (n := tx.network(i)) is not None}
+    members = [
+        Membership(n, endpoints.reserve(tx, n, record, by_id[n.id])) for n in sandbox.joining_order(found.values())
+    ]
+    publisher = ports.holder(host, record, members)
+    for index, member in enumerate(members):
+        if member is publisher:
+            chosen = ports.allocate(tx, host, record, member, ports.wanted(record))
+            members[index] = replace(member, endpoint=replace(member.endpoint, ports=chosen))
+        ports.record_ports(tx, record, members[index].endpoint)
+    tx.put_container(record)
+    return Reserved(record, members)
+
+
+def _resolved(tx: Transaction, record: ContainerRecord) -> list[NetworkAttachment]:
+    """The attachments with their networks' present names and ids."""
+    if is_container_mode(record.host.network_mode):
+        return list(record.attachments)
+    pairs = [(a, _network(tx, a)) for a in record.attachments]
+    return [replace(a, network=n.name, network_id=n.id) for a, n in pairs]
+
+
+def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
+    record = reserved.record
+    sandbox_files.write(host, record, reserved.members)
+    created = _create_process(host, record, netns)
+    record = replace(
+        record,
+        pid=created.pid,
+        pid_start=created.pid_start,
+        sandbox_path=created.netns,
+        next_interface=len(reserved.members),
+        status="running",
+        started_at=timestamps.now(),
+        finished_at=timestamps.NEVER,
+    )
+    members = []
+    for index, member in enumerate(reserved.members):
+        endpoint = replace(sandbox.join(host, record, member, index), phase="live")
+        members.append(replace(member, endpoint=endpoint))
+    if members and netns != "host":
+        sandbox.route(record, members)
+    for member in members:
+        sandbox.publish(host, record, member, member.endpoint.ports)
+    with host.store.write() as tx:
+        for member in members:
+            tx.put_endpoint(member.endpoint)
+        tx.put_container(replace(record, status=reserved.record.status))
+    return Reserved(record, members)
+
+
+def _create_process(host: Host, record: ContainerRecord, netns: str) -> CreatedProcess:
+    try:
+        return host.runtime.create(process_spec(host, record, netns))
+    except RuntimeFailure as error:
+        raise _start_failure(error) from error
+
+
+def _run(host: Host, live: Reserved) -> None:
+    announce(host, [m.network for m in live.members])
+    try:
+        host.runtime.start(live.record.id)
+    except RuntimeFailure as error:
+        raise _start_failure(error) from error
+
+
+def _start_failure(error: RuntimeFailure) -> EngineError:
+    code = EXIT_CODES.get(error.kind)
+    return StartFailure(str(error), code) if code else KernelFailure(str(error))
+
+
+def undo(host: Host, container_id: str) -> None:
+    """Take back whatever a start has done so far; idempotent, and needs neither process nor namespace alive."""
+    with host.store.read() as reader:
+        record = reader.container(container_id)
+    if record is None:
+        return
+    try:
+        release.release_endpoints(host, record, alive=False)
+    finally:
+        host.runtime.delete(container_id)
+        with host.store.write() as tx:
+            tx.put_container(replace(record, pid=0, pid_start=0, sandbox_path="", sandbox_id=""))
+    announce(host)
+
+
+def _remember_failure(host: Host, container_id: str, error: EngineError) -> None:
+    with host.store.write() as tx:
+        record = tx.container(container_id)
+        if record is not None:
+            code = error.exit_code if isinstance(error, StartFailure) else 128
+            tx.put_container(replace(record, exit_code=code, error=str(error)))

@@ -1,0 +1,200 @@
+"""The end of a container's process: stopping it, settling what it held, restarting it by policy, removing it."""
+
+from __future__ import annotations
+
+import signal as signals
+import time
+from dataclasses import replace
+
+from engine import filters, intents, locks, timestamps
+from engine.containers import lookup, release
+from engine.containers.start import start
+from engine.errors import Conflict, NotFound
+from engine.host import Host
+from engine.locks import locked
+from engine.model import ContainerRecord, Filters
+from engine.names_service import announce
+from engine.validate.signals import parse_signal
+
+REMOVE = "container-remove"
+DEFAULT_TIMEOUT = 10
+FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, as Docker's restart monitor
+
+
+def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> None:
+    """Ask the process to end, then force it; returns with everything it held released."""
+    record = _marked_stopped(host, container_id)
+    if record is None:
+        return
+    if record.kind == "process":
+        number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
+        patience = timeout if timeout is not None else record.config.stop_timeout
+        host.runtime.signal(record.id, number)
+        ended = host.runtime.wait(
+            record.id, DEFAULT_TIMEOUT if patience is None else None if patience < 0 else patience
+        )
+        if ended is None:
+            host.runtime.signal(record.id, signals.SIGKILL)
+            host.runtime.wait(record.id, DEFAULT_TIMEOUT)
+    with locked(host.run, "container", record.id):
+        settle(host, record.id)
+
+
+def _marked_stopped(host: Host, container_id: str) -> ContainerRecord | None:
+    """Note that the user wants it stopped, so that no policy starts it again; None where nothing runs."""
+    with host.store.write() as tx:
+        record = tx.container(container_id)
+        if record is None or record.status not in ("running", "restarting"):
+            return None
+        status = "exited" if record.status == "restarting" else record.status
+        record = replace(record, stopped_by_user=True, status=status)
+        tx.put_container(record)
+        return record
+
+
+def settle(host: Host, container_id: str) -> ContainerRecord | None:
+    """Record the end of a process that has ended and release what it held; under the container's lock, idempotent."""
+    with host.store.read() as reader:
+        record = reader.container(container_id)
+    if record is None or record.status != "running":
+        return record
+    seen = lookup.observed(host, record)
+    if seen.status == "running":
+        return record
+    release.release_endpoints(host, record, alive=False)
+    ended = replace(
+        seen,
+        pid=0,
+        pid_start=0,
+        sandbox_path="",
+        sandbox_id="",
+        finished_at=seen.finished_at if seen.finished_at != timestamps.NEVER else timestamps.now(),
+    )
+    host.runtime.delete(record.id)
+    with host.store.write() as tx:
+        current = tx.container(container_id)
+        if current is None:
+            return None
+        ended = replace(ended, stopped_by_user=current.stopped_by_user, name=current.name)
+        tx.put_container(ended)
+    announce(host)
+    return ended
+
+
+def exited(host: Host, container_id: str) -> None:
+    """What the runtime calls when a process has ended: settle, then restart or remove as configured."""
+    with locked(host.run, "container", container_id):
+        record = settle(host, container_id)
+    if record is None or record.status == "running":
+        return
+    if record.host.auto_remove:
+        remove(host, container_id, force=False)
+    elif wants_restart(record):
+        _restart_later(host, record)
+
+
+def wants_restart(record: ContainerRecord) -> bool:
+    """Tell whether the policy calls for another start."""
+    policy = record.host.restart_policy
+    if record.stopped_by_user or record.status != "exited":
+        return False
+    if policy.name == "on-failure":
+        limit = policy.maximum_retry_count
+        return record.exit_code != 0 and (limit == 0 or record.restart_count < limit)
+    return policy.name in ("always", "unless-stopped")
+
+
+def _restart_later(host: Host, record: ContainerRecord) -> None:
+    with host.store.write() as tx:
+        tx.put_container(replace(record, status="restarting", restart_count=record.restart_count + 1))
+    time.sleep(_backoff(record))
+    with locked(host.run, "container", record.id):
+        with host.store.write() as tx:
+            current = tx.container(record.id)
+            if current is None or current.status != "restarting" or current.stopped_by_user:
+                return
+            tx.put_container(replace(current, status="exited"))
+        start(host, record.id)
+
+
+def _backoff(record: ContainerRecord) -> float:
+    ran = timestamps.to_seconds(record.finished_at) - timestamps.to_seconds(record.started_at)
+    if ran > STEADY_AFTER:
+        return FIRST_BACKOFF
+    return float(min(FIRST_BACKOFF * 2 ** min(record.restart_count, 20), LONGEST_BACKOFF))
+
+
+def remove(host: Host, container_id: str, *, force: bool) -> None:
+    """Remove a container and all it has; a running one only by force."""
+    with locked(host.run, "container", container_id):
+        record = settle(host, container_id)
+        if record is None:
+            raise NotFound(f"No such container: {container_id}")
+        _refuse_running(record, force)
+        with host.store.write() as tx:
+            tx.put_container(replace(record, stopped_by_user=True))
+            intents.begin(tx, REMOVE, container_id)
+        finish_removal(host, container_id)
+        with host.store.write() as tx:
+            intents.end(tx, REMOVE, container_id)
+        locks.forget(host.run, "container", container_id)
+    announce(host)
+
+
+def finish_removal(host: Host, container_id: str) -> None:
+    """Kill, release and forget a container, whatever is left of it; idempotent."""
+    with host.store.read() as reader:
+        record = reader.container(container_id)
+    if record is not None:
+        release.release_endpoints(host, record, alive=False)
+    host.runtime.delete(container_id)
+    release.remove_files(host, container_id)
+    with host.store.write() as tx:
+        tx.delete_container(container_id)
+
+
+def _refuse_running(record: ContainerRecord, force: bool) -> None:
+    if record.status in ("running", "restarting") and record.kind == "process" and not force:
+        raise Conflict(
+            f'cannot remove container "/{record.name}": container is {record.status}: '
+            "stop the container before removing or force remove"
+        )
+
+
+def prune(host: Host, wanted: Filters) -> tuple[list[str], int]:
+    """Remove all stopped containers that match; their ids and the bytes that their own files took."""
+    filters.check_container_prune(wanted)
+    with host.store.read() as reader:
+        stopped = [c for c in reader.containers() if lookup.observed(host, c).status in ("created", "exited", "dead")]
+    removed, reclaimed = [], 0
+    for record in stopped:
+        if filters.container_prunable(record, wanted):
+            size = release.size_of_files(host, record.id)
+            try:
+                remove(host, record.id, force=False)
+            except (Conflict, NotFound):
+                continue
+            removed.append(record.id)
+            reclaimed += size
+    return removed, reclaimed
+
+
+def kill(host: Host, record: ContainerRecord, signal: str) -> None:
+    """Send one signal; SIGKILL also settles, so that the next command sees the container ended."""
+    number = parse_signal(signal or "SIGKILL")
+    record = lookup.observed(host, record)
+    if record.status != "running":
+        raise Conflict(f"cannot kill container: {record.name}: container {record.id} is not running")
+    if number == signals.SIGKILL:
+        _marked_stopped(host, record.id)
+    host.runtime.signal(record.id, number)
+    if number == signals.SIGKILL and host.runtime.wait(record.id, DEFAULT_TIMEOUT) is not None:
+        with locked(host.run, "container", record.id):
+            settle(host, record.id)
+
+
+def restart(host: Host, container_id: str, timeout: int | None, signal: str) -> None:
+    """Stop, then start; the restart count begins anew."""
+    stop(host, container_id, timeout, signal)
+    with locked(host.run, "container", container_id):
+        start(host, container_id)

@@ -1,0 +1,205 @@
+"""The engine of one host: every verb of engine.api, each only a sequence of the modules that know how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from drivers.host_facts import has_net_admin
+from engine import connections, networks, predefined, recovery
+from engine.api import Created, Documents, Images, Json, Strings
+from engine.config import load_config
+from engine.containers import creation, executing, lookup, publishing, reading, renaming, stop
+from engine.containers import start as starting
+from engine.errors import PermissionDenied
+from engine.host import Host, root_directory, run_directory
+from engine.locks import locked
+from engine.model import (
+    ContainerCreate,
+    EndpointSettings,
+    ExecCreate,
+    Filters,
+    LogOptions,
+    NetworkCreate,
+    PortSpec,
+)
+from engine.runtime.api import Attachment, LogLine, Stdio
+from engine.runtime.local import LocalRuntime
+from engine.store.sqlite import SqliteStore
+from engine.system import SystemVerbs
+
+
+def open_engine() -> LocalEngine:
+    """Make the engine of the host that HAWSE_ROOT, HAWSE_RUN and the current network namespace name; no I/O yet."""
+    root, run = root_directory(), run_directory()
+    return LocalEngine(Host(root, run, load_config(), SqliteStore(root / "hawse.db"), LocalRuntime(root, run)))
+
+
+class LocalEngine:
+    """The engine on this machine's kernel."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    @cached_property
+    def networks(self) -> NetworkVerbs:
+        """The verbs of /networks."""
+        return NetworkVerbs(self.host)
+
+    @cached_property
+    def containers(self) -> ContainerVerbs:
+        """The verbs of /containers."""
+        return ContainerVerbs(self.host)
+
+    @cached_property
+    def images(self) -> Images:
+        """The verbs of /images."""
+        from engine.images import ImageStore
+
+        return ImageStore(self.host.store, self.host.root)
+
+    @cached_property
+    def system(self) -> SystemVerbs:
+        """The verbs of /version and /info."""
+        return SystemVerbs(self.host)
+
+
+def require_net_admin() -> None:
+    """Refuse, in one line, what the kernel would refuse piecemeal."""
+    if not has_net_admin():
+        raise PermissionDenied("permission denied: hawse needs root (CAP_NET_ADMIN) to change networks")
+
+
+class Verbs:
+    """What all verbs share: a host that is made ready before it is changed."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def reading(self) -> Host:
+        """The host for a verb that only reads; the predefined networks are recorded where that has not happened."""
+        predefined.ensure(self.host)
+        return self.host
+
+    def changing(self) -> Host:
+        """The host for a verb that changes something: permitted, and put right first."""
+        require_net_admin()
+        predefined.ensure(self.host)
+        recovery.recover(self.host)
+        return self.host
+
+
+class NetworkVerbs(Verbs):
+    """engine.api.Networks."""
+
+    def create(self, request: NetworkCreate) -> Created:
+        """Create a network."""
+        return networks.create(self.changing(), request)
+
+    def list(self, filters: Filters) -> Documents:
+        """List networks."""
+        return networks.list_documents(self.reading(), filters)
+
+    def inspect(self, reference: str, *, verbose: bool = False) -> Json:
+        """Inspect one network."""
+        return networks.inspect(self.reading(), reference, verbose=verbose)
+
+    def remove(self, reference: str) -> None:
+        """Remove a network."""
+        networks.remove(self.changing(), reference)
+
+    def connect(
+        self, reference: str, container: str, settings: EndpointSettings, ports: Sequence[PortSpec] = ()
+    ) -> None:
+        """Connect a container."""
+        connections.connect(self.changing(), reference, container, settings, ports)
+
+    def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
+        """Disconnect a container."""
+        connections.disconnect(self.changing(), reference, container, force=force)
+
+    def prune(self, filters: Filters) -> Strings:
+        """Remove unused networks."""
+        return networks.prune(self.changing(), filters)
+
+
+class ContainerVerbs(Verbs):
+    """engine.api.Containers."""
+
+    def create(self, request: ContainerCreate) -> Created:
+        """Create a container."""
+        return creation.create(self.changing(), request)
+
+    def start(self, reference: str) -> None:
+        """Start a container."""
+        host = self.changing()
+        found = lookup.resolve(host, reference)
+        with locked(host.run, "container", found.id):
+            starting.start_by_user(host, found.id)
+
+    def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
+        """Connect to a container's streams."""
+        return executing.open_attachment(self.host, reference, stdio, stdin=stdin)
+
+    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
+        """Stop a container."""
+        host = self.changing()
+        stop.stop(host, lookup.resolve(host, reference).id, timeout, signal)
+
+    def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
+        """Restart a container."""
+        host = self.changing()
+        stop.restart(host, lookup.resolve(host, reference).id, timeout, signal)
+
+    def kill(self, reference: str, signal: str = "") -> None:
+        """Signal a container."""
+        host = self.changing()
+        stop.kill(host, lookup.resolve(host, reference), signal)
+
+    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container; there are no volumes that could be kept."""
+        del volumes
+        host = self.changing()
+        stop.remove(host, lookup.resolve(host, reference).id, force=force)
+
+    def rename(self, reference: str, name: str) -> None:
+        """Rename a container."""
+        renaming.rename(self.changing(), reference, name)
+
+    def wait(self, reference: str, *, condition: str = "not-running") -> int:
+        """Wait for a container to end."""
+        return executing.wait(self.host, reference, condition)
+
+    def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:
+        """List containers."""
+        del size
+        return reading.list_documents(self.reading(), filters, everything=all, limit=limit)
+
+    def inspect(self, reference: str, *, size: bool = False) -> Json:
+        """Inspect one container."""
+        del size
+        return reading.inspect(self.reading(), reference)
+
+    def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
+        """Run a command in a container."""
+        return executing.execute(self.host, reference, request, stdio)
+
+    def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
+        """Read a container's log."""
+        return executing.logs(self.host, reference, options)
+
+    def prune(self, filters: Filters) -> tuple[Strings, int]:
+        """Remove stopped containers."""
+        return stop.prune(self.changing(), filters)
+
+    def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
+        """Publish more ports."""
+        publishing.publish(self.changing(), reference, ports)
+
+    def unpublish(self, reference: str, port: int, protocol: str) -> None:
+        """Take a port back."""
+        publishing.unpublish(self.changing(), reference, port, protocol)
+
+    def exited(self, container_id: str) -> None:
+        """Settle a container whose process has ended."""
+        stop.exited(self.host, container_id)

@@ -1,0 +1,68 @@
+"""One host: a network namespace, a state directory and a run directory, and the collaborators that work on them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drivers.api import Driver
+from engine.config import Config
+from engine.errors import NotFound
+from engine.runtime.api import Runtime
+from engine.store.api import Store
+
+DEFAULT_ROOT = "/var/lib/hawse"
+DEFAULT_RUN = "/run/hawse"
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the engine's verbs share. ``root`` survives a reboot, ``run`` does not."""
+
+    root: Path
+    run: Path
+    config: Config
+    store: Store
+    runtime: Runtime
+    _drivers: dict[str, Driver] = field(default_factory=dict, repr=False)
+
+    def driver(self, type_name: str) -> Driver:
+        """Find the driver of a network type; Docker's ``plugin "x" not found`` when there is none."""
+        from drivers.api import Missing
+        from drivers.registry import load
+
+        if type_name not in self._drivers:
+            try:
+                self._drivers[type_name] = load(type_name)
+            except Missing as error:
+                raise NotFound(str(error)) from error
+        return self._drivers[type_name]
+
+    def container_directory(self, container_id: str) -> Path:
+        """Where a container's own files live (0700), made on demand."""
+        path = self.root / "containers" / container_id
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def callback(self, *argv: str) -> tuple[list[str], dict[str, str]]:
+        """An argument vector and environment that run hawse itself again, on this host."""
+        checkout = str(Path(__file__).resolve().parent.parent)
+        environment = {
+            "HAWSE_ROOT": str(self.root),
+            "HAWSE_RUN": str(self.run),
+            "PYTHONPATH": checkout,
+            "PATH": os.environ.get("PATH", os.defpath),
+        }
+        return [sys.executable, "-m", "cli", *argv], environment
+
+
+def root_directory() -> Path:
+    """HAWSE_ROOT, by default /var/lib/hawse."""
+    return Path(os.environ.get("HAWSE_ROOT") or DEFAULT_ROOT).absolute()
+
+
+def run_directory() -> Path:
+    """HAWSE_RUN, by default /run/hawse."""
+    return Path(os.environ.get("HAWSE_RUN") or DEFAULT_RUN).absolute()

@@ -1,0 +1,45 @@
+"""Finishing or undoing what killed commands left behind.
+
+Work is noted in the store before the kernel is touched. Whoever comes next and finds a note whose owner is dead takes
+it over: creations are undone, removals are finished. Nothing here waits for a living owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from engine import owner
+from engine.host import Host
+from engine.store.api import Intent, Transaction
+
+Settler = Callable[[Host, str], None]
+
+
+def begin(tx: Transaction, kind: str, object_id: str) -> None:
+    """Note, inside the transaction that reserves it, that this process works on an object."""
+    tx.put_intent(Intent(kind, object_id, owner.me()))
+
+
+def end(tx: Transaction, kind: str, object_id: str) -> None:
+    """The work is done or undone; belongs into the transaction that records the result."""
+    tx.delete_intent(kind, object_id)
+
+
+def abandoned(host: Host) -> Iterator[Intent]:
+    """Notes whose owner is gone."""
+    with host.store.read() as reader:
+        intents = reader.intents()
+    return (intent for intent in intents if not owner.alive(intent.owner))
+
+
+@contextmanager
+def undone(host: Host, kind: str, object_id: str, undo: Settler) -> Iterator[None]:
+    """Run a block of kernel work; when it fails, undo it with the settler that also clears up after a dead owner."""
+    try:
+        yield
+    except BaseException:
+        undo(host, object_id)
+        with host.store.write() as tx:
+            end(tx, kind, object_id)
+        raise

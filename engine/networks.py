@@ -1,0 +1,205 @@
+"""The verbs of /networks that concern a network as a whole: create, remove, prune, list, inspect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine import allocation, filters, intents, names, owner, timestamps
+from engine.api import Created, Documents, Json, Strings
+from engine.containers.release import release_endpoint
+from engine.endpoints import network_spec
+from engine.errors import EngineError, Forbidden
+from engine.host import Host
+from engine.model import Filters, NetworkCreate, NetworkRecord
+from engine.render.network import network_document
+from engine.sandbox import Membership
+from engine.store.api import Intent, Reader, Taken, Transaction
+from engine.translation import translated
+from engine.validate.network import check_network_create, check_network_remove, network_name_taken
+
+CREATE, REMOVE = "network-create", "network-remove"
+
+
+def find(reader: Reader, reference: str, *, inspect: bool = False) -> NetworkRecord:
+    """The network of a name, id or unique id prefix; one still being made or removed is not there."""
+    matches = [n for n in reader.find_networks(reference) if n.phase in ("live", "planned")]
+    return names.pick_network(matches, reference, inspect=inspect)
+
+
+def create(host: Host, request: NetworkCreate) -> Created:
+    """Create a network: recorded first, then made by its driver; undone whole when anything fails."""
+    record = _reserve(host, request)
+    if record.config_only:
+        return Created(record.id)
+    with intents.undone(host, CREATE, record.id, unmake), translated():
+        host.driver(record.driver).create_network(network_spec(record))
+    with host.store.write() as tx:
+        tx.put_network(replace(record, phase="live", owner=""))
+        intents.end(tx, CREATE, record.id)
+    return Created(record.id)
+
+
+def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
+    from drivers.host_facts import interface_subnets
+    from drivers.registry import available
+
+    on_host = interface_subnets()
+    try:
+        with host.store.write() as tx:
+            request = check_network_create(request, tx.networks(), available())
+            record = _new_record(request)
+            if not request.config_only and request.driver not in ("host", "null"):
+                pools = allocation.allocate_pools(tx, request, host.config, host_id(tx), on_host)
+                record = allocation.reserve_fixed(tx, replace(record, pools=pools))
+            else:
+                record = replace(record, pools=allocation.configured_pools(request))
+            _check_with_driver(host, tx, record)
+            tx.put_network(record)
+            if not record.config_only:
+                intents.begin(tx, CREATE, record.id)
+    except Taken as error:
+        raise network_name_taken(request.name) from error
+    return record
+
+
+def _new_record(request: NetworkCreate) -> NetworkRecord:
+    return NetworkRecord(
+        id=names.generate_id(),
+        name=request.name,
+        created=timestamps.now(),
+        driver=request.driver,
+        scope=request.scope or "local",
+        enable_ipv4=request.enable_ipv4 is not False,
+        enable_ipv6=request.enable_ipv6,
+        ipam_driver=request.ipam_driver or "default",
+        ipam_options=dict(request.ipam_options),
+        internal=request.internal,
+        attachable=request.attachable,
+        ingress=request.ingress,
+        config_only=request.config_only,
+        config_from=request.config_from,
+        options=dict(request.options),
+        labels=dict(request.labels),
+        phase="live" if request.config_only else "creating",
+        owner=owner.me(),
+    )
+
+
+def host_id(tx: Transaction) -> str:
+    """This host's own random id, made once; what its automatic IPv6 pools derive from."""
+    known = tx.meta("host-id")
+    if known is None:
+        known = names.generate_id()
+        tx.set_meta("host-id", known)
+    return known
+
+
+def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord) -> None:
+    if record.config_only:
+        return
+    others = [network_spec(n) for n in reader.networks() if n.driver == record.driver and not n.config_only]
+    bridge = (record.options or {}).get("com.docker.network.bridge.name", "")
+    with translated(f"cannot create network {record.id} ({bridge}): " if bridge else ""):
+        host.driver(record.driver).check_network(network_spec(record), others)
+
+
+def unmake(host: Host, network_id: str) -> None:
+    """Remove the kernel objects and the record of a network, whatever there is of them; idempotent."""
+    with host.store.read() as reader:
+        record = reader.network(network_id)
+    if record is None:
+        return
+    with translated():
+        host.driver(record.driver).delete_network(network_spec(record))
+    with host.store.write() as tx:
+        tx.delete_network(network_id)
+
+
+def ensure(host: Host, network_id: str) -> NetworkRecord:
+    """Make a planned network's kernel objects (the default bridge before its first use, all after a reboot)."""
+    with host.store.read() as reader:
+        record = reader.network(network_id)
+    assert record is not None
+    if record.phase != "planned":
+        return record
+    with translated():
+        host.driver(record.driver).create_network(network_spec(record))
+    record = replace(record, phase="live")
+    with host.store.write() as tx:
+        tx.put_network(record)
+    return record
+
+
+def remove(host: Host, reference: str) -> None:
+    """Remove a network without endpoints; endpoints of the dead are released on the way."""
+    release_ghosts(host, reference)
+    with host.store.write() as tx:
+        record = find(tx, reference)
+        check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks())
+        tx.put_network(replace(record, phase="removing", owner=owner.me()))
+        tx.put_intent(Intent(REMOVE, record.id, owner.me()))
+    unmake(host, record.id)
+    with host.store.write() as tx:
+        intents.end(tx, REMOVE, record.id)
+
+
+def release_ghosts(host: Host, reference: str) -> None:
+    """Release endpoints whose container is gone, so that nobody is told of "active endpoints" that aren't."""
+    with host.store.read() as reader:
+        matches = reader.find_networks(reference)
+        if len(matches) != 1:
+            return
+        network = matches[0]
+        pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
+        busy = {i.object_id for i in reader.intents()}
+    for endpoint, container in pairs:
+        if container is None and endpoint.container_id not in busy and endpoint.id not in busy:
+            with host.store.write() as tx:
+                tx.delete_endpoint(endpoint.id)
+        elif container is not None and container.status == "running" and container.id not in busy:
+            from engine.containers.lookup import observed
+
+            if observed(host, container).status != "running":
+                release_endpoint(host, container, Membership(network, endpoint), alive=False)
+
+
+def prune(host: Host, wanted: Filters) -> Strings:
+    """Remove all custom networks that nobody uses; a network that becomes used meanwhile stays."""
+    filters.check_network_prune(wanted)
+    with host.store.read() as reader:
+        candidates = [
+            n
+            for n in reader.networks()
+            if not n.predefined
+            and n.phase == "live"
+            and not reader.endpoints(network_id=n.id)
+            and filters.network_prunable(n, wanted)
+        ]
+    removed = []
+    for record in candidates:
+        try:
+            remove(host, record.id)
+        except (Forbidden, EngineError):
+            continue
+        removed.append(record.name)
+    return removed
+
+
+def list_documents(host: Host, wanted: Filters) -> Documents:
+    """NetworkResource documents of all networks that match."""
+    with host.store.read() as reader:
+        live = [n for n in reader.networks() if n.phase in ("live", "planned")]
+        chosen = filters.filter_networks(live, wanted)
+        return [network_document(n, []) for n in chosen]
+
+
+def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
+    """One NetworkResource with its containers."""
+    with host.store.read() as reader:
+        record = find(reader, reference, inspect=True)
+        members = []
+        for endpoint in reader.endpoints(network_id=record.id):
+            container = reader.container(endpoint.container_id)
+            if container is not None and endpoint.phase == "live":
+                members.append((endpoint, container.name))
+    return network_document(record, members)

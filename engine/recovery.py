@@ -1,0 +1,81 @@
+"""Putting a host right: after a killed command, and after a reboot.
+
+Cheap when there is nothing to do, as it runs before every command that changes something: one query for abandoned
+intents, one comparison of the boot's identity.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+from drivers import boot
+from engine import connections, intents, networks
+from engine.containers import release, start, stop
+from engine.errors import EngineError
+from engine.host import Host
+from engine.model import ContainerRecord
+
+SETTLERS: dict[str, intents.Settler] = {
+    networks.CREATE: networks.unmake,
+    networks.REMOVE: networks.unmake,
+    connections.ENDPOINT: connections.undo,
+    start.START: start.undo,
+    stop.REMOVE: stop.finish_removal,
+}
+"""What to do about abandoned work: creations are undone, removals finished."""
+
+BOOT = "boot"
+RESTARTED_AT_BOOT = ("always", "unless-stopped")
+
+
+def recover(host: Host) -> None:
+    """Settle what dead commands left, and what a reboot swept away."""
+    settle_abandoned(host)
+    with host.store.read() as reader:
+        known = reader.meta(BOOT)
+    if known != boot.identity():
+        after_boot(host)
+
+
+def settle_abandoned(host: Host) -> None:
+    """Finish or undo all work whose process is gone; what fails stays noted for the next command."""
+    for intent in intents.abandoned(host):
+        with contextlib.suppress(EngineError):
+            SETTLERS[intent.kind](host, intent.object_id)
+            with host.store.write() as tx:
+                intents.end(tx, intent.kind, intent.object_id)
+
+
+def after_boot(host: Host) -> None:
+    """Forget what only the last boot had, make the networks again, and start what is to be always running."""
+    with host.store.write() as tx:
+        if tx.meta(BOOT) == boot.identity():
+            return
+        fresh = tx.meta(BOOT) is None
+        tx.set_meta(BOOT, boot.identity())
+        if fresh:
+            return
+        planned = [n.id for n in tx.networks() if n.phase == "live" and not n.config_only]
+        for network_id in planned:
+            network = tx.network(network_id)
+            assert network is not None
+            tx.put_network(replace(network, phase="planned"))
+        stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
+        for record in stale:
+            tx.put_container(replace(record, status="exited", pid=0, exit_code=255, sandbox_path=""))
+    for record in stale:
+        with contextlib.suppress(EngineError):
+            release.release_endpoints(host, record, alive=False)
+            host.runtime.delete(record.id)
+    for network_id in planned:
+        with contextlib.suppress(EngineError):
+            networks.ensure(host, network_id)
+    _restart(host, stale)
+
+
+def _restart(host: Host, stale: list[ContainerRecord]) -> None:
+    for record in stale:
+        if record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT:
+            with contextlib.suppress(EngineError):
+                start.start(host, record.id)

@@ -1,0 +1,124 @@
+"""Sandboxes: which endpoints are in one, what its interfaces are called, and where its default routes go.
+
+Rules of Docker's libnetwork: a container's interfaces are eth0, eth1 … in the order of joining; at a start that order
+is by name with internal networks last. Each family's default route belongs to the endpoint with the highest gateway
+priority, then the alphabetically first network, among those whose network has a way out. Published ports follow the
+endpoint that holds the default route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
+
+from drivers import sandbox as kernel
+from drivers.api import Publisher, Sandbox
+from engine import endpoints
+from engine.host import Host
+from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
+from engine.translation import translated
+
+PREFIX_OPTION = "com.docker.network.container_iface_prefix"
+IFNAME_OPTION = "com.docker.network.endpoint.ifname"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """One endpoint of a sandbox with the network it belongs to."""
+
+    network: NetworkRecord
+    endpoint: EndpointRecord
+
+    def priority(self, container: ContainerRecord) -> tuple[int, str]:
+        """Sort key of default-route candidates, best first."""
+        settings = endpoints.attachment_of(container, self.network.id).settings
+        return (-settings.gw_priority, self.network.name)
+
+
+def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
+    """The order in which a starting container joins its networks."""
+    return sorted(networks, key=lambda n: (n.internal, n.name))
+
+
+def of(container: ContainerRecord) -> Sandbox:
+    """The container's sandbox as drivers see it."""
+    return Sandbox(container.sandbox_id, container.sandbox_path)
+
+
+def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:
+    """The name of the container's interface number ``index`` on a network."""
+    settings = endpoints.attachment_of(container, network.id).settings
+    chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
+    return chosen or (network.options or {}).get(PREFIX_OPTION, "eth") + str(index)
+
+
+def join(host: Host, container: ContainerRecord, member: Membership, index: int) -> EndpointRecord:
+    """Plumb one endpoint into the sandbox; the record with interface, MAC and gateways filled in."""
+    driver = host.driver(member.network.driver)
+    network = endpoints.network_spec(member.network)
+    endpoint = endpoints.endpoint_spec(member.endpoint, container)
+    with translated():
+        driver.create_endpoint(network, endpoint)
+        info = driver.join(network, endpoint, of(container), interface_name(member.network, container, index))
+    return replace(
+        member.endpoint,
+        interface=info.interface,
+        mac=info.mac,
+        gateway4=str(info.gateway4 or ""),
+        gateway6=str(info.gateway6 or ""),
+    )
+
+
+def leave(host: Host, container: ContainerRecord, member: Membership, *, alive: bool) -> None:
+    """Take one endpoint out, whatever is left of it; idempotent."""
+    driver = host.driver(member.network.driver)
+    network = endpoints.network_spec(member.network)
+    endpoint = endpoints.endpoint_spec(member.endpoint, container)
+    with translated():
+        driver.leave(network, endpoint, of(container) if alive else None)
+        driver.delete_endpoint(network, endpoint)
+
+
+def gateways(container: ContainerRecord, members: Sequence[Membership]) -> tuple[Membership | None, Membership | None]:
+    """The endpoints that hold the IPv4 and the IPv6 default route."""
+    ranked = sorted(members, key=lambda m: m.priority(container))
+    best4 = next((m for m in ranked if m.endpoint.gateway4), None)
+    best6 = next((m for m in ranked if m.endpoint.gateway6), None)
+    return best4, best6
+
+
+def route(container: ContainerRecord, members: Sequence[Membership]) -> None:
+    """Set the sandbox's default routes to what its endpoints call for."""
+    best4, best6 = gateways(container, members)
+    with translated():
+        kernel.set_default_routes(
+            of(container),
+            IPv4Address(best4.endpoint.gateway4) if best4 else None,
+            IPv6Address(best6.endpoint.gateway6) if best6 else None,
+            interface4=best4.endpoint.interface if best4 else "",
+            interface6=best6.endpoint.interface if best6 else "",
+        )
+
+
+def publish(host: Host, container: ContainerRecord, member: Membership, ports: Sequence[PortRecord]) -> None:
+    """Make ports of one endpoint reachable."""
+    driver = host.driver(member.network.driver)
+    if ports and isinstance(driver, Publisher):
+        spec = endpoints.endpoint_spec(member.endpoint, container)
+        with translated():
+            driver.publish(endpoints.network_spec(member.network), spec, endpoints.port_bindings(ports))
+
+
+def unpublish(host: Host, container: ContainerRecord, member: Membership, ports: Sequence[PortRecord]) -> None:
+    """Take ports of one endpoint back; idempotent."""
+    driver = host.driver(member.network.driver)
+    if ports and isinstance(driver, Publisher):
+        spec = endpoints.endpoint_spec(member.endpoint, container)
+        with translated():
+            driver.unpublish(endpoints.network_spec(member.network), spec, endpoints.port_bindings(ports))
+
+
+def can_publish(host: Host, network: NetworkRecord) -> bool:
+    """Tell whether published ports of a container can live on this network."""
+    return not network.internal and isinstance(host.driver(network.driver), Publisher)

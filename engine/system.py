@@ -1,0 +1,90 @@
+"""What this hawse is: the documents of /version and /info, in Docker's shape, honest about what is behind them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+
+from engine.api import Json
+from engine.host import Host
+
+API_VERSION = "1.45"
+MIN_API_VERSION = "1.24"
+DOCKER_VERSION = "26.1.5"
+
+
+def version_text() -> str:
+    """hawse's own version."""
+    try:
+        return metadata.version("hawse")
+    except metadata.PackageNotFoundError:
+        return "0.1.0"
+
+
+class SystemVerbs:
+    """engine.api.System."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def version(self) -> Json:
+        """Docker's /version document."""
+        kernel = os.uname().release
+        return {
+            "Platform": {"Name": f"hawse (speaks as Docker {DOCKER_VERSION})"},
+            "Components": [{"Name": "Engine", "Version": version_text(), "Details": {"KernelVersion": kernel}}],
+            "Version": version_text(),
+            "ApiVersion": API_VERSION,
+            "MinAPIVersion": MIN_API_VERSION,
+            "Os": "linux",
+            "Arch": _architecture(),
+            "KernelVersion": kernel,
+        }
+
+    def info(self) -> Json:
+        """Docker's /info document as far as it has meaning here."""
+        from engine.containers.lookup import observed
+
+        with self.host.store.read() as reader:
+            records = reader.containers()
+            images = len(reader.images())
+        states = [observed(self.host, r).status for r in records]
+        return {
+            "ID": "",
+            "Containers": len(states),
+            "ContainersRunning": states.count("running"),
+            "ContainersPaused": 0,
+            "ContainersStopped": len(states) - states.count("running"),
+            "Images": images,
+            "Driver": "hostfs",
+            "Plugins": {"Volume": [], "Network": _driver_names(), "Authorization": None, "Log": ["json-file"]},
+            "KernelVersion": os.uname().release,
+            "OperatingSystem": _operating_system(),
+            "OSType": "linux",
+            "Architecture": os.uname().machine,
+            "NCPU": os.cpu_count() or 0,
+            "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "DockerRootDir": str(self.host.root),
+            "Name": os.uname().nodename,
+            "ServerVersion": version_text(),
+            "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False},
+        }
+
+
+def _driver_names() -> list[str]:
+    from drivers.registry import available
+
+    return sorted(available())
+
+
+def _architecture() -> str:
+    machine = os.uname().machine
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
+def _operating_system() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return "Linux"

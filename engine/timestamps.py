@@ -1,0 +1,34 @@
+"""Times as Docker writes them: RFC 3339 in UTC with up to nine digits and no trailing zeros (Go's RFC3339Nano)."""
+
+from __future__ import annotations
+
+import time
+
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def now() -> str:
+    """The present moment."""
+    return from_nanoseconds(time.time_ns())
+
+
+def from_seconds(seconds: float) -> str:
+    """Unix seconds as text; `NEVER` for 0."""
+    return from_nanoseconds(int(seconds * 1_000_000_000)) if seconds else NEVER
+
+
+def from_nanoseconds(nanoseconds: int) -> str:
+    """Unix nanoseconds as text."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    fraction = f".{rest:09d}".rstrip("0").rstrip(".")
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
+
+
+def to_seconds(text: str) -> float:
+    """RFC 3339 UTC text as Unix seconds; 0.0 for `NEVER`."""
+    if text == NEVER:
+        return 0.0
+    import calendar
+
+    base, _, fraction = text.removesuffix("Z").partition(".")
+    return calendar.timegm(time.strptime(base, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")
