@@ -1,6 +1,6 @@
 """Makes sockets inside other network namespaces, and notices when such a namespace has lost its reason to be.
 
-A socket keeps the namespace it was made in, so the agent (one thread) is inside for one system call only. An open
+A socket keeps the namespace it was made in, so the agent (one thread) is inside for a few system calls only. An open
 socket also keeps the namespace itself alive: whoever holds one must let go when the sandbox ends, which a pidfd
 (``/proc/PID/ns/net``) or the removal of the path (a bind mount such as /run/netns/NAME) tells, without polling.
 """
@@ -13,11 +13,13 @@ import re
 import select
 import socket
 from collections.abc import Callable
+from typing import TypeVar
 
 from engine.agent.inotify import DELETE, MOVED_FROM, Inotify
 from engine.agent.loop import Loop
 
 CLONE_NEWNET = 0x40000000
+T = TypeVar("T")
 PROCESS_PATH = re.compile(r"/proc/(\d+)/")
 
 
@@ -39,19 +41,25 @@ def home() -> int:
     return _home[0]
 
 
-def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
-    """Make a non-blocking socket in the namespace open as ``netns`` (None: the host's). Not for threads."""
-    if netns is None:
-        return socket.socket(family, kind | socket.SOCK_NONBLOCK)
+def inside(netns: int, action: Callable[[], T]) -> T:
+    """Do something in the namespace open as ``netns``, and come back. Not for processes with threads."""
     back = home()
     setns(netns, CLONE_NEWNET)
     try:
-        return socket.socket(family, kind | socket.SOCK_NONBLOCK)
+        return action()
     finally:
         try:
             setns(back, CLONE_NEWNET)
         except OSError:
             os._exit(71)  # whatever came next would act on the wrong host; the next command starts a new agent
+
+
+def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
+    """Make a non-blocking socket in the namespace open as ``netns`` (None: the host's)."""
+    kind |= socket.SOCK_NONBLOCK
+    if netns is None:
+        return socket.socket(family, kind)
+    return inside(netns, lambda: socket.socket(family, kind))
 
 
 def start_time(pid: int) -> int:

@@ -7,10 +7,14 @@ resolver loses its own queries (in the socket's buffer) and slows nobody by more
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
+from ipaddress import IPv4Address
 
+from drivers.api import DriverError
+from drivers.resolver_port import lead
 from engine.agent.loop import Loop
-from engine.agent.netns import socket_in
+from engine.agent.netns import inside, socket_in
 from engine.dns import wire
 from engine.dns.forwarder import Outstanding, forward
 from engine.dns.responder import Responder
@@ -41,12 +45,7 @@ class SandboxResolver:
         self._loop, self.netns, self.responder = loop, netns, responder
         self.outstanding = Outstanding()
         self._clients: set[StreamClient] = set()
-        self._udp = bound(netns, socket.SOCK_DGRAM)
-        try:
-            self._tcp = bound(netns, socket.SOCK_STREAM)
-        except OSError:
-            self._udp.close()
-            raise
+        self._udp, self._tcp = serving_pair(netns)
         self._send = self._udp.sendto
         loop.watch(self._udp.fileno(), self._drain)
         loop.watch(self._tcp.fileno(), self._accept)
@@ -114,16 +113,39 @@ class SandboxResolver:
                 sock.close()
 
 
-def bound(netns: int, kind: int) -> socket.socket:
-    """A socket at 127.0.0.11 port 53 inside a namespace, whether its loopback is up yet or not."""
+def bound(netns: int, kind: int, port: int) -> socket.socket:
+    """A socket at 127.0.0.11 inside a namespace, whether its loopback is up yet or not; port 0: any free one."""
     sock = socket_in(netns, socket.AF_INET, kind)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
-        sock.bind((ADDRESS, wire.PORT))
+        sock.bind((ADDRESS, port))
         if kind == socket.SOCK_STREAM:
             sock.listen(MAX_STREAMS)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def pair(netns: int, port: int) -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket on one port; port 0: one that is free for both."""
+    udp = bound(netns, socket.SOCK_DGRAM, port)
+    try:
+        return udp, bound(netns, socket.SOCK_STREAM, udp.getsockname()[1])
+    except OSError:
+        udp.close()
+        raise
+
+
+def serving_pair(netns: int) -> tuple[socket.socket, socket.socket]:
+    """Sockets that serve port 53: led to from there, or, where nftables is missing, bound to it."""
+    udp, tcp = pair(netns, 0)
+    try:
+        inside(netns, lambda: lead(IPv4Address(ADDRESS), wire.PORT, udp.getsockname()[1]))
+    except DriverError as error:
+        print(f"port 53 is taken from the sandbox itself: {error}", file=sys.stderr, flush=True)
+        udp.close()
+        tcp.close()
+        return pair(netns, wire.PORT)
+    return udp, tcp
