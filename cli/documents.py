@@ -11,12 +11,14 @@ from typing import Any, Protocol
 
 from cli.app import App
 from cli.errors import StatusError, daemon_text
-from cli.formatting.errors import TemplateError
 from engine.errors import EngineError
 
 Json = dict[str, Any]
 Fetch = Callable[[str], tuple[str, Json]]
 """A reference to its kind ("network", "container", ...) and document; raises EngineError or StatusError."""
+
+INDENTS = {"": 4, "json": None}
+"""The formats that are no templates, and how deep each indents."""
 
 LINE_SEPARATORS = {0x2028: "\\u2028", 0x2029: "\\u2029"}
 SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
@@ -26,7 +28,7 @@ class Writer(Protocol):
     """Collects documents and gives the text of all of them."""
 
     def add(self, kind: str, document: Json) -> None:
-        """Take one document; TemplateExecError when it cannot be rendered."""
+        """Take one document; StatusError when it cannot be rendered."""
 
     def text(self) -> str:
         """Return what goes to stdout."""
@@ -51,18 +53,27 @@ class JsonWriter:
 class TemplateWriter:
     """One output of the template for each document, newline included.
 
-    There is an inspector for each of the ``kinds``, made at once, so that a bad template fails before any work.
+    There is an inspector for each of the ``kinds``, made at once, so that a bad template fails before any work. Only
+    templates need the template engine, so it is imported here.
     """
 
     def __init__(self, template: str, kinds: Iterable[str]) -> None:
-        from cli.formatting import Inspector
+        from cli.formatting import Inspector, TemplateSyntaxError
 
-        self.inspectors = {kind: Inspector(kind, template) for kind in kinds}
+        try:
+            self.inspectors = {kind: Inspector(kind, template) for kind in kinds}
+        except TemplateSyntaxError as error:
+            raise StatusError(str(error), error.exit_code) from error
         self.parts: list[str] = []
 
     def add(self, kind: str, document: Json) -> None:
         """Render one document."""
-        self.parts.append(self.inspectors[kind].render(document))
+        from cli.formatting import TemplateExecError
+
+        try:
+            self.parts.append(self.inspectors[kind].render(document))
+        except TemplateExecError as error:
+            raise StatusError(str(error)) from error
 
     def text(self) -> str:
         """Return all outputs; an empty line where there is none."""
@@ -71,28 +82,18 @@ class TemplateWriter:
 
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
     """Print the documents of all references that exist; then fail with the errors of the others."""
-    writer = document_writer(template, kinds)
+    writer: Writer = JsonWriter(INDENTS[template]) if template in INDENTS else TemplateWriter(template, kinds)
     problems: list[str] = []
     for reference in references:
         try:
             writer.add(*fetch(reference))
         except EngineError as error:
             problems.append(daemon_text(error))
-        except (StatusError, TemplateError) as error:
-            problems.append(str(error))
+        except StatusError as error:
+            problems.append(error.text)
     app.out(writer.text())
     if problems:
         raise StatusError("\n".join(problems))
-
-
-def document_writer(template: str, kinds: Iterable[str]) -> Writer:
-    """Choose the writer for a ``--format``; a template that does not parse ends the command."""
-    if template in ("", "json"):
-        return JsonWriter(None if template else 4)
-    try:
-        return TemplateWriter(template, kinds)
-    except TemplateError as error:
-        raise StatusError(str(error), error.exit_code) from error
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:

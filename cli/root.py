@@ -13,40 +13,43 @@ from cli.pflag import STRING, Flag, Group
 from engine.errors import EngineError
 
 COMMANDS = {
-    "network": "cli.network:network",
-    "port": "cli.port:port",
-    "version": "cli.system.version:version",
-    "info": "cli.system.info:info",
-    "system": "cli.system:system",
-    "help": "cli.system.help:show_help",
     "__exited": "cli.system.exited:exited",
-    "container": "cli.container:container",
     "attach": "cli.container.attach:attach",
+    "container": "cli.container:container",
     "create": "cli.container.create:create",
     "exec": "cli.container.exec:exec_",
+    "help": "cli.system.help:show_help",
+    "image": "cli.image:image",
+    "images": "cli.image.ls:images",
+    "import": "cli.image.import_:import_",
+    "info": "cli.system.info:info",
     "inspect": "cli.container.inspect_any:inspect",
     "kill": "cli.container.kill:kill",
     "logs": "cli.container.logs:logs",
+    "network": "cli.network:network",
+    "port": "cli.port:port",
     "ps": "cli.container.ls:ps",
     "publish": "cli.container.publish:publish",
     "rename": "cli.container.rename:rename",
     "restart": "cli.container.restart:restart",
     "rm": "cli.container.rm:rm",
+    "rmi": "cli.image.rm:rmi",
     "run": "cli.container.run:run",
     "start": "cli.container.start:start",
     "stop": "cli.container.stop:stop",
+    "system": "cli.system:system",
     "unpublish": "cli.container.unpublish:unpublish",
+    "version": "cli.system.version:version",
     "wait": "cli.container.wait:wait",
-    "image": "cli.image:image",
-    "images": "cli.image.ls:images",
-    "import": "cli.image.import_:import_",
-    "rmi": "cli.image.rm:rmi",
 }
-"""Where each command is; a name that differs from the command's own is an alias of it."""
+"""Where each command is."""
 
+COMMON = ("run", "exec", "ps", "images", "version", "info")
+MANAGEMENT = ("container", "image", "network", "system")
 SECTIONS = {
-    "Common Commands": ("run", "exec", "ps", "images", "version", "info"),
-    "Management Commands": ("container", "image", "network", "system"),
+    "Common Commands": COMMON,
+    "Management Commands": MANAGEMENT,
+    "Commands": [name for name in COMMANDS if name not in COMMON + MANAGEMENT],
 }
 
 FLAGS = [

@@ -185,11 +185,13 @@ def parse_flags(node: Command | Group, ctx: click.Context, args: Sequence[str], 
         rest = flags.parse(args, interspersed=interspersed)
     except FlagError as error:
         if not ctx.resilient_parsing:
-            usage = f"\n\n{node.get_help(ctx)}\n" if isinstance(node, Group) else ""
+            usage = f"\n{node.get_help(ctx)}\n" if isinstance(node, Group) else ""
             raise StatusError(f"{error}\nSee '{path(ctx)} --help'.{usage}", FLAG_ERROR) from error
         rest = []
     for option in node.flags:
         given = option.key in flags.changed
+        if option.key in ctx.params and not given:
+            continue  # a group reads its flags again behind a word that is no command
         ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if given else ParameterSource.DEFAULT)
         if option.expose_value:
             ctx.params[option.key] = flags.values[option.key]

@@ -7,11 +7,8 @@ from collections.abc import Callable
 from cli.app import App
 from cli.documents import Json, as_json
 from cli.errors import StatusError, daemon_text
-from cli.formatting.errors import TemplateError
 from engine.api import System
 from engine.errors import EngineError
-
-BAD_TEMPLATE = 64
 
 
 def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | None, str]:
@@ -26,11 +23,12 @@ def render(document: Json, format: str) -> str:
     """The document as JSON, or as the template says; StatusError with Docker's exit codes."""
     if format == "json":
         return as_json(document)
-    from cli.formatting import TemplateSyntaxError, parse
+    from cli.formatting import TemplateExecError, TemplateSyntaxError, parse
+    from cli.formatting.decoding import untyped
 
     try:
-        return parse(format).execute(document)
+        return parse(format).execute(untyped(document), missing_key_fails=True)
     except TemplateSyntaxError as error:
-        raise StatusError(f"template parsing error: {error}", BAD_TEMPLATE) from error
-    except TemplateError as error:
+        raise StatusError(f"template parsing error: {error}", error.exit_code) from error
+    except TemplateExecError as error:
         raise StatusError(str(error)) from error

@@ -62,4 +62,4 @@ def test_no_command_prints_help_on_stderr(cli):
 def test_unknown_global_flag(cli):
     result = cli("--bogus")
     assert result.code == 125
-    assert result.err.startswith("unknown flag: --bogus\nSee 'hawse --help'.\n\n\nUsage:  hawse [OPTIONS] COMMAND\n")
+    assert result.err.startswith("unknown flag: --bogus\nSee 'hawse --help'.\n\nUsage:  hawse [OPTIONS] COMMAND\n")

@@ -20,6 +20,7 @@ INDENTED = """\
     }
 ]
 """
+NOPE = 'template parsing error: template: :1:2: executing "" at <.Nope>: map has no entry for key "Nope"\n'
 MISSING = "Error response from daemon: network nosuch not found\n"
 
 
@@ -48,7 +49,7 @@ def inspect(cli):
         (["-f", "json", "bridge"], '[{"Name":"bridge","Labels":{"k":"<é&\\u2028\\u0001>"},"Options":{},"Config":[],'
          '"IPAM":null}]\n', ""),
         (["-f", "{{.Nope}}", "bridge", "nosuch"], "\n",
-         'template parsing error: template: :1:2: executing "" at <.Nope>: map has no entry for key "Nope"\n' + MISSING),
+         NOPE + MISSING),
         ([""], "[]\n", "Error: No such network: \n"),
     ],
 )  # fmt: skip

@@ -1,0 +1,112 @@
+"""``hawse version`` and ``hawse info``: Docker's shape, honest content."""
+
+from __future__ import annotations
+
+import json
+import platform
+
+import pytest
+
+from engine.errors import Unavailable
+
+VERSION = {
+    "Platform": {"Name": "hawse"},
+    "Components": [
+        {"Name": "Engine", "Version": "0.9", "Details": {}},
+        {"Name": "nft", "Version": "1.1", "Details": {"GitCommit": "abc"}},
+    ],
+    "Version": "0.9",
+    "ApiVersion": "1.45",
+    "MinAPIVersion": "1.24",
+    "Os": "linux",
+    "Arch": "amd64",
+}
+INFO = {
+    "Containers": 3, "ContainersRunning": 1, "ContainersPaused": 0, "ContainersStopped": 2, "Images": 1,
+    "ServerVersion": "0.9", "Driver": "hostfs", "Plugins": {"Volume": [], "Network": ["bridge", "host"]},
+    "Swarm": {"LocalNodeState": "inactive"}, "MemTotal": 25276510208, "NCPU": 2, "ID": "", "Name": "vm",
+}  # fmt: skip
+
+
+@pytest.fixture
+def cli(cli):
+    cli.engine.answers["system"] |= {"version": VERSION, "info": INFO}
+    return cli
+
+
+def test_version(cli):
+    client, server = cli("version").out.split("\n\n")
+    assert client.startswith("Client:\n Version:           ")
+    assert f" API version:       1.45\n Python version:    {platform.python_version()}\n OS/Arch: " in client
+    assert server == (
+        "Server: hawse\n"
+        " Engine:\n"
+        "  Version:          0.9\n"
+        "  API version:      1.45 (minimum version 1.24)\n"
+        "  OS/Arch:          linux/amd64\n"
+        " nft:\n"
+        "  Version:          1.1\n"
+        "  Git commit:       abc\n"
+    )
+
+
+def test_version_as_json(cli):
+    document = json.loads(cli("version", "--format", "json").out)
+    assert document["Server"] == VERSION
+    assert document["Client"]["ApiVersion"] == "1.45"
+
+
+def test_version_without_an_engine_still_tells_the_client(cli):
+    cli.engine.answers["system"]["version"] = Unavailable("store is gone")
+    result = cli("version")
+    assert (result.code, result.err) == (1, "Error response from daemon: store is gone\n")
+    assert result.out.startswith("Client:\n")
+    assert "Server" not in result.out
+
+
+@pytest.mark.parametrize("command", ["version", "info"])
+@pytest.mark.parametrize(("template", "code"), [("{{.Nope", 64), ("{{index .Version}}{{nofunc}}", 64)])
+def test_a_template_that_does_not_parse(cli, command, template, code):
+    result = cli(command, "-f", template)
+    assert (result.code, result.out) == (code, "")
+    assert result.err.startswith("template parsing error: template: ")
+
+
+def test_template(cli):
+    assert cli("version", "-f", "{{.Server.Version}} {{.Client.ApiVersion}}").out == "0.9 1.45\n"
+    assert cli("info", "-f", "{{.Containers}} {{.ClientInfo.Context}}").out == "3 default\n"
+
+
+def test_info(cli):
+    client, server = cli("info").out.split("\n\n", 1)
+    assert client.startswith("Client:\n Version:    ")
+    assert client.endswith("\n Context:    default\n Debug Mode: false")
+    assert server == (
+        "Server:\n"
+        " Containers: 3\n"
+        "  Running: 1\n"
+        "  Paused: 0\n"
+        "  Stopped: 2\n"
+        " Images: 1\n"
+        " Server Version: 0.9\n"
+        " Storage Driver: hostfs\n"
+        " Plugins:\n"
+        "  Network: bridge host\n"
+        " Swarm: inactive\n"
+        " CPUs: 2\n"
+        " Total Memory: 23.54GiB\n"
+        " Name: vm\n"
+        "\n"
+    )
+
+
+def test_info_without_an_engine(cli):
+    cli.engine.answers["system"]["info"] = Unavailable("store is gone")
+    result = cli("info")
+    assert result.code == 1
+    assert result.out.endswith("\nServer:\n")
+    assert result.err == "ERROR: Error response from daemon: store is gone\nerrors pretty printing info\n"
+
+
+def test_system_info_is_info(cli):
+    assert cli("system", "info").out == cli("info").out
