@@ -20,20 +20,16 @@ CONTAINER_NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 MAC_LENGTHS = (6, 8, 20)  # bytes of EUI-48, EUI-64 and IP over InfiniBand, as Go's net.ParseMAC takes them
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-ADJECTIVES = _words("""
+ADJECTIVES = """
 able agile airy amber ample apt ardent astute awake balmy bold brave breezy brief bright brisk calm candid careful
 chatty cheery civil clear clever cosy crisp curious daring deft direct eager early earnest easy even exact fair fast
 fine firm fleet fluent fond frank free fresh gentle glad golden grand green handy happy hardy hearty honest ideal jolly
 just keen kind large light lively loyal lucid lucky mellow merry mild modest neat nimble noble open patient plucky
 polite prime prompt proud quick quiet rapid ready robust sage sane sharp silent simple smart smooth snug sober solid
 spry stable steady stout strong sunny sure swift tidy trusty upbeat vivid warm wise witty zesty
-""")
+"""
 
-SURNAMES = _words("""
+SURNAMES = """
 adleman allman anning babbage baran bardeen bell bernoulli berners boole bose brattain cailliau cantor carson cerf
 chandra chappe clark cooke corbato crocker curie dalal davies deering diffie dijkstra eckert engelbart erlang euler
 faraday feinler fermi floyd fourier galois gauss gilbert goldberg gray hamming hartley heaviside hellman henry hertz
@@ -41,12 +37,12 @@ hoare hopper huffman jacobson jennings johnson kahn karn kepler khorana kilby ki
 lamport leibniz licklider liskov lovelace maxwell mccarthy mendel metcalfe mockapetris moore morse nagle naur newton
 noether noyce nyquist ohm pascal perlman postel pouzin prim reed ritchie roberts rosen shannon sinclair stibitz tarjan
 taylor thompson tomlinson turing varley volta wheatstone wheeler wilkes wirth
-""")
+"""
 
 
 def generate_container_name() -> str:
     """Make up a name, ``adjective_surname``; the caller tries again when it is taken."""
-    return f"{secrets.choice(ADJECTIVES)}_{secrets.choice(SURNAMES)}"
+    return f"{secrets.choice(ADJECTIVES.split())}_{secrets.choice(SURNAMES.split())}"
 
 
 def generate_id() -> str:
@@ -101,7 +97,16 @@ def parse_mac(text: str) -> str:
         whole = all(re.fullmatch(f"[0-9a-fA-F]{{{width}}}", group) for group in groups)
         if len(groups) > 1 and whole and len(digits) // 2 in MAC_LENGTHS:
             return _colons(bytes.fromhex(digits))
-    raise InvalidArgument(f"address {text}: invalid MAC address")
+    raise InvalidArgument(f"invalid MAC address {text}")
+
+
+def is_mac(text: str) -> bool:
+    """Tell whether `parse_mac` takes the text."""
+    try:
+        parse_mac(text)
+    except InvalidArgument:
+        return False
+    return True
 
 
 def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
@@ -119,7 +124,7 @@ def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: b
 def pick_container(matches: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
     """Return the one match; raises `NotFound`, or `InvalidArgument` when several match or nothing was asked."""
     if not reference:
-        raise InvalidArgument("No container name or ID supplied")
+        raise InvalidArgument('invalid name or ID supplied: ""')
     if not matches:
         raise NotFound(f"No such container: {reference}")
     if len(matches) > 1:

@@ -22,7 +22,7 @@ def network_document(record: NetworkRecord, endpoints: Sequence[tuple[EndpointRe
         "IPAM": {
             "Driver": record.ipam_driver,
             "Options": _sorted_map(record.ipam_options),
-            "Config": [_pool(pool) for pool in record.pools] or _no_pools(record),
+            "Config": [_pool(pool) for pool in record.pools] or None,
         },
         "Internal": record.internal,
         "Attachable": record.attachable,
@@ -47,10 +47,6 @@ def _pool(pool: PoolRecord) -> Json:
     if pool.aux_addresses:
         document["AuxiliaryAddresses"] = _sorted_map(pool.aux_addresses)
     return document
-
-
-def _no_pools(record: NetworkRecord) -> list[Json] | None:
-    return None if record.predefined else []
 
 
 def _member(endpoint: EndpointRecord, name: str) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
 
 from drivers.api import IPAddress, IPInterface
 
@@ -23,13 +23,14 @@ def parse_prefix(text: str) -> IPInterface | None:
 
 
 def parse_address(text: str) -> IPAddress | None:
-    """Parse one address without zone (Go's net.ParseIP), None for anything else."""
-    if "%" in text or "/" in text:
+    """Parse one address without zone (Go's net.ParseIP, for which ::ffff:1.2.3.4 is IPv4), None for anything else."""
+    if "%" in text:
         return None
     try:
-        return ip_address(text)
+        parsed = ip_address(text)
     except ValueError:
         return None
+    return (parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None) or parsed
 
 
 def family_name(interface: IPv4Interface | IPv6Interface) -> str:
@@ -38,7 +39,12 @@ def family_name(interface: IPv4Interface | IPv6Interface) -> str:
 
 
 def join_errors(title: str, errors: Sequence[str]) -> str:
-    """Lay out several errors under a title: one plainly on the next line, several as bullets."""
+    """Lay out errors under a title."""
+    return f"{title}:\n{bullets(errors)}"
+
+
+def bullets(errors: Sequence[str]) -> str:
+    """Lay out one error plainly, several as bullets, what follows a line break indented."""
     if len(errors) == 1:
-        return f"{title}:\n{errors[0].strip()}"
-    return "\n".join([f"{title}:", *(f"* {error.replace(chr(10), chr(10) + chr(9))}" for error in errors)])
+        return errors[0].strip()
+    return "\n".join("* " + error.replace("\n", "\n\t") for error in errors)

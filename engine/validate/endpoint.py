@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import ip_network
+from ipaddress import ip_interface
 
 from engine.errors import InvalidArgument
 from engine.model import EndpointIPAM, EndpointSettings, NetworkRecord, PoolRecord
-from engine.validate.addresses import join_errors, parse_address
+from engine.names import is_mac
+from engine.validate.addresses import bullets, join_errors, parse_address
 from engine.validate.modes import is_user_defined
 
 
 def check_endpoint_settings(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> None:
     """Refuse settings that network ``name`` (as the user typed it) cannot meet; ``network`` is None if missing."""
-    if errors := _errors(name, settings, network):
-        raise InvalidArgument(join_errors("invalid endpoint settings", errors))
+    if fault := _fault(name, settings, network):
+        raise InvalidArgument(fault)
 
 
 def check_networking_config(
@@ -22,12 +23,19 @@ def check_networking_config(
 ) -> None:
     """Check the settings of a container's creation; ``networks`` maps the same names to what was found."""
     errors = [
-        f"invalid config for network {name}: " + join_errors("invalid endpoint settings", faults)
+        f"invalid config for network {name}: {fault}"
         for name, wanted in settings.items()
-        if (faults := _errors(name, wanted, networks.get(name)))
+        if (fault := _fault(name, wanted, networks.get(name)))
     ]
     if errors:
-        raise InvalidArgument(join_errors("", errors).removeprefix(":\n"))
+        raise InvalidArgument(bullets(errors))
+
+
+def _fault(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> str:
+    if settings.mac_address and not is_mac(settings.mac_address):
+        return f"invalid MAC address {settings.mac_address}"
+    errors = _errors(name, settings, network)
+    return join_errors("invalid endpoint settings", errors) if errors else ""
 
 
 def _errors(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> list[str]:
@@ -65,7 +73,7 @@ def _is_usable(text: str, version: int) -> bool:
 
 def _range_errors(ipam: EndpointIPAM, network: NetworkRecord) -> Iterator[str]:
     for address, version in ((ipam.ipv4, 4), (ipam.ipv6, 6)):
-        pools = [pool for pool in network.pools if ip_network(pool.subnet).version == version]
+        pools = [pool for pool in network.pools if ip_interface(pool.subnet).version == version]
         if address and (fault := _range_fault(address, [] if network.predefined else pools)):
             yield fault
 
@@ -75,6 +83,6 @@ def _range_fault(address: str, pools: Sequence[PoolRecord]) -> str:
     if not configured:
         return "user specified IP address is supported only when connecting to networks with user configured subnets"
     parsed = parse_address(address)
-    if any(parsed is not None and parsed in ip_network(pool.ip_range or pool.subnet) for pool in configured):
+    if any(parsed is not None and parsed in ip_interface(pool.subnet).network for pool in configured):
         return ""
     return f"no configured subnet or ip-range contain the IP address {address}"

@@ -57,7 +57,7 @@ def _address_fault(text: str, subnet: IPInterface) -> str:
     address = parse_address(text)
     if address is None:
         return "invalid address"
-    if address.version != subnet.version:
+    if (6 if ":" in text else 4) != subnet.version:  # ::ffff:1.2.3.4 is IPv6 here
         return f"parent subnet is an {family_name(subnet)} block"
     if address not in subnet.network:
         return f"parent subnet {subnet} doesn't contain this address"

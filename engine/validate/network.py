@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavailable
+from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from engine.model import EndpointRecord, IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.validate.ipam import check_ipam
 from engine.validate.modes import PREDEFINED_NAMES
@@ -31,12 +31,12 @@ def check_network_create(
     """
     driver = request.driver or "bridge"
     if request.name in PREDEFINED_NAMES:
-        raise Forbidden(f"operation is not permitted on predefined {request.name} network")
+        raise Forbidden(f"operation is not permitted on predefined {request.name} network ")
     if driver == "overlay" and not clustered:
-        raise Unavailable(NOT_A_MANAGER)
+        raise Forbidden(NOT_A_MANAGER)
     check_ipam(request.ipam_config, enable_ipv6=request.enable_ipv6)
     if not request.name.strip():
-        raise InvalidArgument(f"invalid name: {request.name}".rstrip())
+        raise InvalidArgument(f"invalid name: {request.name}")
     if any(network.name == request.name for network in existing):
         raise network_name_taken(request.name)
     _check_configuration(request, driver)
@@ -46,6 +46,7 @@ def check_network_create(
     completed = _apply_config_from(replace(request, driver=driver), existing)
     if request.scope == "swarm" and not clustered:
         raise Forbidden("cannot create a swarm scoped network when swarm is not active")
+    _check_ipam_driver(completed)
     _check_bridge_pools(completed)
     if driver in SINGLETONS and any(n.driver == driver and not n.config_only for n in existing):
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
@@ -64,7 +65,7 @@ def check_network_remove(
     if network.predefined:
         raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
     if network.config_only and any(n.config_from == network.name for n in existing):
-        raise Forbidden(f'configuration network "{network.name}" is in use')
+        raise Forbidden(f'error while removing network: configuration network "{network.name}" is in use')
     if endpoints:
         raise Forbidden(f"error while removing network: network {network.name} id {network.id} has active endpoints")
 
@@ -122,6 +123,19 @@ def _apply_config_from(request: NetworkCreate, existing: Sequence[NetworkRecord]
 
 def _configured(pool: PoolRecord) -> IPAMConfig:
     return IPAMConfig(pool.subnet, pool.ip_range, pool.gateway if pool.gateway_shown else "", pool.aux_addresses)
+
+
+def _check_ipam_driver(request: NetworkCreate) -> None:
+    if request.ipam_driver not in ("", "default", "null"):
+        raise NotFound(f'plugin "{request.ipam_driver}" not found')
+    if request.ipam_driver == "null" and request.driver not in SINGLETONS:
+        raise InvalidArgument("ipv4 pool is empty")
+    for config in request.ipam_config:
+        for name, address in config.aux_addresses.items():
+            if not address:
+                raise InvalidArgument(
+                    f"non parsable secondary ip address ({name}:{address}) passed for network {request.name}"
+                )
 
 
 def _check_bridge_pools(request: NetworkCreate) -> None:

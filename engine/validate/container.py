@@ -1,0 +1,74 @@
+"""Checks of POST /containers/create that need no image, in the daemon's order."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import replace
+
+from engine.errors import InvalidArgument
+from engine.model import ContainerConfig, ContainerCreate, EndpointSettings, NetworkRecord
+from engine.names import check_container_name
+from engine.validate.endpoint import check_networking_config
+from engine.validate.host_config import check_host_config, check_network_mode
+from engine.validate.modes import is_container_mode
+from engine.validate.signals import parse_signal
+
+OLD_MAC_FIELD = (
+    "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."
+)
+HOST_MODE_PORTS = "Published ports are discarded when using host network mode"
+
+
+def check_container_create(request: ContainerCreate, networks: Mapping[str, NetworkRecord | None]) -> list[str]:
+    """Refuse what dockerd refuses before it looks for the image; the warnings for the user.
+
+    ``networks`` maps the names in ``request.networks`` to what was found (None: nothing, which only fails the start).
+    After the image come a missing command ("no command specified"), the name (`check_name`) and the binds
+    (`engine.validate.mounts.check_binds`), then links (`engine.validate.links`).
+    """
+    check_network_mode(request.config, request.host)
+    settings = _main_network_settings(request)
+    check_config(request.config)
+    check_host_config(request.host)
+    check_networking_config(settings, networks)
+    warnings = []
+    if request.config.mac_address:
+        warnings.append(OLD_MAC_FIELD)
+    if request.host.network_mode == "host" and request.host.port_bindings:
+        warnings.append(HOST_MODE_PORTS)
+    return warnings
+
+
+def check_config(config: ContainerConfig) -> None:
+    """Refuse a relative working directory, an unknown stop signal, and variables without a name."""
+    if config.working_dir and not posixpath.isabs(config.working_dir):
+        raise InvalidArgument(
+            f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path"
+        )
+    if config.stop_signal:
+        parse_signal(config.stop_signal)
+    for variable in config.env or ():
+        if not variable.partition("=")[0]:
+            raise InvalidArgument(f"invalid environment variable: {variable}")
+
+
+def check_name(request: ContainerCreate) -> str:
+    """Return the wanted name without a leading slash, "" where one is to be made up."""
+    return check_container_name(request.name) if request.name else ""
+
+
+def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettings]:
+    """Merge the old container-wide MAC address into the main network's settings, as long as they agree."""
+    mode, mac = request.host.network_mode, request.config.mac_address
+    mode = "bridge" if mode in ("", "default") else mode
+    settings = dict(request.networks)
+    if not mac or is_container_mode(mode):
+        return settings
+    main = settings.get(mode, EndpointSettings())
+    if main.mac_address and main.mac_address != mac:
+        raise InvalidArgument(
+            "the container-wide MAC address must match the endpoint-specific MAC address for the main network, "
+            "or be left empty"
+        )
+    return {**settings, mode: replace(main, mac_address=mac)}

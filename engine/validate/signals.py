@@ -1,0 +1,39 @@
+"""Signal names and numbers as people type them."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from engine.errors import InvalidArgument
+
+RTMIN, RTMAX = 34, 64  # glibc keeps the first two real-time signals for itself
+NAMES = {member.name.removeprefix("SIG"): member.value for member in signal.Signals}
+REALTIME = re.compile(r"RTM(?P<base>IN|AX)(?P<offset>[+-][0-9]+)?")
+
+
+def parse_signal(text: str) -> int:
+    """Parse ``15``, ``TERM``, ``sigterm`` or ``SIGRTMIN+3``; raises `InvalidArgument` for anything else, and for 0."""
+    if re.fullmatch(r"[+-]?[0-9]+", text):
+        number: int | None = int(text)
+    else:
+        name = text.upper().removeprefix("SIG")
+        number = NAMES.get(name) or _realtime(name)
+    if not number:
+        raise InvalidArgument(f"invalid signal: {text}")
+    return number
+
+
+def check_supported(number: int) -> int:
+    """Return a signal number that Linux has; raises `InvalidArgument` for others."""
+    if not 0 < number <= RTMAX:
+        raise InvalidArgument(f"the linux daemon does not support signal {number}")
+    return number
+
+
+def _realtime(name: str) -> int | None:
+    match = REALTIME.fullmatch(name)
+    if match is None:
+        return None
+    number = (RTMIN if match["base"] == "IN" else RTMAX) + int(match["offset"] or 0)
+    return number if RTMIN <= number <= RTMAX else None
