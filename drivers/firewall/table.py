@@ -56,7 +56,7 @@ def remove_all() -> None:
 
 
 def elements(set_name: str = "") -> list[Element]:
-    """The elements the kernel has, of one set or of all; none where there is no table."""
+    """The elements the kernel has, of one set (not map) or of all; none where there is no table."""
     what = f"set {TABLE} {set_name}" if set_name else f"table {TABLE}"
     try:
         objects = nft.listing(what)

@@ -85,3 +85,19 @@ def delete(session: Session, name: str) -> None:
     """Delete a link by name; idempotent."""
     with doing("delete link", name, ignore=GONE):
         session.link("del", ifname=name)
+
+
+def know_ipvlan_flags() -> None:
+    """Teach pyroute2 the ipvlan attribute it lacks (IFLA_IPVLAN_FLAGS, Linux 4.15); idempotent."""
+    from pyroute2.netlink import nla
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+    class Ipvlan(nla):  # type: ignore[misc]
+        prefix = "IFLA_"
+        nla_map = (
+            ("IFLA_IPVLAN_UNSPEC", "none"),
+            ("IFLA_IPVLAN_MODE", "uint16"),
+            ("IFLA_IPVLAN_FLAGS", "uint16"),
+        )
+
+    ifinfmsg.ifinfo.register_link_kind(module={"ipvlan": Ipvlan})

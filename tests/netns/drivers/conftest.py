@@ -18,6 +18,8 @@ import pytest
 from drivers import sandbox as sandboxes
 from drivers.api import EndpointSpec, NetworkSpec, Pool, PortBinding, Sandbox
 from drivers.bridge import BridgeDriver
+from drivers.firewall import table
+from drivers.firewall.elements import Element
 from drivers.linux import netns as namespaces
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -52,7 +54,8 @@ class Server:
             try:
                 if self.protocol == "udp":
                     _, client = self.socket.recvfrom(100)
-                    self.socket.sendto(client[0].encode(), client)
+                    if client is not None:  # None: the socket was shut down
+                        self.socket.sendto(client[0].encode(), client)
                 else:
                     channel, client = self.socket.accept()
                     with channel:
@@ -65,6 +68,14 @@ class Server:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
+
+
+def connected(path: str, address: str, port: int, protocol: str = "tcp", wait: float = ANSWER_TIME) -> socket.socket:
+    """A client's socket."""
+    client = a_socket(path, family_of(address), protocol)
+    client.settimeout(wait)
+    client.connect((address, port))
+    return client
 
 
 def ask(path: str, address: str, port: int, protocol: str = "tcp", wait: float = ANSWER_TIME, source: str = "") -> str:
@@ -95,7 +106,7 @@ def binding(
     return PortBinding(protocol, address, host_port, host_port_end or host_port, port, port_end or port)
 
 
-@dataclass
+@dataclass(eq=False)
 class Container:
     """A sandbox with one or more endpoints."""
 
@@ -136,7 +147,7 @@ class Lab:
 
     def network(self, name: str, *subnets: str, **fields) -> NetworkSpec:
         network = self.spec(name, *subnets, **fields)
-        self.driver.check_network(network, self.networks)
+        self.on_host(lambda: self.driver.check_network(network, self.networks))
         self.on_host(lambda: self.driver.create_network(network))
         self.networks.append(network)
         return network
@@ -183,6 +194,7 @@ class Lab:
         self.servers.append(made)
         return made
 
+    client = staticmethod(lambda where, *args, **kw: connected(where.path, *args, **kw))
     ask = staticmethod(lambda where, *args, **kw: ask(where.path, *args, **kw))
     silent = staticmethod(lambda where, *args, **kw: ask(where.path, *args, wait=SILENCE, **kw) == "")
     binding = staticmethod(binding)
@@ -193,6 +205,10 @@ class Lab:
             namespaces.inside(where.path, lambda: subprocess.run(command, capture_output=True, timeout=10)).returncode
             == 0
         )
+
+    def elements(self, set_name: str = "") -> list[Element]:
+        """What the firewall holds, of one set or of all."""
+        return [e for e in self.on_host(table.elements) if set_name in ("", e.set)]
 
     def close(self) -> None:
         for server in self.servers:

@@ -1,0 +1,58 @@
+"""The ``ipvlan`` driver: endpoints that share the parent's MAC and are told apart by their addresses.
+
+Tested as far as the netlink message: the kernels this is developed on have no ipvlan.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from drivers import sandbox as sandboxes
+from drivers.api import BadOption, EndpointSpec, JoinInfo, NetworkSpec, Sandbox
+from drivers.linux import link, route
+from drivers.linux.netlink import Session
+from drivers.parented import ParentedDriver
+
+MODE, FLAG = "ipvlan_mode", "ipvlan_flag"
+FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # IPVLAN_F_PRIVATE, IPVLAN_F_VEPA
+
+
+class IpvlanDriver(ParentedDriver):
+    """Networks whose endpoints are ipvlan interfaces of the parent; in the l3 modes the parent routes for them."""
+
+    type = "ipvlan"
+    modes = {"l2": 0, "l3": 1, "l3s": 2}
+    default_mode = "l2"
+
+    def attributes(self, network: NetworkSpec) -> dict[str, Any]:
+        """The mode and the flag, ``-o ipvlan_mode=`` and ``-o ipvlan_flag=``."""
+        mode = self.mode(network, MODE)
+        asked = network.options.get(FLAG) or "bridge"
+        if asked not in FLAGS:
+            raise BadOption(f"requested ipvlan flag '{asked}' is not valid, 'bridge' is the ipvlan driver default")
+        return {"ipvlan_mode": mode, "ipvlan_flags": FLAGS[asked]}
+
+    def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
+        """None: the parent's MAC serves all."""
+        return {}
+
+    def gateways(self, network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
+        """No next hop in the l3 modes."""
+        return (None, None) if self._routed(network) else super().gateways(network)
+
+    def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
+        """Make the interface; in the l3 modes everything leaves by it, without a next hop."""
+        link.know_ipvlan_flags()
+        info = super().join(network, endpoint, sandbox, interface)
+        if self._routed(network) and not network.internal:
+            sandboxes.inside(sandbox, lambda opened: _route_through(opened, network, interface))
+        return JoinInfo(info.interface, "", info.gateway4, info.gateway6)
+
+    def _routed(self, network: NetworkSpec) -> bool:
+        return network.options.get(MODE) in ("l3", "l3s")
+
+
+def _route_through(opened: Session, network: NetworkSpec, interface: str) -> None:
+    for version in sorted({pool.subnet.version for pool in network.pools}):
+        route.add_link_default(opened, version, link.index(interface))

@@ -1,0 +1,91 @@
+"""macvlan networks on the host's wire."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.api import BadOption, Exists, Unsupported
+from drivers.linux import link
+from drivers.macvlan import MacvlanDriver
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture
+def macvlan(lab):
+    lab.driver = MacvlanDriver()
+    return lab
+
+
+def test_endpoints_are_neighbours_of_the_wire_but_not_of_the_host(macvlan, peer):
+    network = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0"})
+    c1, c2 = macvlan.container(network, 128), macvlan.container(network, 129)
+    assert macvlan.pings(c1, "192.168.99.99")
+    assert macvlan.pings(c1, "192.168.99.129")
+    assert not macvlan.pings(c1, "192.168.99.11", wait=0.2)
+    macvlan.serve(peer, 8000)
+    assert macvlan.ask(c2, "192.168.99.99", 8000) == "192.168.99.129"
+
+
+def test_private_mode_keeps_endpoints_apart(macvlan):
+    network = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0", "macvlan_mode": "private"})
+    c1, _ = macvlan.container(network, 128), macvlan.container(network, 129)
+    assert macvlan.pings(c1, "192.168.99.99")
+    assert not macvlan.pings(c1, "192.168.99.129", wait=0.2)
+
+
+def test_leaving_removes_the_interface_and_joining_again_replaces_it(macvlan):
+    network = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0"})
+    c1 = macvlan.container(network, 128)
+    macvlan.join(c1, network, 128, interface="eth0")
+    assert macvlan.pings(c1, "192.168.99.99")
+    for _ in range(2):
+        macvlan.on_host(lambda: macvlan.driver.leave(network, c1.endpoint, c1.sandbox))
+    assert "eth0" not in c1.run("ip", "link")
+    macvlan.on_host(lambda: macvlan.driver.leave(network, c1.endpoint, None))
+
+
+@pytest.mark.parametrize(
+    ("parent", "message"),
+    [
+        ("lo", "loopback interface is not a valid macvlan parent link"),
+        ("nosuch", "invalid subinterface vlan name nosuch, example formatting is eth0.10"),
+        ("ext0.abc", "unable to parse a valid vlan id from: abc (ex. eth0.10 for vlan 10)"),
+        ("ext0.5000", "vlan id must be between 1-4094, received: 5000"),
+        ("nosuch.10", "-o parent interface was not found on the host: nosuch"),
+    ],
+)
+def test_an_unusable_parent_is_refused_before_anything_is_made(macvlan, parent, message):
+    network = macvlan.spec("m1", "192.168.99.0/24", options={"parent": parent})
+    with pytest.raises(BadOption, match="^" + message.replace("(", r"\(").replace(")", r"\)") + "$"):
+        macvlan.on_host(lambda: macvlan.driver.check_network(network, []))
+
+
+def test_a_parent_serves_one_network(macvlan):
+    first = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0"})
+    second = macvlan.spec("m2", "192.168.98.0/24", options={"parent": "ext0"})
+    with pytest.raises(Exists, match=f"^network dm-{first.id[:12]} is already using parent interface ext0$"):
+        macvlan.on_host(lambda: macvlan.driver.check_network(second, [first]))
+
+
+def test_a_kernel_without_the_link_kind_says_so(macvlan):
+    for options, message in (
+        ({}, "operation not supported"),
+        ({"parent": "ext0.10"}, "failed to create ext0.10 vlan link"),
+    ):
+        network = macvlan.spec("m1", "192.168.99.0/24", options=options)
+        try:
+            macvlan.on_host(lambda: macvlan.driver.create_network(network))  # noqa: B023
+        except Unsupported as error:
+            assert message in str(error)
+        else:
+            name = options.get("parent", f"dm-{network.id[:12]}")
+            assert macvlan.on_host(lambda: link.index(name))  # noqa: B023
+        macvlan.on_host(lambda: macvlan.driver.delete_network(network))  # noqa: B023
+
+
+def test_deleting_a_network_leaves_the_users_parent_alone(macvlan):
+    network = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0"})
+    for _ in range(2):
+        macvlan.on_host(lambda: macvlan.driver.delete_network(network))
+    assert macvlan.on_host(lambda: link.index("ext0"))
