@@ -7,14 +7,14 @@ import click
 from cli.app import App
 from cli.errors import StatusError
 from cli.options.reference import check_reference
-from cli.pflag import LIST, STRING, between, command, flag
+from cli.pflag import LIST, STRING, at_least, command, flag
 
 URL_SCHEMES = ("http://", "https://")
 
 
 @command(
     "import [OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image",
-    between(1, 2), aliases="hawse image import, hawse import",
+    at_least(1), aliases="hawse image import, hawse import",
 )  # fmt: skip
 @flag("--change", "-c", kind=LIST, usage="Apply Dockerfile instruction to the created image")
 @flag("--message", "-m", kind=STRING, usage="Set commit message for imported image")

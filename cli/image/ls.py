@@ -13,7 +13,7 @@ from cli.container.row import moment
 from cli.ellipsis import short_id
 from cli.formatting import FormatContext
 from cli.listing import write_listing
-from cli.pflag import FILTER, STRING, between, command, flag
+from cli.pflag import FILTER, STRING, at_most, command, flag
 from cli.units import human_duration, human_size
 from cli.usages import LIST_FORMAT
 
@@ -45,7 +45,7 @@ def list_flags(function: Any) -> Any:
     return function
 
 
-@command("images [OPTIONS] [REPOSITORY[:TAG]]", "List images", between(0, 1), aliases=ALIASES)
+@command("images [OPTIONS] [REPOSITORY[:TAG]]", "List images", at_most(1), aliases=ALIASES)
 @list_flags
 @click.pass_obj
 def images(app: App, /, **given: Any) -> None:
@@ -53,7 +53,7 @@ def images(app: App, /, **given: Any) -> None:
     list_images(app, given)
 
 
-@command("ls [OPTIONS] [REPOSITORY[:TAG]]", "List images", between(0, 1), aliases=ALIASES)
+@command("ls [OPTIONS] [REPOSITORY[:TAG]]", "List images", at_most(1), aliases=ALIASES)
 @list_flags
 @click.pass_obj
 def ls(app: App, /, **given: Any) -> None:

@@ -27,7 +27,7 @@ def label(text: str) -> str:
     if not key:
         raise ValueError(f"invalid label '{text}': empty name")
     if any(blank in key for blank in BLANKS):
-        raise ValueError(f"label '{text}' contains whitespaces")
+        raise ValueError(f"label '{key}' contains whitespaces")
     return text
 
 

@@ -1,7 +1,7 @@
 """Record the golden texts from a real docker 26.1 client: ``python3 tests/unit/cli/golden/record.py``.
 
 Help and the errors of the command line need no daemon. Docker's name becomes hawse's. The commands recorded are the
-``$`` lines of errors.txt, and one help file per line of HELP.
+``$`` lines of errors.txt, and one help file per line of HELP and HELP_WITH_DAEMON.
 """
 
 from __future__ import annotations
@@ -13,17 +13,24 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).parent
-HELP = ["network", *(f"network {verb}" for verb in "connect create disconnect inspect ls prune rm".split()),
-        "port", "container port"]  # fmt: skip
+HELP = [
+    "network", "network connect", "network create", "network disconnect", "network inspect", "network ls",
+    "network prune", "network rm", "port", "container port", "inspect", "images", "rmi", "import", "stop", "restart",
+    "kill", "rm", "ps", "exec", "logs", "rename", "wait", "attach", "container ls", "container inspect",
+    "container prune", "container rm", "image ls", "image rm", "image import", "image inspect",
+]  # fmt: skip
+
+# These hide flags that the daemon does not support, so one must answer at DOCKER_HOST while they are recorded.
+HELP_WITH_DAEMON = ["run", "create", "start", "container run"]
 
 
 def renamed(text: str) -> str:
     return re.sub(r"\bdocker(?=[ ':])", "hawse", text)
 
 
-def docker(line: str) -> subprocess.CompletedProcess[str]:
-    # No daemon may answer: what is recorded is the command line alone.
-    env = {**os.environ, "DOCKER_HOST": "unix:///nonexistent"}
+def docker(line: str, host: str = "unix:///nonexistent") -> subprocess.CompletedProcess[str]:
+    # Mostly no daemon may answer: what is recorded is the command line alone.
+    env = {**os.environ, "DOCKER_HOST": host}
     return subprocess.run(["docker", *shlex.split(line)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
                           check=False, env=env)  # fmt: skip
 
@@ -39,6 +46,9 @@ def transcript(line: str) -> str:
 def main() -> None:
     for line in HELP:
         (HERE / f"{line.replace(' ', '-')}.txt").write_text(renamed(docker(f"{line} --help").stdout))
+    for line in HELP_WITH_DAEMON if "DOCKER_HOST" in os.environ else ():
+        text = docker(f"{line} --help", os.environ["DOCKER_HOST"]).stdout
+        (HERE / f"{line.replace(' ', '-')}.txt").write_text(renamed(text))
     errors = HERE / "errors.txt"
     lines = [line[2:] for line in errors.read_text().split("\n") if line.startswith("$ ")]
     errors.write_text("\n".join(map(transcript, lines)))

@@ -20,7 +20,7 @@ def test_labels():
     assert label("a=b c") == "a=b c"
     with pytest.raises(ValueError, match=r"^invalid label '': empty name$"):
         label("")
-    with pytest.raises(ValueError, match=r"^label ' a b=1' contains whitespaces$"):
+    with pytest.raises(ValueError, match=r"^label 'a b' contains whitespaces$"):
         label(" a b=1")
     assert pairs_to_map(["a", "b=1", "b=2=3"]) == {"a": "", "b": "2=3"}
 
