@@ -1,0 +1,134 @@
+"""``run`` in the foreground and in the background: what is asked in which order, what is printed, which exit code."""
+
+import os
+import signal
+
+import pytest
+
+from cli.container.signals import SignalProxy
+from engine.api import Created
+from engine.errors import Conflict, EngineError, NotFound, StartFailure
+
+ID = "c" * 64
+
+
+class Session:
+    """An attachment; ``during`` is what happens while it runs."""
+
+    def __init__(self, during=lambda: None) -> None:
+        self.run = during
+
+
+@pytest.fixture
+def answers(cli):
+    answers = cli.engine.answers["containers"]
+    answers.update(create=Created(ID), open_attachment=Session(), wait=0)
+    return answers
+
+
+def verbs(cli) -> list[str]:
+    return [verb for verb, _, _ in cli.engine.calls]
+
+
+def test_background(cli, answers):
+    result = cli("run", "-d", "--rm", "hostfs", "true")
+    assert (result.code, result.out, result.err) == (0, ID + "\n", "")
+    assert verbs(cli) == ["create", "start"]
+    config = cli.engine.calls[0][1][0].config
+    assert not (config.attach_stdin or config.attach_stdout or config.attach_stderr)
+
+
+def test_foreground_attaches_before_the_start_and_returns_the_exit_code(cli, answers):
+    answers["wait"] = 7
+    result = cli("run", "-i", "hostfs", "false")
+    assert (result.code, result.out, result.err) == (7, "", "")
+    assert verbs(cli) == ["create", "open_attachment", "start", "wait"]
+    assert cli.engine.calls[1][2] == {"stdin": True}
+    assert cli.engine.calls[3] == ("wait", (ID,), {"condition": "not-running"})
+
+
+def test_removal_is_waited_for(cli, answers):
+    cli("run", "--rm", "hostfs", "true")
+    assert cli.engine.calls[-1] == ("wait", (ID,), {"condition": "removed"})
+
+
+def test_only_stdin_attached_prints_the_id_and_does_not_wait(cli, answers):
+    result = cli("run", "-a", "stdin", "hostfs", "cat")
+    assert (result.code, result.out) == (0, ID + "\n")
+    assert verbs(cli) == ["create", "open_attachment", "start"]
+
+
+def test_unwanted_streams_go_nowhere(cli, answers):
+    cli("run", "-a", "stderr", "hostfs", "true")
+    stdio = cli.engine.calls[1][1][1]
+    assert (stdio.stdin, stdio.stderr) == (0, 2)
+    assert stdio.stdout > 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Conflict("Conflict. The name is in use."), 125),
+        (EngineError("mkdir /x: no such file or directory"), 127),
+        (EngineError("open /x: permission denied"), 126),
+    ],
+)
+def test_failed_creation_gives_advice(cli, answers, error, code):
+    answers["create"] = error
+    result = cli("run", "-d", "hostfs", "true")
+    text = f"{error}".removesuffix(".")
+    assert (result.code, result.out) == (code, "")
+    assert result.err == f"hawse: Error response from daemon: {text}.\nSee 'hawse run --help'.\n"
+
+
+@pytest.mark.parametrize("flags", [("-d",), ()])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(NotFound("network x not found"), 125), (StartFailure('exec: "x": not there', 127), 127)],
+)
+def test_failed_start_gives_none_and_the_background_id_is_out_already(cli, answers, flags, error, code):
+    answers["start"] = error
+    result = cli("run", *flags, "hostfs", "x")
+    assert (result.code, result.out) == (code, ID + "\n" if flags else "")
+    assert result.err == f"hawse: Error response from daemon: {error}.\n"
+
+
+def test_missing_image(cli, answers):
+    answers["create"] = NotFound("No such image: web:latest")
+    assert cli("run", "web").err == (
+        "Unable to find image 'web:latest' locally\n"
+        "hawse: Error response from daemon: No such image: web:latest.\nSee 'hawse run --help'.\n"
+    )
+
+
+def test_signals_are_forwarded_while_attached(cli, answers):
+    answers["open_attachment"] = Session(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli("run", "hostfs", "sleep", "9").code == 0
+    assert ("kill", (ID, "TERM"), {}) in cli.engine.calls
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_early_signals_wait_for_the_start(cli, answers):
+    answers["start"] = lambda _: os.kill(os.getpid(), signal.SIGINT)
+    cli("run", "hostfs", "sleep", "9")
+    assert verbs(cli) == ["create", "open_attachment", "start", "kill", "wait"]
+
+
+def test_a_container_that_has_ended_takes_no_signal(cli, answers):
+    answers["kill"] = Conflict("is not running")
+    answers["start"] = lambda _: os.kill(os.getpid(), signal.SIGINT)
+    assert cli("run", "hostfs", "true").code == 0
+
+
+def test_sig_proxy_can_be_turned_off(cli, answers):
+    answers["open_attachment"] = Session(lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert cli("run", "--sig-proxy=false", "hostfs", "true").code == 130
+    assert "kill" not in verbs(cli)
+
+
+def test_proxy_restores_handlers_after_a_failure():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(RuntimeError), SignalProxy(lambda _: None):
+        raise RuntimeError
+    assert signal.getsignal(signal.SIGINT) is before

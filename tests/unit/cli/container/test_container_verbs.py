@@ -1,0 +1,206 @@
+"""The verbs on existing containers: mapping, several arguments, printed output; texts are Docker 26.1.5's."""
+
+import pytest
+
+from engine.api import Created
+from engine.errors import Conflict, InvalidArgument, NotFound, StartFailure
+from engine.model import ExecCreate, LogOptions, PortSpec
+from engine.runtime.api import LogLine, Stdio
+
+ID = "c" * 64
+
+
+def no_such(name: str) -> NotFound:
+    return NotFound(f"No such container: {name}")
+
+
+def answer(name: str, *_, **__):
+    return no_such(name) if name.startswith("nosuch") else None
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart", "kill", "rm"])
+def test_good_ones_are_printed_and_errors_come_at_the_end(cli, verb):
+    cli.engine.answers["containers"].update(dict.fromkeys(("stop", "restart", "kill", "remove"), answer))
+    result = cli(verb, "nosuch", "c2", "nosuch2")
+    assert (result.code, result.out) == (1, "c2\n")
+    assert result.err == (
+        "Error response from daemon: No such container: nosuch\n"
+        "Error response from daemon: No such container: nosuch2\n"
+    )
+
+
+def test_start_names_the_failed_ones(cli):
+    cli.engine.answers["containers"]["start"] = answer
+    result = cli("start", "nosuch", "c2", "nosuch2")
+    assert (result.code, result.out) == (1, "c2\n")
+    assert result.err.endswith("No such container: nosuch2\nError: failed to start containers: nosuch, nosuch2\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "call"),
+    [
+        (("stop", "c"), ("stop", ("c", None, ""), {})),
+        (("stop", "-t", "0", "-s", "INT", "c"), ("stop", ("c", 0, "INT"), {})),
+        (("restart", "-t0", "c"), ("restart", ("c", 0, ""), {})),
+        (("kill", "-s", "HUP", "c"), ("kill", ("c", "HUP"), {})),
+        (("rm", "-fv", "/c"), ("remove", ("c",), {"force": True, "volumes": True})),
+        (("container", "remove", "c"), ("remove", ("c",), {"force": False, "volumes": False})),
+        (("publish", "-p", "8080:80", "c"), ("publish", ("c", (PortSpec("tcp", 80, "", "8080"),)), {})),
+        (("unpublish", "c", "53/UDP"), ("unpublish", ("c", 53, "udp"), {})),
+    ],
+)
+def test_flags_reach_the_engine(cli, argv, call):
+    assert cli(*argv).code == 0
+    assert cli.engine.call == call
+
+
+def test_forced_removal_mentions_a_missing_container(cli):
+    cli.engine.answers["containers"]["remove"] = answer
+    result = cli("rm", "-f", "nosuch", "c1")
+    assert (result.code, result.out, result.err) == (
+        0,
+        "c1\n",
+        "Error response from daemon: No such container: nosuch\n",
+    )
+
+
+def test_rename(cli):
+    cli.engine.answers["containers"]["rename"] = no_such("x")
+    assert cli("rename", "x", " y ").err == (
+        "Error response from daemon: No such container: x\nError: failed to rename container named x\n"
+    )
+    assert cli.engine.call == ("rename", ("x", "y"), {})
+
+
+def test_wait_prints_exit_codes(cli):
+    cli.engine.answers["containers"]["wait"] = lambda name: no_such(name) if name == "nosuch" else 137
+    result = cli("wait", "c1", "nosuch", "c2")
+    assert (result.code, result.out, result.err) == (
+        1,
+        "137\n137\n",
+        "Error response from daemon: No such container: nosuch\n",
+    )
+
+
+def test_prune(cli):
+    cli.engine.answers["containers"]["prune"] = ([ID], 1500)
+    result = cli("container", "prune", stdin=b"y\n")
+    assert result.out == (
+        "WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] "
+        f"Deleted Containers:\n{ID}\n\nTotal reclaimed space: 1.5kB\n"
+    )
+    assert cli("container", "prune", stdin=b"\n").code == 0
+    assert len(cli.engine.calls) == 1
+
+
+def container(**state) -> dict:
+    return {
+        "Id": ID,
+        "State": {"Running": True, "Restarting": False, **state},
+        "Config": {"Tty": False, "OpenStdin": True},
+        "HostConfig": {"AutoRemove": False},
+    }
+
+
+class Session:
+    def run(self) -> None:
+        pass
+
+
+def test_start_attached(cli):
+    cli.engine.answers["containers"].update(inspect=container(), open_attachment=Session(), wait=3)
+    assert cli("start", "-ai", "c1").code == 3
+    assert [verb for verb, _, _ in cli.engine.calls] == ["inspect", "open_attachment", "start", "wait"]
+    assert cli.engine.calls[1] == ("open_attachment", (ID, Stdio()), {"stdin": True})
+
+
+def test_attach(cli):
+    answers = cli.engine.answers["containers"]
+    answers.update(inspect=container(), open_attachment=Session(), wait=4)
+    assert cli("attach", "--no-stdin", "c1").code == 4
+    assert cli.engine.calls[1] == ("open_attachment", (ID, Stdio()), {"stdin": False})
+    answers["inspect"] = container(Running=False)
+    assert cli("attach", "c1").err == "You cannot attach to a stopped container, start it first\n"
+
+
+def test_exec(cli, tmp_path):
+    (tmp_path / "env").write_text("A=1\n")
+    cli.engine.answers["containers"].update(inspect=container(), exec=5)
+    argv = ("-i", "-e", "B=2", "--env-file", str(tmp_path / "env"), "-u", "x", "-w", "/srv", "--privileged")
+    assert cli("exec", *argv, "c1", "sh", "-c", "x").code == 5
+    request = ExecCreate(("sh", "-c", "x"), ["A=1", "B=2"], "x", "/srv", attach_stdin=True, privileged=True)
+    assert cli.engine.calls[1] == ("exec", ("c1", request, Stdio()), {})
+
+
+def test_exec_of_a_missing_command_fails_on_stdout(cli):
+    cli.engine.answers["containers"].update(inspect=container(), exec=StartFailure("OCI runtime exec failed: x", 127))
+    result = cli("exec", "c1", "x")
+    assert (result.code, result.out, result.err) == (126, "OCI runtime exec failed: x\r\n", "")
+    result = cli("exec", "-d", "c1", "x")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "Error response from daemon: OCI runtime exec failed: x\n"
+
+
+@pytest.mark.parametrize("argv", [("exec", "-it", "c1", "sh"), ("run", "-it", "hostfs"), ("attach", "c1")])
+def test_a_terminal_is_needed_on_stdin(cli, argv):
+    document = container()
+    document["Config"]["Tty"] = True
+    cli.engine.answers["containers"].update(inspect=document, create=Created(ID))
+    result = cli(*argv)
+    assert (result.code, result.err) == (1, "the input device is not a TTY\n")
+
+
+def test_logs_go_to_the_streams_they_came_from(cli):
+    lines = [LogLine("stdout", "T1", b"one\xff\n"), LogLine("stderr", "T2", b"two\n")]
+    cli.engine.answers["containers"].update(inspect=container(), logs=lines)
+    result = cli("logs", "-t", "--details", "c1", "--tail", "5", "--since", "1000", "-f")
+    assert (result.out, result.err) == ("T1  one\udcff\n", "T2  two\n")
+    assert cli.engine.calls[1] == ("logs", ("c1", LogOptions(True, 5, 1000.0)), {})
+
+
+def test_odd_log_options(cli):
+    cli.engine.answers["containers"].update(inspect=container(), logs=[])
+    assert cli("logs", "--tail", "foo", "--until", "0", "c1").code == 0
+    assert cli.engine.calls[1] == ("logs", ("c1", LogOptions()), {})
+    assert cli("logs", "--since", "foo", "c1").err == (
+        'invalid value for "since": failed to parse value as time or duration: "foo"\n'
+    )
+
+
+def test_empty_references_never_reach_the_engine(cli):
+    for argv in (("exec", "", "x"), ("logs", ""), ("attach", ""), ("start", "-a", "")):
+        assert cli(*argv).err == "Error: No such container: \n"
+    assert cli.engine.calls == []
+
+
+def test_inspect_finds_any_kind(cli):
+    answers = cli.engine.answers
+    answers["containers"]["inspect"] = no_such("net")
+    answers["images"]["inspect"] = InvalidArgument("invalid reference format")
+    answers["networks"]["inspect"] = {"Name": "net"}
+    result = cli("inspect", "-s", "net")
+    assert (result.code, result.out) == (0, '[\n    {\n        "Name": "net"\n    }\n]\n')
+    assert result.err == "WARNING: --size ignored for network\n"
+
+
+def test_inspect_of_what_is_nowhere(cli):
+    answers = cli.engine.answers
+    answers["containers"]["inspect"] = no_such("x")
+    answers["images"]["inspect"] = NotFound("No such image: x:latest")
+    answers["networks"]["inspect"] = NotFound("network x not found")
+    assert cli("inspect", "x").err == "Error: No such object: x\n"
+    assert cli("inspect", "x").out == "[]\n"
+    assert cli("inspect", "--type", "network", "x").err == "Error response from daemon: network x not found\n"
+    assert cli("inspect", "--type", "volume", "x").err == "Error: No such volume: x\n"
+
+
+def test_inspect_stops_at_other_errors(cli):
+    cli.engine.answers["containers"]["inspect"] = Conflict("Multiple IDs found with provided prefix: a")
+    assert cli("inspect", "a").err == "Error response from daemon: Multiple IDs found with provided prefix: a\n"
+
+
+def test_container_inspect(cli):
+    cli.engine.answers["containers"]["inspect"] = answer
+    result = cli("container", "inspect", "nosuch")
+    assert (result.out, result.err) == ("[]\n", "Error response from daemon: No such container: nosuch\n")
+    assert cli.engine.call == ("inspect", ("nosuch",), {"size": False})

@@ -1,0 +1,80 @@
+"""The image commands; texts are Docker 26.1.5's."""
+
+import time
+
+import pytest
+
+from engine.errors import Conflict, NotFound
+
+ID = "sha256:" + "0123456789ab" + "e" * 52
+
+
+@pytest.fixture
+def images(cli):
+    cli.engine.answers["images"]["list"] = [
+        {"Id": ID, "RepoTags": ["bb:latest", "host:5000/x:1"], "Created": int(time.time()) - 300, "Size": 2024614},
+        {"Id": ID, "RepoTags": [], "Created": int(time.time()) - 300, "Size": 10},
+    ]
+    return cli
+
+
+def test_table(images):
+    assert images("images").out == (
+        "REPOSITORY    TAG       IMAGE ID       CREATED         SIZE\n"
+        "bb            latest    0123456789ab   5 minutes ago   2.02MB\n"
+        "host:5000/x   1         0123456789ab   5 minutes ago   2.02MB\n"
+        "<none>        <none>    0123456789ab   5 minutes ago   10B\n"
+    )
+    assert images.engine.call == ("list", ({},), {})
+
+
+def test_fields_and_filters(images):
+    result = images("image", "ls", "--no-trunc", "-f", "dangling=true", "--format", "{{.ID}} {{.VirtualSize}}", "bb")
+    assert result.out.split("\n")[0] == f"{ID} 2.025MB"
+    assert images.engine.call[1] == ({"dangling": ("true",), "reference": ("bb",)},)
+
+
+def test_remove(cli):
+    def remove(name, force):
+        return NotFound(f"No such image: {name}") if name == "x" else [{"Untagged": name}, {"Deleted": ID}]
+
+    cli.engine.answers["images"]["remove"] = remove
+    result = cli("rmi", "x", "bb")
+    assert (result.code, result.out) == (1, f"Untagged: bb\nDeleted: {ID}\n")
+    assert result.err == "Error response from daemon: No such image: x\n"
+    assert cli("image", "rm", "-f", "x").code == 0
+    cli.engine.answers["images"]["remove"] = Conflict("in use")
+    assert cli("rmi", "-f", "bb").code == 1
+
+
+def test_import(cli, tmp_path):
+    read = []
+
+    def import_archive(source, reference):
+        read.append((source.read(), reference))
+        return ID
+
+    cli.engine.answers["images"]["import_archive"] = import_archive
+    (tmp_path / "a.tar").write_bytes(b"file")
+    assert cli("import", "-", "bb", stdin=b"stream").out == ID + "\n"
+    assert cli("image", "import", str(tmp_path / "a.tar")).out == ID + "\n"
+    assert read == [(b"stream", "bb:latest"), (b"file", "")]
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (("/nosuch", "x"), "open /nosuch: no such file or directory\n"),
+        (("-", "BAD:x"), "invalid reference format: repository name (library/BAD) must be lowercase\n"),
+        (("http://x/y",), "http://x/y: hawse does not download: fetch it first, then import the file or -\n"),
+    ],
+)
+def test_import_refusals(cli, argv, text):
+    result = cli("import", *argv)
+    assert (result.code, result.out, result.err) == (1, "", text)
+
+
+def test_inspect(cli):
+    cli.engine.answers["images"]["inspect"] = NotFound("No such image: x:latest")
+    assert cli("image", "inspect", "x").err == "Error response from daemon: No such image: x:latest\n"
+    assert cli("image", "inspect", "").err == "Error: No such image: \n"
