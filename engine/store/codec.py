@@ -74,15 +74,15 @@ def _record(kind: Any) -> Decoder:
     def convert(value: Any) -> Any:
         if not isinstance(value, dict):
             raise CodecError(f"{kind.__name__}: expected an object, found {type(value).__name__}")
-        if missing := required - value.keys():
-            raise CodecError(f"{kind.__name__}: {min(missing)} is missing")
-        arguments = {}
-        for name, item in value.items():
-            if name in known:
-                try:
+        if not required <= value.keys():
+            raise CodecError(f"{kind.__name__}: {min(required - value.keys())} is missing")
+        arguments, name = {}, ""
+        try:
+            for name, item in value.items():
+                if name in known:
                     arguments[name] = known[name](item)
-                except CodecError as error:
-                    raise CodecError(f"{kind.__name__}.{name}: {error}") from None
+        except CodecError as error:
+            raise CodecError(f"{kind.__name__}.{name}: {error}") from None
         return kind(**arguments)
 
     return convert

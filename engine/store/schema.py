@@ -28,7 +28,8 @@ CREATE INDEX addresses_of_holder ON addresses (holder);
 CREATE TABLE ports (
     protocol TEXT NOT NULL, family INTEGER NOT NULL, host_port INTEGER NOT NULL, host_port_end INTEGER NOT NULL,
     host_ip TEXT NOT NULL, port INTEGER NOT NULL, port_end INTEGER NOT NULL, endpoint_id TEXT NOT NULL);
-CREATE INDEX ports_by_number ON ports (protocol, family, host_port, host_port_end);
+CREATE INDEX ports_by_number ON ports (protocol, family, host_port);
+CREATE INDEX ports_of_ranges ON ports (protocol, family, host_port_end) WHERE host_port_end > host_port;
 CREATE INDEX ports_of_endpoint ON ports (endpoint_id);
 CREATE TABLE intents (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, object_id TEXT NOT NULL, owner TEXT NOT NULL,

@@ -13,6 +13,17 @@ T = TypeVar("T")
 
 _HIGHEST = chr(0x10FFFF)  # sorts after any id, so that a prefix search is an index range
 
+COLLISION = """
+SELECT endpoint_id FROM (
+    SELECT * FROM ports WHERE protocol = :protocol AND family = :family AND host_port BETWEEN :first AND :last
+    UNION ALL
+    SELECT * FROM ports WHERE protocol = :protocol AND family = :family
+        AND host_port_end > host_port AND host_port_end >= :first AND host_port < :first
+) WHERE endpoint_id != :endpoint_id
+    AND (host_ip = :ip OR host_ip IN ('0.0.0.0', '::') OR :ip IN ('0.0.0.0', '::'))
+"""
+"""Who holds ports that meet first-last: those that begin within it, and ranges that begin before and reach into it."""
+
 
 def _pack(address: int) -> bytes:
     return address.to_bytes(16)
@@ -106,9 +117,9 @@ class SqliteReader:
             or self._select(kind, table, "id > ? AND id < ?", reference, reference + _HIGHEST)
         )
 
-    def _value(self, query: str, *values: Any) -> Any:
+    def _value(self, query: str, *values: Any, **named: Any) -> Any:
         """Give the first column of the first row, or None."""
-        row = self._connection.execute(query, values).fetchone()
+        row = self._connection.execute(query, named or values).fetchone()
         return row and row[0]
 
 
@@ -193,18 +204,16 @@ class SqliteTransaction(SqliteReader):
         self._put(table, id=record.id, name=record.name, body=encode(record))
 
     def _put_port(self, port: PortRecord, endpoint_id: str) -> None:
-        family = _family(port.host_ip)
         holder = self._value(
-            "SELECT endpoint_id FROM ports WHERE protocol = ? AND family = ? AND host_port <= ? AND host_port_end >= ? "
-            "AND endpoint_id != ? AND (host_ip = ? OR host_ip IN ('0.0.0.0', '::') OR ? IN ('0.0.0.0', '::'))",
-            port.protocol, family, port.host_port_end, port.host_port, endpoint_id, port.host_ip, port.host_ip,
+            COLLISION, endpoint_id=endpoint_id, protocol=port.protocol, family=_family(port.host_ip),
+            ip=port.host_ip, first=port.host_port, last=port.host_port_end,
         )  # fmt: skip
         if holder is not None:
             raise Taken("port", f"{port.host_ip}:{port.host_port}", holder)
         self._execute(
             "INSERT INTO ports VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            port.protocol, family, port.host_port, port.host_port_end, port.host_ip, port.port, port.port_end,
-            endpoint_id,
+            port.protocol, _family(port.host_ip), port.host_port, port.host_port_end,
+            port.host_ip, port.port, port.port_end, endpoint_id,
         )  # fmt: skip
 
     def _put(self, table: str, **columns: str) -> None:

@@ -101,6 +101,7 @@ def test_a_damaged_file_is_unavailable(store):
 
 def test_damage_within_the_tables_is_unavailable(store):
     touch(store)
+    edit(store, "PRAGMA wal_checkpoint(TRUNCATE)")
     data = bytearray(store.path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)
     store.path.write_bytes(data)
