@@ -1,0 +1,162 @@
+"""What may not pass: between networks, into internal ones, between containers without icc, and through the host."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.netns
+
+HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
+NO_ICC = {"com.docker.network.bridge.enable_icc": "false"}
+
+
+@pytest.fixture(params=["bridged packets filtered", "bridged packets not filtered"])
+def br_netfilter(request, host):
+    """br_netfilter's switch, which nothing may depend on."""
+    value = "1" if request.param == "bridged packets filtered" else "0"
+    host.sh(f"for k in iptables ip6tables arptables; do echo {value} > /proc/sys/net/bridge/bridge-nf-call-$k; done")
+
+
+def test_networks_are_apart_and_a_member_of_both_reaches_both(lab, br_netfilter):
+    n1, n2 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64"), lab.network("n2", "172.31.0.0/16", "fd00:31::/64")
+    c1, c2 = lab.container(n1, 2), lab.container(n2, 2)
+    lab.serve(c2, 80)
+    assert lab.pings(c1, "172.31.0.1"), "the other network's gateway is an address of the host"
+    assert not lab.pings(c1, "172.31.0.2", wait=0.2)
+    assert not lab.pings(c1, "fd00:31::2", wait=0.2)
+    assert lab.silent(c1, "172.31.0.2", 80)
+    lab.join(c1, n2, 3)
+    assert lab.pings(c1, "172.31.0.2")
+    assert lab.ask(c1, "172.31.0.2", 80) == "172.31.0.3"
+
+
+def test_an_internal_network_reaches_itself_and_its_own_bridge_only(lab, peer, br_netfilter):
+    inside = lab.network("inside", "172.30.0.0/16", "fd00:30::/64", internal=True)
+    n2 = lab.network("n2", "172.31.0.0/16", "fd00:31::/64")
+    c1, c2 = lab.container(inside, 2), lab.container(inside, 3)
+    web = lab.container(n2, 2, [lab.binding(8080, 80), lab.binding(8080, 80, host_ip="::")])
+    for server, address in ((c2, "0.0.0.0"), (c2, "::"), (web, "0.0.0.0"), (peer, "0.0.0.0"), (lab.host, "0.0.0.0")):
+        lab.serve(server, 80 if address != "::" else 81, address=address)
+    for address in ("172.30.0.3", "fd00:30::3", "172.30.0.1", "fd00:30::1"):
+        assert lab.pings(c1, address), address
+    assert lab.ask(c1, "172.30.0.3", 80) == "172.30.0.2"
+    assert lab.ask(c1, "172.30.0.1", 80) == "172.30.0.2"
+    assert lab.ask(lab.host, "172.30.0.3", 80) == "172.30.0.1"
+    # Even with a default route of its own making, nothing else answers.
+    c1.run("ip", "route", "add", "default", "via", "172.30.0.1")
+    c1.run("ip", "route", "add", "default", "via", "fd00:30::1")
+    for address in (PEER, PEER6, HOST, HOST6, "172.31.0.1", "fd00:31::1", "172.31.0.2", "fd00:31::2"):
+        assert not lab.pings(c1, address, wait=0.2), address
+    for address, port in ((PEER, 80), (HOST, 80), ("172.30.0.1", 8080)):
+        assert lab.silent(c1, address, port), (address, port)
+
+
+def test_an_internal_network_is_not_reached_from_outside_either(lab, peer):
+    inside, n2 = lab.network("inside", "172.30.0.0/16", internal=True), lab.network("n2", "172.31.0.0/16")
+    c1, c2 = lab.container(inside, 2, [lab.binding(8080, 80)]), lab.container(n2, 2)
+    lab.serve(c1, 80)
+    c1.run("ip", "route", "add", "default", "via", "172.30.0.1")
+    peer.sh(f"ip route add 172.30.0.0/16 via {HOST}")
+    assert lab.silent(peer, "172.30.0.2", 80)
+    assert lab.silent(peer, HOST, 8080)
+    assert lab.silent(c2, "172.30.0.2", 80)
+    # Somebody else's rewriting doesn't lead in either.
+    lab.host.sh(
+        "nft 'add table ip other; add chain ip other pre { type nat hook prerouting priority -110; };"
+        " add rule ip other pre tcp dport 9999 dnat to 172.30.0.2:80'"
+    )
+    assert lab.silent(peer, HOST, 9999)
+
+
+def test_without_icc_containers_reach_everything_but_each_other(lab, peer, br_netfilter):
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options=NO_ICC)
+    c1, c2 = lab.container(n1, 2), lab.container(n1, 3)
+    lab.serve(c2, 80)
+    for address in ("172.30.0.1", "fd00:30::1", PEER, PEER6):
+        assert lab.pings(c1, address), address
+    assert not lab.pings(c1, "172.30.0.3", wait=0.2)
+    assert not lab.pings(c1, "fd00:30::3", wait=0.2)
+    assert lab.silent(c1, "172.30.0.3", 80)
+    # by way of the gateway
+    c1.run("ip", "route", "add", "172.30.0.3/32", "via", "172.30.0.1")
+    c1.run("ip", "route", "add", "fd00:30::3/128", "via", "fd00:30::1")
+    assert lab.silent(c1, "172.30.0.3", 80)
+    assert not lab.pings(c1, "fd00:30::3", wait=0.2)
+
+
+def test_a_link_opens_the_exposed_ports_of_one_container_to_another(lab, br_netfilter):
+    n1 = lab.network("n1", "172.30.0.0/16", options=NO_ICC)
+    client, server = lab.container(n1, 2), lab.container(n1, 3, exposed=(("tcp", 80),))
+    other = lab.container(n1, 4)
+    for port in (80, 81):
+        lab.serve(server, port)
+    for _ in range(2):
+        lab.on_host(lambda: lab.driver.link(n1, client.endpoint, server.endpoint))
+    assert lab.ask(client, "172.30.0.3", 80) == "172.30.0.2"
+    assert lab.silent(client, "172.30.0.3", 81)
+    assert lab.silent(other, "172.30.0.3", 80)
+    for _ in range(2):
+        lab.on_host(lambda: lab.driver.unlink(n1, client.endpoint, server.endpoint))
+    assert lab.silent(client, "172.30.0.3", 80)
+
+
+def test_without_icc_a_published_port_is_reached_by_its_host_port(lab):
+    lab.host.sh("echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables")
+    n1 = lab.network("n1", "172.30.0.0/16", options=NO_ICC)
+    c1, web = lab.container(n1, 2), lab.container(n1, 3, [lab.binding(8080, 80)])
+    lab.serve(web, 80)
+    assert lab.ask(c1, HOST, 8080) == "172.30.0.1"
+
+
+def test_the_host_does_not_become_a_router_for_strangers(lab, peer):
+    lab.host.sh("ip link add side type veth peer name far; ip addr add 10.9.0.1/24 dev side; ip link set side up")
+    far = lab.sandbox()
+    lab.host.sh(f"ip link set far netns {far.namespace}")
+    far.run("sh", "-c", "ip addr add 10.9.0.2/24 dev far; ip link set far up; ip route add default via 10.9.0.1")
+    peer.sh(f"ip route add 10.9.0.0/24 via {HOST}")
+    n1 = lab.network("n1", "172.30.0.0/16")
+    c1 = lab.container(n1, 2)
+    assert lab.pings(c1, "10.9.0.2"), "a container does get there"
+    assert not lab.pings(far, PEER, wait=0.2)
+    assert not lab.pings(peer, "10.9.0.2", wait=0.2)
+
+
+def test_a_host_that_was_a_router_stays_one(lab, peer):
+    lab.host.sh("sysctl -qw net.ipv4.ip_forward=1")
+    test_router = lab.sandbox()
+    lab.host.sh(f"ip link add side type veth peer name far netns {test_router.namespace}")
+    lab.host.sh("ip addr add 10.9.0.1/24 dev side; ip link set side up")
+    test_router.run(
+        "sh", "-c", "ip addr add 10.9.0.2/24 dev far; ip link set far up; ip route add default via 10.9.0.1"
+    )
+    peer.sh(f"ip route add 10.9.0.0/24 via {HOST}")
+    lab.network("n1", "172.30.0.0/16")
+    assert lab.pings(peer, "10.9.0.2")
+
+
+@pytest.mark.parametrize(("guarded", "gets_through"), [("true", False), ("false", True)])
+def test_spoof_guard_holds_a_container_to_its_own_addresses(lab, peer, guarded, gets_through):
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={"com.hawse.bridge.spoof_guard": guarded})
+    liar, victim = lab.container(n1, 2), lab.container(n1, 3)
+    for address in ("172.30.0.3", "172.30.0.1", "fd00:30::3", "fd00:30::1", PEER):
+        assert lab.pings(liar, address), address
+    liar.run("sh", "-c", "ip addr add 172.30.0.66/16 dev eth0; ip addr add fd00:30::66/64 dev eth0 nodad")
+    lab.serve(victim, 50, "udp")
+    lab.serve(victim, 50, "udp", "fd00:30::3")
+    assert (lab.ask(liar, "172.30.0.3", 50, "udp", 0.3, source="172.30.0.66") != "") is gets_through
+    assert (lab.ask(liar, "fd00:30::3", 50, "udp", 0.3, source="fd00:30::66") != "") is gets_through
+    # Nobody learns the foreign address by asking for it (ARP and neighbour discovery).
+    assert lab.pings(victim, "172.30.0.66", wait=0.2) is gets_through
+    assert lab.pings(victim, "fd00:30::66", wait=0.2) is gets_through
+    # A foreign MAC is heard by nobody.
+    liar.run("ip", "link", "set", "eth0", "address", "02:42:ff:ff:ff:ff")
+    assert lab.pings(liar, "172.30.0.3", wait=0.3) is gets_through
+
+
+def test_spoof_guard_forgets_a_port_that_left(lab):
+    n1 = lab.network("n1", "172.30.0.0/16", options={"com.hawse.bridge.spoof_guard": "true"})
+    c1 = lab.container(n1, 2)
+    assert "02:42" in lab.host.sh("nft list table bridge hawse")
+    for _ in range(2):
+        lab.leave(c1)
+    assert "elements" not in lab.host.sh("nft list table bridge hawse")
