@@ -1,0 +1,80 @@
+"""/etc/hosts of a container: the local block, --add-host entries, legacy links, and the container's own addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.model import ContainerConfig
+from engine.names import short_id
+
+LOCAL = (("127.0.0.1", "localhost"),)
+LOCAL_IPV6 = (
+    ("::1", "localhost ip6-localhost ip6-loopback"),
+    ("fe00::0", "ip6-localnet"),
+    ("ff00::0", "ip6-mcastprefix"),
+    ("ff02::1", "ip6-allnodes"),
+    ("ff02::2", "ip6-allrouters"),
+)
+HOST_GATEWAY = "host-gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A legacy link on the default bridge: where the target is, and what it is called."""
+
+    address: str
+    alias: str
+    container_id: str
+    name: str
+
+
+def hosts_file(
+    config: ContainerConfig,
+    addresses: Sequence[str],
+    *,
+    extra_hosts: Sequence[str] = (),
+    links: Sequence[Link] = (),
+    host_gateway: str = "",
+    ipv6: bool = True,
+) -> str:
+    """Write the whole file; ``addresses`` are the container's own without prefix, in the order of its interfaces.
+
+    ``host_gateway`` replaces the word in ``name:host-gateway``. ``ipv6`` is False where the sandbox has IPv6 disabled.
+    """
+    lines = [*LOCAL, *(LOCAL_IPV6 if ipv6 else ())]
+    lines += [_extra(entry, host_gateway) for entry in extra_hosts]
+    lines += [_link(link) for link in links]
+    return _text(lines) + own_lines(config, addresses)
+
+
+def own_lines(config: ContainerConfig, addresses: Sequence[str]) -> str:
+    """Write the lines of a container's own addresses, as ``network connect`` appends them."""
+    names = own_names(config)
+    return _text([(address, names) for address in addresses])
+
+
+def without_own_lines(text: str, config: ContainerConfig) -> str:
+    """Drop all lines of the container's own name, whichever network they belong to, as ``network disconnect`` does."""
+    names = own_names(config)
+    return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n").partition("\t")[2] != names)
+
+
+def own_names(config: ContainerConfig) -> str:
+    """Name the container as its own lines do: the full name, then its first label where that is shorter."""
+    full = f"{config.hostname}.{config.domainname}" if config.domainname else config.hostname
+    first, dot, _ = full.partition(".")
+    return f"{full} {first}" if dot else full
+
+
+def _extra(entry: str, host_gateway: str) -> tuple[str, str]:
+    name, _, address = entry.partition(":")
+    return (host_gateway if address == HOST_GATEWAY else address), name
+
+
+def _link(link: Link) -> tuple[str, str]:
+    return link.address, " ".join(dict.fromkeys([link.alias, short_id(link.container_id), link.name]))
+
+
+def _text(lines: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{address}\t{names}\n" for address, names in lines)
