@@ -9,8 +9,8 @@ from typing import Any
 
 from cli.formatting.budget import Budget
 from cli.formatting.errors import Fault
+from cli.formatting.formats import sprintf
 from cli.formatting.gotypes import INT_KINDS, UINT_KINDS, Value, unwrap
-from cli.formatting.printing import sprint
 from cli.formatting.text import decode
 
 _BASIC = {"bool": "bool", "string": "string", "float64": "float", "complex128": "complex"}
@@ -26,14 +26,15 @@ def _is_nil(value: Value | None) -> bool:
     return value is None or value.is_nil()
 
 
-def _shown(value: Value | None) -> str:
-    return decode(sprint([value], Budget()))
+def _shown(value: Value, verb: bytes = b"%s") -> str:
+    return decode(sprintf(verb, [value], Budget()))
 
 
 def _same_other(left: Value | None, right: Value | None) -> bool:
     """Compare values that are neither numbers, strings nor bools."""
     if left is not None and right is not None and left.type.kind != right.type.kind:
-        raise Fault(f"non-comparable types {_shown(left)}: {left.type}, {right.type}: {_shown(right)}")
+        other = _shown(right, b"%v")
+        raise Fault(f"non-comparable types {_shown(left)}: {left.type}, {right.type}: {other}")
     if left is None or right is None or _is_nil(left) or _is_nil(right):
         return _is_nil(left) == _is_nil(right)
     if not right.type.comparable():

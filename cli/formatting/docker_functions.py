@@ -18,8 +18,8 @@ from cli.formatting.text import decode, encode, valid
 def _json(value: Value | None) -> Value:
     try:
         return string(encode(marshal(value)).strip())
-    except UnsupportedValue:
-        return string(b"")
+    except UnsupportedValue as error:
+        raise Fault(str(error)) from None
 
 
 def _split(text: bytes, separator: bytes) -> Value:

@@ -123,6 +123,7 @@ class Executor(Evaluator):
         value, _ = indirect(self.pipeline(dot, branch.pipe))
         inside = len(self.variables)
         empty = True
+        jump = ""
         for index, element in self._elements(value, len(branch.pipe.decl)):
             empty = False
             self._bind(branch, index, element)
@@ -133,10 +134,9 @@ class Executor(Evaluator):
         else:
             if empty and branch.else_body is not None:
                 jump = self._body(dot, branch.else_body)
-                del self.variables[mark:]
-                return jump
         del self.variables[mark:]
-        return ""
+        # In the else part, break ends this range and continue the next round of the one around it.
+        return jump if empty and jump == "continue" else ""
 
     def _bind(self, branch: Branch, index: Value | None, element: Value | None) -> None:
         """Set the variables of a range; the first of two is the index."""

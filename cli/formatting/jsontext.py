@@ -70,23 +70,24 @@ def _marshal(type_: Type, raw: Raw) -> str:
     if kind in ("slice", "array"):
         elem = type_.element()
         return "[" + ",".join([_marshal(elem, item) for item in (raw.items if kind == "slice" else raw)]) + "]"
-    return _marshal_other(kind, raw)
+    return _marshal_other(type_, raw)
 
 
-def _marshal_other(kind: str, raw: Raw) -> str:
+def _marshal_other(type_: Type, raw: Raw) -> str:
+    kind = type_.kind
     if kind == "float64":
         return _marshal_float(raw)
     if kind == "opaque":
         text: str = raw.marshal_json()
         return text
     if kind in ("complex128", "func"):
-        raise UnsupportedValue(kind)
+        raise UnsupportedValue(f"json: unsupported type: {type_}")
     return str(raw)
 
 
 def _marshal_float(value: float) -> str:
     if not math.isfinite(value):
-        raise UnsupportedValue(str(value))
+        raise UnsupportedValue(f"json: unsupported value: {value}")
     size = abs(value)
     if value and (size < 1e-6 or size >= 1e21):
         text = format_float(value, "e")

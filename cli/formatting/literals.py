@@ -118,7 +118,7 @@ def parse_integer(text: str) -> int | None:
     base = 10
     if digits[:1] == "0" and len(digits) > 1:
         base = _BASES.get(digits[1].lower(), 8)
-        digits = digits[1:] if base == 8 and digits[1].isdecimal() else digits[2:]
+        digits = digits[2:] if digits[1].lower() in _BASES else digits[1:]
     allowed = "0123456789abcdef"[:base]
     if not digits or len(digits) > 100 or any(c not in allowed for c in digits.lower()):
         return None

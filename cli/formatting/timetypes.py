@@ -5,6 +5,7 @@ It knows the methods a template can call on them. It refuses to know how times l
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import date
 
@@ -69,6 +70,8 @@ _MANY_RESULTS = "function {} has {} return values; should be 1 or 2"
 _BYTES = slice_of(UINT8)
 
 LOCATION = Type("struct", "time.Location")
+LOCATION.pointer_methods = {"String": Method(lambda raw: string(raw[0]))}
+_LOCATION_POINTER = pointer_to(LOCATION)
 MONTH = basic("int", "time.Month", _name_of(MONTHS, 1))
 WEEKDAY = basic("int", "time.Weekday", _name_of(DAYS, 0))
 DURATION = basic(
@@ -88,7 +91,7 @@ TIME = Type("struct", "time.Time")
 TIME.fields = (
     StructField("wall", UINT64, ""),
     StructField("ext", INT64, ""),
-    StructField("loc", pointer_to(LOCATION), ""),
+    StructField("loc", _LOCATION_POINTER, ""),
 )
 
 
@@ -98,6 +101,14 @@ def _float(value: float) -> Value:
 
 def _instant(raw: Raw) -> int:
     return int(raw[1]) * _NANO + int(raw[0])
+
+
+def _to_nearest(instant: int, unit: int) -> int:
+    """Return how far the nearest multiple of ``unit`` is; halves go up."""
+    if unit <= 0:
+        return 0
+    rest = instant % unit
+    return -rest if rest + rest < unit else unit - rest
 
 
 def _shifted(raw: Raw, nanoseconds: int) -> Value:
@@ -129,6 +140,10 @@ TIME.methods = {
     "IsZero": Method(lambda raw: boolean(raw[0] == 0 and raw[1] == 0)),
     "IsDST": Method(lambda raw: boolean(False)),
     "UTC": Method(lambda raw: Value(TIME, [raw[0], raw[1], None])),
+    "Local": Method(lambda raw: Value(TIME, [raw[0], raw[1], time.localtime(_unix(raw)).tm_gmtoff or None])),
+    "Location": Method(lambda raw: Value(_LOCATION_POINTER, [b"UTC" if raw[2] is None else b""])),
+    "Truncate": Method(lambda raw, unit: _shifted(raw, -(_instant(raw) % unit) if unit > 0 else 0), (DURATION,)),
+    "Round": Method(lambda raw, unit: _shifted(raw, _to_nearest(_instant(raw), unit)), (DURATION,)),
     "AddDate": Method(lambda raw, y, m, d: _add_date(raw, y, m, d), (INT, INT, INT)),
     "Add": Method(_shifted, (DURATION,)),
     "Sub": Method(lambda raw, other: Value(DURATION, _instant(raw) - _instant(other)), (TIME,)),
