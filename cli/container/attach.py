@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.container.batch import named
-from cli.container.session import attached, check_terminal, proxied, streams
+from cli.container.session import attached, check_terminal, exit_code, proxied, streams
 from cli.errors import StatusError
 from cli.pflag import STRING, command, exactly, flag
 
@@ -31,5 +31,5 @@ def attach(app: App, container: str, detach_keys: str, no_stdin: bool, sig_proxy
     container_id = found["Id"]
     stdin = not no_stdin and config["OpenStdin"]
     with streams() as stdio, proxied(app, container_id, wanted=sig_proxy and not config["Tty"]) as proxy:
-        attached(app, container_id, stdio, stdin=stdin, proxy=proxy, start=lambda: None)
-        return app.engine.containers.wait(container_id)
+        attachment = attached(app, container_id, stdio, stdin=stdin, proxy=proxy, start=lambda: None)
+        return exit_code(app, container_id, attachment, removed=found["HostConfig"]["AutoRemove"])

@@ -10,7 +10,7 @@ from cli.app import App
 from cli.container.creation import create_container, make_request, report
 from cli.container.flags import container_flags
 from cli.container.request import detached
-from cli.container.session import attached, check_terminal, proxied, streams
+from cli.container.session import attached, check_terminal, exit_code, proxied, streams
 from cli.errors import FLAG_ERROR, StatusError, daemon_text
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import EngineError, StartFailure
@@ -87,12 +87,10 @@ def in_foreground(app: App, container_id: str, request: ContainerCreate, *, sig_
         streams(stdout=config.attach_stdout, stderr=config.attach_stderr) as stdio,
         proxied(app, container_id, wanted=sig_proxy) as proxy,
     ):
-        attached(
+        attachment = attached(
             app, container_id, stdio, stdin=config.attach_stdin, proxy=proxy,
             start=lambda: start_reported(app, container_id),
         )  # fmt: skip
         if not (config.attach_stdout or config.attach_stderr):
             return 0
-        return app.engine.containers.wait(
-            container_id, condition="removed" if request.host.auto_remove else "not-running"
-        )
+        return exit_code(app, container_id, attachment, removed=request.host.auto_remove)

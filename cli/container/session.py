@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from cli.app import App
 from cli.container.signals import SignalProxy
 from cli.errors import StatusError
-from engine.errors import EngineError
-from engine.runtime.api import Stdio
+from engine.errors import EngineError, NotFound
+from engine.runtime.api import Attachment, Stdio
 
 
 def check_terminal(app: App, *, stdin: bool, tty: bool) -> None:
@@ -49,10 +49,27 @@ def proxied(app: App, container_id: str, *, wanted: bool) -> AbstractContextMana
 
 def attached(
     app: App, container_id: str, stdio: Stdio, *, stdin: bool, proxy: SignalProxy | None, start: Callable[[], None]
-) -> None:
-    """Attach, then ``start``, and copy streams until the container ends."""
+) -> Attachment:
+    """Attach, then ``start``, and copy streams until the container ends or the user detaches."""
     attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
-    start()
-    if proxy:
-        proxy.open()
-    attachment.run()
+    try:
+        start()
+        if proxy:
+            proxy.open()
+        attachment.run()
+    finally:
+        attachment.close()
+    return attachment
+
+
+def exit_code(app: App, container_id: str, attachment: Attachment, *, removed: bool) -> int:
+    """Wait until all is settled, and gone where it is ``removed`` by itself; 0 when the user has detached."""
+    if attachment.detached:
+        return 0
+    try:
+        code = app.engine.containers.wait(container_id, condition="removed" if removed else "not-running")
+    except NotFound:
+        if attachment.exit_code is None:
+            raise
+        return attachment.exit_code  # it was removed before we could ask
+    return code if attachment.exit_code is None else attachment.exit_code

@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.container.batch import named
-from cli.container.session import attached, proxied, streams
+from cli.container.session import attached, exit_code, proxied, streams
 from cli.errors import StatusError, daemon_text
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import EngineError
@@ -46,12 +46,11 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
     found = app.engine.containers.inspect(named(container))
     container_id, config = found["Id"], found["Config"]
     with streams() as stdio, proxied(app, container_id, wanted=not config["Tty"]) as proxy:
-        attached(
+        attachment = attached(
             app, container_id, stdio, stdin=interactive and config["OpenStdin"], proxy=proxy,
             start=lambda: started(app, container_id),
         )  # fmt: skip
-        condition = "removed" if found["HostConfig"]["AutoRemove"] else "not-running"
-        return app.engine.containers.wait(container_id, condition=condition)
+        return exit_code(app, container_id, attachment, removed=found["HostConfig"]["AutoRemove"])
 
 
 def started(app: App, container_id: str) -> None:

@@ -129,7 +129,16 @@ class Runtime(Protocol):
 
 
 class Attachment(Protocol):
-    """An open connection to a container's streams."""
+    """An open connection to a container's streams.
+
+    After `run`, ``exit_code`` is the container's if its end was seen, and ``detached`` tells that the user let go.
+    """
+
+    exit_code: int | None
+    detached: bool
 
     def run(self) -> None:
-        """Copy until the container's process has ended or its output is closed."""
+        """Copy until the container's process has ended, its output is closed, or the user detaches."""
+
+    def close(self) -> None:
+        """Let go without waiting; idempotent."""

@@ -15,8 +15,12 @@ ID = "c" * 64
 class Session:
     """An attachment; ``during`` is what happens while it runs."""
 
-    def __init__(self, during=lambda: None) -> None:
-        self.run = during
+    def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
+        self.run, self.exit_code, self.detached = during, exit_code, detached
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.fixture
@@ -50,6 +54,18 @@ def test_foreground_attaches_before_the_start_and_returns_the_exit_code(cli, ans
 def test_removal_is_waited_for(cli, answers):
     cli("run", "--rm", "hostfs", "true")
     assert cli.engine.calls[-1] == ("wait", (ID,), {"condition": "removed"})
+
+
+def test_a_container_that_is_gone_already_still_has_an_exit_code(cli, answers):
+    answers.update(open_attachment=Session(exit_code=5), wait=NotFound("No such container: x"))
+    assert cli("run", "--rm", "hostfs", "false").code == 5
+
+
+def test_detaching_leaves_the_container_alone(cli, answers):
+    answers["open_attachment"] = session = Session(detached=True)
+    assert cli("run", "hostfs", "sleep", "9").code == 0
+    assert verbs(cli) == ["create", "open_attachment", "start"]
+    assert session.closed
 
 
 def test_only_stdin_attached_prints_the_id_and_does_not_wait(cli, answers):

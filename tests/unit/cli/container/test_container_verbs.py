@@ -103,8 +103,14 @@ def container(**state) -> dict:
 
 
 class Session:
-    def run(self) -> None:
-        pass
+    """An attachment; ``during`` is what happens while it runs."""
+
+    def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
+        self.run, self.exit_code, self.detached = during, exit_code, detached
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def test_start_attached(cli):
