@@ -130,11 +130,11 @@ def bound(netns: int, kind: int, port: int) -> socket.socket:
 
 def pair(netns: int, port: int) -> tuple[socket.socket, socket.socket]:
     """A UDP and a TCP socket on one port; port 0: one that is free for both."""
-    udp = bound(netns, socket.SOCK_DGRAM, port)
+    tcp = bound(netns, socket.SOCK_STREAM, port)
     try:
-        return udp, bound(netns, socket.SOCK_STREAM, udp.getsockname()[1])
+        return bound(netns, socket.SOCK_DGRAM, tcp.getsockname()[1]), tcp
     except OSError:
-        udp.close()
+        tcp.close()
         raise
 
 

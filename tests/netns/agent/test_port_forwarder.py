@@ -1,0 +1,181 @@
+"""Published ports that the agent itself must carry: ::1, and IPv6 clients of IPv4-only containers.
+
+The neighbour on the wire stands for the container: the forwarder only needs an address it can reach.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from engine.agent import client
+from engine.agent.netns import socket_in
+from engine.model import EndpointRecord, NetworkRecord, PortRecord
+from engine.store.sqlite import SqliteStore
+
+pytestmark = pytest.mark.netns
+START = "import sys; from pathlib import Path; from engine.agent.client import notify; "
+START += "sys.exit(not notify(Path(sys.argv[1]), Path(sys.argv[2])))"
+NETWORK = NetworkRecord(id="a" * 64, name="app", created="2026-01-01T00:00:00Z", driver="bridge")
+
+
+class Place:
+    """A host with one endpoint, and the sockets of both ends."""
+
+    def __init__(self, host) -> None:
+        self.host = host
+        self.store = SqliteStore(host.root / "hawse.db")
+        self.here, self.there = (os.open(n.path, os.O_RDONLY) for n in (host, host.peer))
+        self.opened: list[socket.socket] = []
+        with self.store.write() as transaction:
+            transaction.put_network(NETWORK)
+
+    def publish(self, *ports: PortRecord, ipv6: str = "") -> None:
+        """Record the endpoint with these ports and start, or tell, the agent."""
+        with self.store.write() as transaction:
+            transaction.put_endpoint(
+                EndpointRecord(
+                    id="e" * 64, network_id=NETWORK.id, container_id="c" * 64, mac="02:42:c0:a8:63:63",
+                    ipv4="192.168.99.99/24", ipv6=ipv6, names=["web"], ports=ports, phase="live",
+                )  # fmt: skip
+            )
+        self.host.run(sys.executable, "-c", START, str(self.host.run_dir), str(self.host.root), env=self.host.env())
+
+    def serve(self, address: str, port: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
+        sock = socket_in(self.there, socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+        sock.settimeout(8)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen()
+        self.opened.append(sock)
+        return sock
+
+    def dial(self, address: str, port: int, kind: int = socket.SOCK_STREAM, *, outside: bool = False) -> socket.socket:
+        sock = socket_in(self.there if outside else self.here, socket.AF_INET6, kind)
+        sock.settimeout(8)
+        self.opened.append(sock)
+        sock.connect((address, port))
+        return sock
+
+    def close(self) -> None:
+        for sock in self.opened:
+            sock.close()
+        os.close(self.here)
+        os.close(self.there)
+
+
+@pytest.fixture
+def place(host) -> Iterator[Place]:
+    made = Place(host)
+    yield made
+    made.close()
+
+
+def tcp(host_ip: str, host_port: int, port: int, count: int = 1) -> PortRecord:
+    return PortRecord("tcp", host_ip, host_port, host_port + count - 1, port, port + count - 1)
+
+
+def read_all(sock: socket.socket) -> bytes:
+    with sock.makefile("rb") as stream:
+        return stream.read()
+
+
+@pytest.mark.parametrize("client_address", ["::1", "fd99::11"])
+def test_ipv6_client_reaches_an_ipv4_only_endpoint(place, client_address):
+    server = place.serve("192.168.99.99", 80)
+    place.publish(tcp("::", 8080, 80))
+    asking = place.dial(client_address, 8080, outside=client_address != "::1")
+    asking.sendall(b"question")
+    asking.shutdown(socket.SHUT_WR)
+    accepted, peer = server.accept()
+    assert read_all(accepted) == b"question"
+    accepted.sendall(b"answer")
+    accepted.close()
+    assert read_all(asking) == b"answer"
+    assert peer[0] == "192.168.99.11"
+
+
+def test_loopback_reaches_an_ipv6_endpoint_and_only_loopback_is_taken(place):
+    server = place.serve("fd99::99", 80)
+    place.publish(tcp("::", 8080, 80), ipv6="fd99::99/64")
+    place.dial("::1", 8080).sendall(b"x")
+    assert server.accept()[0].recv(1) == b"x"
+    with pytest.raises(ConnectionRefusedError):
+        place.dial("fd99::11", 8080)
+
+
+def test_large_streams_pass_both_ways_unharmed(place):
+    server = place.serve("192.168.99.99", 80)
+    place.publish(tcp("::1", 8080, 80))
+    payload = os.urandom(1 << 16) * 64
+    asking = place.dial("::1", 8080)
+    accepted, _ = server.accept()
+    digests: dict[str, str] = {}
+
+    def copy(name: str, sock: socket.socket) -> None:
+        digests[name] = hashlib.sha256(read_all(sock)).hexdigest()
+
+    readers = [threading.Thread(target=copy, args=item) for item in (("up", accepted), ("down", asking))]
+    for reader in readers:
+        reader.start()
+    writers = [threading.Thread(target=lambda s=s: (s.sendall(payload), s.shutdown(socket.SHUT_WR))) for s in (asking, accepted)]
+    for thread in writers:
+        thread.start()
+    for thread in writers + readers:
+        thread.join(20)
+    assert digests == dict.fromkeys(("up", "down"), hashlib.sha256(payload).hexdigest())
+
+
+def test_client_that_ends_its_side_first_still_hears_the_server(place):
+    server = place.serve("192.168.99.99", 80)
+    place.publish(tcp("::1", 8080, 80))
+    asking = place.dial("::1", 8080)
+    asking.shutdown(socket.SHUT_WR)
+    accepted, _ = server.accept()
+    assert accepted.recv(1) == b""
+    accepted.sendall(b"late")
+    accepted.close()
+    assert read_all(asking) == b"late"
+
+
+def test_nobody_listening_in_the_container_closes_the_connection(place):
+    place.publish(tcp("::1", 8080, 81))
+    asking = place.dial("::1", 8080)
+    try:
+        assert asking.recv(1) == b""
+    except ConnectionResetError:
+        pass
+
+
+@pytest.mark.parametrize(("address", "outside"), [("::1", False), ("fd99::11", True)])
+def test_datagrams_and_their_answers(place, address, outside):
+    server = place.serve("192.168.99.99", 53, socket.SOCK_DGRAM)
+    place.publish(PortRecord("udp", "::", 5300, 5300, 53, 53))
+    askers = [place.dial(address, 5300, socket.SOCK_DGRAM, outside=outside) for _ in range(3)]
+    for number, asking in enumerate(askers):
+        asking.send(b"%d" % number)
+    for _ in askers:
+        data, peer = server.recvfrom(100)
+        server.sendto(b"re:" + data, peer)
+    assert [asking.recv(100) for asking in askers] == [b"re:0", b"re:1", b"re:2"]
+
+
+def test_range_is_forwarded_port_by_port_and_taken_back(place):
+    server = place.serve("192.168.99.99", 9005)
+    place.publish(tcp("::1", 7000, 9000, 300))
+    place.dial("::1", 7005).sendall(b"x")
+    assert server.accept()[0].recv(1) == b"x"
+    place.publish(tcp("::1", 7006, 9006))
+    with pytest.raises(ConnectionRefusedError):
+        place.dial("::1", 7005)
+    place.publish()
+    with pytest.raises(ConnectionRefusedError):
+        place.dial("::1", 7006)
+    assert client.ask(place.host.run_dir, "status", 5)

@@ -1,0 +1,172 @@
+"""The agent's life: one a host, started on demand, killed without loss, gone when nothing needs it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from engine.agent import client
+
+pytestmark = pytest.mark.netns
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_killed_agent_is_replaced_by_the_next_command(app):
+    app.start()
+    first = app.status()["pid"]
+    app.kill_agent()
+    assert client.notify(app.host.run_dir, app.host.root, start=False) is False
+    app.start()
+    assert app.status()["pid"] != first
+    assert app.sandboxes[0].resolve("db") == ["172.30.0.3"]
+
+
+def test_commands_at_once_start_one_agent(app):
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda _: app.start(), range(5)))
+    marked = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and str(app.host.run_dir).encode() in (entry / "environ").read_bytes():
+                marked.append(entry.name)
+        except OSError:
+            continue
+    assert marked == [str(app.status()["pid"])]
+
+
+def test_agent_that_nothing_needs_ends(host, world):
+    world.environment["HAWSE_AGENT_IDLE"] = "0.4"
+    with world.store.write():
+        pass
+    world.start()
+    pid = world.status()["pid"]
+    deadline = time.monotonic() + 10
+    while alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    world.start()
+    assert world.status()["pid"] != pid
+
+
+def test_files_are_for_root_alone(app):
+    app.start()
+    for name in ("agent.sock", "agent.lock", "agent.log"):
+        assert stat.S_IMODE((app.host.run_dir / name).stat().st_mode) == 0o600
+
+
+def test_other_users_are_not_served(app):
+    app.start()
+    path = app.host.run_dir / "agent.sock"
+    path.chmod(0o666)
+    for parent in path.parents:
+        if str(parent).startswith("/tmp/") and parent != Path("/tmp"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    script = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
+        "s.settimeout(5); s.send(b'status\\n'); print(s.recv(100))"
+    )
+    done = subprocess.run(["/usr/bin/python3", "-c", script, str(path)], user=65534, group=65534, capture_output=True, text=True)
+    assert "pid" not in done.stdout
+
+
+def test_sandbox_whose_namespace_is_removed_is_let_go(app):
+    app.start()
+    pid = app.status()["pid"]
+    web = app.sandboxes.pop(0)
+    before = descriptors(pid)
+    os.close(web.fd)
+    subprocess.run(["ip", "netns", "del", Path(web.path).name], check=True)
+    deadline = time.monotonic() + 5
+    while descriptors(pid) > before - 3:
+        assert time.monotonic() < deadline, app.log()
+        time.sleep(0.05)
+    app.notify()
+    assert app.sandboxes[0].resolve("db") == ["172.30.0.3"]
+    assert "veth" not in app.host.sh("ip -br link show type veth | grep vweb || true")
+
+
+def test_sandbox_whose_process_ends_is_let_go(app):
+    space = Path(app.sandboxes[1].path).name
+    process = subprocess.Popen(["ip", "netns", "exec", space, "sleep", "1000"])
+    try:
+        time.sleep(0.3)
+        start = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        app.change("db", sandbox_path=f"/proc/{process.pid}/ns/net", pid=process.pid, pid_start=start)
+        app.start()
+        pid = app.status()["pid"]
+        assert app.sandboxes[1].resolve("web") == ["172.30.0.2"]
+        before = descriptors(pid)
+    finally:
+        process.kill()
+        process.wait()
+    deadline = time.monotonic() + 5
+    while descriptors(pid) > before - 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_process_id_of_another_process_is_not_entered(app):
+    process = subprocess.Popen(["sleep", "1000"])
+    try:
+        app.change("db", sandbox_path=f"/proc/{process.pid}/ns/net", pid=process.pid, pid_start=1)
+        app.start()
+        assert app.sandboxes[0].resolve("web") == ["172.30.0.2"]
+        listening = subprocess.run(["ss", "-Hlnu"], capture_output=True, text=True).stdout
+        assert "127.0.0.11" not in listening
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_container_moved_off_its_last_network_keeps_its_resolver(app, upstream):
+    upstream()
+    app.network("bridge", "172.17.0.1/16")
+    app.start()
+    web = app.sandboxes[0]
+    app.join("web", "bridge", ["172.17.0.2/16"], [])
+    app.leave("web", "app")
+    app.notify()
+    assert web.resolve("db") == ["NXDOMAIN"]
+    assert web.resolve("peer.example.test") == ["192.168.99.99"]
+
+
+def test_rename_moves_names_and_keeps_sockets(app):
+    app.start()
+    web, db = app.sandboxes
+    app.join("db", "app", ["172.30.0.3/24"], ["database"])
+    app.notify()
+    assert web.resolve("database") == ["172.30.0.3"]
+    assert web.resolve("db") == ["SERVFAIL"]
+    assert db.resolve("3.0.30.172.in-addr.arpa", "PTR") == ["database.app."]
+
+
+def test_thirty_sandboxes_cost_little_memory(app):
+    app.start()
+    pid = app.status()["pid"]
+    before = resident_kilobytes(pid)
+    for number in range(30):
+        app.container(f"c{number}", {"app": [f"172.30.0.{number + 10}/24"]})
+    app.notify()
+    assert app.sandboxes[-1].resolve("c0") == ["172.30.0.10"]
+    assert resident_kilobytes(pid) - before < 30 * 40
+
+
+def resident_kilobytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
