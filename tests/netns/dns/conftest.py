@@ -103,7 +103,9 @@ class World:
             id=identity(name), name=name, created="2026-01-01T00:00:00Z", driver="bridge",
             internal=internal, enable_ipv6=bool(gateway6), predefined=name == "bridge",
         )  # fmt: skip
-        self.host.sh(f"ip link add br-{name} type bridge; ip addr add {gateway} dev br-{name}; ip link set br-{name} up")
+        self.host.sh(
+            f"ip link add br-{name} type bridge; ip addr add {gateway} dev br-{name}; ip link set br-{name} up"
+        )
         subnet = ip_interface(gateway).network
         self.host.peer.sh(f"ip route add {subnet} via {self.host.address}")
         if gateway6:
@@ -158,10 +160,16 @@ class World:
         with self.store.write() as transaction:
             transaction.put_endpoint(
                 EndpointRecord(
-                    id=identity(name + network), network_id=self.networks[network].id, container_id=identity(name),
-                    mac="02:42:ac:11:00:02", ipv4=next((a for a in addresses if ":" not in a), ""),
-                    ipv6=next((a for a in addresses if ":" in a), ""), names=names, ports=ports, phase="live",
-                )  # fmt: skip
+                    id=identity(name + network),
+                    network_id=self.networks[network].id,
+                    container_id=identity(name),
+                    mac="02:42:ac:11:00:02",
+                    ipv4=next((a for a in addresses if ":" not in a), ""),
+                    ipv6=next((a for a in addresses if ":" in a), ""),
+                    names=names,
+                    ports=ports,
+                    phase="live",
+                )
             )
 
     def leave(self, name: str, network: str) -> None:

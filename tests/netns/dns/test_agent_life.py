@@ -81,7 +81,9 @@ def test_other_users_are_not_served(app):
         "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
         "s.settimeout(5); s.send(b'status\\n'); print(s.recv(100))"
     )
-    done = subprocess.run(["/usr/bin/python3", "-c", script, str(path)], user=65534, group=65534, capture_output=True, text=True)
+    done = subprocess.run(
+        ["/usr/bin/python3", "-c", script, str(path)], user=65534, group=65534, capture_output=True, text=True
+    )
     assert "pid" not in done.stdout
 
 

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from engine.agent.forward import forwards
+from engine.model import EndpointRecord, PortRecord
+
+
+def found(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -> list[tuple]:
+    ports = PortRecord(protocol, host_ip, 8080, 8080 + count - 1, 80, 80 + count - 1)
+    endpoint = EndpointRecord(
+        id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=[ports], phase="live"
+    )
+    return list(forwards(endpoint))
+
+
+@pytest.mark.parametrize("address", ["::", "::1", "2001:db8::1"])
+def test_ipv6_addresses_of_an_ipv4_only_endpoint(address):
+    assert found(address) == [(("tcp", address, 8080), ("172.18.0.2", 80))]
+
+
+@pytest.mark.parametrize("address", ["::", "::1"])
+def test_loopback_of_an_endpoint_with_ipv6(address):
+    assert found(address, "fd00::2/64") == [(("tcp", "::1", 8080), ("fd00::2", 80))]
+
+
+@pytest.mark.parametrize(("address", "ipv6"), [("0.0.0.0", ""), ("127.0.0.1", ""), ("2001:db8::1", "fd00::2/64")])
+def test_what_address_translation_serves_is_left_to_it(address, ipv6):
+    assert found(address, ipv6) == []
+
+
+def test_range_keeps_its_order():
+    assert found("::", count=3)[2] == (("tcp", "::", 8082), ("172.18.0.2", 82))
+
+
+def test_sctp_is_not_forwarded():
+    assert found("::", protocol="sctp") == []

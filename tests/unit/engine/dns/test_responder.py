@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import dns.flags
+import dns.message
+import dns.rcode
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.dns import wire
+from engine.dns.responder import Responder
+from engine.dns.sandbox import HEADS
+from engine.dns.table import NetworkTable
+from engine.dns.zone import Link, SandboxView, Upstream
+from engine.model import EndpointRecord
+
+
+def endpoint(name: str, ipv4: str = "", ipv6: str = "", *aliases: str) -> EndpointRecord:
+    return EndpointRecord(
+        id=name, network_id="n", container_id="c", mac="", ipv4=ipv4, ipv6=ipv6, names=(name, *aliases), phase="live"
+    )
+
+
+def table(name: str, *endpoints: EndpointRecord) -> NetworkTable:
+    made = NetworkTable(name, 5)
+    made.update(endpoints)
+    return made
+
+
+TABLES = {
+    "app": table("app", endpoint("web", "10.0.0.1/8"), endpoint("db", "10.0.0.2/8"), endpoint("a.back", "10.0.0.3/8")),
+    "back": table("back", endpoint("web", "10.1.0.1/16", "fd00::1/64"), endpoint("a", "10.1.0.2/16")),
+}
+VIEW = SandboxView("s", "/p", networks=("app", "back"), upstreams=(Upstream("192.0.2.1"),))
+
+
+def ask(view: SandboxView, name: str, kind: str = "A") -> list[str] | str:
+    result = Responder(view, TABLES).respond(dns.message.make_query(name, kind).to_wire())
+    if isinstance(result, wire.Query):
+        return "forward"
+    assert result is not None
+    reply = dns.message.from_wire(result)
+    return [str(i) for r in reply.answer for i in r] if not reply.rcode() else dns.rcode.to_text(reply.rcode())
+
+
+def test_first_network_with_records_answers():
+    assert ask(VIEW, "web") == ["10.0.0.1"]
+    assert ask(VIEW, "web.back") == ["10.1.0.1"]
+    assert ask(VIEW, "web", "AAAA") == ["fd00::1"]
+    assert ask(VIEW, "db", "AAAA") == []
+
+
+def test_whole_name_comes_before_a_qualified_one():
+    assert ask(VIEW, "a.back") == ["10.0.0.3"]
+
+
+def test_networks_that_were_not_joined_are_unknown():
+    alone = replace(VIEW, networks=("app",))
+    assert ask(alone, "web.back") == "forward"
+    assert ask(alone, "1.0.1.10.in-addr.arpa", "PTR") == "forward"
+
+
+def test_mail_exchanger_of_a_known_name_is_empty_and_other_types_are_forwarded():
+    assert ask(VIEW, "db", "MX") == []
+    assert ask(VIEW, "nobody", "MX") == "forward"
+    assert ask(VIEW, "db", "TXT") == "forward"
+
+
+def test_without_forwarding_or_servers_the_answer_is_servfail():
+    assert ask(replace(VIEW, forward=False), "nobody") == "SERVFAIL"
+    assert ask(replace(VIEW, upstreams=()), "nobody") == "SERVFAIL"
+
+
+def test_ndots_of_the_user_makes_single_labels_empty():
+    patient = replace(VIEW, ndots=True)
+    assert ask(patient, "nobody") == []
+    assert ask(patient, "nobody", "TXT") == "forward"
+    assert ask(patient, "nobody.example") == "forward"
+
+
+def test_links_stand_for_their_target_and_hide_others_while_it_is_away():
+    linked = replace(VIEW, links=(Link("store", "db", "app"), Link("web", "gone", "app")))
+    assert ask(linked, "store") == ["10.0.0.2"]
+    assert ask(linked, "STORE.app") == ["10.0.0.2"]
+    assert ask(linked, "store", "AAAA") == []
+    assert ask(linked, "web") == "forward"
+    assert ask(linked, "web.back") == ["10.1.0.1"]
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_stop_it(message):
+    result = Responder(VIEW, TABLES).respond(message)
+    if isinstance(result, bytes):
+        assert result[:2] == message[:2] and result[2] & 0x80
+
+
+@given(st.data())
+def test_no_damage_to_a_query_stops_it(data):
+    message = bytearray(dns.message.make_query("web.back", "AAAA", use_edns=0).to_wire())
+    for _ in range(data.draw(st.integers(1, 4))):
+        message[data.draw(st.integers(2, len(message) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(message)))
+    Responder(VIEW, TABLES).respond(bytes(message[:cut]))
+    Responder(VIEW, TABLES).respond(bytes(message), stream=True)
+
+
+def test_short_way_gives_the_same_reply_as_the_long_one():
+    for flags, reply_flags in HEADS.items():
+        message = b"\1\2" + flags + b"\3WEB\0\0\1\0\1"
+        found = TABLES["app"].plain[message[12:].lower()]
+        short = b"".join((message[:2], reply_flags, found.counts, message[12:], found.records))
+        assert short == Responder(VIEW, TABLES).respond(message)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.opcode
+import dns.rcode
+import dns.reversename
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.dns import wire
+
+
+def ask(name: str = "web", kind: str = "A", **options) -> wire.Query:
+    return wire.parse_query(dns.message.make_query(name, kind, **options).to_wire())
+
+
+@pytest.mark.parametrize("name", ["web", "Web.app", "a" * 63, "x.y.z", "under_score", "ünï"])
+def test_names_are_encoded_as_dnspython_does(name):
+    expected = b"".join(bytes([len(p.encode())]) + p.encode() for p in name.split(".")) + b"\0"
+    assert wire.encode_name(name) == expected
+    assert wire.encode_name(name + ".") == expected
+
+
+@pytest.mark.parametrize("name", ["", ".", "a..b", "a" * 64, ".".join(["a" * 50] * 6), ".a"])
+def test_names_that_dns_cannot_carry_have_no_encoding(name):
+    assert wire.encode_name(name) is None
+
+
+@pytest.mark.parametrize("address", ["172.30.0.2", "fd00:30::3"])
+def test_reverse_names(address):
+    assert wire.reverse_name(ip_address(address)) == dns.reversename.from_address(address).to_wire()
+
+
+def test_key_ignores_case_and_keeps_the_type():
+    assert ask("WEB.App").key == ask("web.app").key == wire.question(b"\3web\3app\0", wire.A)
+    assert ask("web", "HTTPS").key not in {ask("web", k).key for k in ("A", "AAAA", "MX", "PTR")}
+
+
+def test_limit_follows_transport_and_edns():
+    assert ask().limit == 512
+    assert ask(use_edns=0, payload=1232).limit == 1232
+    assert ask(use_edns=0, payload=100).limit == 512
+    message = dns.message.make_query("web", "A").to_wire()
+    assert wire.parse_query(message, stream=True).limit == 65535
+
+
+def test_single_label():
+    assert ask("web").single_label
+    assert ask(".").single_label
+    assert not ask("web.app").single_label
+
+
+def test_reply_is_what_dnspython_reads_back():
+    query = ask("Web", use_edns=0)
+    reply = dns.message.from_wire(wire.reply(query, wire.NOERROR, [wire.record(wire.A, 7, bytes([1, 2, 3, 4]))]))
+    assert reply.id == int.from_bytes(query.message[:2], "big")
+    assert reply.flags == dns.flags.QR | dns.flags.RD | dns.flags.RA
+    assert reply.answer[0].to_text() == "Web. 7 IN A 1.2.3.4"
+    assert reply.edns == 0
+
+
+@pytest.mark.parametrize(("payload", "fits"), [(0, 30), (1232, 75), (4096, 100)])
+def test_reply_that_is_too_large_is_cut_at_a_record_and_marked(payload, fits):
+    query = ask("web", **({"use_edns": 0, "payload": payload} if payload else {}))
+    message = wire.reply(query, wire.NOERROR, [wire.record(wire.A, 5, bytes([10, 0, 0, i])) for i in range(100)])
+    reply = dns.message.from_wire(message)
+    assert len(message) <= max(payload, 512)
+    assert len(reply.answer[0]) == fits
+    assert bool(reply.flags & dns.flags.TC) == (fits < 100)
+
+
+def test_responses_and_fragments_get_no_reply():
+    reply = dns.message.make_response(dns.message.make_query("web", "A")).to_wire()
+    for message in (reply, b"", b"\0" * 11):
+        with pytest.raises(wire.Malformed) as refused:
+            wire.parse_query(message)
+        assert refused.value.reply is None
+
+
+@pytest.mark.parametrize(
+    ("change", "rcode"),
+    [
+        (lambda m: m[:2] + b"\x28\0" + m[4:], dns.rcode.NOTIMP),  # opcode UPDATE
+        (lambda m: m[:4] + b"\0\2" + m[6:], dns.rcode.FORMERR),  # two questions
+        (lambda m: m[:4] + b"\0\0" + m[6:], dns.rcode.FORMERR),
+        (lambda m: m[:6] + b"\0\2" + m[8:], dns.rcode.FORMERR),  # two answers
+        (lambda m: m[:12] + b"\xc0\x0c" + m[-4:], dns.rcode.FORMERR),  # a name that points to itself
+        (lambda m: m[:-1], dns.rcode.FORMERR),
+        (lambda m: m[:12] + b"\x7f" + m[13:], dns.rcode.FORMERR),
+    ],
+)
+def test_malformed_queries_are_refused_by_a_header_alone(change, rcode):
+    message = change(dns.message.make_query("web", "A").to_wire())
+    with pytest.raises(wire.Malformed) as refused:
+        wire.parse_query(message)
+    assert refused.value.reply is not None
+    reply = dns.message.from_wire(refused.value.reply)
+    assert reply.rcode() == rcode
+    assert reply.id == int.from_bytes(message[:2], "big")
+
+
+@given(st.binary(max_size=600))
+def test_any_bytes_are_parsed_or_refused(message):
+    try:
+        query = wire.parse_query(message)
+    except wire.Malformed as malformed:
+        assert malformed.reply is None or len(malformed.reply) == wire.HEADER
+    else:
+        assert len(wire.reply(query, wire.SERVFAIL, [])) <= query.limit

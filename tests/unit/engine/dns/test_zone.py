@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from engine.dns.resolvconf import ResolvConf
+from engine.dns.zone import Defaults, Link, SandboxView, Upstream, views
+from engine.model import (
+    ContainerConfig,
+    ContainerRecord,
+    EndpointRecord,
+    EndpointSettings,
+    HostConfig,
+    NetworkAttachment,
+    NetworkRecord,
+)
+
+HOST = Defaults(ResolvConf(("192.0.2.1", "127.0.0.1")))
+
+
+def network(name: str, *, internal: bool = False, driver: str = "bridge", predefined: bool = False) -> NetworkRecord:
+    return NetworkRecord(id=name, name=name, created="", driver=driver, internal=internal, predefined=predefined)
+
+
+def container(*settings: tuple[str, EndpointSettings], path: str = "/proc/7/ns/net", **host) -> ContainerRecord:
+    attachments = [NetworkAttachment(name, s, name) for name, s in settings]
+    return ContainerRecord(
+        id="c", name="c", created="", config=ContainerConfig(image="i"), host=HostConfig(**host),
+        attachments=attachments, sandbox_id="s", sandbox_path=path, pid=7, pid_start=9,
+    )  # fmt: skip
+
+
+def joined(*networks: str, phase: str = "live") -> list[EndpointRecord]:
+    return [EndpointRecord(id=n, network_id=n, container_id="c", mac="", phase=phase) for n in networks]
+
+
+def view(networks: list[NetworkRecord], record: ContainerRecord, defaults: Defaults = HOST) -> SandboxView:
+    (found,) = views(networks, [record], joined(*(n.name for n in networks)), defaults)
+    return found
+
+
+def plain(*names: str, **host) -> ContainerRecord:
+    return container(*((n, EndpointSettings()) for n in names), **host)
+
+
+def test_networks_are_searched_by_gateway_priority_then_name_internal_ones_last():
+    order = [network("b"), network("a"), network("aa", internal=True), network("z")]
+    record = container(*((n.name, EndpointSettings(gw_priority=n.name == "z")) for n in order))
+    assert view(order, record).networks == ("z", "a", "b", "aa")
+
+
+def test_view_names_the_place_of_the_sandbox():
+    found = view([network("n")], plain("n"))
+    assert (found.id, found.netns_path, found.pid, found.pid_start) == ("s", "/proc/7/ns/net", 7, 9)
+
+
+def test_only_running_containers_on_user_defined_networks_are_served():
+    predefined = [network("bridge", predefined=True)]
+    assert views(predefined, [plain("bridge")], joined("bridge"), HOST) == []
+    assert views([network("n")], [plain("n", path="")], joined("n"), HOST) == []
+    assert views([network("n")], [plain("n")], joined("n", phase="reserved"), HOST) == []
+    assert views([network("n", driver="host")], [plain("n")], joined("n"), HOST) == []
+
+
+def test_a_sandbox_served_before_is_served_on():
+    predefined = [network("bridge", predefined=True)]
+    (kept,) = views(predefined, [plain("bridge")], joined("bridge"), HOST, bound={"s"})
+    assert kept.networks == ()
+    assert kept.forward
+
+
+def test_loopback_servers_of_the_host_are_the_hosts_and_those_of_the_container_its_own():
+    assert view([network("n")], plain("n")).upstreams == (Upstream("192.0.2.1"), Upstream("127.0.0.1", host=True))
+    assert view([network("n")], plain("n", dns=["127.0.0.1"])).upstreams == (Upstream("127.0.0.1"),)
+
+
+def test_at_most_three_servers_are_asked():
+    servers = [f"192.0.2.{i}" for i in range(5)]
+    assert len(view([network("n")], plain("n", dns=servers)).upstreams) == 3
+
+
+def test_servers_of_the_configuration_stand_in_for_the_hosts():
+    defaults = Defaults(HOST.host, dns=("198.51.100.1",), options=("ndots:2",))
+    found = view([network("n")], plain("n"), defaults)
+    assert found.upstreams == (Upstream("198.51.100.1"),)
+    assert found.ndots
+
+
+def test_only_internal_networks_mean_no_forwarding():
+    assert not view([network("n", internal=True)], plain("n")).forward
+    assert view([network("n", internal=True), network("m")], plain("n", "m")).forward
+
+
+def test_links_in_each_of_dockers_spellings():
+    record = container(("n", EndpointSettings(links=["db:store", "web", "/c2:/c1/alias"])))
+    assert view([network("n")], record).links == (
+        Link("store", "db", "n"),
+        Link("web", "web", "n"),
+        Link("alias", "c2", "n"),
+    )
