@@ -6,6 +6,7 @@ is on disk before anything else happens, so that no crash can lose it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -94,7 +95,8 @@ class Container:
         if self.failure is not None:
             self._answer(self.failure)
         elif self._channel is not None:
-            self._channel.send(init.GO)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its last words are about to be read
+                self._channel.send(init.GO)
 
     def _heard(self, _events: int) -> None:
         while self._channel is not None:
@@ -102,8 +104,8 @@ class Container:
                 data, fds = wire.receive_with_fds(self._channel)
             except BlockingIOError:
                 return
-            except OSError:
-                data, fds = b"", []
+            except ConnectionResetError:
+                continue  # it ended with our GO unread; its last words come after this error
             self._understand(data, fds)
 
     def _understand(self, data: bytes, fds: list[int]) -> None:
@@ -164,7 +166,7 @@ class Container:
         self._answer(self.failure or _vanished())
         self._close_channel()
         self.streams.close()
-        for client in self.streams.attached:
+        for client in list(self.streams.attached):
             client.reply({"exit": code})
             client.finish()
         for waiter in self.waiters:

@@ -74,8 +74,11 @@ def _entries(path: str, *, numeric: int) -> Iterator[list[str]]:
 
 
 def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> int:
-    """The set of a container as a bit mask: Docker's default ones, with ``--cap-add`` and ``--cap-drop`` applied."""
-    known = (1 << (kernel.last_capability() + 1)) - 1
+    """The set of a container as a bit mask: Docker's default ones, with ``--cap-add`` and ``--cap-drop`` applied.
+
+    Never more than this process has itself.
+    """
+    known = kernel.permitted_capabilities()
     if privileged:
         return known
     added, dropped = _normalise(add), _normalise(drop)
@@ -96,7 +99,7 @@ def _mask(names: set[str] | Sequence[str]) -> int:
 
 def assume(identity: Identity, capabilities: int) -> None:
     """Become ``identity`` with no more than ``capabilities``, now and in all that is executed."""
-    for number in range(kernel.last_capability() + 1):
+    for number in range(len(CAPABILITIES)):
         if not capabilities >> number & 1:
             kernel.drop_from_bounding_set(number)
     os.setgroups(identity.groups)

@@ -37,6 +37,7 @@ class ContainerDirectory:
 
     def create(self, spec: dict[str, Any]) -> None:
         """Make the directory afresh, with the spec in it."""
+        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         os.makedirs(self.file("rootfs"), mode=0o755, exist_ok=True)
         for name in ("process", "started", "exit"):

@@ -114,10 +114,12 @@ def set_capabilities(mask: int) -> None:
     _check(_libc.capset(header, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
 
 
-def last_capability() -> int:
-    """The highest capability number of this kernel."""
-    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
-        return int(file.read())
+def permitted_capabilities() -> int:
+    """The set that this process may use, as a bit mask."""
+    header, data = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), ctypes.create_string_buffer(24)
+    _check(_libc.capget(header, data), "capget")
+    words = struct.unpack("=6I", data.raw)
+    return int(words[1] | words[4] << 32)
 
 
 def open_terminal() -> tuple[int, int]:

@@ -56,12 +56,18 @@ def connect(run: Path) -> socket.socket:
     raise RuntimeFailure(OTHER, "the supervisor of containers does not start")
 
 
+def make_run_directory(run: Path) -> None:
+    """Make HAWSE_RUN, for root alone, where there is none."""
+    run.parent.mkdir(parents=True, exist_ok=True)
+    run.mkdir(mode=0o700, exist_ok=True)
+
+
 def _start(run: Path) -> None:
     """Start a supervisor and wait until it listens, or has found that another one does.
 
     Without site packages and the user's environment of Python (-I -S): it needs the standard library alone.
     """
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_run_directory(run)
     package_parent = str(Path(__file__).resolve().parents[2])
     subprocess.run(
         [sys.executable, "-I", "-S", "-c", _BOOT, package_parent, str(run.resolve())],

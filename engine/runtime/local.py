@@ -40,6 +40,7 @@ class LocalRuntime:
         if self.state(spec.id).running:
             raise RuntimeFailure(OTHER, f"container {spec.id} is running")
         self.delete(spec.id)
+        launch.make_run_directory(self._run)
         directory.create(prepare(spec))
         with launch.connect(self._run) as connection:
             mounts, network = (os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net"))

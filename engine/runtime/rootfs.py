@@ -104,7 +104,7 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
 
 def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = "") -> None:
     if not os.path.isdir(target):
-        os.makedirs(target, exist_ok=True)
+        os.makedirs(os.path.realpath(target), exist_ok=True)
     kernel.mount(source, target, fstype, flags, data)
 
 

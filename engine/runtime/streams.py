@@ -33,7 +33,8 @@ class Streams:
         self._loop, self._directory, self._spec = loop, directory, spec
         self._log = LogWriter(spec["log_path"])
         self._outputs: dict[int, int] = {}
-        self._stdin, self._unsent, self._stdin_ended, self._terminal = -1, bytearray(), False, -1
+        self._stdin, self._unsent, self._stdin_ended = -1, bytearray(), False
+        self._terminal, self._size = -1, (0, 0)
 
     def open_fifos(self, *, adopting: bool = False) -> None:
         """Open our ends; without a terminal. Standard input of an adopted container only if it outlives its writer."""
@@ -64,6 +65,7 @@ class Streams:
         self._terminal, self._outputs[master] = master, wire.STDOUT
         if self._spec["open_stdin"]:
             self._stdin = master
+        self.resize(*self._size)
         self.resume()
 
     def attach(self, client: Connection) -> None:
@@ -85,8 +87,9 @@ class Streams:
         self._write_stdin()
 
     def resize(self, rows: int, columns: int) -> None:
-        """Set the terminal's size; nothing without a terminal."""
-        if self._terminal >= 0:
+        """Set the terminal's size, now or as soon as there is one."""
+        self._size = rows, columns
+        if self._terminal >= 0 and (rows or columns):
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def resume(self) -> None:

@@ -32,6 +32,14 @@ IDLE_SECONDS = "10"
 _REMEMBERED = 1024
 
 
+class Early:
+    """A client that was there before the container: what it sends is kept for then."""
+
+    def __init__(self, client: Connection, *, stdin: bool) -> None:
+        self.client, self.stdin = client, stdin
+        self.frames: list[tuple[int, bytes]] = []
+
+
 class Supervisor:
     """What goes on in the process."""
 
@@ -40,7 +48,7 @@ class Supervisor:
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
-        self._early: dict[str, list[tuple[Connection, bool]]] = {}  # attached before there is a process
+        self._early: dict[str, list[Early]] = {}
         self._endings: dict[str, dict[str, Any]] = {}  # of the latest ones, for those who ask after the files are gone
         self._adopt()
 
@@ -84,7 +92,10 @@ class Supervisor:
             raise ValueError(kind)
         request = json.loads(payload)
         verbs = {"create": self._create, "start": self._start, "attach": self._attach, "wait": self._wait}
-        verbs[request["op"]](client, request)
+        try:
+            verbs[request["op"]](client, request)
+        except OSError as error:
+            client.reply({"kind": OTHER, "message": f"{request['op']} {request['id']}: {error}"})
 
     def _create(self, client: Connection, request: dict[str, Any]) -> None:
         container_id = request["id"]
@@ -96,9 +107,15 @@ class Supervisor:
         container = Container(self.loop, directory, spec, self._ended)
         self._containers[container_id] = container
         self._endings.pop(container_id, None)
-        for early, stdin in self._early.pop(container_id, []):
-            self._connect(early, container, stdin=stdin)
-        container.create(client, client.fds[0], client.fds[1], self._pid_namespace)
+        for early in self._early.pop(container_id, []):
+            self._connect(early.client, container, stdin=early.stdin)
+            for frame in early.frames:
+                early.client.on_frame(early.client, *frame)
+        try:
+            container.create(client, client.fds[0], client.fds[1], self._pid_namespace)
+        except OSError:
+            del self._containers[container_id]
+            raise
 
     def _start(self, client: Connection, request: dict[str, Any]) -> None:
         container = self._containers.get(request["id"])
@@ -126,16 +143,19 @@ class Supervisor:
         if container is not None:
             self._connect(client, container, stdin=request["stdin"])
         else:
-            waiting = self._early.setdefault(request["id"], [])
-            entry = (client, bool(request["stdin"]))
-            waiting.append(entry)
-
-            def close(gone: Connection) -> None:
-                self._clients.discard(gone)
-                waiting.remove(entry)
-
-            client.on_close = close
+            self._attach_early(client, request["id"], stdin=request["stdin"])
         client.reply({"ok": True})
+
+    def _attach_early(self, client: Connection, container_id: str, *, stdin: bool) -> None:
+        early, others = Early(client, stdin=stdin), self._early.setdefault(container_id, [])
+        others.append(early)
+
+        def close(gone: Connection) -> None:
+            self._clients.discard(gone)
+            others.remove(early)
+
+        client.on_frame = lambda _client, kind, payload: early.frames.append((kind, payload))
+        client.on_close = close
 
     def _connect(self, client: Connection, container: Container, *, stdin: bool) -> None:
         streams = container.streams
@@ -194,7 +214,9 @@ def _listen(listener: socket.socket, path: str) -> None:
     directory = os.open(os.path.dirname(path), os.O_PATH | os.O_CLOEXEC)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+    os.umask(0o177)
     listener.bind(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
+    os.umask(0o077)
     os.close(directory)
     listener.listen(128)
     listener.setblocking(False)

@@ -1,0 +1,136 @@
+"""A runtime in a throwaway namespace, whose containers and supervisor are gone after the test."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.model import ExecCreate, LogOptions
+from engine.runtime import kernel
+from engine.runtime.api import ProcessSpec, Stdio
+from engine.runtime.local import LocalRuntime
+
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Lab:
+    """A runtime with short words for what tests do with it."""
+
+    def __init__(self, state: Path, netns: str) -> None:
+        self.netns = netns
+        self.state, self.run_dir = state, state / "run"
+        self.runtime = LocalRuntime(state / "root", self.run_dir)
+
+    def log(self, name: str) -> str:
+        return str(self.state / "logs" / f"{name}.log")
+
+    def spec(self, name: str, *argv: str, **fields) -> ProcessSpec:
+        env = [PATH, *fields.pop("env", [])]
+        return ProcessSpec(id=name, argv=argv, env=env, **{"log_path": self.log(name), **fields})
+
+    def launch(self, name: str, *argv: str, **fields):
+        created = self.runtime.create(self.spec(name, *argv, **fields))
+        self.runtime.start(name)
+        return created
+
+    def run(self, name: str, *argv: str, **fields) -> tuple[int, str]:
+        """Run to the end: exit code and all output."""
+        self.launch(name, *argv, **fields)
+        code = self.runtime.wait(name, timeout=20)
+        return code, self.output(name)
+
+    def sh(self, script: str, **fields) -> str:
+        name = fields.pop("name", "once")
+        code, output = self.run(name, "sh", "-c", script, **fields)
+        self.runtime.delete(name)
+        Path(self.log(name)).unlink()
+        assert code == 0, output
+        return output
+
+    def output(self, name: str, stream: str = "") -> str:
+        lines = self.runtime.logs(self.log(name), LogOptions(), name)
+        return b"".join(line.data for line in lines if stream in ("", line.stream)).decode()
+
+    def exec(self, name: str, *cmd: str, stdin: bytes = b"", **fields) -> tuple[int, str]:
+        """Execute in a container: exit code and standard output and error together."""
+        (in_read, in_write), (out_read, out_write) = os.pipe(), os.pipe()
+        os.write(in_write, stdin)
+        os.close(in_write)
+        chunks: list[bytes] = []
+        reader = threading.Thread(target=lambda: chunks.extend(iter(lambda: os.read(out_read, 65536), b"")))
+        reader.start()
+        try:
+            request = ExecCreate(cmd=cmd, attach_stdin=bool(stdin), **fields)
+            code = self.runtime.exec(name, request, Stdio(in_read, out_write, out_write))
+        finally:
+            os.close(in_read)
+            os.close(out_write)
+            reader.join()
+            os.close(out_read)
+        return code, b"".join(chunks).decode()
+
+    def pid(self, name: str) -> int:
+        return self.runtime.state(name).pid
+
+    def await_output(self, name: str, text: str) -> None:
+        for _ in range(250):
+            if text in self.output(name):
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"{text!r} not in {self.output(name)!r}")
+
+    def await_death(self, pid: int) -> None:
+        for _ in range(250):
+            if not Path(f"/proc/{pid}/exe").exists():
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"{pid} lives")
+
+    def enter_namespace(self) -> None:
+        """Take a thread of the test to the lab's network namespace."""
+        with open(self.netns) as inside:
+            kernel.setns(inside.fileno(), kernel.CLONE_NEWNET)
+
+    def supervisor_pid(self) -> int:
+        """The process that holds the supervisor's lock."""
+        inode = (self.run_dir / "supervisor.lock").stat().st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if "FLOCK" in fields and fields[-3].endswith(f":{inode}"):
+                return int(fields[-4])
+        return 0
+
+    def kill_supervisor(self) -> None:
+        pid = self.supervisor_pid()
+        pidfd = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        select.select([pidfd], [], [], 5)
+        os.close(pidfd)
+
+    def clean(self) -> None:
+        containers = self.run_dir / "containers"
+        for entry in containers.iterdir() if containers.exists() else ():
+            self.runtime.delete(entry.name)
+        pid = self.supervisor_pid() if (self.run_dir / "supervisor.lock").exists() else 0
+        if pid:
+            os.kill(pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def lab(netns, tmp_path: Path) -> Iterator[Lab]:
+    """The test's thread works in a fresh network namespace, as every command of a host does."""
+    with open("/proc/thread-self/ns/net") as before:
+        lab = Lab(tmp_path, netns.path)
+        lab.enter_namespace()
+        try:
+            yield lab
+        finally:
+            lab.clean()
+            kernel.setns(before.fileno(), kernel.CLONE_NEWNET)

@@ -1,0 +1,152 @@
+"""The supervisor: one for each host, small, and replaceable at any time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.model import LogOptions
+from engine.runtime.api import Stdio
+from engine.runtime.local import LocalRuntime
+
+pytestmark = pytest.mark.netns
+
+
+def test_files_are_roots_alone(lab):
+    lab.launch("one", "sleep", "60")
+    assert stat.S_IMODE(lab.run_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE((lab.run_dir / "supervisor.sock").stat().st_mode) == 0o600
+    assert stat.S_IMODE(Path(lab.log("one")).stat().st_mode) == 0o600
+    for file in (lab.run_dir / "containers" / "one").iterdir():
+        assert file.name == "rootfs" or stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+def test_commands_that_race_start_one_supervisor(lab):
+    code = "import sys; from engine.runtime.launch import connect; from pathlib import Path; connect(Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(lab.run_dir)]
+    racers = [subprocess.Popen(command, cwd=Path(__file__).parents[3]) for _ in range(6)]
+    assert [racer.wait(20) for racer in racers] == [0] * 6
+    cmdlines = [entry / "cmdline" for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    assert (
+        sum(read(path).endswith(f"{lab.run_dir}\0".encode()) and b"supervisor" in read(path) for path in cmdlines) == 1
+    )
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_supervisor_ends_when_nothing_needs_it(lab, monkeypatch):
+    monkeypatch.setenv("HAWSE_SUPERVISOR_IDLE", "0.2")
+    lab.launch("one", "sleep", "0.6")
+    pid = lab.supervisor_pid()
+    assert lab.runtime.wait("one", timeout=5) == 0
+    for _ in range(100):
+        if not Path(f"/proc/{pid}").exists():
+            break
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+    assert not (lab.run_dir / "supervisor.sock").exists()
+    assert lab.run("two", "true")[0] == 0
+
+
+def test_containers_survive_their_supervisor_and_the_next_one_learns_the_exit_code(lab):
+    lab.launch(
+        "one",
+        "sh",
+        "-c",
+        "echo before; while [ ! -e /tmp/go.$0 ]; do sleep 0.05; done; echo after; exit 9",
+        lab.run_dir.parent.name,
+    )
+    lab.await_output("one", "before")
+    lab.kill_supervisor()
+    runtime = LocalRuntime(lab.state / "root", lab.run_dir)
+    assert runtime.state("one").running
+    go = Path(f"/tmp/go.{lab.run_dir.parent.name}")
+    go.touch()
+    try:
+        assert runtime.wait("one", timeout=10) == 9
+    finally:
+        go.unlink()
+    assert lab.output("one") == "before\nafter\n"
+    assert runtime.state("one").exit_code == 9
+
+
+def test_output_while_there_is_no_supervisor_is_not_lost(lab):
+    lab.launch("one", "sh", "-c", "echo before; sleep 0.6; echo between; sleep 60")
+    lab.await_output("one", "before")
+    lab.kill_supervisor()
+    time.sleep(0.9)
+    LocalRuntime(lab.state / "root", lab.run_dir).state("one")
+    lab.await_output("one", "between")
+
+
+def test_end_that_nobody_can_tell_of_is_recorded_as_255(lab):
+    lab.launch("one", "sleep", "60")
+    pid = lab.runtime.state("one").pid
+    lab.kill_supervisor()
+    os.kill(pid, signal.SIGKILL)
+    while Path(f"/proc/{pid}").exists():  # until init has reaped it
+        time.sleep(0.05)
+    state = LocalRuntime(lab.state / "root", lab.run_dir).state("one")
+    assert (state.running, state.exit_code) == (False, 255)
+
+
+def test_waiter_outlives_the_supervisor(lab):
+    lab.launch("one", "sh", "-c", "sleep 0.8; exit 3")
+    os.kill(lab.supervisor_pid(), signal.SIGKILL)
+    assert lab.runtime.wait("one", timeout=10) == 3
+
+
+def test_container_that_was_never_started_goes_with_its_supervisor(lab):
+    created = lab.runtime.create(lab.spec("one", "sleep", "60"))
+    lab.kill_supervisor()
+    lab.await_death(created.pid)
+    runtime = LocalRuntime(lab.state / "root", lab.run_dir)
+    assert not runtime.state("one").running
+    runtime.delete("one")
+    assert lab.run("one", "true")[0] == 0
+
+
+def test_delete_needs_no_supervisor(lab):
+    created = lab.launch("one", "sleep", "60")
+    lab.kill_supervisor()
+    LocalRuntime(lab.state / "root", lab.run_dir).delete("one")
+    assert not Path(f"/proc/{created.pid}/exe").exists()
+    assert list((lab.run_dir / "containers").iterdir()) == []
+
+
+def test_following_a_log_outlives_the_supervisor(lab):
+    lab.launch("one", "sh", "-c", "echo a; sleep 0.6; echo b")
+    lines = lab.runtime.logs(lab.log("one"), LogOptions(follow=True), "one")
+    assert next(lines).data == b"a\n"
+    lab.kill_supervisor()
+    assert [line.data for line in lines] == [b"b\n"]
+
+
+def test_supervisor_is_lean(lab):
+    for number in range(5):
+        lab.launch(f"c{number}", "sleep", "60")
+    modules = read(Path(f"/proc/{lab.supervisor_pid()}/maps"))
+    assert b"site-packages" not in modules
+    rollup = read(Path(f"/proc/{lab.supervisor_pid()}/smaps_rollup")).decode()
+    pss = int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1])
+    assert pss < 16 * 1024, "kB"
+
+
+def test_attachment_ends_when_the_supervisor_is_killed(lab):
+    lab.launch("one", "sleep", "60")
+    attachment = lab.runtime.open_attachment("one", Stdio(), stdin=False, tty=False)
+    lab.kill_supervisor()
+    attachment.run()
+    assert attachment.exit_code is None
