@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 if TYPE_CHECKING:
     from engine.api import Engine
@@ -21,6 +21,15 @@ def open_default_engine() -> Engine:
     from engine.core import open_engine
 
     return open_engine()
+
+
+def standard(stream: TextIO | None, mode: str) -> BinaryIO:
+    """The bytes of a standard stream; where the caller closed it, nothing, so that no other file takes its number."""
+    if stream is not None:
+        return stream.buffer
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    os.set_inheritable(descriptor, True)
+    return cast("BinaryIO", os.fdopen(descriptor, mode, closefd=False))
 
 
 class App:
@@ -35,9 +44,9 @@ class App:
         environ: Mapping[str, str] = os.environ,
         open_engine: Callable[[], Engine] = open_default_engine,
     ) -> None:
-        self.stdin = stdin or sys.stdin.buffer
-        self.stdout = stdout or sys.stdout.buffer
-        self.stderr = stderr or sys.stderr.buffer
+        self.stdin = stdin or standard(sys.stdin, "rb")
+        self.stdout = stdout or standard(sys.stdout, "wb")
+        self.stderr = stderr or standard(sys.stderr, "wb")
         self.environ = environ
         self.open_engine = open_engine
         self.debug = bool(environ.get("HAWSE_DEBUG"))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from engine.errors import InvalidArgument, StartFailure
+
+GOLDEN = Path(__file__).parent / "golden"
+CHECKOUT = GOLDEN.parents[3]
 
 
 def test_engine_error_is_prefixed_and_exits_1(cli):
@@ -77,3 +83,20 @@ def test_a_command_imports_neither_its_siblings_nor_a_renderer(cli):
         "cli.network.disconnect",
         "cli.network.reference",
     }
+
+
+@pytest.mark.parametrize(("closed", "shown"), [("<&- 2>&-", True), (">&-", False)])
+def test_closed_standard_streams_are_no_reason_to_fail(closed, shown):
+    script = f'exec "$0" -m cli network create --help {closed}'
+    ran = subprocess.run(["sh", "-c", script, sys.executable], capture_output=True, text=True, timeout=30, cwd=CHECKOUT)
+    golden = (GOLDEN / "network-create.txt").read_text()
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, golden if shown else "", "")
+
+
+def test_a_reader_that_went_away_ends_the_command_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "cli", "network", "create", "--help"]
+    ran = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30, cwd=CHECKOUT)
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (141, "")
