@@ -54,7 +54,7 @@ def container_document(
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "unconfined" if record.host.privileged else "",
+        "AppArmorProfile": "",
         "ExecIDs": None if exec_ids is None else list(exec_ids),
         "HostConfig": host_config_document(record),
         "GraphDriver": {"Data": None if files.layers is None else dict(files.layers), "Name": "overlay2"},

@@ -39,7 +39,7 @@ def check_network_create(
         raise InvalidArgument(f"invalid name: {request.name}")
     if any(network.name == request.name for network in existing):
         raise network_name_taken(request.name)
-    _check_configuration(request, driver)
+    _check_configuration(request)
     if request.config_only:
         return replace(request, driver="null")
     _check_driver(request, driver, drivers)
@@ -70,7 +70,7 @@ def check_network_remove(
         raise Forbidden(f"error while removing network: network {network.name} id {network.id} has active endpoints")
 
 
-def _check_configuration(request: NetworkCreate, driver: str) -> None:
+def _check_configuration(request: NetworkCreate) -> None:
     if request.config_only and (request.ingress or request.internal or request.attachable or request.scope):
         raise Forbidden(
             "configuration network can only contain network specific fields. Network operator fields like "
@@ -80,7 +80,7 @@ def _check_configuration(request: NetworkCreate, driver: str) -> None:
         return
     if request.config_only:
         raise Forbidden("a configuration network cannot depend on another configuration network")
-    own_ipam_driver = request.ipam_driver not in ("", _default_ipam_driver(driver))
+    own_ipam_driver = request.ipam_driver not in ("", "default")
     configured = request.enable_ipv6 or request.labels or request.ipam_options or request.ipam_config
     if own_ipam_driver or configured:
         raise Forbidden(
@@ -88,10 +88,6 @@ def _check_configuration(request: NetworkCreate, driver: str) -> None:
         )
     if request.options:
         raise Forbidden("network driver options are not supported if the network depends on a configuration network")
-
-
-def _default_ipam_driver(driver: str) -> str:
-    return "null" if driver in SINGLETONS else "default"
 
 
 def _check_driver(request: NetworkCreate, driver: str, drivers: Mapping[str, str]) -> None:

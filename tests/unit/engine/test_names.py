@@ -1,0 +1,123 @@
+"""Names, ids and hardware addresses."""
+
+import re
+from ipaddress import IPv4Address
+
+import pytest
+
+from engine import names
+from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.model import ContainerConfig, ContainerRecord, EndpointSettings, HostConfig, NetworkRecord
+
+
+def network(name, id_):
+    return NetworkRecord(id_, name, "", "bridge")
+
+
+def container(name="c1", id_="c" * 64, hostname=""):
+    return ContainerRecord(id_, name, "", ContainerConfig("bb", hostname=hostname), HostConfig())
+
+
+def test_a_generated_name_is_a_valid_name():
+    for _ in range(50):
+        assert re.fullmatch("[a-z]+_[a-z]+", names.check_container_name(names.generate_container_name()))
+
+
+def test_an_id_is_64_hex_digits_and_its_short_form_not_a_number(monkeypatch):
+    numbers = iter([b"\x12" * 32, b"\xab" * 32])
+    monkeypatch.setattr("os.urandom", lambda size: next(numbers))
+    assert names.generate_id() == "ab" * 32
+
+
+@pytest.mark.parametrize("full", ["0123456789abcdef", "sha256:0123456789abcdef"])
+def test_a_short_id_has_twelve_digits(full):
+    assert names.short_id(full) == "0123456789ab"
+
+
+@pytest.mark.parametrize("name", ["ab", "/ab", "a_.-", "0x", "a" * 300])
+def test_docker_takes_these_container_names(name):
+    assert names.check_container_name(name) == name.removeprefix("/")
+
+
+@pytest.mark.parametrize("name", ["x", "-a", "a b", "//ab", "a/b", "é1", "ab\n", "_a", ".a", ""])
+def test_docker_refuses_these_container_names(name):
+    with pytest.raises(InvalidArgument) as caught:
+        names.check_container_name(name)
+    assert str(caught.value) == f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+
+
+def test_a_taken_name_says_who_has_it():
+    error = names.container_name_taken("c3", "f" * 64)
+    assert isinstance(error, Conflict)
+    assert str(error) == (
+        f'Conflict. The container name "/c3" is already in use by container "{"f" * 64}". '
+        "You have to remove (or rename) that container to be able to reuse that name."
+    )
+
+
+def test_the_default_mac_carries_the_address():
+    assert names.mac_from_ipv4(IPv4Address("172.17.0.2")) == "02:42:ac:11:00:02"
+
+
+def test_a_random_mac_is_local_and_unicast():
+    assert re.fullmatch("02:42(:[0-9a-f]{2}){4}", names.random_mac())
+
+
+@pytest.mark.parametrize("text", ["02:00:00:00:00:0A", "02-00-00-00-00-0a", "0200.0000.000a"])
+def test_a_mac_has_three_notations(text):
+    assert names.parse_mac(text) == "02:00:00:00:00:0a"
+
+
+def test_a_mac_may_have_eight_bytes():
+    assert names.is_mac("02:00:00:00:00:01:02:03")
+
+
+@pytest.mark.parametrize(
+    "text", ["bogus", "", "2:0:0:0:0:1", "02:00:00:00:00:0g", "02:00:00:00:00", "02:00-00:00:00:01"]
+)
+def test_a_malformed_mac_is_refused(text):
+    with pytest.raises(InvalidArgument) as caught:
+        names.parse_mac(text)
+    assert str(caught.value) == f"invalid MAC address {text}"
+
+
+def test_dns_names_are_name_aliases_short_id_and_host_name_without_repeats():
+    record = container("user1", "9b164aa586b9" + "0" * 52, hostname="hh")
+    assert names.dns_names(record, EndpointSettings(aliases=["al", "al"])) == ["user1", "al", "9b164aa586b9", "hh"]
+
+
+def test_the_short_id_is_no_second_name():
+    record = container("c1", "9b164aa586b9" + "0" * 52, hostname="9b164aa586b9")
+    assert names.dns_names(record, EndpointSettings()) == ["c1", "9b164aa586b9"]
+
+
+def test_a_network_that_is_not_there():
+    with pytest.raises(NotFound, match=r"^network nosuch not found$"):
+        names.pick_network([], "nosuch")
+
+
+@pytest.mark.parametrize(
+    ("inspect", "text"),
+    [
+        (True, "2 matches found based on ID prefix: network a is ambiguous"),
+        (False, "network a is ambiguous (2 matches found based on ID prefix)"),
+    ],
+)
+def test_an_ambiguous_network_is_worded_by_verb(inspect, text):
+    with pytest.raises(InvalidArgument) as caught:
+        names.pick_network([network("x", "a1"), network("y", "a2")], "a", inspect=inspect)
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("matches", "reference", "error", "text"),
+    [
+        ([], "nosuch", NotFound, "No such container: nosuch"),
+        ([], "", InvalidArgument, 'invalid name or ID supplied: ""'),
+        ([container(), container("c2")], "c", InvalidArgument, "multiple IDs found with provided prefix: c"),
+    ],
+)
+def test_a_container_that_is_not_one(matches, reference, error, text):
+    with pytest.raises(error) as caught:
+        names.pick_container(matches, reference)
+    assert str(caught.value) == text

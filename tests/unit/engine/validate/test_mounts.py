@@ -1,0 +1,60 @@
+"""Binds as dockerd 26.1.5 takes and refuses them."""
+
+import pytest
+
+from engine.errors import EngineError, InvalidArgument
+from engine.model import Mount
+from engine.validate.mounts import check_binds, parse_mount
+
+
+@pytest.mark.parametrize(
+    ("bind", "mount"),
+    [
+        ("/tmp:/x", Mount("/tmp", "/x")),
+        ("/tmp:/x:", Mount("/tmp", "/x")),
+        ("/tmp:/x:ro", Mount("/tmp", "/x", read_only=True)),
+        ("/tmp:/x:ro,z", Mount("/tmp", "/x", read_only=True)),
+        ("/tmp:/x:rshared", Mount("/tmp", "/x")),
+        ("/nosuch:/x/../y//", Mount("/nosuch", "/y")),
+    ],
+)
+def test_a_good_bind(bind, mount):
+    assert parse_mount(bind) == mount
+
+
+@pytest.mark.parametrize(
+    ("bind", "text"),
+    [
+        ("/tmp:", "invalid volume specification: '/tmp:'"),
+        (":/x", "invalid volume specification: ':/x'"),
+        ("", "invalid volume specification: ''"),
+        ("/tmp:/x:ro:z", "invalid volume specification: '/tmp:/x:ro:z'"),
+        ("/tmp:/x:bogus", "invalid mode: bogus"),
+        ("/tmp:/x:ro,rw", "invalid mode: ro,rw"),
+        (
+            "/tmp:x",
+            "invalid volume specification: '/tmp:x': invalid mount config for type \"bind\": "
+            "invalid mount path: 'x' mount path must be absolute",
+        ),
+        (
+            "/tmp:/x/../",
+            "invalid volume specification: '/tmp:/x/../': invalid mount config for type \"bind\": "
+            "invalid specification: destination can't be '/'",
+        ),
+    ],
+)
+def test_a_bad_bind(bind, text):
+    with pytest.raises(EngineError) as caught:
+        parse_mount(bind)
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("bind", ["tmp:/x", "./rel:/x", "/anonymous"])
+def test_volumes_are_not_known(bind):
+    with pytest.raises(InvalidArgument, match="volumes"):
+        parse_mount(bind)
+
+
+def test_two_mounts_at_one_place():
+    with pytest.raises(InvalidArgument, match=r"^Duplicate mount point: /x$"):
+        check_binds(["/tmp:/x", "/etc:/x/"])
