@@ -76,10 +76,10 @@ class CommandLine:
     environ: dict[str, str] = field(default_factory=dict)
     terminal: bool = False
 
-    def __call__(self, *argv: str, stdin: bytes = b"") -> Result:
+    def __call__(self, *argv: str, stdin: bytes | io.BytesIO = b"") -> Result:
         out, err = (Terminal() if self.terminal else io.BytesIO()), io.BytesIO()
         app = App(
-            stdin=io.BytesIO(stdin), stdout=out, stderr=err, environ=self.environ,
+            stdin=io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin, stdout=out, stderr=err, environ=self.environ,
             open_engine=lambda: self.engine,
         )  # fmt: skip
         code = run(argv, app)

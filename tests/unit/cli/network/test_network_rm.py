@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from engine.errors import Conflict, NotFound
@@ -61,6 +63,17 @@ def test_prune_after_yes(cli, answer):
 def test_prune_after_anything_else(cli, answer):
     result = cli("network", "prune", stdin=answer)
     assert (result.code, result.out, result.err) == (0, WARNING, "")
+    assert cli.engine.calls == []
+
+
+class Interrupted(io.BytesIO):
+    def readline(self, _size=-1):
+        raise KeyboardInterrupt
+
+
+def test_prune_interrupted_at_the_question_removes_nothing_and_is_no_failure(cli):
+    result = cli("network", "prune", stdin=Interrupted())
+    assert (result.code, result.out, result.err) == (0, WARNING + "\n", "")
     assert cli.engine.calls == []
 
 
