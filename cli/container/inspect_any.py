@@ -44,10 +44,10 @@ def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str
 
 
 def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
-    """How each kind of object is looked up, in Docker's order."""
+    """How each kind of object is looked up, in Docker's order; its verbs stay unloaded until needed."""
     return {
         "container": lambda name: app.engine.containers.inspect(name, size=size),
-        "image": app.engine.images.inspect,
+        "image": lambda name: app.engine.images.inspect(name),  # noqa: PLW0108
         "network": app.engine.networks.inspect,
     }
 

@@ -14,11 +14,12 @@ from cli.formatting.container_types import CONTAINER_JSON
 from cli.formatting.decoding import load, typed, untyped
 from cli.formatting.errors import TemplateExecError, TemplateSyntaxError
 from cli.formatting.gotypes import Type, Value
+from cli.formatting.image_types import IMAGE_INSPECT
 from cli.formatting.jsontext import compact, indent
 from cli.formatting.network_types import NETWORK_RESOURCE
 from cli.formatting.template import Template, parse
 
-KINDS: Mapping[str, Type] = {"network": NETWORK_RESOURCE, "container": CONTAINER_JSON}
+KINDS: Mapping[str, Type] = {"network": NETWORK_RESOURCE, "container": CONTAINER_JSON, "image": IMAGE_INSPECT}
 _PREFIX = "template parsing error: "
 
 Document = Mapping[str, Any] | str

@@ -78,3 +78,11 @@ def test_inspect(cli):
     cli.engine.answers["images"]["inspect"] = NotFound("No such image: x:latest")
     assert cli("image", "inspect", "x").err == "Error response from daemon: No such image: x:latest\n"
     assert cli("image", "inspect", "").err == "Error: No such image: \n"
+
+
+@pytest.mark.parametrize("argv", [("image", "inspect"), ("inspect",)])
+def test_inspect_through_a_template(cli, argv):
+    cli.engine.answers["containers"]["inspect"] = NotFound("No such container: bb")
+    cli.engine.answers["images"]["inspect"] = {"Id": ID, "RepoTags": ["bb:latest"], "Config": {"Cmd": ["sh"]}}
+    result = cli(*argv, "-f", "{{.ID}} {{.RepoTags}} {{.Config.Cmd}} {{.Size}}", "bb")
+    assert (result.out, result.err) == (f"{ID} [bb:latest] [sh] 0\n", "")
