@@ -14,7 +14,8 @@ from typing import Protocol
 from engine.agent.loop import Loop, Timer
 from engine.dns import wire
 from engine.dns.upstream import DatagramExchange, StreamExchange
-from engine.dns.zone import SandboxView, Upstream
+from engine.dns.zone import SandboxView
+from engine.files.resolv_conf import Upstream
 
 LIMIT = 1024
 STREAM_LIMIT = 64
@@ -101,7 +102,7 @@ class Forward:
         self._finish(wire.reply(self.query, wire.SERVFAIL, []))
 
     def _ask(self, upstream: Upstream) -> None:
-        netns = None if upstream.host else self._asker.netns
+        netns = None if upstream.on_host else self._asker.netns
         if self._stream:
             self._exchange = StreamExchange(self._loop, netns, upstream, self)
             return

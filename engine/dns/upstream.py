@@ -16,7 +16,7 @@ from typing import Protocol
 from engine.agent.loop import READ, WRITE, Loop
 from engine.agent.netns import socket_in
 from engine.dns import wire
-from engine.dns.zone import Upstream
+from engine.files.resolv_conf import Upstream
 
 IDS = SystemRandom()
 BATCH = 64

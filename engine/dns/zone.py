@@ -8,21 +8,14 @@ to the container's ``--dns`` servers or to the host's, unless all its networks a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from engine.dns.resolvconf import ResolvConf, is_address, is_loopback, sets_ndots
+from engine.errors import EngineError
+from engine.files.resolv_conf import Overrides, ResolvConf, Transform, Upstream, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 
 MAX_UPSTREAMS = 3
 UNNAMED_DRIVERS = ("host", "null")
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """A server that unknown names are forwarded to; ``host``: dialled from the host, not from the sandbox."""
-
-    address: str
-    host: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +46,7 @@ class SandboxView:
 class Defaults:
     """What holds for containers that say nothing: the host's resolv.conf and daemon.json's dns and dns-opts."""
 
-    host: ResolvConf = field(default_factory=ResolvConf)
+    host: str = ""
     dns: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
@@ -68,15 +61,18 @@ def views(
     """The views of all sandboxes to be served; those in ``bound`` are served on without a user-defined network."""
     by_id = {n.id: n for n in networks}
     joined: dict[str, list[NetworkRecord]] = {}
+    with_ipv6: set[str] = set()
     for endpoint in endpoints:
         if endpoint.phase == "live" and endpoint.network_id in by_id:
             joined.setdefault(endpoint.container_id, []).append(by_id[endpoint.network_id])
+            if endpoint.ipv6:
+                with_ipv6.add(endpoint.container_id)
     result = []
     for container in containers:
         members = joined.get(container.id, [])
         served = any(has_names(n) for n in members) or sandbox_id(container) in bound
         if container.sandbox_path and served and container.host.network_mode != "host":
-            result.append(_view(container, members, defaults))
+            result.append(_view(container, members, servers(container, defaults, ipv6=container.id in with_ipv6)))
     return result
 
 
@@ -90,7 +86,7 @@ def sandbox_id(container: ContainerRecord) -> str:
     return container.sandbox_id or container.id
 
 
-def _view(container: ContainerRecord, members: Sequence[NetworkRecord], defaults: Defaults) -> SandboxView:
+def _view(container: ContainerRecord, members: Sequence[NetworkRecord], conf: ResolvConf) -> SandboxView:
     searched = sorted((n for n in members if has_names(n)), key=lambda n: _search_key(n, container))
     return SandboxView(
         id=sandbox_id(container),
@@ -99,8 +95,8 @@ def _view(container: ContainerRecord, members: Sequence[NetworkRecord], defaults
         pid_start=container.pid_start,
         networks=tuple(n.id for n in searched),
         links=tuple(_links(container, searched)),
-        upstreams=upstreams(container, defaults),
-        ndots=sets_ndots(container.host.dns_options or defaults.options or defaults.host.options),
+        upstreams=tuple(conf.upstreams[:MAX_UPSTREAMS]),
+        ndots=conf.ndots_from not in ("", "internal"),
         forward=any(not n.internal for n in members),
     )
 
@@ -126,12 +122,10 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
             yield Link(alias, target or alias, network.id)
 
 
-def upstreams(container: ContainerRecord, defaults: Defaults) -> tuple[Upstream, ...]:
-    """The servers for one container, in order.
-
-    Loopback servers of the host's own resolv.conf are reached on the host; those of ``--dns`` are in the sandbox.
-    """
-    own = tuple(a for a in (container.host.dns or defaults.dns) if is_address(a))
-    if own:
-        return tuple(Upstream(a) for a in own[:MAX_UPSTREAMS])
-    return tuple(Upstream(a, host=is_loopback(a)) for a in defaults.host.nameservers[:MAX_UPSTREAMS])
+def servers(container: ContainerRecord, defaults: Defaults, *, ipv6: bool) -> ResolvConf:
+    """Where one container's unknown names go, by its flags, the configuration and the host's file."""
+    overrides = Overrides(container.host.dns or defaults.dns, (), container.host.dns_options or defaults.options)
+    try:
+        return resolv_conf(defaults.host, Transform.INTERNAL, overrides, ipv6=ipv6)
+    except EngineError:
+        return ResolvConf()  # a server that is no address: this container's names stay inside, the others' don't

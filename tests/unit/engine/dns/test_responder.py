@@ -12,7 +12,8 @@ from engine.dns import wire
 from engine.dns.responder import Responder
 from engine.dns.sandbox import HEADS
 from engine.dns.table import NetworkTable
-from engine.dns.zone import Link, SandboxView, Upstream
+from engine.dns.zone import Link, SandboxView
+from engine.files.resolv_conf import Upstream
 from engine.model import EndpointRecord
 
 

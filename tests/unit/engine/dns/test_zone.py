@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from engine.dns.resolvconf import ResolvConf
-from engine.dns.zone import Defaults, Link, SandboxView, Upstream, views
+from engine.dns.zone import Defaults, Link, SandboxView, views
+from engine.files.resolv_conf import Upstream
 from engine.model import (
     ContainerConfig,
     ContainerRecord,
@@ -12,7 +12,7 @@ from engine.model import (
     NetworkRecord,
 )
 
-HOST = Defaults(ResolvConf(("192.0.2.1", "127.0.0.1")))
+HOST = Defaults("nameserver 192.0.2.1\nnameserver 127.0.0.1\n")
 
 
 def network(name: str, *, internal: bool = False, driver: str = "bridge", predefined: bool = False) -> NetworkRecord:
@@ -67,7 +67,7 @@ def test_a_sandbox_served_before_is_served_on():
 
 
 def test_loopback_servers_of_the_host_are_the_hosts_and_those_of_the_container_its_own():
-    assert view([network("n")], plain("n")).upstreams == (Upstream("192.0.2.1"), Upstream("127.0.0.1", host=True))
+    assert view([network("n")], plain("n")).upstreams == (Upstream("192.0.2.1"), Upstream("127.0.0.1", on_host=True))
     assert view([network("n")], plain("n", dns=["127.0.0.1"])).upstreams == (Upstream("127.0.0.1"),)
 
 
@@ -81,6 +81,15 @@ def test_servers_of_the_configuration_stand_in_for_the_hosts():
     found = view([network("n")], plain("n"), defaults)
     assert found.upstreams == (Upstream("198.51.100.1"),)
     assert found.ndots
+
+
+def test_servers_over_ipv6_are_asked_from_the_host_for_a_sandbox_without_ipv6():
+    defaults = Defaults("nameserver 2001:db8::53\n")
+    assert view([network("n")], plain("n"), defaults).upstreams == (Upstream("2001:db8::53", on_host=True),)
+
+
+def test_a_server_that_is_no_address_leaves_its_container_without():
+    assert view([network("n")], plain("n", dns=["nonsense"])).upstreams == ()
 
 
 def test_only_internal_networks_mean_no_forwarding():
