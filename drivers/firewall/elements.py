@@ -37,10 +37,10 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
     if network.internal:
         yield Element("internal", bridge)
     for pool in network.pools:
-        version, subnet = pool.subnet.version, str(pool.subnet)
-        yield Element(f"members{version}", f"{subnet} . {bridge}")
+        version = pool.subnet.version
+        yield Element(f"members{version}", f"{pool.subnet} . {bridge}")
         if not network.internal:
-            yield from _way_out(version, subnet, options)
+            yield from _way_out(version, bridge, options)
             yield from _way_in(version, bridge, options)
 
 
@@ -72,14 +72,14 @@ def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
                 yield Element(f"links{client.version}", f"{client.ip} . {server.ip} . {protocol} . {port}")
 
 
-def _way_out(version: int, subnet: str, options: BridgeOptions) -> Iterator[Element]:
+def _way_out(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
     if not options.masquerade or options.mode(version) in ("routed", "isolated"):
         return
     source = options.source(version)
     if source is None:
-        yield Element(f"masquerade{version}", subnet)
+        yield Element("masqueraded", f"{bridge} . ipv{version}")
     else:
-        yield Element(f"source{version}", subnet, str(source))
+        yield Element(f"source{version}", bridge, str(source))
 
 
 def _way_in(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:

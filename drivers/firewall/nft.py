@@ -15,11 +15,12 @@ from drivers.api import DriverError, NoPermission, Unsupported
 
 LIBRARY = "libnftables.so.1"
 JSON_OUTPUT = 1 << 4  # NFT_CTX_OUTPUT_JSON
+NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: a word that is no address is an error, not a question to a name server
 TIMEOUT = 60  # seconds
 
 
 class Refused(DriverError):
-    """nftables refused a script; nothing of it has happened."""
+    """nftables refused a script; nothing of it has happened. The message is the first of its complaints."""
 
     @property
     def nothing_there(self) -> bool:
@@ -44,7 +45,7 @@ def _execute(script: str, *, as_json: bool) -> str:
     ok, output, errors = _in_process(library, script, as_json) if library else _by_program(script, as_json)
     if ok:
         return output
-    text = " ".join(errors.split())
+    text = next((line for line in errors.splitlines() if "Error:" in line), errors.strip())
     if "Operation not permitted" in errors:
         raise NoPermission(f"nftables: {text}")
     raise Refused(f"nftables: {text}")
@@ -68,6 +69,7 @@ def _in_process(library: ctypes.CDLL, script: str, as_json: bool) -> tuple[bool,
     try:
         library.nft_ctx_buffer_output(context)
         library.nft_ctx_buffer_error(context)
+        library.nft_ctx_input_set_flags(context, NO_DNS)
         if as_json:
             library.nft_ctx_output_set_flags(context, JSON_OUTPUT)
         code = library.nft_run_cmd_from_buffer(context, script.encode())

@@ -123,12 +123,10 @@ def test_the_host_does_not_become_a_router_for_strangers(lab, peer):
 
 def test_a_host_that_was_a_router_stays_one(lab, peer):
     lab.host.sh("sysctl -qw net.ipv4.ip_forward=1")
-    test_router = lab.sandbox()
-    lab.host.sh(f"ip link add side type veth peer name far netns {test_router.namespace}")
+    far = lab.sandbox()
+    lab.host.sh(f"ip link add side type veth peer name far netns {far.namespace}")
     lab.host.sh("ip addr add 10.9.0.1/24 dev side; ip link set side up")
-    test_router.run(
-        "sh", "-c", "ip addr add 10.9.0.2/24 dev far; ip link set far up; ip route add default via 10.9.0.1"
-    )
+    far.run("sh", "-c", "ip addr add 10.9.0.2/24 dev far; ip link set far up; ip route add default via 10.9.0.1")
     peer.sh(f"ip route add 10.9.0.0/24 via {HOST}")
     lab.network("n1", "172.30.0.0/16")
     assert lab.pings(peer, "10.9.0.2")

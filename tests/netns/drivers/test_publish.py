@@ -67,9 +67,8 @@ def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
     peer.sh(f"ip route add 172.30.0.0/16 via {HOST}")
     assert lab.silent(peer, "172.30.0.2", 80)
     peer.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.br0.route_localnet=1")
-    peer.sh(
-        f"ip route del local 127.0.0.0/8 dev lo table local; ip route del local 127.0.0.1 dev lo table local; ip route add 127.0.0.0/8 via {HOST} src 192.168.99.99"
-    )
+    peer.sh("ip route del local 127.0.0.0/8 dev lo table local; ip route del local 127.0.0.1 dev lo table local")
+    peer.sh(f"ip route add 127.0.0.0/8 via {HOST} src 192.168.99.99")
     assert lab.silent(peer, "127.0.0.1", 8080)
 
 

@@ -1,0 +1,170 @@
+"""Everything can be done twice, undone twice, and repaired; nothing is left behind."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from drivers import firewall
+from drivers import sandbox as sandboxes
+from drivers.api import Busy, DriverError, Exists, Missing, Sandbox
+from drivers.linux import link
+from drivers.linux.netlink import session
+
+pytestmark = pytest.mark.netns
+
+HOST = "192.168.99.11"
+KERNEL_STATE = r"""
+ip -d -o link | sed -E 's/^[0-9]+: //; s/timer +[0-9.]+//g'; ip -o addr | sed -E 's/^[0-9]+: //'
+ip route; ip -6 route; nft list ruleset
+cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
+cd /proc/sys/net; grep -H . ipv4/conf/*/route_localnet ipv6/conf/*/accept_ra ipv6/conf/*/forwarding
+"""
+
+
+def test_nothing_is_left_behind(lab):
+    before = lab.host.sh(KERNEL_STATE)
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
+    c1 = lab.container(n1, 2, [lab.binding(8080, 80), lab.binding(7000, 7000, host_port_end=7010, port_end=7010)])
+    assert lab.host.sh(KERNEL_STATE) != before
+    for _ in range(2):
+        lab.leave(c1)
+        lab.on_host(lambda: lab.driver.delete_network(n1))
+    assert lab.elements() == [e for e in lab.elements() if e.set in ("forwarding", "router_advertisements")]
+    for _ in range(2):
+        lab.on_host(firewall.teardown)
+    assert lab.host.sh(KERNEL_STATE) == before
+
+
+def test_everything_can_be_done_twice(lab, peer):
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
+    c1 = lab.container(n1, 2, [lab.binding(8080, 80)])
+    before, rules = lab.host.sh(KERNEL_STATE), lab.elements()
+    lab.on_host(lambda: lab.driver.create_network(n1))
+    lab.on_host(lambda: lab.driver.publish(n1, c1.endpoint, c1.endpoint.ports))
+    assert (lab.host.sh(KERNEL_STATE), lab.elements()) == (before, rules)
+    lab.join(c1, n1, 2, interface="eth0")
+    lab.serve(c1, 80)
+    assert lab.ask(peer, HOST, 8080) == "192.168.99.99"
+
+
+def test_a_dead_sandbox_is_left_all_the_same(lab):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    c1 = lab.container(n1, 2)
+    lab.host.sh(f"ip link del veth{c1.endpoint.id[:7]}")
+    lab.on_host(lambda: lab.driver.leave(n1, c1.endpoint, None))
+    with pytest.raises(Missing):
+        lab.on_host(lambda: lab.driver.join(n1, c1.endpoint, Sandbox("gone", "/run/netns/nosuch"), "eth0"))
+
+
+def test_a_failed_join_leaves_nothing(lab):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    c1 = lab.container(n1, 2)
+    before = lab.host.sh("ip -o link")
+    with pytest.raises(Exists, match="eth0"):
+        lab.join(c1, n1, 3, interface="eth0")
+    assert lab.host.sh("ip -o link") == before
+
+
+def test_a_failed_creation_leaves_nothing(lab):
+    lab.host.sh("nft 'table inet hawse { set bridges { type ipv4_addr; }; }'")  # somebody else's table of our name
+    before = lab.host.sh(KERNEL_STATE)
+    with pytest.raises(DriverError, match="nftables"):
+        lab.network("n1", "172.30.0.0/16")
+    assert lab.host.sh(KERNEL_STATE) == before
+
+
+def test_a_flushed_firewall_comes_back_whole_and_live_connections_go_on(lab, peer):
+    n1 = lab.network("n1", "172.30.0.0/16", options={"com.docker.network.bridge.enable_icc": "false"})
+    web = lab.container(n1, 2, [lab.binding(8080, 80), lab.binding(7000, 7000, host_port_end=7010, port_end=7010)])
+    lab.serve(web, 80)
+    before = set(lab.elements())
+    lab.host.sh("nft flush ruleset")
+    n2 = lab.network("n2", "172.31.0.0/16")
+    assert lab.silent(peer, HOST, 8080)
+    lab.on_host(lambda: lab.driver.resync([(n1, [web.endpoint]), (n2, [])]))
+    assert lab.ask(peer, HOST, 8080) == "192.168.99.99"
+    assert before - {e for e in before if e.set == "forwarding"} <= set(lab.elements())
+
+
+def test_repair_removes_what_nobody_owns_and_restores_lost_rules(lab):
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
+    web = lab.container(n1, 2, [lab.binding(8080, 80), lab.binding(8081, 81, host_ip="::")])
+    whole, elements = lab.host.sh("nft list table inet hawse"), lab.elements()
+    lab.host.sh("nft add element inet hawse any4 '{ tcp . 99 : 172.30.0.9 . 9 }'")
+    lab.host.sh("nft delete element inet hawse any4 '{ tcp . 8080 }'")
+    lab.host.sh("nft flush chain inet hawse forward")
+    lab.on_host(lambda: lab.driver.resync([(n1, [web.endpoint])]))
+    assert sorted(lab.elements()) == sorted(elements)
+    assert sorted(lab.host.sh("nft list table inet hawse").split()) == sorted(whole.split())
+
+
+def test_switching_forwarding_on_keeps_router_advertisements_heard_until_it_is_restored(lab):
+    lab.host.sh(
+        "sysctl -qw net.ipv6.conf.ext0.accept_ra=1 net.ipv6.conf.all.forwarding=0 net.ipv6.conf.ext0.forwarding=0"
+    )
+    read = "sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv6.conf.ext0.accept_ra"
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
+    assert lab.host.sh(read).split() == ["1", "1", "2"]
+    lab.on_host(lambda: lab.driver.delete_network(n1))
+    lab.on_host(firewall.teardown)
+    assert lab.host.sh(read).split() == ["0", "0", "1"]
+
+
+def test_forwarding_the_administrator_switched_on_stays_on(lab):
+    lab.host.sh("sysctl -qw net.ipv4.ip_forward=1")
+    n1 = lab.network("n1", "172.30.0.0/16")
+    lab.on_host(lambda: lab.driver.delete_network(n1))
+    lab.on_host(firewall.teardown)
+    assert lab.host.sh("sysctl -n net.ipv4.ip_forward").strip() == "1"
+
+
+def test_an_internal_network_switches_nothing_on(lab):
+    lab.network("n1", "172.30.0.0/16", internal=True)
+    assert lab.host.sh("sysctl -n net.ipv4.ip_forward").strip() == "0"
+
+
+def test_a_full_bridge_says_so(lab):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    name = f"br-{n1.id[:12]}"
+
+    def fill() -> None:
+        with session() as opened:
+            bridge = link.index(name)
+            for number in range(1023):
+                opened.link("add", ifname=f"p{number}", kind="veth", peer={"ifname": f"q{number}"}, master=bridge)
+
+    lab.on_host(fill)
+    with pytest.raises(Busy, match=f"^bridge full: {re.escape(name)} has 1023 ports"):
+        lab.container(n1, 2)
+
+
+def test_default_routes_follow_what_is_asked(lab):
+    n1, n2 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64"), lab.network("n2", "172.31.0.0/16")
+    c1 = lab.container(n1, 2)
+    lab.join(c1, n2, 2)
+    assert c1.run("ip", "route", "show", "default") == "default via 172.31.0.1 dev eth1 \n"
+    gateways = [pool.gateway.ip for pool in n1.pools]
+    for _ in range(2):
+        sandboxes.set_default_routes(c1.sandbox, *gateways, interface4="eth0", interface6="eth0")
+    assert c1.run("ip", "route", "show", "default") == "default via 172.30.0.1 dev eth0 \n"
+    assert c1.run("ip", "-6", "route", "show", "default").startswith("default via fd00:30::1 dev eth0 metric 1024")
+    for _ in range(2):
+        sandboxes.set_default_routes(c1.sandbox, None, None)
+    assert c1.run("ip", "route", "show", "default") == c1.run("ip", "-6", "route", "show", "default") == ""
+
+
+def test_a_sandbox_interface_can_be_listed_and_renamed(lab):
+    c1 = lab.container(lab.network("n1", "172.30.0.0/16"), 2)
+    assert [found.name for found in sandboxes.interfaces(c1.sandbox)] == ["lo", "eth0"]
+    sandboxes.rename(c1.sandbox, "eth0", "lan")
+    assert [found.name for found in sandboxes.interfaces(c1.sandbox)] == ["lo", "lan"]
+    assert "172.30.0.2" in c1.run("ip", "addr", "show", "lan")
+
+
+def test_sysctls_are_set_in_the_sandbox_alone(lab):
+    c1 = lab.sandbox()
+    sandboxes.set_sysctls(c1.sandbox, {"net.ipv4.ip_forward": "1", "net/ipv4/conf/lo/log_martians": "1"})
+    assert c1.run("sysctl", "-n", "net.ipv4.ip_forward", "net.ipv4.conf.lo.log_martians") == "1\n1\n"
+    assert lab.host.sh("sysctl -n net.ipv4.ip_forward").strip() == "0"

@@ -1,0 +1,101 @@
+"""Networks and ports as elements of the firewall's sets."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_interface, ip_network
+
+import pytest
+
+from drivers.api import EndpointSpec, NetworkSpec, Pool, PortBinding
+from drivers.bridge_options import BridgeOptions
+from drivers.firewall.elements import Element, of_link, of_network, of_ports
+
+POOLS = (
+    Pool(ip_network("172.30.0.0/16"), ip_interface("172.30.0.1/16")),
+    Pool(ip_network("fd00:30::/64"), ip_interface("fd00:30::1/64")),
+)
+NETWORK = NetworkSpec(id="a" * 64, name="n1", pools=POOLS, ipv6=True)
+INTERNAL = NetworkSpec(id="a" * 64, name="n1", pools=POOLS, internal=True, ipv6=True)
+ENDPOINT = EndpointSpec("e" * 64, "02:42:00:00:00:02", ip_interface("172.30.0.2/16"), ip_interface("fd00:30::2/64"))
+ONLY4 = EndpointSpec("e" * 64, "02:42:00:00:00:02", ip_interface("172.30.0.2/16"))
+OPTIONS = BridgeOptions(bridge="br0")
+
+
+def binding(host_ip: str, host: tuple[int, int], inner: tuple[int, int], protocol: str = "tcp") -> PortBinding:
+    return PortBinding(protocol, ip_address(host_ip), *host, *inner)
+
+
+def ports(*bindings: PortBinding, options: BridgeOptions = OPTIONS, network=NETWORK, endpoint=ENDPOINT) -> set[Element]:
+    return set(of_ports(network, options, endpoint, bindings))
+
+
+def test_a_network_is_a_bridge_with_subnets_that_leave_masqueraded():
+    assert set(of_network(NETWORK, OPTIONS)) == {
+        Element("bridges", '"br0"'),
+        Element("same_bridge", '"br0" . "br0"', "accept"),
+        Element("members4", '172.30.0.0/16 . "br0"'),
+        Element("members6", 'fd00:30::/64 . "br0"'),
+        Element("masqueraded", '"br0" . ipv4'),
+        Element("masqueraded", '"br0" . ipv6'),
+    }
+
+
+def test_an_internal_network_has_no_way_out():
+    sets = {e.set for e in of_network(INTERNAL, OPTIONS)}
+    assert sets == {"bridges", "internal", "same_bridge", "members4", "members6"}
+
+
+def test_a_chosen_source_replaces_masquerading():
+    found = set(of_network(NETWORK, BridgeOptions(bridge="br0", source4=ip_address("192.0.2.1"))))
+    assert Element("source4", '"br0"', "192.0.2.1") in found
+    assert Element("masqueraded", '"br0" . ipv4') not in found
+
+
+def test_a_single_port_is_a_hash_element_and_its_container_port_is_opened():
+    assert ports(binding("0.0.0.0", (8080, 8080), (80, 80))) == {
+        Element("any4", "tcp . 8080", "172.30.0.2 . 80"),
+        Element("open4", "172.30.0.2 . tcp . 80"),
+    }
+    assert ports(binding("192.0.2.1", (8080, 8080), (80, 80), "sctp")) == {
+        Element("exact4", "192.0.2.1 . sctp . 8080", "172.30.0.2 . 80"),
+        Element("open4", "172.30.0.2 . sctp . 80"),
+    }
+
+
+def test_a_range_of_equal_ports_is_one_element_whatever_its_size():
+    assert ports(binding("::", (1024, 65535), (1024, 65535), "udp")) == {
+        Element("range6", "::/0 . udp . 1024-65535", "fd00:30::2"),
+        Element("open_range6", "fd00:30::2 . udp . 1024-65535"),
+    }
+
+
+def test_a_shifted_range_is_one_element_a_port():
+    found = ports(binding("0.0.0.0", (8000, 8002), (80, 82)))
+    assert {e for e in found if e.set == "any4"} == {
+        Element("any4", f"tcp . {8000 + n}", f"172.30.0.2 . {80 + n}") for n in range(3)
+    }
+
+
+@pytest.mark.parametrize("host_ip", ["127.0.0.1", "127.1.2.3"])
+def test_a_port_on_loopback_opens_nothing_to_neighbours(host_ip):
+    assert {e.set for e in ports(binding(host_ip, (8080, 8080), (80, 80)))} == {"exact4"}
+
+
+def test_what_packets_cannot_be_rewritten_to_is_left_out():
+    assert ports(binding("::1", (8080, 8080), (80, 80))) == set()
+    assert ports(binding("::", (8080, 8080), (80, 80)), endpoint=ONLY4) == set()
+
+
+def test_modes_decide_between_rewriting_and_opening():
+    one = binding("0.0.0.0", (8080, 8080), (80, 80))
+    assert {e.set for e in ports(one, options=BridgeOptions("br0", mode4="routed"))} == {"open4"}
+    assert {e.set for e in ports(one, options=BridgeOptions("br0", mode4="nat-unprotected"))} == {"any4"}
+    assert ports(one, network=INTERNAL) == set()
+
+
+def test_a_link_opens_exposed_ports_in_the_families_both_have():
+    target = EndpointSpec("f" * 64, "", ip_interface("172.30.0.3/16"), None, exposed=(("tcp", 80), ("udp", 53)))
+    assert set(of_link(ENDPOINT, target)) == {
+        Element("links4", "172.30.0.2 . 172.30.0.3 . tcp . 80"),
+        Element("links4", "172.30.0.2 . 172.30.0.3 . udp . 53"),
+    }

@@ -1,0 +1,107 @@
+"""Options of bridge networks, and Docker's texts for wrong ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers import bridge_options
+from drivers.api import BadOption, Exists, NetworkSpec
+from drivers.bridge import BridgeDriver
+from drivers.bridge_options import BridgeOptions
+
+NETWORK = "com.docker.network."
+BRIDGE = NETWORK + "bridge."
+ID = "0123456789abcdef" * 4
+
+
+def parse(options: dict[str, str], **fields) -> BridgeOptions:
+    found = bridge_options.parse(NetworkSpec(id=ID, name="n1", options=options, **fields))
+    bridge_options.check_kernel_limits(found)
+    return found
+
+
+def test_defaults_and_unknown_options():
+    assert parse({"foo": "bar"}) == BridgeOptions(bridge="br-0123456789ab")
+
+
+def test_an_empty_bridge_name_means_the_generated_one():
+    assert parse({BRIDGE + "name": ""}).bridge == "br-0123456789ab"
+
+
+@pytest.mark.parametrize("value", ["1", "t", "T", "TRUE", "true", "True"])
+def test_every_spelling_of_true(value):
+    assert parse({BRIDGE + "inhibit_ipv4": value}).inhibit_ipv4
+
+
+@pytest.mark.parametrize("value", ["0", "f", "F", "FALSE", "false", "False"])
+def test_every_spelling_of_false(value):
+    found = parse({BRIDGE + "enable_icc": value, BRIDGE + "enable_ip_masquerade": value})
+    assert not found.icc
+    assert not found.masquerade
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "message"),
+    [
+        (NETWORK + "driver.mtu", "abc", '(strconv.Atoi: parsing "abc": invalid syntax)'),
+        (NETWORK + "driver.mtu", "", '(strconv.Atoi: parsing "": invalid syntax)'),
+        (NETWORK + "driver.mtu", "99999999999999999999", "value out of range)"),
+        (BRIDGE + "enable_icc", "maybe", '(strconv.ParseBool: parsing "maybe": invalid syntax)'),
+        (BRIDGE + "enable_icc", "", '(strconv.ParseBool: parsing "": invalid syntax)'),
+        (BRIDGE + "enable_ip_masquerade", "2", '(strconv.ParseBool: parsing "2": invalid syntax)'),
+        (BRIDGE + "inhibit_ipv4", "yes", '(strconv.ParseBool: parsing "yes": invalid syntax)'),
+        (BRIDGE + "default_bridge", "maybe", '(strconv.ParseBool: parsing "maybe": invalid syntax)'),
+        (NETWORK + "enable_ipv6", "maybe", '(strconv.ParseBool: parsing "maybe": invalid syntax)'),
+        (BRIDGE + "host_binding_ipv4", "bogus", "(nil ip)"),
+        (NETWORK + "host_ipv4", "abc", "(nil ip)"),
+        (NETWORK + "host_ipv4", "fd00::1", "(nil ip)"),
+        (NETWORK + "host_ipv6", "10.0.0.1", "(nil ip)"),
+        (BRIDGE + "gateway_mode_ipv4", "foo", "(unknown gateway mode foo)"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_dockers_words(label, value, message):
+    with pytest.raises(BadOption) as caught:
+        parse({label: value})
+    assert str(caught.value).startswith(f"failed to parse {label} value: {value} (")
+    assert str(caught.value).endswith(message)
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "message"),
+    [
+        (NETWORK + "driver.mtu", "-1", "invalid MTU number: -1"),
+        (NETWORK + "driver.mtu", "67", "invalid argument"),
+        (NETWORK + "driver.mtu", "65536", "invalid argument"),
+        (BRIDGE + "name", "averyveryverylongname", "numerical result out of range"),
+        *(
+            (BRIDGE + "name", name, "invalid argument")
+            for name in (".", "..", "a/b", "a b", "br:x", 'a"b', "a*", "a\\b")
+        ),
+    ],
+)
+def test_what_the_kernel_would_refuse_is_refused_in_its_words(label, value, message):
+    with pytest.raises(BadOption) as caught:
+        parse({label: value})
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("value", ["0", "68", "65535", "+1500"])
+def test_mtus_that_docker_takes(value):
+    assert parse({NETWORK + "driver.mtu": value}).mtu == int(value)
+
+
+def test_modes_are_per_family_and_isolated_needs_an_internal_network():
+    found = parse({BRIDGE + "gateway_mode_ipv6": "routed", BRIDGE + "gateway_mode_ipv4": "nat-unprotected"})
+    assert (found.mode(4), found.mode(6)) == ("nat-unprotected", "routed")
+    assert parse({BRIDGE + "gateway_mode_ipv4": "isolated"}, internal=True).mode(4) == "isolated"
+    with pytest.raises(BadOption):
+        parse({BRIDGE + "gateway_mode_ipv4": "isolated"})
+
+
+def test_two_networks_cannot_share_a_bridge_but_one_may_meet_itself():
+    first = NetworkSpec(id=ID, name="n1", options={BRIDGE + "name": "mybr0"})
+    second = NetworkSpec(id="f" * 64, name="n2", options={BRIDGE + "name": "mybr0"})
+    BridgeDriver().check_network(first, [first])
+    with pytest.raises(Exists) as caught:
+        BridgeDriver().check_network(second, [first])
+    assert str(caught.value) == f"conflicts with network {ID} (mybr0): networks have same bridge name"

@@ -1,0 +1,73 @@
+"""Options of macvlan and ipvlan networks, and the netlink message an ipvlan endpoint becomes."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.api import BadOption, EndpointSpec, NetworkSpec, Pool
+from drivers.ipvlan import IpvlanDriver
+from drivers.linux import link
+from drivers.macvlan import MacvlanDriver
+from drivers.parented import parent_name
+
+
+def network(**options: str) -> NetworkSpec:
+    from ipaddress import ip_interface, ip_network
+
+    pool = Pool(ip_network("172.30.0.0/16"), ip_interface("172.30.0.1/16"))
+    return NetworkSpec(id="0123456789abcdef" * 4, name="n1", options=options, pools=(pool,))
+
+
+def test_without_a_parent_the_network_gets_a_dummy_of_its_own():
+    assert parent_name(network()) == parent_name(network(parent="")) == "dm-0123456789ab"
+    assert parent_name(network(parent="eth0")) == "eth0"
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "message"),
+    [
+        (
+            MacvlanDriver(),
+            {"macvlan_mode": "foo"},
+            "requested macvlan mode 'foo' is not valid, 'bridge' mode is the macvlan driver default",
+        ),
+        (
+            IpvlanDriver(),
+            {"ipvlan_mode": "foo"},
+            "requested ipvlan mode 'foo' is not valid, 'l2' mode is the ipvlan driver default",
+        ),
+        (
+            IpvlanDriver(),
+            {"ipvlan_flag": "foo"},
+            "requested ipvlan flag 'foo' is not valid, 'bridge' is the ipvlan driver default",
+        ),
+    ],
+)
+def test_wrong_modes_are_refused_in_dockers_words(driver, options, message):
+    with pytest.raises(BadOption) as caught:
+        driver.check_network(network(**options), [])
+    assert str(caught.value) == message
+
+
+def test_an_ipvlan_endpoint_carries_mode_and_flag_in_its_netlink_message():
+    from pyroute2 import IPBatch
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+    link.know_ipvlan_flags()
+    driver = IpvlanDriver()
+    attributes = driver.attributes(network(ipvlan_mode="l3s", ipvlan_flag="vepa"))
+    address = driver.link_address(EndpointSpec("e" * 64, "02:42:00:00:00:02"))
+    batch = IPBatch()
+    link.add(batch, "eth0", "ipvlan", link=7, net_ns_fd=5, **address, **attributes)
+    message = ifinfmsg(bytes(batch.batch))
+    message.decode()
+    data = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
+    assert (data.get_attr("IFLA_IPVLAN_MODE"), data.get_attr("IFLA_IPVLAN_FLAGS")) == (2, 2)
+    assert message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "ipvlan"
+    assert (message.get_attr("IFLA_LINK"), message.get_attr("IFLA_ADDRESS")) == (7, None)
+
+
+def test_ipvlan_offers_next_hops_on_the_wire_only():
+    driver = IpvlanDriver()
+    assert str(driver.gateways(network())[0]) == "172.30.0.1"
+    assert driver.gateways(network(ipvlan_mode="l3")) == (None, None)
