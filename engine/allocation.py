@@ -23,8 +23,7 @@ def allocate_pools(
 ) -> list[PoolRecord]:
     """Choose the network's subnets: the user's own, and automatic ones for families that it has none of.
 
-    ``on_host`` are the subnets on the host's interfaces, which automatic choice avoids. IPv4 pools come first, but an
-    IPv6 subnet of a network without IPv6 is listed before the automatic IPv4 one, as Docker does.
+    ``on_host`` are the subnets on the host's interfaces, which automatic choice avoids.
     """
     taken = [ip_network(p.subnet) for n in tx.networks() if not n.config_only for p in n.pools if not p.unused]
     own = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
@@ -69,7 +68,7 @@ def _reserve(tx: Transaction, network: NetworkRecord, pool: PoolRecord) -> PoolR
     except (Taken, addresses.AddressInUse, addresses.OutOfPool) as error:
         raise Forbidden(f"failed to allocate gateway ({gateway}): {IN_USE}") from error
     except addresses.NoFreeAddress as error:
-        raise Forbidden(f"failed to allocate gateway (): no available IPv{subnet.version} addresses") from error
+        raise Forbidden(f"failed to allocate gateway (): {error}") from error
     for name, address in pool.aux_addresses.items():
         _reserve_aux(tx, network, key, subnet, name, address)
     return replace(pool, gateway=gateway)
@@ -114,9 +113,8 @@ def _automatic(
 
 
 def _ordered(own: Sequence[PoolRecord], automatic: Sequence[PoolRecord]) -> list[PoolRecord]:
-    unused = [p for p in own if p.unused]
-    active = sorted([*(p for p in own if not p.unused), *automatic], key=lambda p: ip_network(p.subnet).version)
-    return [*unused, *active]
+    """IPv4 before IPv6 among the user's own, which come before what was chosen for him."""
+    return [*sorted(own, key=lambda p: ip_network(p.subnet).version), *automatic]
 
 
 def _is_size_only(config: IPAMConfig) -> bool:

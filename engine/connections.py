@@ -135,7 +135,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     sandbox.route(record, rest)
     if kept:
         publishing.rehome(host, record, rest, kept)
-    sandbox_files.remove_network(host, record, rest)
+    sandbox_files.remove_network(host, record)
     with host.store.write() as tx:
         tx.put_container(replace(record, attachments=_without(record, network)))
         intents.end(tx, ENDPOINT, gone.endpoint.id)

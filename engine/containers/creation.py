@@ -15,10 +15,16 @@ from engine.model import (
     ContainerCreate,
     ContainerRecord,
     EndpointSettings,
+    HostConfig,
     ImageRecord,
     NetworkAttachment,
+    NetworkRecord,
 )
-from engine.store.api import Taken
+from engine.store.api import Reader, Taken
+from engine.validate.container import check_container_create, check_name
+from engine.validate.links import link_target, parse_link
+from engine.validate.modes import is_container_mode, shared_container
+from engine.validate.mounts import check_binds
 
 HOSTFS = "hostfs"
 PREDEFINED_MODES = ("bridge", "host", "none")
@@ -33,21 +39,24 @@ class Root:
 
 
 def create(host: Host, request: ContainerCreate) -> Created:
-    """Create a container; raises Docker's refusals, and leaves nothing behind then."""
+    """Create a container; raises Docker's refusals, in its order, and leaves nothing behind then."""
     request = _normalised(request)
-    warnings: list[str] = []
+    with host.store.read() as reader:
+        warnings = check_container_create(request, _found_networks(reader, request))
     root = find_root(host, request.config.image)
     config = merged(request.config, root.image)
     argv = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not argv:
         raise InvalidArgument("no command specified")
+    name = check_name(request) or names.generate_container_name()
+    check_binds(request.host.binds)
     container_id = names.generate_id()
     record = ContainerRecord(
         id=container_id,
-        name=request.name.removeprefix("/") or names.generate_container_name(),
+        name=name,
         created=timestamps.now(),
         config=replace(config, hostname=config.hostname or _default_hostname(request, container_id)),
-        host=request.host,
+        host=_with_targets(host, request),
         attachments=_attachments(request),
         image_id=root.image.id if root.image else "",
         path=argv[0],
@@ -55,6 +64,24 @@ def create(host: Host, request: ContainerCreate) -> Created:
     )
     _record(host, record)
     return Created(container_id, warnings)
+
+
+def _found_networks(reader: Reader, request: ContainerCreate) -> dict[str, NetworkRecord | None]:
+    return {n: next(iter(reader.find_networks(n)), None) for n in request.networks}
+
+
+def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
+    """The host configuration with the containers it names looked up: whose sandbox it joins, whom it links to."""
+    settings = request.host
+    with host.store.read() as reader:
+        if is_container_mode(settings.network_mode):
+            matches = reader.find_containers(shared_container(settings.network_mode))
+            if len(matches) == 1:
+                settings = replace(settings, network_mode=f"container:{matches[0].id}")
+        for link in settings.links or ():
+            target = parse_link(link)[0]
+            link_target(reader.find_containers(target), target)
+    return settings
 
 
 def _record(host: Host, record: ContainerRecord) -> None:

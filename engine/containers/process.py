@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from engine.containers.creation import HOSTFS, find_root
+from engine.containers.creation import find_root
 from engine.host import Host
 from engine.model import ContainerRecord
-from engine.render.mounts import parse_bind
 from engine.runtime.api import ProcessSpec
+from engine.validate.modes import shared_container
+from engine.validate.mounts import check_binds
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -31,8 +31,8 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         rootfs=root.directory,
         overlay_dir=str(directory / "layer") if root.image else "",
         read_only=settings.readonly_rootfs,
-        mounts=[parse_bind(b)[0] for b in settings.binds or ()],
-        files=own_files(directory, netns),
+        mounts=check_binds(settings.binds),
+        files=own_files(host, record),
         sysctls=dict(settings.sysctls),
         netns=netns,
         pid_host=settings.pid_mode == "host",
@@ -58,22 +58,13 @@ def environment_of(record: ContainerRecord) -> list[str]:
     return [*(e for e in base if e.partition("=")[0] not in given), *(e for e in own if "=" in e)]
 
 
-def own_files(directory: Path, netns: str) -> dict[str, str]:
-    """The files of /etc that are the container's own, by their path inside it."""
-    del netns
+def own_files(host: Host, record: ContainerRecord) -> dict[str, str]:
+    """The files of /etc that are not the root's, by their path inside; those of another whose sandbox is joined."""
+    owner = shared_container(record.host.network_mode) or record.id
+    directory = host.container_directory(owner)
     return {f"/etc/{name}": str(directory / name) for name in ("hosts", "resolv.conf", "hostname")}
 
 
 def log_path(host: Host, container_id: str) -> Path:
     """Where the container's log is kept (mode 0600)."""
     return host.root / "containers" / container_id / f"{container_id}-json.log"
-
-
-def is_hostfs(record: ContainerRecord) -> bool:
-    """Tell whether the container sees the host's own files."""
-    return record.config.image == HOSTFS
-
-
-def shared_files(host: Host, owner_id: str) -> Sequence[str]:
-    """The own files of a container whose sandbox another one joins."""
-    return [str(host.container_directory(owner_id) / n) for n in ("hosts", "resolv.conf", "hostname")]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from engine import filters as matching
 from engine.api import Documents, Json
+from engine.container_filters import filter_containers
 from engine.containers import lookup
 from engine.containers.process import log_path
 from engine.host import Host
@@ -29,7 +29,7 @@ def list_documents(host: Host, wanted: Filters, *, everything: bool, limit: int)
     with host.store.read() as reader:
         records = [lookup.observed(host, r) for r in reversed(reader.containers())]
         sides = {r.id: _network_side(reader, r) for r in records}
-    chosen = matching.filter_containers(records, sides, wanted, everything=everything or limit > 0)
+    chosen = filter_containers(records, sides, wanted, everything=everything or limit > 0)
     if limit > 0:
         chosen = chosen[:limit]
     return [_summary(r, *sides[r.id]) for r in chosen]

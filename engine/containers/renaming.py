@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine import names
 from engine.containers import lookup
 from engine.endpoints import attachment_of, dns_names
-from engine.errors import InvalidArgument
 from engine.host import Host
 from engine.locks import locked
 from engine.names_service import announce
 from engine.store.api import Taken
+from engine.validate.rename import check_rename, check_rename_given, rename_conflict
 
 
 def rename(host: Host, reference: str, name: str) -> None:
     """Rename; the names on every network change with it at once."""
+    check_rename_given(name)
     found = lookup.resolve(host, reference)
-    if not name:
-        raise InvalidArgument("Neither old nor new names may be empty")
-    new = names.check_container_name(name)
-    if new == found.name:
-        raise InvalidArgument("Renaming a container with the same name as its current name")
+    new = check_rename(found, name)
     with locked(host.run, "container", found.id):
         try:
             with host.store.write() as tx:
@@ -31,5 +27,5 @@ def rename(host: Host, reference: str, name: str) -> None:
                     settings = attachment_of(record, endpoint.network_id).settings
                     tx.put_endpoint(replace(endpoint, names=dns_names(record, settings)))
         except Taken as error:
-            raise names.container_name_taken(new, error.holder) from error
+            raise rename_conflict(new, error.holder) from error
     announce(host)

@@ -1,0 +1,126 @@
+"""The files of /etc that are a container's own: hosts, resolv.conf and hostname, kept in its directory.
+
+They are bind-mounted into the container, so they are always rewritten in place. A container that joins another's
+sandbox uses that one's files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.files.hosts import Link, hosts_file, own_lines, without_own_lines
+from engine.files.resolv_conf import Overrides, Transform, resolv_conf
+from engine.host import Host
+from engine.model import ContainerRecord
+from engine.sandbox import Membership
+from engine.validate.links import check_link_at_start, link_target, parse_link
+from engine.validate.modes import is_container_mode
+
+HOST_RESOLV_CONF = Path("/etc/resolv.conf")
+HOST_HOSTS = Path("/etc/hosts")
+
+
+def write(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> None:
+    """Write all three for a starting container."""
+    if is_container_mode(record.host.network_mode):
+        return
+    directory = host.container_directory(record.id)
+    _write(directory / "hostname", f"{record.config.hostname}\n")
+    _write(directory / "hosts", _hosts(host, record, members))
+    _write(directory / "resolv.conf", _resolv_conf(host, record, members))
+
+
+def add_network(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> None:
+    """Follow a running container onto one more network, the last of ``members``."""
+    directory = host.container_directory(record.id)
+    with (directory / "hosts").open("a", encoding="utf-8") as hosts:
+        hosts.write(own_lines(record.config, _addresses(members[-1:])))
+    before = _resolv_conf(host, record, members[:-1])
+    path = directory / "resolv.conf"
+    if path.exists() and path.read_text(encoding="utf-8") == before:
+        _write(path, _resolv_conf(host, record, members))
+
+
+def remove_network(host: Host, record: ContainerRecord) -> None:
+    """Follow a running container off a network: Docker drops all of its own lines, which share one name."""
+    path = host.container_directory(record.id) / "hosts"
+    if path.exists():
+        _write(path, without_own_lines(path.read_text(encoding="utf-8"), record.config))
+
+
+def _hosts(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> str:
+    extra = list(record.host.extra_hosts or ())
+    gateway = host.config.host_gateway_ip or _default_bridge_address(host)
+    if record.host.network_mode == "host":
+        lines = [_with_gateway(entry, gateway) for entry in extra]
+        return _read(HOST_HOSTS) + "".join(f"{address}\t{name}\n" for name, address in lines)
+    return hosts_file(
+        record.config, _addresses(members), extra_hosts=extra, links=_links(host, record), host_gateway=gateway
+    )
+
+
+def _with_gateway(entry: str, gateway: str) -> tuple[str, str]:
+    name, _, address = entry.partition(":")
+    return name, gateway if address == "host-gateway" else address
+
+
+def _addresses(members: Sequence[Membership]) -> list[str]:
+    found = [a for m in members for a in (m.endpoint.ipv4, m.endpoint.ipv6) if a]
+    return [a.partition("/")[0] for a in found]
+
+
+def _links(host: Host, record: ContainerRecord) -> list[Link]:
+    """Legacy links, which only the default bridge has; the target must run there."""
+    if record.host.network_mode != "bridge":
+        return []
+    found = []
+    with host.store.read() as reader:
+        for text in record.host.links or ():
+            name, alias = parse_link(text)
+            target = link_target(reader.find_containers(name), name)
+            check_link_at_start(target, record.name, alias)
+            for endpoint in reader.endpoints(container_id=target.id):
+                network = reader.network(endpoint.network_id)
+                if network is not None and network.predefined and endpoint.ipv4:
+                    address = endpoint.ipv4.partition("/")[0]
+                    found.append(Link(address, alias, target.id, target.name))
+    return found
+
+
+def _default_bridge_address(host: Host) -> str:
+    with host.store.read() as reader:
+        for network in reader.find_networks("bridge"):
+            for pool in network.pools:
+                return pool.gateway
+    return ""
+
+
+def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> str:
+    settings, defaults = record.host, host.config
+    overrides = Overrides(
+        settings.dns or defaults.dns,
+        settings.dns_search or defaults.dns_search,
+        settings.dns_options or defaults.dns_opts,
+    )
+    ipv6 = any(m.endpoint.ipv6 for m in members)
+    return resolv_conf(_read(HOST_RESOLV_CONF), _transform(record, members), overrides, ipv6=ipv6).text
+
+
+def _transform(record: ContainerRecord, members: Sequence[Membership]) -> Transform:
+    if record.host.network_mode == "host":
+        return Transform.NONE
+    return Transform.INTERNAL if any(not m.network.predefined for m in members) else Transform.LEGACY
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+    path.chmod(0o644)

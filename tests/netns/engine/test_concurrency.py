@@ -1,0 +1,84 @@
+"""Many commands at once, and commands killed at any moment."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytestmark = pytest.mark.netns
+
+
+def at_once(host, commands):
+    running = [
+        subprocess.Popen(
+            ["ip", "netns", "exec", host.name, sys.executable, "-m", "cli", *argv],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, env=host.env(),
+        )
+        for argv in commands
+    ]
+    return [(p.communicate(timeout=150), p.returncode) for p in running]
+
+
+def test_thirty_runs_at_once_get_thirty_addresses_and_ports_and_leave_nothing(host):
+    host.hawse("network", "create", "app")
+    before = host.sh("ip -br link; nft list table inet hawse")
+    names = [f"c{i:02}" for i in range(30)]
+    results = at_once(host, [("run", "-d", "--name", n, "--network", "app", "-p", "80", "hostfs", "sleep", "1d")
+                             for n in names])
+    assert [r for r in results if r[1]] == []
+    documents = json.loads(host.hawse("inspect", *names).stdout)
+    assert all(d["State"]["Running"] for d in documents)
+    addresses = {d["NetworkSettings"]["Networks"]["app"]["IPAddress"] for d in documents}
+    ports = {d["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"] for d in documents}
+    assert (len(addresses), len(ports)) == (30, 30)
+    assert [r for r in at_once(host, [("rm", "-f", n) for n in names]) if r[1]] == []
+    assert host.hawse("ps", "-aq").stdout == ""
+    deadline = time.monotonic() + 10
+    while (after := host.sh("ip -br link; nft list table inet hawse")) != before and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert after == before
+
+
+def test_one_name_is_given_once(host):
+    results = at_once(host, [("network", "create", "same") for _ in range(8)])
+    assert sorted(code for _, code in results) == [0] + [1] * 7
+    assert all("already exists" in out[1] for out, code in results if code)
+
+
+COMMANDS = (
+    ("network", "create", "k1"),
+    ("run", "-d", "--name", "kc", "--network", "base", "-p", "7000:70", "hostfs", "sleep", "1d"),
+    ("network", "connect", "other", "victim"),
+    ("network", "disconnect", "other", "victim"),
+    ("rm", "-f", "kc"),
+    ("network", "rm", "k1"),
+)
+
+
+def test_commands_killed_at_any_moment_are_finished_or_undone_by_the_next(host):
+    generator = random.Random(7)
+    host.hawse("network", "create", "base")
+    host.hawse("network", "create", "other")
+    host.hawse("run", "-d", "--name", "victim", "--network", "base", "hostfs", "sleep", "1d")
+    for turn in range(24):
+        argv = COMMANDS[turn % len(COMMANDS)]
+        p = subprocess.Popen(["ip", "netns", "exec", host.name, sys.executable, "-m", "cli", *argv],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=host.env())
+        time.sleep(generator.uniform(0.25, 0.75))
+        os.kill(p.pid, signal.SIGKILL)
+        p.wait()
+    host.hawse("rm", "-f", "kc", "victim", check=False)
+    for name in ("k1", "base", "other"):
+        host.hawse("network", "rm", "-f", name)
+    assert host.hawse("ps", "-aq").stdout == ""
+    assert host.hawse("network", "ls", "-qf", "type=custom").stdout == ""
+    host.hawse("network", "create", "fresh")
+    host.hawse("network", "rm", "fresh")
+    time.sleep(0.5)
+    links = {line.split()[0].partition("@")[0] for line in host.sh("ip -br link").splitlines()}
+    assert links <= {"lo", "ext0", "docker0"}
