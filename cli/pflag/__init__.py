@@ -5,8 +5,10 @@ does. Import names from here; the modules below are its parts.
 """
 
 from cli.pflag.arity import Arity, at_least, at_most, between, exactly, no_args
-from cli.pflag.command import Command, Group, LazyCommands, changed, command
+from cli.pflag.command import Command, command
 from cli.pflag.flag import Flag, flag
+from cli.pflag.group import Group, LazyCommands
+from cli.pflag.reading import changed
 from cli.pflag.values import (
     BOOL,
     FILTER,

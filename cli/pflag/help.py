@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 import click
 
 from cli.pflag.flag import Flag
 from cli.pflag.usage import flag_usages
-
-if TYPE_CHECKING:
-    from cli.pflag.command import Group
 
 NARROWEST_NAMES = 11  # the column of command names is at least this wide
 
@@ -46,12 +42,19 @@ def leaf_help(use: str, description: str, aliases: str, flags: Iterable[Flag]) -
     return "\n\n".join(parts)
 
 
-def group_help(group: Group, ctx: click.Context) -> str:
+def parent_path(ctx: click.Context) -> str:
+    """The path of the parent with a blank behind it."""
+    return f"{path(ctx.parent)} " if ctx.parent else ""
+
+
+def group_help(
+    group: click.Group, ctx: click.Context, flags: Iterable[Flag], sections: Mapping[str, Sequence[str]] | None
+) -> str:
     """The help of a group; it ends without a newline."""
     line = path(ctx)
-    options = flag_usages(group.flags, columns())
+    options = flag_usages(flags, columns())
     parts = [f"\nUsage:  {line} {'[OPTIONS] ' if options else ''}COMMAND", (group.help or "").strip()]
-    parts += listing(group, ctx)
+    parts += listing(group, ctx, sections)
     if options:
         parts.append(f"Global Options:\n{options}")
     parts.append(f"Run '{line} COMMAND --help' for more information on a command.")
@@ -60,13 +63,12 @@ def group_help(group: Group, ctx: click.Context) -> str:
     return "\n\n".join(parts)
 
 
-def listing(group: Group, ctx: click.Context) -> list[str]:
-    """The sections of commands with their short descriptions."""
+def listing(group: click.Group, ctx: click.Context, sections: Mapping[str, Sequence[str]] | None) -> list[str]:
+    """The sections of commands with their short descriptions; without ``sections`` one of all visible commands."""
     commands = {name: c for name in group.list_commands(ctx) if (c := group.get_command(ctx, name)) and not c.hidden}
     width = max([NARROWEST_NAMES, *map(len, commands)]) + 1
-    sections = group.sections or {"Commands": list(commands)}
     texts = []
-    for title, names in sections.items():
+    for title, names in (sections or {"Commands": list(commands)}).items():
         rows = [f"  {name:<{width}}{commands[name].short_help or ''}" for name in names if name in commands]
         if rows:
             texts.append(f"{title}:\n" + "\n".join(rows))

@@ -79,8 +79,8 @@ class CommandLine:
     def __call__(self, *argv: str, stdin: bytes | io.BytesIO = b"") -> Result:
         out, err = (Terminal() if self.terminal else io.BytesIO()), io.BytesIO()
         app = App(
-            stdin=io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin, stdout=out, stderr=err, environ=self.environ,
-            open_engine=lambda: self.engine,
+            stdin=io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin, stdout=out, stderr=err,
+            environ=self.environ, open_engine=lambda: self.engine,
         )  # fmt: skip
         code = run(argv, app)
         return Result(code, out.getvalue().decode("utf-8", "surrogateescape"), err.getvalue().decode())

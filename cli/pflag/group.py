@@ -1,0 +1,87 @@
+"""Groups of commands that find, list and run their commands as Docker's do.
+
+A group is lazy: a table names each command's module, which is imported only when the command runs or its help is
+needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from cli.errors import StatusError
+from cli.pflag.help import group_help
+from cli.pflag.reading import flags_of, help_flag, help_if_wanted, parse_flags
+
+LazyCommands = Mapping[str, str]
+"""A command's name to where it is: ``cli.network.create:create``; a name other than the command's own is an alias."""
+
+
+class Group(click.Group):
+    """A lazy group of commands; ``sections`` titles the listing (default: one section of all visible commands)."""
+
+    def __init__(
+        self,
+        name: str,
+        lazy: LazyCommands,
+        *,
+        sections: Mapping[str, Sequence[str]] | None = None,
+        **attrs: Any,
+    ) -> None:
+        super().__init__(name, add_help_option=False, invoke_without_command=True, **attrs)
+        self.lazy = lazy
+        self.sections = sections
+        self.params.append(help_flag(flags_of(self)))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands, aliases left out."""
+        return sorted(name for name in self.lazy if (c := self.get_command(ctx, name)) and c.name == name)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        target = self.lazy.get(cmd_name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        found: click.Command = getattr(import_module(module), attribute)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first argument names, by name or alias."""
+        found = self.get_command(ctx, args[0])
+        if found is None and not ctx.resilient_parsing:
+            parse_flags(self, ctx, args, interspersed=True)
+            help_if_wanted(ctx)
+            raise self.unknown(ctx, args)
+        return (found.name if found else None), found, args[1:]
+
+    def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
+        """Make the error for arguments that begin with no command."""
+        return StatusError("\n" + self.get_help(ctx).strip("\n"))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the flags before the command."""
+        ctx.args = parse_flags(self, ctx, args, interspersed=False)
+        if not ctx.args and not ctx.resilient_parsing:
+            help_if_wanted(ctx)
+        return ctx.args
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that the arguments name; without any, print help on stderr."""
+        if not ctx.args:
+            ctx.obj.err(self.get_help(ctx) + "\n")
+            return None
+        name, command, args = self.resolve_command(ctx, ctx.args)
+        assert command is not None
+        click.Command.invoke(self, ctx)
+        with command.make_context(name, args, parent=ctx) as sub:
+            return sub.command.invoke(sub)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Print usage and the listing of commands."""
+        return group_help(self, ctx, flags_of(self), self.sections)

@@ -1,0 +1,80 @@
+"""Read a command line into a click context, the same way for commands and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import click
+from click.core import ParameterSource
+
+from cli.errors import FLAG_ERROR, StatusError
+from cli.pflag.flag import Flag
+from cli.pflag.help import path
+from cli.pflag.parser import FlagError, FlagSet
+from cli.pflag.values import BOOL
+
+HELP_WANTED = "cli.help"  # click's contexts share their meta, so a --help before a command reaches it
+
+
+def flags_of(node: click.Command) -> list[Flag]:
+    """The flags of a command or group, ``--help`` among them."""
+    return [p for p in node.params if isinstance(p, Flag)]
+
+
+def changed(ctx: click.Context, key: str) -> bool:
+    """Say whether a flag was given on the command line."""
+    return ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE
+
+
+def help_flag(flags: Iterable[Flag]) -> Flag:
+    """Make ``--help``: hidden, with a deprecated ``-h``, except where ``-h`` is a flag of the command."""
+    if any(f.short == "-h" for f in flags):
+        return Flag(["--help"], kind=BOOL, usage="Print usage", expose_value=False)
+    return Flag(
+        ["--help", "-h"], kind=BOOL, usage="Print usage", expose_value=False, hidden=True,
+        short_deprecated="please use --help",
+    )  # fmt: skip
+
+
+def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *, interspersed: bool) -> list[str]:
+    """Read flags into ``ctx.params``; the arguments left over. Flag errors carry usage only for groups."""
+    flags = FlagSet(
+        flags_of(node), (lambda _: None) if ctx.resilient_parsing else lambda line: ctx.obj.out(line + "\n")
+    )
+    try:
+        rest = flags.parse(args, interspersed=interspersed)
+    except FlagError as error:
+        if not ctx.resilient_parsing:
+            usage = f"\n{node.get_help(ctx)}\n" if isinstance(node, click.Group) else ""
+            raise StatusError(f"{error}\nSee '{path(ctx)} --help'.{usage}", FLAG_ERROR) from error
+        rest = []
+    for option in flags_of(node):
+        given = option.key in flags.changed
+        if option.key in ctx.params and not given:
+            continue  # a group reads its flags again behind a word that is no command
+        ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if given else ParameterSource.DEFAULT)
+        if option.expose_value:
+            ctx.params[option.key] = flags.values[option.key]
+    ctx.meta[HELP_WANTED] = ctx.meta.get(HELP_WANTED, False) or flags.values["help"]
+    return rest
+
+
+def help_if_wanted(ctx: click.Context) -> None:
+    """Print help on stdout and end, if ``--help`` was given here or to a parent."""
+    if ctx.meta.get(HELP_WANTED):
+        ctx.obj.out(ctx.command.get_help(ctx) + "\n")
+        raise click.exceptions.Exit(0)
+
+
+def fill_arguments(ctx: click.Context, params: Sequence[click.Parameter], rest: Sequence[str]) -> None:
+    """Give the arguments, already counted, their names; a missing one is None."""
+    left = list(rest)
+    for param in params:
+        if not isinstance(param, click.Argument):
+            continue
+        given = bool(left)
+        if param.nargs < 0:
+            ctx.params[param.name or ""], left = tuple(left), []
+        else:
+            ctx.params[param.name or ""] = left.pop(0) if left else None
+        ctx.set_parameter_source(param.name or "", ParameterSource.COMMANDLINE if given else ParameterSource.DEFAULT)
