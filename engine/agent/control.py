@@ -18,6 +18,8 @@ from engine.agent.loop import Loop, Timer
 LINE = 256
 DEADLINE = 5.0
 """Seconds a connection may stay silent."""
+PAUSE = 0.5
+"""Seconds to stop accepting when descriptors have run out."""
 CREDENTIALS = struct.Struct("3i")
 
 
@@ -36,7 +38,10 @@ class Control:
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return
         except OSError:
+            self._loop.rest(self._listener.fileno(), PAUSE)
             return
         if not permitted(connection):
             connection.close()

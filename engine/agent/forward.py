@@ -17,7 +17,7 @@ from engine.agent.datagram_relay import DatagramListener
 from engine.agent.loop import Loop
 from engine.agent.services import Snapshot
 from engine.agent.stream_relay import StreamListener
-from engine.model import EndpointRecord, PortRecord
+from engine.model import EndpointRecord, NetworkRecord, PortRecord
 
 Target = tuple[str, int]
 """Address and port in the sandbox."""
@@ -40,6 +40,7 @@ class Listener(Protocol):
         """Close the port and all that came through it."""
 
 
+GATEWAY_MODES = tuple(f"com.docker.network.bridge.gateway_mode_ipv{version}" for version in (4, 6))
 KINDS: dict[str, Callable[[Loop, str, int, Target], Listener]] = {"tcp": StreamListener, "udp": DatagramListener}
 
 
@@ -54,8 +55,8 @@ class ForwardService:
 
     def reconcile(self, state: Snapshot) -> None:
         """Open, move and close ports by difference; one that is taken is reported and tried again next time."""
-        internal = {n.id for n in state.networks if n.internal}
-        endpoints = [e for e in state.endpoints if e.phase == "live" and e.network_id not in internal]
+        translating = {n.id for n in state.networks if not n.internal and translates(n)}
+        endpoints = [e for e in state.endpoints if e.phase == "live" and e.network_id in translating]
         wanted = {listen: target for e in endpoints for listen, target in forwards(e)}
         for listen in [known for known in self._listeners if known not in wanted]:
             self._listeners.pop(listen).close()
@@ -83,6 +84,12 @@ class ForwardService:
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()
+
+
+def translates(network: NetworkRecord) -> bool:
+    """Whether ports of a network are published by translation; a routed or isolated one's are not on the host."""
+    options = network.options or {}
+    return all(options.get(key, "nat").startswith("nat") for key in GATEWAY_MODES)
 
 
 def forwards(endpoint: EndpointRecord) -> Iterator[tuple[Listen, Target]]:

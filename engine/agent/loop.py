@@ -37,6 +37,7 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
+        self._resting: dict[int, Timer] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._running = False
@@ -52,8 +53,22 @@ class Loop:
 
     def forget(self, fd: int) -> None:
         """Stop watching (before the descriptor is closed); idempotent."""
+        resting = self._resting.pop(fd, None)
+        if resting is not None:
+            resting.cancel()
         if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
+
+    def rest(self, fd: int, seconds: float) -> None:
+        """Watch a listener again in ``seconds`` only: while descriptors have run out it would be ready forever."""
+        handler = self._handlers.get(fd)
+        self.forget(fd)
+        if handler is not None:
+            self._resting[fd] = self.after(seconds, lambda: self._resume(fd, handler))
+
+    def _resume(self, fd: int, handler: Handler) -> None:
+        del self._resting[fd]
+        self.watch(fd, handler)
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call once, in ``seconds``."""

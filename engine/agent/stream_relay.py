@@ -30,11 +30,7 @@ class StreamListener:
         except OSError:
             self._socket.close()
             raise
-        self._listen()
-
-    def _listen(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._loop.watch(self._socket.fileno(), lambda _: self._accept())
+        loop.watch(self._socket.fileno(), lambda _: self._accept())
 
     def _accept(self) -> None:
         try:
@@ -42,8 +38,7 @@ class StreamListener:
         except BlockingIOError:
             return
         except OSError:
-            self._loop.forget(self._socket.fileno())
-            self._loop.after(PAUSE, self._listen)
+            self._loop.rest(self._socket.fileno(), PAUSE)
             return
         try:
             server = connecting(self.target)

@@ -24,6 +24,8 @@ from engine.dns.zone import SandboxView
 ADDRESS = "127.0.0.11"
 BATCH = 32
 MAX_STREAMS = 64
+PAUSE = 0.5
+"""Seconds to stop accepting when descriptors have run out."""
 IP_FREEBIND = 15
 DATAGRAM = 4096
 """Largest query read, in bytes."""
@@ -57,8 +59,8 @@ class SandboxResolver:
 
     def _drain(self, _events: int) -> None:
         receive, send, find, heads = self._udp.recvfrom, self._send, self.responder.find, HEADS
-        try:
-            for _ in range(BATCH):
+        for _ in range(BATCH):
+            try:
                 message, client = receive(DATAGRAM)
                 head = heads.get(message[2:12])
                 if head is not None:
@@ -69,8 +71,10 @@ class SandboxResolver:
                         send(b"".join((message[:2], head, found.counts, question, found.records)), client)
                         continue
                 self._answer(message, client)
-        except BlockingIOError:
-            return
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # a reply the sandbox's own firewall refuses: its trouble, not the next client's
 
     def _answer(self, message: bytes, client: tuple[str, int]) -> None:
         result = self.responder.respond(message)
@@ -88,7 +92,10 @@ class SandboxResolver:
     def _accept(self, _events: int) -> None:
         try:
             connection, _ = self._tcp.accept()
+        except BlockingIOError:
+            return
         except OSError:
+            self._loop.rest(self._tcp.fileno(), PAUSE)
             return
         if len(self._clients) >= MAX_STREAMS:
             connection.close()

@@ -26,7 +26,8 @@ from engine.model import EndpointRecord, NetworkRecord
 DEFAULT_TTL = 5
 """Seconds a client may keep an answer: names change the moment an endpoint joins or leaves."""
 RETRY = 2.0
-"""Seconds until a sandbox that could not be bound is tried again."""
+"""Seconds until a sandbox that could not be bound is tried again; doubled up to `LAST_RETRY` while it can't."""
+LAST_RETRY = 60.0
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class DnsService:
         self._residents: dict[str, Resident] = {}
         self._state = Snapshot()
         self._retry: Timer | None = None
+        self._pause = RETRY
         self._watch = FileWatch(loop, inotify, "/etc/resolv.conf", self._host_changed)
 
     def reconcile(self, state: Snapshot) -> None:
@@ -74,10 +76,14 @@ class DnsService:
         }
         for identity in [i for i, r in self._residents.items() if not _same_place(r.view, wanted.get(i))]:
             self._drop(identity)
-        failed = [view for view in wanted.values() if not self._serve(view)]
+        unserved = [view for view in wanted.values() if not self._serve(view)]
+        self._try_again(bool(unserved))
+
+    def _try_again(self, failed: bool) -> None:
         if self._retry is not None:
             self._retry.cancel()
-        self._retry = self._loop.after(RETRY, lambda: self.reconcile(self._state)) if failed else None
+        self._retry = self._loop.after(self._pause, lambda: self.reconcile(self._state)) if failed else None
+        self._pause = min(self._pause * 2, LAST_RETRY) if failed else RETRY
 
     def _update_tables(self, networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> None:
         named = {n.id: n for n in networks if has_names(n)}

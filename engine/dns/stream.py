@@ -10,6 +10,8 @@ from engine.dns import wire
 
 IDLE = 8.0
 """Seconds after which a silent connection is closed."""
+CHUNK = 8192
+"""Bytes read in one go: some hundred queries, then it is the others' turn."""
 BACKLOG = 4 * wire.STREAM_LIMIT
 """Bytes of replies that a client may leave unread before it is cut off."""
 
@@ -42,7 +44,7 @@ class StreamClient:
             self.close()
 
     def _receive(self) -> None:
-        data = self._socket.recv(wire.STREAM_LIMIT)
+        data = self._socket.recv(CHUNK)
         if not data:
             raise ConnectionResetError
         self._touch()

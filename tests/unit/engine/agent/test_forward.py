@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.agent.forward import forwards
-from engine.model import EndpointRecord, PortRecord
+from engine.agent.forward import forwards, translates
+from engine.model import EndpointRecord, NetworkRecord, PortRecord
 
 
 def found(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -> list[tuple]:
@@ -35,3 +35,11 @@ def test_range_keeps_its_order():
 
 def test_sctp_is_not_forwarded():
     assert found("::", protocol="sctp") == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("nat", True), ("nat-unprotected", True), ("routed", False), ("isolated", False)]
+)
+def test_networks_without_translation_have_nothing_to_forward(mode, expected):
+    options = {"com.docker.network.bridge.gateway_mode_ipv6": mode}
+    assert translates(NetworkRecord(id="n", name="n", created="", driver="bridge", options=options)) is expected
