@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,15 +27,20 @@ def connect(
         container = adoption.adopt(host, container)
     found = lookup.resolve(host, container)
     with locked(host.run, "container", found.id):
-        with host.store.read() as reader:
-            record = lookup.observed(host, lookup.find(reader, found.id))
-            network = networks.find(reader, reference)
+        record = lookup.observed(host, lookup.resolve(host, found.id))
         if record.status == "running":
+            check.check_own_sandbox(record)
+            network = _find(host, reference)
             _connect_running(host, record, networks.ensure(host, network.id), settings)
         else:
-            _connect_stopped(host, record, network, settings)
+            _connect_stopped(host, record, reference, settings)
         if published:
             publishing.publish_locked(host, record.id, published)
+
+
+def _find(host: Host, reference: str) -> NetworkRecord:
+    with host.store.read() as reader:
+        return networks.find(reader, reference)
 
 
 def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord, settings: EndpointSettings) -> None:
@@ -62,9 +68,14 @@ def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord
     announce(host, [network])
 
 
-def _connect_stopped(host: Host, record: ContainerRecord, network: NetworkRecord, settings: EndpointSettings) -> None:
-    check.check_connect(record, network, settings, [])
-    attachment = NetworkAttachment(network.name, settings, network.id)
+def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
+    """Only the configuration changes; a network that isn't there is refused at the start, as Docker does."""
+    name = reference
+    with contextlib.suppress(NotFound):
+        network = _find(host, reference)
+        check.check_connect(record, network, settings, [])
+        name = network.name
+    attachment = NetworkAttachment(name, settings)
     with host.store.write() as tx:
         tx.put_container(replace(record, attachments=_with(record, attachment)))
 
@@ -100,8 +111,11 @@ def undo(host: Host, endpoint_id: str) -> None:
 def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
     """Disconnect a container; ``force`` also takes out what a vanished container left on the network."""
     with host.store.read() as reader:
-        network = networks.find(reader, reference)
         matches = reader.find_containers(container.removeprefix("/"))
+    if len(matches) == 1 and lookup.observed(host, matches[0]).status != "running":
+        _disconnect_stopped(host, matches[0].id, reference)
+        return
+    network = _find(host, reference)
     if force and not matches:
         _force_out(host, network, container)
         return
@@ -110,12 +124,24 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         record = lookup.observed(host, lookup.resolve(host, found.id))
         if record.status == "running":
             _disconnect_running(host, record, network)
-        else:
-            check.check_disconnect(record, network, connected=_is_configured(record, network))
-            with host.store.write() as tx:
-                tx.put_container(replace(record, attachments=_without(record, network)))
     if found.kind == "adopted":
         adoption.let_go_if_unused(host, found.id)
+
+
+def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
+    with locked(host.run, "container", container_id):
+        record = lookup.observed(host, lookup.resolve(host, container_id))
+        with host.store.read() as reader:
+            found = next(iter(reader.find_networks(reference)), None)
+        if found is not None:
+            check.check_disconnect(record, found, connected=_is_configured(record, found))
+            rest = _without(record, found)
+        else:
+            rest = [a for a in record.attachments if a.network != reference]
+            if len(rest) == len(record.attachments):
+                raise check.not_connected(record, reference)
+        with host.store.write() as tx:
+            tx.put_container(replace(record, attachments=rest))
 
 
 def _is_configured(record: ContainerRecord, network: NetworkRecord) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
 from drivers import sandbox as kernel
 from drivers.api import Publisher, Sandbox
@@ -44,6 +45,16 @@ def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
 def of(container: ContainerRecord) -> Sandbox:
     """The container's sandbox as drivers see it."""
     return Sandbox(container.sandbox_id, container.sandbox_path)
+
+
+def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
+    """Give a running process's namespace the path that inspect shows as SandboxKey: a link, gone with the process."""
+    directory = run / "netns"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / sandbox_id[:12]
+    path.unlink(missing_ok=True)
+    path.symlink_to(namespace)
+    return str(path)
 
 
 def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:

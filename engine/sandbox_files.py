@@ -52,17 +52,11 @@ def remove_network(host: Host, record: ContainerRecord) -> None:
 def _hosts(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> str:
     extra = list(record.host.extra_hosts or ())
     gateway = host.config.host_gateway_ip or _default_bridge_address(host)
-    if record.host.network_mode == "host":
-        lines = [_with_gateway(entry, gateway) for entry in extra]
-        return _read(HOST_HOSTS) + "".join(f"{address}\t{name}\n" for name, address in lines)
+    if record.host.network_mode == "host" and not extra:
+        return _read(HOST_HOSTS)
     return hosts_file(
         record.config, _addresses(members), extra_hosts=extra, links=_links(host, record), host_gateway=gateway
     )
-
-
-def _with_gateway(entry: str, gateway: str) -> tuple[str, str]:
-    name, _, address = entry.partition(":")
-    return name, gateway if address == "host-gateway" else address
 
 
 def _addresses(members: Sequence[Membership]) -> list[str]:

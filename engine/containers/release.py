@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from pathlib import Path
 
 from engine import sandbox
 from engine.errors import EngineError
@@ -39,6 +40,13 @@ def release_endpoint(host: Host, record: ContainerRecord, member: Membership, *,
     finally:
         with host.store.write() as tx:
             tx.delete_endpoint(member.endpoint.id)
+
+
+def close_sandbox(record: ContainerRecord) -> None:
+    """Take away the sandbox's path; the record keeps telling where it was, as Docker's does."""
+    path = Path(record.sandbox_path)
+    if record.kind == "process" and path.is_symlink():
+        path.unlink(missing_ok=True)
 
 
 def remove_files(host: Host, container_id: str) -> None:

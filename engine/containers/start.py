@@ -142,7 +142,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         record,
         pid=created.pid,
         pid_start=created.pid_start,
-        sandbox_path=created.netns,
+        sandbox_path=sandbox.open_path(host.run, record.sandbox_id, created.netns),
         next_interface=len(reserved.members),
         status="running",
         started_at=timestamps.now(),
@@ -193,6 +193,7 @@ def undo(host: Host, container_id: str) -> None:
         release.release_endpoints(host, record, alive=False)
     finally:
         host.runtime.delete(container_id)
+        release.close_sandbox(record)
         with host.store.write() as tx:
             tx.put_container(replace(record, pid=0, pid_start=0, sandbox_path="", sandbox_id=""))
     announce(host)

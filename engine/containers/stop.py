@@ -66,11 +66,10 @@ def settle(host: Host, container_id: str) -> ContainerRecord | None:
         seen,
         pid=0,
         pid_start=0,
-        sandbox_path="",
-        sandbox_id="",
         finished_at=seen.finished_at if seen.finished_at != timestamps.NEVER else timestamps.now(),
     )
     host.runtime.delete(record.id)
+    release.close_sandbox(record)
     with host.store.write() as tx:
         current = tx.container(container_id)
         if current is None:
@@ -147,6 +146,7 @@ def finish_removal(host: Host, container_id: str) -> None:
         record = reader.container(container_id)
     if record is not None:
         release.release_endpoints(host, record, alive=False)
+        release.close_sandbox(record)
     host.runtime.delete(container_id)
     release.remove_files(host, container_id)
     with host.store.write() as tx:

@@ -71,7 +71,7 @@ def views(
     for container in containers:
         members = joined.get(container.id, [])
         served = any(has_names(n) for n in members) or sandbox_id(container) in bound
-        if container.sandbox_path and served and container.host.network_mode != "host":
+        if _is_open(container) and served and container.host.network_mode != "host":
             result.append(_view(container, members, servers(container, defaults, ipv6=container.id in with_ipv6)))
     return result
 
@@ -79,6 +79,11 @@ def views(
 def has_names(network: NetworkRecord) -> bool:
     """Whether a network is one whose endpoints find each other by name."""
     return not network.predefined and network.driver not in UNNAMED_DRIVERS
+
+
+def _is_open(container: ContainerRecord) -> bool:
+    """Whether there is a sandbox now: an ended container's record still tells where its sandbox was."""
+    return bool(container.sandbox_path) and (container.pid != 0 or container.kind == "adopted")
 
 
 def sandbox_id(container: ContainerRecord) -> str:
