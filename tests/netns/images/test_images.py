@@ -1,0 +1,262 @@
+"""Images are imported from every form of archive, safely, and named, listed and removed as Docker does."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.images import ImageStore
+from engine.model import ContainerConfig, ContainerRecord, HostConfig
+from engine.store.sqlite import SqliteStore
+
+pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="unpacking changes the root directory")]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    (tmp_path / "root").mkdir()
+    return SqliteStore(tmp_path / "root" / "hawse.db")
+
+
+@pytest.fixture
+def images(store, tmp_path: Path) -> ImageStore:
+    return ImageStore(store, tmp_path / "root")
+
+
+def make_tar(*entries: tuple[str, object]) -> bytes:
+    """A tar of name and content: bytes, None for a directory, "->" for links, a TarInfo for anything else."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in entries:
+            info = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
+            info.name = name
+            data = b""
+            if content is None:
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
+            elif isinstance(content, str):
+                kind, _, info.linkname = content.partition(" ")
+                info.type = {"->": tarfile.SYMTYPE, "=": tarfile.LNKTYPE}[kind]
+            elif isinstance(content, bytes):
+                data, info.size = content, len(content)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def special(kind: bytes, **fields) -> tarfile.TarInfo:
+    info = tarfile.TarInfo("x")
+    info.type = kind
+    for name, value in fields.items():
+        setattr(info, name, value)
+    return info
+
+
+def blob(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def saved(*layers: bytes, config: dict | None = None, tags: tuple[str, ...] = ("app:1",)) -> bytes:
+    """What `docker save` writes."""
+    document = json.dumps({"created": "2026-01-02T03:04:05.6Z", "os": "linux", "config": config or {}}).encode()
+    names = [f"blobs/sha256/{blob(layer)}" for layer in layers]
+    manifest = [{"Config": f"blobs/sha256/{blob(document)}", "RepoTags": list(tags), "Layers": names}]
+    files = [(f"blobs/sha256/{blob(document)}", document), *zip(names, layers, strict=True)]
+    return make_tar(*files, ("manifest.json", json.dumps(manifest).encode()))
+
+
+def layout(layer: bytes, *, wrong: bool = False) -> bytes:
+    """An OCI image layout."""
+    config = json.dumps({"created": "2026-01-02T03:04:05Z", "config": {"Cmd": ["sh"]}}).encode()
+    manifest = json.dumps(
+        {"config": {"digest": f"sha256:{blob(config)}"}, "layers": [{"digest": f"sha256:{blob(layer)}"}]}
+    ).encode()
+    notes = {"org.opencontainers.image.ref.name": "oci:2"}
+    index = {"manifests": [{"digest": f"sha256:{blob(manifest)}", "annotations": notes}]}
+    return make_tar(
+        ("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'),
+        ("index.json", json.dumps(index).encode()),
+        (f"blobs/sha256/{blob(config)}", config),
+        (f"blobs/sha256/{blob(manifest)}", manifest),
+        (f"blobs/sha256/{blob(layer)}", layer + b"\0" * 512 if wrong else layer),
+    )
+
+
+def rootfs_of(images: ImageStore, reference: str) -> Path:
+    record = images.resolve(reference)
+    assert record is not None
+    return Path(record.rootfs)
+
+
+def test_plain_root_file_system(images, tmp_path):
+    tar = make_tar(("./bin", None), ("./bin/x", b"data"), ("bin/y", "= bin/x"), ("bin/z", "-> /etc/passwd"))
+    image_id = images.import_archive(io.BytesIO(tar), "bb")
+    root = rootfs_of(images, "bb")
+    assert (root / "bin" / "x").read_bytes() == b"data"
+    assert (root / "bin" / "y").stat().st_ino == (root / "bin" / "x").stat().st_ino
+    assert os.readlink(root / "bin" / "z") == "/etc/passwd"
+    assert root == tmp_path / "root" / "images" / image_id.removeprefix("sha256:") / "rootfs"
+    assert stat.S_IMODE((tmp_path / "root" / "images").stat().st_mode) == 0o700
+    (summary,) = images.list({})
+    assert (summary["RepoTags"], summary["Size"], summary["Id"]) == (["bb:latest"], 4, image_id)
+
+
+def test_compressed_and_from_a_pipe(images):
+    read_end, write_end = os.pipe()
+    os.write(write_end, gzip.compress(make_tar(("x", b"data"))))
+    os.close(write_end)
+    with open(read_end, "rb") as pipe:
+        images.import_archive(pipe, "zipped:1")
+    assert (rootfs_of(images, "zipped:1") / "x").read_bytes() == b"data"
+
+
+def test_docker_save(images):
+    config = {
+        "Cmd": ["sh"], "Entrypoint": None, "Env": ["A=1"], "User": "5", "WorkingDir": "/w",
+        "ExposedPorts": {"80/tcp": {}}, "Labels": {"a": "b"}, "StopSignal": "SIGINT",
+    }  # fmt: skip
+    archive = saved(
+        make_tar(("d", None), ("d/a", b"1"), ("keep", b"k"), ("gone", b"g")),
+        gzip.compress(make_tar(("d", None), ("d/.wh..wh..opq", b""), ("d/b", b"2"), (".wh.gone", b""))),
+        config=config,
+        tags=("app:1", "app:2"),
+    )
+    image_id = images.import_archive(io.BytesIO(archive), "")
+    root = rootfs_of(images, "app:2")
+    assert sorted(p.relative_to(root).as_posix() for p in root.rglob("*")) == ["d", "d/b", "keep"]
+    record = images.resolve("app:1")
+    assert record.id == image_id
+    assert (record.cmd, record.entrypoint, record.env, record.user) == (("sh",), None, ("A=1",), "5")
+    assert (record.working_dir, record.exposed_ports, record.stop_signal) == ("/w", ("80/tcp",), "SIGINT")
+    document = images.inspect("app:1")
+    assert list(document)[:6] == ["Id", "RepoTags", "RepoDigests", "Parent", "Comment", "Created"]
+    assert document["Config"]["ExposedPorts"] == {"80/tcp": {}}
+    assert document["Config"]["Labels"] == {"a": "b"}
+
+
+def test_oci_layout(images):
+    image_id = images.import_archive(io.BytesIO(layout(make_tar(("x", b"data")))), "")
+    assert images.resolve("oci:2").id == image_id
+    assert images.resolve("oci:2").cmd == ("sh",)
+
+
+def test_blob_that_is_not_what_its_name_says_is_refused(images):
+    with pytest.raises(InvalidArgument, match="has digest"):
+        images.import_archive(io.BytesIO(layout(make_tar(("x", b"data")), wrong=True)), "")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("../escaped", b"x")],
+        [("a/../../escaped", b"x")],
+        [("link", "-> /"), ("link/escaped", b"x")],
+        [("link", "-> ../../../../.."), ("link/escaped", b"x")],
+        [("link", "= ../../../../../etc/passwd")],
+        [("link", "= /etc/passwd")],
+        [("etc", "-> /etc"), ("etc/.wh.passwd", b"")],
+    ],
+    ids=str,
+)
+def test_no_archive_reaches_outside_its_directory(images, tmp_path, entries):
+    passwd = os.stat("/etc/passwd")
+    try:
+        images.import_archive(io.BytesIO(make_tar(*entries)), "evil")
+    except (InvalidArgument, Exception) as error:
+        assert not isinstance(error, AssertionError)
+    assert not Path("/escaped").exists()
+    assert list(tmp_path.glob("*escaped*")) + list((tmp_path / "root").glob("*escaped*")) == []
+    assert os.stat("/etc/passwd").st_nlink == passwd.st_nlink
+
+
+def test_devices_modes_and_owners_are_kept(images):
+    tar = make_tar(
+        ("null", special(tarfile.CHRTYPE, devmajor=1, devminor=3, mode=0o666)),
+        ("pipe", special(tarfile.FIFOTYPE, mode=0o600)),
+        ("suid", special(tarfile.REGTYPE, mode=0o4755, uid=7, gid=8, mtime=1000)),
+    )
+    images.import_archive(io.BytesIO(tar), "bb")
+    root = rootfs_of(images, "bb")
+    assert (root / "null").stat().st_rdev == os.makedev(1, 3)
+    assert stat.S_ISFIFO((root / "pipe").stat().st_mode)
+    suid = (root / "suid").stat()
+    assert (stat.S_IMODE(suid.st_mode), suid.st_uid, suid.st_gid, suid.st_mtime) == (0o4755, 7, 8, 1000)
+
+
+def test_size_limit_and_broken_archives_leave_nothing(store, tmp_path):
+    small = ImageStore(store, tmp_path / "root", limit=100_000)
+    bomb = gzip.compress(make_tar(("zeros", b"\0" * 10_000_000)))
+    for archive, text in (
+        (bomb, "larger than 100000 bytes"),
+        (b"notatar\n", "Error processing tar file"),
+        (b"", "Error processing tar file"),
+        (make_tar(("manifest.json", b"[{}]")), "manifest.json"),
+        (make_tar(("manifest.json", b"{")), "manifest.json"),
+    ):
+        with pytest.raises(InvalidArgument, match=text):
+            small.import_archive(io.BytesIO(archive), "bb")
+    assert list((tmp_path / "root" / "images").iterdir()) == []
+    assert small.list({}) == []
+
+
+def test_name_moves_to_the_newer_image(images):
+    first = images.import_archive(io.BytesIO(make_tar(("x", b"1"))), "bb")
+    second = images.import_archive(io.BytesIO(make_tar(("x", b"2"))), "bb")
+    assert images.resolve("bb").id == second
+    assert images.inspect(first)["RepoTags"] == []
+    assert [s["Id"] for s in images.list({"dangling": ["true"]})] == [first]
+
+
+def test_same_archive_twice_is_one_image_with_two_names(images):
+    archive = saved(make_tar(("x", b"1")))
+    assert images.import_archive(io.BytesIO(archive), "a") == images.import_archive(io.BytesIO(archive), "b")
+    assert images.inspect("a")["RepoTags"] == ["a:latest", "b:latest"]
+    assert images.list({"reference": ["b*"]})[0]["RepoTags"] == ["b:latest"]
+
+
+def test_removal_untags_first_and_deletes_last(images, tmp_path):
+    archive = saved(make_tar(("x", b"1")), tags=("a:1", "b:2"))
+    image_id = images.import_archive(io.BytesIO(archive), "")
+    short = image_id.removeprefix("sha256:")[:12]
+    with pytest.raises(Conflict) as conflict:
+        images.remove(short)
+    text = f"conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories"
+    assert str(conflict.value) == text
+    assert images.remove("a:1") == [{"Untagged": "a:1"}]
+    assert images.remove(short) == [{"Untagged": "b:2"}, {"Deleted": image_id}]
+    assert list((tmp_path / "root" / "images").iterdir()) == []
+    for reference, name in (("a:1", "a:1"), ("nosuch", "nosuch:latest"), (image_id, image_id)):
+        with pytest.raises(NotFound) as missing:
+            images.remove(reference)
+        assert str(missing.value) == f"No such image: {name}"
+
+
+def test_image_of_a_container_stays(images, store):
+    image_id = images.import_archive(io.BytesIO(make_tar(("x", b"1"))), "bb")
+    record = ContainerRecord(
+        id="c" * 64, name="c1", created="2026-01-01T00:00:00Z", config=ContainerConfig("bb"), host=HostConfig(),
+        image_id=image_id,
+    )  # fmt: skip
+    with store.write() as transaction:
+        transaction.put_container(record)
+    short = image_id.removeprefix("sha256:")[:12]
+    with pytest.raises(Conflict) as conflict:
+        images.remove("bb")
+    assert str(conflict.value) == (
+        f'conflict: unable to remove repository reference "bb" (must force) - '
+        f"container {'c' * 12} is using its referenced image {short}"
+    )
+    assert images.remove("bb", force=True) == [{"Untagged": "bb:latest"}]
+    assert rootfs_of(images, image_id).is_dir()
+
+
+def test_unknown_filter(images):
+    with pytest.raises(InvalidArgument, match="invalid filter 'foo'"):
+        images.list({"foo": ["x"]})
