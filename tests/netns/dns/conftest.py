@@ -131,7 +131,7 @@ class World:
         record = ContainerRecord(
             id=identity(name), name=name, created="2026-01-01T00:00:00Z", config=ContainerConfig(image="hostfs"),
             host=host or HostConfig(), attachments=attachments, status="running", sandbox_id=identity("s" + name),
-            sandbox_path=path,
+            sandbox_path=path, kind="adopted",
         )  # fmt: skip
         with self.store.write() as transaction:
             transaction.put_container(record)
