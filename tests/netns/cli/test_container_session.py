@@ -1,0 +1,50 @@
+"""A person's session with real containers: streams, exit codes, signals and what stays behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+LOOP = "while :; do sleep 0.05; done"
+
+
+def test_foreground_streams_and_exit_code(host):
+    result = host.hawse(
+        "run", "--rm", "-i", "hostfs", "sh", "-c", "cat; echo err >&2; exit 7", input="in\n", check=False
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (7, "in\n", "err\n")
+    assert host.hawse("ps", "-aq").stdout == ""
+
+
+def test_background_logs_exec_and_attached_start(host):
+    host.hawse("run", "-d", "--name", "job", "hostfs", "sh", "-c", f"echo out; echo err >&2; {LOOP}")
+    assert host.hawse("exec", "-e", "A=1", "job", "sh", "-c", "echo $A; exit 4", check=False).returncode == 4
+    assert host.hawse("exec", "job", "nosuch", check=False).returncode == 126
+    log = host.hawse("logs", "job")
+    assert (log.stdout, log.stderr) == ("out\n", "err\n")
+    assert host.hawse("stop", "-t", "0", "job").stdout == "job\n"
+    host.hawse("create", "--name", "echo", "-i", "hostfs", "cat")
+    assert host.hawse("start", "-ai", "echo", input="data\n").stdout == "data\n"
+
+
+def test_signals_reach_the_container(host):
+    command = [sys.executable, "-m", "cli", "run", "--rm", "hostfs", "sh", "-c"]
+    script = f"trap 'echo ended; exit 9' TERM; echo ready; {LOOP}"
+    process = host.popen(*command, script, env=host.env(), stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30) == ("ended\n", None)
+    assert process.returncode == 9
+
+
+def test_commands_that_cannot_be_executed(host):
+    assert host.hawse("run", "hostfs", "nosuch", check=False).returncode == 127
+    failed = host.hawse("run", "-d", "hostfs", "/etc", check=False)
+    assert failed.returncode == 126
+    assert len(failed.stdout) == 65
+    assert "See 'hawse run --help'" not in failed.stderr
+
+
+def test_a_terminal_inside_needs_none_outside(host):
+    assert host.hawse("run", "-t", "hostfs", "sh", "-c", "test -t 1 && echo yes").stdout == "yes\n"
