@@ -189,8 +189,9 @@ class _Bridge:
         sysctl.write(sysctl.conf("ipv4", self.name, "route_localnet"), "1")
         if not self.options.icc:
             # Isolated ports can't hear each other's ARP. The bridge answers for them, so that what is allowed between
-            # them (links) comes to the firewall's forward chain.
+            # them (links) comes to the firewall's forward chain; at once, not after the usual random delay.
             sysctl.write(sysctl.conf("ipv4", self.name, "proxy_arp_pvlan"), "1")
+            sysctl.write(f"net/ipv4/neigh/{self.name}/proxy_delay", "0")
 
     def set_addresses(self) -> None:
         found = link.index(self.name)

@@ -45,6 +45,7 @@ class Server:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind((address, port))
         self.protocol, self.closed = protocol, False
+        self.heard = threading.Event()
         if protocol == "tcp":
             self.socket.listen()
         threading.Thread(target=self.serve, daemon=True).start()
@@ -54,6 +55,7 @@ class Server:
             try:
                 if self.protocol == "udp":
                     _, client = self.socket.recvfrom(100)
+                    self.heard.set()
                     if client is not None:  # None: the socket was shut down
                         self.socket.sendto(client[0].encode(), client)
                 else:
@@ -198,6 +200,12 @@ class Lab:
     ask = staticmethod(lambda where, *args, **kw: ask(where.path, *args, **kw))
     silent = staticmethod(lambda where, *args, **kw: ask(where.path, *args, wait=SILENCE, **kw) == "")
     binding = staticmethod(binding)
+
+    def hears(self, server: Server, client, address: str, port: int) -> bool:
+        """Tell whether a datagram arrives, even where its answer would not."""
+        server.heard.clear()
+        ask(client.path, address, port, "udp", wait=0.01)
+        return server.heard.wait(SILENCE)
 
     def pings(self, where, address: str, wait: float = 0.5) -> bool:
         command = ["ping", "-c1", "-W", str(wait), address]

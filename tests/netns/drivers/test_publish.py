@@ -59,8 +59,11 @@ def test_a_port_published_on_one_address_answers_there_only(lab, peer):
 
 def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
     n1 = lab.network("n1", "172.30.0.0/16")
-    web = lab.container(n1, 2, [lab.binding(8080, 80, host_ip="127.0.0.1")])
+    ports = [lab.binding(8080, 80, host_ip="127.0.0.1"), lab.binding(8080, 80, "udp", "127.0.0.1")]
+    web = lab.container(n1, 2, ports)
     lab.serve(web, 80)
+    server = lab.serve(web, 80, "udp")
+    assert lab.hears(server, lab.host, "127.0.0.1", 8080)
     assert lab.ask(lab.host, "127.0.0.1", 8080) == "172.30.0.1"
     assert lab.silent(peer, HOST, 8080)
     # a neighbour that routes to the container, and one that routes loopback addresses to this host
@@ -70,18 +73,19 @@ def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
     peer.sh("ip route del local 127.0.0.0/8 dev lo table local; ip route del local 127.0.0.1 dev lo table local")
     peer.sh(f"ip route add 127.0.0.0/8 via {HOST} src 192.168.99.99")
     assert lab.silent(peer, "127.0.0.1", 8080)
+    assert not lab.hears(server, peer, "127.0.0.1", 8080)
 
 
 def test_a_container_gets_no_loopback_service_of_the_host(lab):
     n1 = lab.network("n1", "172.30.0.0/16")
     thief = lab.container(n1, 2)
-    lab.serve(lab.host, 9000, "udp", "127.0.0.1")
+    private = lab.serve(lab.host, 9000, "udp", "127.0.0.1")
     lab.serve(lab.host, 9001, "udp", "0.0.0.0")
     assert lab.ask(thief, "172.30.0.1", 9001, "udp") == "172.30.0.2"
     thief.run("sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1", "net.ipv4.conf.eth0.route_localnet=1")
     thief.run("ip", "route", "del", "local", "127.0.0.0/8", "dev", "lo", "table", "local")
     thief.run("ip", "route", "add", "127.0.0.0/8", "via", "172.30.0.1", "src", "172.30.0.2")
-    assert lab.silent(thief, "127.0.0.1", 9000, "udp")
+    assert not lab.hears(private, thief, "127.0.0.1", 9000)
 
 
 def test_neighbours_that_route_to_a_network_reach_published_container_ports_only(lab, peer):

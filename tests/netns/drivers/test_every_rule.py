@@ -1,0 +1,201 @@
+"""Every static rule of the firewall matters: for each one there is a probe that fails when the rule is taken out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from drivers.firewall import nft, table
+from drivers.firewall.elements import Element
+
+pytestmark = pytest.mark.netns
+
+HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
+MODE = "com.docker.network.bridge.gateway_mode_ipv4"
+FILTERED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+
+
+@dataclass(frozen=True)
+class Rule:
+    chain: str
+    text: str
+    handle: int
+
+
+def rules(lab) -> list[Rule]:
+    found, chain = [], ""
+    for line in lab.host.sh("nft -a list table inet hawse").splitlines():
+        if match := re.match(r"\tchain (\w+)", line):
+            chain = match[1]
+        elif (match := re.match(r"\t\t(.*) # handle (\d+)", line)) and chain and not match[1].startswith("type "):
+            found.append(Rule(chain, match[1], int(match[2])))
+    return found
+
+
+class World:
+    """One host with every sort of network on it, and neighbours that route to all of them."""
+
+    def __init__(self, lab, peer) -> None:
+        self.lab, self.peer, self.host = lab, peer, lab.host
+        lab.host.sh("sysctl -qw net.ipv4.ip_forward=1")
+        lab.host.sh("ip addr add 192.168.99.77/24 dev ext0; ip addr add fd99::77/64 dev ext0 nodad preferred_lft 0")
+        self.plain_networks()
+        self.special_networks()
+        self.strangers()
+        for server in (self.web, self.linked):
+            lab.serve(server, 80)
+            lab.serve(server, 81, address="::")
+        for server, address, port in (
+            (self.friend, "0.0.0.0", 80),
+            (self.inside, "0.0.0.0", 80),
+            (self.bare, "0.0.0.0", 81),
+            (self.linked, "0.0.0.0", 82),
+            (self.web, "0.0.0.0", 7000),
+            (self.web, "fd00:30::2", 7000),
+            (peer, "0.0.0.0", 80),
+            (peer, "fd99::99", 80),
+            (lab.host, "::1", 8080),
+        ):
+            lab.serve(server, port, address=address)
+        self.outside, self.enclosed, self.published = (lab.serve(s, 50, "udp") for s in (peer, self.inside, self.web))
+
+    def plain_networks(self) -> None:
+        lab = self.lab
+        n1, n2 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64"), lab.network("n2", "172.31.0.0/16")
+        ports = [lab.binding(8080, 80), lab.binding(8080, 81, host_ip="::"), lab.binding(8082, 50, "udp", "127.0.0.1")]
+        ports += [lab.binding(8081, 80, host_ip=HOST), lab.binding(8081, 81, host_ip=HOST6)]
+        ports += [lab.binding(7000, 7000, host_ip=ip, host_port_end=7009, port_end=7009) for ip in ("0.0.0.0", "::")]
+        self.web, self.friend, self.other = lab.container(n1, 2, ports), lab.container(n1, 3), lab.container(n2, 2)
+
+    def special_networks(self) -> None:
+        lab = self.lab
+        inside = lab.network("inside", "172.32.0.0/16", internal=True)
+        self.inside = lab.container(inside, 2)
+        self.inside.run("ip", "route", "add", "default", "via", "172.32.0.1")
+        source = {"com.docker.network.host_ipv4": "192.168.99.77", "com.docker.network.host_ipv6": "fd99::77"}
+        self.sourced = lab.container(lab.network("sourced", "172.33.0.0/16", "fd00:33::/64", options=source), 2)
+        no_icc = {"com.docker.network.bridge.enable_icc": "false"}
+        apart = lab.network("apart", "172.34.0.0/16", "fd00:34::/64", options=no_icc)
+        self.linking = lab.container(apart, 2)
+        self.linked = lab.container(apart, 3, [lab.binding(8083, 82)], exposed=(("tcp", 80), ("tcp", 81)))
+        for container, address in ((self.linking, "fd00:34::3"), (self.linked, "fd00:34::2")):
+            container.run("ip", "route", "add", f"{address}/128", "via", "fd00:34::1")
+        lab.on_host(lambda: lab.driver.link(apart, self.linking.endpoint, self.linked.endpoint))
+        self.routed = lab.container(lab.network("routed", "172.35.0.0/16", options={MODE: "routed"}), 2)
+        self.bare = lab.container(lab.network("bare", "172.36.0.0/16", options={MODE: "nat-unprotected"}), 2)
+
+    def strangers(self) -> None:
+        self.far = self.lab.sandbox()
+        self.host.sh(f"ip link add side type veth peer name far netns {self.far.namespace}")
+        self.host.sh("ip addr add 10.9.0.1/24 dev side; ip link set side up")
+        self.far.run(
+            "sh", "-c", "ip addr add 10.9.0.2/24 dev far; ip link set far up; ip route add default via 10.9.0.1"
+        )
+        self.peer.sh(f"for n in 10.9.0.0/24 $(seq -f 172.%g.0.0/16 30 36); do ip route add $n via {HOST}; done")
+        self.peer.sh(f"ip route add fd00:30::/64 via {HOST6}")
+        self.peer.sh(
+            "ip route del local 127.0.0.0/8 dev lo table local; ip route del local 127.0.0.1 dev lo table local"
+        )
+        self.peer.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.br0.route_localnet=1")
+        self.peer.sh(f"ip route add 127.0.0.0/8 via {HOST} src {PEER}")
+        self.host.sh(
+            "nft 'add table ip other; add chain ip other pre { type nat hook prerouting priority -110; };"
+            " add rule ip other pre udp dport 9999 dnat to 172.32.0.2:50'"
+        )
+
+    def sees(self, client, address: str, port: int, expected: str) -> bool:
+        return self.lab.ask(client, address, port, wait=0.5) == expected
+
+    def silent(self, client, address: str, port: int) -> bool:
+        return self.lab.silent(client, address, port)
+
+    def pings(self, client, address: str) -> bool:
+        return self.lab.pings(client, address, wait=0.3)
+
+    def guarded(self, probe: Callable[[], bool]) -> bool:
+        """Probe with the strangers' guard on, as where we switched forwarding on."""
+        guard = [Element("forwarding", "ipv4")]
+        self.lab.on_host(lambda: table.change(add=guard))
+        try:
+            return probe()
+        finally:
+            self.lab.on_host(lambda: table.change(remove=guard))
+
+    def unfiltered(self, probe: Callable[[], bool]) -> bool:
+        """Probe with br_netfilter off."""
+        self.host.sh(f"echo 0 > {FILTERED}")
+        try:
+            return probe()
+        finally:
+            self.host.sh(f"echo 1 > {FILTERED}")
+
+
+Probe = Callable[[World], bool]
+PROBES: dict[tuple[str, str], Probe] = {
+    ("loopback_guard", "127.0.0.0/8"): lambda w: not w.lab.hears(w.published, w.peer, "127.0.0.1", 8082),
+    ("published_from_outside", "jump published"): lambda w: w.sees(w.peer, HOST, 8080, PEER),
+    ("published_from_host", "::1"): lambda w: w.sees(w.host, "::1", 8080, "::1"),
+    ("published_from_host", "jump published"): lambda w: w.sees(w.host, HOST, 8080, HOST),
+    ("published", "@exact4"): lambda w: w.sees(w.peer, HOST, 8081, PEER),
+    ("published", "@any4"): lambda w: w.sees(w.peer, HOST, 8080, PEER),
+    ("published", "@range4"): lambda w: w.sees(w.peer, HOST, 7000, PEER),
+    ("published", "@exact6"): lambda w: w.sees(w.peer, HOST6, 8081, PEER6),
+    ("published", "@any6"): lambda w: w.sees(w.peer, HOST6, 8080, PEER6),
+    ("published", "@range6"): lambda w: w.sees(w.peer, HOST6, 7000, PEER6),
+    ("source", "127.0.0.0/8"): lambda w: w.sees(w.host, "127.0.0.1", 8080, "172.30.0.1"),
+    ("source", "@members4"): lambda w: w.sees(w.friend, HOST, 8080, "172.30.0.1"),
+    ("source", "@members6"): lambda w: w.sees(w.friend, HOST6, 8080, "fd00:30::1"),
+    ("source", "jump leaving"): lambda w: w.sees(w.friend, PEER, 80, HOST),
+    ("leaving", "@source4"): lambda w: w.sees(w.sourced, PEER, 80, "192.168.99.77"),
+    ("leaving", "@source6"): lambda w: w.sees(w.sourced, PEER6, 80, "fd99::77"),
+    ("leaving", "@masqueraded"): lambda w: w.sees(w.friend, PEER, 80, HOST),
+    ("forward", "goto strangers"): lambda w: w.pings(w.peer, "10.9.0.2"),
+    ("forward", "@same_bridge"): lambda w: w.sees(w.friend, "172.30.0.2", 80, "172.30.0.3"),
+    ("forward", "iifname @internal"): lambda w: not w.lab.hears(w.outside, w.inside, PEER, 50),
+    ("forward", "oifname @internal"): lambda w: not w.lab.hears(w.enclosed, w.peer, HOST, 9999),
+    ("forward", "established"): lambda w: w.sees(w.friend, PEER, 80, HOST),
+    ("forward", "status dnat"): lambda w: w.sees(w.other, HOST, 8080, "172.31.0.2"),
+    ("forward", "iifname @bridges oifname @bridges"): lambda w: w.silent(w.other, "172.30.0.3", 80),
+    ("forward", "iifname @bridges accept"): lambda w: w.sees(w.friend, PEER, 80, HOST),
+    ("forward", "@open4"): lambda w: w.sees(w.peer, "172.30.0.2", 80, PEER),
+    ("forward", "@open6"): lambda w: w.sees(w.peer, "fd00:30::2", 81, PEER6),
+    ("forward", "@open_range4"): lambda w: w.sees(w.peer, "172.30.0.2", 7000, PEER),
+    ("forward", "@open_range6"): lambda w: w.sees(w.peer, "fd00:30::2", 7000, PEER6),
+    ("forward", "@unprotected"): lambda w: w.sees(w.peer, "172.36.0.2", 81, PEER),
+    ("forward", "@pingable"): lambda w: w.pings(w.peer, "172.35.0.2"),
+    ("forward", "drop"): lambda w: w.silent(w.peer, "172.30.0.3", 80),
+    ("no_icc", "established"): lambda w: w.sees(w.linking, "172.34.0.3", 80, "172.34.0.2"),
+    ("no_icc", "status dnat"): lambda w: w.unfiltered(lambda: w.sees(w.linking, HOST, 8083, "172.34.0.1")),
+    ("no_icc", "@links4"): lambda w: w.sees(w.linking, "172.34.0.3", 80, "172.34.0.2"),
+    ("no_icc", "@links6"): lambda w: w.sees(w.linking, "fd00:34::3", 81, "fd00:34::2"),
+    ("no_icc", "drop"): lambda w: w.silent(w.linking, "172.34.0.3", 82),
+    ("strangers", "@forwarding"): lambda w: w.guarded(lambda: not w.pings(w.peer, "10.9.0.2")),
+    ("internal_to_host", "@internal"): lambda w: not w.pings(w.inside, HOST),
+}
+
+
+def probe_of(rule: Rule) -> Probe:
+    """The probe whose key the rule's text contains; the longest where several do."""
+    keys = [key for key in PROBES if key[0] == rule.chain and key[1] in rule.text]
+    assert keys, f"no probe for the rule {rule.chain}: {rule.text}"
+    return PROBES[max(keys, key=lambda key: len(key[1]))]
+
+
+def test_each_rule_is_missed_when_it_is_gone(lab, peer):
+    world = World(lab, peer)
+    found = rules(lab)
+    assert len({id(probe_of(rule)) for rule in found}) == len(found) == len(PROBES), "one probe for each rule"
+    broken = [rule for rule in found if not probe_of(rule)(world)]
+    assert broken == [], "with all rules in place every probe succeeds"
+    idle = []
+    for number in range(len(found)):
+        rule = rules(lab)[number]
+        lab.host.sh(f"nft delete rule inet hawse {rule.chain} handle {rule.handle}; conntrack -F 2>/dev/null || true")
+        if probe_of(rule)(world):
+            idle.append(rule)
+        lab.on_host(lambda: nft.run(table.install_script()))
+        lab.host.sh("conntrack -F 2>/dev/null || true")
+    assert [f"{rule.chain}: {rule.text}" for rule in idle] == [], "rules that nothing misses"
