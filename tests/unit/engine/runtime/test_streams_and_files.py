@@ -1,0 +1,111 @@
+"""Logs, frames and files, as far as they need no process."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+import pytest
+
+from engine.model import LogOptions
+from engine.runtime import logs, wire
+from engine.runtime.directory import ContainerDirectory
+from engine.runtime.jsonlog import LogWriter, encode_entry, format_time
+from engine.runtime.terminal import DetachKeys
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (1_795_473_811_619_643_186, "2026-11-23T22:43:31.619643186Z"),
+        (1_795_473_811_619_600_000, "2026-11-23T22:43:31.6196Z"),
+    ],
+)
+def test_times_are_written_as_go_writes_them(nanoseconds, text):
+    assert format_time(nanoseconds) == text
+
+
+@pytest.mark.parametrize(
+    "data", [b"plain\n", b'"quotes" \\ and \t \x1b[0m\r\n', "üñí €\n".encode(), b"<script>&</script>\n", b"\x00\x7f"]
+)
+def test_entries_are_json_that_gives_the_text_back(data):
+    line = encode_entry("stdout", data, 0)
+    assert line.count(b"\n") == 1
+    assert json.loads(line)["log"].encode() == data
+    assert not set(line) & set(b"<>&\x1b")
+
+
+def test_lines_are_put_together_from_pieces(tmp_path):
+    writer = LogWriter(str(tmp_path / "sub" / "log"))
+    for piece in (b"one\ntw", b"o", b"\nthr"):
+        writer.write("stdout", piece)
+    writer.write("stderr", b"err\n")
+    writer.close()
+    entries = [json.loads(line) for line in (tmp_path / "sub" / "log").read_text().splitlines()]
+    assert [(e["stream"], e["log"]) for e in entries] == [
+        ("stdout", "one\n"),
+        ("stdout", "two\n"),
+        ("stderr", "err\n"),
+        ("stdout", "thr"),
+    ]
+
+
+@pytest.mark.parametrize("tail", [-1, 0, 1, 7, 5000, 9999])
+def test_tail_of_a_long_log(tmp_path, tail):
+    path = tmp_path / "log"
+    lines = [encode_entry("stdout", b"line %d %s\n" % (n, b"x" * (n % 200)), n * 10**9) for n in range(5000)]
+    path.write_bytes(b"".join(lines) + b'{"log":"half an ent')
+    got = list(logs.read(str(path), LogOptions(tail=tail), lambda: pytest.fail("nothing to wait for")))
+    first = 0 if tail in (-1, 9999) else 5000 - tail
+    assert [int(line.data.split()[1]) for line in got] == list(range(first, 5000))[: len(got)]
+    assert len(got) >= min(5000, tail if tail >= 0 else 5000) - 1
+
+
+def test_frames_survive_any_cutting():
+    frames = [(wire.STDOUT, b"data"), (wire.CONTROL, b'{"a": 1}'), (wire.STDIN, b"")]
+    sent = b"".join(wire.frame(*frame) for frame in frames)
+    decoder = wire.Decoder()
+    assert [f for byte in sent for f in decoder.feed(bytes([byte]))] == frames
+    assert list(wire.Decoder().feed(sent)) == frames
+
+
+def test_frame_too_long_is_refused():
+    with pytest.raises(wire.Broken):
+        list(wire.Decoder().feed(b"\x00\xff\xff\xff\xff"))
+
+
+def test_descriptors_travel_with_a_control_frame():
+    left, right = socket.socketpair()
+    with left, right:
+        wire.send(left, {"op": "x"}, [0, 1])
+        data, fds = wire.receive_with_fds(right)
+    assert [json.loads(payload) for _, payload in wire.Decoder().feed(data)] == [{"op": "x"}]
+    assert len(fds) == 2
+    for fd in fds:
+        assert not os.get_inheritable(fd)
+        os.close(fd)
+
+
+def test_detach_keys_are_found_across_reads():
+    keys = DetachKeys()
+    assert keys.filter(b"abc") == (b"abc", False)
+    assert keys.filter(b"a\x10") == (b"a", False)
+    assert keys.filter(b"b") == (b"\x10b", False)
+    assert keys.filter(b"x\x10") == (b"x", False)
+    assert keys.filter(b"\x11rest") == (b"", True)
+
+
+def test_files_of_a_container(tmp_path):
+    directory = ContainerDirectory(str(tmp_path), "abc")
+    assert directory.read("spec") is None
+    directory.create({"argv": ["\udcff"]})
+    directory.write("exit", {"code": 3})
+    assert directory.read("spec") == {"argv": ["\udcff"]}
+    directory.create({})
+    assert directory.read("exit") is None
+    directory.remove()
+    directory.remove()
+    directory.write("exit", {"code": 3})
+    assert directory.read("exit") is None
