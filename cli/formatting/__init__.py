@@ -16,8 +16,8 @@ Inspect (``network inspect``, ``inspect``, ``container inspect``)::
     output = inspector.render(document)                    # one document's output, newline included
 
     ``document`` is a mapping (or JSON text, whose spelling of numbers is then kept). ``text`` may be "json".
-    Both errors say ``template parsing error: …`` as ``docker inspect`` does. Exit codes (64 for syntax, 1 for execution)
-    are attributes: ``error.exit_code``. Docker prints an empty line on stdout when no document could be rendered.
+    Both errors say ``template parsing error: …`` as ``docker inspect`` does. ``error.exit_code`` is 64 for syntax,
+    1 for execution. Docker prints an empty line on stdout when no document could be rendered.
 
 Lists (``network ls``, ``ps``)::
 

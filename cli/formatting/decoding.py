@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from cli.formatting.gotime import parse_rfc3339
 from cli.formatting.gotypes import (
     ANY,
     BOOL,
@@ -22,10 +23,9 @@ from cli.formatting.gotypes import (
     slice_of,
     string,
 )
-from cli.formatting.gotime import parse_rfc3339
 from cli.formatting.text import encode
 
-JSON_NUMBER = basic("string", "json.Number", {"String": Method(lambda raw: string(raw))})
+JSON_NUMBER = basic("string", "json.Number", {"String": Method(string)})
 _ANY_SLICE = slice_of(ANY)
 _ANY_MAP = map_of(STRING, ANY)
 

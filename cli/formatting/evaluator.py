@@ -226,6 +226,8 @@ class Evaluator:
             assert type_ is not None
             values.append(_passed(fit(final, type_), type_))
         try:
+            for value in values:
+                self.settings.budget.read(value.raw if isinstance(value, Value) else value)
             return function.call(*values)
         except Fault as fault:
             self.node = place

@@ -87,7 +87,6 @@ class Executor(Evaluator):
         return ""
 
     def _walk(self, dot: Value | None, node: Node) -> str:
-        self.settings.budget.step()
         self.node = node
         if isinstance(node, Text):
             self._write(node.text)
@@ -126,7 +125,9 @@ class Executor(Evaluator):
         jump = ""
         for index, element in self._elements(value, len(branch.pipe.decl)):
             empty = False
-            self._bind(branch, index, element)
+            self.settings.budget.step()
+            if branch.pipe.decl:
+                self._bind(branch, index, element)
             jump = self._body(element, branch.body)
             del self.variables[inside:]
             if jump == "break":

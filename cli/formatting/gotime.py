@@ -12,14 +12,30 @@ from datetime import date
 
 from cli.formatting.gotypes import Raw
 
-MONTHS = "January February March April May June July August September October November December".split()
-DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split()
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 _NANO = 1_000_000_000
 _LAYOUT = (
     "January", "Monday", "Jan", "Mon", "MST", "2006", "Z07:00:00", "Z070000", "Z07:00", "Z0700", "Z07", "-07:00:00",
     "-070000", "-07:00", "-0700", "-07", "002", "01", "02", "03", "04", "05", "06", "__2", "_2", "15", "PM", "pm", "1",
     "2", "3", "4", "5",
 )  # fmt: skip
+
+
+_FIRST_RUNES = frozenset(element[0] for element in _LAYOUT) | set(".,")
 
 
 class Civil:
@@ -138,7 +154,7 @@ def format_time(raw: Raw, layout: str) -> str:
     parts = []
     at = 0
     while at < len(layout):
-        element = _layout_element(layout, at)
+        element = _layout_element(layout, at) if layout[at] in _FIRST_RUNES else ""
         if not element:
             parts.append(layout[at])
             at += 1

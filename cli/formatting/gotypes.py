@@ -50,8 +50,8 @@ class Function(NamedTuple):
     """A callable of templates. ``call`` gets Go-typed arguments and returns the result.
 
     ``params`` are the fixed parameters' types, ``rest`` the element type of a variadic one. ANY_VALUE stands for
-    reflect.Value: such parameters get a Value (None when invalid). ``fault`` is what Go says when its result list is not
-    one templates can use.
+    reflect.Value: such parameters get a Value (None when invalid). ``fault`` is what Go says when its result list is
+    not one templates can use.
     """
 
     params: tuple[Type, ...]
@@ -63,7 +63,7 @@ class Function(NamedTuple):
 class Type:
     """A Go type; two types are the same when their names are."""
 
-    __slots__ = ("kind", "name", "elem", "key", "fields", "methods", "pointer_methods", "underlying", "size", "lookup")
+    __slots__ = ("elem", "fields", "key", "kind", "lookup", "methods", "name", "pointer_methods", "size", "underlying")
 
     def __init__(self, kind: str, name: str, elem: Type | None = None, key: Type | None = None) -> None:
         self.kind = kind
@@ -138,7 +138,7 @@ class Method(NamedTuple):
 class Value:
     """A typed value; what reflect.Value is. An invalid reflect.Value is None."""
 
-    __slots__ = ("type", "raw", "addressable")
+    __slots__ = ("addressable", "raw", "type")
 
     def __init__(self, type: Type, raw: Raw, addressable: bool = False) -> None:
         self.type = type

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cli.formatting.budget import Budget
 from cli.formatting.container_types import CONTAINER_JSON
 from cli.formatting.decoding import load, typed, untyped
 from cli.formatting.errors import TemplateExecError, TemplateSyntaxError
@@ -52,18 +53,19 @@ class Inspector:
             source = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
             return (compact if self._text else indent)(f"[{source}]") + "\n"
         data = load(document) if isinstance(document, str) else document
+        budget = Budget()
         try:
-            return self._template.execute(self._typed(data), missing_key_fails=self._missing_key_fails) + "\n"
-        except (TemplateExecError, ValueError, TypeError, AttributeError):
-            return self._render_untyped(self._template, data)
+            value = Value(self._type, typed(self._type, data))
+            return self._template.execute(value, missing_key_fails=self._missing_key_fails, budget=budget) + "\n"
+        except (TemplateExecError, ValueError, TypeError, AttributeError) as error:
+            if budget.exhausted:
+                raise TemplateExecError(f"{_PREFIX}{error}") from None
+            return self._render_untyped(self._template, data, budget)
 
-    def _typed(self, data: Any) -> Value:
-        return Value(self._type, typed(self._type, data))
-
-    def _render_untyped(self, template: Template, data: Any) -> str:
+    def _render_untyped(self, template: Template, data: Any, budget: Budget) -> str:
         self._missing_key_fails = True
         try:
-            return template.execute(untyped(data), missing_key_fails=True) + "\n"
+            return template.execute(untyped(data), missing_key_fails=True, budget=budget) + "\n"
         except TemplateExecError as error:
             raise TemplateExecError(f"{_PREFIX}{error}", error.partial) from None
 

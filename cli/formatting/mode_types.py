@@ -31,7 +31,7 @@ def _network_name(text: str) -> str:
 
 
 def _port_number(port: str) -> str:
-    return port.split("/")[0]
+    return port.split("/", maxsplit=1)[0]
 
 
 def _protocol(port: str) -> str:

@@ -40,7 +40,7 @@ class Dot(Node):
 
     __slots__ = ()
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return "."
 
 
@@ -49,7 +49,7 @@ class Nil(Node):
 
     __slots__ = ()
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return "nil"
 
 
@@ -62,7 +62,7 @@ class Bool(Node):
         super().__init__(pos)
         self.value = value
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return "true" if self.value else "false"
 
 
@@ -76,14 +76,14 @@ class String(Node):
         self.quoted = quoted
         self.value = value
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return self.quoted
 
 
 class Number(Node):
     """A number constant: each attribute is its value as that Go type, or None where it has none."""
 
-    __slots__ = ("text", "as_int", "as_uint", "as_float", "as_complex")
+    __slots__ = ("as_complex", "as_float", "as_int", "as_uint", "text")
 
     def __init__(self, pos: int, text: str) -> None:
         super().__init__(pos)
@@ -93,7 +93,7 @@ class Number(Node):
         self.as_float: float | None = None
         self.as_complex: complex | None = None
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return self.text
 
 
@@ -106,7 +106,7 @@ class Identifier(Node):
         super().__init__(pos)
         self.name = name
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return self.name
 
 
@@ -119,7 +119,7 @@ class Variable(Node):
         super().__init__(pos)
         self.idents = text.split(".")
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return ".".join(self.idents)
 
 
@@ -132,21 +132,21 @@ class Field(Node):
         super().__init__(pos)
         self.idents = text[1:].split(".")
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return "." + ".".join(self.idents)
 
 
 class Chain(Node):
     """``(pipeline).A.B``: fields looked up in a term that is neither field nor variable."""
 
-    __slots__ = ("node", "fields")
+    __slots__ = ("fields", "node")
 
     def __init__(self, pos: int, node: Node) -> None:
         super().__init__(pos)
         self.node = node
         self.fields: list[str] = []
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return ".".join([_argument(self.node), *self.fields])
 
 
@@ -159,14 +159,14 @@ class Command(Node):
         super().__init__(pos)
         self.args: list[Node] = []
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return " ".join([_argument(arg) for arg in self.args])
 
 
 class Pipe(Node):
     """A pipeline, possibly declaring or assigning variables."""
 
-    __slots__ = ("decl", "is_assign", "commands")
+    __slots__ = ("commands", "decl", "is_assign")
 
     def __init__(self, pos: int) -> None:
         super().__init__(pos)
@@ -174,7 +174,7 @@ class Pipe(Node):
         self.is_assign = False
         self.commands: list[Command] = []
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         text = " | ".join([command.source() for command in self.commands])
         if not self.decl:
             return text
@@ -190,7 +190,7 @@ class Action(Node):
         super().__init__(pos)
         self.pipe = pipe
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return "{{" + self.pipe.source() + "}}"
 
 
@@ -211,7 +211,7 @@ class Body(Node):
 class Branch(Node):
     """``if``, ``with`` or ``range`` (``keyword``) with its bodies."""
 
-    __slots__ = ("keyword", "pipe", "body", "else_body")
+    __slots__ = ("body", "else_body", "keyword", "pipe")
 
     def __init__(self, keyword: str, pipe: Pipe, body: Body, else_body: Body | None) -> None:
         super().__init__(pipe.pos)
@@ -230,7 +230,7 @@ class Jump(Node):
         super().__init__(pos)
         self.keyword = keyword
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return "{{" + self.keyword + "}}"
 
 
@@ -244,7 +244,7 @@ class Invocation(Node):
         self.name = name
         self.pipe = pipe
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         argument = " " + self.pipe.source() if self.pipe is not None else ""
         return "{{template " + quote(decode(self.name)) + argument + "}}"
 
@@ -254,7 +254,7 @@ class End(Node):
 
     __slots__ = ()
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return "{{end}}"
 
 
@@ -263,7 +263,7 @@ class Else(Node):
 
     __slots__ = ()
 
-    def source(self) -> str:
+    def source(self) -> str:  # noqa: D102
         return "{{else}}"
 
 

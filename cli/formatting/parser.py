@@ -60,7 +60,7 @@ class Parser:
 
     def __init__(
         self, lexer: Lexer, functions: Container[str], trees: dict[bytes, Body], name: bytes, nesting: int = 0
-    ):
+    ) -> None:
         self.lexer = lexer
         self.functions = functions
         self.trees = trees

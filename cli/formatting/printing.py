@@ -21,7 +21,7 @@ _STRINGABLE = "vsxXq"
 class Printer:
     """Collects printed text; ``flags`` are those of the verb at work."""
 
-    __slots__ = ("budget", "flags", "parts", "_erroring")
+    __slots__ = ("_erroring", "budget", "flags", "parts")
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget

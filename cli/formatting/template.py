@@ -33,13 +33,14 @@ class Template:
         *,
         missing_key_fails: bool = False,
         replace: Mapping[str, Function] | None = None,
+        budget: Budget | None = None,
     ) -> str:
         """Return the output for ``data``.
 
-        ``missing_key_fails`` is Go's option missingkey=error; ``replace`` holds functions that hide Docker's. Raises
-        TemplateExecError, which keeps the output made so far.
+        ``missing_key_fails`` is Go's option missingkey=error; ``replace`` holds functions that hide Docker's;
+        ``budget`` bounds several executions together. Raises TemplateExecError, which keeps the output made so far.
         """
-        budget = Budget()
+        budget = budget or Budget()
         functions = {**docker_functions(budget), **(replace or {})}
         settings = Settings(builtin_functions(budget), functions, budget, missing_key_fails)
         output: list[bytes] = []

@@ -116,6 +116,14 @@ def _shifted(raw: Raw, nanoseconds: int) -> Value:
     return Value(TIME, [rest, seconds, raw[2]])
 
 
+def _add_date(raw: Raw, years: int, months: int, days: int) -> Value:
+    civil = Civil(raw)
+    year, month = divmod(civil.year * 12 + civil.month - 1 + years * 12 + months, 12)
+    start = date(min(max(year, 1), 9999), month + 1, 1).toordinal() - 1
+    moved = start + civil.day - 1 + days - civil.days
+    return Value(TIME, [raw[0], raw[1] + moved * 86400, raw[2]])
+
+
 TIME.methods = {
     "String": _text(lambda raw: format_time(raw, _STRING_LAYOUT)),
     "GoString": _text(_go_string),
@@ -144,7 +152,7 @@ TIME.methods = {
     "Location": Method(lambda raw: Value(_LOCATION_POINTER, [b"UTC" if raw[2] is None else b""])),
     "Truncate": Method(lambda raw, unit: _shifted(raw, -(_instant(raw) % unit) if unit > 0 else 0), (DURATION,)),
     "Round": Method(lambda raw, unit: _shifted(raw, _to_nearest(_instant(raw), unit)), (DURATION,)),
-    "AddDate": Method(lambda raw, y, m, d: _add_date(raw, y, m, d), (INT, INT, INT)),
+    "AddDate": Method(_add_date, (INT, INT, INT)),
     "Add": Method(_shifted, (DURATION,)),
     "Sub": Method(lambda raw, other: Value(DURATION, _instant(raw) - _instant(other)), (TIME,)),
     "Before": Method(lambda raw, other: boolean(_instant(raw) < _instant(other)), (TIME,)),
@@ -159,11 +167,3 @@ TIME.methods = {
     "Zone": Method(lambda raw: None, fault=_TWO_RESULTS.format("Zone", "int")),
     "ZoneBounds": Method(lambda raw: None, fault=_TWO_RESULTS.format("ZoneBounds", "time.Time")),
 }
-
-
-def _add_date(raw: Raw, years: int, months: int, days: int) -> Value:
-    civil = Civil(raw)
-    year, month = divmod(civil.year * 12 + civil.month - 1 + years * 12 + months, 12)
-    start = date(min(max(year, 1), 9999), month + 1, 1).toordinal() - 1
-    moved = start + civil.day - 1 + days - civil.days
-    return Value(TIME, [raw[0], raw[1] + moved * 86400, raw[2]])
