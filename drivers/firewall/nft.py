@@ -27,6 +27,11 @@ class Refused(DriverError):
         """Tell whether the script named a table, set or chain that doesn't exist."""
         return "No such file or directory" in str(self)
 
+    @property
+    def taken(self) -> bool:
+        """Tell whether the script added a key that a map has already, with another value."""
+        return "File exists" in str(self)
+
 
 def run(script: str) -> None:
     """Run a script as one transaction; raises `Refused` with nftables' text."""

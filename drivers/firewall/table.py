@@ -27,16 +27,18 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
     A map's element whose key is there with another value is replaced.
     """
     added, removed = list(dict.fromkeys(add)), list(dict.fromkeys(remove))
-    script = _script(added, removed)
-    if not script:
+    if not added and not removed:
         return
     try:
-        nft.run(f"flush set {TABLE} {VERSION_SET}\n{script}")
+        nft.run(f"flush set {TABLE} {VERSION_SET}\n{_script(added, removed)}")
     except nft.Refused as error:
-        if not error.nothing_there:
+        if error.taken:
+            # Not done at once, because removing and adding in one transaction costs time that grows with the map.
+            nft.run(_script(added, [*removed, *(e for e in added if e.value)]))
+        elif not error.nothing_there:
             raise
-        if added:
-            nft.run(install_script() + script)
+        elif added:
+            nft.run(install_script() + _script(added, removed))
 
 
 def resync(wanted: Iterable[Element], keep: Iterable[str] = ()) -> None:
@@ -78,9 +80,7 @@ def _ruleset() -> str:
 
 
 def _script(add: Iterable[Element], remove: Iterable[Element]) -> str:
-    replaced = [e for e in add if e.value]
-    lines = [*_commands("destroy", remove), *_commands("destroy", replaced), *_commands("add", add)]
-    return "".join(lines)
+    return "".join([*_commands("destroy", remove), *_commands("add", add)])
 
 
 def _commands(verb: str, items: Iterable[Element]) -> Iterator[str]:

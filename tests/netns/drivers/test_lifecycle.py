@@ -16,7 +16,7 @@ pytestmark = pytest.mark.netns
 
 HOST = "192.168.99.11"
 KERNEL_STATE = r"""
-ip -d -o link | sed -E 's/^[0-9]+: //; s/timer +[0-9.]+//g'; ip -o addr | sed -E 's/^[0-9]+: //'
+ip -d -o link | sed -E 's/^[0-9]+: //; s/(timer|fdb_n_learned) +[0-9.]+//g'; ip -o addr | sed -E 's/^[0-9]+: //'
 ip route; ip -6 route; nft list ruleset
 cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
 cd /proc/sys/net; grep -H . ipv4/conf/*/route_localnet ipv6/conf/*/accept_ra ipv6/conf/*/forwarding

@@ -184,3 +184,12 @@ def test_a_udp_flow_that_began_before_publishing_is_led_to_the_container(lab, pe
             client.recv(100)
         client.send(b"?")
         assert client.recv(100) == b"192.168.99.99"
+
+
+def test_a_port_that_a_vanished_container_still_held_is_taken_over(lab, peer):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    lab.container(n1, 2, [lab.binding(8080, 80), lab.binding(7000, 7000, host_port_end=7009, port_end=7009)])
+    web = lab.container(n1, 3, [lab.binding(8080, 80), lab.binding(7000, 7000, host_port_end=7009, port_end=7009)])
+    for port in (80, 7005):
+        lab.serve(web, port)
+    assert lab.ask(peer, HOST, 8080) == lab.ask(peer, HOST, 7005) == "192.168.99.99"

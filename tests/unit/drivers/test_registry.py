@@ -52,4 +52,9 @@ def test_an_unknown_type_is_missing_in_dockers_words(type_name):
 def test_an_outsiders_package_adds_a_type_but_does_not_replace_ours(outsider):
     assert load("tokenring").type == "tokenring"
     assert load("bridge").type == "bridge"
-    assert available() == {**TYPES, "tokenring": "swarm"}
+    assert dict(available()) == {**TYPES, "tokenring": "swarm"}
+
+
+def test_known_types_are_looked_up_without_searching_packages(monkeypatch):
+    monkeypatch.setattr("drivers.registry._entry_point", None)
+    assert "bridge" in available()
