@@ -1,0 +1,47 @@
+"""What the engine learns of a host before it decides."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from drivers import host_facts
+from drivers.firewall import conntrack
+from drivers.linux import netns as namespaces
+
+pytestmark = pytest.mark.netns
+
+
+def test_subnets_of_interfaces_count_and_routes_through_gateways_do_not(host):
+    host.sh("ip addr add 172.22.7.1/24 dev ext0; ip route add 172.24.0.0/16 via 192.168.99.99")
+    found = [str(n) for n in namespaces.inside(host.path, host_facts.interface_subnets)]
+    assert found == ["172.22.7.0/24", "192.168.99.0/24", "fd99::/64"]
+
+
+def test_port_ranges_are_the_administrators(host):
+    host.sh("sysctl -qw net.ipv4.ip_local_port_range='40000 40010' net.ipv4.ip_local_reserved_ports=40001,40003-40005")
+    assert namespaces.inside(host.path, host_facts.ephemeral_ports) == (40000, 40010)
+    assert namespaces.inside(host.path, host_facts.reserved_ports) == [(40001, 40001), (40003, 40005)]
+
+
+def test_interfaces_and_rights(host):
+    assert namespaces.inside(host.path, lambda: host_facts.interface_exists("ext0"))
+    assert not namespaces.inside(host.path, lambda: host_facts.interface_exists("nosuch"))
+    assert host_facts.has_net_admin()
+
+
+def test_only_the_flows_of_an_address_are_forgotten(lab, peer):
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
+    one, two = lab.container(n1, 2), lab.container(n1, 3)
+    for address in ("192.168.99.99", "fd99::99"):
+        lab.serve(peer, 80, "udp", address)
+        for container in (one, two):
+            assert lab.ask(container, address, 80, "udp")
+    for address in ("172.30.0.2", "fd00:30::2"):
+        lab.on_host(lambda: conntrack.forget_address(ip_address(address)))  # noqa: B023
+    left = lab.host.sh("conntrack -L 2>/dev/null; conntrack -L -f ipv6 2>/dev/null")
+    assert "172.30.0.2" not in left
+    assert "fd00:30::2" not in left
+    assert "172.30.0.3" in left
+    assert "fd00:30::3" in left
