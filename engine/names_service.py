@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.agent.client import notify
+from engine.agent.forwarding import forwards
 from engine.host import Host
 from engine.model import NetworkRecord
 
@@ -12,7 +13,14 @@ from engine.model import NetworkRecord
 def announce(host: Host, joined: Iterable[NetworkRecord] = ()) -> None:
     """Have the agent bring its services up to date before the command goes on.
 
-    An agent is started only where a network was ``joined`` that it has to serve: containers of the default bridge have
-    no embedded resolver, and a host that has none but these needs no agent.
+    An agent is started only where it has something to serve: a network ``joined`` that has names (the default bridge
+    has none), or a published port that address translation cannot reach.
     """
-    notify(host.run, host.root, start=any(not network.predefined for network in joined))
+    start = any(not network.predefined for network in joined) or _has_forwards(host)
+    notify(host.run, host.root, start=start)
+
+
+def _has_forwards(host: Host) -> bool:
+    with host.store.read() as reader:
+        published = [endpoint for endpoint in reader.endpoints() if endpoint.ports]
+        return bool(published) and any(forwards(reader.networks(), published))

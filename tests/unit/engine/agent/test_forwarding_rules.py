@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.agent.forward import forwards, translates
+from engine.agent.forwarding import forwards, forwards_of, translates
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
 
 
@@ -11,7 +11,7 @@ def found(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -
     endpoint = EndpointRecord(
         id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=[ports], phase="live"
     )
-    return list(forwards(endpoint))
+    return list(forwards_of(endpoint))
 
 
 @pytest.mark.parametrize("address", ["::", "::1", "2001:db8::1"])
@@ -43,3 +43,17 @@ def test_sctp_is_not_forwarded():
 def test_networks_without_translation_have_nothing_to_forward(mode, expected):
     options = {"com.docker.network.bridge.gateway_mode_ipv6": mode}
     assert translates(NetworkRecord(id="n", name="n", created="", driver="bridge", options=options)) is expected
+
+
+def test_only_live_endpoints_of_networks_with_a_way_in_are_forwarded_to():
+    ports = [PortRecord("tcp", "::", 8080, 8080, 80, 80)]
+
+    def of(internal: bool, phase: str) -> list[tuple]:
+        network = NetworkRecord(id="n", name="n", created="", driver="bridge", internal=internal)
+        endpoint = EndpointRecord(
+            id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ports=ports, phase=phase
+        )
+        return list(forwards([network], [endpoint]))
+
+    assert of(False, "live")
+    assert of(True, "live") == of(False, "reserved") == []
