@@ -7,6 +7,7 @@ A *host* is a network namespace with ``lo`` up and ``ext0`` (192.168.99.11/24, f
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from engine.runtime import process
 
 COUNTER = itertools.count(1)
 CHECKOUT = Path(__file__).parent.parent
@@ -86,7 +89,7 @@ class Host(Netns):
         """End every process that carries this host's mark, lives in its namespace, or descends from such a one."""
         mark, inode = f"HAWSE_TEST_HOST={self.name}".encode(), os.stat(self.path).st_ino
         for _ in range(5):
-            hit = set()
+            hit = self.container_processes()
             for entry in Path("/proc").iterdir():
                 if not entry.name.isdigit() or int(entry.name) == os.getpid():
                     continue
@@ -103,6 +106,11 @@ class Host(Netns):
                     os.kill(pid, 9)
                 except ProcessLookupError:
                     continue
+
+    def container_processes(self) -> set[int]:
+        """The first processes of containers: they live in namespaces of their own and bear no mark."""
+        known = [json.loads(file.read_text()) for file in self.run_dir.glob("containers/*/process")]
+        return {p["pid"] for p in known if process.is_alive(p["pid"], p["start"])}
 
     def delete(self) -> None:
         self.kill_processes()

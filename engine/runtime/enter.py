@@ -12,6 +12,7 @@ import os
 import socket
 import termios
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
@@ -22,6 +23,7 @@ from engine.runtime.credentials import Identity, assume, capability_mask, find_i
 from engine.runtime.failure import EXEC, OTHER, SetupFailed, message, reason
 from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory
 from engine.runtime.relay import relay
+from engine.runtime.shield import Shield
 
 _NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET | kernel.CLONE_NEWPID
 
@@ -32,20 +34,24 @@ def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: 
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
     if not request.attach_stdin:
         streams[0] = null
+    shield = Shield([null, null, null] if request.tty else streams)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     middle = os.fork()
     if middle == 0:
-        _enter(theirs, pidfd, spec, request, streams)
+        _enter(theirs, pidfd, spec, request, shield.theirs)
     theirs.close()
     os.close(null)
-    with ours:
+    shield.handed_over()
+    with ours, closing(shield):
         try:
             master = _hear(ours)
         except RuntimeFailure:
             os.waitpid(middle, 0)
             raise
-    if master >= 0:
-        relay(master, middle, stdio, stdin=request.attach_stdin, detached=request.detach)
+        if master >= 0:
+            relay(master, middle, stdio, stdin=request.attach_stdin, detached=request.detach)
+        else:
+            shield.relay(middle)
     return process.exit_code(os.waitpid(middle, 0)[1])
 
 

@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from engine.runtime.failure import OTHER
 from engine.runtime.prepare import prepare
 
 _DEATH = 10.0  # seconds that a killed process is given to vanish
+_ATTEMPTS = 2
 
 
 class LocalRuntime:
@@ -42,24 +43,20 @@ class LocalRuntime:
         self.delete(spec.id)
         launch.make_run_directory(self._run)
         directory.create(prepare(spec))
-        with launch.connect(self._run) as connection:
-            mounts, network = (os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net"))
-            try:
-                wire.send(connection, {"op": "create", "id": spec.id}, (mounts, network))
-                answer = _answer(connection)
-            except RuntimeFailure:
-                self.delete(spec.id)
-                raise
-            finally:
-                os.close(mounts)
-                os.close(network)
+        mounts, network = (os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net"))
+        try:
+            answer = self._ask({"op": "create", "id": spec.id}, (mounts, network))
+        except RuntimeFailure:
+            self.delete(spec.id)
+            raise
+        finally:
+            os.close(mounts)
+            os.close(network)
         return Created(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def start(self, container_id: str) -> None:
         """Let the waiting process execute; raises `RuntimeFailure` when the command cannot be executed."""
-        with launch.connect(self._run) as connection:
-            wire.send(connection, {"op": "start", "id": container_id})
-            _answer(connection)
+        self._ask({"op": "start", "id": container_id})
 
     def state(self, container_id: str) -> ProcessState:
         """Tell what is known, from files; replaces a dead supervisor when there is a process that may have lived."""
@@ -128,9 +125,7 @@ class LocalRuntime:
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
         """Connect to the container's streams now; the copying begins with ``run``."""
         self._directory(container_id)
-        connection = launch.connect(self._run)
-        wire.send(connection, {"op": "attach", "id": container_id, "stdin": stdin})
-        _answer(connection)
+        connection, _ = self._converse({"op": "attach", "id": container_id, "stdin": stdin})
         return SupervisedAttachment(connection, stdio, stdin=stdin, tty=tty)
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
@@ -152,26 +147,44 @@ class LocalRuntime:
     def _directory(self, container_id: str) -> ContainerDirectory:
         return ContainerDirectory(os.fspath(self._run), container_id)
 
+    def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
+        """Ask the supervisor, and let it go; its answer."""
+        connection, answer = self._converse(request, fds)
+        connection.close()
+        return answer
+
+    def _converse(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[socket.socket, dict[str, Any]]:
+        """Ask the supervisor, once more if it went away meanwhile (idle, or killed); the connection and its answer."""
+        for _ in range(_ATTEMPTS):
+            connection = launch.connect(self._run)
+            try:
+                wire.send(connection, request, fds)
+                answer = wire.receive(connection)
+            except (wire.Broken, OSError):
+                connection.close()
+                continue
+            if answer.get("ok"):
+                return connection, answer
+            connection.close()
+            raise RuntimeFailure(answer["kind"], answer["message"])
+        raise RuntimeFailure(OTHER, "the supervisor of containers was killed")
+
     def _ask_to_wait(self, container_id: str) -> socket.socket:
-        connection = launch.connect(self._run)
-        wire.send(connection, {"op": "wait", "id": container_id})
-        return connection
+        """A connection that becomes readable at the container's end."""
+        while True:
+            connection = launch.connect(self._run)
+            try:
+                wire.send(connection, {"op": "wait", "id": container_id})
+            except OSError:
+                connection.close()
+                continue
+            return connection
 
     def _supervise(self) -> None:
         """Make sure, once in this object's life, that there is a supervisor to learn of the end."""
         if not self._supervised:
             launch.connect(self._run).close()
             self._supervised = True
-
-
-def _answer(connection: socket.socket) -> dict[str, Any]:
-    try:
-        answer = wire.receive(connection)
-    except (wire.Broken, OSError) as error:
-        raise RuntimeFailure(OTHER, "the supervisor of containers was killed") from error
-    if not answer.get("ok"):
-        raise RuntimeFailure(answer["kind"], answer["message"])
-    return answer
 
 
 def _await_file(path: str) -> None:

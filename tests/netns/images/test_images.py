@@ -9,11 +9,12 @@ import json
 import os
 import stat
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.errors import Conflict, EngineError, InvalidArgument, NotFound
 from engine.images import ImageStore
 from engine.model import ContainerConfig, ContainerRecord, HostConfig
 from engine.store.sqlite import SqliteStore
@@ -167,10 +168,9 @@ def test_blob_that_is_not_what_its_name_says_is_refused(images):
 )
 def test_no_archive_reaches_outside_its_directory(images, tmp_path, entries):
     passwd = os.stat("/etc/passwd")
-    try:
+    with suppress(EngineError):  # refused, or done inside
         images.import_archive(io.BytesIO(make_tar(*entries)), "evil")
-    except (InvalidArgument, Exception) as error:
-        assert not isinstance(error, AssertionError)
+    assert passwd.st_ino == os.stat("/etc/passwd").st_ino
     assert not Path("/escaped").exists()
     assert list(tmp_path.glob("*escaped*")) + list((tmp_path / "root").glob("*escaped*")) == []
     assert os.stat("/etc/passwd").st_nlink == passwd.st_nlink

@@ -154,3 +154,26 @@ def test_interrupted_caller_leaves_the_command_running(box):
     child.expect(pexpect.EOF)
     child.close()
     assert count() == "1"
+
+
+def test_users_terminal_does_not_enter_the_container(box):
+    inner = (
+        "import sys; from pathlib import Path; from engine.runtime.local import LocalRuntime\n"
+        "from engine.runtime.api import Stdio; from engine.model import ExecCreate\n"
+        "runtime = LocalRuntime(Path(sys.argv[1]), Path(sys.argv[1]) / 'run')\n"
+        "sys.exit(runtime.exec('one', ExecCreate(cmd=sys.argv[2:], attach_stdin=True), Stdio()))"
+    )
+    script = "for fd in 0 1 2; do test -t $fd && echo terminal $fd; done; read line; echo got $line >&2; cat; exit 7"
+    child = pexpect.spawn(
+        sys.executable,
+        ["-c", inner, str(box.state), "sh", "-c", script],
+        cwd=str(Path(__file__).parents[3]),
+        timeout=10,
+    )
+    child.sendline("hello")
+    child.expect("got hello\r\n")
+    assert b"terminal" not in child.before
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 7

@@ -150,3 +150,10 @@ def test_attachment_ends_when_the_supervisor_is_killed(lab):
     lab.kill_supervisor()
     attachment.run()
     assert attachment.exit_code is None
+
+
+def test_supervisor_that_leaves_just_now_is_replaced_unnoticed(lab, monkeypatch):
+    monkeypatch.setenv("HAWSE_SUPERVISOR_IDLE", "0.02")
+    for number in range(10):
+        assert lab.run(f"c{number}", "true")[0] == 0
+        time.sleep(0.005 * number)
