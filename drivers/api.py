@@ -126,6 +126,17 @@ class JoinInfo:
     gateway6: IPv6Address | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An endpoint of a network on another host: inner MAC and addresses, and the underlay address of its host."""
+
+    endpoint_id: str
+    mac: str
+    ipv4: IPv4Address | None
+    ipv6: IPv6Address | None
+    vtep: IPAddress
+
+
 @runtime_checkable
 class Driver(Protocol):
     """What the engine may ask of every driver. All calls act in the calling process's network namespace."""
@@ -183,3 +194,23 @@ class Repairer(Protocol):
 
     def resync(self, networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]) -> None:
         """Make shared state hold exactly these live networks, their endpoints and published ports; idempotent."""
+
+    def needs_resync(self) -> bool:
+        """Tell at little cost whether shared state was lost since the last `resync`."""
+
+
+@runtime_checkable
+class PeerProgrammer(Protocol):
+    """Optional power: reach the endpoints that a network has on other hosts."""
+
+    def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
+        """Make the kernel's tables hold exactly these peers, touching only what differs; idempotent."""
+
+    def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
+        """Add one peer; idempotent, and replaces what was known of its MAC and addresses."""
+
+    def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
+        """Remove one peer; idempotent, and leaves entries that name another host by now."""
+
+    def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
+        """Tell how the kernel differs from these peers, a line each, none when equal; ``fix`` puts it right too."""

@@ -152,6 +152,10 @@ class BridgeDriver:
                 wanted += elements.of_ports(network, options, endpoint, endpoint.ports)
         table.resync(wanted, keep=(*forwarding.STATE_SETS, "links4", "links6"))
 
+    def needs_resync(self) -> bool:
+        """Tell at little cost whether somebody flushed the firewall since the last `resync`."""
+        return not table.is_whole()
+
 
 class _Bridge:
     """One network's bridge in the host's namespace."""

@@ -17,6 +17,7 @@ from drivers.firewall.elements import Element, name
 
 TABLE = "inet hawse"
 VERSION_SET = "ruleset_1"
+WHOLE = 1  # the element of the version set that says: everything that ought to be here is
 INTERFACE_TYPE = "ifname"
 CHUNK = 1000  # elements a line, to keep lines readable for people who debug
 
@@ -30,7 +31,7 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
     if not added and not removed:
         return
     try:
-        nft.run(f"flush set {TABLE} {VERSION_SET}\n{_script(added, removed)}")
+        nft.run(f"destroy element {TABLE} {VERSION_SET} {{ 0 }}\n{_script(added, removed)}")
     except nft.Refused as error:
         if error.taken:
             # Not done at once, because removing and adding in one transaction costs time that grows with the map.
@@ -46,10 +47,16 @@ def resync(wanted: Iterable[Element], keep: Iterable[str] = ()) -> None:
 
     The static rules are written anew in the same transaction. Live connections don't notice.
     """
-    kept = set(keep)
+    kept = {VERSION_SET, *keep}
     present = {e for e in elements() if e.set not in kept}
     target = set(wanted)
-    nft.run(install_script() + _script(sorted(target - present), sorted(present - target)))
+    whole = f"add element {TABLE} {VERSION_SET} {{ {WHOLE} }}\n"
+    nft.run(install_script() + whole + _script(sorted(target - present), sorted(present - target)))
+
+
+def is_whole() -> bool:
+    """Tell whether the table is as the last `resync` left it, not one that a command had to begin anew."""
+    return bool(elements(VERSION_SET))
 
 
 def remove_all() -> None:

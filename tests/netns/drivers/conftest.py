@@ -216,7 +216,11 @@ class Lab:
 
     def elements(self, set_name: str = "") -> list[Element]:
         """What the firewall holds, of one set or of all."""
-        return [e for e in self.on_host(table.elements) if set_name in ("", e.set)]
+        return [
+            e
+            for e in self.on_host(table.elements)
+            if e.set == set_name or (not set_name and e.set != table.VERSION_SET)
+        ]
 
     def close(self) -> None:
         for server in self.servers:
