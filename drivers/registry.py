@@ -7,7 +7,7 @@ Packages of others add types through the entry-point group ``hawse.drivers``; a 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module, util
 
@@ -20,6 +20,7 @@ TYPES: Mapping[str, str] = {
     "ipvlan": "local",
     "macvlan": "local",
     "null": "local",
+    "overlay": "swarm",
 }
 """The types that come with hawse, and their scopes; `available` must not import a driver to know them."""
 
@@ -36,9 +37,24 @@ def load(type_name: str) -> Driver:
 
 
 def available() -> Mapping[str, str]:
-    """Every type that can be loaded, with its scope."""
-    outside = {name: _entry_point(name) for name in _outsiders()}
-    return {**{name: str(getattr(f, "scope", "local")) for name, f in outside.items() if f}, **TYPES}
+    """Every type that can be loaded, with its scope; others' packages are looked through only when need be."""
+    return _Available()
+
+
+class _Available(Mapping[str, str]):
+    def __getitem__(self, type_name: str) -> str:
+        if type_name in TYPES:
+            return TYPES[type_name]
+        factory = _entry_point(type_name)
+        if factory is None:
+            raise KeyError(type_name)
+        return str(getattr(factory, "scope", "local"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*TYPES, *sorted(_outsiders())])
+
+    def __len__(self) -> int:
+        return len(TYPES) + len(_outsiders())
 
 
 def _own(type_name: str) -> type | None:

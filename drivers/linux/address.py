@@ -13,7 +13,7 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_interface
 from socket import AF_INET, AF_INET6
 from typing import Any
 
-from drivers.api import IPInterface, IPNetwork
+from drivers.api import IPAddress, IPInterface, IPNetwork
 from drivers.linux.netlink import Session, doing, dump
 
 OURS = 104
@@ -53,6 +53,11 @@ def subnets(session: Session) -> list[IPNetwork]:
         if not (network.is_loopback or network.is_link_local):
             found.add(network)
     return sorted(found, key=lambda n: (n.version, int(n.network_address), n.prefixlen))
+
+
+def holder(session: Session, address: IPAddress) -> int:
+    """The index of the link that has an address, 0 where none has."""
+    return next((m["index"] for m in _messages(session, 0) if _interface(m).ip == address), 0)
 
 
 def _messages(session: Session, link_index: int) -> Iterator[Any]:

@@ -75,10 +75,11 @@ def change(session: Session, link_index: int, **attributes: Any) -> None:
         session.link("set", index=link_index, **attributes)
 
 
-def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolated: bool) -> None:
+def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolated: bool, learning: bool = True) -> None:
     """Set the flags of a bridge's port."""
+    flags = {"mode": int(hairpin), "isolated": int(isolated), "learning": int(learning)}
     with doing("set bridge port flags of", f"link {link_index}"):
-        session.brport("set", index=link_index, mode=int(hairpin), isolated=int(isolated))
+        session.brport("set", index=link_index, **flags)
 
 
 def delete(session: Session, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from socket import AF_INET, AF_INET6
 
-from drivers.api import IPAddress
+from drivers.api import IPAddress, IPNetwork
 from drivers.linux.netlink import Session, doing, dump
 
 MAIN_TABLE = 254
@@ -27,6 +27,12 @@ def add_link_default(session: Session, version: int, link_index: int) -> None:
     destination = "0.0.0.0/0" if version == 4 else "::/0"
     with doing("set default route through", f"link {link_index}", ignore=(errno.EEXIST,)):
         session.route("add", dst=destination, oif=link_index, proto=BOOT, scope=LINK_SCOPE, table=MAIN_TABLE)
+
+
+def replace_direct(session: Session, destination: IPNetwork, link_index: int) -> None:
+    """Reach a subnet straight through a link, its hosts being neighbours; idempotent."""
+    with doing("set route to", str(destination)):
+        session.route("replace", dst=str(destination), oif=link_index, proto=BOOT, scope=LINK_SCOPE, table=MAIN_TABLE)
 
 
 def remove_default(session: Session, version: int) -> None:

@@ -1,0 +1,136 @@
+"""The ``overlay`` driver: networks that reach over several hosts, by VXLAN, each host told of the others' endpoints.
+
+Of a network each host has a namespace of its own with a bridge and VXLAN devices (`drivers.overlay_place`). Of an
+endpoint, a veth pair between that bridge and the sandbox. The driver knows nothing of how hosts find each other: who
+the peers are comes by `program_peers`, and what this host's part is by options. The way to the outside is not its
+business either (the engine joins a bridge network for that), so a join offers no gateways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from drivers import overlay_options, overlay_port
+from drivers import sandbox as sandboxes
+from drivers.api import EndpointSpec, IPAddress, JoinInfo, Missing, NetworkSpec, Peer, Sandbox
+from drivers.linux.netlink import Session
+from drivers.overlay_options import OverlayOptions
+from drivers.overlay_place import Place
+from drivers.plan import Step, apply
+from drivers.vxlan_tables import Tables
+
+T = TypeVar("T")
+
+
+class OverlayDriver:
+    """Networks of several hosts, switched by VXLAN."""
+
+    type = "overlay"
+    scope = "swarm"
+
+    def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
+        """Refuse bad options (`BadOption`); like Docker, not a VNI or a subnet that another network has."""
+        overlay_options.parse(network)
+
+    def create_network(self, network: NetworkSpec) -> None:
+        """Make the network's namespace and devices on this host; idempotent, and completes what a crash left.
+
+        Raises `Unsupported` for an encrypted network that can't be encrypted here.
+        """
+        Place.of(network).make(overlay_options.complete(network))
+
+    def delete_network(self, network: NetworkSpec) -> None:
+        """Remove the network's devices and namespace from this host; idempotent."""
+        Place.of(network).remove()
+
+    def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
+        """Refuse bad endpoint options; nothing is reserved outside the sandbox."""
+        sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
+
+    def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
+        """Remove what is left of the endpoint; idempotent."""
+        self.leave(network, endpoint, None)
+
+    def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
+        """Plug the sandbox into the network; redone from scratch when it was plugged in before."""
+        place = Place.of(network)
+
+        def configure(opened: Session) -> None:
+            sandboxes.configure_here(opened, endpoint, interface)
+            overlay_port.route_other_subnets(opened, network, endpoint, interface)
+
+        apply(
+            (
+                Step(
+                    "veth pair",
+                    lambda: place.inside(lambda there: overlay_port.plug(there, endpoint, sandbox, interface)),
+                    lambda: self.leave(network, endpoint, sandbox),
+                ),
+                Step("interface", lambda: sandboxes.inside(sandbox, configure)),
+            )
+        )
+        return JoinInfo(interface, endpoint.mac)
+
+    def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
+        """Delete the endpoint's veth pair; idempotent, and indifferent to the sandbox's fate."""
+        place = Place.of(network)
+        if place.exists():
+            place.inside(lambda there: overlay_port.unplug(there, endpoint))
+
+    def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
+        """Make the tables hold exactly these peers; raises `Missing` at the end for hosts that no tunnel leads to."""
+        options = overlay_options.complete(network)
+        _synchronise_tunnel(network, options)
+        _with_tables(network, options, lambda tables: tables.difference(peers).apply())
+        _require_tunnels(options, peers)
+
+    def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
+        """Add one peer, replacing what its MAC and addresses were known for; idempotent."""
+        options = overlay_options.complete(network)
+        _require_tunnels(options, [peer])
+        _synchronise_tunnel(network, options)
+        _with_tables(network, options, lambda tables: tables.add(peer))
+
+    def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
+        """Remove one peer; idempotent, and nothing to do where the network is not up."""
+        if Place.of(network).exists():
+            options = overlay_options.complete(network)
+            _with_tables(network, options, lambda tables: tables.remove(peer))
+
+    def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
+        """Tell how this host differs from what the network calls for, a line each; ``fix`` puts it right too."""
+        options = overlay_options.complete(network)
+        lines = Place.of(network).missing(options)
+        if lines and fix:
+            self.create_network(network)
+        if fix or not lines:
+            lines += _with_tables(network, options, lambda t: _compared(t, peers, fix))
+        return lines + [f"missing: a tunnel to {vtep}" for vtep in _without_tunnel(options, peers)]
+
+
+def _with_tables(network: NetworkSpec, options: OverlayOptions, action: Callable[[Tables], T]) -> T:
+    return Place.of(network).inside(lambda _: action(Tables(network, options)))
+
+
+def _compared(tables: Tables, peers: Iterable[Peer], fix: bool) -> list[str]:
+    difference = tables.difference(peers)
+    if fix:
+        difference.apply()
+    return difference.lines(tables.names)
+
+
+def _synchronise_tunnel(network: NetworkSpec, options: OverlayOptions) -> None:
+    if options.wireguard is not None:
+        Place.of(network).tunnel.synchronise(options.wireguard)
+
+
+def _require_tunnels(options: OverlayOptions, peers: Iterable[Peer]) -> None:
+    lost = _without_tunnel(options, peers)
+    if lost:
+        raise Missing(f"no tunnel leads to {', '.join(map(str, lost))}; nothing is sent there in clear")
+
+
+def _without_tunnel(options: OverlayOptions, peers: Iterable[Peer]) -> list[IPAddress]:
+    vteps = dict.fromkeys(peer.vtep for peer in peers)
+    return [vtep for vtep in vteps if options.remote(vtep) is None]

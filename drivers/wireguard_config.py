@@ -1,0 +1,94 @@
+"""The WireGuard configuration of an encrypted network on one host, as JSON in its options.
+
+``{"private_key": …, "listen_port": 51820, "address": "10.255.0.1", "peers": [{"public_key": …, "endpoint": "192.0.2.2",
+"port": 51820, "address": "10.255.0.2"}]}``: keys in base64, ``endpoint`` the underlay address of a peer's host,
+``address`` the one inside the tunnel, ``port`` the listen port where it is left out.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+from drivers.api import BadOption, IPAddress
+
+KEY_BYTES = 32
+MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class WireguardPeer:
+    """Another host of the network."""
+
+    public_key: str
+    endpoint: IPAddress
+    port: int
+    address: IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class WireguardConfig:
+    """This host's key, port and address in the tunnel, and the other hosts."""
+
+    private_key: str = field(repr=False)
+    listen_port: int
+    address: IPAddress
+    peers: tuple[WireguardPeer, ...] = ()
+
+    @property
+    def tunnels(self) -> Mapping[IPAddress, IPAddress]:
+        """The tunnel address of every other host, by its underlay address."""
+        return {peer.endpoint: peer.address for peer in self.peers}
+
+    def text(self) -> str:
+        """The configuration in the syntax of ``wg syncconf`` (wg(8))."""
+        lines = ["[Interface]", f"PrivateKey = {self.private_key}", f"ListenPort = {self.listen_port}"]
+        for peer in self.peers:
+            endpoint = f"[{peer.endpoint}]" if peer.endpoint.version == 6 else str(peer.endpoint)
+            lines += ["[Peer]", f"PublicKey = {peer.public_key}", f"Endpoint = {endpoint}:{peer.port}"]
+            lines += [f"AllowedIPs = {peer.address}/{peer.address.max_prefixlen}"]
+        return "\n".join(lines) + "\n"
+
+
+def parse(label: str, value: str) -> WireguardConfig:
+    """Read the JSON; raises `BadOption` that names what is wrong and never shows a key."""
+    try:
+        document = json.loads(value)
+        port = _port(document["listen_port"])
+        peers = tuple(_peer(item, port) for item in document.get("peers", ()))
+        return WireguardConfig(_key(document["private_key"]), port, ip_address(document["address"]), peers)
+    except KeyError as error:
+        raise BadOption(f"{label}: {error.args[0]} is missing") from None
+    except json.JSONDecodeError:
+        raise BadOption(f"{label}: not valid JSON") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadOption(f"{label}: {error}") from None
+
+
+def _peer(item: Any, port: int) -> WireguardPeer:
+    return WireguardPeer(
+        public_key=_key(item["public_key"]),
+        endpoint=ip_address(item["endpoint"]),
+        port=_port(item.get("port", port)),
+        address=ip_address(item["address"]),
+    )
+
+
+def _key(text: Any) -> str:
+    try:
+        if isinstance(text, str) and len(b64decode(text, validate=True)) == KEY_BYTES:
+            return text
+    except (binascii.Error, ValueError):
+        pass
+    raise ValueError("a key is not 32 bytes in base64")
+
+
+def _port(number: Any) -> int:
+    if not isinstance(number, int) or not 0 < number <= MAX_PORT:
+        raise ValueError(f"no port number: {number}")
+    return number

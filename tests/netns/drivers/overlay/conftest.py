@@ -1,0 +1,259 @@
+"""Several hosts on one wire, overlay networks between them, and containers that are bare network namespaces."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
+
+import pytest
+
+from drivers.api import EndpointSpec, NetworkSpec, Peer, Pool, Sandbox
+from drivers.linux import netns as namespaces
+from drivers.overlay import OverlayDriver
+from drivers.overlay_place import Place
+
+COUNTER = itertools.count(1)
+VTEP, VNIS = "com.hawse.overlay.vtep", "com.docker.network.driver.overlay.vxlanid_list"
+MESSAGE_PORT = 5000
+
+
+@dataclass(eq=False)
+class Container:
+    """A sandbox with one endpoint."""
+
+    namespace: str
+    host: int
+    endpoint: EndpointSpec
+
+    @property
+    def path(self) -> str:
+        return f"/run/netns/{self.namespace}"
+
+    @property
+    def mac(self) -> str:
+        return self.endpoint.mac
+
+    @property
+    def ipv4(self) -> str:
+        return str(self.endpoint.ipv4.ip)
+
+    @property
+    def ipv6(self) -> str:
+        return str(self.endpoint.ipv6.ip)
+
+    def sh(self, script: str) -> str:
+        command = ["ip", "netns", "exec", self.namespace, "sh", "-c", script]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    def pings(self, address: str, size: int = 56, wait: float = 1.0) -> bool:
+        command = ["ping", "-c1", "-W", str(wait), "-M", "do", "-s", str(size), address]
+        done = namespaces.inside(self.path, lambda: subprocess.run(command, capture_output=True, timeout=10))
+        return done.returncode == 0
+
+    def sends_to_all(self, group: str, others: list[Container]) -> list[int]:
+        """How many times each of the others gets one message sent to a group."""
+        receivers = [namespaces.inside(other.path, lambda: _receiver(group)) for other in others]
+        sender = namespaces.inside(self.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+        with contextlib.closing(sender):
+            sender.sendto(b"to all", (group, MESSAGE_PORT))
+        time.sleep(0.3)
+        return [_count(receiver) for receiver in receivers]
+
+
+def _receiver(group: str) -> socket.socket:
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    receiver.bind(("", MESSAGE_PORT))
+    if ip_address(group).is_multicast:
+        membership = socket.inet_aton(group) + bytes(4) + socket.if_nametoindex("eth0").to_bytes(4, sys.byteorder)
+        receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+    return receiver
+
+
+def _count(receiver: socket.socket) -> int:
+    with contextlib.closing(receiver):
+        for number in itertools.count():
+            try:
+                receiver.recv(100)
+            except BlockingIOError:
+                return number
+
+
+@dataclass(eq=False)
+class Member:
+    """One network on one host."""
+
+    host: object
+    network: NetworkSpec
+    peers: list[Peer] = field(default_factory=list)
+    driver: OverlayDriver = field(default_factory=OverlayDriver)
+
+    def act(self, verb: str, *args, **kwargs):
+        """Let the driver act on this host."""
+        return self.here(lambda: getattr(self.driver, verb)(self.network, *args, **kwargs))
+
+    def here(self, action):
+        """Run something with the thread, and HAWSE_RUN, on this host."""
+        os.environ["HAWSE_RUN"] = str(self.host.run_dir)
+        return namespaces.inside(self.host.path, action)
+
+    @property
+    def place(self) -> Place:
+        return self.here(lambda: Place.of(self.network))
+
+    def program(self) -> None:
+        self.act("program_peers", self.peers)
+
+    def verify(self, peers: list[Peer] | None = None, fix: bool = False) -> list[str]:
+        return self.act("verify", self.peers if peers is None else peers, fix)
+
+    def add_peer(self, peer: Peer) -> None:
+        self.act("add_peer", peer)
+
+    def remove_peer(self, peer: Peer) -> None:
+        self.act("remove_peer", peer)
+
+    def timed_program(self, peers: list[Peer]) -> float:
+        start = time.monotonic()
+        self.act("program_peers", peers)
+        return time.monotonic() - start
+
+    def inside(self, script: str) -> str:
+        """Run a script in the network's namespace."""
+        command = ["nsenter", f"--net={self.place.sandbox.path}", "sh", "-ec", script]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    @contextlib.contextmanager
+    def monitor(self) -> Iterator:
+        """Watch changes of the network's tables; what is yielded tells, once the block is over, what was seen."""
+        command = ["nsenter", f"--net={self.place.sandbox.path}", "bridge", "monitor", "fdb"]
+        watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        time.sleep(0.2)
+        seen: list[str] = []
+        try:
+            yield lambda: seen[0]
+        finally:
+            time.sleep(0.2)
+            watch.terminate()
+            seen.append(watch.communicate(timeout=5)[0])
+
+
+class OverlayNetwork:
+    """A network of several hosts."""
+
+    def __init__(self, cluster: Cluster, members: list[Member]) -> None:
+        self.cluster, self.members = cluster, members
+        self.numbers = itertools.count(2)
+        self.pools = members[0].network.pools
+
+    def container(self, host: int, pool: int | None = None) -> Container:
+        """A container on a host, of which all the other hosts are told."""
+        number = next(self.numbers)
+        pools = self.pools if pool is None else [self.pools[pool]]
+        chosen = {f"ipv{p.subnet.version}": ip_interface(f"{p.subnet[number]}/{p.subnet.prefixlen}") for p in pools}
+        endpoint = EndpointSpec(id=secrets.token_hex(32), mac="02:" + secrets.token_bytes(5).hex(":"), **chosen)
+        made = Container(self.cluster.namespace(), host, endpoint)
+        member = self.members[host]
+        member.act("create_endpoint", endpoint)
+        member.act("join", endpoint, Sandbox(made.namespace, made.path), "eth0")
+        for other in self.members:
+            if other is not member:
+                other.peers.append(self.peer(made))
+                other.program()
+        return made
+
+    def leave(self, container: Container) -> None:
+        member = self.members[container.host]
+        member.act("leave", container.endpoint, Sandbox(container.namespace, container.path))
+        member.act("delete_endpoint", container.endpoint)
+
+    def peer(self, container: Container, host: int | None = None) -> Peer:
+        endpoint = container.endpoint
+        vtep = self.members[container.host if host is None else host].network.options[VTEP]
+        ipv4, ipv6 = (a.ip if a is not None else None for a in (endpoint.ipv4, endpoint.ipv6))
+        return Peer(endpoint.id, endpoint.mac, ipv4, ipv6, ip_address(vtep))
+
+    def made_up_peer(self, number: int) -> Peer:
+        mac = "02:" + number.to_bytes(5).hex(":")
+        ipv4, ipv6 = (pool.subnet[number + 1000] for pool in self.pools)
+        return Peer(f"{number:064x}", mac, ipv4, ipv6, ip_address(f"192.168.99.{20 + number % 50}"))
+
+
+class Cluster:
+    """Hosts on one wire."""
+
+    def __init__(self, peer, directory: Path, host_class: type) -> None:
+        self.peer, self.directory, self.host_class = peer, directory, host_class
+        self.hosts: list = []
+        self.namespaces: list[str] = []
+        self.vnis = itertools.count(4097)
+        self.members: list[Member] = []
+
+    def network(self, name: str, *subnets: str, hosts: int = 2, underlay: int = 4, vni: int = 0, **fields):
+        """A network that is up on some hosts; ``fields`` are a specification's, ``options`` go to all hosts."""
+        pools = tuple(Pool(s, ip_interface(f"{s[1]}/{s.prefixlen}")) for s in map(ip_network, subnets))
+        vnis = ",".join(str(vni or next(self.vnis)) for _ in pools)
+        given = fields.pop("options", {})
+        network = NetworkSpec(sha256(name.encode()).hexdigest(), name, {}, pools, **fields)
+        network = replace(network, ipv6=any(p.subnet.version == 6 for p in pools))
+        members = []
+        for host in self.some(hosts):
+            vtep = host.address if underlay == 4 else host.address6
+            options = {VNIS: vnis, VTEP: vtep, **(given(host) if callable(given) else given)}
+            members.append(self.member(host, replace(network, options=options)))
+            members[-1].act("check_network", [])
+            members[-1].act("create_network")
+        return OverlayNetwork(self, members)
+
+    def member(self, host, network: NetworkSpec) -> Member:
+        made = Member(host, network)
+        self.members.append(made)
+        return made
+
+    def some(self, count: int) -> list:
+        while len(self.hosts) < count:
+            index = len(self.hosts) + 1
+            self.hosts.append(self.host_class(f"hwt{os.getpid()}o{next(COUNTER)}", self.peer, self.directory, index))
+        return self.hosts[:count]
+
+    def namespace(self) -> str:
+        name = f"hwt{os.getpid()}oc{next(COUNTER)}"
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        self.namespaces.append(name)
+        return name
+
+    def close(self) -> None:
+        for member in self.members:
+            member.act("delete_network")
+        for name in self.namespaces:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+        for host in self.hosts:
+            host.delete()
+
+
+@pytest.fixture
+def cluster(peer, tmp_path, monkeypatch) -> Iterator[Cluster]:
+    monkeypatch.setenv("HAWSE_RUN", "")
+    made = Cluster(peer, tmp_path, _host_class())
+    yield made
+    made.close()
+
+
+def _host_class() -> type:
+    """The hosts of the whole suite, whose file is no module that can be imported by name."""
+    return next(m.Host for m in list(sys.modules.values()) if getattr(m, "__file__", None) == str(SUITE))
+
+
+SUITE = Path(__file__).parents[3] / "conftest.py"

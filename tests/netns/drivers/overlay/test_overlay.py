@@ -1,0 +1,161 @@
+"""Overlay networks between hosts on one wire, their peers told by hand."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from drivers.api import Exists, Missing
+
+pytestmark = pytest.mark.netns
+
+PLAIN = ("10.0.1.0/24",)
+DUAL = ("10.0.1.0/24", "fd00:1::/64")
+
+
+@pytest.mark.parametrize("underlay", [4, 6])
+def test_containers_of_three_hosts_reach_each_other_over_ipv4_and_ipv6(cluster, underlay):
+    o1 = cluster.network("o1", *DUAL, hosts=3, underlay=underlay)
+    containers = [o1.container(number) for number in range(3)]
+    mtu = 1450 if underlay == 4 else 1430
+    for here in containers:
+        assert f"mtu {mtu}" in here.sh("ip link show eth0")
+        for there in containers:
+            assert here.pings(there.ipv4, size=mtu - 28)
+            assert here.pings(there.ipv6, size=mtu - 48)
+    assert not containers[0].pings(containers[1].ipv4, size=mtu - 27)
+
+
+def test_several_subnets_of_one_network_are_neighbours(cluster):
+    o1 = cluster.network("o1", "10.0.1.0/24", "10.0.2.0/24")
+    first, second = o1.container(0, pool=0), o1.container(1, pool=1)
+    near = o1.container(0, pool=1)
+    for here, there in ((first, second), (second, first), (first, near), (near, second)):
+        assert here.pings(there.ipv4)
+
+
+def test_the_gateway_addresses_answer_on_every_host(cluster):
+    o1 = cluster.network("o1", *DUAL)
+    for number in range(2):
+        container = o1.container(number)
+        assert container.pings("10.0.1.1")
+        assert container.pings("fd00:1::1")
+
+
+def test_multicast_and_broadcast_reach_every_host_once(cluster):
+    o1 = cluster.network("o1", "10.0.1.0/24", "10.0.2.0/24", hosts=3)
+    sender, *others = [o1.container(number) for number in range(3)]
+    others.append(o1.container(0))
+    for group in ("239.1.2.3", "255.255.255.255"):
+        assert [sender.sends_to_all(group, others)] == [[1, 1, 1]]
+
+
+def test_frames_teach_nothing(cluster):
+    o1 = cluster.network("o1", *PLAIN)
+    victim, attacker, client = o1.container(0), o1.container(1), o1.container(0)
+    before = o1.members[0].inside("bridge fdb")
+    attacker.sh(f"ip link set eth0 address {victim.mac}")
+    attacker.sh("ping -c1 -W0.2 10.0.1.1 || true")
+    assert o1.members[0].inside("bridge fdb") == before
+    assert client.pings(victim.ipv4)
+
+
+def test_arp_is_answered_in_the_peers_place(cluster):
+    o1 = cluster.network("o1", *DUAL)
+    here, there = o1.container(0), o1.container(1)
+    there.sh("ip link set eth0 down")
+    here.sh(f"ping -c1 -W0.1 {there.ipv4}; ping -c1 -W0.1 {there.ipv6}; true")
+    assert re.search(rf"{there.ipv4} .*{there.mac}", here.sh("ip neigh"))
+    assert re.search(rf"{there.ipv6} .*{there.mac}", here.sh("ip neigh"))
+
+
+def test_an_mtu_option_counts_the_overhead_and_an_unknown_underlay_is_refused(cluster):
+    o1 = cluster.network("o1", *PLAIN, options={"com.docker.network.driver.mtu": "1400"})
+    assert "mtu 1350" in o1.container(0).sh("ip link show eth0")
+    with pytest.raises(Missing, match=r"^no interface of this host has the underlay address 192\.0\.2\.1$"):
+        cluster.network("o2", *PLAIN, options={"com.hawse.overlay.vtep": "192.0.2.1"})
+
+
+def test_an_internal_network_has_no_way_out(cluster):
+    o1 = cluster.network("o1", *PLAIN, internal=True)
+    here, there = o1.container(0), o1.container(1)
+    assert here.pings(there.ipv4)
+    assert here.sh("ip route") == "10.0.1.0/24 dev eth0 proto kernel scope link src 10.0.1.2 \n"
+
+
+def test_verify_finds_and_mends_what_differs(cluster):
+    o1 = cluster.network("o1", *DUAL)
+    here, there = o1.container(0), o1.container(1)
+    member = o1.members[0]
+    assert member.verify() == []
+    member.inside(
+        f"bridge fdb replace {there.mac} dev vxlan0 dst 192.168.99.77 self permanent;"
+        "bridge fdb add 02:00:00:00:00:07 dev vxlan0 dst 192.168.99.12 self permanent;"
+        f"ip neigh del {there.ipv4} dev vxlan0; bridge fdb del {there.mac} dev vxlan0 master"
+    )
+    assert not here.pings(there.ipv4)
+    found = [
+        f"missing: vxlan0: frames for {there.mac} go to 192.168.99.12",
+        f"missing: vxlan0: {there.ipv4} is at {there.mac}",
+        f"missing: vxlan0: the bridge sends frames for {there.mac} this way",
+        "unexpected: vxlan0: frames for 02:00:00:00:00:07 go to 192.168.99.12",
+        f"unexpected: vxlan0: frames for {there.mac} go to 192.168.99.77",
+    ]
+    assert sorted(member.verify()) == sorted(found)
+    assert sorted(member.verify(fix=True)) == sorted(found)
+    assert member.verify() == []
+    assert here.pings(there.ipv4)
+
+
+def test_verify_mends_lost_devices(cluster):
+    o1 = cluster.network("o1", *PLAIN)
+    here, there = o1.container(0), o1.container(1)
+    o1.members[0].inside("ip link del vxlan0")
+    assert o1.members[0].verify() == ["missing: vxlan0"]
+    o1.members[0].verify(fix=True)
+    assert o1.members[0].verify() == []
+    assert here.pings(there.ipv4)
+
+
+def test_a_peer_that_left_is_forgotten_and_news_in_the_wrong_order_do_no_harm(cluster):
+    o1 = cluster.network("o1", *DUAL, hosts=3)
+    here, there = o1.container(0), o1.container(1)
+    member, peer = o1.members[0], o1.peer(there)
+    moved = o1.peer(there, host=2)
+    member.add_peer(moved)
+    member.remove_peer(peer)
+    assert member.verify([moved]) == []
+    member.remove_peer(moved)
+    member.remove_peer(moved)
+    assert member.verify([]) == []
+    assert not here.pings(there.ipv4)
+
+
+def test_a_row_that_stays_is_not_touched(cluster):
+    o1 = cluster.network("o1", *DUAL, hosts=3)
+    _, there = o1.container(0), o1.container(1)
+    with o1.members[0].monitor() as seen:
+        new = o1.container(2)
+        o1.members[0].program()
+    assert new.mac in seen()
+    assert there.mac not in seen()
+
+
+def test_two_networks_with_one_vni_are_refused_with_the_kernels_word(cluster):
+    cluster.network("o1", *PLAIN)
+    with pytest.raises(Exists) as raised:
+        cluster.network("o2", "10.0.9.0/24", vni=4097)
+    reason = "error creating vxlan interface: file exists"
+    assert str(raised.value) == f'subnet sandbox join failed for "10.0.9.0/24": {reason}'
+    assert not cluster.members[-1].place.file.exists()
+
+
+def test_a_thousand_peers_are_programmed_within_a_second(cluster):
+    o1 = cluster.network("o1", *("10.1.0.0/16", "fd00:1::/64"), hosts=1)
+    peers = [o1.made_up_peer(number) for number in range(1000)]
+    first = o1.members[0].timed_program(peers)
+    again = o1.members[0].timed_program(peers)
+    assert o1.members[0].verify(peers) == []
+    assert first < 1.0
+    assert again < 0.5
