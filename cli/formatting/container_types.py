@@ -5,7 +5,9 @@ It knows names, order and JSON tags; HostConfig has a file of its own. It refuse
 
 from __future__ import annotations
 
-from cli.formatting.gotypes import BOOL, INT, INT64, STRING, STRINGS, basic, map_of, pointer_to, slice_of
+from functools import partial
+
+from cli.formatting.gotypes import BOOL, INT, INT64, STRING, STRINGS, Method, Value, basic, map_of, pointer_to, slice_of
 from cli.formatting.host_config_types import HOST_CONFIG, PORT_MAP, STR_SLICE
 from cli.formatting.mode_types import PORT
 from cli.formatting.network_types import TEXTS
@@ -139,6 +141,8 @@ ENDPOINT_SETTINGS = struct(
     DriverOpts=TEXTS,
     DNSNames=STRINGS,
 )
+for _copied in (ENDPOINT_IPAM_CONFIG, ENDPOINT_SETTINGS):
+    _copied.pointer_methods = {"Copy": Method(partial(Value, pointer_to(_copied)))}
 NETWORK_SETTINGS_BASE = struct(
     "types.NetworkSettingsBase",
     Bridge=STRING,

@@ -16,7 +16,16 @@ _HTML = {
     b">": b"&gt;",
 }
 _JS = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D"}
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
+_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
+_URL = {byte: f"%{byte:02X}" for byte in range(256) if byte not in _UNRESERVED} | {0x20: "+"}
+
+
+class _JsTable(dict[int, str]):
+    """Escapes by code point, worked out on first use."""
+
+    def __missing__(self, code: int) -> str:
+        rune = self[code] = _js_rune(chr(code))
+        return rune
 
 
 def html(data: bytes) -> bytes:
@@ -29,21 +38,17 @@ def html(data: bytes) -> bytes:
 def _js_rune(rune: str) -> str:
     if rune in _JS:
         return _JS[rune]
-    if is_invalid(rune):
-        # Go looks at one byte of U+FFFD, which prints, and copies the byte.
+    # Of a byte that is not UTF-8, Go sees U+FFFD, which prints, and copies the byte.
+    if rune >= " " and (rune.isprintable() or rune == "\x7f" or is_invalid(rune)):
         return rune
-    if rune < " " or not (rune.isprintable() or rune == "\x7f"):
-        return f"\\u{ord(rune):04X}"
-    return rune
+    return f"\\u{ord(rune):04X}"
 
 
 def javascript(data: bytes) -> bytes:
     """Escape for JavaScript strings."""
-    return encode("".join(_js_rune(rune) for rune in decode(data)))
+    return encode(decode(data).translate(_JsTable()))
 
 
 def url_query(data: bytes) -> bytes:
     """Escape for the value of a URL query."""
-    return b"".join(
-        b"+" if byte == 0x20 else bytes((byte,)) if byte in _UNRESERVED else b"%%%02X" % byte for byte in data
-    )
+    return data.decode("latin-1").translate(_URL).encode()

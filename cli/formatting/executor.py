@@ -20,6 +20,7 @@ from cli.formatting.text import decode, quote
 GO_MAX_DEPTH = 100_000
 MAX_DEPTH = 5_000
 _STACK_FRAMES = 120_000
+_INVOCATION_STEPS = 10
 
 
 class Source(NamedTuple):
@@ -175,5 +176,6 @@ class Executor(Evaluator):
             raise Fault(f"template {quote(decode(node.name))} not defined")
         if self.depth >= MAX_DEPTH:
             raise Fault(f"exceeded maximum template depth ({GO_MAX_DEPTH})")
+        self.settings.budget.step(_INVOCATION_STEPS)
         argument = self.pipeline(dot, node.pipe)
         Executor(self.source, self.settings, node.name, argument, self.output, self.depth + 1).run(argument)

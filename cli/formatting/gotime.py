@@ -141,7 +141,7 @@ def _formatters() -> dict[str, Callable[[Civil], str]]:
         "5": lambda c: str(c.second),
         "PM": lambda c: "PM" if c.hour >= 12 else "AM",
         "pm": lambda c: "pm" if c.hour >= 12 else "am",
-        "MST": lambda c: "UTC" if c.utc else _zone(c, "")[: 3 if c.offset % 3600 == 0 else 5],
+        "MST": lambda c: "UTC" if c.utc else _zone(c, ""),
     }
 
 

@@ -1,0 +1,60 @@
+"""Rows of lists and header lines of tables."""
+
+import pytest
+
+from cli.formatting import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError
+
+LABELS = {"com.example.my-key": "v<1>"}
+ROW = FormatContext(
+    "*network.networkContext",
+    {"ID": "ab12", "Name": "web", "Labels": lambda: "com.example.my-key=v<1>", "Driver": "bridge"},
+    lookups={"Label": lambda key: LABELS.get(key, "")},
+)
+TITLES = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Labels": "LABELS"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{{.Name}}", "web"),
+        ("{{.ID}}\\t{{upper .Driver}}\\n", "ab12\tBRIDGE\n"),
+        ('{{.Label "com.example.my-key"}}|{{.Label "no"}}', "v<1>|"),
+        ("json", '{"Driver":"bridge","ID":"ab12","Labels":"com.example.my-key=v\\u003c1\\u003e","Name":"web"}'),
+        ("{{json .Labels}}", '"com.example.my-key=v<1>"'),
+        ('{{if eq .Name "web"}}yes{{end}}{{with .Driver}}-{{.}}{{end}}', "yes-bridge"),
+    ],
+)
+def test_rows(text, line):
+    assert ListFormat(text).row(ROW) == line
+
+
+def test_a_tables_header_keeps_its_titles():
+    listing = ListFormat("table {{upper .Name}}\\t{{truncate .ID 2}}\\t{{json .Driver}}\\t{{.Nope}}")
+    assert listing.is_table
+    assert listing.header(TITLES) == "NAME\tNETWORK ID\tDRIVER\t<no value>"
+    assert ListFormat('table {{.Name}}\\t{{.Label "com.example.my-key"}}').header(TITLES) == "NAME\tmy key"
+    assert ListFormat("table {{upper .Name}}\\t{{truncate .ID 2}}").row(ROW) == "WEB\tab"
+
+
+def test_a_failing_header_ends_early():
+    assert ListFormat("table {{.Name}} {{len 5}}{{.ID}}").header(TITLES) == "NAME "
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{.Nope}}", ':1:2: executing "" at <.Nope>: can\'t evaluate field Nope in type *network.networkContext'),
+        ("{{.Name.x}}", ':1:7: executing "" at <.Name.x>: can\'t evaluate field x in type string'),
+        ('{{.Name "x"}}', ':1:2: executing "" at <.Name>: wrong number of args for Name: want 0 got 1'),
+        ("{{.Label}}", ':1:2: executing "" at <.Label>: wrong number of args for Label: want 1 got 0'),
+    ],
+)
+def test_errors_name_the_go_type(text, message):
+    with pytest.raises(TemplateExecError) as caught:
+        ListFormat(text).row(ROW)
+    assert str(caught.value) == f"template: {message}"
+
+
+def test_syntax_errors_have_no_prefix():
+    with pytest.raises(TemplateSyntaxError, match=r"^template: :1: unclosed action$"):
+        ListFormat("table {{.Name")

@@ -1,0 +1,142 @@
+"""No template may crash, hang or eat the machine."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cli.formatting import TemplateError, TemplateExecError, inspect_format, parse
+
+DOCUMENT = {"Name": "n", "Id": "i", "Labels": {"a": "b"}, "IPAM": {"Config": [{"Subnet": "s"}]}, "List": [1, None, "x"]}
+PIECES = st.sampled_from(
+    [
+        "{{",
+        "}}",
+        "{{-",
+        "-}}",
+        "{{if",
+        "{{range",
+        "{{with",
+        "{{end}}",
+        "{{else}}",
+        "{{else",
+        "{{define",
+        "{{template",
+        "{{block",
+        "break",
+        "continue",
+        "(",
+        ")",
+        "|",
+        ":=",
+        "=",
+        ",",
+        ".",
+        "$",
+        "$x",
+        ".Name",
+        ".Labels",
+        ".IPAM.Config",
+        ".List",
+        ".Nope",
+        "nil",
+        "true",
+        "1",
+        "-1",
+        "1.5",
+        "2i",
+        "0x1p4",
+        "'a'",
+        '"a"',
+        '"%v"',
+        '"%5.2d"',
+        '"%[1]*d"',
+        "`r`",
+        "print",
+        "printf",
+        "println",
+        "len",
+        "index",
+        "slice",
+        "eq",
+        "ne",
+        "lt",
+        "and",
+        "or",
+        "not",
+        "html",
+        "js",
+        "urlquery",
+        "json",
+        "split",
+        "join",
+        "title",
+        "pad",
+        "truncate",
+        "call",
+        "/*",
+        "*/",
+    ]
+)
+TEMPLATES = st.one_of(
+    st.text(max_size=60),
+    st.lists(st.one_of(PIECES, st.sampled_from(" \n\t")), max_size=25).map(" ".join),
+    st.lists(PIECES, max_size=8).map(lambda words: "{{" + " ".join(words) + "}}"),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(TEMPLATES)
+def test_any_template_renders_or_says_why_not(text):
+    try:
+        inspect_format("network", text, DOCUMENT)
+    except TemplateError as error:
+        assert str(error).startswith("template parsing error: template: :")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.text(alphabet="%+-# 0123456789.*[]dsqxXvTtpeEfFgGbcoOUw!\u00e9\udcff", max_size=20),
+    st.sampled_from(["1", "-7", '"s"', "1.5", "nil"]),
+)
+def test_any_format_string_formats(text, argument):
+    parse(f"{{{{printf `{text}` {argument} {argument}}}}}").execute(None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{{define "a"}}{{template "a"}}{{end}}{{template "a"}}',
+        '{{define "a"}}{{if 1}}{{range 2}}{{template "a" .}}{{end}}{{end}}{{end}}{{template "a"}}',
+        "{{define `x`}}{{end}}{{template ``}}",
+    ],
+)
+def test_endless_recursion_ends_as_in_go(text):
+    with pytest.raises(TemplateExecError, match=r"exceeded maximum template depth \(100000\)$"):
+        parse(text).execute(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{{range 9223372036854775807}}{{end}}", "too many steps"),
+        (
+            '{{define "a"}}{{if .}}{{template "a" (slice . 1)}}{{template "a" (slice . 1)}}{{end}}{{end}}'
+            '{{template "a" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}',
+            "too many steps",
+        ),
+        ('{{$x := "aa"}}{{range 100}}{{$x = print $x $x}}{{end}}', "too many steps"),
+        ('{{printf "' + "%1000000d" * 99 + '"' + " 1" * 99 + "}}", "too much text"),
+        ('{{pad "a" 9223372036854775807 1}}', "too much text"),
+    ],
+)
+def test_work_is_bounded(text, reason):
+    with pytest.raises(TemplateExecError, match=reason):
+        parse(text).execute(None)
+
+
+def test_deep_nesting_works_as_deep_as_the_parser_lets_it():
+    depth = 5000
+    assert parse("{{" + "not (" * depth + "1" + ")" * depth + "}}").execute(None) == "true"
+    assert parse("{{if 1}}" * depth + "x" + "{{end}}" * depth).execute(None) == "x"
+    with pytest.raises(TemplateExecError, match="error calling len"):
+        parse("{{" + "print (" * depth + "len 5" + ")" * depth + "}}").execute(None)
