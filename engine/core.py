@@ -10,10 +10,8 @@ from engine import connections, networks, predefined, recovery
 from engine.api import Created, Documents, Images, Json, Strings
 from engine.config import load_config
 from engine.containers import creation, executing, lookup, publishing, reading, renaming, stop
-from engine.containers import start as starting
 from engine.errors import PermissionDenied
 from engine.host import Host, root_directory, run_directory
-from engine.locks import locked
 from engine.model import (
     ContainerCreate,
     EndpointSettings,
@@ -133,9 +131,7 @@ class ContainerVerbs(Verbs):
     def start(self, reference: str) -> None:
         """Start a container."""
         host = self.changing()
-        found = lookup.resolve(host, reference)
-        with locked(host.run, "container", found.id):
-            starting.start_by_user(host, found.id)
+        stop.start_by_user(host, lookup.resolve(host, reference).id)
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
         """Connect to a container's streams."""

@@ -129,10 +129,10 @@ def _is_main(container: ContainerRecord, attachment: NetworkAttachment) -> bool:
 
 
 def _mac(network: NetworkRecord, asked: str, ipv4: str) -> str:
-    if asked:
-        return asked
     if network.driver in ("host", "null"):
         return ""
+    if asked:
+        return names.parse_mac(asked)
     return names.mac_from_ipv4(IPv4Interface(ipv4).ip) if ipv4 else names.random_mac()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drivers.api import Exists
 from engine import allocation, filters, intents, names, owner, timestamps
 from engine.api import Created, Documents, Json, Strings
 from engine.containers.release import release_endpoint
@@ -98,9 +99,12 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord) -> Non
     if record.config_only:
         return
     others = [network_spec(n) for n in reader.networks() if n.driver == record.driver and not n.config_only]
-    bridge = (record.options or {}).get("com.docker.network.bridge.name", "")
-    with translated(f"cannot create network {record.id} ({bridge}): " if bridge else ""):
-        host.driver(record.driver).check_network(network_spec(record), others)
+    with translated():
+        try:
+            host.driver(record.driver).check_network(network_spec(record), others)
+        except Exists as error:
+            bridge = (record.options or {}).get("com.docker.network.bridge.name", "")
+            raise Exists(f"cannot create network {record.id} ({bridge}): {error}") from error
 
 
 def unmake(host: Host, network_id: str) -> None:

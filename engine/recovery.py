@@ -10,11 +10,13 @@ import contextlib
 from dataclasses import replace
 
 from drivers import boot
-from engine import connections, intents, networks
+from drivers.api import EndpointSpec, NetworkSpec, Repairer
+from engine import connections, endpoints, intents, networks, predefined
 from engine.containers import release, start, stop
 from engine.errors import EngineError
 from engine.host import Host
 from engine.model import ContainerRecord
+from engine.translation import translated
 
 SETTLERS: dict[str, intents.Settler] = {
     networks.CREATE: networks.unmake,
@@ -36,6 +38,30 @@ def recover(host: Host) -> None:
         known = reader.meta(BOOT)
     if known != boot.identity():
         after_boot(host)
+    repair(host)
+
+
+def repair(host: Host) -> None:
+    """Put back what others took out of the kernel state that all networks of a driver share (a flushed firewall)."""
+    with host.store.read() as reader:
+        if reader.meta(predefined.MARK) is None:
+            return
+        drivers = {n.driver for n in reader.networks() if n.phase == "live"}
+    for driver in map(host.driver, sorted(drivers)):
+        if isinstance(driver, Repairer) and driver.needs_resync():
+            with translated():
+                driver.resync(_live_networks(host, driver.type))
+
+
+def _live_networks(host: Host, driver: str) -> list[tuple[NetworkSpec, list[EndpointSpec]]]:
+    with host.store.read() as reader:
+        found = []
+        for network in reader.networks():
+            if network.driver == driver and network.phase == "live" and not network.config_only:
+                pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
+                specs = [endpoints.endpoint_spec(e, c) for e, c in pairs if c is not None and e.phase == "live"]
+                found.append((endpoints.network_spec(network), specs))
+        return found
 
 
 def settle_abandoned(host: Host) -> None:

@@ -31,8 +31,7 @@ def container_create(
     checks.removal(given)
     unsupported.refuse(given)
     networks = endpoint_settings(given["network"], _network_flags(given))
-    if host.network_mode in networks:  # Docker keeps the first network's address in the old field too
-        config = replace(config, mac_address=networks[host.network_mode].mac_address)
+    config = replace(config, mac_address="")  # since API 1.44 it is sent with the network alone
     config = replace(config, exposed_ports=exposed_ports(host.port_bindings, given["expose"]))
     return ContainerCreate(config, host, networks, given["name"])
 

@@ -55,7 +55,11 @@ def create(host: Host, request: ContainerCreate) -> Created:
         id=container_id,
         name=name,
         created=timestamps.now(),
-        config=replace(config, hostname=config.hostname or _default_hostname(request, container_id)),
+        config=replace(
+            config,
+            hostname=config.hostname or _default_hostname(request, container_id),
+            mac_address=config.mac_address or _main_mac(request),
+        ),
         host=_with_targets(host, request),
         attachments=_attachments(request),
         image_id=root.image.id if root.image else "",
@@ -153,6 +157,12 @@ def _attachments(request: ContainerCreate) -> list[NetworkAttachment]:
     if not mode.startswith("container:") and mode not in networks:
         networks = {mode: EndpointSettings(), **networks}
     return [NetworkAttachment(name, settings) for name, settings in networks.items()]
+
+
+def _main_mac(request: ContainerCreate) -> str:
+    """Docker shows the main network's hardware address in the old container-wide field too."""
+    main = request.networks.get(request.host.network_mode)
+    return main.mac_address if main else ""
 
 
 def _default_hostname(request: ContainerCreate, container_id: str) -> str:

@@ -30,9 +30,9 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
     try:
         return host.runtime.exec(record.id, request, stdio)
     except RuntimeFailure as error:
-        if error.kind in ("not-found", "permission"):
-            raise StartFailure(str(error), 126) from error
-        raise KernelFailure(str(error)) from error
+        if error.kind == "other":
+            raise KernelFailure(str(error)) from error
+        raise StartFailure(str(error), 126) from error
 
 
 def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
@@ -49,9 +49,9 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
 
 def wait(host: Host, reference: str, condition: str) -> int:
     """Wait for the container's end, or its removal; the exit code."""
-    record = lookup.resolve(host, reference)
+    record = lookup.observed(host, lookup.resolve(host, reference))
     code = record.exit_code
-    if lookup.observed(host, record).status == "running" or condition == "next-exit":
+    if record.status == "running" or condition == "next-exit":
         code = host.runtime.wait(record.id) or 0
     while condition == "removed" and _exists(host, record.id):
         time.sleep(POLL)

@@ -34,13 +34,12 @@ class Reserved:
     members: Sequence[Membership]
 
 
-def start_by_user(host: Host, container_id: str) -> None:
-    """Start because a person asked: the restart count begins anew."""
+def begin_anew(host: Host, container_id: str) -> None:
+    """Forget how often the policy has restarted it: a person starts it now."""
     with host.store.write() as tx:
         record = lookup.find(tx, container_id)
         if record.restart_count:
             tx.put_container(replace(record, restart_count=0))
-    start(host, container_id)
 
 
 def start(host: Host, container_id: str) -> None:
@@ -159,8 +158,13 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     with host.store.write() as tx:
         for member in members:
             tx.put_endpoint(member.endpoint)
-        tx.put_container(replace(record, status=reserved.record.status))
+        tx.put_container(_not_yet_running(record, reserved.record))
     return Reserved(record, members)
+
+
+def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
+    """The record while the command has not been executed: its process is known, its state is still what it was."""
+    return replace(plumbed, status=before.status, started_at=before.started_at, finished_at=before.finished_at)
 
 
 def _create_process(host: Host, record: ContainerRecord, netns: str) -> CreatedProcess:

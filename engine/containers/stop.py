@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from engine import filters, intents, locks, timestamps
 from engine.containers import lookup, release
-from engine.containers.start import start
-from engine.errors import Conflict, NotFound
+from engine.containers.start import begin_anew, start
+from engine.errors import Conflict, EngineError, NotFound
 from engine.host import Host
 from engine.locks import locked
 from engine.model import ContainerRecord, Filters
@@ -191,6 +191,20 @@ def kill(host: Host, record: ContainerRecord, signal: str) -> None:
     if number == signals.SIGKILL and host.runtime.wait(record.id, DEFAULT_TIMEOUT) is not None:
         with locked(host.run, "container", record.id):
             settle(host, record.id)
+
+
+def start_by_user(host: Host, container_id: str) -> None:
+    """Start because a person asked; one that is to be removed after its end is removed when it cannot start."""
+    try:
+        with locked(host.run, "container", container_id):
+            begin_anew(host, container_id)
+            start(host, container_id)
+    except EngineError:
+        with host.store.read() as reader:
+            record = reader.container(container_id)
+        if record is not None and record.host.auto_remove:
+            remove(host, container_id, force=False)
+        raise
 
 
 def restart(host: Host, container_id: str, timeout: int | None, signal: str) -> None:

@@ -7,6 +7,7 @@ an image leads out of it; sources are opened before the root changes, or beneath
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -93,13 +94,24 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
     """Mount /proc, /dev, /sys and the user's binds; needs the new pid, network and IPC namespaces."""
     _mount_fresh("proc", "/proc", "proc", _STRICT)
     _make_devices(sources.devices, privileged=spec["privileged"])
-    _mount_fresh("sysfs", "/sys", "sysfs", _STRICT | (0 if spec["privileged"] else MS_RDONLY))
+    _mount_sysfs(privileged=spec["privileged"])
     if sources.groups is not None and os.path.isdir("/sys/fs/cgroup"):
         kernel.bind(_path_of(sources.groups), "/sys/fs/cgroup")
         if not spec["privileged"]:
             kernel.make_read_only("/sys/fs/cgroup")
     for source, target, read_only in sorted(sources.mounts, key=lambda m: m[1].count("/")):
         _bind(_path_of(source), target, read_only=read_only)
+
+
+def _mount_sysfs(*, privileged: bool) -> None:
+    """Show the network namespace's own /sys, read-only as a mount: its file system is shared with others' mounts."""
+    try:
+        _mount_fresh("sysfs", "/sys", "sysfs", _STRICT)
+    except OSError as error:
+        if error.errno != errno.EBUSY:  # EBUSY: in the host's network namespace it is what is mounted there already
+            raise
+    if not privileged:
+        kernel.make_read_only("/sys")
 
 
 def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = "") -> None:
