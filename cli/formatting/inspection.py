@@ -11,19 +11,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from cli.formatting.budget import Budget
-from cli.formatting.container_types import CONTAINER_JSON
 from cli.formatting.decoding import load, typed, untyped
 from cli.formatting.errors import TemplateExecError, TemplateSyntaxError
 from cli.formatting.gotypes import Type, Value
 from cli.formatting.image_types import IMAGE_INSPECT
 from cli.formatting.jsontext import compact, indent
-from cli.formatting.network_types import NETWORK_RESOURCE
 from cli.formatting.template import Template, parse
 
 KINDS: Mapping[str, Type] = {"network": NETWORK_RESOURCE, "container": CONTAINER_JSON, "image": IMAGE_INSPECT}
 _PREFIX = "template parsing error: "
 
 Document = Mapping[str, Any] | str
+
+
+def document_type(kind: str) -> Type:
+    """Return the Go type of a kind's documents; its module is loaded on first use, lists never need it."""
+    if kind == "network":
+        from cli.formatting.network_types import NETWORK_RESOURCE
+
+        return NETWORK_RESOURCE
+    from cli.formatting.container_types import CONTAINER_JSON
+
+    return CONTAINER_JSON
 
 
 class Inspector:
@@ -34,7 +43,7 @@ class Inspector:
     """
 
     def __init__(self, kind: str, text: str) -> None:
-        self._type = KINDS[kind]
+        self._type = document_type(kind)
         self._text = text
         self._missing_key_fails = False
         self._template: Template | None = None
