@@ -14,11 +14,10 @@ from cli.formatting.budget import Budget
 from cli.formatting.decoding import load, typed, untyped
 from cli.formatting.errors import TemplateExecError, TemplateSyntaxError
 from cli.formatting.gotypes import Type, Value
-from cli.formatting.image_types import IMAGE_INSPECT
 from cli.formatting.jsontext import compact, indent
 from cli.formatting.template import Template, parse
 
-KINDS: Mapping[str, Type] = {"network": NETWORK_RESOURCE, "container": CONTAINER_JSON, "image": IMAGE_INSPECT}
+KINDS = ("network", "container", "image")
 _PREFIX = "template parsing error: "
 
 Document = Mapping[str, Any] | str
@@ -30,6 +29,10 @@ def document_type(kind: str) -> Type:
         from cli.formatting.network_types import NETWORK_RESOURCE
 
         return NETWORK_RESOURCE
+    if kind == "image":
+        from cli.formatting.image_types import IMAGE_INSPECT
+
+        return IMAGE_INSPECT
     from cli.formatting.container_types import CONTAINER_JSON
 
     return CONTAINER_JSON
