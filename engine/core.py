@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from drivers.host_facts import has_net_admin
-from engine import connections, networks, predefined, recovery
+from engine import connections, networks, predefined, recovery, tidy
 from engine.api import Created, Documents, Images, Json, Strings
 from engine.config import load_config
 from engine.containers import creation, executing, lookup, publishing, reading, renaming, stop
@@ -82,6 +82,7 @@ class Verbs:
     def changing(self) -> Host:
         """The host for a verb that changes something: permitted, and put right first."""
         require_net_admin()
+        tidy.hold(self.host)
         predefined.ensure(self.host)
         recovery.recover(self.host)
         return self.host
@@ -104,7 +105,9 @@ class NetworkVerbs(Verbs):
 
     def remove(self, reference: str) -> None:
         """Remove a network."""
-        networks.remove(self.changing(), reference)
+        host = self.changing()
+        networks.remove(host, reference)
+        tidy.sweep_later(host)
 
     def connect(
         self, reference: str, container: str, settings: EndpointSettings, ports: Sequence[PortSpec] = ()
@@ -118,7 +121,10 @@ class NetworkVerbs(Verbs):
 
     def prune(self, filters: Filters) -> Strings:
         """Remove unused networks."""
-        return networks.prune(self.changing(), filters)
+        host = self.changing()
+        removed = networks.prune(host, filters)
+        tidy.sweep_later(host)
+        return removed
 
 
 class ContainerVerbs(Verbs):
@@ -157,6 +163,7 @@ class ContainerVerbs(Verbs):
         del volumes
         host = self.changing()
         stop.remove(host, lookup.resolve(host, reference).id, force=force)
+        tidy.sweep_later(host)
 
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
@@ -186,7 +193,10 @@ class ContainerVerbs(Verbs):
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
         """Remove stopped containers."""
-        return stop.prune(self.changing(), filters)
+        host = self.changing()
+        removed = stop.prune(host, filters)
+        tidy.sweep_later(host)
+        return removed
 
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
         """Publish more ports."""
@@ -198,4 +208,6 @@ class ContainerVerbs(Verbs):
 
     def exited(self, container_id: str) -> None:
         """Settle a container whose process has ended."""
-        stop.exited(self.host, container_id)
+        host = self.changing()
+        stop.exited(host, container_id)
+        tidy.sweep_later(host)

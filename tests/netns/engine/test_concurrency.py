@@ -26,6 +26,7 @@ def at_once(host, commands):
 
 def test_thirty_runs_at_once_get_thirty_addresses_and_ports_and_leave_nothing(host):
     host.hawse("network", "create", "app")
+    host.hawse("network", "create", "other")  # the second command finds the firewall table begun and completes it
     before = host.sh("ip -br link; nft list table inet hawse")
     names = [f"c{i:02}" for i in range(30)]
     results = at_once(host, [("run", "-d", "--name", n, "--network", "app", "-p", "80", "hostfs", "sleep", "1d")

@@ -1,0 +1,87 @@
+"""Leaving nothing behind: when the last container and the last network of a host are gone, so is all else of hawse.
+
+The default bridge, the firewall table and the forwarding that hawse switched on are taken away a moment after the
+command that removed the last user has returned, so that a script which goes on neither waits nor has them made again.
+Commands that change something hold the host's lock together; the sweep needs it alone, and gives way to any of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from engine.endpoints import network_spec
+from engine.host import Host
+from engine.store.api import Reader
+from engine.translation import translated
+
+DELAY = 1.0
+"""Seconds after which a host that nobody uses is swept."""
+
+_held: dict[Path, int] = {}
+
+
+def hold(host: Host) -> None:
+    """Keep the sweep away until this process ends."""
+    path = host.run / "locks" / "host"
+    if path not in _held:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _held[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(_held[path], fcntl.LOCK_SH)
+
+
+def sweep_later(host: Host) -> None:
+    """Sweep in a moment, in a process of its own, if nothing is left that anybody uses."""
+    with host.store.read() as reader:
+        if not _is_unused(reader):
+            return
+    if os.fork() == 0:
+        _detach()
+        time.sleep(DELAY)
+        with contextlib.suppress(Exception):
+            sweep(host)
+        os._exit(0)
+
+
+def _detach() -> None:
+    """Become nobody's child, with no terminal, no output and no lock."""
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    for descriptor in _held.values():
+        os.close(descriptor)
+    _held.clear()
+
+
+def sweep(host: Host) -> None:
+    """Take away the default bridge, the firewall table and our forwarding, unless somebody works or uses them."""
+    from drivers import firewall
+
+    descriptor = os.open(host.run / "locks" / "host", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with host.store.write() as tx:
+            if not _is_unused(tx):
+                return
+            made = [n for n in tx.networks() if n.predefined and n.driver == "bridge" and n.phase == "live"]
+            for network in made:
+                tx.put_network(replace(network, phase="planned"))
+        for network in made:
+            with translated():
+                host.driver(network.driver).delete_network(network_spec(network))
+        firewall.teardown()
+    except BlockingIOError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def _is_unused(reader: Reader) -> bool:
+    return not reader.intents() and not reader.containers() and all(n.predefined for n in reader.networks())
