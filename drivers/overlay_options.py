@@ -37,11 +37,14 @@ class OverlayOptions:
         assert self.vtep is not None
         return self.wireguard.address if self.wireguard else self.vtep
 
+    def tunnel_mtu(self, underlay: int) -> int:
+        """The MTU of what VXLAN packets leave by: the tunnel, or the underlay device, which has ``underlay``."""
+        assert self.vtep is not None
+        return (self.mtu or underlay) - (WIREGUARD_OVERHEAD[self.vtep.version] if self.wireguard else 0)
+
     def inner_mtu(self, underlay: int) -> int:
         """The MTU of containers, where the underlay device has ``underlay``."""
-        assert self.vtep is not None
-        tunnel = WIREGUARD_OVERHEAD[self.vtep.version] if self.wireguard else 0
-        return (self.mtu or underlay) - tunnel - VXLAN_OVERHEAD[self.local.version]
+        return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
     def remote(self, vtep: IPAddress) -> IPAddress | None:
         """Where VXLAN packets for another host go; None where that would be in clear although they must not."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +18,7 @@ from drivers import vxlan
 from drivers.api import Missing, NetworkSpec, Sandbox
 from drivers.linux import address, link, netns, pinned
 from drivers.linux.netlink import Session, session
-from drivers.overlay_options import WIREGUARD_OVERHEAD, OverlayOptions
+from drivers.overlay_options import OverlayOptions
 from drivers.plan import Step, apply, teardown
 from drivers.wireguard import Tunnel, interface_name
 
@@ -72,7 +71,7 @@ class Place:
             apply(
                 (
                     Step("namespace", lambda: pinned.make(self.file), undo),
-                    *self._tunnel_steps(options, underlay),
+                    Step("tunnel", lambda: self._make_tunnel(options, underlay)),
                     Step("devices", lambda: self._make_devices(options, options.inner_mtu(underlay))),
                 )
             )
@@ -93,12 +92,12 @@ class Place:
             lost += [] if self.tunnel.is_guarded() else ["missing: the rules against packets in clear"]
         return lost
 
-    def _tunnel_steps(self, options: OverlayOptions, underlay: int) -> Iterator[Step]:
-        if options.wireguard is not None and options.vtep is not None:
-            mtu = (options.mtu or underlay) - WIREGUARD_OVERHEAD[options.vtep.version]
-            yield Step("guard", self.tunnel.guard)
-            yield Step("tunnel", self.tunnel.make)
-            yield Step("tunnel's address", partial(self.tunnel.set_up, options.wireguard, mtu))
+    def _make_tunnel(self, options: OverlayOptions, underlay: int) -> None:
+        if options.wireguard is not None:
+            tunnel = self.tunnel
+            tunnel.guard()
+            tunnel.make()
+            tunnel.set_up(options.wireguard, options.tunnel_mtu(underlay))
 
     def _make_devices(self, options: OverlayOptions, mtu: int) -> None:
         with session() as host, netns.opened(self.sandbox.path) as namespace:

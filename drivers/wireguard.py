@@ -66,9 +66,8 @@ class Tunnel:
         except nft.Refused:
             return False
         chains = {c["chain"]["name"]: c["chain"].get("hook") for c in listed if "chain" in c}
-        rules = {r["rule"]["chain"]: r["rule"]["expr"] for r in listed if "rule" in r}
-        expected = {"output": self._drop("oifname"), "input": self._drop("iifname"), "forward": [{"drop": None}]}
-        return rules == expected and chains == {chain: chain for chain in expected}
+        rules = [(r["rule"]["chain"], r["rule"]["expr"]) for r in listed if "rule" in r]
+        return rules == self._rules() and chains == {chain: chain for chain, _ in rules}
 
     def make(self) -> None:
         """Make the interface, in the host's namespace so that its UDP socket stays there; idempotent."""
@@ -79,6 +78,8 @@ class Tunnel:
             if not link.index(self.name) and not self._in_kernel(host, namespace):
                 self._start_process()
             if link.index(self.name):
+                # wireguard-go answers once it has looked up its interface, which it does in its own namespace.
+                self._wg("show", self.name)
                 link.change(host, link.index(self.name), net_ns_fd=namespace)
 
     def is_there(self) -> bool:
@@ -100,17 +101,8 @@ class Tunnel:
 
     def synchronise(self, config: WireguardConfig) -> None:
         """Tell the interface its keys and peers; sessions with peers that stay go on."""
-        command = ["wg", "syncconf", self.name, "/dev/stdin"]
-        if shutil.which("wg") is None:
-            raise self._refused("the wg program is missing (package wireguard-tools)")
-        done = netns.inside(
-            self.place.path,
-            lambda: subprocess.run(
-                command, input=config.text(), capture_output=True, text=True, timeout=TIMEOUT, check=False
-            ),
-        )
-        if done.returncode:
-            raise self._refused(f"wg syncconf: {done.stderr.strip()}")
+        syncconf = ("syncconf", self.name, "/dev/stdin")
+        netns.inside(self.place.path, lambda: self._wg(*syncconf, given=config.text()))
 
     def delete(self, place_exists: bool) -> None:
         """Delete the interface, wherever a crash left it; idempotent. A wireguard-go ends with its interface."""
@@ -150,10 +142,28 @@ class Tunnel:
             time.sleep(RETRY_DELAY)
         raise self._refused("wireguard-go did not start")
 
-    def _drop(self, direction: str) -> list[dict[str, Any]]:
+    def _wg(self, *argv: str, given: str = "") -> None:
+        """Run wg(8), ``given`` on its stdin."""
+        if shutil.which("wg") is None:
+            raise self._refused("the wg program is missing (package wireguard-tools)")
+        done = subprocess.run(["wg", *argv], input=given, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        if done.returncode:
+            raise self._refused(f"wg {argv[0]}: {done.stderr.strip()}")
+
+    def _rules(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        """The chain and the expressions of each rule, as nftables lists them."""
+
+        def through(key: str, op: str) -> dict[str, Any]:
+            return {"match": {"op": op, "left": {"meta": {"key": key}}, "right": self.name}}
+
         port = {"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": VXLAN_PORT}}
-        other = {"match": {"op": "!=", "left": {"meta": {"key": direction}}, "right": self.name}}
-        return [port, other, {"drop": None}]
+        drop = {"drop": None}
+        return [
+            ("output", [port, through("oifname", "!="), drop]),
+            ("input", [port, through("iifname", "!="), drop]),
+            ("forward", [through("oifname", "=="), drop]),
+            ("forward", [through("iifname", "=="), drop]),
+        ]
 
     def _refused(self, why: str) -> Unsupported:
         return Unsupported(f"network {self.network.name} is encrypted and can't come up: {why}")

@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 from drivers.api import Missing
@@ -45,6 +46,20 @@ def entered(fd: int) -> Iterator[None]:
             enter(home)
 
 
+@contextmanager
+def fresh() -> Iterator[None]:
+    """Move the calling thread into a new, empty namespace for the length of the block."""
+    with opened("/proc/thread-self/ns/net") as home:
+        try:
+            _unshare(CLONE_NEWNET)
+        except OSError as error:
+            raise refusal("make network namespace", "", error.errno or errno.EIO) from error
+        try:
+            yield
+        finally:
+            enter(home)
+
+
 def inside(path: str, action: Callable[[], T]) -> T:
     """Run ``action`` in the namespace that ``path`` names and give back its result."""
     with opened(path) as fd, entered(fd):
@@ -59,12 +74,13 @@ def enter(fd: int) -> None:
         raise refusal("enter network namespace", str(fd), error.errno or errno.EIO) from error
 
 
-def _setns(fd: int, kind: int) -> None:
-    native = getattr(os, "setns", None)  # Python 3.12
-    if native is not None:
-        native(fd, kind)
-        return
+def _libc(function: str, *arguments: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, kind) != 0:
+    if libc[function](*arguments) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+
+
+# Both are new in Python 3.12's os.
+_setns: Callable[[int, int], None] = getattr(os, "setns", partial(_libc, "setns"))
+_unshare: Callable[[int], None] = getattr(os, "unshare", partial(_libc, "unshare"))

@@ -1,8 +1,9 @@
-"""Network namespaces that nobody lives in, each kept by a bind mount on a file (as ``ip netns`` does, elsewhere).
+"""Network namespaces that outlive who made them, each kept at a file.
 
-A command may run in a mount namespace of its own (``ip netns exec``, service managers) whose mounts end with it. So
-the mount is made in the mount namespace of process 1, if the file's directory is the same one there, and the namespace
-is opened through ``/proc/1/root``.
+A bind mount on the file keeps a namespace, as ``ip netns`` has it. But a command may run in a mount namespace of its
+own (``ip netns exec``, service managers), whose mounts end with it. So the mount is made in the mount namespace of
+process 1, if the file's directory is the same one there, and looked up through ``/proc/1/root``. Where process 1 is out
+of reach (in a locked-down container), an idle process keeps the namespace instead, and the file says which.
 """
 
 from __future__ import annotations
@@ -10,67 +11,83 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from drivers.api import KernelError, Unsupported
+from drivers.linux import netns
 from drivers.linux.netlink import refusal
 
-INIT_ROOT = "/proc/1/root"
+INIT = "/proc/1"
+OWN = "/proc/self/ns/net"
 TIMEOUT = 30  # seconds
+END = 2000  # milliseconds a killed process may take to end
 
 
 def opening_path(file: Path) -> str:
     """The path by which this process opens the namespace kept at ``file``."""
-    return f"{INIT_ROOT}{file}" if _init_shares(file.parent) else str(file)
+    keeper = _keeper(file)
+    if keeper:
+        return f"/proc/{keeper}/ns/net"
+    return f"{INIT}/root{file}" if _init_shares(file.parent) else str(file)
 
 
 def exists(file: Path) -> bool:
-    """Tell whether a namespace is kept at ``file``; a file without its mount, as a crash leaves it, is none."""
+    """Tell whether a namespace is kept at ``file``; a file that a crash left without one is none."""
     try:
-        return os.stat(opening_path(file)).st_dev == os.stat("/proc/self/ns/net").st_dev
-    except FileNotFoundError:
+        return os.stat(opening_path(file)).st_dev == os.stat(OWN).st_dev
+    except OSError:
         return False
 
 
 def make(file: Path) -> None:
     """Make an empty namespace and keep it at ``file``; idempotent."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not exists(file):
-        file.touch(mode=0o600)
-        _run("unshare", f"--net={file}", "true", where=file)
+    if exists(file):
+        return
+    file.touch(mode=0o600)
+    with netns.fresh():
+        if _init_shares(file.parent):
+            _run("nsenter", f"--mount={INIT}/ns/mnt", "--", "mount", "--bind", OWN, str(file))
+        else:
+            _start_keeper(file)
     if not exists(file):
         raise KernelError("keep network namespace", str(file), errno.EINVAL)
 
 
 def remove(file: Path) -> None:
     """Let go of the namespace kept at ``file``; idempotent. It ends when nothing else holds it."""
-    if exists(file):
-        _run("umount", "--lazy", str(file), where=file)
+    keeper = _keeper(file)
+    if keeper:
+        _end(keeper)
+    elif exists(file) and _init_shares(file.parent):
+        _run("nsenter", f"--mount={INIT}/ns/mnt", "--", "umount", "--lazy", str(file))
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise refusal("remove", str(file), error.errno or errno.EIO) from error
         # This mount namespace was copied while the mount was there, and has one of its own.
-        _run("umount", "--lazy", str(file), where=None)
+        _run("umount", "--lazy", str(file))
         file.unlink(missing_ok=True)
-    with suppress(OSError):
-        file.parent.rmdir()
 
 
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """Let one process at a time into the block, by a lock on a directory (made on demand)."""
+    """Let one process at a time into the block, by a lock on a directory; made on demand, removed when empty."""
     while True:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            if _is(fd, directory):
+            if _is(fd, directory):  # else the last user removed it while this one waited
                 yield
+                with suppress(OSError):
+                    directory.rmdir()
                 return
         finally:
             os.close(fd)
@@ -80,22 +97,61 @@ def _is(fd: int, directory: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(fd), os.stat(directory))
     except FileNotFoundError:
-        return False  # the last user removed it while this one waited
+        return False
 
 
 def _init_shares(directory: Path) -> bool:
     try:
-        return os.path.samestat(os.stat(f"{INIT_ROOT}{directory}"), os.stat(directory))
+        return os.path.samestat(os.stat(f"{INIT}/root{directory}"), os.stat(directory))
     except OSError:
         return False
 
 
-def _run(*command: str, where: Path | None) -> None:
-    """Run a program of util-linux, in the mount namespace of process 1 if ``where`` calls for it."""
-    prefix = ("nsenter", "--target=1", "--mount", "--") if where and _init_shares(where.parent) else ()
+def _start_keeper(file: Path) -> None:
+    """Start the process that keeps the calling thread's namespace; it ends by `remove` only."""
+    null = subprocess.DEVNULL
+    process = subprocess.Popen(
+        ["sleep", "infinity"], cwd="/", stdin=null, stdout=null, stderr=null, start_new_session=True
+    )
+    file.write_text(f"{process.pid} {_start_time(process.pid)}\n")
+
+
+def _keeper(file: Path) -> int:
+    """The process that keeps a namespace, 0 where none does or the one that did has ended."""
+    try:
+        pid, start = map(int, file.read_text().split())
+    except (OSError, ValueError):  # no file, or a mount, or empty
+        return 0
+    return pid if _start_time(pid) == start else 0
+
+
+def _start_time(pid: int) -> int:
+    """When a process started, in clock ticks since boot (proc(5), field 22 of stat); 0 where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == b"Z" else int(fields[19])
+
+
+def _end(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            waiting = select.poll()
+            waiting.register(pidfd, select.POLLIN)
+            waiting.poll(END)
+        finally:
+            os.close(pidfd)
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def _run(*command: str) -> None:
     try:
         done = subprocess.run(
-            [*prefix, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
     except FileNotFoundError as error:
         raise Unsupported(f"{error.filename} is missing: install util-linux") from error

@@ -84,11 +84,11 @@ def _receiver(group: str) -> socket.socket:
 
 def _count(receiver: socket.socket) -> int:
     with contextlib.closing(receiver):
-        for number in itertools.count():
-            try:
-                receiver.recv(100)
-            except BlockingIOError:
-                return number
+        number = 0
+        with contextlib.suppress(BlockingIOError):
+            while receiver.recv(100):
+                number += 1
+        return number
 
 
 @dataclass(eq=False)
@@ -160,10 +160,7 @@ class OverlayNetwork:
 
     def container(self, host: int, pool: int | None = None) -> Container:
         """A container on a host, of which all the other hosts are told."""
-        number = next(self.numbers)
-        pools = self.pools if pool is None else [self.pools[pool]]
-        chosen = {f"ipv{p.subnet.version}": ip_interface(f"{p.subnet[number]}/{p.subnet.prefixlen}") for p in pools}
-        endpoint = EndpointSpec(id=secrets.token_hex(32), mac="02:" + secrets.token_bytes(5).hex(":"), **chosen)
+        endpoint = self.endpoint(pool)
         made = Container(self.cluster.namespace(), host, endpoint)
         member = self.members[host]
         member.act("create_endpoint", endpoint)
@@ -173,6 +170,12 @@ class OverlayNetwork:
                 other.peers.append(self.peer(made))
                 other.program()
         return made
+
+    def endpoint(self, pool: int | None = None) -> EndpointSpec:
+        number = next(self.numbers)
+        pools = self.pools if pool is None else [self.pools[pool]]
+        chosen = {f"ipv{p.subnet.version}": ip_interface(f"{p.subnet[number]}/{p.subnet.prefixlen}") for p in pools}
+        return EndpointSpec(id=secrets.token_hex(32), mac="02:" + secrets.token_bytes(5).hex(":"), **chosen)
 
     def leave(self, container: Container) -> None:
         member = self.members[container.host]
@@ -233,6 +236,11 @@ class Cluster:
         subprocess.run(["ip", "netns", "add", name], check=True)
         self.namespaces.append(name)
         return name
+
+    def forget(self, container: Container) -> None:
+        """End a container's namespace, as when its process dies."""
+        self.namespaces.remove(container.namespace)
+        subprocess.run(["ip", "netns", "del", container.namespace], check=True)
 
     def close(self) -> None:
         for member in self.members:

@@ -1,0 +1,188 @@
+"""Encrypted overlay networks: what is on the wire can't be read, and what can't be encrypted isn't sent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from drivers.api import BadOption, Missing, Unsupported
+from drivers.firewall import nft
+
+pytestmark = pytest.mark.netns
+
+SUBNET = "10.0.1.0/24"
+PORT = 51820
+
+
+def wg(*argv: str, given: str = "") -> str:
+    return subprocess.run(["wg", *argv], input=given, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def keys() -> list[tuple[str, str]]:
+    pairs = []
+    for _ in range(3):
+        private = wg("genkey")
+        pairs.append((private, wg("pubkey", given=private)))
+    return pairs
+
+
+@pytest.fixture
+def encrypted(cluster, keys):
+    """Makes an encrypted network on two hosts, or with what ``known`` says of the other hosts only."""
+
+    def make(name: str = "o1", underlay: int = 4, known: int = 2, hosts: int = 2):
+        addresses = [h.address if underlay == 4 else h.address6 for h in cluster.some(hosts)]
+
+        def options(host) -> dict[str, str]:
+            own = host.index - 1
+            peers = [
+                {"public_key": keys[n][1], "endpoint": addresses[n], "address": f"10.255.0.{n + 1}"}
+                for n in range(known)
+                if n != own
+            ]
+            document = {"private_key": keys[own][0], "listen_port": PORT, "address": f"10.255.0.{own + 1}"}
+            return {"encrypted": "", "com.hawse.overlay.wireguard": json.dumps({**document, "peers": peers})}
+
+        return cluster.network(name, SUBNET, "fd00:1::/64", hosts=hosts, underlay=underlay, options=options)
+
+    return make
+
+
+@contextlib.contextmanager
+def captured(where, interface: str = "br0"):
+    """Record what passes an interface, by default the hosts' wire; what is yielded gives the text after the block."""
+    argv = ["tcpdump", "-n", "-i", interface, "-X", "-s", "0", "-l", "--immediate-mode", "udp"]
+    tcpdump = where.popen(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    tcpdump.stderr.readline()
+    time.sleep(0.2)
+    texts: list[str] = []
+    try:
+        yield lambda: texts[0]
+    finally:
+        time.sleep(0.3)
+        tcpdump.terminate()
+        texts.append(tcpdump.communicate(timeout=5)[0])
+
+
+@pytest.mark.parametrize("underlay", [4, 6])
+def test_nothing_is_on_the_wire_in_clear(cluster, encrypted, underlay):
+    o1 = encrypted(underlay=underlay)
+    here, there = o1.container(0), o1.container(1)
+    overhead = 60 if underlay == 4 else 80
+    o1.members[0].inside("sysctl -qw net.bridge.bridge-nf-call-iptables=0")  # and left on on the other host
+    assert f"mtu {1500 - overhead - 50}" in here.sh("ip link show eth0")
+    with captured(cluster.peer) as wire:
+        assert here.pings(there.ipv4, wait=5)
+        assert here.pings(there.ipv6)
+        assert here.pings(there.ipv4, size=1500 - overhead - 50 - 28)
+        here.sh(f"ping -c1 -p 736563726574 {there.ipv4}")
+        here.sends_to_all("255.255.255.255", [there])
+    assert f".{PORT}" in wire() or f".{PORT}: UDP" in wire()
+    assert ".4789" not in wire()
+    assert "secret" not in wire().replace("\n", "")
+    assert "7365 6372 6574" not in wire()
+
+
+def test_a_plain_network_shows_in_such_a_capture(cluster):
+    o1 = cluster.network("o1", SUBNET)
+    here, there = o1.container(0), o1.container(1)
+    with captured(cluster.peer) as wire:
+        here.sh(f"ping -c1 -p 736563726574 {there.ipv4}")
+    assert ".4789" in wire()
+    assert "7365 6372 6574" in wire()
+
+
+def test_the_rules_hold_when_somebody_opens_another_way_out(cluster, encrypted):
+    o1 = encrypted()
+    here, there = o1.container(0), o1.container(1)
+    member = o1.members[0]
+    assert here.pings(there.ipv4, wait=5)
+    fd = os.open(member.place.sandbox.path, os.O_RDONLY)
+    with contextlib.closing(os.fdopen(fd)):
+        command = ["ip", "-n", member.host.name, "link", "add", "leak0", "type", "veth", "peer", "name", "leak1"]
+        subprocess.run([*command, "netns", f"/proc/{os.getpid()}/fd/{fd}"], check=True)
+    member.host.sh("ip addr add 10.254.0.1/24 dev leak0; ip link set leak0 up")
+    member.inside("ip addr add 10.254.0.2/24 dev leak1; ip link set leak1 up; ip route replace default via 10.254.0.1")
+    with captured(member.host, "leak0") as leaked:
+        assert not here.pings(there.ipv4, wait=0.3)
+    assert ".4789" not in leaked()
+    member.inside("nft flush ruleset")
+    with captured(member.host, "leak0") as leaked:
+        assert not here.pings(there.ipv4, wait=0.3)
+    assert ".4789" in leaked()  # so it was the rules
+
+
+def test_without_keys_or_programs_it_does_not_come_up(cluster, encrypted, monkeypatch):
+    with pytest.raises(Unsupported, match=r"^network o1 is encrypted, and this host was given no keys for it"):
+        cluster.network("o1", SUBNET, options={"encrypted": ""})
+    os.symlink("/usr/bin/sleep", cluster.directory / "sleep")
+    monkeypatch.setenv("PATH", str(cluster.directory))
+    with pytest.raises(Unsupported, match=r"^network o2 is encrypted and can't come up: "):
+        encrypted("o2")
+    monkeypatch.undo()
+    assert not cluster.members[-1].place.file.exists()
+
+
+def test_without_the_rules_it_does_not_come_up(cluster, encrypted, monkeypatch):
+    run = nft.run
+    monkeypatch.setattr(nft, "run", lambda script: run(re.sub("(?m)^.*oifname.*$", "", script)))
+    with pytest.raises(Unsupported, match="can't come up: the kernel doesn't hold the rules"):
+        encrypted("o1")
+    assert not cluster.members[-1].place.file.exists()
+
+
+def test_verify_mends_a_dead_tunnel_and_lost_rules(cluster, encrypted):
+    o1 = encrypted()
+    here, there = o1.container(0), o1.container(1)
+    member = o1.members[0]
+    member.inside(f"ip link del {member.place.tunnel.name}; nft flush ruleset")
+    found = ["missing: the encrypting interface", "missing: the rules against packets in clear"]
+    assert member.verify() == found
+    assert not here.pings(there.ipv4)
+    member.verify(fix=True)
+    assert member.verify() == []
+    assert here.pings(there.ipv4, wait=5)
+
+
+def test_a_host_without_a_key_gets_nothing_and_the_others_do(cluster, encrypted):
+    o1 = encrypted(known=2, hosts=3)
+    here, there = o1.container(0), o1.container(1)
+    with pytest.raises(Missing, match=r"^no tunnel leads to 192\.168\.99\.13; nothing is sent there in clear"):
+        o1.container(2)
+    member = o1.members[0]
+    stranger = member.peers[-1]
+    with pytest.raises(Missing, match=r"^no tunnel leads to"):
+        member.add_peer(stranger)
+    assert here.pings(there.ipv4, wait=5)
+    assert member.verify() == ["missing: a tunnel to 192.168.99.13"]
+
+
+def test_wrong_keys_are_refused_and_not_shown(cluster):
+    secret = "c2VjcmV0"
+    document = json.dumps({"private_key": secret, "listen_port": PORT, "address": "10.255.0.1"})
+    options = {"encrypted": "", "com.hawse.overlay.wireguard": document}
+    with pytest.raises(BadOption, match="a key is not 32 bytes in base64") as raised:
+        cluster.network("o1", SUBNET, options=options)
+    assert secret not in str(raised.value)
+
+
+def test_the_tunnel_ends_with_its_network(cluster, encrypted):
+    o1 = encrypted()
+    member = o1.members[0]
+    name = member.place.tunnel.name
+    assert os.path.exists(f"/var/run/wireguard/{name}.sock")
+    member.act("delete_network")
+    member.act("create_network")
+    member.act("delete_network")
+    deadline = time.monotonic() + 3
+    while os.path.exists(f"/var/run/wireguard/{name}.sock"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert name not in member.host.sh("ip link")

@@ -1,0 +1,155 @@
+"""An overlay network on a host can be made twice, cut short anywhere and removed twice, and nothing stays."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+
+import pytest
+
+from drivers.api import Exists, Missing, Sandbox
+
+pytestmark = pytest.mark.netns
+
+DUAL = ("10.0.1.0/24", "fd00:1::/64")
+KERNEL_STATE = r"""
+ip -d -o link | sed -E 's/^[0-9]+: //; s/timer +[0-9.]+//g'; ip -o addr | sed -E 's/^[0-9]+: //'; ip route; ip -6 route
+nft list ruleset; ss -lunH; cat /proc/sys/net/ipv4/ip_forward; ip netns
+"""
+KILLS = range(10, 2000, 25)  # after so many of the drivers' function calls
+
+
+def state(host) -> str:
+    return host.sh(KERNEL_STATE)
+
+
+def test_nothing_is_left_behind(cluster):
+    host = cluster.some(1)[0]
+    before = state(host)
+    o1 = cluster.network("o1", *DUAL, hosts=1)
+    c1 = o1.container(0)
+    assert "4789" in state(host)
+    for _ in range(2):
+        o1.leave(c1)
+        o1.members[0].act("delete_network")
+    assert "eth0" not in c1.sh("ip link")
+    cluster.forget(c1)
+    assert state(host) == before
+    assert list(host.run_dir.rglob("*")) == []
+
+
+def test_a_network_in_use_is_made_and_joined_again_without_harm(cluster):
+    o1 = cluster.network("o1", *DUAL)
+    here, there = o1.container(0), o1.container(1)
+    o1.members[0].act("create_network")
+    o1.members[0].act("join", here.endpoint, Sandbox(here.namespace, here.path), "eth0")
+    assert o1.members[0].verify() == []
+    assert here.pings(there.ipv4)
+    assert here.pings(there.ipv6)
+
+
+def test_a_failed_creation_leaves_a_network_in_use_alone(cluster):
+    o1 = cluster.network("o1", "10.0.1.0/24")
+    here, there = o1.container(0), o1.container(1)
+    member = o1.members[0]
+    member.inside("ip link del br0; ip link add br0 type dummy 2>/dev/null || ip link add br0 type veth peer name x")
+    with pytest.raises(Exception, match="link"):
+        member.act("create_network")
+    assert member.place.file.exists()
+    member.inside("ip link del br0")
+    member.verify(fix=True)
+    member.act("join", here.endpoint, Sandbox(here.namespace, here.path), "eth0")
+    assert here.pings(there.ipv4)
+
+
+def test_leaving_needs_neither_sandbox_nor_network(cluster):
+    o1 = cluster.network("o1", *DUAL)
+    c1, c2 = o1.container(0), o1.container(0)
+    member = o1.members[0]
+    member.act("leave", c1.endpoint, None)
+    member.act("leave", c1.endpoint, None)
+    assert "eth0" not in c1.sh("ip link")
+    cluster.forget(c2)
+    member.act("leave", c2.endpoint, None)
+    member.act("delete_network")
+    member.act("leave", c2.endpoint, None)
+    member.act("delete_endpoint", c2.endpoint)
+    member.act("remove_peer", o1.peer(c2))
+    with pytest.raises(Missing, match=r"^network o1 is not up on this host"):
+        member.act("join", c1.endpoint, Sandbox(c1.namespace, c1.path), "eth0")
+
+
+def test_a_failed_join_leaves_nothing(cluster):
+    o1 = cluster.network("o1", *DUAL, hosts=1)
+    c1 = o1.container(0)
+    other = o1.endpoint()
+    before = o1.members[0].inside("ip -o link")
+    with pytest.raises(Exists, match=r"^the sandbox has an interface eth0 already"):
+        o1.members[0].act("join", other, Sandbox(c1.namespace, c1.path), "eth0")
+    assert o1.members[0].inside("ip -o link") == before
+
+
+@pytest.mark.parametrize("verb", ["create_network", "delete_network"])
+def test_a_command_killed_anywhere_is_completed_by_the_next(cluster, verb):
+    o1 = cluster.network("o1", *DUAL)
+    member = o1.members[0]
+    for calls in KILLS:
+        member.act("delete_network" if verb == "create_network" else "create_network")
+        if _killed_after(calls, member, verb) == 0:
+            break
+        member.act(verb)
+    else:
+        pytest.fail("the command never came to its end")
+    print("CALLS", verb, calls); assert calls > 3 * KILLS.step
+    member.act("create_network")
+    here, there = o1.container(0), o1.container(1)
+    member.program()
+    assert member.verify() == []
+    assert here.pings(there.ipv6)
+
+
+def _killed_after(calls: int, member, verb: str) -> int:
+    """Let a child process do it, that dies after so many calls of the drivers' functions; 0 if it came to the end."""
+    child = os.fork()
+    if child == 0:
+        left = [calls]
+
+        def count(frame, event, _argument):
+            if event == "call" and "/drivers/" in frame.f_code.co_filename:
+                left[0] -= 1
+                if not left[0]:
+                    os.kill(os.getpid(), 9)
+
+        try:
+            sys.setprofile(count)
+            member.act(verb)
+            sys.setprofile(None)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, -9)
+    return status
+
+
+def test_a_network_outlives_the_mount_namespace_it_was_made_in(cluster):
+    o1 = cluster.network("o1", *DUAL)
+    member = o1.members[0]
+    member.act("delete_network")
+    # `ip netns exec` gives every command a mount namespace that ends with it.
+    _by_command(member, "create_network")
+    assert member.verify() == []
+    here, there = o1.container(0), o1.container(1)
+    assert here.pings(there.ipv4)
+    _by_command(member, "delete_network")
+    assert not member.place.file.exists()
+
+
+def _by_command(member, verb: str) -> None:
+    script = (
+        "import pickle, sys; from drivers.overlay import OverlayDriver;"
+        f"OverlayDriver().{verb}(pickle.loads(bytes.fromhex(sys.argv[1])))"
+    )
+    argv = (sys.executable, "-c", script, pickle.dumps(member.network).hex())
+    member.host.run(*argv, env=member.host.env())
