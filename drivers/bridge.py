@@ -50,8 +50,8 @@ class BridgeDriver:
                 raise BadOption("bridge driver doesn't support multiple subnets")
         for other in others:
             if other.id != network.id and bridge_options.parse(other).bridge == options.bridge:
-                conflict = f"conflicts with network {other.id} ({options.bridge})"
-                raise Exists(f"{conflict}: networks have same bridge name")
+                conflict = f"conflicts with network {other.id} ({options.bridge}): networks have same bridge name"
+                raise Exists(f"cannot create network {network.id} ({options.bridge}): {conflict}")
 
     def create_network(self, network: NetworkSpec) -> None:
         """Make the bridge, or take over an existing one, and tell the firewall of it."""

@@ -6,7 +6,8 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from engine import sandbox
+from engine import links, sandbox
+from engine.cluster import overlay
 from engine.errors import EngineError
 from engine.host import Host
 from engine.model import ContainerRecord
@@ -35,11 +36,13 @@ def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> No
 def release_endpoint(host: Host, record: ContainerRecord, member: Membership, *, alive: bool) -> None:
     """Take one endpoint out: ports first (nobody new comes in), then the interface, then the record."""
     try:
+        links.close_links(host, record, member)
         sandbox.unpublish(host, record, member, member.endpoint.ports)
         sandbox.leave(host, record, member, alive=alive)
     finally:
         with host.store.write() as tx:
             tx.delete_endpoint(member.endpoint.id)
+        overlay.released(host, member.network, member.endpoint)
 
 
 def close_sandbox(record: ContainerRecord) -> None:

@@ -6,15 +6,16 @@ container's configuration is never touched by a failed start.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine import endpoints, intents, names, networks, sandbox, sandbox_files, timestamps
+from engine import endpoints, intents, links, names, networks, sandbox, sandbox_files, timestamps
+from engine.cluster import gateway_bridge, overlay
 from engine.containers import lookup, ports, release
 from engine.containers.process import process_spec
 from engine.errors import EngineError, Forbidden, KernelFailure, NotFound, StartFailure
 from engine.host import Host
-from engine.model import ContainerRecord, NetworkAttachment, NetworkRecord
+from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.names_service import announce
 from engine.runtime.api import Created as CreatedProcess
 from engine.runtime.api import RuntimeFailure
@@ -59,11 +60,14 @@ def start(host: Host, container_id: str) -> None:
 
 def _start(host: Host, record: ContainerRecord) -> None:
     netns = _network_namespace(host, record)
-    for network in _networks_of(host, record):
-        networks.ensure(host, network.id)
-    with host.store.write() as tx:
-        reserved = _reserve(tx, host, record)
-        intents.begin(tx, START, record.id)
+    joined = _networks_of(host, record)
+    bridge = gateway_bridge.prepared(host, joined)
+    with overlay.reserving(host, record, joined) as granted:
+        for network in joined:
+            networks.ensure(host, network.id)
+        with host.store.write() as tx:
+            reserved = _reserve(tx, host, record, granted, bridge)
+            intents.begin(tx, START, record.id)
     with intents.undone(host, START, record.id, undo):
         live = _plumb(host, reserved, netns)
         _run(host, live)
@@ -87,6 +91,8 @@ def _network_namespace(host: Host, record: ContainerRecord) -> str:
 def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
     if is_container_mode(record.host.network_mode):
         return []
+    for attachment in record.attachments:
+        overlay.learn(host, attachment.network_id or attachment.network)
     with host.store.read() as reader:
         return [_network(reader, a) for a in record.attachments]
 
@@ -99,7 +105,14 @@ def _network(reader: Reader, attachment: NetworkAttachment) -> NetworkRecord:
         raise NotFound(f"network {wanted} not found") from None
 
 
-def _reserve(tx: Transaction, host: Host, record: ContainerRecord) -> Reserved:
+def _reserve(
+    tx: Transaction,
+    host: Host,
+    record: ContainerRecord,
+    granted: Mapping[str, EndpointRecord],
+    bridge: NetworkRecord | None,
+) -> Reserved:
+    """Record endpoints on all networks: ``granted`` by the cluster for some, ``bridge`` for the way out of overlays."""
     attachments = _resolved(tx, record)
     record = replace(
         record,
@@ -113,8 +126,11 @@ def _reserve(tx: Transaction, host: Host, record: ContainerRecord) -> Reserved:
     by_id = {a.network_id: a for a in attachments if a.network_id}
     found = {i: n for i in by_id if (n := tx.network(i)) is not None}
     members = [
-        Membership(n, endpoints.reserve(tx, n, record, by_id[n.id])) for n in sandbox.joining_order(found.values())
+        Membership(n, granted.get(n.id) or endpoints.reserve(tx, n, record, by_id[n.id]))
+        for n in sandbox.joining_order(found.values())
     ]
+    if bridge is not None:
+        members.append(gateway_bridge.reserve(tx, record, bridge))
     publisher = ports.holder(host, record, members)
     for index, member in enumerate(members):
         if member is publisher:
@@ -155,6 +171,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         sandbox.route(record, members)
     for member in members:
         sandbox.publish(host, record, member, member.endpoint.ports)
+        links.open_links(host, record, member)
     with host.store.write() as tx:
         for member in members:
             tx.put_endpoint(member.endpoint)
