@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
+from cli.columns import columns
 
 SHORT_ID = 12
-WIDE = ("W", "F")
 
 
 def short_id(identifier: str) -> str:
@@ -23,8 +22,3 @@ def ellipsis(text: str, width: int) -> str:
             break
         kept += char
     return f"{kept}…"
-
-
-def columns(text: str) -> int:
-    """The number of terminal columns that a text takes."""
-    return sum(2 if unicodedata.east_asian_width(char) in WIDE else 1 for char in text)

@@ -11,6 +11,7 @@ from cli.errors import StatusError
 from cli.natural import natural_key
 from cli.pflag import between, command
 from cli.pflag.strconv import parse_uint
+from cli.reference import named
 
 PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]
 """NetworkSettings.Ports: ``80/tcp`` to its host addresses."""
@@ -25,9 +26,7 @@ PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]
 @click.pass_obj
 def port(app: App, container: str, private_port: str | None) -> None:
     """Print where a container's ports are published."""
-    if not container:
-        raise StatusError("Error: No such container: ")
-    ports: PortMap = app.engine.containers.inspect(container)["NetworkSettings"]["Ports"] or {}
+    ports: PortMap = app.engine.containers.inspect(named(container))["NetworkSettings"]["Ports"] or {}
     if private_port:
         lines = mappings_of(ports, private_port, container)
     else:

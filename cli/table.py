@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cli.columns import columns
+
 MINIMAL_WIDTH, PADDING = 10, 3
 
 
@@ -16,9 +18,14 @@ def align(lines: Iterable[str]) -> list[str]:
     rows = [line.split("\t") for line in lines]
     widths = column_widths(rows)
     return [
-        "".join(cell.ljust(width) for cell, width in zip(row[:-1], found, strict=True)) + row[-1]
+        "".join(padded(cell, width) for cell, width in zip(row[:-1], found, strict=True)) + row[-1]
         for row, found in zip(rows, widths, strict=True)
     ]
+
+
+def padded(cell: str, width: int) -> str:
+    """Fill a cell up to its column's width."""
+    return cell + " " * (width - columns(cell))
 
 
 def column_widths(rows: list[list[str]]) -> list[list[int]]:
@@ -30,7 +37,7 @@ def column_widths(rows: list[list[str]]) -> list[list[int]]:
             end = start
             while end < len(rows) and len(rows[end]) - 1 > column:
                 end += 1
-            width = max([MINIMAL_WIDTH, *(len(row[column]) + PADDING for row in rows[start:end])])
+            width = max([MINIMAL_WIDTH, *(columns(row[column]) + PADDING for row in rows[start:end])])
             for found in widths[start:end]:
                 found.append(width)
             start = end + 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.container.batch import named
 from cli.container.session import attached, check_terminal, exit_code, proxied, streams
 from cli.errors import StatusError
 from cli.pflag import STRING, command, exactly, flag
+from cli.reference import named
 
 ATTACH = "Attach local standard input, output, and error streams to a running container"
 

@@ -27,10 +27,3 @@ def for_each(
             app.out(f"{container}\n")
     if problems:
         raise StatusError("\n".join(problems))
-
-
-def named(container: str) -> str:
-    """Refuse an empty reference, as Docker's client does before it asks the daemon."""
-    if not container:
-        raise StatusError("Error: No such container: ")
-    return container

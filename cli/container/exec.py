@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from cli.app import App
-from cli.container.batch import named
 from cli.container.kinds import ENV
 from cli.container.session import check_terminal
 from cli.errors import StatusError, daemon_text
 from cli.options.environment import env_value, with_files
 from cli.pflag import LIST, STRING, at_least, command, flag
+from cli.reference import named
 from engine.errors import StartFailure
 from engine.model import ExecCreate
 from engine.runtime.api import Stdio
@@ -44,7 +44,7 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -
     if not request.detach:
         check_terminal(app, stdin=request.attach_stdin, tty=request.tty)
     try:
-        return app.engine.containers.exec(container, request, Stdio())
+        return app.engine.containers.exec(named(container), request, Stdio())
     except StartFailure as error:
         if request.detach:
             raise StatusError(daemon_text(error)) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.container.batch import named
 from cli.documents import inspect_all
 from cli.pflag import STRING, at_least, command, flag
+from cli.reference import named
 from cli.usages import INSPECT_FORMAT
 
 

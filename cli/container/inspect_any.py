@@ -11,6 +11,7 @@ from cli.documents import Json, inspect_all
 from cli.errors import StatusError
 from cli.pflag import STRING, at_least, command, flag
 from cli.pflag.strconv import quote
+from cli.reference import addressed
 from cli.usages import INSPECT_FORMAT
 from engine.errors import NotFound
 
@@ -46,9 +47,9 @@ def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str
 def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
     """How each kind of object is looked up, in Docker's order; its verbs stay unloaded until needed."""
     return {
-        "container": lambda name: app.engine.containers.inspect(name, size=size),
+        "container": lambda name: app.engine.containers.inspect(addressed(name), size=size),
         "image": lambda name: app.engine.images.inspect(name),  # noqa: PLW0108
-        "network": app.engine.networks.inspect,
+        "network": lambda name: app.engine.networks.inspect(addressed(name)),
     }
 
 

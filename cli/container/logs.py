@@ -7,11 +7,11 @@ from datetime import datetime
 import click
 
 from cli.app import App
-from cli.container.batch import named
 from cli.errors import StatusError
 from cli.options.times import parse_timestamp
 from cli.pflag import STRING, command, exactly, flag
 from cli.pflag.strconv import parse_int
+from cli.reference import named
 from engine.model import LogOptions
 from engine.runtime.api import LogLine
 
@@ -38,7 +38,7 @@ def logs(
     tty = containers.inspect(named(container))["Config"]["Tty"]
     until = "" if until == "0" else until  # Docker's client leaves this one out
     options = LogOptions(follow, lines(tail), moment("since", since), moment("until", until))
-    for line in containers.logs(container, options):
+    for line in containers.logs(named(container), options):
         stream = app.stderr if line.stream == "stderr" and not tty else app.stdout
         stream.write(prefix(line, timestamps=timestamps, details=details) + line.data)
         stream.flush()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.container.batch import named
 from cli.errors import FLAG_ERROR, StatusError
 from cli.options.ports import published_ports
 from cli.pflag import LIST, command, exactly, flag
+from cli.reference import named
 
 
 @command(

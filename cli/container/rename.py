@@ -7,6 +7,7 @@ import click
 from cli.app import App
 from cli.errors import StatusError, daemon_text
 from cli.pflag import command, exactly
+from cli.reference import addressed
 from engine.errors import EngineError
 
 
@@ -20,7 +21,7 @@ def rename(app: App, container: str, new_name: str) -> None:
     if not container or not new_name:
         raise StatusError("Error: Neither old nor new names may be empty")
     try:
-        app.engine.containers.rename(container, new_name)
+        app.engine.containers.rename(addressed(container), new_name)
     except EngineError as error:
         app.err(daemon_text(error) + "\n")
         raise StatusError(f"Error: failed to rename container named {container}") from error

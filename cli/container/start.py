@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.container.batch import named
 from cli.container.session import attached, exit_code, proxied, streams
 from cli.errors import StatusError, daemon_text
 from cli.pflag import STRING, at_least, command, flag
+from cli.reference import addressed, named
 from engine.errors import EngineError
 
 
@@ -30,7 +30,7 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
     failed = []
     for container in containers:
         try:
-            app.engine.containers.start(container)
+            app.engine.containers.start(addressed(container))
         except EngineError as error:
             app.err(daemon_text(error) + "\n")
             failed.append(container)

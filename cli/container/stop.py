@@ -7,6 +7,7 @@ import click
 from cli.app import App
 from cli.container.batch import for_each
 from cli.pflag import INT, STRING, at_least, changed, command, flag
+from cli.reference import addressed
 
 
 @command(
@@ -21,4 +22,4 @@ def stop(ctx: click.Context, containers: tuple[str, ...], signal: str, time: int
     """Stop the containers one by one."""
     app: App = ctx.obj
     timeout = time if changed(ctx, "time") else None
-    for_each(app, containers, lambda name: app.engine.containers.stop(name, timeout, signal))
+    for_each(app, containers, lambda name: app.engine.containers.stop(addressed(name), timeout, signal))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.container.batch import named
 from cli.errors import FLAG_ERROR, StatusError
 from cli.options.ports import PROTOCOLS, port_range, split_protocol
 from cli.pflag import at_least, command
+from cli.reference import named
 
 
 @command(

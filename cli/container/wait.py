@@ -7,6 +7,7 @@ import click
 from cli.app import App
 from cli.errors import StatusError, daemon_text
 from cli.pflag import at_least, command
+from cli.reference import addressed
 from engine.errors import EngineError
 
 
@@ -21,7 +22,7 @@ def wait(app: App, containers: tuple[str, ...]) -> None:
     problems = []
     for container in containers:
         try:
-            app.out(f"{app.engine.containers.wait(container)}\n")
+            app.out(f"{app.engine.containers.wait(addressed(container))}\n")
         except EngineError as error:
             problems.append(daemon_text(error))
     if problems:

@@ -14,6 +14,7 @@ network = Group(
         "prune": "cli.network.prune:prune",
         "remove": "cli.network.rm:rm",
         "rm": "cli.network.rm:rm",
+        "verify": "cli.network.verify:verify",
     },
     help="Manage networks",
     short_help="Manage networks",

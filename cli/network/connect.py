@@ -9,10 +9,10 @@ import click
 
 from cli.app import App
 from cli.errors import FLAG_ERROR, StatusError
-from cli.network.reference import routable
 from cli.options.hosts import link
 from cli.options.ports import published_ports
 from cli.pflag import INT, LIST, STRING, STRINGS, command, exactly, flag, list_of
+from cli.reference import addressed
 from engine.model import EndpointIPAM, EndpointSettings, PortSpec
 
 
@@ -37,7 +37,7 @@ def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
         driver_opts=driver_options(flags["driver_opt"]),
         gw_priority=flags["gw_priority"],
     )
-    app.engine.networks.connect(routable(network), container, settings, ports(flags["publish"]))
+    app.engine.networks.connect(addressed(network), container, settings, ports(flags["publish"]))
 
 
 def driver_options(pairs: Sequence[str]) -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.network.reference import routable
 from cli.pflag import command, exactly, flag
+from cli.reference import addressed
 
 
 @command("disconnect [OPTIONS] NETWORK CONTAINER", "Disconnect a container from a network", exactly(2))
@@ -16,4 +16,4 @@ from cli.pflag import command, exactly, flag
 @click.pass_obj
 def disconnect(app: App, network: str, container: str, force: bool) -> None:
     """Disconnect one container from one network."""
-    app.engine.networks.disconnect(routable(network), container, force=force)
+    app.engine.networks.disconnect(addressed(network), container, force=force)

@@ -8,6 +8,7 @@ from cli.app import App
 from cli.documents import Json, inspect_all
 from cli.errors import StatusError
 from cli.pflag import STRING, at_least, command, flag
+from cli.reference import addressed
 from cli.usages import INSPECT_FORMAT
 
 
@@ -22,6 +23,6 @@ def inspect(app: App, networks: tuple[str, ...], format: str, verbose: bool) -> 
     def fetch(reference: str) -> tuple[str, Json]:
         if not reference:
             raise StatusError("Error: No such network: ")
-        return "network", app.engine.networks.inspect(reference, verbose=verbose)
+        return "network", app.engine.networks.inspect(addressed(reference), verbose=verbose)
 
     inspect_all(app, networks, format, ["network"], fetch)

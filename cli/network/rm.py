@@ -6,9 +6,9 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError, daemon_text
-from cli.network.reference import routable
 from cli.pflag import at_least, command, flag
 from cli.prompt import confirmed
+from cli.reference import addressed
 from engine.errors import EngineError, NotFound
 
 INGRESS_WARNING = (
@@ -32,7 +32,7 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
         try:
             if is_ingress(app, name) and not confirmed(app, INGRESS_WARNING):
                 continue
-            app.engine.networks.remove(routable(name))
+            app.engine.networks.remove(addressed(name))
         except EngineError as error:
             if not (force and isinstance(error, NotFound)):
                 failed = True

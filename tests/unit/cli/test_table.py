@@ -26,3 +26,15 @@ def test_a_line_without_tabs_separates_two_tables():
 
 def test_the_last_cell_is_not_padded():
     assert align(["a\tlong last cell", "b\tx"]) == ["a         long last cell", "b         x"]
+
+
+def test_wide_letters_take_two_columns_and_marks_none():
+    assert align(["NAME\tDRIVER", "网络网络网络\tx", "e\u0301\ty"]) == [
+        "NAME           DRIVER",
+        "网络网络网络   x",
+        "e\u0301              y",
+    ]
+
+
+def test_what_a_joiner_glues_together_is_one_sign():
+    assert align(["aaaaaaaaaa👨\u200d👩\u200d👧\tx"]) == ["aaaaaaaaaa👨\u200d👩\u200d👧   x"]

@@ -1,0 +1,20 @@
+"""References to objects as the addresses of Docker's API carry them, which is not quite as they were typed."""
+
+from __future__ import annotations
+
+from cli.errors import StatusError
+from engine.errors import NotFound
+
+
+def addressed(reference: str) -> str:
+    """Drop leading slashes, which an address swallows; an empty reference makes an address without a page."""
+    if not reference:
+        raise NotFound("page not found")
+    return reference.lstrip("/")
+
+
+def named(container: str) -> str:
+    """Prepare a container's reference; an empty one is refused by Docker's client, before it asks the daemon."""
+    if not container:
+        raise StatusError("Error: No such container: ")
+    return addressed(container)
