@@ -104,4 +104,5 @@ def test_two_networks_cannot_share_a_bridge_but_one_may_meet_itself():
     BridgeDriver().check_network(first, [first])
     with pytest.raises(Exists) as caught:
         BridgeDriver().check_network(second, [first])
-    assert str(caught.value) == f"conflicts with network {ID} (mybr0): networks have same bridge name"
+    conflict = f"conflicts with network {ID} (mybr0): networks have same bridge name"
+    assert str(caught.value) == f"cannot create network {second.id} (mybr0): {conflict}"
