@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from engine.ports import family
+from engine.ports import NO_PROTOCOL, family
 
 BIND_LIMIT = 64
 """So many ports are asked about one by one; after that /proc/net is read once."""
@@ -91,6 +91,6 @@ def _try_bind(protocol: str, address: str, port: int) -> str | None:
             probe.bind((address, port))
             return None
     except OSError as error:
-        if error.errno in _PROTOCOL_MISSING:  # then nobody listens with it
-            return None
+        if error.errno in _PROTOCOL_MISSING:
+            return NO_PROTOCOL
         return os.strerror(error.errno or 0).lower()

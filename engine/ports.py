@@ -20,6 +20,8 @@ from engine.model import PortRecord, PortSpec
 _WILDCARDS = ("0.0.0.0", "::")
 IN_USE = "address already in use"
 """The one refusal after which another port is worth trying (EADDRINUSE)."""
+NO_PROTOCOL = "protocol not supported"
+"""The kernel has no such sockets at all (SCTP is a module), so that there is no address to complain about."""
 
 
 class PortConflict(Exception):
@@ -181,6 +183,8 @@ class _Allocation:
 
 
 def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflict:
+    if reason == NO_PROTOCOL:
+        return PortConflict(f"Error starting userland proxy: {reason}")
     where = f"[{address}]:{port}" if family(address) == 6 else f"{address}:{port}"
     return PortConflict(f"Error starting userland proxy: listen {protocol}{family(address)} {where}: bind: {reason}")
 

@@ -62,8 +62,14 @@ def test_an_address_of_nobody_here(probe):
     assert probe.refusal("udp", "2001:db8::77", 8080) == "cannot assign requested address"
 
 
-def test_sctp_is_free_where_the_kernel_has_none(probe):
-    assert probe.refusal("sctp", "127.0.0.1", 8080) is None
+def test_sctp_needs_a_kernel_that_has_it(probe):
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError:
+        expected = "protocol not supported"
+    else:
+        expected = None
+    assert probe.refusal("sctp", "127.0.0.1", 8080) == expected
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])

@@ -137,6 +137,7 @@ def test_a_port_of_another_endpoint_is_refused_in_dockers_words(text, taken, mes
             ("tcp", "1.2.3.4", "cannot assign requested address"),
             "listen tcp4 1.2.3.4:9090: bind: cannot assign requested address",
         ),
+        ("9090>80/sctp", ("sctp", "0.0.0.0", "protocol not supported"), "protocol not supported"),
     ],
 )
 def test_a_port_that_cannot_be_bound_is_refused_in_dockers_words(text, refused, message):
