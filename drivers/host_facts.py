@@ -21,6 +21,14 @@ def interface_subnets() -> list[IPNetwork]:
         return address.subnets(opened)
 
 
+def interface_addresses() -> list[tuple[str, str]]:
+    """The name and address of every address on every interface, in the kernel's order."""
+    import socket
+
+    with session() as opened:
+        return [(socket.if_indextoname(index), str(found.ip)) for index, found in address.all_addresses(opened)]
+
+
 def ephemeral_ports() -> tuple[int, int]:
     """The range that automatic host ports come from, both ends included."""
     text = sysctl.read("net/ipv4/ip_local_port_range")

@@ -7,8 +7,8 @@ are plain dicts with Docker's keys in Docker's order. Every method raises `engin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
 from engine.model import (
@@ -33,6 +33,33 @@ class Created:
 
     id: str
     warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmInit:
+    """POST /swarm/init, as far as it has meaning here.
+
+    ``store`` are the URLs of an etcd that the user runs (hawse's own), ``store_files`` the texts of its ``cacert``,
+    ``cert`` and ``key``.
+    """
+
+    advertise: str = ""
+    data_path: str = ""
+    pools: Sequence[str] = ()
+    subnet_size: int = 24
+    store: Sequence[str] = ()
+    store_files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmJoin:
+    """POST /swarm/join. ``role`` "" takes the role that the token gives, else it must be that."""
+
+    remote: str
+    token: str = ""
+    advertise: str = ""
+    data_path: str = ""
+    role: str = ""
 
 
 class Networks(Protocol):
@@ -143,6 +170,37 @@ class System(Protocol):
         """Docker's /info document, as far as it has meaning here."""
 
 
+class Swarm(Protocol):
+    """The verbs of /swarm and /nodes."""
+
+    def init(self, request: SwarmInit) -> str:
+        """Make a cluster with this host as its first manager; its node id."""
+
+    def join(self, request: SwarmJoin) -> str:
+        """Join a cluster; the role that the token gave: worker or manager."""
+
+    def leave(self, *, force: bool = False) -> None:
+        """Leave the cluster; a manager only with ``force``."""
+
+    def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
+        """The token by which hosts join in a role, made anew if asked; and ``address:port`` to join at."""
+
+    def nodes(self) -> Documents:
+        """Documents of all nodes."""
+
+    def inspect_node(self, reference: str) -> Json:
+        """The document of one node: id, id prefix, host name or ``self``."""
+
+    def remove_node(self, reference: str, *, force: bool = False) -> None:
+        """Remove a node that is down, with all it had; a live worker only with ``force``."""
+
+    def node_id(self) -> str:
+        """This host's own node id."""
+
+    def verify(self, reference: str, *, fix: bool = False) -> Strings:
+        """Compare this host's tables for a network with the cluster's store; a line for each difference."""
+
+
 class Engine(Protocol):
     """The whole engine of one host; ``engine.core.open_engine()`` makes it from HAWSE_ROOT and HAWSE_RUN."""
 
@@ -157,6 +215,10 @@ class Engine(Protocol):
     @property
     def images(self) -> Images:
         """The verbs of /images."""
+
+    @property
+    def swarm(self) -> Swarm:
+        """The verbs of /swarm and /nodes."""
 
     @property
     def system(self) -> System:

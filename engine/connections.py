@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine import adoption, endpoints, intents, names, networks, sandbox, sandbox_files
+from engine.cluster import gateway_bridge, overlay
 from engine.containers import lookup, ports, publishing, release
 from engine.errors import NotFound
 from engine.host import Host
@@ -30,8 +31,8 @@ def connect(
         record = lookup.observed(host, lookup.resolve(host, found.id))
         if record.status == "running":
             check.check_own_sandbox(record)
-            network = _find(host, reference)
-            _connect_running(host, record, networks.ensure(host, network.id), settings)
+            overlay.learn(host, reference)
+            _connect_running(host, record, _find(host, reference), settings)
         else:
             _connect_stopped(host, record, reference, settings)
         if published:
@@ -48,22 +49,25 @@ def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord
     check.check_connect(record, network, settings, [m.network for m in members])
     attachment = NetworkAttachment(network.name, settings, network.id)
     index = record.next_interface
-    record = replace(record, attachments=_with(record, attachment), next_interface=index + 1)
-    with host.store.write() as tx:
-        network = networks.find(tx, network.id)
-        endpoint = endpoints.reserve(tx, network, record, attachment)
-        tx.put_endpoint(endpoint)
-        intents.begin(tx, ENDPOINT, endpoint.id)
+    record = replace(record, attachments=_with(record, attachment))
+    with overlay.reserving(host, record, [network]) as granted:
+        networks.ensure(host, network.id)
+        with host.store.write() as tx:
+            network = networks.find(tx, network.id)
+            endpoint = granted.get(network.id) or endpoints.reserve(tx, network, record, attachment)
+            tx.put_endpoint(endpoint)
+            intents.begin(tx, ENDPOINT, endpoint.id)
     with intents.undone(host, ENDPOINT, endpoint.id, undo):
         endpoint = replace(sandbox.join(host, record, Membership(network, endpoint), index), phase="live")
         with host.store.write() as tx:
             tx.put_endpoint(endpoint)
         members = [*members, Membership(network, endpoint)]
+        sandbox_files.add_network(host, record, members)
+        members, index = gateway_bridge.settle(host, record, members, index + 1)
         sandbox.route(record, members)
         ports.move(host, record, members)
-        sandbox_files.add_network(host, record, members)
     with host.store.write() as tx:
-        tx.put_container(record)
+        tx.put_container(replace(record, next_interface=index))
         intents.end(tx, ENDPOINT, endpoint.id)
     announce(host, [network])
 
@@ -103,6 +107,9 @@ def undo(host: Host, endpoint_id: str) -> None:
     members = [m for m in release.memberships(host, container.id) if m.endpoint.id != endpoint_id]
     release.release_endpoint(host, container, Membership(network, endpoint), alive=alive)
     if alive:
+        members, index = gateway_bridge.settle(host, container, members, container.next_interface)
+        with host.store.write() as tx:
+            tx.put_container(replace(container, next_interface=index))
         sandbox.route(container, members)
         publishing.rehome(host, container, members, endpoint.ports)
     announce(host)
@@ -116,6 +123,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         _disconnect_stopped(host, matches[0].id, reference)
         return
     network = _find(host, reference)
+    overlay.check_used_here(host, network)
     if force and not matches:
         _force_out(host, network, container)
         return
@@ -158,12 +166,14 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
     release.release_endpoint(host, record, gone, alive=True)
+    record = replace(record, attachments=_without(record, network))
+    rest, index = gateway_bridge.settle(host, record, rest, record.next_interface)
     sandbox.route(record, rest)
     if kept:
         publishing.rehome(host, record, rest, kept)
     sandbox_files.remove_network(host, record)
     with host.store.write() as tx:
-        tx.put_container(replace(record, attachments=_without(record, network)))
+        tx.put_container(replace(record, next_interface=index))
         intents.end(tx, ENDPOINT, gone.endpoint.id)
     announce(host)
 

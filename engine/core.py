@@ -7,7 +7,8 @@ from functools import cached_property
 
 from drivers.host_facts import has_net_admin
 from engine import connections, networks, predefined, recovery, tidy
-from engine.api import Created, Documents, Images, Json, Strings
+from engine.api import Created, Documents, Images, Json, Strings, Swarm
+from engine.cluster import overlay
 from engine.config import load_config
 from engine.containers import creation, executing, lookup, publishing, reading, renaming, stop
 from engine.errors import PermissionDenied
@@ -57,6 +58,13 @@ class LocalEngine:
         return ImageStore(self.host.store, self.host.root)
 
     @cached_property
+    def swarm(self) -> Swarm:
+        """The verbs of /swarm and /nodes."""
+        from engine.cluster.verbs import SwarmVerbs
+
+        return SwarmVerbs(self.host, prepare=lambda: Verbs(self.host).changing())
+
+    @cached_property
     def system(self) -> SystemVerbs:
         """The verbs of /version and /info."""
         return SystemVerbs(self.host)
@@ -77,6 +85,7 @@ class Verbs:
     def reading(self) -> Host:
         """The host for a verb that only reads; the predefined networks are recorded where that has not happened."""
         predefined.ensure(self.host)
+        overlay.keep_agent(self.host)
         return self.host
 
     def changing(self) -> Host:
@@ -85,6 +94,7 @@ class Verbs:
         tidy.hold(self.host)
         predefined.ensure(self.host)
         recovery.recover(self.host)
+        overlay.keep_agent(self.host)
         return self.host
 
 

@@ -32,7 +32,7 @@ def network_spec(record: NetworkRecord) -> NetworkSpec:
     return NetworkSpec(
         id=record.id,
         name=record.name,
-        options=record.options or {},
+        options={**(record.options or {}), **(record.host_options or {})},
         pools=tuple(Pool(ip_network(p.subnet), gateway_interface(p)) for p in record.pools if not p.unused),
         internal=record.internal,
         ipv4=record.enable_ipv4,

@@ -228,6 +228,7 @@ class NetworkRecord:
     config_from: str = ""
     options: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None
+    host_options: Mapping[str, str] | None = None  # for the driver only: this host's part of a cluster's network
     predefined: bool = False
     phase: str = "live"
     owner: str = ""

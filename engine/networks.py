@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from drivers.api import Exists
 from engine import allocation, filters, intents, names, owner, timestamps
 from engine.api import Created, Documents, Json, Strings
+from engine.cluster import gateway, overlay
 from engine.containers.release import release_endpoint
 from engine.endpoints import network_spec
 from engine.errors import EngineError, Forbidden
@@ -29,6 +29,8 @@ def find(reader: Reader, reference: str, *, inspect: bool = False) -> NetworkRec
 
 def create(host: Host, request: NetworkCreate) -> Created:
     """Create a network: recorded first, then made by its driver; undone whole when anything fails."""
+    if overlay.spans_hosts(host, request):
+        return overlay.create(host, request)
     record = _reserve(host, request)
     if record.config_only:
         return Created(record.id)
@@ -100,11 +102,7 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord) -> Non
         return
     others = [network_spec(n) for n in reader.networks() if n.driver == record.driver and not n.config_only]
     with translated():
-        try:
-            host.driver(record.driver).check_network(network_spec(record), others)
-        except Exists as error:
-            bridge = (record.options or {}).get("com.docker.network.bridge.name", "")
-            raise Exists(f"cannot create network {record.id} ({bridge}): {error}") from error
+        host.driver(record.driver).check_network(network_spec(record), others)
 
 
 def unmake(host: Host, network_id: str) -> None:
@@ -131,12 +129,18 @@ def ensure(host: Host, network_id: str) -> NetworkRecord:
     record = replace(record, phase="live")
     with host.store.write() as tx:
         tx.put_network(record)
+    overlay.brought_up(host, record)
     return record
 
 
 def remove(host: Host, reference: str) -> None:
     """Remove a network without endpoints; endpoints of the dead are released on the way."""
+    overlay.learn(host, reference, attach=False)
     release_ghosts(host, reference)
+    with host.store.read() as reader:
+        record = find(reader, reference)
+    if record.scope == overlay.SWARM:
+        return overlay.remove(host, record)
     with host.store.write() as tx:
         record = find(tx, reference)
         check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks())
@@ -145,6 +149,7 @@ def remove(host: Host, reference: str) -> None:
     unmake(host, record.id)
     with host.store.write() as tx:
         intents.end(tx, REMOVE, record.id)
+    return None
 
 
 def release_ghosts(host: Host, reference: str) -> None:
@@ -157,6 +162,8 @@ def release_ghosts(host: Host, reference: str) -> None:
         pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
         busy = {i.object_id for i in reader.intents()}
     for endpoint, container in pairs:
+        if endpoint.container_id == gateway.INGRESS_SANDBOX:
+            continue
         if container is None and endpoint.container_id not in busy and endpoint.id not in busy:
             with host.store.write() as tx:
                 tx.delete_endpoint(endpoint.id)
@@ -205,5 +212,7 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
         for endpoint in reader.endpoints(network_id=record.id):
             container = reader.container(endpoint.container_id)
             if container is not None and endpoint.phase == "live":
-                members.append((endpoint, container.name))
-    return network_document(record, members)
+                members.append((endpoint, gateway.shown_name(record, container)))
+            elif endpoint.container_id == gateway.INGRESS_SANDBOX:
+                members.append((endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"))
+    return overlay.completed(host, record, network_document(record, members))

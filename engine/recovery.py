@@ -82,11 +82,10 @@ def after_boot(host: Host) -> None:
         tx.set_meta(BOOT, boot.identity())
         if fresh:
             return
-        planned = [n.id for n in tx.networks() if n.phase == "live" and not n.config_only]
-        for network_id in planned:
-            network = tx.network(network_id)
-            assert network is not None
+        live = [n for n in tx.networks() if n.phase == "live" and not n.config_only]
+        for network in live:
             tx.put_network(replace(network, phase="planned"))
+        planned = [n.id for n in live if n.scope != "swarm"]  # a cluster's networks come up when they are used
         stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
         for record in stale:
             tx.put_container(replace(record, status="exited", pid=0, exit_code=255, sandbox_path=""))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.cluster.gateway import is_gateway
 from engine.files.hosts import Link, hosts_file, own_lines, without_own_lines
 from engine.files.resolv_conf import Overrides, Transform, resolv_conf
 from engine.host import Host
@@ -60,7 +61,8 @@ def _hosts(host: Host, record: ContainerRecord, members: Sequence[Membership]) -
 
 
 def _addresses(members: Sequence[Membership]) -> list[str]:
-    found = [a for m in members for a in (m.endpoint.ipv4, m.endpoint.ipv6) if a]
+    named = [m for m in members if not is_gateway(m.network)]
+    found = [a for m in named for a in (m.endpoint.ipv4, m.endpoint.ipv6) if a]
     return [a.partition("/")[0] for a in found]
 
 

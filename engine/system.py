@@ -68,8 +68,17 @@ class SystemVerbs:
             "DockerRootDir": str(self.host.root),
             "Name": os.uname().nodename,
             "ServerVersion": version_text(),
-            "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False},
+            "Swarm": self._swarm(),
         }
+
+    def _swarm(self) -> Json:
+        from engine.cluster import membership
+
+        if not membership.exists(self.host.root):
+            return {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False}
+        from engine.cluster.nodes import summary
+
+        return summary(self.host)
 
 
 def _driver_names() -> list[str]:

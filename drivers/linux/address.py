@@ -55,6 +55,11 @@ def subnets(session: Session) -> list[IPNetwork]:
     return sorted(found, key=lambda n: (n.version, int(n.network_address), n.prefixlen))
 
 
+def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
+    """Every address in the session's namespace with the index of its link."""
+    return [(m["index"], _interface(m)) for m in _messages(session, 0)]
+
+
 def holder(session: Session, address: IPAddress) -> int:
     """The index of the link that has an address, 0 where none has."""
     return next((m["index"] for m in _messages(session, 0) if _interface(m).ip == address), 0)

@@ -15,6 +15,7 @@ from engine.agent.inotify import Inotify
 from engine.agent.loop import Loop
 from engine.agent.netns import home
 from engine.agent.resident import IDLE, Agent
+from engine.cluster.service import ClusterService
 from engine.config import load_config
 from engine.dns.server import DnsService, ttl_from_environment
 from engine.host import root_directory, run_directory
@@ -31,12 +32,17 @@ def main() -> int:
     loop = Loop()
     inotify = Inotify(loop)
     config = load_config()
+    cluster = ClusterService(loop, root_directory(), run_directory())
     services = (
+        cluster,
         DnsService(loop, inotify, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
         ForwardService(loop),
     )
     store = SqliteStore(root_directory() / "hawse.db")
-    agent = Agent(loop, store, services, place.listen(run_dir), idle=idle_from_environment())
+    agent = Agent(
+        loop, store, services, place.listen(run_dir), idle=idle_from_environment(), extend=cluster.extend
+    )
+    cluster.changed = agent.reconcile
     agent.reconcile()
     tell_ready()
     agent.run()

@@ -13,7 +13,7 @@ from socket import socket
 
 from engine.agent.control import Control
 from engine.agent.loop import Loop
-from engine.agent.services import Service, snapshot
+from engine.agent.services import Service, Snapshot, snapshot
 from engine.store.api import Store
 
 IDLE = 10.0
@@ -24,16 +24,24 @@ class Agent:
     """Runs ``services`` until none of them is needed for ``idle`` seconds, or a signal asks it to end."""
 
     def __init__(
-        self, loop: Loop, store: Store, services: Sequence[Service], listener: socket, *, idle: float = IDLE
+        self,
+        loop: Loop,
+        store: Store,
+        services: Sequence[Service],
+        listener: socket,
+        *,
+        idle: float = IDLE,
+        extend: Callable[[Snapshot], Snapshot] = lambda state: state,
     ) -> None:
         self._loop, self._store, self._services, self._idle = loop, store, services, idle
+        self._extend = extend
         self._control = Control(loop, listener, self.reconcile, self.status)
         self._quiet = 0
 
     def reconcile(self) -> bool:
         """Read the store and let every service follow; False where one could not (the others still do)."""
         done = True
-        state = snapshot(self._store)
+        state = self._extend(snapshot(self._store))
         for service in self._services:
             try:
                 service.reconcile(state)

@@ -37,6 +37,8 @@ def check_connect(
     for link in settings.links or ():
         parse_link(link)
     if any(other.id == network.id for other in joined):
+        if network.scope == "swarm":
+            raise Forbidden(f"{record.name} is already attached to network {network.name}")
         raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
 
 

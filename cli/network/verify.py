@@ -1,0 +1,21 @@
+"""``hawse network verify``: hawse's own."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError
+from cli.pflag import command, exactly, flag
+
+
+@command("verify [OPTIONS] NETWORK", "Compare this host's tables for an overlay network with the cluster", exactly(1), hidden=True)
+@flag("--fix", usage="Put the differences right, too")
+@click.argument("network")
+@click.pass_obj
+def verify(app: App, network: str, fix: bool) -> None:
+    """Print a line for each difference; fail if there is any."""
+    lines = app.engine.swarm.verify(network, fix=fix)
+    app.out("".join(line + "\n" for line in lines))
+    if lines:
+        raise StatusError()

@@ -1,0 +1,16 @@
+"""The commands of ``hawse node``, one a file."""
+
+from cli.pflag import Group
+
+node = Group(
+    "node",
+    {
+        "inspect": "cli.node.inspect:inspect",
+        "list": "cli.node.ls:ls",
+        "ls": "cli.node.ls:ls",
+        "remove": "cli.node.rm:rm",
+        "rm": "cli.node.rm:rm",
+    },
+    help="Manage Swarm nodes",
+    short_help="Manage Swarm nodes",
+)

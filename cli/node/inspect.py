@@ -1,0 +1,38 @@
+"""``hawse node inspect``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.documents import Json, inspect_all
+from cli.errors import StatusError
+from cli.pflag import STRING, at_least, command, flag
+from cli.usages import INSPECT_FORMAT
+from engine.errors import EngineError
+
+
+@command(
+    "inspect [OPTIONS] self|NODE [NODE...]", "Display detailed information on one or more nodes", at_least(1)
+)
+@flag("--format", "-f", kind=STRING, usage=INSPECT_FORMAT)
+@flag("--pretty", usage="Print the information in a human friendly format")
+@click.argument("nodes", nargs=-1)
+@click.pass_obj
+def inspect(app: App, nodes: tuple[str, ...], format: str, pretty: bool) -> None:
+    """Print the documents of the nodes."""
+    if pretty:
+        from cli.node.pretty import text
+
+        if format:
+            raise StatusError("--format is incompatible with human friendly format")
+        app.out("\n".join(text(app.engine.swarm.inspect_node(reference)) for reference in nodes))
+        return
+
+    def fetch(reference: str) -> tuple[str, Json]:
+        try:
+            return "node", app.engine.swarm.inspect_node(reference)
+        except EngineError as error:
+            raise StatusError(f"Status: Error response from daemon: {error}, Code: 1") from error
+
+    inspect_all(app, nodes, format, ["node"], fetch)

@@ -1,0 +1,80 @@
+"""``hawse node ls``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.formatting import FormatContext
+from cli.listing import write_listing
+from cli.natural import natural_key
+from cli.pflag import FILTER, STRING, command, flag
+from cli.usages import LIST_FORMAT
+
+HEADER = {
+    "ID": "ID", "Self": "", "Hostname": "HOSTNAME", "Status": "STATUS", "Availability": "AVAILABILITY",
+    "ManagerStatus": "MANAGER STATUS", "EngineVersion": "ENGINE VERSION", "TLSStatus": "TLS STATUS",
+}  # fmt: skip
+TABLE = (
+    "table {{.ID}} {{if .Self}}*{{else}} {{ end }}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}\t"
+    "{{.ManagerStatus}}\t{{.EngineVersion}}"
+)
+RAW = (
+    "node_id: {{.ID}}\nhostname: {{.Hostname}}\nstatus: {{.Status}}\navailability: {{.Availability}}\n"
+    "manager_status: {{.ManagerStatus}}\n"
+)
+
+
+@command("ls [OPTIONS]", "List nodes in the swarm", aliases="hawse node ls, hawse node list")
+@flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided")
+@flag("--format", kind=STRING, usage=LIST_FORMAT)
+@flag("--quiet", "-q", usage="Only display IDs")
+@click.pass_obj
+def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -> None:
+    """Print a table of the nodes, in natural order of their host names."""
+    documents = [d for d in app.engine.swarm.nodes() if matches(d, filter)]
+    documents.sort(key=lambda d: (natural_key(d["Description"]["Hostname"]), d["ID"]))
+    own = app.engine.swarm.node_id()
+    write_listing(app, template(format, quiet=quiet), [row(d, own) for d in documents], HEADER)
+
+
+def matches(document: Mapping[str, Any], wanted: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether a node passes Docker's filters."""
+    tests = {
+        "id": lambda v: document["ID"].startswith(v),
+        "name": lambda v: document["Description"]["Hostname"].startswith(v),
+        "role": lambda v: document["Spec"]["Role"] == v,
+        "membership": lambda v: v == "accepted",
+    }
+    return all(any(tests.get(key, lambda _: False)(v) for v in values) for key, values in wanted.items())
+
+
+def template(format: str, *, quiet: bool) -> str:
+    """The template behind a ``--format``."""
+    if format in ("", "table"):
+        return "{{.ID}}" if quiet else TABLE
+    if format == "raw":
+        return "node_id: {{.ID}}" if quiet else RAW
+    return format
+
+
+def row(document: Mapping[str, Any], own: str) -> FormatContext:
+    """What a template may ask of one node."""
+    manager = document.get("ManagerStatus")
+    status = "" if not manager else "Leader" if manager.get("Leader") else manager["Reachability"].capitalize()
+    return FormatContext(
+        "*node.nodeContext",
+        {
+            "Availability": document["Spec"]["Availability"].capitalize(),
+            "EngineVersion": document["Description"]["Engine"]["EngineVersion"],
+            "Hostname": document["Description"]["Hostname"],
+            "ID": document["ID"],
+            "ManagerStatus": status,
+            "Self": document["ID"] == own,
+            "Status": document["Status"]["State"].capitalize(),
+            "TLSStatus": "Ready",
+        },
+    )

@@ -1,0 +1,48 @@
+"""A node's document for people, laid out as Docker's ``node inspect --pretty``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli.network.ls import created_at
+from cli.system.info import binary_size
+
+
+def text(document: dict[str, Any]) -> str:
+    """Lay one node out."""
+    about = document["Description"]
+    lines = [
+        f"ID:\t\t\t{document['ID']}",
+        f"Hostname:              \t{about['Hostname']}",
+        f"Joined at:             \t{created_at(document['CreatedAt']).lower()}",
+        "Status:",
+        f" State:\t\t\t{document['Status']['State'].capitalize()}",
+        f" Availability:         \t{document['Spec']['Availability'].capitalize()}",
+        f" Address:\t\t{document['Status']['Addr']}",
+    ]
+    manager = document.get("ManagerStatus")
+    if manager:
+        lines += [
+            "Manager Status:",
+            f" Address:\t\t{manager['Addr']}",
+            f" Raft Status:\t\t{manager['Reachability'].capitalize()}",
+            f" Leader:\t\t{'Yes' if manager.get('Leader') else 'No'}",
+        ]
+    plugins = ", ".join(p["Name"] for p in about["Engine"]["Plugins"])
+    lines += [
+        "Platform:",
+        f" Operating System:\t{about['Platform']['OS']}",
+        f" Architecture:\t\t{about['Platform']['Architecture']}",
+        "Resources:",
+        f" CPUs:\t\t\t{about['Resources']['NanoCPUs'] // 10**9}",
+        f" Memory:\t\t{binary_size(about['Resources']['MemoryBytes'])}",
+        "Plugins:",
+        f" Network:\t\t{plugins}",
+        f"Engine Version:\t\t{about['Engine']['EngineVersion']}",
+        "TLS Info:",
+        " TrustRoot:",
+        about["TLSInfo"]["TrustRoot"],
+        f" Issuer Subject:\t{about['TLSInfo']['CertIssuerSubject']}",
+        f" Issuer Public Key:\t{about['TLSInfo']['CertIssuerPublicKey']}",
+    ]
+    return "\n".join(lines) + "\n"

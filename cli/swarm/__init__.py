@@ -1,0 +1,15 @@
+"""The commands of ``hawse swarm``, one a file."""
+
+from cli.pflag import Group
+
+swarm = Group(
+    "swarm",
+    {
+        "init": "cli.swarm.init:init",
+        "join": "cli.swarm.join:join",
+        "join-token": "cli.swarm.join_token:join_token",
+        "leave": "cli.swarm.leave:leave",
+    },
+    help="Manage Swarm",
+    short_help="Manage Swarm",
+)

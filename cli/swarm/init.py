@@ -1,0 +1,56 @@
+"""``hawse swarm init``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError
+from cli.pflag import LIST, STRING, UINT, command, flag, no_args
+from engine.api import SwarmInit
+
+TEXT = """Swarm initialized: current node ({node}) is now a manager.
+
+To add a worker to this swarm, run the following command:
+
+    hawse swarm join --token {token} {address}
+
+To add a manager to this swarm, run 'hawse swarm join-token manager' and follow the instructions.
+
+"""
+
+
+@command("init [OPTIONS]", "Initialize a swarm", no_args)
+@flag("--advertise-addr", kind=STRING, usage='Advertised address (format: "<ip|interface>[:port]")')
+@flag("--cacert", kind=STRING, usage="File with the certificate that --store is verified by")
+@flag("--cert", kind=STRING, usage="File with the certificate to show to --store")
+@flag("--data-path-addr", kind=STRING, usage='Address or interface to use for data path traffic (format: "<ip|interface>")')
+@flag("--default-addr-pool", kind=LIST, usage="default address pool in CIDR format")
+@flag("--default-addr-pool-mask-length", kind=UINT, usage="default address pool subnet mask length", default_value=24)
+@flag("--key", kind=STRING, usage="File with the private key of --cert")
+@flag("--store", kind=STRING, usage="Use this etcd instead of a member of our own (URLs, separated by commas)")
+@click.pass_obj
+def init(app: App, /, **flags: Any) -> None:
+    """Make a cluster, and tell how others join it."""
+    request = SwarmInit(
+        advertise=flags["advertise_addr"],
+        data_path=flags["data_path_addr"],
+        pools=tuple(flags["default_addr_pool"]),
+        subnet_size=flags["default_addr_pool_mask_length"],
+        store=tuple(u for u in flags["store"].split(",") if u),
+        store_files={name: read(flags[name]) for name in ("cacert", "cert", "key") if flags[name]},
+    )
+    node = app.engine.swarm.init(request)
+    token, address = app.engine.swarm.join_token("worker")
+    app.out(TEXT.format(node=node, token=token, address=address))
+
+
+def read(path: str) -> str:
+    """The text of a file that the user names."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StatusError(f"open {path}: {getattr(error, 'strerror', None) or 'not a PEM file'}".lower()) from error

@@ -1,0 +1,17 @@
+"""``hawse swarm leave``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.pflag import command, flag, no_args
+
+
+@command("leave [OPTIONS]", "Leave the swarm", no_args)
+@flag("--force", "-f", usage="Force this node to leave the swarm, ignoring warnings")
+@click.pass_obj
+def leave(app: App, force: bool) -> None:
+    """Take this host out of its cluster."""
+    app.engine.swarm.leave(force=force)
+    app.out("Node left the swarm.\n")

@@ -1,0 +1,85 @@
+"""How a host asks a manager for its place in the cluster: one line of JSON each way, over TLS on port 2377.
+
+First the authority's certificate is fetched from whoever answers and compared with the digest in the token; only then,
+on a second connection that this certificate verifies as a manager's, is the token's secret sent.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.cluster.token import JoinToken, digest_of
+from engine.errors import EngineError, InvalidArgument, Unavailable
+
+PORT = 2377
+PATIENCE = 20.0
+"""Seconds to wait for a manager."""
+LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """Where a manager enrolls hosts."""
+
+    host: str
+    port: int = PORT
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_manager(text: str) -> Manager:
+    """Read ``HOST[:PORT]``, brackets around an IPv6 address with a port."""
+    host, colon, port = text.rpartition(":")
+    if not colon or text.count(":") > 1 and not text.startswith("["):
+        host, port = text, ""
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise InvalidArgument(f"invalid remote address: {text}")
+    host = (host or text).strip("[]")
+    return Manager(host, int(port) if port else PORT)
+
+
+def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask for a place; the manager's answer, with the authority's certificate as ``authority``."""
+    authority = str(_ask(manager, ssl._create_unverified_context(), {"ask": "authority"}).get("authority", ""))
+    if digest_of(authority) != token.digest:
+        raise EngineError(f"remote CA does not match fingerprint. Expected: {token.digest}")
+    context = ssl.create_default_context(cadata=authority)
+    context.check_hostname = False  # a manager is known by its kind of certificate, whatever its address is here
+    answer = _ask(manager, context, {"ask": "join", "secret": token.secret, **request})
+    if "error" in answer:
+        raise EngineError(str(answer["error"]))
+    return {**answer, "authority": authority}
+
+
+def _ask(manager: Manager, context: ssl.SSLContext, question: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        with (
+            socket.create_connection((manager.host, manager.port), PATIENCE) as plain,
+            context.wrap_socket(plain) as secure,
+        ):
+            secure.sendall(json.dumps(question).encode() + b"\n")
+            with secure.makefile("rb") as file:
+                answer: dict[str, Any] = json.loads(file.readline(LIMIT))
+                return answer
+    except ssl.SSLCertVerificationError as error:
+        raise Unavailable(_certificate_problem(error)) from error
+    except OSError as error:
+        reason = str(error.strerror or error).lower()
+        raise Unavailable(
+            "rpc error: code = Unavailable desc = connection error: desc = "
+            f'"transport: Error while dialing: dial tcp {manager}: connect: {reason}"'
+        ) from error
+    except ValueError as error:
+        raise Unavailable(f"{manager} does not answer as a manager does") from error
+
+
+def _certificate_problem(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in (9, 10):  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+        return f"the manager's {error.verify_message}: compare the clocks of the two hosts"
+    return f"the manager's certificate is not valid: {error.verify_message}"

@@ -1,0 +1,242 @@
+"""Keys, transactions, leases and watches of etcd v3, over whichever member answers.
+
+Keys and values are text here and base64 on the wire. Calls fail fast: each member is tried once.
+"""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, EtcdUnavailable
+from engine.cluster.etcd.http import Connection, Json
+
+CONNECT, ANSWER, IDLE = 2.0, 5.0, 30.0
+"""Seconds to wait for a connection and for an answer, and after which an unused connection is not trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """A key with its value and the revision that wrote it; ``deleted`` in events only."""
+
+    key: str
+    value: str
+    revision: int = 0
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a transaction did: whether its conditions held, and what its reads found, one list a read."""
+
+    succeeded: bool
+    found: Sequence[Sequence[KeyValue]]
+
+
+def b64(text: str) -> str:
+    """Text as the gateway wants it."""
+    return b64encode(text.encode()).decode()
+
+
+def end_of(prefix: str) -> str:
+    """The key just after every key that begins with ``prefix``."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def absent(key: str, *, prefix: bool = False) -> Json:
+    """Condition: there is no such key, or none that begins so."""
+    span = {"range_end": b64(end_of(key))} if prefix else {}
+    return {"key": b64(key), "target": "CREATE", "result": "EQUAL", "create_revision": 0, **span}
+
+
+def present(key: str) -> Json:
+    """Condition: the key exists."""
+    return {"key": b64(key), "target": "CREATE", "result": "GREATER", "create_revision": 0}
+
+
+def unchanged(key: str, revision: int) -> Json:
+    """Condition: the key was last written by ``revision`` (0: it is not there)."""
+    return {"key": b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": revision}
+
+
+def put(key: str, value: str, lease: int = 0) -> Json:
+    """Write, bound to a lease where one is given."""
+    return {"request_put": {"key": b64(key), "value": b64(value), **({"lease": lease} if lease else {})}}
+
+
+def delete(key: str, *, prefix: bool = False) -> Json:
+    """Remove a key, or all that begin so."""
+    span = {"range_end": b64(end_of(key))} if prefix else {}
+    return {"request_delete_range": {"key": b64(key), **span}}
+
+
+def read(key: str, *, prefix: bool = False) -> Json:
+    """Read a key, or all that begin so."""
+    return {"request_range": _range(key, prefix=prefix)}
+
+
+def _range(key: str, *, prefix: bool) -> Json:
+    return {"key": b64(key), **({"range_end": b64(end_of(key))} if prefix else {})}
+
+
+def _text(value: str) -> str:
+    return b64decode(value).decode()
+
+
+def _pair(item: Json, *, deleted: bool = False) -> KeyValue:
+    return KeyValue(_text(item["key"]), _text(item.get("value", "")), int(item.get("mod_revision", 0)), deleted)
+
+
+class Client:
+    """A client of the members at ``urls``; not for use by several threads at once.
+
+    ``context`` is the ssl.SSLContext for https. With ``user``, every call carries a token got for the password.
+    """
+
+    def __init__(self, urls: Sequence[str], context: Any = None, user: str = "", password: str = "") -> None:
+        self._urls, self._context = list(urls), context
+        self._user, self._password, self._token = user, password, ""
+        self._connection: Connection | None = None
+        self._used = 0.0
+
+    # ------------------------------------------------------------------------------------------------ keys
+
+    def get(self, key: str) -> KeyValue | None:
+        """Read one key."""
+        return next(iter(self.range(key, prefix=False)[0]), None)
+
+    def range(self, key: str, *, prefix: bool = True) -> tuple[list[KeyValue], int]:
+        """Read all keys that begin with ``key``, in order, and the revision at which that was so."""
+        answer = self.call("/v3/kv/range", _range(key, prefix=prefix))
+        return [_pair(item) for item in answer.get("kvs", [])], int(answer["header"]["revision"])
+
+    def put(self, key: str, value: str, lease: int = 0) -> None:
+        """Write one key."""
+        self.call("/v3/kv/put", put(key, value, lease)["request_put"])
+
+    def transact(
+        self, conditions: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()
+    ) -> Outcome:
+        """Do ``success`` where all conditions hold, else ``failure``, in one step."""
+        body = {"compare": list(conditions), "success": list(success), "failure": list(failure)}
+        answer = self.call("/v3/kv/txn", body)
+        reads = (r["response_range"] for r in answer.get("responses", []) if "response_range" in r)
+        found = [[_pair(item) for item in part.get("kvs", [])] for part in reads]
+        return Outcome(bool(answer.get("succeeded")), found)
+
+    def read_all(self, *keys: str) -> Sequence[KeyValue | None]:
+        """Read several single keys at one revision."""
+        found = self.transact([], [read(key) for key in keys]).found
+        return [next(iter(part), None) for part in found]
+
+    # ---------------------------------------------------------------------------------------------- leases
+
+    def grant(self, seconds: int) -> int:
+        """Make a lease that ends ``seconds`` after its last renewal."""
+        return int(self.call("/v3/lease/grant", {"TTL": seconds})["ID"])
+
+    def renew(self, lease: int) -> bool:
+        """Keep a lease alive; False where it has ended already."""
+        return int(self.call("/v3/lease/keepalive", {"ID": lease}).get("result", {}).get("TTL", 0)) > 0
+
+    def revoke(self, lease: int) -> None:
+        """End a lease and all that is bound to it."""
+        self.call("/v3/lease/revoke", {"ID": lease})
+
+    # --------------------------------------------------------------------------------------------- watching
+
+    def watch(self, prefix: str, revision: int, silence: float) -> Iterator[tuple[int, list[KeyValue]]]:
+        """Follow keys from ``revision`` on: (revision, events), without events when the store only says it is there.
+
+        Raises `Compacted` where that revision is gone, EtcdUnavailable after ``silence`` seconds without a word.
+        """
+        connection = self._ready()
+        self._connection = None  # it is the watch's own from now on
+        request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}
+        try:
+            connection.set_timeout(silence)
+            for message in connection.stream("/v3/watch", {"create_request": request}, self._token):
+                result = message.get("result", {})
+                if result.get("canceled") and int(result.get("compact_revision", 0)):
+                    raise Compacted("the revision has been compacted", 11)
+                if result.get("canceled"):
+                    raise EtcdError(str(result.get("cancel_reason", "the watch was ended")))
+                yield int(result["header"]["revision"]), [_event(e) for e in result.get("events", [])]
+        except OSError as error:
+            raise EtcdUnavailable(f"the cluster's store went silent: {error}") from error
+        finally:
+            connection.close()
+
+    # ----------------------------------------------------------------------------------------------- calls
+
+    def call(self, path: str, body: Json) -> Json:
+        """Post one call to whichever member answers; a token that has expired is renewed once."""
+        for last in (False, True):
+            connection = self._ready()
+            try:
+                return connection.post(path, body, self._token)
+            except EtcdError as error:
+                if last or not self._user or not _is_unauthenticated(error):
+                    raise
+                self._token = ""
+            except OSError as error:
+                self.close()
+                raise EtcdUnavailable(f"the cluster's store does not answer: {_reason(error)}") from error
+        raise AssertionError("unreachable")
+
+    def _ready(self) -> Connection:
+        """Give a connection that works, with a token where one is needed."""
+        if self._connection is not None and time.monotonic() - self._used > IDLE:
+            self.close()
+        problems = []
+        for url in [] if self._connection else list(self._urls):
+            try:
+                self._connection = Connection(url, self._context, CONNECT)
+                self._connection.set_timeout(ANSWER)
+                break
+            except (OSError, ValueError) as error:
+                problems.append(f"{url.rpartition('/')[2].rpartition('@')[2]}: {_reason(error)}")
+                self._urls.append(self._urls.pop(0))  # the next call begins with another member
+        if self._connection is None:
+            raise EtcdUnavailable(f"the cluster's store does not answer ({', '.join(problems) or 'no members'})")
+        self._used = time.monotonic()
+        if self._user and not self._token:
+            self._authenticate(self._connection)
+        return self._connection
+
+    def _authenticate(self, connection: Connection) -> None:
+        try:
+            answer = connection.post("/v3/auth/authenticate", {"name": self._user, "password": self._password})
+        except OSError as error:
+            self.close()
+            raise EtcdUnavailable(f"the cluster's store does not answer: {_reason(error)}") from error
+        self._token = str(answer["token"])
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+
+def _event(event: Json) -> KeyValue:
+    return _pair(event["kv"], deleted=event.get("type") == "DELETE")
+
+
+def _is_unauthenticated(error: EtcdError) -> bool:
+    return error.code == UNAUTHENTICATED or "auth token" in error.reason or "user name is empty" in error.reason
+
+
+def _reason(error: BaseException) -> str:
+    """One phrase for people; a certificate of another time is a clock that is wrong, here or there."""
+    code = getattr(error, "verify_code", 0)
+    if code in (9, 10):
+        when = "is not valid yet" if code == 9 else "has expired"
+        return f"its certificate {when}: compare the clocks of the hosts"
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    text = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
+    return str(text).lower()

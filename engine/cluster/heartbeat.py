@@ -1,0 +1,77 @@
+"""Keeps this host's lease, in a thread of its own: while it holds, the others count on this host's endpoints.
+
+Each time the store can be reached again, what this host has and what the store says of it are compared.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+
+from engine.cluster import keys
+from engine.cluster.etcd import Client
+from engine.errors import EngineError
+
+LEASE = 30
+"""Seconds after which a silent host's endpoints go; HAWSE_LEASE overrides it."""
+PAUSE = 1.0
+
+
+def lease_seconds() -> int:
+    """HAWSE_LEASE in seconds, by default `LEASE`."""
+    text = os.environ.get("HAWSE_LEASE", "")
+    return max(2, int(text)) if text.isascii() and text.isdigit() else LEASE
+
+
+class Heartbeat:
+    """Renews the lease of node ``node``; ``settle`` is called with a client when it was (re)gained or asked for."""
+
+    def __init__(self, open_client: Callable[[], Client], node: str, settle: Callable[[Client], None]) -> None:
+        self._open_client, self._node, self._settle = open_client, node, settle
+        self._wake = threading.Event()
+        self._ended = False
+        self._lease = 0
+        self._settled = False
+
+    def start(self) -> None:
+        """Begin to beat."""
+        threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
+
+    def poke(self) -> None:
+        """Settle soon."""
+        self._settled = False
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End soon; does not wait. The lease is left to run out, for a successor may take it up in time."""
+        self._ended = True
+        self._wake.set()
+
+    def _run(self) -> None:
+        client = None
+        seconds = lease_seconds()
+        while not self._ended:
+            pause = seconds / 3
+            try:
+                client = client or self._open_client()
+                self._beat(client, seconds)
+            except EngineError:
+                self._settled = False
+                client, pause = None, PAUSE
+            except Exception:
+                traceback.print_exc(file=sys.stderr)
+                client, pause = None, PAUSE
+            self._wake.wait(pause)
+            self._wake.clear()
+
+    def _beat(self, client: Client, seconds: int) -> None:
+        if not (self._lease and client.renew(self._lease)):
+            self._settled = False
+            self._lease = client.grant(seconds)
+            client.put(keys.alive(self._node), str(self._lease), self._lease)
+        if not self._settled:
+            self._settled = True
+            self._settle(client)

@@ -1,0 +1,73 @@
+"""The cluster's networks in this host's own store, so that every other part of the engine sees them as networks.
+
+A manager mirrors them all; a worker those that its containers use, and ingress. ``planned`` is a network without
+kernel objects on this host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from engine.cluster.model import Membership
+from engine.host import Host
+from engine.model import NetworkRecord
+from engine.store.api import Taken, Transaction
+
+VTEP = "com.hawse.overlay.vtep"
+SWARM = "swarm"
+
+
+def localized(record: NetworkRecord, membership: Membership) -> NetworkRecord:
+    """A shared network's record with this host's part filled in."""
+    options = {**(record.host_options or {}), VTEP: membership.data_address}
+    return replace(record, phase="planned", owner="", host_options=options)
+
+
+def learn(host: Host, record: NetworkRecord, membership: Membership) -> NetworkRecord:
+    """Record a shared network here; what is known already stays as it is."""
+    with host.store.write() as tx:
+        return _learn(tx, record, membership)
+
+
+def _learn(tx: Transaction, record: NetworkRecord, membership: Membership) -> NetworkRecord:
+    known = tx.network(record.id)
+    if known is None:
+        known = localized(record, membership)
+        tx.put_network(known)
+    return known
+
+
+def follow(host: Host, networks: Iterable[NetworkRecord], membership: Membership) -> None:
+    """Bring the mirror up to date: learn what this host should know, forget what is gone and unused here."""
+    shared = {n.id: n for n in networks}
+    with host.store.read() as reader:
+        known = {n.id: n for n in reader.networks() if n.scope == SWARM}
+        used = {e.network_id for e in reader.endpoints()}
+    for record in shared.values():
+        if record.id not in known and (membership.is_manager or record.ingress):
+            _learn_unless_taken(host, record, membership)
+    for identity, record in known.items():
+        if identity not in shared and identity not in used and record.phase == "planned":
+            forget(host, identity)
+
+
+def _learn_unless_taken(host: Host, record: NetworkRecord, membership: Membership) -> None:
+    try:
+        learn(host, record, membership)
+    except Taken:
+        return  # a network of this host alone has the name, and keeps it
+
+
+def forget(host: Host, network_id: str) -> None:
+    """Drop a network from the mirror."""
+    with host.store.write() as tx:
+        tx.delete_network(network_id)
+
+
+def forget_all(host: Host) -> None:
+    """Drop all of them: this host leaves the cluster."""
+    with host.store.read() as reader:
+        known = [n for n in reader.networks() if n.scope == SWARM]
+    for record in known:
+        forget(host, record.id)

@@ -1,0 +1,96 @@
+"""The values that hosts share: a cluster, its nodes, and the endpoints of networks that span them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+MANAGER, WORKER = "manager", "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What all hosts agree on. Addresses of networks come from ``pools``, cut into subnets of ``subnet_size`` bits."""
+
+    id: str
+    created: str
+    pools: Sequence[str] = ("10.0.0.0/8",)
+    subnet_size: int = 24
+    data_path_port: int = 4789
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A host of the cluster. ``index`` is a small number no other node has; ``data_address`` carries VXLAN packets."""
+
+    id: str
+    created: str
+    hostname: str
+    role: str
+    address: str
+    data_address: str
+    index: int
+    version: str = ""
+    architecture: str = ""
+    cpus: int = 0
+    memory: int = 0  # bytes
+    store_url: str = ""  # of a manager's own member of the store
+    enrollment_port: int = 2377
+    wireguard_key: str = ""  # public
+    updated: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedEndpoint:
+    """An endpoint as all hosts see it. ``owner`` names the process that made it, for its own host alone."""
+
+    id: str
+    network_id: str
+    container_id: str
+    node: str
+    mac: str
+    ipv4: str = ""  # "10.0.1.2/24"
+    ipv6: str = ""
+    names: Sequence[str] = ()
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The automatic subnet and the VXLAN id handed out last, and the node index: none is used again at once."""
+
+    subnet: str = ""
+    vni: int = 4095
+    node: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The secrets that let a host join, by the role it gets."""
+
+    worker: str
+    manager: str
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What this host knows of its own part: kept in HAWSE_ROOT/cluster/membership.json (0600)."""
+
+    cluster_id: str
+    node_id: str
+    role: str
+    address: str
+    data_address: str
+    urls: Sequence[str]  # of the store
+    user: str = ""
+    password: str = ""
+    managers: Sequence[str] = ()  # "192.0.2.1:2377"
+    external: bool = False  # the store is not ours to run
+    port: int = 2377
+    index: int = 0
+    wireguard_key: str = field(default="", repr=False)  # private
+
+    @property
+    def is_manager(self) -> bool:
+        """Whether this host may change the cluster."""
+        return self.role == MANAGER

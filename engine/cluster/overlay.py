@@ -1,0 +1,331 @@
+"""What the engine's verbs ask of the cluster: called wherever a network spans hosts, and cheap where none does.
+
+Sequence only: the shared part is in `shared_networks` and `shared_endpoints`, this host's copy in `mirror`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.api import Created, Json
+from engine.cluster import membership as memberships
+from engine.cluster import mirror
+from engine.cluster.mirror import SWARM
+from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
+from engine.host import Host
+from engine.locks import locked
+from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
+
+if TYPE_CHECKING:
+    from engine.cluster.etcd import Client
+    from engine.cluster.model import Membership, SharedEndpoint
+    from engine.cluster.view import View
+
+NOT_IN_SWARM = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
+    "to connect this node to swarm and try again."
+)
+WORKER = (
+    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
+    "Please run this command on a manager node or promote the current node to a manager."
+)
+BUSY = ("cluster", "networks")
+"""The lock under which networks come up and go down on this host."""
+
+
+def spans_hosts(host: Host, request: NetworkCreate) -> bool:
+    """Whether a network to be created is the cluster's; False on a host without one, where it is then refused."""
+    return (request.driver == "overlay" or request.scope == SWARM) and memberships.exists(host.root)
+
+
+@contextmanager
+def connected(host: Host) -> Iterator[tuple[Client, Membership]]:
+    """A client of the cluster's store; raises Docker's text where this host is in no cluster."""
+    found = memberships.load(host.root)
+    if found is None:
+        raise Unavailable(NOT_IN_SWARM)
+    client = memberships.open_client(host.root, found)
+    try:
+        yield client, found
+    finally:
+        client.close()
+
+
+@contextmanager
+def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, Membership]]:
+    """The same on managers alone."""
+    with connected(host) as (client, found):
+        if not found.is_manager:
+            raise Unavailable(refusal)
+        yield client, found
+
+
+def keep_agent(host: Host) -> None:
+    """Start the agent of a host that is in a cluster, where it does not run: it keeps the host's lease."""
+    if memberships.exists(host.root):
+        from engine.agent.client import ensure
+
+        with suppress(OSError):
+            ensure(host.run, host.root)
+
+
+# ------------------------------------------------------------------------------------------------- networks
+
+
+def create(host: Host, request: NetworkCreate) -> Created:
+    """Create a network of the cluster; nothing happens in the kernel before it is used."""
+    from engine.cluster import shared_networks
+
+    with managing(host, NOT_IN_SWARM) as (client, me):
+        record = _checked(host, request, shared_networks.all_networks(client))
+        record = shared_networks.create(client, record)
+        mirror.learn(host, record, me)
+    return Created(record.id)
+
+
+def _checked(host: Host, request: NetworkCreate, shared: Sequence[NetworkRecord]) -> NetworkRecord:
+    from drivers.registry import available
+    from engine.cluster.new_network import new_record
+    from engine.validate.network import check_network_create, network_name_taken
+
+    with host.store.read() as reader:
+        existing = reader.networks()
+    if any(n.name == request.name for n in [*existing, *shared]):
+        raise network_name_taken(request.name)
+    ingress = next((n for n in shared if n.ingress), None)
+    if request.ingress and ingress is not None:
+        raise Conflict(f"rpc error: code = AlreadyExists desc = ingress network ({ingress.id}) is already present")
+    request = check_network_create(request, existing, available(), clustered=True)
+    record = new_record(request)
+    from engine.endpoints import network_spec
+    from engine.translation import translated
+
+    with translated():
+        host.driver(record.driver).check_network(network_spec(record), [])
+    return record
+
+
+def remove(host: Host, record: NetworkRecord) -> None:
+    """Remove a network of the cluster that nobody uses on any host."""
+    from engine.cluster import shared_networks
+
+    with managing(host) as (client, _):
+        shared_networks.remove(client, record)
+    drop_if_unused(host, record.id)
+    mirror.forget(host, record.id)
+
+
+def learn(host: Host, reference: str, *, attach: bool = True) -> None:
+    """Make a network of the cluster known here before it is looked up; Docker's text where it takes no containers."""
+    me = memberships.load(host.root)
+    if me is None:
+        return
+    with host.store.read() as reader:
+        found = reader.find_networks(reference)
+    if not found and reference:
+        found = _shared(host, reference)
+    if attach:
+        for record in found[:1]:
+            _check_attachable(record)
+    with host.store.read() as reader:
+        known = reader.network(found[0].id) if found else None
+    if len(found) == 1 and known is None:
+        mirror.learn(host, found[0], me)
+
+
+def _shared(host: Host, reference: str) -> list[NetworkRecord]:
+    from engine.cluster import shared_networks
+
+    with connected(host) as (client, _):
+        return shared_networks.find(client, reference)
+
+
+def _check_attachable(record: NetworkRecord) -> None:
+    if record.scope == SWARM and not record.attachable:
+        raise Forbidden(
+            f"Could not attach to network {record.name}: rpc error: code = PermissionDenied "
+            f"desc = network {record.name} not manually attachable"
+        )
+
+
+def check_used_here(host: Host, record: NetworkRecord) -> None:
+    """Refuse, as Docker does, to find a network of the cluster that no container of this host is on."""
+    if record.scope == SWARM:
+        with host.store.read() as reader:
+            if not reader.endpoints(network_id=record.id):
+                raise NotFound(f"network {record.name} not found")
+
+
+def brought_up(host: Host, record: NetworkRecord) -> None:
+    """Tell the driver of a network that has just come up where the endpoints of other hosts are."""
+    from drivers.api import PeerProgrammer
+    from engine.cluster import peers, view
+    from engine.endpoints import network_spec
+    from engine.translation import translated
+
+    driver = host.driver(record.driver)
+    if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
+        return
+    with connected(host) as (client, me), translated():
+        seen = view.load(client)
+        driver.program_peers(network_spec(record), peers.of(seen, record.id, me.node_id))
+
+
+def drop_if_unused(host: Host, network_id: str) -> None:
+    """Take a network's kernel objects away from this host once no endpoint here needs them."""
+    from engine.endpoints import network_spec
+    from engine.translation import translated
+
+    with locked(host.run, *BUSY):
+        with host.store.read() as reader:
+            record = reader.network(network_id)
+            used = bool(reader.endpoints(network_id=network_id))
+        if record is None or used:
+            return
+        if record.phase == "live":
+            with translated():
+                host.driver(record.driver).delete_network(network_spec(record))
+        me = memberships.load(host.root)
+        with host.store.write() as tx:
+            if (me is not None and me.is_manager) or record.ingress:
+                tx.put_network(replace(record, phase="planned"))
+            else:
+                tx.delete_network(network_id)
+
+
+# ------------------------------------------------------------------------------------------------ endpoints
+
+
+@contextmanager
+def reserving(
+    host: Host, container: ContainerRecord, networks: Sequence[NetworkRecord]
+) -> Iterator[Mapping[str, EndpointRecord]]:
+    """Reserve a container's endpoints on those of ``networks`` that span hosts, by network id.
+
+    Inside the block they are to be recorded in the host's own store, with their networks brought up; when it fails,
+    all of it is given back.
+    """
+    shared = [n for n in networks if n.scope == SWARM]
+    if not shared:
+        yield {}
+        return
+    from engine.cluster import shared_endpoints
+
+    made = []
+    try:
+        with connected(host) as (client, me):
+            for network in shared:
+                _check_attachable(network)
+                made.append(_reserve(client, me, container, network))
+        with locked(host.run, *BUSY):
+            yield {e.network_id: _record(e) for e in made}
+    except BaseException:
+        with suppress(EngineError), connected(host) as (client, _):
+            for endpoint in made:
+                shared_endpoints.release(client, endpoint)
+        for network in shared:
+            drop_if_unused(host, network.id)
+        raise
+
+
+def _record(endpoint: SharedEndpoint) -> EndpointRecord:
+    return EndpointRecord(
+        id=endpoint.id,
+        network_id=endpoint.network_id,
+        container_id=endpoint.container_id,
+        mac=endpoint.mac,
+        ipv4=endpoint.ipv4,
+        ipv6=endpoint.ipv6,
+        names=endpoint.names,
+    )
+
+
+def _reserve(client: Client, me: Membership, container: ContainerRecord, network: NetworkRecord) -> SharedEndpoint:
+    from engine import names, owner
+    from engine.cluster import shared_endpoints
+    from engine.cluster.model import SharedEndpoint
+
+    settings = attachment(container, network).settings
+    wanted = settings.ipam
+    endpoint = SharedEndpoint(
+        id=names.generate_id(),
+        network_id=network.id,
+        container_id=container.id,
+        node=me.node_id,
+        mac=settings.mac_address or names.random_mac(),
+        names=names.dns_names(container, settings),
+        owner=owner.me(),
+    )
+    ipv4, ipv6 = (wanted.ipv4, wanted.ipv6) if wanted else ("", "")
+    return shared_endpoints.reserve(client, network, endpoint, ipv4, ipv6)
+
+
+def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
+    """The container's configuration for a network, found by id or name."""
+    return next(a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id))
+
+
+def released(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
+    """Tell the cluster that an endpoint has gone; while the store is away, the agent does it afterwards."""
+    if network.scope != SWARM:
+        return
+    from engine.cluster import shared_endpoints
+    from engine.cluster.model import SharedEndpoint
+
+    with suppress(EngineError), connected(host) as (client, me):
+        gone = SharedEndpoint(
+            endpoint.id, network.id, endpoint.container_id, me.node_id, endpoint.mac, endpoint.ipv4, endpoint.ipv6
+        )
+        shared_endpoints.release(client, gone)
+    drop_if_unused(host, network.id)
+
+
+# ------------------------------------------------------------------------------------------------ inspection
+
+
+def completed(host: Host, record: NetworkRecord, document: Json) -> Json:
+    """The document of a network with what the cluster knows of it."""
+    if record.scope != SWARM:
+        return document
+    from engine.cluster.document import completed as complete
+
+    view, me = current_view(host)
+    return complete(document, record, view, me)
+
+
+def current_view(host: Host) -> tuple[View | None, Membership | None]:
+    """What is known of the cluster: from the store, else as it was kept last."""
+    from engine.cluster import view
+
+    try:
+        with connected(host) as (client, me):
+            return view.load(client), me
+    except EngineError:
+        return view.saved(host.root), memberships.load(host.root)
+
+
+def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
+    """Compare this host's tables for a network with the store; a line for each difference."""
+    from drivers.api import PeerProgrammer
+    from engine.cluster import comparison, peers, view
+    from engine.endpoints import network_spec
+    from engine.networks import find
+    from engine.translation import translated
+
+    with host.store.read() as reader:
+        record = find(reader, reference)
+    driver = host.driver(record.driver)
+    if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
+        raise NotFound(f"network {reference} does not span hosts: there is nothing to compare")
+    with connected(host) as (client, me):
+        seen = view.load(client)
+        lines = comparison.differences(host, seen, record, me)
+        if fix and lines:
+            comparison.settle(host, client, me)
+    if record.phase == "live":
+        with translated():
+            lines += driver.verify(network_spec(record), peers.of(seen, record.id, me.node_id), fix)
+    return lines

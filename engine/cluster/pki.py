@@ -1,0 +1,113 @@
+"""The cluster's own certificate authority. Two kinds of certificate, so that no worker can pass for a manager.
+
+A *node* certificate is for clients only. A *manager* certificate also serves (etcd, its peers, enrollment): it carries
+the host's addresses and the common name that etcd's peers ask for. Private keys never leave the host that made them,
+but for the authority's, which every manager has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+MANAGER_NAME = "hawse-manager"
+LIFETIME = timedelta(days=20 * 365)
+TOLERANCE = timedelta(minutes=10)
+"""How far a joining host's clock may be behind."""
+
+
+def new_key() -> str:
+    """Make a private key (PEM)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def new_authority(key: str) -> str:
+    """Make the authority's own certificate (PEM)."""
+    name = _name("hawse-ca")
+    private = _private(key)
+    builder = _builder(name, private.public_key()).issuer_name(name)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_usage(signs=True), critical=True)
+    return builder.sign(private, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def request(key: str) -> str:
+    """Ask for a certificate (PEM); what it will say is the authority's decision."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_name("hawse"))
+    return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def issue(authority: str, authority_key: str, wanted: str, name: str, addresses: Sequence[str] = ()) -> str:
+    """Sign the key of a request: for a client called ``name``, or a manager that serves at ``addresses``."""
+    asked = x509.load_pem_x509_csr(wanted.encode())
+    if not asked.is_signature_valid:
+        raise ValueError("the request is not signed by its own key")
+    issuer = x509.load_pem_x509_certificate(authority.encode())
+    uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if addresses else [])]
+    # etcd's gateway refuses clients that have a common name: it can't tell users by it, as others may expect.
+    subject = _name(name) if addresses else _name(name, NameOID.SERIAL_NUMBER)
+    builder = _builder(subject, asked.public_key()).issuer_name(issuer.subject)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(_usage(signs=False), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+    if addresses:
+        names = [x509.IPAddress(ip_address(a)) for a in addresses]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(_private(authority_key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def describe(certificate: str) -> tuple[bytes, bytes]:
+    """The subject and the public key of a certificate, both in DER."""
+    from cryptography.hazmat.primitives.serialization import PublicFormat
+
+    parsed = x509.load_pem_x509_certificate(certificate.encode())
+    public = parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return parsed.subject.public_bytes(), public
+
+
+def new_tunnel_key() -> tuple[str, str]:
+    """Make a WireGuard key pair: private and public, in base64."""
+    from base64 import b64encode
+
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    key = X25519PrivateKey.generate()
+    return b64encode(key.private_bytes_raw()).decode(), b64encode(key.public_key().public_bytes_raw()).decode()
+
+
+def _private(key: str) -> ec.EllipticCurvePrivateKey:
+    loaded = load_pem_private_key(key.encode(), None)
+    assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+    return loaded
+
+
+def _name(text: str, kind: x509.ObjectIdentifier = NameOID.COMMON_NAME) -> x509.Name:
+    return x509.Name([x509.NameAttribute(kind, text)])
+
+
+def _builder(subject: x509.Name, public: object) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(subject).serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now - TOLERANCE).not_valid_after(now + LIFETIME)
+    return builder.public_key(public)  # type: ignore[arg-type]  # any kind of public key
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, content_commitment=False,
+        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+        decipher_only=False,
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""What the agent does for a host that is in a cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from drivers.registry import load as load_driver
+from engine.agent.services import Snapshot
+from engine.cluster import comparison, etcd_member, membership, mirror, processes
+from engine.cluster import view as views
+from engine.cluster.etcd import Client
+from engine.cluster.follower import Follower
+from engine.cluster.heartbeat import Heartbeat
+from engine.cluster.model import MANAGER, Membership
+from engine.cluster.programmer import Programmer
+from engine.cluster.view import View
+from engine.core import open_engine
+from engine.endpoints import network_spec
+from engine.model import EndpointRecord, NetworkRecord
+
+ENROLLMENT = "enrollment"
+
+
+class Resident:
+    """Follows the cluster for the host of ``root``; ``poke`` is called, by any thread, when names have changed."""
+
+    def __init__(self, root: Path, run: Path, me: Membership, poke: Callable[[], None]) -> None:
+        self._root, self._run, self._me, self._poke = root, run, me, poke
+        self._host = open_engine().host
+        self._view = views.saved(root)
+        self._saved: View | None = self._view
+        self._programmer = Programmer(load_driver("overlay"), me.node_id)
+        self._follower = Follower(self._open, self._changed, self._view)
+        self._heartbeat = Heartbeat(self._open, me.node_id, self._settle)
+        if self._view is not None:
+            self._programmer.tell(view=self._view)
+        for part in (self._programmer, self._follower, self._heartbeat):
+            part.start()
+
+    @property
+    def node_id(self) -> str:
+        """Which node this is."""
+        return self._me.node_id
+
+    def _open(self) -> Client:
+        return membership.open_client(self._root, membership.load(self._root) or self._me)
+
+    def _changed(self, view: View) -> None:
+        """Take a new view (in the follower's thread)."""
+        before, self._view = self._view, view
+        self._programmer.tell(view=view)
+        self._poke()
+        if before is None or before.networks != view.networks:
+            mirror.follow(self._host, view.networks.values(), self._me)
+        if before is None or before.nodes != view.nodes:
+            self._learn_managers(view)
+
+    def _learn_managers(self, view: View) -> None:
+        """Note where the store's members and the managers are by now."""
+        me = membership.load(self._root)
+        managers = sorted((n for n in view.nodes.values() if n.role == MANAGER), key=lambda n: n.id != self.node_id)
+        urls = [n.store_url for n in managers if n.store_url]
+        if me is None or me.external or not urls or list(me.urls) == urls:
+            return
+        places = [f"{n.address}:{n.enrollment_port}" for n in managers]
+        membership.save(membership.directory(self._root), replace(me, urls=urls, managers=places))
+
+    def _settle(self, client: Client) -> None:
+        """Make the store know this host's endpoints (in the heartbeat's thread)."""
+        comparison.settle(self._host, client, self._me)
+
+    def follow(self, state: Snapshot) -> None:
+        """Take what is up on this host (in the loop's thread)."""
+        shared = {n.id: n for n in state.networks if n.scope == mirror.SWARM}
+        live = {i: network_spec(n) for i, n in shared.items() if n.phase == "live" and n.driver == "overlay"}
+        self._programmer.tell(networks=live)
+
+    def remote_endpoints(self, networks: Iterable[NetworkRecord]) -> list[EndpointRecord]:
+        """The endpoints of other hosts on networks that are up on this one."""
+        view = self._view
+        if view is None:
+            return []
+        used = [n.id for n in networks if n.scope == mirror.SWARM and n.phase == "live"]
+        return [views.record_of(e) for i in used for e in view.elsewhere(i, self.node_id)]
+
+    def keep(self) -> None:
+        """Keep the manager's processes alive, and the view on the disk."""
+        if self._me.is_manager:
+            if not self._me.external:
+                etcd_member.keep(self._run, self._root)
+            processes.reap(self._run, ENROLLMENT)
+            if not processes.is_running(self._run, ENROLLMENT):
+                argv = [sys.executable, "-P", "-m", "engine.cluster.enrollment_server"]
+                processes.ensure(self._run, ENROLLMENT, argv)
+        if self._view is not None and self._view is not self._saved and membership.exists(self._root):
+            self._saved = self._view
+            views.save(self._root, self._view)
+
+    def close(self) -> None:
+        """End the threads."""
+        for part in (self._programmer, self._follower, self._heartbeat):
+            part.stop()

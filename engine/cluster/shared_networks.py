@@ -1,0 +1,166 @@
+"""The networks that span hosts, in etcd: each change is one transaction, tried again when another host was faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Network, ip_network
+
+from engine.cluster import keys
+from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
+from engine.cluster.etcd.client import read
+from engine.cluster.model import Cluster, Cursor
+from engine.cluster.token import derived_id
+from engine.errors import Conflict, Forbidden, NotFound, Unavailable
+from engine.model import NetworkRecord, PoolRecord
+from engine.store.codec import decode, encode
+
+VNIS = "com.docker.network.driver.overlay.vxlanid_list"
+FIRST_VNI, LAST_VNI = 4096, 2**24 - 1
+ATTEMPTS = 50
+EXHAUSTED = "rpc error: code = InvalidArgument desc = could not find an available, non-overlapping IPv4 address pool"
+
+Ledger = tuple[Cluster, Cursor, int, list[NetworkRecord]]
+"""What a new network is made from: the rules, what was handed out last, that key's revision, what there is."""
+
+
+def all_networks(client: Client) -> list[NetworkRecord]:
+    """Every network of the cluster."""
+    return [decode(NetworkRecord, kv.value) for kv in client.range(keys.NETWORKS)[0]]
+
+
+def find(client: Client, reference: str) -> list[NetworkRecord]:
+    """Networks whose id equals, else whose name equals, else whose id starts with ``reference``."""
+    networks = all_networks(client)
+    return (
+        [n for n in networks if n.id == reference]
+        or [n for n in networks if n.name == reference]
+        or [n for n in networks if reference and n.id.startswith(reference)]
+    )
+
+
+def create(client: Client, record: NetworkRecord) -> NetworkRecord:
+    """Give a network its subnets, gateways and VXLAN ids, and record it; `Conflict` where the name is taken."""
+    for _ in range(ATTEMPTS):
+        ledger = _read_ledger(client)
+        if any(n.name == record.name for n in ledger[3]):
+            break
+        made, cursor = allocate(record, *ledger)
+        conditions = [absent(keys.name(record.name)), unchanged(keys.CURSOR, ledger[2])]
+        changes = [
+            put(keys.network(made.id), encode(made)),
+            put(keys.name(made.name), made.id),
+            put(keys.CURSOR, encode(cursor)),
+        ]
+        if client.transact(conditions, changes).succeeded:
+            return made
+    else:
+        raise Unavailable("the cluster's store is too busy: too many hosts create networks at once")
+    raise Conflict(f"network with name {record.name} already exists")
+
+
+def _read_ledger(client: Client) -> Ledger:
+    answer = client.transact([], [read(keys.CLUSTER), read(keys.CURSOR), read(keys.NETWORKS, prefix=True)]).found
+    if not answer[0]:
+        raise Unavailable("the cluster's store holds no cluster")
+    cursor = answer[1][0] if answer[1] else KeyValue(keys.CURSOR, encode(Cursor()))
+    networks = [decode(NetworkRecord, kv.value) for kv in answer[2]]
+    return decode(Cluster, answer[0][0].value), decode(Cursor, cursor.value), cursor.revision, networks
+
+
+def allocate(
+    record: NetworkRecord, cluster: Cluster, cursor: Cursor, _revision: int, others: Sequence[NetworkRecord]
+) -> tuple[NetworkRecord, Cursor]:
+    """Fill in what the user left open; the network and the cursor after it. Pure."""
+    pools = list(record.pools)
+    if record.enable_ipv4 and not any(ip_network(p.subnet).version == 4 for p in pools):
+        subnet = next_subnet(cluster, cursor.subnet, [p.subnet for n in others for p in n.pools])
+        cursor = replace(cursor, subnet=str(subnet))
+        pools.insert(0, PoolRecord(subnet=str(subnet), automatic=True))
+    record = replace(record, pools=[with_gateway(p) for p in pools])
+    if record.driver == "overlay":
+        record, cursor = _with_vnis(record, cursor, others)
+    return record, cursor
+
+
+def with_gateway(pool: PoolRecord) -> PoolRecord:
+    """A pool whose gateway is set and shown: its first address, where the user said nothing."""
+    return replace(pool, gateway=pool.gateway or str(ip_network(pool.subnet)[1]), gateway_shown=True)
+
+
+def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Network:
+    """The first free subnet after the one handed out last, beginning anew at the end of the pools."""
+    used = [n for n in map(ip_network, taken) if isinstance(n, IPv4Network)]
+    after = int(ip_network(last).network_address) if last else -1
+    for wrapped in (False, True):
+        for base in map(IPv4Network, cluster.pools):
+            step = 2 ** (32 - cluster.subnet_size)
+            start = int(base.network_address)
+            if not wrapped and after >= start:
+                start = after + step
+            for number in range(start, int(base.broadcast_address) + 1, step):
+                candidate = IPv4Network((number, cluster.subnet_size))
+                if not any(candidate.overlaps(n) for n in used):
+                    return candidate
+    raise Forbidden(EXHAUSTED)
+
+
+def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRecord]) -> tuple[NetworkRecord, Cursor]:
+    """One VXLAN id for each subnet: the user's own first, then the next ones that nobody has.
+
+    Docker shows those of IPv4 subnets; all of them, in the order of the pools, are for the driver.
+    """
+    options = dict(record.options or {})
+    own = [v for v in options.get(VNIS, "").split(",") if v]
+    taken = {v for n in others for v in vnis_of(n)} | set(own)
+    every, shown = [], []
+    for pool in record.pools:
+        if pool.unused:
+            continue
+        is_ipv4 = ip_network(pool.subnet).version == 4
+        vni = own.pop(0) if own and is_ipv4 else ""
+        while not vni:
+            number = cursor.vni + 1 if cursor.vni < LAST_VNI else FIRST_VNI
+            cursor = replace(cursor, vni=number)
+            vni = "" if str(number) in taken else str(number)
+        every.append(vni)
+        if is_ipv4:
+            shown.append(vni)
+    options[VNIS] = ",".join([*shown, *own])
+    return replace(record, options=options, host_options={VNIS: ",".join(every)}), cursor
+
+
+def vnis_of(record: NetworkRecord) -> list[str]:
+    """All VXLAN ids of a network."""
+    shown = (record.options or {}).get(VNIS, "")
+    return [v for v in f"{shown},{(record.host_options or {}).get(VNIS, '')}".split(",") if v]
+
+
+def remove(client: Client, record: NetworkRecord) -> None:
+    """Remove a network that no endpoint of any host has an address on; Docker's text where one has."""
+    conditions = [present(keys.network(record.id)), absent(keys.endpoints(record.id), prefix=True)]
+    changes = [
+        delete(keys.network(record.id)),
+        delete(keys.name(record.name)),
+        delete(keys.addresses(record.id), prefix=True),
+        delete(keys.serial(record.id, ""), prefix=True),
+        delete(keys.balancer(record.id, ""), prefix=True),
+    ]
+    if client.transact(conditions, changes).succeeded:
+        return
+    used = client.range(keys.endpoints(record.id))[0]
+    if used:
+        task = derived_id(used[0].key.rpartition("/")[2])
+        text = f"rpc error: code = FailedPrecondition desc = network {record.id} is in use by task {task}"
+        raise Forbidden(text)
+    raise NotFound(f"network {record.id} not found")
+
+
+def update(client: Client, key: str, change: Callable[[str], str]) -> str:
+    """Rewrite one key by a function of its value, again and again until nobody came in between; the new value."""
+    for _ in range(ATTEMPTS):
+        found = client.get(key)
+        value = change(found.value if found else "")
+        if client.transact([unchanged(key, found.revision if found else 0)], [put(key, value)]).succeeded:
+            return value
+    raise Unavailable("the cluster's store is too busy")

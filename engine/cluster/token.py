@@ -1,0 +1,64 @@
+"""Join tokens: ``SWMTKN-1-<digest of the CA's certificate>-<secret>``, both numbers in base 36, as Docker writes them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+
+from engine.errors import InvalidArgument
+
+PREFIX, VERSION = "SWMTKN", "1"
+DIGEST_LENGTH, SECRET_LENGTH, ID_LENGTH = 50, 25, 25
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinToken:
+    """Which CA to trust, by the SHA-256 of its certificate in hexadecimal, and what to show it."""
+
+    digest: str
+    secret: str
+
+    def __str__(self) -> str:
+        return f"{PREFIX}-{VERSION}-{base36(int(self.digest, 16), DIGEST_LENGTH)}-{self.secret}"
+
+
+def parse(text: str) -> JoinToken:
+    """Read a token; raises Docker's text for what is none."""
+    parts = text.split("-")
+    if len(parts) == 4 and parts[:2] == [PREFIX, VERSION]:
+        digest, secret = parts[2:]
+        well_formed = len(digest) == DIGEST_LENGTH and len(secret) == SECRET_LENGTH
+        if well_formed and set(digest + secret) <= set(DIGITS) and int(digest, 36) < 2**256:
+            return JoinToken(f"{int(digest, 36):064x}", secret)
+    raise InvalidArgument("invalid join token")
+
+
+def digest_of(certificate: str) -> str:
+    """The digest of a certificate (PEM) that a token carries."""
+    return sha256(certificate.encode()).hexdigest()
+
+
+def new_secret() -> str:
+    """Make up a secret of 128 bits."""
+    return base36(secrets.randbits(128), SECRET_LENGTH)
+
+
+def new_id() -> str:
+    """Make up an id as Docker's swarm has them: 25 characters, base 36."""
+    return base36(secrets.randbits(128), ID_LENGTH)
+
+
+def derived_id(hexadecimal: str) -> str:
+    """The id that stands for an object which has a hexadecimal one."""
+    return base36(int(hexadecimal[:32], 16), ID_LENGTH)
+
+
+def base36(number: int, length: int) -> str:
+    """Write a number with at least ``length`` digits."""
+    digits = ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = DIGITS[rest] + digits
+    return digits.rjust(length, "0")
