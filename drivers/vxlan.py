@@ -62,6 +62,8 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
     """Give the bridge the gateways' addresses and bring everything up; idempotent."""
     for family in ("ipv4", "ipv6"):
         sysctl.write_if_present(sysctl.conf(family, "all", "forwarding"), "0")
+    for table in ("iptables", "ip6tables", "arptables"):  # no filter is to see what is only switched
+        sysctl.write_if_present(f"net/bridge/bridge-nf-call-{table}", "0")
     sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "accept_ra"), "0")
     sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "disable_ipv6"), "0" if network.ipv6 else "1")
     for name in (*devices(network), BRIDGE):

@@ -24,6 +24,8 @@ from drivers.linux.netlink import refusal
 
 INIT = "/proc/1"
 OWN = "/proc/self/ns/net"
+# It stays only if it is told that the file says so: if the command dies before, nobody would ever find it.
+KEEPER = ("/bin/sh", "-c", "read -r _ && exec sleep infinity </dev/null")
 TIMEOUT = 30  # seconds
 END = 2000  # milliseconds a killed process may take to end
 
@@ -109,11 +111,12 @@ def _init_shares(directory: Path) -> bool:
 
 def _start_keeper(file: Path) -> None:
     """Start the process that keeps the calling thread's namespace; it ends by `remove` only."""
-    null = subprocess.DEVNULL
-    process = subprocess.Popen(
-        ["sleep", "infinity"], cwd="/", stdin=null, stdout=null, stderr=null, start_new_session=True
-    )
-    file.write_text(f"{process.pid} {_start_time(process.pid)}\n")
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    process = subprocess.Popen(KEEPER, cwd="/", stdin=pipe, stdout=null, stderr=null, start_new_session=True)
+    assert process.stdin is not None
+    with process.stdin:
+        file.write_text(f"{process.pid} {_start_time(process.pid)}\n")
+        process.stdin.write(b"\n")
 
 
 def _keeper(file: Path) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -125,6 +126,48 @@ class Member:
     def remove_peer(self, peer: Peer) -> None:
         self.act("remove_peer", peer)
 
+    def kill_throughout(self, verb: str, kills: range) -> None:
+        """Kill a verb after so many of the drivers' function calls, more each time, and let the next complete it."""
+        for calls in kills:
+            self.act("delete_network" if verb == "create_network" else "create_network")
+            if self._killed_after(calls, verb) == 0:
+                break
+            self.act(verb)
+            assert self.keepers() <= 1
+        assert kills[3] < calls < kills[-1]
+
+    def _killed_after(self, calls: int, verb: str) -> int:
+        """Let a child process do it, that dies after so many calls; 0 if it came to the end."""
+        child = os.fork()
+        if child == 0:
+            left = [calls]
+
+            def count(frame, event, _argument):
+                if event == "call" and "/drivers/" in frame.f_code.co_filename:
+                    left[0] -= 1
+                    if not left[0]:
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+            try:
+                sys.setprofile(count)
+                self.act(verb)
+                sys.setprofile(None)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status in (0, -signal.SIGKILL)
+        return status
+
+    def keepers(self) -> int:
+        """How many idle processes keep namespaces of this host."""
+        found = 0
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                marked = f"HAWSE_RUN={self.host.run_dir}\0".encode() in (process / "environ").read_bytes()
+                found += marked and (process / "comm").read_text() == "sleep\n"
+        return found
+
     def timed_program(self, peers: list[Peer]) -> float:
         start = time.monotonic()
         self.act("program_peers", peers)
@@ -243,12 +286,13 @@ class Cluster:
         subprocess.run(["ip", "netns", "del", container.namespace], check=True)
 
     def close(self) -> None:
-        for member in self.members:
-            member.act("delete_network")
-        for name in self.namespaces:
-            subprocess.run(["ip", "netns", "del", name], check=False)
-        for host in self.hosts:
-            host.delete()
+        with contextlib.ExitStack() as last_first:
+            for host in self.hosts:
+                last_first.callback(host.delete)
+            for name in self.namespaces:
+                last_first.callback(subprocess.run, ["ip", "netns", "del", name], check=False)
+            for member in self.members:
+                last_first.callback(member.act, "delete_network")
 
 
 @pytest.fixture

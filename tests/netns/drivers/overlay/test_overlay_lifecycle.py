@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 
@@ -17,7 +16,7 @@ KERNEL_STATE = r"""
 ip -d -o link | sed -E 's/^[0-9]+: //; s/timer +[0-9.]+//g'; ip -o addr | sed -E 's/^[0-9]+: //'; ip route; ip -6 route
 nft list ruleset; ss -lunH; cat /proc/sys/net/ipv4/ip_forward; ip netns
 """
-KILLS = range(10, 2000, 25)  # after so many of the drivers' function calls
+KILLS = range(1, 2000, 25)
 
 
 def state(host) -> str:
@@ -94,43 +93,12 @@ def test_a_failed_join_leaves_nothing(cluster):
 def test_a_command_killed_anywhere_is_completed_by_the_next(cluster, verb):
     o1 = cluster.network("o1", *DUAL)
     member = o1.members[0]
-    for calls in KILLS:
-        member.act("delete_network" if verb == "create_network" else "create_network")
-        if _killed_after(calls, member, verb) == 0:
-            break
-        member.act(verb)
-    else:
-        pytest.fail("the command never came to its end")
-    print("CALLS", verb, calls); assert calls > 3 * KILLS.step
+    member.kill_throughout(verb, KILLS)
     member.act("create_network")
     here, there = o1.container(0), o1.container(1)
     member.program()
     assert member.verify() == []
     assert here.pings(there.ipv6)
-
-
-def _killed_after(calls: int, member, verb: str) -> int:
-    """Let a child process do it, that dies after so many calls of the drivers' functions; 0 if it came to the end."""
-    child = os.fork()
-    if child == 0:
-        left = [calls]
-
-        def count(frame, event, _argument):
-            if event == "call" and "/drivers/" in frame.f_code.co_filename:
-                left[0] -= 1
-                if not left[0]:
-                    os.kill(os.getpid(), 9)
-
-        try:
-            sys.setprofile(count)
-            member.act(verb)
-            sys.setprofile(None)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert status in (0, -9)
-    return status
 
 
 def test_a_network_outlives_the_mount_namespace_it_was_made_in(cluster):

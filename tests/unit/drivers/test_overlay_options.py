@@ -1,0 +1,112 @@
+"""What the options of an overlay network mean, and which are refused."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from drivers import overlay_options
+from drivers.api import BadOption, Missing, NetworkSpec, Pool, Unsupported
+from drivers.overlay import OverlayDriver
+
+VTEP, VNIS = "com.hawse.overlay.vtep", "com.docker.network.driver.overlay.vxlanid_list"
+MTU, WIREGUARD = "com.docker.network.driver.mtu", "com.hawse.overlay.wireguard"
+KEY = b64encode(bytes(32)).decode()
+PEER = {"public_key": KEY, "endpoint": "192.0.2.2", "address": "10.255.0.2"}
+TUNNEL = {"private_key": KEY, "listen_port": 51820, "address": "10.255.0.1", "peers": [PEER]}
+
+
+def network(*subnets: str, **options: str) -> NetworkSpec:
+    pools = [Pool(ip_network(s)) for s in subnets or ("10.0.1.0/24",)]
+    return NetworkSpec("ab" * 32, "o1", options, pools)
+
+
+def with_tunnel(**changes) -> dict[str, str]:
+    return {"encrypted": "", WIREGUARD: json.dumps({**TUNNEL, **changes})}
+
+
+@pytest.mark.parametrize(
+    ("vtep", "options", "mtu"),
+    [
+        ("192.0.2.1", {}, 1450),
+        ("2001:db8::1", {}, 1430),
+        ("192.0.2.1", {MTU: "9000"}, 8950),
+        ("192.0.2.1", with_tunnel(), 1390),
+        ("2001:db8::1", with_tunnel(), 1370),
+        ("192.0.2.1", with_tunnel(address="fd00::1", peers=[]), 1370),
+        ("192.0.2.1", {**with_tunnel(), MTU: "1400"}, 1290),
+    ],
+)
+def test_containers_get_what_the_headers_leave_of_the_underlays_mtu(vtep, options, mtu):
+    found = overlay_options.complete(network(**{VTEP: vtep, VNIS: "4097", **options}))
+    assert found.inner_mtu(1500) == mtu
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({VNIS: "4097,x"}, 'invalid vxlan id value "x" passed'),
+        ({VNIS: "0"}, 'invalid vxlan id value "0" passed'),
+        ({VNIS: "16777216"}, 'invalid vxlan id value "16777216" passed'),
+        ({VNIS: "5,5"}, f"a vxlan id is given twice in {VNIS}: 5,5"),
+        ({MTU: "-1"}, "invalid MTU value: -1"),
+        ({VTEP: "host"}, f"failed to parse {VTEP} value: host (nil ip)"),
+        ({"encrypted": "", WIREGUARD: "{"}, f"{WIREGUARD}: not valid JSON"),
+        ({"encrypted": "", WIREGUARD: "{}"}, f"{WIREGUARD}: listen_port is missing"),
+        ({"encrypted": "", WIREGUARD: "[]"}, f"{WIREGUARD}: list indices must be integers or slices, not str"),
+        (with_tunnel(listen_port=0), f"{WIREGUARD}: no port number: 0"),
+        (with_tunnel(private_key="c2hvcnQ="), f"{WIREGUARD}: a key is not 32 bytes in base64"),
+        (with_tunnel(private_key=KEY + "\nPostUp = x"), f"{WIREGUARD}: a key is not 32 bytes in base64"),
+        (with_tunnel(address="10.0.1.9"), "tunnel address 10.0.1.9 is in the network's own subnet 10.0.1.0/24"),
+        (with_tunnel(address="fd00::1"), "tunnel addresses of two families: fd00::1 and 10.255.0.2"),
+    ],
+)
+def test_wrong_values_are_refused_before_anything_is_made(options, message):
+    with pytest.raises(BadOption) as raised:
+        OverlayDriver().check_network(network(**options), [])
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({VNIS: "1"}, Missing, f"network o1 has no underlay address on this host ({VTEP})"),
+        ({VTEP: "192.0.2.1"}, BadOption, "no VNI provided"),
+        ({VTEP: "192.0.2.1", VNIS: "1"}, BadOption, "insufficient vnis(1) passed to overlay"),
+        (
+            {VTEP: "192.0.2.1", VNIS: "1,2", "encrypted": ""},
+            Unsupported,
+            f"network o1 is encrypted, and this host was given no keys for it ({WIREGUARD})",
+        ),
+    ],
+)
+def test_a_network_comes_up_only_when_all_was_said(options, kind, message):
+    wanted = network("10.0.1.0/24", "10.0.2.0/24", **options)
+    OverlayDriver().check_network(wanted, [])
+    with pytest.raises(kind) as raised:
+        overlay_options.complete(wanted)
+    assert str(raised.value) == message
+
+
+def test_packets_of_an_encrypted_network_go_to_tunnels_only():
+    found = overlay_options.complete(network(**{VTEP: "192.0.2.1", VNIS: "1", **with_tunnel()}))
+    assert str(found.local) == "10.255.0.1"
+    assert found.remote(ip_address("192.0.2.2")) == ip_address("10.255.0.2")
+    assert found.remote(ip_address("192.0.2.3")) is None
+    plain = overlay_options.complete(network(**{VTEP: "192.0.2.1", VNIS: "1"}))
+    assert plain.remote(ip_address("192.0.2.3")) == ip_address("192.0.2.3")
+
+
+def test_wireguards_configuration_is_in_its_own_syntax_and_the_key_is_not_shown():
+    peers = [PEER, {**PEER, "endpoint": "2001:db8::3", "port": 1, "address": "10.255.0.3"}]
+    found = overlay_options.parse(network(**with_tunnel(peers=peers))).wireguard
+    assert found is not None
+    assert found.text() == (
+        f"[Interface]\nPrivateKey = {KEY}\nListenPort = 51820\n"
+        f"[Peer]\nPublicKey = {KEY}\nEndpoint = 192.0.2.2:51820\nAllowedIPs = 10.255.0.2/32\n"
+        f"[Peer]\nPublicKey = {KEY}\nEndpoint = [2001:db8::3]:1\nAllowedIPs = 10.255.0.3/32\n"
+    )
+    assert "private_key" not in repr(found)
