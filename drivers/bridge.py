@@ -79,6 +79,8 @@ class BridgeDriver:
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the bridge, if it was ours, and the firewall's elements; idempotent."""
         options = bridge_options.parse(network)
+        if not (names.fits(options.bridge) and names.valid(options.bridge)):
+            return  # the kernel never had a bridge of that name
         with session() as opened:
             made = _Bridge(opened, network, options)
             gone = list(elements.of_network(network, options))

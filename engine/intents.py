@@ -6,10 +6,12 @@ it over: creations are undone, removals are finished. Nothing here waits for a l
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from engine import owner
+from engine.errors import EngineError
 from engine.host import Host
 from engine.store.api import Intent, Transaction
 
@@ -39,7 +41,9 @@ def undone(host: Host, kind: str, object_id: str, undo: Settler) -> Iterator[Non
     try:
         yield
     except BaseException:
-        undo(host, object_id)
-        with host.store.write() as tx:
-            end(tx, kind, object_id)
+        # What cannot be undone now stays noted for the next command, and never hides why the work failed.
+        with contextlib.suppress(EngineError):
+            undo(host, object_id)
+            with host.store.write() as tx:
+                end(tx, kind, object_id)
         raise

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.netns
 def at_once(host, commands):
     running = [
         subprocess.Popen(
-            ["ip", "netns", "exec", host.name, sys.executable, "-m", "cli", *argv],
+            host.command(*argv),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, env=host.env(),
         )
         for argv in commands
@@ -68,7 +67,7 @@ def test_commands_killed_at_any_moment_are_finished_or_undone_by_the_next(host):
     host.hawse("run", "-d", "--name", "victim", "--network", "base", "hostfs", "sleep", "1d")
     for turn in range(24):
         argv = COMMANDS[turn % len(COMMANDS)]
-        p = subprocess.Popen(["ip", "netns", "exec", host.name, sys.executable, "-m", "cli", *argv],
+        p = subprocess.Popen(host.command(*argv),
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=host.env())
         time.sleep(generator.uniform(0.25, 0.75))
         os.kill(p.pid, signal.SIGKILL)
