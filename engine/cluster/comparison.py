@@ -36,8 +36,9 @@ def settle(host: Host, client: Client, me: Membership) -> None:
     for identity in there.keys() - here.keys():
         if not owner.alive(there[identity].owner) and identity not in own_endpoints(host):
             shared_endpoints.release(client, there[identity])
-    for identity in here.keys() - there.keys():
-        restore(client, shared(here[identity], me))
+    for identity, endpoint in here.items():
+        if identity not in there or tuple(there[identity].names) != tuple(endpoint.names):
+            restore(client, shared(endpoint, me))
 
 
 def restore(client: Client, endpoint: SharedEndpoint) -> bool:

@@ -119,9 +119,12 @@ def remove(host: Host, record: NetworkRecord) -> None:
 
 
 def learn(host: Host, reference: str, *, attach: bool = True) -> None:
-    """Make a network of the cluster known here before it is looked up; Docker's text where it takes no containers."""
+    """Make a network of the cluster known here before it is looked up, to ``attach`` a container or to remove it.
+
+    Docker's text where it takes no containers. Workers can't see what they don't use, so can't remove it either.
+    """
     me = memberships.load(host.root)
-    if me is None:
+    if me is None or not (attach or me.is_manager):
         return
     with host.store.read() as reader:
         found = reader.find_networks(reference)

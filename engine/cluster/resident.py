@@ -21,7 +21,6 @@ from engine.core import open_engine
 from engine.endpoints import network_spec
 from engine.model import EndpointRecord, NetworkRecord
 
-ENROLLMENT = "enrollment"
 
 
 class Resident:
@@ -30,6 +29,7 @@ class Resident:
     def __init__(self, root: Path, run: Path, me: Membership, poke: Callable[[], None]) -> None:
         self._root, self._run, self._me, self._poke = root, run, me, poke
         self._host = open_engine().host
+        self._names: dict[str, tuple[str, ...]] = {}
         self._view = views.saved(root)
         self._saved: View | None = self._view
         self._programmer = Programmer(load_driver("overlay"), me.node_id)
@@ -77,6 +77,10 @@ class Resident:
         shared = {n.id: n for n in state.networks if n.scope == mirror.SWARM}
         live = {i: network_spec(n) for i, n in shared.items() if n.phase == "live" and n.driver == "overlay"}
         self._programmer.tell(networks=live)
+        names = {e.id: tuple(e.names) for e in state.endpoints if e.network_id in shared}
+        if any(self._names.get(i, n) != n for i, n in names.items()):
+            self._heartbeat.poke()
+        self._names = names
 
     def remote_endpoints(self, networks: Iterable[NetworkRecord]) -> list[EndpointRecord]:
         """The endpoints of other hosts on networks that are up on this one."""
@@ -91,13 +95,16 @@ class Resident:
         if self._me.is_manager:
             if not self._me.external:
                 etcd_member.keep(self._run, self._root)
-            processes.reap(self._run, ENROLLMENT)
-            if not processes.is_running(self._run, ENROLLMENT):
-                argv = [sys.executable, "-P", "-m", "engine.cluster.enrollment_server"]
-                processes.ensure(self._run, ENROLLMENT, argv)
+            self._keep_module("enrollment", "engine.cluster.enrollment_server")
+        self._keep_module("guard", "engine.cluster.guard")
         if self._view is not None and self._view is not self._saved and membership.exists(self._root):
             self._saved = self._view
             views.save(self._root, self._view)
+
+    def _keep_module(self, name: str, module: str) -> None:
+        processes.reap(self._run, name)
+        if not processes.is_running(self._run, name):
+            processes.ensure(self._run, name, [sys.executable, "-P", "-m", module])
 
     def close(self) -> None:
         """End the threads."""

@@ -76,7 +76,7 @@ def allocate(
     if record.enable_ipv4 and not any(ip_network(p.subnet).version == 4 for p in pools):
         subnet = next_subnet(cluster, cursor.subnet, [p.subnet for n in others for p in n.pools])
         cursor = replace(cursor, subnet=str(subnet))
-        pools.insert(0, PoolRecord(subnet=str(subnet), automatic=True))
+        pools.insert(0, PoolRecord(subnet=str(subnet)))
     record = replace(record, pools=[with_gateway(p) for p in pools])
     if record.driver == "overlay":
         record, cursor = _with_vnis(record, cursor, others)

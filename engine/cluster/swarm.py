@@ -322,7 +322,7 @@ def _enter(host: Host, me: Membership) -> None:
 def _abandon(host: Host, where: Path) -> None:
     """Undo a join, or end a membership: processes first, then what they worked on."""
     (where / membership.FILE).unlink(missing_ok=True)
-    for name in ("enrollment", etcd_member.NAME):
+    for name in ("guard", "enrollment", etcd_member.NAME):
         processes.stop(host.run, name)
     for path in (where, membership.directory(host.root)):
         shutil.rmtree(path, ignore_errors=True)
