@@ -14,7 +14,7 @@ pytestmark = pytest.mark.netns
 DUAL = ("10.0.1.0/24", "fd00:1::/64")
 KERNEL_STATE = r"""
 ip -d -o link | sed -E 's/^[0-9]+: //; s/timer +[0-9.]+//g'; ip -o addr | sed -E 's/^[0-9]+: //'; ip route; ip -6 route
-nft list ruleset; ss -lunH; cat /proc/sys/net/ipv4/ip_forward; ip netns
+nft list ruleset; ss -lunH; cat /proc/sys/net/ipv4/ip_forward
 """
 KILLS = range(1, 2000, 25)
 
