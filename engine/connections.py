@@ -73,11 +73,16 @@ def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord
 
 
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
-    """Only the configuration changes; a network that isn't there is refused at the start, as Docker does."""
+    """Only the configuration changes, and only where the network is new to it.
+
+    A network that isn't there is refused at the start, as Docker does.
+    """
     name = reference
     with contextlib.suppress(NotFound):
         network = _find(host, reference)
         check.check_connect(record, network, settings, [])
+        if _is_configured(record, network):
+            return
         name = network.name
     attachment = NetworkAttachment(name, settings)
     with host.store.write() as tx:
@@ -161,12 +166,14 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     gone = next((m for m in members if m.network.id == network.id), None)
     check.check_disconnect(record, network, connected=gone is not None)
     assert gone is not None
+    left = replace(record, attachments=_without(record, network))
     with host.store.write() as tx:
+        tx.put_container(left)
         intents.begin(tx, ENDPOINT, gone.endpoint.id)
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
     release.release_endpoint(host, record, gone, alive=True)
-    record = replace(record, attachments=_without(record, network))
+    record = left
     rest, index = gateway_bridge.settle(host, record, rest, record.next_interface)
     sandbox.route(record, rest)
     if kept:

@@ -55,6 +55,8 @@ class Host:
             "PYTHONPATH": checkout,
             "PATH": os.environ.get("PATH", os.defpath),
         }
+        if "HAWSE_CONFIG" in os.environ:
+            environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
         return [sys.executable, "-m", "cli", *argv], environment
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 from engine import allocation, filters, intents, names, owner, timestamps
 from engine.api import Created, Documents, Json, Strings
 from engine.cluster import gateway, overlay
 from engine.containers.release import release_endpoint
-from engine.endpoints import network_spec
+from engine.endpoints import network_spec, pool_key
 from engine.errors import EngineError, Forbidden
 from engine.host import Host
+from engine.ipam.usage import usage
 from engine.model import Filters, NetworkCreate, NetworkRecord
 from engine.render.network import network_document
 from engine.sandbox import Membership
@@ -139,7 +141,7 @@ def remove(host: Host, reference: str) -> None:
     release_ghosts(host, reference)
     with host.store.read() as reader:
         record = find(reader, reference)
-    if record.scope == overlay.SWARM:
+    if record.scope == "swarm":
         return overlay.remove(host, record)
     with host.store.write() as tx:
         record = find(tx, reference)
@@ -215,4 +217,16 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
                 members.append((endpoint, gateway.shown_name(record, container)))
             elif endpoint.container_id == gateway.INGRESS_SANDBOX:
                 members.append((endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"))
-    return overlay.completed(host, record, network_document(record, members))
+        status = _ipam_status(reader, record) if verbose else {}
+    return {**overlay.completed(host, record, network_document(record, members)), **status}
+
+
+def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:
+    """How full each subnet is, in the shape of API 1.52; Docker 26 has no such key, so only ``--verbose`` shows it."""
+    subnets = {}
+    for pool in record.pools:
+        if not pool.unused:
+            within = ip_network(pool.ip_range) if pool.ip_range else None
+            counted = usage(ip_network(pool.subnet), reader.addresses(pool_key(record, pool)), within)
+            subnets[pool.subnet] = {"IPsInUse": counted.in_use, "DynamicIPsAvailable": counted.available}
+    return {"Status": {"IPAM": {"Subnets": subnets}}}
