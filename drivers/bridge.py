@@ -27,7 +27,7 @@ from drivers.api import (
     Sandbox,
 )
 from drivers.bridge_options import BridgeOptions
-from drivers.firewall import conntrack, elements, forwarding, spoofing, table
+from drivers.firewall import conntrack, elements, forwarding, relay, spoofing, table
 from drivers.linux import address, link, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
@@ -152,7 +152,7 @@ class BridgeDriver:
             wanted += elements.of_network(network, options)
             for endpoint in endpoints:
                 wanted += elements.of_ports(network, options, endpoint, endpoint.ports)
-        table.resync(wanted, keep=(*forwarding.STATE_SETS, "links4", "links6"))
+        table.resync(wanted, keep=(*forwarding.STATE_SETS, *relay.STATE_SETS, "links4", "links6"))
 
     def needs_resync(self) -> bool:
         """Tell at little cost whether somebody flushed the firewall since the last `resync`."""

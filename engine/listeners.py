@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import cached_property
 from pathlib import Path
 
-from engine.ports import NO_PROTOCOL, family
+from engine.ports import IN_USE, NO_PROTOCOL, family
 
 BIND_LIMIT = 64
 """So many ports are asked about one by one; after that /proc/net is read once."""
@@ -27,10 +27,19 @@ _PROTOCOL_MISSING = {errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
 
 
 class HostProbe:
-    """Implements `engine.ports.Probe` for one allocation; ``read_ephemeral`` gives what the drivers read of sysctl."""
+    """Implements `engine.ports.Probe` for one allocation.
 
-    def __init__(self, read_ephemeral: Callable[[], Sequence[range]], proc: Path = Path("/proc/net")) -> None:
-        self._read_ephemeral, self._proc = read_ephemeral, proc
+    ``read_ephemeral`` gives what the drivers read of sysctl; ``read_own`` our agent's sockets (protocol and port),
+    which stand in nobody's way: the firewall leads a published port of that number past or to them.
+    """
+
+    def __init__(
+        self,
+        read_ephemeral: Callable[[], Sequence[range]],
+        proc: Path = Path("/proc/net"),
+        read_own: Callable[[], Set[tuple[str, int]]] = frozenset,
+    ) -> None:
+        self._read_ephemeral, self._read_own, self._proc = read_ephemeral, read_own, proc
         self._bindable: set[tuple[str, str]] = set()
         self._asked = 0
 
@@ -45,9 +54,15 @@ class HostProbe:
         if known and self._asked > BIND_LIMIT and port not in self._ports_in_use:
             return None
         reason = _try_bind(protocol, address, port)
+        if reason == IN_USE and family(address) == 6 and (protocol, port) in self._own:
+            return None
         if reason is None:
             self._bindable.add((protocol, address))
         return reason
+
+    @cached_property
+    def _own(self) -> Set[tuple[str, int]]:
+        return self._read_own()
 
     @cached_property
     def _ports_in_use(self) -> set[int]:

@@ -16,6 +16,7 @@ from engine.containers import release, start, stop
 from engine.errors import EngineError
 from engine.host import Host
 from engine.model import ContainerRecord
+from engine.names_service import announce
 from engine.translation import translated
 
 SETTLERS: dict[str, intents.Settler] = {
@@ -51,6 +52,7 @@ def repair(host: Host) -> None:
         if isinstance(driver, Repairer) and driver.needs_resync():
             with translated():
                 driver.resync(_live_networks(host, driver.type))
+            announce(host)
 
 
 def _live_networks(host: Host, driver: str) -> list[tuple[NetworkSpec, list[EndpointSpec]]]:

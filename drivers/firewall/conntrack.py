@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 from drivers.api import IPAddress, PortBinding
 from drivers.linux import sysctl
@@ -24,12 +25,14 @@ NESTED, KIND_MASK = 0x8000, 0x3FFF
 TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # CTA_FILTER_ORIG_FLAGS and _REPLY_FLAGS are 1 and 2, too
 TUPLE_IP, TUPLE_PROTO = 1, 2
 SOURCE, DESTINATION = (1, 3), (2, 4)  # CTA_IP_V4_SRC, CTA_IP_V6_SRC …
-PROTO_NUMBER, PROTO_DESTINATION_PORT = 1, 3
+PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
 SOURCE_ADDRESS, PROTO_AND_DESTINATION_PORT = 1 << 0, 1 << 3 | 1 << 5
 BUFFER = 1 << 16
 FEW = 1000  # flows that are sooner read all at once than picked by two walks through the table
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
+
+Place = tuple[str, int]  # address and port
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,27 @@ def forget_address(address: IPAddress) -> None:
         narrowings = [_source_filter(direction, address) for direction in (TUPLE_ORIG, TUPLE_REPLY)]
     for narrowing in narrowings:
         _forget(address.version, lambda flow: address.packed in (flow.source, flow.answering), narrowing)
+
+
+def original_destination(protocol: str, client: Place, server: Place) -> tuple[IPv6Address, int] | None:
+    """Tell where an IPv6 client wrote to, of the flow that a rule has led to ``server``; None when it is unknown.
+
+    ``client`` and ``server`` are addresses and ports as the server's socket has them.
+    """
+    addresses = _attribute(SOURCE[1], _packed(server[0])) + _attribute(DESTINATION[1], _packed(client[0]))
+    ports = _attribute(PROTO_SOURCE_PORT, struct.pack("!H", server[1]))
+    ports += _attribute(PROTO_DESTINATION_PORT, struct.pack("!H", client[1]))
+    number = _attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[protocol]))
+    wanted = _attribute(NESTED | TUPLE_IP, addresses) + _attribute(NESTED | TUPLE_PROTO, number + ports)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as channel:
+        channel.bind((0, 0))
+        _send(channel, GET, ACK, struct.pack("!BBH", socket.AF_INET6, 0, 0) + _attribute(NESTED | TUPLE_REPLY, wanted))
+        flows = [_flow(message) for message in _answers(channel)]
+    return next(((IPv6Address(flow.destination), flow.port) for flow in flows), None)
+
+
+def _packed(address: str) -> bytes:
+    return IPv6Address(address).packed
 
 
 def _forget(version: int, matches: Callable[[Flow], bool], narrowing: bytes = b"") -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from drivers.api import EndpointSpec, IPAddress, NetworkSpec, PortBinding
 from drivers.bridge_options import BridgeOptions
+from drivers.firewall.relayed import relayed_address
 
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 ICMP = {4: "icmp", 6: "ipv6-icmp"}
@@ -49,10 +50,10 @@ def of_ports(
 ) -> Iterator[Element]:
     """The elements of published ports.
 
-    None for a binding whose family the endpoint lacks, nor for ::1: packets can't be rewritten to such an end, only a
-    listening process can serve them.
+    A binding whose family the endpoint lacks, and ::1, can't be served by rewriting packets: these lead to the agent.
     """
     for binding in ports:
+        yield from _relaying(network, options, endpoint, binding)
         version = binding.host_ip.version
         target = endpoint.ipv4 if version == 4 else endpoint.ipv6
         mode = options.mode(version)
@@ -104,6 +105,18 @@ def _rewriting(binding: PortBinding, target: IPAddress) -> Iterator[Element]:
             yield Element(f"any{version}", key, value)
         else:
             yield Element(f"exact{version}", f"{host} . {key}", value)
+
+
+def _relaying(
+    network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, binding: PortBinding
+) -> Iterator[Element]:
+    address = relayed_address(binding.protocol, binding.host_ip, has_ipv6=endpoint.ipv6 is not None)
+    versions = (6,) if endpoint.ipv6 else (4, 6)
+    translated = not network.internal and all(options.mode(v).startswith("nat") for v in versions)
+    if address is not None and translated:
+        where = EVERYWHERE[6] if address.is_unspecified else str(address)
+        first, last = binding.host_port, binding.host_port_end
+        yield Element("relayed", f"{where} . {binding.protocol} . {first if first == last else f'{first}-{last}'}")
 
 
 def _opening(binding: PortBinding, target: IPAddress) -> Iterator[Element]:

@@ -1,32 +1,38 @@
-"""The forwarder: listens on the host for published ports that address translation alone cannot serve.
+"""The forwarder: carries published ports that packets cannot be rewritten for (`drivers.firewall.relayed`).
 
-The container sees its network's gateway as client, as behind Docker's proxy. One service for all ports, one listening
-socket a port: a range costs as many descriptors as it has ports.
+One socket a protocol for all ports: the firewall leads them there, and the flow's tracking tells which one was asked.
+The container sees its network's gateway as client, as behind Docker's proxy.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Protocol
 
+from drivers.firewall import relay
 from engine.agent.datagram_relay import DatagramListener
-from engine.agent.forwarding import Listen, Target, forwards
+from engine.agent.forwarding import Forwards, Origin, Target, forwards
 from engine.agent.loop import Loop
 from engine.agent.services import Snapshot
 from engine.agent.stream_relay import StreamListener
 
 
 class Listener(Protocol):
-    """An open port; ``target`` may be changed while it serves (connections under way keep theirs)."""
+    """The open socket of a protocol."""
 
-    target: Target
+    port: int
+
+    def prune(self) -> None:
+        """End what came through ports that lead nowhere any more."""
 
     def close(self) -> None:
-        """Close the port and all that came through it."""
+        """Close the socket and all that came through it."""
 
 
-KINDS: dict[str, Callable[[Loop, str, int, Target], Listener]] = {"tcp": StreamListener, "udp": DatagramListener}
+KINDS: dict[str, Callable[[Loop, Callable[[Origin], Target | None]], Listener]] = {
+    "tcp": StreamListener,
+    "udp": DatagramListener,
+}
 
 
 class ForwardService:
@@ -36,34 +42,37 @@ class ForwardService:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._listeners: dict[Listen, Listener] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._forwards = Forwards()
 
     def reconcile(self, state: Snapshot) -> None:
-        """Open, move and close ports by difference; one that is taken is reported and tried again next time."""
-        wanted = dict(forwards(state.networks, state.endpoints))
-        for listen in [known for known in self._listeners if known not in wanted]:
-            self._listeners.pop(listen).close()
-        for listen, target in wanted.items():
-            if listen in self._listeners:
-                self._listeners[listen].target = target
-            else:
-                self._open(listen, target)
+        """Follow the published ports: connections to a port that moved keep their target, those of lost ones end."""
+        self._forwards = Forwards(forwards(state.networks, state.endpoints))
+        wanted = self._forwards.protocols()
+        idle = not wanted and not self._listeners
+        for protocol in self._listeners.keys() - wanted:
+            self._listeners.pop(protocol).close()
+        for protocol in wanted - self._listeners.keys():
+            self._listeners[protocol] = KINDS[protocol](self._loop, self._target)
+        for listener in self._listeners.values():
+            listener.prune()
+        if not idle:
+            self._lead()
 
-    def _open(self, listen: Listen, target: Target) -> None:
-        try:
-            listener = KINDS[listen.protocol](self._loop, listen.address, listen.port, target)
-        except OSError as error:
-            place = f"[{listen.address}]:{listen.port}/{listen.protocol}"
-            print(f"cannot forward {place}: {error}", file=sys.stderr, flush=True)
-        else:
-            self._listeners[listen] = listener
+    def _target(self, origin: Origin) -> Target | None:
+        return self._forwards.target(origin)
+
+    def _lead(self) -> None:
+        relay.lead_to({protocol: listener.port for protocol, listener in self._listeners.items()})
 
     def needed(self) -> bool:
-        """Whether any port is open."""
+        """Whether any port is carried."""
         return bool(self._listeners)
 
     def close(self) -> None:
-        """Close every port."""
+        """Close the sockets, and lead nothing there any more."""
         for listener in self._listeners.values():
             listener.close()
-        self._listeners.clear()
+        if self._listeners:
+            self._listeners.clear()
+            self._lead()

@@ -1,63 +1,96 @@
-"""Which published ports need the forwarder, from the store's records alone; opens nothing.
+"""Which published ports the agent carries, and where to, from the store's records alone; opens nothing.
 
-The kernel never routes ``::1`` off the loopback interface, and does not translate between families. So the agent itself
-must listen on the host for (1) ``::`` and IPv6 addresses published for an endpoint that has IPv4 only, and (2) ``::1``
-published for an endpoint with IPv6.
+A range stays one interval, so that ten thousand ports are kept and looked up like one.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Address, ip_address, ip_interface
 from typing import NamedTuple
 
-from engine.model import EndpointRecord, NetworkRecord, PortRecord
+from drivers.firewall.relayed import relayed_address
+from engine.model import EndpointRecord, NetworkRecord
 
-PROTOCOLS = ("tcp", "udp")
-GATEWAY_MODES = tuple(f"com.docker.network.bridge.gateway_mode_ipv{version}" for version in (4, 6))
+ANY = IPv6Address("::")
+GATEWAY_MODES = {version: f"com.docker.network.bridge.gateway_mode_ipv{version}" for version in (4, 6)}
 
 Target = tuple[str, int]
 """Address and port in the sandbox."""
 
 
-class Listen(NamedTuple):
-    """Where the host listens: ``protocol`` is tcp or udp, ``address`` an IPv6 one."""
+class Origin(NamedTuple):
+    """Where a client wrote to: ``protocol`` is tcp or udp."""
 
     protocol: str
-    address: str
+    address: IPv6Address
     port: int
 
 
-def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[tuple[Listen, Target]]:
-    """All ports of a host that need the forwarder, one by one, lazily."""
-    translating = {n.id for n in networks if not n.internal and translates(n)}
+class Forward(NamedTuple):
+    """Host ports ``first`` to ``last`` of an address, to ports from ``port`` on, at most ``port_end``."""
+
+    protocol: str
+    address: IPv6Address
+    first: int
+    last: int
+    target: str
+    port: int
+    port_end: int
+
+    def target_of(self, port: int) -> Target:
+        """Where one of the host ports leads; a host range bound to one container port keeps that port."""
+        return self.target, min(self.port + port - self.first, self.port_end)
+
+
+class Forwards:
+    """Look-up of host ports."""
+
+    def __init__(self, items: Iterable[Forward] = ()) -> None:
+        self._held: defaultdict[tuple[str, IPv6Address], list[Forward]] = defaultdict(list)
+        for item in sorted(items):
+            self._held[item.protocol, item.address].append(item)
+
+    def target(self, origin: Origin) -> Target | None:
+        """Where a port leads: of that very address, else of the wildcard."""
+        for address in (origin.address, ANY):
+            found = self._held.get((origin.protocol, address), [])
+            index = bisect_right(found, origin.port, key=lambda item: item.first) - 1
+            if index >= 0 and origin.port <= found[index].last:
+                return found[index].target_of(origin.port)
+        return None
+
+    def protocols(self) -> set[str]:
+        """The protocols that have any port."""
+        return {protocol for protocol, _ in self._held}
+
+
+def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[Forward]:
+    """All ranges of a host that the agent carries, lazily."""
+    by_id = {n.id: n for n in networks if not n.internal}
     for endpoint in endpoints:
-        if endpoint.phase == "live" and endpoint.network_id in translating:
+        network = by_id.get(endpoint.network_id)
+        if endpoint.ports and endpoint.phase == "live" and network and translates(network, bool(endpoint.ipv6)):
             yield from forwards_of(endpoint)
 
 
-def translates(network: NetworkRecord) -> bool:
-    """Whether ports of a network are published by translation; a routed or isolated one's are not on the host."""
+def translates(network: NetworkRecord, has_ipv6: bool) -> bool:
+    """Whether IPv6 ports of a network's endpoint are on the host; a routed or isolated network's are not."""
     options = network.options or {}
-    return all(options.get(key, "nat").startswith("nat") for key in GATEWAY_MODES)
+    versions = (6,) if has_ipv6 else (4, 6)
+    return all(options.get(GATEWAY_MODES[version], "nat").startswith("nat") for version in versions)
 
 
-def forwards_of(endpoint: EndpointRecord) -> Iterator[tuple[Listen, Target]]:
-    """The ports of one endpoint that need the forwarder."""
+def forwards_of(endpoint: EndpointRecord) -> Iterator[Forward]:
+    """The ranges of one endpoint that the agent carries."""
+    inside = endpoint.ipv6 or endpoint.ipv4
     for ports in endpoint.ports:
-        address = _listen_address(ports, bool(endpoint.ipv6))
-        inside = endpoint.ipv6 or endpoint.ipv4
-        if address and inside and ports.protocol in PROTOCOLS:
+        host_ip = ip_address(ports.host_ip)
+        address = relayed_address(ports.protocol, host_ip, has_ipv6=bool(endpoint.ipv6))
+        if address is not None and inside:
             target = str(ip_interface(inside).ip)
-            for offset in range(ports.host_port_end - ports.host_port + 1):
-                yield Listen(ports.protocol, address, ports.host_port + offset), (target, ports.port + offset)
-
-
-def _listen_address(ports: PortRecord, has_ipv6: bool) -> str:
-    """The address to listen on, "" where address translation does it all."""
-    address = ip_address(ports.host_ip)
-    if not isinstance(address, IPv6Address):
-        return ""
-    if not has_ipv6:
-        return str(address)
-    return "::1" if address.is_unspecified or address.is_loopback else ""
+            yield Forward(
+                ports.protocol, address, ports.host_port, ports.host_port_end, target, ports.port, ports.port_end
+            )

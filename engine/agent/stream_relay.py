@@ -1,4 +1,4 @@
-"""TCP from a port of the host to an address: both directions copied, half-closes passed on, never more than read once.
+"""TCP from ports of the host to containers: both directions copied, half-closes passed on, never more than read once.
 
 A direction reads only when all it read before is written, so a slow reader slows its writer and memory stays bounded.
 """
@@ -6,30 +6,31 @@ A direction reads only when all it read before is written, so a slow reader slow
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable
+from ipaddress import IPv6Address
 
+from engine.agent.forwarding import Origin, Target
 from engine.agent.loop import READ, WRITE, Loop
 
 CHUNK = 65536
+ORIGINAL_DST = 80  # IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv6/ip6_tables.h: a struct sockaddr_in6
+ADDRESS = struct.Struct("!2xH4x16s4x")
 PAUSE = 0.5
 """Seconds to stop accepting when descriptors have run out."""
 
 
 class StreamListener:
-    """Listens on an IPv6 address and relays each connection to ``target`` (address, port)."""
+    """One listening socket; ``target_of`` tells where the port that a client asked for leads."""
 
-    def __init__(self, loop: Loop, address: str, port: int, target: tuple[str, int]) -> None:
-        self._loop, self.target = loop, target
-        self._relays: set[StreamRelay] = set()
+    def __init__(self, loop: Loop, target_of: Callable[[Origin], Target | None]) -> None:
+        self._loop, self._target_of = loop, target_of
+        self._relays: dict[StreamRelay, Origin] = {}
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            self._socket.bind((address, port))
-            self._socket.listen(1024)
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        self._socket.bind(("::", 0))
+        self._socket.listen(1024)
+        self.port: int = self._socket.getsockname()[1]
         loop.watch(self._socket.fileno(), lambda _: self._accept())
 
     def _accept(self) -> None:
@@ -41,19 +42,37 @@ class StreamListener:
             self._loop.rest(self._socket.fileno(), PAUSE)
             return
         try:
-            server = connecting(self.target)
+            origin = original_destination(client)
+            target = self._target_of(origin)
+            if target is None:
+                raise ConnectionRefusedError
+            server = connecting(target)
         except OSError:
             client.close()
             return
-        self._relays.add(StreamRelay(self._loop, client, server, self._relays.discard))
+        self._relays[StreamRelay(self._loop, client, server, self._closed)] = origin
+
+    def _closed(self, relay: StreamRelay) -> None:
+        self._relays.pop(relay, None)
+
+    def prune(self) -> None:
+        """Close the connections to ports that lead nowhere any more."""
+        for relay in [relay for relay, origin in self._relays.items() if self._target_of(origin) is None]:
+            relay.close()
 
     def close(self) -> None:
-        """Close the port and its connections."""
+        """Close the socket and all connections."""
         if self._socket.fileno() >= 0:
             self._loop.forget(self._socket.fileno())
             self._socket.close()
         for relay in list(self._relays):
             relay.close()
+
+
+def original_destination(client: socket.socket) -> Origin:
+    """The address and port that a client asked for, before the firewall led it here; raises OSError when unknown."""
+    port, address = ADDRESS.unpack(client.getsockopt(socket.IPPROTO_IPV6, ORIGINAL_DST, ADDRESS.size))
+    return Origin("tcp", IPv6Address(address), port)
 
 
 def connecting(target: tuple[str, int]) -> socket.socket:

@@ -85,7 +85,11 @@ def _host_side(host: Host, network: NetworkRecord) -> ports.HostSide:
     default = (network.options or {}).get(HOST_BINDING, "")
     if default in ("", "0.0.0.0"):
         default = host.config.ip if host.config.ip != "0.0.0.0" else ""
-    probe = HostProbe(lambda: free_ports(host_facts.ephemeral_ports(), host_facts.reserved_ports()))
+    from drivers.firewall import relay  # loads nftables, which most commands have no use for
+
+    probe = HostProbe(
+        lambda: free_ports(host_facts.ephemeral_ports(), host_facts.reserved_ports()), read_own=relay.sockets
+    )
     return ports.HostSide(probe, default, ipv6=listens_on_ipv6())
 
 

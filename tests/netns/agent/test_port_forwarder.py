@@ -6,23 +6,34 @@ The neighbour on the wire stands for the container: the forwarder only needs an 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Interface, IPv6Interface
 
 import pytest
 
+from drivers.api import EndpointSpec
+from drivers.bridge_options import BridgeOptions
+from drivers.firewall import conntrack, elements, relay, table
+from drivers.linux import netns as namespaces
 from engine.agent import client
+from engine.agent.datagram_relay import TRUST
 from engine.agent.netns import socket_in
+from engine.endpoints import network_spec, port_bindings
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
 from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
 START = "import sys; from pathlib import Path; from engine.agent.client import notify; "
 START += "sys.exit(not notify(Path(sys.argv[1]), Path(sys.argv[2])))"
+ADDRESS = "192.168.99.99/24"
 NETWORK = NetworkRecord(id="a" * 64, name="app", created="2026-01-01T00:00:00Z", driver="bridge")
 
 
@@ -34,11 +45,13 @@ class Place:
         self.store = SqliteStore(host.root / "hawse.db")
         self.here, self.there = (os.open(n.path, os.O_RDONLY) for n in (host, host.peer))
         self.opened: list[socket.socket] = []
+        self.led: list[elements.Element] = []
         with self.store.write() as transaction:
             transaction.put_network(NETWORK)
 
     def publish(self, *ports: PortRecord, ipv6: str = "") -> None:
         """Record the endpoint with these ports and start, or tell, the agent."""
+        self.lead(ports, ipv6)
         with self.store.write() as transaction:
             transaction.put_endpoint(
                 EndpointRecord(
@@ -46,7 +59,7 @@ class Place:
                     network_id=NETWORK.id,
                     container_id="c" * 64,
                     mac="02:42:c0:a8:63:63",
-                    ipv4="192.168.99.99/24",
+                    ipv4=ADDRESS,
                     ipv6=ipv6,
                     names=["web"],
                     ports=ports,
@@ -54,6 +67,14 @@ class Place:
                 )
             )
         self.host.run(sys.executable, "-c", START, str(self.host.run_dir), str(self.host.root), env=self.host.env())
+
+    def lead(self, ports: Sequence[PortRecord], ipv6: str) -> None:
+        """Put into the firewall what the bridge driver does for the forwarder."""
+        spec = EndpointSpec("e" * 64, "", IPv4Interface(ADDRESS), IPv6Interface(ipv6) if ipv6 else None)
+        found = elements.of_ports(network_spec(NETWORK), BridgeOptions("br0"), spec, port_bindings(ports))
+        led = [e for e in found if e.set == "relayed"]
+        gone, self.led = [e for e in self.led if e not in led], led
+        namespaces.inside(self.host.path, lambda: table.change(add=led, remove=gone))
 
     def serve(self, address: str, port: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
         sock = socket_in(self.there, socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
@@ -65,9 +86,11 @@ class Place:
         self.opened.append(sock)
         return sock
 
-    def dial(self, address: str, port: int, kind: int = socket.SOCK_STREAM, *, outside: bool = False) -> socket.socket:
+    def dial(
+        self, address: str, port: int, kind: int = socket.SOCK_STREAM, *, outside: bool = False, wait: float = 8
+    ) -> socket.socket:
         sock = socket_in(self.there if outside else self.here, socket.AF_INET6, kind)
-        sock.settimeout(8)
+        sock.settimeout(wait)
         self.opened.append(sock)
         sock.connect((address, port))
         return sock
@@ -174,6 +197,86 @@ def test_datagrams_and_their_answers(place, address, outside):
         data, peer = server.recvfrom(100)
         server.sendto(b"re:" + data, peer)
     assert [asking.recv(100) for asking in askers] == [b"re:0", b"re:1", b"re:2"]
+
+
+def test_one_client_port_may_write_to_several_published_ports(place):
+    servers = {port: place.serve("192.168.99.99", port, socket.SOCK_DGRAM) for port in (7001, 7002)}
+    place.publish(PortRecord("udp", "::", 7001, 7002, 7001, 7002))
+    asking = socket_in(place.there, socket.AF_INET6, socket.SOCK_DGRAM)
+    asking.settimeout(8)
+    place.opened.append(asking)
+    for port, server in servers.items():
+        asking.sendto(b"%d" % port, ("fd99::11", port))
+        data, peer = server.recvfrom(100)
+        server.sendto(b"re:" + data, peer)
+        assert asking.recvfrom(100)[:1] == (b"re:%d" % port,)
+    asking.sendto(b"again", ("fd99::11", 7001))
+    assert servers[7001].recv(100) == b"again"
+
+
+def test_clients_port_that_was_silent_may_go_elsewhere(place):
+    """The kernel forgets a silent flow; the next one from the same port must not follow the old one's way."""
+    servers = {port: place.serve("192.168.99.99", port, socket.SOCK_DGRAM) for port in (7001, 7002)}
+    place.publish(PortRecord("udp", "::", 7001, 7002, 7001, 7002))
+    asking = place.dial("::1", 7001, socket.SOCK_DGRAM)
+    asking.send(b"one")
+    assert servers[7001].recv(10) == b"one"
+    held = port_bindings([PortRecord("udp", "::", 7001, 7001, 7001, 7001)])
+    namespaces.inside(place.host.path, lambda: conntrack.forget_ports(held))
+    time.sleep(TRUST + 0.1)
+    asking.connect(("::1", 7002))
+    asking.send(b"two")
+    assert servers[7002].recv(10) == b"two"
+
+
+def agents_sockets(place) -> dict[str, int]:
+    return dict(namespaces.inside(place.host.path, relay.sockets))
+
+
+def test_the_agents_own_socket_is_nobodys_door(place):
+    server = place.serve("192.168.99.99", 80)
+    place.publish(tcp("::", 8080, 80), PortRecord("udp", "::", 8080, 8080, 80, 80))
+    inner = agents_sockets(place)["tcp"]
+    for outside in (True, False):
+        with pytest.raises(TimeoutError):
+            place.dial("fd99::11", inner, outside=outside, wait=0.4)
+    place.publish(tcp("::", inner - 1, 79, 3))
+    place.dial("fd99::11", inner, outside=True).sendall(b"published, whatever its number")
+    assert server.accept()[0].recv(9) == b"published"
+
+
+def test_killed_agent_is_replaced_and_leaves_nothing(place):
+    server = place.serve("192.168.99.99", 80)
+    place.publish(tcp("::1", 8080, 80))
+    before = agents_sockets(place)
+    os.kill(json.loads(client.ask(place.host.run_dir, "status", 5))["pid"], signal.SIGKILL)
+    place.publish(tcp("::1", 8080, 80))
+    place.dial("::1", 8080).sendall(b"x")
+    assert server.accept()[0].recv(1) == b"x"
+    assert len(agents_sockets(place)) == 1
+    assert agents_sockets(place) != before
+    place.publish()
+    assert namespaces.inside(place.host.path, table.elements) == []
+
+
+def test_flushed_firewall_leads_to_the_agent_again(place):
+    server = place.serve("192.168.99.99", 80)
+    place.publish(tcp("::1", 8080, 80))
+    place.host.run("nft", "flush", "ruleset")
+    place.publish(tcp("::1", 8080, 80))
+    place.dial("::1", 8080).sendall(b"x")
+    assert server.accept()[0].recv(1) == b"x"
+
+
+def test_ten_thousand_ports_are_one_socket(place):
+    place.publish(tcp("::", 20000, 20000))
+    pid = json.loads(client.ask(place.host.run_dir, "status", 5))["pid"]
+    descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+    place.publish(tcp("::", 20000, 20000, 10_001))
+    assert len(os.listdir(f"/proc/{pid}/fd")) == descriptors
+    server = place.serve("192.168.99.99", 30000)
+    place.dial("::1", 30000).sendall(b"x")
+    assert server.accept()[0].recv(1) == b"x"
 
 
 def test_range_is_forwarded_port_by_port_and_taken_back(place):

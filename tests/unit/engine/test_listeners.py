@@ -41,6 +41,13 @@ def test_a_dual_stack_listener_refuses_ipv4_too(probe):
         assert probe.refusal("tcp", "0.0.0.0", port_of(sock)) is None
 
 
+def test_the_agents_own_sockets_refuse_nothing():
+    with listener("::", socket.AF_INET6) as sock:
+        probe = HostProbe(list, read_own=lambda: {("tcp", port_of(sock))})
+        assert probe.refusal("tcp", "::", port_of(sock)) is None
+        assert probe.refusal("tcp", "::1", port_of(sock)) is None
+
+
 def test_a_bound_udp_socket_refuses(probe):
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))

@@ -65,6 +65,7 @@ def test_a_single_port_is_a_hash_element_and_its_container_port_is_opened():
 def test_a_range_of_equal_ports_is_one_element_whatever_its_size():
     assert ports(binding("::", (1024, 65535), (1024, 65535), "udp")) == {
         Element("range6", "::/0 . udp . 1024-65535", "fd00:30::2"),
+        Element("relayed", "::1 . udp . 1024-65535"),
         Element("open_range6", "fd00:30::2 . udp . 1024-65535"),
     }
 
@@ -81,9 +82,25 @@ def test_a_port_on_loopback_opens_nothing_to_neighbours(host_ip):
     assert {e.set for e in ports(binding(host_ip, (8080, 8080), (80, 80)))} == {"exact4"}
 
 
-def test_what_packets_cannot_be_rewritten_to_is_left_out():
-    assert ports(binding("::1", (8080, 8080), (80, 80))) == set()
-    assert ports(binding("::", (8080, 8080), (80, 80)), endpoint=ONLY4) == set()
+@pytest.mark.parametrize(
+    ("host_ip", "endpoint", "where"),
+    [("::1", ENDPOINT, "::1"), ("::", ONLY4, "::/0"), ("fd99::11", ONLY4, "fd99::11"), ("::1", ONLY4, "::1")],
+)
+def test_what_packets_cannot_be_rewritten_to_leads_to_the_agent(host_ip, endpoint, where):
+    assert ports(binding(host_ip, (8080, 8080), (80, 80)), endpoint=endpoint) == {
+        Element("relayed", f"{where} . tcp . 8080")
+    }
+    assert ports(binding(host_ip, (8080, 8089), (80, 89)), endpoint=endpoint) == {
+        Element("relayed", f"{where} . tcp . 8080-8089")
+    }
+    assert ports(binding(host_ip, (8080, 8080), (80, 80), "sctp"), endpoint=endpoint) == set()
+    assert ports(binding(host_ip, (8080, 8080), (80, 80)), endpoint=endpoint, network=INTERNAL) == set()
+
+
+def test_the_agent_carries_nothing_for_networks_without_translation():
+    one = binding("::", (8080, 8080), (80, 80))
+    assert {e.set for e in ports(one, options=BridgeOptions("br0", mode6="routed"))} == {"open6"}
+    assert ports(one, endpoint=ONLY4, options=BridgeOptions("br0", mode4="routed")) == set()
 
 
 def test_modes_decide_between_rewriting_and_opening():

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from ipaddress import IPv6Address
+
 import pytest
 
-from engine.agent.forwarding import forwards, forwards_of, translates
+from engine.agent.forwarding import Forwards, Origin, forwards, forwards_of, translates
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
 
 
@@ -11,7 +13,18 @@ def found(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -
     endpoint = EndpointRecord(
         id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=[ports], phase="live"
     )
-    return list(forwards_of(endpoint))
+    return [((f.protocol, str(f.address), f.first), f.target_of(f.first)) for f in forwards_of(endpoint)]
+
+
+def forwarding(*ports: PortRecord, ipv6: str = "") -> Forwards:
+    endpoint = EndpointRecord(
+        id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=ports, phase="live"
+    )
+    return Forwards(forwards_of(endpoint))
+
+
+def origin(address: str, port: int, protocol: str = "tcp") -> Origin:
+    return Origin(protocol, IPv6Address(address), port)
 
 
 @pytest.mark.parametrize("address", ["::", "::1", "2001:db8::1"])
@@ -29,8 +42,28 @@ def test_what_address_translation_serves_is_left_to_it(address, ipv6):
     assert found(address, ipv6) == []
 
 
-def test_range_keeps_its_order():
-    assert found("::", count=3)[2] == (("tcp", "::", 8082), ("172.18.0.2", 82))
+def test_range_is_one_interval_that_keeps_its_order():
+    assert len(found("::", count=10_001)) == 1
+    held = forwarding(PortRecord("tcp", "::", 8080, 8090, 80, 90), PortRecord("tcp", "::", 9000, 9000, 70, 70))
+    assert [held.target(origin("fd00::1", port)) for port in (8079, 8080, 8090, 8091, 9000)] == [
+        None,
+        ("172.18.0.2", 80),
+        ("172.18.0.2", 90),
+        None,
+        ("172.18.0.2", 70),
+    ]
+
+
+def test_host_range_of_one_container_port_leads_to_that_port():
+    held = forwarding(PortRecord("tcp", "::", 8080, 8082, 80, 80))
+    assert held.target(origin("::1", 8082)) == ("172.18.0.2", 80)
+
+
+def test_address_and_protocol_decide():
+    held = forwarding(PortRecord("tcp", "::1", 80, 80, 1, 1), PortRecord("tcp", "fd00::1", 80, 80, 2, 2))
+    assert held.target(origin("::1", 80)) == ("172.18.0.2", 1)
+    assert held.target(origin("fd00::1", 80)) == ("172.18.0.2", 2)
+    assert held.target(origin("fd00::2", 80)) is held.target(origin("::1", 80, "udp")) is None
 
 
 def test_sctp_is_not_forwarded():
@@ -42,7 +75,8 @@ def test_sctp_is_not_forwarded():
 )
 def test_networks_without_translation_have_nothing_to_forward(mode, expected):
     options = {"com.docker.network.bridge.gateway_mode_ipv6": mode}
-    assert translates(NetworkRecord(id="n", name="n", created="", driver="bridge", options=options)) is expected
+    network = NetworkRecord(id="n", name="n", created="", driver="bridge", options=options)
+    assert translates(network, has_ipv6=True) is translates(network, has_ipv6=False) is expected
 
 
 def test_only_live_endpoints_of_networks_with_a_way_in_are_forwarded_to():
