@@ -156,17 +156,17 @@ class ContainerVerbs(Verbs):
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Stop a container."""
         host = self.changing()
-        stop.stop(host, lookup.resolve(host, reference).id, timeout, signal)
+        found = lookup.resolve(host, reference)
+        with stop.worded(f"cannot stop container: {reference}"):
+            stop.stop(host, found.id, timeout, signal)
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Restart a container."""
-        host = self.changing()
-        stop.restart(host, lookup.resolve(host, reference).id, timeout, signal)
+        stop.restart(self.changing(), reference, timeout, signal)
 
     def kill(self, reference: str, signal: str = "") -> None:
         """Signal a container."""
-        host = self.changing()
-        stop.kill(host, lookup.resolve(host, reference), signal)
+        stop.kill(self.changing(), reference, signal)
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container; there are no volumes that could be kept."""

@@ -15,10 +15,6 @@ class EngineError(Exception):
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
 
 class InvalidArgument(EngineError):
     """The request itself is wrong, whatever the state of the host (HTTP 400)."""

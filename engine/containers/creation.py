@@ -44,7 +44,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
     with host.store.read() as reader:
         warnings = check_container_create(request, _found_networks(reader, request))
     root = find_root(host, request.config.image)
-    config = merged(request.config, root.image)
+    config = _without_empty_entrypoint(merged(request.config, root.image))
     argv = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not argv:
         raise InvalidArgument("no command specified")
@@ -116,6 +116,11 @@ def _directory(path: str) -> str:
     return os.path.realpath(path)
 
 
+def _without_empty_entrypoint(config: ContainerConfig) -> ContainerConfig:
+    """Drop the entrypoint "", which only says that the image's, and its command, are not wanted."""
+    return replace(config, entrypoint=None) if list(config.entrypoint or ()) == [""] else config
+
+
 def merged(config: ContainerConfig, image: ImageRecord | None) -> ContainerConfig:
     """The user's configuration over the image's, by Docker's rules (an own entrypoint clears the image's command)."""
     if image is None:
@@ -128,7 +133,7 @@ def merged(config: ContainerConfig, image: ImageRecord | None) -> ContainerConfi
         config,
         entrypoint=entrypoint,
         cmd=cmd,
-        env=_merged_env(image.env, config.env or ()),
+        env=_merged_env(image.env, config.env or ()) or None,
         working_dir=config.working_dir or image.working_dir,
         user=config.user or image.user,
         labels={**image.labels, **config.labels},

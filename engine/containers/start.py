@@ -21,10 +21,11 @@ from engine.runtime.api import Created as CreatedProcess
 from engine.runtime.api import RuntimeFailure
 from engine.sandbox import Membership
 from engine.store.api import Reader, Transaction
-from engine.validate.modes import is_container_mode, shared_container
+from engine.validate.modes import is_container_mode, is_user_defined, shared_container
 
 START = "container-start"
 EXIT_CODES = {"not-found": 127, "permission": 126}
+UNKNOWN_EXIT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def start(host: Host, container_id: str) -> None:
     try:
         _start(host, record)
     except EngineError as error:
-        _remember_failure(host, record.id, error)
+        _remember_failure(host, record, error)
         raise
 
 
@@ -94,7 +95,15 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
     for attachment in record.attachments:
         overlay.learn(host, attachment.network_id or attachment.network)
     with host.store.read() as reader:
-        return [_network(reader, a) for a in record.attachments]
+        found = [_network(reader, a) for a in record.attachments]
+        _check_main_network(reader, record.host.network_mode)
+        return found
+
+
+def _check_main_network(reader: Reader, mode: str) -> None:
+    """Refuse where the network that the container was created for has gone, even if it has been disconnected since."""
+    if is_user_defined(mode) and not reader.find_networks(mode):
+        raise NotFound(f"could not find a network matching network mode {mode}: network {mode} not found")
 
 
 def _network(reader: Reader, attachment: NetworkAttachment) -> NetworkRecord:
@@ -220,9 +229,10 @@ def undo(host: Host, container_id: str) -> None:
     announce(host)
 
 
-def _remember_failure(host: Host, container_id: str, error: EngineError) -> None:
+def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -> None:
+    """Note why it did not start; the last run's exit code stays where the command itself was not at fault."""
+    code = error.exit_code if isinstance(error, StartFailure) else before.exit_code or UNKNOWN_EXIT
     with host.store.write() as tx:
-        record = tx.container(container_id)
+        record = tx.container(before.id)
         if record is not None:
-            code = error.exit_code if isinstance(error, StartFailure) else 128
             tx.put_container(replace(record, exit_code=code, error=str(error)))

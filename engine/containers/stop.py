@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal as signals
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from engine import filters, intents, locks, timestamps
@@ -14,16 +16,26 @@ from engine.host import Host
 from engine.locks import locked
 from engine.model import ContainerRecord, Filters
 from engine.names_service import announce
-from engine.validate.signals import parse_signal
+from engine.validate.signals import check_supported, parse_signal
 
 REMOVE = "container-remove"
 DEFAULT_TIMEOUT = 10
 FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, as Docker's restart monitor
 
 
+@contextmanager
+def worded(what: str) -> Iterator[None]:
+    """Put what could not be done before the reason why, as Docker words it."""
+    try:
+        yield
+    except EngineError as error:
+        error.args = (f"{what}: {error}",)
+        raise
+
+
 def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> None:
     """Ask the process to end, then force it; returns with everything it held released."""
-    record = _marked_stopped(host, container_id)
+    record = _marked_stopped(host, container_id, signal)
     if record is None:
         return
     if record.kind == "process":
@@ -40,12 +52,14 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
         settle(host, record.id)
 
 
-def _marked_stopped(host: Host, container_id: str) -> ContainerRecord | None:
+def _marked_stopped(host: Host, container_id: str, signal: str = "") -> ContainerRecord | None:
     """Note that the user wants it stopped, so that no policy starts it again; None where nothing runs."""
     with host.store.write() as tx:
         record = tx.container(container_id)
         if record is None or record.status not in ("running", "restarting"):
             return None
+        if signal:
+            parse_signal(signal)  # a wrong one leaves all as it is
         status = "exited" if record.status == "restarting" else record.status
         record = replace(record, stopped_by_user=True, status=status)
         tx.put_container(record)
@@ -179,12 +193,13 @@ def prune(host: Host, wanted: Filters) -> tuple[list[str], int]:
     return removed, reclaimed
 
 
-def kill(host: Host, record: ContainerRecord, signal: str) -> None:
+def kill(host: Host, reference: str, signal: str) -> None:
     """Send one signal; SIGKILL also settles, so that the next command sees the container ended."""
-    number = parse_signal(signal or "SIGKILL")
-    record = lookup.observed(host, record)
-    if record.status != "running":
-        raise Conflict(f"cannot kill container: {record.name}: container {record.id} is not running")
+    with worded(f"cannot kill container: {reference}"):
+        number = check_supported(parse_signal(signal or "SIGKILL"))
+        record = lookup.observed(host, lookup.resolve(host, reference))
+        if record.status != "running":
+            raise Conflict(f"container {record.id} is not running")
     if number == signals.SIGKILL:
         _marked_stopped(host, record.id)
     host.runtime.signal(record.id, number)
@@ -207,8 +222,10 @@ def start_by_user(host: Host, container_id: str) -> None:
         raise
 
 
-def restart(host: Host, container_id: str, timeout: int | None, signal: str) -> None:
+def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:
     """Stop, then start; the restart count begins anew."""
-    stop(host, container_id, timeout, signal)
-    with locked(host.run, "container", container_id):
-        start(host, container_id)
+    container_id = lookup.resolve(host, reference).id
+    with worded(f"Cannot restart container {reference}"):
+        stop(host, container_id, timeout, signal)
+        with locked(host.run, "container", container_id):
+            start(host, container_id)

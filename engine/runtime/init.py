@@ -94,7 +94,7 @@ def finish(spec: Mapping[str, Any], birth: Birth, host: int) -> NoReturn:
     """Do what had to wait for the network, give up all power that is not the container's, and execute."""
     hostfs = spec["rootfs"] == "/"
     rootfs.bind_files(spec["files"], host, hostfs=hostfs, read_only=spec["read_only"])
-    rootfs.apply_sysctls(spec["sysctls"])
+    rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
     identity = find_identity(spec["user"])
     connect_streams(spec, birth, identity)
     make_working_directory(spec["cwd"])

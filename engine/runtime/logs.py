@@ -80,7 +80,10 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> I
     """The lines present, then each new one, until the container has ended."""
     with ExitStack() as stack:
         ended = stack.enter_context(ask_to_wait())
-        file = stack.enter_context(open(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600), "rb"))
+        try:
+            file = stack.enter_context(open(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600), "rb"))
+        except FileNotFoundError:  # not even its directory: the container has never been started
+            return
         changes = _watch(path)
         stack.callback(os.close, changes)
         file.seek(_start_of_last(file, tail))

@@ -12,7 +12,7 @@ import os
 import stat
 
 from engine.runtime import kernel
-from engine.runtime.failure import NOT_FOUND, OTHER, SetupFailed, reason
+from engine.runtime.failure import CREATE, NOT_FOUND, OTHER, SetupFailed, reason
 from engine.runtime.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC
 
 TYPE_CHECKING = False
@@ -167,9 +167,12 @@ def _shadow(directory: str, without: str) -> None:
     os.close(old)
 
 
-def apply_sysctls(sysctls: Mapping[str, str]) -> None:
-    """Write the ``--sysctl`` values; the namespaces are the container's own."""
+def apply_sysctls(sysctls: Mapping[str, str], netns: str) -> None:
+    """Write the ``--sysctl`` values; those of the network only where ``netns`` is not the host's."""
     for key, value in sysctls.items():
+        if netns == "host" and key.startswith("net."):
+            text = f'{CREATE}sysctl "{key}" not allowed in host network namespace: unknown'
+            raise SetupFailed(OTHER, text, plain=True)
         path = "/proc/sys/" + key.replace(".", "/")
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
