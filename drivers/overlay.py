@@ -15,9 +15,11 @@ from drivers import overlay_options, overlay_port
 from drivers import sandbox as sandboxes
 from drivers.api import EndpointSpec, IPAddress, JoinInfo, Missing, NetworkSpec, Peer, Sandbox
 from drivers.linux.netlink import Session
+from drivers.neighbor_announcement import announce
 from drivers.overlay_options import OverlayOptions
 from drivers.overlay_place import Place
 from drivers.plan import Step, apply
+from drivers.vxlan import BRIDGE
 from drivers.vxlan_tables import Tables
 
 T = TypeVar("T")
@@ -82,7 +84,7 @@ class OverlayDriver:
         """Make the tables hold exactly these peers; raises `Missing` at the end for hosts that no tunnel leads to."""
         options = overlay_options.complete(network)
         _synchronise_tunnel(network, options)
-        _with_tables(network, options, lambda tables: tables.difference(peers).apply())
+        _with_tables(network, options, lambda tables: _reconcile(tables, peers))
         _require_tunnels(options, peers)
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
@@ -90,7 +92,7 @@ class OverlayDriver:
         options = overlay_options.complete(network)
         _require_tunnels(options, [peer])
         _synchronise_tunnel(network, options)
-        _with_tables(network, options, lambda tables: tables.add(peer))
+        _with_tables(network, options, lambda tables: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Remove one peer; idempotent, and nothing to do where the network is not up."""
@@ -111,6 +113,19 @@ class OverlayDriver:
 
 def _with_tables(network: NetworkSpec, options: OverlayOptions, action: Callable[[Tables], T]) -> T:
     return Place.of(network).inside(lambda _: action(Tables(network, options)))
+
+
+def _add(tables: Tables, peer: Peer) -> None:
+    tables.add(peer)
+    announce(BRIDGE, [peer])
+
+
+def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
+    """Make the tables hold these peers; sandboxes are told of addresses that have moved."""
+    difference = tables.difference(peers)
+    difference.apply()
+    moved = difference.replaced()
+    announce(BRIDGE, [p for p in peers if str(p.ipv4) in moved or str(p.ipv6) in moved])
 
 
 def _compared(tables: Tables, peers: Iterable[Peer], fix: bool) -> list[str]:

@@ -39,6 +39,11 @@ class Difference:
         gone = [r for r in self.unexpected if r.kind != "neighbor" or (r.link, r.key) not in replaced]
         neighbor.change(self.missing, gone)
 
+    def replaced(self) -> set[str]:
+        """The addresses that were another MAC's so far."""
+        before = {row.key for row in self.unexpected if row.kind == "neighbor"}
+        return {row.key for row in self.missing if row.kind == "neighbor"} & before
+
     def lines(self, names: dict[int, str]) -> list[str]:
         """One line a row, for people; ``names`` are the devices' by index."""
         return [

@@ -17,7 +17,7 @@ from cli.formatting.gotypes import Type, Value
 from cli.formatting.jsontext import compact, indent
 from cli.formatting.template import Template, parse
 
-KINDS = ("network", "container", "image")
+KINDS = ("network", "container", "image", "node")
 _PREFIX = "template parsing error: "
 
 Document = Mapping[str, Any] | str
@@ -33,6 +33,10 @@ def document_type(kind: str) -> Type:
         from cli.formatting.image_types import IMAGE_INSPECT
 
         return IMAGE_INSPECT
+    if kind == "node":
+        from cli.formatting.node_types import NODE
+
+        return NODE
     from cli.formatting.container_types import CONTAINER_JSON
 
     return CONTAINER_JSON

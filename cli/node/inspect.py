@@ -12,9 +12,7 @@ from cli.usages import INSPECT_FORMAT
 from engine.errors import EngineError
 
 
-@command(
-    "inspect [OPTIONS] self|NODE [NODE...]", "Display detailed information on one or more nodes", at_least(1)
-)
+@command("inspect [OPTIONS] self|NODE [NODE...]", "Display detailed information on one or more nodes", at_least(1))
 @flag("--format", "-f", kind=STRING, usage=INSPECT_FORMAT)
 @flag("--pretty", usage="Print the information in a human friendly format")
 @click.argument("nodes", nargs=-1)

@@ -43,13 +43,15 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -
 
 def matches(document: Mapping[str, Any], wanted: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether a node passes Docker's filters."""
-    tests = {
-        "id": lambda v: document["ID"].startswith(v),
-        "name": lambda v: document["Description"]["Hostname"].startswith(v),
-        "role": lambda v: document["Spec"]["Role"] == v,
-        "membership": lambda v: v == "accepted",
-    }
-    return all(any(tests.get(key, lambda _: False)(v) for v in values) for key, values in wanted.items())
+    return all(any(has(document, key, value) for value in values) for key, values in wanted.items())
+
+
+def has(document: Mapping[str, Any], key: str, value: str) -> bool:
+    """Whether one filter holds."""
+    texts = {"id": document["ID"], "name": document["Description"]["Hostname"]}
+    if key in texts:
+        return bool(texts[key].startswith(value))
+    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)
 
 
 def template(format: str, *, quiet: bool) -> str:

@@ -28,7 +28,9 @@ def split(text: str) -> tuple[str, int]:
     if not colon or (":" in host and not text.startswith("[")):
         return text.strip("[]"), DEFAULT_PORT
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise InvalidArgument("advertise address must be a non-zero IP address or network interface (with optional port number)")
+        raise InvalidArgument(
+            "advertise address must be a non-zero IP address or network interface (with optional port number)"
+        )
     return host.strip("[]"), int(port)
 
 
@@ -36,14 +38,18 @@ def of_interface(name: str) -> str:
     """The address of an interface; IPv4 before IPv6."""
     found = [a for i, a in host_facts.interface_addresses() if i == name]
     if not found:
-        raise InvalidArgument("advertise address must be a non-zero IP address or network interface (with optional port number)")
+        raise InvalidArgument(
+            "advertise address must be a non-zero IP address or network interface (with optional port number)"
+        )
     return min(found, key=lambda a: ip_address(a).version)
 
 
 def only_address() -> str:
     """The one address that others could use; Docker's text where there are several or none."""
     candidates = [
-        (i, a) for i, a in host_facts.interface_addresses() if not ip_address(a).is_loopback and not ip_address(a).is_link_local
+        (i, a)
+        for i, a in host_facts.interface_addresses()
+        if not ip_address(a).is_loopback and not ip_address(a).is_link_local
     ]
     by_version = [[c for c in candidates if ip_address(c[1]).version == v] for v in (4, 6)]
     found = by_version[0] or by_version[1]

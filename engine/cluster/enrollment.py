@@ -36,7 +36,7 @@ class Manager:
 def parse_manager(text: str) -> Manager:
     """Read ``HOST[:PORT]``, brackets around an IPv6 address with a port."""
     host, colon, port = text.rpartition(":")
-    if not colon or text.count(":") > 1 and not text.startswith("["):
+    if not colon or (text.count(":") > 1 and not text.startswith("[")):
         host, port = text, ""
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise InvalidArgument(f"invalid remote address: {text}")

@@ -119,7 +119,9 @@ def serve(door: Door, listener: socket.socket, context: ssl.SSLContext) -> None:
         threading.Thread(target=_serve_one, args=(door, connection, context, room), daemon=True).start()
 
 
-def _serve_one(door: Door, connection: socket.socket, context: ssl.SSLContext, room: threading.BoundedSemaphore) -> None:
+def _serve_one(
+    door: Door, connection: socket.socket, context: ssl.SSLContext, room: threading.BoundedSemaphore
+) -> None:
     try:
         connection.settimeout(DEADLINE)
         with suppress(OSError, ValueError, KeyError), context.wrap_socket(connection, server_side=True) as secure:

@@ -109,9 +109,7 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: 
     return replace(member, endpoint=live)
 
 
-def _leave(
-    host: Host, container: ContainerRecord, own: Membership, others: Sequence[Membership]
-) -> list[Membership]:
+def _leave(host: Host, container: ContainerRecord, own: Membership, others: Sequence[Membership]) -> list[Membership]:
     from engine.containers import publishing, release
 
     release.release_endpoint(host, container, own, alive=True)

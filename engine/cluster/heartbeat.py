@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 
@@ -18,6 +19,8 @@ from engine.errors import EngineError
 LEASE = 30
 """Seconds after which a silent host's endpoints go; HAWSE_LEASE overrides it."""
 PAUSE = 1.0
+INTERVAL = 60.0
+"""Seconds after which this host's endpoints are compared with the store again."""
 
 
 def lease_seconds() -> int:
@@ -27,14 +30,24 @@ def lease_seconds() -> int:
 
 
 class Heartbeat:
-    """Renews the lease of node ``node``; ``settle`` is called with a client when it was (re)gained or asked for."""
+    """Renews the lease of node ``node``; ``beaten`` is called with a client after each renewal.
 
-    def __init__(self, open_client: Callable[[], Client], node: str, settle: Callable[[Client], None]) -> None:
-        self._open_client, self._node, self._settle = open_client, node, settle
+    ``settle`` is called when the lease was (re)gained, when asked for, and now and then.
+    """
+
+    def __init__(
+        self,
+        open_client: Callable[[], Client],
+        node: str,
+        *,
+        settle: Callable[[Client], None],
+        beaten: Callable[[Client], None],
+    ) -> None:
+        self._open_client, self._node, self._settle, self._beaten = open_client, node, settle, beaten
         self._wake = threading.Event()
         self._ended = False
         self._lease = 0
-        self._settled = False
+        self._settled, self._settled_at = False, 0.0
 
     def start(self) -> None:
         """Begin to beat."""
@@ -72,6 +85,7 @@ class Heartbeat:
             self._settled = False
             self._lease = client.grant(seconds)
             client.put(keys.alive(self._node), str(self._lease), self._lease)
-        if not self._settled:
-            self._settled = True
+        if not self._settled or time.monotonic() - self._settled_at > INTERVAL:
+            self._settled, self._settled_at = True, time.monotonic()
             self._settle(client)
+        self._beaten(client)

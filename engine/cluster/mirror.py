@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from engine.cluster import encryption
 from engine.cluster.model import Membership
 from engine.host import Host
 from engine.model import NetworkRecord
@@ -21,6 +22,8 @@ SWARM = "swarm"
 def localized(record: NetworkRecord, membership: Membership) -> NetworkRecord:
     """A shared network's record with this host's part filled in."""
     options = {**(record.host_options or {}), VTEP: membership.data_address}
+    if encryption.is_encrypted(record) and record.driver == "overlay":
+        options[encryption.WIREGUARD] = encryption.configuration(record, membership, ())
     return replace(record, phase="planned", owner="", host_options=options)
 
 

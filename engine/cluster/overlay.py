@@ -165,8 +165,7 @@ def check_used_here(host: Host, record: NetworkRecord) -> None:
 def brought_up(host: Host, record: NetworkRecord) -> None:
     """Tell the driver of a network that has just come up where the endpoints of other hosts are."""
     from drivers.api import PeerProgrammer
-    from engine.cluster import peers, view
-    from engine.endpoints import network_spec
+    from engine.cluster import encryption, peers, view
     from engine.translation import translated
 
     driver = host.driver(record.driver)
@@ -174,7 +173,7 @@ def brought_up(host: Host, record: NetworkRecord) -> None:
         return
     with connected(host) as (client, me), translated():
         seen = view.load(client)
-        driver.program_peers(network_spec(record), peers.of(seen, record.id, me.node_id))
+        driver.program_peers(encryption.spec(record, me, seen.nodes.values()), peers.of(seen, record.id, me.node_id))
 
 
 def drop_if_unused(host: Host, network_id: str) -> None:
@@ -268,7 +267,9 @@ def _reserve(client: Client, me: Membership, container: ContainerRecord, network
 
 def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
     """The container's configuration for a network, found by id or name."""
-    return next(a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id))
+    return next(
+        a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id)
+    )
 
 
 def released(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
@@ -313,8 +314,7 @@ def current_view(host: Host) -> tuple[View | None, Membership | None]:
 def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
     """Compare this host's tables for a network with the store; a line for each difference."""
     from drivers.api import PeerProgrammer
-    from engine.cluster import comparison, peers, view
-    from engine.endpoints import network_spec
+    from engine.cluster import comparison, encryption, peers, view
     from engine.networks import find
     from engine.translation import translated
 
@@ -330,5 +330,6 @@ def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
             comparison.settle(host, client, me)
     if record.phase == "live":
         with translated():
-            lines += driver.verify(network_spec(record), peers.of(seen, record.id, me.node_id), fix)
+            spec = encryption.spec(record, me, seen.nodes.values())
+            lines += driver.verify(spec, peers.of(seen, record.id, me.node_id), fix)
     return lines

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from drivers.registry import load as load_driver
 from engine.agent.services import Snapshot
-from engine.cluster import comparison, etcd_member, membership, mirror, processes
+from engine.cluster import comparison, encryption, etcd_member, membership, mirror, processes, tunnel_keys
 from engine.cluster import view as views
 from engine.cluster.etcd import Client
 from engine.cluster.follower import Follower
@@ -18,9 +18,7 @@ from engine.cluster.model import MANAGER, Membership
 from engine.cluster.programmer import Programmer
 from engine.cluster.view import View
 from engine.core import open_engine
-from engine.endpoints import network_spec
 from engine.model import EndpointRecord, NetworkRecord
-
 
 
 class Resident:
@@ -29,12 +27,13 @@ class Resident:
     def __init__(self, root: Path, run: Path, me: Membership, poke: Callable[[], None]) -> None:
         self._root, self._run, self._me, self._poke = root, run, me, poke
         self._host = open_engine().host
+        self._live: list[NetworkRecord] = []
         self._names: dict[str, tuple[str, ...]] = {}
         self._view = views.saved(root)
         self._saved: View | None = self._view
         self._programmer = Programmer(load_driver("overlay"), me.node_id)
         self._follower = Follower(self._open, self._changed, self._view)
-        self._heartbeat = Heartbeat(self._open, me.node_id, self._settle)
+        self._heartbeat = Heartbeat(self._open, me.node_id, settle=self._settle, beaten=self._beaten)
         if self._view is not None:
             self._programmer.tell(view=self._view)
         for part in (self._programmer, self._follower, self._heartbeat):
@@ -56,6 +55,7 @@ class Resident:
         if before is None or before.networks != view.networks:
             mirror.follow(self._host, view.networks.values(), self._me)
         if before is None or before.nodes != view.nodes:
+            self._tell_networks()
             self._learn_managers(view)
 
     def _learn_managers(self, view: View) -> None:
@@ -72,15 +72,24 @@ class Resident:
         """Make the store know this host's endpoints (in the heartbeat's thread)."""
         comparison.settle(self._host, client, self._me)
 
+    def _beaten(self, client: Client) -> None:
+        """Renew this host's tunnel key where that is due (in the heartbeat's thread)."""
+        self._me = tunnel_keys.rotated(self._root, client, self._me, self._live)
+
     def follow(self, state: Snapshot) -> None:
         """Take what is up on this host (in the loop's thread)."""
         shared = {n.id: n for n in state.networks if n.scope == mirror.SWARM}
-        live = {i: network_spec(n) for i, n in shared.items() if n.phase == "live" and n.driver == "overlay"}
-        self._programmer.tell(networks=live)
+        self._live = [n for n in shared.values() if n.phase == "live" and n.driver == "overlay"]
+        self._tell_networks()
         names = {e.id: tuple(e.names) for e in state.endpoints if e.network_id in shared}
         if any(self._names.get(i, n) != n for i, n in names.items()):
             self._heartbeat.poke()
         self._names = names
+
+    def _tell_networks(self) -> None:
+        """Tell the programmer which networks are up, with the tunnels of this moment."""
+        nodes = self._view.nodes.values() if self._view is not None else ()
+        self._programmer.tell(networks={n.id: encryption.spec(n, self._me, nodes) for n in self._live})
 
     def remote_endpoints(self, networks: Iterable[NetworkRecord]) -> list[EndpointRecord]:
         """The endpoints of other hosts on networks that are up on this one."""

@@ -54,6 +54,7 @@ class ClusterService:
 
             self._resident = Resident(self._root, self._run, me, self._poke)
             self._keep()
+            self._poke()  # the names that were kept from last time count from the next reading on
         if self._resident is not None:
             self._resident.follow(state)
 

@@ -45,7 +45,9 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
     used: frozenset[str] | None = None
     for _ in range(ATTEMPTS):
         ledger = _read(client, network, endpoint.node, pools, used)
-        chosen = [_choose(network, p, s, asked, ledger.used) for (p, asked), s in zip(pools, ledger.serials, strict=True)]
+        chosen = [
+            _choose(network, p, s, asked, ledger.used) for (p, asked), s in zip(pools, ledger.serials, strict=True)
+        ]
         made = replace(endpoint, ipv4=_with_prefix(chosen, pools, 4), ipv6=_with_prefix(chosen, pools, 6))
         conditions, changes = _claims(network, made, chosen, pools)
         if not ledger.balancer and pools:
@@ -71,13 +73,19 @@ def first_pools(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tuple[Pool
 
 
 def _read(
-    client: Client, network: NetworkRecord, node: str, pools: Sequence[tuple[PoolRecord, str]], used: frozenset[str] | None
+    client: Client,
+    network: NetworkRecord,
+    node: str,
+    pools: Sequence[tuple[PoolRecord, str]],
+    used: frozenset[str] | None,
 ) -> Ledger:
     wanted = [keys.network(network.id), keys.balancer(network.id, node)]
     found = client.read_all(*wanted, *(keys.serial(network.id, p.subnet) for p, _ in pools))
     if found[0] is None:
         raise NotFound(f"network {network.name} not found")
-    serials = [int(kv.value) if kv else int(ip_network(p.subnet)[0]) for kv, (p, _) in zip(found[2:], pools, strict=True)]
+    serials = [
+        int(kv.value) if kv else int(ip_network(p.subnet)[0]) for kv, (p, _) in zip(found[2:], pools, strict=True)
+    ]
     return Ledger(serials, found[1].value if found[1] else "", used)
 
 
@@ -166,9 +174,7 @@ def release(client: Client, endpoint: SharedEndpoint) -> None:
     """Forget an endpoint and give its addresses back, with the host's own when it was the host's last; idempotent."""
     addresses = [a.partition("/")[0] for a in (endpoint.ipv4, endpoint.ipv6) if a]
     mine = keys.endpoint(endpoint.network_id, endpoint.id)
-    client.transact(
-        [present(mine)], [delete(mine), *(delete(keys.address(endpoint.network_id, a)) for a in addresses)]
-    )
+    client.transact([present(mine)], [delete(mine), *(delete(keys.address(endpoint.network_id, a)) for a in addresses)])
     _release_balancer(client, endpoint.network_id, endpoint.node)
 
 
@@ -204,5 +210,3 @@ def release_node(client: Client, node: str) -> None:
 def decode_endpoint(kv: KeyValue) -> SharedEndpoint:
     """Read an endpoint's record."""
     return decode(SharedEndpoint, kv.value)
-
-

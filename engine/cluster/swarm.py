@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from engine import timestamps
 from engine.api import SwarmInit, SwarmJoin
-from engine.cluster import addresses, etcd_member, gateway_bridge, keys, membership, mirror, pki, processes
-from engine.cluster import shared_endpoints, shared_networks
+from engine.cluster import (
+    addresses,
+    etcd_member,
+    gateway_bridge,
+    keys,
+    membership,
+    mirror,
+    pki,
+    processes,
+    shared_endpoints,
+    shared_networks,
+)
 from engine.cluster.enrollment import enroll, parse_manager
 from engine.cluster.etcd import Client, EtcdError, put
 from engine.cluster.model import MANAGER, WORKER, Cluster, Cursor, Membership, Node, Tokens
@@ -49,22 +59,22 @@ def init(host: Host, request: SwarmInit) -> str:
     store = request.store
     address, port = addresses.advertised(request.advertise)
     data_address = addresses.advertised(request.data_path)[0] if request.data_path else address
-    node, where = new_id(), _workplace(host)
-    try:
+    node = new_id()
+    with _workplace(host) as where:
         authority_key = pki.new_key()
         _write(where, {"ca.key": authority_key, "ca.pem": pki.new_authority(authority_key)})
         _write(where, _own_papers(where, node, address))
-        urls, user, password = _external(store) if store else ([etcd_member.url(address, etcd_member.CLIENT_PORT)], "", "")
+        urls, user, password = [etcd_member.url(address, etcd_member.CLIENT_PORT)], "", ""
         if store:
+            urls, user, password = _external(store)
             _take_store_files(where, request.store_files)
         me = Membership(
-            new_id(), node, MANAGER, address, data_address, urls, user, password, external=bool(store), port=port, index=1
-        )
-        me = _with_store(host, where, me, Cluster(me.cluster_id, timestamps.now(), tuple(request.pools) or DEFAULT_POOLS, request.subnet_size))
-    except BaseException:
-        _abandon(host, where)
-        raise
-    _enter(host, me)
+            new_id(), node, MANAGER, address, data_address, urls, user, password,
+            external=bool(store), port=port, index=1,
+        )  # fmt: skip
+        pools = tuple(request.pools) or DEFAULT_POOLS
+        me = _with_store(host, where, me, Cluster(me.cluster_id, timestamps.now(), pools, request.subnet_size))
+        _enter(host, me)
     return node
 
 
@@ -102,7 +112,9 @@ def _with_store(host: Host, where: Path, me: Membership, cluster: Cluster) -> Me
     if not me.external:
         _publish_directory(host, where)
         where = membership.directory(host.root)
-        member = etcd_member.Member(me.node_id, me.address, [f"{me.node_id}={etcd_member.url(me.address, etcd_member.PEER_PORT)}"])
+        member = etcd_member.Member(
+            me.node_id, me.address, [f"{me.node_id}={etcd_member.url(me.address, etcd_member.PEER_PORT)}"]
+        )
         etcd_member.start(host.run, where, member)
     client = Client(me.urls, membership.tls_context(where), me.user, me.password)
     try:
@@ -157,21 +169,18 @@ def join(host: Host, request: SwarmJoin) -> str:
     if request.advertise:
         address, port = addresses.advertised(request.advertise)
     data_address = addresses.advertised(request.data_path)[0] if request.data_path else address
-    where = _workplace(host)
-    try:
+    with _workplace(host) as where:
         key, manager_key = pki.new_key(), pki.new_key()
         papers = {"request": pki.request(key), "manager_request": pki.request(manager_key), "address": address}
         answer = enroll(manager, token, {**papers, "role": request.role})
         _write(where, _given_papers(answer, key, manager_key))
         me = Membership(
-            answer["cluster"], answer["node"], answer["role"], address, data_address, answer["urls"], answer["user"],
-            answer["password"], managers=answer["managers"], external=answer["external"], port=port, index=answer["index"],
+            answer["cluster"], answer["node"], answer["role"], address, data_address, answer["urls"],
+            answer["user"], answer["password"], managers=answer["managers"], external=answer["external"],
+            port=port, index=answer["index"],
         )  # fmt: skip
         me = _take_place(host, where, me, answer.get("members"))
-    except BaseException:
-        _abandon(host, where)
-        raise
-    _enter(host, me)
+        _enter(host, me)
     return me.role
 
 
@@ -229,7 +238,7 @@ def leave(host: Host, *, force: bool) -> None:
             client.close()
     mirror.forget_all(host)
     gateway_bridge.let_go(host)
-    _abandon(host, membership.directory(host.root))
+    _abandon(host)
     _tell_agent(host)
 
 
@@ -288,13 +297,19 @@ def _require_outside(host: Host) -> None:
         raise Unavailable(ALREADY)
 
 
-def _workplace(host: Host) -> Path:
-    """An empty directory for what becomes the cluster's; what a failed attempt left is removed."""
-    shutil.rmtree(membership.directory(host.root), ignore_errors=True)
+@contextmanager
+def _workplace(host: Host) -> Iterator[Path]:
+    """An empty directory for what becomes the cluster's; whatever fails inside leaves a host in no cluster."""
+    _abandon(host)  # what a killed attempt may have left
     path = host.root / "cluster.new"
-    shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700, parents=True)
-    return path
+    try:
+        yield path
+    except BaseException:
+        _abandon(host)
+        mirror.forget_all(host)
+        gateway_bridge.let_go(host)
+        raise
 
 
 def _write(where: Path, files: Mapping[str, str]) -> None:
@@ -319,12 +334,13 @@ def _enter(host: Host, me: Membership) -> None:
     _tell_agent(host)
 
 
-def _abandon(host: Host, where: Path) -> None:
-    """Undo a join, or end a membership: processes first, then what they worked on."""
+def _abandon(host: Host) -> None:
+    """End a membership, or what was to become one: processes first, then what they worked on."""
+    where = membership.directory(host.root)
     (where / membership.FILE).unlink(missing_ok=True)
     for name in ("guard", "enrollment", etcd_member.NAME):
         processes.stop(host.run, name)
-    for path in (where, membership.directory(host.root)):
+    for path in (where, host.root / "cluster.new"):
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -332,4 +348,3 @@ def _tell_agent(host: Host) -> None:
     from engine.agent.client import notify
 
     notify(host.run, host.root)
-

@@ -1,4 +1,4 @@
-"""Join tokens: ``SWMTKN-1-<digest of the CA's certificate>-<secret>``, both numbers in base 36, as Docker writes them."""
+"""Join tokens as Docker writes them: ``SWMTKN-1-<digest of the CA's certificate>-<secret>``, in base 36."""
 
 from __future__ import annotations
 

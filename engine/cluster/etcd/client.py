@@ -117,9 +117,7 @@ class Client:
         """Write one key."""
         self.call("/v3/kv/put", put(key, value, lease)["request_put"])
 
-    def transact(
-        self, conditions: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()
-    ) -> Outcome:
+    def transact(self, conditions: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:
         """Do ``success`` where all conditions hold, else ``failure``, in one step."""
         body = {"compare": list(conditions), "success": list(success), "failure": list(failure)}
         answer = self.call("/v3/kv/txn", body)

@@ -1,0 +1,47 @@
+"""Rotation of this host's tunnel key: the new public one is published, others follow as they watch."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from engine import timestamps
+from engine.cluster import keys, membership
+from engine.cluster.encryption import is_encrypted
+from engine.cluster.etcd import Client, put, unchanged
+from engine.cluster.model import Membership, Node
+from engine.model import NetworkRecord
+from engine.store.codec import decode, encode
+
+LIFETIME = 12 * 3600.0
+"""Seconds that a key is used, as Docker's; HAWSE_KEY_LIFETIME overrides it."""
+
+
+def lifetime() -> float:
+    """HAWSE_KEY_LIFETIME in seconds, by default `LIFETIME`."""
+    text = os.environ.get("HAWSE_KEY_LIFETIME", "")
+    return float(text) if text.isascii() and text.isdigit() else LIFETIME
+
+
+def rotated(root: Path, client: Client, me: Membership, live: Iterable[NetworkRecord]) -> Membership:
+    """The membership with a new key, where the old one has served its time and is used at all."""
+    if not any(map(is_encrypted, live)):
+        return me
+    found = client.get(keys.node(me.node_id))
+    if found is None:
+        return me
+    node = decode(Node, found.value)
+    if time.time() - timestamps.to_seconds(node.updated) < lifetime():
+        return me
+    from engine.cluster.pki import new_tunnel_key
+
+    private, public = new_tunnel_key()
+    fresh = replace(membership.load(root) or me, wireguard_key=private)
+    record = encode(replace(node, wireguard_key=public, updated=timestamps.now()))
+    if not client.transact([unchanged(found.key, found.revision)], [put(found.key, record)]).succeeded:
+        return me
+    membership.save(membership.directory(root), fresh)
+    return fresh

@@ -1,0 +1,160 @@
+"""Clusters of throwaway hosts: N namespaces on one wire, each with its own state, a real etcd, and faults to inject."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from engine.agent.client import ask
+from tests.conftest import Host, Netns, require_root
+
+LEASE = 4  # seconds
+COUNTER = itertools.count(1)
+
+
+class Member(Host):
+    """A host with a short lease, so that its death is noticed while a test waits."""
+
+    def env(self, **extra):
+        return super().env(**{"HAWSE_LEASE": str(LEASE), "HAWSE_WARM": "off", **extra})
+
+    @property
+    def underlay(self):
+        return f"192.168.99.{10 + self.index}"
+
+    def start(self, name, network, *flags, command=("sleep", "1d")):
+        return self.hawse("run", "-d", "--name", name, "--network", network, *flags, "hostfs", *command).stdout.strip()
+
+    def reaches(self, container, target):
+        """Whether one ping gets through; the name is resolved inside the container."""
+        argv = ("exec", container, "busybox", "ping", "-c1", "-W1", target)
+        return self.hawse(*argv, check=False).returncode == 0
+
+    def ip(self, container, network):
+        template = f"{{{{.NetworkSettings.Networks.{network}.IPAddress}}}}"
+        return self.hawse("inspect", "-f", template, container).stdout.strip()
+
+    def verify(self, network, *flags):
+        return self.hawse("network", "verify", *flags, network, check=False)
+
+    def agent_pid(self):
+        return json.loads(ask(self.run_dir, "status", 5.0) or '{"pid": 0}')["pid"]
+
+    def tool(self, *argv):
+        """Run the stand-in for containers and for whoever meddles with the kernel's tables."""
+        command = [
+            "ip",
+            "netns",
+            "exec",
+            self.name,
+            sys.executable,
+            str(Path(__file__).with_name("stand_in.py")),
+            *argv,
+        ]
+        done = subprocess.run(command, env=self.env(), capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    def pid_of(self, process):
+        return int((self.run_dir / "cluster" / f"{process}.pid").read_text().partition(":")[0])
+
+    def cut(self):
+        """Pull the plug: nothing goes in or out of this host."""
+        self.peer.run("ip", "link", "set", f"v{self.index}", "down")
+
+    def mend(self):
+        self.peer.run("ip", "link", "set", f"v{self.index}", "up")
+
+    def neighbours(self, network_id):
+        """Rows that this host's kernel has for endpoints elsewhere, by asking for differences."""
+        return self.verify(network_id).stdout
+
+
+class Cluster:
+    """Hosts and what joins them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.hosts = directory, []
+        self.peer = Netns(f"hwc{os.getpid()}p{next(COUNTER)}")
+        self.peer.sh("ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up")
+
+    def add_host(self) -> Member:
+        index = len(self.hosts) + 1
+        host = Member(f"hwc{os.getpid()}h{next(COUNTER)}", self.peer, self.directory, index)
+        self.hosts.append(host)
+        return host
+
+    def init(self) -> Member:
+        host = self.add_host()
+        host.hawse("swarm", "init", "--advertise-addr", host.underlay)
+        return host
+
+    def join(self, role="worker") -> Member:
+        host = self.add_host()
+        host.hawse("swarm", "join", "--token", self.token(role), f"{self.hosts[0].underlay}:2377")
+        return host
+
+    def token(self, role="worker"):
+        return self.hosts[0].hawse("swarm", "join-token", "-q", role).stdout.strip()
+
+    def grow(self, hosts) -> list[Member]:
+        while len(self.hosts) < hosts:
+            self.join() if self.hosts else self.init()
+        return self.hosts
+
+    def everywhere(self, action):
+        """Do something on all hosts at once."""
+        with ThreadPoolExecutor(len(self.hosts)) as pool:
+            return list(pool.map(action, self.hosts))
+
+    def close(self):
+        for host in self.hosts:
+            host.delete()
+        self.peer.delete()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def eventually(check, seconds=10.0):
+    """Wait until ``check()`` is true; its last value."""
+    deadline = time.monotonic() + seconds
+    while not (value := check()):
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.1)
+    return value
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A cluster of no hosts yet, shared by a module's tests."""
+    require_root()
+    if shutil.which("etcd") is None:
+        pytest.skip("etcd is not installed (apt-get install etcd-server)")
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A cluster of a test's own."""
+    require_root()
+    if shutil.which("etcd") is None:
+        pytest.skip("etcd is not installed (apt-get install etcd-server)")
+    made = Cluster(tmp_path / "cluster")
+    yield made
+    made.close()
+
+
+def processes_of(host):
+    """Command lines of everything that runs in a host's namespace."""
+    pids = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split()
+    return [Path(f"/proc/{p}/cmdline").read_bytes().replace(b"\0", b" ").decode() for p in pids]

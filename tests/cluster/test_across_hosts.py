@@ -1,0 +1,119 @@
+"""What a user does with two hosts: names, addresses, ports and the way out, with real packets."""
+
+import pytest
+
+from tests.cluster.conftest import eventually
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture(scope="module")
+def pair(cluster):
+    a, b = cluster.grow(2)
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "app")
+    a.start(
+        "web",
+        "app",
+        "--network-alias",
+        "site",
+        "-p",
+        "8080:80",
+        command=("busybox", "httpd", "-f", "-p", "80", "-h", "/etc"),
+    )
+    b.start("box", "app", "--network-alias", "site")
+    return a, b
+
+
+def test_names_aliases_and_addresses_reach_the_other_host_at_once(pair):
+    a, b = pair
+    assert b.reaches("box", "web") and a.reaches("web", "box") and a.reaches("web", b.ip("box", "app"))
+    answers = b.hawse("exec", "box", "busybox", "nslookup", "site", "127.0.0.11").stdout
+    assert a.ip("web", "app") in answers and b.ip("box", "app") in answers
+
+
+def test_large_packets_and_the_mtu(pair):
+    a, b = pair
+    assert a.hawse("exec", "web", "cat", "/sys/class/net/eth0/mtu").stdout == "1450\n"
+    assert b.hawse("exec", "box", "busybox", "ping", "-c1", "-W1", "-s", "4000", "web").returncode == 0
+
+
+def test_ports_are_published_by_the_container_s_host_alone(pair):
+    a, b = pair
+    assert a.peer.run("busybox", "wget", "-T2", "-qO-", f"http://{a.underlay}:8080/hostname").returncode == 0
+    assert a.peer.run("busybox", "wget", "-T2", "-qO-", f"http://{b.underlay}:8080/", check=False).returncode != 0
+
+
+def test_addresses_differ_between_hosts_and_a_taken_one_is_refused(pair):
+    a, b = pair
+    taken = a.ip("web", "app")
+    refused = b.hawse(
+        "run", "-d", "--name", "thief", "--network", "app", "--ip", taken, "hostfs", "sleep", "1", check=False
+    )
+    assert "attaching to network failed, make sure your network options are correct" in refused.stderr
+    b.hawse("rm", "thief")
+    assert b.verify("app").stdout == ""
+
+
+def test_the_gateway_bridge_comes_and_goes_with_the_need_for_it(pair):
+    a, _ = pair
+    routes = ("exec", "web", "busybox", "ip", "route", "show", "default")
+    assert "via 172.18.0.1 dev eth1" in a.hawse(*routes).stdout
+    a.hawse("network", "create", "--subnet", "172.31.0.0/24", "local")
+    a.hawse("network", "connect", "local", "web")
+    assert "via 172.31.0.1 dev eth2" in a.hawse(*routes).stdout
+    assert a.hawse("exec", "web", "ls", "/sys/class/net").stdout.split() == ["eth0", "eth2", "lo"]
+    assert a.peer.run("busybox", "wget", "-T2", "-qO-", f"http://{a.underlay}:8080/hostname").returncode == 0
+    a.hawse("network", "disconnect", "local", "web")
+    assert "via 172.18.0.1 dev eth3" in a.hawse(*routes).stdout
+    assert a.peer.run("busybox", "wget", "-T2", "-qO-", f"http://{a.underlay}:8080/hostname").returncode == 0
+    a.hawse("network", "rm", "local")
+
+
+def test_an_internal_overlay_has_no_way_out(pair):
+    a, b = pair
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "--internal", "inner")
+    a.start("i1", "inner")
+    b.start("i2", "inner")
+    assert a.reaches("i1", "i2")
+    assert a.hawse("exec", "i1", "ls", "/sys/class/net").stdout.split() == ["eth0", "lo"]
+    assert a.hawse("exec", "i1", "busybox", "ip", "route", "show", "default").stdout.count("default") == 0
+
+
+def test_ipv6_inside(pair):
+    a, b = pair
+    a.hawse(
+        "network",
+        "create",
+        "-d",
+        "overlay",
+        "--attachable",
+        "--ipv6",
+        "--subnet",
+        "10.54.0.0/24",
+        "--subnet",
+        "fd00:54::/64",
+        "six",
+    )
+    a.start("s1", "six")
+    b.start("s2", "six")
+    found = b.hawse("inspect", "-f", "{{.NetworkSettings.Networks.six.GlobalIPv6Address}}", "s2").stdout.strip()
+    assert found.startswith("fd00:54::")
+    assert a.hawse("exec", "s1", "busybox", "ping", "-6", "-c1", "-W1", found).returncode == 0
+
+
+def test_stop_and_start_move_names_and_peers_along(pair):
+    a, b = pair
+    b.hawse("stop", "-t0", "box")
+    eventually(lambda: not a.reaches("web", "box"))
+    assert "app" not in b.hawse("network", "ls").stdout
+    b.hawse("start", "box")
+    assert a.reaches("web", "box")
+    assert a.verify("app").stdout == b.verify("app").stdout == ""
+
+
+def test_a_renamed_container_is_found_by_its_new_name(pair):
+    a, b = pair
+    b.hawse("rename", "box", "crate")
+    eventually(lambda: a.reaches("web", "crate"))
+    assert not a.reaches("web", "box")
+    b.hawse("rename", "crate", "box")

@@ -1,0 +1,140 @@
+"""Making, joining and leaving a cluster: Docker's words, and no half-joined host whatever goes wrong."""
+
+import subprocess
+import time
+
+import pytest
+
+from tests.cluster.conftest import eventually, processes_of
+
+pytestmark = pytest.mark.netns
+OUTSIDE = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join"'
+WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."
+
+
+@pytest.fixture(scope="module")
+def first(cluster):
+    return cluster.init()
+
+
+@pytest.fixture(scope="module")
+def outsider(cluster, first):
+    """A host in no cluster; tests leave it so."""
+    return cluster.add_host()
+
+
+def refused(host, *argv):
+    result = host.hawse(*argv, check=False, timeout=30)
+    assert result.returncode == 1
+    return result.stderr
+
+
+def assert_outside(host):
+    assert not (host.root / "cluster").exists() and not (host.root / "cluster.new").exists()
+    assert "inactive" in host.hawse("info", "-f", "{{.Swarm.LocalNodeState}}").stdout
+    assert not any("etcd" in line for line in processes_of(host))
+
+
+def test_init_prints_the_join_line_and_makes_what_docker_makes(first):
+    token = first.hawse("swarm", "join-token", "-q", "worker").stdout.strip()
+    assert (
+        f"    hawse swarm join --token {token} 192.168.99.11:2377\n"
+        in first.hawse("swarm", "join-token", "worker").stdout
+    )
+    names = first.hawse("network", "ls", "--format", "{{.Name}} {{.Driver}} {{.Scope}}").stdout.splitlines()
+    assert names == [
+        "bridge bridge local",
+        "docker_gwbridge bridge local",
+        "host host local",
+        "ingress overlay swarm",
+        "none null local",
+    ]
+    row = first.hawse("node", "ls", "--format", "{{.Self}} {{.Status}} {{.Availability}} {{.ManagerStatus}}").stdout
+    assert row == "true Ready Active Leader\n"
+
+
+def test_secrets_are_for_root_alone(first):
+    modes = subprocess.run(["find", first.root / "cluster", "-perm", "/077"], capture_output=True, text=True)
+    assert modes.stdout == ""
+
+
+def test_a_second_init_or_join_is_refused(first):
+    assert "This node is already part of a swarm." in refused(first, "swarm", "init")
+    assert "This node is already part of a swarm." in refused(first, "swarm", "join", "--token", "x", "192.168.99.11")
+
+
+def test_without_a_cluster_every_verb_says_so(outsider):
+    for argv in (
+        ("node", "ls"),
+        ("node", "rm", "x"),
+        ("swarm", "join-token", "worker"),
+        ("network", "create", "-d", "overlay", "x"),
+    ):
+        assert OUTSIDE in refused(outsider, *argv)
+    assert "This node is not part of a swarm" in refused(outsider, "swarm", "leave")
+    assert "cannot create a swarm scoped network when swarm is not active" in refused(
+        outsider, "network", "create", "--scope", "swarm", "x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (lambda t: "nonsense", "invalid join token"),
+        (
+            lambda t: t[:-2] + ("aa" if not t.endswith("aa") else "bb"),
+            "A valid join token is necessary to join this cluster",
+        ),
+        (lambda t: t.replace("SWMTKN-1-", "SWMTKN-1-0", 1)[:60] + t[59:], "remote CA does not match fingerprint"),
+    ],
+)
+def test_wrong_tokens_leave_no_half_joined_host(cluster, outsider, spoil, text):
+    token = cluster.token()
+    version, number, digest, secret = token.split("-")
+    if "fingerprint" in text:
+        spoilt = f"{version}-{number}-{'0' + digest[1:] if digest[0] != '0' else '1' + digest[1:]}-{secret}"
+    else:
+        spoilt = spoil(token)
+    assert text in refused(outsider, "swarm", "join", "--token", spoilt, "192.168.99.11:2377")
+    assert_outside(outsider)
+
+
+def test_nobody_there_is_told_at_once(cluster, outsider):
+    began = time.monotonic()
+    assert "connection refused" in refused(outsider, "swarm", "join", "--token", cluster.token(), "192.168.99.11:2399")
+    assert time.monotonic() - began < 10
+    assert_outside(outsider)
+
+
+def test_a_rotated_token_ends_the_old_one(cluster, first, outsider):
+    old = cluster.token()
+    assert "Successfully rotated worker join token." in first.hawse("swarm", "join-token", "--rotate", "worker").stdout
+    assert cluster.token() != old
+    assert "A valid join token is necessary" in refused(outsider, "swarm", "join", "--token", old, "192.168.99.11:2377")
+
+
+def test_a_worker_joins_sees_little_and_leaves_without_a_trace(cluster, first, outsider):
+    joined = outsider.hawse("swarm", "join", "--token", cluster.token(), "192.168.99.11:2377")
+    assert joined.stdout == "This node joined a swarm as a worker.\n"
+    first.hawse("network", "create", "-d", "overlay", "--attachable", "seen")
+    assert "seen" not in outsider.hawse("network", "ls").stdout
+    assert "network seen not found" in refused(outsider, "network", "rm", "seen")
+    assert WORKER in refused(outsider, "node", "ls") and WORKER in refused(outsider, "swarm", "join-token", "worker")
+    outsider.start("c1", "seen")
+    assert "seen" in outsider.hawse("network", "ls").stdout
+    assert "is in use by task" in refused(first, "network", "rm", "seen")
+    node = outsider.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()
+    assert "is not down and can't be removed" in refused(first, "node", "rm", node)
+    assert outsider.hawse("swarm", "leave").stdout == "Node left the swarm.\n"
+    assert "overlay" not in outsider.hawse("network", "ls").stdout
+    assert_outside(outsider)
+    eventually(lambda: "down" in first.hawse("node", "inspect", "-f", "{{.Status.State}}", node).stdout)
+    assert first.hawse("node", "rm", node).stdout == node + "\n"
+    first.hawse("network", "rm", "seen")
+    outsider.hawse("rm", "-f", "c1")
+
+
+def test_leaving_as_the_last_manager_needs_force(first):
+    assert "participating as a manager" in refused(first, "swarm", "leave")
+    first.hawse("swarm", "leave", "--force")
+    assert_outside(first)
