@@ -9,7 +9,12 @@ from cli.errors import StatusError
 from cli.pflag import command, exactly, flag
 
 
-@command("verify [OPTIONS] NETWORK", "Compare this host's tables for an overlay network with the cluster", exactly(1), hidden=True)
+@command(
+    "verify [OPTIONS] NETWORK",
+    "Compare this host's tables for an overlay network with the cluster",
+    exactly(1),
+    hidden=True,
+)
 @flag("--fix", usage="Put the differences right, too")
 @click.argument("network")
 @click.pass_obj

@@ -27,7 +27,11 @@ To add a manager to this swarm, run 'hawse swarm join-token manager' and follow 
 @flag("--advertise-addr", kind=STRING, usage='Advertised address (format: "<ip|interface>[:port]")')
 @flag("--cacert", kind=STRING, usage="File with the certificate that --store is verified by")
 @flag("--cert", kind=STRING, usage="File with the certificate to show to --store")
-@flag("--data-path-addr", kind=STRING, usage='Address or interface to use for data path traffic (format: "<ip|interface>")')
+@flag(
+    "--data-path-addr",
+    kind=STRING,
+    usage='Address or interface to use for data path traffic (format: "<ip|interface>")',
+)
 @flag("--default-addr-pool", kind=LIST, usage="default address pool in CIDR format")
 @flag("--default-addr-pool-mask-length", kind=UINT, usage="default address pool subnet mask length", default_value=24)
 @flag("--key", kind=STRING, usage="File with the private key of --cert")

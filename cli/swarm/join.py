@@ -13,7 +13,11 @@ from engine.api import SwarmJoin
 
 @command("join [OPTIONS] HOST:PORT", "Join a swarm as a node and/or manager", exactly(1))
 @flag("--advertise-addr", kind=STRING, usage='Advertised address (format: "<ip|interface>[:port]")')
-@flag("--data-path-addr", kind=STRING, usage='Address or interface to use for data path traffic (format: "<ip|interface>")')
+@flag(
+    "--data-path-addr",
+    kind=STRING,
+    usage='Address or interface to use for data path traffic (format: "<ip|interface>")',
+)
 @flag("--manager", usage="Insist on joining as a manager: the token must be a manager's")
 @flag("--token", kind=STRING, usage="Token for entry into the swarm")
 @click.argument("remote")
