@@ -25,7 +25,7 @@ def guard(port: str, endpoint: EndpointSpec) -> None:
     except nft.Refused as error:
         if not error.nothing_there:
             raise
-        _install(elements)
+        install(elements)
 
 
 def release(port: str, endpoint: EndpointSpec) -> None:
@@ -49,7 +49,8 @@ def link_local(mac: str) -> IPv6Address:
     return IPv6Address(b"\xfe\x80" + bytes(6) + identifier)
 
 
-def _install(elements: str) -> None:
+def install(elements: str = "") -> None:
+    """Write the rules anew with ``elements`` added to those there are, in one transaction."""
     ruleset = (Path(__file__).parent / "spoofing.nft").read_text()
     try:
         nft.run(f"add table {TABLE}\nflush table {TABLE}\n{ruleset}\n{elements}")

@@ -166,7 +166,7 @@ class Lab:
         }
         identity = sha256(f"{network.name}/{number}".encode()).hexdigest()
         mac = f"02:42:{identity[0:2]}:{identity[2:4]}:{identity[4:6]}:{number:02x}"
-        return EndpointSpec(id=identity, mac=mac, ports=tuple(ports), **{**chosen, **fields})
+        return EndpointSpec(**{"id": identity, "mac": mac, "ports": tuple(ports), **chosen, **fields})
 
     def join(self, container: Container, network: NetworkSpec, number: int, ports=(), interface="", **fields):
         endpoint = self.endpoint(network, number, ports, **fields)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+import socket
+import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import NamedTuple, TypeVar
 
 import pytest
 
-from drivers.firewall import nft, table
+from drivers.firewall import nft, relay, spoofing, table
 from drivers.firewall.elements import Element
+from drivers.linux import netns as namespaces
 
 pytestmark = pytest.mark.netns
 
 HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
+AGENT = 40000
 MODE = "com.docker.network.bridge.gateway_mode_ipv4"
 FILTERED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 
@@ -25,9 +32,9 @@ class Rule:
     handle: int
 
 
-def rules(lab) -> list[Rule]:
+def rules(lab, of: str = table.TABLE) -> list[Rule]:
     found, chain = [], ""
-    for line in lab.host.sh("nft -a list table inet hawse").splitlines():
+    for line in lab.host.sh(f"nft -a list table {of}").splitlines():
         if match := re.match(r"\tchain (\w+)", line):
             chain = match[1]
         elif (match := re.match(r"\t\t(.*) # handle (\d+)", line)) and chain and not match[1].startswith("type "):
@@ -57,15 +64,18 @@ class World:
             (self.web, "fd00:30::2", 7000),
             (peer, "0.0.0.0", 80),
             (peer, "fd99::99", 80),
-            (lab.host, "::1", 8080),
+            (lab.host, "::", AGENT),
         ):
             lab.serve(server, port, address=address)
+        self.agent = lab.serve(lab.host, AGENT, "udp", address="::")
+        lab.on_host(lambda: relay.lead_to({"tcp": AGENT, "udp": AGENT}))
         self.outside, self.enclosed, self.published = (lab.serve(s, 50, "udp") for s in (peer, self.inside, self.web))
 
     def plain_networks(self) -> None:
         lab = self.lab
         n1, n2 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64"), lab.network("n2", "172.31.0.0/16")
         ports = [lab.binding(8080, 80), lab.binding(8080, 81, host_ip="::"), lab.binding(8082, 50, "udp", "127.0.0.1")]
+        ports += [lab.binding(8084, 80, host_ip="::1"), lab.binding(8084, 50, "udp", "::1")]
         ports += [lab.binding(8081, 80, host_ip=HOST), lab.binding(8081, 81, host_ip=HOST6)]
         ports += [lab.binding(7000, 7000, host_ip=ip, host_port_end=7009, port_end=7009) for ip in ("0.0.0.0", "::")]
         self.web, self.friend, self.other = lab.container(n1, 2, ports), lab.container(n1, 3), lab.container(n2, 2)
@@ -106,8 +116,8 @@ class World:
             " add rule ip other pre udp dport 9999 dnat to 172.32.0.2:50'"
         )
 
-    def sees(self, client, address: str, port: int, expected: str) -> bool:
-        return self.lab.ask(client, address, port, wait=0.5) == expected
+    def sees(self, client, address: str, port: int, expected: str, protocol: str = "tcp") -> bool:
+        return self.lab.ask(client, address, port, protocol, wait=0.5) == expected
 
     def silent(self, client, address: str, port: int) -> bool:
         return self.lab.silent(client, address, port)
@@ -133,12 +143,16 @@ class World:
             self.host.sh(f"echo 1 > {FILTERED}")
 
 
+T = TypeVar("T")
 Probe = Callable[[World], bool]
 PROBES: dict[tuple[str, str], Probe] = {
     ("loopback_guard", "127.0.0.0/8"): lambda w: not w.lab.hears(w.published, w.peer, "127.0.0.1", 8082),
     ("published_from_outside", "jump published"): lambda w: w.sees(w.peer, HOST, 8080, PEER),
-    ("published_from_host", "::1"): lambda w: w.sees(w.host, "::1", 8080, "::1"),
     ("published_from_host", "jump published"): lambda w: w.sees(w.host, HOST, 8080, HOST),
+    ("published", "@relayed"): lambda w: w.sees(w.host, "::1", 8080, "::1"),
+    ("to_agent", "tcp dnat"): lambda w: w.sees(w.host, "::1", 8084, "::1"),
+    ("to_agent", "udp dnat"): lambda w: w.sees(w.host, "::1", 8084, "::1", "udp"),
+    ("agent_guard", "@relay_sockets"): lambda w: not w.lab.hears(w.agent, w.peer, HOST6, AGENT),
     ("published", "@exact4"): lambda w: w.sees(w.peer, HOST, 8081, PEER),
     ("published", "@any4"): lambda w: w.sees(w.peer, HOST, 8080, PEER),
     ("published", "@range4"): lambda w: w.sees(w.peer, HOST, 7000, PEER),
@@ -177,11 +191,11 @@ PROBES: dict[tuple[str, str], Probe] = {
 }
 
 
-def probe_of(rule: Rule) -> Probe:
+def probe_of(rule: Rule, probes: dict[tuple[str, str], T] = PROBES) -> T:
     """The probe whose key the rule's text contains; the longest where several do."""
-    keys = [key for key in PROBES if key[0] == rule.chain and key[1] in rule.text]
+    keys = [key for key in probes if key[0] == rule.chain and key[1] in rule.text]
     assert keys, f"no probe for the rule {rule.chain}: {rule.text}"
-    return PROBES[max(keys, key=lambda key: len(key[1]))]
+    return probes[max(keys, key=lambda key: len(key[1]))]
 
 
 def test_each_rule_is_missed_when_it_is_gone(lab, peer):
@@ -198,4 +212,112 @@ def test_each_rule_is_missed_when_it_is_gone(lab, peer):
             idle.append(rule)
         lab.on_host(lambda: nft.run(table.install_script()))
         lab.host.sh("conntrack -F 2>/dev/null || true")
+    assert [f"{rule.chain}: {rule.text}" for rule in idle] == [], "rules that nothing misses"
+
+
+MAC, OTHER_MAC, EVERYBODY = "02:42:00:00:00:02", "02:42:00:00:00:99", "ff:ff:ff:ff:ff:ff"
+OWN, OTHER = "172.30.0.2", "172.30.0.9"
+OWN6, OTHER6, ALL_NODES = "fd00:30::2", "fd00:30::9", "ff02::1"
+SOLICIT, ANNOUNCE, ROUTER = 135, 136, 134
+
+
+def ethernet(kind: int, payload: bytes, source: str = MAC) -> bytes:
+    return bytes.fromhex((EVERYBODY + source).replace(":", "")) + struct.pack("!H", kind) + payload
+
+
+def ipv4(source: str, mac: str = MAC) -> bytes:
+    """A good header (a kernel that filters bridged packets looks at it), then an empty datagram."""
+    addresses = ip_address(source).packed + ip_address("172.30.0.3").packed
+    header = struct.pack("!BBHHHBB", 0x45, 0, 28, 0, 0, 64, 17)
+    checksum = 0xFFFF - sum(struct.unpack("!9H", header + addresses)) % 0xFFFF
+    return ethernet(0x0800, header + struct.pack("!H", checksum) + addresses + bytes(8), mac)
+
+
+def arp(address: str, hardware: str = MAC) -> bytes:
+    sender = bytes.fromhex(hardware.replace(":", "")) + ip_address(address).packed
+    return ethernet(0x0806, struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + sender + bytes(6) + ip_address(OTHER).packed)
+
+
+def icmpv6(source: str, kind: int, target: str = OWN6) -> bytes:
+    """Without a checksum: nobody but the guard looks."""
+    message = struct.pack("!BBHI", kind, 0, 0, 0) + ip_address(target).packed
+    addresses = ip_address(source).packed + ip_address(ALL_NODES).packed
+    return ethernet(0x86DD, struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + addresses + message)
+
+
+class Sent(NamedTuple):
+    """A frame, and whether it has to get through."""
+
+    frame: bytes
+    passes: bool
+
+
+SPOOF_PROBES: dict[tuple[str, str], Sent] = {
+    ("prerouting", "@ports goto sender"): Sent(ipv4(OTHER), False),
+    ("sender", "@macs"): Sent(ipv4(OWN, OTHER_MAC), False),
+    ("sender", "goto arp_sender"): Sent(arp(OWN), True),
+    ("sender", "@addresses4"): Sent(ipv4(OWN), True),
+    ("sender", "goto ipv6_sender"): Sent(icmpv6(OWN6, SOLICIT), True),
+    ("sender", "drop"): Sent(ipv4(OTHER), False),
+    ("arp_sender", "@macs"): Sent(arp(OWN, OTHER_MAC), False),
+    ("arp_sender", "0.0.0.0"): Sent(arp("0.0.0.0"), True),
+    ("arp_sender", "@addresses4"): Sent(arp(OWN), True),
+    ("arp_sender", "drop"): Sent(arp(OTHER), False),
+    ("ipv6_sender", "nd-router-advert"): Sent(icmpv6(OWN6, ROUTER), False),
+    ("ipv6_sender", "taddr"): Sent(icmpv6(OWN6, ANNOUNCE, OTHER6), False),
+    ("ipv6_sender", "ip6 saddr ::"): Sent(icmpv6("::", SOLICIT), True),
+    ("ipv6_sender", "@addresses6 accept"): Sent(icmpv6(OWN6, SOLICIT), True),
+    ("ipv6_sender", "drop"): Sent(icmpv6(OTHER6, SOLICIT), False),
+}
+
+
+class Wire:
+    """A guarded container that sends whole frames, and a neighbour that sees what comes out of the bridge."""
+
+    def __init__(self, lab) -> None:
+        network = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={"com.hawse.bridge.spoof_guard": "true"})
+        self.sender = self.open(lab.container(network, 2, mac=MAC))
+        self.receiver = self.open(lab.container(network, 3))
+
+    def open(self, container) -> socket.socket:
+        every_protocol = socket.htons(0x0003)
+        made = namespaces.inside(
+            container.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, every_protocol)
+        )
+        made.bind(("eth0", 0))
+        return made
+
+    def carries(self, frame: bytes, wait: float = 0.1) -> bool:
+        self.sender.send(frame)
+        deadline = time.monotonic() + wait
+        while (left := deadline - time.monotonic()) > 0:
+            self.receiver.settimeout(left)
+            try:
+                if self.receiver.recv(2000).startswith(frame):
+                    return True
+            except TimeoutError:
+                break
+        return False
+
+    def as_expected(self, probe: Sent) -> bool:
+        return self.carries(probe.frame) == probe.passes
+
+    def close(self) -> None:
+        self.sender.close()
+        self.receiver.close()
+
+
+def test_each_rule_against_spoofing_is_missed_when_it_is_gone(lab):
+    wire = Wire(lab)
+    found = rules(lab, spoofing.TABLE)
+    assert sorted(SPOOF_PROBES.values()) == sorted(probe_of(rule, SPOOF_PROBES) for rule in found), "one for each rule"
+    assert [rule for rule in found if not wire.as_expected(probe_of(rule, SPOOF_PROBES))] == []
+    idle = []
+    for number in range(len(found)):
+        rule = rules(lab, spoofing.TABLE)[number]
+        lab.host.sh(f"nft delete rule {spoofing.TABLE} {rule.chain} handle {rule.handle}")
+        if wire.as_expected(probe_of(rule, SPOOF_PROBES)):
+            idle.append(rule)
+        lab.on_host(spoofing.install)
+    wire.close()
     assert [f"{rule.chain}: {rule.text}" for rule in idle] == [], "rules that nothing misses"
