@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
@@ -61,6 +62,13 @@ class App:
     def color(self) -> bool:
         """Whether stdout may carry colour: a terminal, and nobody said no."""
         return not self.no_color and self.stdout.isatty() and self.environ.get("TERM") != "dumb"
+
+    def drop_output(self) -> None:
+        """Let go what nobody reads any more; the interpreter would try again at its end, and complain."""
+        with suppress(OSError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.stdout.fileno())
+            os.close(null)
 
     def out(self, text: str) -> None:
         """Write to stdout, exactly this text."""

@@ -21,6 +21,11 @@ from engine.runtime import process
 
 COUNTER = itertools.count(1)
 CHECKOUT = Path(__file__).parent.parent
+LAUNCHER = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from cli.launch import main; main()"
+COLD = [sys.executable, "-m", "cli"]
+WARM = [sys.executable, "-IS", "-X", "utf8", "-c", LAUNCHER]
+"""What an installed ``hawse`` executes."""
+HAWSE = WARM if os.environ.get("HAWSE_TEST_WARM") == "on" else COLD
 
 
 class Netns:
@@ -75,10 +80,14 @@ class Host(Netns):
         return {**os.environ, "HAWSE_ROOT": str(self.root), "HAWSE_RUN": str(self.run_dir),
                 "PYTHONPATH": str(CHECKOUT), "HAWSE_TEST_HOST": self.name, **extra}
 
+    def command(self, *argv: str) -> list[str]:
+        """The argument vector of a hawse command on this host; it wants `env`."""
+        return ["ip", "netns", "exec", self.name, *HAWSE, *argv]
+
     def hawse(self, *argv: str, check: bool = True, input: str | None = None,
               timeout: float = 60, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run one hawse command on this host."""
-        command = ["ip", "netns", "exec", self.name, sys.executable, "-m", "cli", *argv]
+        command = self.command(*argv)
         kw = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
         r = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=self.env(**(env or {})), **kw)
         if check and r.returncode:

@@ -42,7 +42,7 @@ class Inotify:
         """Watch a file or directory; raises OSError where it does not exist."""
         if self._fd < 0:
             self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            self._loop.watch(self._fd, lambda _: self._read())
+            self._loop.watch(self._fd, lambda _: self.read())
         number = self._libc.inotify_add_watch(self._fd, os.fsencode(path), ctypes.c_uint32(mask | MASK_ADD))
         if number < 0:
             errno = ctypes.get_errno()
@@ -60,7 +60,8 @@ class Inotify:
                 del self._watches[watch.number]
                 self._libc.inotify_rm_watch(self._fd, watch.number)
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Take notice of what has changed so far; never waits."""
         try:
             data = os.read(self._fd, 65536)
         except BlockingIOError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 
 LOOP = "while :; do sleep 0.05; done"
 
@@ -29,9 +28,9 @@ def test_background_logs_exec_and_attached_start(host):
 
 
 def test_signals_reach_the_container(host):
-    command = [sys.executable, "-m", "cli", "run", "--rm", "hostfs", "sh", "-c"]
     script = f"trap 'echo ended; exit 9' TERM; echo ready; {LOOP}"
-    process = host.popen(*command, script, env=host.env(), stdout=subprocess.PIPE, text=True)
+    command = host.command("run", "--rm", "hostfs", "sh", "-c", script)
+    process = subprocess.Popen(command, env=host.env(), stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=30) == ("ended\n", None)

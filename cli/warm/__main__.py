@@ -1,0 +1,66 @@
+"""``python -m cli.warm``: the warm server of the host that HAWSE_RUN names, in the foreground.
+
+Ends at once where another server serves it already. HAWSE_WARM_IDLE: seconds without a command after which it ends.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+IDLE = 600.0
+
+
+def main() -> None:
+    """Serve until nobody has come for long enough."""
+    from cli.warm import place
+
+    lock = place.lock()
+    if lock is not None:
+        serve(lock)
+
+
+def serve(lock: int) -> None:
+    """Import everything, then take commands."""
+    import gc
+
+    from cli.warm import place, preload
+    from cli.warm.server import Server
+    from engine.agent.inotify import Inotify
+    from engine.agent.loop import Loop
+
+    loop = Loop()
+    inotify = Inotify(loop)
+    server = Server(loop, inotify, idle_from_environment())
+    preload.watch(inotify, server.leave)
+    preload.import_all()
+    stand_aside()
+
+    from cli.warm import rehearsal
+
+    rehearsal.forget()
+    rehearsal.rehearse()
+    gc.collect()
+    gc.freeze()  # spares children the sweep over all of it
+    server.run(place.listen(lock))
+    rehearsal.forget()
+
+
+def stand_aside() -> None:
+    """Leave the host's network namespace for an empty one, so that no idle server keeps a removed one alive."""
+    from engine.runtime import kernel
+
+    with suppress(OSError):
+        kernel.unshare(kernel.CLONE_NEWNET)
+
+
+def idle_from_environment() -> float:
+    """HAWSE_WARM_IDLE in seconds."""
+    try:
+        return max(0.1, float(os.environ.get("HAWSE_WARM_IDLE", "")))
+    except ValueError:
+        return IDLE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Whether a launcher is one whose commands may run here: with our rights, in the namespaces that a fork keeps.
+
+A child could give up rights but not all of them, and never gain any, so it must have what the launcher has, exactly.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from pathlib import Path
+
+SAME = ("Uid", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+NAMESPACES = ("user", "pid", "uts", "ipc", "cgroup", "time")
+
+Rights = tuple[object, ...]
+
+
+def peer(connection: socket.socket) -> int:
+    """The process id of the launcher; 0 where it is not in our pid namespace."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int(struct.unpack("3i", credentials)[0])
+
+
+def rights(pid: int) -> Rights:
+    """What must be the same in two processes for one to act for the other; raises OSError."""
+    process = f"/proc/{pid}"
+    lines = (line.split(":", 1) for line in Path(process, "status").read_text().splitlines())
+    status = tuple(value for name, value in lines if name in SAME)
+    spaces = tuple(os.stat(f"{process}/ns/{kind}").st_ino for kind in NAMESPACES)
+    return (*status, *spaces, _label(process))
+
+
+def _label(process: str) -> bytes:
+    try:
+        return Path(process, "attr/current").read_bytes()
+    except OSError:
+        return b""  # no security module

@@ -1,0 +1,73 @@
+"""Reads what a launcher sends; see `cli.launch` for its half of the conversation."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+LIMIT = 16 << 20
+MOST_DESCRIPTORS = 7
+
+
+class Malformed(Exception):
+    """The request is not one of our launcher's."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command and the circumstances it runs in; the descriptors are ours to close."""
+
+    identity: bytes
+    umask: int
+    arguments: list[str]
+    environment: dict[bytes, bytes]
+    ignored: list[int]  # signals
+    streams: dict[int, int]  # 0, 1, 2 -> descriptor here; one the caller had closed is missing
+    directory: int
+    root: int
+    mounts: int
+    network: int
+
+
+def receive(connection: socket.socket) -> Request:
+    """Read one request; raises `Malformed`, or OSError."""
+    head, descriptors, _, _ = socket.recv_fds(connection, 65536, MOST_DESCRIPTORS)
+    if len(head) < 4:
+        raise Malformed
+    missing = int.from_bytes(head[:4], "big") - (len(head) - 4)
+    if not 0 <= missing <= LIMIT:
+        raise Malformed
+    rest = bytearray()
+    while len(rest) < missing:
+        part = connection.recv(missing - len(rest))
+        if not part:
+            raise Malformed
+        rest += part
+    try:
+        return _parse(head[4:] + rest, list(descriptors))
+    except (ValueError, IndexError) as error:
+        raise Malformed from error
+
+
+def _parse(body: bytes, descriptors: list[int]) -> Request:
+    identity, numbers, *words = body.split(b"\0")
+    (umask, count), streams, ignored = (_numbers(group) for group in numbers.split(b" "))
+    directory, root, mounts, network = descriptors[len(streams) :]
+    variables = (word.partition(b"=") for word in words[count:])
+    return Request(
+        identity=identity,
+        umask=umask,
+        arguments=[os.fsdecode(word) for word in words[:count]],
+        environment={name: value for name, _, value in variables if name},
+        ignored=ignored,
+        streams=dict(zip(streams, descriptors, strict=False)),
+        directory=directory,
+        root=root,
+        mounts=mounts,
+        network=network,
+    )
+
+
+def _numbers(group: bytes) -> list[int]:
+    return [int(number) for number in group.split(b",") if number]

@@ -1,0 +1,163 @@
+"""The server's life: it takes connections, forks, and tells launchers how their commands fared.
+
+One thread, one loop; it reads nothing from anybody: the fork does, so no client can hold up another.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from contextlib import suppress
+from typing import NamedTuple
+
+from cli.launch import EXITED, KILLED, STOPPED, message
+from cli.warm import worker
+from cli.warm.peer import rights
+from cli.warm.place import Place
+from engine.agent.inotify import Inotify
+from engine.agent.loop import Loop
+
+LOOK = 30.0
+"""Seconds between two looks at whether anybody can find us."""
+REST = 0.05
+"""Seconds after which the next child is made, unless the command before has ended: it should not be slowed by that."""
+
+
+class Spare(NamedTuple):
+    """A child in waiting: it ends when the channel does."""
+
+    pid: int
+    channel: socket.socket
+
+
+class Server:
+    """Serves until idle for ``idle`` seconds, or until the files it was read from change."""
+
+    def __init__(self, loop: Loop, inotify: Inotify, idle: float) -> None:
+        self._loop, self._inotify, self._idle = loop, inotify, idle
+        self._place: Place
+        self._children: dict[int, socket.socket] = {}
+        self._rights = rights(os.getpid())
+        self._spare: Spare | None = None
+        self._served, self._leaving = True, False
+
+    def run(self, place: Place) -> None:
+        """Serve at ``place``; returns when the server should end."""
+        self._place = place
+        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: self.leave())
+        self._loop.watch(wake, lambda _: self._reap(wake))
+        self._loop.watch(self._place.listener.fileno(), lambda _: self._accept())
+        self._loop.after(self._idle, self._consider)
+        self._loop.after(LOOK, self._look)
+        self._prepare()
+        self._loop.run()
+
+    def leave(self) -> None:
+        """Take no more commands; end when those that run have ended."""
+        if not self._leaving:
+            self._leaving = True
+            self._loop.forget(self._place.listener.fileno())
+            self._place.leave()
+            self._take_spare()
+        if not self._children:
+            self._loop.stop()
+
+    def _accept(self) -> None:
+        self._inotify.read()  # files may have changed in the moment before
+        if self._leaving:
+            return
+        try:
+            connection, _ = self._place.listener.accept()
+        except OSError:
+            return
+        self._served = True
+        try:
+            pid = self._hand_over(connection)
+        except OSError:
+            connection.close()  # the launcher runs the command itself
+            return
+        self._children[pid] = connection
+        self._loop.after(REST, self._prepare)
+        self._loop.watch(connection.fileno(), lambda events: self._hung_up(pid, events), select.EPOLLRDHUP)
+
+    def _hand_over(self, connection: socket.socket) -> int:
+        """Give the connection to the child in waiting, or to a new one; its process id."""
+        spare = self._take_spare()
+        if spare is not None:
+            with suppress(OSError), spare.channel:
+                socket.send_fds(spare.channel, [b"."], [connection.fileno()])
+                return spare.pid
+        pid = os.fork()
+        if pid == 0:
+            worker.serve(connection, self._rights)
+        return pid
+
+    def _prepare(self) -> None:
+        """Have a child in waiting."""
+        if self._spare is not None or self._leaving:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with suppress(OSError), theirs:
+            pid = os.fork()
+            if pid == 0:
+                ours.close()
+                worker.stand_by(theirs, self._rights)
+            self._spare = Spare(pid, ours)
+
+    def _take_spare(self) -> Spare | None:
+        spare, self._spare = self._spare, None
+        return spare
+
+    def _hung_up(self, pid: int, events: int) -> None:
+        """Nobody is there who could want the command's result: end it, as it would have ended with its caller."""
+        if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
+            self._loop.forget(self._children[pid].fileno())
+            os.kill(pid, signal.SIGKILL)
+
+    def _reap(self, wake: int) -> None:
+        with suppress(BlockingIOError):
+            os.read(wake, 512)
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG | os.WUNTRACED))[0]:
+                self._tell(*ended)
+        self._prepare()
+        if self._leaving and not self._children:
+            self._loop.stop()
+
+    def _tell(self, pid: int, status: int) -> None:
+        if self._spare is not None and self._spare.pid == pid:
+            self._take_spare()
+        connection = self._children.get(pid)
+        if connection is None:
+            return
+        with suppress(OSError):
+            connection.send(outcome(status), socket.MSG_DONTWAIT)
+        if not os.WIFSTOPPED(status):
+            self._loop.forget(connection.fileno())
+            del self._children[pid]
+            connection.close()
+
+    def _consider(self) -> None:
+        if not self._served and not self._children:
+            self.leave()
+        self._served = False
+        self._loop.after(self._idle, self._consider)
+
+    def _look(self) -> None:
+        if not self._place.is_ours():
+            self.leave()
+        self._loop.after(LOOK, self._look)
+
+
+def outcome(status: int) -> bytes:
+    """The message for a wait status."""
+    if os.WIFSTOPPED(status):
+        return message(STOPPED, os.WSTOPSIG(status))
+    if os.WIFSIGNALED(status):
+        return message(KILLED, os.WTERMSIG(status))
+    return message(EXITED, os.WEXITSTATUS(status))

@@ -1,0 +1,108 @@
+"""A host with a warm server, and commands that are certain to run there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+class WarmHost:
+    """Runs hawse through the launcher; ``packages`` is where the launcher and the server are imported from."""
+
+    def __init__(self, host, packages: Path = CHECKOUT) -> None:
+        self.host, self.packages = host, packages
+
+    def command(self, *argv: str) -> list[str]:
+        boot = f"import sys; sys.path.insert(0, {str(self.packages)!r}); from cli.launch import main; main()"
+        return ["ip", "netns", "exec", self.host.name, sys.executable, "-IS", "-X", "utf8", "-c", boot, *argv]
+
+    def env(self, **extra: str) -> dict[str, str]:
+        return self.host.env(**{"HAWSE_WARM": "only", **extra})
+
+    def run(self, *argv: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*argv),
+            env=self.env(**extra),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def popen(self, *argv: str, **extra: str) -> subprocess.Popen[str]:
+        """Start a command in a session of its own."""
+        return subprocess.Popen(
+            self.command(*argv),
+            env=self.env(**extra),
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def start(self, **extra: str) -> int:
+        """Run a first command, cold, and wait for the server it leaves; the server's process id."""
+        assert self.run("network", "ls", HAWSE_WARM="on", **extra).returncode == 0
+        self.wait_for(self.serves)
+        return self.pid()
+
+    def serves(self) -> bool:
+        return self.run("network", "ls").returncode == 0
+
+    def pid(self) -> int:
+        """The process that holds the server's lock; 0 where there is none."""
+        lock = self.host.run_dir / "warm.lock"
+        if not lock.exists():
+            return 0
+        inode = f":{lock.stat().st_ino} "
+        holders = [line.split() for line in Path("/proc/locks").read_text().splitlines() if inode in line]
+        return int(holders[0][4]) if holders else 0
+
+    @staticmethod
+    def wait_for(condition, seconds: float = 20) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def warm(host):
+    """A host whose warm server runs."""
+    found = WarmHost(host)
+    found.start()
+    return found
+
+
+@pytest.fixture
+def unserved(host):
+    """A host without one."""
+    return WarmHost(host)
+
+
+@pytest.fixture
+def is_alive():
+    return alive
+
+
+@pytest.fixture
+def own_packages(host, tmp_path):
+    """A host whose hawse is a copy that a test may change."""
+    subprocess.run(
+        ["cp", "-r", *(str(CHECKOUT / name) for name in ("cli", "engine", "drivers")), str(tmp_path)], check=True
+    )
+    return WarmHost(host, tmp_path)

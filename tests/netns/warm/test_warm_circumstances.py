@@ -1,0 +1,108 @@
+"""A command run by the server finds the same circumstances as one run by its caller: compared fact by fact."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.launch import EXITED, SOCKET, message
+from cli.warm import worker
+from cli.warm.peer import rights
+
+pytestmark = pytest.mark.netns
+
+FACTS = f"""
+import json, os, resource, signal, socket, sys
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
+
+def facts(arguments):
+    mask = os.umask(0); os.umask(mask)
+    return json.dumps({{
+        "arguments": arguments, "cwd": os.getcwd(), "umask": mask, "environment": sorted(os.environ.items()),
+        "ignored": [n for n in range(1, 32) if n not in (9, 19) and signal.getsignal(n) == signal.SIG_IGN],
+        "limits": [resource.getrlimit(k) for k in range(16)], "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "open": [os.path.exists(f"/proc/self/fd/{{n}}") for n in range(3)], "root": os.stat("/").st_ino,
+        "interfaces": socket.if_nameindex(), "mounts": [os.path.ismount(path) for path in ("/mnt", "/etc/resolv.conf")],
+        "files": [getattr(sys, n) is None for n in ("stdin", "stdout", "stderr")],
+    }}).encode(errors="surrogateescape")
+"""
+COLD = FACTS + "os.write(int(os.environ['ANSWER']), facts(sys.argv[1:]))"
+WARM = FACTS + "from cli import launch; launch.main()"
+
+
+@pytest.fixture
+def stand_in(host):
+    """A server that runs no command but writes down the facts."""
+    host.run_dir.mkdir(mode=0o700, parents=True)
+    facts: dict = {}
+    exec(FACTS, facts)
+    listener = socket.socket(socket.AF_UNIX)
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(host.run_dir)
+        answer = host.run_dir.parent / "facts"
+        listener.bind(SOCKET)
+        listener.listen()
+        own = rights(os.getpid())
+        while True:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                connection.settimeout(10)
+                output = os.open(answer, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                arguments = worker.agreed(connection, own)
+                os.write(output, facts["facts"](arguments))
+                connection.sendall(message(EXITED, 7))
+                os._exit(0)
+            connection.close()
+    while not (host.run_dir / os.fsdecode(SOCKET)).exists():
+        pass
+    yield host
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def observed(host, script, *wrapper, shell='exec "$@"'):
+    """What a process under these circumstances finds; ``shell`` sets them up and executes its arguments."""
+    answer = host.run_dir.parent / "facts"
+    command = [*wrapper, sys.executable, "-IS", "-X", "utf8", "-c", script, "one", "tw\udcffo", "", "--three"]
+    with answer.open("wb") as output:
+        environment = {**host.env(HAWSE_WARM="only"), "ANSWER": str(output.fileno()), "EMPTY": "", "TZ": "Asia/Tokyo"}
+        result = subprocess.run(
+            ["ip", "netns", "exec", host.name, "sh", "-c", shell, "sh", *command],
+            env=environment,
+            pass_fds=[output.fileno()],
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+        )
+    assert result.returncode == (7 if script is WARM else 0)
+    return json.loads(answer.read_bytes())
+
+
+SHELLS = {
+    "plain": 'exec "$@"',
+    "directory": 'cd /usr/share; umask 027; exec "$@"',
+    "limits": 'ulimit -n 100; ulimit -Sc 0; exec "$@"',
+    "deaf": 'trap "" INT HUP TERM; exec "$@"',
+    "no input": 'exec "$@" <&-',
+    "no output": 'exec "$@" >&-',
+    "no streams": 'exec "$@" <&- >&- 2>&-',
+    "patient": 'exec nice -n 5 "$@"',
+    "own mounts": 'exec unshare -m sh -c \'mount -t tmpfs tmpfs /mnt && exec "$@"\' sh "$@"',
+    "own network": 'exec unshare -n "$@"',
+    "other root": 'exec unshare -m sh -c \'mount --rbind / /mnt && exec chroot /mnt "$@"\' sh "$@"',
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_circumstances_are_the_callers(stand_in, shell):
+    cold, warm = observed(stand_in, COLD, shell=shell), observed(stand_in, WARM, shell=shell)
+    for found in (cold, warm):
+        found["environment"] = [pair for pair in found["environment"] if pair[0] != "ANSWER"]
+    assert warm == cold

@@ -1,0 +1,164 @@
+"""When there is a warm server, which commands it takes, and what happens when it cannot."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.netns
+
+
+def test_a_cold_command_leaves_a_server_and_the_next_one_is_warm(unserved):
+    cold = unserved.run("network", "ls", HAWSE_WARM="on")
+    unserved.wait_for(unserved.serves)
+    assert unserved.run("network", "ls").stdout == cold.stdout
+    socket_file = unserved.host.run_dir / "warm.sock"
+    assert (socket_file.stat().st_mode & 0o777, unserved.host.run_dir.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_switched_off_no_server_is_left(unserved):
+    assert unserved.run("network", "ls", HAWSE_WARM="off").returncode == 0
+    time.sleep(0.5)
+    assert not (unserved.host.run_dir / "warm.lock").exists()
+
+
+def test_of_many_first_commands_one_leaves_the_server(unserved):
+    many = [unserved.popen("network", "ls", HAWSE_WARM="on") for _ in range(6)]
+    assert [p.wait(60) for p in many] == [0] * 6
+    unserved.wait_for(unserved.serves)
+    command_lines = [
+        Path(p, "cmdline").read_bytes() for p in Path("/proc").glob("[0-9]*") if in_environment(p, unserved)
+    ]
+    servers = [line for line in command_lines if b"cli.warm.__main__" in line]
+    assert len(servers) <= 2  # it, and its child in waiting
+
+
+def in_environment(process, warm) -> bool:
+    try:
+        return f"HAWSE_RUN={warm.host.run_dir}".encode() in (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def test_an_idle_server_ends_and_leaves_nothing(unserved, is_alive):
+    pid = unserved.start(HAWSE_WARM_IDLE="0.5")
+    unserved.wait_for(lambda: not is_alive(pid))
+    assert sorted(p.name for p in unserved.host.run_dir.glob("warm.*")) == ["warm.lock"]
+    unserved.start()
+
+
+def test_a_changed_file_replaces_the_server(own_packages, is_alive):
+    pid = own_packages.start()
+    version = own_packages.packages / "engine" / "system.py"
+    with version.open("a") as file:
+        file.write("\n")
+    assert own_packages.run("network", "ls").returncode == 125
+    own_packages.wait_for(lambda: not is_alive(pid))
+    assert own_packages.start() not in (0, pid)
+
+
+def test_another_copy_of_hawse_runs_cold_and_leaves_the_server_alone(warm, own_packages):
+    pid = warm.pid()
+    assert own_packages.run("network", "ls").returncode == 125
+    assert own_packages.run("network", "ls", HAWSE_WARM="on").returncode == 0
+    assert warm.serves()
+    assert warm.pid() == pid
+
+
+def test_a_stale_socket_is_replaced(warm, is_alive):
+    pid = warm.pid()
+    os.kill(pid, signal.SIGKILL)
+    warm.wait_for(lambda: not is_alive(pid))
+    assert (warm.host.run_dir / "warm.sock").exists()
+    assert warm.start() != pid
+
+
+def test_a_server_whose_directory_is_gone_is_not_found_and_the_next_one_takes_over(warm):
+    (warm.host.run_dir / "warm.sock").unlink()
+    assert warm.run("network", "ls").returncode == 125
+    assert warm.run("network", "ls", HAWSE_WARM="on").returncode == 0
+
+
+def test_a_server_that_hangs_is_given_up_and_never_runs_the_command_a_second_time(warm):
+    os.kill(warm.pid(), signal.SIGSTOP)
+    try:
+        created = warm.run("network", "create", "once", HAWSE_WARM="on")
+    finally:
+        os.kill(warm.pid(), signal.SIGCONT)
+    assert created.returncode == 0
+    assert warm.run("network", "rm", "once").returncode == 0
+    time.sleep(0.5)
+    assert warm.run("network", "ls", "-qf", "type=custom").stdout == ""
+
+
+def test_a_server_of_another_user_is_not_trusted(unserved):
+    run_dir = unserved.host.run_dir
+    run_dir.mkdir(parents=True)
+    listener = socket.socket(socket.AF_UNIX)
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(run_dir)
+        listener.bind("warm.sock")
+        os.setresuid(65534, 65534, 65534)
+        listener.listen()
+        time.sleep(60)
+        os._exit(0)
+    try:
+        unserved.wait_for((run_dir / "warm.sock").exists)
+        assert unserved.run("network", "ls").stderr == "hawse: no warm server takes this command\n"
+        assert unserved.run("network", "ls", HAWSE_WARM="on").returncode == 0
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_a_caller_with_fewer_rights_gets_none_of_the_servers(warm):
+    dropped = ["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]
+    command = warm.command("network", "create", "n1")
+    fewer = [*command[:4], *dropped, *command[4:]]
+    result = subprocess.run(fewer, env=warm.env(HAWSE_WARM="on"), capture_output=True, text=True, timeout=60)
+    assert (result.returncode, "permission denied" in result.stderr) == (1, True)
+
+
+def test_a_killed_server_harms_no_command_that_runs(warm):
+    warm.run("run", "-d", "--name", "job", "hostfs", "sleep", "1d")
+    running = warm.popen("exec", "job", "sh", "-c", "sleep 1; echo done")
+    time.sleep(0.4)
+    os.kill(warm.pid(), signal.SIGKILL)
+    assert (running.communicate(timeout=30), running.returncode) == (("done\n", ""), 0)
+    assert warm.run("rm", "-f", "job", HAWSE_WARM="on").returncode == 0
+
+
+def test_a_command_killed_at_any_moment_is_put_right_by_the_next(warm):
+    for turn in range(12):
+        running = warm.popen("network", "create", "k1")
+        time.sleep(0.01 + 0.006 * turn)
+        running.kill()
+        running.communicate()
+        warm.run("network", "rm", "k1")
+    assert warm.run("network", "ls", "-qf", "type=custom").stdout == ""
+    assert "br-" not in warm.host.sh("ip -br link show type bridge up")
+
+
+def test_an_idle_server_keeps_no_network_namespace_alive(warm):
+    assert os.stat(f"/proc/{warm.pid()}/ns/net").st_ino != os.stat(warm.host.path).st_ino
+
+
+def test_a_command_acts_on_its_callers_namespace_not_on_the_servers(warm, netns):
+    command = warm.command("network", "create", "there")
+    elsewhere = [*command[:3], netns.name, *command[4:]]
+    assert subprocess.run(elsewhere, env=warm.env(), capture_output=True, timeout=60).returncode == 0
+    assert "br-" in netns.sh("ip -br link show type bridge")
+    assert "br-" not in warm.host.sh("ip -br link show type bridge")
+
+
+def test_many_commands_at_once(warm):
+    many = [warm.popen("network", "create", f"n{i}") for i in range(12)]
+    assert [(p.communicate(timeout=60)[1], p.returncode) for p in many] == [("", 0)] * 12
+    assert warm.run("network", "ls", "-qf", "type=custom").stdout.count("\n") == 12

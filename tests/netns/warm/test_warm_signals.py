@@ -1,0 +1,153 @@
+"""Signals and terminals: what a person or a script does to the launcher happens to the command, warm as cold."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import time
+
+import pexpect
+import pytest
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture(params=["off", "only"], ids=["cold", "warm"])
+def way(request):
+    return request.param
+
+
+@pytest.fixture
+def job(warm):
+    """A container that writes a line every now and then."""
+    warm.run("run", "-d", "--name", "job", "-i", "hostfs", "sh", "-c", "while :; do echo tick; sleep 0.1; done")
+    return warm
+
+
+def following(job, way):
+    """A command that goes on until it is stopped, and has begun."""
+    process = job.popen("logs", "-f", "job", HAWSE_WARM=way)
+    assert process.stdout.readline() == "tick\n"
+    return process
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, -15), (signal.SIGHUP, -1), (signal.SIGQUIT, -3), (signal.SIGKILL, -9)],
+)
+def test_a_signal_ends_the_command_as_it_would_end_it_here(job, way, number, code):
+    process = following(job, way)
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode == code
+
+
+def test_a_killed_launcher_leaves_no_command_behind(job):
+    following(job, "only").kill()
+    job.wait_for(lambda: not [p for p in children(job.pid()) if state(p) in "RS" and opens_log(p)])
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def state(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
+def opens_log(pid):
+    try:
+        return any("log" in os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False
+
+
+def test_output_to_a_reader_that_has_gone(job, way):
+    process = following(job, way)
+    process.stdout.close()
+    assert process.wait(20) == 141
+
+
+@pytest.fixture
+def person(job, way, tmp_path):
+    """Somebody at a shell with ``hawse`` in its path."""
+    script = tmp_path / "hawse"
+    interpreter, *flags = job.command()[4:]
+    boot = shlex.quote(flags.pop())
+    script.write_text(f'#!/bin/sh\nexec {interpreter} {" ".join(flags)} {boot} "$@"\n')
+    script.chmod(0o755)
+    environment = {
+        **job.env(HAWSE_WARM=way),
+        "PS1": "ready> ",
+        "TERM": "dumb",
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }
+    found = pexpect.spawn(
+        "ip",
+        ["netns", "exec", job.host.name, "bash", "--norc", "--noediting", "-i"],
+        env=environment,
+        encoding="utf-8",
+        timeout=20,
+        dimensions=(31, 97),
+    )
+    found.expect("ready> ")
+    yield found
+    found.close(force=True)
+
+
+def test_control_z_stops_and_fg_continues(person):
+    person.sendline("hawse logs -f job")
+    person.expect("tick")
+    person.sendcontrol("z")
+    person.expect("Stopped")
+    person.expect("ready> ")
+    person.sendline("fg")
+    person.expect("tick")
+    person.sendcontrol("c")
+    person.expect("ready> ")
+    person.sendline("echo code $?")
+    person.expect("code 130")
+
+
+def test_a_terminal_session_has_its_size_follows_it_and_gives_keys_through(person):
+    person.sendline("hawse run -it --rm hostfs bash --norc")
+    person.expect("# ")
+    person.sendline("stty size")
+    person.expect("31 97")
+    person.setwinsize(40, 120)
+    time.sleep(0.3)
+    person.sendline("stty size")
+    person.expect("40 120")
+    person.sendline("sleep 100")
+    person.sendcontrol("c")
+    person.expect("# ")
+    person.sendline("exit 6")
+    person.expect("ready> ")
+    person.sendline("echo code $?; stty -a | grep -c -- -icanon")
+    person.expect("code 6")
+    person.expect("ready> ")
+    assert person.before.strip() == "0"
+
+
+def test_exec_on_a_terminal(person):
+    person.sendline("hawse exec -it job sh -c 'tty; read line; echo got $line; exit 3'")
+    person.expect("/dev/")
+    person.sendline("words")
+    person.expect("got words")
+    person.expect("ready> ")
+    person.sendline("echo code $?")
+    person.expect("code 3")
+
+
+def test_a_session_in_the_background_does_not_touch_the_terminal(person):
+    person.sendline("hawse exec -it job sh & sleep 2")
+    person.expect("ready> ")
+    person.sendline("jobs; echo typed")
+    person.expect("Stopped")
+    person.expect("typed")

@@ -1,0 +1,45 @@
+"""The launcher's one virtue is to be small: what it imports, and that it agrees with those it must not import."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cli import launch
+from engine import host
+
+CHECKOUT = Path(__file__).parents[3]
+BOOT = f"import sys; before = set(sys.modules); sys.path.insert(0, {str(CHECKOUT)!r}); import cli.launch as launch; "
+IMPORTED = BOOT + "print(*sorted(set(sys.modules) - before))"
+
+
+def test_it_imports_only_what_an_interpreter_without_site_packages_has():
+    output = subprocess.run([sys.executable, "-IS", "-c", IMPORTED], capture_output=True, text=True, check=True).stdout
+    assert set(output.split()) == {"_socket", "cli", "cli.launch"}
+
+
+def test_it_looks_where_the_engine_does():
+    assert os.fsdecode(launch.DEFAULT_RUN) == host.DEFAULT_RUN
+
+
+def test_it_knows_where_it_was_imported_from():
+    assert Path(launch.PACKAGES) == CHECKOUT
+
+
+def launched(*argv: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    boot = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from cli.launch import main; main()"
+    environment = {**os.environ, "HAWSE_RUN": "/nonexistent/run", **extra}
+    return subprocess.run([sys.executable, "-IS", "-c", boot, *argv], capture_output=True, text=True, env=environment)
+
+
+def test_without_a_server_the_command_runs_in_its_own_process():
+    result = launched("--version", HAWSE_WARM="off")
+    assert (result.returncode, result.stderr, result.stdout[:14]) == (0, "", "hawse version ")
+    assert launched("nosuch", HAWSE_WARM="off").returncode == 1
+
+
+def test_a_command_that_must_be_warm_fails_without_a_server():
+    result = launched("--version", HAWSE_WARM="only")
+    assert (result.returncode, result.stderr) == (125, "hawse: no warm server takes this command\n")
