@@ -25,7 +25,7 @@ def advertised(text: str) -> tuple[str, int]:
 def split(text: str) -> tuple[str, int]:
     """Cut ``HOST[:PORT]``."""
     host, colon, port = text.rpartition(":")
-    if not colon or (":" in host and not text.startswith("[")):
+    if not colon or text.endswith("]") or (":" in host and not text.startswith("[")):
         return text.strip("[]"), DEFAULT_PORT
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise InvalidArgument(

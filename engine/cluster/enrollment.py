@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engine.cluster.addresses import DEFAULT_PORT, split
 from engine.cluster.token import JoinToken, digest_of
 from engine.errors import EngineError, InvalidArgument, Unavailable
 
-PORT = 2377
 PATIENCE = 20.0
 """Seconds to wait for a manager."""
 LIMIT = 1 << 20
@@ -27,7 +27,7 @@ class Manager:
     """Where a manager enrolls hosts."""
 
     host: str
-    port: int = PORT
+    port: int = DEFAULT_PORT
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -35,13 +35,10 @@ class Manager:
 
 def parse_manager(text: str) -> Manager:
     """Read ``HOST[:PORT]``, brackets around an IPv6 address with a port."""
-    host, colon, port = text.rpartition(":")
-    if not colon or (text.count(":") > 1 and not text.startswith("[")):
-        host, port = text, ""
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise InvalidArgument(f"invalid remote address: {text}")
-    host = (host or text).strip("[]")
-    return Manager(host, int(port) if port else PORT)
+    try:
+        return Manager(*split(text))
+    except InvalidArgument as error:
+        raise InvalidArgument(f"invalid remote address: {text}") from error
 
 
 def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:

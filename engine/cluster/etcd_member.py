@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.cluster import keys, membership, pki, processes
 from engine.errors import Unavailable
@@ -138,24 +138,56 @@ def remove_user(client: Client, name: str) -> None:
 
 
 def add(client: Client, name: str, address: str) -> list[str]:
-    """Announce a new member; the ``name=peer URL`` of all, the new one included."""
+    """Announce a new member; the ``name=peer URL`` of all, the new one included.
+
+    It begins as a learner, which has no vote: a host that then fails to start does not cost the others their majority.
+    """
     peer = url(address, PEER_PORT)
-    answer = client.call("/v3/cluster/member/add", {"peerURLs": [peer]})
+    for member in members(client):
+        if member.get("isLearner") and not member.get("name"):  # of a host that never came
+            client.call("/v3/cluster/member/remove", {"ID": member["ID"]})
+    answer = client.call("/v3/cluster/member/add", {"peerURLs": [peer], "isLearner": True})
     known = [f"{m['name']}={m['peerURLs'][0]}" for m in answer["members"] if m.get("name")]
     return [*known, f"{name}={peer}"]
 
 
+def promote(run: Path, client: Client, name: str) -> None:
+    """Give this host's member its vote, once it has caught up with the others."""
+    from engine.cluster.etcd import EtcdError
+
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        mine = next((m for m in members(client) if m.get("name") == name), None)
+        try:
+            if mine is not None:
+                client.call("/v3/cluster/member/promote", {"ID": mine["ID"]})
+                return
+        except EtcdError:
+            if time.monotonic() > deadline:
+                raise
+        if not processes.is_running(run, NAME):
+            raise Unavailable(f"etcd did not start: {processes.last_words(run, NAME)}")
+        if time.monotonic() > deadline:
+            raise Unavailable("this host's member of the store did not reach the others in time")
+        time.sleep(0.1)
+
+
+def members(client: Client) -> list[dict[str, Any]]:
+    """All members of the store."""
+    found: list[dict[str, Any]] = client.call("/v3/cluster/member/list", {}).get("members", [])
+    return found
+
+
 def remove(client: Client, name: str) -> None:
     """Take a member out of the store; one that is not there is fine."""
-    for member in client.call("/v3/cluster/member/list", {}).get("members", []):
+    for member in members(client):
         if member.get("name") == name:
             client.call("/v3/cluster/member/remove", {"ID": member["ID"]})
 
 
-def leader(client: Client, members: Sequence[str]) -> str:
+def leader(client: Client, managers: Sequence[str]) -> str:
     """The name of the member that leads, as far as one of the answering members knows."""
     status = client.call("/v3/maintenance/status", {})
-    listed = client.call("/v3/cluster/member/list", {}).get("members", [])
-    found = {m["ID"]: str(m.get("name", "")) for m in listed}
+    found = {m["ID"]: str(m.get("name", "")) for m in members(client)}
     name = found.get(status.get("leader", ""), "")
-    return name if name in members else ""
+    return name if name in managers else ""

@@ -7,12 +7,14 @@ addresses when it comes back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from engine.cluster import keys
+from engine.cluster.choice import GIVEN_UP, choose, first_pools
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.shared_networks import ATTEMPTS
@@ -20,20 +22,12 @@ from engine.errors import Forbidden, NotFound
 from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import decode, encode
 
-GIVEN_UP = (
-    "attaching to network failed, make sure your network options are correct and check manager logs: "
-    "context deadline exceeded"
-)
-"""What Docker says, after 20 seconds, of an address that is taken and of a network without a free one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """What addresses are chosen by: the last one of each pool, those in use where that is known, the host's own."""
-
-    serials: Sequence[int]
-    balancer: str
-    used: frozenset[str] | None = None
+MOST_SKIPPED = 6
+"""Powers of two of addresses that a host skips at most after having been too slow."""
+Pools = Sequence[tuple[PoolRecord, str]]
+"""A pool for each family, with the address that is asked of it."""
+Claims = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+"""Conditions and changes of a transaction."""
 
 
 def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ipv4: str, ipv6: str) -> SharedEndpoint:
@@ -42,16 +36,15 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
     The host's first endpoint on a network reserves an address for the host itself as well, as Docker's do.
     """
     pools = first_pools(network, ipv4, ipv6)
-    used: frozenset[str] | None = None
-    for _ in range(ATTEMPTS):
-        ledger = _read(client, network, endpoint.node, pools, used)
-        chosen = [
-            _choose(network, p, s, asked, ledger.used) for (p, asked), s in zip(pools, ledger.serials, strict=True)
-        ]
+    used: Collection[str] = ()
+    for attempt in range(ATTEMPTS):
+        skip = random.randrange(2 ** min(attempt, MOST_SKIPPED))
+        serials, balancer = _read(client, network, endpoint.node, pools)
+        chosen = [choose(p, s, used, asked, skip) for (p, asked), s in zip(pools, serials, strict=True)]
         made = replace(endpoint, ipv4=_with_prefix(chosen, pools, 4), ipv6=_with_prefix(chosen, pools, 6))
         conditions, changes = _claims(network, made, chosen, pools)
-        if not ledger.balancer and pools:
-            extra = _choose(network, pools[0][0], int(ip_address(chosen[0])), "", _with(ledger.used, chosen[0]))
+        if not balancer and pools:
+            extra = choose(pools[0][0], int(ip_address(chosen[0])), {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
             changes = [c for c in changes if c["request_put"]["key"] not in _keys(more[1])] + more[1]
@@ -61,70 +54,26 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
     raise Forbidden(GIVEN_UP)
 
 
-def first_pools(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tuple[PoolRecord, str]]:
-    """The pools that an endpoint gets addresses from, one a family, and what is asked of each."""
-    found: dict[int, tuple[PoolRecord, str]] = {}
-    for pool in network.pools:
-        subnet = ip_network(pool.subnet)
-        asked = ipv4 if subnet.version == 4 else ipv6
-        if not pool.unused and subnet.version not in found and (not asked or ip_address(asked) in subnet):
-            found[subnet.version] = (pool, asked)
-    return [found[version] for version in sorted(found)]
-
-
-def _read(
-    client: Client,
-    network: NetworkRecord,
-    node: str,
-    pools: Sequence[tuple[PoolRecord, str]],
-    used: frozenset[str] | None,
-) -> Ledger:
+def _read(client: Client, network: NetworkRecord, node: str, pools: Pools) -> tuple[list[int], str]:
+    """The address of each pool that was handed out last, and the host's own."""
     wanted = [keys.network(network.id), keys.balancer(network.id, node)]
     found = client.read_all(*wanted, *(keys.serial(network.id, p.subnet) for p, _ in pools))
     if found[0] is None:
         raise NotFound(f"network {network.name} not found")
-    serials = [
-        int(kv.value) if kv else int(ip_network(p.subnet)[0]) for kv, (p, _) in zip(found[2:], pools, strict=True)
-    ]
-    return Ledger(serials, found[1].value if found[1] else "", used)
+    pairs = zip(found[2:], pools, strict=True)
+    serials = [int(kv.value) if kv else int(ip_network(p.subnet)[0]) for kv, (p, _) in pairs]
+    return serials, found[1].value if found[1] else ""
 
 
 def _used(client: Client, network: NetworkRecord) -> frozenset[str]:
     return frozenset(kv.key.rpartition("/")[2] for kv in client.range(keys.addresses(network.id))[0])
 
 
-def _with(used: frozenset[str] | None, address: str) -> frozenset[str]:
-    return (used or frozenset()) | {address}
-
-
-def _choose(network: NetworkRecord, pool: PoolRecord, last: int, asked: str, used: frozenset[str] | None) -> str:
-    """The address asked for, or the next one after ``last`` that is free as far as is known."""
-    taken = (used or frozenset()) | {pool.gateway, *pool.aux_addresses.values()}
-    if asked:
-        if str(ip_address(asked)) in taken:
-            raise Forbidden(GIVEN_UP)
-        return str(ip_address(asked))
-    subnet = ip_network(pool.subnet)
-    span = ip_network(pool.ip_range) if pool.ip_range else subnet
-    first, end = int(span[0]), int(span[-1])
-    reserved = {int(subnet[0]), int(subnet[-1])} if subnet.version == 4 and subnet.prefixlen < 31 else {int(subnet[0])}
-    kind: type[IPv4Address] | type[IPv6Address] = IPv4Address if subnet.version == 4 else IPv6Address
-    start = last + 1 if first <= last < end else first
-    for number in (n for part in (range(start, end + 1), range(first, start)) for n in part):
-        if number not in reserved and str(kind(number)) not in taken:
-            return str(kind(number))
-    raise Forbidden(GIVEN_UP)
-
-
-def _with_prefix(chosen: Sequence[str], pools: Sequence[tuple[PoolRecord, str]], version: int) -> str:
+def _with_prefix(chosen: Sequence[str], pools: Pools, version: int) -> str:
     for address, (pool, _) in zip(chosen, pools, strict=True):
         if ip_network(pool.subnet).version == version:
             return f"{address}/{ip_network(pool.subnet).prefixlen}"
     return ""
-
-
-Claims = tuple[list[dict[str, Any]], list[dict[str, Any]]]
-"""Conditions and changes of a transaction."""
 
 
 def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
@@ -132,9 +81,7 @@ def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
     return {c["request_put"]["key"] for c in changes}
 
 
-def _claims(
-    network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[str], pools: Sequence[tuple[PoolRecord, str]]
-) -> Claims:
+def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[str], pools: Pools) -> Claims:
     conditions = [present(keys.network(network.id)), *(absent(keys.address(network.id, a)) for a in chosen)]
     changes = [put(keys.endpoint(network.id, endpoint.id), encode(endpoint))]
     for address, (pool, asked) in zip(chosen, pools, strict=True):
@@ -158,12 +105,12 @@ def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: Pool
 def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
     """Reserve the host's own address on a network it has no endpoint on (Docker's ingress); the address."""
     pools = first_pools(network, "", "")[:1]
-    used: frozenset[str] | None = None
-    for _ in range(ATTEMPTS):
-        ledger = _read(client, network, node, pools, used)
-        if ledger.balancer:
-            return ledger.balancer
-        address = _choose(network, pools[0][0], ledger.serials[0], "", used)
+    used: Collection[str] = ()
+    for attempt in range(ATTEMPTS):
+        serials, balancer = _read(client, network, node, pools)
+        if balancer:
+            return balancer
+        address = choose(pools[0][0], serials[0], used, skip=random.randrange(2 ** min(attempt, MOST_SKIPPED)))
         if client.transact(*_balancer_claims(network, node, address, pools[0][0])).succeeded:
             return address
         used = _used(client, network)

@@ -211,6 +211,8 @@ def _take_place(host: Host, where: Path, me: Membership, members: Sequence[str] 
         etcd_member.start(host.run, where, etcd_member.Member(me.node_id, me.address, members, existing=True))
     client = Client(me.urls, membership.tls_context(where), me.user, me.password)
     try:
+        if members is not None:
+            etcd_member.promote(host.run, client, me.node_id)
         client.put(keys.node(me.node_id), encode(describe_host(me, public)))
     finally:
         client.close()

@@ -24,8 +24,10 @@ COUNTER = itertools.count(1)
 class Member(Host):
     """A host with a short lease, so that its death is noticed while a test waits."""
 
+    settings = {"HAWSE_LEASE": str(LEASE), "HAWSE_WARM": "off"}
+
     def env(self, **extra):
-        return super().env(**{"HAWSE_LEASE": str(LEASE), "HAWSE_WARM": "off", **extra})
+        return super().env(**{**self.settings, **extra})
 
     @property
     def underlay(self):

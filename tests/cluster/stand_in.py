@@ -1,7 +1,8 @@
 """Acts on the host of HAWSE_ROOT as no command does: ``stand_in.py NETWORK COUNT|rows|forget|compact``.
 
 COUNT reserves endpoints as so many containers would; ``rows`` counts the peers in the kernel's tables; ``forget``
-empties them behind everybody's back; ``compact`` makes the store drop its history; ``keys`` prints the hosts' tunnel keys.
+empties them behind everybody's back; ``compact`` makes the store drop its
+history; ``keys`` prints the hosts' tunnel keys.
 """
 
 import sys

@@ -1,8 +1,5 @@
 """Three managers, each with a member of the store: the cluster outlives any one of them."""
 
-import os
-import signal
-
 import pytest
 
 from tests.cluster.conftest import eventually
@@ -38,30 +35,18 @@ def test_the_loss_of_one_manager_stops_nothing(cluster, managers):
     first, second, third, worker = cluster.hosts
     worker.start("c4", "app")
     eventually(lambda: len(urls(worker)) == 3)
-    os.kill(first.agent_pid(), signal.SIGSTOP)
     first.cut()
     made = ("network", "create", "-d", "overlay", "--attachable", "after")
     eventually(lambda: second.hawse(*made, check=False).returncode == 0, 30)
-    eventually(
-        lambda: (
-            third.hawse(
-                "run", "-d", "--name", "c3", "--network", "app", "hostfs", "sleep", "1d", check=False
-            ).returncode
-            == 0
-            or not third.hawse("rm", "-f", "c3")
-        ),
-        30,
-    )
+    third.start("c3", "app")
     eventually(lambda: worker.reaches("c4", "c3"), 20)
     first.mend()
-    os.kill(first.agent_pid_file(), signal.SIGCONT)
     eventually(lambda: "after" in first.hawse("network", "ls").stdout, 30)
 
 
 def test_a_manager_leaves_in_good_order(cluster, managers):
     first = managers[0]
     first.hawse("swarm", "leave", "--force")
-    assert "10.0." not in first.hawse("network", "inspect", "bridge").stdout
     rows = managers[1].hawse("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}").stdout.splitlines()
     assert sum("Reachable" in r or "Leader" in r for r in rows) == 2
     managers[1].hawse("network", "rm", "after")

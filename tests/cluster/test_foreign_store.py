@@ -1,0 +1,68 @@
+"""A cluster on an etcd that the user runs: nothing of ours is started, everything else is the same."""
+
+import subprocess
+
+import pytest
+
+from engine.cluster import pki
+from tests.cluster.conftest import eventually, processes_of
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture(scope="module")
+def store(cluster):
+    """An etcd on the wire, behind TLS, that asks its clients for certificates."""
+    where = cluster.directory / "store"
+    where.mkdir(parents=True)
+    authority_key, key, client_key = pki.new_key(), pki.new_key(), pki.new_key()
+    authority = pki.new_authority(authority_key)
+    files = {
+        "ca.pem": authority,
+        "server.pem": pki.issue(authority, authority_key, pki.request(key), "store", ["192.168.99.99"]),
+        "server.key": key,
+        "client.pem": pki.issue(authority, authority_key, pki.request(client_key), "user"),
+        "client.key": client_key,
+    }
+    for name, text in files.items():
+        (where / name).write_text(text)
+    url = "https://192.168.99.99:2379"
+    process = cluster.peer.popen(
+        "etcd", "--data-dir", str(where / "data"), "--listen-client-urls", url, "--advertise-client-urls", url,
+        "--listen-peer-urls", "http://127.0.0.1:2380", "--initial-advertise-peer-urls", "http://127.0.0.1:2380",
+        "--initial-cluster", "default=http://127.0.0.1:2380", "--client-cert-auth",
+        "--trusted-ca-file", str(where / "ca.pem"), "--cert-file", str(where / "server.pem"),
+        "--key-file", str(where / "server.key"), "--log-level", "error",
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    yield url, where
+    process.kill()
+    process.wait()
+
+
+def test_hosts_share_a_store_of_the_user_s(cluster, store):
+    url, where = store
+    first = cluster.add_host()
+    files = ("--cacert", str(where / "ca.pem"), "--cert", str(where / "client.pem"), "--key", str(where / "client.key"))
+    init = ("swarm", "init", "--advertise-addr", first.underlay, "--store", url)
+    refused = first.hawse(*init, check=False)
+    assert refused.returncode == 1 and "certificate" in refused.stderr
+    eventually(lambda: first.hawse(*init, *files, check=False).returncode == 0, 20)
+    second = cluster.join()
+    assert not any(line.startswith("etcd") or "/etcd " in line for h in cluster.hosts for line in processes_of(h))
+    first.hawse("network", "create", "-d", "overlay", "--attachable", "app")
+    first.start("c1", "app")
+    second.start("c2", "app")
+    eventually(lambda: first.reaches("c1", "c2") and second.reaches("c2", "c1"))
+    assert first.hawse("node", "ls", "-q").stdout.count("\n") == 2
+
+
+def test_another_cluster_in_the_same_store_is_refused(cluster, store):
+    url, where = store
+    stranger = cluster.add_host()
+    refused = stranger.hawse(
+        "swarm", "init", "--advertise-addr", stranger.underlay, "--store", url, "--cacert", str(where / "ca.pem"),
+        "--cert", str(where / "client.pem"), "--key", str(where / "client.key"), check=False,
+    )  # fmt: skip
+    assert "the store holds a cluster already" in refused.stderr
+    assert not (stranger.root / "cluster").exists()

@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import pytest
+
+from engine.cluster.choice import choose, first_pools
+from engine.cluster.model import Cluster, Cursor
+from engine.cluster.shared_networks import VNIS, allocate, next_subnet, vnis_of
+from engine.errors import Forbidden
+from engine.model import NetworkRecord, PoolRecord
+
+CLUSTER = Cluster("c", "now")
+PLAIN = NetworkRecord("n", "n", "now", "overlay", scope="swarm")
+FIRST = Cursor(subnet="10.0.0.0/24", vni=4096)
+
+
+def made(record, cursor=FIRST, others=()):
+    return allocate(record, CLUSTER, cursor, 0, others)
+
+
+def test_subnets_and_ids_follow_one_another_and_are_not_reused_at_once():
+    one, cursor = made(PLAIN)
+    two, cursor = made(PLAIN, cursor)  # without the first: it has been removed meanwhile
+    assert [(n.pools[0].subnet, n.pools[0].gateway, n.options[VNIS]) for n in (one, two)] == [
+        ("10.0.1.0/24", "10.0.1.1", "4097"),
+        ("10.0.2.0/24", "10.0.2.1", "4098"),
+    ]
+
+
+def test_an_own_subnet_takes_an_id_but_no_automatic_subnet():
+    own, cursor = made(replace(PLAIN, pools=[PoolRecord("10.77.0.0/24")]))
+    assert own.pools[0].gateway == "10.77.0.1" and own.pools[0].gateway_shown
+    assert own.options[VNIS] == "4097" and cursor == replace(FIRST, vni=4097)
+
+
+def test_ids_of_the_user_s_are_honoured_and_never_given_to_others():
+    own, cursor = made(replace(PLAIN, options={VNIS: "4098"}))
+    assert own.options[VNIS] == "4098" and cursor.vni == 4096
+    next_one, cursor = made(PLAIN, cursor, [own])
+    last, _ = made(PLAIN, cursor, [own, next_one])
+    assert (next_one.options[VNIS], last.options[VNIS]) == ("4097", "4099")
+
+
+def test_ipv6_subnets_get_an_id_that_docker_does_not_show():
+    both, _ = made(replace(PLAIN, pools=[PoolRecord("10.1.0.0/24"), PoolRecord("fd00::/64")]))
+    assert both.options[VNIS] == "4097" and both.host_options[VNIS] == "4097,4098"
+    assert set(vnis_of(both)) == {"4097", "4098"}
+
+
+def test_automatic_subnets_avoid_what_others_have_and_begin_anew_at_the_end():
+    assert str(next_subnet(CLUSTER, "10.0.1.0/24", ["10.0.2.0/23"])) == "10.0.4.0/24"
+    assert str(next_subnet(CLUSTER, "10.255.255.0/24", [])) == "10.0.0.0/24"
+    with pytest.raises(Forbidden):
+        next_subnet(Cluster("c", "now", pools=("10.9.0.0/24",)), "", ["10.9.0.0/25"])
+
+
+def test_addresses_are_handed_out_in_turn_and_skip_what_is_reserved():
+    pool = PoolRecord("10.0.1.0/29", gateway="10.0.1.1", aux_addresses={"x": "10.0.1.3"})
+    assert choose(pool, 0x0A000100, ()) == "10.0.1.2"
+    assert choose(pool, 0x0A000102, ()) == "10.0.1.4"
+    assert choose(pool, 0x0A000106, {"10.0.1.2"}) == "10.0.1.4"
+    assert choose(pool, 0x0A000102, (), skip=1) == "10.0.1.5"
+    assert choose(pool, 0x0A000102, {"10.0.1.4"}, skip=99) == "10.0.1.2", "never past the last free one"
+    with pytest.raises(Forbidden, match="context deadline exceeded"):
+        choose(pool, 0x0A000102, {"10.0.1.2", "10.0.1.4", "10.0.1.5", "10.0.1.6"})
+
+
+def test_an_endpoint_gets_one_address_a_family_from_the_pool_that_has_the_one_asked_for():
+    pools = [PoolRecord("10.1.0.0/24"), PoolRecord("10.2.0.0/24"), PoolRecord("fd00::/64")]
+    record = replace(PLAIN, pools=pools)
+    assert [p.subnet for p, _ in first_pools(record, "", "")] == ["10.1.0.0/24", "fd00::/64"]
+    assert [p.subnet for p, _ in first_pools(record, "10.2.0.9", "")] == ["10.2.0.0/24", "fd00::/64"]

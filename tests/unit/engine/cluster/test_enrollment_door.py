@@ -1,0 +1,88 @@
+"""The door of a manager, over real TLS on the loopback: what a joining host finds out before it says its secret."""
+
+import json
+import socket
+import ssl
+import threading
+from datetime import timedelta
+
+import pytest
+
+from engine.cluster import pki
+from engine.cluster.enrollment import Manager, enroll
+from engine.cluster.token import JoinToken, digest_of, new_secret
+from engine.errors import EngineError, Unavailable
+
+
+class Impostor:
+    """Answers every question with what it is told to, and remembers what it was asked."""
+
+    def __init__(self, directory, authority, certificate, key):
+        (directory / "c.pem").write_text(certificate)
+        (directory / "k.pem").write_text(key)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(directory / "c.pem", directory / "k.pem")
+        self.authority, self.asked = authority, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    @property
+    def manager(self):
+        return Manager("127.0.0.1", self.listener.getsockname()[1])
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+                with self.context.wrap_socket(connection, server_side=True) as secure:
+                    question = json.loads(secure.makefile("rb").readline())
+                    self.asked.append(question["ask"])
+                    secure.sendall(json.dumps({"authority": self.authority, "role": "worker"}).encode() + b"\n")
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+
+
+@pytest.fixture
+def authority():
+    key = pki.new_key()
+    return pki.new_authority(key), key
+
+
+def door(directory, authority, *, manager=True):
+    key = pki.new_key()
+    addresses = ["127.0.0.1"] if manager else []
+    certificate = pki.issue(*authority, pki.request(key), pki.MANAGER_NAME, addresses)
+    return Impostor(directory, authority[0], certificate, key)
+
+
+def join(server, digest):
+    return enroll(server.manager, JoinToken(digest, new_secret()), {})
+
+
+def test_a_manager_of_the_right_authority_is_told_the_secret(tmp_path, authority):
+    server = door(tmp_path, authority)
+    assert join(server, digest_of(authority[0]))["role"] == "worker"
+    assert server.asked == ["authority", "join"]
+
+
+def test_another_authority_never_hears_the_secret(tmp_path, authority):
+    server = door(tmp_path, authority)
+    with pytest.raises(EngineError, match="remote CA does not match fingerprint"):
+        join(server, digest_of("another"))
+    assert server.asked == ["authority"]
+
+
+def test_a_worker_s_certificate_cannot_pass_for_a_manager_s(tmp_path, authority):
+    server = door(tmp_path, authority, manager=False)
+    with pytest.raises(Unavailable, match="certificate is not valid"):
+        join(server, digest_of(authority[0]))
+    assert server.asked == ["authority"]
+
+
+def test_a_clock_that_is_behind_is_named(tmp_path, authority, monkeypatch):
+    monkeypatch.setattr(pki, "TOLERANCE", -timedelta(days=2))
+    server = door(tmp_path, authority)
+    with pytest.raises(Unavailable, match="not yet valid: compare the clocks"):
+        join(server, digest_of(authority[0]))

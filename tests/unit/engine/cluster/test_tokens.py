@@ -1,0 +1,32 @@
+import pytest
+
+from engine.cluster.enrollment_server import role_of
+from engine.cluster.model import Tokens
+from engine.cluster.token import JoinToken, base36, derived_id, digest_of, new_id, new_secret, parse
+from engine.errors import InvalidArgument
+
+
+def test_a_token_survives_its_own_text():
+    token = JoinToken(digest_of("certificate"), new_secret())
+    assert parse(str(token)) == token
+    assert str(token).startswith("SWMTKN-1-") and len(str(token)) == 85
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "SWMTKN-1-aaa-bbb", "SWMTKN-2-" + "0" * 50 + "-" + "0" * 25, "SWMTKN-1-" + "z" * 50 + "-" + "0" * 25],
+)
+def test_what_is_no_token_is_refused(text):
+    with pytest.raises(InvalidArgument, match="invalid join token"):
+        parse(text)
+
+
+def test_ids_are_25_digits_of_base_36():
+    assert len(new_id()) == len(derived_id("f" * 64)) == 25
+    assert base36(35, 2) == "0z" and base36(36, 1) == "10"
+
+
+def test_a_secret_gives_one_role_and_an_empty_one_none():
+    tokens = Tokens("w", "m")
+    assert [role_of(tokens, s) for s in ("w", "m", "x", "")] == ["worker", "manager", "", ""]
+    assert role_of(Tokens("", ""), "") == ""
