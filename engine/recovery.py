@@ -12,6 +12,7 @@ from dataclasses import replace
 from drivers import boot
 from drivers.api import EndpointSpec, NetworkSpec, Repairer
 from engine import connections, endpoints, intents, networks, predefined
+from engine.cluster import overlay
 from engine.containers import release, start, stop
 from engine.errors import EngineError
 from engine.host import Host
@@ -91,6 +92,7 @@ def after_boot(host: Host) -> None:
         stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
         for record in stale:
             tx.put_container(replace(record, status="exited", pid=0, exit_code=255, sandbox_path=""))
+    overlay.await_store(host)
     for record in stale:
         with contextlib.suppress(EngineError):
             release.release_endpoints(host, record, alive=False)

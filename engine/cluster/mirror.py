@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from engine.cluster import encryption
-from engine.cluster.model import Membership
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.store.api import Taken, Transaction
+
+if TYPE_CHECKING:
+    from engine.cluster.model import Membership
 
 VTEP = "com.hawse.overlay.vtep"
 SWARM = "swarm"
@@ -21,6 +23,8 @@ SWARM = "swarm"
 
 def localized(record: NetworkRecord, membership: Membership) -> NetworkRecord:
     """A shared network's record with this host's part filled in."""
+    from engine.cluster import encryption
+
     options = {**(record.host_options or {}), VTEP: membership.data_address}
     if encryption.is_encrypted(record) and record.driver == "overlay":
         options[encryption.WIREGUARD] = encryption.configuration(record, membership, ())

@@ -5,6 +5,7 @@ Sequence only: the shared part is in `shared_networks` and `shared_endpoints`, t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -70,6 +71,21 @@ def keep_agent(host: Host) -> None:
 
         with suppress(OSError):
             ensure(host.run, host.root)
+
+
+def await_store(host: Host, patience: float = 15.0) -> None:
+    """After a reboot, wait until the cluster's store answers, that is until the agent has started it."""
+    if not memberships.exists(host.root):
+        return
+    keep_agent(host)
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            with connected(host) as (client, _):
+                client.range("/hawse/shared/cluster", prefix=False)
+                return
+        except EngineError:
+            time.sleep(0.2)
 
 
 # ------------------------------------------------------------------------------------------------- networks
