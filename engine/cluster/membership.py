@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,10 +58,21 @@ def write_private(path: Path, text: str) -> None:
 
 
 def open_client(root: Path, membership: Membership) -> Client:
-    """A client of the cluster's store with this host's certificate and credential."""
+    """A client of the cluster's store with this host's certificate and credential.
+
+    It begins with the member that answered last when another did not: a dead one costs one command its patience.
+    """
     from engine.cluster.etcd import Client
 
-    return Client(membership.urls, tls_context(directory(root)), membership.user, membership.password)
+    hint = directory(root) / "preferred"
+    preferred = hint.read_text(encoding="utf-8") if hint.exists() else ""
+    urls = sorted(membership.urls, key=lambda url: url != preferred)
+
+    def switched(url: str) -> None:
+        with suppress(OSError):
+            write_private(hint, url)
+
+    return Client(urls, tls_context(directory(root)), membership.user, membership.password, switched)
 
 
 def tls_context(where: Path) -> object | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,10 +94,18 @@ class Client:
     """A client of the members at ``urls``; not for use by several threads at once.
 
     ``context`` is the ssl.SSLContext for https. With ``user``, every call carries a token got for the password.
+    ``switched`` is told of the member that answers where one before it did not.
     """
 
-    def __init__(self, urls: Sequence[str], context: Any = None, user: str = "", password: str = "") -> None:
-        self._urls, self._context = list(urls), context
+    def __init__(
+        self,
+        urls: Sequence[str],
+        context: Any = None,
+        user: str = "",
+        password: str = "",
+        switched: Callable[[str], None] = lambda url: None,
+    ) -> None:
+        self._urls, self._context, self._switched = list(urls), context, switched
         self._user, self._password, self._token = user, password, ""
         self._connection: Connection | None = None
         self._used = 0.0
@@ -194,6 +202,8 @@ class Client:
             try:
                 self._connection = Connection(url, self._context, CONNECT)
                 self._connection.set_timeout(ANSWER)
+                if problems:
+                    self._switched(url)
                 break
             except (OSError, ValueError) as error:
                 problems.append(f"{url.rpartition('/')[2].rpartition('@')[2]}: {_reason(error)}")
