@@ -1,7 +1,7 @@
 """Throwaway hosts: every test that needs a kernel gets network namespaces of its own.
 
-A *host* is a network namespace with ``lo`` up and ``ext0`` (192.168.99.11/24, fd99::11/64) on a wire to a *peer* namespace
-(192.168.99.99, fd99::99), as in the conformance world; plus a HAWSE_ROOT and a HAWSE_RUN of its own.
+A *host* is a network namespace with ``lo`` up and ``ext0`` (192.168.99.11/24, fd99::11/64) on a wire to a *peer*
+namespace (192.168.99.99, fd99::99); plus a HAWSE_ROOT and a HAWSE_RUN of its own.
 """
 
 from __future__ import annotations
@@ -41,8 +41,14 @@ class Netns:
         return f"/run/netns/{self.name}"
 
     def run(self, *argv: str, check: bool = True, timeout: float = 60, **kw) -> subprocess.CompletedProcess[str]:
-        r = subprocess.run(["ip", "netns", "exec", self.name, *argv], capture_output=True, text=True, timeout=timeout,
-                           stdin=kw.pop("stdin", subprocess.DEVNULL), **kw)
+        r = subprocess.run(
+            ["ip", "netns", "exec", self.name, *argv],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=kw.pop("stdin", subprocess.DEVNULL),
+            **kw,
+        )
         if check and r.returncode:
             raise AssertionError(f"{argv} in {self.name}: exit {r.returncode}\n{r.stdout}{r.stderr}")
         return r
@@ -67,25 +73,41 @@ class Host(Netns):
         self.root, self.run_dir = state / f"h{index}" / "root", state / f"h{index}" / "run"
         self.address, self.address6 = f"192.168.99.{10 + index}", f"fd99::{10 + index}"
         self.sh("sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0")
-        subprocess.run(["ip", "-n", peer.name, "link", "add", f"v{index}", "type", "veth",
-                        "peer", "name", "ext0", "netns", name], check=True)
+        subprocess.run(
+            ["ip", "-n", peer.name, "link", "add", f"v{index}", "type", "veth", "peer", "name", "ext0", "netns", name],
+            check=True,
+        )
         peer.sh(f"ip link set v{index} master br0 up")
-        self.sh(f"ip addr add {self.address}/24 dev ext0; ip -6 addr add {self.address6}/64 dev ext0 nodad; "
-                "ip link set ext0 up; ip route add default via 192.168.99.99")
+        self.sh(
+            f"ip addr add {self.address}/24 dev ext0; ip -6 addr add {self.address6}/64 dev ext0 nodad; "
+            "ip link set ext0 up; ip route add default via 192.168.99.99"
+        )
         etc = Path(f"/etc/netns/{name}")
         etc.mkdir(parents=True, exist_ok=True)
         (etc / "resolv.conf").write_text("nameserver 192.168.99.99\nsearch example.test\n")
 
     def env(self, **extra: str) -> dict[str, str]:
-        return {**os.environ, "HAWSE_ROOT": str(self.root), "HAWSE_RUN": str(self.run_dir),
-                "PYTHONPATH": str(CHECKOUT), "HAWSE_TEST_HOST": self.name, **extra}
+        return {
+            **os.environ,
+            "HAWSE_ROOT": str(self.root),
+            "HAWSE_RUN": str(self.run_dir),
+            "PYTHONPATH": str(CHECKOUT),
+            "HAWSE_TEST_HOST": self.name,
+            **extra,
+        }
 
     def command(self, *argv: str) -> list[str]:
         """The argument vector of a hawse command on this host; it wants `env`."""
         return ["ip", "netns", "exec", self.name, *HAWSE, *argv]
 
-    def hawse(self, *argv: str, check: bool = True, input: str | None = None,
-              timeout: float = 60, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def hawse(
+        self,
+        *argv: str,
+        check: bool = True,
+        input: str | None = None,
+        timeout: float = 60,
+        env: dict[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
         """Run one hawse command on this host."""
         command = self.command(*argv)
         kw = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
@@ -145,8 +167,10 @@ def peer() -> Iterator[Netns]:
     """The neighbour: a namespace with a bridge br0 that hosts are plugged into."""
     require_root()
     n = Netns(f"hwt{os.getpid()}p{next(COUNTER)}")
-    n.sh("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; ip link add br0 type bridge; "
-         "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up")
+    n.sh(
+        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; ip link add br0 type bridge; "
+        "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
+    )
     yield n
     n.delete()
 

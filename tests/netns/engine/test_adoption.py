@@ -16,7 +16,9 @@ def test_a_named_namespace_joins_publishes_and_is_let_go(host, netns):
     server = netns.popen("busybox", "httpd", "-f", "-p", "80", "-h", "/etc")
     try:
         host.run("busybox", "ping", "-c1", "-W1", "172.30.0.2")
-        assert "localhost" in host.peer.run("busybox", "wget", "-T3", "-qO-", f"http://{host.address}:8080/hosts").stdout
+        assert (
+            "localhost" in host.peer.run("busybox", "wget", "-T3", "-qO-", f"http://{host.address}:8080/hosts").stdout
+        )
     finally:
         server.kill()
         server.wait()
@@ -45,7 +47,9 @@ def test_a_process_is_adopted_and_let_go_when_it_dies(host):
 
 def test_what_is_not_there_is_refused(host):
     host.hawse("network", "create", "app")
-    for reference, text in (("netns:nosuch", "No such network namespace: nosuch"),
-                            ("pid:999999999", "No such process: 999999999")):
+    for reference, text in (
+        ("netns:nosuch", "No such network namespace: nosuch"),
+        ("pid:999999999", "No such process: 999999999"),
+    ):
         refused = host.hawse("network", "connect", "app", reference, check=False)
         assert (refused.returncode, refused.stderr) == (1, f"Error response from daemon: {text}\n")

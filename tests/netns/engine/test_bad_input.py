@@ -6,13 +6,13 @@ pytestmark = pytest.mark.netns
 DAEMON = "Error response from daemon: "
 
 REFUSALS = {
-    ("network", "create", "-o", "com.docker.network.bridge.name=toolongbridgename1", "n1"):
-        DAEMON + "numerical result out of range",
-    ("network", "create", "-o", "com.docker.network.driver.mtu=abc", "n1"):
-        DAEMON + 'failed to parse com.docker.network.driver.mtu value: abc (strconv.Atoi: parsing "abc": invalid syntax)',
+    ("network", "create", "-o", "com.docker.network.bridge.name=toolongbridgename1", "n1"): DAEMON
+    + "numerical result out of range",
+    ("network", "create", "-o", "com.docker.network.driver.mtu=abc", "n1"): DAEMON
+    + 'failed to parse com.docker.network.driver.mtu value: abc (strconv.Atoi: parsing "abc": invalid syntax)',
     ("network", "create", "-d", "nosuch", "n1"): DAEMON + 'plugin "nosuch" not found',
-    ("network", "create", "--subnet", "10.0.0.0/33", "n1"):
-        DAEMON + "invalid network config:\ninvalid subnet 10.0.0.0/33: invalid CIDR block notation",
+    ("network", "create", "--subnet", "10.0.0.0/33", "n1"): DAEMON
+    + "invalid network config:\ninvalid subnet 10.0.0.0/33: invalid CIDR block notation",
     ("network", "create", "bridge"): DAEMON + "operation is not permitted on predefined bridge network",
     ("network", "rm", "nosuch"): DAEMON + "network nosuch not found",
     ("network", "rm", "bridge"): DAEMON + "bridge is a pre-defined network and cannot be removed",
@@ -29,16 +29,20 @@ def test_refusals_are_dockers_and_leave_nothing(host):
         assert (refused.returncode, refused.stderr) == (1, text + "\n")
     host.hawse("network", "prune", "-f", "--filter", "label=none")
     assert (host.sh("ip -br link; nft list ruleset | grep -v 0x00000001"), host.hawse("network", "ls").stdout) == (
-        before[0].replace("\t\telements = { 0x00000001 }\n", ""), before[1])
+        before[0].replace("\t\telements = { 0x00000001 }\n", ""),
+        before[1],
+    )
 
 
 def test_a_taken_address_and_a_taken_port_leave_the_container_created(host):
     host.hawse("network", "create", "--subnet", "172.30.0.0/16", "app")
-    host.hawse("run", "-d", "--name", "first", "--network", "app", "--ip", "172.30.0.9", "-p", "80:80",
-               "hostfs", "sleep", "1d")
+    host.hawse(
+        "run", "-d", "--name", "first", "--network", "app", "--ip", "172.30.0.9", "-p", "80:80", "hostfs", "sleep", "1d"
+    )
     for flag, text in (("--ip=172.30.0.9", "Address already in use"), ("-p=80:80", "port is already allocated")):
-        refused = host.hawse("run", "-d", "--name", "second", "--network", "app", flag, "hostfs", "sleep", "1d",
-                             check=False)
+        refused = host.hawse(
+            "run", "-d", "--name", "second", "--network", "app", flag, "hostfs", "sleep", "1d", check=False
+        )
         assert (refused.returncode, text in refused.stderr) == (125, True)
         assert host.hawse("ps", "-a", "--filter", "name=second", "--format", "{{.Status}}").stdout == "Created\n"
         host.hawse("rm", "second")
@@ -63,7 +67,9 @@ def test_without_rights_reading_works_and_changing_says_why(host):
 
     refused = host.run(*dropped, sys.executable, "-m", "cli", "network", "create", "n1", check=False, env=host.env())
     assert (refused.returncode, refused.stderr) == (
-        1, DAEMON + "permission denied: hawse needs root (CAP_NET_ADMIN) to change networks\n")
+        1,
+        DAEMON + "permission denied: hawse needs root (CAP_NET_ADMIN) to change networks\n",
+    )
     assert "bridge" in host.run(*dropped, sys.executable, "-m", "cli", "network", "ls", env=host.env()).stdout
 
 

@@ -16,7 +16,11 @@ def at_once(host, commands):
     running = [
         subprocess.Popen(
             host.command(*argv),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, env=host.env(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env=host.env(),
         )
         for argv in commands
     ]
@@ -28,8 +32,9 @@ def test_thirty_runs_at_once_get_thirty_addresses_and_ports_and_leave_nothing(ho
     host.hawse("network", "create", "other")  # the second command finds the firewall table begun and completes it
     before = host.sh("ip -br link; nft list table inet hawse")
     names = [f"c{i:02}" for i in range(30)]
-    results = at_once(host, [("run", "-d", "--name", n, "--network", "app", "-p", "80", "hostfs", "sleep", "1d")
-                             for n in names])
+    results = at_once(
+        host, [("run", "-d", "--name", n, "--network", "app", "-p", "80", "hostfs", "sleep", "1d") for n in names]
+    )
     assert [r for r in results if r[1]] == []
     documents = json.loads(host.hawse("inspect", *names).stdout)
     assert all(d["State"]["Running"] for d in documents)
@@ -67,8 +72,7 @@ def test_commands_killed_at_any_moment_are_finished_or_undone_by_the_next(host):
     host.hawse("run", "-d", "--name", "victim", "--network", "base", "hostfs", "sleep", "1d")
     for turn in range(24):
         argv = COMMANDS[turn % len(COMMANDS)]
-        p = subprocess.Popen(host.command(*argv),
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=host.env())
+        p = subprocess.Popen(host.command(*argv), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=host.env())
         time.sleep(generator.uniform(0.25, 0.75))
         os.kill(p.pid, signal.SIGKILL)
         p.wait()

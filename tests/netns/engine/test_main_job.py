@@ -23,8 +23,11 @@ def wait_for(where, url, tries=50):
 
 
 def test_networks_names_ports_and_inspect(host):
-    network = host.hawse("network", "create", "--subnet", "172.30.0.0/16", "--label", "tier=web", "app").stdout.strip()
-    web = host.hawse("run", "-d", "--name", "web", "--network", "app", "-p", "8080:80", "hostfs", *SERVER).stdout.strip()
+    labelled = ("--subnet", "172.30.0.0/16", "--label", "tier=web")
+    network = host.hawse("network", "create", *labelled, "app").stdout.strip()
+    web = host.hawse(
+        "run", "-d", "--name", "web", "--network", "app", "-p", "8080:80", "hostfs", *SERVER
+    ).stdout.strip()
     db = host.hawse("run", "-d", "--name", "db", "hostfs", "sleep", "1d").stdout.strip()
     assert len(network) == len(web) == len(db) == 64
     host.hawse("network", "connect", "--alias", "store", "app", "db")

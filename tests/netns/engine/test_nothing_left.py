@@ -34,7 +34,9 @@ def test_a_host_that_nobody_uses_any_more_is_as_it_was_before_hawse(host):
     host.hawse("network", "create", "-o", "com.docker.network.bridge.enable_icc=false", "n3")
     host.hawse("run", "-d", "--name", "c0", "-p", "1:1", "hostfs", "sleep", "1d")
     host.hawse("run", "-d", "--name", "c1", "--network", "n1", "-p", "8000-8010:8000-8010", "hostfs", "sleep", "1d")
-    host.hawse("run", "-d", "--name", "c2", "--network", "n2", "--network", "n3", "-p", "81:81/udp", "hostfs", "sleep", "1d")
+    host.hawse(
+        "run", "-d", "--name", "c2", "--network", "n2", "--network", "n3", "-p", "81:81/udp", "hostfs", "sleep", "1d"
+    )
     host.hawse("network", "connect", "n3", "c1")
     host.hawse("network", "disconnect", "n1", "c1")
     host.hawse("rm", "-f", "c0", "c1", "c2")

@@ -1,0 +1,55 @@
+"""What stays and what changes while a container doesn't run, and what a start refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.netns
+
+
+def inspect(host, container, template):
+    return host.hawse("inspect", "-f", template, container).stdout.rstrip("\n")
+
+
+def test_whoever_has_waited_finds_the_network_free(host):
+    host.hawse("network", "create", "n1")
+    host.hawse("run", "--name", "c1", "--network", "n1", "hostfs", "true")
+    host.hawse("network", "disconnect", "n1", "c1")
+    assert host.hawse("network", "rm", "n1").stdout == "n1\n"
+
+
+def test_a_second_connect_changes_nothing(host):
+    host.hawse("network", "create", "--subnet", "10.81.0.0/24", "n1")
+    host.hawse("create", "--name", "c1", "hostfs", "true")
+    host.hawse("network", "connect", "--alias", "first", "n1", "c1")
+    host.hawse("network", "connect", "--alias", "second", "--ip", "10.81.0.9", "n1", "c1")
+    settings = json.loads(inspect(host, "c1", "{{json .NetworkSettings.Networks.n1}}"))
+    assert (settings["Aliases"], settings["IPAMConfig"]) == (["first"], {})
+
+
+def test_a_start_refused_for_its_network_leaves_the_last_exit_code(host):
+    host.hawse("network", "create", "n1")
+    host.hawse("run", "--name", "c1", "--network", "n1", "hostfs", "sh", "-c", "exit 7", check=False)
+    host.hawse("network", "rm", "n1")
+    refused = host.hawse("start", "c1", check=False)
+    assert "not found" in refused.stderr
+    assert inspect(host, "c1", "{{.State.Status}} {{.State.ExitCode}}") == "exited 7"
+
+
+def test_the_hosts_own_sysctls_are_not_a_containers_to_set(host):
+    before = host.sh("cat /proc/sys/net/core/somaxconn")
+    sysctl = ("--sysctl", "net.core.somaxconn=77")
+    refused = host.hawse("run", "--rm", "--network", "host", *sysctl, "hostfs", "true", check=False)
+    assert 'sysctl "net.core.somaxconn" not allowed in host network namespace' in refused.stderr
+    assert host.sh("cat /proc/sys/net/core/somaxconn") == before
+
+
+def test_links_tell_where_the_other_listens_and_what_it_was_told(host):
+    host.hawse("run", "-d", "--name", "db", "--expose", "5432", "-e", "SECRET=42", "hostfs", "sleep", "1d")
+    found = host.hawse("run", "--rm", "--name", "web", "--link", "db:store", "hostfs", "env").stdout.splitlines()
+    assert {"STORE_PORT=tcp://172.17.0.2:5432", "STORE_NAME=/web/store", "STORE_ENV_SECRET=42"} <= set(found)
+    host.hawse("create", "--name", "app", "--link", "db:d", "hostfs", "true")
+    names = host.hawse("ps", "--no-trunc", "--format", "{{.Names}}").stdout
+    assert names == "app/d,db\n"
