@@ -1,0 +1,222 @@
+"""A host with containers run by the command line, and sockets in every namespace: many questions asked at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+from typing import NamedTuple
+
+import pytest
+
+from drivers.linux import netns as namespaces
+from tests.conftest import COUNTER, Host, Netns, require_root
+
+KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+PATIENCE, SILENCE = 10.0, 0.8
+"""Seconds for answers that are expected, and at least that long for those that are not."""
+AGAIN = 0.3
+"""Seconds after which an unanswered datagram is repeated."""
+FILTERED = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
+
+
+def open_socket(path: str, address: str, protocol: str) -> socket.socket:
+    """A non-blocking socket that lives in a namespace, whoever uses it."""
+    family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+    made = namespaces.inside(path, lambda: socket.socket(family, KINDS[protocol]))
+    made.setblocking(False)
+    return made
+
+
+class Question(NamedTuple):
+    """Who asks (the path of a namespace) which address and port; ``source`` binds the client's address."""
+
+    path: str
+    address: str
+    port: int
+    protocol: str = "tcp"
+    source: str = ""
+
+    @property
+    def payload(self) -> bytes:
+        """What a datagram carries."""
+        return repr(self).encode()
+
+
+class Servers:
+    """Answer on many ports with the client's address; one thread for all."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._stopped = False
+        self.heard: set[bytes] = set()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def serve(self, path: str, address: str, port: int, protocol: str) -> None:
+        sock = open_socket(path, address, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        if protocol == "tcp":
+            sock.listen(500)
+        self._selector.register(sock, selectors.EVENT_READ, self._accept if protocol == "tcp" else self._answer)
+
+    def _run(self) -> None:
+        while not self._stopped:
+            for key, _ in self._selector.select(0.05):
+                with contextlib.suppress(OSError):
+                    key.data(key.fileobj)
+
+    def _accept(self, sock: socket.socket) -> None:
+        channel, client = sock.accept()
+        with channel:
+            channel.send(client[0].encode())
+
+    def _answer(self, sock: socket.socket) -> None:
+        data, client = sock.recvfrom(500)
+        self.heard.add(data)
+        sock.sendto(client[0].encode(), client)
+
+    def close(self) -> None:
+        self._stopped = True
+        self._thread.join(5)
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()
+
+
+class Asking:
+    """All questions under way at once; ``answers`` has what servers saw, nothing for those without an answer."""
+
+    def __init__(self, questions: Iterable[Question]) -> None:
+        self.answers: dict[Question, str] = {}
+        self._selector = selectors.DefaultSelector()
+        self._open: dict[Question, socket.socket] = {}
+        for question in questions:
+            self._ask(question)
+
+    def _ask(self, question: Question) -> None:
+        sock = open_socket(question.path, question.address, question.protocol)
+        self._open[question] = sock
+        with contextlib.suppress(OSError):
+            if question.source:
+                sock.bind((question.source, 0))
+            sock.connect_ex((question.address, question.port))
+            self._selector.register(sock, selectors.EVENT_READ, question)
+
+    def collect(self, expected: Callable[[Question], bool]) -> dict[Question, str]:
+        """Wait until all that is ``expected`` has come and silence has lasted."""
+        start, repeated = time.monotonic(), 0.0
+        missing = {q for q in self._open if expected(q)}
+        while (past := time.monotonic() - start) < PATIENCE and (missing - self.answers.keys() or past < SILENCE):
+            if past >= repeated:
+                repeated = past + AGAIN
+                self._repeat()
+            for key, _ in self._selector.select(AGAIN / 3):
+                self._hear(key.data, key.fileobj)
+        for sock in self._open.values():
+            sock.close()
+        return self.answers
+
+    def _repeat(self) -> None:
+        for question, sock in self._open.items():
+            if question.protocol == "udp" and question not in self.answers:
+                with contextlib.suppress(OSError):
+                    sock.send(question.payload)
+
+    def _hear(self, question: Question, sock: socket.socket) -> None:
+        try:
+            answer = sock.recv(100).decode()
+        except OSError:  # refused or unreachable; a datagram is asked again
+            answer = ""
+        if answer:
+            self.answers[question] = answer
+        if question.protocol == "tcp" or answer:
+            self._selector.unregister(sock)
+
+
+class World:
+    """One host and its neighbour, run by the command line."""
+
+    question = Question
+
+    def __init__(self, host: Host, peer: Netns) -> None:
+        self.host, self.peer = host, peer
+        self.servers = Servers()
+
+    def hawse(self, *argv: str) -> str:
+        return self.host.hawse(*argv).stdout.strip()
+
+    def at_once(self, *commands: Sequence[str]) -> None:
+        """Run commands beside each other."""
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda argv: self.hawse(*argv), commands))
+
+    def networks(self, **options: Sequence[str]) -> None:
+        """Make networks."""
+        self.at_once(*(["network", "create", *given, name] for name, given in options.items()))
+
+    def containers(self, **options: Sequence[str]) -> dict[str, str]:
+        """Run containers that only wait; the paths of their namespaces."""
+        self.at_once(*(["run", "-d", "--name", n, *given, "hostfs", "sleep", "1000"] for n, given in options.items()))
+        pids = self.hawse("inspect", "-f", "{{.State.Pid}}", *options).split()
+        return {name: f"/proc/{pid}/ns/net" for name, pid in zip(options, pids, strict=True)}
+
+    def inside(self, path: str, script: str) -> str:
+        """Run a shell script of the host's in a namespace."""
+        return namespaces.inside(path, lambda: subprocess.check_output(["sh", "-ec", script], text=True, timeout=20))
+
+    def serve(self, path: str, port: int, *, addresses: Iterable[str] = ("0.0.0.0", "::")) -> None:
+        """Answer TCP and UDP."""
+        for address in addresses:
+            for protocol in KINDS:
+                self.servers.serve(path, address, port, protocol)
+
+    def ask(self, expected: Mapping[Question, str]) -> dict[Question, str]:
+        """What servers saw of these questions, "" where nobody answered."""
+        self.servers.heard.clear()
+        answers = Asking(expected).collect(lambda q: bool(expected[q]))
+        return {question: answers.get(question, "") for question in expected}
+
+    def reaches(self, path: str, address: str, port: int, protocol: str = "tcp", source: str = "") -> str:
+        """What the server sees of one question, waiting for it; "" when nobody answers."""
+        question = Question(path, address, port, protocol, source)
+        return self.ask({question: "?"})[question]
+
+    def silent(self, *questions: Question) -> bool:
+        """Whether nobody answers any of these, and none of the datagrams even arrives."""
+        answered = any(self.ask(dict.fromkeys(questions, "")).values())
+        return not answered and self.servers.heard.isdisjoint(question.payload for question in questions)
+
+    def filter_bridged(self, on: bool) -> None:
+        """Have br_netfilter show bridged packets to the firewall, or not, where the kernel has it."""
+        self.host.sh(f"cd /proc/sys/net/bridge 2>/dev/null && echo {int(on)} | tee {' '.join(FILTERED)} || true")
+
+    def close(self) -> None:
+        self.servers.close()
+        self.host.delete()
+        self.peer.delete()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A host with two addresses of each family, and its neighbour."""
+    require_root()
+    peer = Netns(f"hwt{os.getpid()}wp{next(COUNTER)}")
+    peer.sh(
+        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; ip link add br0 type bridge; "
+        "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
+    )
+    host = Host(f"hwt{os.getpid()}wh{next(COUNTER)}", peer, tmp_path_factory.mktemp("publish"))
+    host.sh("ip addr add 192.168.99.77/24 dev ext0; ip -6 addr add fd99::77/64 dev ext0 nodad preferred_lft 0")
+    made = World(host, peer)
+    yield made
+    made.close()

@@ -1,0 +1,123 @@
+"""Every way to publish a port, from every place it can be asked: who gets an answer, and whom the server sees.
+
+The true client is seen everywhere but where that cannot be: on a true hairpin (a network reaching itself through the
+host), from the host's loopback, and over IPv6 into a container without it. There it is the network's gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import NamedTuple
+
+import pytest
+
+pytestmark = pytest.mark.netns
+HOST, SECOND, PEER = "192.168.99.11", "192.168.99.77", "192.168.99.99"
+HOST6, SECOND6, PEER6 = "fd99::11", "fd99::77", "fd99::99"
+STRANGER, STRANGER6 = "172.32.0.50", "fd00:32::50"
+LOOPBACK = ("127.0.0.1", "::1")
+BINDINGS = ("0.0.0.0", "::", HOST, HOST6, *LOOPBACK)
+SERVERS = {"only4": 8000, "dual": 9000}
+"""Containers by their network, and their first host port."""
+GATEWAYS = {"only4": ("172.30.0.1", ""), "dual": ("172.31.0.1", "fd00:31::1")}
+
+
+class Cell(NamedTuple):
+    server: str
+    binding: str
+    protocol: str
+    client: str
+    address: str
+
+
+def host_port(server: str, binding: str) -> int:
+    return SERVERS[server] + BINDINGS.index(binding)
+
+
+def publishing(server: str) -> list[str]:
+    options = []
+    for binding in BINDINGS:
+        shown = f"[{binding}]" if ":" in binding else binding
+        for protocol in ("tcp", "udp"):
+            options += ["-p", f"{shown}:{host_port(server, binding)}:80/{protocol}"]
+    return options
+
+
+class Matrix:
+    """Two servers published in every way, and somebody at every place who may ask."""
+
+    def __init__(self, world) -> None:
+        self.world = world
+        world.networks(
+            only4=["--subnet", "172.30.0.0/16"],
+            dual=["--ipv6", "--subnet", "172.31.0.0/16", "--subnet", "fd00:31::/64"],
+            elsewhere=["--ipv6", "--subnet", "172.32.0.0/16", "--subnet", "fd00:32::/64"],
+        )
+        paths = world.containers(
+            stranger=["--network", "elsewhere", "--ip", STRANGER, "--ip6", STRANGER6],
+            **{f"web-{network}": ["--network", network, *publishing(network)] for network in SERVERS},
+            **{f"friend-{network}": ["--network", network] for network in SERVERS},
+        )
+        self.places = {"outside": world.peer.path, "host": world.host.path, "stranger": paths["stranger"]}
+        for network in SERVERS:
+            self.places[f"neighbour {network}"] = paths[f"friend-{network}"]
+            self.places[f"self {network}"] = paths[f"web-{network}"]
+            world.serve(paths[f"web-{network}"], 80)
+
+    def cells(self) -> Iterator[Cell]:
+        for server in SERVERS:
+            asked = {"outside": (HOST, HOST6), "host": (HOST, SECOND, HOST6, SECOND6, *LOOPBACK)}
+            both = (HOST, HOST6) if server == "dual" else (HOST,)  # who has no IPv6 can't ask over it
+            asked |= {f"neighbour {server}": both, f"self {server}": both, "stranger": (HOST, HOST6)}
+            for binding in BINDINGS:
+                for protocol in ("tcp", "udp"):
+                    for client, addresses in asked.items():
+                        for address in addresses:
+                            yield Cell(server, binding, protocol, client, address)
+
+    def seen(self, cell: Cell) -> str:
+        """The client's address that the server ought to see, "" where nobody ought to answer."""
+        version = ip_address(cell.address).version
+        wildcard = "0.0.0.0" if version == 4 else "::"
+        if cell.binding not in (wildcard, cell.address):
+            return ""
+        gateway4, gateway6 = GATEWAYS[cell.server]
+        if version == 6 and not gateway6:
+            return gateway4
+        if cell.address in LOOPBACK or cell.client.startswith(("self", "neighbour")):
+            return gateway4 if version == 4 else gateway6
+        # The host writes to all its IPv4 addresses of one subnet from the first of them.
+        own = {"outside": (PEER, PEER6), "host": (HOST, cell.address), "stranger": (STRANGER, STRANGER6)}
+        return own[cell.client][version == 6]
+
+    def ask(self) -> dict[Cell, str]:
+        questions = {
+            cell: self.world.question(
+                self.places[cell.client], cell.address, host_port(cell.server, cell.binding), cell.protocol
+            )
+            for cell in self.cells()
+        }
+        answers = self.world.ask({question: self.seen(cell) for cell, question in questions.items()})
+        return {cell: answers[question] for cell, question in questions.items()}
+
+
+@pytest.fixture(scope="module")
+def matrix(world) -> Matrix:
+    return Matrix(world)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["bridged packets filtered", "bridged packets not filtered"])
+def answers(matrix, request) -> dict[Cell, str]:
+    matrix.world.filter_bridged(request.param)
+    return matrix.ask()
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("binding", BINDINGS)
+@pytest.mark.parametrize("server", SERVERS)
+def test_published_port(matrix, answers, server, binding, protocol):
+    cells = [cell for cell in answers if cell[:3] == (server, binding, protocol)]
+    assert cells
+    found = {(cell.client, cell.address): answers[cell] for cell in cells}
+    assert found == {(cell.client, cell.address): matrix.seen(cell) for cell in cells}
