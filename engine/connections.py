@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from engine import adoption, endpoints, intents, names, networks, sandbox, sandbox_files
 from engine.cluster import gateway_bridge, overlay
-from engine.containers import lookup, ports, publishing, release
+from engine.containers import lookup, ports, publishing, release, stop
 from engine.errors import NotFound
 from engine.host import Host
 from engine.locks import locked
@@ -28,7 +28,7 @@ def connect(
         container = adoption.adopt(host, container)
     found = lookup.resolve(host, container)
     with locked(host.run, "container", found.id):
-        record = lookup.observed(host, lookup.resolve(host, found.id))
+        record = _settled(host, found.id)
         if record.status == "running":
             check.check_own_sandbox(record)
             overlay.learn(host, reference)
@@ -37,6 +37,14 @@ def connect(
             _connect_stopped(host, record, reference, settings)
         if published:
             publishing.publish_locked(host, record.id, published)
+
+
+def _settled(host: Host, container_id: str) -> ContainerRecord:
+    """The container under its lock; one that has just ended gives up what it held before anything is changed."""
+    record = stop.settle(host, container_id)
+    if record is None:
+        raise NotFound(f"No such container: {container_id}")
+    return lookup.observed(host, record)
 
 
 def _find(host: Host, reference: str) -> NetworkRecord:
@@ -134,7 +142,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         return
     found = names.pick_container(matches, container)
     with locked(host.run, "container", found.id):
-        record = lookup.observed(host, lookup.resolve(host, found.id))
+        record = _settled(host, found.id)
         if record.status == "running":
             _disconnect_running(host, record, network)
     if found.kind == "adopted":
@@ -143,7 +151,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
 
 def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
     with locked(host.run, "container", container_id):
-        record = lookup.observed(host, lookup.resolve(host, container_id))
+        record = _settled(host, container_id)
         with host.store.read() as reader:
             found = next(iter(reader.find_networks(reference)), None)
         if found is not None:

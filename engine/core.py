@@ -185,13 +185,11 @@ class ContainerVerbs(Verbs):
 
     def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:
         """List containers."""
-        del size
-        return reading.list_documents(self.reading(), filters, everything=all, limit=limit)
+        return reading.list_documents(self.reading(), filters, everything=all, limit=limit, size=size)
 
     def inspect(self, reference: str, *, size: bool = False) -> Json:
         """Inspect one container."""
-        del size
-        return reading.inspect(self.reading(), reference)
+        return reading.inspect(self.reading(), reference, size=size)
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a container."""

@@ -1,8 +1,9 @@
-"""Legacy links of the default bridge: who may reach whose exposed ports where containers are kept apart (icc=false)."""
+"""Legacy links of the default bridge: whom a container links to, and the way there where containers are kept apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from drivers.api import Linker
 from engine import endpoints
@@ -11,9 +12,46 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.sandbox import Membership
 from engine.store.api import Reader
 from engine.translation import translated
-from engine.validate.links import parse_link
+from engine.validate.links import check_link_at_start, link_target, parse_link
 
 Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A running container that another links to, and where it is on the default bridge."""
+
+    alias: str
+    address: str
+    target: ContainerRecord
+
+
+def linked(host: Host, record: ContainerRecord) -> list[Linked]:
+    """Look up whom a container of the default bridge links to; raises where one of them doesn't run there."""
+    if record.host.network_mode != "bridge":
+        return []
+    found = []
+    with host.store.read() as reader:
+        for text in record.host.links or ():
+            name, alias = parse_link(text)
+            target = link_target(reader.find_containers(name), name)
+            check_link_at_start(target, record.name, alias)
+            for endpoint in reader.endpoints(container_id=target.id):
+                network = reader.network(endpoint.network_id)
+                if network is not None and network.predefined and endpoint.ipv4:
+                    found.append(Linked(alias, endpoint.ipv4.partition("/")[0], target))
+    return found
+
+
+def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:
+    """What containers are called by those that link to them on the default bridge, by their ids: "web/db"."""
+    names: dict[str, list[str]] = {}
+    for record in records:
+        if record.host.network_mode == "bridge":
+            for name, alias in map(parse_link, record.host.links or ()):
+                for target in reader.find_containers(name)[:1]:
+                    names.setdefault(target.id, []).append(f"{record.name}/{alias}")
+    return names
 
 
 def open_links(host: Host, record: ContainerRecord, member: Membership) -> None:

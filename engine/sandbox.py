@@ -49,12 +49,16 @@ def of(container: ContainerRecord) -> Sandbox:
 
 def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
     """Give a running process's namespace the path that inspect shows as SandboxKey: a link, gone with the process."""
-    directory = run / "netns"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = directory / sandbox_id[:12]
+    path = Path(path_of(run, sandbox_id))
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.symlink_to(namespace)
     return str(path)
+
+
+def path_of(run: Path, sandbox_id: str) -> str:
+    """The path that inspect shows as SandboxKey."""
+    return str(run / "netns" / sandbox_id[:12])
 
 
 def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine import links
 from engine.cluster.gateway import is_gateway
 from engine.files.hosts import Link, hosts_file, own_lines, without_own_lines
 from engine.files.resolv_conf import Overrides, Transform, resolv_conf
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.sandbox import Membership
-from engine.validate.links import check_link_at_start, link_target, parse_link
 from engine.validate.modes import is_container_mode
 
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
@@ -55,33 +55,14 @@ def _hosts(host: Host, record: ContainerRecord, members: Sequence[Membership]) -
     gateway = host.config.host_gateway_ip or _default_bridge_address(host)
     if record.host.network_mode == "host" and not extra:
         return _read(HOST_HOSTS)
-    return hosts_file(
-        record.config, _addresses(members), extra_hosts=extra, links=_links(host, record), host_gateway=gateway
-    )
+    linked = [Link(to.address, to.alias, to.target.id, to.target.name) for to in links.linked(host, record)]
+    return hosts_file(record.config, _addresses(members), extra_hosts=extra, links=linked, host_gateway=gateway)
 
 
 def _addresses(members: Sequence[Membership]) -> list[str]:
     named = [m for m in members if not is_gateway(m.network)]
     found = [a for m in named for a in (m.endpoint.ipv4, m.endpoint.ipv6) if a]
     return [a.partition("/")[0] for a in found]
-
-
-def _links(host: Host, record: ContainerRecord) -> list[Link]:
-    """Legacy links, which only the default bridge has; the target must run there."""
-    if record.host.network_mode != "bridge":
-        return []
-    found = []
-    with host.store.read() as reader:
-        for text in record.host.links or ():
-            name, alias = parse_link(text)
-            target = link_target(reader.find_containers(name), name)
-            check_link_at_start(target, record.name, alias)
-            for endpoint in reader.endpoints(container_id=target.id):
-                network = reader.network(endpoint.network_id)
-                if network is not None and network.predefined and endpoint.ipv4:
-                    address = endpoint.ipv4.partition("/")[0]
-                    found.append(Link(address, alias, target.id, target.name))
-    return found
 
 
 def _default_bridge_address(host: Host) -> str:

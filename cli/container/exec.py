@@ -11,7 +11,7 @@ from cli.app import App
 from cli.container.kinds import ENV
 from cli.container.session import check_terminal
 from cli.errors import StatusError, daemon_text
-from cli.options.environment import env_value, with_files
+from cli.options.environment import env_value, latest, with_files
 from cli.pflag import LIST, STRING, at_least, command, flag
 from cli.reference import named
 from engine.errors import StartFailure
@@ -56,7 +56,7 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -
 def exec_request(app: App, command: Sequence[str], given: dict[str, Any]) -> ExecCreate:
     """Build the request from the flags."""
     try:
-        own = (env_value(text, app.environ) for text in given["env"])
+        own = latest(env_value(text, app.environ) for text in given["env"])
         env = with_files(given["env_file"], own, app.environ)
     except ValueError as error:
         raise StatusError(str(error)) from error

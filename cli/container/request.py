@@ -8,7 +8,7 @@ from dataclasses import replace
 from cli.container import checks, unsupported
 from cli.container.checks import Given
 from cli.options.address import mac_address
-from cli.options.environment import env_value, pairs_to_map, with_files
+from cli.options.environment import env_value, latest, pairs_to_map, with_files
 from cli.options.limits import restart_policy
 from cli.options.mounts import bind
 from cli.options.network import NetworkOption, endpoint_settings, network_mode
@@ -47,7 +47,7 @@ def _config(
 ) -> ContainerConfig:
     streams = given["attach"]
     attach_stdin = "stdin" in streams or given["interactive"]
-    env = with_files(given["env_file"], (env_value(text, environ) for text in given["env"]), environ)
+    env = with_files(given["env_file"], latest(env_value(text, environ) for text in given["env"]), environ)
     return ContainerConfig(
         image=image,
         cmd=command or None,

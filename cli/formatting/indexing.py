@@ -109,5 +109,5 @@ def length(item: Value | None) -> int:
     if target is None:
         raise Fault("reflect: call of reflect.Value.Type on zero Value")
     if target.type.kind not in ("array", "map", "slice", "string"):
-        raise Fault(f"len of type {target.type}")
+        raise Fault(f"len of type {str(target.type).removeprefix('*')}")  # a listing's row is behind a pointer
     return target.length()

@@ -21,6 +21,11 @@ def env_value(text: str, environ: Mapping[str, str]) -> str:
     return f"{name}={environ[name]}" if not equals and name in environ else text
 
 
+def latest(pairs: Iterable[str]) -> list[str]:
+    """Keep the last of the pairs that have one name, in the place of the first."""
+    return list({pair.partition("=")[0]: pair for pair in pairs}.values())
+
+
 def label(text: str) -> str:
     """Check one ``--label``; kept as typed."""
     key = text.partition("=")[0].lstrip(BLANKS)

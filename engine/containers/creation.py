@@ -23,7 +23,7 @@ from engine.model import (
 from engine.store.api import Reader, Taken
 from engine.validate.container import check_container_create, check_name
 from engine.validate.links import link_target, parse_link
-from engine.validate.modes import is_container_mode, shared_container
+from engine.validate.modes import is_container_mode, is_user_defined, shared_container
 from engine.validate.mounts import check_binds
 
 HOSTFS = "hostfs"
@@ -83,6 +83,8 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
             if len(matches) == 1:
                 settings = replace(settings, network_mode=f"container:{matches[0].id}")
         for link in settings.links or ():
+            if is_user_defined(settings.network_mode):
+                break  # there a link is only a name, whoever bears it later
             target = parse_link(link)[0]
             link_target(reader.find_containers(target), target)
     return settings

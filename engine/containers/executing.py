@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from engine.containers import lookup
 from engine.containers.process import log_path
+from engine.containers.stop import settle
 from engine.errors import Conflict, KernelFailure, NotFound, StartFailure
 from engine.host import Host
+from engine.locks import locked
 from engine.model import ContainerRecord, ExecCreate, LogOptions
 from engine.runtime.api import Attachment, LogLine, RuntimeFailure, Stdio
 
@@ -53,6 +55,8 @@ def wait(host: Host, reference: str, condition: str) -> int:
     code = record.exit_code
     if record.status == "running" or condition == "next-exit":
         code = host.runtime.wait(record.id) or 0
+        with locked(host.run, "container", record.id):
+            settle(host, record.id)  # whoever has waited finds its addresses and ports free
     while condition == "removed" and _exists(host, record.id):
         time.sleep(POLL)
     return code

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from engine import links
 from engine.containers.creation import find_root
 from engine.host import Host
+from engine.link_environment import link_variables
 from engine.model import ContainerRecord
 from engine.runtime.api import ProcessSpec
 from engine.validate.modes import shared_container
@@ -23,7 +26,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
     return ProcessSpec(
         id=record.id,
         argv=[record.path, *record.args],
-        env=environment_of(record),
+        env=environment_of(record, _link_variables(host, record)),
         cwd=config.working_dir or "/",
         user=config.user,
         hostname=config.hostname,
@@ -48,13 +51,22 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
     )
 
 
-def environment_of(record: ContainerRecord) -> list[str]:
-    """The container's environment in Docker's order: PATH and HOSTNAME first, then the user's."""
+def _link_variables(host: Host, record: ContainerRecord) -> list[str]:
+    return [
+        variable
+        for found in links.linked(host, record)
+        for variable in link_variables(record.name, found.alias, found.address, found.target)
+    ]
+
+
+def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> list[str]:
+    """The container's environment in Docker's order: PATH and HOSTNAME first, then its links', then the user's."""
     own = list(record.config.env or ())
     given = {e.partition("=")[0] for e in own}
     base = [f"PATH={DEFAULT_PATH}", f"HOSTNAME={record.config.hostname}"]
     if record.config.tty:
         base.append("TERM=xterm")
+    base += of_links
     return [*(e for e in base if e.partition("=")[0] not in given), *(e for e in own if "=" in e)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import stat
 from pathlib import Path
 
 from engine import links, sandbox
@@ -61,4 +62,5 @@ def remove_files(host: Host, container_id: str) -> None:
 def size_of_files(host: Host, container_id: str) -> int:
     """Bytes that the container's writable layer takes on the disk."""
     layer = host.root / "containers" / container_id / "layer"
-    return sum(p.lstat().st_size for p in layer.rglob("*") if p.is_file() and not p.is_symlink())
+    found = (p.lstat() for p in layer.rglob("*"))
+    return sum(f.st_size for f in found if not stat.S_ISDIR(f.st_mode))

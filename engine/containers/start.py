@@ -21,6 +21,7 @@ from engine.runtime.api import Created as CreatedProcess
 from engine.runtime.api import RuntimeFailure
 from engine.sandbox import Membership
 from engine.store.api import Reader, Transaction
+from engine.validate.connection import check_not_config_only
 from engine.validate.modes import is_container_mode, is_user_defined, shared_container
 
 START = "container-start"
@@ -96,7 +97,10 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
         overlay.learn(host, attachment.network_id or attachment.network)
     with host.store.read() as reader:
         found = [_network(reader, a) for a in record.attachments]
-        _check_main_network(reader, record.host.network_mode)
+        for network in found:
+            check_not_config_only(network)
+        if found:
+            _check_main_network(reader, record.host.network_mode)
         return found
 
 
@@ -213,6 +217,11 @@ def _start_failure(error: RuntimeFailure) -> EngineError:
     return StartFailure(str(error), code) if code else KernelFailure(str(error))
 
 
+def _past_path(host: Host, record: ContainerRecord) -> str:
+    """Where the sandbox was, or would have been: Docker keeps telling it after a failure."""
+    return sandbox.path_of(host.run, record.sandbox_id) if record.sandbox_id else ""
+
+
 def undo(host: Host, container_id: str) -> None:
     """Take back whatever a start has done so far; idempotent, and needs neither process nor namespace alive."""
     with host.store.read() as reader:
@@ -225,7 +234,7 @@ def undo(host: Host, container_id: str) -> None:
         host.runtime.delete(container_id)
         release.close_sandbox(record)
         with host.store.write() as tx:
-            tx.put_container(replace(record, pid=0, pid_start=0, sandbox_path="", sandbox_id=""))
+            tx.put_container(replace(record, pid=0, pid_start=0, sandbox_path=_past_path(host, record)))
     announce(host)
 
 

@@ -117,6 +117,7 @@ class _Unpacker:
             os.link(_inside(member.linkname), path, follow_symlinks=False)
         elif member.issym():
             os.symlink(member.linkname, path)
+            self.size += os.lstat(path).st_size
         elif member.ischr() or member.isblk() or member.isfifo():
             kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK if member.isblk() else stat.S_IFIFO
             os.mknod(path, kind | 0o600, os.makedev(member.devmajor, member.devminor))

@@ -14,6 +14,8 @@ from engine.render.ports import listed_ports_document, ports_document
 from engine.render.state import state_document, status_text, unix_time
 
 Json = dict[str, Any]
+NO_SIZES: Mapping[str, int] = {}
+"""SizeRw and SizeRootFs in bytes, where they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ def container_document(
     files: ContainerFiles | None = None,
     *,
     exec_ids: Sequence[str] | None = None,
+    sizes: Mapping[str, int] = NO_SIZES,
 ) -> Json:
     """Render a container; ``networks`` maps ids to at least the networks of ``endpoints``, which are the live ones."""
     files = files or ContainerFiles()
@@ -58,6 +61,7 @@ def container_document(
         "ExecIDs": None if exec_ids is None else list(exec_ids),
         "HostConfig": host_config_document(record),
         "GraphDriver": {"Data": None if files.layers is None else dict(files.layers), "Name": "overlay2"},
+        **sizes,
         "Mounts": mounts_document(record.host.binds),
         "Config": config_document(record.config),
         "NetworkSettings": _network_settings(record, endpoints, networks),
@@ -71,16 +75,18 @@ def container_summary(
     *,
     now: float,
     link_names: Sequence[str] = (),
+    sizes: Mapping[str, int] = NO_SIZES,
 ) -> Json:
     """Render an entry of GET /containers/json; ``link_names`` are "parent/alias" of legacy links to this container."""
     return {
         "Id": record.id,
-        "Names": [f"/{name}" for name in (record.name, *link_names)],
+        "Names": sorted(f"/{name}" for name in (record.name, *link_names)),
         "Image": record.config.image,
         "ImageID": record.image_id,
         "Command": _command(record),
         "Created": int(unix_time(record.created)),
         "Ports": listed_ports_document(ports_document(record, endpoints, networks)),
+        **sizes,
         "Labels": dict(sorted(record.config.labels.items())),
         "State": record.status,
         "Status": status_text(record, now),

@@ -40,8 +40,9 @@ class Identity:
 
 
 def find_identity(user: str) -> Identity:
-    """Look up ``name``, ``uid``, ``name:group`` or ``uid:gid`` ("" is root); raises `SetupFailed`."""
-    name, _, group = (user or "0").partition(":")
+    """Look up ``name``, ``uid``, ``name:group`` or ``uid:gid`` (no name is root); raises `SetupFailed`."""
+    name, _, group = user.partition(":")
+    name = name or "0"
     entry = next((e for e in _entries("/etc/passwd", numeric=2) if name in (e[0], e[2])), None)
     if entry is None and not name.isdigit():
         raise SetupFailed(BAD_USER, f"unable to find user {name}: no matching entries in passwd file", plain=True)

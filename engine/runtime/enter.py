@@ -20,7 +20,7 @@ from engine.runtime import kernel, process, wire
 from engine.runtime.api import RuntimeFailure, Stdio
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
-from engine.runtime.failure import EXEC, OTHER, SetupFailed, message, reason
+from engine.runtime.failure import BAD_CWD, EXEC, OTHER, SetupFailed, message, reason
 from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory
 from engine.runtime.relay import relay
 from engine.runtime.shield import Shield
@@ -95,7 +95,7 @@ def _become_command(
         os.umask(0o022)
         cwd = request.working_dir or spec["cwd"]
         if not cwd.startswith("/"):
-            raise SetupFailed(OTHER, f"{EXEC}Cwd must be an absolute path: unknown", plain=True)
+            raise SetupFailed(BAD_CWD, f"{EXEC}Cwd must be an absolute path: unknown", plain=True)
         identity = find_identity(request.user or spec["user"])
         _connect(channel, streams, identity, tty=request.tty)
         privileged = request.privileged or spec["privileged"]

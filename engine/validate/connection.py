@@ -32,14 +32,19 @@ def check_connect(
     _check_modes(record, network, joined)
     if not running:
         return
-    if network.config_only:
-        raise Forbidden("cannot create endpoint on configuration-only network")
+    check_not_config_only(network)
     for link in settings.links or ():
         parse_link(link)
     if any(other.id == network.id for other in joined):
         if network.scope == "swarm":
             raise Forbidden(f"{record.name} is already attached to network {network.name}")
         raise Forbidden(f"endpoint with name {record.name} already exists in network {network.name}")
+
+
+def check_not_config_only(network: NetworkRecord) -> None:
+    """Refuse a network that is only a configuration for others."""
+    if network.config_only:
+        raise Forbidden("cannot create endpoint on configuration-only network")
 
 
 def check_own_sandbox(record: ContainerRecord) -> None:

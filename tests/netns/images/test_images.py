@@ -106,7 +106,7 @@ def test_plain_root_file_system(images, tmp_path):
     assert root == tmp_path / "root" / "images" / image_id.removeprefix("sha256:") / "rootfs"
     assert stat.S_IMODE((tmp_path / "root" / "images").stat().st_mode) == 0o700
     (summary,) = images.list({})
-    assert (summary["RepoTags"], summary["Size"], summary["Id"]) == (["bb:latest"], 4, image_id)
+    assert (summary["RepoTags"], summary["Size"], summary["Id"]) == (["bb:latest"], 4 + len("/etc/passwd"), image_id)
 
 
 def test_compressed_and_from_a_pipe(images):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.options.environment import env_value, label, pairs_to_map, read_pairs, with_files
+from cli.options.environment import env_value, label, latest, pairs_to_map, read_pairs, with_files
 
 
 def test_a_bare_variable_takes_its_value_from_the_environment():
@@ -52,3 +52,8 @@ def test_files_that_cannot_be_read(tmp_path):
         list(read_pairs("/nosuch"))
     with pytest.raises(ValueError, match=rf"^read {tmp_path}: is a directory$"):
         list(read_pairs(str(tmp_path)))
+
+
+def test_the_last_of_several_pairs_with_one_name_wins():
+    assert latest(["A=1", "B=2", "A=3", "C"]) == ["A=3", "B=2", "C"]
+    assert latest(["A=1", "A"]) == ["A"]
