@@ -1,0 +1,65 @@
+"""Two hosts on one wire for the whole session: hawse on the one, a real dockerd on the other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Host, Netns, require_root
+
+from .targets import Docker, Hawse, Target
+
+NEEDED = ("dockerd", "docker", "busybox")
+
+
+@pytest.fixture(scope="session")
+def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tar file of a small root file system: busybox, and a user other than root."""
+    root = tmp_path_factory.mktemp("rootfs")
+    for directory in ("bin", "etc", "tmp", "root", "srv/data"):
+        (root / directory).mkdir(parents=True)
+    shutil.copy(str(shutil.which("busybox")), root / "bin" / "busybox")
+    for applet in subprocess.run(["busybox", "--list"], capture_output=True, text=True, check=True).stdout.split():
+        if applet != "busybox":
+            (root / "bin" / applet).symlink_to("busybox")
+    (root / "etc" / "passwd").write_text("root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/srv:/bin/sh\n")
+    (root / "etc" / "group").write_text("root:x:0:\napps:x:1001:\nextra:x:1002:app\n")
+    (root / "etc" / "notes").write_text("not a program\n")
+    tar = root.with_suffix(".tar")
+    subprocess.run(["tar", "-C", str(root), "-cf", str(tar), "."], check=True)
+    return tar
+
+
+@pytest.fixture(scope="session")
+def targets(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[tuple[Target, Target]]:
+    """Hawse and Docker, ready to play scenes."""
+    peer = Netns(f"hwc{os.getpid()}p")
+    peer.sh("ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up")
+    hosts: list[Host] = []
+    started: list[Target] = []
+    try:
+        for index, kind in enumerate((Hawse, Docker), 1):
+            state = tmp_path_factory.mktemp(kind.__name__.lower())
+            hosts.append(Host(f"hwc{os.getpid()}h{index}", peer, state, index))
+            started.append(kind(hosts[-1], state))
+            started[-1].load(rootfs)
+        yield started[0], started[1]
+    finally:
+        for target in started:
+            target.stop()
+        for host in hosts:
+            host.delete()
+        peer.delete()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def docker_installed() -> None:
+    """Say clearly why nothing is compared where it cannot be."""
+    if missing := [program for program in NEEDED if not shutil.which(program)]:
+        pytest.skip(f"needs a real Docker to compare with: apt-get install docker.io busybox-static (no {missing[0]})")
+    require_root()

@@ -1,0 +1,119 @@
+"""What plays a scene: hawse or a real dockerd, each on a host of its own, both under the name ``docker``."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import CHECKOUT, Host
+
+from .normalise import Normaliser
+from .scenes import Scene
+
+CLEAN = "docker ps -aq | xargs -r docker rm -f; docker network prune -f"
+START_TIME = 60  # seconds until dockerd must answer
+SCENE_TIME = 150  # seconds
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one line did."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Target:
+    """A product on a host: scenes call it ``docker``."""
+
+    program = "docker"
+
+    def __init__(self, host: Host, state: Path, client: str) -> None:
+        self.host, self.state = host, state
+        binary = state / "bin" / "docker"
+        binary.parent.mkdir()
+        binary.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
+        binary.chmod(0o755)
+        self.scenes = 0
+
+    def sh(self, script: str, directory: Path) -> subprocess.CompletedProcess[str]:
+        env = {**self.host.env(), "PATH": f"{self.state}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "COLUMNS": "", "TZ": "UTC"}
+        return self.host.run("sh", "-c", script, check=False, env=env, cwd=directory, timeout=SCENE_TIME)
+
+    def load(self, rootfs: Path) -> None:
+        """Import the image ``bb``."""
+        result = self.sh(f"docker import {shlex.quote(str(rootfs))} bb:latest", self.state)
+        assert result.returncode == 0, result.stderr
+
+    def play(self, scene: Scene) -> list[Result]:
+        """Run a scene in an empty directory and clean up behind it; the normalised results."""
+        self.scenes += 1
+        directory = self.state / f"scene{self.scenes}"
+        directory.mkdir()
+        self.sh(scene.script(), directory)
+        normalise = Normaliser(self.program, {str(directory): "<scene>", **self.places()})
+        results = [self.result(directory, n, normalise) for n in range(len(scene.lines))]
+        self.sh(CLEAN, self.state)
+        return results
+
+    def result(self, directory: Path, number: int, normalise: Normaliser) -> Result:
+        code, out, err = (directory / f"{kind}.{number}" for kind in "roe")
+        texts = (normalise(f.read_bytes().decode("utf-8", "surrogateescape")) for f in (out, err))
+        return Result(int(code.read_text()), *texts)
+
+    def places(self) -> dict[str, str]:
+        """Where this target keeps its files, and how the transcript calls that."""
+        return {}
+
+
+class Hawse(Target):
+    program = "hawse"
+
+    def __init__(self, host: Host, state: Path) -> None:
+        super().__init__(host, state, f"{shlex.quote(sys.executable)} -c 'from cli.launch import main; main()'")
+
+    def places(self) -> dict[str, str]:
+        return {str(self.host.root): "<root>", str(CHECKOUT): "<checkout>"}
+
+    def stop(self) -> None:
+        """All its processes go with the host."""
+
+
+class Docker(Target):
+    def __init__(self, host: Host, state: Path) -> None:
+        super().__init__(host, state, f"/usr/bin/docker -H unix://{state}/docker.sock")
+        with (state / "dockerd.log").open("wb") as log:
+            self.dockerd = host.popen("bash", "-c", self.script(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.wait_until_ready()
+
+    def script(self) -> str:
+        """`ip netns exec` has made a private mount namespace, so these mounts are dockerd's alone."""
+        flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
+        return (
+            "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
+            f"exec dockerd {flags} -H unix://{self.state}/docker.sock"
+        )
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIME
+        while self.sh("docker version", self.state).returncode:
+            if self.dockerd.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"dockerd did not start: {(self.state / 'dockerd.log').read_text()[-2000:]}")
+            time.sleep(0.2)
+
+    def places(self) -> dict[str, str]:
+        return {str(self.state / "root"): "<root>"}
+
+    def stop(self) -> None:
+        """End dockerd, which ends its containers and its containerd."""
+        self.dockerd.terminate()
+        try:
+            self.dockerd.wait(30)
+        except subprocess.TimeoutExpired:
+            self.dockerd.kill()
+            self.dockerd.wait()
