@@ -1,5 +1,11 @@
-"""The commands about hawse itself: version, info, help, and the plumbing that other parts of hawse call."""
+"""The commands about hawse itself: version, info, help, units, and the plumbing that other parts of hawse call."""
 
 from cli.pflag import Group
 
-system = Group("system", {"info": "cli.system.info:info"}, help="Manage hawse", short_help="Manage hawse")
+COMMANDS = {
+    "info": "cli.system.info:info",
+    "install": "cli.system.install:install",
+    "uninstall": "cli.system.uninstall:uninstall",
+}
+
+system = Group("system", COMMANDS, help="Manage hawse", short_help="Manage hawse")

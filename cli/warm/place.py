@@ -50,21 +50,30 @@ class Place:
 
 
 def lock() -> int | None:
-    """Take the lock of HAWSE_RUN (made, 0700, where it is missing); None where another server has it."""
+    """Take the lock of HAWSE_RUN (made, 0700, where it is missing); None where another server has it.
+
+    Whom systemd has given a socket goes on without: that other server is not found any more, and about to notice.
+    """
     run = directory()
     os.makedirs(run, mode=0o700, exist_ok=True)
     descriptor = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(descriptor)
-        return None
+        if not is_given():
+            os.close(descriptor)
+            return None
     return descriptor
+
+
+def is_given() -> bool:
+    """Tell whether systemd has started us with a socket."""
+    return os.environ.get("LISTEN_PID") == str(os.getpid())
 
 
 def listen(locked: int) -> Place:
     """Listen, holding the lock: on the socket that systemd gives, else on one of our own."""
-    if os.environ.get("LISTEN_PID") == str(os.getpid()):
+    if is_given():
         os.set_inheritable(FIRST_GIVEN, False)
         return Place(socket.socket(fileno=FIRST_GIVEN), None, locked)
     run = directory()

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -162,3 +163,27 @@ def test_many_commands_at_once(warm):
     many = [warm.popen("network", "create", f"n{i}") for i in range(12)]
     assert [(p.communicate(timeout=60)[1], p.returncode) for p in many] == [("", 0)] * 12
     assert warm.run("network", "ls", "-qf", "type=custom").stdout.count("\n") == 12
+
+
+def test_started_by_a_socket_of_systemd(unserved):
+    """As systemd does it: the socket is descriptor 3, and the server's process id is told."""
+    run_dir = unserved.host.run_dir
+    run_dir.mkdir(parents=True)
+    listener = socket.socket(socket.AF_UNIX)
+    directory = os.open(run_dir, os.O_PATH)
+    listener.bind(f"/proc/self/fd/{directory}/warm.sock")
+    listener.listen()
+    boot = f"import sys; sys.path.insert(0, {str(unserved.packages)!r}); from cli.warm.__main__ import main; main()"
+    give = "os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))"
+    script = f"import os, sys; {give}; os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+    server = subprocess.Popen(
+        [sys.executable, "-c", script, str(listener.fileno()), "-I", "-c", boot],
+        env=unserved.env(HAWSE_WARM_IDLE="1"), pass_fds=[listener.fileno()],
+    )  # fmt: skip
+    try:
+        assert unserved.run("network", "ls").returncode == 0
+        assert server.wait(30) == 0
+        assert (run_dir / "warm.sock").exists()  # it is systemd's, which starts the next server
+    finally:
+        server.kill()
+        server.wait()

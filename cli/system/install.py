@@ -1,0 +1,27 @@
+"""``hawse system install``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError
+from cli.pflag import STRING, command, exactly, flag
+from cli.system import units
+
+
+@command("install [OPTIONS]", "Install units that let systemd start the resident parts of hawse", exactly(0))
+@flag("--root", kind=STRING, usage="Write below this directory, for a system that is not running")
+@click.pass_obj
+def install(app: App, root: str) -> None:
+    """Write the unit files, anew where they are there, and print their paths; what to enable is the user's choice."""
+    try:
+        for path in units.files(root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(units.text(path.name))
+            path.chmod(0o644)
+            app.out(f"{path}\n")
+    except OSError as error:
+        raise StatusError(f"cannot write {error.filename}: {(error.strerror or '').lower()}") from error
+    units.systemctl(root, "daemon-reload")
+    app.err(f"To start them now and at every boot: systemctl enable --now {' '.join(units.STARTED)}\n")

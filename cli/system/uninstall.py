@@ -1,0 +1,27 @@
+"""``hawse system uninstall``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.errors import StatusError
+from cli.pflag import STRING, command, exactly, flag
+from cli.system import units
+
+
+@command("uninstall [OPTIONS]", "Remove the units that hawse system install has written", exactly(0))
+@flag("--root", kind=STRING, usage="Remove below this directory, for a system that is not running")
+@click.pass_obj
+def uninstall(app: App, root: str) -> None:
+    """Stop and remove the units and print their paths; running containers and commands go on. Idempotent."""
+    there = [path for path in units.files(root) if path.exists()]
+    if there:
+        units.systemctl(root, "disable", "--now", *(path.name for path in there))
+    try:
+        for path in there:
+            path.unlink()
+            app.out(f"{path}\n")
+    except OSError as error:
+        raise StatusError(f"cannot remove {error.filename}: {(error.strerror or '').lower()}") from error
+    units.systemctl(root, "daemon-reload")

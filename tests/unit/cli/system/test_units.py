@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[4]
+UNITS = ["hawse-agent.service", "hawse-warm.service", "hawse-warm.socket"]
+
+
+def hawse(*argv, **variables):
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CHECKOUT), **variables}
+    return subprocess.run([sys.executable, "-m", "cli", *argv], capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return tmp_path / "etc" / "systemd" / "system"
+
+
+def test_install_writes_units_for_this_installation_and_uninstall_removes_them(tmp_path, directory):
+    installed = hawse("system", "install", "--root", str(tmp_path), HAWSE_RUN="/run/100%")
+    assert installed.returncode == 0
+    assert sorted(path.name for path in directory.iterdir()) == UNITS
+    assert sorted(installed.stdout.splitlines()) == sorted(str(directory / name) for name in UNITS)
+    assert "ListenStream=/run/100%%/warm.sock\n" in (directory / "hawse-warm.socket").read_text()
+    for name in UNITS:
+        text = (directory / name).read_text()
+        assert "@" not in text
+        assert name.endswith("socket") or f"ExecStart={sys.executable} -I " in text
+    removed = hawse("system", "uninstall", "--root", str(tmp_path))
+    assert (removed.returncode, sorted(removed.stdout.split())) == (0, sorted(installed.stdout.split()))
+    assert list(directory.iterdir()) == []
+    assert hawse("system", "uninstall", "--root", str(tmp_path)).returncode == 0
+
+
+def test_a_path_that_a_unit_cannot_hold_is_refused(tmp_path):
+    refused = hawse("system", "install", "--root", str(tmp_path), HAWSE_RUN='/run/a "b"')
+    assert (refused.returncode, refused.stderr) == (1, 'a unit file cannot name this path: /run/a "b"\n')
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "etc").write_text("")
+    refused = hawse("system", "install", "--root", str(tmp_path))
+    assert (refused.returncode, refused.stderr.startswith(f"cannot write {tmp_path}")) == (1, True)
