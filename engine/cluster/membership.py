@@ -75,13 +75,12 @@ def open_client(root: Path, membership: Membership) -> Client:
     return Client(urls, tls_context(directory(root)), membership.user, membership.password, switched)
 
 
-def tls_context(where: Path) -> object | None:
-    """TLS as the files of a directory say: ``store-ca.pem`` to verify by, ``store.pem`` to show; None without."""
-    if not (where / "store-ca.pem").exists():
-        return None
+def tls_context(where: Path) -> object:
+    """TLS as a directory's files say: ``store-ca.pem`` to verify by (else the system's), ``store.pem`` to show."""
     import ssl
 
-    context = ssl.create_default_context(cafile=str(where / "store-ca.pem"))
+    authority = where / "store-ca.pem"
+    context = ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if (where / "store.pem").exists():
         context.load_cert_chain(where / "store.pem", where / "store.key")

@@ -197,7 +197,7 @@ class Client:
         """Give a connection that works, with a token where one is needed."""
         if self._connection is not None and time.monotonic() - self._used > IDLE:
             self.close()
-        problems = []
+        problems: list[str] = []
         for url in [] if self._connection else list(self._urls):
             try:
                 self._connection = Connection(url, self._context, CONNECT)
