@@ -1,0 +1,140 @@
+"""Commands, at more and more existing networks.
+
+The targets are parts of Docker's time; the last table compares hawse with itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmark.products import Docker, Hawse, Podman, Product, products
+from tests.benchmark.registry import Row, Settings, Table
+from tests.benchmark.turns import turns
+
+COLUMNS = ("hawse", "cold", "docker", "podman")
+CROWDED = 1000
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A command line; ``{n}`` is the contender's own prefix, ``{p}`` a host port of its own."""
+
+    what: str
+    words: str
+    target: float | None = None
+    crowded: float | None = None  # the target at a thousand networks
+
+
+OPERATIONS = (
+    Operation("network ls", "network ls", 0.8, 0.3),
+    Operation("network inspect", "network inspect {n}-base", 0.8),
+    Operation("network create", "network create {n}-new", 0.3, 0.05),
+    Operation("network connect", "network connect {n}-new {n}-resident", 0.5),
+    Operation("network disconnect", "network disconnect {n}-new {n}-resident", 0.5),
+    Operation("network rm", "network rm {n}-new", 0.3, 0.05),
+    Operation("run -d", "run -d --name {n}-run --network {n}-base bb sleep 1d", 0.25),
+    Operation("rm -f", "rm -f {n}-run", 0.25),
+    Operation("run -d -p", "run -d --name {n}-run --network {n}-base -p {p}:80 bb sleep 1d", 0.25),
+    Operation("port", "port {n}-run", 0.8),
+    Operation("rm -f (1 port)", "rm -f {n}-run", 0.25),
+)
+
+
+@dataclass
+class Contender:
+    """A product as one column sees it: two of them may be one product."""
+
+    column: str
+    product: Product
+    port: int
+    env: dict[str, str] = field(default_factory=dict)
+    unable: set[str] = field(default_factory=set)
+
+    def words(self, operation: Operation) -> list[str]:
+        return operation.words.format(n=self.column, p=self.port).split()
+
+    def time(self, operation: Operation) -> float | None:
+        """Milliseconds of one go; None where the product cannot do that here."""
+        if operation.what in self.unable:
+            return None
+        outcome = self.product(*self.words(operation), **self.env)
+        if outcome.code:
+            self.unable.update(
+                o.what for o in OPERATIONS if o is operation or ("-run" in o.words and "-run" in operation.words)
+            )
+            return None
+        return outcome.seconds * 1000
+
+
+def run(settings: Settings, state: Path) -> list[Table]:
+    """Measure every operation at every number of networks."""
+    with products(state, Hawse, Docker, Podman) as (_, started):
+        contenders = prepare(started)
+        tables, existing = [], 0
+        for level in settings.networks:
+            for product in started:
+                grow(product, existing, level)
+            existing = level
+            tables.append(measure(contenders, level, rounds(settings, level)))
+    return [*tables, *against_itself(tables)]
+
+
+def rounds(settings: Settings, level: int) -> int:
+    """How often: a crowd of Docker's makes each round long."""
+    return settings.pick(7 if level >= CROWDED else 15, 3)
+
+
+def prepare(started: Sequence[Product]) -> list[Contender]:
+    """Make the columns, each with a network and a resident container of its own."""
+    contenders = []
+    for number, product in enumerate(started):
+        contenders.append(Contender(product.name, product, 8080 + number))
+        if isinstance(product, Hawse):
+            contenders.append(Contender("cold", product, 9080, {"HAWSE_WARM": "off"}))
+        if not isinstance(product, Podman):
+            product.load_image()
+    for contender in contenders:
+        contender.product("network", "create", f"{contender.column}-base")
+        if not isinstance(contender.product, Podman):
+            contender.product.run_sleeper(f"{contender.column}-resident", "--network", f"{contender.column}-base")
+    return contenders
+
+
+def grow(product: Product, existing: int, wanted: int) -> None:
+    """Make networks until there are so many."""
+    for number in range(existing, wanted):
+        product("network", "create", f"n{number}")
+    if wanted > existing:
+        print(f"{product.name}: {wanted} networks", file=sys.stderr, flush=True)
+
+
+def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:
+    """Let the contenders take turns at every operation."""
+    rows = [Row(o.what, target=o.crowded or o.target if level >= CROWDED else o.target) for o in OPERATIONS]
+    for contender in contenders:
+        for operation in OPERATIONS:
+            contender.time(operation)  # a first time of everything, unmeasured
+    for _, order in turns(contenders, number):
+        for row, operation in zip(rows, OPERATIONS, strict=True):
+            for contender in order:
+                value = contender.time(operation)
+                if value is not None:
+                    row.add(contender.column, value)
+    columns = tuple(c for c in COLUMNS if any(c in row.samples for row in rows))
+    return Table(f"commands-{level}", f"Commands at {level:,} existing networks", "ms", columns, rows)
+
+
+def against_itself(tables: Sequence[Table]) -> list[Table]:
+    """The largest crowd against the first of ten or more: hawse's own growth."""
+    grown = [table for table in tables if table.name not in ("commands-0", "commands-1")]
+    if len(grown) < 2:
+        return []
+    few, many = (f"{t.name.partition('-')[2]} networks" for t in (grown[0], grown[-1]))
+    rows = []
+    for before, after in zip(grown[0].rows, grown[-1].rows, strict=True):
+        target = 1.3 if before.what in ("network create", "network rm", "network ls") else None
+        rows.append(Row(before.what, {few: before.samples["hawse"], many: after.samples["hawse"]}, target))
+    return [Table("growth", "hawse against itself", "ms", (few, many), rows, ratio=(many, few))]

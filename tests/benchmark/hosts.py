@@ -1,0 +1,35 @@
+"""The throwaway hosts of a run: one a product, all on one wire with a neighbour."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.conftest import Host, Netns
+
+COUNTER = itertools.count(1)
+
+
+def unique(kind: str) -> str:
+    """A namespace's name that no other run uses."""
+    return f"hwb{os.getpid()}{kind}{next(COUNTER)}"
+
+
+@contextmanager
+def hosts(state: Path, number: int) -> Iterator[tuple[Netns, list[Host]]]:
+    """Make a neighbour and so many hosts on its wire."""
+    with ExitStack() as stack:
+        neighbour = Netns(unique("p"))
+        stack.callback(neighbour.delete)
+        neighbour.sh(
+            "sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link add br0 type bridge; "
+            "ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
+        )
+        made = []
+        for index in range(1, number + 1):
+            made.append(Host(unique("h"), neighbour, state, index))
+            stack.callback(made[-1].delete)
+        yield neighbour, made

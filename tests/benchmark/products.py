@@ -1,0 +1,203 @@
+"""The products as they run on a host: where their state goes, how they start and stop, how a command line begins."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from shutil import which
+
+from tests.benchmark.hosts import hosts
+from tests.benchmark.runner import Outcome, Runner
+from tests.conftest import CHECKOUT, Host, Netns
+
+POOL, SIZE = "10.0.0.0/9", 24
+"""Where networks without a subnet of their own get one: room for a thousand and more."""
+START_TIME = 90  # seconds
+
+
+class Product:
+    """A product on a host of its own."""
+
+    name = ""
+
+    def __init__(self, host: Host, state: Path) -> None:
+        self.host, self.state = host, state
+        state.mkdir()
+        self.start()
+        self.runner = Runner(host, self.environment())
+
+    def start(self) -> None:
+        """Bring up what must run before the first command."""
+
+    def stop(self) -> None:
+        """End it; the host's deletion ends what is left."""
+        self.runner.stop()
+
+    def environment(self) -> dict[str, str]:
+        """What its commands find in the environment."""
+        return {**self.host.env(), "PATH": f"{self.state}/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+    def argv(self, *words: str) -> list[str]:
+        """One command line."""
+        raise NotImplementedError
+
+    def __call__(self, *words: str, check: bool = True, **env: str) -> Outcome:
+        """Run one command."""
+        return self.runner(*self.argv(*words), check=check, **env)
+
+    def load_image(self) -> None:
+        """Import the image ``bb``: busybox and nothing else."""
+        root = self.state / "rootfs"
+        (root / "bin").mkdir(parents=True)
+        busybox = which("busybox") or "/bin/busybox"
+        (root / "bin/busybox").write_bytes(Path(busybox).read_bytes())
+        (root / "bin/busybox").chmod(0o755)
+        for applet in ("sh", "sleep"):
+            (root / "bin" / applet).symlink_to("busybox")
+        archive = self.state / "rootfs.tar"
+        subprocess.run(["tar", "-C", root, "-cf", archive, "."], check=True)
+        self("import", str(archive), "bb:latest")
+
+    def run_sleeper(self, name: str, *flags: str) -> None:
+        """Start a container that does nothing."""
+        self("run", "-d", "--name", name, *flags, "bb", "sleep", "1d")
+
+    def pid(self, container: str) -> int:
+        """The container's first process."""
+        return int(self("inspect", "-f", "{{.State.Pid}}", container).output)
+
+
+class Hawse(Product):
+    """hawse as it is installed: a launcher that finds, or leaves behind, a warm server."""
+
+    name = "hawse"
+
+    def start(self) -> None:
+        self.binary = self.state / "bin" / "hawse"
+        self.binary.parent.mkdir()
+        lines = (
+            f"#!{sys.executable} -ISXutf8", "import sys", f"sys.path.insert(0, {str(CHECKOUT)!r})",
+            "from cli.launch import main", "main()", "",
+        )  # fmt: skip
+        self.binary.write_text("\n".join(lines))
+        self.binary.chmod(0o755)
+        pools = [{"base": POOL, "size": SIZE}]
+        (self.state / "daemon.json").write_text(json.dumps({"default-address-pools": pools}))
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "HAWSE_CONFIG": str(self.state / "daemon.json")}
+
+    def argv(self, *words: str) -> list[str]:
+        return [str(self.binary), *words]
+
+    def warm_up(self) -> None:
+        """Have the server that the first command leaves behind ready."""
+        self("network", "ls")
+        deadline = time.monotonic() + START_TIME
+        while not (self.host.run_dir / "warm.sock").exists():
+            if time.monotonic() > deadline:
+                raise RuntimeError("no warm server has come up")
+            time.sleep(1)
+            self("network", "ls")
+        self("network", "ls")
+
+
+class Docker(Product):
+    """A real dockerd in the host's namespaces, with mounts that are its alone."""
+
+    name = "docker"
+
+    def start(self) -> None:
+        self.socket = self.state / "docker.sock"
+        flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
+        script = (  # `ip netns exec` has made a mount namespace of our own
+            "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
+            f"exec dockerd {flags} -H unix://{self.socket} --default-address-pool base={POOL},size={SIZE}"
+        )
+        with (self.state / "dockerd.log").open("wb") as log:
+            self.daemon = self.host.popen(
+                "bash", "-c", script, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment()
+            )
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIME
+        while subprocess.run(self.argv("version"), capture_output=True).returncode:
+            if self.daemon.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"dockerd did not start: {(self.state / 'dockerd.log').read_text()[-2000:]}")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        super().stop()
+        self.daemon.terminate()
+        try:
+            self.daemon.wait(60)
+        except subprocess.TimeoutExpired:
+            self.daemon.kill()
+            self.daemon.wait()
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "DOCKER_HOST": f"unix://{self.socket}"}
+
+    def argv(self, *words: str) -> list[str]:
+        return ["/usr/bin/docker", "-H", f"unix://{self.socket}", *words]
+
+
+class Podman(Product):
+    """podman, whose networks are files until a container needs them."""
+
+    name = "podman"
+
+    def argv(self, *words: str) -> list[str]:
+        places = (f"--{what}={self.state}/{what}" for what in ("root", "runroot", "network-config-dir", "tmpdir"))
+        return ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none", *words]
+
+    def __call__(self, *words: str, check: bool = True, **env: str) -> Outcome:
+        """Never fails: what does not run in a namespace on this machine is left out."""
+        return self.runner(*self.argv(*words), check=False, **env)
+
+    def environment(self) -> dict[str, str]:
+        conf = self.state / "containers.conf"
+        conf.write_text(f'[network]\ndefault_subnet_pools = [{{base = "{POOL}", size = {SIZE}}}]\n')
+        return {**super().environment(), "CONTAINERS_CONF": str(conf)}
+
+
+@contextmanager
+def products(state: Path, *kinds: type[Product]) -> Iterator[tuple[Netns, list[Product]]]:
+    """Give each installed product a host, all on one wire; the neighbour comes first."""
+    available = [kind for kind in kinds if kind is Hawse or which(kind.name)]
+    with hosts(state, len(available)) as (neighbour, places), ExitStack() as stack:
+        made = []
+        for number, (kind, host) in enumerate(zip(available, places, strict=True)):
+            product = kind(host, state / f"{kind.name}{number}")
+            stack.callback(product.stop)
+            if isinstance(product, Hawse):
+                product.warm_up()
+            made.append(product)
+        yield neighbour, made
+
+
+def inside(product: Product, container: str) -> list[str]:
+    """How a command line begins that runs in the container's network namespace."""
+    return ["nsenter", "-t", str(product.pid(container)), "-n"]
+
+
+def processes_of(host: Host) -> set[int]:
+    """All processes that a product keeps on a host, its containers' own left out."""
+    mark, inode = f"HAWSE_TEST_HOST={host.name}".encode(), os.stat(host.path).st_ino
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (
+                (entry / "ns/net").stat().st_ino == inode or mark in (entry / "environ").read_bytes().split(b"\0")
+            ):
+                found.add(int(entry.name))
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,65 @@
+"""Tables as Markdown, and the page that collects them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+
+from tests.benchmark.registry import Row, Table
+
+NONE = "-"
+
+INTRODUCTION = """\
+# Benchmarks
+
+Made by `sh tests/benchmark/run --output docs` on {machine}. Each product runs on a throwaway host of its own (network
+namespaces on one machine), and the contenders take turns, so **ratios are what counts**. A figure is the median, with
+the minimum in brackets; the ratio is that of the medians. *cold* is hawse without its warm server
+(`HAWSE_WARM=off`): a new Python for every command. A dash stands for what a product cannot do, or not here.
+"""
+
+
+def page(tables: Sequence[Table], pictures: Sequence[str]) -> str:
+    """The whole page."""
+    machine = (
+        f"{os.cpu_count()} cores, Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
+    )
+    images = [f"![{name.removesuffix('.svg').replace('-', ' ')}]({name})" for name in pictures]
+    return "\n".join([INTRODUCTION.format(machine=machine), *images, *(f"\n{markdown(t)}" for t in tables)])
+
+
+def markdown(table: Table) -> str:
+    """One table under its title."""
+    better = "more is better" if table.more_is_better else "less is better"
+    targeted = any(row.target for row in table.rows)
+    compared = " : ".join(table.ratio)
+    head = [f"{table.unit}, {better}", *table.columns, compared, *(["target"] if targeted else [])]
+    lines = [f"## {table.title}", "", _line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    lines += [_line([row.what, *_figures(table, row), *([_target(row)] if targeted else [])]) for row in table.rows]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(table: Table, row: Row) -> list[str]:
+    ratio = table.ratio_of(row)
+    return [*(_figure(row, column) for column in table.columns), f"**{ratio:.2f}**" if ratio is not None else NONE]
+
+
+def _figure(row: Row, column: str) -> str:
+    samples, middle = row.samples.get(column), row.median(column)
+    if not samples or middle is None:
+        return NONE
+    return f"{number(middle)} ({number(min(samples))})" if len(samples) > 1 else number(middle)
+
+
+def _target(row: Row) -> str:
+    return "" if row.target is None else f"{row.target:g}"
+
+
+def number(value: float) -> str:
+    """Three digits are enough."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,81 @@
+"""Runs commands inside a host and times them there, so that nobody pays for entering it: requests on stdin, one a line.
+
+The time is from just before the process is made until it has ended. Its output goes to a file, as a pipe would also
+wait for whatever the command leaves behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+
+from tests.conftest import CHECKOUT, Netns
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did, in how many seconds."""
+
+    seconds: float
+    code: int
+    output: str
+
+
+class Runner:
+    """The end of the line outside the host."""
+
+    def __init__(self, host: Netns, env: dict[str, str]) -> None:
+        argv = (sys.executable, "-m", "tests.benchmark.runner")
+        self._process = host.popen(
+            *argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=CHECKOUT
+        )
+
+    def __call__(self, *argv: str, timeout: float = 600, check: bool = True, **env: str) -> Outcome:
+        """Run a command in the host."""
+        json.dump({"argv": argv, "timeout": timeout, "env": env}, self._process.stdin)
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        outcome = Outcome(**json.loads(self._process.stdout.readline()))
+        if check and outcome.code:
+            raise RuntimeError(f"{argv[:12]}: exit {outcome.code}: {outcome.output[-2000:]}")
+        return outcome
+
+    def pids(self) -> set[int]:
+        """The runner's own process."""
+        return {self._process.pid}  # `ip netns exec` becomes what it executes
+
+    def stop(self) -> None:
+        """End the one inside."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def run(argv: list[str], timeout: float, env: dict[str, str]) -> Outcome:
+    """Run and time one command."""
+    environment = {**os.environ, **env}
+    with tempfile.TemporaryFile() as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        return Outcome(seconds, code, output.read().decode(errors="replace"))
+
+
+def serve() -> None:
+    """Answer requests until stdin ends."""
+    for line in sys.stdin:
+        print(json.dumps(vars(run(**json.loads(line)))), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

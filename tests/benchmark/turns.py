@@ -1,0 +1,14 @@
+"""Rounds in which contenders take turns, so that whatever else the machine does hits them alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def turns(contenders: Sequence[T], rounds: int) -> Iterator[tuple[int, list[T]]]:
+    """Yield each round's number and order: A B C, then C B A, so that nobody always follows the same one."""
+    for number in range(rounds):
+        yield number, list(contenders if number % 2 == 0 else reversed(contenders))
