@@ -52,12 +52,14 @@ class Host:
         environment = {
             "HAWSE_ROOT": str(self.root),
             "HAWSE_RUN": str(self.run),
-            "PYTHONPATH": checkout,
             "PATH": os.environ.get("PATH", os.defpath),
         }
         if "HAWSE_CONFIG" in os.environ:
             environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
-        return [sys.executable, "-m", "cli", *argv], environment
+        if os.environ.get("HAWSE_WARM") != "off":
+            environment["HAWSE_WARM"] = "use"  # a server that is there; none is started for the sake of a callback
+        boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launch import main; main()"
+        return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment
 
 
 def root_directory() -> Path:

@@ -6,7 +6,6 @@ Ends at once where another server serves it already. HAWSE_WARM_IDLE: seconds wi
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 IDLE = 600.0
 
@@ -34,24 +33,26 @@ def serve(lock: int) -> None:
     server = Server(loop, inotify, idle_from_environment())
     preload.watch(inotify, server.leave)
     preload.import_all()
-    stand_aside()
 
     from cli.warm import rehearsal
 
-    rehearsal.forget()
-    rehearsal.rehearse()
+    if stand_aside():
+        rehearsal.set_the_scene()
     gc.collect()
     gc.freeze()  # spares children the sweep over all of it
     server.run(place.listen(lock))
     rehearsal.forget()
 
 
-def stand_aside() -> None:
+def stand_aside() -> bool:
     """Leave the host's network namespace for an empty one, so that no idle server keeps a removed one alive."""
     from engine.runtime import kernel
 
-    with suppress(OSError):
+    try:
         kernel.unshare(kernel.CLONE_NEWNET)
+    except OSError:
+        return False
+    return True
 
 
 def idle_from_environment() -> float:

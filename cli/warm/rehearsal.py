@@ -23,14 +23,33 @@ COMMANDS = (
     ("network", "inspect", "bridge"),
     ("network", "create", "--help"),
     ("network", "ls"),
+    ("container", "inspect", "rehearsal"),
     ("run", "--help"),
-    ("ps",),
+    ("ps", "-a"),
 )
+SCENERY = ("create", "--name", "rehearsal", "hostfs", "true")
 
 
 def scratch() -> bytes:
     """The directory of the host that does not exist."""
     return os.path.join(directory(), SCRATCH)
+
+
+def set_the_scene() -> None:
+    """Make the host that does not exist, with a container to read; call in a network namespace that nobody uses."""
+    forget()
+    pid = os.fork()
+    if pid == 0:  # what a change keeps in its process, locks above all, must not be in ours and all our children's
+        with elsewhere():
+            perform(SCENERY)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    rehearse()
+
+
+def perform(command: tuple[str, ...]) -> None:
+    """Run one command, unseen and unheard."""
+    run(command, App(stdin=io.BytesIO(), stdout=io.BytesIO(), stderr=io.BytesIO()))
 
 
 def rehearse(until: Callable[[], bool] = lambda: False) -> None:
@@ -42,7 +61,7 @@ def rehearse(until: Callable[[], bool] = lambda: False) -> None:
         for command in COMMANDS:
             if until():
                 return
-            run(command, App(stdin=io.BytesIO(), stdout=io.BytesIO(), stderr=io.BytesIO()))
+            perform(command)
     with suppress(Exception):
         with import_module("drivers.linux.netlink").session() as opened:
             opened.get_links(1)

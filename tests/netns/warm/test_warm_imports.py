@@ -1,0 +1,44 @@
+"""The server has imported all that commands import, so that none waits for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.netns
+
+SCRIPT = """
+import io, os, sys
+from cli.warm import preload, rehearsal
+preload.import_all()
+rehearsal.set_the_scene()
+before = set(sys.modules)
+for line in sys.stdin.read().splitlines():
+    code = rehearsal.run(line.split(), rehearsal.App(stdout=io.BytesIO()))
+    assert code == 0, line
+    print(line.split()[0], *sorted(set(sys.modules) - before))
+"""
+COMMANDS = """\
+network create --subnet 10.9.0.0/24 app
+network ls
+network inspect app
+run -d --name web -p 8080:80 hostfs sleep 1d
+network connect app web
+port web
+ps
+inspect web
+network disconnect app web
+rm -f web
+network rm app
+"""
+
+
+def test_commands_import_nothing_that_the_server_has_not(host):
+    environment = host.env(PYTHONPATH=str(Path(__file__).parents[3]))
+    command = ["ip", "netns", "exec", host.name, sys.executable, "-c", SCRIPT]
+    done = subprocess.run(command, env=environment, input=COMMANDS, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [line.split()[0] for line in COMMANDS.splitlines()]
