@@ -13,8 +13,10 @@ from cli.pflag import STRING, Flag, Group
 from engine.errors import EngineError
 
 COMMANDS = {
+    "__complete": "cli.completion.names:complete",
     "__exited": "cli.system.exited:exited",
     "attach": "cli.container.attach:attach",
+    "completion": "cli.completion.command:completion",
     "container": "cli.container:container",
     "create": "cli.container.create:create",
     "exec": "cli.container.exec:exec_",
@@ -27,6 +29,7 @@ COMMANDS = {
     "kill": "cli.container.kill:kill",
     "logs": "cli.container.logs:logs",
     "network": "cli.network:network",
+    "node": "cli.node:node",
     "port": "cli.port:port",
     "ps": "cli.container.ls:ps",
     "publish": "cli.container.publish:publish",
@@ -37,6 +40,7 @@ COMMANDS = {
     "run": "cli.container.run:run",
     "start": "cli.container.start:start",
     "stop": "cli.container.stop:stop",
+    "swarm": "cli.swarm:swarm",
     "system": "cli.system:system",
     "unpublish": "cli.container.unpublish:unpublish",
     "version": "cli.system.version:version",
@@ -45,7 +49,7 @@ COMMANDS = {
 """Where each command is."""
 
 COMMON = ("run", "exec", "ps", "images", "version", "info")
-MANAGEMENT = ("container", "image", "network", "system")
+MANAGEMENT = ("container", "image", "network", "node", "swarm", "system")
 SECTIONS = {
     "Common Commands": COMMON,
     "Management Commands": MANAGEMENT,
@@ -107,6 +111,7 @@ def run(argv: Sequence[str], app: App) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
+        app.drop_output()
         return BROKEN_PIPE
     except Exception as error:
         return crashed(app, error)

@@ -1,0 +1,157 @@
+# fish completion for hawse. Made by `hawse completion fish`.
+
+# The flags that take a value, and the other names of the commands, of each command.
+@TABLES@
+
+# Read the line up to the cursor, once for each TAB: sets __hawse_path (the command), __hawse_given (its arguments),
+# __hawse_behind (words after the cursor), and __hawse_values (--flag=value).
+function __hawse_read
+    set -l before (commandline -opc)
+    set -l all (commandline -op)
+    set -l key (string escape -- $before / $all)
+    test "$key" = "$__hawse_key"; and return
+    set -g __hawse_key $key
+    set -g __hawse_path ''
+    set -g __hawse_given
+    set -g __hawse_values
+    set -l behind (math (count $before) + 1)
+    test -n "$(commandline -t)"; and set behind (math $behind + 1)
+    set -g __hawse_behind (string match -v -- '-*' $all[$behind..])
+    set -l awaiting
+    set -l ended
+    set -l valued (__hawse_valued '')
+    for word in $before[2..]
+        if set -q awaiting[1]
+            set -a __hawse_values "$awaiting[1]=$word"
+            set awaiting
+        else if set -q ended[1]; or not string match -qr -- '^-.' $word
+            __hawse_take $word
+            set valued (__hawse_valued $__hawse_path)
+            contains -- $__hawse_path $__hawse_strict; and set -q __hawse_given[1]; and set ended 1
+        else if test "$word" = --
+            set ended 1
+        else if string match -q -- '--*=*' $word
+            set -a __hawse_values $word
+        else if contains -- $word $valued
+            set awaiting $word
+        else if not string match -q -- '--*' $word
+            for place in (seq 2 (string length -- $word))
+                set -l letter -(string sub -s $place -l 1 -- $word)
+                contains -- $letter $valued; or continue
+                set -l rest (string sub -s (math $place + 1) -- $word)
+                test -n "$rest"; and set -a __hawse_values "$letter=$rest"; or set awaiting $letter
+                break
+            end
+        end
+    end
+end
+
+# Take a word as a command of the group, or as an argument.
+function __hawse_take
+    set -l name (__hawse_alias $__hawse_path $argv[1])
+    if not set -q __hawse_given[1]; and contains -- (string trim -- "$__hawse_path $name") $__hawse_paths
+        set -g __hawse_path (string trim -- "$__hawse_path $name")
+    else
+        set -ga __hawse_given $argv[1]
+    end
+end
+
+# Whether the cursor is where one of these commands takes flags.
+function __hawse_flags_of
+    __hawse_read
+    contains -- "$__hawse_path" $argv; or return 1
+    not contains -- "$__hawse_path" $__hawse_strict; or not set -q __hawse_given[1]
+end
+
+# Whether the cursor is at the argument PLACE (from 0; + for all further ones) of one of these commands.
+function __hawse_argument_of --argument-names place
+    __hawse_read
+    contains -- "$__hawse_path" $argv[2..]; or return 1
+    set -l at (count $__hawse_given)
+    string match -q -- '*+' $place; and test $at -ge (string trim -c + -- $place); or test "$at" = "$place"
+end
+
+# Whether the word typed is the beginning of none of these: then other names of commands are offered too.
+function __hawse_none_of
+    set -l typed (commandline -ct)
+    test -n "$typed"; and not string match -q -- (string escape --style=regex -- $typed) ''
+    and not string match -rq -- '^'(string escape --style=regex -- $typed) $argv
+end
+
+# What has been typed of a value: the word without its flag and its quotes.
+function __hawse_typed
+    set -l word (commandline -ct)
+    set word (string replace -r -- '^(--[a-z0-9-]+=|-[a-zA-Z])' '' $word)
+    set -l plain (string unescape -- $word 2>/dev/null)
+    and printf '%s\n' $plain
+    or string replace -r -- '^["\']' '' $word
+end
+
+# What has been typed behind the part of the value that is kept.
+function __hawse_rest
+    string sub -s (math (string length -- $__hawse_kept) + 1) -- (__hawse_typed)
+end
+
+# The value given to a flag, by its names.
+function __hawse_value
+    __hawse_read
+    for name in $argv
+        string replace -f -- "$name=" '' $__hawse_values
+    end | tail -n 1
+end
+
+# Offer words with descriptions, one a line.
+function __hawse_words
+    printf "%s\n" $__hawse_kept$argv
+end
+
+# Offer keys, or, behind a key, what its source offers. Arguments: key source key source ...
+function __hawse_keys
+    set -l typed (__hawse_rest)
+    for place in (seq 1 2 (count $argv))
+        set -l key $argv[$place]
+        if test "$(string sub -l (string length -- $key) -- $typed)" = $key
+            set -l outer $__hawse_kept
+            set -g __hawse_kept $__hawse_kept$key
+            __hawse_source $argv[(math $place + 1)]
+            set -g __hawse_kept $outer
+            return
+        end
+    end
+    for place in (seq 1 2 (count $argv))
+        __hawse_words $argv[$place]
+    end
+end
+
+# Go on behind the last comma of a list.
+function __hawse_behind_comma
+    set -g __hawse_kept "$(string match -r -- '^.*,' (__hawse_typed))"
+end
+
+# Ask hawse for the names of its objects; the words of the line say which ones.
+function __hawse_names
+    __hawse_read
+    __hawse_words (command hawse __complete $argv[1] (count $__hawse_given) $__hawse_given $__hawse_behind 2>/dev/null)
+end
+
+# Offer paths.
+function __hawse_files
+    __hawse_words (__fish_complete_path (__hawse_rest))
+end
+
+# Offer directories, once it looks as if one were wanted.
+function __hawse_directories
+    string match -q -r -- '^[./~]' (__hawse_rest); and __fish_complete_directories (__hawse_rest)
+end
+
+# Complete a command line of another program.
+function __hawse_program
+    complete -C"$(string join ' ' -- (string escape -- $__hawse_given[2..]) (commandline -ct))"
+end
+
+# Offer what a source has.
+function __hawse_offer
+    __hawse_read
+    set -g __hawse_kept ''
+    __hawse_source $argv[1]
+end

@@ -1,0 +1,65 @@
+"""``hawse __complete``: names of this host's objects for the shells, one a line with a description behind a tab.
+
+It is called while someone types, so it never fails, says nothing on stderr, needs no privilege and makes no store:
+where nothing can be known, nothing is printed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from cli.app import App
+from cli.completion.finders import FINDERS, Names
+from cli.pflag import at_least, command
+
+BLANKS = str.maketrans(dict.fromkeys("\t\r\n", " "))
+
+
+@command("__complete KIND[,KIND...] INDEX [ARG...]", "Names for tab completion", at_least(2),
+         interspersed=False, hidden=True)  # fmt: skip
+@click.argument("kinds")
+@click.argument("index")
+@click.argument("words", nargs=-1)
+@click.pass_obj
+def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
+    """Print names; ``words`` are the line's arguments but the one completed, whose place is ``index``."""
+    with suppress(Exception):
+        lines = [line for kind in kinds.split(",") for line in answers(kind, int(index), words)]
+        app.out("".join(lines))
+
+
+def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:
+    """Give the lines of one kind; one that ends with ``+`` leaves out what is on the line already."""
+    for name, description in find(kind.removesuffix("+"), index, words):
+        # A name with a line break would read as two, and nobody can type it at a prompt anyway.
+        if name == name.translate(BLANKS) and not (kind.endswith("+") and name in words):
+            yield f"{name}\t{description.translate(BLANKS)}\n"
+
+
+def find(kind: str, index: int, words: Sequence[str]) -> Names:
+    """Find the names of one kind."""
+    if kind in MACHINE:
+        return ((name, "") for name in sorted(MACHINE[kind]()))
+    from engine.host import root_directory
+    from engine.store.glance import glance
+
+    with glance(root_directory() / "hawse.db") as reader:
+        return list(FINDERS[kind](reader, words[:index], words[index:])) if reader else ()
+
+
+def entries(directory: str) -> Callable[[], list[str]]:
+    """Make a lister of a directory that may be absent."""
+    return lambda: os.listdir(directory) if Path(directory).is_dir() else []
+
+
+MACHINE = {
+    "environment": lambda: list(os.environ),
+    "interfaces": entries("/sys/class/net"),
+    "namespaces": entries("/run/netns"),
+}
+"""Kinds that need no store."""

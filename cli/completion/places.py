@@ -1,0 +1,108 @@
+"""Which source completes which flag and which argument.
+
+A key is a flag's or an argument's name; one with the command's module before it (``network.ls --filter``) wins over
+one without. What is in neither table takes words that nobody can foresee, so nothing is offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FREE = "none"
+"""The source that offers nothing."""
+
+FLAGS: Mapping[str, str] = {
+    "network.create --driver": "driver",
+    "network.create --opt": "driver-option",
+    "network.create --config-from": "config-networks",
+    "network.create --ipam-driver": "ipam-driver",
+    "network.create --scope": "scope",
+    "network.connect --driver-opt": "endpoint-option",
+    "network.connect --link": "containers",
+    "network.ls --filter": "network-filter",
+    "network.ls --format": "network-format",
+    "network.inspect --format": "network-document-format",
+    "network.prune --filter": "network-prune-filter",
+    "container.ls --filter": "container-filter",
+    "container.ls --format": "container-format",
+    "container.prune --filter": "container-prune-filter",
+    "container.inspect --format": "container-document-format",
+    "container.inspect_any --format": "container-document-format",
+    "container.inspect_any --type": "object-type",
+    "container.logs --tail": "tail",
+    "image.ls --filter": "image-filter",
+    "image.ls --format": "image-format",
+    "image.inspect --format": "document-format",
+    "system.info --format": "system-format",
+    "system.version --format": "system-format",
+    "swarm.init --cacert": "files",
+    "swarm.init --cert": "files",
+    "swarm.init --key": "files",
+    "--add-host": "extra-host",
+    "--attach": "stream",
+    "--cap-add": "capability",
+    "--cap-drop": "capability",
+    "--cgroupns": "host-private",
+    "--cidfile": "files",
+    "--detach-keys": "detach-keys",
+    "--dns-opt": "resolver-option",
+    "--dns-option": "resolver-option",
+    "--env": "environment",
+    "--env-file": "files",
+    "--label-file": "files",
+    "--link": "running",
+    "--log-driver": "log-driver",
+    "--log-level": "log-level",
+    "--log-opt": "log-option",
+    "--mount": "mount",
+    "--net": "network-mode",
+    "--network": "network-mode",
+    "--pid": "host-mode",
+    "--pull": "pull",
+    "--restart": "restart",
+    "--security-opt": "security",
+    "--signal": "signal",
+    "--stop-signal": "signal",
+    "--sysctl": "sysctl",
+    "--ulimit": "ulimit",
+    "--userns": "host-mode",
+    "--volume": "files",
+}
+
+ARGUMENTS: Mapping[str, str] = {
+    "network.connect network": "connectable-networks",
+    "network.connect container": "strangers",
+    "network.disconnect network": "used-networks",
+    "network.disconnect container": "members",
+    "network.rm networks": "removable-networks",
+    "network": "networks",
+    "networks": "more-networks",
+    "container": "containers",
+    "containers": "more-containers",
+    "container.attach container": "running",
+    "container.exec container": "running",
+    "container.kill containers": "more-running",
+    "container.start containers": "more-stopped",
+    "container.stop containers": "more-running",
+    "container.inspect_any names": "anything",
+    "container.unpublish ports": "more-ports",
+    "port private_port": "ports",
+    "image": "rootfs",
+    "images": "more-images",
+    "image.ls repository": "images",
+    "image.import_ source": "archive",
+    "image.import_ name": "images",
+    "command": "command",
+    "completion.command shell": "shell",
+    "swarm.join_token role": "role",
+}
+
+
+def flag_source(module: str, flag: str) -> str:
+    """Name the source of a flag's values; ``module`` is the command's, below ``cli``."""
+    return FLAGS.get(f"{module} {flag}") or FLAGS.get(flag, FREE)
+
+
+def argument_source(module: str, argument: str) -> str:
+    """Name the source of an argument."""
+    return ARGUMENTS.get(f"{module} {argument}") or ARGUMENTS.get(argument, FREE)

@@ -1,0 +1,236 @@
+"""Every source of completions, by name: the words, keys and kinds of names that hawse's flags and arguments take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cli.completion.source import Source, plain
+from cli.container.row import HEADER as CONTAINER_FIELDS
+from cli.image.ls import HEADER as IMAGE_FIELDS
+from cli.network.ls import HEADER as NETWORK_FIELDS
+from engine.container_filters import HEALTH, STATUSES
+from engine.validate.capabilities import NAMES as CAPABILITIES
+
+BRIDGE, ENDPOINT = "com.docker.network.bridge.", "com.docker.network.endpoint."
+MTU = "com.docker.network.driver.mtu="
+DRIVERS = {
+    "bridge": "Networks on this host, behind NAT",
+    "ipvlan": "Share a parent interface and its MAC address",
+    "macvlan": "Share a parent interface, each with a MAC address",
+    "overlay": "Networks across hosts (VXLAN)",
+}
+ULIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
+SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGSTOP", "SIGWINCH"]
+
+
+def list_format(fields: Mapping[str, str]) -> Source:
+    """Make the source of a listing's ``--format``."""
+    named = {"table": "A table with headers", "json": "One JSON object a line", "raw": "One field a line"}
+    return Source({**named, **{f"{{{{.{name}}}}}": "" for name in fields}, "{{json .}}": ""})
+
+
+NETWORKS: Mapping[str, Source] = {
+    "networks": Source(names=("networks",)),
+    "more-networks": Source(names=("networks+",)),
+    "removable-networks": Source(names=("custom-networks+",)),
+    "connectable-networks": Source(names=("connectable-networks",)),
+    "used-networks": Source(names=("used-networks",)),
+    "config-networks": Source(names=("config-networks",)),
+    "driver": Source(DRIVERS),
+    "any-driver": Source({**DRIVERS, "host": "The host's own network", "null": "No network"}),
+    "driver-option": Source(
+        by_flag=("--driver", "-d", {"": "bridge-option", **{name: f"{name}-option" for name in DRIVERS}})
+    ),
+    "bridge-option": Source(
+        keys={
+            **dict.fromkeys((f"{BRIDGE}enable_icc=", f"{BRIDGE}enable_ip_masquerade=", f"{BRIDGE}inhibit_ipv4="),
+                            "bool"),
+            **dict.fromkeys((f"{BRIDGE}gateway_mode_ipv4=", f"{BRIDGE}gateway_mode_ipv6="), "gateway-mode"),
+            f"{BRIDGE}host_binding_ipv4=": "host-binding",
+            f"{BRIDGE}name=": "none",
+            MTU: "mtu",
+            "com.docker.network.host_ipv4=": "none",
+            "com.docker.network.host_ipv6=": "none",
+            "com.hawse.bridge.spoof_guard=": "bool",
+        }
+    ),
+    "macvlan-option": Source(keys={"parent=": "interfaces", "macvlan_mode=": "macvlan-mode", MTU: "mtu"}),
+    "ipvlan-option": Source(
+        keys={"parent=": "interfaces", "ipvlan_mode=": "ipvlan-mode", "ipvlan_flag=": "ipvlan-flag", MTU: "mtu"}
+    ),
+    "overlay-option": Source(
+        {"encrypted": "Encrypt what goes between hosts"},
+        keys={"com.docker.network.driver.overlay.vxlanid_list=": "none", MTU: "mtu"},
+    ),
+    "gateway-mode": Source(
+        {
+            "nat": "Masqueraded, only published ports open",
+            "nat-unprotected": "Masqueraded, every port open",
+            "routed": "Not masqueraded, only published ports open",
+            "isolated": "No address on the bridge (internal networks)",
+        }
+    ),
+    "host-binding": Source({"127.0.0.1": "Published ports on this host alone", "0.0.0.0": "On every address"}),
+    "mtu": plain("1280", "1400", "1450", "1500", "9000"),
+    "macvlan-mode": plain("bridge", "private", "vepa", "passthru"),
+    "ipvlan-mode": plain("l2", "l3", "l3s"),
+    "ipvlan-flag": plain("bridge", "private", "vepa"),
+    "interfaces": Source(names=("interfaces",)),
+    "ipam-driver": plain("default", "null"),
+    "scope": plain("local", "swarm", "global"),
+    "network-type": Source({"builtin": "bridge, host and none", "custom": "All others"}),
+    "network-filter": Source(
+        keys={
+            "dangling=": "bool",
+            "driver=": "any-driver",
+            "id=": "none",
+            "label=": "network-labels",
+            "name=": "networks",
+            "scope=": "scope",
+            "type=": "network-type",
+        }
+    ),
+    "network-labels": Source(names=("network-labels",)),
+    "network-prune-filter": Source(keys={"label=": "network-labels", "label!=": "network-labels", "until=": "age"}),
+    "network-format": list_format(NETWORK_FIELDS),
+    "endpoint-option": Source(keys={f"{ENDPOINT}sysctls=": "none"}),
+    "network-mode": Source(
+        {"host": "The host's own network", "none": "No network", "bridge": "The default bridge"},
+        ("joinable-networks",),
+        keys={
+            "container:": "running",
+            "name=": "networks",
+            **dict.fromkeys(("alias=", "ip=", "ip6=", "mac-address=", "driver-opt="), "none"),
+        },
+        commas=True,
+    ),
+}  # fmt: skip
+
+CONTAINERS: Mapping[str, Source] = {
+    "containers": Source(names=("containers",)),
+    "running": Source(names=("running",)),
+    "more-containers": Source(names=("containers+",)),
+    "more-running": Source(names=("running+",)),
+    "more-stopped": Source(names=("stopped+",)),
+    "members": Source(names=("members",)),
+    "strangers": Source(names=("strangers",), keys={"netns:": "namespaces", "pid:": "none"}),
+    "namespaces": Source(names=("namespaces",)),
+    "anything": Source(names=("containers+", "networks+", "images+")),
+    "ports": Source(names=("ports",)),
+    "more-ports": Source(names=("ports+",)),
+    "object-type": plain("container", "image", "network"),
+    "status": plain(*STATUSES),
+    "health": plain(*HEALTH),
+    "container-labels": Source(names=("container-labels",)),
+    "container-filter": Source(
+        keys={
+            "ancestor=": "images",
+            "before=": "containers",
+            "exited=": "none",
+            "expose=": "none",
+            "health=": "health",
+            "id=": "none",
+            "is-task=": "bool",
+            "isolation=": "none",
+            "label=": "container-labels",
+            "name=": "containers",
+            "network=": "networks",
+            "publish=": "none",
+            "since=": "containers",
+            "status=": "status",
+            "volume=": "none",
+        }
+    ),
+    "container-prune-filter": Source(
+        keys={"label=": "container-labels", "label!=": "container-labels", "until=": "age"}
+    ),
+    "container-format": list_format(CONTAINER_FIELDS),
+    "restart": Source(
+        {
+            "no": "Never",
+            "always": "Whenever it ends",
+            "unless-stopped": "Unless it was stopped",
+            "on-failure": "When its exit code is not 0",
+        },
+        keys={"on-failure:": "none"},
+    ),
+    "pull": Source({"missing": "hawse pulls nothing", "never": ""}),
+    "stream": plain("stdin", "stdout", "stderr"),
+    "signal": plain(*SIGNALS),
+    "capability": plain("ALL", *CAPABILITIES.split()),
+    "log-driver": plain("json-file", "none"),
+    "log-option": Source(keys=dict.fromkeys(("labels=", "max-file=", "max-size=", "mode=", "tag="), "none")),
+    "tail": plain("all", "10", "100"),
+    "ulimit": Source(keys={f"{name}=": "none" for name in ULIMITS.split()}),
+    "sysctl": Source(
+        keys={
+            "net.core.somaxconn=": "none",
+            "net.ipv4.ip_forward=": "zero-one",
+            "net.ipv4.ip_local_port_range=": "none",
+            "net.ipv4.ip_unprivileged_port_start=": "none",
+            "net.ipv4.ping_group_range=": "none",
+            "net.ipv6.conf.all.disable_ipv6=": "zero-one",
+            "net.ipv6.conf.all.forwarding=": "zero-one",
+        }
+    ),
+    "zero-one": plain("0", "1"),
+    "security": plain("apparmor=unconfined", "label=disable", "seccomp=unconfined", "systempaths=unconfined"),
+    "mount": Source(
+        {"readonly": ""},
+        keys={"type=": "mount-type", "source=": "files", "src=": "files", "target=": "none", "dst=": "none"},
+        commas=True,
+    ),
+    "mount-type": plain("bind"),
+    "extra-host": plain("host.docker.internal:host-gateway"),
+    "resolver-option": Source(
+        {"edns0": "", "rotate": "", "use-vc": ""}, keys=dict.fromkeys(("attempts:", "ndots:", "timeout:"), "none")
+    ),
+    "host-mode": Source({"host": "The host's own"}),
+    "host-private": Source({"host": "The host's own", "private": "One of its own"}),
+    "detach-keys": plain("ctrl-p,ctrl-q"),
+    "environment": Source(names=("environment",)),
+}
+
+OTHERS: Mapping[str, Source] = {
+    "none": Source(),
+    "bool": plain("true", "false"),
+    "files": Source(shell="files"),
+    "command": Source(shell="command"),
+    "age": Source({"10m": "Older than 10 minutes", "24h": "Older than a day", "168h": "Older than a week"}),
+    "log-level": plain("debug", "info", "warn", "error", "fatal"),
+    "rootfs": Source({"hostfs": "The host's own files"}, ("images",), "directories"),
+    "images": Source(names=("images",)),
+    "more-images": Source(names=("images+",)),
+    "archive": Source({"-": "Standard input"}, shell="files"),
+    "image-filter": Source(
+        keys={"before=": "images", "dangling=": "bool", "label=": "none", "reference=": "images", "since=": "images"}
+    ),
+    "image-format": list_format(IMAGE_FIELDS),
+    "document-format": Source({"json": "One line of JSON", "{{json .}}": "", "{{.Id}}": "", "{{.Name}}": ""}),
+    "container-document-format": Source(
+        {
+            "json": "One line of JSON",
+            "{{json .}}": "",
+            "{{.State.Pid}}": "",
+            "{{.State.Status}}": "",
+            "{{json .NetworkSettings.Networks}}": "",
+            "{{json .NetworkSettings.Ports}}": "",
+            "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}": "",
+        }
+    ),
+    "network-document-format": Source(
+        {
+            "json": "One line of JSON",
+            "{{json .}}": "",
+            "{{json .Containers}}": "",
+            "{{json .IPAM.Config}}": "",
+            "{{range .Containers}}{{.Name}} {{end}}": "",
+            "{{range .IPAM.Config}}{{.Subnet}} {{end}}": "",
+        }
+    ),
+    "system-format": Source({"json": "One line of JSON", "{{json .}}": ""}),
+    "role": plain("manager", "worker"),
+    "shell": plain("bash", "fish", "zsh"),
+}
+
+SOURCES: Mapping[str, Source] = {**NETWORKS, **CONTAINERS, **OTHERS}

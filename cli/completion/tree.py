@@ -1,0 +1,117 @@
+"""The command tree as the scripts need it: plain values, read off click's commands.
+
+Hidden commands are left out. A hidden flag is offered if it is hawse's own; one that is another spelling of a visible
+flag, or deprecated, is only recognised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import click
+
+from cli.completion.places import argument_source, flag_source
+from cli.pflag import Command, Group
+from cli.pflag.reading import flags_of
+
+
+@dataclass(frozen=True, slots=True)
+class FlagEntry:
+    """One flag; ``source`` is "" where it takes no value."""
+
+    long: str
+    short: str
+    description: str
+    source: str
+    repeatable: bool
+    offered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentEntry:
+    """One argument, or all further ones if ``repeated``."""
+
+    name: str
+    source: str
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One command under all its ``paths`` (``("run", "container run")``; the root's is "").
+
+    ``commands`` are those of a group with their descriptions, ``aliases`` their other names. ``interspersed`` says
+    whether flags are still flags behind the first argument.
+    """
+
+    paths: tuple[str, ...]
+    flags: tuple[FlagEntry, ...]
+    commands: Mapping[str, str]
+    aliases: Mapping[str, str]
+    arguments: tuple[ArgumentEntry, ...]
+    interspersed: bool
+
+
+def nodes(root: Group) -> list[Node]:
+    """List every visible command of the tree, each once, in the order of its first path."""
+    found: dict[int, Node] = {}
+    for path, command in _walk("", root):
+        known = found.get(id(command))
+        found[id(command)] = replace(known, paths=(*known.paths, path)) if known else _node(path, command)
+    return sorted(found.values(), key=lambda node: node.paths)
+
+
+def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, Group):
+        for name in _visible(command):
+            yield from _walk(f"{path} {name}".strip(), _get(command, name))
+
+
+def _visible(group: Group) -> list[str]:
+    """Names of a group's commands, aliases left out."""
+    return [name for name in sorted(group.lazy) if not _get(group, name).hidden and _get(group, name).name == name]
+
+
+def _get(group: Group, name: str) -> click.Command:
+    found = group.get_command(click.Context(group), name)
+    assert found is not None
+    return found
+
+
+def _node(path: str, command: click.Command) -> Node:
+    module = (command.callback.__module__ if command.callback else "").removeprefix("cli.")
+    group = command if isinstance(command, Group) else None
+    visible = _visible(group) if group else []
+    return Node(
+        paths=(path,),
+        flags=tuple(_flags(module, command)),
+        commands={name: _get(group, name).short_help or "" for name in visible} if group else {},
+        aliases={alias: name for alias in group.lazy if (name := _get(group, alias).name or "") in visible
+                 and alias != name} if group else {},
+        arguments=tuple(_arguments(module, command)),
+        interspersed=isinstance(command, Command) and command.interspersed,
+    )  # fmt: skip
+
+
+def _flags(module: str, command: click.Command) -> Iterator[FlagEntry]:
+    flags = flags_of(command)
+    visible = {flag.key for flag in flags if not flag.hidden}
+    for flag in sorted(flags, key=lambda flag: flag.long):
+        is_help = flag.long == "--help"
+        yield FlagEntry(
+            long=flag.long,
+            short="" if flag.short_deprecated else flag.short,
+            description=flag.usage.partition("\n")[0].replace("`", "").rstrip(":"),
+            source="" if flag.kind.bare else flag_source(module, flag.long),
+            repeatable=isinstance(flag.kind.initial, (tuple, dict)),
+            offered=is_help or not flag.hidden or (flag.key not in visible and not flag.deprecated_text),
+        )
+
+
+def _arguments(module: str, command: click.Command) -> Iterator[ArgumentEntry]:
+    for param in command.params:
+        if isinstance(param, click.Argument):
+            name = param.name or ""
+            yield ArgumentEntry(name, argument_source(module, name), param.nargs < 0)

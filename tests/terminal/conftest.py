@@ -1,0 +1,209 @@
+"""Real shells in a real terminal: tmux runs them, the tests type and read the screen.
+
+The shells see a ``hawse`` that runs this checkout, and a store with networks, containers and images that no kernel
+knows of; completion reads records only.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.model import (
+    ContainerConfig,
+    ContainerRecord,
+    EndpointRecord,
+    EndpointSettings,
+    HostConfig,
+    ImageRecord,
+    NetworkAttachment,
+    NetworkRecord,
+    PoolRecord,
+    PortRecord,
+    PortSpec,
+)
+from engine.store.sqlite import SqliteStore
+
+CHECKOUT = Path(__file__).parent.parent.parent
+PATIENCE = 15.0  # seconds until a screen must show what is waited for
+CREATED = "2026-01-02T03:04:05.000000006Z"
+ODD = "odd name: of/ünï"  # blanks, a colon, a slash, letters beyond ASCII
+SENTINEL = "Z"
+
+
+def network(number: int, name: str, driver: str = "bridge", **more) -> NetworkRecord:
+    pools = [PoolRecord(f"172.{20 + number}.0.0/16")] if driver == "bridge" else []
+    return NetworkRecord(f"{number:064x}", name, CREATED, driver, pools=pools, **more)
+
+
+def container(number: int, name: str, status: str, networks: list[str], **config) -> ContainerRecord:
+    return ContainerRecord(
+        f"{number:064x}", name, CREATED, ContainerConfig("hostfs", **config),
+        HostConfig(port_bindings=[PortSpec("tcp", 80, "", "8080")] if name == "web" else []),
+        [NetworkAttachment(name, EndpointSettings()) for name in networks], status=status,
+    )  # fmt: skip
+
+
+def fill(root: Path) -> None:
+    """Record three predefined networks, four others, five containers and an image."""
+    with SqliteStore(root / "hawse.db").write() as tx:
+        for number, (name, driver) in enumerate((("bridge", "bridge"), ("host", "host"), ("none", "null")), 1):
+            tx.put_network(network(number, name, driver, predefined=True))
+        tx.put_network(network(4, "app", labels={"tier": "web"}))
+        tx.put_network(network(5, "back"))
+        tx.put_network(network(6, ODD))
+        tx.put_network(network(7, "settings", config_only=True))
+        tx.put_container(container(1, "web", "running", ["app", "back"], labels={"role": "front"}))
+        tx.put_container(container(2, "db", "running", ["back"]))
+        tx.put_container(container(3, "old", "exited", ["bridge"]))
+        tx.put_endpoint(EndpointRecord(
+            "e" * 64, f"{4:064x}", f"{1:064x}", "02:42:ac:18:00:02", "172.24.0.2/16",
+            ports=[PortRecord("tcp", "0.0.0.0", 8080, 8080, 80, 80), PortRecord("udp", "0.0.0.0", 5300, 5300, 53, 53)],
+        ))  # fmt: skip
+        tx.put_image(ImageRecord("sha256:" + "a" * 64, ["registry.test:5000/team/app:1.0", "alpine:latest"], CREATED, 1,
+                                 "/nowhere"))  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the shells start: a ``hawse`` in ``bin``, completion files, a store in ``state``, files to complete."""
+    home = tmp_path_factory.mktemp("terminal")
+    (home / "bin").mkdir()
+    program = home / "bin" / "hawse"
+    program.write_text(
+        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(CHECKOUT))} exec {shlex.quote(sys.executable)} -m cli "$@"\n'
+    )
+    program.chmod(0o755)
+    (home / "bin" / "hawse-program").symlink_to("/bin/true")
+    shutil.copytree(CHECKOUT / "completions", home / "completions")
+    fill(home / "state")
+    (home / "settings.env").write_text("A=1\n")
+    (home / "rootfs").mkdir()
+    return home
+
+
+class Screen:
+    """A shell in a terminal of its own."""
+
+    def __init__(self, name: str, command: list[str], directory: Path, environ: dict[str, str]) -> None:
+        self.name, self.socket = name.partition("-")[0], f"hawse-test-{os.getpid()}-{name}"
+        words = " ".join(shlex.quote(word) for word in ["env", *(f"{k}={v}" for k, v in environ.items()), *command])
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "180", "-y", "60", "-c", str(directory), words)
+        self.wait_for(lambda text: text.rstrip().endswith("$"))
+
+    def tmux(self, *argv: str) -> str:
+        ran = subprocess.run(["tmux", "-L", self.socket, *argv], capture_output=True, text=True, timeout=30,
+                             env={**os.environ, "LC_ALL": "C.UTF-8"})  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def keys(self, *keys: str) -> None:
+        self.tmux("send-keys", *keys)
+
+    def text(self) -> str:
+        return self.tmux("capture-pane", "-p", "-J")
+
+    def wait_for(self, test: Callable[[str], bool]) -> str:
+        """The first screen that passes; the last one seen when none does in time."""
+        end = time.monotonic() + PATIENCE
+        while not test(seen := self.text()) and time.monotonic() < end:
+            time.sleep(0.05)
+        return seen
+
+    def fresh(self) -> None:
+        """Give up the line and clear the screen."""
+        # An interrupt while bash completes leaves its readline deaf to further ones, so it gets none.
+        self.keys("C-e" if self.name == "bash" else "C-c", "C-u", "C-l")
+        self.wait_for(lambda text: text.strip() == "$")
+
+    def completed(self, line: str, *expected: str, left: int = 0) -> str:
+        """Type a line and TAB, ``left`` places before its end; the line then, with Z typed behind the TAB."""
+        self.fresh()
+        self.keys("-l", line)
+        for _ in range(left):
+            self.keys("Left")
+        self.keys("Tab")
+        self.keys("-l", SENTINEL)
+        wanted = {f"$ {one}" for one in expected}
+        seen = self.wait_for(lambda text: bool(wanted & {row.rstrip() for row in text.split("\n")}))
+        return seen.strip().split("\n")[-1].removeprefix("$ ")
+
+    def offered(self, line: str, *expected: str) -> str:
+        """Type a line and TAB, twice where a shell lists only then; the screen below the prompt."""
+        self.fresh()
+        self.keys("-l", line)
+        self.keys("Tab")
+        seen = self.wait_for(lambda text: all(word in text.partition("\n")[2] for word in expected))
+        return seen.partition("\n")[2]
+
+    def close(self) -> None:
+        self.tmux("kill-server")
+
+
+def start(shell: str, directory: Path, *, root: Path | None = None, package: bool = False) -> Screen:
+    """Start a shell that has read its completion file; bash with or without the package bash-completion."""
+    home = directory / f"home-{shell}-{package}-{root is None}"
+    home.mkdir()
+    environ = {
+        "PATH": f"{directory / 'bin'}:/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8",
+        "HAWSE_ROOT": str(root or directory / "state"), "TERM": "screen", "ZDOTDIR": str(home),
+    }  # fmt: skip
+    command = {"bash": bash, "zsh": zsh, "fish": fish}[shell](
+        home, shlex.quote(str(directory / "completions")), package
+    )
+    return Screen(home.name.replace("home-", ""), command, directory, environ)
+
+
+def bash(home: Path, completions: str, package: bool) -> list[str]:
+    loaded = ". /usr/share/bash-completion/bash_completion" if package else "complete -r"
+    (home / "rc").write_text(
+        f"{loaded}\n. {completions}/hawse.bash\nPS1='$ '\nbind 'set show-all-if-ambiguous on'\nunset HISTFILE\n"
+        "bind 'set page-completions off'\nbind 'set completion-query-items 0'\nbind 'set bell-style none'\n"
+    )
+    return ["bash", "--noprofile", "--rcfile", str(home / "rc")]
+
+
+def zsh(home: Path, completions: str, package: bool) -> list[str]:
+    (home / ".zshrc").write_text(
+        f"fpath=({completions} $fpath)\nautoload -Uz compinit\ncompinit -u -D\nPS1='$ '\nsetopt no_beep no_list_ambiguous "
+        "\nLISTMAX=1000\nbindkey -e\n"
+    )
+    return ["zsh", "-i"]
+
+
+def fish(home: Path, completions: str, package: bool) -> list[str]:
+    (home / "rc").write_text(
+        f"source {completions}/hawse.fish\nfunction fish_prompt; echo -n '$ '; end\nset -g fish_greeting\n"
+        "set -g fish_autosuggestion_enabled 0\n"
+    )
+    return ["fish", "--private", "--no-config", "-C", f"source {home / 'rc'}"]
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., Screen]]:
+    """Start shells that end with the test."""
+    screens: list[Screen] = []
+
+    def begin(*args, **how) -> Screen:
+        screens.append(start(*args, **how))
+        return screens[-1]
+
+    yield begin
+    for screen in screens:
+        screen.close()
+
+
+@pytest.fixture(scope="session", params=["bash", "zsh", "fish"])
+def shell(request: pytest.FixtureRequest, directory: Path) -> Iterator[Screen]:
+    """Each of the three shells."""
+    screen = start(request.param, directory)
+    yield screen
+    screen.close()

@@ -1,0 +1,118 @@
+"""Typing TAB in bash, zsh and fish: what one TAB makes of a line that has one continuation, and what it lists."""
+
+from __future__ import annotations
+
+import pytest
+
+# A line, and what it is after TAB; the sentinel Z is typed behind it, so that blanks show.
+COMPLETED = [
+    # commands, other names of commands, global flags
+    ("hawse netw", "hawse network Z"),
+    ("hawse network li", "hawse network list Z"),
+    ("hawse --log-level debug -D netw", "hawse --log-level debug -D network Z"),
+    ("hawse --log-level=deb", "hawse --log-level=debug Z"),
+    # flags and their values, in all forms
+    ("hawse network create --attach", "hawse network create --attachable Z"),
+    ("hawse network create -d macv", "hawse network create -d macvlan Z"),
+    ("hawse network create --driver=macv", "hawse network create --driver=macvlan Z"),
+    ("hawse network create -dmacvlan -omacvlan_mode=v", "hawse network create -dmacvlan -omacvlan_mode=vepa Z"),
+    ("hawse network create -o com.docker.network.bridge.enable_ic",
+     "hawse network create -o com.docker.network.bridge.enable_icc=Z"),
+    ("hawse network create -o com.docker.network.bridge.enable_icc=t",
+     "hawse network create -o com.docker.network.bridge.enable_icc=true Z"),
+    ("hawse network create --opt=com.docker.network.bridge.gateway_mode_ipv4=rou",
+     "hawse network create --opt=com.docker.network.bridge.gateway_mode_ipv4=routed Z"),
+    ("hawse ps --filter status=ex", "hawse ps --filter status=exited Z"),
+    ("hawse ps --filter label=ro", "hawse ps --filter label=role=front Z"),
+    ("hawse ps --format '{{.Na", "hawse ps --format '{{.Names}}' Z"),
+    ("hawse run --restart un", "hawse run --restart unless-stopped Z"),
+    ("hawse run --cap-add NET_ADM", "hawse run --cap-add NET_ADMIN Z"),
+    ("hawse run -e HAWSE_RO", "hawse run -e HAWSE_ROOT Z"),
+    ("hawse kill -s SIGT", "hawse kill -s SIGTERM Z"),
+    ("hawse inspect --type=net", "hawse inspect --type=network Z"),
+    # networks and containers, only those that fit
+    ("hawse network inspect ap", "hawse network inspect app Z"),
+    ("hawse network create --config-from ", "hawse network create --config-from settings Z"),
+    ("hawse network connect back o", "hawse network connect back old Z"),
+    ("hawse network disconnect app ", "hawse network disconnect app web Z"),
+    ("hawse network disconnect -f bridge ", "hawse network disconnect -f bridge old Z"),
+    ("hawse run --network=container:w", "hawse run --network=container:web Z"),
+    ("hawse run --rm -it --network ap", "hawse run --rm -it --network app Z"),
+    ("hawse start ", "hawse start old Z"),
+    ("hawse stop web ", "hawse stop web db Z"),
+    ("hawse rm -- o", "hawse rm -- old Z"),
+    ("hawse port web 5", "hawse port web 53/udp Z"),
+    # images and files
+    ("hawse run -d --name x ho", "hawse run -d --name x hostfs Z"),
+    ("hawse run registry.test:5", "hawse run registry.test:5000/team/app:1.0 Z"),
+    ("hawse run --env-file sett", "hawse run --env-file settings.env Z"),
+    ("hawse run -itd --cidfile sett", "hawse run -itd --cidfile settings.env Z"),
+    ("hawse run --mount type=bind,source=sett", "hawse run --mount type=bind,source=settings.env Z"),
+    ("hawse import sett", "hawse import settings.env Z"),
+    # what runs in the container is completed as on a line of its own
+    ("hawse run hostfs hawse-prog", "hawse run hostfs hawse-program Z"),
+    ("hawse exec web cat sett", "hawse exec web cat settings.env Z"),
+    # odd names and quotes
+    ("hawse network inspect od", "hawse network inspect odd\\ name:\\ of/ünï Z"),
+    ("hawse network inspect odd\\ na", "hawse network inspect odd\\ name:\\ of/ünï Z"),
+    ('hawse network inspect "od', 'hawse network inspect "odd name: of/ünï" Z'),
+    ("hawse network inspect 'od", "hawse network inspect 'odd name: of/ünï' Z"),
+    ('hawse network create -o "com.docker.network.bridge.enable_icc=f',
+     'hawse network create -o "com.docker.network.bridge.enable_icc=false" Z'),
+    # nothing to offer: no files, no flags of hawse's in a container's command, no guess
+    ("hawse network inspect zzz", "hawse network inspect zzzZ"),
+    ("hawse network create sett", "hawse network create settZ"),
+    ("hawse run hostfs --netw", "hawse run hostfs --netwZ"),
+    ("hawse nosuch netw", "hawse nosuch netwZ"),
+]  # fmt: skip
+
+# A line, words that TAB lists, words that it does not.
+OFFERED = [
+    ("hawse ", ["network", "run", "port"], ["__exited", "__complete", "help "]),
+    ("hawse network ", ["connect", "disconnect", "prune"], ["list", "remove"]),
+    ("hawse network create --", ["--driver", "--subnet", "--ipv4", "--help"], ["--force"]),
+    ("hawse run --net", ["--network", "--network-alias"], ["--net-alias"]),
+    ("hawse network create -d macvlan -o ", ["macvlan_mode=", "parent="], ["enable_icc", "ipvlan_mode"]),
+    ("hawse network create -o ", ["com.docker.network.bridge.name="], ["parent="]),
+    ("hawse network ls -f ", ["dangling=", "driver=", "scope="], ["status="]),
+    ("hawse network rm ", ["app", "back"], ["host", "none"]),
+    ("hawse network disconnect ", ["app", "back", "bridge"], ["settings", "odd"]),
+    ("hawse network disconnect back ", ["web", "db"], ["old"]),
+    ("hawse network connect app ", ["db", "old"], ["web"]),
+    ("hawse exec ", ["web", "db"], ["old"]),
+    ("hawse port web ", ["53/udp", "80/tcp"], []),
+    ("hawse run --network ", ["host", "none", "container:", "app"], ["settings"]),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), COMPLETED, ids=lambda text: text)
+def test_tab_completes(shell, line, expected):
+    assert shell.completed(line, expected) == expected
+
+
+@pytest.mark.parametrize(("line", "words", "others"), OFFERED, ids=lambda text: text if isinstance(text, str) else "")
+def test_tab_lists(shell, line, words, others):
+    screen = shell.offered(line, *words)
+    assert [word for word in words if word not in screen] == []
+    assert [word for word in others if word in screen] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "description"),
+    [
+        ("hawse ", "Manage networks"),
+        ("hawse network create --", "Restrict external access"),
+        ("hawse network create -d ", "Networks across hosts"),
+        ("hawse network inspect ", "bridge 172.24.0.0/16"),
+        ("hawse exec ", "hostfs running"),
+    ],
+)
+def test_zsh_and_fish_describe(shell, line, description):
+    shown = shell.offered(line, *([] if shell.name == "bash" else [description]))
+    assert (description in shown) == (shell.name != "bash")
+
+
+def test_disconnect_offers_the_networks_of_the_container_behind_the_cursor(shell):
+    # Shells differ in what they make of the blank that is there already.
+    spaced = [f"hawse network disconnect back{end}" for end in (" Z db", "Z db", " Zdb")]
+    assert shell.completed("hawse network disconnect  db", *spaced, left=len(" db")) in spaced

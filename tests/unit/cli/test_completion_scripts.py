@@ -1,0 +1,78 @@
+"""The completion scripts: equal to the committed files, complete, and true to what the engine and the drivers take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.completion.places import ARGUMENTS, FLAGS
+from cli.completion.sources import DRIVERS, SOURCES
+from cli.completion.tree import nodes
+from cli.root import root
+from drivers.registry import TYPES
+from engine.container_filters import KEYS
+from engine.filters import NETWORK_KEYS, PRUNE_KEYS
+
+COMPLETIONS = Path(__file__).parent.parent.parent.parent / "completions"
+FILES = {"bash": "hawse.bash", "fish": "hawse.fish", "zsh": "_hawse"}
+
+
+@pytest.mark.parametrize("shell", FILES)
+def test_committed_script_is_what_hawse_prints(cli, shell):
+    result = cli("completion", shell)
+    assert result.code == 0
+    assert result.out == (COMPLETIONS / FILES[shell]).read_text(), (
+        f"stale: run `hawse completion {shell} > completions/{FILES[shell]}`"
+    )
+
+
+def test_unknown_shell(cli):
+    result = cli("completion", "tcsh")
+    assert (result.code, result.out) == (1, "")
+    assert "tcsh" in result.err
+
+
+def test_every_visible_command_is_in_the_tree():
+    found = {path for node in nodes(root) for path in node.paths}
+    context = click.Context(root)
+    visible = {name for name in root.list_commands(context) if not root.get_command(context, name).hidden}
+    assert visible <= found
+    assert {"", "network create", "run", "container run"} <= found
+    assert not any(path.startswith("__") for path in found)
+
+
+def test_a_command_of_two_names_is_one_node():
+    assert [node.paths for node in nodes(root) if "run" in node.paths] == [("container run", "run")]
+
+
+def test_every_source_that_is_named_exists():
+    named = {*FLAGS.values(), *ARGUMENTS.values()}
+    for source in SOURCES.values():
+        named |= set(source.keys.values()) | set(source.by_flag[2].values() if source.by_flag else ())
+    assert named <= set(SOURCES)
+    assert set(SOURCES) <= named | {"none", "bool"}
+
+
+def test_places_name_flags_and_arguments_that_exist():
+    keys = {place.rpartition(" ")[2] for place in FLAGS}
+    assert keys <= {flag.long for node in nodes(root) for flag in node.flags}
+
+
+def test_drivers_and_filter_keys_are_those_of_the_engine():
+    assert set(SOURCES["any-driver"].words) == set(TYPES)
+    assert set(DRIVERS) == set(TYPES) - {"host", "null"}
+    for source, keys in (
+        ("network-filter", NETWORK_KEYS), ("container-filter", KEYS), ("network-prune-filter", PRUNE_KEYS),
+        ("container-prune-filter", PRUNE_KEYS),
+    ):  # fmt: skip
+        assert {key.removesuffix("=") for key in SOURCES[source].keys} == keys
+
+
+def test_other_spellings_of_a_flag_are_known_but_not_offered():
+    (run,) = [node for node in nodes(root) if "run" in node.paths]
+    offered = {flag.long: flag.offered for flag in run.flags}
+    assert (offered["--net"], offered["--network"], offered["--help"]) == (False, True, True)
+    (connect,) = [node for node in nodes(root) if "network connect" in node.paths]
+    assert all(flag.offered for flag in connect.flags if flag.long in ("--gw-priority", "--publish"))
