@@ -167,8 +167,12 @@ class World:
     def containers(self, **options: Sequence[str]) -> dict[str, str]:
         """Run containers that only wait; the paths of their namespaces."""
         self.at_once(*(["run", "-d", "--name", n, *given, "hostfs", "sleep", "1000"] for n, given in options.items()))
-        pids = self.hawse("inspect", "-f", "{{.State.Pid}}", *options).split()
-        return {name: f"/proc/{pid}/ns/net" for name, pid in zip(options, pids, strict=True)}
+        return self.paths(*options)
+
+    def paths(self, *names: str) -> dict[str, str]:
+        """The paths of running containers' namespaces."""
+        pids = self.hawse("inspect", "-f", "{{.State.Pid}}", *names).split()
+        return {name: f"/proc/{pid}/ns/net" for name, pid in zip(names, pids, strict=True)}
 
     def inside(self, path: str, script: str) -> str:
         """Run a shell script of the host's in a namespace."""

@@ -91,12 +91,13 @@ class Matrix:
         own = {"outside": (PEER, PEER6), "host": (HOST, cell.address), "stranger": (STRANGER, STRANGER6)}
         return own[cell.client][version == 6]
 
-    def ask(self) -> dict[Cell, str]:
+    def ask(self, server: str = "") -> dict[Cell, str]:
         questions = {
             cell: self.world.question(
                 self.places[cell.client], cell.address, host_port(cell.server, cell.binding), cell.protocol
             )
             for cell in self.cells()
+            if server in ("", cell.server)
         }
         answers = self.world.ask({question: self.seen(cell) for cell, question in questions.items()})
         return {cell: answers[question] for cell, question in questions.items()}
@@ -121,3 +122,12 @@ def test_published_port(matrix, answers, server, binding, protocol):
     assert cells
     found = {(cell.client, cell.address): answers[cell] for cell in cells}
     assert found == {(cell.client, cell.address): matrix.seen(cell) for cell in cells}
+
+
+def test_restarted_container_has_all_its_ports_again(matrix):
+    """Nothing of ours that listens on the host stands in their way."""
+    matrix.world.hawse("restart", "-t", "0", "web-only4")
+    matrix.places["self only4"] = matrix.world.paths("web-only4")["web-only4"]
+    matrix.world.serve(matrix.places["self only4"], 80)
+    found = matrix.ask(server="only4")
+    assert found == {cell: matrix.seen(cell) for cell in found}
