@@ -51,15 +51,16 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
 
 def wait(host: Host, reference: str, condition: str) -> int:
     """Wait for the container's end, or its removal; the exit code."""
-    record = lookup.observed(host, lookup.resolve(host, reference))
+    record = lookup.resolve(host, reference)
     code = record.exit_code
     if record.status == "running" or condition == "next-exit":
         code = host.runtime.wait(record.id) or 0
-        with locked(host.run, "container", record.id):
-            settle(host, record.id)  # whoever has waited finds its addresses and ports free
+    with locked(host.run, "container", record.id):
+        settled = settle(host, record.id)  # whoever has waited finds its addresses and ports free
     while condition == "removed" and _exists(host, record.id):
         time.sleep(POLL)
-    return code
+    # What is on record counts, for the runtime forgets; but a restart policy may have begun the next run already.
+    return settled.exit_code if settled is not None and settled.status == "exited" else code
 
 
 def _exists(host: Host, container_id: str) -> bool:

@@ -30,6 +30,11 @@ def observed(host: Host, record: ContainerRecord) -> ContainerRecord:
     state = host.runtime.state(record.id)
     if state.running:
         return record
+    if not state.finished_at:  # nothing is known: somebody has settled it since the record was read
+        with host.store.read() as reader:
+            current = reader.container(record.id)
+        if current is not None and current.status != "running":
+            return current
     return replace(
         record,
         status="exited",

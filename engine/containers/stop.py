@@ -82,16 +82,15 @@ def settle(host: Host, container_id: str) -> ContainerRecord | None:
         pid_start=0,
         finished_at=seen.finished_at if seen.finished_at != timestamps.NEVER else timestamps.now(),
     )
-    host.runtime.delete(record.id)
     release.close_sandbox(record)
     with host.store.write() as tx:
         current = tx.container(container_id)
-        if current is None:
-            return None
-        ended = replace(ended, stopped_by_user=current.stopped_by_user, name=current.name)
-        tx.put_container(ended)
+        if current is not None:
+            ended = replace(ended, stopped_by_user=current.stopped_by_user, name=current.name)
+            tx.put_container(ended)
+    host.runtime.delete(record.id)  # only now, because others read the exit code there until it is on record
     announce(host)
-    return ended
+    return ended if current is not None else None
 
 
 def exited(host: Host, container_id: str) -> None:
