@@ -74,7 +74,10 @@ class Resident:
 
     def _beaten(self, client: Client) -> None:
         """Renew this host's tunnel key where that is due (in the heartbeat's thread)."""
-        self._me = tunnel_keys.rotated(self._root, client, self._me, self._live)
+        me = tunnel_keys.rotated(self._root, client, self._me, self._live)
+        if me is not self._me:
+            self._me = me
+            self._tell_networks()  # the others may have been faster than this assignment
 
     def follow(self, state: Snapshot) -> None:
         """Take what is up on this host (in the loop's thread)."""
