@@ -6,7 +6,7 @@ column widths: a table's lines hold tab-separated cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from cli.formatting.docker_functions import HEADER_FUNCTIONS
 from cli.formatting.errors import TemplateExecError
@@ -22,7 +22,8 @@ Field = Cell | Callable[[], Cell]
 class FormatContext:
     """One row: what a template's methods return for it.
 
-    ``type_name`` is the Go type error messages show (``*network.networkContext``).
+    ``type_name`` is the Go type error messages show (``*network.networkContext``). ``newer`` names fields that Docker
+    26.1.5 has not: templates may use them, JSON does not show them.
     """
 
     def __init__(
@@ -30,10 +31,12 @@ class FormatContext:
         type_name: str,
         fields: Mapping[str, Field],
         lookups: Mapping[str, Callable[[str], str]] | None = None,
+        newer: Collection[str] = (),
     ) -> None:
         self.type_name = type_name
         self.fields = fields
         self.lookups = lookups or {}
+        self.newer = newer
 
     def value(self) -> Value:
         """Return the row as a pointer to a Go object."""
@@ -50,7 +53,8 @@ class FormatContext:
 
     def marshal_json(self) -> str:
         """Return all fields as a JSON object, sorted, with HTML characters escaped as Docker's rows have them."""
-        members = [f"{quote_json(name)}:{_json(self.cell(name))}" for name in sorted(self.fields)]
+        names = sorted(set(self.fields) - set(self.newer))
+        members = [f"{quote_json(name)}:{_json(self.cell(name))}" for name in names]
         return "{" + ",".join(members) + "}"
 
 

@@ -56,6 +56,7 @@ def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
             "CreatedAt": created_at(network["Created"]),
             "Driver": network["Driver"],
             "ID": network["Id"] if no_trunc else network["Id"][:SHORT_ID],
+            "IPv4": lambda: word(has_ipv4(network)),
             "IPv6": word(network["EnableIPv6"]),
             "Internal": word(network["Internal"]),
             "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
@@ -63,7 +64,14 @@ def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
             "Scope": network["Scope"],
         },
         lookups={"Label": lambda key: labels.get(key, "")},
+        newer=("IPv4",),
     )
+
+
+def has_ipv4(network: Mapping[str, Any]) -> bool:
+    """Whether a network gives IPv4 addresses: it has such a subnet, or, as host and none, no subnets of its own."""
+    subnets = [config["Subnet"] for config in network["IPAM"]["Config"] or ()]
+    return not subnets or any(":" not in subnet for subnet in subnets)
 
 
 def word(value: bool) -> str:

@@ -173,8 +173,8 @@ def bash(home: Path, completions: str, package: bool) -> list[str]:
 
 def zsh(home: Path, completions: str, package: bool) -> list[str]:
     (home / ".zshrc").write_text(
-        f"fpath=({completions} $fpath)\nautoload -Uz compinit\ncompinit -u -D\nPS1='$ '\nsetopt no_beep no_list_ambiguous "
-        "\nLISTMAX=1000\nbindkey -e\n"
+        f"fpath=({completions} $fpath)\nautoload -Uz compinit\ncompinit -u -D\nPS1='$ '\n"
+        "setopt no_beep no_list_ambiguous\nLISTMAX=1000\nbindkey -e\n"
     )
     return ["zsh", "-i"]
 

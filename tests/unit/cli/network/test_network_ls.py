@@ -95,3 +95,13 @@ def test_colour_is_for_terminals_that_want_it(cli, ls):
     assert cli("--no-color", "network", "ls").out == plain
     cli.environ = {"NO_COLOR": "1"}
     assert ls().out == plain
+
+
+def test_ipv4_is_for_templates_only(cli):
+    def on(*subnets: str):
+        return network("n", "1", IPAM={"Config": [{"Subnet": subnet} for subnet in subnets]})
+
+    cli.engine.answers["networks"]["list"] = [on("172.18.0.0/16", "fd00::/64"), on("fd00::/64"), on()]
+    assert cli("network", "ls", "--format", "{{.IPv4}}").out == "true\nfalse\ntrue\n"
+    assert cli("network", "ls", "--format", "table {{.IPv4}}").out == "IPV4\ntrue\nfalse\ntrue\n"
+    assert "IPv4" not in cli("network", "ls", "--format", "json").out

@@ -1,0 +1,150 @@
+"""Make compatibility.md: ``PYTHONPATH=. python docs/compatibility.py``.
+
+Every command and flag is in one of three places: the command tree, the recording of Docker's, departures.toml. What is
+in the first two is the same unless the third says otherwise; what is in only one of them must be in the third.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from cli.completion.tree import Node, nodes
+from cli.container.unsupported import IGNORED, NEVER_HONOURED
+from cli.root import root
+
+HERE = Path(__file__).parent
+TARGET = HERE / "compatibility.md"
+CREATING = ("run", "create", "container run", "container create")
+IGNORED_WHY = "accepted, with a word about it on stderr: it has no effect here"
+REFUSED_WHY = "refused: leaving it out would change what the container is"
+INTRODUCTION = """# Compatibility with Docker 26.1.5
+
+Made by `docs/compatibility.py`; do not edit. What is not said to differ is held to be the same, in output, error text
+and exit code, by tests that compare hawse with a real dockerd.
+
+- **same**: as Docker 26.1.5
+- **differs**: works, with a difference on purpose
+- **ignored**: accepted without effect
+- **refused**: known, and an error
+- **added**: Docker 26.1.5 has no such thing
+- **absent**: hawse has no such thing
+"""
+Fact = tuple[str, str]
+"""A state and its reason."""
+
+
+class Unclassified(Exception):
+    """Something that hawse or Docker has, and no list explains."""
+
+
+class Facts:
+    """What is known of every command and flag. ``unused`` are departures from nothing."""
+
+    def __init__(self, departures: Mapping[str, list[dict]], docker: Mapping[str, dict]) -> None:
+        self.docker = docker
+        self.commands = {path: (e["state"], e["why"]) for e in departures["command"] for path in e["commands"]}
+        self.flags = {
+            (path, flag): (entry["state"], entry["why"])
+            for entry in departures["flag"]
+            for path in entry["commands"]
+            for flag in entry["flags"]
+        }
+        self.unused = {*self.commands, *(f"{path} {flag}" for path, flag in self.flags)}
+
+    def command(self, paths: Sequence[str], *, ours: bool) -> Fact:
+        """The fact of a command, under any of its paths; a group's speaks for all that is below it."""
+        for path in paths:
+            for known in above(path):
+                if known in self.commands and (ours or self.commands[known][0] == "absent" or known == path):
+                    self.unused.discard(known)
+                    return self.commands[known]
+        if ours and any(path in self.docker for path in paths):
+            return "same", ""
+        raise Unclassified(paths[0])
+
+    def flag(self, paths: Sequence[str], name: str, *, ours: bool) -> Fact:
+        """The fact of a flag, under any of its command's paths."""
+        for path in paths:
+            if (path, name) in self.flags:
+                self.unused.discard(f"{path} {name}")
+                return self.flags[path, name]
+        recorded = [flag for path in paths for kind in ("flags", "hidden") for flag in self.recorded(path, kind)]
+        if ours and set(paths) & set(CREATING):
+            key = name.removeprefix("--").replace("-", "_")
+            if key in IGNORED:
+                return "ignored", IGNORED_WHY
+            if key in NEVER_HONOURED:
+                return "refused", REFUSED_WHY
+        if ours and (name in recorded or name == "--help" or not any(path in self.docker for path in paths)):
+            return "same" if name in (*recorded, "--help") else "added", ""
+        raise Unclassified(f"{paths[0]} {name}")
+
+    def recorded(self, path: str, kind: str) -> Iterable[str]:
+        """What was recorded of a command of Docker's."""
+        found: list[str] = self.docker.get(path, {}).get(kind, [])
+        return found
+
+
+def above(path: str) -> Iterator[str]:
+    """A command and the groups that it is in, innermost first."""
+    words = path.split()
+    for count in range(len(words), 0, -1):
+        yield " ".join(words[:count])
+
+
+def load() -> tuple[Facts, Mapping[str, list[dict]]]:
+    """Read the lists."""
+    departures = tomllib.loads((HERE / "departures.toml").read_text(encoding="utf-8"))
+    return Facts(departures, json.loads((HERE / "docker-26.1.5.json").read_text(encoding="utf-8"))), departures
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A table in Markdown."""
+    yield "| " + " | ".join(titles) + " |"
+    yield "|" + " --- |" * len(titles)
+    yield from ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def shown(paths: Iterable[str]) -> str:
+    """Commands as they are typed."""
+    return ", ".join(f"`{('hawse ' + path).strip()}`" for path in paths)
+
+
+def command_rows(facts: Facts, tree: Iterable[Node]) -> Iterator[Sequence[str]]:
+    """One row for each command of hawse's, then one for each of Docker's that is absent."""
+    ours: set[str] = set()
+    for node in tree:
+        ours.update(node.paths)
+        yield shown(node.paths), *facts.command(node.paths, ours=True)
+    for path in sorted(set(facts.docker) - ours):
+        state, why = facts.command([path], ours=False)
+        if path in facts.commands:  # what is below an absent group goes without saying
+            yield f"`docker {path}`", state, why
+
+
+def flag_rows(facts: Facts, node: Node) -> Iterator[Sequence[str]]:
+    """One row for each flag of a command, of hawse's and of Docker's."""
+    ours = {flag.long: flag.short for flag in node.flags}
+    docker = {flag for path in node.paths for flag in facts.recorded(path, "flags")}
+    for name in sorted({*ours, *docker}):
+        short = f", `{ours[name]}`" if ours.get(name) else ""
+        yield f"`{name}`{short}", *facts.flag(node.paths, name, ours=name in ours)
+
+
+def document() -> tuple[str, set[str]]:
+    """The whole text, and the departures that concern nothing; raises `Unclassified`."""
+    facts, departures = load()
+    tree = nodes(root)
+    behaviour = ((entry["what"], entry["docker"], entry["hawse"], entry["why"]) for entry in departures["behaviour"])
+    lines = [INTRODUCTION, "## Behaviour", "", *table(("What", "Docker 26.1.5", "hawse", "Why"), behaviour), ""]
+    lines += ["## Commands", "", *table(("Command", "State", "Note"), command_rows(facts, tree)), "", "## Flags", ""]
+    for node in tree:
+        lines += [f"### {shown(node.paths)}", "", *table(("Flag", "State", "Note"), flag_rows(facts, node)), ""]
+    return "\n".join(lines), facts.unused
+
+
+if __name__ == "__main__":
+    TARGET.write_text(document()[0], encoding="utf-8")

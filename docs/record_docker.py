@@ -1,0 +1,63 @@
+"""Record the commands and flags of the docker client that is installed: ``python docs/record_docker.py``.
+
+Reads the help texts, with no daemon: docker then shows what it has for any daemon. Hidden commands and flags cannot be
+listed; those that hawse has too are found by trying them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from cli.completion.tree import nodes
+from cli.root import root
+
+TARGET = Path(__file__).parent / "docker-26.1.5.json"
+COMMAND = re.compile(r"^  ([a-z][a-z-]*)\*? {2,}\S", re.MULTILINE)
+FLAG = re.compile(r"^ +(?:-\w, )?(--[a-z0-9-]+)", re.MULTILINE)
+Recorded = dict[str, dict[str, list[str]]]
+
+
+def docker(*argv: str) -> str:
+    """Run docker without a daemon; both streams."""
+    ran = subprocess.run(["docker", *argv], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+                         env={**os.environ, "DOCKER_HOST": "unix:///nonexistent"})  # fmt: skip
+    return ran.stdout + ran.stderr
+
+
+def walk(path: tuple[str, ...], found: Recorded) -> None:
+    """Add a command and all below it to what is found."""
+    text = docker(*path, "--help")
+    options = text.partition("Options:\n")[2]
+    commands = COMMAND.findall(text) if "COMMAND --help' for more" in text else []
+    found[" ".join(path)] = {"commands": sorted(commands), "flags": sorted(FLAG.findall(options)), "hidden": []}
+    for name in commands:
+        walk((*path, name), found)
+
+
+def add_hidden(found: Recorded) -> None:
+    """Try the commands and flags of hawse's that no help shows."""
+    for node in nodes(root):
+        for path in node.paths:
+            if path not in found and f"Usage:  docker {path} " in docker(*path.split(), "--help"):
+                walk(tuple(path.split()), found)
+            for flag in node.flags if path in found else ():
+                listed = flag.long in (*found[path]["flags"], "--help")
+                if not listed and "unknown flag" not in docker(*path.split(), f"{flag.long}=true", "--help"):
+                    found[path]["hidden"].append(flag.long)
+
+
+def main() -> None:
+    """Record everything."""
+    found: Recorded = {}
+    walk((), found)
+    add_hidden(found)
+    lines = ",\n".join(f"{json.dumps(path)}: {json.dumps(entry)}" for path, entry in sorted(found.items()))
+    TARGET.write_text("{\n" + lines + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()

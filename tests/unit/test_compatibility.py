@@ -1,0 +1,74 @@
+"""docs/compatibility.md says of every command and flag, hawse's and Docker's, how it compares, and is up to date."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from cli.completion.tree import nodes
+from cli.root import root
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+
+
+@pytest.fixture(scope="module")
+def compatibility():
+    spec = importlib.util.spec_from_file_location("compatibility", DOCS / "compatibility.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def facts(compatibility):
+    return compatibility.load()[0]
+
+
+def test_document_is_up_to_date(compatibility):
+    text, _ = compatibility.document()
+    assert text == (DOCS / "compatibility.md").read_text(), "stale: run `PYTHONPATH=. python docs/compatibility.py`"
+
+
+def test_every_departure_is_about_something(compatibility):
+    assert compatibility.document()[1] == set()
+
+
+def test_every_difference_has_its_reason(compatibility):
+    _, departures = compatibility.load()
+    for entry in departures["flag"] + departures["command"]:
+        assert entry["state"] in ("differs", "ignored", "refused", "added", "absent")
+        assert entry["why"], entry
+
+
+def test_every_command_and_flag_has_a_row(compatibility, facts):
+    text, _ = compatibility.document()
+    for node in nodes(root):
+        assert f"### {compatibility.shown(node.paths)}\n" in text
+        rows = [row[0] for row in compatibility.flag_rows(facts, node)]
+        assert [flag.long for flag in node.flags if not any(row.startswith(f"`{flag.long}`") for row in rows)] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda docker: docker["network create"]["flags"].append("--new"), "network create --new"),
+        (lambda docker: docker["network ls"]["flags"].remove("--quiet"), "network ls --quiet"),
+        (lambda docker: docker.update({"network freeze": {}}), "network freeze"),
+        (lambda docker: docker.pop("port") and docker.pop("container port"), "container port"),
+    ],
+)
+def test_what_no_list_explains_is_found(compatibility, monkeypatch, facts, change, problem):
+    load = compatibility.load
+
+    def changed():
+        found, departures = load()
+        found.docker = copy.deepcopy(dict(found.docker))
+        change(found.docker)
+        return found, departures
+
+    monkeypatch.setattr(compatibility, "load", changed)
+    with pytest.raises(compatibility.Unclassified, match=problem):
+        compatibility.document()
