@@ -94,13 +94,13 @@ class Screen:
     """A shell in a terminal of its own."""
 
     def __init__(self, name: str, command: list[str], directory: Path, environ: dict[str, str]) -> None:
-        self.name, self.socket = name.partition("-")[0], f"hawse-test-{os.getpid()}-{name}"
+        self.name, self.socket = name.partition("-")[0], directory / f"{name}.socket"
         words = " ".join(shlex.quote(word) for word in ["env", *(f"{k}={v}" for k, v in environ.items()), *command])
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "180", "-y", "60", "-c", str(directory), words)
         self.wait_for(lambda text: text.rstrip().endswith("$"))
 
     def tmux(self, *argv: str) -> str:
-        ran = subprocess.run(["tmux", "-L", self.socket, *argv], capture_output=True, text=True, timeout=30,
+        ran = subprocess.run(["tmux", "-S", str(self.socket), *argv], capture_output=True, text=True, timeout=30,
                              env={**os.environ, "LC_ALL": "C.UTF-8"})  # fmt: skip
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
