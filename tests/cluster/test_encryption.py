@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.conftest import Member, eventually
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.slow]
 SECRET = "hawse-in-clear"
 
 

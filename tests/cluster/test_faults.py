@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.conftest import LEASE, eventually
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.slow]
 GONE = LEASE + 6
 """Seconds in which a dead host's endpoints must be gone."""
 

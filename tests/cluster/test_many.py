@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.conftest import eventually
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
