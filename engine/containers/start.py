@@ -61,7 +61,7 @@ def start(host: Host, container_id: str) -> None:
 
 
 def _start(host: Host, record: ContainerRecord) -> None:
-    netns = _network_namespace(host, record)
+    record, netns = _with_namespace(host, record)
     joined = _networks_of(host, record)
     bridge = gateway_bridge.prepared(host, joined)
     with overlay.reserving(host, record, joined) as granted:
@@ -78,16 +78,18 @@ def _start(host: Host, record: ContainerRecord) -> None:
         intents.end(tx, START, record.id)
 
 
-def _network_namespace(host: Host, record: ContainerRecord) -> str:
+def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecord, str]:
+    """Say which network namespace to use, as ProcessSpec has it; who joins another's gets that one's host name too."""
     mode = record.host.network_mode
     if mode == "host":
-        return "host"
+        return record, "host"
     if not is_container_mode(mode):
-        return ""
+        return record, ""
     other = lookup.observed(host, lookup.resolve(host, shared_container(mode)))
     if other.status != "running":
         raise Forbidden(f"cannot join network of a non running container: {other.id}")
-    return other.sandbox_path
+    config = replace(record.config, hostname=other.config.hostname, domainname=other.config.domainname)
+    return replace(record, config=config), other.sandbox_path
 
 
 def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:

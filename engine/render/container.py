@@ -12,6 +12,7 @@ from engine.render.host_config import host_config_document
 from engine.render.mounts import mounts_document
 from engine.render.ports import listed_ports_document, ports_document
 from engine.render.state import state_document, status_text, unix_time
+from engine.validate.modes import is_container_mode
 
 Json = dict[str, Any]
 NO_SIZES: Mapping[str, int] = {}
@@ -130,10 +131,11 @@ def _network_settings(
 ) -> Json:
     default = next((e for e in endpoints if _is_default_bridge(networks.get(e.network_id))), None)
     address = address_document(default)
+    shares = is_container_mode(record.host.network_mode)  # then the sandbox is the other's to show
     return {
         "Bridge": "",
-        "SandboxID": record.sandbox_id,
-        "SandboxKey": record.sandbox_path,
+        "SandboxID": "" if shares else record.sandbox_id,
+        "SandboxKey": "" if shares else record.sandbox_path,
         "Ports": ports_document(record, endpoints, networks),
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",

@@ -1,4 +1,4 @@
-"""What stays and what changes while a container doesn't run, and what a start refuses."""
+"""What a start refuses and takes over from elsewhere, and what stays while a container does not run."""
 
 from __future__ import annotations
 
@@ -53,3 +53,11 @@ def test_links_tell_where_the_other_listens_and_what_it_was_told(host):
     host.hawse("create", "--name", "app", "--link", "db:d", "hostfs", "true")
     names = host.hawse("ps", "--no-trunc", "--format", "{{.Names}}").stdout
     assert names == "app/d,db\n"
+
+
+def test_who_joins_anothers_sandbox_has_its_host_name_and_files(host):
+    host.hawse("run", "-d", "--name", "base", "-h", "basehost", "hostfs", "sleep", "1d")
+    host.hawse("run", "-d", "--name", "joined", "--network", "container:base", "hostfs", "sleep", "1d")
+    assert host.hawse("exec", "joined", "cat", "/proc/sys/kernel/hostname").stdout == "basehost\n"
+    assert inspect(host, "joined", "{{.Config.Hostname}} {{.NetworkSettings.SandboxKey}}") == "basehost "
+    assert inspect(host, "joined", "{{.HostsPath}}") == inspect(host, "base", "{{.HostsPath}}")
