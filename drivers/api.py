@@ -192,8 +192,15 @@ class Linker(Protocol):
 class Repairer(Protocol):
     """Optional power: put right what others did to the host's shared kernel state (flushed rules, stale entries)."""
 
-    def resync(self, networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]) -> None:
-        """Make shared state hold exactly these live networks, their endpoints and published ports; idempotent."""
+    def resync(
+        self,
+        networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]],
+        unsettled: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]] = (),
+    ) -> None:
+        """Make shared state hold exactly these live networks, their endpoints and published ports; idempotent.
+
+        What ``unsettled`` ones have of it, which other commands are making or removing now, is left to those.
+        """
 
     def needs_resync(self) -> bool:
         """Tell at little cost whether shared state was lost since the last `resync`."""

@@ -144,15 +144,14 @@ class BridgeDriver:
         """Take the permission back; idempotent."""
         table.change(remove=elements.of_link(source, target))
 
-    def resync(self, networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]) -> None:
+    def resync(
+        self,
+        networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]],
+        unsettled: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]] = (),
+    ) -> None:
         """Make the firewall hold exactly these networks and their endpoints' ports, touching only what differs."""
-        wanted: list[elements.Element] = []
-        for network, endpoints in networks:
-            options = bridge_options.parse(network)
-            wanted += elements.of_network(network, options)
-            for endpoint in endpoints:
-                wanted += elements.of_ports(network, options, endpoint, endpoint.ports)
-        table.resync(wanted, keep=(*forwarding.STATE_SETS, *relay.STATE_SETS, "links4", "links6"))
+        kept_sets = (*forwarding.STATE_SETS, *relay.STATE_SETS, "links4", "links6")
+        table.resync(_elements(networks), keep=kept_sets, unsettled=_elements(unsettled))
 
     def needs_resync(self) -> bool:
         """Tell at little cost whether somebody flushed the firewall since the last `resync`."""
@@ -263,6 +262,16 @@ class _Port:
         if error.errno == errno.EEXIST:
             return Exists(f"the sandbox has an interface {interface} already")
         return error
+
+
+def _elements(networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]) -> list[elements.Element]:
+    found: list[elements.Element] = []
+    for network, endpoints in networks:
+        options = bridge_options.parse(network)
+        found += elements.of_network(network, options)
+        for endpoint in endpoints:
+            found += elements.of_ports(network, options, endpoint, endpoint.ports)
+    return found
 
 
 def _versions(network: NetworkSpec) -> list[int]:

@@ -18,6 +18,7 @@ from engine.errors import EngineError
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.names_service import announce
+from engine.store.api import Reader
 from engine.translation import translated
 
 SETTLERS: dict[str, intents.Settler] = {
@@ -51,20 +52,27 @@ def repair(host: Host) -> None:
         drivers = {n.driver for n in reader.networks() if n.phase == "live"}
     for driver in map(host.driver, sorted(drivers)):
         if isinstance(driver, Repairer) and driver.needs_resync():
-            with translated():
-                driver.resync(_live_networks(host, driver.type))
+            # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.
+            with host.store.write() as tx, translated():
+                driver.resync(_networks(tx, driver.type, live=True), unsettled=_networks(tx, driver.type, live=False))
             announce(host)
 
 
-def _live_networks(host: Host, driver: str) -> list[tuple[NetworkSpec, list[EndpointSpec]]]:
-    with host.store.read() as reader:
-        found = []
-        for network in reader.networks():
-            if network.driver == driver and network.phase == "live" and not network.config_only:
-                pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
-                specs = [endpoints.endpoint_spec(e, c) for e, c in pairs if c is not None and e.phase == "live"]
+def _networks(reader: Reader, driver: str, *, live: bool) -> list[tuple[NetworkSpec, list[EndpointSpec]]]:
+    """The live networks with their live endpoints; or, of those in the making or in removal, what might be there."""
+    found = []
+    for network in reader.networks():
+        settled = network.phase == "live"
+        if network.driver == driver and not network.config_only and (settled or not live):
+            pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
+            specs = [
+                endpoints.endpoint_spec(e, c)
+                for e, c in pairs
+                if c is not None and (settled and e.phase == "live") is live
+            ]
+            if live or not settled or specs:
                 found.append((endpoints.network_spec(network), specs))
-        return found
+    return found
 
 
 def settle_abandoned(host: Host) -> None:

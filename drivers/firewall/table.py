@@ -42,16 +42,19 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
             nft.run(install_script() + _script(added, removed))
 
 
-def resync(wanted: Iterable[Element], keep: Iterable[str] = ()) -> None:
-    """Make the table hold exactly ``wanted``, touching only what differs; the sets in ``keep`` stay as they are.
+def resync(wanted: Iterable[Element], keep: Iterable[str] = (), unsettled: Iterable[Element] = ()) -> None:
+    """Make the table hold exactly ``wanted``, touching only what differs.
+
+    The sets in ``keep`` stay as they are, and so do the ``unsettled`` elements, whether they are there or not.
 
     The static rules are written anew in the same transaction. Live connections don't notice.
     """
     kept = {VERSION_SET, *keep}
     present = {e for e in elements() if e.set not in kept}
     target = set(wanted)
+    gone = present - target - set(unsettled)
     whole = f"add element {TABLE} {VERSION_SET} {{ {WHOLE} }}\n"
-    nft.run(install_script() + whole + _script(sorted(target - present), sorted(present - target)))
+    nft.run(install_script() + whole + _script(sorted(target - present), sorted(gone)))
 
 
 def is_whole() -> bool:

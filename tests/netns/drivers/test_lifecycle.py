@@ -106,6 +106,17 @@ def test_repair_removes_what_nobody_owns_and_restores_lost_rules(lab):
     assert sorted(lab.host.sh("nft list table inet hawse").split()) == sorted(whole.split())
 
 
+def test_repair_leaves_alone_what_others_are_about(lab):
+    n1, n2 = lab.network("n1", "172.30.0.0/16"), lab.network("n2", "172.31.0.0/16")
+    web = lab.container(n1, 2, [lab.binding(8080, 80)])
+    elements = lab.elements()
+    lab.on_host(lambda: lab.driver.resync([(n1, [])], unsettled=[(n1, [web.endpoint]), (n2, [])]))
+    assert sorted(lab.elements()) == sorted(elements)
+    lab.on_host(lambda: lab.driver.delete_network(n2))
+    lab.on_host(lambda: lab.driver.resync([(n1, [web.endpoint])], unsettled=[(n2, [])]))
+    assert not [e for e in lab.elements() if "172.31." in e.key]
+
+
 def test_switching_forwarding_on_keeps_router_advertisements_heard_until_it_is_restored(lab):
     lab.host.sh(
         "sysctl -qw net.ipv6.conf.ext0.accept_ra=1 net.ipv6.conf.all.forwarding=0 net.ipv6.conf.ext0.forwarding=0"

@@ -86,3 +86,13 @@ def test_commands_killed_at_any_moment_are_finished_or_undone_by_the_next(host):
     time.sleep(0.5)
     links = {line.split()[0].partition("@")[0] for line in host.sh("ip -br link").splitlines()}
     assert links <= {"lo", "ext0", "docker0"}
+
+
+def test_networks_made_at_once_on_a_fresh_host_are_all_in_the_firewall(host):
+    """A command that completes the table must not take out what another one is just putting in."""
+    results = at_once(host, [("network", "create", f"n{i}") for i in range(6)])
+    assert [r for r in results if r[1]] == []
+    bridges = [name for name in host.sh("ls /sys/class/net").split() if name.startswith("br-")]
+    assert len(bridges) == 6
+    known = host.sh("nft list set inet hawse bridges")
+    assert [name for name in bridges if name not in known] == []
