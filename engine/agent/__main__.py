@@ -39,9 +39,7 @@ def main() -> int:
         ForwardService(loop),
     )
     store = SqliteStore(root_directory() / "hawse.db")
-    agent = Agent(
-        loop, store, services, place.listen(run_dir), idle=idle_from_environment(), extend=cluster.extend
-    )
+    agent = Agent(loop, store, services, place.listen(run_dir), idle=idle_from_environment(), extend=cluster.extend)
     cluster.changed = agent.reconcile
     agent.reconcile()
     tell_ready()
