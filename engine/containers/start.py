@@ -134,7 +134,6 @@ def _reserve(
         attachments=attachments,
         sandbox_id=names.generate_id(),
         next_interface=0,
-        exit_code=0,
         error="",
         stopped_by_user=False,
     )
@@ -175,6 +174,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         sandbox_path=sandbox.open_path(host.run, record.sandbox_id, created.netns),
         next_interface=len(reserved.members),
         status="running",
+        exit_code=0,
         started_at=timestamps.now(),
         finished_at=timestamps.NEVER,
     )
@@ -196,7 +196,13 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
     """The record while the command has not been executed: its process is known, its state is still what it was."""
-    return replace(plumbed, status=before.status, started_at=before.started_at, finished_at=before.finished_at)
+    return replace(
+        plumbed,
+        status=before.status,
+        exit_code=before.exit_code,
+        started_at=before.started_at,
+        finished_at=before.finished_at,
+    )
 
 
 def _create_process(host: Host, record: ContainerRecord, netns: str) -> CreatedProcess:
