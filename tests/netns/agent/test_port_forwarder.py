@@ -273,7 +273,7 @@ def test_ten_thousand_ports_are_one_socket(place):
     pid = json.loads(client.ask(place.host.run_dir, "status", 5))["pid"]
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))
     place.publish(tcp("::", 20000, 20000, 10_001))
-    assert len(os.listdir(f"/proc/{pid}/fd")) == descriptors
+    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # the question itself may have had one
     server = place.serve("192.168.99.99", 30000)
     place.dial("::1", 30000).sendall(b"x")
     assert server.accept()[0].recv(1) == b"x"

@@ -73,7 +73,7 @@ def test_environment_directory_user_and_rights(box):
         (
             "true",
             {"working_dir": "rel"},
-            "other",
+            "bad-cwd",
             "OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown",
         ),
     ],
