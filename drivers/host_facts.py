@@ -5,20 +5,31 @@ All answers concern the calling process's network namespace and change nothing.
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 
-from drivers.api import IPNetwork
-from drivers.linux import address, link, sysctl
+from drivers.linux import address, address_ranges, link, sysctl
+from drivers.linux.address_ranges import Range
 from drivers.linux.netlink import session
 
 CAP_NET_ADMIN = 12
 FALLBACK_PORTS = (49153, 65535)
 
 
-def interface_subnets() -> list[IPNetwork]:
-    """The subnets of the addresses on the host's interfaces; routes through gateways don't count, as in Docker."""
-    with session() as opened:
-        return address.subnets(opened)
+def _bounds(*networks: str) -> list[Range]:
+    return [(int(n.network_address), int(n.broadcast_address)) for n in map(ip_network, networks)]
+
+
+_APART = {4: _bounds("127.0.0.0/8", "169.254.0.0/16"), 6: _bounds("::1/128", "fe80::/10")}
+
+
+def interface_ranges(version: int) -> list[Range]:
+    """First and last address of the subnets on the host's interfaces, loopback and link-local ones left out.
+
+    Routes through gateways don't count, as in Docker.
+    """
+    apart = _APART[version]
+    return [r for r in address_ranges.ranges(version) if not any(first <= r[0] <= last for first, last in apart)]
 
 
 def interface_addresses() -> list[tuple[str, str]]:

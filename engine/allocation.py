@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
@@ -10,7 +10,7 @@ from engine.config import Config
 from engine.endpoints import IN_USE, pool_key
 from engine.errors import Forbidden, InvalidArgument
 from engine.ipam import addresses, pools
-from engine.ipam.overlap import IPNetwork, overlapping
+from engine.ipam.overlap import IPNetwork, Occupied, Range, bounds
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.store.api import Taken, Transaction
 
@@ -19,27 +19,28 @@ OVERLAP = "Pool overlaps with other one on this address space"
 
 
 def allocate_pools(
-    tx: Transaction, request: NetworkCreate, config: Config, host_id: str, on_host: Iterable[IPNetwork]
+    tx: Transaction, request: NetworkCreate, config: Config, host_id: str, on_host: Mapping[int, Sequence[Range]]
 ) -> list[PoolRecord]:
     """Choose the network's subnets: the user's own, and automatic ones for families that it has none of.
 
-    ``on_host`` are the subnets on the host's interfaces, which automatic choice avoids.
+    ``on_host`` are the ranges on the host's interfaces by IP version, which automatic choice avoids.
     """
-    taken = [ip_network(p.subnet) for n in tx.networks() if not n.config_only for p in n.pools if not p.unused]
+    taken = {version: tx.subnets(version) for version in (4, 6)}
     own = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
     for pool in own:
-        if not pool.unused and overlapping(ip_network(pool.subnet), taken) is not None:
+        subnet = ip_network(pool.subnet)
+        if not pool.unused and Occupied(taken[subnet.version]).last_within(*bounds(subnet)) is not None:
             raise Forbidden(OVERLAP)
-        taken.append(ip_network(pool.subnet))
+        taken[subnet.version].append(bounds(subnet))
     sized = dict(map(_size, filter(_is_size_only, request.ipam_config)))
     families = {ip_network(p.subnet).version for p in own if not p.unused}
-    occupied = [*taken, *on_host]
+    occupied = {version: [*ranges, *on_host[version]] for version, ranges in taken.items()}
     automatic = []
     if request.enable_ipv4 is not False and 4 not in families:
-        automatic.append(_automatic(tx, 4, config.default_address_pools, occupied, sized.get(4)))
+        automatic.append(_automatic(tx, 4, config.default_address_pools, occupied[4], sized.get(4)))
     if request.enable_ipv6 and 6 not in families:
         defaults = (*config.default_address_pools, pools.ula_pool(host_id))
-        automatic.append(_automatic(tx, 6, defaults, occupied, sized.get(6)))
+        automatic.append(_automatic(tx, 6, defaults, occupied[6], sized.get(6)))
     return _ordered(own, automatic)
 
 
@@ -99,7 +100,7 @@ def _automatic(
     tx: Transaction,
     version: int,
     defaults: Sequence[pools.DefaultPool],
-    occupied: Iterable[IPNetwork],
+    occupied: Iterable[Range],
     size: int | None,
 ) -> PoolRecord:
     cursor = CURSOR.format(version=version)

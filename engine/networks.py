@@ -18,7 +18,7 @@ from engine.render.network import network_document
 from engine.sandbox import Membership
 from engine.store.api import Intent, Reader, Taken, Transaction
 from engine.translation import translated
-from engine.validate.network import check_network_create, check_network_remove, network_name_taken
+from engine.validate.network import SINGLETONS, check_network_create, check_network_remove, network_name_taken
 
 CREATE, REMOVE = "network-create", "network-remove"
 
@@ -45,13 +45,13 @@ def create(host: Host, request: NetworkCreate) -> Created:
 
 
 def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
-    from drivers.host_facts import interface_subnets
+    from drivers.host_facts import interface_ranges
     from drivers.registry import available
 
-    on_host = interface_subnets()
+    on_host = {version: interface_ranges(version) for version in (4, 6)}
     try:
         with host.store.write() as tx:
-            request = check_network_create(request, tx.networks(), available())
+            request = check_network_create(request, _concerned(tx, request), available())
             record = _new_record(request)
             if not request.config_only and request.driver not in ("host", "null"):
                 pools = allocation.allocate_pools(tx, request, host.config, host_id(tx), on_host)
@@ -65,6 +65,13 @@ def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
     except Taken as error:
         raise network_name_taken(request.name) from error
     return record
+
+
+def _concerned(reader: Reader, request: NetworkCreate) -> list[NetworkRecord]:
+    """The networks that a check of the request may concern: a namesake, its configuration, others of a singleton."""
+    if request.driver in SINGLETONS:
+        return reader.networks()
+    return [n for name in (request.name, request.config_from) for n in reader.find_networks(name)]
 
 
 def _new_record(request: NetworkCreate) -> NetworkRecord:
@@ -102,7 +109,10 @@ def host_id(tx: Transaction) -> str:
 def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord) -> None:
     if record.config_only:
         return
-    others = [network_spec(n) for n in reader.networks() if n.driver == record.driver and not n.config_only]
+    # Names that nobody chose come from ids: of two networks without options, neither is in the other's way.
+    optionless = not (record.options or record.host_options)
+    similar = reader.networks(driver=record.driver, with_options=optionless)
+    others = [network_spec(n) for n in similar if not n.config_only]
     with translated():
         host.driver(record.driver).check_network(network_spec(record), others)
 
@@ -145,7 +155,7 @@ def remove(host: Host, reference: str) -> None:
         return overlay.remove(host, record)
     with host.store.write() as tx:
         record = find(tx, reference)
-        check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks())
+        check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())
         tx.put_network(replace(record, phase="removing", owner=owner.me()))
         tx.put_intent(Intent(REMOVE, record.id, owner.me()))
     unmake(host, record.id)

@@ -5,13 +5,13 @@ They are recorded when the store is first written; the default bridge's kernel o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
-from drivers.api import IPNetwork
 from engine import allocation, names, networks, timestamps
 from engine.host import Host
+from engine.ipam.overlap import Range
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord
 from engine.store.api import Transaction
 
@@ -21,13 +21,13 @@ BRIDGE_OPTION = "com.docker.network.bridge."
 
 def ensure(host: Host) -> None:
     """Record the predefined networks, once per store."""
-    from drivers.host_facts import interface_exists, interface_subnets
+    from drivers.host_facts import interface_exists, interface_ranges
 
     with host.store.read() as reader:
         if reader.meta(MARK):
             return
     bridge_name = "hawse0" if interface_exists("docker0") else "docker0"
-    on_host = interface_subnets()
+    on_host = {version: interface_ranges(version) for version in (4, 6)}
     with host.store.write() as tx:
         if tx.meta(MARK):
             return
@@ -49,7 +49,7 @@ def _plain(name: str, driver: str) -> NetworkRecord:
     )
 
 
-def _bridge(tx: Transaction, host: Host, bridge_name: str, on_host: Sequence[IPNetwork]) -> NetworkRecord:
+def _bridge(tx: Transaction, host: Host, bridge_name: str, on_host: Mapping[int, Sequence[Range]]) -> NetworkRecord:
     config = host.config
     record = NetworkRecord(
         id=names.generate_id(),

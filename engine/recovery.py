@@ -49,7 +49,7 @@ def repair(host: Host) -> None:
     with host.store.read() as reader:
         if reader.meta(predefined.MARK) is None:
             return
-        drivers = {n.driver for n in reader.networks() if n.phase == "live"}
+        drivers = reader.drivers_in_use()
     for driver in map(host.driver, sorted(drivers)):
         if isinstance(driver, Repairer) and driver.needs_resync():
             # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.

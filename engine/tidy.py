@@ -84,4 +84,4 @@ def sweep(host: Host) -> None:
 
 
 def _is_unused(reader: Reader) -> bool:
-    return not reader.intents() and not reader.containers() and all(n.predefined for n in reader.networks())
+    return not reader.intents() and not reader.containers() and not reader.has_custom_networks()

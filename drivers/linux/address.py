@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from functools import partial
-from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_interface
+from ipaddress import IPv4Interface, ip_interface
 from socket import AF_INET, AF_INET6
 from typing import Any
 
-from drivers.api import IPAddress, IPInterface, IPNetwork
+from drivers.api import IPAddress, IPInterface
 from drivers.linux.netlink import Session, doing, dump
 
 OURS = 104
@@ -43,16 +43,6 @@ def remove_ours(session: Session, link_index: int) -> None:
             address = _interface(message)
             with doing("remove address", str(address), ignore=(errno.EADDRNOTAVAIL, errno.ENODEV)):
                 session.addr("del", index=link_index, address=str(address.ip), prefixlen=message["prefixlen"])
-
-
-def subnets(session: Session) -> list[IPNetwork]:
-    """The subnets of all addresses in the session's namespace, loopback and link-local ones left out."""
-    found: set[IPv4Network | IPv6Network] = set()
-    for message in _messages(session, 0):
-        network = _interface(message).network
-        if not (network.is_loopback or network.is_link_local):
-            found.add(network)
-    return sorted(found, key=lambda n: (n.version, int(n.network_address), n.prefixlen))
 
 
 def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:

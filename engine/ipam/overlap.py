@@ -12,8 +12,11 @@ from ipaddress import IPv4Network, IPv6Network
 
 IPNetwork = IPv4Network | IPv6Network
 
+Range = tuple[int, int]
+"""First and last address, as integers."""
 
-def bounds(network: IPNetwork) -> tuple[int, int]:
+
+def bounds(network: IPNetwork) -> Range:
     """Give a network's first and last address as integers."""
     return int(network.network_address), int(network.broadcast_address)
 
@@ -30,12 +33,12 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 
 
 class Occupied:
-    """The union of networks of one family, as disjoint ascending ranges."""
+    """The union of ranges of one family, as disjoint ascending ones."""
 
-    def __init__(self, networks: Iterable[IPNetwork], version: int) -> None:
+    def __init__(self, ranges: Iterable[Range]) -> None:
         self._firsts: list[int] = []
         self._lasts: list[int] = []
-        for first, last in sorted(bounds(network) for network in networks if network.version == version):
+        for first, last in sorted(ranges):
             if self._lasts and first <= self._lasts[-1] + 1:
                 self._lasts[-1] = max(self._lasts[-1], last)
             else:

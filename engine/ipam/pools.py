@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from engine.ipam.overlap import IPNetwork, Occupied, bounds, overlapping
+from engine.ipam.overlap import IPNetwork, Occupied, Range, bounds, overlapping
 
 
 class PoolsExhausted(Exception):
@@ -54,20 +54,20 @@ def ula_pool(host_id: str) -> DefaultPool:
 def allocate_pool(
     defaults: Sequence[DefaultPool],
     version: int,
-    in_use: Iterable[IPNetwork],
+    in_use: Iterable[Range],
     *,
     last: IPNetwork | None = None,
     size: int | None = None,
 ) -> IPNetwork:
     """Choose the next free subnet of family ``version`` after ``last``, the one handed out before.
 
-    ``size`` asks for another prefix length than the pools' own (a request such as ``0.0.0.0/24``); those are always
-    searched from the start. Raises `PoolsExhausted`.
+    ``in_use`` are ranges of that family. ``size`` asks for another prefix length than the pools' own (a request such
+    as ``0.0.0.0/24``); those are always searched from the start. Raises `PoolsExhausted`.
     """
     pools = [pool for pool in defaults if pool.base.version == version]
     if size is not None:
         pools, last = [DefaultPool(p.base, size) for p in pools if p.base.prefixlen <= size], None
-    occupied = Occupied(in_use, version)
+    occupied = Occupied(in_use)
     for base, prefix, start in _after(pools, last):
         found = _first_free(base, prefix, start, occupied)
         if found is not None:

@@ -37,8 +37,17 @@ class Intent:
 class Reader(Protocol):
     """A consistent snapshot."""
 
-    def networks(self) -> list[NetworkRecord]:
-        """All networks, whatever their phase."""
+    def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
+        """All networks, whatever their phase; or a driver's, or those with driver options."""
+
+    def has_custom_networks(self) -> bool:
+        """Tell whether there is any network but the predefined ones."""
+
+    def drivers_in_use(self) -> set[str]:
+        """The drivers of live networks."""
+
+    def subnets(self, version: int) -> list[tuple[int, int]]:
+        """First and last address of all subnets of IP ``version`` that networks allocate from."""
 
     def network(self, network_id: str) -> NetworkRecord | None:
         """The network of this full id."""

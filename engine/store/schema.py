@@ -12,7 +12,13 @@ import sqlite3
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE networks (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL,
+    driver TEXT NOT NULL, phase TEXT NOT NULL, predefined INTEGER NOT NULL, with_options INTEGER NOT NULL);
+CREATE INDEX networks_by_driver ON networks (driver, with_options);
+CREATE INDEX networks_by_phase ON networks (phase, driver);
+CREATE TABLE subnets (family INTEGER NOT NULL, first BLOB NOT NULL, last BLOB NOT NULL, network_id TEXT NOT NULL);
+CREATE INDEX subnets_of_network ON subnets (network_id);
+CREATE INDEX subnets_in_order ON subnets (family, first, last);
 CREATE TABLE containers (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
 CREATE TABLE images (

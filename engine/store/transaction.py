@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeVar
 
 from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, PortRecord
@@ -39,9 +40,24 @@ class SqliteReader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def networks(self) -> list[NetworkRecord]:
-        """All networks, whatever their phase."""
-        return self._select(NetworkRecord, "networks")
+    def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
+        """All networks, whatever their phase; or a driver's, or those with driver options."""
+        where = ("driver = ?" if driver else "1") + (" AND with_options" if with_options else "")
+        return self._select(NetworkRecord, "networks", where, *filter(None, [driver]))
+
+    def has_custom_networks(self) -> bool:
+        """Tell whether there is any network but the predefined ones."""
+        return self._value("SELECT 1 FROM networks WHERE NOT predefined LIMIT 1") is not None
+
+    def drivers_in_use(self) -> set[str]:
+        """The drivers of live networks."""
+        rows = self._connection.execute("SELECT DISTINCT driver FROM networks WHERE phase = 'live'")
+        return {driver for (driver,) in rows}
+
+    def subnets(self, version: int) -> list[tuple[int, int]]:
+        """First and last address of all subnets of IP ``version`` that networks allocate from."""
+        rows = self._connection.execute("SELECT first, last FROM subnets WHERE family = ?", (version,))
+        return [(int.from_bytes(first), int.from_bytes(last)) for first, last in rows]
 
     def network(self, network_id: str) -> NetworkRecord | None:
         """The network of this full id."""
@@ -128,11 +144,18 @@ class SqliteTransaction(SqliteReader):
 
     def put_network(self, record: NetworkRecord) -> None:
         """Insert or replace by id; raises `Taken` for another network's name."""
-        self._put_named("networks", "network-name", record)
+        options = bool(record.options or record.host_options)
+        self._put_named("networks", "network-name", record, driver=record.driver, phase=record.phase,
+                        predefined=record.predefined, with_options=options)  # fmt: skip
+        self._execute("DELETE FROM subnets WHERE network_id = ?", record.id)
+        for pool in () if record.config_only else record.pools:
+            if not pool.unused:
+                self._put_subnet(ip_network(pool.subnet), record.id)
 
     def delete_network(self, network_id: str) -> None:
-        """Forget the network and its address reservations."""
+        """Forget the network, its subnets and its address reservations."""
         self._delete("networks", network_id)
+        self._execute("DELETE FROM subnets WHERE network_id = ?", network_id)
         # "/" and "0" are neighbours in ASCII: all pools that begin with "<id>/".
         self._execute("DELETE FROM addresses WHERE pool > ? AND pool < ?", f"{network_id}/", f"{network_id}0")
 
@@ -197,11 +220,15 @@ class SqliteTransaction(SqliteReader):
         """Set a small value."""
         self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
-    def _put_named(self, table: str, what: str, record: NetworkRecord | ContainerRecord) -> None:
+    def _put_named(self, table: str, what: str, record: NetworkRecord | ContainerRecord, **columns: str | bool) -> None:
         holder = self._value(f"SELECT id FROM {table} WHERE name = ? AND id != ?", record.name, record.id)
         if holder is not None:
             raise Taken(what, record.name, holder)
-        self._put(table, id=record.id, name=record.name, body=encode(record))
+        self._put(table, id=record.id, name=record.name, body=encode(record), **columns)
+
+    def _put_subnet(self, subnet: IPv4Network | IPv6Network, network_id: str) -> None:
+        first, last = _pack(int(subnet.network_address)), _pack(int(subnet.broadcast_address))
+        self._execute("INSERT INTO subnets VALUES (?, ?, ?, ?)", subnet.version, first, last, network_id)
 
     def _put_port(self, port: PortRecord, endpoint_id: str) -> None:
         holder = self._value(
@@ -216,7 +243,7 @@ class SqliteTransaction(SqliteReader):
             port.host_ip, port.port, port.port_end, endpoint_id,
         )  # fmt: skip
 
-    def _put(self, table: str, **columns: str) -> None:
+    def _put(self, table: str, **columns: str | bool) -> None:
         """Insert, or replace in place: the row keeps its ``seq`` and so its place in listings."""
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, summarize_address_range
 
 import pytest
 
@@ -15,8 +15,27 @@ pytestmark = pytest.mark.netns
 
 def test_subnets_of_interfaces_count_and_routes_through_gateways_do_not(host):
     host.sh("ip addr add 172.22.7.1/24 dev ext0; ip route add 172.24.0.0/16 via 192.168.99.99")
-    found = [str(n) for n in namespaces.inside(host.path, host_facts.interface_subnets)]
-    assert found == ["172.22.7.0/24", "192.168.99.0/24", "fd99::/64"]
+    found = [namespaces.inside(host.path, lambda: host_facts.interface_ranges(version)) for version in (4, 6)]  # noqa: B023
+    assert [sorted(map(written, ranges)) for ranges in found] == [["172.22.7.0/24", "192.168.99.0/24"], ["fd99::/64"]]
+
+
+def test_an_interface_that_is_down_counts_and_a_tunnel_counts_by_its_own_end(host):
+    host.sh(
+        "ip link set ext0 down; ip addr add 172.22.7.1 peer 172.23.0.1/24 dev lo; ip addr add 172.25.0.3/16 dev ext0"
+    )
+    found = namespaces.inside(host.path, lambda: host_facts.interface_ranges(4))
+    assert sorted(map(written, found)) == ["172.22.7.0/24", "172.25.0.0/16", "192.168.99.0/24"]
+
+
+def test_a_list_that_needs_many_messages_is_read_whole(host):
+    host.sh("for n in $(seq 1 200); do echo addr add 172.$((n / 250 + 16)).$n.1/24 dev ext0; done | ip -batch -")
+    assert len(namespaces.inside(host.path, lambda: host_facts.interface_ranges(4))) == 201
+
+
+def written(bounds):
+    """A range in words, as it would be configured."""
+    [network] = summarize_address_range(*map(ip_address, bounds))
+    return str(network)
 
 
 def test_port_ranges_are_the_administrators(host):

@@ -9,10 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.ipam import pools
-from engine.ipam.overlap import Occupied, overlapping
-from engine.ipam.pools import LOCAL_POOLS, DefaultPool, PoolsExhausted, allocate_pool, ula_pool
+from engine.ipam.overlap import Occupied, bounds, overlapping
+from engine.ipam.pools import LOCAL_POOLS, DefaultPool, PoolsExhausted, ula_pool
 
 SMALL = (DefaultPool(ip_network("10.0.0.0/22"), 24), DefaultPool(ip_network("10.1.0.0/23"), 25))
+
+
+def allocate_pool(defaults, version, in_use, **wanted):
+    return pools.allocate_pool(defaults, version, map(bounds, in_use), **wanted)
 
 
 def fill(defaults, version=4, in_use=()):

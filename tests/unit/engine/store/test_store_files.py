@@ -111,9 +111,9 @@ def test_damage_within_the_tables_is_unavailable(store):
 
 def test_a_record_of_another_shape_is_unavailable(store):
     touch(store)
-    edit(store, "INSERT INTO networks (id, name, body) VALUES ('a', 'n', '{}')")
-    with pytest.raises(Unavailable, match="is damaged: NetworkRecord: created is missing"), store.read() as snapshot:
-        snapshot.networks()
+    edit(store, "INSERT INTO images (id, body) VALUES ('a', '{}')")
+    with pytest.raises(Unavailable, match="is damaged: ImageRecord: created is missing"), store.read() as snapshot:
+        snapshot.images()
 
 
 def edit(store, statement):

@@ -1,0 +1,58 @@
+"""Commands that concern one network read the records of that one, however many there are."""
+
+import os
+
+import pytest
+
+from drivers.linux import netns as namespaces
+from engine.core import open_engine
+from engine.model import NetworkCreate, NetworkRecord, PoolRecord
+from engine.store import transaction
+
+pytestmark = pytest.mark.netns
+
+OTHERS = 200
+
+
+@pytest.fixture
+def networks(host, monkeypatch):
+    """The networks' verbs of the host, called in its namespace by this process."""
+    for name in ("HAWSE_ROOT", "HAWSE_RUN"):
+        monkeypatch.setenv(name, host.env()[name])
+    monkeypatch.setenv("HAWSE_CONFIG", os.devnull)
+    verbs = open_engine().networks
+    return lambda verb, *arguments: namespaces.inside(host.path, lambda: getattr(verbs, verb)(*arguments))
+
+
+@pytest.fixture
+def records_read(monkeypatch):
+    """How many records have been read."""
+    read, decode = [], transaction.decode
+    monkeypatch.setattr(transaction, "decode", lambda *args: read.append(args) or decode(*args))
+    return read
+
+
+def crowd(verbs):
+    """Record other networks, as if they had been made."""
+    with verbs.host.store.write() as tx:
+        for n in range(OTHERS):
+            pools = [PoolRecord(f"10.0.{n}.0/24", gateway=f"10.0.{n}.1", automatic=True)]
+            tx.put_network(NetworkRecord(f"{n:064x}", f"other{n}", "", "bridge", pools=pools, options={}))
+
+
+def test_making_and_removing_a_network_read_no_record_of_others(networks, records_read):
+    networks("create", NetworkCreate("first"))
+    networks("create", NetworkCreate("kept"))
+    alone = cost(networks, records_read)
+    crowd(open_engine().networks)
+    assert cost(networks, records_read) == alone
+
+
+def cost(networks, records_read):
+    """Records read by making a network and by removing it."""
+    spent = []
+    for verb, argument in (("create", NetworkCreate("new")), ("remove", "new")):
+        records_read.clear()
+        networks(verb, argument)
+        spent.append(len(records_read))
+    return spent
