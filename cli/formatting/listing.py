@@ -12,10 +12,10 @@ from cli.formatting.docker_functions import HEADER_FUNCTIONS
 from cli.formatting.errors import TemplateExecError
 from cli.formatting.gotypes import STRING, Method, Type, Value, boolean, integer, map_of, pointer_to, string
 from cli.formatting.jsontext import quote_json
+from cli.formatting.plain import Cell, fields_of, fill
 from cli.formatting.template import parse
 from cli.formatting.text import decode, encode
 
-Cell = str | bool | int
 Field = Cell | Callable[[], Cell]
 
 
@@ -98,6 +98,7 @@ class ListFormat:
             text = "{{json .}}"
         self.text = text.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
         self._template = parse(self.text)
+        self._plain = fields_of(self.text)
 
     def header(self, names: Mapping[str, str]) -> str:
         """Return the header line for a table; ``names`` maps fields to their titles.
@@ -115,4 +116,8 @@ class ListFormat:
 
         Raises TemplateExecError without prefix.
         """
+        if self._plain is not None:
+            pattern, names = self._plain
+            if context.fields.keys() >= set(names):
+                return fill(pattern, names, context.cell)
         return self._template.execute(context.value())

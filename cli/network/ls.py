@@ -53,13 +53,13 @@ def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
     return FormatContext(
         "*network.networkContext",
         {
-            "CreatedAt": created_at(network["Created"]),
+            "CreatedAt": lambda: created_at(network["Created"]),
             "Driver": network["Driver"],
             "ID": network["Id"] if no_trunc else network["Id"][:SHORT_ID],
             "IPv4": lambda: word(has_ipv4(network)),
             "IPv6": word(network["EnableIPv6"]),
             "Internal": word(network["Internal"]),
-            "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
+            "Labels": lambda: ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
             "Name": network["Name"],
             "Scope": network["Scope"],
         },

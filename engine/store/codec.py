@@ -70,6 +70,8 @@ def _record(kind: Any) -> Decoder:
     hints = get_type_hints(kind)
     known = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
     required = {field.name for field in fields(kind) if _is_required(field)}
+    exact = {name: hint for name, hint in hints.items() if hint in (str, bool, int)}
+    """Most fields, which therefore are checked here and not by a call each."""
 
     def convert(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -79,7 +81,9 @@ def _record(kind: Any) -> Decoder:
         arguments, name = {}, ""
         try:
             for name, item in value.items():
-                if name in known:
+                if type(item) is exact.get(name):
+                    arguments[name] = item
+                elif name in known:
                     arguments[name] = known[name](item)
         except CodecError as error:
             raise CodecError(f"{kind.__name__}.{name}: {error}") from None

@@ -1,0 +1,56 @@
+"""Formats of fields alone are written as the interpreter writes them; everything else is left to it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.formatting import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError
+from cli.formatting.plain import fields_of
+
+ROW = {"Name": "wéb\udcff", "Count": -3, "Yes": True, "No": False, "Later": lambda: "{{.Name}} {} %s", "Empty": ""}
+
+
+def context():
+    return FormatContext("*row", ROW, lookups={"Label": lambda key: f"<{key}>"})
+
+
+def interpreted(format):
+    return format._template.execute(context().value())
+
+
+def pieces():
+    fields = st.sampled_from(
+        [f"{{{{{left}.{name}{right}}}}}" for name in ROW for left in ("", " ") for right in ("", "  ")]
+    )
+    return st.lists(st.one_of(fields, st.text("ab{}:!0\t\n é", max_size=4)), max_size=6).map("".join)
+
+
+@given(pieces())
+def test_plain_formats_read_as_interpreted_ones(text):
+    try:
+        format = ListFormat(text)
+    except TemplateSyntaxError:
+        return  # a syntax error comes before any row
+    assert format.row(context()) == interpreted(format)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{- .Name}}", "{{.Name -}} x", '{{.Label "a"}}', "{{upper .Name}}", "{{.Name.Nope}}", "{{/* c */}}", "{{.}}"],
+)
+def test_anything_more_than_fields_is_not_plain(text):
+    assert fields_of(text) is None
+
+
+def test_default_tables_are_plain():
+    from cli.container.ls import TABLE as CONTAINERS
+    from cli.network.ls import TABLE as NETWORKS
+
+    assert fields_of(NETWORKS) and fields_of(CONTAINERS)
+
+
+def test_a_field_that_a_row_lacks_is_the_interpreters_error():
+    with pytest.raises(TemplateExecError, match="can't evaluate field Nope"):
+        ListFormat("{{.Name}} {{.Nope}}").row(context())
