@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.benchmark import pictures, report
-from tests.benchmark.registry import BENCHES, Settings, Table
+from tests.benchmark.registry import BENCHES, Bench
+from tests.benchmark.results import Settings, Table
 from tests.conftest import CHECKOUT
 
 NETWORKS = (0, 10, 100, 1000)
@@ -26,6 +28,7 @@ def main() -> None:
     arguments = read_arguments()
     if os.geteuid() != 0:
         sys.exit("the benches need root: they make network namespaces and start daemons")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # hosts and daemons are to go first
     settings = Settings(arguments.quick, arguments.networks or (QUICK_NETWORKS if arguments.quick else NETWORKS))
     chosen = [b for b in BENCHES if not arguments.only or b.name in arguments.only]
     tables = [table for bench in chosen for table in run(bench, settings)]
@@ -49,7 +52,7 @@ def counts(text: str) -> tuple[int, ...]:
     return tuple(sorted(map(int, text.split(","))))
 
 
-def run(bench: object, settings: Settings) -> list[Table]:
+def run(bench: Bench, settings: Settings) -> list[Table]:
     """Run one bench in a directory of its own and print its tables."""
     print(f"\n# {bench.name}: {bench.title}", file=sys.stderr, flush=True)
     started = time.monotonic()

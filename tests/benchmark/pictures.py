@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from tests.benchmark.chart import Group, bar_chart
-from tests.benchmark.registry import Row, Table
 from tests.benchmark.report import number
+from tests.benchmark.results import Row, Table
 
 CONTENDERS = ("hawse", "docker", "podman", "aardvark-dns", "plain veth")
 

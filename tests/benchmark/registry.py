@@ -1,67 +1,18 @@
-"""What a bench is: a function that measures something and hands back tables, known by name.
+"""The benches by name: one file each under ``benches/``, whose ``run`` measures something and hands back tables.
 
-One file a bench under ``benches/``; the order here is the order of the page.
+The order here is the order of the page.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from statistics import median
+
+from tests.benchmark.results import Settings, Table
 
 FILES = ("commands", "completion", "ports", "attach", "endpoints", "dns", "connections", "overlay", "memory")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How much to measure."""
-
-    quick: bool
-    networks: tuple[int, ...]
-
-    def pick(self, full: int, quick: int) -> int:
-        """A number of rounds, of containers, of seconds."""
-        return quick if self.quick else full
-
-
-@dataclass
-class Row:
-    """One line of a table: what was done, and each column's samples; a column that could not do it has none."""
-
-    what: str
-    samples: dict[str, list[float]] = field(default_factory=dict)
-    target: float | None = None
-
-    def add(self, column: str, value: float) -> None:
-        self.samples.setdefault(column, []).append(value)
-
-    def median(self, column: str) -> float | None:
-        found = self.samples.get(column)
-        return median(found) if found else None
-
-
-@dataclass
-class Table:
-    """Samples of one unit; ``ratio`` names the two columns that are compared, ours first."""
-
-    name: str
-    title: str
-    unit: str
-    columns: tuple[str, ...]
-    rows: list[Row]
-    ratio: tuple[str, str] = ("hawse", "docker")
-    more_is_better: bool = False
-
-    def ratio_of(self, row: Row) -> float | None:
-        """Ours as a part of theirs, by medians."""
-        ours, theirs = map(row.median, self.ratio)
-        return ours / theirs if ours is not None and theirs else None
-
-    def row(self, what: str) -> Row | None:
-        """The line of that name."""
-        return next((row for row in self.rows if row.what == what), None)
 
 
 @dataclass(frozen=True)

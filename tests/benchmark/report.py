@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Sequence
 
-from tests.benchmark.registry import Row, Table
+from tests.benchmark.results import Row, Table
 
 NONE = "-"
 

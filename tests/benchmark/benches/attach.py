@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.benchmark.hosts import hosts, unique
 from tests.benchmark.products import Hawse, products
-from tests.benchmark.registry import Row, Settings, Table
+from tests.benchmark.results import Row, Settings, Table
 from tests.benchmark.runner import Runner
 from tests.benchmark.turns import turns
 from tests.conftest import Netns

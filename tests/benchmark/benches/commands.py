@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.benchmark.products import Docker, Hawse, Podman, Product, products
-from tests.benchmark.registry import Row, Settings, Table
+from tests.benchmark.results import Row, Settings, Table
 from tests.benchmark.turns import turns
 
 COLUMNS = ("hawse", "cold", "docker", "podman")

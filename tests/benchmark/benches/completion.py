@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.benchmark.products import Docker, Hawse, Product, products
-from tests.benchmark.registry import Row, Settings, Table
+from tests.benchmark.results import Row, Settings, Table
 from tests.benchmark.turns import turns
 from tests.conftest import CHECKOUT
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.benchmark.products import Docker, Hawse, Product, inside, products
-from tests.benchmark.registry import Row, Settings, Table
+from tests.benchmark.results import Row, Settings, Table
 from tests.benchmark.turns import turns
 from tests.conftest import CHECKOUT, Netns
 

@@ -10,7 +10,7 @@ from shutil import which
 
 from tests.benchmark.hosts import hosts
 from tests.benchmark.products import Docker, Hawse, Product, inside, products
-from tests.benchmark.registry import Row, Settings, Table
+from tests.benchmark.results import Row, Settings, Table
 from tests.benchmark.turns import turns
 from tests.conftest import Host
 

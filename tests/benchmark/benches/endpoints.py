@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.runtime import kernel
 from tests.benchmark.products import Hawse, products
-from tests.benchmark.registry import Row, Settings, Table
+from tests.benchmark.results import Row, Settings, Table
 
 SAMPLES = 15
 

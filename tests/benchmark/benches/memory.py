@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.benchmark.products import Docker, Hawse, Product, processes_of, products
-from tests.benchmark.registry import Row, Settings, Table
+from tests.benchmark.results import Row, Settings, Table
 
 PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 SETTLE = 2.0  # seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import which
 
 from tests.benchmark.products import Docker, Hawse, Product, inside, products
-from tests.benchmark.registry import Row, Settings, Table
+from tests.benchmark.results import Row, Settings, Table
 from tests.benchmark.turns import turns
 
 Ends = tuple[list[str], list[str], str]
