@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -61,14 +62,19 @@ def run(argv: list[str], timeout: float, env: dict[str, str]) -> Outcome:
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
-        try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
+        await_end(process, timeout)
         seconds = time.perf_counter() - started
+        code = process.wait()
         output.seek(0)
         return Outcome(seconds, code, output.read().decode(errors="replace"))
+
+
+def await_end(process: subprocess.Popen, timeout: float) -> None:
+    """Wait until a process has ended, or end it; Popen's own wait with a timeout looks only every 50 ms."""
+    pidfd = os.pidfd_open(process.pid)
+    if not select.select([pidfd], [], [], timeout)[0]:
+        process.kill()
+    os.close(pidfd)
 
 
 def serve() -> None:
