@@ -1,10 +1,9 @@
-"""The store of one host: one SQLite file in WAL mode, opened anew for every block.
+"""The store of one host: one SQLite file in WAL mode.
 
-Knows files, locks and SQLite's errors; what the tables hold is in `engine.store.transaction`. A connection costs a
-third of a millisecond, so none outlives its block: a store may be shared by threads, carried across a fork between
-blocks, and its directory may be removed at any time. Commits survive the death of any process at once (the page cache
-holds them) and a power failure up to the last checkpoint, never with a damaged file; kernel state does not survive
-that either.
+Knows files, locks and SQLite's errors; what the tables hold is in `engine.store.transaction`, how a connection lives on
+between blocks in `engine.store.idle`. A store may be shared by threads, carried across a fork between blocks, and its
+directory may be removed at any time. Commits survive the death of any process at once (the page cache holds them) and a
+power failure up to the last checkpoint, never with a damaged file; kernel state does not survive that either.
 """
 
 from __future__ import annotations
@@ -14,17 +13,19 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import EngineError, PermissionDenied, Unavailable
-from engine.store import schema
+from engine.store import idle, schema
 from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
 """How long a command waits for other writers before it gives up."""
+LOG_SIZE = 1 << 20
+"""Bytes of log from which a writer moves it into the file: who opens the store next has to read it all."""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "is locked by another command",
@@ -51,43 +52,53 @@ class SqliteStore:
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """Open a snapshot; never blocks on a writer."""
-        with self._connection() as connection:
-            connection.execute("BEGIN")
-            schema.version_of(connection)  # the first read is what pins the snapshot
+        with self._connection("BEGIN") as connection:
             yield SqliteReader(connection)
+            connection.execute("COMMIT")
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Open a transaction; waits for other writers (bounded), commits at the end, rolls back on an exception."""
-        with self._connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._connection("BEGIN IMMEDIATE") as connection:
             yield SqliteTransaction(connection)
             connection.execute("COMMIT")
+            self._shorten_log(connection)
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """Open the file, ready for use; closing it rolls back what was not committed."""
+    def _connection(self, begin: str) -> Iterator[sqlite3.Connection]:
+        """A connection with a transaction begun; the block ends it, or closing the connection takes it back."""
         try:
-            connection = self._open()
+            key, connection = self._open()
             try:
+                connection.execute(begin)
+                schema.check(connection)  # a newer hawse may have come; and the first read is what pins a snapshot
                 yield connection
-            finally:
-                connection.close()
-        except (sqlite3.Error, CodecError, schema.NewerSchema) as error:
-            raise self._translate(error) from error
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            if not self.path.exists():
-                self._create_file()
-            connection = sqlite3.connect(self.path, timeout=self.busy_seconds, isolation_level=None)
-            try:
-                self._prepare(connection)
             except BaseException:
                 connection.close()
                 raise
+            idle.keep(key, connection)
+        except (sqlite3.Error, CodecError, schema.NewerSchema) as error:
+            raise self._translate(error) from error
+
+    def _open(self) -> tuple[idle.Key, sqlite3.Connection]:
+        try:
+            if not self.path.exists():
+                self._create_file()
+            key = idle.key(self.path, self.busy_seconds)
+            return key, idle.take(key) or self._connect()
         except OSError as error:  # caught here and not around the block, whose body may have OSErrors of its own
             raise self._translate(error) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        # Whichever thread has it uses it alone.
+        connection = sqlite3.connect(
+            self.path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -96,6 +107,14 @@ class SqliteStore:
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         if not schema.check(connection):
             self._initialize(connection)
+
+    def _shorten_log(self, connection: sqlite3.Connection) -> None:
+        """Move a long log into the file, unless others are at it; what fails here, a later writer does."""
+        with suppress(OSError, sqlite3.Error):
+            if os.stat(f"{self.path}-wal").st_size > LOG_SIZE:
+                connection.execute("PRAGMA busy_timeout = 0")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                connection.execute(f"PRAGMA busy_timeout = {int(self.busy_seconds * 1000)}")
 
     def _create_file(self) -> None:
         """Make an empty file with its final mode, which SQLite then gives to the files beside it too."""

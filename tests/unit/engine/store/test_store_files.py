@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from engine.errors import PermissionDenied, Unavailable
-from engine.store import schema
+from engine.store import idle, schema
 from engine.store.sqlite import SqliteStore
 
 
@@ -23,8 +23,10 @@ def mode(path):
 
 
 def touch(store):
+    """Write, as a command that has ended since."""
     with store.write() as tx:
         tx.set_meta("key", "value")
+    idle.close_all()
 
 
 def complaint(store, error):

@@ -1,0 +1,107 @@
+"""A process opens its store once, and never uses what it must not use any more."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+import pytest
+
+from engine.model import NetworkRecord
+from engine.store import idle, sqlite
+from engine.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The connections opened since."""
+    idle.close_all()
+    made, connect = [], sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: made.append(args) or connect(*args, **kw))
+    return made
+
+
+@pytest.fixture
+def store(tmp_path):
+    return SqliteStore(tmp_path / "hawse.db")
+
+
+def put(store, name, options=()):
+    with store.write() as tx:
+        tx.put_network(NetworkRecord(name, name, "", "bridge", options=dict(options)))
+
+
+def names(store):
+    with store.read() as snapshot:
+        return [n.name for n in snapshot.networks()]
+
+
+def test_many_blocks_of_many_stores_at_one_path_open_it_once(opened, store):
+    for number in range(5):
+        put(SqliteStore(store.path), f"n{number}")
+        assert len(names(store)) == number + 1
+    assert len(opened) == 1
+
+
+def test_a_block_inside_another_has_its_own_snapshot(opened, store):
+    put(store, "one")
+    with store.read() as outer:
+        put(store, "two")
+        assert (len(outer.networks()), len(names(store))) == (1, 2)
+    assert len(opened) == 2
+
+
+def test_a_failed_block_leaves_no_transaction_behind(store):
+    with pytest.raises(ZeroDivisionError), store.write() as tx:
+        tx.set_meta("key", "value")
+        raise ZeroDivisionError
+    put(SqliteStore(store.path, busy_seconds=0.1), "free")
+    assert names(store) == ["free"]
+
+
+def test_another_file_at_the_path_is_seen(store, tmp_path):
+    put(store, "old")
+    for file in tmp_path.iterdir():
+        file.rename(tmp_path / f"moved-{file.name}")
+    assert names(store) == []
+    put(store, "new")
+    assert names(store) == ["new"]
+
+
+def test_a_forked_child_opens_its_own(store):
+    """What the parent had open would tell the child that it holds locks it doesn't hold."""
+    put(store, "parent")
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if not idle._idle and names(store) == ["parent"] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_process_keeps_few_open(opened, tmp_path):
+    for number in range(3 * idle.MOST):
+        put(SqliteStore(tmp_path / str(number)), "n")
+    assert len(idle._idle) == idle.MOST
+
+
+def test_the_log_stays_short_however_the_processes_end(store, monkeypatch):
+    monkeypatch.setattr(sqlite, "LOG_SIZE", 1 << 16)
+    log, sizes = f"{store.path}-wal", []
+    for number in range(20):
+        child = os.fork()
+        if child == 0:
+            put(store, f"n{number}", {"text": "x" * 5000})
+            os._exit(0)  # as a warm command does: nothing is closed
+        assert os.waitpid(child, 0)[1] == 0
+        sizes.append(os.stat(log).st_size)
+    assert max(sizes) < 2 * sqlite.LOG_SIZE and 0 in sizes
+    assert len(names(store)) == 20
+
+
+def test_a_log_in_use_is_shortened_another_time(store, monkeypatch):
+    monkeypatch.setattr(sqlite, "LOG_SIZE", 0)
+    put(store, "one")
+    with store.read() as reader:
+        put(store, "two")  # neither waits for the reader nor fails
+        assert len(reader.networks()) == 1
+    put(store, "three")
+    assert os.stat(f"{store.path}-wal").st_size == 0
