@@ -58,6 +58,10 @@ class KernelError(DriverError):
         self.operation, self.target, self.errno = operation, target, errno
 
 
+class InterfaceRefused(KernelError):
+    """The kernel would not have a sandbox's interface as asked: no interface may have such a MAC address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """One subnet of a network. ``gateway`` is the bridge's own address, or None where the network has none."""

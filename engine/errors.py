@@ -62,6 +62,10 @@ class KernelFailure(EngineError):
     """The kernel refused an operation; the message names operation, object and errno (HTTP 500)."""
 
 
+class InterfaceFailure(KernelFailure):
+    """The kernel would not have a sandbox's interface as asked."""
+
+
 class StartFailure(EngineError):
     """A container's process could not be executed; ``exit_code`` is 127 (not found) or 126 (not executable)."""
 

@@ -15,6 +15,7 @@ KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
     drivers.Busy: errors.KernelFailure,
     drivers.Unsupported: errors.NotImplementedByHawse,
     drivers.NoPermission: errors.PermissionDenied,
+    drivers.InterfaceRefused: errors.InterfaceFailure,
     drivers.KernelError: errors.KernelFailure,
 }
 """Every kind a driver may raise; a test walks the tree of `DriverError` and fails on a gap."""

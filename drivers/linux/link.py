@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drivers.api import InterfaceRefused, KernelError
 from drivers.linux.netlink import Session, doing
 
+MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
 
 
@@ -65,8 +67,18 @@ def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
-    """Make a veth pair at one go, ``peer`` straight into the namespace of its ``net_ns_fd``."""
-    add(session, name, "veth", peer=dict(peer), **attributes)
+    """Make a veth pair at one go, ``peer`` straight into the namespace of its ``net_ns_fd``.
+
+    Raises `InterfaceRefused` where the peer's ``address`` is none for an interface, such as a multicast one. Of an
+    address longer than Ethernet's only the first six bytes count.
+    """
+    try:
+        add(session, name, "veth", peer={**peer, "address": peer["address"][:MAC_TEXT]}, **attributes)
+    except KernelError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+        setting = f'failed to add interface {name} to sandbox: error setting interface "{name}" MAC to'
+        raise InterfaceRefused(setting, f'"{peer["address"]}"', error.errno) from error
 
 
 def change(session: Session, link_index: int, **attributes: Any) -> None:

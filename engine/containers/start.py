@@ -13,10 +13,11 @@ from engine import endpoints, intents, links, names, networks, sandbox, sandbox_
 from engine.cluster import gateway_bridge, overlay
 from engine.containers import lookup, ports, release
 from engine.containers.process import process_spec
-from engine.errors import EngineError, Forbidden, KernelFailure, NotFound, StartFailure
+from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.names_service import announce
+from engine.runtime import failure
 from engine.runtime.api import Created as CreatedProcess
 from engine.runtime.api import RuntimeFailure
 from engine.sandbox import Membership
@@ -180,8 +181,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     )
     members = []
     for index, member in enumerate(reserved.members):
-        endpoint = replace(sandbox.join(host, record, member, index), phase="live")
-        members.append(replace(member, endpoint=endpoint))
+        members.append(replace(member, endpoint=_join(host, record, member, index)))
     if members and netns != "host":
         sandbox.route(record, members)
     for member in members:
@@ -192,6 +192,14 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
             tx.put_endpoint(member.endpoint)
         tx.put_container(_not_yet_running(record, reserved.record))
     return Reserved(record, members)
+
+
+def _join(host: Host, record: ContainerRecord, member: Membership, index: int) -> EndpointRecord:
+    """Plumb one endpoint; an interface that cannot be is told as the failed start of a process, as Docker does."""
+    try:
+        return replace(sandbox.join(host, record, member, index), phase="live")
+    except InterfaceFailure as error:
+        raise KernelFailure(failure.in_hook(str(error))) from error
 
 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:

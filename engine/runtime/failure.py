@@ -33,6 +33,12 @@ def reason(error: OSError) -> str:
     return os.strerror(error.errno or 0).lower()
 
 
+def in_hook(text: str) -> str:
+    """The daemon's answer to a failure of the hook in which runc lets the sandbox be furnished."""
+    hook = "error during container init: error running hook #0: error running hook: exit status 1, stdout: , stderr: "
+    return message(SetupFailed(OTHER, hook + text), CREATE)
+
+
 def message(failure: SetupFailed, prefix: str) -> str:
     """The whole text that the daemon would answer with; ``prefix`` is `CREATE` or `EXEC`."""
     if failure.plain:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 ID = re.compile(r"\b[0-9a-f]{64}\b")
+VETH = re.compile(r"\bveth[0-9a-f]{7}\b")
 SHORT_ID = re.compile(r"\b[0-9a-f]{12}\b")
 TIME = re.compile(r"\b(?!0001)\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d| [+-]\d{4} [A-Z]+)")
 AGE = re.compile(r"\b(Less than a second|About an? \w+|\d+ (second|minute|hour)s?)\b( ago)?")
@@ -25,7 +26,7 @@ class Normaliser:
         for path, name in self.places.items():
             text = text.replace(path, name)
         text = re.sub(rf"(?<![\w/.-]){self.program}\b", "docker", text)
-        text = NETNS.sub("<netns>", text)
+        text = VETH.sub("<veth>", NETNS.sub("<netns>", text))
         text = ID.sub(lambda m: f"<id{self.number(m[0])}>", text)
         text = SHORT_ID.sub(lambda m: f"<id{self.number(m[0])}:12>", text)
         text = FREE_PORT.sub("<port>", TIME.sub("<time>", PID.sub(r"\1<pid>", text)))

@@ -8,7 +8,7 @@ from ipaddress import ip_interface
 import pytest
 
 from drivers import sandbox as sandboxes
-from drivers.api import BadOption, Exists
+from drivers.api import BadOption, Exists, InterfaceRefused
 
 pytestmark = pytest.mark.netns
 
@@ -105,6 +105,14 @@ def test_mtu_and_mac_are_set_at_both_ends(lab):
     inside = json.loads(c1.run("ip", "-j", "addr", "show", "eth0"))[0]
     assert (inside["mtu"], inside["address"]) == (1400, c1.endpoint.mac)
     assert inside["addr_info"][0]["broadcast"] == "172.30.255.255"
+
+
+def test_a_mac_that_no_interface_may_have_is_refused(lab):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    container = lab.sandbox()
+    with pytest.raises(InterfaceRefused, match='MAC to "01:00:5e:00:00:01": cannot assign requested address'):
+        lab.join(container, n1, 2, mac="01:00:5e:00:00:01")
+    assert not any(name.startswith("veth") for name in links(lab.host))
 
 
 def test_an_endpoint_without_ipv6_has_it_switched_off(lab):
