@@ -21,13 +21,21 @@ def lead(address: IPv4Address, public: int, bound: int) -> None:
 
     Raises `drivers.api.DriverError` where the kernel or nftables cannot.
     """
+    table = _table(address, public, bound)
+    try:
+        nft.run(f"create table ip {TABLE}\n{table}")
+    except nft.Refused as error:
+        if not error.taken:
+            raise
+        # Only where there is one to replace: who has deleted anything waits milliseconds for all of the kernel's
+        # readers when it lets go of nftables.
+        nft.run(f"delete table ip {TABLE}\n{table}")
+
+
+def _table(address: IPv4Address, public: int, bound: int) -> str:
     asks = [f"ip daddr {address} {p} dport {public} {p} dport set {bound}" for p in PROTOCOLS]
     answers = [f"ip saddr {address} {p} sport {bound} {p} sport set {public}" for p in PROTOCOLS]
-    nft.run(
-        f"table ip {TABLE}\n"
-        f"delete table ip {TABLE}\n"
-        f"table ip {TABLE} {{\n{_chain('asks', -400, asks)}{_chain('answers', 400, answers)}}}\n"
-    )
+    return f"table ip {TABLE} {{\n{_chain('asks', -400, asks)}{_chain('answers', 400, answers)}}}\n"
 
 
 def _chain(name: str, priority: int, rules: list[str]) -> str:
