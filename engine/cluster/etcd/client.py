@@ -1,6 +1,6 @@
 """Keys, transactions, leases and watches of etcd v3, over whichever member answers.
 
-Keys and values are text here and base64 on the wire. Calls fail fast: each member is tried once.
+Keys and values are text here and base64 on the wire. Calls fail fast: the first member that is ready serves.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 
 from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.http import Connection, Json
+from engine.cluster.etcd.race import NobodyReady, first
 
-CONNECT, ANSWER, IDLE = 2.0, 5.0, 30.0
-"""Seconds to wait for a connection and for an answer, and after which an unused connection is not trusted."""
+PATIENCE, ANSWER, IDLE = 2.0, 5.0, 30.0
+"""Seconds to wait for a member that is ready, and for each of its answers; and after which an unused connection is not
+trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Client:
     """A client of the members at ``urls``; not for use by several threads at once.
 
     ``context`` is the ssl.SSLContext for https. With ``user``, every call carries a token got for the password.
-    ``switched`` is told of the member that answers where one before it did not.
+    ``switched`` is told of the member that is ready where one before it was not.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class Client:
         switched: Callable[[str], None] = lambda url: None,
     ) -> None:
         self._urls, self._context, self._switched = list(urls), context, switched
-        self._user, self._password, self._token = user, password, ""
+        self._user, self._password = user, password
         self._connection: Connection | None = None
         self._used = 0.0
 
@@ -164,7 +166,7 @@ class Client:
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}
         try:
             connection.set_timeout(silence)
-            for message in connection.stream("/v3/watch", {"create_request": request}, self._token):
+            for message in connection.stream("/v3/watch", {"create_request": request}):
                 result = message.get("result", {})
                 if result.get("canceled") and int(result.get("compact_revision", 0)):
                     raise Compacted("the revision has been compacted", 11)
@@ -179,15 +181,15 @@ class Client:
     # ----------------------------------------------------------------------------------------------- calls
 
     def call(self, path: str, body: Json) -> Json:
-        """Post one call to whichever member answers; a token that has expired is renewed once."""
+        """Post one call to whichever member is ready; a token that has expired is renewed once."""
         for last in (False, True):
             connection = self._ready()
             try:
-                return connection.post(path, body, self._token)
+                return connection.post(path, body)
             except EtcdError as error:
                 if last or not self._user or not _is_unauthenticated(error):
                     raise
-                self._token = ""
+                self.close()
             except OSError as error:
                 self.close()
                 raise EtcdUnavailable(f"the cluster's store does not answer: {_reason(error)}") from error
@@ -197,31 +199,38 @@ class Client:
         """Give a connection that works, with a token where one is needed."""
         if self._connection is not None and time.monotonic() - self._used > IDLE:
             self.close()
-        problems: list[str] = []
-        for url in [] if self._connection else list(self._urls):
-            try:
-                self._connection = Connection(url, self._context, CONNECT)
-                self._connection.set_timeout(ANSWER)
-                if problems:
-                    self._switched(url)
-                break
-            except (OSError, ValueError) as error:
-                problems.append(f"{url.rpartition('/')[2].rpartition('@')[2]}: {_reason(error)}")
-                self._urls.append(self._urls.pop(0))  # the next call begins with another member
         if self._connection is None:
-            raise EtcdUnavailable(f"the cluster's store does not answer ({', '.join(problems) or 'no members'})")
+            self._connection = self._first()
         self._used = time.monotonic()
-        if self._user and not self._token:
-            self._authenticate(self._connection)
         return self._connection
 
-    def _authenticate(self, connection: Connection) -> None:
+    def _first(self) -> Connection:
+        """Connect to the first member that is ready; the next call begins with it."""
         try:
-            answer = connection.post("/v3/auth/authenticate", {"name": self._user, "password": self._password})
-        except OSError as error:
-            self.close()
-            raise EtcdUnavailable(f"the cluster's store does not answer: {_reason(error)}") from error
-        self._token = str(answer["token"])
+            url, connection = first(self._urls, self._open, PATIENCE)
+        except NobodyReady as error:
+            refused = next((p for p in error.problems.values() if isinstance(p, EtcdError)), None)
+            if refused is not None:
+                raise refused from error
+            told = ", ".join(f"{_place(url)}: {_reason(p)}" for url, p in error.problems.items())
+            raise EtcdUnavailable(f"the cluster's store does not answer ({told or 'no members'})") from error
+        if url != self._urls[0]:
+            self._urls.sort(key=lambda other: other != url)
+            self._switched(url)
+        return connection
+
+    def _open(self, url: str) -> Connection:
+        """Connect to one member; to log in needs the others too, so one that is alone among them is not ready."""
+        connection = Connection(url, self._context, PATIENCE)
+        try:
+            connection.set_timeout(ANSWER)
+            if self._user:
+                login = {"name": self._user, "password": self._password}
+                connection.token = str(connection.post("/v3/auth/authenticate", login)["token"])
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
@@ -232,6 +241,10 @@ class Client:
 
 def _event(event: Json) -> KeyValue:
     return _pair(event["kv"], deleted=event.get("type") == "DELETE")
+
+
+def _place(url: str) -> str:
+    return url.rpartition("/")[2].rpartition("@")[2]
 
 
 def _is_unauthenticated(error: EtcdError) -> bool:
@@ -246,5 +259,7 @@ def _reason(error: BaseException) -> str:
         return f"its certificate {when}: compare the clocks of the hosts"
     if isinstance(error, TimeoutError):
         return "timed out"
+    if isinstance(error, EtcdUnavailable):
+        return str(error).rpartition("answer: ")[2]
     text = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
     return str(text).lower()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from engine.errors import Unavailable
 
-UNAUTHENTICATED = 16
-"""The gRPC status of a call whose token is unknown or has expired."""
+UNAVAILABLE, UNAUTHENTICATED = 14, 16
+"""The gRPC status of a member that is without the others, and of a call whose token is unknown or has expired."""
 
 
 class EtcdUnavailable(Unavailable):
@@ -22,3 +22,10 @@ class EtcdError(Unavailable):
 
 class Compacted(EtcdError):
     """A watch asks for revisions that are no longer kept: everything has to be read anew."""
+
+
+def refusal(message: str, code: int) -> Unavailable:
+    """What an answer with an error in it means: that the store can't be used just now, or that it refuses the call."""
+    if code == UNAVAILABLE:
+        return EtcdUnavailable(f"the cluster's store does not answer: {message}")
+    return EtcdError(message, code)

@@ -13,15 +13,24 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from engine.cluster.etcd.errors import EtcdError
+from engine.cluster.etcd.errors import refusal
 
 Json = dict[str, Any]
 DEFAULT_PORT = 2379
 MAX_HEADER = 65536
+NEEDS_LEADER = "Grpc-Metadata-hasleader: true"
+"""Makes a member that has lost the others refuse at once, and end watches, which would be silent from then on."""
+DEAD = ((socket.TCP_KEEPIDLE, 2), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3))
+"""Five silent seconds of the other side's kernel, and a connection on which we only listen has failed."""
 
 
 class Connection:
-    """A connection to the member at ``url`` (http or https); ``timeout`` in seconds for every wait."""
+    """A connection to the member at ``url`` (http or https); ``timeout`` in seconds for every wait.
+
+    Every request carries ``token`` where there is one.
+    """
+
+    token = ""
 
     def __init__(self, url: str, context: Any, timeout: float) -> None:
         parts = urlsplit(url)
@@ -29,7 +38,9 @@ class Connection:
         host, port = parts.hostname or "", parts.port or DEFAULT_PORT
         self._socket: socket.socket = socket.create_connection((host, port), timeout)
         try:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in ((socket.TCP_NODELAY, 1), *DEAD):
+                self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
             if parts.scheme == "https":
                 self._socket = context.wrap_socket(self._socket, server_hostname=host)
             self._file = self._socket.makefile("rb")
@@ -37,17 +48,17 @@ class Connection:
             self._socket.close()
             raise
 
-    def post(self, path: str, body: Json, token: str = "") -> Json:
+    def post(self, path: str, body: Json) -> Json:
         """Post and read one JSON answer; raises EtcdError for a refusal, OSError where the connection fails."""
-        status, chunked, length = self._send(path, body, token)
+        status, chunked, length = self._send(path, body)
         data = b"".join(self._chunks()) if chunked else self._file.read(length)
         if not chunked and len(data) < length:
             raise ConnectionError("connection closed")
         return _checked(status, data)
 
-    def stream(self, path: str, body: Json, token: str = "") -> Iterator[Json]:
-        """Post and read JSON lines until the other side ends them."""
-        status, chunked, length = self._send(path, body, token)
+    def stream(self, path: str, body: Json) -> Iterator[Json]:
+        """Post and read JSON lines until the other side ends them, which it does when it has lost the others."""
+        status, chunked, length = self._send(path, body)
         if status != 200:
             _checked(status, b"".join(self._chunks()) if chunked else self._file.read(length))
         rest = b""
@@ -60,11 +71,11 @@ class Connection:
         """Wait no longer than this from now on."""
         self._socket.settimeout(seconds)
 
-    def _send(self, path: str, body: Json, token: str) -> tuple[int, bool, int]:
+    def _send(self, path: str, body: Json) -> tuple[int, bool, int]:
         data = json.dumps(body).encode()
-        head = [f"POST {path} HTTP/1.1", f"Host: {self._authority}", f"Content-Length: {len(data)}"]
-        if token:
-            head.append(f"Authorization: {token}")
+        head = [f"POST {path} HTTP/1.1", f"Host: {self._authority}", f"Content-Length: {len(data)}", NEEDS_LEADER]
+        if self.token:
+            head.append(f"Authorization: {self.token}")
         self._socket.sendall("\r\n".join([*head, "", ""]).encode() + data)
         return self._head()
 
@@ -96,11 +107,6 @@ class Connection:
             yield data
         self._line()
 
-    def abort(self) -> None:
-        """Wake whoever reads from it in another thread: the connection ends now."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-
     def close(self) -> None:
         """Close; idempotent."""
         with suppress(OSError):
@@ -118,5 +124,5 @@ def _checked(status: int, data: bytes) -> Json:
         found: Json = document
         return found
     if isinstance(problem, dict):
-        raise EtcdError(str(problem.get("message", problem)), int(problem.get("grpc_code", 0)))
-    raise EtcdError(str(document.get("message") or problem or f"HTTP {status}"), int(document.get("code", 0)))
+        raise refusal(str(problem.get("message", problem)), int(problem.get("grpc_code", 0)))
+    raise refusal(str(document.get("message") or problem or f"HTTP {status}"), int(document.get("code", 0)))

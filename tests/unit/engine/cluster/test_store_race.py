@@ -1,0 +1,121 @@
+"""Which member of the store serves, with real sockets: one that says nothing must cost no command its patience."""
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from engine.cluster.etcd import Client, EtcdError, EtcdUnavailable
+from engine.cluster.etcd.race import HEAD_START, NobodyReady, first
+
+
+class Ready:
+    def __init__(self):
+        self.closed = threading.Event()
+
+    def close(self):
+        self.closed.set()
+
+
+def test_the_first_in_the_list_wins_where_all_are_ready():
+    assert first(["a", "b"], lambda url: Ready(), 5)[0] == "a"
+
+
+def test_one_that_is_silent_costs_its_head_start_only_and_is_closed_when_it_comes_too_late():
+    late, over = Ready(), threading.Event()
+
+    def ready(url):
+        return Ready() if url == "good" or not over.wait(5) else late
+
+    began = time.monotonic()
+    assert first(["silent", "good"], ready, 5)[0] == "good"
+    assert HEAD_START <= time.monotonic() - began < 2
+    over.set()
+    assert late.closed.wait(5)
+
+
+def test_one_that_fails_costs_nothing():
+    def ready(url):
+        if url == "bad":
+            raise OSError("refused")
+        return Ready()
+
+    began = time.monotonic()
+    assert first(["bad", "good"], ready, 5)[0] == "good"
+    assert time.monotonic() - began < HEAD_START
+
+
+def test_where_nobody_is_ready_everybody_s_reason_is_told():
+    def ready(url):
+        if url == "bad":
+            raise OSError("refused")
+        threading.Event().wait(3)
+        return Ready()
+
+    began = time.monotonic()
+    with pytest.raises(NobodyReady) as caught:
+        first(["silent", "bad"], ready, 0.5)
+    assert time.monotonic() - began < 2
+    assert isinstance(caught.value.problems["silent"], TimeoutError) and str(caught.value.problems["bad"]) == "refused"
+
+
+class Member:
+    """Answers every request with one document, or never."""
+
+    def __init__(self, answer=None, status=200):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.answer, self.status, self.asked = answer, status, []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while self.answer is not None:
+            connection, _ = self.listener.accept()
+            threading.Thread(target=self.serve_one, args=(connection,), daemon=True).start()
+
+    def serve_one(self, connection):
+        with connection, connection.makefile("rb") as file:
+            while line := file.readline():
+                self.asked.append(line.split()[1].decode())
+                length = 0
+                while (header := file.readline().strip()) != b"":
+                    name, _, value = header.partition(b":")
+                    length = int(value) if name == b"Content-Length" else length
+                file.read(length)
+                body = json.dumps(self.answer).encode()
+                connection.sendall(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s" % (self.status, len(body), body))
+
+
+EMPTY = {"token": "t", "header": {"revision": "7"}}
+
+
+def test_a_member_that_took_the_connection_and_says_nothing_is_passed_over_and_asked_last_from_then_on():
+    silent, good, switched = Member(), Member(EMPTY), []
+    client = Client([silent.url, good.url], user="u", password="p", switched=switched.append)
+    began = time.monotonic()
+    assert client.range("x") == ([], 7)
+    assert time.monotonic() - began < 2
+    client.close()
+    began = time.monotonic()
+    client.range("x")
+    assert time.monotonic() - began < HEAD_START
+    assert switched == [good.url]
+
+
+def test_a_member_without_the_others_is_no_answer_and_a_wrong_password_is_one():
+    alone = Member({"code": 14, "message": "etcdserver: no leader"}, 503)
+    with pytest.raises(EtcdUnavailable, match=r"does not answer \(127.0.0.1:\d+: etcdserver: no leader\)"):
+        Client([alone.url], user="u", password="p").range("x")
+    strict = Member({"code": 3, "message": "etcdserver: authentication failed"}, 400)
+    with pytest.raises(EtcdError, match="refuses: etcdserver: authentication failed"):
+        Client([strict.url], user="u", password="p").range("x")
+
+
+def test_silence_is_told_within_two_seconds():
+    members = [Member(), Member(), Member()]
+    began = time.monotonic()
+    with pytest.raises(EtcdUnavailable, match="timed out"):
+        Client([m.url for m in members], user="u", password="p").range("x")
+    assert time.monotonic() - began < 4
