@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal as signals
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 from engine import filters, intents, locks, timestamps
@@ -38,18 +38,28 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
     record = _marked_stopped(host, container_id, signal)
     if record is None:
         return
-    if record.kind == "process":
-        number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
-        patience = timeout if timeout is not None else record.config.stop_timeout
-        host.runtime.signal(record.id, number)
-        ended = host.runtime.wait(
-            record.id, DEFAULT_TIMEOUT if patience is None else None if patience < 0 else patience
-        )
-        if ended is None:
-            host.runtime.signal(record.id, signals.SIGKILL)
-            host.runtime.wait(record.id, DEFAULT_TIMEOUT)
-    with locked(host.run, "container", record.id):
-        settle(host, record.id)
+    with _ending(host, record):
+        if record.kind == "process":
+            patience = timeout if timeout is not None else record.config.stop_timeout
+            _end(host, record, signal, DEFAULT_TIMEOUT if patience is None else patience)
+        with locked(host.run, "container", record.id):
+            settle(host, record.id)
+
+
+def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[object]:
+    """Settle the end in this block, instead of the process that the runtime starts to do so.
+
+    Not of a container that is to be removed then: that is for the other process to do, when the command has returned.
+    """
+    return nullcontext() if record.host.auto_remove else host.runtime.ending(record.id)
+
+
+def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> None:
+    """Ask, and force after ``patience`` seconds (never, if negative)."""
+    host.runtime.signal(record.id, parse_signal(signal or record.config.stop_signal or "SIGTERM"))
+    if host.runtime.wait(record.id, None if patience < 0 else patience) is None:
+        host.runtime.signal(record.id, signals.SIGKILL)
+        host.runtime.wait(record.id, DEFAULT_TIMEOUT)
 
 
 def _marked_stopped(host: Host, container_id: str, signal: str = "") -> ContainerRecord | None:
@@ -146,7 +156,8 @@ def remove(host: Host, container_id: str, *, force: bool) -> None:
         with host.store.write() as tx:
             tx.put_container(replace(record, stopped_by_user=True))
             intents.begin(tx, REMOVE, container_id)
-        finish_removal(host, container_id)
+        with host.runtime.ending(container_id) if record.status == "running" else nullcontext():
+            finish_removal(host, container_id)
         with host.store.write() as tx:
             intents.end(tx, REMOVE, container_id)
         locks.forget(host.run, "container", container_id)
@@ -155,6 +166,7 @@ def remove(host: Host, container_id: str, *, force: bool) -> None:
 
 def finish_removal(host: Host, container_id: str) -> None:
     """Kill, release and forget a container, whatever is left of it; idempotent."""
+    host.runtime.signal(container_id, signals.SIGKILL)  # first, so that it ends while the rest is done
     with host.store.read() as reader:
         record = reader.container(container_id)
     if record is not None:

@@ -8,6 +8,7 @@ namespaces and a process that waits in them, ``start`` lets that process execute
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -117,6 +118,9 @@ class Runtime(Protocol):
 
     def delete(self, container_id: str) -> None:
         """Kill what is left and remove mounts, pipes and the runtime's files (not the log); idempotent."""
+
+    def ending(self, container_id: str) -> AbstractContextManager[object]:
+        """Be the one who settles the end in this block: ``on_exit`` runs only if the container isn't deleted in it."""
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
         """Connect to the container's streams now; the copying begins with `Attachment.run`."""

@@ -42,6 +42,7 @@ class Container:
         self._asked: Connection | None = None
         self._channel: socket.socket | None = None
         self._loop, self._pidfd, self._own = loop, -1, True
+        self._holders, self._unsettled = 0, False
 
     # -------------------------------------------------------------------------------------------- birth
 
@@ -172,11 +173,25 @@ class Container:
         for waiter in self.waiters:
             waiter.reply({"exit": code})
         self.on_end(self)
-        if was_running and self.spec["on_exit"]:
+        self._unsettled = was_running and bool(self.spec["on_exit"])
+        if not self._holders:
+            self._settle()
+
+    def hold(self) -> None:
+        """Keep ``on_exit`` back, because somebody is here to settle the end; see `release`."""
+        self._holders += 1
+
+    def release(self) -> None:
+        """Let go again; the end is settled when the container's files are gone, else whoever held it was killed."""
+        self._holders -= 1
+        if not self._holders and self.directory.read("spec") is not None:
             self._settle()
 
     def _settle(self) -> None:
-        """Run ``on_exit`` as a process of its own, and reap it when it is done."""
+        """Run ``on_exit``, once, as a process of its own, and reap it when it is done."""
+        if not self._unsettled:
+            return
+        self._unsettled = False
         null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
         env = {**os.environ, **self.spec["on_exit_env"]}
         argv = self.spec["on_exit"]

@@ -46,9 +46,7 @@ def run(spec: Mapping[str, Any], birth: Birth, mount_point: str) -> NoReturn:
         os.umask(0o022)
         enter_namespaces(spec, birth)
         birth.channel.send(READY)
-        sources = rootfs.Sources(spec["mounts"])
-        host = rootfs.enter_root(spec, mount_point)
-        rootfs.populate(spec, sources)
+        host = build_mounts(spec, mount_point)
         if birth.channel.recv(1) == GO:
             close_all_but([*birth.descriptors(), host])
             finish(spec, birth, host)
@@ -90,16 +88,31 @@ def enter_namespaces(spec: Mapping[str, Any], birth: Birth) -> None:
         kernel.set_domain_name(spec["domainname"])
 
 
+def build_mounts(spec: Mapping[str, Any], mount_point: str) -> int:
+    """Make the whole mount tree, while the network is being plumbed; a descriptor of the host's root."""
+    sources = rootfs.Sources(spec["mounts"])
+    host = rootfs.enter_root(spec, mount_point)
+    rootfs.populate(spec, sources)
+    rootfs.bind_files(spec["files"], host, hostfs=spec["rootfs"] == "/", read_only=spec["read_only"])
+    if not spec["sysctls"]:
+        hide_kernel(spec)
+    return host
+
+
+def hide_kernel(spec: Mapping[str, Any]) -> None:
+    """Hide what Docker hides of the kernel, unless the container is privileged."""
+    if not spec["privileged"]:
+        rootfs.hide_kernel_paths()
+
+
 def finish(spec: Mapping[str, Any], birth: Birth, host: int) -> NoReturn:
     """Do what had to wait for the network, give up all power that is not the container's, and execute."""
-    hostfs = spec["rootfs"] == "/"
-    rootfs.bind_files(spec["files"], host, hostfs=hostfs, read_only=spec["read_only"])
-    rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
+    if spec["sysctls"]:  # some are of interfaces, which have only just come
+        rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
+        hide_kernel(spec)
     identity = find_identity(spec["user"])
     connect_streams(spec, birth, identity)
     make_working_directory(spec["cwd"])
-    if not spec["privileged"]:
-        rootfs.hide_kernel_paths()
     rootfs.leave_host(spec, host)
     assume(identity, capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"]))
     enter_working_directory(spec["cwd"])

@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from engine.runtime.failure import OTHER
 from engine.runtime.prepare import prepare
 
 _DEATH = 10.0  # seconds that a killed process is given to vanish
+_ANSWER = 5.0  # seconds to wait for a supervisor that need not answer
 _ATTEMPTS = 2
 
 
@@ -78,8 +80,7 @@ class LocalRuntime:
 
     def signal(self, container_id: str, number: int) -> None:
         """Send a signal to the container's first process; silently does nothing when it has ended."""
-        known = self._directory(container_id).read("process")
-        pidfd = process.open_pidfd(known["pid"], known["start"]) if known else None
+        pidfd = self._pidfd(self._directory(container_id))
         if pidfd is None:
             return
         try:
@@ -112,15 +113,35 @@ class LocalRuntime:
         Mounts vanish with the container's mount namespace; the writable layer and the log stay.
         """
         directory = self._directory(container_id)
-        known = directory.read("process")
-        pidfd = process.open_pidfd(known["pid"], known["start"]) if known else None
+        pidfd = self._pidfd(directory)
         if pidfd is not None:
-            self.signal(container_id, signal.SIGKILL)
-            select.select([pidfd], [], [], _DEATH)
+            with self.ending(container_id) as supervised:
+                self.signal(container_id, signal.SIGKILL)
+                if supervised is not None:  # it has noted the end before it tells, and writes nothing any more
+                    select.select([supervised], [], [], _DEATH)
+                select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
-            if directory.read("started") is not None and launch.is_there(self._run):
-                _await_file(directory.file("exit"))
         directory.remove()
+
+    @contextmanager
+    def ending(self, container_id: str) -> Iterator[socket.socket | None]:
+        """Settle the end in this block: the supervisor does not have it settled by ``on_exit``.
+
+        Unless this process is killed, or leaves the block before it has deleted the container. What is given becomes
+        readable at the end; None where no supervisor has such a process.
+        """
+        connection = launch.try_connect(self._run)
+        if connection is None:
+            yield None
+            return
+        with connection:
+            connection.settimeout(_ANSWER)
+            try:
+                wire.send(connection, {"op": "hold", "id": container_id})
+                held = wire.receive(connection)["ok"]
+            except (wire.Broken, OSError):
+                held = False
+            yield connection if held else None
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
         """Connect to the container's streams now; the copying begins with ``run``."""
@@ -131,8 +152,7 @@ class LocalRuntime:
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run another command in the container's namespaces; the exit code, 0 at once when detached."""
         directory = self._directory(container_id)
-        known, spec = directory.read("process"), directory.read("spec")
-        pidfd = process.open_pidfd(known["pid"], known["start"]) if known else None
+        pidfd, spec = self._pidfd(directory), directory.read("spec")
         if pidfd is None or spec is None:
             raise RuntimeFailure(OTHER, f"container {container_id} is not running")
         try:
@@ -146,6 +166,11 @@ class LocalRuntime:
 
     def _directory(self, container_id: str) -> ContainerDirectory:
         return ContainerDirectory(os.fspath(self._run), container_id)
+
+    def _pidfd(self, directory: ContainerDirectory) -> int | None:
+        """A pidfd of the container's process, the caller's to close; None when it is gone."""
+        known = directory.read("process")
+        return process.open_pidfd(known["pid"], known["start"]) if known else None
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
         """Ask the supervisor, and let it go; its answer."""

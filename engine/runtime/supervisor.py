@@ -24,6 +24,7 @@ from engine.runtime.wire import CONTROL, STDIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPERVISOR_IDLE"
@@ -91,7 +92,13 @@ class Supervisor:
         if kind != CONTROL:
             raise ValueError(kind)
         request = json.loads(payload)
-        verbs = {"create": self._create, "start": self._start, "attach": self._attach, "wait": self._wait}
+        verbs = {
+            "create": self._create,
+            "start": self._start,
+            "attach": self._attach,
+            "wait": self._wait,
+            "hold": self._hold,
+        }
         try:
             verbs[request["op"]](client, request)
         except OSError as error:
@@ -130,11 +137,23 @@ class Supervisor:
         if container is None:
             client.reply({"exit": self._endings.get(request["id"], {}).get("exit")})
             return
+        self._tell_end(client, container)
+
+    def _hold(self, client: Connection, request: dict[str, Any]) -> None:
+        """Tell of the end as `_wait` does, and leave what is to be done then to the client as long as it is there."""
+        container = self._containers.get(request["id"])
+        client.reply({"ok": container is not None})
+        if container is not None:
+            container.hold()
+            self._tell_end(client, container, container.release)
+
+    def _tell_end(self, client: Connection, container: Container, on_close: Callable[[], None] = lambda: None) -> None:
         container.waiters.append(client)
 
         def close(gone: Connection) -> None:
             self._clients.discard(gone)
             container.waiters.remove(gone)
+            on_close()
 
         client.on_close = close
 

@@ -209,11 +209,51 @@ def test_settling_command_runs_after_the_end(lab, tmp_path):
     proof = tmp_path / "proof"
     script = 'echo "$WHO $(readlink /proc/self/ns/net)" > "$0.new"; mv "$0.new" "$0"'
     lab.run("one", "true", on_exit=["sh", "-c", script, str(proof)], on_exit_env={"WHO": "me"})
-    for _ in range(200):
-        if proof.exists():
-            break
-        time.sleep(0.02)
+    await_file(proof)
     assert proof.read_text().split() == ["me", os.readlink("/proc/thread-self/ns/net")]
+
+
+def await_file(path: Path) -> None:
+    for _ in range(200):
+        if path.exists():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{path} does not appear")
+
+
+def test_who_settles_an_end_keeps_the_settling_command_away(lab, tmp_path):
+    proofs = [tmp_path / name for name in ("one", "two")]
+    for proof in proofs:
+        lab.launch(proof.name, "sleep", "60", on_exit=["touch", str(proof)])
+    with lab.runtime.ending("one"):
+        lab.runtime.signal("one", signal.SIGKILL)
+        assert lab.runtime.wait("one", timeout=5) == 137
+        lab.runtime.delete("one")
+    lab.runtime.signal("two", signal.SIGKILL)  # the same supervisor comes to this later
+    await_file(proofs[1])
+    assert not proofs[0].exists()
+
+
+def test_settling_command_runs_where_nobody_settled_the_end_after_all(lab, tmp_path):
+    proof = tmp_path / "proof"
+    lab.launch("one", "sleep", "60", on_exit=["touch", str(proof)])
+    with lab.runtime.ending("one"):
+        lab.runtime.signal("one", signal.SIGKILL)
+        assert lab.runtime.wait("one", timeout=5) == 137
+        assert not proof.exists()
+    await_file(proof)
+
+
+def test_settling_command_runs_when_the_one_who_settles_is_killed(lab, tmp_path):
+    proof = tmp_path / "proof"
+    lab.launch("one", "sleep", "60", on_exit=["touch", str(proof)])
+    settler = os.fork()
+    if settler == 0:
+        with lab.runtime.ending("one"):
+            lab.runtime.signal("one", signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(settler, 0)
+    await_file(proof)
 
 
 def test_twenty_containers_at_once(lab):
