@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,17 @@ class Member(Host):
 
     def mend(self):
         self.peer.run("ip", "link", "set", f"v{self.index}", "up")
+
+    @contextmanager
+    def dropping(self, direction):
+        """Cut this host off one way only: ``input`` loses what comes, ``output`` what goes."""
+        device = {"input": "iifname", "output": "oifname"}[direction]
+        chain = f"inet one_way c {{ type filter hook {direction} priority -300; }}"
+        self.run("nft", f"add table inet one_way; add chain {chain}; add rule inet one_way c {device} ext0 drop")
+        try:
+            yield
+        finally:
+            self.run("nft", "delete", "table", "inet", "one_way")
 
     def neighbours(self, network_id):
         """Rows that this host's kernel has for endpoints elsewhere, by asking for differences."""

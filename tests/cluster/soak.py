@@ -1,8 +1,9 @@
-"""``python -m tests.cluster.soak [SECONDS [SEED]]``: random work and random faults, then every table must be right.
+"""``python -m tests.cluster.soak [SECONDS [SEED]]``: random work and random faults, then everything must be right.
 
-Three hosts start, connect, stop and remove containers on two networks while agents and the store are killed and hosts
-cut off. Prints what it does; ends with 0 where, after everything has come to rest, ``network verify`` finds no
-difference on any host and every container reaches every other of its network.
+Three hosts create, connect, stop and remove at once, each in a thread of its own, while commands, agents, containers,
+the store and whole hosts are killed and hosts cut off, both ways or one. Then all is mended, and `tests.cluster.rest`
+must find nothing amiss: tables, names, reachability, addresses; and nothing left once everything is removed.
+The seed decides who does what; who comes first is the machine's affair. Exit 1 and a line each for what differs.
 """
 
 from __future__ import annotations
@@ -10,75 +11,132 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 
-from tests.cluster.conftest import Cluster, eventually
+from tests.cluster import rest
+from tests.cluster.conftest import Cluster
 
 NETWORKS = ("red", "blue")
-NAMES = tuple(f"c{n}" for n in range(6))
+FLEETING = "fleeting"
+"""A network that comes and goes."""
+CONTAINERS = 4
+"""Names of containers on each host."""
+PATIENCE = 60.0
+"""Seconds in which everything must have come to rest."""
 
 
 class Soak:
-    """One run."""
+    """One run: ``problems`` are commands that crashed or hung."""
 
-    def __init__(self, cluster, dice):
-        self.cluster, self.dice = cluster, dice
-        self.done = 0
+    def __init__(self, cluster, seed):
+        self.cluster, self.seed = cluster, seed
+        self.problems, self.done, self.ended = [], Counter(), threading.Event()
+        self.began = time.monotonic()
+
+    def say(self, text):
+        print(f"{time.monotonic() - self.began:6.1f} s: {text}", flush=True)
 
     def prepare(self):
         hosts = self.cluster.grow(3)
         for name in NETWORKS:
             hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", name)
 
-    def act(self):
-        """One random act; commands may be refused, never crash."""
-        host, name = self.dice.choice(self.cluster.hosts), self.dice.choice(NAMES)
-        network = self.dice.choice(NETWORKS)
-        acts = [
-            ("run", "-d", "--name", name, "--network", network, "hostfs", "sleep", "1d"),
-            ("network", "connect", network, name),
-            ("network", "disconnect", network, name),
-            ("stop", "-t0", name),
-            ("start", name),
-            ("rm", "-f", name),
-        ]
-        argv = self.dice.choices(acts, (5, 3, 2, 1, 2, 2))[0]
-        result = host.hawse(*argv, check=False, timeout=60)
-        assert "internal error" not in result.stderr and "Traceback" not in result.stderr, result.stderr
-        self.done += 1
+    def run(self, seconds):
+        """Work and break things for so long."""
+        workers = [threading.Thread(target=self.work, args=(host,)) for host in self.cluster.hosts]
+        for worker in workers:
+            worker.start()
+        dice = random.Random(f"{self.seed}/faults")
+        while time.monotonic() - self.began < seconds and not self.problems:
+            time.sleep(dice.uniform(2, 6))
+            fault = dice.choice((kill_agent, kill_store, kill_container, crash, cut, cut, deaf, mute))
+            host = dice.choice(self.cluster.hosts)
+            self.say(f"{self.done.total()} commands; next fault: {fault.__name__} of host {host.index}")
+            self.done["faults"] += 1
+            fault(self.cluster, host, dice)
+        self.ended.set()
+        for worker in workers:
+            worker.join()
 
-    def break_something(self):
-        """One random fault, mended after a while."""
-        host = self.dice.choice(self.cluster.hosts)
-        fault = self.dice.choice(("agent", "store", "cut", "container"))
-        print(f"{self.done} acts; fault: {fault} of host {host.index}", flush=True)
-        if fault == "agent":
-            kill(host.agent_pid())
-        elif fault == "store":
-            kill(self.cluster.hosts[0].pid_of("etcd"))
-        elif fault == "container":
-            running = host.hawse("ps", "-q").stdout.split()
-            if running:
-                host.hawse("kill", self.dice.choice(running), check=False)
-        else:
-            host.cut()
-            self.act()
-            time.sleep(self.dice.uniform(0, 8))
-            host.mend()
+    def work(self, host):
+        """What one host does until the end."""
+        dice = random.Random(f"{self.seed}/{host.index}")
+        while not self.ended.is_set() and not self.problems:
+            argv = self.choose(host, dice)
+            killed_after = dice.uniform(0.05, 1.5) if dice.random() < 0.1 else 60.0
+            self.command(host, argv, killed_after)
 
-    def rest(self):
-        """Everything is mended: the tables must come to say what the store says."""
+    def choose(self, host, dice):
+        """One random command; it may be refused, and must never crash."""
+        name = f"h{host.index}c{dice.randrange(CONTAINERS)}"
+        network = dice.choice((*NETWORKS, *NETWORKS, FLEETING))
+        acts = (
+            (6, ("run", "-d", "--name", name, "--network", network, "hostfs", "sleep", "1d")),
+            (3, ("network", "connect", network, name)),
+            (2, ("network", "disconnect", network, name)),
+            (1, ("stop", "-t0", name)),
+            (2, ("start", name)),
+            (2, ("rm", "-f", name)),
+            (1, ("network", "create", "-d", "overlay", "--attachable", FLEETING)),
+            (1, ("network", "rm", FLEETING)),
+            (1, ("network", "verify", dice.choice(NETWORKS), "--fix")),
+        )
+        return dice.choices([argv for _, argv in acts], [weight for weight, _ in acts])[0]
+
+    def command(self, host, argv, killed_after):
+        """Run a command; one in ten is killed in the middle, and none may take a minute."""
+        process = subprocess.Popen(
+            host.command(*argv), env=host.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        try:
+            told, _ = process.communicate(timeout=killed_after)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            told, _ = process.communicate()
+            self.done["killed"] += 1
+            if killed_after >= 60:
+                self.problems.append(f"host {host.index}: {' '.join(argv)} hangs: {told}")
+        self.done[argv[0] if argv[0] != "network" else argv[1]] += 1
+        if "internal error" in told or "Traceback" in told:
+            self.problems.append(f"host {host.index}: {' '.join(argv)}: {told}")
+
+    def differences(self):
+        """What is not as it should be, once everything is mended and has come to rest; then after clearing up."""
         for host in self.cluster.hosts:
-            host.hawse("network", "ls")
-        for host in self.cluster.hosts:
-            eventually(lambda h=host: all(h.verify(n).stdout == "" for n in self.used(h)), 60)
+            settled(lambda h=host: self.refused(h))
+        found = settled(lambda: rest.amiss(self.cluster.hosts))
+        running = sum(len(rest.containers(host)) for host in self.cluster.hosts)
+        self.say(f"at rest with {running} containers: {len(found)} differences")
+        if not found:
+            rest.clear(self.cluster.hosts, (*NETWORKS, FLEETING))
+            found = settled(lambda: list(rest.left_over(self.cluster.hosts)))
+            self.say(f"all removed: {len(found)} things left")
+        return [*self.problems, *found]
 
-    def used(self, host):
-        shown = host.hawse("network", "ls", "--filter", "driver=overlay", "--format", "{{.Name}}").stdout.split()
-        return [name for name in shown if name in NETWORKS]
+    def refused(self, host):
+        """Whether a host does not take one more container, which is on all networks."""
+        name = f"h{host.index}last"
+        host.hawse("rm", "-f", name, check=False)
+        both = [flag for network in NETWORKS for flag in ("--network", network)]
+        return host.hawse("run", "-d", "--name", name, *both, "hostfs", "sleep", "1d", check=False).returncode
+
+
+def settled(look):
+    """What ``look`` finds in the end: everything has `PATIENCE` to become as it should be."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(1)
+    return found
+
+
+# --------------------------------------------------------------------------------------------------- faults
 
 
 def kill(pid):
@@ -86,22 +144,57 @@ def kill(pid):
         os.kill(pid, signal.SIGKILL)
 
 
+def kill_agent(_, host, __):
+    kill(host.agent_pid())
+
+
+def kill_store(cluster, _, __):
+    kill(cluster.hosts[0].pid_of("etcd"))
+
+
+def kill_container(_, host, dice):
+    running = rest.containers(host)
+    if running:
+        kill(dice.choice(running)["State"]["Pid"])
+
+
+def crash(_, host, __):
+    """Everything that runs on a host ends at once; what comes next starts it again."""
+    host.kill_processes()
+    host.hawse("network", "ls", check=False)
+
+
+def cut(_, host, dice):
+    host.cut()
+    time.sleep(dice.uniform(1, 10))
+    host.mend()
+
+
+def deaf(_, host, dice):
+    with host.dropping("input"):
+        time.sleep(dice.uniform(1, 10))
+
+
+def mute(_, host, dice):
+    with host.dropping("output"):
+        time.sleep(dice.uniform(1, 10))
+
+
 def main(seconds=600, seed=None):
     seed = int(time.time()) if seed is None else seed
-    print(f"seed {seed}", flush=True)
+    print(f"soak: {seconds} seconds, seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as directory:
         cluster = Cluster(Path(directory) / "hosts")
         try:
-            soak = Soak(cluster, random.Random(seed))
+            soak = Soak(cluster, seed)
             soak.prepare()
-            deadline = time.monotonic() + seconds
-            while time.monotonic() < deadline:
-                soak.break_something() if soak.dice.random() < 0.1 else soak.act()
-            soak.rest()
-            print(f"{soak.done} acts, no difference left", flush=True)
+            soak.run(seconds)
+            found = soak.differences()
+            print("\n".join([*found, f"{dict(soak.done)}: {len(found)} differences (seed {seed})"]))
+            return 1 if found else 0
         finally:
             cluster.close()
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:3]))
+    sys.exit(main(*map(int, sys.argv[1:3])))

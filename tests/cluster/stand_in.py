@@ -1,27 +1,32 @@
-"""Acts on the host of HAWSE_ROOT as no command does: ``stand_in.py NETWORK COUNT|rows|forget|compact``.
+"""Acts on the host of HAWSE_ROOT as no command does: ``stand_in.py NETWORK COUNT [shown]|rows|forget|compact|…``.
 
-COUNT reserves endpoints as so many containers would; ``rows`` counts the peers in the kernel's tables; ``forget``
+COUNT reserves endpoints as so many containers would, and prints their addresses (``shown``: with MAC and name);
+``rows`` counts the peers in the kernel's tables; ``forget``
 empties them behind everybody's back; ``compact`` makes the store drop its
-history; ``keys`` prints the hosts' tunnel keys.
+history; ``keys`` prints the hosts' tunnel keys; ``residue`` what the store has of endpoints and addresses, but for what
+every host has on ingress.
 """
 
 import sys
 
 from engine import names
 from engine.cluster import encryption, overlay, shared_endpoints, shared_networks, view
+from engine.cluster import keys as cluster_keys
 from engine.cluster.model import SharedEndpoint
 from engine.core import open_engine
 
 
-def reserve(host, network, count):
+def reserve(host, network, count, shown):
     with overlay.connected(host) as (client, me):
         record = shared_networks.find(client, network)[0]
         for number in range(count):
+            name = f"x{number}-{me.index}"
             endpoint = SharedEndpoint(
-                id=names.generate_id(), network_id=record.id, container_id=f"x{number}", node=me.node_id,
-                mac=names.random_mac(), names=[f"x{number}"], owner=f"1:{start_of(1)}",
+                id=names.generate_id(), network_id=record.id, container_id=name, node=me.node_id,
+                mac=names.random_mac(), names=[name], owner=f"1:{start_of(1)}",
             )  # fmt: skip
-            print(shared_endpoints.reserve(client, record, endpoint, "", "").ipv4)
+            address = shared_endpoints.reserve(client, record, endpoint, "", "").ipv4
+            print(f"{address.partition('/')[0]}={endpoint.mac}={name}" if shown else address)
 
 
 def start_of(pid):
@@ -56,9 +61,20 @@ def keys(host, _network):
         print(*(n.wireguard_key for n in view.load(client).nodes.values()))
 
 
+def residue(host, _network):
+    prefixes = (cluster_keys.ENDPOINTS, cluster_keys.ADDRESSES, cluster_keys.BALANCERS)
+    with overlay.connected(host) as (client, _):
+        ingress = {n.id for n in shared_networks.all_networks(client) if n.ingress}
+        for prefix in prefixes:
+            found = (kv.key for kv in client.range(prefix)[0])
+            print(*(key for key in found if key.removeprefix(prefix).partition("/")[0] not in ingress), sep="\n")
+
+
 if __name__ == "__main__":
     engine_host, chosen, action = open_engine().host, sys.argv[1], sys.argv[2]
     if action.isdigit():
-        reserve(engine_host, chosen, int(action))
+        reserve(engine_host, chosen, int(action), "shown" in sys.argv)
     else:
-        {"rows": rows, "forget": forget, "compact": compact, "keys": keys}[action](engine_host, chosen)
+        {"rows": rows, "forget": forget, "compact": compact, "keys": keys, "residue": residue}[action](
+            engine_host, chosen
+        )

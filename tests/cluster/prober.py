@@ -1,0 +1,65 @@
+"""``prober.py`` inside a sandbox: for each line ``NAME ADDRESS MOMENT``, how long after MOMENT both work from here.
+
+Asks the resolver and pings every few milliseconds until there is an answer, and prints two numbers of milliseconds:
+when the name was first known, and when the address first answered. Moments are of the machine's monotonic clock.
+"""
+
+import socket
+import struct
+import sys
+import time
+
+import dns.message
+import dns.query
+
+PAUSE, PATIENCE = 0.005, 10.0
+
+
+def knows(name, address):
+    """Whether the resolver says that a name has the address."""
+    question = dns.message.make_query(name, "A")
+    answer = dns.query.udp(question, "127.0.0.11", timeout=1)
+    return any(str(item) == address for part in answer.answer for item in part)
+
+
+def pings(opened, address):
+    """Whether an answer from the address is here after asking once more."""
+    opened.sendto(echo_request(), (address, 0))
+    try:
+        while True:
+            if opened.recvfrom(2048)[1][0] == address:
+                return True
+    except TimeoutError:
+        return False
+
+
+def echo_request():
+    """An ICMP echo request (RFC 792)."""
+    body = struct.pack("!BBHHH", 8, 0, 0, 7, 7)
+    total = sum(struct.unpack(f"!{len(body) // 2}H", body))
+    return struct.pack("!BBHHH", 8, 0, ~(total + (total >> 16)) & 0xFFFF, 7, 7)
+
+
+def first(check):
+    """The moment at which ``check()`` first held; infinity where it never did."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if check():
+            return time.monotonic()
+        time.sleep(PAUSE)
+    return float("inf")
+
+
+def main():
+    opened = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    opened.settimeout(PAUSE)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        name, address, moment = line.split()
+        pinged = first(lambda a=address: pings(opened, a))
+        known = first(lambda n=name, a=address: knows(n, a))
+        print(*(round((at - float(moment)) * 1000, 1) for at in (known, pinged)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

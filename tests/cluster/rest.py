@@ -1,0 +1,96 @@
+"""What must hold of a cluster that has come to rest, whatever happened to it before: a line for each thing amiss."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+OVERLAYS = ("network", "ls", "--filter", "driver=overlay", "--format", "{{.Name}}")
+
+
+def amiss(hosts):
+    """Tables that differ from the store, addresses given twice, containers that do not find or reach each other."""
+    everyone = [(host, c) for host in hosts for c in containers(host)]
+    return [*(line for host in hosts for line in verified(host)), *twice(everyone), *unreached(everyone)]
+
+
+def containers(host):
+    """The documents of a host's running containers."""
+    ids = host.hawse("ps", "-q", check=False).stdout.split()
+    return json.loads(host.hawse("inspect", *ids, check=False).stdout) if ids else []
+
+
+def name_of(container):
+    return container["Name"].lstrip("/")
+
+
+def addresses(container):
+    """Where a container is, by network."""
+    found = container["NetworkSettings"]["Networks"].items()
+    return {network: settings["IPAddress"] for network, settings in found if settings["IPAddress"]}
+
+
+def verified(host):
+    for network in host.hawse(*OVERLAYS).stdout.split():
+        if network != "ingress":
+            done = host.verify(network)
+            for line in (done.stdout + done.stderr).splitlines():
+                yield f"host {host.index}, network {network}: {line}"
+
+
+def twice(everyone):
+    counted = Counter(place for _, container in everyone for place in addresses(container).items())
+    return [f"given out {n} times: {address} of {network}" for (network, address), n in counted.items() if n > 1]
+
+
+def unreached(everyone):
+    """Every container asks for each other one of its networks by name, and pings each of its addresses."""
+    for host, container in everyone:
+        targets = {name_of(c): shared(container, c) for _, c in everyone if c is not container}
+        targets = {name: places for name, places in targets.items() if places}
+        if targets:
+            yield from (f"host {host.index}, {name_of(container)}: {line}" for line in ask(host, container, targets))
+
+
+def shared(one, other):
+    """The addresses of ``other`` on networks that ``one`` is on too."""
+    return [address for network, address in addresses(other).items() if network in addresses(one)]
+
+
+def ask(host, container, targets):
+    """What goes wrong, asked from inside a container: one shell for all targets."""
+    lines = [f"echo {n} $(busybox ping -c1 -W2 {n} 2>&1 | head -n 1)" for n in targets]
+    everything = {a for places in targets.values() for a in places}
+    lines += [f"busybox ping -c1 -W2 {a} >/dev/null || echo lost {a}" for a in everything]
+    done = host.hawse("exec", container["Id"], "sh", "-c", "\n".join(lines), check=False, timeout=300)
+    if done.returncode:
+        yield f"exec: {done.stderr.strip()}"
+    for line in done.stdout.splitlines():
+        name, _, told = line.partition(" ")
+        if name == "lost":
+            yield f"does not reach {told}"
+        elif not any(f"({a})" in told for a in targets.get(name, ())):
+            yield f"takes {name} for {told or 'nobody'}, not for {' or '.join(targets.get(name, ()))}"
+
+
+def clear(hosts, networks):
+    """Remove all containers, then these networks."""
+    for host in hosts:
+        ids = host.hawse("ps", "-aq").stdout.split()
+        if ids:
+            host.hawse("rm", "-f", *ids)
+    for network in networks:
+        hosts[0].hawse("network", "rm", network, check=False)
+
+
+def left_over(hosts):
+    """What is still there after everything has been removed, in the store and in the hosts' kernels."""
+    for line in hosts[0].tool("-", "residue"):
+        yield f"in the store: {line}"
+    for host in hosts:
+        for file in (host.run_dir / "overlay").glob("*"):
+            if len(file.name) == 12:
+                yield f"host {host.index}: {file}"
+        for line in host.sh("ip -o link show type veth").splitlines():
+            if ": ext0" not in line:
+                yield f"host {host.index}: {line}"
