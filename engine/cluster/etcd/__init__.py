@@ -1,9 +1,8 @@
 """A thin client of etcd v3's JSON gateway (grpc-gateway, etcd 3.4 and later), on the standard library alone.
 
-Why no library: against one member, in turns, etcd3gw 2.7 took 215 ms of processor time until its first answer and 1.4 ms
-for every put, this client 74 and 0.15 (medians of five; in wall time it was ahead by three to four times, both ways).
-Every command that starts a container on an overlay
-network pays that price, so the difference is what the user feels.
+Why no library: against one member, in turns, etcd3gw 2.7 took 215 ms of processor time until its first answer and
+1.4 ms for every put, this client 74 ms and 0.15 ms (medians; in wall time it was three to four times ahead as well).
+Every command that starts a container on an overlay network pays that price, so the difference is what the user feels.
 """
 
 from engine.cluster.etcd.client import Client, KeyValue, absent, delete, present, put, unchanged
