@@ -26,7 +26,7 @@ from drivers.api import (
     Unsupported,
 )
 from drivers.linux import link, names, netns
-from drivers.linux.netlink import Session, dump, session
+from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply
 
 PARENT = "parent"
@@ -96,8 +96,7 @@ class ParentedDriver:
             return
 
         def remove(opened: Session) -> None:
-            for message in dump("links", opened.get_links):
-                found = link.describe(message)
+            for found in link.all_links(opened):
                 if found.alias == _endpoint_mark(endpoint):
                     link.delete(opened, found.name)
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from drivers.api import BadOption, EndpointSpec, Sandbox
 from drivers.linux import address, link, netns, route, sysctl
-from drivers.linux.netlink import Session, dump, session
+from drivers.linux.netlink import Session, session
 
 LOOPBACK_INDEX = 1
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
@@ -103,7 +103,7 @@ def set_default_routes(
 
 def interfaces(sandbox: Sandbox) -> list[link.Link]:
     """All links of the sandbox, loopback included."""
-    return inside(sandbox, lambda opened: [link.describe(m) for m in dump("links", opened.get_links)])
+    return inside(sandbox, link.all_links)
 
 
 def rename(sandbox: Sandbox, old: str, new: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from drivers.api import Exists, KernelError, NetworkSpec, Unsupported
 from drivers.linux import address, link, sysctl
-from drivers.linux.netlink import Session, doing
+from drivers.linux.netlink import Session, by_pyroute2, doing
 from drivers.overlay_options import OverlayOptions
 
 BRIDGE = "br0"
@@ -92,7 +92,7 @@ def _is_as_wanted(there: Session, name: str, vni: int, options: OverlayOptions) 
     if not link.index(name):
         return False
     with doing("look up", name):
-        message = next(iter(there.link("get", ifname=name)))
+        message = by_pyroute2(lambda: next(iter(there.pyroute2.link("get", ifname=name))))
     data = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
     local = data.get_attr("IFLA_VXLAN_LOCAL" if options.local.version == 4 else "IFLA_VXLAN_LOCAL6")
     return bool(data.get_attr("IFLA_VXLAN_ID") == vni and local == str(options.local))

@@ -64,7 +64,7 @@ def rehearse(until: Callable[[], bool] = lambda: False) -> None:
             perform(command)
     with suppress(Exception):
         with import_module("drivers.linux.netlink").session() as opened:
-            opened.get_links(1)
+            import_module("drivers.linux.link").find(opened, "lo")
         if not until():
             import_module("drivers.firewall.nft").run("")
 

@@ -7,13 +7,26 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from drivers.api import InterfaceRefused, KernelError
-from drivers.linux.netlink import Session, doing
+from drivers.linux.attributes import attribute, nested, number, read, read_number, read_text, text
+from drivers.linux.netlink import Session, by_pyroute2, doing
 
+NEW, DELETE, GET, SET = 16, 17, 18, 19  # RTM_*LINK
+CREATE, EXCLUSIVE = 0x400, 0x200  # NLM_F_*
+IFINFOMSG = struct.Struct("=BxHiII")  # family, hardware type, index, flags, which flags change
+UP = 1  # IFF_UP
+ADDRESS, IFNAME, MTU, LINKINFO, PROTINFO, IFALIAS, EXT_MASK = 1, 3, 4, 18, 12, 20, 29  # IFLA_*
+INFO_KIND, INFO_DATA, VETH_PEER = 1, 2, 1
+SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
+NUMBERS = {"mtu": MTU, "master": 10, "net_ns_fd": 28}
+TEXTS = {"ifname": IFNAME, "ifalias": IFALIAS}
+PORT_MODE, PORT_LEARNING, PORT_ISOLATED = 4, 8, 33  # IFLA_BRPORT_*
+OWN_KINDS = ("bridge", "veth")
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
 
@@ -41,29 +54,27 @@ def index(name: str) -> int:
 
 def find(session: Session, name: str) -> Link | None:
     """Describe a link, None where there is none of that name."""
-    found: list[Any] = []
+    wanted = _message() + text(IFNAME, name) + number(EXT_MASK, SKIP_STATISTICS)
+    found: list[bytes] = []
     with doing("look up", name, ignore=(*GONE, errno.ERANGE, errno.EINVAL)):
-        found = list(session.link("get", ifname=name))
-    return describe(found[0]) if found else None
+        found = session.request(GET, wanted)
+    return _read(found[0]) if found else None
 
 
-def describe(message: Any) -> Link:
-    """Read one link message of the kernel."""
-    return Link(
-        name=message.get_attr("IFLA_IFNAME"),
-        index=message["index"],
-        kind=message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or "",
-        alias=message.get_attr("IFLA_IFALIAS") or "",
-        mac=message.get_attr("IFLA_ADDRESS") or "",
-        mtu=message.get_attr("IFLA_MTU") or 0,
-        up=bool(message["flags"] & 1),
-    )
+def all_links(session: Session) -> list[Link]:
+    """Describe all links."""
+    with doing("list", "links"):
+        return [_read(m) for m in session.dump(GET, _message() + number(EXT_MASK, SKIP_STATISTICS))]
 
 
 def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
     """Make a link; raises `KernelError` with EEXIST when the name is taken."""
     with doing(f"create {kind}", name):
-        session.link("add", ifname=name, kind=kind, **attributes)
+        if kind in OWN_KINDS and _are_known(attributes):
+            body = _message(attributes) + text(IFNAME, name) + nested(LINKINFO, text(INFO_KIND, kind))
+            session.request(NEW, body, CREATE | EXCLUSIVE)
+        else:
+            by_pyroute2(lambda: session.pyroute2.link("add", ifname=name, kind=kind, **attributes))
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
@@ -72,8 +83,11 @@ def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes:
     Raises `InterfaceRefused` where the peer's ``address`` is none for an interface, such as a multicast one. Of an
     address longer than Ethernet's only the first six bytes count.
     """
+    other = _message({**peer, "address": peer["address"][:MAC_TEXT]})
+    pair = nested(LINKINFO, text(INFO_KIND, "veth"), nested(INFO_DATA, nested(VETH_PEER, other)))
     try:
-        add(session, name, "veth", peer={**peer, "address": peer["address"][:MAC_TEXT]}, **attributes)
+        with doing("create veth", name):
+            session.request(NEW, _message({**attributes, "ifname": name}) + pair, CREATE | EXCLUSIVE)
     except KernelError as error:
         if error.errno != errno.EADDRNOTAVAIL:
             raise
@@ -84,20 +98,21 @@ def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes:
 def change(session: Session, link_index: int, **attributes: Any) -> None:
     """Change a link: ``state="up"``, ``mtu``, ``address``, ``master``, ``ifalias``, ``ifname``, ``net_ns_fd``."""
     with doing(f"change {', '.join(attributes)} of", f"link {link_index}"):
-        session.link("set", index=link_index, **attributes)
+        session.request(NEW, _message(attributes, link_index))
 
 
 def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolated: bool, learning: bool = True) -> None:
     """Set the flags of a bridge's port."""
-    flags = {"mode": int(hairpin), "isolated": int(isolated), "learning": int(learning)}
+    flags = ((PORT_MODE, hairpin), (PORT_ISOLATED, isolated), (PORT_LEARNING, learning))
+    body = IFINFOMSG.pack(socket.AF_BRIDGE, 0, link_index, 0, 0)
     with doing("set bridge port flags of", f"link {link_index}"):
-        session.brport("set", index=link_index, **flags)
+        session.request(SET, body + nested(PROTINFO, *(attribute(kind, bytes([value])) for kind, value in flags)))
 
 
 def delete(session: Session, name: str) -> None:
     """Delete a link by name; idempotent."""
     with doing("delete link", name, ignore=GONE):
-        session.link("del", ifname=name)
+        session.request(DELETE, _message() + text(IFNAME, name))
 
 
 def know_ipvlan_flags() -> None:
@@ -114,3 +129,39 @@ def know_ipvlan_flags() -> None:
         )
 
     ifinfmsg.ifinfo.register_link_kind(module={"ipvlan": Ipvlan})
+
+
+def _are_known(attributes: Mapping[str, Any]) -> bool:
+    return attributes.keys() <= {"state", "address", *NUMBERS, *TEXTS}
+
+
+def _message(attributes: Mapping[str, Any] | None = None, link_index: int = 0) -> bytes:
+    """A message's body: what it is about, and what it is to become."""
+    wanted = dict(attributes or {})
+    state = wanted.pop("state", "")
+    body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, link_index, UP if state == "up" else 0, UP if state else 0)
+    return body + b"".join(_encoded(key, value) for key, value in wanted.items())
+
+
+def _encoded(key: str, value: Any) -> bytes:
+    if key in NUMBERS:
+        return number(NUMBERS[key], value)
+    if key in TEXTS:
+        return text(TEXTS[key], value)
+    assert key == "address"
+    return attribute(ADDRESS, bytes.fromhex(value.replace(":", "")))
+
+
+def _read(body: bytes) -> Link:
+    """Read one link message of the kernel."""
+    _, _, link_index, flags, _ = IFINFOMSG.unpack_from(body)
+    found = read(body, IFINFOMSG.size)
+    return Link(
+        name=read_text(found.get(IFNAME, b"")),
+        index=link_index,
+        kind=read_text(read(found.get(LINKINFO, b"")).get(INFO_KIND, b"")),
+        alias=read_text(found.get(IFALIAS, b"")),
+        mac=found.get(ADDRESS, b"").hex(":"),
+        mtu=read_number(found.get(MTU, b"")),
+        up=bool(flags & UP),
+    )

@@ -1,46 +1,137 @@
-"""Sessions with rtnetlink, and how its failures become a driver's.
+"""One netlink session in one namespace, and its failures as a driver's errors.
 
-pyroute2 takes a quarter of a second to import, so it is imported when the first session opens.
+Links, addresses and routes are changed by messages that hawse puts together itself: a library that knows all of
+rtnetlink takes longer to load, and longer for one message, than the kernel for a whole endpoint. Link kinds that few
+networks need (VXLAN, VLAN, macvlan …) are left to pyroute2, which is loaded then.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+import socket
+import struct
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from fcntl import ioctl
+from functools import cached_property
+from typing import Any, TypeVar
 
 from drivers.api import KernelError, NoPermission
 
-DUMP_ATTEMPTS = 5
+T = TypeVar("T")
 
-Session = Any
-"""An open ``pyroute2.IPRoute``; it stays in the namespace it was opened in."""
+DUMP_ATTEMPTS = 5
+REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # NLM_F_*
+ERROR, DONE = 2, 3  # NLMSG_*
+HEADER, CODE = struct.Struct("=IHHII"), struct.Struct("=i")
+SOL_NETLINK, CAP_ACK = 270, 10
+NAMESPACE_OF_SOCKET = 0x894C  # SIOCGSKNS
+RECEIVE = 1 << 17
+TIMEOUT = 60.0  # seconds
+
+
+class Session:
+    """An open rtnetlink socket; it stays in the namespace it was opened in."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
+        self._socket.settimeout(TIMEOUT)
+        self._sent = 0
+
+    def close(self) -> None:
+        """Close it, and what it has opened besides."""
+        self._socket.close()
+        if "pyroute2" in vars(self):
+            self.pyroute2.close()
+
+    def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
+        """Send one message; the bodies of what comes back before its acknowledgement. Raises OSError."""
+        return self._answers(self._send(kind, body, flags | ACK))
+
+    def dump(self, kind: int, body: bytes) -> list[bytes]:
+        """List kernel objects: the bodies of their messages; read again when the list changed while it was read.
+
+        A list that never holds still is unknown, not empty: then this raises OSError with EINTR.
+        """
+        for _ in range(DUMP_ATTEMPTS):
+            try:
+                return self._answers(self._send(kind, body, DUMP))
+            except InterruptedError:
+                continue
+        raise OSError(errno.EINTR, "list changed while it was read")
+
+    @cached_property
+    def pyroute2(self) -> Any:
+        """A ``pyroute2.IPRoute`` in the session's namespace, wherever the calling thread is now."""
+        from pyroute2 import IPRoute
+
+        from drivers.linux import netns
+
+        with netns.borrowed(ioctl(self._socket, NAMESPACE_OF_SOCKET)):
+            return IPRoute()
+
+    def _send(self, kind: int, body: bytes, flags: int) -> int:
+        self._sent += 1
+        self._socket.send(HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, self._sent, 0) + body)
+        return self._sent
+
+    def _answers(self, number: int) -> list[bytes]:
+        """The bodies of all answers to a message; InterruptedError where the list they are changed meanwhile."""
+        found: list[bytes] = []
+        whole = True
+        while True:
+            for kind, flags, answered, body in messages(self._socket.recv(RECEIVE)):
+                if answered != number:
+                    continue  # what an earlier caller, whose patience ended, did not wait for
+                whole = whole and not flags & DUMP_INTERRUPTED
+                if kind in (ERROR, DONE):
+                    if code := -CODE.unpack_from(body)[0]:
+                        raise OSError(code, "refused by the kernel")
+                    if not whole:
+                        raise InterruptedError
+                    return found
+                found.append(body)
+
+
+def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Kind, flags, sequence number and body of each message in what one read gave."""
+    start = 0
+    while start + HEADER.size <= len(data):
+        length, kind, flags, number, _ = HEADER.unpack_from(data, start)
+        yield kind, flags, number, data[start + HEADER.size : start + length]
+        start += length + 3 & ~3
 
 
 @contextmanager
 def session() -> Iterator[Session]:
     """Open rtnetlink in the network namespace of the calling thread."""
-    from pyroute2 import IPRoute
-
-    with IPRoute() as opened:
+    opened = Session()
+    try:
         yield opened
+    finally:
+        opened.close()
 
 
 @contextmanager
 def doing(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
     """Turn the kernel's refusal inside the block into a driver's error; the errnos in ``ignore`` are no failure."""
-    from pyroute2.netlink.exceptions import NetlinkError
-
     try:
         yield
-    except NetlinkError as error:
-        if error.code not in ignore:
-            raise refusal(operation, target, error.code) from error
     except OSError as error:
         code = error.errno or errno.EIO
         if code not in ignore:
             raise refusal(operation, target, code) from error
+
+
+def by_pyroute2(action: Callable[[], T]) -> T:
+    """Do something by pyroute2 and give back its result; raises OSError as the rest does."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        return action()
+    except NetlinkError as error:
+        raise OSError(error.code, str(error)) from error
 
 
 def refusal(operation: str, target: str, code: int) -> KernelError | NoPermission:
@@ -48,16 +139,3 @@ def refusal(operation: str, target: str, code: int) -> KernelError | NoPermissio
     if code in (errno.EPERM, errno.EACCES):
         return NoPermission(f"{operation} {target}: operation not permitted (root or CAP_NET_ADMIN is needed)")
     return KernelError(operation, target, code)
-
-
-def dump(what: str, query: Callable[[], Iterable[Any]]) -> list[Any]:
-    """List kernel objects, again when the list changed while it was read.
-
-    A list that never holds still is unknown, not empty: then this raises `KernelError` with EINTR.
-    """
-    from pyroute2.netlink.exceptions import NetlinkDumpInterrupted
-
-    for _ in range(DUMP_ATTEMPTS):
-        with doing("list", what), suppress(NetlinkDumpInterrupted):
-            return list(query())
-    raise KernelError("list", what, errno.EINTR)

@@ -47,6 +47,16 @@ def entered(fd: int) -> Iterator[None]:
 
 
 @contextmanager
+def borrowed(fd: int) -> Iterator[None]:
+    """Do the same with a descriptor that is closed at the end."""
+    try:
+        with entered(fd):
+            yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
 def fresh() -> Iterator[None]:
     """Move the calling thread into a new, empty namespace for the length of the block."""
     with opened("/proc/thread-self/ns/net") as home:

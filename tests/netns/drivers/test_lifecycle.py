@@ -150,7 +150,7 @@ def test_a_full_bridge_says_so(lab):
         with session() as opened:
             bridge = link.index(name)
             for number in range(1023):
-                opened.link("add", ifname=f"p{number}", kind="veth", peer={"ifname": f"q{number}"}, master=bridge)
+                link.add(opened, f"p{number}", "veth", master=bridge)
 
     lab.on_host(fill)
     with pytest.raises(Busy, match=f"^bridge full: {re.escape(name)} has 1023 ports"):

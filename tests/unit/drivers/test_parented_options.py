@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from drivers.api import BadOption, EndpointSpec, NetworkSpec, Pool
@@ -58,7 +60,7 @@ def test_an_ipvlan_endpoint_carries_mode_and_flag_in_its_netlink_message():
     attributes = driver.attributes(network(ipvlan_mode="l3s", ipvlan_flag="vepa"))
     address = driver.link_address(EndpointSpec("e" * 64, "02:42:00:00:00:02"))
     batch = IPBatch()
-    link.add(batch, "eth0", "ipvlan", link=7, net_ns_fd=5, **address, **attributes)
+    link.add(SimpleNamespace(pyroute2=batch), "eth0", "ipvlan", link=7, net_ns_fd=5, **address, **attributes)
     message = ifinfmsg(bytes(batch.batch))
     message.decode()
     data = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")

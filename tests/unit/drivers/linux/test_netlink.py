@@ -1,47 +1,107 @@
-"""Netlink's failures as a driver's errors."""
+"""Netlink's messages as bytes, and its failures as a driver's errors."""
 
 from __future__ import annotations
 
 import errno
+import socket
+import struct
 
 import pytest
-from pyroute2.netlink.exceptions import NetlinkDumpInterrupted, NetlinkError
+from pyroute2.netlink.exceptions import NetlinkError
 
 from drivers.api import KernelError, NoPermission
-from drivers.linux import names
-from drivers.linux.netlink import DUMP_ATTEMPTS, doing, dump
+from drivers.linux import attributes, names, netlink
+from drivers.linux.netlink import DUMP_ATTEMPTS, DUMP_INTERRUPTED, Session, by_pyroute2, doing
+
+LINK, LIST = 16, 18
 
 
-def interrupted(times: int):
-    left = [times]
-
-    def query():
-        left[0] -= 1
-        if left[0] >= 0:
-            raise NetlinkDumpInterrupted()
-        return iter(["lo"])
-
-    return query
-
-
-def test_an_interrupted_list_is_read_again():
-    assert dump("links", interrupted(DUMP_ATTEMPTS - 1)) == ["lo"]
+@pytest.fixture
+def kernel(monkeypatch):
+    """The kernel's end of the session's socket."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    monkeypatch.setattr(netlink.socket, "socket", lambda *_: ours)
+    monkeypatch.setattr(ours.__class__, "setsockopt", lambda *_: None)
+    theirs.settimeout(5)
+    yield theirs
+    theirs.close()
 
 
-def test_a_list_that_never_holds_still_is_unknown_and_not_empty():
-    with pytest.raises(KernelError, match="list links") as caught:
-        dump("links", interrupted(DUMP_ATTEMPTS))
+def say(kernel, number, *parts):
+    """Answer message ``number`` with (kind, flags, body) messages in one datagram."""
+    kernel.send(
+        b"".join(struct.pack("=IHHII", 16 + len(body), kind, flags, number, 0) + body for kind, flags, body in parts)
+    )
+
+
+def code(number=0):
+    return struct.pack("=i", -number)
+
+
+def test_answers_come_back_up_to_the_acknowledgement(kernel):
+    say(kernel, 1, (LINK, 0, b"body"))
+    say(kernel, 1, (netlink.ERROR, 0, code()))
+    assert Session().request(LIST, b"ask") == [b"body"]
+    assert kernel.recv(100) == struct.pack("=IHHII", 19, LIST, 0x5, 1, 0) + b"ask"
+
+
+def test_a_refusal_is_an_oserror(kernel):
+    say(kernel, 1, (netlink.ERROR, 0, code(errno.EEXIST)))
+    with pytest.raises(FileExistsError):
+        Session().request(LINK, b"")
+
+
+def test_answers_to_others_are_passed_over(kernel):
+    say(kernel, 7, (LINK, 0, b"late"), (netlink.ERROR, 0, code(errno.EPERM)))
+    say(kernel, 1, (netlink.ERROR, 0, code()))
+    assert Session().request(LINK, b"") == []
+
+
+def test_an_interrupted_list_is_read_again(kernel):
+    for number in range(1, DUMP_ATTEMPTS):
+        say(kernel, number, (LINK, DUMP_INTERRUPTED, b"half"), (netlink.DONE, 0, code()))
+    say(kernel, DUMP_ATTEMPTS, (LINK, 0, b"whole"))
+    say(kernel, DUMP_ATTEMPTS, (netlink.DONE, 0, code()))
+    assert Session().dump(LIST, b"") == [b"whole"]
+
+
+def test_a_list_that_never_holds_still_is_unknown_and_not_empty(kernel):
+    for number in range(1, DUMP_ATTEMPTS + 1):
+        say(kernel, number, (netlink.DONE, DUMP_INTERRUPTED, code()))
+    with pytest.raises(KernelError, match="list links") as caught, doing("list", "links"):
+        Session().dump(LIST, b"")
     assert caught.value.errno == errno.EINTR
 
 
 def test_a_refusal_names_operation_object_and_errno():
     with pytest.raises(KernelError) as caught, doing("create bridge", "br0"):
-        raise NetlinkError(errno.EBUSY)
+        raise OSError(errno.EBUSY, "")
     assert str(caught.value) == "create bridge br0: device or resource busy"
     with pytest.raises(NoPermission), doing("create bridge", "br0"):
-        raise NetlinkError(errno.EPERM)
+        raise OSError(errno.EPERM, "")
     with doing("delete link", "br0", ignore=(errno.ENODEV,)):
-        raise NetlinkError(errno.ENODEV)
+        raise OSError(errno.ENODEV, "")
+
+
+def test_pyroute2s_refusals_are_no_different():
+    def refused():
+        raise NetlinkError(errno.EBUSY)
+
+    with pytest.raises(KernelError, match="create vxlan vx0: device or resource busy"), doing("create vxlan", "vx0"):
+        by_pyroute2(refused)
+
+
+def test_attributes_are_padded_and_read_back():
+    one, two = attributes.text(3, "eth0"), attributes.number(4, 1500)
+    assert one == b"\x09\x00\x03\x00eth0\0\0\0\0" and len(two) == 8
+    both = attributes.nested(18, one, two)
+    inner = attributes.read(attributes.read(b"head" + both, 4)[18])
+    assert (attributes.read_text(inner[3]), attributes.read_number(inner[4])) == ("eth0", 1500)
+
+
+@pytest.mark.parametrize("data", [b"\x03\0\x01\0", b"\x00\0\x01\0abcd", b"\x08", b""])
+def test_damaged_attributes_end_the_reading(data):
+    assert attributes.read(data) == {}
 
 
 def test_generated_names_fit_the_kernel():

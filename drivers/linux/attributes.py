@@ -1,0 +1,57 @@
+"""Netlink attributes as bytes: put together, and taken apart (netlink(7)).
+
+Knows lengths, padding and nesting, nothing of what an attribute means.
+"""
+
+from __future__ import annotations
+
+import struct
+
+HEADER = struct.Struct("=HH")
+NESTED, KIND = 0x8000, 0x3FFF
+"""The flag of an attribute that holds others, and the bits of its number."""
+
+_U32 = struct.Struct("=I")
+
+
+def attribute(kind: int, payload: bytes) -> bytes:
+    """One attribute, padded."""
+    length = HEADER.size + len(payload)
+    return HEADER.pack(length, kind) + payload + bytes(-length % 4)
+
+
+def nested(kind: int, *parts: bytes) -> bytes:
+    """An attribute of attributes."""
+    return attribute(kind | NESTED, b"".join(parts))
+
+
+def text(kind: int, value: str) -> bytes:
+    """An attribute of text, with the zero at its end."""
+    return attribute(kind, value.encode() + b"\0")
+
+
+def number(kind: int, value: int) -> bytes:
+    """An attribute of 32 bits in the host's order."""
+    return attribute(kind, _U32.pack(value))
+
+
+def read(data: bytes, start: int = 0) -> dict[int, bytes]:
+    """The attributes from ``start`` to the end, by number; of several alike, the last."""
+    found = {}
+    while start + HEADER.size <= len(data):
+        length, kind = HEADER.unpack_from(data, start)
+        if length < HEADER.size:
+            break
+        found[kind & KIND] = data[start + HEADER.size : start + length]
+        start += length + 3 & ~3
+    return found
+
+
+def read_number(value: bytes) -> int:
+    """The number of an attribute in the host's order, 0 where there is none."""
+    return int(_U32.unpack(value)[0]) if value else 0
+
+
+def read_text(value: bytes) -> str:
+    """The text of an attribute, "" where there is none."""
+    return value.rstrip(b"\0").decode(errors="surrogateescape")
