@@ -109,7 +109,11 @@ class EndpointSpec:
     link_local: Sequence[IPInterface] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     ports: Sequence[PortBinding] = ()
-    exposed: Sequence[tuple[str, int]] = ()
+    exposed: Sequence[tuple[str, int, int]] = ()  # protocol, first and last port; ranges apart from each other
+
+
+Link = tuple[EndpointSpec, EndpointSpec]
+"""A legacy link: who may reach whose exposed ports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,7 @@ class Publisher(Protocol):
         """Make ``ports`` reachable; one atomic firewall transaction."""
 
     def unpublish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Take ``ports`` back and forget their connections; idempotent."""
+        """Take ``ports``, or parts of the endpoint's ranges, back and forget their connections; idempotent."""
 
 
 @runtime_checkable
@@ -200,11 +204,18 @@ class Repairer(Protocol):
         self,
         networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]],
         unsettled: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]] = (),
+        *,
+        links: Sequence[Link] = (),
+        unsettled_links: Sequence[Link] = (),
+        keepsakes: Sequence[str] = (),
     ) -> None:
-        """Make shared state hold exactly these live networks, their endpoints and published ports; idempotent.
+        """Make shared state hold exactly these live networks, their endpoints, published ports and links; idempotent.
 
-        What ``unsettled`` ones have of it, which other commands are making or removing now, is left to those.
+        What unsettled ones have of it, which other commands are making or removing now, is left to those.
         """
+
+    def keepsakes(self) -> Sequence[str]:
+        """What this process put into shared state that nothing else tells, for `resync` after a loss; mostly none."""
 
     def needs_resync(self) -> bool:
         """Tell at little cost whether shared state was lost since the last `resync`."""

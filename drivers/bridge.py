@@ -22,6 +22,7 @@ from drivers.api import (
     Exists,
     JoinInfo,
     KernelError,
+    Link,
     NetworkSpec,
     PortBinding,
     Sandbox,
@@ -31,6 +32,7 @@ from drivers.firewall import conntrack, elements, forwarding, relay, spoofing, t
 from drivers.linux import address, link, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
+from drivers.ports import without
 
 MAX_PORTS = 1023
 FULL = (errno.EXFULL, errno.ENOSPC)
@@ -124,14 +126,14 @@ class BridgeDriver:
         conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # a new TCP connection is a new flow anyway
 
     def unpublish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Take host ports back and end their flows; idempotent."""
+        """Take host ports back and end their flows, in one step where a range is cut; idempotent."""
         options = bridge_options.parse(network)
-        staying = [p for p in endpoint.ports if p not in ports]
-        kept = set(elements.of_ports(network, options, endpoint, staying))
-        gone = [e for e in elements.of_ports(network, options, endpoint, ports) if e not in kept]
+        before = dict.fromkeys(elements.of_ports(network, options, endpoint, [*endpoint.ports, *ports]))
+        after = dict.fromkeys(elements.of_ports(network, options, endpoint, without(endpoint.ports, ports)))
+        added, gone = [e for e in after if e not in before], [e for e in before if e not in after]
         teardown(
             (
-                Step("firewall", lambda: table.change(remove=gone)),
+                Step("firewall", lambda: table.change(added, gone)),
                 Step("connections", lambda: conntrack.forget_ports(ports)),
             )
         )
@@ -141,21 +143,37 @@ class BridgeDriver:
         table.change(add=elements.of_link(source, target))
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Take the permission back; idempotent."""
-        table.change(remove=elements.of_link(source, target))
+        """Take all permissions of ``source`` at ``target`` back, whatever it exposes by now; idempotent."""
+        table.change(remove=elements.between(source, target, table.elements()))
 
     def resync(
         self,
         networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]],
         unsettled: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]] = (),
+        *,
+        links: Sequence[Link] = (),
+        unsettled_links: Sequence[Link] = (),
+        keepsakes: Sequence[str] = (),
     ) -> None:
-        """Make the firewall hold exactly these networks and their endpoints' ports, touching only what differs."""
-        kept_sets = (*forwarding.STATE_SETS, *relay.STATE_SETS, "links4", "links6")
-        table.resync(_elements(networks), keep=kept_sets, unsettled=_elements(unsettled))
+        """Make the firewall hold exactly these networks, ports and links, touching only what differs."""
+        guarded = _guarded(networks)
+        table.resync(
+            [*_elements(networks, links), *forwarding.recalled(keepsakes)],
+            keep=(*forwarding.STATE_SETS, *relay.STATE_SETS),
+            unsettled=_elements(unsettled, unsettled_links),
+            marks=(table.WHOLE, table.GUARDED) if guarded else (table.WHOLE,),
+        )
+        if guarded:
+            spoofing.resync(guarded)
 
     def needs_resync(self) -> bool:
         """Tell at little cost whether somebody flushed the firewall since the last `resync`."""
-        return not table.is_whole()
+        noted = table.noted()
+        return table.WHOLE not in noted or (table.GUARDED in noted and not spoofing.is_whole())
+
+    def keepsakes(self) -> Sequence[str]:
+        """What forwarding this process has switched on, which is to be switched off again and kept from strangers."""
+        return forwarding.kept()
 
 
 class _Bridge:
@@ -241,6 +259,12 @@ class _Port:
         link.set_bridge_port(self.session, found, hairpin=True, isolated=not self.options.icc)
         link.change(self.session, found, state="up", ifalias=self.mark)
 
+    def present(self) -> str:
+        """The name the port has, "" where there is none."""
+        candidates = (c for c in names.host_end_names(self.endpoint.id) if link.index(c))
+        found = ((c, link.find(self.session, c)) for c in candidates)
+        return next((name for name, one in found if one is not None and one.alias == self.mark), "")
+
     def delete(self) -> None:
         for candidate in names.host_end_names(self.endpoint.id):
             if link.index(candidate):
@@ -264,14 +288,27 @@ class _Port:
         return error
 
 
-def _elements(networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]) -> list[elements.Element]:
+def _guarded(networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]) -> list[tuple[str, EndpointSpec]]:
+    """The bridge ports under spoof guard, with their endpoints."""
+    parsed = ((bridge_options.parse(network), endpoints) for network, endpoints in networks)
+    wanted = [(options, endpoint) for options, endpoints in parsed if options.spoof_guard for endpoint in endpoints]
+    if not wanted:
+        return []
+    with session() as opened:
+        found = ((_Port(opened, endpoint, options).present(), endpoint) for options, endpoint in wanted)
+        return [(name, endpoint) for name, endpoint in found if name]
+
+
+def _elements(
+    networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]], links: Sequence[Link] = ()
+) -> list[elements.Element]:
     found: list[elements.Element] = []
     for network, endpoints in networks:
         options = bridge_options.parse(network)
         found += elements.of_network(network, options)
         for endpoint in endpoints:
             found += elements.of_ports(network, options, endpoint, endpoint.ports)
-    return found
+    return found + [element for pair in links for element in elements.of_link(*pair)]
 
 
 def _versions(network: NetworkSpec) -> list[int]:

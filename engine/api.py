@@ -137,8 +137,8 @@ class Containers(Protocol):
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
         """Publish more ports of a container, running or not; kept across restarts (hawse's own)."""
 
-    def unpublish(self, reference: str, port: int, protocol: str) -> None:
-        """Take a published container port back (hawse's own)."""
+    def unpublish(self, reference: str, first: int, last: int, protocol: str) -> None:
+        """Take published container ports back, all of the range or none (hawse's own)."""
 
     def exited(self, container_id: str) -> None:
         """Settle a container whose process has ended: release, restart by policy, or remove (called by the runtime)."""

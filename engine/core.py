@@ -210,9 +210,9 @@ class ContainerVerbs(Verbs):
         """Publish more ports."""
         publishing.publish(self.changing(), reference, ports)
 
-    def unpublish(self, reference: str, port: int, protocol: str) -> None:
-        """Take a port back."""
-        publishing.unpublish(self.changing(), reference, port, protocol)
+    def unpublish(self, reference: str, first: int, last: int, protocol: str) -> None:
+        """Take ports back."""
+        publishing.unpublish(self.changing(), reference, first, last, protocol)
 
     def exited(self, container_id: str) -> None:
         """Settle a container whose process has ended."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
 from drivers.api import EndpointSpec, IPInterface, NetworkSpec, Pool, PortBinding
-from engine import names
+from engine import exposed, names
 from engine.errors import Forbidden, KernelFailure
 from engine.ipam import addresses
 from engine.model import (
@@ -57,7 +57,7 @@ def endpoint_spec(record: EndpointRecord, container: ContainerRecord) -> Endpoin
         link_local=tuple(ip_interface(a) for a in record.link_local),
         options=settings.driver_opts or {},
         ports=port_bindings(record.ports),
-        exposed=tuple(exposed_ports(container)),
+        exposed=tuple(exposed.spans(container.config.exposed_ports)),
     )
 
 
@@ -67,15 +67,6 @@ def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachm
         if attachment.network_id == network_id:
             return attachment
     return NetworkAttachment("", EndpointSettings(), network_id)
-
-
-def exposed_ports(container: ContainerRecord) -> list[tuple[str, int]]:
-    """(protocol, port) of all that the container exposes or publishes."""
-    pairs = []
-    for text in container.config.exposed_ports:
-        port, _, protocol = text.partition("/")
-        pairs.append((protocol or "tcp", int(port)))
-    return pairs
 
 
 def port_bindings(ports: Sequence[PortRecord]) -> tuple[PortBinding, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from engine import exposed
 from engine.model import ContainerRecord
 
 Port = tuple[int, str]
@@ -33,8 +34,9 @@ def link_variables(parent: str, alias: str, address: str, target: ContainerRecor
 
 
 def _exposed(target: ContainerRecord) -> list[Port]:
-    pairs = (text.partition("/") for text in target.config.exposed_ports)
-    return sorted(((int(port), protocol or "tcp") for port, _, protocol in pairs), key=lambda p: (p[0], p[1] != "tcp"))
+    spans = exposed.spans(target.config.exposed_ports)
+    found = [(port, protocol) for protocol, first, last in spans for port in range(first, last + 1)]
+    return sorted(found, key=lambda p: (p[0], p[1] != "tcp"))
 
 
 def _ranges(prefix: str, address: str, ports: Sequence[Port]) -> Iterator[str]:

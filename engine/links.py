@@ -55,13 +55,13 @@ def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, 
 
 
 def open_links(host: Host, record: ContainerRecord, member: Membership) -> None:
-    """Let a container that has joined reach those it links to."""
+    """Let a container that has joined reach those it links to, and be reached by those that link to it."""
     driver = host.driver(member.network.driver)
-    if not (member.network.predefined and record.host.links and isinstance(driver, Linker)):
+    if not (member.network.predefined and isinstance(driver, Linker)):
         return
     with host.store.read() as reader:
-        pairs = list(_outgoing(reader, record, member.endpoint))
-    for source, source_end, target, target_end in pairs:
+        found = _concerning(reader, record, member)
+    for source, source_end, target, target_end in found:
         with translated():
             driver.link(
                 endpoints.network_spec(member.network),
@@ -76,17 +76,28 @@ def close_links(host: Host, record: ContainerRecord, member: Membership) -> None
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
     with host.store.read() as reader:
-        pairs = [
-            *_outgoing(reader, record, member.endpoint),
-            *_incoming(reader, member.network, record, member.endpoint),
-        ]
-    for source, source_end, target, target_end in pairs:
+        found = _concerning(reader, record, member)
+    for source, source_end, target, target_end in found:
         with translated():
             driver.unlink(
                 endpoints.network_spec(member.network),
                 endpoints.endpoint_spec(source_end, source),
                 endpoints.endpoint_spec(target_end, target),
             )
+
+
+def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
+    """All links between the endpoints of a network."""
+    for endpoint in reader.endpoints(network_id=network.id) if network.predefined else ():
+        record = reader.container(endpoint.container_id)
+        if record is not None:
+            yield from _outgoing(reader, record, endpoint)
+
+
+def _concerning(reader: Reader, record: ContainerRecord, member: Membership) -> list[Pair]:
+    """The links from and to one endpoint."""
+    outgoing = _outgoing(reader, record, member.endpoint)
+    return [*outgoing, *_incoming(reader, member.network, record, member.endpoint)]
 
 
 def _outgoing(reader: Reader, record: ContainerRecord, endpoint: EndpointRecord) -> Iterator[Pair]:

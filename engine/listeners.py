@@ -47,6 +47,10 @@ class HostProbe:
         """Ports the kernel may choose from."""
         return self._read_ephemeral()
 
+    def doubtful(self, ports: range) -> Sequence[int]:
+        """Of many ports those that some socket has, and one that stands for the address; of few all."""
+        return ports if len(ports) <= BIND_LIMIT else sorted({ports[-1], *self._ports_in_use.intersection(ports)})
+
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
         """Why another program could not bind this port now, or None."""
         self._asked += 1

@@ -71,16 +71,28 @@ class EndpointSettings:
 
 @dataclass(frozen=True, slots=True)
 class PortSpec:
-    """One entry of HostConfig.PortBindings after the command line's parsing (Docker's nat.ParsePortSpecs).
+    """One ``-p`` after the command line's parsing; of a range the entries that Docker's PortBindings has, together.
 
-    ``port`` is a single container port; ``host_port`` is "" (any), "8080" or a range "8000-8010" (first free);
-    ``host_ip`` is "" or as typed.
+    ``host_port`` is "" (any), "8080" or "8000-8010": for one container port the first free of these; for container
+    ports up to ``port_end`` (0: ``port`` alone) a range of the same length, port by port. ``host_ip`` is "" or typed.
     """
 
     protocol: str
     port: int
     host_ip: str = ""
     host_port: str = ""
+    port_end: int = 0
+
+    @property
+    def ports(self) -> range:
+        """All its container ports."""
+        return range(self.port, (self.port_end or self.port) + 1)
+
+    @property
+    def host_ports(self) -> range:
+        """The host ports it names; empty where any will do."""
+        first, _, last = self.host_port.partition("-")
+        return range(int(first), int(last or first) + 1) if self.host_port not in ("", "0") else range(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +132,7 @@ class ContainerConfig:
     working_dir: str = ""
     mac_address: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    exposed_ports: Sequence[str] = ()  # "80/tcp", one entry per port
+    exposed_ports: Sequence[str] = ()  # "80/tcp", "8000-8010/udp"
     stop_signal: str = ""
     stop_timeout: int | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_network
 
-from engine import allocation, filters, intents, names, owner, timestamps
+from engine import allocation, filters, intents, keepsakes, names, owner, timestamps
 from engine.api import Created, Documents, Json, Strings
 from engine.cluster import gateway, overlay
 from engine.containers.release import release_endpoint
@@ -36,9 +36,11 @@ def create(host: Host, request: NetworkCreate) -> Created:
     record = _reserve(host, request)
     if record.config_only:
         return Created(record.id)
+    driver = host.driver(record.driver)
     with intents.undone(host, CREATE, record.id, unmake), translated():
-        host.driver(record.driver).create_network(network_spec(record))
+        driver.create_network(network_spec(record))
     with host.store.write() as tx:
+        keepsakes.keep(tx, driver)
         tx.put_network(replace(record, phase="live", owner=""))
         intents.end(tx, CREATE, record.id)
     return Created(record.id)
@@ -136,10 +138,12 @@ def ensure(host: Host, network_id: str) -> NetworkRecord:
     assert record is not None
     if record.phase != "planned":
         return record
+    driver = host.driver(record.driver)
     with translated():
-        host.driver(record.driver).create_network(network_spec(record))
+        driver.create_network(network_spec(record))
     record = replace(record, phase="live")
     with host.store.write() as tx:
+        keepsakes.keep(tx, driver)
         tx.put_network(record)
     overlay.brought_up(host, record)
     return record

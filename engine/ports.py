@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from ipaddress import ip_address
 from itertools import chain, islice
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from engine.model import PortRecord, PortSpec
+from engine.port_specs import apart
 
 _WILDCARDS = ("0.0.0.0", "::")
 IN_USE = "address already in use"
@@ -33,6 +34,9 @@ class Probe(Protocol):
 
     def ephemeral(self) -> Sequence[range]:
         """Ports the kernel may choose from: net.ipv4.ip_local_port_range without ip_local_reserved_ports."""
+
+    def doubtful(self, ports: range) -> Sequence[int]:
+        """Those of ``ports`` that `refusal` has to be asked about, so that all others are free too."""
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
         """Why another program could not bind this port now (``address already in use``), or None."""
@@ -61,13 +65,19 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
     """Choose host addresses and ports for ``specs``, in Docker's order; ranges that advance together are one record.
 
     ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). Ports that leave no choice are
-    settled first, so that a random one never takes them. Raises `PortConflict`.
+    settled first, so that a random one never takes them. Raises `PortConflict`. A range costs what one port costs.
     """
     wishes = [wish for spec in _in_dockers_order(specs) if (wish := _wish(spec, host)).addresses]
     allocation = _Allocation(host.probe, _Taken(taken))
     for wish in sorted(wishes, key=lambda wish: wish.freedom):
         wish.host_port = allocation.choose(wish)
-    return _merge(_Single(w.spec.protocol, a, w.host_port, w.spec.port) for w in wishes for a in w.addresses)
+    return _merge(
+        PortRecord(
+            w.spec.protocol, a, w.host_port, w.host_port + len(w.spec.ports) - 1, w.spec.ports[0], w.spec.ports[-1]
+        )
+        for w in wishes
+        for a in w.addresses
+    )
 
 
 def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
@@ -75,30 +85,34 @@ def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
 
     It decides which of several conflicts is reported, and in what order inspect shows bindings.
     """
-    numbered = sorted(enumerate(specs), key=lambda item: (-item[1].port, item[1].protocol != "tcp", -item[0]))
+    numbered = sorted(
+        enumerate(apart(specs)), key=lambda item: (-item[1].ports[-1], item[1].protocol != "tcp", -item[0])
+    )
     return [spec for _, spec in numbered]
 
 
 @dataclass(slots=True)
 class _Wish:
-    """One spec, the host addresses it means, and the port it got. ``ports`` is empty where any will do."""
+    """One spec, the host addresses it means, and the port it got, or the first of them."""
 
     spec: PortSpec
     addresses: Sequence[str]
-    ports: range
     host_port: int = 0
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether it leaves no choice: as many host ports as container ports."""
+        return len(self.spec.host_ports) == len(self.spec.ports)
+
+    @property
     def freedom(self) -> float:
-        return len(self.ports) or float("inf")
+        return 1 if self.is_fixed else len(self.spec.host_ports) or float("inf")
 
 
 def _wish(spec: PortSpec, host: HostSide) -> _Wish:
-    first, _, last = spec.host_port.partition("-")
-    ports = range(int(first), int(last or first) + 1) if spec.host_port not in ("", "0") else range(0)
     reachable = {4: host.ipv4, 6: host.ipv6}
     addresses = [address for address in _addresses(spec.host_ip, host.default_ip) if reachable[family(address)]]
-    return _Wish(spec, addresses, ports)
+    return _Wish(spec, addresses)
 
 
 @cache
@@ -110,23 +124,37 @@ def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
 
 
 class _Taken:
-    """Host ports in use, by protocol, family and number."""
+    """Host ports in use: single ones by protocol, family and number; ranges, of which there are few, in a list."""
 
     def __init__(self, records: Iterable[PortRecord]) -> None:
-        self._holders: defaultdict[tuple[str, int, int], list[str]] = defaultdict(list)
+        self._holders: defaultdict[tuple[str, int], defaultdict[int, list[str]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        self._ranges: defaultdict[tuple[str, int], list[tuple[range, str]]] = defaultdict(list)
         for record in records:
-            for port in range(record.host_port, record.host_port_end + 1):
-                self.add(record.protocol, record.host_ip, port)
+            self.add(record.protocol, record.host_ip, range(record.host_port, record.host_port_end + 1))
 
-    def add(self, protocol: str, address: str, port: int) -> None:
-        self._holders[protocol, family(address), port].append(address)
+    def add(self, protocol: str, address: str, ports: range) -> None:
+        key = protocol, family(address)
+        if len(ports) == 1:
+            self._holders[key][ports[0]].append(address)
+        else:
+            self._ranges[key].append((ports, address))
 
     def collision(self, protocol: str, address: str, port: int) -> str | None:
         """Give the address that keeps ``address`` from having the port: an equal one, or a wildcard on either side."""
-        holders = self._holders.get((protocol, family(address), port), ())
+        key = protocol, family(address)
+        holders = [*self._holders[key].get(port, ()), *(held for ports, held in self._ranges[key] if port in ports)]
         if address in holders:
             return address
         return next((holder for holder in holders if holder in _WILDCARDS or address in _WILDCARDS), None)
+
+    def doubtful(self, protocol: str, address: str, ports: range) -> Iterator[int]:
+        """Those of ``ports`` that may collide; of a range that is held the highest stands for all."""
+        key = protocol, family(address)
+        yield from (port for port in self._holders[key] if port in ports)
+        overlaps = (range(max(ports[0], held[0]), min(ports[-1], held[-1]) + 1) for held, _ in self._ranges[key])
+        yield from (overlap[-1] for overlap in overlaps if overlap)
 
 
 @dataclass(slots=True)
@@ -138,27 +166,42 @@ class _Allocation:
     chosen: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def choose(self, wish: _Wish) -> int:
-        """Choose one port that is free on all of the wish's addresses, and take it."""
-        port = self._fixed(wish) if wish.ports else self._any(wish)
+        """Choose ports that are free on all of the wish's addresses, and take them; gives the first."""
+        if wish.is_fixed:
+            first = self._fixed(wish, wish.spec.host_ports)
+        else:
+            first = self._first_of_range(wish) if wish.spec.host_ports else self._any(wish)
         for address in wish.addresses:
-            self.taken.add(wish.spec.protocol, address, port)
-        return port
+            self.taken.add(wish.spec.protocol, address, range(first, first + len(wish.spec.ports)))
+        return first
 
-    def _fixed(self, wish: _Wish) -> int:
-        """Take a given port, or the first of a range that no endpoint has; another program's listener is an error."""
-        protocol, port = wish.spec.protocol, wish.ports[0]
-        if len(wish.ports) > 1:
-            port = next((port for port in wish.ports if self._untaken(wish, port)), 0)
-            if not port:
-                raise PortConflict("all ports are allocated")
-        for address in wish.addresses:
-            holder = self.taken.collision(protocol, address, port)
-            if holder == address:
-                raise PortConflict(f"Bind for {address}:{port} failed: port is already allocated")
-            reason = IN_USE if holder else self.probe.refusal(protocol, address, port)
-            if reason:
-                raise _refused(protocol, address, port, reason)
-        return port
+    def _fixed(self, wish: _Wish, ports: range) -> int:
+        """Take given ports; the highest that cannot be had is reported."""
+        for port in self._doubtful(wish, ports):
+            for address in wish.addresses:
+                self._claim(wish.spec.protocol, address, port)
+        return ports[0]
+
+    def _doubtful(self, wish: _Wish, ports: range) -> list[int]:
+        if len(ports) == 1:
+            return [ports[0]]
+        held = (p for address in wish.addresses for p in self.taken.doubtful(wish.spec.protocol, address, ports))
+        return sorted({*held, *self.probe.doubtful(ports)}, reverse=True)
+
+    def _claim(self, protocol: str, address: str, port: int) -> None:
+        holder = self.taken.collision(protocol, address, port)
+        if holder == address:
+            raise PortConflict(f"Bind for {address}:{port} failed: port is already allocated")
+        reason = IN_USE if holder else self.probe.refusal(protocol, address, port)
+        if reason:
+            raise _refused(protocol, address, port, reason)
+
+    def _first_of_range(self, wish: _Wish) -> int:
+        """Take the first of a range that no endpoint has; another program's listener is an error."""
+        port = next((port for port in wish.spec.host_ports if self._untaken(wish, port)), 0)
+        if not port:
+            raise PortConflict("all ports are allocated")
+        return self._fixed(wish, range(port, port + 1))
 
     def _any(self, wish: _Wish) -> int:
         """Take a port of the kernel's range; bindings of one container port get the same where possible."""
@@ -196,34 +239,25 @@ def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
     return chain(islice(chain(*ranges), start, None), islice(chain(*ranges), start))
 
 
-class _Single(NamedTuple):
-    """One published port; a tuple, since there may be tens of thousands."""
-
-    protocol: str
-    address: str
-    host_port: int
-    port: int
-
-
-def _merge(singles: Iterable[_Single]) -> list[PortRecord]:
-    """Join ports that advance together on both sides; records come in the order of their first port.
+def _merge(records: Iterable[PortRecord]) -> list[PortRecord]:
+    """Join records that advance together on both sides; they come in the order of their highest port.
 
     That order is what inspect shows for several bindings of one container port.
     """
-    rank = {single: number for number, single in enumerate(singles)}
-    runs: list[list[_Single]] = []
-    for single in sorted(rank, key=lambda s: (s.protocol, s.address, s.host_port - s.port, s.port)):
-        if runs and _follows(runs[-1][-1], single):
-            runs[-1].append(single)
+    ranked = enumerate(dict.fromkeys(records))
+    runs: list[tuple[int, PortRecord]] = []
+    for rank, record in sorted(
+        ranked, key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port)
+    ):
+        before = runs[-1] if runs else None
+        if before and _follows(before[1], record):
+            joined = replace(before[1], host_port_end=record.host_port_end, port_end=record.port_end)
+            runs[-1] = min(before[0], rank), joined
         else:
-            runs.append([single])
-    runs.sort(key=lambda run: min(rank[single] for single in run))
-    return [_record(run[0], run[-1]) for run in runs]
+            runs.append((rank, record))
+    return [record for _, record in sorted(runs, key=lambda run: run[0])]
 
 
-def _follows(before: _Single, after: _Single) -> bool:
-    return after == _Single(before.protocol, before.address, before.host_port + 1, before.port + 1)
-
-
-def _record(first: _Single, last: _Single) -> PortRecord:
-    return PortRecord(first.protocol, first.address, first.host_port, last.host_port, first.port, last.port)
+def _follows(before: PortRecord, after: PortRecord) -> bool:
+    same_side = (before.protocol, before.host_ip) == (after.protocol, after.host_ip)
+    return same_side and (after.host_port, after.port) == (before.host_port_end + 1, before.port_end + 1)

@@ -7,11 +7,12 @@ intents, one comparison of the boot's identity.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 from drivers import boot
-from drivers.api import EndpointSpec, NetworkSpec, Repairer
-from engine import connections, endpoints, intents, networks, predefined
+from drivers.api import EndpointSpec, Link, NetworkSpec, Repairer
+from engine import connections, endpoints, intents, keepsakes, links, networks, predefined
 from engine.cluster import overlay
 from engine.containers import release, start, stop
 from engine.errors import EngineError
@@ -54,7 +55,14 @@ def repair(host: Host) -> None:
         if isinstance(driver, Repairer) and driver.needs_resync():
             # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.
             with host.store.write() as tx, translated():
-                driver.resync(_networks(tx, driver.type, live=True), unsettled=_networks(tx, driver.type, live=False))
+                links = list(_links(tx, driver.type))
+                driver.resync(
+                    _networks(tx, driver.type, live=True),
+                    unsettled=_networks(tx, driver.type, live=False),
+                    links=[specs for specs, settled in links if settled],
+                    unsettled_links=[specs for specs, settled in links if not settled],
+                    keepsakes=keepsakes.recall(tx, driver.type),
+                )
             announce(host)
 
 
@@ -75,6 +83,14 @@ def _networks(reader: Reader, driver: str, *, live: bool) -> list[tuple[NetworkS
     return found
 
 
+def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:
+    """Legacy links between endpoints, and whether both are live."""
+    for network in reader.networks(driver=driver):
+        for source, source_end, target, target_end in links.pairs(reader, network):
+            specs = endpoints.endpoint_spec(source_end, source), endpoints.endpoint_spec(target_end, target)
+            yield specs, source_end.phase == target_end.phase == "live"
+
+
 def settle_abandoned(host: Host) -> None:
     """Finish or undo all work whose process is gone; what fails stays noted for the next command."""
     for intent in intents.abandoned(host):
@@ -91,6 +107,7 @@ def after_boot(host: Host) -> None:
             return
         fresh = tx.meta(BOOT) is None
         tx.set_meta(BOOT, boot.identity())
+        keepsakes.forget(tx)
         if fresh:
             return
         live = [n for n in tx.networks() if n.phase == "live" and not n.config_only]

@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from engine import keepsakes
 from engine.endpoints import network_spec
 from engine.host import Host
 from engine.store.api import Reader
@@ -73,6 +74,7 @@ def sweep(host: Host) -> None:
             made = [n for n in tx.networks() if n.predefined and n.driver == "bridge" and n.phase == "live"]
             for network in made:
                 tx.put_network(replace(network, phase="planned"))
+            keepsakes.forget(tx)
         for network in made:
             with translated():
                 host.driver(network.driver).delete_network(network_spec(network))

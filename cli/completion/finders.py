@@ -81,7 +81,9 @@ def users_of_named(reader: Reader, words: Words) -> set[str]:
 def ports(reader: Reader, before: Words, behind: Words) -> Names:
     """Published ports of the container named before, with their places on the host."""
     for container in reader.find_containers(before[0]) if before else ():
-        places: dict[str, list[str]] = {f"{spec.port}/{spec.protocol}": [] for spec in container.host.port_bindings}
+        places: dict[str, list[str]] = {
+            f"{port}/{spec.protocol}": [] for spec in container.host.port_bindings for port in spec.ports
+        }
         for endpoint in reader.endpoints(container_id=container.id):
             for name, place in (pair for port in endpoint.ports for pair in each_port(port)):
                 places.setdefault(name, []).append(place)

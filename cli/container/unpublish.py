@@ -20,13 +20,12 @@ from cli.reference import named
 @click.pass_obj
 def unpublish(app: App, container: str, ports: tuple[str, ...]) -> None:
     """Take the ports back and print the container as typed."""
-    wanted = [entry for text in ports for entry in container_ports(text)]
-    for port, protocol in wanted:
-        app.engine.containers.unpublish(named(container), port, protocol)
+    for first, last, protocol in [container_ports(text) for text in ports]:
+        app.engine.containers.unpublish(named(container), first, last, protocol)
     app.out(f"{container}\n")
 
 
-def container_ports(text: str) -> list[tuple[int, str]]:
+def container_ports(text: str) -> tuple[int, int, str]:
     """Read ``80``, ``53/udp`` or ``8000-8002`` as container ports."""
     protocol, port = split_protocol(text)
     try:
@@ -35,4 +34,4 @@ def container_ports(text: str) -> list[tuple[int, str]]:
         raise StatusError(f"Invalid containerPort: {port}\nSee 'hawse unpublish --help'.", FLAG_ERROR) from None
     if protocol.lower() not in PROTOCOLS:
         raise StatusError(f"Invalid proto: {protocol}\nSee 'hawse unpublish --help'.", FLAG_ERROR)
-    return [(number, protocol.lower()) for number in range(start, end + 1)]
+    return start, end, protocol.lower()

@@ -13,20 +13,17 @@ Range = tuple[int, int]
 
 
 def published_ports(values: Iterable[str]) -> tuple[PortSpec, ...]:
-    """Read all ``-p`` values; a range gives one `PortSpec` per container port, in the order given."""
-    standard = [_standard_notation(value) if "=" in value else value for value in values]
-    return tuple(spec for value in standard for spec in parse_port_spec(value))
+    """Read all ``-p`` values, in the order given."""
+    return tuple(parse_port_spec(_standard_notation(value) if "=" in value else value) for value in values)
 
 
 def exposed_ports(published: Iterable[PortSpec], expose: Iterable[str]) -> tuple[str, ...]:
-    """List ``80/tcp`` once for each port that is published or exposed."""
-    ports = dict.fromkeys(f"{spec.port}/{spec.protocol}" for spec in published)
-    for value in expose:
-        ports.update(dict.fromkeys(_expose(value)))
-    return tuple(ports)
+    """List ``80/tcp`` or ``8000-8010/tcp`` once for all that is published or exposed."""
+    entries = [_entry(spec.ports[0], spec.ports[-1], spec.protocol) for spec in published]
+    return tuple(dict.fromkeys([*entries, *map(_expose, expose)]))
 
 
-def parse_port_spec(value: str) -> list[PortSpec]:
+def parse_port_spec(value: str) -> PortSpec:
     """Read one ``-p`` value in the colon notation; the protocol is lower-cased."""
     *before, container = value.split(":")
     host_port = before.pop() if before else ""
@@ -40,10 +37,7 @@ def parse_port_spec(value: str) -> list[PortSpec]:
         raise ValueError(f"Invalid ranges specified for container and host Ports: {container} and {host_port}")
     if protocol.lower() not in PROTOCOLS:
         raise ValueError(f"Invalid proto: {protocol}")
-    return [
-        PortSpec(protocol.lower(), port, host_ip, _host_port(host, port - ports[0], single=not _span(ports)))
-        for port in range(ports[0], ports[1] + 1)
-    ]
+    return PortSpec(protocol.lower(), ports[0], host_ip, _text(*host) if host else "", ports[1] if _span(ports) else 0)
 
 
 def split_protocol(value: str) -> tuple[str, str]:
@@ -104,14 +98,15 @@ def _span(ports: Range) -> int:
     return ports[1] - ports[0]
 
 
-def _host_port(host: Range | None, offset: int, *, single: bool) -> str:
-    if host is None:
-        return ""
-    # One container port with a range of host ports means: the first free one of the range.
-    return f"{host[0]}-{host[1]}" if single and _span(host) else str(host[0] + offset)
+def _text(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
 
 
-def _expose(value: str) -> list[str]:
+def _entry(first: int, last: int, protocol: str) -> str:
+    return f"{_text(first, last)}/{protocol}"
+
+
+def _expose(value: str) -> str:
     if ":" in value:
         raise ValueError(f"invalid port format for --expose: {value}")
     protocol, port = split_protocol(value)
@@ -119,4 +114,4 @@ def _expose(value: str) -> list[str]:
         start, end = port_range(port)
     except ValueError as error:
         raise ValueError(f"invalid range format for --expose: {value}, error: {error}") from None
-    return [f"{number}/{protocol}" for number in range(start, end + 1)]
+    return _entry(start, end, protocol)

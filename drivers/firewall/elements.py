@@ -69,8 +69,16 @@ def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
     """The elements that let ``source`` reach the exposed ports of ``target``."""
     for client, server in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)):
         if client is not None and server is not None:
-            for protocol, port in target.exposed:
-                yield Element(f"links{client.version}", f"{client.ip} . {server.ip} . {protocol} . {port}")
+            for protocol, first, last in target.exposed:
+                where = f"{client.ip} . {server.ip} . {protocol} . {_span(first, last)}"
+                yield Element(f"linked{client.version}", where)
+
+
+def between(source: EndpointSpec, target: EndpointSpec, present: Iterable[Element]) -> list[Element]:
+    """Those of the elements there are that let ``source`` reach ``target``."""
+    pairs = [(s.ip, t.ip) for s, t in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)) if s and t]
+    starts = tuple((f"linked{client.version}", f"{client} . {server} . ") for client, server in pairs)
+    return [e for e in present if any(e.set == name and e.key.startswith(start) for name, start in starts)]
 
 
 def _way_out(version: int, bridge: str, options: BridgeOptions) -> Iterator[Element]:
@@ -115,16 +123,18 @@ def _relaying(
     translated = not network.internal and all(options.mode(v).startswith("nat") for v in versions)
     if address is not None and translated:
         where = EVERYWHERE[6] if address.is_unspecified else str(address)
-        first, last = binding.host_port, binding.host_port_end
-        yield Element("relayed", f"{where} . {binding.protocol} . {first if first == last else f'{first}-{last}'}")
+        ports = _span(binding.host_port, binding.host_port_end)
+        yield Element("relayed", f"{where} . {binding.protocol} . {ports}")
 
 
 def _opening(binding: PortBinding, target: IPAddress) -> Iterator[Element]:
-    start = f"{target} . {binding.protocol} . {binding.port}"
-    if binding.port == binding.port_end:
-        yield Element(f"open{target.version}", start)
-    else:
-        yield Element(f"open_range{target.version}", f"{start}-{binding.port_end}")
+    kind = "open" if binding.port == binding.port_end else "open_range"
+    where = f"{target} . {binding.protocol} . {_span(binding.port, binding.port_end)}"
+    yield Element(f"{kind}{target.version}", where)
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def _is_v6_loopback(address: IPAddress) -> bool:

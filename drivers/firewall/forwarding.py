@@ -1,7 +1,8 @@
 """Forwarding between interfaces: switched on for bridges, never left open for others.
 
 What was switched on is remembered in the table itself, as elements, so it outlives every process and goes with the
-rules that make it safe: a family in the set ``forwarding`` is one whose strangers' packets are dropped.
+rules that make it safe: a family in the set ``forwarding`` is one whose strangers' packets are dropped. Callers keep
+`kept` elsewhere too, for the case that somebody flushes the table.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ STATE_SETS = ("forwarding", "router_advertisements")
 SWITCH = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 IGNORED = ("all", "default", "lo")
 
+_switched: list[Element] = []
+
 
 def plan(versions: Iterable[int]) -> list[Element]:
     """The elements that have to be in the table before `switch_on`; none for a family that forwards already."""
@@ -26,8 +29,19 @@ def plan(versions: Iterable[int]) -> list[Element]:
     return found
 
 
+def kept() -> list[str]:
+    """What this process has switched on, as words for `recalled`."""
+    return [f"{element.set} {element.key}" for element in _switched]
+
+
+def recalled(words: Iterable[str]) -> list[Element]:
+    """The elements that remember what was switched on, from the words of `kept`."""
+    return [Element(*word.split(" ", 1)) for word in words]
+
+
 def switch_on(planned: Sequence[Element]) -> None:
     """Switch on what `plan` found off; interfaces that got their routes from router advertisements keep doing so."""
+    _switched.extend(planned)
     for interface in _interfaces(planned):
         # With forwarding on, 1 would mean "off".
         sysctl.write(_accept_ra(interface), "2")

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from drivers.api import EndpointSpec, Unsupported
-from drivers.firewall import nft
+from drivers.firewall import nft, table
 from drivers.firewall.elements import name
 
 TABLE = "bridge hawse"
@@ -26,6 +26,22 @@ def guard(port: str, endpoint: EndpointSpec) -> None:
         if not error.nothing_there:
             raise
         install(elements)
+        table.mark(table.GUARDED)
+
+
+def resync(guarded: Iterable[tuple[str, EndpointSpec]]) -> None:
+    """Write the rules anew and guard these ports, where they are not guarded already."""
+    install("".join(_commands("add", port, endpoint) for port, endpoint in guarded))
+
+
+def is_whole() -> bool:
+    """Tell whether the rules are there."""
+    try:
+        return any("rule" in found for found in nft.listing(f"chain {TABLE} prerouting"))
+    except nft.Refused as error:
+        if error.nothing_there:
+            return False
+        raise
 
 
 def release(port: str, endpoint: EndpointSpec) -> None:

@@ -16,8 +16,9 @@ from drivers.firewall import nft
 from drivers.firewall.elements import Element, name
 
 TABLE = "inet hawse"
-VERSION_SET = "ruleset_1"
-WHOLE = 1  # the element of the version set that says: everything that ought to be here is
+VERSION_SET = "ruleset_2"
+MARKS = "complete"  # the chain whose rules say: everything that ought to be here is; flushing the rules takes them, too
+WHOLE, GUARDED = "whole", "spoof guard"
 INTERFACE_TYPE = "ifname"
 CHUNK = 1000  # elements a line, to keep lines readable for people who debug
 
@@ -42,24 +43,48 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
             nft.run(install_script() + _script(added, removed))
 
 
-def resync(wanted: Iterable[Element], keep: Iterable[str] = (), unsettled: Iterable[Element] = ()) -> None:
+def resync(
+    wanted: Iterable[Element],
+    keep: Iterable[str] = (),
+    unsettled: Iterable[Element] = (),
+    marks: Iterable[str] = (WHOLE,),
+) -> None:
     """Make the table hold exactly ``wanted``, touching only what differs.
 
-    The sets in ``keep`` stay as they are, and so do the ``unsettled`` elements, whether they are there or not.
+    The sets in ``keep`` lose nothing, and ``unsettled`` elements stay as they are, whether they are there or not.
 
     The static rules are written anew in the same transaction. Live connections don't notice.
     """
     kept = {VERSION_SET, *keep}
-    present = {e for e in elements() if e.set not in kept}
+    present = set(elements())
     target = set(wanted)
-    gone = present - target - set(unsettled)
-    whole = f"add element {TABLE} {VERSION_SET} {{ {WHOLE} }}\n"
-    nft.run(install_script() + whole + _script(sorted(target - present), sorted(gone)))
+    gone = {e for e in present if e.set not in kept} - target - set(unsettled)
+    marking = "".join(map(_marking, marks))
+    nft.run(install_script() + marking + _script(sorted(target - present), sorted(gone)))
 
 
-def is_whole() -> bool:
-    """Tell whether the table is as the last `resync` left it, not one that a command had to begin anew."""
-    return bool(elements(VERSION_SET))
+def mark(what: str) -> None:
+    """Note ``what`` among the rules, unless there are none yet."""
+    try:
+        nft.run(_marking(what))
+    except nft.Refused as error:
+        if not error.nothing_there:
+            raise
+
+
+def noted() -> set[str]:
+    """What is noted among the rules: `WHOLE` if the table is as the last `resync` left it, not begun anew since."""
+    try:
+        objects = nft.listing(f"chain {TABLE} {MARKS}")
+    except nft.Refused as error:
+        if error.nothing_there:
+            return set()
+        raise
+    return {o["rule"]["comment"] for o in objects if "rule" in o}
+
+
+def _marking(what: str) -> str:
+    return f'add rule {TABLE} {MARKS} return comment "{what}"\n'
 
 
 def remove_all() -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from drivers import host_facts
-from engine import ports, sandbox
+from engine import exposed, ports, sandbox
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.listeners import HostProbe, free_ports, listens_on_ipv6
@@ -22,11 +22,9 @@ def wanted(record: ContainerRecord) -> list[PortSpec]:
     """All ports that the container's configuration publishes: bindings, and exposed ones with ``-P``."""
     specs = list(record.host.port_bindings)
     if record.host.publish_all_ports:
-        bound = {(s.port, s.protocol) for s in specs}
-        for text in record.config.exposed_ports:
-            port, _, protocol = text.partition("/")
-            if (int(port), protocol) not in bound:
-                specs.append(PortSpec(protocol, int(port)))
+        bound = {(port, s.protocol) for s in specs for port in s.ports}
+        for protocol, first, last in exposed.spans(record.config.exposed_ports):
+            specs += [PortSpec(protocol, p) for p in range(first, last + 1) if (p, protocol) not in bound]
     return specs
 
 

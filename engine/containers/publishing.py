@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from drivers.ports import around, part
 from engine import sandbox
 from engine.containers import lookup, ports, release
 from engine.errors import Forbidden, NotFound
@@ -12,6 +13,7 @@ from engine.host import Host
 from engine.locks import locked
 from engine.model import ContainerRecord, PortRecord, PortSpec
 from engine.names_service import announce
+from engine.port_specs import covers, exposure, without
 from engine.sandbox import Membership
 
 
@@ -25,8 +27,9 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
 def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
     """The same under a lock that the caller holds."""
     record = lookup.resolve(host, container_id)
-    wanted = [*record.host.port_bindings, *(s for s in specs if s not in record.host.port_bindings)]
-    exposed = {*record.config.exposed_ports, *(f"{s.port}/{s.protocol}" for s in specs)}
+    known = record.host.port_bindings
+    wanted = [*known, *(spec for spec in specs if not any(covers(one, spec) for one in known))]
+    exposed = {*record.config.exposed_ports, *map(exposure, specs)}
     record = replace(
         record,
         host=replace(record.host, port_bindings=wanted),
@@ -50,39 +53,41 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
     announce(host)
 
 
-def unpublish(host: Host, reference: str, port: int, protocol: str) -> None:
-    """Take one container port back; a range that holds it is split around it."""
+def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
+    """Take container ports back; a range that holds them is split around them."""
     found = lookup.resolve(host, reference)
     with locked(host.run, "container", found.id):
         record = lookup.resolve(host, found.id)
-        kept = [s for s in record.host.port_bindings if (s.port, s.protocol) != (port, protocol)]
-        if len(kept) == len(record.host.port_bindings):
-            raise NotFound(f"No public port '{port}/{protocol}' published for {record.name}")
+        specs = record.host.port_bindings
+        missing = _uncovered(range(first, last + 1), [s.ports for s in specs if s.protocol == protocol])
+        if missing is not None:
+            raise NotFound(f"No public port '{missing}/{protocol}' published for {record.name}")
+        kept = [p for s in specs for p in (without(s, first, last) if s.protocol == protocol else [s])]
         for member in release.memberships(host, record.id):
-            _take_back(host, record, member, port, protocol)
+            _take_back(host, record, member, first, last, protocol)
         with host.store.write() as tx:
             tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))
     announce(host)
 
 
-def _take_back(host: Host, record: ContainerRecord, member: Membership, port: int, protocol: str) -> None:
-    hit = [p for p in member.endpoint.ports if p.protocol == protocol and p.port <= port <= p.port_end]
-    if not hit:
+def _uncovered(wanted: range, held: Iterable[range]) -> int | None:
+    """The lowest of the ports wanted that is in no range, None where all are."""
+    port = wanted[0]
+    for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
+        if port in ports_held:
+            port = ports_held.stop
+    return port if port in wanted else None
+
+
+def _take_back(host: Host, record: ContainerRecord, member: Membership, first: int, last: int, protocol: str) -> None:
+    held = member.endpoint.ports
+    gone = [cut for p in held if p.protocol == protocol for cut in part(p, first, last)]
+    if not gone:
         return
-    rest = [piece for p in hit for piece in _around(p, port)]
-    kept = [*(p for p in member.endpoint.ports if p not in hit), *rest]
+    kept = [rest for p in held for rest in (around(p, first, last) if p.protocol == protocol else [p])]
     with host.store.write() as tx:
         tx.put_endpoint(replace(member.endpoint, ports=kept))
-    sandbox.unpublish(host, record, member, hit)
-    sandbox.publish(host, record, member, rest)
-
-
-def _around(held: PortRecord, port: int) -> list[PortRecord]:
-    """What is left of a range without one container port."""
-    offset = port - held.port
-    below = replace(held, port_end=port - 1, host_port_end=held.host_port + offset - 1)
-    above = replace(held, port=port + 1, host_port=held.host_port + offset + 1)
-    return [p for p in (below, above) if p.port <= p.port_end]
+    sandbox.unpublish(host, record, member, gone)
 
 
 def rehome(host: Host, record: ContainerRecord, members: Sequence[Membership], kept: Sequence[PortRecord]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 from engine import links, sandbox
@@ -36,6 +37,9 @@ def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> No
 
 def release_endpoint(host: Host, record: ContainerRecord, member: Membership, *, alive: bool) -> None:
     """Take one endpoint out: ports first (nobody new comes in), then the interface, then the record."""
+    with host.store.write() as tx:
+        # From here on a repair of the firewall puts nothing of it back.
+        tx.put_endpoint(replace(member.endpoint, phase="leaving"))
     try:
         links.close_links(host, record, member)
         sandbox.unpublish(host, record, member, member.endpoint.ports)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
+from engine.exposed import each
+from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
 
 Json = dict[str, Any]
 PortMap = dict[str, list[dict[str, str]] | None]
@@ -24,16 +25,16 @@ def ports_document(
     for port in (port for endpoint in endpoints for port in endpoint.ports):
         for key, host_ip, host_port in _expand(port):
             bound.setdefault(key, []).append({"HostIp": host_ip, "HostPort": str(host_port)})
-    exposed = {*record.config.exposed_ports, *(f"{p.port}/{p.protocol}" for p in record.host.port_bindings)}
-    return {key: bound.get(key) for key in sorted(exposed | bound.keys())}
+    known = {*each(record.config.exposed_ports), *(key for spec in record.host.port_bindings for key in _keys(spec))}
+    return {key: bound.get(key) for key in sorted(known | bound.keys())}
 
 
 def bindings_document(record: ContainerRecord) -> PortMap:
     """Render HostConfig.PortBindings: what the user asked for."""
     wanted: dict[str, list[dict[str, str]]] = {}
     for spec in record.host.port_bindings:
-        binding = {"HostIp": spec.host_ip, "HostPort": spec.host_port}
-        wanted.setdefault(f"{spec.port}/{spec.protocol}", []).append(binding)
+        for key, host_port in zip(_keys(spec), _host_ports(spec), strict=True):
+            wanted.setdefault(key, []).append({"HostIp": spec.host_ip, "HostPort": host_port})
     return dict(sorted(wanted.items()))
 
 
@@ -44,6 +45,16 @@ def listed_ports_document(ports: PortMap) -> list[Json]:
 
 def _leads_outside(network: NetworkRecord | None) -> bool:
     return network is not None and not network.internal and network.driver in PUBLISHING_DRIVERS
+
+
+def _keys(spec: PortSpec) -> list[str]:
+    return [f"{port}/{spec.protocol}" for port in spec.ports]
+
+
+def _host_ports(spec: PortSpec) -> list[str]:
+    """The HostPort of each container port; a range of them is its own only where there is one container port."""
+    together = len(spec.ports) > 1 and spec.host_ports
+    return [str(port) for port in spec.host_ports] if together else [spec.host_port] * len(spec.ports)
 
 
 def _expand(port: PortRecord) -> Iterator[tuple[str, str, int]]:

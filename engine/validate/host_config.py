@@ -69,7 +69,7 @@ def check_extra_host(entry: str) -> None:
 def check_port_bindings(bindings: Sequence[PortSpec]) -> None:
     """Refuse container ports beyond 65535 and host ports that are no port or range."""
     for binding in bindings:
-        for text in (str(binding.port), binding.host_port):
+        for text in (str(binding.ports[-1]), binding.host_port):
             if not _is_port_range(text.partition("/")[0]):
                 raise InvalidArgument(f'invalid port specification: "{text}"')
 

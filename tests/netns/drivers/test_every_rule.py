@@ -90,7 +90,7 @@ class World:
         no_icc = {"com.docker.network.bridge.enable_icc": "false"}
         apart = lab.network("apart", "172.34.0.0/16", "fd00:34::/64", options=no_icc)
         self.linking = lab.container(apart, 2)
-        self.linked = lab.container(apart, 3, [lab.binding(8083, 82)], exposed=(("tcp", 80), ("tcp", 81)))
+        self.linked = lab.container(apart, 3, [lab.binding(8083, 82)], exposed=(("tcp", 80, 81),))
         for container, address in ((self.linking, "fd00:34::3"), (self.linked, "fd00:34::2")):
             container.run("ip", "route", "add", f"{address}/128", "via", "fd00:34::1")
         lab.on_host(lambda: lab.driver.link(apart, self.linking.endpoint, self.linked.endpoint))
@@ -183,8 +183,8 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("forward", "drop"): lambda w: w.silent(w.peer, "172.30.0.3", 80),
     ("no_icc", "established"): lambda w: w.sees(w.linking, "172.34.0.3", 80, "172.34.0.2"),
     ("no_icc", "status dnat"): lambda w: w.unfiltered(lambda: w.sees(w.linking, HOST, 8083, "172.34.0.1")),
-    ("no_icc", "@links4"): lambda w: w.sees(w.linking, "172.34.0.3", 80, "172.34.0.2"),
-    ("no_icc", "@links6"): lambda w: w.sees(w.linking, "fd00:34::3", 81, "fd00:34::2"),
+    ("no_icc", "@linked4"): lambda w: w.sees(w.linking, "172.34.0.3", 80, "172.34.0.2"),
+    ("no_icc", "@linked6"): lambda w: w.sees(w.linking, "fd00:34::3", 81, "fd00:34::2"),
     ("no_icc", "drop"): lambda w: w.silent(w.linking, "172.34.0.3", 82),
     ("strangers", "@forwarding"): lambda w: w.guarded(lambda: not w.pings(w.peer, "10.9.0.2")),
     ("internal_to_host", "@internal"): lambda w: not w.pings(w.inside, HOST),

@@ -86,7 +86,7 @@ def test_without_icc_containers_reach_everything_but_each_other(lab, peer, br_ne
 
 def test_a_link_opens_the_exposed_ports_of_one_container_to_another(lab, br_netfilter):
     n1 = lab.network("n1", "172.30.0.0/16", options=NO_ICC)
-    client, server = lab.container(n1, 2), lab.container(n1, 3, exposed=(("tcp", 80),))
+    client, server = lab.container(n1, 2), lab.container(n1, 3, exposed=(("tcp", 80, 80),))
     other = lab.container(n1, 4)
     for port in (80, 81):
         lab.serve(server, port)

@@ -24,17 +24,21 @@ class Kernel:
     def ephemeral(self):
         return self.ports
 
+    def doubtful(self, ports):
+        return sorted({ports[-1], *(port for _, _, port in self.refusals if port in ports)})
+
     def refusal(self, protocol, address, port):
         self.asked += 1
         return self.refusals.get((protocol, address, port)) or self.refusals.get((protocol, address, 0))
 
 
 def spec(text: str) -> PortSpec:
-    """Read ``[ip#][host port]>port[/protocol]``."""
+    """Read ``[ip#][host port]>port[-end][/protocol]``."""
     rest, _, protocol = text.partition("/")
     host, _, port = rest.partition(">")
     ip, _, host_port = host.rpartition("#")
-    return PortSpec(protocol or "tcp", int(port), ip, host_port)
+    port, _, end = port.partition("-")
+    return PortSpec(protocol or "tcp", int(port), ip, host_port, int(end or 0))
 
 
 def shown(records) -> list[str]:
@@ -215,3 +219,42 @@ def test_ten_thousand_ports_cost_ten_thousand_questions_per_family():
     records = publish(*(f"{10000 + n}>{10000 + n}" for n in range(10_000)), kernel=kernel)
     assert shown(records) == ["tcp 0.0.0.0 10000-19999 > 10000-19999", "tcp :: 10000-19999 > 10000-19999"]
     assert kernel.asked == 20_000
+
+
+def test_a_range_costs_the_questions_of_one_port():
+    kernel = Kernel()
+    records = publish("20000-30000>20000-30000", kernel=kernel)
+    assert shown(records) == ["tcp 0.0.0.0 20000-30000 > 20000-30000", "tcp :: 20000-30000 > 20000-30000"]
+    assert kernel.asked == 2
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        ["8000-8009>80-89", "9000>84"],
+        ["9000>84", "8000-8009>80-89", "9100-9103>87-90"],
+        ["8000-8009>80-89", "9000-9009>80-89", "7000-7009>80-89/udp"],
+        ["127.0.0.1#8000-8004>80-84", "8005-8009>85-89", "0.0.0.0#8010>90"],
+    ],
+)
+def test_a_range_is_what_its_ports_one_by_one_would_be(specs):
+    singles = []
+    for text in specs:
+        given = spec(text)
+        hosts = given.host_ports
+        singles += [PortSpec(given.protocol, p, given.host_ip, str(h)) for p, h in zip(given.ports, hosts, strict=True)]
+    assert publish(*specs) == allocate_ports(singles, (), HostSide(Kernel()))
+
+
+def test_of_a_range_the_highest_port_that_is_held_is_reported():
+    assert conflict("9500-9509>80-89", taken=[record("::", 9400, 9503), record("0.0.0.0", 9501)]) == (
+        "Bind for :::9503 failed: port is already allocated"
+    )
+    kernel = Kernel(refusals={("tcp", "::", 9502): IN_USE})
+    assert conflict("9500-9509>80-89", kernel=kernel).endswith("listen tcp6 [::]:9502: bind: address already in use")
+
+
+def test_a_range_without_host_ports_gets_a_free_one_for_each():
+    kernel = Kernel(ports=(range(50000, 50010),))
+    got = publish(">80-83", kernel=kernel, taken=[record("0.0.0.0", 50000, 50005)], ipv6=False)
+    assert sorted(port for r in got for port in range(r.host_port, r.host_port_end + 1)) == [50006, 50007, 50008, 50009]

@@ -46,7 +46,7 @@ def test_start_names_the_failed_ones(cli):
         (("rm", "-fv", "/c"), ("remove", ("c",), {"force": True, "volumes": True})),
         (("container", "remove", "c"), ("remove", ("c",), {"force": False, "volumes": False})),
         (("publish", "-p", "8080:80", "c"), ("publish", ("c", (PortSpec("tcp", 80, "", "8080"),)), {})),
-        (("unpublish", "c", "53/UDP"), ("unpublish", ("c", 53, "udp"), {})),
+        (("unpublish", "c", "53/UDP"), ("unpublish", ("c", 53, 53, "udp"), {})),
     ],
 )
 def test_flags_reach_the_engine(cli, argv, call):

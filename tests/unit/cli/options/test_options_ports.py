@@ -17,15 +17,15 @@ from engine.model import PortSpec
         ("0:80", [PortSpec("tcp", 80, "", "0")]),
         ("127.0.0.1::80", [PortSpec("tcp", 80, "127.0.0.1")]),
         ("[::1]:8080:80", [PortSpec("tcp", 80, "::1", "8080")]),
-        ("8000-8001:80-81", [PortSpec("tcp", 80, "", "8000"), PortSpec("tcp", 81, "", "8001")]),
+        ("8000-8001:80-81", [PortSpec("tcp", 80, "", "8000-8001", 81)]),
         ("8000-8010:80", [PortSpec("tcp", 80, "", "8000-8010")]),
-        ("90-91", [PortSpec("tcp", 90), PortSpec("tcp", 91)]),
+        ("90-91", [PortSpec("tcp", 90, port_end=91)]),
         ("published=8086,target=86,protocol=udp", [PortSpec("udp", 86, "", "8086")]),
         ("target=88", [PortSpec("tcp", 88)]),
         ("target=80,published=1,host_ip=::1", [PortSpec("tcp", 80, "::1", "1")]),
     ],
 )
-def test_one_value_gives_one_spec_per_container_port(value, specs):
+def test_one_value_gives_one_spec_however_long_its_range(value, specs):
     assert published_ports([value]) == tuple(specs)
 
 
@@ -59,7 +59,7 @@ def test_bad_values_have_dockers_text(value, text):
 def test_exposed_ports_hold_each_port_once():
     specs = published_ports(["8080:80", "8081:80", "53:53/udp"])
     assert exposed_ports(specs, ["80", "9000-9001", "7/bogus"]) == (
-        "80/tcp", "53/udp", "9000/tcp", "9001/tcp", "7/bogus",
+        "80/tcp", "53/udp", "9000-9001/tcp", "7/bogus",
     )  # fmt: skip
 
 

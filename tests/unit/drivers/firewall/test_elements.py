@@ -111,8 +111,9 @@ def test_modes_decide_between_rewriting_and_opening():
 
 
 def test_a_link_opens_exposed_ports_in_the_families_both_have():
-    target = EndpointSpec("f" * 64, "", ip_interface("172.30.0.3/16"), None, exposed=(("tcp", 80), ("udp", 53)))
+    exposed = ("tcp", 80, 80), ("udp", 5000, 15000)
+    target = EndpointSpec("f" * 64, "", ip_interface("172.30.0.3/16"), None, exposed=exposed)
     assert set(of_link(ENDPOINT, target)) == {
-        Element("links4", "172.30.0.2 . 172.30.0.3 . tcp . 80"),
-        Element("links4", "172.30.0.2 . 172.30.0.3 . udp . 53"),
+        Element("linked4", "172.30.0.2 . 172.30.0.3 . tcp . 80"),
+        Element("linked4", "172.30.0.2 . 172.30.0.3 . udp . 5000-15000"),
     }

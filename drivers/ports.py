@@ -1,0 +1,59 @@
+"""Ranges of published ports, cut by container ports. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from drivers.api import PortBinding
+
+
+class PortRange(Protocol):
+    """A dataclass with the port fields of `drivers.api.PortBinding`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def host_port(self) -> int:
+        """The first port of the host."""
+
+    @property
+    def port(self) -> int:
+        """The container's first port."""
+
+    @property
+    def port_end(self) -> int:
+        """The container's last port."""
+
+
+R = TypeVar("R", bound=PortRange)
+
+
+def part(held: R, first: int, last: int) -> list[R]:
+    """What of a range leads to container ports ``first`` to ``last``: one range, or nothing."""
+    start, end = max(first, held.port), min(last, held.port_end)
+    if start > end:
+        return []
+    shift = held.host_port - held.port
+    return [replace(held, port=start, port_end=end, host_port=start + shift, host_port_end=end + shift)]
+
+
+def around(held: R, first: int, last: int) -> list[R]:
+    """What is left of a range without container ports ``first`` to ``last``."""
+    return [*part(held, held.port, first - 1), *part(held, last + 1, held.port_end)]
+
+
+def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[PortBinding]:
+    """What is left of ranges when some, or parts of some, are taken out."""
+    left = list(held)
+    for hole in gone:
+        left = [
+            rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])
+        ]
+    return left
+
+
+def _holds(one: PortBinding, other: PortBinding) -> bool:
+    same_side = (one.protocol, one.host_ip) == (other.protocol, other.host_ip)
+    return same_side and one.host_port - one.port == other.host_port - other.port

@@ -1,0 +1,58 @@
+"""What the user wants published: ranges of container ports, cut and compared. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+from engine.model import PortSpec
+
+
+def apart(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
+    """Cut ranges so that any two have all container ports in common or none, and have host ports chosen as one."""
+    given = list(specs)
+    protocols = {spec.protocol for spec in given}
+    edges = {p: sorted({edge for spec in given if spec.protocol == p for edge in _edges(spec)}) for p in protocols}
+    for spec in given:
+        known = edges[spec.protocol]
+        starts = known[bisect_left(known, spec.port) : bisect_left(known, spec.ports.stop)]
+        if len(spec.ports) > 1 and 0 in (spec.host_ports or (0,)):
+            starts = list(spec.ports)  # the kernel chooses a port for each
+        yield from (piece(spec, start, stop - 1) for start, stop in pairwise([*starts, spec.ports.stop]))
+
+
+def _edges(spec: PortSpec) -> tuple[int, int]:
+    return spec.ports.start, spec.ports.stop
+
+
+def piece(spec: PortSpec, first: int, last: int) -> PortSpec:
+    """The part of ``spec`` that publishes container ports ``first`` to ``last``."""
+    if last - first == spec.ports[-1] - spec.port:
+        return spec
+    host = spec.host_ports[first - spec.port : last + 1 - spec.port]
+    text = _text(host) if host else spec.host_port
+    return replace(spec, port=first, port_end=last if last > first else 0, host_port=text)
+
+
+def without(spec: PortSpec, first: int, last: int) -> list[PortSpec]:
+    """What is left of ``spec`` without container ports ``first`` to ``last``."""
+    sides = ((spec.port, min(first - 1, spec.ports[-1])), (max(last + 1, spec.port), spec.ports[-1]))
+    return [piece(spec, start, end) for start, end in sides if start <= end]
+
+
+def covers(one: PortSpec, other: PortSpec) -> bool:
+    """Tell whether ``one`` publishes all that ``other`` does, in the same places."""
+    if (one.protocol, one.host_ip) != (other.protocol, other.host_ip) or other.port not in one.ports:
+        return False
+    return other.ports[-1] in one.ports and piece(one, other.port, other.ports[-1]) == other
+
+
+def exposure(spec: PortSpec) -> str:
+    """The entry of exposed ports that goes with it."""
+    return f"{_text(spec.ports)}/{spec.protocol}"
+
+
+def _text(ports: range) -> str:
+    return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"

@@ -1,0 +1,95 @@
+"""Ranges of published ports: one record and one element however long, cut where one port of them is taken back."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from drivers.linux import netns as namespaces
+
+pytestmark = pytest.mark.netns
+HOST, HOST6 = "192.168.99.11", "fd99::11"
+PORTS = (20000, 25000, 25001, 30000)
+SINGLE_PORT_LIMIT = 3000
+"""Bytes; more than a container's record takes, and less than a tenth of what ten thousand ports would."""
+
+
+@pytest.fixture(scope="module")
+def ranged(world) -> Iterator[dict[str, str]]:
+    """A container that publishes ten thousand ports."""
+    world.networks(dual=["--ipv6", "--subnet", "172.31.0.0/16", "--subnet", "fd00:31::/64"])
+    paths = world.containers(web=["--network", "dual", "-p", "20000-30000:20000-30000"])
+    for port in PORTS:
+        world.serve(paths["web"], port)
+    yield paths
+
+
+def elements(world) -> dict[str, int]:
+    objects = json.loads(world.host.sh("nft -j list table inet hawse"))["nftables"]
+    found = [o[kind] for o in objects for kind in ("set", "map") if kind in o]
+    return {o["name"]: len(o["elem"]) for o in found if "elem" in o}
+
+
+def records(world) -> list[int]:
+    """How long the bodies of containers and endpoints are, in the store."""
+    with closing(sqlite3.connect(f"file:{next(world.host.root.glob('*.db'))}?mode=ro", uri=True)) as store:
+        return [
+            n
+            for (n,) in store.execute(
+                "SELECT length(body) FROM containers UNION ALL SELECT length(body) FROM endpoints"
+            )
+        ]
+
+
+def test_a_range_is_one_record_and_one_element(world, ranged):
+    held = elements(world)
+    assert {
+        name: held[name] for name in ("range4", "range6", "relayed", "open_range4", "open_range6")
+    } == dict.fromkeys(("range4", "range6", "relayed", "open_range4", "open_range6"), 1)
+    assert sum(held.values()) < 30
+    assert max(records(world)) < SINGLE_PORT_LIMIT
+
+
+def test_every_port_of_a_range_is_shown(world, ranged):
+    shown = world.hawse("port", "web").splitlines()
+    assert len(shown) == 2 * 10_001
+    assert shown[:2] == ["20000/tcp -> 0.0.0.0:20000", "20000/tcp -> [::]:20000"]
+    document = json.loads(world.hawse("inspect", "web"))[0]
+    for ports in (
+        document["NetworkSettings"]["Ports"],
+        document["HostConfig"]["PortBindings"],
+        document["Config"]["ExposedPorts"],
+    ):
+        assert list(ports) == [f"{port}/tcp" for port in range(20000, 30001)]
+    assert document["HostConfig"]["PortBindings"]["25000/tcp"] == [{"HostIp": "", "HostPort": "25000"}]
+    assert world.hawse("ps", "--format", "{{.Ports}}") == (
+        "0.0.0.0:20000-30000->20000-30000/tcp, :::20000-30000->20000-30000/tcp"
+    )
+
+
+def test_ports_in_the_middle_are_taken_back_and_the_others_never_notice(world, ranged):
+    with namespaces.inside(world.peer.path, lambda: socket.create_connection((HOST, 25001), timeout=5)) as other:
+        assert other.recv(100) == b"192.168.99.99"
+    talk = namespaces.inside(world.peer.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+    listener = namespaces.inside(ranged["web"], lambda: socket.create_server(("0.0.0.0", 26000)))
+    with talk, listener:
+        talk.settimeout(5)
+        talk.connect((HOST, 26000))
+        accepted, _ = listener.accept()
+        world.hawse("unpublish", "web", "24999-25000")
+        talk.send(b"still here")
+        assert accepted.recv(100) == b"still here"
+        accepted.close()
+    for host in (HOST, HOST6):
+        assert world.silent(world.question(world.peer.path, host, 25000))
+        assert all(world.reaches(world.peer.path, host, port) for port in (20000, 25001, 30000))
+    assert world.hawse("ps", "--format", "{{.Ports}}") == (
+        "0.0.0.0:20000-24998->20000-24998/tcp, :::20000-24998->20000-24998/tcp, "
+        "0.0.0.0:25001-30000->25001-30000/tcp, :::25001-30000->25001-30000/tcp, 24999-25000/tcp"
+    )
+    assert elements(world)["range4"] == 2

@@ -1,0 +1,119 @@
+"""A firewall that somebody flushed comes back as it was, and a repair brings nothing back that is on its way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+pytestmark = pytest.mark.netns
+HOST, HOST6 = "192.168.99.11", "fd99::11"
+LOSSES = {
+    "everything": "nft flush ruleset",
+    "the table": "nft delete table inet hawse",
+    "the rules": "nft flush table inet hawse",
+    "the spoof guard": "nft delete table bridge hawse",
+    "the spoof guard's rules": "nft flush table bridge hawse",
+}
+REPAIR_WHILE_LEAVING = """
+import subprocess
+from cli.__main__ import main
+from engine import recovery, sandbox
+
+def leave(host, *arguments, take_out=sandbox.leave, **options):
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    recovery.repair(host)
+    take_out(host, *arguments, **options)
+
+sandbox.leave = leave
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def scene(world, tmp_path_factory) -> Iterator[dict[str, str]]:
+    """One of everything that is in the firewall: ports of all kinds, links, guarded ports, modes and sources."""
+    config = tmp_path_factory.mktemp("config") / "daemon.json"
+    config.write_text('{"icc": false}')
+    os.environ["HAWSE_CONFIG"] = str(config)
+    world.networks(
+        app=["--ipv6", "--subnet", "172.31.0.0/16", "--subnet", "fd00:31::/64"],
+        guarded=["--subnet", "172.32.0.0/16", "-o", "com.hawse.bridge.spoof_guard=true"],
+        routed=["--subnet", "172.33.0.0/16", "-o", "com.docker.network.bridge.gateway_mode_ipv4=routed"],
+        enclosed=["--internal", "--subnet", "172.34.0.0/16"],
+        sourced=["--subnet", "172.35.0.0/16", "-o", "com.docker.network.host_ipv4=192.168.99.77"],
+    )
+    ports = ["-p", "8080:80", "-p", "127.0.0.1:8081:80", "-p", "9000-9009:9000-9009", "-p", "8082:80/udp"]
+    paths = world.containers(
+        web=["--network", "app", *ports],
+        only4=["--network", "guarded", "-p", "8083:80"],
+        open=["--network", "routed", "-p", "8084:80", "-p", "8100-8109:8100-8109"],
+        hidden=["--network", "enclosed"],
+        db=["--expose", "80", "--expose", "5000-15000/udp"],
+    )
+    paths |= world.containers(client=["--link", "db:store"], other=["--network", "bridge"])
+    for name in ("web", "only4", "db"):
+        world.serve(paths[name], 80)
+    world.hawse("network", "create", "last")
+    yield paths
+    del os.environ["HAWSE_CONFIG"]
+
+
+def tables(world) -> list[str]:
+    """All of our tables, in no order; without handles, which count what has been written."""
+    objects = json.loads(world.host.sh("nft -j list ruleset"))["nftables"]
+    found = [thing for o in objects for kind in o if kind != "metainfo" for thing in _flat(kind, o[kind])]
+    return sorted(json.dumps(thing, sort_keys=True) for thing in found)
+
+
+def _flat(kind: str, thing: dict) -> list:
+    elements = thing.pop("elem", ())
+    thing.pop("handle")
+    return [[kind, thing], *([thing["name"], element] for element in elements)]
+
+
+def settled(world, wanted: list[str]) -> list[str]:
+    deadline = time.monotonic() + 10  # the agent leads ports to itself on its own
+    while (now := tables(world)) != wanted and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return now
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_what_was_taken_out_comes_back_whole(world, scene, loss):
+    before = tables(world)
+    world.host.sh(loss)
+    assert tables(world) != before
+    world.hawse("network", "rm", world.hawse("network", "create", "next"))
+    assert settled(world, before) == before
+
+
+def test_what_came_back_works(world, scene):
+    world.host.sh("nft flush ruleset")
+    assert not world.reaches(world.peer.path, HOST, 8080)
+    world.hawse("network", "rm", world.hawse("network", "create", "next"))
+    for address, port in ((HOST, 8080), (HOST6, 8080), (HOST, 8083), (HOST6, 8083)):
+        assert world.reaches(world.peer.path, address, port)
+    db = json.loads(world.hawse("inspect", "db"))[0]["NetworkSettings"]["IPAddress"]
+    assert world.reaches(scene["client"], db, 80)
+    assert world.silent(world.question(scene["other"], db, 80), world.question(world.peer.path, HOST, 8081))
+
+
+def test_a_link_survives_the_restart_of_whom_it_leads_to(world, scene):
+    world.hawse("restart", "-t", "0", "db")
+    db = json.loads(world.hawse("inspect", "db"))[0]["NetworkSettings"]["IPAddress"]
+    world.serve(world.paths("db")["db"], 80)
+    assert world.reaches(scene["client"], db, 80)
+    assert world.silent(world.question(scene["other"], db, 80))
+
+
+def test_a_repair_brings_nothing_back_that_is_leaving(world, scene):
+    world.containers(leaving=["--network", "app", "-p", "8090:80", "-p", "9100-9109:9100-9109"])
+    assert any("8090" in line for line in tables(world))
+    world.host.run(sys.executable, "-c", REPAIR_WHILE_LEAVING, "rm", "-f", "leaving", env=world.host.env())
+    assert not [line for line in tables(world) if "8090" in line or "9100" in line]
+    assert any("8080" in line for line in tables(world)), "the others' came back"

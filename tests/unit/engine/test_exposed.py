@@ -1,0 +1,15 @@
+"""Exposed ports as ranges and one by one."""
+
+from __future__ import annotations
+
+from engine.exposed import each, spans
+
+
+def test_ranges_that_meet_become_one():
+    assert spans(["90/tcp", "80-84/tcp", "82-89/tcp", "53/udp", "95", "53/udp"]) == [
+        ("tcp", 80, 90), ("tcp", 95, 95), ("udp", 53, 53),
+    ]  # fmt: skip
+
+
+def test_every_port_is_named():
+    assert list(each(["80-82/tcp", "53/udp", "7"])) == ["80/tcp", "81/tcp", "82/tcp", "53/udp", "7"]
