@@ -45,6 +45,8 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
     """Attach to one container and start it; its exit code."""
     found = app.engine.containers.inspect(named(container))
     container_id, config = found["Id"], found["Config"]
+    if found["State"]["Restarting"]:
+        raise StatusError("unable to upgrade to tcp, received 409")  # Docker says no more than that
     with streams() as stdio, proxied(app, container_id, wanted=not config["Tty"]) as proxy:
         attachment = attached(
             app, container_id, stdio, stdin=interactive and config["OpenStdin"], proxy=proxy,

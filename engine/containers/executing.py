@@ -21,6 +21,7 @@ POLL = 0.02
 def running(host: Host, reference: str) -> ContainerRecord:
     """The container, which must run."""
     record = lookup.observed(host, lookup.resolve(host, reference))
+    lookup.check_not_restarting(record)
     if record.status != "running":
         raise Conflict(f"container {record.id} is not running")
     return record
@@ -51,7 +52,10 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
 
 def wait(host: Host, reference: str, condition: str) -> int:
     """Wait for the container's end, or its removal; the exit code."""
-    record = lookup.resolve(host, reference)
+    record = lookup.observed(host, lookup.resolve(host, reference))
+    while record.status == "restarting":
+        time.sleep(POLL)
+        record = lookup.observed(host, lookup.resolve(host, record.id))
     code = record.exit_code
     if record.status == "running" or condition == "next-exit":
         code = host.runtime.wait(record.id) or 0
@@ -60,7 +64,7 @@ def wait(host: Host, reference: str, condition: str) -> int:
     while condition == "removed" and _exists(host, record.id):
         time.sleep(POLL)
     # What is on record counts, for the runtime forgets; but a restart policy may have begun the next run already.
-    return settled.exit_code if settled is not None and settled.status == "exited" else code
+    return code if settled is None or settled.status == "running" else settled.exit_code
 
 
 def _exists(host: Host, container_id: str) -> bool:

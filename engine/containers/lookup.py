@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine import adoption, names, owner, timestamps
+from engine.containers import policy
+from engine.errors import Conflict
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.store.api import Reader
@@ -35,13 +37,14 @@ def observed(host: Host, record: ContainerRecord) -> ContainerRecord:
             current = reader.container(record.id)
         if current is not None and current.status != "running":
             return current
-    return replace(
-        record,
-        status="exited",
-        pid=0,
-        exit_code=state.exit_code,
-        finished_at=timestamps.from_seconds(state.finished_at),
-    )
+    finished_at = timestamps.from_seconds(state.finished_at)
+    return policy.after_end(replace(record, exit_code=state.exit_code, finished_at=finished_at))
+
+
+def check_not_restarting(record: ContainerRecord) -> None:
+    """Refuse what wants a process, or its sandbox, between two runs."""
+    if record.status == "restarting":
+        raise Conflict(f"Container {record.id} is restarting, wait until the container is running")
 
 
 def is_alive(record: ContainerRecord) -> bool:

@@ -52,7 +52,7 @@ def start(host: Host, container_id: str) -> None:
         record = lookup.observed(host, lookup.find(reader, container_id))
     if record.status == "running":
         return
-    if record.status == "exited" and record.pid == 0:
+    if record.status in ("exited", "restarting") and record.pid == 0:
         release.release_endpoints(host, record, alive=False)
     try:
         _start(host, record)
@@ -87,6 +87,7 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
     if not is_container_mode(mode):
         return record, ""
     other = lookup.observed(host, lookup.resolve(host, shared_container(mode)))
+    lookup.check_not_restarting(other)
     if other.status != "running":
         raise Forbidden(f"cannot join network of a non running container: {other.id}")
     config = replace(record.config, hostname=other.config.hostname, domainname=other.config.domainname)
@@ -260,4 +261,5 @@ def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -
     with host.store.write() as tx:
         record = tx.container(before.id)
         if record is not None:
-            tx.put_container(replace(record, exit_code=code, error=str(error)))
+            status = "exited" if record.status == "restarting" else record.status  # a policy tries no second time
+            tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))

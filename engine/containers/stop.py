@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 from engine import filters, intents, locks, timestamps
-from engine.containers import lookup, release
+from engine.containers import lookup, policy, release
 from engine.containers.start import begin_anew, start
 from engine.errors import Conflict, EngineError, NotFound
 from engine.host import Host
@@ -20,7 +20,6 @@ from engine.validate.signals import check_supported, parse_signal
 
 REMOVE = "container-remove"
 DEFAULT_TIMEOUT = 10
-FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, as Docker's restart monitor
 
 
 @contextmanager
@@ -37,6 +36,11 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
     """Ask the process to end, then force it; returns with everything it held released."""
     record = _marked_stopped(host, container_id, signal)
     if record is None:
+        return
+    if record.status == "exited":  # it was between two runs; should the next one begin already, that is stopped too
+        with locked(host.run, "container", record.id):
+            pass
+        stop(host, container_id, timeout, signal)
         return
     with _ending(host, record):
         if record.kind == "process":
@@ -97,6 +101,8 @@ def settle(host: Host, container_id: str) -> ContainerRecord | None:
         current = tx.container(container_id)
         if current is not None:
             ended = replace(ended, stopped_by_user=current.stopped_by_user, name=current.name)
+            if current.stopped_by_user:
+                ended = replace(ended, status="exited", restart_count=current.restart_count)
             tx.put_container(ended)
     host.runtime.delete(record.id)  # only now, because others read the exit code there until it is on record
     announce(host)
@@ -111,39 +117,18 @@ def exited(host: Host, container_id: str) -> None:
         return
     if record.host.auto_remove:
         remove(host, container_id, force=False)
-    elif wants_restart(record):
+    elif record.status == "restarting":
         _restart_later(host, record)
 
 
-def wants_restart(record: ContainerRecord) -> bool:
-    """Tell whether the policy calls for another start."""
-    policy = record.host.restart_policy
-    if record.stopped_by_user or record.status != "exited":
-        return False
-    if policy.name == "on-failure":
-        limit = policy.maximum_retry_count
-        return record.exit_code != 0 and (limit == 0 or record.restart_count < limit)
-    return policy.name in ("always", "unless-stopped")
-
-
 def _restart_later(host: Host, record: ContainerRecord) -> None:
-    with host.store.write() as tx:
-        tx.put_container(replace(record, status="restarting", restart_count=record.restart_count + 1))
-    time.sleep(_backoff(record))
+    """Begin the next run when its time has come, unless somebody has stopped or started the container by then."""
+    time.sleep(policy.backoff(record))
     with locked(host.run, "container", record.id):
-        with host.store.write() as tx:
-            current = tx.container(record.id)
-            if current is None or current.status != "restarting" or current.stopped_by_user:
-                return
-            tx.put_container(replace(current, status="exited"))
-        start(host, record.id)
-
-
-def _backoff(record: ContainerRecord) -> float:
-    ran = timestamps.to_seconds(record.finished_at) - timestamps.to_seconds(record.started_at)
-    if ran > STEADY_AFTER:
-        return FIRST_BACKOFF
-    return float(min(FIRST_BACKOFF * 2 ** min(record.restart_count, 20), LONGEST_BACKOFF))
+        with host.store.read() as reader:
+            current = reader.container(record.id)
+        if current is not None and (current.status, current.finished_at) == ("restarting", record.finished_at):
+            start(host, record.id)
 
 
 def remove(host: Host, container_id: str, *, force: bool) -> None:
@@ -209,9 +194,12 @@ def kill(host: Host, reference: str, signal: str) -> None:
     with worded(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
         record = lookup.observed(host, lookup.resolve(host, reference))
-        if record.status != "running":
+        if record.status not in ("running", "restarting"):
             raise Conflict(f"container {record.id} is not running")
-    if number == signals.SIGKILL:
+    if record.status == "restarting":
+        stop(host, record.id, None, "")
+        return
+    if policy.ends_with(record, number):
         _marked_stopped(host, record.id)
     host.runtime.signal(record.id, number)
     if number == signals.SIGKILL and host.runtime.wait(record.id, DEFAULT_TIMEOUT) is not None:
@@ -223,8 +211,9 @@ def start_by_user(host: Host, container_id: str) -> None:
     """Start because a person asked; one that is to be removed after its end is removed when it cannot start."""
     try:
         with locked(host.run, "container", container_id):
-            begin_anew(host, container_id)
-            start(host, container_id)
+            if lookup.observed(host, lookup.resolve(host, container_id)).status not in ("running", "restarting"):
+                begin_anew(host, container_id)
+                start(host, container_id)
     except EngineError:
         with host.store.read() as reader:
             record = reader.container(container_id)
@@ -239,4 +228,5 @@ def restart(host: Host, reference: str, timeout: int | None, signal: str) -> Non
     with worded(f"Cannot restart container {reference}"):
         stop(host, container_id, timeout, signal)
         with locked(host.run, "container", container_id):
+            begin_anew(host, container_id)
             start(host, container_id)
