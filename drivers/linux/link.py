@@ -110,9 +110,13 @@ def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolate
 
 
 def delete(session: Session, name: str) -> None:
-    """Delete a link by name; idempotent."""
+    """Delete a link by name; idempotent.
+
+    Returns when the link is gone for everybody. What the kernel waits for then, until nobody can still have it in hand,
+    takes tens of milliseconds and concerns no one.
+    """
     with doing("delete link", name, ignore=GONE):
-        session.request(DELETE, _message() + text(IFNAME, name))
+        session.request_until(DELETE, _message() + text(IFNAME, name), lambda: not session.index(name))
 
 
 def know_ipvlan_flags() -> None:

@@ -7,6 +7,7 @@ networks need (VXLAN, VLAN, macvlan …) are left to pyroute2, which is loaded t
 
 from __future__ import annotations
 
+import _thread
 import errno
 import socket
 import struct
@@ -25,9 +26,11 @@ REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # NLM_F_*
 ERROR, DONE = 2, 3  # NLMSG_*
 HEADER, CODE = struct.Struct("=IHHII"), struct.Struct("=i")
 SOL_NETLINK, CAP_ACK = 270, 10
-NAMESPACE_OF_SOCKET = 0x894C  # SIOCGSKNS
+NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # SIOCGSKNS, SIOCGIFINDEX
+IFREQ = struct.Struct("=16si20x")
 RECEIVE = 1 << 17
 TIMEOUT = 60.0  # seconds
+LOOK = 0.0003  # seconds between two looks at whether a request shows
 
 
 class Session:
@@ -48,6 +51,46 @@ class Session:
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
         """Send one message; the bodies of what comes back before its acknowledgement. Raises OSError."""
         return self._answers(self._send(kind, body, flags | ACK))
+
+    def request_until(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
+        """Send one message; return when its effect ``shows``, though the kernel may not have done with it.
+
+        The kernel finishes what it has begun, whatever becomes of this process. Raises OSError where it refuses.
+        """
+        other = self.twin()
+        failures: list[OSError] = []
+        done = _thread.allocate_lock()
+        done.acquire()
+
+        def request() -> None:
+            try:
+                other.request(kind, body)
+            except OSError as error:
+                failures.append(error)
+            finally:
+                other.close()
+                done.release()
+
+        _thread.start_new_thread(request, ())
+        while not done.acquire(timeout=LOOK):
+            if shows():
+                return
+        if failures:
+            raise failures[0]
+
+    def twin(self) -> Session:
+        """Another session in the same namespace, wherever the calling thread is now."""
+        from drivers.linux import netns
+
+        with netns.borrowed(ioctl(self._socket, NAMESPACE_OF_SOCKET)):
+            return Session()
+
+    def index(self, name: str) -> int:
+        """The index of a link in the session's namespace, 0 where there is none; never waits for the kernel's locks."""
+        try:
+            return int(IFREQ.unpack(ioctl(self._socket, INDEX_OF_NAME, IFREQ.pack(name.encode(), 0)))[1])
+        except OSError:
+            return 0
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
         """List kernel objects: the bodies of their messages; read again when the list changed while it was read.

@@ -1,0 +1,77 @@
+"""Links are gone when their deletion returns, in the session's namespace and no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.api import KernelError
+from drivers.linux import link, netlink, netns
+
+pytestmark = pytest.mark.netns
+
+LOOPBACK = 1
+
+
+@pytest.fixture
+def session(host):
+    with netns.opened(host.path) as fd, netns.entered(fd), netlink.session() as opened:
+        yield opened
+
+
+def test_a_name_is_free_as_soon_as_its_link_is_deleted(session):
+    for _ in range(5):
+        link.add(session, "br1", "bridge")
+        made = link.find(session, "br1")
+        assert (made.kind, made.index) == ("bridge", session.index("br1"))
+        link.delete(session, "br1")
+        assert session.index("br1") == link.index("br1") == 0
+    link.delete(session, "br1")
+
+
+def test_a_deletion_does_not_wait_until_the_kernel_has_forgotten_the_link(session, monkeypatch):
+    """Else it would take the time of a grace period or two."""
+    answered = []
+    request = netlink.Session.request
+
+    def counted(*args):
+        found = request(*args)
+        answered.append(args[1])
+        return found
+
+    def outpaces_the_answer():
+        link.add(session, "br1", "bridge")
+        link.change(session, session.index("br1"), state="up")
+        answered.clear()
+        link.delete(session, "br1")
+        return link.DELETE not in answered
+
+    monkeypatch.setattr(netlink.Session, "request", counted)
+    assert any(outpaces_the_answer() for _ in range(20))  # now and then a busy machine looks too late
+
+
+def test_a_refused_deletion_says_so(session):
+    with pytest.raises(KernelError, match=r"^delete link lo: operation not supported$"):
+        link.delete(session, "lo")
+    assert link.find(session, "lo").index == LOOPBACK
+
+
+def test_a_session_stays_in_its_namespace_wherever_the_thread_is(session):
+    with netns.fresh():
+        link.add(session, "br1", "bridge")
+        link.add(session, "br2", "bridge", br_mcast_snooping=0)  # by pyroute2
+        assert (link.index("br1"), link.index("br2")) == (0, 0)
+        assert session.index("br1") and session.index("br2")
+        link.add(netlink.Session(), "br1", "bridge")
+        link.delete(session, "br1")
+        assert link.index("br1") and not session.index("br1")
+    assert {found.name for found in link.all_links(session)} >= {"lo", "ext0", "br2"}
+
+
+def test_a_veth_pair_goes_whole(session):
+    link.add_veth(session, "v1", {"ifname": "v2", "address": "02:42:00:00:00:01", "mtu": 1400}, mtu=1400)
+    far = link.find(session, "v2")
+    assert (far.mac, far.mtu, far.up, far.kind) == ("02:42:00:00:00:01", 1400, False, "veth")
+    link.change(session, far.index, state="up", ifalias="mark")
+    assert (link.find(session, "v2").alias, link.find(session, "v2").up) == ("mark", True)
+    link.delete(session, "v1")
+    assert session.index("v2") == 0
