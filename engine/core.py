@@ -81,6 +81,7 @@ class Verbs:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._ready = False
 
     def reading(self) -> Host:
         """The host for a verb that only reads; the predefined networks are recorded where that has not happened."""
@@ -89,12 +90,14 @@ class Verbs:
         return self.host
 
     def changing(self) -> Host:
-        """The host for a verb that changes something: permitted, and put right first."""
-        require_net_admin()
-        tidy.hold(self.host)
-        predefined.ensure(self.host)
-        recovery.recover(self.host)
-        overlay.keep_agent(self.host)
+        """The host for a verb that changes something: permitted, and put right first, once in a command."""
+        if not self._ready:
+            require_net_admin()
+            tidy.hold(self.host)
+            predefined.ensure(self.host)
+            recovery.recover(self.host)
+            overlay.keep_agent(self.host)
+            self._ready = True
         return self.host
 
 

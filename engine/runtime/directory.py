@@ -8,6 +8,7 @@ at all. Imports little, because the supervisor lives on it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 
@@ -15,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_WRITERS = 100  # more than ever write into a directory while it is being removed
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
@@ -72,19 +74,23 @@ class ContainerDirectory:
         return path
 
     def remove(self) -> None:
-        """Remove the directory and all in it; idempotent."""
-        try:
-            names = os.listdir(self.path)
-        except FileNotFoundError:
-            return
-        for name in names:
-            if name != "rootfs":
-                self._unlink(name)
-        for path in (self.file("rootfs"), self.path):
+        """Remove the directory and all in it, what is written there meanwhile too; idempotent."""
+        for _ in range(_WRITERS):
             try:
-                os.rmdir(path)
+                self._empty()
+                os.rmdir(self.path)
             except FileNotFoundError:
-                continue
+                return
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+
+    def _empty(self) -> None:
+        for name in os.listdir(self.path):
+            if name == "rootfs":
+                os.rmdir(self.file(name))
+            else:
+                self._unlink(name)
 
     def _unlink(self, name: str) -> None:
         try:
