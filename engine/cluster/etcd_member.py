@@ -20,6 +20,8 @@ NAME = "etcd"
 CLIENT_PORT, PEER_PORT = 2379, 2380
 PATIENCE = 20.0
 """Seconds that a member may take until it answers."""
+LEARNING = 8.0
+"""Seconds that another host's new member may take until it has a vote; less than a joining host waits."""
 ROLE = "hawse-worker"
 
 
@@ -143,12 +145,26 @@ def add(client: Client, name: str, address: str) -> list[str]:
     It begins as a learner, which has no vote: a host that then fails to start does not cost the others their majority.
     """
     peer = url(address, PEER_PORT)
-    for member in members(client):
-        if member.get("isLearner") and not member.get("name"):  # of a host that never came
-            client.call("/v3/cluster/member/remove", {"ID": member["ID"]})
-    answer = client.call("/v3/cluster/member/add", {"peerURLs": [peer], "isLearner": True})
+    answer = _add_learner(client, {"peerURLs": [peer], "isLearner": True})
     known = [f"{m['name']}={m['peerURLs'][0]}" for m in answer["members"] if m.get("name")]
     return [*known, f"{name}={peer}"]
+
+
+def _add_learner(client: Client, asked: dict[str, Any]) -> dict[str, Any]:
+    """Add a learner once the last one has its vote, as there can be one; one that never gets it is taken out."""
+    from engine.cluster.etcd import EtcdError, EtcdUnavailable
+
+    deadline = time.monotonic() + LEARNING
+    while True:
+        try:
+            return client.call("/v3/cluster/member/add", asked)
+        except (EtcdError, EtcdUnavailable):
+            learners = [m for m in members(client) if m.get("isLearner")]
+            if time.monotonic() > deadline:
+                for member in learners:
+                    client.call("/v3/cluster/member/remove", {"ID": member["ID"]})
+                return client.call("/v3/cluster/member/add", asked)
+        time.sleep(0.1)
 
 
 def promote(run: Path, client: Client, name: str) -> None:

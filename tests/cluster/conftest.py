@@ -16,19 +16,29 @@ from pathlib import Path
 import pytest
 
 from engine.agent.client import ask
-from tests.conftest import Host, Netns, require_root
+from tests.conftest import WARM, Host, Netns, require_root
 
 LEASE = 4  # seconds
 COUNTER = itertools.count(1)
 
 
 class Member(Host):
-    """A host with a short lease, so that its death is noticed while a test waits."""
+    """A host with a short lease, so that its death is noticed while a test waits; commands run as installed ones do."""
 
-    settings = {"HAWSE_LEASE": str(LEASE), "HAWSE_WARM": "off"}
+    settings = {"HAWSE_LEASE": str(LEASE)}
 
     def env(self, **extra):
         return super().env(**{**self.settings, **extra})
+
+    def command(self, *argv):
+        return ["ip", "netns", "exec", self.name, *WARM, *argv]
+
+    def begin(self, *argv):
+        """Start a hawse command that is to be killed: it runs in this very process."""
+        env = self.env(HAWSE_WARM="off")
+        return subprocess.Popen(
+            self.command(*argv), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     @property
     def underlay(self):
@@ -88,9 +98,13 @@ class Member(Host):
         finally:
             self.run("nft", "delete", "table", "inet", "one_way")
 
-    def neighbours(self, network_id):
-        """Rows that this host's kernel has for endpoints elsewhere, by asking for differences."""
-        return self.verify(network_id).stdout
+    def reboot(self):
+        """Begin anew with what is on the disk alone: no process, no namespace, no device and no HAWSE_RUN is left."""
+        self.kill_processes()
+        self.peer.run("ip", "link", "del", f"v{self.index}")
+        Netns.delete(self)
+        shutil.rmtree(self.run_dir)
+        self.__init__(self.name, self.peer, self.state, self.index)
 
 
 class Cluster:

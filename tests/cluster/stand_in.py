@@ -10,8 +10,9 @@ every host has on ingress.
 import sys
 
 from engine import names
-from engine.cluster import encryption, overlay, shared_endpoints, shared_networks, view
+from engine.cluster import encryption, etcd_member, overlay, shared_endpoints, shared_networks, view
 from engine.cluster import keys as cluster_keys
+from engine.cluster.etcd import EtcdError
 from engine.cluster.model import SharedEndpoint
 from engine.core import open_engine
 
@@ -61,6 +62,11 @@ def keys(host, _network):
         print(*(n.wireguard_key for n in view.load(client).nodes.values()))
 
 
+def members(host, _network):
+    with overlay.connected(host) as (client, _):
+        print(*("learner" if m.get("isLearner") else "votes" for m in etcd_member.members(client)))
+
+
 def residue(host, _network):
     prefixes = (cluster_keys.ENDPOINTS, cluster_keys.ADDRESSES, cluster_keys.BALANCERS)
     with overlay.connected(host) as (client, _):
@@ -70,11 +76,25 @@ def residue(host, _network):
             print(*(key for key in found if key.removeprefix(prefix).partition("/")[0] not in ingress), sep="\n")
 
 
+def trespass(host, _network):
+    with overlay.connected(host) as (client, _):
+        for attempt in (
+            lambda: client.get(cluster_keys.TOKENS),
+            lambda: client.put(cluster_keys.CLUSTER, "{}"),
+            lambda: client.put(cluster_keys.network("x"), "{}"),
+            lambda: client.call("/v3/auth/user/add", {"name": "x", "password": "x"}),
+        ):
+            try:
+                attempt()
+                print("allowed")
+            except EtcdError as error:
+                print(error.reason.rpartition(": ")[2])
+
+
 if __name__ == "__main__":
     engine_host, chosen, action = open_engine().host, sys.argv[1], sys.argv[2]
     if action.isdigit():
         reserve(engine_host, chosen, int(action), "shown" in sys.argv)
     else:
-        {"rows": rows, "forget": forget, "compact": compact, "keys": keys, "residue": residue}[action](
-            engine_host, chosen
-        )
+        actions = (rows, forget, compact, keys, residue, members, trespass)
+        next(a for a in actions if a.__name__ == action)(engine_host, chosen)

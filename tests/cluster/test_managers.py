@@ -1,5 +1,8 @@
 """Three managers, each with a member of the store: the cluster outlives any one of them."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.cluster.conftest import eventually
@@ -9,9 +12,12 @@ pytestmark = [pytest.mark.netns, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def managers(cluster):
-    cluster.init()
-    for _ in range(2):
-        cluster.join("manager")
+    """The second and the third join at the same time."""
+    first = cluster.init()
+    joining = ("swarm", "join", "--token", cluster.token("manager"), f"{first.underlay}:2377")
+    others = [cluster.add_host(), cluster.add_host()]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda host: host.hawse(*joining), others))
     return cluster.hosts
 
 
@@ -42,6 +48,41 @@ def test_the_loss_of_one_manager_stops_nothing(cluster, managers):
     eventually(lambda: worker.reaches("c4", "c3"), 20)
     first.mend()
     eventually(lambda: "after" in first.hawse("network", "ls").stdout, 30)
+
+
+def test_a_manager_that_is_cut_off_refuses_changes_at_once_and_keeps_names_and_traffic(cluster, managers):
+    third = managers[2]
+    third.start("c5", "app")
+    third.cut()
+    began = time.monotonic()
+    refused = third.hawse("network", "create", "-d", "overlay", "cut", check=False)
+    spent = time.monotonic() - began
+    assert refused.returncode == 1 and "the cluster's store does not answer" in refused.stderr
+    assert spent < 6, "two seconds on a quiet machine"
+    assert third.reaches("c3", "c5") and cluster.hosts[3].ip("c4", "app") in lookup(third, "c3", "c4")
+    third.mend()
+    eventually(lambda: third.hawse("network", "create", "-d", "overlay", "cut", check=False).returncode == 0, 20)
+    third.hawse("network", "rm", "cut")
+    third.hawse("rm", "-f", "c5")
+
+
+def lookup(host, container, name):
+    return host.hawse("exec", container, "busybox", "nslookup", name, "127.0.0.11").stdout
+
+
+def test_a_manager_that_was_killed_while_joining_leaves_room_for_the_next(cluster, managers):
+    late = cluster.add_host()
+    joining = ("swarm", "join", "--token", cluster.token("manager"), f"{managers[1].underlay}:2377")
+    process = late.begin(*joining)
+    eventually((late.run_dir / "cluster" / "etcd.pid").exists, 20)
+    process.kill()
+    process.wait()
+    late.kill_processes()
+    assert managers[1].tool("-", "members").count("learner") == 1
+    assert "inactive" in late.hawse("info", "-f", "{{.Swarm.LocalNodeState}}").stdout
+    late.hawse(*joining)
+    late.hawse("network", "ls")
+    late.hawse("swarm", "leave", "--force")
 
 
 def test_a_manager_leaves_in_good_order(cluster, managers):
