@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.api import Documents, Json
 from engine.container_filters import filter_containers
-from engine.containers import lookup, release
+from engine.containers import files, lookup
 from engine.containers.process import log_path
 from engine.host import Host
 from engine.links import link_names
@@ -53,7 +53,7 @@ def _summary(
 
 def _sizes(host: Host, record: ContainerRecord) -> Mapping[str, int]:
     """Measure what the container has written, and that with its image; costly, so only where asked for."""
-    written = release.size_of_files(host, record.id)
+    written = files.size(host, record.id)
     with host.store.read() as reader:
         image = next((i for i in reader.images() if i.id == record.image_id), None)
     return {"SizeRw": written, "SizeRootFs": written + (image.size if image else 0)}

@@ -1,10 +1,7 @@
-"""Giving back what a container holds: endpoints, addresses, ports, processes and files. All of it idempotent."""
+"""Giving back what a container holds: endpoints, addresses and ports. All of it idempotent."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,16 +52,3 @@ def close_sandbox(record: ContainerRecord) -> None:
     path = Path(record.sandbox_path)
     if record.kind == "process" and path.is_symlink():
         path.unlink(missing_ok=True)
-
-
-def remove_files(host: Host, container_id: str) -> None:
-    """Remove the container's own directory; what is gone already is fine."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(host.root / "containers" / container_id)
-
-
-def size_of_files(host: Host, container_id: str) -> int:
-    """Bytes that the container's writable layer takes on the disk."""
-    layer = host.root / "containers" / container_id / "layer"
-    found = (p.lstat() for p in layer.rglob("*"))
-    return sum(f.st_size for f in found if not stat.S_ISDIR(f.st_mode))

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 from engine import filters, intents, locks, timestamps
-from engine.containers import lookup, policy, release
+from engine.containers import files, lookup, policy, release
 from engine.containers.start import begin_anew, start
 from engine.errors import Conflict, EngineError, NotFound
 from engine.host import Host
@@ -158,7 +158,7 @@ def finish_removal(host: Host, container_id: str) -> None:
         release.release_endpoints(host, record, alive=False)
         release.close_sandbox(record)
     host.runtime.delete(container_id)
-    release.remove_files(host, container_id)
+    files.remove(host, container_id)
     with host.store.write() as tx:
         tx.delete_container(container_id)
 
@@ -179,7 +179,7 @@ def prune(host: Host, wanted: Filters) -> tuple[list[str], int]:
     removed, reclaimed = [], 0
     for record in stopped:
         if filters.container_prunable(record, wanted):
-            size = release.size_of_files(host, record.id)
+            size = files.size(host, record.id)
             try:
                 remove(host, record.id, force=False)
             except (Conflict, NotFound):

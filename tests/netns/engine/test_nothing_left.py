@@ -51,3 +51,15 @@ def test_removing_one_container_takes_its_elements_and_files_alone(host):
     host.hawse("run", "-d", "--name", "goes", "--network", "n1", "-p", "8000-8010:8000-8010", "hostfs", "sleep", "1d")
     host.hawse("rm", "-f", "goes")
     assert settled(host, before) == before
+
+
+def test_files_that_a_killed_removal_left_go_with_the_next_one(host):
+    left = host.root / "discarded" / "left" / "layer"
+    left.mkdir(parents=True)
+    host.hawse("create", "--name", "goes", "hostfs", "true")
+    host.hawse("start", "goes")
+    host.hawse("rm", "-f", "goes")
+    deadline = time.monotonic() + 15
+    while list(left.parent.parent.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(left.parent.parent.iterdir()) == []
