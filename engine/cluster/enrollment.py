@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +19,11 @@ from engine.cluster.addresses import DEFAULT_PORT, split
 from engine.cluster.token import JoinToken, digest_of
 from engine.errors import EngineError, InvalidArgument, Unavailable
 
-PATIENCE = 20.0
-"""Seconds to wait for a manager."""
+CONNECT, PATIENCE = 5.0, 20.0
+"""Seconds to wait for a connection to a manager, and for its answer."""
 LIMIT = 1 << 20
+OPENING = 5.0
+"""Seconds that a manager's enrollment may take to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,22 @@ def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> di
     return {**answer, "authority": authority}
 
 
+def wait_until_open(manager: Manager) -> None:
+    """Wait until a manager takes connections, so that hosts may join at once; not longer than it should take."""
+    deadline = time.monotonic() + OPENING
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection((manager.host, manager.port), OPENING):
+            return
+        time.sleep(0.02)
+
+
 def _ask(manager: Manager, context: ssl.SSLContext, question: Mapping[str, Any]) -> dict[str, Any]:
     try:
         with (
-            socket.create_connection((manager.host, manager.port), PATIENCE) as plain,
+            socket.create_connection((manager.host, manager.port), CONNECT) as plain,
             context.wrap_socket(plain) as secure,
         ):
+            secure.settimeout(PATIENCE)
             secure.sendall(json.dumps(question).encode() + b"\n")
             with secure.makefile("rb") as file:
                 answer: dict[str, Any] = json.loads(file.readline(LIMIT))

@@ -28,7 +28,7 @@ from engine.cluster import (
     shared_endpoints,
     shared_networks,
 )
-from engine.cluster.enrollment import enroll, parse_manager
+from engine.cluster.enrollment import Manager, enroll, parse_manager, wait_until_open
 from engine.cluster.etcd import Client, EtcdError, put
 from engine.cluster.model import MANAGER, WORKER, Cluster, Cursor, Membership, Node, Tokens
 from engine.cluster.new_network import new_record
@@ -334,6 +334,8 @@ def _enter(host: Host, me: Membership) -> None:
             if network.ingress:
                 shared_endpoints.reserve_balancer(client, network, me.node_id)
     _tell_agent(host)
+    if me.is_manager:
+        wait_until_open(Manager(me.address, me.port))
 
 
 def _abandon(host: Host) -> None:

@@ -1,5 +1,8 @@
 """Making, joining and leaving a cluster: Docker's words, and no half-joined host whatever goes wrong."""
 
+import glob
+import os
+import signal
 import subprocess
 import time
 
@@ -104,6 +107,85 @@ def test_nobody_there_is_told_at_once(cluster, outsider):
     assert "connection refused" in refused(outsider, "swarm", "join", "--token", cluster.token(), "192.168.99.11:2399")
     assert time.monotonic() - began < 10
     assert_outside(outsider)
+
+
+def test_a_manager_that_nothing_leads_to_is_given_up(cluster, outsider):
+    join = ("swarm", "join", "--token", cluster.token())
+    assert "no route to host" in refused(outsider, *join, "192.168.99.77:2377")
+    with outsider.dropping("input"):
+        began = time.monotonic()
+        assert "connect: timed out" in refused(outsider, *join, "192.168.99.11:2377")
+        assert time.monotonic() - began < 10
+    assert_outside(outsider)
+
+
+def test_joining_while_the_store_is_down_is_refused_at_once(cluster, first, outsider):
+    token, store = cluster.token(), first.pid_of("etcd")
+    os.kill(store, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        refusal = refused(outsider, "swarm", "join", "--token", token, "192.168.99.11:2377")
+        assert "the cluster's store does not answer" in refusal
+        assert time.monotonic() - began < 10
+    finally:
+        os.kill(store, signal.SIGCONT)
+    assert_outside(outsider)
+
+
+@pytest.fixture
+def clock(outsider):
+    """Sets a host's clock, for its commands and whatever they start, by so many days."""
+    library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+    if not library:
+        pytest.skip("libfaketime is not installed (apt-get install faketime)")
+    before = outsider.settings
+
+    def set_by(days):
+        fake = {"LD_PRELOAD": library[0], "FAKETIME": f"{days:+}d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        outsider.settings = {**before, "HAWSE_WARM": "off", **fake}
+
+    yield set_by
+    outsider.settings = before
+
+
+def test_a_clock_that_is_wrong_is_named_as_the_reason(cluster, outsider, clock):
+    join = ("swarm", "join", "--token", cluster.token(), "192.168.99.11:2377")
+    clock(-2)
+    assert "is not yet valid: compare the clocks of the two hosts" in refused(outsider, *join)
+    assert_outside(outsider)
+    clock(+40)
+    outsider.kill_processes()
+    outsider.hawse(*join)
+    cluster.hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", "skewed")
+    outsider.start("c0", "skewed")
+    cluster.hosts[0].start("c9", "skewed")
+    eventually(lambda: outsider.reaches("c0", "c9") and cluster.hosts[0].reaches("c9", "c0"))
+    outsider.hawse("rm", "-f", "c0")
+    outsider.hawse("swarm", "leave")
+    cluster.hosts[0].hawse("rm", "-f", "c9")
+    cluster.hosts[0].hawse("network", "rm", "skewed")
+    outsider.kill_processes()
+
+
+def test_a_join_that_was_killed_leaves_a_host_that_can_join(cluster, outsider):
+    join = ("swarm", "join", "--token", cluster.token(), "192.168.99.11:2377")
+    for milliseconds in (400, 500, 600, 800):
+        process = outsider.begin(*join)
+        time.sleep(milliseconds / 1000)
+        process.kill()
+        process.wait()
+        if (outsider.root / "cluster" / "membership.json").exists():
+            outsider.hawse("swarm", "leave")
+        assert "inactive" in outsider.hawse("info", "-f", "{{.Swarm.LocalNodeState}}").stdout
+    outsider.hawse(*join)
+    outsider.hawse("swarm", "leave")
+    assert_outside(outsider)
+
+
+def test_a_worker_may_write_what_concerns_its_containers_only(cluster, outsider):
+    outsider.hawse("swarm", "join", "--token", cluster.token(), "192.168.99.11:2377")
+    assert outsider.tool("-", "trespass") == ["permission", "denied"] * 4
+    outsider.hawse("swarm", "leave")
 
 
 def test_a_rotated_token_ends_the_old_one(cluster, first, outsider):
