@@ -1,7 +1,9 @@
 """Forgets tracked connections, so that no flow goes on to a container that a port no longer leads to.
 
-Speaks ctnetlink itself: lists the flows that match, then deletes each. The kernel's own filter (CTA_FILTER) only
-shortens the list. IPv6 addresses are never left to it, because it takes every address but the one asked for.
+Speaks ctnetlink itself. Since Linux 6.11 the kernel removes what matches a filter (CTA_FILTER) at one go, in a fraction
+of a millisecond; before, and for what no filter can say, the flows are listed, which walks the kernel's whole hash
+table under its locks, and those that match are deleted one by one. IPv6 addresses are never left to a filter, because
+the kernel takes every address but the one asked for.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv6Address
 
-from drivers.api import IPAddress, PortBinding
+from drivers.api import IPAddress, KernelError, PortBinding
 from drivers.linux import sysctl
 from drivers.linux.netlink import refusal
 
@@ -26,9 +29,11 @@ TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # CTA_FILTER_ORIG_FLAGS and _REPLY_F
 TUPLE_IP, TUPLE_PROTO = 1, 2
 SOURCE, DESTINATION = (1, 3), (2, 4)  # CTA_IP_V4_SRC, CTA_IP_V6_SRC …
 PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
-SOURCE_ADDRESS, PROTO_AND_DESTINATION_PORT = 1 << 0, 1 << 3 | 1 << 5
+SOURCE_ADDRESS, DESTINATION_ADDRESS, PROTO_AND_DESTINATION_PORT = 1 << 0, 1 << 1, 1 << 3 | 1 << 5
 BUFFER = 1 << 16
-FEW = 1000  # flows that are sooner read all at once than picked by two walks through the table
+FEW_FLOWS = 1000  # are sooner read all at once than picked by several walks through the table
+FEW_FILTERS = 16  # take less time than one list
+UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # what a kernel answers that removes by no filter
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 
@@ -49,26 +54,19 @@ class Flow:
 
 def forget_ports(ports: Iterable[PortBinding]) -> None:
     """Forget the connections to published host ports; idempotent."""
-    for binding in ports:
-        number, host = PROTOCOLS[binding.protocol], binding.host_ip
-        wanted = range(binding.host_port, binding.host_port_end + 1)
-
-        def leads_here(
-            flow: Flow, number: int = number, host: IPAddress = host, wanted: Sequence[int] = wanted
-        ) -> bool:
-            same = flow.protocol == number and flow.port in wanted
-            return same and (host.is_unspecified or flow.destination == host.packed)
-
-        _forget(host.version, leads_here, _port_filter(number, wanted[0]) if len(wanted) == 1 else b"")
+    given = list(ports)
+    for version in FAMILY:
+        chosen = [binding for binding in given if binding.host_ip.version == version]
+        if chosen:
+            few = sum(map(len, map(_numbers, chosen))) <= FEW_FILTERS
+            filters = [_port_filter(b, port) for b in chosen for port in _numbers(b)] if few else [b""]
+            _forget(version, partial(_leads_to_any, chosen), filters)
 
 
 def forget_address(address: IPAddress) -> None:
     """Forget the connections from and to a container; idempotent."""
-    narrowings = [b""]
-    if address.version == 4 and _tracked() > FEW:
-        narrowings = [_source_filter(direction, address) for direction in (TUPLE_ORIG, TUPLE_REPLY)]
-    for narrowing in narrowings:
-        _forget(address.version, lambda flow: address.packed in (flow.source, flow.answering), narrowing)
+    filters = [_source_filter(direction, address) for direction in (TUPLE_ORIG, TUPLE_REPLY)]
+    _forget(address.version, lambda flow: address.packed in (flow.source, flow.answering), filters)
 
 
 def original_destination(protocol: str, client: Place, server: Place) -> tuple[IPv6Address, int] | None:
@@ -92,31 +90,78 @@ def _packed(address: str) -> bytes:
     return IPv6Address(address).packed
 
 
-def _forget(version: int, matches: Callable[[Flow], bool], narrowing: bytes = b"") -> None:
-    if not _tracked():
-        return  # the kernel walks its whole hash table for each list, which takes tens of milliseconds
-    header = struct.pack("!BBH", FAMILY[version], 0, 0)
+def _forget(version: int, matches: Callable[[Flow], bool], filters: Sequence[bytes]) -> None:
+    """Forget the flows that match, which are those that the filters find; an empty one says that no filter can."""
+    tracked = _tracked()
+    if not tracked:
+        return
+    header, able = struct.pack("!BBH", FAMILY[version], 0, 0), all(filters)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as channel:
         channel.bind((0, 0))
-        _send(channel, GET, DUMP, header + narrowing)
-        doomed = [flow for message in _answers(channel) if matches(flow := _flow(message))]
-        for flow in doomed:
-            _send(channel, DELETE, ACK, header + _attribute(NESTED | TUPLE_ORIG, flow.key))
+        if able and _remove_at_once(channel, header, filters):
+            return
+        narrow = able and (len(filters) == 1 or tracked > FEW_FLOWS)
+        for narrowing in filters if narrow else (b"",):
+            _remove_one_by_one(channel, header, narrowing, matches)
+
+
+def _remove_at_once(channel: socket.socket, header: bytes, filters: Iterable[bytes]) -> bool:
+    """Have the kernel remove what each filter finds; False where it can't, and has removed nothing."""
+    try:
+        for each in filters:
+            _send(channel, DELETE, ACK, header + each)
             for _ in _answers(channel):
                 pass
+    except KernelError as error:
+        if error.errno not in UNABLE:
+            raise
+        return False
+    return True
+
+
+def _remove_one_by_one(
+    channel: socket.socket, header: bytes, narrowing: bytes, matches: Callable[[Flow], bool]
+) -> None:
+    _send(channel, GET, DUMP, header + narrowing)
+    doomed = [flow for message in _answers(channel) if matches(flow := _flow(message))]
+    for flow in doomed:
+        _send(channel, DELETE, ACK, header + _attribute(NESTED | TUPLE_ORIG, flow.key))
+        for _ in _answers(channel):
+            pass
 
 
 def _tracked() -> int:
     return int(sysctl.read("net/netfilter/nf_conntrack_count") or 1)
 
 
-def _port_filter(protocol: int, port: int) -> bytes:
-    number = _attribute(PROTO_NUMBER, struct.pack("B", protocol))
-    proto = number + _attribute(PROTO_DESTINATION_PORT, struct.pack("!H", port))
-    return _filter(TUPLE_ORIG, _attribute(NESTED | TUPLE_PROTO, proto), PROTO_AND_DESTINATION_PORT)
+def _numbers(binding: PortBinding) -> range:
+    return range(binding.host_port, binding.host_port_end + 1)
+
+
+def _leads_to_any(bindings: Iterable[PortBinding], flow: Flow) -> bool:
+    return any(_leads_to(binding, flow) for binding in bindings)
+
+
+def _leads_to(binding: PortBinding, flow: Flow) -> bool:
+    same = flow.protocol == PROTOCOLS[binding.protocol] and flow.port in _numbers(binding)
+    return same and (binding.host_ip.is_unspecified or flow.destination == binding.host_ip.packed)
+
+
+def _port_filter(binding: PortBinding, port: int) -> bytes:
+    host = binding.host_ip
+    number = _attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[binding.protocol]))
+    proto = _attribute(NESTED | TUPLE_PROTO, number + _attribute(PROTO_DESTINATION_PORT, struct.pack("!H", port)))
+    if host.is_unspecified:
+        return _filter(TUPLE_ORIG, proto, PROTO_AND_DESTINATION_PORT)
+    if host.version == 6:
+        return b""
+    address = _attribute(NESTED | TUPLE_IP, _attribute(DESTINATION[0], host.packed))
+    return _filter(TUPLE_ORIG, address + proto, PROTO_AND_DESTINATION_PORT | DESTINATION_ADDRESS)
 
 
 def _source_filter(direction: int, address: IPAddress) -> bytes:
+    if address.version == 6:
+        return b""
     return _filter(direction, _attribute(NESTED | TUPLE_IP, _attribute(SOURCE[0], address.packed)), SOURCE_ADDRESS)
 
 

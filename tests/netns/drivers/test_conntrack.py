@@ -1,0 +1,122 @@
+"""Tracked connections are forgotten, those meant and no others, however the kernel can be asked."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+import pytest
+
+from drivers.api import KernelError
+from drivers.firewall import conntrack
+
+pytestmark = pytest.mark.netns
+
+HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
+
+
+@pytest.fixture(params=["by filters", "one by one", "one by one of many"])
+def way(request, monkeypatch):
+    """The kernel's own way, and those for kernels that have none."""
+
+    def unable(*_):
+        return False
+
+    if request.param != "by filters":
+        monkeypatch.setattr(conntrack, "_remove_at_once", unable)
+    if request.param == "one by one of many":
+        monkeypatch.setattr(conntrack, "FEW_FLOWS", 0)
+
+
+@pytest.fixture
+def lists(monkeypatch):
+    """The lists of flows that were asked for."""
+    asked, send = [], conntrack._send
+    monkeypatch.setattr(
+        conntrack, "_send", lambda *args: (asked.append(args) if args[2] == conntrack.DUMP else None) or send(*args)
+    )
+    return asked
+
+
+def flows(lab):
+    return lab.host.sh("conntrack -L 2>/dev/null; conntrack -L -f ipv6 2>/dev/null")
+
+
+def test_flows_of_published_ports_and_no_others(lab, peer, way):
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
+    held = [
+        lab.binding(8080, 80, "udp"), lab.binding(8081, 80, "udp"), lab.binding(8082, 80, "udp", HOST),
+        lab.binding(8080, 80, "udp", "::"), lab.binding(8082, 80, "udp", HOST6),
+    ]  # fmt: skip
+    c1 = lab.container(n1, 2, held)
+    lab.serve(c1, 80, "udp", "0.0.0.0")
+    for address, port in ((HOST, 8080), (HOST, 8081), (HOST, 8082)):
+        assert lab.ask(peer, address, port, "udp") == PEER
+    lab.serve(c1, 80, "udp", "fd00:30::2")
+    for port in (8080, 8082):
+        assert lab.ask(peer, HOST6, port, "udp") == PEER6
+    gone = [lab.binding(8080, 80, "udp"), lab.binding(8082, 80, "udp", "10.0.0.1")]
+    lab.on_host(lambda: conntrack.forget_ports(gone))
+    assert asked(lab) == {(PEER6, 8080), (PEER, 8081), (PEER, 8082), (PEER6, 8082)}
+    lab.on_host(lambda: conntrack.forget_ports(held))
+    assert asked(lab) == set()
+
+
+def asked(lab):
+    """Who has tracked connections to which published ports."""
+    found = re.findall(r"src=(\S+) dst=\S+ sport=\d+ dport=(808\d) .*src=", flows(lab))
+    return {(source, int(port)) for source, port in found}
+
+
+def test_flows_of_an_address_and_no_others(lab, peer, way):
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
+    one, two = lab.container(n1, 2), lab.container(n1, 3)
+    for address in (PEER, PEER6):
+        lab.serve(peer, 80, "udp", address)
+        for container in (one, two):
+            assert lab.ask(container, address, 80, "udp")
+    lab.serve(one, 81, "udp", "172.30.0.2")
+    assert lab.ask(lab.host, "172.30.0.2", 81, "udp")
+    for address in ("172.30.0.2", "fd00:30::2"):
+        lab.on_host(lambda: conntrack.forget_address(ip_address(address)))  # noqa: B023
+    left = flows(lab)
+    assert "172.30.0.2 " not in left and "fd00:30::2 " not in left
+    assert "172.30.0.3 " in left and "fd00:30::3 " in left
+
+
+def test_no_list_is_asked_for_of_what_a_filter_can_say(lab, lists):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    c1 = lab.container(
+        n1, 2, [lab.binding(8080, 80, "udp"), lab.binding(9000, 9000, host_port_end=9003, port_end=9003)]
+    )
+    lab.serve(c1, 80, "udp")
+    assert lab.ask(lab.host, HOST, 8080, "udp")
+    able = lab.on_host(kernel_is_able)
+    lab.on_host(lambda: lab.driver.unpublish(n1, c1.endpoint, c1.endpoint.ports))
+    lab.leave(c1)
+    assert "172.30.0.2 " not in flows(lab)
+    assert not lists or not able
+
+
+def test_a_wide_range_takes_one_list(lab, lists):
+    lab.serve(lab.host, 9999, "udp", HOST)
+    assert lab.ask(lab.host, HOST, 9999, "udp")
+    wide = [lab.binding(1000, 1000, "udp", host_port_end=9000, port_end=9000), lab.binding(10000, 80)]
+    lab.network("n1", "172.30.0.0/16")
+    assert lab.ask(lab.host, HOST, 9999, "udp")
+    lab.on_host(lambda: conntrack.forget_ports(wide))
+    assert len(lists) == 1
+
+
+def kernel_is_able():
+    """Tell whether this kernel removes by filter (Linux 6.11)."""
+    refused = []
+    remove = conntrack._remove_at_once
+    try:
+        conntrack._remove_at_once = lambda *args: refused.append(not remove(*args)) or not refused[-1]
+        conntrack.forget_address(ip_address("192.0.2.1"))
+    except KernelError:
+        return False
+    finally:
+        conntrack._remove_at_once = remove
+    return refused == [False]
