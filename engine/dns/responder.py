@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from engine.dns import wire
+from engine.dns.datagrams import ID
 from engine.dns.table import EMPTY, Answer, LinkTable, NetworkTable, Table
 from engine.dns.zone import SandboxView
 
+MOST_READY = 256
+"""Replies kept ready for a sandbox; a client that varies its questions gets them made anew."""
+
 
 class Responder:
-    """One sandbox's view with the tables that answer for it; immutable, replaced whole when the view changes."""
+    """One sandbox's view with the tables that answer for it; replaced whole when the view or a table changes.
 
-    __slots__ = ("_links", "_tables", "view")
+    ``ready`` has replies given before, without the id that begins a message, by the query's bytes without its id.
+    """
+
+    __slots__ = ("_links", "_tables", "ready", "view")
 
     def __init__(self, view: SandboxView, networks: Mapping[str, NetworkTable]) -> None:
         self.view = view
+        self.ready: dict[bytes, bytes] = {}
         known = [networks[n] for n in view.networks if n in networks]
         # A whole name on any network comes before a name qualified by a network, as in Docker.
         self._tables: Sequence[Table] = (*(n.plain for n in known), *(n.qualified for n in known))
@@ -47,10 +55,18 @@ class Responder:
             return malformed.reply
         found = self.find(query.key) or self._implicit(query)
         if found is not None:
-            return wire.reply(query, wire.NOERROR, found.shuffled())
+            reply = wire.reply(query, wire.NOERROR, found.shuffled())
+            if not (stream or found.several or query.optional):
+                self._keep(message, reply)
+            return reply
         if self.view.forward and self.view.upstreams:
             return query
         return wire.reply(query, wire.SERVFAIL, [])
+
+    def _keep(self, message: bytes, reply: bytes) -> None:
+        if len(self.ready) >= MOST_READY:
+            self.ready.clear()
+        self.ready[message[ID:]] = reply[ID:]
 
     def _implicit(self, query: wire.Query) -> Answer | None:
         """An empty answer where a name must not be forwarded although no table has the question."""

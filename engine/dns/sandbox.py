@@ -1,7 +1,7 @@
-"""The resolver of one sandbox: its sockets at 127.0.0.11, and the short way that most queries take.
+"""The resolver of one sandbox: its sockets at 127.0.0.11.
 
-Each wake-up reads at most `BATCH` datagrams, then the other sandboxes have their turn: a sandbox that floods its
-resolver loses its own queries (in the socket's buffer) and slows nobody by more than one batch.
+Each wake-up reads one batch of datagrams, then the other sandboxes have their turn: a sandbox that floods its resolver
+loses its own queries (in the socket's buffer) and slows nobody by more than one batch.
 """
 
 from __future__ import annotations
@@ -16,39 +16,29 @@ from drivers.resolver_port import lead
 from engine.agent.loop import Loop
 from engine.agent.netns import inside, socket_in
 from engine.dns import wire
+from engine.dns.datagrams import Datagrams
 from engine.dns.forwarder import Outstanding, forward
 from engine.dns.responder import Responder
 from engine.dns.stream import StreamClient
 from engine.dns.zone import SandboxView
 
 ADDRESS = "127.0.0.11"
-BATCH = 32
 MAX_STREAMS = 64
 PAUSE = 0.5
 """Seconds to stop accepting when descriptors have run out."""
 IP_FREEBIND = 15
-DATAGRAM = 4096
-"""Largest query read, in bytes."""
-
-_PLAIN = b"\0\1\0\0\0\0\0\0"
-HEADS = {
-    flags.to_bytes(2, "big") + _PLAIN: (wire.QR | wire.RA | (flags & (wire.RD | wire.CD))).to_bytes(2, "big")
-    for flags in (0x0000, 0x0100, 0x0110, 0x0120)  # bits of a query: RD 0x0100, AD 0x0020, CD 0x0010
-}
-"""Second part of an ordinary query's header (one question, nothing else) to the flags of its reply."""
 
 
 class SandboxResolver:
     """Serves one sandbox through sockets made inside its namespace, which is open as ``netns``."""
 
-    __slots__ = ("_clients", "_loop", "_send", "_tcp", "_udp", "netns", "outstanding", "responder")
+    __slots__ = ("_clients", "_datagrams", "_loop", "_tcp", "_udp", "netns", "outstanding", "responder")
 
-    def __init__(self, loop: Loop, netns: int, responder: Responder) -> None:
-        self._loop, self.netns, self.responder = loop, netns, responder
+    def __init__(self, loop: Loop, datagrams: Datagrams, netns: int, responder: Responder) -> None:
+        self._loop, self._datagrams, self.netns, self.responder = loop, datagrams, netns, responder
         self.outstanding = Outstanding()
         self._clients: set[StreamClient] = set()
         self._udp, self._tcp = serving_pair(netns)
-        self._send = self._udp.sendto
         loop.watch(self._udp.fileno(), self._drain)
         loop.watch(self._tcp.fileno(), self._accept)
 
@@ -58,23 +48,7 @@ class SandboxResolver:
         return self.responder.view
 
     def _drain(self, _events: int) -> None:
-        receive, send, find, heads = self._udp.recvfrom, self._send, self.responder.find, HEADS
-        for _ in range(BATCH):
-            try:
-                message, client = receive(DATAGRAM)
-                head = heads.get(message[2:12])
-                if head is not None:
-                    question = message[12:]
-                    found = find(question.lower())
-                    # An ordinary query that one datagram answers; the question's exact length is part of the key.
-                    if found is not None and not found.several and len(message) + len(found.records) <= 512:
-                        send(b"".join((message[:2], head, found.counts, question, found.records)), client)
-                        continue
-                self._answer(message, client)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue  # a reply the sandbox's own firewall refuses: its trouble, not the next client's
+        self._datagrams.answer(self._udp.fileno(), self.responder.ready.get, self._answer)
 
     def _answer(self, message: bytes, client: tuple[str, int]) -> None:
         result = self.responder.respond(message)
@@ -85,7 +59,7 @@ class SandboxResolver:
 
     def _reply(self, message: bytes, client: tuple[str, int]) -> None:
         try:
-            self._send(message, client)
+            self._udp.sendto(message, client)
         except OSError:
             return  # the client's own trouble: its socket is gone or the buffer is full
 

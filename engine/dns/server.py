@@ -15,6 +15,7 @@ from engine.agent.inotify import Inotify
 from engine.agent.loop import Loop, Timer
 from engine.agent.netns import PinnedNamespace
 from engine.agent.services import Snapshot
+from engine.dns.datagrams import Datagrams
 from engine.dns.resolvconf import read_host
 from engine.dns.responder import Responder
 from engine.dns.sandbox import SandboxResolver
@@ -59,6 +60,7 @@ class DnsService:
         options: tuple[str, ...] = (),
     ) -> None:
         self._loop, self._inotify, self._ttl = loop, inotify, ttl
+        self._datagrams = Datagrams()
         self._defaults = Defaults(read_host(), dns, options)
         self._tables: dict[str, NetworkTable] = {}
         self._residents: dict[str, Resident] = {}
@@ -111,7 +113,7 @@ class DnsService:
         except OSError:
             return True  # its process or namespace is gone: nobody is left to ask
         try:
-            resolver = SandboxResolver(self._loop, namespace.fd, Responder(view, self._tables))
+            resolver = SandboxResolver(self._loop, self._datagrams, namespace.fd, Responder(view, self._tables))
         except OSError as error:
             namespace.close()
             print(f"cannot serve names in sandbox {view.id}: {error}", file=sys.stderr, flush=True)

@@ -42,6 +42,11 @@ class Query(NamedTuple):
         return self.question.lower()
 
     @property
+    def optional(self) -> bool:
+        """Whether more follows the question than an OPT record without options, so that it is hardly asked again."""
+        return len(self.message) > HEADER + len(self.question) + (len(OPT_REPLY) if self.edns else 0)
+
+    @property
     def single_label(self) -> bool:
         """Whether the name has one label (or is the root)."""
         first = self.question[0]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
@@ -9,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.dns import wire
-from engine.dns.responder import Responder
-from engine.dns.sandbox import HEADS
+from engine.dns.responder import MOST_READY, Responder
 from engine.dns.table import NetworkTable
 from engine.dns.zone import Link, SandboxView
 from engine.files.resolv_conf import Upstream
@@ -106,9 +106,31 @@ def test_no_damage_to_a_query_stops_it(data):
     Responder(VIEW, TABLES).respond(bytes(message), stream=True)
 
 
-def test_short_way_gives_the_same_reply_as_the_long_one():
-    for flags, reply_flags in HEADS.items():
-        message = b"\1\2" + flags + b"\3WEB\0\0\1\0\1"
-        found = TABLES["app"].plain[message[12:].lower()]
-        short = b"".join((message[:2], reply_flags, found.counts, message[12:], found.records))
-        assert short == Responder(VIEW, TABLES).respond(message)
+def test_a_reply_is_kept_ready_for_the_same_query_whatever_its_id():
+    responder = Responder(VIEW, TABLES)
+    for options in ({}, {"use_edns": 0}, {"flags": dns.flags.CD}):
+        first, again = (dns.message.make_query("WEB", "A", id=number, **options).to_wire() for number in (1, 2))
+        reply = responder.respond(first)
+        assert responder.ready[again[2:]] == reply[2:] == responder.respond(again)[2:]
+
+
+def test_nothing_is_kept_ready_that_is_shuffled_forwarded_refused_or_hardly_asked_again():
+    shared = table("shared", endpoint("a", "10.0.0.1/8", "", "all"), endpoint("b", "10.0.0.2/8", "", "all"))
+    responder = Responder(replace(VIEW, networks=("shared",), forward=False), {"shared": shared})
+    cookie = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
+    for query in (
+        dns.message.make_query("all", "A"),
+        dns.message.make_query("nobody", "A"),
+        dns.message.make_query("a", "A", use_edns=0, options=[cookie]),
+    ):
+        assert responder.respond(query.to_wire())
+    assert responder.respond(dns.message.make_query("a", "A").to_wire(), stream=True)
+    assert not responder.ready
+
+
+def test_replies_kept_ready_are_few():
+    responder = Responder(VIEW, TABLES)
+    for number in range(5 * MOST_READY):
+        query = dns.message.make_query("web", "A", use_edns=0, payload=600 + number)
+        assert responder.respond(query.to_wire())
+        assert len(responder.ready) <= MOST_READY

@@ -1,0 +1,118 @@
+"""Datagrams of a socket, many at a time: recvmmsg(2) and sendmmsg(2), which Python's sockets do not have.
+
+What comes is answered where it lies in memory: a reply has the id and the sender of its query. Knows nothing of what
+datagrams mean but that the first `ID` bytes are to be given back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+from collections.abc import Callable
+from ctypes import POINTER, Structure, addressof, c_int, c_size_t, c_uint, c_void_p, sizeof
+
+ID = 2
+SIZE = 32
+"""Datagrams taken at one go."""
+ROOM = 4096
+"""Bytes for one; what a longer datagram has beyond is lost."""
+NAME = 16
+"""Bytes of a sockaddr_in."""
+
+Client = tuple[str, int]
+Unread = Callable[[bytes, Client], None]
+
+
+class _Vector(Structure):
+    _fields_ = (("base", c_void_p), ("length", c_size_t))
+
+
+class _Header(Structure):
+    """struct msghdr."""
+
+    _fields_ = (
+        ("name", c_void_p),
+        ("name_length", c_uint),
+        ("vectors", POINTER(_Vector)),
+        ("count", c_size_t),
+        ("control", c_void_p),
+        ("control_length", c_size_t),
+        ("flags", c_int),
+    )
+
+
+class _Message(Structure):
+    """struct mmsghdr."""
+
+    _fields_ = (("header", _Header), ("length", c_uint))
+
+
+_libc = ctypes.CDLL(None)
+_receive, _send = _libc.recvmmsg, _libc.sendmmsg
+_receive.argtypes = (c_int, c_void_p, c_uint, c_int, c_void_p)
+_send.argtypes = (c_int, c_void_p, c_uint, c_int)
+
+
+class _Messages:
+    """An array of mmsghdr, each with one vector; the numbers that change are reached without ctypes, which is slow."""
+
+    def __init__(self, names: int, buffer: int) -> None:
+        messages, vectors = (_Message * SIZE)(), (_Vector * SIZE)()
+        for slot in range(SIZE):
+            vectors[slot].base, vectors[slot].length = buffer + slot * ROOM, ROOM
+            header = messages[slot].header
+            header.name, header.name_length = names + slot * NAME, NAME
+            header.vectors, header.count = ctypes.pointer(vectors[slot]), 1
+        self.address = addressof(messages)
+        whole = memoryview(messages).cast("B")
+        self.lengths = whole.cast("I")[_Message.length.offset // sizeof(c_uint) :: sizeof(_Message) // sizeof(c_uint)]
+        self.senders = whole.cast("P")[:: sizeof(_Message) // sizeof(c_void_p)]
+        self.places = memoryview(vectors).cast("B").cast("P")
+        """Base and length by turns."""
+
+
+class Datagrams:
+    """Memory for `SIZE` datagrams, which all sockets of a process share."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray(SIZE * ROOM)
+        self._names = bytearray(SIZE * NAME)
+        pin = ctypes.c_char.from_buffer
+        self._buffer, self._name = addressof(pin(self._memory)), addressof(pin(self._names))
+        self._taken, self._replies = (_Messages(self._name, self._buffer) for _ in range(2))
+
+    def answer(self, fd: int, known: Callable[[bytes], bytes | None], unknown: Unread) -> None:
+        """Take what has come, at most `SIZE`, and reply: after its id a query has what is ``known`` of its rest.
+
+        Queries of which nothing is known are handed over with their sender's address. A reply that the kernel refuses
+        is its asker's trouble. IPv4 only.
+        """
+        count: int = _receive(fd, self._taken.address, SIZE, socket.MSG_DONTWAIT, None)
+        memory, lengths = memoryview(self._memory), self._taken.lengths
+        places, senders = self._replies.places, self._replies.senders
+        ready = 0
+        try:
+            for slot in range(count):
+                start = slot * ROOM
+                message = bytes(memory[start : start + lengths[slot]])
+                reply = known(message[ID:])
+                if reply is None:
+                    unknown(message, self._client(slot))
+                    continue
+                memory[start + ID : start + ID + len(reply)] = reply
+                places[2 * ready] = self._buffer + start
+                places[2 * ready + 1] = ID + len(reply)
+                senders[ready] = self._name + slot * NAME
+                ready += 1
+        finally:
+            self._deliver(fd, ready)
+
+    def _deliver(self, fd: int, ready: int) -> None:
+        done = 0
+        while done < ready:
+            sent: int = _send(fd, self._replies.address + done * sizeof(_Message), ready - done, socket.MSG_DONTWAIT)
+            done += max(sent, 1)  # one that is refused is left out
+
+    def _client(self, slot: int) -> Client:
+        name = self._names[slot * NAME : (slot + 1) * NAME]
+        return socket.inet_ntoa(name[4:8]), int.from_bytes(name[2:4], "big")

@@ -1,0 +1,68 @@
+"""Many datagrams at one go, over a real socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from engine.dns.datagrams import ROOM, SIZE, Datagrams
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A server's socket and a client's."""
+    with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
+        server.bind(("127.0.0.1", 0))
+        client.connect(server.getsockname())
+        client.settimeout(2)
+        yield server, client
+
+
+def test_known_queries_are_answered_under_their_ids_and_others_handed_over(pair):
+    server, client = pair
+    for query in (b"1:ping", b"2:what", b"3:", b"4", b"", b"5:ping"):
+        client.send(query)
+    unknown = []
+    Datagrams().answer(server.fileno(), {b"ping": b"pong!"}.get, lambda *found: unknown.append(found))
+    assert [client.recv(100) for _ in range(2)] == [b"1:pong!", b"5:pong!"]
+    assert unknown == [(query, client.getsockname()) for query in (b"2:what", b"3:", b"4", b"")]
+
+
+def test_a_batch_is_all_that_is_taken_at_once(pair):
+    server, client = pair
+    datagrams, known = Datagrams(), {b"ping": b"pong"}.get
+    for number in range(SIZE + 3):
+        client.send(number.to_bytes(2) + b"ping")
+    for expected in (range(SIZE), range(SIZE, SIZE + 3)):
+        datagrams.answer(server.fileno(), known, lambda *_: None)
+        assert [int.from_bytes(client.recv(100)[:2]) for _ in expected] == list(expected)
+    datagrams.answer(server.fileno(), known, lambda *_: None)  # nothing has come: nothing to wait for
+
+
+def test_a_query_longer_than_its_room_is_cut(pair):
+    server, client = pair
+    client.send(bytes(ROOM + 1))
+    unknown = []
+    Datagrams().answer(server.fileno(), lambda _: None, lambda *found: unknown.append(found))
+    assert unknown == [(bytes(ROOM), client.getsockname())]
+
+
+def test_a_client_that_is_gone_keeps_nobody_from_an_answer(pair):
+    server, client = pair
+    with socket.socket(type=socket.SOCK_DGRAM) as gone:
+        gone.connect(server.getsockname())
+        gone.send(b"1:ping")
+    client.send(b"2:ping")
+    Datagrams().answer(server.fileno(), {b"ping": b"pong"}.get, lambda *_: None)
+    assert client.recv(100) == b"2:pong"
+
+
+def test_a_query_that_breaks_its_handling_does_not_break_the_others(pair):
+    server, client = pair
+    for query in (b"1:ping", b"2:oops"):
+        client.send(query)
+    with pytest.raises(ZeroDivisionError):
+        Datagrams().answer(server.fileno(), {b"ping": b"pong"}.get, lambda *_: 1 // 0)
+    assert client.recv(100) == b"1:pong"
