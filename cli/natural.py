@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 
-TOKEN = re.compile(rb"0*([0-9]*)")
-NaturalKey = list[tuple[int, int, bytes, int]]
+DIGITS = re.compile(rb"([0-9]+)")
+NaturalKey = list[tuple[int, int, bytes, int] | tuple[int, bytes]]
 
 
 def natural_key(text: str) -> NaturalKey:
     """A sort key: digits come before other bytes; of equal numbers the one with fewer leading zeros comes first."""
-    data, at, key = text.encode("utf-8", "surrogateescape"), 0, []
-    while at < len(data):
-        run = TOKEN.match(data, at)
-        if run and run.end() > at:
-            key.append((0, len(run[1]), run[1], run.end() - at))
-            at = run.end()
-        else:
-            key.append((1, data[at], b"", 0))
-            at += 1
+    key: NaturalKey = []
+    number = True
+    for part in DIGITS.split(text.encode("utf-8", "surrogateescape")):
+        number = not number
+        if number:
+            value = part.lstrip(b"0")
+            key.append((0, len(value), value, len(part)))
+        elif part:
+            key.append((1, part))
     return key
