@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from drivers.firewall import nft
+from drivers.firewall import nft, rules
 from drivers.firewall.elements import Element, name
 
 TABLE = "inet hawse"
@@ -74,13 +74,7 @@ def mark(what: str) -> None:
 
 def noted() -> set[str]:
     """What is noted among the rules: `WHOLE` if the table is as the last `resync` left it, not begun anew since."""
-    try:
-        objects = nft.listing(f"chain {TABLE} {MARKS}")
-    except nft.Refused as error:
-        if error.nothing_there:
-            return set()
-        raise
-    return {o["rule"]["comment"] for o in objects if "rule" in o}
+    return set(filter(None, rules.comments(TABLE, MARKS)))
 
 
 def _marking(what: str) -> str:

@@ -34,10 +34,10 @@ LOOK = 0.0003  # seconds between two looks at whether a request shows
 
 
 class Session:
-    """An open rtnetlink socket; it stays in the namespace it was opened in."""
+    """An open netlink socket, of rtnetlink where nothing else is said; it stays in the namespace it was opened in."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
         self._socket.settimeout(TIMEOUT)
         self._sent = 0

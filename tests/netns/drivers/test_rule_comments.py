@@ -1,0 +1,43 @@
+"""The comments on rules, as nftables wrote them."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.firewall import nft, rules
+from drivers.linux import netns as namespaces
+
+pytestmark = pytest.mark.netns
+
+LONG = "x" * 128  # the longest that nftables takes
+RULES = f"""
+table inet t {{
+    chain other {{ return comment "of another chain"; }}
+    chain c {{
+        return comment "one"
+        accept
+        ip saddr 10.0.0.0/8 drop comment "{LONG}"
+    }}
+    chain empty {{ }}
+}}
+table bridge t {{ chain c {{ return comment "of a bridge"; }}; }}
+"""
+
+
+def test_of_one_chain_in_order(host):
+    def on_host():
+        nft.run(RULES)
+        chains = (("inet t", "c"), ("bridge t", "c"), ("inet t", "empty"), ("inet t", "none"), ("inet none", "c"))
+        return [rules.comments(*chain) for chain in chains]
+
+    assert namespaces.inside(host.path, on_host) == [["one", "", LONG], ["of a bridge"], [], [], []]
+
+
+def test_a_chain_of_many_rules_is_read_whole(host):
+    many = "".join(f'add rule inet t c return comment "{n}"\n' for n in range(3000))
+
+    def on_host():
+        nft.run("add table inet t\nadd chain inet t c\n" + many)
+        return rules.comments("inet t", "c")
+
+    assert namespaces.inside(host.path, on_host) == [str(n) for n in range(3000)]
