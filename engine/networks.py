@@ -197,7 +197,7 @@ def prune(host: Host, wanted: Filters) -> Strings:
         candidates = [
             n
             for n in reader.networks()
-            if not n.predefined
+            if not (n.predefined or n.config_only)
             and n.phase == "live"
             and not reader.endpoints(network_id=n.id)
             and filters.network_prunable(n, wanted)

@@ -47,7 +47,6 @@ def check_network_create(
     if request.scope == "swarm" and not clustered:
         raise Forbidden("cannot create a swarm scoped network when swarm is not active")
     _check_ipam_driver(completed)
-    _check_bridge_pools(completed)
     if driver in SINGLETONS and any(n.driver == driver and not n.config_only for n in existing):
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
     return completed
@@ -132,11 +131,3 @@ def _check_ipam_driver(request: NetworkCreate) -> None:
                 raise InvalidArgument(
                     f"non parsable secondary ip address ({name}:{address}) passed for network {request.name}"
                 )
-
-
-def _check_bridge_pools(request: NetworkCreate) -> None:
-    if request.driver != "bridge":
-        return
-    families = [6 if ":" in config.subnet else 4 for config in request.ipam_config]
-    if families.count(4) > 1 or families.count(6) > 1:
-        raise Forbidden("bridge driver doesn't support multiple subnets")

@@ -14,7 +14,7 @@ from tests.conftest import CHECKOUT, Host
 from .normalise import Normaliser
 from .scenes import Scene
 
-CLEAN = "docker ps -aq | xargs -r docker rm -f; docker network prune -f"
+CLEAN = "docker ps -aq | xargs -r docker rm -f; docker network ls -q -f type=custom | xargs -r docker network rm -f"
 START_TIME = 60  # seconds until dockerd must answer
 SCENE_TIME = 150  # seconds
 

@@ -146,16 +146,6 @@ def test_an_ipv6_subnet_is_looked_at_on_an_ipv6_network_alone():
             InvalidArgument,
             "non parsable secondary ip address (k:) passed for network t1",
         ),
-        (
-            {"ipam_config": [*pool("10.1.0.0/16"), *pool("10.2.0.0/16")]},
-            Forbidden,
-            "bridge driver doesn't support multiple subnets",
-        ),
-        (
-            {"ipam_config": [*pool("fd79::/64"), *pool("fd80::/64")], "enable_ipv6": True},
-            Forbidden,
-            "bridge driver doesn't support multiple subnets",
-        ),
     ],
 )
 def test_a_refused_network(fields, error, text):
