@@ -113,10 +113,13 @@ def delete(session: Session, name: str) -> None:
     """Delete a link by name; idempotent.
 
     Returns when the link is gone for everybody. What the kernel waits for then, until nobody can still have it in hand,
-    takes tens of milliseconds and concerns no one.
+    takes tens of milliseconds and concerns no one. It is meant by its index: what gets the name next is another link,
+    and must not be hit by a request that is still on its way.
     """
-    with doing("delete link", name, ignore=GONE):
-        session.request_until(DELETE, _message() + text(IFNAME, name), lambda: not session.index(name))
+    found = session.index(name)
+    if found:
+        with doing("delete link", name, ignore=GONE):
+            session.request_until(DELETE, _message(link_index=found), lambda: session.index(name) != found)
 
 
 def know_ipvlan_flags() -> None:

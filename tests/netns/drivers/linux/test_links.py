@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from drivers.api import KernelError
@@ -26,6 +28,15 @@ def test_a_name_is_free_as_soon_as_its_link_is_deleted(session):
         link.delete(session, "br1")
         assert session.index("br1") == link.index("br1") == 0
     link.delete(session, "br1")
+
+
+def test_deleting_what_is_not_there_never_hits_the_next_link_of_that_name(session):
+    for _ in range(50):
+        link.delete(session, "br1")
+        link.add(session, "br1", "bridge")
+        time.sleep(0.002)
+        assert session.index("br1")
+        link.delete(session, "br1")
 
 
 def test_a_deletion_does_not_wait_until_the_kernel_has_forgotten_the_link(session, monkeypatch):
