@@ -600,12 +600,19 @@ __hawse_behind_comma() {
     fi
 }
 
-# Ask hawse for the names of its objects; the words of the line say which ones.
+# Offer the names of hawse's objects; the words of the line say which ones.
 __hawse_names() {
-    local name
-    while IFS=$'\t' read -r name _; do
-        __hawse_words "$name"
-    done < <(command hawse __complete "$1" "$place" "${given[@]}" 2>/dev/null)
+    local store=${HAWSE_ROOT:-/var/lib/hawse}/hawse.db
+    local answer=${store%/*}/names/$1
+    local -a names
+    [[ -e $store-wal ]] && store+=-wal
+    # What hawse has answered before holds as long as nothing has been written into its store since.
+    if ((!${#given[@]})) && [[ -r $answer && ! $answer -nt $store && ! $answer -ot $store ]]; then
+        mapfile -t names <"$answer"
+    else
+        mapfile -t names < <(command hawse __complete "$1" "$place" "${given[@]}" 2>/dev/null)
+    fi
+    __hawse_words "${names[@]%%$'\t'*}"
 }
 
 # Offer paths; readline finishes them itself.

@@ -50,12 +50,24 @@ _hawse_keys() {
   _describe -t keys key keys -S ''
 }
 
+# What hawse has answered before, as long as nothing has been written into its store since; else what it says now.
+_hawse_ask() {
+  local store=${HAWSE_ROOT:-/var/lib/hawse}/hawse.db
+  local answer=$store:h/names/$1
+  [[ -e $store-wal ]] && store+=-wal
+  if (( $#before + $#behind == 0 )) && [[ -r $answer && ! $answer -nt $store && ! $answer -ot $store ]]; then
+    print -r -- "$(<$answer)"
+  else
+    command hawse __complete $1 $#before $before $behind 2>/dev/null
+  fi
+}
+
 # Ask hawse for the names of its objects; the words of the line, without this one, say which ones.
 _hawse_names() {
   local -a found before behind
   local text name
   before=(${(Q)line[1,-2]}) behind=(${(Q)${words[CURRENT + 1,-1]}:#-*})
-  for text in ${(f)"$(command hawse __complete $1 $#before $before $behind 2>/dev/null)"}; do
+  for text in ${(f)"$(_hawse_ask $1)"}; do
     name=${${${text%%$'\t'*}//\\/\\\\}//:/\\:}
     found+=($name:${text#*$'\t'})
   done

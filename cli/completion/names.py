@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from cli.app import App
+from cli.completion import kept
 from cli.completion.finders import FINDERS, Names
 from cli.pflag import at_least, command
 
@@ -29,8 +30,28 @@ BLANKS = str.maketrans(dict.fromkeys("\t\r\n", " "))
 def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
     """Print names; ``words`` are the line's arguments but the one completed, whose place is ``index``."""
     with suppress(Exception):
-        lines = [line for kind in kinds.split(",") for line in answers(kind, int(index), words)]
-        app.out("".join(lines))
+        place = int(index)
+        if words or not kept.may_be_kept(kinds):
+            app.out(answer(kinds, place, words))
+        else:
+            answer_and_keep(app, kinds)
+
+
+def answer_and_keep(app: App, kinds: str) -> None:
+    """Print an answer that no words limit, and keep it for the shells."""
+    from engine.host import root_directory
+
+    store = root_directory() / "hawse.db"
+    written = kept.last_written(store)
+    found = answer(kinds, 0, ())
+    app.out(found)
+    if found:
+        kept.keep(store, kinds, found, written)
+
+
+def answer(kinds: str, index: int, words: Sequence[str]) -> str:
+    """Find the lines of all kinds."""
+    return "".join(line for kind in kinds.split(",") for line in answers(kind, index, words))
 
 
 def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:

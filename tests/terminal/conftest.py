@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -150,8 +151,7 @@ class Screen:
 
 def start(shell: str, directory: Path, *, root: Path | None = None, package: bool = False) -> Screen:
     """Start a shell that has read its completion file; bash with or without the package bash-completion."""
-    home = directory / f"home-{shell}-{package}-{root is None}"
-    home.mkdir()
+    home = Path(tempfile.mkdtemp(prefix=f"home-{shell}-", dir=directory))
     environ = {
         "PATH": f"{directory / 'bin'}:/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8",
         "HAWSE_ROOT": str(root or directory / "state"), "TERM": "screen", "ZDOTDIR": str(home),

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ CHECKOUT = Path(__file__).parent.parent.parent
 NOBODY = 65534
 
 
-def ask(root: Path, *through: str) -> subprocess.CompletedProcess[str]:
+def ask(root: Path, *through: str, kinds: str = "networks") -> subprocess.CompletedProcess[str]:
     environ = {"HAWSE_ROOT": str(root), "PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}
-    command = [*through, sys.executable, "-m", "cli", "__complete", "networks", "0"]
+    command = [*through, sys.executable, "-m", "cli", "__complete", kinds, "0"]
     return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60)
 
 
@@ -34,6 +35,25 @@ def test_tab_without_a_store_offers_fixed_words_and_makes_nothing(storeless, tmp
     ]:
         assert storeless.completed(line, expected) == expected
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_a_kept_answer_is_read_by_the_shell_itself_until_the_store_is_written(name, directory, tmp_path, started):
+    root = tmp_path / "state"
+    shutil.copytree(directory / "state", root)
+    then = time.time_ns() - 3600 * 10**9
+    for file in root.glob("hawse.db*"):
+        os.utime(file, ns=(then, then))
+    assert ask(root, kinds="networks+").stdout
+    answer = root / "names" / "networks+"
+    answer.write_text("from-the-answer\tno network at all\n")  # hawse would not say so
+    os.utime(answer, ns=(then, then))
+    screen = started(name, directory, root=root)
+    line = "hawse network inspect "
+    assert screen.completed(f"{line}fr", f"{line}from-the-answer Z") == f"{line}from-the-answer Z"
+    for file in root.glob("hawse.db*"):
+        os.utime(file)
+    assert screen.completed(f"{line}ap", f"{line}app Z") == f"{line}app Z"
 
 
 @pytest.mark.skipif(not Path("/usr/share/bash-completion/bash_completion").exists(), reason="no bash-completion here")

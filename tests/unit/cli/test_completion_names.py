@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import time
+
 import pytest
 
 from engine.model import (
@@ -102,6 +106,51 @@ def test_a_file_that_is_no_store_stays_as_it_is(complete, tmp_path, content):
     file.write_bytes(content)
     assert complete("networks", "0") == []
     assert file.read_bytes() == content
+
+
+@pytest.fixture
+def settled(store, tmp_path):
+    """The store's log, as if nobody had written into it for an hour."""
+    log = tmp_path / "root" / "hawse.db-wal"
+    file = log if log.exists() else tmp_path / "root" / "hawse.db"
+    then = file.stat().st_mtime_ns - 3600 * 10**9
+    os.utime(file, ns=(then, then))
+    return file
+
+
+def kept(tmp_path) -> dict[str, str]:
+    directory = tmp_path / "root" / "names"
+    return {p.name: p.read_text() for p in directory.iterdir()} if directory.exists() else {}
+
+
+def test_an_answer_is_kept_for_the_shells_with_the_time_of_the_store(complete, settled, tmp_path):
+    for asked in (["networks+", "0"], ["running,images", "0"]):
+        complete(*asked)
+    assert kept(tmp_path) == {
+        "networks+": "host\thost\napp\tbridge\nplan\tbridge\n",
+        "running,images": "web\thostfs running\n",
+    }
+    directory = tmp_path / "root" / "names"
+    assert {p.stat().st_mtime_ns for p in directory.iterdir()} == {settled.stat().st_mtime_ns}
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [["networks+", "1", "app"], ["members", "0"], ["environment", "0"], ["../x", "0"], ["networks,interfaces", "0"]],
+    ids=" ".join,
+)
+def test_an_answer_that_holds_for_this_line_alone_is_not_kept(complete, settled, tmp_path, asked):
+    complete(*asked)
+    assert kept(tmp_path) == {}
+
+
+def test_an_answer_from_a_store_in_use_is_not_kept(complete, store, tmp_path):
+    later = time.time_ns() + 10**9
+    for file in (tmp_path / "root").glob("hawse.db*"):
+        os.utime(file, ns=(later, later))
+    assert names(complete("networks", "0")) == ["host", "app", "plan"]
+    assert kept(tmp_path) == {}
 
 
 def test_environment_names_come_without_their_values(complete, monkeypatch):
