@@ -86,10 +86,13 @@ def _reserve_aux(tx: Transaction, network: NetworkRecord, key: str, subnet: IPNe
 
 def _own_pool(config: IPAMConfig, request: NetworkCreate) -> PoolRecord:
     subnet = ip_network(config.subnet, strict=False)
+    gateway = str(ip_address(config.gateway)) if config.gateway else ""
     return PoolRecord(
         subnet=str(subnet),
+        subnet_typed=config.subnet if config.subnet != str(subnet) else "",
         ip_range=config.ip_range,
-        gateway=str(ip_address(config.gateway)) if config.gateway else "",
+        gateway=gateway,
+        gateway_typed=config.gateway if config.gateway != gateway else "",
         gateway_shown=bool(config.gateway),
         aux_addresses=dict(config.aux_addresses),
         unused=subnet.version == 6 and not request.enable_ipv6,

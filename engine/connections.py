@@ -85,14 +85,14 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
 
     A network that isn't there is refused at the start, as Docker does.
     """
-    name = reference
+    name, vague = reference, True
     with contextlib.suppress(NotFound):
         network = _find(host, reference)
         check.check_connect(record, network, settings, [])
         if _is_configured(record, network):
             return
-        name = network.name
-    attachment = NetworkAttachment(name, settings)
+        name, vague = network.name, False
+    attachment = NetworkAttachment(name, settings, vague=vague)
     with host.store.write() as tx:
         tx.put_container(replace(record, attachments=_with(record, attachment)))
 
@@ -132,15 +132,20 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
     """Disconnect a container; ``force`` also takes out what a vanished container left on the network."""
     with host.store.read() as reader:
         matches = reader.find_containers(container.removeprefix("/"))
-    if len(matches) == 1 and lookup.observed(host, matches[0]).status != "running":
-        _disconnect_stopped(host, matches[0].id, reference)
-        return
-    network = _find(host, reference)
-    overlay.check_used_here(host, network)
     if force and not matches:
+        network = _find(host, reference)
+        overlay.check_used_here(host, network)
         _force_out(host, network, container)
         return
     found = names.pick_container(matches, container)
+    if lookup.observed(host, found).status != "running":
+        _disconnect_stopped(host, found.id, reference)
+        return
+    try:
+        network = _find(host, reference)
+    except NotFound as error:
+        raise check.not_connected(found, reference, running=False) if force else error from None
+    overlay.check_used_here(host, network)
     with locked(host.run, "container", found.id):
         record = _settled(host, found.id)
         if record.status == "running":
@@ -160,7 +165,7 @@ def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
         else:
             rest = [a for a in record.attachments if a.network != reference]
             if len(rest) == len(record.attachments):
-                raise check.not_connected(record, reference)
+                raise check.not_connected(record, reference, running=False)
         with host.store.write() as tx:
             tx.put_container(replace(record, attachments=rest))
 

@@ -217,6 +217,8 @@ class PoolRecord:
     aux_addresses: Mapping[str, str] = field(default_factory=dict)
     automatic: bool = False  # taken from the default pools
     unused: bool = False  # listed, but no address comes from it (a v6 subnet without --ipv6)
+    subnet_typed: str = ""  # the user's own spelling of the subnet, where it is another
+    gateway_typed: str = ""  # and of the gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +287,7 @@ class NetworkAttachment:
     network: str  # the name (or id) as the user gave it; key of NetworkSettings.Networks
     settings: EndpointSettings
     network_id: str = ""
+    vague: bool = False  # connected to before there was such a network
 
 
 @dataclass(frozen=True, slots=True)

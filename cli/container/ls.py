@@ -9,7 +9,7 @@ import click
 from cli.app import App
 from cli.container.row import HEADER, empty_row, row
 from cli.errors import StatusError
-from cli.formatting import ListFormat, TemplateExecError, TemplateSyntaxError
+from cli.formatting import TemplateExecError, TemplateSyntaxError, parse
 from cli.listing import write_listing
 from cli.pflag import FILTER, INT, STRING, changed, command, flag
 from cli.usages import LIST_FORMAT
@@ -93,7 +93,7 @@ def uses_size(format: str) -> bool:
 
     if format not in NAMED_FORMATS:
         try:
-            ListFormat(format).row(empty_row(size_used))
+            parse(format).execute(empty_row(size_used).value())  # as it was typed, "table" and all
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

@@ -95,5 +95,5 @@ def _list(values: Sequence[str] | None) -> list[str] | None:
 def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[str] | None:
     # Docker works the names out when the container first starts on the network, or at connect, whichever is earlier.
     connected_later = attachment.settings.ipam is not None and attachment.settings.aliases is not None
-    known = attachment.network_id or connected_later
+    known = attachment.network_id or (connected_later and not attachment.vague)
     return dns_names(record, attachment.settings) if known and is_user_defined(attachment.network) else None

@@ -39,11 +39,11 @@ def network_document(record: NetworkRecord, endpoints: Sequence[tuple[EndpointRe
 
 
 def _pool(pool: PoolRecord) -> Json:
-    document: Json = {"Subnet": pool.subnet}
+    document: Json = {"Subnet": pool.subnet_typed or pool.subnet}
     if pool.ip_range:
         document["IPRange"] = pool.ip_range
     if pool.gateway and pool.gateway_shown:
-        document["Gateway"] = pool.gateway
+        document["Gateway"] = pool.gateway_typed or pool.gateway
     if pool.aux_addresses:
         document["AuxiliaryAddresses"] = _sorted_map(pool.aux_addresses)
     return document

@@ -59,12 +59,12 @@ def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connect
     if running and record.host.network_mode == "host" and network.driver == "host":
         raise InvalidArgument(HOST)
     if not connected:
-        raise not_connected(record, network.name)
+        raise not_connected(record, network.name, running=running)
 
 
-def not_connected(record: ContainerRecord, network: str) -> EngineError:
-    """Make the error for a container without endpoint on the network; a container that doesn't run gets "the"."""
-    the = "" if record.status == "running" else "the "
+def not_connected(record: ContainerRecord, network: str, *, running: bool) -> EngineError:
+    """Make the error for a container without endpoint on the network; of one that is not running, with "the"."""
+    the = "" if running else "the "
     return EngineError(f"container {record.id} is not connected to {the}network {network}")
 
 

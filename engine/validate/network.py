@@ -117,7 +117,8 @@ def _apply_config_from(request: NetworkCreate, existing: Sequence[NetworkRecord]
 
 
 def _configured(pool: PoolRecord) -> IPAMConfig:
-    return IPAMConfig(pool.subnet, pool.ip_range, pool.gateway if pool.gateway_shown else "", pool.aux_addresses)
+    gateway = (pool.gateway_typed or pool.gateway) if pool.gateway_shown else ""
+    return IPAMConfig(pool.subnet_typed or pool.subnet, pool.ip_range, gateway, pool.aux_addresses)
 
 
 def _check_ipam_driver(request: NetworkCreate) -> None:
