@@ -26,7 +26,7 @@ SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
 NUMBERS = {"mtu": MTU, "master": 10, "net_ns_fd": 28}
 TEXTS = {"ifname": IFNAME, "ifalias": IFALIAS}
 PORT_MODE, PORT_LEARNING, PORT_ISOLATED = 4, 8, 33  # IFLA_BRPORT_*
-OWN_KINDS = ("bridge", "veth")
+OWN_KINDS = ("bridge", "veth", "wireguard")
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
 

@@ -105,7 +105,7 @@ def test_verify_finds_and_mends_what_differs(cluster):
     assert sorted(member.verify()) == sorted(found)
     assert sorted(member.verify(fix=True)) == sorted(found)
     assert member.verify() == []
-    assert here.pings(there.ipv4)
+    assert here.pings(there.ipv4, wait=5)  # the container asks for the address once a second
 
 
 def test_verify_mends_lost_devices(cluster):

@@ -1,0 +1,59 @@
+"""What is asked of a kernel that has WireGuard. None is at hand: no packet has gone this way in a test."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+from drivers.api import DriverError, KernelError, NetworkSpec, NoPermission, Sandbox
+from drivers.linux import link
+from drivers.wireguard import Tunnel, interface_name
+
+NETWORK = NetworkSpec("ab" * 32, "o1", {}, ())
+NAME = interface_name(Path("/run/hawse"), NETWORK.id)
+NAMESPACE = 7
+
+
+class Kernel:
+    """Takes a session's requests, and refuses them if it is to."""
+
+    def __init__(self, refusal: DriverError | None = None) -> None:
+        self.refusal = refusal
+        self.requests: list[tuple[int, int, ifinfmsg]] = []
+
+    def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
+        message = ifinfmsg(len(body).to_bytes(4, "little") + bytes(12) + body)
+        message.decode()
+        self.requests.append((kind, flags, message))
+        if self.refusal:
+            raise self.refusal
+        return []
+
+
+def ask(kernel: Kernel) -> bool:
+    return Tunnel(NETWORK, NAME, Sandbox(NETWORK.id, "/proc/self/ns/net"))._in_kernel(kernel, NAMESPACE)
+
+
+def test_the_interface_is_made_from_the_host_s_namespace_into_the_network_s():
+    kernel = Kernel()
+    assert ask(kernel)
+    ((kind, flags, message),) = kernel.requests
+    assert (kind, flags) == (link.NEW, link.CREATE | link.EXCLUSIVE)
+    assert message.get_attr("IFLA_IFNAME") == NAME
+    assert message.get_attr("IFLA_NET_NS_FD") == NAMESPACE
+    assert message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "wireguard"
+
+
+def test_a_kernel_without_wireguard_leaves_it_to_the_program():
+    assert not ask(Kernel(KernelError("create wireguard", NAME, errno.EOPNOTSUPP)))
+
+
+@pytest.mark.parametrize(
+    "refusal", [NoPermission("create wireguard"), KernelError("create wireguard", NAME, errno.EEXIST)]
+)
+def test_any_other_refusal_is_told_and_not_worked_around(refusal):
+    with pytest.raises(type(refusal)):
+        ask(Kernel(refusal))
