@@ -1,38 +1,55 @@
-"""Throughput between containers on two hosts: iperf3 over the overlay and over the bare wire."""
+"""Throughput between containers on two hosts: one iperf3 stream over the overlay, and what the kernel gives without it.
+
+Besides the products there are two hosts of the same make with nothing on them. *plain veth*: containers on veth pairs,
+routed through these hosts and over the same wire. *wire*: the hosts themselves, no container and no routing. *bare
+VXLAN*: a VXLAN device in either host and nothing else, no bridge, no container, which no overlay of VXLAN can exceed.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import which
 
+from tests.benchmark.hosts import unique
 from tests.benchmark.products import Docker, Hawse, Product, inside, products
 from tests.benchmark.results import Row, Settings, Table
 from tests.benchmark.turns import turns
+from tests.conftest import Host, Netns
 
 Ends = tuple[list[str], list[str], str]
 """How a command line begins at the server's and at the client's end, and the server's address."""
+CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+PLAIN = (5, 6)
+"""The numbers of the hosts with nothing on them; the products have those before."""
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure one stream in turns."""
+    """Measure one stream in turns: as the machine paces it by default, and unpaced."""
     if not which("iperf3"):
         return []
-    row = Row("one TCP stream")
-    with products(state, Hawse, Hawse, Docker, Docker) as (_, started):
+    rows = {control: Row(f"one TCP stream, {control}") for control in controls()}
+    with products(state, Hawse, Hawse, Docker, Docker) as (neighbour, started), plain(neighbour, state) as others:
         pairs = {"hawse": overlay(*started[:2])}
         if len(started) == 4:
             pairs["docker"] = overlay(*started[2:])
-        left, right = started[0].host, started[1].host
-        enter = [["ip", "netns", "exec", host.name] for host in (left, right)]
-        pairs["plain veth"] = (enter[0], enter[1], left.address)
+        pairs |= others
         for _, order in turns(list(pairs), settings.pick(7, 2)):
-            for name in order:
-                row.add(name, throughput(pairs[name], settings.pick(5, 2)))
-    table = Table("overlay", "Overlay", "Gbit/s", tuple(pairs), [row], ("hawse", "plain veth"), more_is_better=True)
-    return [table]
+            for control, row in rows.items():
+                for name in order:
+                    row.add(name, throughput(pairs[name], settings.pick(3, 2), control))
+    compared = ("hawse", "plain veth")
+    return [Table("overlay", "Overlay", "Gbit/s", tuple(pairs), list(rows.values()), compared, more_is_better=True)]
+
+
+def controls() -> list[str]:
+    """The machine's default congestion control, and one that doesn't pace where that is another."""
+    available = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
+    return list(dict.fromkeys([CONGESTION_CONTROL.read_text().strip(), "cubic" if "cubic" in available else "reno"]))
 
 
 def overlay(first: Product, second: Product) -> Ends:
@@ -48,13 +65,49 @@ def overlay(first: Product, second: Product) -> Ends:
     return inside(first, "near"), inside(second, "far"), address
 
 
-def throughput(ends: Ends, seconds: int) -> float:
-    """Gbit/s from the client's end to the server's."""
+@contextmanager
+def plain(neighbour: Netns, state: Path) -> Iterator[dict[str, Ends]]:
+    """Make two hosts and, of each, a container, and join them in three ways without any product."""
+    with ExitStack() as stack:
+        hosts = [Host(unique("h"), neighbour, state, number) for number in PLAIN]
+        containers = [Netns(unique("c")) for _ in PLAIN]
+        for namespace in (*hosts, *containers):
+            stack.callback(namespace.delete)
+        for host, other, container in zip(hosts, reversed(hosts), containers, strict=True):
+            _route(host, other, container)
+            host.sh(
+                f"ip link add vxlan0 type vxlan id 1 dstport 4789 local {host.address} remote {other.address}; "
+                f"ip link set vxlan0 mtu 1450 up; ip addr add 10.200.0.{host.index}/24 dev vxlan0"
+            )
+        ends = [["ip", "netns", "exec", namespace.name] for namespace in (*hosts, *containers)]
+        yield {
+            "bare VXLAN": (ends[0], ends[1], f"10.200.0.{hosts[0].index}"),
+            "plain veth": (ends[2], ends[3], f"10.201.{hosts[0].index}.2"),
+            "wire": (ends[0], ends[1], hosts[0].address),
+        }
+
+
+def _route(host: Host, other: Host, container: Netns) -> None:
+    """Give a container a veth pair to its host, which routes it to the other host's."""
+    host.sh(
+        f"sysctl -qw net.ipv4.ip_forward=1; ip link add c0 type veth peer name eth0 netns {container.name}; "
+        f"ip addr add 10.201.{host.index}.1/24 dev c0; ip link set c0 up; "
+        f"ip route add 10.201.{other.index}.0/24 via {other.address}"
+    )
+    container.sh(
+        f"ip addr add 10.201.{host.index}.2/24 dev eth0; ip link set eth0 up; "
+        f"ip route add default via 10.201.{host.index}.1"
+    )
+
+
+def throughput(ends: Ends, seconds: int, control: str) -> float:
+    """Gbit/s from the client's end to the server's, under a congestion control."""
     server, client, address = ends
     listening = subprocess.Popen([*server, "iperf3", "-s", "-1"], stdout=subprocess.DEVNULL)
     try:
         time.sleep(0.3)
-        argv = [*client, "iperf3", "-c", address, "-t", str(seconds), "-J", "--connect-timeout", "5000"]
+        flags = ["-t", str(seconds), "-C", control, "-J", "--connect-timeout", "5000"]
+        argv = [*client, "iperf3", "-c", address, *flags]
         result = json.loads(subprocess.run(argv, capture_output=True, timeout=seconds + 30).stdout)
     finally:
         listening.kill()
