@@ -100,11 +100,14 @@ class Member(Host):
 
     def reboot(self):
         """Begin anew with what is on the disk alone: no process, no namespace, no device and no HAWSE_RUN is left."""
+        mac = self.sh("cat /sys/class/net/ext0/address").strip()
         self.kill_processes()
         self.peer.run("ip", "link", "del", f"v{self.index}")
-        Netns.delete(self)
-        shutil.rmtree(self.run_dir)
-        self.__init__(self.name, self.peer, self.state, self.index)
+        with open(self.path):  # else the kernel may give the new namespace the old one's number, by which boots differ
+            Netns.delete(self)
+            shutil.rmtree(self.run_dir)
+            self.__init__(self.name, self.peer, self.state, self.index)
+        self.run("ip", "link", "set", "ext0", "address", mac)
 
 
 class Cluster:
