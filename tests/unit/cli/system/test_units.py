@@ -36,6 +36,12 @@ def test_install_writes_units_for_this_installation_and_uninstall_removes_them(t
     assert hawse("system", "uninstall", "--root", str(tmp_path)).returncode == 0
 
 
+def test_systemd_finds_nothing_wrong_with_them(tmp_path, directory):
+    hawse("system", "install", "--root", str(tmp_path))
+    verified = subprocess.run(["systemd-analyze", "verify", *directory.iterdir()], capture_output=True, text=True)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+
 def test_a_path_that_a_unit_cannot_hold_is_refused(tmp_path):
     refused = hawse("system", "install", "--root", str(tmp_path), HAWSE_RUN='/run/a "b"')
     assert (refused.returncode, refused.stderr) == (1, 'a unit file cannot name this path: /run/a "b"\n')
