@@ -22,5 +22,6 @@ def announce(host: Host, joined: Iterable[NetworkRecord] = ()) -> None:
 
 def _has_forwards(host: Host) -> bool:
     with host.store.read() as reader:
-        published = [endpoint for endpoint in reader.endpoints() if endpoint.ports]
-        return bool(published) and any(forwards(reader.networks(), published))
+        published = reader.publishing_endpoints()
+        networks = filter(None, map(reader.network, {endpoint.network_id for endpoint in published}))
+        return any(forwards(networks, published))

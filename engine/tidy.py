@@ -86,4 +86,4 @@ def sweep(host: Host) -> None:
 
 
 def _is_unused(reader: Reader) -> bool:
-    return not reader.intents() and not reader.containers() and not reader.has_custom_networks()
+    return not (reader.has_custom_networks() or reader.has_containers() or reader.intents())

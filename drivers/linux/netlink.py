@@ -27,9 +27,9 @@ ERROR, DONE = 2, 3  # NLMSG_*
 HEADER, CODE = struct.Struct("=IHHII"), struct.Struct("=i")
 SOL_NETLINK, CAP_ACK = 270, 10
 NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # SIOCGSKNS, SIOCGIFINDEX
-IFREQ = struct.Struct("=16si20x")
+IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
-TIMEOUT = 60.0  # seconds
+TIMEOUT = 60  # seconds
 LOOK = 0.0003  # seconds between two looks at whether a request shows
 
 
@@ -39,7 +39,8 @@ class Session:
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
-        self._socket.settimeout(TIMEOUT)
+        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # the kernel's own, which takes no poll for each call
+            self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
         self._sent = 0
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 from drivers.api import Missing
@@ -84,9 +84,13 @@ def enter(fd: int) -> None:
         raise refusal("enter network namespace", str(fd), error.errno or errno.EIO) from error
 
 
+@cache
+def _libc_itself() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _libc(function: str, *arguments: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc[function](*arguments) != 0:
+    if getattr(_libc_itself(), function)(*arguments) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 

@@ -6,12 +6,14 @@ Paths are relative to /proc/sys and use slashes, because interface names may con
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
-from drivers.api import BadOption
+from drivers.api import BadOption, KernelError
 from drivers.linux.netlink import refusal
 
 ROOT = Path("/proc/sys")
+LONGEST = 1 << 16  # bytes of a value
 
 
 def conf(family: str, interface: str, key: str) -> str:
@@ -22,7 +24,7 @@ def conf(family: str, interface: str, key: str) -> str:
 def read(path: str) -> str | None:
     """A parameter's value; None where this kernel or namespace has no such parameter."""
     try:
-        return (ROOT / path).read_text().strip()
+        return _read(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -31,18 +33,37 @@ def read(path: str) -> str | None:
 
 def write(path: str, value: str) -> None:
     """Set a parameter unless it has the value already (it may then be read-only); raises `KernelError`."""
-    if read(path) == value:
-        return
     try:
-        (ROOT / path).write_text(value)
+        if _read(path) != value:
+            _write(path, value)
     except OSError as error:
         raise refusal("write sysctl", path, error.errno or errno.EIO) from error
 
 
 def write_if_present(path: str, value: str) -> None:
     """Set a parameter if this kernel has it (without IPv6 there is no net/ipv6)."""
-    if read(path) is not None:
+    try:
         write(path, value)
+    except KernelError as error:
+        if error.errno != errno.ENOENT:
+            raise
+
+
+def _read(path: str) -> str:
+    """Read a parameter at one go, as commands read dozens of them."""
+    file = os.open(f"{ROOT}/{path}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(file, LONGEST).decode().strip()
+    finally:
+        os.close(file)
+
+
+def _write(path: str, value: str) -> None:
+    file = os.open(f"{ROOT}/{path}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(file, value.encode())
+    finally:
+        os.close(file)
 
 
 def user_path(key: str) -> str:

@@ -67,6 +67,9 @@ class Reader(Protocol):
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
         """Endpoints of a network, of a container, or all."""
 
+    def publishing_endpoints(self) -> list[EndpointRecord]:
+        """Endpoints that hold host ports."""
+
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
         """The endpoint of this full id."""
 
@@ -78,6 +81,9 @@ class Reader(Protocol):
 
     def images(self) -> list[ImageRecord]:
         """All images."""
+
+    def has_containers(self) -> bool:
+        """Tell whether there is any container."""
 
     def intents(self) -> list[Intent]:
         """All work begun and not yet finished, oldest first; normally empty or a handful."""

@@ -75,6 +75,10 @@ class SqliteReader:
         """The container of this full id."""
         return self._one(ContainerRecord, "containers", container_id)
 
+    def has_containers(self) -> bool:
+        """Tell whether there is any container."""
+        return self._value("SELECT 1 FROM containers LIMIT 1") is not None
+
     def find_containers(self, reference: str) -> list[ContainerRecord]:
         """Containers whose id equals, else whose name equals (a leading slash is ignored), else by id prefix."""
         return self._find(ContainerRecord, "containers", reference, reference.removeprefix("/"))
@@ -85,6 +89,10 @@ class SqliteReader:
         given = {column: value for column, value in wanted.items() if value}
         where = " AND ".join(f"{column} = ?" for column in given) or "1"
         return self._select(EndpointRecord, "endpoints", where, *given.values())
+
+    def publishing_endpoints(self) -> list[EndpointRecord]:
+        """Endpoints that hold host ports."""
+        return self._select(EndpointRecord, "endpoints", "id IN (SELECT endpoint_id FROM ports)")
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
         """The endpoint of this full id."""

@@ -169,6 +169,17 @@ def test_endpoints_are_found_by_network_and_container(store):
         assert snapshot.endpoint("e2").network_id == "m"
 
 
+def test_who_publishes_and_whether_anybody_runs(store):
+    put(store, endpoint("e1", port("0.0.0.0", 80), port("0.0.0.0", 90)), endpoint("e2"), endpoint("e3", port("::", 80)))
+    with store.read() as snapshot:
+        assert [e.id for e in snapshot.publishing_endpoints()] == ["e1", "e3"]
+        assert not snapshot.has_containers()
+    put(store, endpoint("e1"), container("c", "web"))
+    with store.read() as snapshot:
+        assert [e.id for e in snapshot.publishing_endpoints()] == ["e3"]
+        assert snapshot.has_containers()
+
+
 def test_ports_are_those_of_all_other_endpoints(store):
     one, two = port("0.0.0.0", 80), port("::", 90, 95)
     put(store, endpoint("e1", one), endpoint("e2", two))
