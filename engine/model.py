@@ -159,7 +159,7 @@ class HostConfig:
     readonly_rootfs: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
     container_id_file: str = ""
-    init: bool = False
+    init: bool | None = None  # None where the flag was not given
     console_size: tuple[int, int] = (0, 0)
 
 

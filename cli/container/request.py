@@ -23,7 +23,8 @@ def container_create(
     if given["mac_address"]:
         mac_address(given["mac_address"])
     checks.swappiness(given)
-    host = _host_config(given)
+    host = _host_config(given, changed)
+    exposed = exposed_ports(host.port_bindings, given["expose"])
     config = _config(image, command, given, changed, environ)
     for check in checks.SURROUNDINGS:
         check(given)
@@ -31,8 +32,8 @@ def container_create(
     checks.removal(given)
     unsupported.refuse(given)
     networks = endpoint_settings(given["network"], _network_flags(given))
-    config = replace(config, mac_address="")  # since API 1.44 it is sent with the network alone
-    config = replace(config, exposed_ports=exposed_ports(host.port_bindings, given["expose"]))
+    # Since API 1.44 the MAC address is sent with the network alone.
+    config = replace(config, mac_address="", exposed_ports=exposed)
     return ContainerCreate(config, host, networks, given["name"])
 
 
@@ -75,7 +76,7 @@ def _entrypoint(given: Given, changed: Collection[str]) -> Sequence[str] | None:
     return [given["entrypoint"]] if "entrypoint" in changed else None
 
 
-def _host_config(given: Given) -> HostConfig:
+def _host_config(given: Given, changed: Collection[str]) -> HostConfig:
     binds = [*dict.fromkeys(bind(spec) for spec in given["volume"]), *given["mount"]]
     return HostConfig(
         network_mode=network_mode(given["network"]),
@@ -95,7 +96,7 @@ def _host_config(given: Given) -> HostConfig:
         readonly_rootfs=given["read_only"],
         sysctls=given["sysctl"],
         container_id_file=given["cidfile"],
-        init=given["init"],
+        init=given["init"] if "init" in changed else None,
     )
 
 

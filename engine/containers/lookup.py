@@ -10,11 +10,27 @@ from engine.errors import Conflict
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.store.api import Reader
+from engine.validate.links import parse_link
 
 
 def find(reader: Reader, reference: str) -> ContainerRecord:
     """The container of a name, id or unique id prefix; Docker's texts for none and for several."""
-    return names.pick_container(reader.find_containers(reference), reference)
+    matches = reader.find_containers(reference) or _linked(reader, reference)
+    return names.pick_container(matches, reference)
+
+
+def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
+    """The container that another one on the default bridge calls so by a link: "web/db"."""
+    name, slash, alias = reference.removeprefix("/").partition("/")
+    if not (slash and name and alias):
+        return []
+    links = [
+        parse_link(text)
+        for parent in reader.find_containers(name)
+        if parent.host.network_mode == "bridge" and parent.name == name
+        for text in parent.host.links or ()
+    ]
+    return [target for linked, known_as in links if known_as == alias for target in reader.find_containers(linked)[:1]]
 
 
 def resolve(host: Host, reference: str) -> ContainerRecord:

@@ -58,7 +58,7 @@ def host_config_document(record: ContainerRecord) -> Json:
         **_resources(record),
         "MaskedPaths": None if host.privileged else list(MASKED_PATHS),
         "ReadonlyPaths": None if host.privileged else list(READONLY_PATHS),
-        **({"Init": True} if host.init else {}),
+        **({} if host.init is None else {"Init": host.init}),
     }
 
 

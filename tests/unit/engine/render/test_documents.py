@@ -174,7 +174,7 @@ def container_record(document):
             readonly_rootfs=host["ReadonlyRootfs"],
             sysctls=host.get("Sysctls", {}),
             container_id_file=host["ContainerIDFile"],
-            init=host.get("Init", False),
+            init=host.get("Init"),
         ),
         attachments=[
             NetworkAttachment(name, settings(n, ""), n["NetworkID"])
