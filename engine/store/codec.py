@@ -40,13 +40,19 @@ def decode(kind: type[T], document: str) -> T:
 
 def _plain(value: object) -> object:
     """Give json what it does not know: a dataclass as the dict of its fields, any mapping as a dict."""
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
+    names = _field_names(type(value))
+    if names is not None:
+        return {name: getattr(value, name) for name in names}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Sequence):
         return list(value)
     raise TypeError(f"{type(value).__name__} has no place in a record")
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...] | None:
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
 
 
 @cache
