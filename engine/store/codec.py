@@ -2,7 +2,9 @@
 
 Strict about what it knows: a missing required field or a value of another type is a `CodecError`. Tolerant where
 versions differ: a field this version does not know is dropped, an optional one the document lacks takes its default.
-Knows nothing of any record in particular.
+That is also how defaults are written: not at all, for most of a record's fields have theirs, and reading takes as long
+as the document. So a default is for good; what a new version wants otherwise, it has to say. Knows nothing of any
+record in particular.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_scan = json.JSONDecoder().scan_once  # json.loads without the calls around it
 Decoder = Callable[[Any], Any]
 
 
@@ -30,19 +33,29 @@ def encode(record: object) -> str:
 def decode(kind: type[T], document: str) -> T:
     """Read an instance of the dataclass ``kind``; sequences come back as tuples. Raises `CodecError`."""
     try:
-        plain = json.loads(document)
-    except json.JSONDecodeError as error:
-        raise CodecError(f"{kind.__name__}: {error}") from error
+        plain, end = _scan(document, 0)
+    except (json.JSONDecodeError, StopIteration):
+        plain, end = None, -1
+    if end != len(document):
+        plain = _loaded(kind, document)
     hint: Any = kind
     record: T = _decoder(hint)(plain)
     return record
 
 
-def _plain(value: object) -> object:
+def _loaded(kind: type, document: str) -> Any:
+    """Read JSON with spaces around it, or say what is wrong with it."""
+    try:
+        return json.loads(document)
+    except json.JSONDecodeError as error:
+        raise CodecError(f"{kind.__name__}: {error}") from error
+
+
+def _plain(value: Any) -> object:
     """Give json what it does not know: a dataclass as the dict of its fields, any mapping as a dict."""
-    names = _field_names(type(value))
-    if names is not None:
-        return {name: getattr(value, name) for name in names}
+    defaults = _defaults(type(value))
+    if defaults is not None:
+        return {name: item for name, default in defaults if (item := getattr(value, name)) != default}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Sequence):
@@ -51,8 +64,14 @@ def _plain(value: object) -> object:
 
 
 @cache
-def _field_names(kind: type) -> tuple[str, ...] | None:
-    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
+def _defaults(kind: type) -> tuple[tuple[str, object], ...] | None:
+    """The fields of a dataclass with their defaults; None for what is no dataclass."""
+    return tuple((field.name, _default(field)) for field in fields(kind)) if is_dataclass(kind) else None
+
+
+def _default(field: Field[Any]) -> object:
+    """A field's default; what equals nothing, where it has none."""
+    return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
 @cache
