@@ -17,7 +17,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
-_scan = json.JSONDecoder().scan_once  # json.loads without the calls around it
+_scan = json.JSONDecoder().raw_decode  # json.loads without the calls around it
 Decoder = Callable[[Any], Any]
 
 
@@ -33,8 +33,8 @@ def encode(record: object) -> str:
 def decode(kind: type[T], document: str) -> T:
     """Read an instance of the dataclass ``kind``; sequences come back as tuples. Raises `CodecError`."""
     try:
-        plain, end = _scan(document, 0)
-    except (json.JSONDecodeError, StopIteration):
+        plain, end = _scan(document)
+    except json.JSONDecodeError:
         plain, end = None, -1
     if end != len(document):
         plain = _loaded(kind, document)
@@ -53,7 +53,8 @@ def _loaded(kind: type, document: str) -> Any:
 
 def _plain(value: Any) -> object:
     """Give json what it does not know: a dataclass as the dict of its fields, any mapping as a dict."""
-    defaults = _defaults(type(value))
+    kind: Any = type(value)
+    defaults = _defaults(kind)
     if defaults is not None:
         return {name: item for name, default in defaults if (item := getattr(value, name)) != default}
     if isinstance(value, Mapping):

@@ -69,6 +69,16 @@ def test_unknown_fields_are_dropped_and_missing_optional_ones_take_their_default
     )
 
 
+def test_defaults_are_not_written():
+    assert encode(Outer("a")) == '{"id":"a"}'
+    assert encode(Outer("a", count=0, options={})) == '{"id":"a","options":{},"count":0}'
+    assert decode(Outer, encode(Outer("a", count=0))).count == 0
+
+
+def test_space_around_a_document_is_no_fault():
+    assert decode(Outer, ' {"id": "a"}\n') == Outer("a")
+
+
 def test_an_integer_will_do_for_a_float():
     assert decode(Outer, '{"id": "a", "ratio": 2}').ratio == 2
 
