@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.conftest import LEASE, eventually
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow]
+pytestmark = pytest.mark.netns
 GONE = LEASE + 6
 """Seconds in which a dead host's endpoints must be gone."""
 
@@ -124,6 +124,7 @@ def test_an_agent_that_starts_without_the_store_still_knows_the_names(three):
     eventually(lambda: clean(three), 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["both", "input", "output"])
 def test_a_partitioned_host_is_dropped_at_its_lease_s_end_and_rejoins(three, direction):
     a, b, c = three
@@ -141,6 +142,7 @@ def test_a_partitioned_host_is_dropped_at_its_lease_s_end_and_rejoins(three, dir
     eventually(lambda: clean(three), 20)
 
 
+@pytest.mark.slow
 def test_a_dead_host_s_addresses_stay_its_own_until_it_is_removed(three):
     a, b, _ = three
     taken = b.ip("c2", "app")
@@ -152,6 +154,7 @@ def test_a_dead_host_s_addresses_stay_its_own_until_it_is_removed(three):
     eventually(lambda: a.reaches("c1", "c2"), 20)
 
 
+@pytest.mark.slow
 def test_an_address_of_a_removed_host_reaches_its_heir_only_even_when_the_host_comes_back(cluster, three):
     a, _, c = three
     lost = cluster.join()
@@ -214,6 +217,7 @@ def test_verify_tells_what_others_changed_and_fixes_it(three):
     assert a.verify("app").stdout == ""
 
 
+@pytest.mark.slow
 def test_a_host_that_died_and_lost_its_kernel_state_comes_back(three):
     a, b, _ = three
     b.kill_processes()
@@ -224,6 +228,7 @@ def test_a_host_that_died_and_lost_its_kernel_state_comes_back(three):
     eventually(lambda: clean(three), 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [1, 0], ids=["worker", "manager"])
 def test_a_host_that_was_booted_anew_rejoins_with_its_addresses_and_what_is_always_to_run(three, which):
     host, other = three[which], three[2]

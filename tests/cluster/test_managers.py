@@ -7,7 +7,7 @@ import pytest
 
 from tests.cluster.conftest import eventually
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow]
+pytestmark = pytest.mark.netns
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,7 @@ def lookup(host, container, name):
     return host.hawse("exec", container, "busybox", "nslookup", name, "127.0.0.11").stdout
 
 
+@pytest.mark.slow
 def test_a_manager_that_was_killed_while_joining_leaves_room_for_the_next(cluster, managers):
     late = cluster.add_host()
     joining = ("swarm", "join", "--token", cluster.token("manager"), f"{managers[1].underlay}:2377")

@@ -19,6 +19,11 @@ PATIENCE, ANSWER, IDLE = 2.0, 5.0, 30.0
 """Seconds to wait for a member that is ready, and for each of its answers; and after which an unused connection is not
 trusted."""
 
+RESPITE = 1.0
+"""Seconds after which members that were silent are asked again: a command with many calls need not wait for each."""
+_silences: dict[tuple[str, ...], tuple[float, EtcdError | EtcdUnavailable]] = {}
+"""When this process last found members silent, and how they were."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
@@ -206,14 +211,17 @@ class Client:
 
     def _first(self) -> Connection:
         """Connect to the first member that is ready; the next call begins with it."""
+        began = time.monotonic()
+        silent, problem = _silences.get(tuple(self._urls), (-RESPITE, None))
+        if problem is not None and began - silent < RESPITE:
+            raise problem
         try:
             url, connection = first(self._urls, self._open, PATIENCE)
         except NobodyReady as error:
-            refused = next((p for p in error.problems.values() if isinstance(p, EtcdError)), None)
-            if refused is not None:
-                raise refused from error
-            told = ", ".join(f"{_place(url)}: {_reason(p)}" for url, p in error.problems.items())
-            raise EtcdUnavailable(f"the cluster's store does not answer ({told or 'no members'})") from error
+            problem = _meaning(error)
+            if time.monotonic() - began >= PATIENCE:
+                _silences[tuple(self._urls)] = time.monotonic(), problem
+            raise problem from error
         if url != self._urls[0]:
             self._urls.sort(key=lambda other: other != url)
             self._switched(url)
@@ -241,6 +249,15 @@ class Client:
 
 def _event(event: Json) -> KeyValue:
     return _pair(event["kv"], deleted=event.get("type") == "DELETE")
+
+
+def _meaning(error: NobodyReady) -> EtcdError | EtcdUnavailable:
+    """A member that refuses has answered; else nobody has, and each has its reason."""
+    refused = next((p for p in error.problems.values() if isinstance(p, EtcdError)), None)
+    if refused is not None:
+        return refused
+    told = ", ".join(f"{_place(url)}: {_reason(p)}" for url, p in error.problems.items())
+    return EtcdUnavailable(f"the cluster's store does not answer ({told or 'no members'})")
 
 
 def _place(url: str) -> str:

@@ -119,3 +119,7 @@ def test_silence_is_told_within_two_seconds():
     with pytest.raises(EtcdUnavailable, match="timed out"):
         Client([m.url for m in members], user="u", password="p").range("x")
     assert time.monotonic() - began < 4
+    again = time.monotonic()
+    with pytest.raises(EtcdUnavailable, match="timed out"):
+        Client([m.url for m in members], user="u", password="p").range("x")
+    assert time.monotonic() - again < 1, "one command waits once, whatever it asks"
