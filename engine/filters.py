@@ -30,6 +30,8 @@ PRUNE_KEYS = frozenset({"label", "label!", "until"})
 
 def filter_networks(networks: Iterable[NetworkRecord], wanted: Filters) -> list[NetworkRecord]:
     """Choose the networks that match; raises `InvalidArgument` for unknown keys and values."""
+    if not wanted:
+        return list(networks)
     check_keys(wanted, NETWORK_KEYS)
     for value in wanted.get("type", ()):
         if value not in ("builtin", "custom"):

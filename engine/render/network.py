@@ -29,10 +29,7 @@ def network_document(record: NetworkRecord, endpoints: Sequence[tuple[EndpointRe
         "Ingress": record.ingress,
         "ConfigFrom": {"Network": record.config_from},
         "ConfigOnly": record.config_only,
-        "Containers": {
-            endpoint.container_id: _member(endpoint, name)
-            for endpoint, name in sorted(endpoints, key=lambda pair: pair[0].container_id)
-        },
+        "Containers": _members(endpoints) if endpoints else {},
         "Options": _sorted_map(record.options),
         "Labels": _sorted_map(record.labels),
     }
@@ -49,6 +46,11 @@ def _pool(pool: PoolRecord) -> Json:
     return document
 
 
+def _members(endpoints: Sequence[tuple[EndpointRecord, str]]) -> Json:
+    by_container = sorted(endpoints, key=lambda pair: pair[0].container_id)
+    return {endpoint.container_id: _member(endpoint, name) for endpoint, name in by_container}
+
+
 def _member(endpoint: EndpointRecord, name: str) -> Json:
     return {
         "Name": name,
@@ -60,4 +62,6 @@ def _member(endpoint: EndpointRecord, name: str) -> Json:
 
 
 def _sorted_map(mapping: Mapping[str, str] | None) -> dict[str, str] | None:
-    return None if mapping is None else dict(sorted(mapping.items()))
+    if mapping is None:
+        return None
+    return dict(sorted(mapping.items())) if len(mapping) > 1 else dict(mapping)
