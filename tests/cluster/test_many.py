@@ -13,7 +13,7 @@ import pytest
 from drivers.linux.pinned import opening_path
 from tests.cluster.conftest import eventually
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow]
+pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(600)]
 ROUNDS = 20
 
 
