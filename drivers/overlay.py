@@ -81,8 +81,12 @@ class OverlayDriver:
             place.inside(lambda there: overlay_port.unplug(there, endpoint))
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
-        """Make the tables hold exactly these peers; raises `Missing` at the end for hosts that no tunnel leads to."""
+        """Make the tables hold exactly these peers, and whole again what holds them.
+
+        Raises `Missing` where the network is not up, and at the end for hosts that no tunnel leads to.
+        """
         options = overlay_options.complete(network)
+        Place.of(network).mend(options)
         _synchronise_tunnel(network, options)
         _with_tables(network, options, lambda tables: _reconcile(tables, peers))
         _require_tunnels(options, peers)

@@ -59,22 +59,20 @@ class Place:
 
     def inside(self, action: Callable[[Session], T]) -> T:
         """Run ``action`` with the thread and a netlink session in the namespace; raises `Missing` if there is none."""
-        if not self.exists():
-            raise Missing(f"network {self.network.name} is not up on this host")
+        self._require()
         return sandboxes.inside(self.sandbox, action)
 
     def make(self, options: OverlayOptions) -> None:
         """Make what is missing; idempotent. A network that was not there before is removed when anything fails."""
         with pinned.alone(self.file.parent):
-            underlay = _underlay_mtu(options)
-            undo = None if self.exists() else self._remove
-            apply(
-                (
-                    Step("namespace", lambda: pinned.make(self.file), undo),
-                    Step("tunnel", lambda: self._make_tunnel(options, underlay)),
-                    Step("devices", lambda: self._make_devices(options, options.inner_mtu(underlay))),
-                )
-            )
+            self._make(options)
+
+    def mend(self, options: OverlayOptions) -> None:
+        """Make what was lost of a network that is up; raises `Missing` where it is not: it may just have been removed."""
+        with pinned.alone(self.file.parent):
+            self._require()
+            if self.missing(options):
+                self._make(options)
 
     def remove(self) -> None:
         """Remove everything; idempotent."""
@@ -91,6 +89,21 @@ class Place:
             lost += [] if self.tunnel.is_there() else ["missing: the encrypting interface"]
             lost += [] if self.tunnel.is_guarded() else ["missing: the rules against packets in clear"]
         return lost
+
+    def _require(self) -> None:
+        if not self.exists():
+            raise Missing(f"network {self.network.name} is not up on this host")
+
+    def _make(self, options: OverlayOptions) -> None:
+        underlay = _underlay_mtu(options)
+        undo = None if self.exists() else self._remove
+        apply(
+            (
+                Step("namespace", lambda: pinned.make(self.file), undo),
+                Step("tunnel", lambda: self._make_tunnel(options, underlay)),
+                Step("devices", lambda: self._make_devices(options, options.inner_mtu(underlay))),
+            )
+        )
 
     def _make_tunnel(self, options: OverlayOptions, underlay: int) -> None:
         if options.wireguard is not None:

@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +72,12 @@ def captured(where, interface: str = "br0"):
         time.sleep(0.3)
         tcpdump.terminate()
         texts.append(tcpdump.communicate(timeout=5)[0])
+
+
+def process_of(host, program: str) -> int:
+    """The process of a program in a host's namespace."""
+    pids = map(int, subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split())
+    return next(pid for pid in pids if Path(f"/proc/{pid}/comm").read_text() == f"{program}\n")
 
 
 @pytest.mark.parametrize("underlay", [4, 6])
@@ -150,6 +158,20 @@ def test_verify_mends_a_dead_tunnel_and_lost_rules(cluster, encrypted):
     member.verify(fix=True)
     assert member.verify() == []
     assert here.pings(there.ipv4, wait=5)
+
+
+def test_a_killed_tunnel_is_mended_with_the_next_look_at_the_peers(cluster, encrypted):
+    o1 = encrypted()
+    here, there = o1.container(0), o1.container(1)
+    member = o1.members[0]
+    assert here.pings(there.ipv4, wait=5)
+    with captured(cluster.peer) as wire:
+        os.kill(process_of(member.host, "wireguard-go"), signal.SIGKILL)
+        assert not here.pings(there.ipv4)
+        member.program()
+        assert here.pings(there.ipv4, wait=5)
+    assert f".{PORT}" in wire()
+    assert ".4789" not in wire()
 
 
 def test_a_host_without_a_key_gets_nothing_and_the_others_do(cluster, encrypted):

@@ -62,6 +62,20 @@ def test_a_failed_creation_leaves_a_network_in_use_alone(cluster):
     assert here.pings(there.ipv4)
 
 
+def test_programming_peers_mends_what_was_lost_but_makes_nothing_anew(cluster):
+    o1 = cluster.network("o1", *DUAL)
+    here, there = o1.container(0), o1.container(1)
+    member = o1.members[0]
+    member.inside("ip link del vxlan0")
+    member.program()
+    assert member.verify() == []
+    assert here.pings(there.ipv4, wait=5)
+    member.act("delete_network")
+    with pytest.raises(Missing, match=r"^network o1 is not up on this host"):
+        member.program()
+    assert not member.place.file.exists()
+
+
 def test_leaving_needs_neither_sandbox_nor_network(cluster):
     o1 = cluster.network("o1", *DUAL)
     c1, c2 = o1.container(0), o1.container(0)
