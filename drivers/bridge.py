@@ -11,7 +11,7 @@ import errno
 import os
 from collections.abc import Sequence
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from drivers import bridge_options
 from drivers import sandbox as sandboxes
@@ -35,6 +35,7 @@ from drivers.plan import Step, apply, teardown
 from drivers.ports import without
 
 MAX_PORTS = 1023
+LINK_LOCAL = IPv6Network("fe80::/64")
 FULL = (errno.EXFULL, errno.ENOSPC)
 
 
@@ -50,6 +51,8 @@ class BridgeDriver:
         for version in (4, 6):
             if sum(pool.subnet.version == version for pool in network.pools) > 1:
                 raise BadOption("bridge driver doesn't support multiple subnets")
+        if any(pool.subnet != LINK_LOCAL and pool.subnet.overlaps(LINK_LOCAL) for pool in network.pools):
+            raise BadOption(f"clash with the Link-Local prefix '{LINK_LOCAL}'")
         for other in others:
             if other.id != network.id and bridge_options.parse(other).bridge == options.bridge:
                 conflict = f"conflicts with network {other.id} ({options.bridge}): networks have same bridge name"
@@ -222,7 +225,11 @@ class _Bridge:
             version = pool.subnet.version
             inhibited = self.options.mode(version) == "isolated" or (version == 4 and self.options.inhibit_ipv4)
             if pool.gateway is not None and not inhibited:
-                address.add(self.session, found, pool.gateway, protocol=address.OURS)
+                try:
+                    address.add(self.session, found, pool.gateway, protocol=address.OURS)
+                except KernelError as error:
+                    what = f"failed to add IPv{version} address {pool.gateway} to"
+                    raise KernelError(what, "bridge", error.errno) from error
 
     def bring_up(self) -> None:
         link.change(self.session, link.index(self.name), state="up")

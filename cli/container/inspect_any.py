@@ -10,7 +10,7 @@ from cli.app import App
 from cli.documents import Json, inspect_all
 from cli.errors import StatusError
 from cli.pflag import STRING, at_least, command, flag
-from cli.pflag.strconv import quote
+from cli.quoting import quote
 from cli.reference import addressed
 from cli.usages import INSPECT_FORMAT
 from engine.errors import NotFound
@@ -48,7 +48,7 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
     """How each kind of object is looked up, in Docker's order; its verbs stay unloaded until needed."""
     return {
         "container": lambda name: app.engine.containers.inspect(addressed(name), size=size),
-        "image": lambda name: app.engine.images.inspect(name),  # noqa: PLW0108
+        "image": lambda name: app.engine.images.inspect(addressed(name)),
         "network": lambda name: app.engine.networks.inspect(addressed(name)),
     }
 
