@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cli.options.environment import pairs_to_map
-from cli.pflag.strconv import quote
+from cli.quoting import quote
 
 Given = Mapping[str, Any]
 """The flags' values by parameter name."""

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import click
-
 from cli.app import App
-from cli.container.batch import for_each
-from cli.pflag import INT, STRING, at_least, changed, command, flag
-from cli.reference import addressed
+from cli.container.stopping import stopping_command
 
 
-@command(
-    "restart [OPTIONS] CONTAINER [CONTAINER...]", "Restart one or more containers", at_least(1),
-    aliases="hawse container restart, hawse restart",
-)  # fmt: skip
-@flag("--signal", "-s", kind=STRING, usage="Signal to send to the container")
-@flag("--time", "-t", kind=INT, usage="Seconds to wait before killing the container")
-@click.argument("containers", nargs=-1)
-@click.pass_context
-def restart(ctx: click.Context, containers: tuple[str, ...], signal: str, time: int) -> None:
-    """Restart the containers one by one."""
-    app: App = ctx.obj
-    timeout = time if changed(ctx, "time") else None
-    for_each(app, containers, lambda name: app.engine.containers.restart(addressed(name), timeout, signal))
+@stopping_command("restart", "Restart one or more containers")
+def restart(app: App, container: str, timeout: int | None, signal: str) -> None:
+    """Stop a container, and start it again."""
+    app.engine.containers.restart(container, timeout, signal)

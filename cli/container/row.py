@@ -10,7 +10,7 @@ from typing import Any
 from cli.container.ports import displayed_ports
 from cli.ellipsis import ellipsis, short_id
 from cli.formatting import FormatContext
-from cli.pflag.strconv import quote
+from cli.quoting import quote
 from cli.units import human_duration, human_size
 
 HEADER = {

@@ -18,7 +18,8 @@ from cli.formatting.builtin import call_of
 from cli.formatting.errors import Fault
 from cli.formatting.gotypes import ANY_VALUE, Function, Method, Type, Value, indirect, truth, unwrap
 from cli.formatting.nodes import Chain, Command, Dot, Field, Identifier, Nil, Node, Pipe, Variable
-from cli.formatting.text import encode, quote
+from cli.formatting.text import encode
+from cli.quoting import quote
 
 
 class Missing:

@@ -15,7 +15,8 @@ from cli.formatting.evaluator import Evaluator, Settings
 from cli.formatting.gotypes import INT_KINDS, UINT_KINDS, Value, indirect, integer, truth, unwrap
 from cli.formatting.nodes import Action, Body, Branch, Invocation, Jump, Node, Text
 from cli.formatting.printing import printable, sprint
-from cli.formatting.text import decode, quote
+from cli.formatting.text import decode
+from cli.quoting import quote
 
 GO_MAX_DEPTH = 100_000
 MAX_DEPTH = 5_000

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cli.formatting.text import describe_rune, is_invalid, quote
+from cli.formatting.text import describe_rune, is_invalid
+from cli.quoting import quote
 
 LEFT, RIGHT = "{{", "}}"
 SPACES = " \t\r\n"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 from cli.formatting.nodes import Number
-from cli.formatting.text import quote, unquote_char
+from cli.formatting.text import unquote_char
+from cli.quoting import quote
 
 MIN_INT, MAX_INT, MAX_UINT = -(2**63), 2**63 - 1, 2**64 - 1
 _BASES = {"x": 16, "b": 2, "o": 8}

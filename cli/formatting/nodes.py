@@ -6,7 +6,8 @@ of the source; ``source()`` is the normal form Go shows in ``at <…>``.
 
 from __future__ import annotations
 
-from cli.formatting.text import decode, quote
+from cli.formatting.text import decode
+from cli.quoting import quote
 
 
 class Node:

@@ -1,16 +1,15 @@
 """Turns template source into trees, with Go's grammar and Go's error texts.
 
-It knows the grammar, the scope of variables and which functions exist. It refuses to know values. A parser keeps three
-tokens of look-ahead, because Go reports an error on the line of the token read last.
+It knows the grammar, the scope of variables and which functions exist. It refuses to know values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container
 
-from cli.formatting.errors import TemplateSyntaxError
 from cli.formatting.lexer import Lexer, Token
 from cli.formatting.literals import parse_number
+from cli.formatting.lookahead import Lookahead
 from cli.formatting.nodes import (
     Action,
     Body,
@@ -33,7 +32,8 @@ from cli.formatting.nodes import (
     Text,
     Variable,
 )
-from cli.formatting.text import decode, encode, quote, unquote
+from cli.formatting.text import decode, encode, unquote
+from cli.quoting import quote
 
 MAX_NESTING = 10_000
 _OPERANDS = frozenset(
@@ -52,76 +52,21 @@ _OPERANDS = frozenset(
     )
 ) | {"("}
 _STRINGS = ("string", "raw string")
-_NO_TOKEN = Token("eof", 0, "", 0)
 
 
-class Parser:
+class Parser(Lookahead):
     """Parses the body of one template; bodies defined inside it get parsers of their own on the same lexer."""
 
     def __init__(
         self, lexer: Lexer, functions: Container[str], trees: dict[bytes, Body], name: bytes, nesting: int = 0
     ) -> None:
-        self.lexer = lexer
+        super().__init__(lexer)
         self.functions = functions
         self.trees = trees
         self.name = name
         self.variables = ["$"]
         self.nesting = nesting
-        self._tokens = [_NO_TOKEN, _NO_TOKEN, _NO_TOKEN]
-        self._peeked = 0
-        self._action_line = 0
         self._ranges = 0
-
-    # --------------------------------------------------------------------------------------------------- tokens
-
-    def _next(self) -> Token:
-        if self._peeked:
-            self._peeked -= 1
-        else:
-            self._tokens[0] = self.lexer.next_token()
-        return self._tokens[self._peeked]
-
-    def _push_back(self, *tokens: Token) -> None:
-        """Unread the token read last, after the given earlier ones, latest first."""
-        for index, token in enumerate(tokens, 1):
-            self._tokens[index] = token
-        self._peeked = 1 + len(tokens) if tokens else self._peeked + 1
-
-    def _peek(self) -> Token:
-        if not self._peeked:
-            self._peeked = 1
-            self._tokens[0] = self.lexer.next_token()
-        return self._tokens[self._peeked - 1]
-
-    def _next_non_space(self) -> Token:
-        token = self._next()
-        while token.kind == "space":
-            token = self._next()
-        return token
-
-    def _peek_non_space(self) -> Token:
-        token = self._next_non_space()
-        self._push_back()
-        return token
-
-    def _error(self, text: str) -> TemplateSyntaxError:
-        return TemplateSyntaxError(f"template: :{self._tokens[0].line}: {text}")
-
-    def _unexpected(self, token: Token, context: str) -> TemplateSyntaxError:
-        if token.kind != "error":
-            return self._error(f"unexpected {token} in {context}")
-        extra = ""
-        if self._action_line not in (0, token.line):
-            extra = f" started at :{self._action_line}"
-            if not token.value.endswith(" action"):
-                extra = " in action" + extra
-        return self._error(f"{token}{extra}")
-
-    def _expect(self, kind: str, context: str) -> Token:
-        token = self._next_non_space()
-        if token.kind != kind:
-            raise self._unexpected(token, context)
-        return token
 
     def _deeper(self) -> None:
         self.nesting += 1

@@ -2,13 +2,14 @@ r"""Go strings as Python values.
 
 A Go string is bytes that are usually UTF-8, and templates can see the bytes (``len``, ``index``, ``truncate``). Values
 are therefore ``bytes``; template source and error texts are ``str`` in which a byte that is not UTF-8 is a surrogate
-escape. This module converts between the two and knows Go's quoting (package strconv). It knows no types or verbs.
+escape. This module converts between the two and knows Go's literals (package strconv). It knows no types or verbs.
 """
 
 from __future__ import annotations
 
+from cli.quoting import quote
+
 REPLACEMENT = "\ufffd"
-_ESCAPES = {7: "\\a", 8: "\\b", 12: "\\f", 10: "\\n", 13: "\\r", 9: "\\t", 11: "\\v"}
 _UNESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34}
 
 
@@ -42,31 +43,6 @@ def rune_to_bytes(code: int) -> bytes:
     if code < 0 or code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
         return REPLACEMENT.encode()
     return chr(code).encode()
-
-
-def is_printable(rune: str) -> bool:
-    """Tell whether Go prints ``rune`` as it is (strconv.IsPrint)."""
-    return rune.isprintable()
-
-
-def _escape(rune: str, quote: str, ascii_only: bool) -> str:
-    code = ord(rune)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    if rune in (quote, "\\"):
-        return "\\" + rune
-    if rune.isprintable() and (code < 0x80 or not ascii_only):
-        return rune
-    if code in _ESCAPES:
-        return _ESCAPES[code]
-    if code < 0x20 or code == 0x7F:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def quote(text: str, ascii_only: bool = False, mark: str = '"') -> str:
-    """Quote ``text`` as a Go string (or, with ``mark`` ``'``, character) literal."""
-    return mark + "".join(_escape(c, mark, ascii_only) for c in text) + mark
 
 
 def quote_rune(code: int, ascii_only: bool = False) -> str:

@@ -10,10 +10,10 @@ from cli.formatting.text import (
     can_backquote,
     decode,
     encode,
-    quote,
     quote_rune,
     rune_to_bytes,
 )
+from cli.quoting import quote
 
 MAX_UINT = 2**64 - 1
 _BASES = {"d": 10, "v": 10, "b": 2, "o": 8, "O": 8, "x": 16, "X": 16}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from cli.pflag.strconv import csv_fields, parse_bool, quote
+from cli.pflag.strconv import csv_fields, parse_bool
+from cli.quoting import quote
 
 _ADVICE = "only bind mounts are supported, as in -v /host/path:/container/path"
 _SOURCE = ("source", "src")

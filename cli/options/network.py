@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cli.options.address import mac_address
-from cli.pflag.strconv import csv_fields, parse_int, quote
+from cli.pflag.strconv import csv_fields, parse_int
+from cli.quoting import quote
 from engine.model import EndpointIPAM, EndpointSettings
 
 _LONG_SYNTAX = re.compile(r"\w+=\w+", re.ASCII)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from cli.pflag.flag import Flag
-from cli.pflag.strconv import quote
+from cli.quoting import quote
 
 
 class FlagError(Exception):

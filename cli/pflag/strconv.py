@@ -1,34 +1,14 @@
-"""How Go reads and writes scalars: quoting, booleans, integers, one CSV record. Error texts are Go's own."""
+"""How Go reads scalars: booleans, integers, one CSV record. Error texts are Go's own."""
 
 from __future__ import annotations
 
 import re
 
+from cli.quoting import quote
+
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
 INTEGER = re.compile(r"[+-]?(0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7])*|[1-9](_?[0-9])*)")
-
-
-def quote(text: str, mark: str = '"') -> str:
-    """Quote like Go's %q verb (``mark`` is ``'`` for a single character)."""
-    return mark + "".join(escape(c, mark) for c in text) + mark
-
-
-def escape(char: str, mark: str) -> str:
-    """Escape one character as strconv.Quote does; undecodable bytes of the command line appear as \\xNN."""
-    if char == mark:
-        return "\\" + char
-    if char in ESCAPES:
-        return ESCAPES[char]
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    if char.isprintable():
-        return char
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def parse_bool(text: str) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cli.pflag.strconv import csv_fields, parse_bool, parse_int, parse_uint, quote
+from cli.pflag.strconv import csv_fields, parse_bool, parse_int, parse_uint
+from cli.quoting import quote
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,21 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.pflag.strconv import csv_fields, parse_int, parse_uint, quote
-
-
-@pytest.mark.parametrize(
-    ("text", "quoted"),
-    [
-        ("a", '"a"'),
-        ('a"b\\', '"a\\"b\\\\"'),
-        ("\n\t\x00\x7f", '"\\n\\t\\x00\\x7f"'),
-        ("é\u200b", '"é\\u200b"'),
-        ("\udcff", '"\\xff"'),
-    ],
-)
-def test_quote(text, quoted):
-    assert quote(text) == quoted
+from cli.pflag.strconv import csv_fields, parse_int, parse_uint
 
 
 @pytest.mark.parametrize(

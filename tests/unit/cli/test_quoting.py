@@ -1,0 +1,26 @@
+"""Go's quoting of strings."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.quoting import quote
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("a", '"a"'),
+        ('a"b\\', '"a\\"b\\\\"'),
+        ("\n\t\x00\x7f", '"\\n\\t\\x00\\x7f"'),
+        ("é\u200b", '"é\\u200b"'),
+        ("\udcff", '"\\xff"'),
+    ],
+)
+def test_strings_are_quoted_as_go_does(text, quoted):
+    assert quote(text) == quoted
+
+
+def test_a_character_has_marks_of_its_own_and_ascii_can_be_asked_for():
+    assert quote("'", mark="'") == "'\\''"
+    assert quote("é\U0001f600", ascii_only=True) == '"\\u00e9\\U0001f600"'
