@@ -19,6 +19,7 @@ from engine.cluster.service import ClusterService
 from engine.config import load_config
 from engine.dns.server import DnsService, ttl_from_environment
 from engine.host import root_directory, run_directory
+from engine.store.recall import Recall
 from engine.store.sqlite import SqliteStore
 
 
@@ -38,7 +39,7 @@ def main() -> int:
         DnsService(loop, inotify, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
         ForwardService(loop),
     )
-    store = SqliteStore(root_directory() / "hawse.db")
+    store = SqliteStore(root_directory() / "hawse.db", recall=Recall())
     agent = Agent(loop, store, services, place.listen(run_dir), idle=idle_from_environment(), extend=cluster.extend)
     cluster.changed = agent.reconcile
     agent.reconcile()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.errors import EngineError
 from engine.files.resolv_conf import Overrides, ResolvConf, Transform, Upstream, resolv_conf
@@ -129,8 +130,14 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
 
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv6: bool) -> ResolvConf:
     """Where one container's unknown names go, by its flags, the configuration and the host's file."""
-    overrides = Overrides(container.host.dns or defaults.dns, (), container.host.dns_options or defaults.options)
+    dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
+    return _servers(defaults.host, dns, options, ipv6)
+
+
+@lru_cache(maxsize=64)
+def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv6: bool) -> ResolvConf:
+    """The same, worked out once for all containers that say the same."""
     try:
-        return resolv_conf(defaults.host, Transform.INTERNAL, overrides, ipv6=ipv6)
+        return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv6=ipv6)
     except EngineError:
         return ResolvConf()  # a server that is no address: this container's names stay inside, the others' don't

@@ -14,11 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 _scan = json.JSONDecoder().raw_decode  # json.loads without the calls around it
 Decoder = Callable[[Any], Any]
+
+
+class Decode(Protocol):
+    """What reads an instance of a dataclass from its document, as `decode` does."""
+
+    def __call__(self, kind: type[T], document: str, /) -> T:
+        """Read an instance of ``kind``."""
 
 
 class CodecError(ValueError):

@@ -19,7 +19,8 @@ from pathlib import Path
 from engine.errors import EngineError, PermissionDenied, Unavailable
 from engine.store import idle, schema
 from engine.store.api import Reader, Transaction
-from engine.store.codec import CodecError
+from engine.store.codec import CodecError, decode
+from engine.store.recall import Recall
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
@@ -43,18 +44,20 @@ class SqliteStore:
 
     ``read`` and ``write`` raise `engine.errors.PermissionDenied` where the file may not be opened, and
     `engine.errors.Unavailable` where it is damaged, of a newer hawse, on a full or read-only disk, or locked by other
-    commands for longer than ``busy_seconds``.
+    commands for longer than ``busy_seconds``. With ``recall`` a reading decodes what has changed since the last one.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
-        self.path, self.busy_seconds = path, busy_seconds
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS, recall: Recall | None = None) -> None:
+        self.path, self.busy_seconds, self._recall = path, busy_seconds, recall
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """Open a snapshot; never blocks on a writer."""
         with self._connection("BEGIN") as connection:
-            yield SqliteReader(connection)
+            yield SqliteReader(connection, self._recall.decode if self._recall else decode)
             connection.execute("COMMIT")
+        if self._recall:
+            self._recall.turn()
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

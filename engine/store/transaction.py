@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, PortRecord
 from engine.store.api import Intent, Taken
-from engine.store.codec import decode, encode
+from engine.store.codec import Decode, decode, encode
 
 T = TypeVar("T")
 
@@ -37,8 +37,8 @@ def _family(host_ip: str) -> int:
 class SqliteReader:
     """Implements `engine.store.api.Reader`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, decode: Decode = decode) -> None:
+        self._connection, self._decode = connection, decode
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
         """All networks, whatever their phase; or a driver's, or those with driver options."""
@@ -127,7 +127,7 @@ class SqliteReader:
 
     def _select(self, kind: type[T], table: str, where: str = "1", *values: str) -> list[T]:
         rows = self._connection.execute(f"SELECT body FROM {table} WHERE {where} ORDER BY seq", values)
-        return [decode(kind, body) for (body,) in rows]
+        return [self._decode(kind, body) for (body,) in rows]
 
     def _one(self, kind: type[T], table: str, object_id: str) -> T | None:
         return next(iter(self._select(kind, table, "id = ?", object_id)), None)

@@ -1,0 +1,59 @@
+"""A store that recalls its last reading decodes what has changed since."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.model import NetworkRecord
+from engine.store import codec, recall
+from engine.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[str]:
+    """The documents that were decoded."""
+    documents: list[str] = []
+
+    def decode(kind, document):
+        documents.append(document)
+        return codec.decode(kind, document)
+
+    monkeypatch.setattr(recall, "decode", decode)
+    return documents
+
+
+def networks(store: SqliteStore) -> list[NetworkRecord]:
+    with store.read() as reader:
+        return reader.networks()
+
+
+def test_records_that_have_not_changed_are_not_decoded_again(tmp_path, decoded):
+    store = SqliteStore(tmp_path / "hawse.db", recall=recall.Recall())
+    records = [NetworkRecord(f"{n:064x}", f"n{n}", "2026-01-02T03:04:05Z", "bridge") for n in range(3)]
+    with store.write() as tx:
+        for record in records:
+            tx.put_network(record)
+    assert networks(store) == records
+    assert len(decoded) == 3
+    assert networks(store) == records
+    assert len(decoded) == 3
+    records[1] = replace(records[1], internal=True)
+    with store.write() as tx:
+        tx.put_network(records[1])
+    assert networks(store) == records
+    assert len(decoded) == 4
+
+
+def test_what_a_reading_does_not_come_across_is_forgotten(tmp_path, decoded):
+    store = SqliteStore(tmp_path / "hawse.db", recall=recall.Recall())
+    record = NetworkRecord("1" * 64, "n", "2026-01-02T03:04:05Z", "bridge")
+    with store.write() as tx:
+        tx.put_network(record)
+    networks(store)
+    for _ in range(2):
+        with store.read() as reader:
+            reader.containers()
+    assert networks(store) == [record]
+    assert len(decoded) == 2
