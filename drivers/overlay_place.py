@@ -68,7 +68,7 @@ class Place:
             self._make(options)
 
     def mend(self, options: OverlayOptions) -> None:
-        """Make what was lost of a network that is up; raises `Missing` where it is not: it may just have been removed."""
+        """Make what was lost of a network that is up; raises `Missing` where it is not, or not any more."""
         with pinned.alone(self.file.parent):
             self._require()
             if self.missing(options):
