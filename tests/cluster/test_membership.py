@@ -4,6 +4,7 @@ import glob
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -186,6 +187,19 @@ def test_a_worker_may_write_what_concerns_its_containers_only(cluster, outsider)
     outsider.hawse("swarm", "join", "--token", cluster.token(), "192.168.99.11:2377")
     assert outsider.tool("-", "trespass") == ["permission", "denied"] * 4
     outsider.hawse("swarm", "leave")
+
+
+def test_a_store_that_cannot_start_makes_no_cluster(outsider):
+    listen = f"import socket; s = socket.create_server(('{outsider.underlay}', 2380)); s.accept()"
+    process = outsider.popen(sys.executable, "-c", listen)
+    try:
+        eventually(lambda: ":2380" in outsider.sh("ss -ltn"))
+        refusal = refused(outsider, "swarm", "init", "--advertise-addr", outsider.underlay)
+        assert "etcd did not start" in refusal and "address already in use" in refusal
+    finally:
+        process.kill()
+        process.wait()
+    assert_outside(outsider)
 
 
 def test_a_rotated_token_ends_the_old_one(cluster, first, outsider):
