@@ -7,7 +7,7 @@ it over: creations are undone, removals are finished. Nothing here waits for a l
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from engine import owner
@@ -28,11 +28,9 @@ def end(tx: Transaction, kind: str, object_id: str) -> None:
     tx.delete_intent(kind, object_id)
 
 
-def abandoned(host: Host) -> Iterator[Intent]:
+def abandoned(begun: Iterable[Intent]) -> list[Intent]:
     """Notes whose owner is gone."""
-    with host.store.read() as reader:
-        intents = reader.intents()
-    return (intent for intent in intents if not owner.alive(intent.owner))
+    return [intent for intent in begun if not owner.alive(intent.owner)]
 
 
 @contextmanager

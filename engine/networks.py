@@ -120,7 +120,7 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord) -> Non
 
 
 def unmake(host: Host, network_id: str) -> None:
-    """Remove the kernel objects and the record of a network, whatever there is of them; idempotent."""
+    """Remove the kernel objects and the record of a network, whatever there is of them, and notes of it; idempotent."""
     with host.store.read() as reader:
         record = reader.network(network_id)
     if record is None:
@@ -129,6 +129,8 @@ def unmake(host: Host, network_id: str) -> None:
         host.driver(record.driver).delete_network(network_spec(record))
     with host.store.write() as tx:
         tx.delete_network(network_id)
+        for kind in (CREATE, REMOVE):
+            intents.end(tx, kind, network_id)
 
 
 def ensure(host: Host, network_id: str) -> NetworkRecord:
@@ -163,8 +165,6 @@ def remove(host: Host, reference: str) -> None:
         tx.put_network(replace(record, phase="removing", owner=owner.me()))
         tx.put_intent(Intent(REMOVE, record.id, owner.me()))
     unmake(host, record.id)
-    with host.store.write() as tx:
-        intents.end(tx, REMOVE, record.id)
     return None
 
 

@@ -7,7 +7,7 @@ intents, one comparison of the boot's identity.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from drivers import boot
@@ -19,7 +19,7 @@ from engine.errors import EngineError
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.names_service import announce
-from engine.store.api import Reader
+from engine.store.api import Intent, Reader
 from engine.translation import translated
 
 SETTLERS: dict[str, intents.Settler] = {
@@ -37,20 +37,29 @@ RESTARTED_AT_BOOT = ("always", "unless-stopped")
 
 def recover(host: Host) -> None:
     """Settle what dead commands left, and what a reboot swept away."""
-    settle_abandoned(host)
     with host.store.read() as reader:
-        known = reader.meta(BOOT)
+        begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
+    abandoned = intents.abandoned(begun)
+    settle(host, abandoned)
     if known != boot.identity():
         after_boot(host)
-    repair(host)
+    elif not abandoned:
+        return repair(host, drivers)
+    return repair(host)
 
 
-def repair(host: Host) -> None:
-    """Put back what others took out of the kernel state that all networks of a driver share (a flushed firewall)."""
-    with host.store.read() as reader:
-        if reader.meta(predefined.MARK) is None:
-            return
-        drivers = reader.drivers_in_use()
+def _drivers(reader: Reader) -> set[str]:
+    return reader.drivers_in_use() if reader.meta(predefined.MARK) else set()
+
+
+def repair(host: Host, drivers: Collection[str] | None = None) -> None:
+    """Put back what others took out of the kernel state that all networks of a driver share (a flushed firewall).
+
+    ``drivers`` are those in use, where the caller has just read them.
+    """
+    if drivers is None:
+        with host.store.read() as reader:
+            drivers = _drivers(reader)
     for driver in map(host.driver, sorted(drivers)):
         if isinstance(driver, Repairer) and driver.needs_resync():
             # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.
@@ -91,9 +100,9 @@ def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:
             yield specs, source_end.phase == target_end.phase == "live"
 
 
-def settle_abandoned(host: Host) -> None:
-    """Finish or undo all work whose process is gone; what fails stays noted for the next command."""
-    for intent in intents.abandoned(host):
+def settle(host: Host, abandoned: Sequence[Intent]) -> None:
+    """Finish or undo work whose process is gone; what fails stays noted for the next command."""
+    for intent in abandoned:
         with contextlib.suppress(EngineError):
             SETTLERS[intent.kind](host, intent.object_id)
             with host.store.write() as tx:
