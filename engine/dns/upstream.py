@@ -83,7 +83,8 @@ class DatagramExchange:
         except BlockingIOError:
             pass  # the socket's buffer is full: the query is lost like any datagram, and its timer goes on
         except OSError:
-            self.withdraw(number)
+            del self._waiting[number]
+            self._fail_all()  # what the socket tells is about a query sent before, and it tells it once
             raise
         return number
 

@@ -97,6 +97,18 @@ def test_unreachable_server_fails_at_once_and_holds_up_nobody(app):
     assert time.monotonic() - begin < 3
 
 
+def test_queries_at_once_to_an_unreachable_server_all_fail_at_once(app, peer):
+    peer.sh("sysctl -qw net.ipv4.icmp_ratelimit=0")
+    app.start()
+    for _ in range(5):  # a resolver asks for both families of addresses in one go
+        with app.sandboxes[0].socket() as sock:
+            sock.connect(("127.0.0.11", 53))
+            sock.settimeout(2)
+            for kind in ("A", "AAAA"):
+                sock.send(dns.message.make_query("peer.example.test", kind).to_wire())
+            assert {dns.message.from_wire(sock.recv(512)).rcode() for _ in range(2)} == {dns.rcode.SERVFAIL}
+
+
 def test_internal_sandboxes_are_not_forwarded(world, upstream):
     server = upstream()
     world.network("closed", "172.32.0.1/24", internal=True)
