@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drivers.api import Linker
 from engine import endpoints
@@ -41,6 +41,25 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
                 if network is not None and network.predefined and endpoint.ipv4:
                     found.append(Linked(alias, endpoint.ipv4.partition("/")[0], target))
     return found
+
+
+def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
+    """Who has a link to a container on the default bridge, what they call it, and its address there."""
+    with host.store.read() as reader:
+        for endpoint in reader.endpoints(container_id=record.id):
+            network = reader.network(endpoint.network_id)
+            if network is not None and network.predefined and endpoint.ipv4:
+                for source, *_ in _incoming(reader, network, record, endpoint):
+                    for alias in (parse_link(text)[1] for text in source.host.links or () if _leads_to(text, record)):
+                        yield source, alias, endpoint.ipv4.partition("/")[0]
+
+
+def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
+    """A container whose links go on leading to ``target`` when that is called ``name``."""
+    if record.host.network_mode != "bridge":
+        return record
+    texts = [f"{name}:{parse_link(t)[1]}" if _leads_to(t, target) else t for t in record.host.links or ()]
+    return record if texts == list(record.host.links or ()) else replace(record, host=replace(record.host, links=texts))
 
 
 def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:
@@ -113,5 +132,10 @@ def _incoming(
 ) -> Iterator[Pair]:
     for other in reader.endpoints(network_id=network.id):
         source = reader.container(other.container_id)
-        if source is not None and any(parse_link(t)[0] == record.name for t in source.host.links or ()):
+        if source is not None and any(_leads_to(text, record) for text in source.host.links or ()):
             yield source, other, record, endpoint
+
+
+def _leads_to(text: str, record: ContainerRecord) -> bool:
+    target, _ = parse_link(text)
+    return target == record.name or record.id.startswith(target)

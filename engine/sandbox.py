@@ -1,9 +1,8 @@
 """Sandboxes: which endpoints are in one, what its interfaces are called, and where its default routes go.
 
 Rules of Docker's libnetwork: a container's interfaces are eth0, eth1 … in the order of joining; at a start that order
-is by name with internal networks last. Each family's default route belongs to the endpoint with the highest gateway
-priority, then the alphabetically first network, among those whose network has a way out. Published ports follow the
-endpoint that holds the default route.
+is `engine.precedence`. Each family's default route belongs to the endpoint that comes first in it, among those whose
+network has a way out. Published ports follow the endpoint that holds the default route.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from drivers.api import Publisher, Sandbox
 from engine import endpoints
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
+from engine.precedence import Rank, rank
 from engine.translation import translated
 
 PREFIX_OPTION = "com.docker.network.container_iface_prefix"
@@ -31,15 +31,15 @@ class Membership:
     network: NetworkRecord
     endpoint: EndpointRecord
 
-    def priority(self, container: ContainerRecord) -> tuple[int, str]:
+    def priority(self, container: ContainerRecord) -> Rank:
         """Sort key of default-route candidates, best first."""
         settings = endpoints.attachment_of(container, self.network.id).settings
-        return (-settings.gw_priority, self.network.name)
+        return rank(self.network, settings.gw_priority)
 
 
 def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
     """The order in which a starting container joins its networks."""
-    return sorted(networks, key=lambda n: (n.internal, n.name))
+    return sorted(networks, key=rank)
 
 
 def of(container: ContainerRecord) -> Sandbox:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine import links
 from engine.cluster.gateway import is_gateway
-from engine.files.hosts import Link, hosts_file, own_lines, without_own_lines
+from engine.files.hosts import Link, hosts_file, own_lines, with_address, without_own_lines
 from engine.files.resolv_conf import Overrides, Transform, resolv_conf
 from engine.host import Host
 from engine.model import ContainerRecord
@@ -50,12 +50,22 @@ def remove_network(host: Host, record: ContainerRecord) -> None:
         _write(path, without_own_lines(path.read_text(encoding="utf-8"), record.config))
 
 
+def follow_links(host: Host, record: ContainerRecord) -> None:
+    """Tell the running containers that link to a container of the default bridge where it is now."""
+    for source, alias, address in links.linking(host, record):
+        path = host.container_directory(source.id) / "hosts"
+        if path.exists():
+            _write(path, with_address(path.read_text(encoding="utf-8"), alias, address))
+
+
 def _hosts(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> str:
     extra = list(record.host.extra_hosts or ())
     gateway = host.config.host_gateway_ip or _default_bridge_address(host)
     if record.host.network_mode == "host" and not extra:
         return _read(HOST_HOSTS)
-    linked = [Link(to.address, to.alias, to.target.id, to.target.name) for to in links.linked(host, record)]
+    linked = [
+        Link(to.address, to.alias, to.target.config.hostname, to.target.name) for to in links.linked(host, record)
+    ]
     return hosts_file(record.config, _addresses(members), extra_hosts=extra, links=linked, host_gateway=gateway)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine import links
 from engine.containers import lookup
 from engine.endpoints import attachment_of, dns_names
 from engine.host import Host
@@ -23,6 +24,9 @@ def rename(host: Host, reference: str, name: str) -> None:
             with host.store.write() as tx:
                 record = replace(lookup.find(tx, found.id), name=new)
                 tx.put_container(record)
+                for other in tx.containers():
+                    if (linked := links.renamed(other, found, new)) is not other:
+                        tx.put_container(linked)
                 for endpoint in tx.endpoints(container_id=record.id):
                     settings = attachment_of(record, endpoint.network_id).settings
                     tx.put_endpoint(replace(endpoint, names=dns_names(record, settings)))

@@ -188,6 +188,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     for member in members:
         sandbox.publish(host, record, member, member.endpoint.ports)
         links.open_links(host, record, member)
+    sandbox_files.follow_links(host, record)
     with host.store.write() as tx:
         for member in members:
             tx.put_endpoint(member.endpoint)

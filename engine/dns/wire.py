@@ -143,7 +143,8 @@ def reply(query: Query, code: int, records: list[bytes]) -> bytes:
             break
         fitting += 1
     able = 0 if code == SERVFAIL else RA  # as Docker's: what is not to be had is not offered
-    flags = QR | able | (query.flags & (OPCODE | RD | CD)) | code | (TC if fitting < len(records) else 0)
+    kept = OPCODE if query.flags & OPCODE else RD | CD
+    flags = QR | able | (query.flags & kept) | code | (TC if fitting < len(records) else 0)
     head = query.message[:2] + flags.to_bytes(2, "big") + b"\0\1" + fitting.to_bytes(2, "big")
     tail = b"\0\0\0\1" if query.edns else bytes(4)
     return b"".join([head, tail, query.question, *records[:fitting], OPT_REPLY if query.edns else b""])

@@ -1,8 +1,8 @@
 """What each sandbox may see, as pure data from the store's records; opens no socket and no file.
 
 Rules of Docker's embedded resolver: it serves sandboxes on a user-defined network; networks are searched in the order
-of their gateways (internal ones last, then by name); links are aliases of one sandbox; names the networks don't know go
-to the container's ``--dns`` servers or to the host's, unless all its networks are internal.
+of `engine.precedence`; links are aliases of one sandbox; names the networks don't know go to the container's ``--dns``
+servers or to the host's, unless all its networks are internal.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 from engine.errors import EngineError
 from engine.files.resolv_conf import Overrides, ResolvConf, Transform, Upstream, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
+from engine.precedence import Rank, rank
 
 MAX_UPSTREAMS = 3
 UNNAMED_DRIVERS = ("host", "null")
@@ -107,9 +108,9 @@ def _view(container: ContainerRecord, members: Sequence[NetworkRecord], conf: Re
     )
 
 
-def _search_key(network: NetworkRecord, container: ContainerRecord) -> tuple[bool, int, str]:
+def _search_key(network: NetworkRecord, container: ContainerRecord) -> Rank:
     attachment = _attachment(container, network)
-    return network.internal, -(attachment.settings.gw_priority if attachment else 0), network.name
+    return rank(network, attachment.settings.gw_priority if attachment else 0)
 
 
 def _attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment | None:

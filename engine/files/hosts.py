@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.model import ContainerConfig
-from engine.names import short_id
 
 LOCAL = (("127.0.0.1", "localhost"),)
 LOCAL_IPV6 = (
@@ -25,7 +25,7 @@ class Link:
 
     address: str
     alias: str
-    container_id: str
+    hostname: str
     name: str
 
 
@@ -60,6 +60,11 @@ def without_own_lines(text: str, config: ContainerConfig) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n").partition("\t")[2] != names)
 
 
+def with_address(text: str, name: str, address: str) -> str:
+    """Give the lines that begin with a name another address, as Docker does when a link's target has moved."""
+    return re.sub(rf"(?m)^\S*(?=\t{re.escape(name)}(?:\s|\.))", address, text)
+
+
 def own_names(config: ContainerConfig) -> str:
     """Name the container as its own lines do: the full name, then its first label where that is shorter."""
     full = f"{config.hostname}.{config.domainname}" if config.domainname else config.hostname
@@ -73,7 +78,8 @@ def _extra(entry: str, host_gateway: str) -> tuple[str, str]:
 
 
 def _link(link: Link) -> tuple[str, str]:
-    return link.address, " ".join(dict.fromkeys([link.alias, short_id(link.container_id), link.name]))
+    names = [link.alias, link.hostname, *([link.name] if link.name != link.alias else ())]
+    return link.address, " ".join(names)
 
 
 def _text(lines: Sequence[tuple[str, str]]) -> str:

@@ -103,12 +103,19 @@ def test_what_came_back_works(world, scene):
     assert world.silent(world.question(scene["other"], db, 80), world.question(world.peer.path, HOST, 8081))
 
 
-def test_a_link_survives_the_restart_of_whom_it_leads_to(world, scene):
-    world.hawse("restart", "-t", "0", "db")
-    db = json.loads(world.hawse("inspect", "db"))[0]["NetworkSettings"]["IPAddress"]
-    world.serve(world.paths("db")["db"], 80)
+def test_a_link_follows_whom_it_leads_to(world, scene):
+    world.hawse("stop", "-t", "0", "db")
+    world.containers(squatter=["--network", "bridge"])
+    world.hawse("start", "db")
+    world.hawse("rename", "db", "renamed")
+    db = json.loads(world.hawse("inspect", "renamed"))[0]["NetworkSettings"]["IPAddress"]
+    assert f"{db}\tstore " in world.hawse("exec", "client", "cat", "/etc/hosts")
+    world.serve(world.paths("renamed")["renamed"], 80)
     assert world.reaches(scene["client"], db, 80)
     assert world.silent(world.question(scene["other"], db, 80))
+    world.hawse("restart", "-t", "0", "client")
+    assert world.reaches(world.paths("client")["client"], db, 80)
+    assert "store" in world.hawse("exec", "client", "cat", "/etc/hosts")
 
 
 def test_a_repair_brings_nothing_back_that_is_leaving(world, scene):

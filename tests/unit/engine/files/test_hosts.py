@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.files.hosts import Link, hosts_file, own_lines, own_names, without_own_lines
+from engine.files.hosts import Link, hosts_file, own_lines, own_names, with_address, without_own_lines
 from engine.model import ContainerConfig
 
 LOCAL = """\
@@ -38,15 +38,17 @@ def test_extra_hosts_come_before_the_own_address():
 
 
 def test_links_come_after_extra_hosts():
-    links = [
-        Link("172.17.0.2", "x", "25324e68e5a0" + "0" * 52, "deflt"),
-        Link("172.17.0.5", "priv", "6cf8a6748397" + "0" * 52, "priv"),
-    ]
+    links = [Link("172.17.0.2", "x", "25324e68e5a0", "deflt"), Link("172.17.0.5", "priv", "6cf8a6748397", "priv")]
     text = hosts_file(config(), ["172.17.0.6"], extra_hosts=["z:9.9.9.9"], links=links)
     assert text == (
         LOCAL + "9.9.9.9\tz\n172.17.0.2\tx 25324e68e5a0 deflt\n172.17.0.5\tpriv 6cf8a6748397\n"
         "172.17.0.6\tf444b571eb58\n"
     )
+
+
+def test_a_link_that_moved_keeps_its_line():
+    text = "172.17.0.2\tx host deflt\n172.17.0.5\txy x\n172.17.0.2\tx.dom x\n"
+    assert with_address(text, "x", "172.17.0.9") == "172.17.0.9\tx host deflt\n172.17.0.5\txy x\n172.17.0.9\tx.dom x\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""Which network comes first."""
+
+from __future__ import annotations
+
+from engine.model import NetworkRecord, PoolRecord
+from engine.precedence import rank
+
+V4, V6 = PoolRecord("172.30.0.0/16", gateway="172.30.0.1"), PoolRecord("fd00::/64", gateway="fd00::1")
+
+
+def network(name: str, *pools: PoolRecord, **fields) -> NetworkRecord:
+    return NetworkRecord(id=name, name=name, created="", driver="bridge", pools=pools, **fields)
+
+
+def test_networks_that_lead_out_over_both_families_come_first_and_internal_ones_last():
+    networks = [
+        network("aa-inside", V4, V6, internal=True), network("b", V4), network("c", V4, V6), network("d", V4, V6),
+        network("e", V4, PoolRecord("fd00::/64", gateway="fd00::1", unused=True)),
+        network("a-far", V4, V6, scope="swarm"),
+    ]  # fmt: skip
+    assert [n.name for n in sorted(networks, key=rank)] == ["c", "d", "a-far", "b", "e", "aa-inside"]
+
+
+def test_a_priority_of_the_users_decides_between_networks_with_a_way_out():
+    assert rank(network("z", V4), 1) < rank(network("a", V4, V6))
+    assert rank(network("z", V4, internal=True), 1) > rank(network("a", V4))
