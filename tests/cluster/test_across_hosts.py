@@ -5,6 +5,22 @@ import pytest
 from tests.cluster.conftest import eventually
 
 pytestmark = pytest.mark.netns
+GROUP = "239.1.2.3"
+LISTEN = f"""
+import socket
+listener = socket.socket(type=socket.SOCK_DGRAM)
+listener.bind(("", 5000))
+index = socket.if_nametoindex("eth0").to_bytes(4, "little")
+listener.setsockopt(0, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("{GROUP}") + bytes(4) + index)
+print("listening", flush=True)
+print(listener.recv(100).decode(), flush=True)
+"""
+SEND = f"""
+import socket
+sender = socket.socket(type=socket.SOCK_DGRAM)
+sender.setsockopt(0, socket.IP_MULTICAST_IF, bytes(8) + socket.if_nametoindex("eth0").to_bytes(4, "little"))
+sender.sendto(b"to the group", ("{GROUP}", 5000))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +117,14 @@ def test_ipv6_inside(pair):
     assert a.hawse("exec", "s1", "busybox", "ping", "-6", "-c1", "-W1", found).returncode == 0
 
 
+def test_multicast_reaches_who_joined_on_the_other_host(pair):
+    a, b = pair
+    b.start("listener", "app", command=("python3", "-c", LISTEN))
+    eventually(lambda: "listening" in b.hawse("logs", "listener").stdout)
+    a.hawse("exec", "web", "python3", "-c", SEND)
+    eventually(lambda: "to the group" in b.hawse("logs", "listener").stdout)
+
+
 def test_stop_and_start_move_names_and_peers_along(pair):
     a, b = pair
     b.hawse("stop", "-t0", "box")
@@ -117,3 +141,18 @@ def test_a_renamed_container_is_found_by_its_new_name(pair):
     eventually(lambda: a.reaches("web", "crate"))
     assert not a.reaches("web", "box")
     b.hawse("rename", "crate", "box")
+
+
+def test_several_subnets_over_an_ipv6_underlay(fresh):
+    a, b = fresh.add_host(), fresh.add_host()
+    a.hawse("swarm", "init", "--advertise-addr", a.address6)
+    b.hawse("swarm", "join", "--token", fresh.token(), f"[{a.address6}]:2377")
+    subnets = ("--subnet", "10.61.0.0/24", "--subnet", "10.62.0.0/24")
+    a.hawse("network", "create", "-d", "overlay", "--attachable", *subnets, "app")
+    a.start("near", "app", "--ip", "10.61.0.10")
+    b.start("far", "app", "--ip", "10.62.0.10")
+    assert a.hawse("exec", "near", "cat", "/sys/class/net/eth0/mtu").stdout == "1430\n"
+    largest = ("busybox", "ping", "-c1", "-W1", "-s", str(1430 - 28), "far")
+    assert a.hawse("exec", "near", *largest).returncode == 0
+    assert b.reaches("far", "near")
+    assert a.verify("app").stdout == b.verify("app").stdout == ""
