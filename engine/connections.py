@@ -69,15 +69,24 @@ def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord
         endpoint = replace(sandbox.join(host, record, Membership(network, endpoint), index), phase="live")
         with host.store.write() as tx:
             tx.put_endpoint(endpoint)
-        members = [*members, Membership(network, endpoint)]
+        before, members = members, [*members, Membership(network, endpoint)]
         sandbox_files.add_network(host, record, members)
         members, index = gateway_bridge.settle(host, record, members, index + 1)
-        sandbox.route(record, members)
+        _reroute(record, before, record, members)
         ports.move(host, record, members)
     with host.store.write() as tx:
         tx.put_container(replace(record, next_interface=index))
         intents.end(tx, ENDPOINT, endpoint.id)
     announce(host, [network])
+
+
+def _reroute(
+    old: ContainerRecord, before: Sequence[Membership], record: ContainerRecord, members: Sequence[Membership]
+) -> None:
+    """Set the default routes after a change, if other endpoints hold them than before."""
+    held = [m and m.endpoint.id for m in sandbox.gateways(old, before)]
+    if held != [m and m.endpoint.id for m in sandbox.gateways(record, members)]:
+        sandbox.route(record, members)
 
 
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
@@ -186,9 +195,9 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
     release.release_endpoint(host, record, gone, alive=True)
+    rest, index = gateway_bridge.settle(host, left, rest, left.next_interface)
+    _reroute(record, members, left, rest)
     record = left
-    rest, index = gateway_bridge.settle(host, record, rest, record.next_interface)
-    sandbox.route(record, rest)
     if kept:
         publishing.rehome(host, record, rest, kept)
     sandbox_files.remove_network(host, record)
