@@ -29,14 +29,20 @@ def connect(
     found = lookup.resolve(host, container)
     with locked(host.run, "container", found.id):
         record = _settled(host, found.id)
+        joined = []
         if record.status == "running":
             check.check_own_sandbox(record)
             overlay.learn(host, reference)
-            _connect_running(host, record, _find(host, reference), settings)
+            joined.append(_find(host, reference))
+            _connect_running(host, record, joined[0], settings)
         else:
             _connect_stopped(host, record, reference, settings)
-        if published:
-            publishing.publish_locked(host, record.id, published)
+        try:
+            if published:
+                publishing.publish_locked(host, record.id, published)
+        finally:
+            if joined or published:
+                announce(host, joined)
 
 
 def _settled(host: Host, container_id: str) -> ContainerRecord:
@@ -77,7 +83,6 @@ def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord
     with host.store.write() as tx:
         tx.put_container(replace(record, next_interface=index))
         intents.end(tx, ENDPOINT, endpoint.id)
-    announce(host, [network])
 
 
 def _reroute(

@@ -22,10 +22,11 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
     found = lookup.resolve(host, reference)
     with locked(host.run, "container", found.id):
         publish_locked(host, found.id, specs)
+        announce(host)
 
 
 def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
-    """The same under a lock that the caller holds."""
+    """The same under a lock that the caller holds, who then tells the agent."""
     record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
     wanted = [*known, *(spec for spec in specs if not any(covers(one, spec) for one in known))]
@@ -50,7 +51,6 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
         tx.put_container(record)
     if member is not None:
         sandbox.publish(host, record, member, added)
-    announce(host)
 
 
 def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
