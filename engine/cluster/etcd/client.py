@@ -15,7 +15,7 @@ from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, Et
 from engine.cluster.etcd.http import Connection, Json
 from engine.cluster.etcd.race import NobodyReady, first
 
-PATIENCE, ANSWER, IDLE = 2.0, 5.0, 30.0
+PATIENCE, ANSWER, IDLE = 2.0, 10.0, 30.0
 """Seconds to wait for a member that is ready, and for each of its answers; and after which an unused connection is not
 trusted."""
 

@@ -20,8 +20,14 @@ DEFAULT_PORT = 2379
 MAX_HEADER = 65536
 NEEDS_LEADER = "Grpc-Metadata-hasleader: true"
 """Makes a member that has lost the others refuse at once, and end watches, which would be silent from then on."""
-DEAD = ((socket.TCP_KEEPIDLE, 2), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3))
-"""Five silent seconds of the other side's kernel, and a connection on which we only listen has failed."""
+DEAD = (
+    (socket.TCP_KEEPIDLE, 2),
+    (socket.TCP_KEEPINTVL, 1),
+    (socket.TCP_KEEPCNT, 3),
+    (socket.TCP_USER_TIMEOUT, 5000),
+)
+"""Five silent seconds of the other side's kernel, and the connection has failed: listening (seconds) or telling it
+something (milliseconds)."""
 
 
 class Connection:
