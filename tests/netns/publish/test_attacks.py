@@ -321,6 +321,44 @@ def test_client_that_never_pauses_follows_the_port(scene, address):
             assert not answered(0.5)
 
 
+def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scene):
+    """Flows through rules, through the agent, by routing and from another network, begun while they were allowed."""
+    world, place = scene.world, ["--network", "old", "--ip", "172.35.0.77"]
+    world.inside(scene.peer, f"ip route replace 172.35.0.0/16 via {HOST}")
+    victim = world.containers(victim=[*place, *publishing("8006:86")])["victim"]
+    world.serve(victim, 86)
+    stranger = scene.paths["stranger"]
+    ways = [(scene.peer, HOST, 8006), (scene.peer, HOST6, 8006), (scene.peer, "172.35.0.77", 86)]
+    ways += [(stranger, "172.31.0.1", 8006), (stranger, "fd00:31::1", 8006)]
+    flows = [flow_to(*way) for way in ways]
+    assert [carries(flow) for flow in flows] == [True] * len(flows)
+    world.hawse("rm", "-f", "victim")
+    heir = world.containers(heir=place)["heir"]
+    world.serve(heir, 86)
+    world.servers.heard.clear()
+    assert [carries(flow, 0.3) for flow in flows] == [False] * len(flows)
+    assert b"word" not in world.servers.heard
+    for flow in flows:
+        flow.close()
+
+
+def flow_to(path: str, address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    flow = namespaces.inside(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
+    flow.connect((address, port))
+    return flow
+
+
+def carries(flow: socket.socket, patience: float = 3) -> bool:
+    """Whether a word through this flow is answered."""
+    flow.settimeout(patience / 3)
+    for _ in range(3):
+        with suppress(OSError):
+            flow.send(b"word")
+            return bool(flow.recv(100))
+    return False
+
+
 def test_ports_of_a_stopped_container_are_closed(scene):
     world = scene.world
     assert scene.answered("neighbour", 8002, HOST, HOST6)
