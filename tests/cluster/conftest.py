@@ -60,7 +60,8 @@ class Member(Host):
         return self.hawse("network", "verify", *flags, network, check=False)
 
     def agent_pid(self):
-        return json.loads(ask(self.run_dir, "status", 5.0) or '{"pid": 0}')["pid"]
+        told = ask(self.run_dir, "status", 5.0)
+        return json.loads(told)["pid"] if told and told != "late" else 0
 
     def tool(self, *argv):
         """Run the stand-in for containers and for whoever meddles with the kernel's tables."""

@@ -17,7 +17,7 @@ def amiss(hosts):
 def containers(host):
     """The documents of a host's running containers."""
     ids = host.hawse("ps", "-q", check=False).stdout.split()
-    return json.loads(host.hawse("inspect", *ids, check=False).stdout) if ids else []
+    return json.loads(host.hawse("inspect", *ids, check=False).stdout or "[]") if ids else []
 
 
 def name_of(container):

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from tests.cluster import rest
@@ -49,9 +50,18 @@ class Soak:
 
     def run(self, seconds):
         """Work and break things for so long."""
+        self.began = time.monotonic()
         workers = [threading.Thread(target=self.work, args=(host,)) for host in self.cluster.hosts]
         for worker in workers:
             worker.start()
+        try:
+            self.break_things(seconds)
+        finally:
+            self.ended.set()
+            for worker in workers:
+                worker.join()
+
+    def break_things(self, seconds):
         dice = random.Random(f"{self.seed}/faults")
         while time.monotonic() - self.began < seconds and not self.problems:
             time.sleep(dice.uniform(2, 6))
@@ -60,9 +70,6 @@ class Soak:
             self.say(f"{self.done.total()} commands; next fault: {fault.__name__} of host {host.index}")
             self.done["faults"] += 1
             fault(self.cluster, host, dice)
-        self.ended.set()
-        for worker in workers:
-            worker.join()
 
     def work(self, host):
         """What one host does until the end."""
@@ -140,8 +147,9 @@ def settled(look):
 
 
 def kill(pid):
-    if pid:
-        os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        if pid:
+            os.kill(pid, signal.SIGKILL)
 
 
 def kill_agent(_, host, __):
