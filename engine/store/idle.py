@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +27,8 @@ class Key(NamedTuple):
     busy_seconds: float
 
 
-_idle: list[tuple[Key, sqlite3.Connection]] = []
+_idle: deque[tuple[Key, sqlite3.Connection]] = deque()
+"""A thread takes one out before it looks at it: no two threads ever have the same connection in hand."""
 
 
 def key(path: Path, busy_seconds: float) -> Key:
@@ -36,24 +39,30 @@ def key(path: Path, busy_seconds: float) -> Key:
 
 def take(wanted: Key) -> sqlite3.Connection | None:
     """A connection kept under this key, no longer kept; None where there is none."""
-    for place, (found, connection) in enumerate(_idle):
-        if found == wanted:
-            del _idle[place]
-            return connection
+    for _ in range(len(_idle)):
+        with suppress(IndexError):  # other threads take some, too
+            found, connection = _idle.popleft()
+            if found == wanted:
+                return connection
+            _idle.append((found, connection))
     return None
 
 
 def keep(used: Key, connection: sqlite3.Connection) -> None:
     """Keep a connection, with no transaction open, for the next block; the oldest gives way."""
     _idle.append((used, connection))
-    while len(_idle) > MOST:
-        _idle.pop(0)[1].close()
+    _close(all_but=MOST)
 
 
 def close_all() -> None:
     """Close what is kept."""
-    while _idle:
-        _idle.pop()[1].close()
+    _close(all_but=0)
+
+
+def _close(*, all_but: int) -> None:
+    with suppress(IndexError):
+        while len(_idle) > all_but:
+            _idle.popleft()[1].close()
 
 
 os.register_at_fork(before=close_all)

@@ -116,8 +116,10 @@ class SqliteStore:
         with suppress(OSError, sqlite3.Error):
             if os.stat(f"{self.path}-wal").st_size > LOG_SIZE:
                 connection.execute("PRAGMA busy_timeout = 0")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                connection.execute(f"PRAGMA busy_timeout = {int(self.busy_seconds * 1000)}")
+                try:
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                finally:
+                    connection.execute(f"PRAGMA busy_timeout = {int(self.busy_seconds * 1000)}")
 
     def _create_file(self) -> None:
         """Make an empty file with its final mode, which SQLite then gives to the files beside it too."""

@@ -77,6 +77,23 @@ def test_a_forked_child_opens_its_own(store):
     assert os.waitpid(child, 0)[1] == 0
 
 
+def test_no_two_threads_get_the_same_connection(store):
+    put(store, "one")
+    kept = idle.key(store.path, store.busy_seconds)
+    taken = []
+
+    class Path(type(store.path)):
+        def __eq__(self, other):
+            taken.append(idle.take(kept))  # by another thread, which has its turn while this one compares
+            return True
+
+        __hash__ = None
+
+    taken.append(idle.take(kept._replace(path=Path(store.path))))
+    assert [connection is None for connection in sorted(taken, key=bool)] == [True, False]
+    idle.keep(kept, next(filter(None, taken)))
+
+
 def test_a_process_keeps_few_open(opened, tmp_path):
     for number in range(3 * idle.MOST):
         put(SqliteStore(tmp_path / str(number)), "n")
