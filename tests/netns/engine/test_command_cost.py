@@ -2,14 +2,19 @@
 
 import json
 import os
+import sqlite3
 import sys
+from collections import Counter
 
 import pytest
 
+from drivers.firewall import conntrack, nft
+from drivers.linux import netlink
 from drivers.linux import netns as namespaces
 from engine import sandbox
 from engine.core import open_engine
 from engine.model import EndpointSettings, NetworkCreate
+from engine.store import idle
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.netns
@@ -35,13 +40,16 @@ def test_bridge_networks_do_without_the_library_that_knows_all_of_netlink(host, 
 
 @pytest.fixture
 def verbs(host, monkeypatch):
-    """The engine of the host, called in its namespace by this process."""
+    """The engine of the host, a new one for each call as for each command, in its namespace."""
     monkeypatch.setenv("HAWSE_WARM", "off")
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HAWSE_CONFIG", os.devnull)
-    engine = open_engine()
-    return lambda kind, verb, *given: namespaces.inside(host.path, lambda: getattr(getattr(engine, kind), verb)(*given))
+
+    def call(kind, verb, *given):
+        return namespaces.inside(host.path, lambda: getattr(getattr(open_engine(), kind), verb)(*given))
+
+    return call
 
 
 def test_routes_are_set_where_others_hold_them_now_and_left_alone_else(netns, verbs, monkeypatch):
@@ -56,3 +64,59 @@ def test_routes_are_set_where_others_hold_them_now_and_left_alone_else(netns, ve
     for name in ("m", "b", "z"):
         verbs("networks", "disconnect", name, f"netns:{netns.name}")
     assert routed == [1, 2, 1, 0]
+
+
+@pytest.fixture
+def spent(monkeypatch):
+    """What has been spent: connections to the store, statements, netlink requests and lists, nftables transactions."""
+    counted, connect = Counter(), sqlite3.connect
+
+    def counting(place, name, what):
+        original = getattr(place, name)
+
+        def counter(*args, **kw):
+            counted[what(args)] += 1
+            return original(*args, **kw)
+
+        monkeypatch.setattr(place, name, counter)
+
+    def traced(*args, **kw):
+        counted["connection"] += 1
+        connection = connect(*args, **kw)
+        connection.set_trace_callback(lambda _: counted.update(["statement"]))
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    counting(netlink.Session, "request", lambda _: "request")
+    counting(netlink.Session, "dump", lambda args: "list of rules" if args[1] >> 8 else "list")
+    counting(nft, "_execute", lambda _: "nft")
+    counting(conntrack, "_send", lambda args: "list of flows" if args[2] == conntrack.DUMP else "request")
+    return counted
+
+
+COSTS = {
+    "create": {"connection": 1, "statement": 45, "request": 6, "list of rules": 1, "nft": 1},
+    "connect": {"connection": 1, "statement": 72, "request": 6, "list of rules": 1},
+    "disconnect": {"connection": 1, "statement": 68, "request": 4, "list of rules": 1},
+    "remove": {"connection": 1, "statement": 55, "request": 2, "list of rules": 1, "nft": 1},
+}
+"""What each command on a bridge network may spend, at most; of what is not named, nothing."""
+
+
+def test_every_command_keeps_to_its_budget(netns, verbs, spent):
+    container = f"netns:{netns.name}"
+    for name in ("first", "kept"):
+        verbs("networks", "create", NetworkCreate(name))
+        verbs("networks", "connect", name, container, EndpointSettings())
+    over = {}
+    for verb, *given in (
+        ("create", NetworkCreate("third")),  # in the alphabet, too, so that the default route stays where it is
+        ("connect", "third", container, EndpointSettings()),
+        ("disconnect", "third", container),
+        ("remove", "third"),
+    ):
+        idle.close_all()
+        spent.clear()
+        verbs("networks", verb, *given)
+        over[verb] = {what: number for what, number in spent.items() if number > COSTS[verb].get(what, 0)}
+    assert not any(over.values()), over
