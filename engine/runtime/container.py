@@ -164,7 +164,9 @@ class Container:
         was_running, self.stage, self.exit_code = self.stage == "running", "ended", code
         if was_running:
             self.directory.write("exit", {"code": code, "at": time.time()})
-        self._answer(self.failure or _vanished())
+        else:
+            self.failure = self.failure or _vanished()
+            self._answer(self.failure)
         self._close_channel()
         self.streams.close()
         for client in list(self.streams.attached):

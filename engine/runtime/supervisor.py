@@ -71,7 +71,7 @@ class Supervisor:
                 container = Container(self.loop, directory, spec, self._ended)
                 self._containers[container_id] = container
                 if not container.adopt():
-                    del self._containers[container_id]
+                    self._give_up(container_id)
 
     def _accept(self, _events: int) -> None:
         try:
@@ -121,8 +121,11 @@ class Supervisor:
         try:
             container.create(client, client.fds[0], client.fds[1], self._pid_namespace)
         except OSError:
-            del self._containers[container_id]
+            self._give_up(container_id)
             raise
+
+    def _give_up(self, container_id: str) -> None:
+        self._containers.pop(container_id).streams.close()
 
     def _start(self, client: Connection, request: dict[str, Any]) -> None:
         container = self._containers.get(request["id"])
@@ -130,7 +133,8 @@ class Supervisor:
             container.start(client)
             return
         text = f"container {request['id']} has no process to start"
-        client.reply(self._endings.get(request["id"]) or {"kind": OTHER, "message": text})
+        ending = self._endings.get(request["id"], {})
+        client.reply(ending if "kind" in ending else {"kind": OTHER, "message": text})
 
     def _wait(self, client: Connection, request: dict[str, Any]) -> None:
         container = self._containers.get(request["id"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine.model import LogOptions
-from engine.runtime.api import Stdio
+from engine.runtime.api import RuntimeFailure, Stdio
 from engine.runtime.local import LocalRuntime
 
 pytestmark = pytest.mark.netns
@@ -44,6 +44,26 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def test_a_process_killed_before_its_start_is_told_of(lab):
+    created = lab.runtime.create(lab.spec("one", "true"))
+    os.kill(created.pid, signal.SIGKILL)
+    lab.await_death(created.pid)
+    time.sleep(0.2)  # the supervisor has noticed by now, and remembers
+    with pytest.raises(RuntimeFailure, match="the process ended before it was started"):
+        lab.runtime.start("one")
+
+
+def test_a_new_supervisor_keeps_nothing_of_ended_containers_open(lab):
+    lab.run("one", "true")
+    old = lab.supervisor_pid()
+    os.kill(old, signal.SIGKILL)
+    lab.await_death(old)
+    lab.launch("two", "sleep", "60")
+    fds = Path(f"/proc/{lab.supervisor_pid()}/fd")
+    logs = {os.readlink(fd) for fd in fds.iterdir()} & {lab.log("one"), lab.log("two")}
+    assert logs == {lab.log("two")}
 
 
 def test_supervisor_ends_when_nothing_needs_it(lab, monkeypatch):
