@@ -50,7 +50,8 @@ def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
     from drivers.host_facts import interface_ranges
     from drivers.registry import available
 
-    on_host = {version: interface_ranges(version) for version in (4, 6)}
+    concerned = (4, 6) if request.enable_ipv6 or request.config_from else (4,)
+    on_host = {version: interface_ranges(version) if version in concerned else [] for version in (4, 6)}
     try:
         with host.store.write() as tx:
             request = check_network_create(request, _concerned(tx, request), available())
