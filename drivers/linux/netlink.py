@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from drivers.api import KernelError, NoPermission
+from drivers.linux import names
 
 T = TypeVar("T")
 
@@ -72,7 +73,10 @@ class Session:
                 other.close()
                 done.release()
 
-        _thread.start_new_thread(request, ())
+        try:
+            _thread.start_new_thread(request, ())
+        except RuntimeError:  # the machine, or our control group, has no room for another task
+            request()
         while not done.acquire(timeout=LOOK):
             if shows():
                 return
@@ -88,6 +92,8 @@ class Session:
 
     def index(self, name: str) -> int:
         """The index of a link in the session's namespace, 0 where there is none; never waits for the kernel's locks."""
+        if not names.fits(name):
+            return 0  # cut short, it could be another link's
         try:
             return int(IFREQ.unpack(ioctl(self._socket, INDEX_OF_NAME, IFREQ.pack(name.encode(), 0)))[1])
         except OSError:

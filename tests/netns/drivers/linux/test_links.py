@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import time
 
 import pytest
@@ -64,6 +65,24 @@ def test_a_refused_deletion_says_so(session):
     with pytest.raises(KernelError, match=r"^delete link lo: operation not supported$"):
         link.delete(session, "lo")
     assert link.find(session, "lo").index == LOOPBACK
+
+
+def test_a_name_too_long_for_a_link_never_means_the_one_that_begins_like_it(session):
+    link.add(session, "abcdefghijklmno", "bridge")
+    link.delete(session, "abcdefghijklmnop")
+    assert session.index("abcdefghijklmnop") == 0 != session.index("abcdefghijklmno")
+
+
+def test_a_link_is_deleted_where_there_is_no_room_for_a_thread(session, monkeypatch):
+    def full(*_args):
+        raise RuntimeError("can't start new thread")
+
+    link.add(session, "br1", "bridge")
+    monkeypatch.setattr(_thread, "start_new_thread", full)
+    link.delete(session, "br1")
+    with pytest.raises(KernelError, match=r"^delete link lo: operation not supported$"):
+        link.delete(session, "lo")
+    assert not session.index("br1")
 
 
 def test_a_session_stays_in_its_namespace_wherever_the_thread_is(session):
