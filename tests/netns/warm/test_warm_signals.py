@@ -146,7 +146,7 @@ def test_exec_on_a_terminal(person):
 
 
 def test_a_session_in_the_background_does_not_touch_the_terminal(person):
-    person.sendline("hawse exec -it job sh & sleep 2")
+    person.sendline("hawse exec -it job sh & until [[ $(jobs) == *Stopped* ]]; do sleep 0.1; done")
     person.expect("ready> ")
     person.sendline("jobs; echo typed")
     person.expect("Stopped")
