@@ -46,8 +46,9 @@ def around(held: R, first: int, last: int) -> list[R]:
 
 def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[PortBinding]:
     """What is left of ranges when some, or parts of some, are taken out."""
-    left = list(held)
-    for hole in gone:
+    given, holes = dict.fromkeys(held), dict.fromkeys(gone)
+    left = [one for one in given if one not in holes]  # at once, for whole ones there may be thousands of
+    for hole in (one for one in holes if one not in given):
         left = [
             rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])
         ]

@@ -31,3 +31,8 @@ def test_only_ranges_that_hold_the_ports_are_cut():
     held = [RANGE, *others, shifted]
     assert without(held, [RANGE]) == [*others, shifted]
     assert without(held, part(RANGE, 80, 88)) == [PortBinding("tcp", ANY, 8009, 8009, 89, 89), *others, shifted]
+
+
+def test_thousands_are_taken_out_whole():
+    held = [PortBinding("tcp", ANY, 10000 + n, 10000 + n, 80, 80) for n in range(20_000)]
+    assert without(held, held[:-1]) == held[-1:]
