@@ -20,7 +20,7 @@ NAME = "etcd"
 CLIENT_PORT, PEER_PORT = 2379, 2380
 PATIENCE = 20.0
 """Seconds that a member may take until it answers."""
-LEARNING = 8.0
+LEARNING = 12.0
 """Seconds that another host's new member may take until it has a vote; less than a joining host waits."""
 ROLE = "hawse-worker"
 
@@ -145,40 +145,44 @@ def add(client: Client, name: str, address: str) -> list[str]:
     It begins as a learner, which has no vote: a host that then fails to start does not cost the others their majority.
     """
     peer = url(address, PEER_PORT)
-    answer = _add_learner(client, {"peerURLs": [peer], "isLearner": True})
+    answer = _add_learner(client, peer)
     known = [f"{m['name']}={m['peerURLs'][0]}" for m in answer["members"] if m.get("name")]
     return [*known, f"{name}={peer}"]
 
 
-def _add_learner(client: Client, asked: dict[str, Any]) -> dict[str, Any]:
-    """Add a learner once the last one has its vote, as there can be one; one that never gets it is taken out."""
+def _add_learner(client: Client, peer: str) -> dict[str, Any]:
+    """Add a learner once the last one has its vote, as there can be one; one that never gets it is taken out.
+
+    One of the same host is of an attempt that came to nothing.
+    """
     from engine.cluster.etcd import EtcdError, EtcdUnavailable
 
     deadline = time.monotonic() + LEARNING
     while True:
+        late = time.monotonic() > deadline
         try:
-            return client.call("/v3/cluster/member/add", asked)
-        except (EtcdError, EtcdUnavailable):
-            learners = [m for m in members(client) if m.get("isLearner")]
-            if time.monotonic() > deadline:
-                for member in learners:
+            for member in members(client):
+                if member.get("isLearner") and (late or peer in member["peerURLs"]):
                     client.call("/v3/cluster/member/remove", {"ID": member["ID"]})
-                return client.call("/v3/cluster/member/add", asked)
+            return client.call("/v3/cluster/member/add", {"peerURLs": [peer], "isLearner": True})
+        except (EtcdError, EtcdUnavailable):
+            if late:
+                raise
         time.sleep(0.1)
 
 
 def promote(run: Path, client: Client, name: str) -> None:
     """Give this host's member its vote, once it has caught up with the others."""
-    from engine.cluster.etcd import EtcdError
+    from engine.cluster.etcd import EtcdError, EtcdUnavailable
 
     deadline = time.monotonic() + PATIENCE
     while True:
         mine = next((m for m in members(client) if m.get("name") == name), None)
         try:
             if mine is not None:
-                client.call("/v3/cluster/member/promote", {"ID": mine["ID"]})
+                _ask_leader(client, "/v3/cluster/member/promote", {"ID": mine["ID"]})
                 return
-        except EtcdError:
+        except (EtcdError, EtcdUnavailable):
             if time.monotonic() > deadline:
                 raise
         if not processes.is_running(run, NAME):
@@ -186,6 +190,16 @@ def promote(run: Path, client: Client, name: str) -> None:
         if time.monotonic() > deadline:
             raise Unavailable("this host's member of the store did not reach the others in time")
         time.sleep(0.1)
+
+
+def _ask_leader(client: Client, path: str, body: dict[str, Any]) -> None:
+    """Post one call to the member that leads: another passes promotions on to it without saying whose they are."""
+    leader_id = client.call("/v3/maintenance/status", {}).get("leader")
+    leading = client.at(next((m["clientURLs"] for m in members(client) if m["ID"] == leader_id), []))
+    try:
+        leading.call(path, body)
+    finally:
+        leading.close()
 
 
 def members(client: Client) -> list[dict[str, Any]]:

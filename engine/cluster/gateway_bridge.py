@@ -38,6 +38,7 @@ def prepare(host: Host) -> NetworkRecord:
             found = reader.find_networks(NAME)
     network = found[0]
     with host.store.write() as tx:
+        tx.put_network(replace(network, ipam_options=None))  # nobody gave any, as with the networks Docker begins with
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
             tx.put_endpoint(_ingress_endpoint(tx, network))
     return network

@@ -15,7 +15,7 @@ from engine.api import Created, Json
 from engine.cluster import membership as memberships
 from engine.cluster import mirror
 from engine.cluster.mirror import SWARM
-from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
+from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.host import Host
 from engine.locks import locked
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
@@ -39,7 +39,13 @@ BUSY = ("cluster", "networks")
 
 def spans_hosts(host: Host, request: NetworkCreate) -> bool:
     """Whether a network to be created is the cluster's; False on a host without one, where it is then refused."""
-    return (request.driver == "overlay" or request.scope == SWARM) and memberships.exists(host.root)
+    wide = request.driver == "overlay" or request.scope == SWARM
+    return wide and not request.config_only and is_member(host)
+
+
+def is_member(host: Host) -> bool:
+    """Whether this host is in a cluster."""
+    return memberships.exists(host.root)
 
 
 @contextmanager
@@ -111,6 +117,8 @@ def _checked(host: Host, request: NetworkCreate, shared: Sequence[NetworkRecord]
         existing = reader.networks()
     if any(n.name == request.name for n in [*existing, *shared]):
         raise network_name_taken(request.name)
+    if request.ingress and request.attachable:
+        raise InvalidArgument("rpc error: code = InvalidArgument desc = ingress network cannot be attachable")
     ingress = next((n for n in shared if n.ingress), None)
     if request.ingress and ingress is not None:
         raise Conflict(f"rpc error: code = AlreadyExists desc = ingress network ({ingress.id}) is already present")

@@ -1,10 +1,10 @@
 """Acts on the host of HAWSE_ROOT as no command does: ``stand_in.py NETWORK COUNT [shown]|rows|forget|compact|…``.
 
 COUNT reserves endpoints as so many containers would, and prints their addresses (``shown``: with MAC and name);
-``rows`` counts the peers in the kernel's tables; ``forget``
-empties them behind everybody's back; ``compact`` makes the store drop its
-history; ``keys`` prints the hosts' tunnel keys; ``residue`` what the store has of endpoints and addresses, but for what
-every host has on ingress.
+``rows`` counts the peers in the kernel's tables; ``forget`` empties them behind everybody's back; ``compact`` makes the
+store drop its history; ``keys`` prints the hosts' tunnel keys; ``residue`` what the store has of endpoints and
+addresses, but for what every host has on ingress; ``members`` which of the store's members vote; ``trespass`` tries
+what a worker may not do.
 """
 
 import sys

@@ -240,6 +240,10 @@ class Client:
             raise
         return connection
 
+    def at(self, urls: Sequence[str]) -> Client:
+        """Make a client like this one of these members alone."""
+        return Client(urls, self._context, self._user, self._password)
+
     def close(self) -> None:
         """Close the connection; the next call opens another."""
         if self._connection is not None:
