@@ -19,7 +19,7 @@ from engine.cluster.addresses import DEFAULT_PORT, split
 from engine.cluster.token import JoinToken, digest_of
 from engine.errors import EngineError, InvalidArgument, Unavailable
 
-CONNECT, PATIENCE = 5.0, 20.0
+CONNECT, PATIENCE = 5.0, 30.0
 """Seconds to wait for a connection to a manager, and for its answer."""
 LIMIT = 1 << 20
 OPENING = 5.0
