@@ -28,8 +28,9 @@ SETTLERS: dict[str, intents.Settler] = {
     connections.ENDPOINT: connections.undo,
     start.START: start.undo,
     stop.REMOVE: stop.finish_removal,
+    stop.RESTART: stop.restart_now,
 }
-"""What to do about abandoned work: creations are undone, removals finished."""
+"""What to do about abandoned work: creations are undone, removals finished, restarts made up for."""
 
 BOOT = "boot"
 RESTARTED_AT_BOOT = ("always", "unless-stopped")
@@ -40,12 +41,13 @@ def recover(host: Host) -> None:
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
     abandoned = intents.abandoned(begun)
-    settle(host, abandoned)
-    if known != boot.identity():
+    restarts = [intent for intent in abandoned if intent.kind == stop.RESTART]
+    settle(host, [intent for intent in abandoned if intent.kind != stop.RESTART])
+    booted = known != boot.identity()
+    if booted:
         after_boot(host)
-    elif not abandoned:
-        return repair(host, drivers)
-    return repair(host)
+    repair(host, None if booted or abandoned else drivers)
+    settle(host, restarts)  # only now is the host as a start needs it
 
 
 def _drivers(reader: Reader) -> set[str]:

@@ -18,7 +18,7 @@ from engine.model import ContainerRecord, Filters
 from engine.names_service import announce
 from engine.validate.signals import check_supported, parse_signal
 
-REMOVE = "container-remove"
+REMOVE, RESTART = "container-remove", "container-restart"
 DEFAULT_TIMEOUT = 10
 
 
@@ -77,6 +77,7 @@ def _marked_stopped(host: Host, container_id: str, signal: str = "") -> Containe
         status = "exited" if record.status == "restarting" else record.status
         record = replace(record, stopped_by_user=True, status=status)
         tx.put_container(record)
+        intents.end(tx, RESTART, container_id)
         return record
 
 
@@ -104,6 +105,8 @@ def settle(host: Host, container_id: str) -> ContainerRecord | None:
             if current.stopped_by_user:
                 ended = replace(ended, status="exited", restart_count=current.restart_count)
             tx.put_container(ended)
+            if ended.status == "restarting":
+                intents.begin(tx, RESTART, container_id)
     host.runtime.delete(record.id)  # only now, because others read the exit code there until it is on record
     announce(host)
     return ended if current is not None else None
@@ -123,12 +126,26 @@ def exited(host: Host, container_id: str) -> None:
 
 def _restart_later(host: Host, record: ContainerRecord) -> None:
     """Begin the next run when its time has come, unless somebody has stopped or started the container by then."""
+    with host.store.write() as tx:
+        current = tx.container(record.id)
+        if current is None or current.status != "restarting":
+            return
+        intents.begin(tx, RESTART, record.id)
     time.sleep(policy.backoff(record))
-    with locked(host.run, "container", record.id):
+    restart_now(host, record.id, record.finished_at)
+
+
+def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:
+    """Begin the next run of a container that waits for it, since the given end of the last one; idempotent."""
+    with locked(host.run, "container", container_id):
         with host.store.read() as reader:
-            current = reader.container(record.id)
-        if current is not None and (current.status, current.finished_at) == ("restarting", record.finished_at):
-            start(host, record.id)
+            current = reader.container(container_id)
+        if current is not None and finished_at not in ("", current.finished_at):
+            return
+        if current is not None and current.status == "restarting":
+            start(host, container_id)
+        with host.store.write() as tx:
+            intents.end(tx, RESTART, container_id)
 
 
 def remove(host: Host, container_id: str, *, force: bool) -> None:
@@ -161,6 +178,7 @@ def finish_removal(host: Host, container_id: str) -> None:
     files.remove(host, container_id)
     with host.store.write() as tx:
         tx.delete_container(container_id)
+        intents.end(tx, RESTART, container_id)
 
 
 def _refuse_running(record: ContainerRecord, force: bool) -> None:
