@@ -185,8 +185,8 @@ class Swarm(Protocol):
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
         """The token by which hosts join in a role, made anew if asked; and ``address:port`` to join at."""
 
-    def nodes(self) -> Documents:
-        """Documents of all nodes."""
+    def nodes(self, filters: Filters) -> Documents:
+        """Documents of the nodes that match."""
 
     def inspect_node(self, reference: str) -> Json:
         """The document of one node: id, id prefix, host name or ``self``."""

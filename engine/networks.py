@@ -13,7 +13,7 @@ from engine.endpoints import network_spec, pool_key
 from engine.errors import EngineError, Forbidden
 from engine.host import Host
 from engine.ipam.usage import usage
-from engine.model import Filters, NetworkCreate, NetworkRecord
+from engine.model import Filters, NetworkCreate, NetworkRecord, PoolRecord
 from engine.render.network import network_document
 from engine.sandbox import Membership
 from engine.store.api import Intent, Reader, Taken, Transaction
@@ -52,9 +52,11 @@ def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
 
     concerned = (4, 6) if request.enable_ipv6 or request.config_from else (4,)
     on_host = {version: interface_ranges(version) if version in concerned else [] for version in (4, 6)}
+    pools: list[PoolRecord] = []
     try:
         with host.store.write() as tx:
-            request = check_network_create(request, _concerned(tx, request), available())
+            clustered = request.config_only and overlay.is_member(host)
+            request = check_network_create(request, _concerned(tx, request), available(), clustered=clustered)
             record = _new_record(request)
             if not request.config_only and request.driver not in ("host", "null"):
                 pools = allocation.allocate_pools(tx, request, host.config, host_id(tx), on_host)
@@ -67,6 +69,11 @@ def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
                 intents.begin(tx, CREATE, record.id)
     except Taken as error:
         raise network_name_taken(request.name) from error
+    except EngineError:
+        if pools:
+            with host.store.write() as tx:
+                allocation.pass_over(tx, pools)
+        raise
     return record
 
 

@@ -35,23 +35,10 @@ RAW = (
 @click.pass_obj
 def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -> None:
     """Print a table of the nodes, in natural order of their host names."""
-    documents = [d for d in app.engine.swarm.nodes() if matches(d, filter)]
+    documents = list(app.engine.swarm.nodes(filter))
     documents.sort(key=lambda d: (natural_key(d["Description"]["Hostname"]), d["ID"]))
     own = app.engine.swarm.node_id()
     write_listing(app, template(format, quiet=quiet), [row(d, own) for d in documents], HEADER)
-
-
-def matches(document: Mapping[str, Any], wanted: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether a node passes Docker's filters."""
-    return all(any(has(document, key, value) for value in values) for key, values in wanted.items())
-
-
-def has(document: Mapping[str, Any], key: str, value: str) -> bool:
-    """Whether one filter holds."""
-    texts = {"id": document["ID"], "name": document["Description"]["Hostname"]}
-    if key in texts:
-        return bool(texts[key].startswith(value))
-    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)
 
 
 def template(format: str, *, quiet: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.pflag import LIST, STRING, UINT, command, flag, no_args
+from cli.pflag import STRING, Kind, command, flag, no_args, scalar
+from cli.pflag.strconv import parse_uint
 from engine.api import SwarmInit
 
 TEXT = """Swarm initialized: current node ({node}) is now a manager.
@@ -23,6 +25,24 @@ To add a manager to this swarm, run 'hawse swarm join-token manager' and follow 
 """
 
 
+def _fold_networks(values: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """Add the networks of one occurrence (pflag's IPNetSlice)."""
+    return (*values, *map(_network, text.split(","))) if text else values
+
+
+def _network(text: str) -> str:
+    try:
+        if "/" in text:
+            return str(ip_network(text.strip(), strict=False))
+    except ValueError:
+        pass
+    raise ValueError(f"invalid string being converted to CIDR: {text.strip()}")
+
+
+NETWORKS = Kind("ipNetSlice", _fold_networks, (), show=lambda values: f"[{','.join(values)}]")
+UINT32 = scalar("uint32", parse_uint, 0)
+
+
 @command("init [OPTIONS]", "Initialize a swarm", no_args)
 @flag("--advertise-addr", kind=STRING, usage='Advertised address (format: "<ip|interface>[:port]")')
 @flag("--cacert", kind=STRING, usage="File with the certificate that --store is verified by")
@@ -32,8 +52,8 @@ To add a manager to this swarm, run 'hawse swarm join-token manager' and follow 
     kind=STRING,
     usage='Address or interface to use for data path traffic (format: "<ip|interface>")',
 )
-@flag("--default-addr-pool", kind=LIST, usage="default address pool in CIDR format")
-@flag("--default-addr-pool-mask-length", kind=UINT, usage="default address pool subnet mask length", default_value=24)
+@flag("--default-addr-pool", kind=NETWORKS, usage="default address pool in CIDR format")
+@flag("--default-addr-pool-mask-length", kind=UINT32, usage="default address pool subnet mask length", default_value=24)
 @flag("--key", kind=STRING, usage="File with the private key of --cert")
 @flag("--store", kind=STRING, usage="Use this etcd instead of a member of our own (URLs, separated by commas)")
 @click.pass_obj

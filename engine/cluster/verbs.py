@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from engine.api import Documents, Json, Strings, SwarmInit, SwarmJoin
 from engine.cluster import membership, nodes, overlay, swarm
+from engine.cluster.node_filters import filter_nodes
 from engine.cluster.overlay import NOT_IN_SWARM
 from engine.errors import Unavailable
 from engine.host import Host
+from engine.model import Filters
 
 
 class SwarmVerbs:
@@ -33,9 +35,9 @@ class SwarmVerbs:
         """The token by which hosts join."""
         return swarm.join_token(self.host, role, rotate=rotate)
 
-    def nodes(self) -> Documents:
-        """Documents of all nodes."""
-        return nodes.list_documents(self.host)
+    def nodes(self, filters: Filters) -> Documents:
+        """Documents of the nodes that match."""
+        return filter_nodes(nodes.list_documents(self.host), filters)
 
     def inspect_node(self, reference: str) -> Json:
         """The document of one node."""

@@ -46,7 +46,7 @@ def check_network_create(
     completed = _apply_config_from(replace(request, driver=driver), existing)
     if request.scope == "swarm" and not clustered:
         raise Forbidden("cannot create a swarm scoped network when swarm is not active")
-    _check_ipam_driver(completed)
+    _check_ipam_driver(completed, clustered=clustered)
     if driver in SINGLETONS and any(n.driver == driver and not n.config_only for n in existing):
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
     return completed
@@ -121,8 +121,11 @@ def _configured(pool: PoolRecord) -> IPAMConfig:
     return IPAMConfig(pool.subnet_typed or pool.subnet, pool.ip_range, gateway, pool.aux_addresses)
 
 
-def _check_ipam_driver(request: NetworkCreate) -> None:
+def _check_ipam_driver(request: NetworkCreate, *, clustered: bool) -> None:
     if request.ipam_driver not in ("", "default", "null"):
+        if clustered:
+            lookup = f"error during lookup of plugin {request.ipam_driver}"
+            raise InvalidArgument(f"rpc error: code = InvalidArgument desc = {lookup}")
         raise NotFound(f'plugin "{request.ipam_driver}" not found')
     if request.ipam_driver == "null" and request.driver not in SINGLETONS:
         raise InvalidArgument("ipv4 pool is empty")

@@ -1,0 +1,48 @@
+"""Filters of ``node ls``, and Docker's words for those it doesn't know."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.cluster.node_filters import filter_nodes
+from engine.errors import EngineError
+
+
+def node(identity: str, name: str, role: str) -> dict:
+    return {"ID": identity, "Description": {"Hostname": name}, "Spec": {"Role": role}}
+
+
+NODES = [node("aa1", "one", "manager"), node("aa2", "two", "worker"), node("bb3", "twelve", "worker")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, ["aa1", "aa2", "bb3"]),
+        ({"id": ["aa"]}, ["aa1", "aa2"]),
+        ({"id": ["aa1", "bb"]}, ["aa1", "bb3"]),
+        ({"name": ["tw"], "id": ["aa"]}, ["aa2"]),
+        ({"role": ["worker"]}, ["aa2", "bb3"]),
+        ({"membership": ["accepted"]}, ["aa1", "aa2", "bb3"]),
+        ({"membership": ["pending"]}, []),
+        ({"label": ["a=b"]}, []),
+        ({"node.label": ["a"]}, []),
+    ],
+)
+def test_nodes_match_by_what_their_id_and_name_begin_with_and_by_their_role(wanted, found):
+    assert [n["ID"] for n in filter_nodes(NODES, wanted)] == found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        ({"nosuch": ["x"]}, "invalid filter 'nosuch'"),
+        ({"engine.label": ["x"]}, "invalid filter 'engine.label'"),
+        ({"role": ["foo"]}, "Invalid role filter: 'foo'"),
+        ({"membership": ["bar"]}, "Invalid membership filter: 'bar'"),
+    ],
+)
+def test_unknown_keys_and_values_are_refused(wanted, text):
+    with pytest.raises(EngineError) as raised:
+        filter_nodes(NODES, wanted)
+    assert str(raised.value) == text
