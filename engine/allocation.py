@@ -44,6 +44,13 @@ def allocate_pools(
     return _ordered(own, automatic)
 
 
+def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
+    """Go on after subnets that were chosen for a network that failed: what is given back is not used again at once."""
+    for pool in given_back:
+        if pool.automatic:
+            tx.set_meta(CURSOR.format(version=ip_network(pool.subnet).version), pool.subnet)
+
+
 def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
     """The subnets of a network that allocates nothing itself (a configuration for others, or one without a switch)."""
     return [_own_pool(c, request) for c in request.ipam_config if c.subnet]
