@@ -9,8 +9,9 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
+from os.path import sameopenfile
 from typing import TypeVar
 
 from drivers.api import Missing
@@ -48,9 +49,9 @@ def entered(fd: int) -> Iterator[None]:
 
 @contextmanager
 def borrowed(fd: int) -> Iterator[None]:
-    """Do the same with a descriptor that is closed at the end."""
+    """Do the same with a descriptor that is closed at the end; who is there already needs no right to move."""
     try:
-        with entered(fd):
+        with opened("/proc/thread-self/ns/net") as home, nullcontext() if sameopenfile(fd, home) else entered(fd):
             yield
     finally:
         os.close(fd)

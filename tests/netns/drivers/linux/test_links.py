@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import sys
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from drivers.linux import link, netlink, netns
 pytestmark = pytest.mark.netns
 
 LOOPBACK = 1
+NETWORK_ADMIN = ("setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin")
 
 
 @pytest.fixture
@@ -83,6 +85,13 @@ def test_a_link_is_deleted_where_there_is_no_room_for_a_thread(session, monkeypa
     with pytest.raises(KernelError, match=r"^delete link lo: operation not supported$"):
         link.delete(session, "lo")
     assert not session.index("br1")
+
+
+def test_a_network_takes_no_right_but_that_over_networks(host):
+    """A deletion goes through a second socket in the session's namespace, which is mostly the one we are in."""
+    for verb in ("create", "rm"):
+        host.run(*NETWORK_ADMIN, sys.executable, "-m", "cli", "network", verb, "app", env=host.env())
+    assert not [name for name in host.sh("ls /sys/class/net").split() if name.startswith("br-")]
 
 
 def test_a_session_stays_in_its_namespace_wherever_the_thread_is(session):
