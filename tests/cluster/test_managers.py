@@ -1,7 +1,6 @@
 """Three managers, each with a member of the store: the cluster outlives any one of them."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,12 +11,9 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture(scope="module")
 def managers(cluster):
-    """The second and the third join at the same time."""
-    first = cluster.init()
-    joining = ("swarm", "join", "--token", cluster.token("manager"), f"{first.underlay}:2377")
-    others = [cluster.add_host(), cluster.add_host()]
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda host: host.hawse(*joining), others))
+    cluster.init()
+    for _ in range(2):
+        cluster.join("manager")
     return cluster.hosts
 
 
