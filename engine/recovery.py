@@ -27,7 +27,7 @@ SETTLERS: dict[str, intents.Settler] = {
     networks.REMOVE: networks.unmake,
     connections.ENDPOINT: connections.undo,
     start.START: start.undo,
-    stop.REMOVE: stop.finish_removal,
+    stop.REMOVE: stop.resume_removal,
     stop.RESTART: stop.restart_now,
 }
 """What to do about abandoned work: creations are undone, removals finished, restarts made up for."""

@@ -116,6 +116,8 @@ def exited(host: Host, container_id: str) -> None:
     """What the runtime calls when a process has ended: settle, then restart or remove as configured."""
     with locked(host.run, "container", container_id):
         record = settle(host, container_id)
+        if record is None:
+            locks.forget(host.run, "container", container_id)  # its remover's lock was another file
     if record is None or record.status == "running":
         return
     if record.host.auto_remove:
@@ -160,10 +162,17 @@ def remove(host: Host, container_id: str, *, force: bool) -> None:
             intents.begin(tx, REMOVE, container_id)
         with host.runtime.ending(container_id) if record.status == "running" else nullcontext():
             finish_removal(host, container_id)
+        locks.forget(host.run, "container", container_id)
         with host.store.write() as tx:
             intents.end(tx, REMOVE, container_id)
-        locks.forget(host.run, "container", container_id)
     announce(host)
+
+
+def resume_removal(host: Host, container_id: str) -> None:
+    """Finish a removal that was begun; idempotent."""
+    with locked(host.run, "container", container_id):
+        finish_removal(host, container_id)
+        locks.forget(host.run, "container", container_id)
 
 
 def finish_removal(host: Host, container_id: str) -> None:

@@ -1,0 +1,31 @@
+"""A container's lock goes with the container, whoever is killed or comes too late."""
+
+import pytest
+
+from engine.containers.stop import REMOVE
+from engine.store.api import Intent
+from engine.store.sqlite import SqliteStore
+
+pytestmark = pytest.mark.netns
+
+DEAD = "4194304:1"  # no pid is as high
+
+
+def locks(host):
+    return sorted(path.name for path in (host.run_dir / "locks").iterdir())
+
+
+def test_a_removal_that_was_killed_is_finished_with_its_lock(host):
+    container = host.hawse("run", "-d", "hostfs", "sleep", "99").stdout.strip()
+    assert locks(host) == [f"container-{container}", "host"]
+    with SqliteStore(host.root / "hawse.db").write() as tx:
+        tx.put_intent(Intent(REMOVE, container, DEAD))
+    host.hawse("network", "create", "any")
+    assert (host.hawse("ps", "-aq").stdout, locks(host)) == ("", ["host"])
+
+
+def test_who_comes_when_the_container_has_gone_leaves_no_lock(host):
+    container = host.hawse("create", "hostfs", "true").stdout.strip()
+    host.hawse("rm", container)
+    host.hawse("__exited", container)
+    assert locks(host) == ["host"]
