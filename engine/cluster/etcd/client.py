@@ -186,13 +186,13 @@ class Client:
     # ----------------------------------------------------------------------------------------------- calls
 
     def call(self, path: str, body: Json) -> Json:
-        """Post one call to whichever member is ready; a token that has expired is renewed once."""
-        for last in (False, True):
+        """Post one call to whichever member is ready; a token that is not good any more is renewed."""
+        for last in (False, False, True):
             connection = self._ready()
             try:
                 return connection.post(path, body)
             except EtcdError as error:
-                if last or not self._user or not _is_unauthenticated(error):
+                if last or not self._user or not _is_outdated(error):
                     raise
                 self.close()
             except OSError as error:
@@ -268,8 +268,11 @@ def _place(url: str) -> str:
     return url.rpartition("/")[2].rpartition("@")[2]
 
 
-def _is_unauthenticated(error: EtcdError) -> bool:
-    return error.code == UNAUTHENTICATED or "auth token" in error.reason or "user name is empty" in error.reason
+def _is_outdated(error: EtcdError) -> bool:
+    """Whether a token has expired, or users have changed since it was given (while another host joins)."""
+    if error.code == UNAUTHENTICATED:
+        return True
+    return any(text in error.reason for text in ("auth token", "user name is empty", "revision of auth store is old"))
 
 
 def _reason(error: BaseException) -> str:

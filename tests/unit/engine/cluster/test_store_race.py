@@ -62,12 +62,12 @@ def test_where_nobody_is_ready_everybody_s_reason_is_told():
 
 
 class Member:
-    """Answers every request with one document, or never."""
+    """Answers every request with one document, or never; the first ones with ``first``, documents and their status."""
 
-    def __init__(self, answer=None, status=200):
+    def __init__(self, answer=None, status=200, first=()):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.answer, self.status, self.asked = answer, status, []
+        self.answer, self.status, self.first, self.asked = answer, status, list(first), []
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -84,8 +84,9 @@ class Member:
                     name, _, value = header.partition(b":")
                     length = int(value) if name == b"Content-Length" else length
                 file.read(length)
-                body = json.dumps(self.answer).encode()
-                connection.sendall(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s" % (self.status, len(body), body))
+                answer, status = self.first.pop(0) if self.first else (self.answer, self.status)
+                body = json.dumps(answer).encode()
+                connection.sendall(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
 
 
 EMPTY = {"token": "t", "header": {"revision": "7"}}
@@ -111,6 +112,13 @@ def test_a_member_without_the_others_is_no_answer_and_a_wrong_password_is_one():
     strict = Member({"code": 3, "message": "etcdserver: authentication failed"}, 400)
     with pytest.raises(EtcdError, match="refuses: etcdserver: authentication failed"):
         Client([strict.url], user="u", password="p").range("x")
+
+
+def test_a_token_from_before_another_host_joined_is_renewed():
+    old = {"code": 3, "message": "etcdserver: revision of auth store is old"}, 400
+    member = Member(EMPTY, first=[(EMPTY, 200), old])
+    assert Client([member.url], user="u", password="p").range("x") == ([], 7)
+    assert member.asked == ["/v3/auth/authenticate", "/v3/kv/range"] * 2
 
 
 def test_silence_is_told_within_two_seconds():
