@@ -34,7 +34,12 @@ class CodecError(ValueError):
 
 def encode(record: object) -> str:
     """Write a dataclass instance as one line of JSON."""
-    return json.dumps(record, default=_plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return as_text(json.dumps(record, default=_plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+
+
+def as_text(words: str) -> str:
+    """Put U+FFFD for bytes of a command line that are not UTF-8, as Docker's client does in the JSON it sends."""
+    return words if words.isascii() else words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def decode(kind: type[T], document: str) -> T:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, PortRecord
 from engine.store.api import Intent, Taken
-from engine.store.codec import Decode, decode, encode
+from engine.store.codec import Decode, as_text, decode, encode
 
 T = TypeVar("T")
 
@@ -126,7 +126,7 @@ class SqliteReader:
         return value
 
     def _select(self, kind: type[T], table: str, where: str = "1", *values: str) -> list[T]:
-        rows = self._connection.execute(f"SELECT body FROM {table} WHERE {where} ORDER BY seq", values)
+        rows = self._connection.execute(f"SELECT body FROM {table} WHERE {where} ORDER BY seq", [*map(as_text, values)])
         return [self._decode(kind, body) for (body,) in rows]
 
     def _one(self, kind: type[T], table: str, object_id: str) -> T | None:
@@ -229,10 +229,11 @@ class SqliteTransaction(SqliteReader):
         self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
     def _put_named(self, table: str, what: str, record: NetworkRecord | ContainerRecord, **columns: str | bool) -> None:
-        holder = self._value(f"SELECT id FROM {table} WHERE name = ? AND id != ?", record.name, record.id)
+        name = as_text(record.name)
+        holder = self._value(f"SELECT id FROM {table} WHERE name = ? AND id != ?", name, record.id)
         if holder is not None:
             raise Taken(what, record.name, holder)
-        self._put(table, id=record.id, name=record.name, body=encode(record), **columns)
+        self._put(table, id=record.id, name=name, body=encode(record), **columns)
 
     def _put_subnet(self, subnet: IPv4Network | IPv6Network, network_id: str) -> None:
         first, last = _pack(int(subnet.network_address)), _pack(int(subnet.broadcast_address))

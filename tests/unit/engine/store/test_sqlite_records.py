@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -214,3 +215,13 @@ def test_images_intents_and_meta_are_kept(store):
         tx.delete_image("sha256:1")
         tx.delete_intent("network-create", "n")
         assert tx.images() == [] and len(tx.intents()) == 1
+
+
+def test_bytes_that_are_no_text_are_kept_as_replacement_characters(store):
+    typed = os.fsdecode(b"n\xff")
+    put(store, network("ab12", typed, labels={typed: "caf\u00e9"}))
+    with store.read() as snapshot:
+        (found,) = snapshot.find_networks(typed)
+    assert (found.name, found.labels) == ("n\ufffd", {"n\ufffd": "caf\u00e9"})
+    with pytest.raises(Taken):
+        put(store, network("cd34", typed))
