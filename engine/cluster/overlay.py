@@ -195,7 +195,7 @@ def brought_up(host: Host, record: NetworkRecord) -> None:
     driver = host.driver(record.driver)
     if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
         return
-    with connected(host) as (client, me), translated():
+    with peers.programming(host.run), connected(host) as (client, me), translated():
         seen = view.load(client)
         driver.program_peers(encryption.spec(record, me, seen.nodes.values()), peers.of(seen, record.id, me.node_id))
 
@@ -247,6 +247,7 @@ def reserving(
                 _check_attachable(network)
                 made.append(_reserve(client, me, container, network))
         with locked(host.run, *BUSY):
+            _learn_anew(host, shared, me)
             yield {e.network_id: _record(e) for e in made}
     except BaseException:
         with suppress(EngineError), connected(host) as (client, _):
@@ -255,6 +256,14 @@ def reserving(
         for network in shared:
             drop_if_unused(host, network.id)
         raise
+
+
+def _learn_anew(host: Host, networks: Sequence[NetworkRecord], me: Membership) -> None:
+    """Make networks known again that another command has dropped since they were looked up, for nobody used them."""
+    with host.store.read() as reader:
+        dropped = [n for n in networks if reader.network(n.id) is None]
+    for network in dropped:
+        mirror.learn(host, network, me)
 
 
 def _record(endpoint: SharedEndpoint) -> EndpointRecord:
@@ -347,13 +356,13 @@ def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
     driver = host.driver(record.driver)
     if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
         raise NotFound(f"network {reference} does not span hosts: there is nothing to compare")
-    with connected(host) as (client, me):
+    with peers.programming(host.run), connected(host) as (client, me):
         seen = view.load(client)
         lines = comparison.differences(host, seen, record, me)
         if fix and lines:
             comparison.settle(host, client, me)
-    if record.phase == "live":
-        with translated():
-            spec = encryption.spec(record, me, seen.nodes.values())
-            lines += driver.verify(spec, peers.of(seen, record.id, me.node_id), fix)
+        if record.phase == "live":
+            with translated():
+                spec = encryption.spec(record, me, seen.nodes.values())
+                lines += driver.verify(spec, peers.of(seen, record.id, me.node_id), fix)
     return lines

@@ -1,12 +1,20 @@
-"""Endpoints of other hosts as drivers see them."""
+"""Endpoints of other hosts as drivers see them, and the lock under which drivers are told of them."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from pathlib import Path
 
 from drivers.api import Peer
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.view import View
+from engine.locks import locked
+
+
+def programming(run: Path) -> AbstractContextManager[None]:
+    """Hold this host's tables: a command reads the store inside it, so as not to write what the agent knows better."""
+    return locked(run, "cluster", "tables")
 
 
 def of(view: View, network_id: str, node: str) -> list[Peer]:

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from drivers.api import Driver, NetworkSpec, Peer, PeerProgrammer
 from engine.cluster import peers
@@ -23,14 +24,15 @@ RETRY = 2.0
 
 
 class Programmer:
-    """Programs ``driver`` for the networks it is told of."""
+    """Programs ``driver`` for the networks it is told of; ``run`` has the lock that keeps commands from it."""
 
-    def __init__(self, driver: Driver, node: str) -> None:
-        self._driver, self._node = driver, node
+    def __init__(self, driver: Driver, node: str, run: Path) -> None:
+        self._driver, self._node, self._run_directory = driver, node, run
         self._condition = threading.Condition()
         self._view: View | None = None
         self._networks: Mapping[str, NetworkSpec] = {}
         self._dirty = self._ended = False
+        self._skipped: set[str] = set()
         self._done: dict[str, tuple[NetworkSpec, dict[str, Peer]]] = {}
 
     def start(self) -> None:
@@ -40,6 +42,9 @@ class Programmer:
     def tell(self, *, view: View | None = None, networks: Mapping[str, NetworkSpec] | None = None) -> None:
         """Take what is new: what the cluster looks like, which networks are up on this host."""
         with self._condition:
+            if view is not None and self._view is not None and self._dirty:
+                # A command may have written what the view in between says, which no comparison of views would show.
+                self._skipped |= view.differing(self._view)
             self._view = view or self._view
             self._networks = self._networks if networks is None else networks
             self._dirty = True
@@ -57,23 +62,24 @@ class Programmer:
         while True:
             with self._condition:
                 if not self._dirty:
-                    self._condition.wait(pause)
+                    self._condition.wait(min(pause, max(0.0, compared + INTERVAL - time.monotonic())))
                 if self._ended:
                     return
                 self._dirty = False
                 view, networks = self._view, self._networks
-            if time.monotonic() - compared > INTERVAL:
-                compared = time.monotonic()
-                self._done = {}
+                skipped, self._skipped = self._skipped, set()
+            if time.monotonic() - compared >= INTERVAL:
+                compared, self._done = time.monotonic(), {}
+            self._done = {i: done for i, done in self._done.items() if i in networks and i not in skipped}
             pause = INTERVAL if view is None or self._program_all(view, networks) else RETRY
 
     def _program_all(self, view: View, networks: Mapping[str, NetworkSpec]) -> bool:
-        self._done = {i: done for i, done in self._done.items() if i in networks}
         good = True
         for identity, spec in networks.items():
             wanted = {p.endpoint_id: p for p in peers.of(view, identity, self._node)}
             try:
-                self._program(identity, spec, wanted)
+                with peers.programming(self._run_directory):
+                    self._program(identity, spec, wanted)
             except Exception:
                 self._done.pop(identity, None)
                 traceback.print_exc(file=sys.stderr)

@@ -31,7 +31,7 @@ class Resident:
         self._names: dict[str, tuple[str, ...]] = {}
         self._view = views.saved(root)
         self._saved: View | None = self._view
-        self._programmer = Programmer(load_driver("overlay"), me.node_id)
+        self._programmer = Programmer(load_driver("overlay"), me.node_id, run)
         self._follower = Follower(self._open, self._changed, self._view)
         self._heartbeat = Heartbeat(self._open, me.node_id, settle=self._settle, beaten=self._beaten)
         if self._view is not None:

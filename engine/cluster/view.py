@@ -57,6 +57,13 @@ class View:
         """The endpoints of a network on hosts whose lease holds."""
         return [e for e in self._endpoints.get(network_id, {}).values() if e.node in self.alive]
 
+    def differing(self, other: View) -> set[str]:
+        """The networks whose endpoints may differ: all of them, where hosts have come, gone or moved."""
+        here, there = self._endpoints, other._endpoints
+        if self.alive != other.alive or self.nodes != other.nodes:
+            return {*here, *there}
+        return {i for i in {*here, *there} if here.get(i) is not there.get(i)}
+
     def elsewhere(self, network_id: str, node: str) -> list[SharedEndpoint]:
         """Those of other hosts than ``node``."""
         return [e for e in self.endpoints(network_id) if e.node != node]

@@ -1,0 +1,103 @@
+"""What the agent tells the driver of peers, and when it compares the whole."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from drivers.api import NetworkSpec
+from engine.cluster import keys, peers, programmer, view
+from engine.cluster.etcd import KeyValue
+from engine.cluster.model import Node, SharedEndpoint
+from engine.store.codec import encode
+
+NETWORK = NetworkSpec(id="n1", name="app")
+
+
+class Tables:
+    """A driver whose tables are a dictionary."""
+
+    def __init__(self):
+        self.peers, self.comparisons = {}, 0
+
+    def program_peers(self, network, wanted):
+        self.comparisons += 1
+        self.peers = {p.endpoint_id: p for p in wanted}
+
+    def add_peer(self, network, peer):
+        self.peers[peer.endpoint_id] = peer
+
+    def remove_peer(self, network, peer):
+        self.peers.pop(peer.endpoint_id, None)
+
+    def verify(self, network, wanted, fix):
+        return []
+
+
+def endpoint(identity):
+    return encode(SharedEndpoint(identity, "n1", "c", "far", "02:42:00:00:00:01", "10.0.1.2/24"))
+
+
+def appears(identity):
+    return KeyValue(keys.endpoint("n1", identity), endpoint(identity))
+
+
+def goes(identity):
+    return KeyValue(keys.endpoint("n1", identity), "", deleted=True)
+
+
+@pytest.fixture
+def first():
+    far = encode(Node("far", "now", "far", "worker", "192.0.2.1", "192.0.2.1", 1))
+    return view.make(1, {keys.node("far"): far, keys.alive("far"): "1", keys.endpoint("n1", "e1"): endpoint("e1")})
+
+
+@pytest.fixture
+def tables():
+    return Tables()
+
+
+@pytest.fixture
+def told(tables, first, tmp_path):
+    """A programmer that has programmed the first view."""
+    started = programmer.Programmer(tables, "near", tmp_path)
+    started.start()
+    started.tell(view=first, networks={"n1": NETWORK})
+    comes_true(lambda: set(tables.peers) == {"e1"})
+    yield started
+    started.stop()
+
+
+def comes_true(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_small_change_is_programmed_alone(told, tables, first):
+    told.tell(view=view.after(first, 2, [appears("e2")]))
+    comes_true(lambda: set(tables.peers) == {"e1", "e2"})
+    assert tables.comparisons == 1
+
+
+def test_what_a_command_wrote_of_a_skipped_view_goes(told, tables, first, tmp_path):
+    second = view.after(first, 2, [appears("e2")])
+    third = view.after(second, 3, [appears("e3")])
+    fourth = view.after(third, 4, [goes("e3")])
+    with peers.programming(tmp_path):
+        told.tell(view=second)
+        comes_true(lambda: not told._dirty)  # it waits for the tables, with the second view in its hand
+        told.tell(view=third)
+        told.tell(view=fourth)
+        tables.program_peers(NETWORK, peers.of(third, "n1", "near"))
+    comes_true(lambda: set(tables.peers) == {"e1", "e2"})
+
+
+def test_nothing_is_programmed_while_a_command_holds_the_tables(told, tables, first, tmp_path):
+    with peers.programming(tmp_path):
+        told.tell(view=view.after(first, 2, [goes("e1")]))
+        time.sleep(0.2)
+        assert set(tables.peers) == {"e1"}
+    comes_true(lambda: not tables.peers)
