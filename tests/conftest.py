@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,11 @@ COLD = [sys.executable, "-m", "cli"]
 WARM = [sys.executable, "-IS", "-X", "utf8", "-c", LAUNCHER]
 """What an installed ``hawse`` executes."""
 HAWSE = WARM if os.environ.get("HAWSE_TEST_WARM") == "on" else COLD
+
+
+def pytest_configure() -> None:
+    # A shell's background jobs ignore Ctrl-C, and so would everything that the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Netns:
