@@ -38,14 +38,14 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def targets(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[tuple[Target, Target]]:
     """Hawse and Docker, ready to play scenes."""
-    peer = Netns(f"hwc{os.getpid()}p")
+    peer = Netns(f"hwd{os.getpid()}p")
     peer.sh("ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up")
     hosts: list[Host] = []
     started: list[Target] = []
     try:
         for index, kind in enumerate((Hawse, Docker), 1):
             state = tmp_path_factory.mktemp(kind.__name__.lower())
-            hosts.append(Host(f"hwc{os.getpid()}h{index}", peer, state, index))
+            hosts.append(Host(f"hwd{os.getpid()}h{index}", peer, state, index))
             started.append(kind(hosts[-1], state))
             started[-1].load(rootfs)
         yield started[0], started[1]
