@@ -30,7 +30,9 @@ HAWSE = WARM if os.environ.get("HAWSE_TEST_WARM") == "on" else COLD
 
 
 def pytest_configure() -> None:
-    # A shell's background jobs ignore Ctrl-C, and so would everything that the tests start and interrupt.
+    # A shell's background jobs ignore some signals, and so would everything that the tests start and interrupt.
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
