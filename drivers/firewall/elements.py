@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from drivers.api import EndpointSpec, IPAddress, NetworkSpec, PortBinding
 from drivers.bridge_options import BridgeOptions
-from drivers.firewall.relayed import relayed_address
+from drivers.firewall.relayed import relayed_places
 
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 ICMP = {4: "icmp", 6: "ipv6-icmp"}
@@ -118,12 +118,12 @@ def _rewriting(binding: PortBinding, target: IPAddress) -> Iterator[Element]:
 def _relaying(
     network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, binding: PortBinding
 ) -> Iterator[Element]:
-    address = relayed_address(binding.protocol, binding.host_ip, has_ipv6=endpoint.ipv6 is not None)
     versions = (6,) if endpoint.ipv6 else (4, 6)
-    translated = not network.internal and all(options.mode(v).startswith("nat") for v in versions)
-    if address is not None and translated:
-        where = EVERYWHERE[6] if address.is_unspecified else str(address)
-        ports = _span(binding.host_port, binding.host_port_end)
+    if network.internal or not all(options.mode(v).startswith("nat") for v in versions):
+        return
+    ports = _span(binding.host_port, binding.host_port_end)
+    for place in relayed_places(binding.protocol, binding.host_ip, has_ipv6=endpoint.ipv6 is not None):
+        where = place[0] if place.num_addresses == 1 else place
         yield Element("relayed", f"{where} . {binding.protocol} . {ports}")
 
 

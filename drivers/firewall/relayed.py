@@ -1,21 +1,31 @@
 """Which published ports can't be served by rewriting packets, so that the agent has to carry them. Pure.
 
-Linux never routes ::1 off the loopback interface, and no packet can be rewritten from one family to the other.
+Linux never routes ::1 off the loopback interface, nor link-local packets off the link they came by; and no packet can
+be rewritten from one family to the other.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
+from collections.abc import Sequence
+from ipaddress import IPv6Address, IPv6Network
 
 from drivers.api import IPAddress
 
 PROTOCOLS = ("tcp", "udp")
+ANY = IPv6Network("::/0")
+LOOPBACK, LINK_LOCAL = IPv6Network("::1/128"), IPv6Network("fe80::/10")
 
 
-def relayed_address(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> IPv6Address | None:
-    """The address whose port the agent serves for a binding of an endpoint, None where packets are rewritten."""
+def relayed_places(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Sequence[IPv6Network]:
+    """Where the agent serves a port for a binding of an endpoint: nowhere, if all its packets are rewritten."""
     if not isinstance(host_ip, IPv6Address) or protocol not in PROTOCOLS:
-        return None
-    if not has_ipv6:
-        return host_ip
-    return IPv6Address("::1") if host_ip.is_unspecified or host_ip.is_loopback else None
+        return ()
+    if host_ip.is_unspecified:
+        return (LOOPBACK, LINK_LOCAL) if has_ipv6 else (ANY,)
+    return () if has_ipv6 and not host_ip.is_loopback else (IPv6Network(host_ip),)
+
+
+def places_of(address: IPv6Address) -> Sequence[IPv6Network]:
+    """All that `relayed_places` may call the place of an address, the narrowest first."""
+    own = IPv6Network(address)
+    return (own, LINK_LOCAL, ANY) if address in LINK_LOCAL else (own, ANY)

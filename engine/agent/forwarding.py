@@ -8,13 +8,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv6Address, ip_address, ip_interface
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_interface
 from typing import NamedTuple
 
-from drivers.firewall.relayed import relayed_address
+from drivers.firewall.relayed import places_of, relayed_places
 from engine.model import EndpointRecord, NetworkRecord
 
-ANY = IPv6Address("::")
 GATEWAY_MODES = {version: f"com.docker.network.bridge.gateway_mode_ipv{version}" for version in (4, 6)}
 
 Target = tuple[str, int]
@@ -30,10 +29,10 @@ class Origin(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """Host ports ``first`` to ``last`` of an address, to ports from ``port`` on, at most ``port_end``."""
+    """Host ports ``first`` to ``last`` of addresses, to ports from ``port`` on, at most ``port_end``."""
 
     protocol: str
-    address: IPv6Address
+    place: IPv6Network
     first: int
     last: int
     target: str
@@ -49,14 +48,14 @@ class Forwards:
     """Look-up of host ports."""
 
     def __init__(self, items: Iterable[Forward] = ()) -> None:
-        self._held: defaultdict[tuple[str, IPv6Address], list[Forward]] = defaultdict(list)
+        self._held: defaultdict[tuple[str, IPv6Network], list[Forward]] = defaultdict(list)
         for item in sorted(items):
-            self._held[item.protocol, item.address].append(item)
+            self._held[item.protocol, item.place].append(item)
 
     def target(self, origin: Origin) -> Target | None:
-        """Where a port leads: of that very address, else of the wildcard."""
-        for address in (origin.address, ANY):
-            found = self._held.get((origin.protocol, address), [])
+        """Where a port leads: of that very address, else of all of its kind."""
+        for place in places_of(origin.address):
+            found = self._held.get((origin.protocol, place), [])
             index = bisect_right(found, origin.port, key=lambda item: item.first) - 1
             if index >= 0 and origin.port <= found[index].last:
                 return found[index].target_of(origin.port)
@@ -86,11 +85,11 @@ def translates(network: NetworkRecord, has_ipv6: bool) -> bool:
 def forwards_of(endpoint: EndpointRecord) -> Iterator[Forward]:
     """The ranges of one endpoint that the agent carries."""
     inside = endpoint.ipv6 or endpoint.ipv4
+    if not inside:
+        return
+    target = str(ip_interface(inside).ip)
     for ports in endpoint.ports:
-        host_ip = ip_address(ports.host_ip)
-        address = relayed_address(ports.protocol, host_ip, has_ipv6=bool(endpoint.ipv6))
-        if address is not None and inside:
-            target = str(ip_interface(inside).ip)
+        for place in relayed_places(ports.protocol, ip_address(ports.host_ip), has_ipv6=bool(endpoint.ipv6)):
             yield Forward(
-                ports.protocol, address, ports.host_port, ports.host_port_end, target, ports.port, ports.port_end
+                ports.protocol, place, ports.host_port, ports.host_port_end, target, ports.port, ports.port_end
             )

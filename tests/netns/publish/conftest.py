@@ -36,13 +36,22 @@ def open_socket(path: str, address: str, protocol: str) -> socket.socket:
 
 
 class Question(NamedTuple):
-    """Who asks (the path of a namespace) which address and port; ``source`` binds the client's address."""
+    """Who asks (the path of a namespace) which address and port; ``source`` binds the client's address.
+
+    A link-local address says by the number of which interface: ``fe80::1%2``.
+    """
 
     path: str
     address: str
     port: int
     protocol: str = "tcp"
     source: str = ""
+
+    @property
+    def place(self) -> tuple[str, int] | tuple[str, int, int, int]:
+        """The address as sockets take it."""
+        host, _, zone = self.address.partition("%")
+        return (host, self.port, 0, int(zone)) if zone else (host, self.port)
 
     @property
     def payload(self) -> bytes:
@@ -109,7 +118,7 @@ class Asking:
         with contextlib.suppress(OSError):
             if question.source:
                 sock.bind((question.source, 0))
-            sock.connect_ex((question.address, question.port))
+            sock.connect_ex(question.place)
             self._selector.register(sock, selectors.EVENT_READ, question)
 
     def collect(self, expected: Callable[[Question], bool]) -> dict[Question, str]:

@@ -6,11 +6,14 @@ host), from the host's loopback, and over IPv6 into a container without it. Ther
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import NamedTuple
 
 import pytest
+
+from drivers.linux import netns as namespaces
 
 pytestmark = pytest.mark.netns
 HOST, SECOND, PEER = "192.168.99.11", "192.168.99.77", "192.168.99.99"
@@ -122,6 +125,22 @@ def test_published_port(matrix, answers, server, binding, protocol):
     assert cells
     found = {(cell.client, cell.address): answers[cell] for cell in cells}
     assert found == {(cell.client, cell.address): matrix.seen(cell) for cell in cells}
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("server", SERVERS)
+def test_link_local_address_serves_what_is_published_everywhere(matrix, server, protocol):
+    """Linux routes nothing that comes by way of one, so that no packet of it can be rewritten."""
+    found = matrix.world.inside(matrix.world.host.path, "ip -br -6 addr show dev ext0 scope link").split()[2]
+    wire = namespaces.inside(matrix.world.peer.path, lambda: socket.if_nametoindex("br0"))
+    address = f"{found.partition('/')[0]}%{wire}"
+    questions = {
+        matrix.world.question(matrix.world.peer.path, address, host_port(server, binding), protocol): binding
+        for binding in BINDINGS
+    }
+    gateway4, gateway6 = GATEWAYS[server]
+    expected = {question: (gateway6 or gateway4) if b == "::" else "" for question, b in questions.items()}
+    assert matrix.world.ask(expected) == expected
 
 
 def test_restarted_container_has_all_its_ports_again(matrix):

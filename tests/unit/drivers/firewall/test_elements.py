@@ -66,6 +66,7 @@ def test_a_range_of_equal_ports_is_one_element_whatever_its_size():
     assert ports(binding("::", (1024, 65535), (1024, 65535), "udp")) == {
         Element("range6", "::/0 . udp . 1024-65535", "fd00:30::2"),
         Element("relayed", "::1 . udp . 1024-65535"),
+        Element("relayed", "fe80::/10 . udp . 1024-65535"),
         Element("open_range6", "fd00:30::2 . udp . 1024-65535"),
     }
 

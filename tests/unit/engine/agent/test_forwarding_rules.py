@@ -13,7 +13,7 @@ def found(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -
     endpoint = EndpointRecord(
         id="e", network_id="n", container_id="c", mac="", ipv4="172.18.0.2/16", ipv6=ipv6, ports=[ports], phase="live"
     )
-    return [((f.protocol, str(f.address), f.first), f.target_of(f.first)) for f in forwards_of(endpoint)]
+    return [((f.protocol, str(f.place), f.first), f.target_of(f.first)) for f in forwards_of(endpoint)]
 
 
 def forwarding(*ports: PortRecord, ipv6: str = "") -> Forwards:
@@ -27,14 +27,21 @@ def origin(address: str, port: int, protocol: str = "tcp") -> Origin:
     return Origin(protocol, IPv6Address(address), port)
 
 
-@pytest.mark.parametrize("address", ["::", "::1", "2001:db8::1"])
-def test_ipv6_addresses_of_an_ipv4_only_endpoint(address):
-    assert found(address) == [(("tcp", address, 8080), ("172.18.0.2", 80))]
+@pytest.mark.parametrize(("address", "place"), [("::", "::/0"), ("::1", "::1/128"), ("2001:db8::1", "2001:db8::1/128")])
+def test_ipv6_addresses_of_an_ipv4_only_endpoint(address, place):
+    assert found(address) == [(("tcp", place, 8080), ("172.18.0.2", 80))]
 
 
-@pytest.mark.parametrize("address", ["::", "::1"])
-def test_loopback_of_an_endpoint_with_ipv6(address):
-    assert found(address, "fd00::2/64") == [(("tcp", "::1", 8080), ("fd00::2", 80))]
+@pytest.mark.parametrize(("address", "places"), [("::", ["::1/128", "fe80::/10"]), ("::1", ["::1/128"])])
+def test_what_is_not_routed_of_an_endpoint_with_ipv6(address, places):
+    assert found(address, "fd00::2/64") == [(("tcp", place, 8080), ("fd00::2", 80)) for place in places]
+
+
+@pytest.mark.parametrize("address", ["::1", "fe80::1", "febf::1"])
+def test_link_local_and_loopback_clients_find_the_wildcard(address):
+    held = forwarding(PortRecord("tcp", "::", 8080, 8080, 80, 80), ipv6="fd00::2/64")
+    assert held.target(origin(address, 8080)) == ("fd00::2", 80)
+    assert held.target(origin("fd99::1", 8080)) is None
 
 
 @pytest.mark.parametrize(("address", "ipv6"), [("0.0.0.0", ""), ("127.0.0.1", ""), ("2001:db8::1", "fd00::2/64")])
