@@ -80,8 +80,8 @@ class SandboxResolver:
         result = self.responder.respond(message, stream=True)
         if isinstance(result, wire.Query):
             forward(self._loop, self, result, deliver, stream=True)
-        elif result is not None:
-            deliver(result)
+        else:
+            deliver(result or b"")
 
     def close(self) -> None:
         """Close every socket; idempotent."""
