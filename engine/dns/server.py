@@ -16,7 +16,7 @@ from engine.agent.loop import Loop, Timer
 from engine.agent.netns import PinnedNamespace
 from engine.agent.services import Snapshot
 from engine.dns.datagrams import Datagrams
-from engine.dns.resolvconf import read_host
+from engine.dns.resolvconf import BEHIND_STUB, SYSTEM, read_host
 from engine.dns.responder import Responder
 from engine.dns.sandbox import SandboxResolver
 from engine.dns.table import NetworkTable
@@ -67,7 +67,7 @@ class DnsService:
         self._state = Snapshot()
         self._retry: Timer | None = None
         self._pause = RETRY
-        self._watch = FileWatch(loop, inotify, "/etc/resolv.conf", self._host_changed)
+        self._watches = [FileWatch(loop, inotify, str(f), self._host_changed) for f in (SYSTEM, BEHIND_STUB)]
 
     def reconcile(self, state: Snapshot) -> None:
         """Bring names, sandboxes and sockets up to date."""
@@ -142,7 +142,8 @@ class DnsService:
 
     def close(self) -> None:
         """Close every sandbox's sockets."""
-        self._watch.close()
+        for watch in self._watches:
+            watch.close()
         for identity in list(self._residents):
             self._drop(identity)
 

@@ -9,7 +9,9 @@ from engine.agent.inotify import (
     CLOSE_WRITE,
     CREATE,
     DELETE,
+    DELETE_SELF,
     MODIFY,
+    MOVE_SELF,
     MOVED_FROM,
     MOVED_TO,
     Inotify,
@@ -19,13 +21,14 @@ from engine.agent.loop import Loop, Timer
 
 PAUSE = 0.05
 """Seconds to wait for a burst of events to end."""
+GONE = DELETE_SELF | MOVE_SELF
 
 
 class FileWatch:
     """Calls ``changed`` after the file at ``path``, or what it links to, may have changed.
 
-    The directories of both are watched, and the file itself: where it is bind-mounted (``ip netns exec``) its
-    directory never hears of it.
+    The directories of both are watched, or what there is of the way to them, and the file itself: where it is
+    bind-mounted (``ip netns exec``) its directory never hears of it.
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:
@@ -41,12 +44,14 @@ class FileWatch:
         target = os.path.realpath(self._path)
         for path in dict.fromkeys((self._path, target)):
             directory, name = os.path.split(path)
-            self._add(directory, CLOSE_WRITE | CREATE | DELETE | MOVED_FROM | MOVED_TO, name)
+            while not os.path.isdir(directory):
+                directory, name = os.path.split(directory)
+            self._add(directory, CLOSE_WRITE | CREATE | DELETE | MOVED_FROM | MOVED_TO | GONE, name)
         self._add(target, MODIFY | CLOSE_WRITE, "")
 
     def _add(self, path: str, mask: int, name: str) -> None:
-        def seen(changed: str, _mask: int) -> None:
-            if changed == name:
+        def seen(changed: str, mask: int) -> None:
+            if changed == name or mask & GONE:
                 self._later()
 
         try:

@@ -1,0 +1,80 @@
+"""A file that comes and goes in every way that resolv.conf does."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.agent.inotify import Inotify
+from engine.agent.loop import Loop
+from engine.dns.watch import PAUSE, FileWatch
+
+PATIENCE = 4 * PAUSE
+
+
+class Watched:
+    """A file, and whether its watch told of a change."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.loop, self.told = path, Loop(), 0
+        self.inotify = Inotify(self.loop)
+        self.watch = FileWatch(self.loop, self.inotify, str(path), self._tell)
+
+    def _tell(self) -> None:
+        self.told += 1
+
+    def tells(self, change: Callable[[], object]) -> bool:
+        self.told = 0
+        change()
+        self.loop.after(PATIENCE, self.loop.stop)
+        self.loop.run()
+        return self.told == 1
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    (tmp_path / "resolv.conf").write_text("first")
+    made = Watched(tmp_path / "resolv.conf")
+    yield made
+    made.watch.close()
+    made.inotify.close()
+    made.loop.close()
+
+
+def replace(path: Path, text: str) -> None:
+    new = path.with_name("new")
+    new.write_text(text)
+    new.rename(path)
+
+
+def link(path: Path, target: str) -> None:
+    new = path.with_name("new")
+    new.symlink_to(target)
+    new.rename(path)
+
+
+def test_file_is_followed_through_replacement_removal_and_return(watched):
+    assert watched.tells(lambda: watched.path.write_text("second"))
+    assert watched.tells(lambda: replace(watched.path, "third"))
+    assert watched.tells(lambda: replace(watched.path, "fourth"))
+    assert watched.tells(watched.path.unlink)
+    assert watched.tells(lambda: watched.path.write_text("fifth"))
+
+
+def test_link_is_followed_to_a_file_whose_directory_comes_late_and_goes(watched):
+    """The directories below /run of systemd-resolved, NetworkManager and resolvconf."""
+    directory = watched.path.with_name("run") / "resolve"
+    target = directory / "stub.conf"
+    assert watched.tells(lambda: link(watched.path, "run/resolve/stub.conf"))
+    for _ in range(2):
+        assert watched.tells(lambda: (directory.mkdir(parents=True), target.write_text("there")))
+        assert watched.tells(lambda: replace(target, "new"))
+        assert watched.tells(target.unlink)
+        assert watched.tells(lambda: shutil.rmtree(directory.parent))
+
+
+def test_nothing_is_told_of_neighbours(watched):
+    assert not watched.tells(lambda: watched.path.with_name("other").write_text("x"))
