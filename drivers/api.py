@@ -222,6 +222,14 @@ class Repairer(Protocol):
 
 
 @runtime_checkable
+class Examiner(Protocol):
+    """Optional power: tell what on this host stands in a network's way, which hawse must not touch."""
+
+    def obstacles(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
+        """What others do that keeps these networks from working, a clause each; at little cost."""
+
+
+@runtime_checkable
 class PeerProgrammer(Protocol):
     """Optional power: reach the endpoints that a network has on other hosts."""
 

@@ -28,13 +28,14 @@ from drivers.api import (
     Sandbox,
 )
 from drivers.bridge_options import BridgeOptions
-from drivers.firewall import conntrack, elements, forwarding, relay, spoofing, table
+from drivers.firewall import conntrack, elements, forwarding, relay, spoofing, strangers, table
 from drivers.linux import address, link, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.ports import without
 
 MAX_PORTS = 1023
+FEW = 3  # bridges that a warning names
 LINK_LOCAL = IPv6Network("fe80::/64")
 FULL = (errno.EXFULL, errno.ENOSPC)
 
@@ -173,6 +174,18 @@ class BridgeDriver:
         """Tell at little cost whether somebody flushed the firewall since the last `resync`."""
         noted = table.noted()
         return table.WHOLE not in noted or (table.GUARDED in noted and not spoofing.is_whole())
+
+    def obstacles(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
+        """Other programs' rules that drop what is forwarded for these networks."""
+        known = {}
+        for network in (n for n in networks if not n.internal):
+            bridge = bridge_options.parse(network).bridge
+            known[bridge] = [bridge.encode(), *(pool.subnet.network_address.packed for pool in network.pools)]
+        return [
+            f"the chain '{chain}' drops forwarded packets: it has to let through what comes in or goes out by {shown}"
+            for chain, bridges in strangers.droppers(known).items()
+            for shown in [", ".join(bridges[:FEW]) + (" …" if len(bridges) > FEW else "")]
+        ]
 
     def keepsakes(self) -> Sequence[str]:
         """What forwarding this process has switched on, which is to be switched off again and kept from strangers."""

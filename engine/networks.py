@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_network
 
-from engine import allocation, filters, intents, keepsakes, names, owner, timestamps
+from engine import allocation, filters, intents, keepsakes, names, obstacles, owner, timestamps
 from engine.api import Created, Documents, Json, Strings
 from engine.cluster import gateway, overlay
 from engine.containers.release import release_endpoint
@@ -43,7 +43,7 @@ def create(host: Host, request: NetworkCreate) -> Created:
         keepsakes.keep(tx, driver)
         tx.put_network(replace(record, phase="live", owner=""))
         intents.end(tx, CREATE, record.id)
-    return Created(record.id)
+    return Created(record.id, obstacles.of(host, [record]))
 
 
 def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:

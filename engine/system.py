@@ -69,7 +69,15 @@ class SystemVerbs:
             "Name": os.uname().nodename,
             "ServerVersion": version_text(),
             "Swarm": self._swarm(),
+            "Warnings": self._warnings(),
         }
+
+    def _warnings(self) -> list[str] | None:
+        from engine import obstacles
+
+        with self.host.store.read() as reader:
+            made = [network for network in reader.networks() if network.phase == "live"]
+        return [f"WARNING: {text}" for text in obstacles.of(self.host, made)] or None
 
     def _swarm(self) -> Json:
         from engine.cluster import membership

@@ -46,6 +46,7 @@ def info(app: App, format: str) -> None:
         app.out("\n")
     else:
         app.out("".join(line + "\n" for line in report(client, server)))
+        app.err("".join(f"{warning}\n" for warning in (server or {}).get("Warnings") or ()))
         if problem:
             app.err(f"ERROR: {problem}\n")
     if problem:

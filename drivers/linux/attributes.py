@@ -6,6 +6,7 @@ Knows lengths, padding and nesting, nothing of what an attribute means.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 HEADER = struct.Struct("=HH")
 NESTED, KIND = 0x8000, 0x3FFF
@@ -35,16 +36,19 @@ def number(kind: int, value: int) -> bytes:
     return attribute(kind, _U32.pack(value))
 
 
-def read(data: bytes, start: int = 0) -> dict[int, bytes]:
-    """The attributes from ``start`` to the end, by number; of several alike, the last."""
-    found = {}
+def each(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The attributes from ``start`` to the end: number and payload."""
     while start + HEADER.size <= len(data):
         length, kind = HEADER.unpack_from(data, start)
         if length < HEADER.size:
             break
-        found[kind & KIND] = data[start + HEADER.size : start + length]
+        yield kind & KIND, data[start + HEADER.size : start + length]
         start += length + 3 & ~3
-    return found
+
+
+def read(data: bytes, start: int = 0) -> dict[int, bytes]:
+    """The attributes from ``start`` to the end, by number; of several alike, the last."""
+    return dict(each(data, start))
 
 
 def read_number(value: bytes) -> int:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from engine import names, timestamps
+from engine import names, obstacles, timestamps
 from engine.api import Created
 from engine.errors import InvalidArgument, NotFound
 from engine.host import Host
@@ -67,7 +67,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
         args=argv[1:],
     )
     _record(host, record)
-    return Created(container_id, warnings)
+    return Created(container_id, [*warnings, *obstacles.of_first_use(host, (a.network for a in record.attachments))])
 
 
 def _found_networks(reader: Reader, request: ContainerCreate) -> dict[str, NetworkRecord | None]:
