@@ -21,6 +21,7 @@ pytestmark = pytest.mark.netns
 
 HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
 AGENT = 40000
+SILENCE = 0.3  # seconds
 MODE = "com.docker.network.bridge.gateway_mode_ipv4"
 FILTERED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 
@@ -125,6 +126,16 @@ class World:
     def pings(self, client, address: str) -> bool:
         return self.lab.pings(client, address, wait=0.3)
 
+    def hears_from_loopback(self, client, address: str) -> bool:
+        """Whether the host takes a client's datagram for one of its own, sent from 127.0.0.5."""
+        ends = ip_address("127.0.0.5").packed + ip_address(address).packed
+        header = struct.pack("!BBHHHBBH", 0x45, 0, 28, 0, 0, 64, socket.IPPROTO_UDP, 0) + ends
+        self.agent.heard.clear()
+        raw = namespaces.inside(client.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW))
+        with raw:
+            raw.sendto(header + struct.pack("!4H", 5000, AGENT, 8, 0), (address, 0))
+        return self.agent.heard.wait(SILENCE)
+
     def guarded(self, probe: Callable[[], bool]) -> bool:
         """Probe with the strangers' guard on, as where we switched forwarding on."""
         guard = [Element("forwarding", "ipv4")]
@@ -146,7 +157,8 @@ class World:
 T = TypeVar("T")
 Probe = Callable[[World], bool]
 PROBES: dict[tuple[str, str], Probe] = {
-    ("loopback_guard", "127.0.0.0/8"): lambda w: not w.lab.hears(w.published, w.peer, "127.0.0.1", 8082),
+    ("loopback_guard", "daddr"): lambda w: not w.lab.hears(w.published, w.peer, "127.0.0.1", 8082),
+    ("loopback_guard", "saddr"): lambda w: not w.hears_from_loopback(w.friend, "172.30.0.1"),
     ("published_from_outside", "jump published"): lambda w: w.sees(w.peer, HOST, 8080, PEER),
     ("published_from_host", "jump published"): lambda w: w.sees(w.host, HOST, 8080, HOST),
     ("published", "@relayed"): lambda w: w.sees(w.host, "::1", 8080, "::1"),
