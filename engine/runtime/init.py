@@ -94,6 +94,8 @@ def build_mounts(spec: Mapping[str, Any], mount_point: str) -> int:
     host = rootfs.enter_root(spec, mount_point)
     rootfs.populate(spec, sources)
     rootfs.bind_files(spec["files"], host, hostfs=spec["rootfs"] == "/", read_only=spec["read_only"])
+    if spec["netns"] == "":
+        rootfs.apply_default_sysctls()
     if not spec["sysctls"]:
         hide_kernel(spec)
     return host

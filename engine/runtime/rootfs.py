@@ -7,6 +7,7 @@ an image leads out of it; sources are opened before the root changes, or beneath
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -29,6 +30,7 @@ _DEVICE_LINKS = {
     "stderr": "/proc/self/fd/2",
     "ptmx": "pts/ptmx",
 }
+_DEFAULT_SYSCTLS = {"ip_unprivileged_port_start": b"0", "ping_group_range": b"0 2147483647"}
 _READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _MASKED_PATHS = (
     "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
@@ -165,6 +167,17 @@ def _shadow(directory: str, without: str) -> None:
         else:
             _bind(entry.path, target, read_only=False)
     os.close(old)
+
+
+def apply_default_sysctls() -> None:
+    """Let all users of a new network namespace have low ports and ping, as Docker does; where the kernel has these."""
+    for name, value in _DEFAULT_SYSCTLS.items():
+        with contextlib.suppress(OSError):
+            fd = os.open(f"/proc/sys/net/ipv4/{name}", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, value)
+            finally:
+                os.close(fd)
 
 
 def apply_sysctls(sysctls: Mapping[str, str], netns: str) -> None:

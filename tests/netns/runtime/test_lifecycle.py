@@ -151,6 +151,18 @@ def test_sysctls_are_set_in_the_containers_namespace(lab):
     assert lab.sh("cat /proc/sys/net/ipv4/ip_forward", sysctls={"net.ipv4.ip_forward": "1"}) == "1\n"
 
 
+def test_users_without_rights_have_low_ports_and_ping(lab):
+    """As in Docker: its capabilities would allow both anyway."""
+    names = [f"/proc/sys/net/ipv4/{name}" for name in ("ip_unprivileged_port_start", "ping_group_range")]
+    assert lab.sh(f"cat {' '.join(names)}") == "0\n0\t2147483647\n"
+    try_both = "import socket; socket.socket(2, 2, socket.IPPROTO_ICMP); socket.create_server(('', 80))"
+    assert lab.sh(f'/usr/bin/python3 -c "{try_both}" && echo both', user="5") == "both\n"
+    other = {"net.ipv4.ip_unprivileged_port_start": "80"}
+    assert lab.sh(f"cat {names[0]}", sysctls=other) == "80\n"
+    own = Path(names[0]).read_text()
+    assert lab.sh(f"cat {names[0]}", netns="host") == own != "0\n"
+
+
 def test_no_descriptor_of_the_caller_is_inherited(lab):
     assert lab.sh("ls /proc/self/fd").split() == ["0", "1", "2", "3"]
 
