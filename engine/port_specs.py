@@ -18,13 +18,13 @@ def apart(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
     for spec in given:
         known = edges[spec.protocol]
         starts = known[bisect_left(known, spec.port) : bisect_left(known, spec.ports.stop)]
-        if len(spec.ports) > 1 and 0 in (spec.host_ports or (0,)):
-            starts = list(spec.ports)  # the kernel chooses a port for each
         yield from (piece(spec, start, stop - 1) for start, stop in pairwise([*starts, spec.ports.stop]))
 
 
-def _edges(spec: PortSpec) -> tuple[int, int]:
-    return spec.ports.start, spec.ports.stop
+def _edges(spec: PortSpec) -> Iterable[int]:
+    """Where a range may be cut: around each port, if the kernel is to choose one for each."""
+    whole = spec.ports.start, spec.ports.stop
+    return whole if 0 not in (spec.host_ports or (0,)) else range(whole[0], whole[1] + 1)
 
 
 def piece(spec: PortSpec, first: int, last: int) -> PortSpec:

@@ -7,7 +7,7 @@ hold (`engine.listeners`). Publishes nothing itself.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -71,13 +71,8 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
     allocation = _Allocation(host.probe, _Taken(taken))
     for wish in sorted(wishes, key=lambda wish: wish.freedom):
         wish.host_port = allocation.choose(wish)
-    return _merge(
-        PortRecord(
-            w.spec.protocol, a, w.host_port, w.host_port + len(w.spec.ports) - 1, w.spec.ports[0], w.spec.ports[-1]
-        )
-        for w in wishes
-        for a in w.addresses
-    )
+    wanted = Counter(wish.inside for wish in wishes)
+    return _merge((record, wanted[wish.inside] == 1) for wish in wishes for record in wish.records())
 
 
 def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
@@ -108,6 +103,18 @@ class _Wish:
     def freedom(self) -> float:
         return 1 if self.is_fixed else len(self.spec.host_ports) or float("inf")
 
+    @property
+    def inside(self) -> tuple[str, int]:
+        """The container's side; wishes have all of that in common or nothing (`engine.port_specs.apart`)."""
+        return self.spec.protocol, self.spec.port
+
+    def records(self) -> Iterator[PortRecord]:
+        """What has come of it."""
+        ports = self.spec.ports
+        for address in self.addresses:
+            last = self.host_port + len(ports) - 1
+            yield PortRecord(self.spec.protocol, address, self.host_port, last, ports[0], ports[-1])
+
 
 def _wish(spec: PortSpec, host: HostSide) -> _Wish:
     reachable = {4: host.ipv4, 6: host.ipv6}
@@ -117,10 +124,14 @@ def _wish(spec: PortSpec, host: HostSide) -> _Wish:
 
 @cache
 def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
-    """Say which host addresses a spec means: the IPv4 wildcard as a default stands for both families."""
+    """Say which host addresses a spec means: the IPv4 wildcard as a default stands for both families.
+
+    An IPv4 address in IPv6's dress is one, as in Go.
+    """
     if not host_ip and default_ip in ("", "0.0.0.0"):
         return _WILDCARDS
-    return (str(ip_address(host_ip or default_ip)),)
+    address = ip_address(host_ip or default_ip)
+    return (str(getattr(address, "ipv4_mapped", None) or address),)
 
 
 class _Taken:
@@ -239,20 +250,22 @@ def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
     return chain(islice(chain(*ranges), start, None), islice(chain(*ranges), start))
 
 
-def _merge(records: Iterable[PortRecord]) -> list[PortRecord]:
+def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
     """Join records that advance together on both sides; they come in the order of their highest port.
 
-    That order is what inspect shows for several bindings of one container port.
+    Only those marked are joined: the order is what inspect shows for several bindings of one container port, and no
+    place of a range is right for all of its ports where others share some.
     """
-    ranked = enumerate(dict.fromkeys(records))
+    marked = dict(records)
+    ranked = enumerate(marked)
     runs: list[tuple[int, PortRecord]] = []
     for rank, record in sorted(
         ranked, key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port)
     ):
         before = runs[-1] if runs else None
-        if before and _follows(before[1], record):
+        if before and marked[record] and marked[before[1]] and _follows(before[1], record):
             joined = replace(before[1], host_port_end=record.host_port_end, port_end=record.port_end)
-            runs[-1] = min(before[0], rank), joined
+            runs[-1], marked[joined] = (min(before[0], rank), joined), True
         else:
             runs.append((rank, record))
     return [record for _, record in sorted(runs, key=lambda run: run[0])]

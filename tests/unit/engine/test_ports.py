@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -45,6 +46,15 @@ def shown(records) -> list[str]:
     return [f"{r.protocol} {r.host_ip} {r.host_port}-{r.host_port_end} > {r.port}-{r.port_end}" for r in records]
 
 
+def by_port(records) -> dict[tuple[str, int], list[tuple[str, int]]]:
+    """What each container port is bound to, in order."""
+    found = defaultdict(list)
+    for r in records:
+        for port in range(r.port, r.port_end + 1):
+            found[r.protocol, port].append((r.host_ip, r.host_port + port - r.port))
+    return found
+
+
 def publish(*specs, taken=(), kernel=None, **host):
     return allocate_ports(map(spec, specs), taken, HostSide(kernel or Kernel(), **host))
 
@@ -73,6 +83,7 @@ def record(host_ip, first, last=0, protocol="tcp"):
         ("::#8080>80", {}, ["::"]),
         ("FD00:0::1#8080>80", {}, ["fd00::1"]),
         ("::1#8080>80", {"ipv6": False}, []),
+        ("::ffff:127.0.0.1#8080>80", {}, ["127.0.0.1"]),
     ],
 )
 def test_host_addresses_that_a_binding_means(text, host, addresses):
@@ -91,6 +102,20 @@ def test_a_step_on_one_side_alone_begins_another_record():
         "udp 0.0.0.0 9003-9003 > 84-84",
         "tcp 0.0.0.0 9002-9002 > 83-83",
         "tcp 0.0.0.0 9000-9001 > 80-81",
+    ]
+
+
+def test_a_port_that_several_bindings_share_stands_apart_from_its_range():
+    """Of each port the last binding comes first, in Docker's inspect, wherever the others of its range are."""
+    assert shown(publish("1.1.1.1#9110-9114>9110-9114", "1.1.1.1#9212>9112")) == [
+        "tcp 1.1.1.1 9113-9114 > 9113-9114",
+        "tcp 1.1.1.1 9212-9212 > 9112-9112",
+        "tcp 1.1.1.1 9112-9112 > 9112-9112",
+        "tcp 1.1.1.1 9110-9111 > 9110-9111",
+    ]
+    found = publish("1.1.1.1#8080-8082>80-82", "1.1.1.1#>80-82", "2.2.2.2#80-82>80-82")
+    assert [(r.port, r.host_ip, r.host_port // 1000) for r in found] == [
+        (port, ip, number) for port in (82, 81, 80) for ip, number in (("2.2.2.2", 0), ("1.1.1.1", 50), ("1.1.1.1", 8))
     ]
 
 
@@ -243,7 +268,7 @@ def test_a_range_is_what_its_ports_one_by_one_would_be(specs):
         given = spec(text)
         hosts = given.host_ports
         singles += [PortSpec(given.protocol, p, given.host_ip, str(h)) for p, h in zip(given.ports, hosts, strict=True)]
-    assert publish(*specs) == allocate_ports(singles, (), HostSide(Kernel()))
+    assert by_port(publish(*specs)) == by_port(allocate_ports(singles, (), HostSide(Kernel())))
 
 
 def test_of_a_range_the_highest_port_that_is_held_is_reported():
