@@ -33,6 +33,9 @@ MESSAGE = 5  # bytes: one of the above and a number
 LOST = 125  # what Docker's client answers for a daemon that fails it
 PACKAGES = __file__.rpartition("/")[0].rpartition("/")[0]
 
+DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
+"""Paths of descriptors, such as a shell's ``<(...)``; only the three streams are handed over."""
+
 PASSED_ON = tuple(
     getattr(_signal, f"SIG{name}")
     for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "TSTP", "CONT", "WINCH")
@@ -50,7 +53,7 @@ class Unwilling(Exception):
 def main() -> None:
     """Run the command line of this process, warm where that is possible, and exit."""
     wanted = posix.environ.get(SWITCH)
-    if wanted == b"off" or in_background():
+    if wanted == b"off" or names_descriptor(sys.argv[1:]) or in_background():
         run_cold(leave_server=False)
     absent = False
     try:
@@ -63,6 +66,11 @@ def main() -> None:
         posix.write(2, b"hawse: no warm server takes this command\n")
         posix._exit(LOST)
     run_cold(leave_server=absent and wanted != b"use")
+
+
+def names_descriptor(arguments: list[str]) -> bool:
+    """Tell whether an argument is, or holds, the path of a descriptor, which only this process can follow."""
+    return any(path in argument for argument in arguments for path in DESCRIPTORS)
 
 
 def in_background() -> bool:
@@ -256,6 +264,9 @@ def start_server() -> None:
 
 def become_server() -> None:
     """Execute the server, without the caller's descriptors, directory and variables."""
+    kept = {name: value for name, value in posix.environ.items() if name == b"PATH" or name.startswith(b"HAWSE_")}
+    if kept.get(b"HAWSE_RUN", b"/")[:1] not in (b"", b"/"):
+        kept[b"HAWSE_RUN"] = posix.getcwdb() + b"/" + kept[b"HAWSE_RUN"]
     posix.chdir("/")
     null = posix.open("/dev/null", posix.O_RDWR)
     for fd in range(3):
@@ -266,8 +277,7 @@ def become_server() -> None:
             _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
     boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.warm.__main__ import main; main()"
-    kept = {name: value for name, value in posix.environ.items() if name == b"PATH" or name.startswith(b"HAWSE_")}
-    posix.execve(sys.executable, [sys.executable, "-I", "-c", boot, PACKAGES], kept)
+    posix.execve(sys.executable, [sys.executable, "-I", "-X", "utf8", "-c", boot, PACKAGES], kept)
 
 
 if __name__ == "__main__":

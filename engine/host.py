@@ -56,8 +56,8 @@ class Host:
         }
         if "HAWSE_CONFIG" in os.environ:
             environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
-        if os.environ.get("HAWSE_WARM") != "off":
-            environment["HAWSE_WARM"] = "use"  # a server that is there; none is started for the sake of a callback
+        # A server that is there, if any; none is started for the sake of a callback.
+        environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
         boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launch import main; main()"
         return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment
 

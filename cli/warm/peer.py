@@ -10,16 +10,16 @@ import socket
 import struct
 from pathlib import Path
 
-SAME = ("Uid", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+SAME = ("Uid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters")
 NAMESPACES = ("user", "pid", "uts", "ipc", "cgroup", "time")
 
 Rights = tuple[object, ...]
 
 
-def peer(connection: socket.socket) -> int:
-    """The process id of the launcher; 0 where it is not in our pid namespace."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int(struct.unpack("3i", credentials)[0])
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """The launcher's process id, 0 where it is not in our pid namespace, and its group."""
+    pid, _, group = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, group
 
 
 def rights(pid: int) -> Rights:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from cli.launch import EXITED, GO, MESSAGE, PATIENCE, READY, REFUSED, WELCOME, identity, message
+from cli.warm import grants
 from cli.warm.peer import Rights, peer, rights
 from cli.warm.rehearsal import rehearse
 from cli.warm.request import Malformed, Request, receive
@@ -81,14 +82,15 @@ def max_descriptor() -> int:
 def agreed(connection: socket.socket, own: Rights) -> list[str] | None:
     """Become the launcher's equal and agree with it that the command runs here: its arguments, None if it doesn't."""
     try:
-        launcher = peer(connection)
+        launcher, group = peer(connection)
         if rights(launcher) != own:
             raise PermissionError
         welcome(connection)
         request = receive(connection)
         if request.identity != identity():
             raise Malformed
-        become(request, launcher)
+        grants.take(launcher, connection, group)
+        become(request)
     except (Malformed, OSError):
         connection.sendall(message(REFUSED))
         return None
@@ -103,9 +105,8 @@ def welcome(connection: socket.socket) -> None:
     os.close(process)
 
 
-def become(request: Request, launcher: int) -> None:
-    """Take the launcher's limits, namespaces, directories, streams and environment; raises OSError."""
-    take_limits(launcher)
+def become(request: Request) -> None:
+    """Take the launcher's namespaces, directories, streams and environment; raises OSError."""
     enter(request.mounts, "mnt", kernel.CLONE_NEWNS)
     enter(request.network, "net", kernel.CLONE_NEWNET)
     take_root(request.root)
@@ -119,15 +120,6 @@ def become(request: Request, launcher: int) -> None:
     os.environb.clear()
     os.environb.update(request.environment)
     time.tzset()
-
-
-def take_limits(launcher: int) -> None:
-    """Take the launcher's resource limits and priority; those of groups too, which the same user's processes share."""
-    for kind in range(resource.RLIM_NLIMITS if hasattr(resource, "RLIM_NLIMITS") else 16):
-        wanted = resource.prlimit(launcher, kind)
-        if wanted != resource.getrlimit(kind):
-            resource.setrlimit(kind, wanted)
-    os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, launcher))
 
 
 def take_root(root: int) -> None:

@@ -159,6 +159,32 @@ def test_a_command_acts_on_its_callers_namespace_not_on_the_servers(warm, netns)
     assert "br-" not in warm.host.sh("ip -br link show type bridge")
 
 
+def test_the_run_directory_is_found_from_where_the_caller_is(unserved, tmp_path, is_alive):
+    unserved.host.run_dir = tmp_path / "here"
+    for way in ("on", "only"):
+        unserved.wait_for(lambda way=way: in_directory(unserved, tmp_path, way) == 0)
+    pid = unserved.pid()
+    (tmp_path / "here" / "warm.sock").unlink()
+    os.kill(pid, signal.SIGTERM)
+    unserved.wait_for(lambda: not is_alive(pid))
+
+
+def in_directory(unserved, directory, way) -> int:
+    command, environment = unserved.command("network", "ls"), unserved.env(HAWSE_RUN="here", HAWSE_WARM=way)
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=60).returncode
+
+
+def test_a_descriptor_named_on_the_line_is_the_callers(warm):
+    """A shell's ``<(...)``."""
+    reading, writing = os.pipe()
+    os.write(writing, b"FROM=the caller\n")
+    os.close(writing)
+    command = warm.command("create", "--name", "c1", "--env-file", f"/dev/fd/{reading}", "hostfs", "true")
+    assert subprocess.run(command, env=warm.env(), pass_fds=[reading], timeout=60).returncode == 0
+    os.close(reading)
+    assert "FROM=the caller" in warm.run("inspect", "c1").stdout
+
+
 def test_many_commands_at_once(warm):
     many = [warm.popen("network", "create", f"n{i}") for i in range(12)]
     assert [(p.communicate(timeout=60)[1], p.returncode) for p in many] == [("", 0)] * 12

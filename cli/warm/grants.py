@@ -1,0 +1,55 @@
+"""What the kernel grants a process and its children inherit: groups, limits, processors, priority.
+
+A child takes them from its launcher, and so does all that the command starts; the server has its first caller's.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+from array import array
+from pathlib import Path
+
+SO_PEERGROUPS = 59
+MOST_GROUPS = 256
+
+
+def take(launcher: int, connection: socket.socket, group: int) -> None:
+    """Take those of the launcher, whose group is ``group``; raises OSError."""
+    _take_groups(connection, group)
+    _take_limits(launcher)
+    _take_schedule(launcher)
+    _take_badness(launcher)
+
+
+def _take_groups(connection: socket.socket, group: int) -> None:
+    groups = array("I", connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 4 * MOST_GROUPS)).tolist()
+    if groups != os.getgroups():
+        os.setgroups(groups)
+    if group != os.getegid():
+        os.setresgid(group, group, group)
+
+
+def _take_limits(launcher: int) -> None:
+    for kind in range(resource.RLIM_NLIMITS if hasattr(resource, "RLIM_NLIMITS") else 16):
+        wanted = resource.prlimit(launcher, kind)
+        if wanted != resource.getrlimit(kind):
+            resource.setrlimit(kind, wanted)
+
+
+def _take_schedule(launcher: int) -> None:
+    processors = os.sched_getaffinity(launcher)
+    if processors != os.sched_getaffinity(0):
+        os.sched_setaffinity(0, processors)
+    policy, parameter = os.sched_getscheduler(launcher), os.sched_getparam(launcher)
+    if (policy, parameter) != (os.sched_getscheduler(0), os.sched_getparam(0)):
+        os.sched_setscheduler(0, policy, parameter)
+    os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, launcher))
+
+
+def _take_badness(launcher: int) -> None:
+    """How ready the kernel is to kill it when memory runs out."""
+    own, wanted = Path("/proc/self/oom_score_adj"), Path(f"/proc/{launcher}/oom_score_adj").read_bytes()
+    if own.read_bytes() != wanted:
+        own.write_bytes(wanted)
