@@ -48,6 +48,9 @@ def recover(host: Host) -> None:
         after_boot(host)
     repair(host, None if booted or abandoned else drivers)
     settle(host, restarts)  # only now is the host as a start needs it
+    for container_id in host.runtime.overdue():
+        with contextlib.suppress(EngineError):  # the next command tries again
+            stop.make_up(host, container_id)
 
 
 def _drivers(reader: Reader) -> set[str]:
@@ -136,11 +139,13 @@ def after_boot(host: Host) -> None:
     for network_id in planned:
         with contextlib.suppress(EngineError):
             networks.ensure(host, network_id)
-    _restart(host, stale)
+    _go_on(host, stale)
 
 
-def _restart(host: Host, stale: list[ContainerRecord]) -> None:
+def _go_on(host: Host, stale: list[ContainerRecord]) -> None:
     for record in stale:
-        if record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT:
-            with contextlib.suppress(EngineError):
+        with contextlib.suppress(EngineError):
+            if record.host.auto_remove:
+                stop.remove(host, record.id, force=False)
+            elif record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT:
                 start.start(host, record.id)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from engine.containers import lookup
 from engine.containers.process import log_path
-from engine.containers.stop import settle
+from engine.containers.stop import make_up, settle
 from engine.errors import Conflict, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.locks import locked
@@ -16,6 +17,9 @@ from engine.runtime.api import Attachment, LogLine, RuntimeFailure, Stdio
 
 POLL = 0.02
 """Seconds between looks for a container's removal, which has no descriptor to wait on."""
+
+OVERDUE = 5.0
+"""Seconds after which a removal that has not happened is nobody's any more."""
 
 
 def running(host: Host, reference: str) -> ContainerRecord:
@@ -61,10 +65,20 @@ def wait(host: Host, reference: str, condition: str) -> int:
         code = host.runtime.wait(record.id) or 0
     with locked(host.run, "container", record.id):
         settled = settle(host, record.id)  # whoever has waited finds its addresses and ports free
-    while condition == "removed" and _exists(host, record.id):
-        time.sleep(POLL)
+    if condition == "removed":
+        _await_removal(host, record.id)
     # What is on record counts, for the runtime forgets; but a restart policy may have begun the next run already.
     return code if settled is None or settled.status == "running" else settled.exit_code
+
+
+def _await_removal(host: Host, container_id: str) -> None:
+    """Wait until it is gone; whoever was to remove a container at its end may have been killed, then we do it."""
+    overdue = time.monotonic() + OVERDUE
+    while _exists(host, container_id):
+        time.sleep(POLL)
+        if time.monotonic() > overdue:
+            with suppress(NotFound):  # it was slow, not dead
+                make_up(host, container_id)
 
 
 def _exists(host: Host, container_id: str) -> bool:

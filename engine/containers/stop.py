@@ -107,7 +107,8 @@ def settle(host: Host, container_id: str) -> ContainerRecord | None:
             tx.put_container(ended)
             if ended.status == "restarting":
                 intents.begin(tx, RESTART, container_id)
-    host.runtime.delete(record.id)  # only now, because others read the exit code there until it is on record
+    if not ended.host.auto_remove:  # that one's files are left until it is removed, lest that be forgotten
+        host.runtime.delete(record.id)  # only now, because others read the exit code there until it is on record
     announce(host)
     return ended if current is not None else None
 
@@ -124,6 +125,20 @@ def exited(host: Host, container_id: str) -> None:
         remove(host, container_id, force=False)
     elif record.status == "restarting":
         _restart_later(host, record)
+
+
+def make_up(host: Host, container_id: str) -> None:
+    """Do what `exited` should have done some time ago, and could not or was killed; idempotent."""
+    with locked(host.run, "container", container_id):
+        record = settle(host, container_id)
+        if record is None or record.status == "running":
+            return
+        if not record.host.auto_remove:
+            host.runtime.delete(container_id)
+    if record.host.auto_remove:
+        remove(host, container_id, force=False)
+    elif record.status == "restarting":
+        restart_now(host, container_id, record.finished_at)
 
 
 def _restart_later(host: Host, record: ContainerRecord) -> None:

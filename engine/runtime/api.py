@@ -122,6 +122,9 @@ class Runtime(Protocol):
     def ending(self, container_id: str) -> AbstractContextManager[object]:
         """Be the one who settles the end in this block: ``on_exit`` runs only if the container isn't deleted in it."""
 
+    def overdue(self) -> list[str]:
+        """The ids of containers that ended some seconds ago and were not deleted: nobody has settled their end."""
+
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
         """Connect to the container's streams now; the copying begins with `Attachment.run`."""
 

@@ -20,13 +20,14 @@ from engine.model import ExecCreate, LogOptions
 from engine.runtime import launch, logs, process, wire
 from engine.runtime.api import Created, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio
 from engine.runtime.attach import SupervisedAttachment
-from engine.runtime.directory import ContainerDirectory
+from engine.runtime.directory import ContainerDirectory, containers_directory
 from engine.runtime.enter import execute_in
 from engine.runtime.failure import OTHER
 from engine.runtime.prepare import prepare
 
 _DEATH = 10.0  # seconds that a killed process is given to vanish
 _ANSWER = 5.0  # seconds to wait for a supervisor that need not answer
+_OVERDUE = 5.0  # seconds after its end in which a container's ``on_exit`` has settled it, if it ever does
 _ATTEMPTS = 2
 
 
@@ -143,6 +144,18 @@ class LocalRuntime:
                 held = False
             yield connection if held else None
 
+    def overdue(self) -> list[str]:
+        """The ids of containers that ended some seconds ago and were not deleted: nobody has settled their end.
+
+        What ``on_exit`` should have done: that process was killed, or its program is no longer where it was.
+        """
+        limit, containers = time.time() - _OVERDUE, containers_directory(os.fspath(self._run))
+        try:
+            found = os.listdir(containers)
+        except FileNotFoundError:
+            return []
+        return [each for each in found if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
+
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
         """Connect to the container's streams now; the copying begins with ``run``."""
         self._directory(container_id)
@@ -210,6 +223,14 @@ class LocalRuntime:
         if not self._supervised:
             launch.connect(self._run).close()
             self._supervised = True
+
+
+def _time_of(path: str) -> float:
+    """When a file was written, in seconds since 1970; 0 where there is none."""
+    try:
+        return os.stat(path).st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _await_file(path: str) -> None:

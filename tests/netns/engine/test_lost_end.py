@@ -1,0 +1,50 @@
+"""A container's end is settled though the process that was to do so is killed, or its program is no longer there."""
+
+import shutil
+
+import pytest
+
+from engine.recovery import BOOT
+from engine.store.sqlite import SqliteStore
+
+pytestmark = pytest.mark.netns
+
+OVERDUE = 6  # seconds
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """The configuration; once it is broken, no process that was told of it can do anything."""
+    file = tmp_path / "daemon.json"
+    file.write_text("{}")
+    return file
+
+
+def test_the_next_command_that_changes_something_settles_it(host, settings):
+    flags = {"kept": ["-p", "8081:80"], "gone": ["-p", "8082:80", "--rm"], "again": ["--restart", "always"]}
+    for name, more in flags.items():
+        host.hawse("run", "-d", "--name", name, *more, "hostfs", "sleep", "1.5", env={"HAWSE_CONFIG": str(settings)})
+    settings.write_text("broken")
+    host.sh(f"sleep {OVERDUE + 2}")
+    assert host.hawse("ps", "-aq").stdout.count("\n") == 3
+    host.hawse("network", "create", "any")
+    assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout == "again running\nkept exited\n"
+    host.hawse("run", "-d", "-p", "8081:80", "-p", "8082:80", "hostfs", "sleep", "9")
+
+
+def test_who_waits_for_a_removal_at_the_end_does_it_in_the_end(host, settings):
+    seen = f"echo broken > {settings}; exit 3"
+    done = host.hawse("run", "--rm", "hostfs", "sh", "-c", seen, env={"HAWSE_CONFIG": str(settings)}, check=False)
+    assert done.returncode == 3
+    assert host.hawse("ps", "-aq").stdout == ""
+
+
+def test_what_was_to_be_removed_at_its_end_is_gone_after_a_reboot(host):
+    host.hawse("run", "-d", "--name", "gone", "--rm", "hostfs", "sleep", "99")
+    host.hawse("run", "-d", "--name", "kept", "hostfs", "sleep", "99")
+    host.kill_processes()
+    shutil.rmtree(host.run_dir)
+    with SqliteStore(host.root / "hawse.db").write() as tx:
+        tx.set_meta(BOOT, "another one")
+    host.hawse("network", "create", "any")
+    assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout == "kept\n"
