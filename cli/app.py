@@ -13,6 +13,8 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
+from cli.errors import StatusError
+
 if TYPE_CHECKING:
     from engine.api import Engine
 
@@ -31,6 +33,14 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
     descriptor = os.open(os.devnull, os.O_RDWR)
     os.set_inheritable(descriptor, True)
     return cast("BinaryIO", os.fdopen(descriptor, mode, closefd=False))
+
+
+def let_go(stream: BinaryIO) -> None:
+    """Have nobody get what could not be written; the interpreter would try again at its end, and complain."""
+    with suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 class App:
@@ -63,19 +73,22 @@ class App:
         """Whether stdout may carry colour: a terminal, and nobody said no."""
         return not self.no_color and self.stdout.isatty() and self.environ.get("TERM") != "dumb"
 
-    def drop_output(self) -> None:
-        """Let go what nobody reads any more; the interpreter would try again at its end, and complain."""
-        with suppress(OSError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.stdout.fileno())
-            os.close(null)
-
     def out(self, text: str) -> None:
         """Write to stdout, exactly this text."""
-        self.stdout.write(text.encode("utf-8", "surrogateescape"))
-        self.stdout.flush()
+        self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
 
     def err(self, text: str) -> None:
         """Write to stderr, exactly this text."""
-        self.stderr.write(text.encode("utf-8", "surrogateescape"))
-        self.stderr.flush()
+        self.write(self.stderr, text.encode("utf-8", "surrogateescape"))
+
+    def write(self, stream: BinaryIO, data: bytes) -> None:
+        """Write at once; what stdout cannot take ends the command, as in Docker, what stderr cannot take is lost."""
+        try:
+            stream.write(data)
+            stream.flush()
+        except OSError as error:
+            let_go(stream)
+            if isinstance(error, BrokenPipeError):
+                raise
+            if stream is self.stdout:
+                raise StatusError(f"write /dev/stdout: {(error.strerror or '').lower()}") from error

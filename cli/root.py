@@ -99,6 +99,13 @@ root = Root("hawse", COMMANDS, sections=SECTIONS, params=list(FLAGS), help="Dock
 def run(argv: Sequence[str], app: App) -> int:
     """Run one command line; its exit code. No exception leaves this function."""
     try:
+        return _run(argv, app)
+    except BrokenPipeError:
+        return BROKEN_PIPE
+
+
+def _run(argv: Sequence[str], app: App) -> int:
+    try:
         with root.make_context("hawse", list(argv), obj=app) as ctx:
             code = root.invoke(ctx)
         return code if isinstance(code, int) else 0
@@ -111,8 +118,7 @@ def run(argv: Sequence[str], app: App) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        app.drop_output()
-        return BROKEN_PIPE
+        raise
     except Exception as error:
         return crashed(app, error)
 

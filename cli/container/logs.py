@@ -40,8 +40,7 @@ def logs(
     options = LogOptions(follow, lines(tail), moment("since", since), moment("until", until))
     for line in containers.logs(named(container), options):
         stream = app.stderr if line.stream == "stderr" and not tty else app.stdout
-        stream.write(prefix(line, timestamps=timestamps, details=details) + line.data)
-        stream.flush()
+        app.write(stream, prefix(line, timestamps=timestamps, details=details) + line.data)
 
 
 def prefix(line: LogLine, *, timestamps: bool, details: bool) -> bytes:

@@ -52,6 +52,23 @@ def test_quiet_endings(cli, error, code):
     assert (result.code, result.out, result.err) == (code, "", "")
 
 
+@pytest.mark.parametrize(
+    ("shell", "code", "error"),
+    [
+        ("{} --version > /dev/full", 1, "write /dev/stdout: no space left on device\n"),
+        ("{} nosuch 2> /dev/full", 1, ""),
+        ("(sleep 0.3; {} --version; echo $? >&2) | true", 0, "141\n"),
+        ("((sleep 0.3; {} nosuch; echo $? >&3) 2>&1 | true) 3>&2", 0, "141\n"),
+    ],
+)
+def test_output_that_nobody_takes(shell, code, error):
+    """As a real Docker client does: seen with ``docker --version`` and ``docker nosuch``."""
+    script = shell.format(f"{sys.executable} -m cli")
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    result = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=environment)
+    assert (result.returncode, result.stdout, result.stderr) == (code, "", error)
+
+
 def test_version_flag(cli):
     result = cli("--version")
     assert result.code == 0
