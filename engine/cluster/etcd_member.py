@@ -72,11 +72,10 @@ def start(run: Path, where: Path, member: Member) -> None:
 
 
 def keep(run: Path, root: Path) -> None:
-    """Start the member again where it has ended."""
-    where = membership.directory(root)
+    """Start the member again where it has ended, and this host has not just left: that ends it on purpose."""
     processes.reap(run, NAME)
-    if (where / "etcd.argv").exists() and not processes.is_running(run, NAME):
-        command = (where / "etcd.argv").read_text().split("\0")
+    if not processes.is_running(run, NAME) and membership.exists(root):
+        command = (membership.directory(root) / "etcd.argv").read_text().split("\0")
         processes.ensure(run, NAME, command)
 
 
