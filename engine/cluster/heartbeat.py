@@ -58,6 +58,10 @@ class Heartbeat:
         self._settled = False
         self._wake.set()
 
+    def wake(self) -> None:
+        """Beat now."""
+        self._wake.set()
+
     def stop(self) -> None:
         """End soon; does not wait. The lease is left to run out, for a successor may take it up in time."""
         self._ended = True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 FILE = "membership.json"
 STORE_FILES = ("store-ca.pem", "store.pem", "store.key")
 """How the store is verified, and what this host shows it; each only where it is needed."""
+_changing = threading.Lock()
 
 
 def directory(root: Path) -> Path:
@@ -43,6 +46,18 @@ def save(where: Path, membership: Membership) -> None:
     from engine.store.codec import encode
 
     write_private(where / FILE, encode(membership))
+
+
+def update(root: Path, change: Callable[[Membership], Membership]) -> Membership | None:
+    """Change the record of a host that is a member; the new one. The agent's threads come one after the other."""
+    with _changing:
+        known = load(root)
+        if known is None:
+            return None
+        fresh = change(known)
+        if fresh != known:
+            save(directory(root), fresh)
+        return fresh
 
 
 def write_private(path: Path, text: str) -> None:

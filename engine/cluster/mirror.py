@@ -6,7 +6,7 @@ kernel objects on this host.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -45,12 +45,15 @@ def _learn(tx: Transaction, record: NetworkRecord, membership: Membership) -> Ne
     return known
 
 
-def follow(host: Host, networks: Iterable[NetworkRecord], membership: Membership) -> None:
-    """Bring the mirror up to date: learn what this host should know, forget what is gone and unused here."""
-    shared = {n.id: n for n in networks}
+def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membership: Membership) -> None:
+    """Bring the mirror up to date: learn what this host should know, forget what is gone and unused here.
+
+    ``networks`` reads the cluster's. It is called last: what a command has made meanwhile is not taken for gone.
+    """
     with host.store.read() as reader:
         known = {n.id: n for n in reader.networks() if n.scope == SWARM}
         used = {e.network_id for e in reader.endpoints()}
+    shared = {n.id: n for n in networks()}
     for record in shared.values():
         if record.id not in known and (membership.is_manager or record.ingress):
             _learn_unless_taken(host, record, membership)

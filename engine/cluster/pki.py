@@ -84,8 +84,18 @@ def new_tunnel_key() -> tuple[str, str]:
 
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-    key = X25519PrivateKey.generate()
-    return b64encode(key.private_bytes_raw()).decode(), b64encode(key.public_key().public_bytes_raw()).decode()
+    private = b64encode(X25519PrivateKey.generate().private_bytes_raw()).decode()
+    return private, public_tunnel_key(private)
+
+
+def public_tunnel_key(private: str) -> str:
+    """The public half of a WireGuard key, in base64 as the private one is."""
+    from base64 import b64decode, b64encode
+
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    key = X25519PrivateKey.from_private_bytes(b64decode(private))
+    return b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def _private(key: str) -> ec.EllipticCurvePrivateKey:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from drivers.registry import load as load_driver
 from engine.agent.services import Snapshot
-from engine.cluster import comparison, encryption, etcd_member, membership, mirror, processes, tunnel_keys
+from engine.cluster import (
+    comparison,
+    encryption,
+    etcd_member,
+    membership,
+    mirror,
+    processes,
+    shared_networks,
+    tunnel_keys,
+)
 from engine.cluster import view as views
 from engine.cluster.etcd import Client
 from engine.cluster.follower import Follower
@@ -28,6 +38,8 @@ class Resident:
         self._root, self._run, self._me, self._poke = root, run, me, poke
         self._host = open_engine().host
         self._live: list[NetworkRecord] = []
+        self._mirrored = False
+        self._telling = threading.Lock()
         self._names: dict[str, tuple[str, ...]] = {}
         self._view = views.saved(root)
         self._saved: View | None = self._view
@@ -53,7 +65,8 @@ class Resident:
         self._programmer.tell(view=view)
         self._poke()
         if before is None or before.networks != view.networks:
-            mirror.follow(self._host, view.networks.values(), self._me)
+            self._mirrored = False
+            self._heartbeat.wake()
         if before is None or before.nodes != view.nodes:
             self._tell_networks()
             self._learn_managers(view)
@@ -66,18 +79,31 @@ class Resident:
         if me is None or me.external or not urls or list(me.urls) == urls:
             return
         places = [f"{n.address}:{n.enrollment_port}" for n in managers]
-        membership.save(membership.directory(self._root), replace(me, urls=urls, managers=places))
+        membership.update(self._root, lambda known: replace(known, urls=urls, managers=places))
 
     def _settle(self, client: Client) -> None:
-        """Make the store know this host's endpoints (in the heartbeat's thread)."""
+        """Make the store know this host's endpoints, and this host all networks (in the heartbeat's thread)."""
         comparison.settle(self._host, client, self._me)
+        self._mirrored = False
 
     def _beaten(self, client: Client) -> None:
-        """Renew this host's tunnel key where that is due (in the heartbeat's thread)."""
+        """Follow the networks, and renew this host's tunnel key where that is due (in the heartbeat's thread)."""
+        self._mirror(client)
         me = tunnel_keys.rotated(self._root, client, self._me, self._live)
         if me is not self._me:
             self._me = me
-            self._tell_networks()  # the others may have been faster than this assignment
+            self._tell_networks()
+
+    def _mirror(self, client: Client) -> None:
+        """Follow the cluster's networks as the store has them now: a view may be older than what commands have done."""
+        if self._mirrored:
+            return
+        self._mirrored = True
+        try:
+            mirror.follow(self._host, lambda: shared_networks.all_networks(client), self._me)
+        except BaseException:
+            self._mirrored = False
+            raise
 
     def follow(self, state: Snapshot) -> None:
         """Take what is up on this host (in the loop's thread)."""
@@ -90,9 +116,10 @@ class Resident:
         self._names = names
 
     def _tell_networks(self) -> None:
-        """Tell the programmer which networks are up, with the tunnels of this moment."""
-        nodes = self._view.nodes.values() if self._view is not None else ()
-        self._programmer.tell(networks={n.id: encryption.spec(n, self._me, nodes) for n in self._live})
+        """Tell the programmer which networks are up, with the tunnels of this moment; who tells last knows all."""
+        with self._telling:
+            nodes = self._view.nodes.values() if self._view is not None else ()
+            self._programmer.tell(networks={n.id: encryption.spec(n, self._me, nodes) for n in self._live})
 
     def remote_endpoints(self, networks: Iterable[NetworkRecord]) -> list[EndpointRecord]:
         """The endpoints of other hosts on networks that are up on this one."""

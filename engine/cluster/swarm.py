@@ -329,7 +329,7 @@ def _enter(host: Host, me: Membership) -> None:
     gateway_bridge.prepare(host)
     with connected(host) as (client, _):
         known = shared_networks.all_networks(client)
-        mirror.follow(host, known, me)
+        mirror.follow(host, lambda: known, me)
         for network in known:
             if network.ingress:
                 shared_endpoints.reserve_balancer(client, network, me.node_id)

@@ -27,21 +27,23 @@ def lifetime() -> float:
 
 
 def rotated(root: Path, client: Client, me: Membership, live: Iterable[NetworkRecord]) -> Membership:
-    """The membership with a new key, where the old one has served its time and is used at all."""
+    """The membership with a new key, where the old one has served its time and is used at all.
+
+    Also where the published key is not this host's, as when it was killed, or the store's answer lost, in between.
+    """
     if not any(map(is_encrypted, live)):
         return me
+    from engine.cluster import pki
+
     found = client.get(keys.node(me.node_id))
     if found is None:
         return me
     node = decode(Node, found.value)
-    if time.time() - timestamps.to_seconds(node.updated) < lifetime():
+    fresh = time.time() - timestamps.to_seconds(node.updated) < lifetime()
+    if fresh and node.wireguard_key == pki.public_tunnel_key(me.wireguard_key):
         return me
-    from engine.cluster.pki import new_tunnel_key
-
-    private, public = new_tunnel_key()
-    fresh = replace(membership.load(root) or me, wireguard_key=private)
+    private, public = pki.new_tunnel_key()
     record = encode(replace(node, wireguard_key=public, updated=timestamps.now()))
     if not client.transact([unchanged(found.key, found.revision)], [put(found.key, record)]).succeeded:
         return me
-    membership.save(membership.directory(root), fresh)
-    return fresh
+    return membership.update(root, lambda known: replace(known, wireguard_key=private)) or me

@@ -1,0 +1,48 @@
+"""The cluster's networks in this host's own store."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.cluster import mirror
+from engine.cluster.model import Membership
+from engine.config import Config
+from engine.host import Host
+from engine.model import NetworkRecord
+from engine.runtime.local import LocalRuntime
+from engine.store.sqlite import SqliteStore
+
+ME = Membership("c", "n", "manager", "192.0.2.1", "192.0.2.1", ())
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Host(tmp_path, tmp_path, Config(), SqliteStore(tmp_path / "hawse.db"), LocalRuntime(tmp_path, tmp_path))
+
+
+def network(name):
+    return NetworkRecord(id=name * 5, name=name, created="now", driver="overlay", scope="swarm")
+
+
+def names(host):
+    with host.store.read() as reader:
+        return {n.name for n in reader.networks()}
+
+
+def test_what_the_cluster_has_is_learned_and_what_it_has_no_more_forgotten(host):
+    mirror.follow(host, lambda: [network("one"), network("two")], ME)
+    assert names(host) == {"one", "two"}
+    mirror.follow(host, lambda: [network("two")], ME)
+    assert names(host) == {"two"}
+
+
+def test_a_network_that_a_command_makes_meanwhile_stays(host):
+    mirror.learn(host, network("one"), ME)
+
+    def read():
+        before = [network("one")]
+        mirror.learn(host, network("two"), ME)
+        return before
+
+    mirror.follow(host, read, ME)
+    assert names(host) == {"one", "two"}

@@ -1,0 +1,73 @@
+"""The tunnel key that a host publishes is the one it has."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from dataclasses import replace
+
+import pytest
+
+from engine import timestamps
+from engine.cluster import keys, membership, pki, tunnel_keys
+from engine.cluster.etcd import EtcdUnavailable, KeyValue
+from engine.cluster.etcd.client import Outcome, b64
+from engine.cluster.model import Membership, Node
+from engine.model import NetworkRecord
+from engine.store.codec import decode, encode
+
+NETWORK = NetworkRecord(id="n1", name="vault", created="now", driver="overlay", options={"encrypted": ""})
+NODE = Node("n", "now", "n", "worker", "192.0.2.1", "192.0.2.1", 1)
+
+
+class Store:
+    """A store of one node's record, which answers unless it is ``silent`` after having done what it was told."""
+
+    silent = False
+
+    def __init__(self, record):
+        self.record = record
+
+    def get(self, key):
+        return KeyValue(key, self.record, 7)
+
+    def transact(self, conditions, changes):
+        assert conditions[0]["key"] == b64(keys.node("n"))
+        self.record = b64decode(changes[0]["request_put"]["value"]).decode()
+        if self.silent:
+            raise EtcdUnavailable("silent")
+        return Outcome(True, ())
+
+
+@pytest.fixture
+def me(tmp_path):
+    private, _ = pki.new_tunnel_key()
+    made = Membership("c", "n", "worker", "192.0.2.1", "192.0.2.1", ["https://192.0.2.9:2379"], wireguard_key=private)
+    membership.directory(tmp_path).mkdir()
+    membership.save(membership.directory(tmp_path), made)
+    return made
+
+
+def published(me, updated):
+    return Store(encode(replace(NODE, wireguard_key=pki.public_tunnel_key(me.wireguard_key), updated=updated)))
+
+
+def agree(store, me):
+    return decode(Node, store.record).wireguard_key == pki.public_tunnel_key(me.wireguard_key)
+
+
+def test_a_key_stays_until_it_has_served_its_time(tmp_path, me):
+    assert tunnel_keys.rotated(tmp_path, published(me, timestamps.now()), me, [NETWORK]) is me
+    store = published(me, "2020-01-01T00:00:00Z")
+    after = tunnel_keys.rotated(tmp_path, store, me, [NETWORK])
+    assert after.wireguard_key != me.wireguard_key and agree(store, after)
+    assert membership.load(tmp_path) == after
+
+
+def test_a_key_whose_publication_was_cut_short_is_replaced_at_once(tmp_path, me):
+    store = published(me, "2020-01-01T00:00:00Z")
+    store.silent = True
+    with pytest.raises(EtcdUnavailable):
+        tunnel_keys.rotated(tmp_path, store, me, [NETWORK])
+    assert not agree(store, membership.load(tmp_path))
+    store.silent = False
+    assert agree(store, tunnel_keys.rotated(tmp_path, store, membership.load(tmp_path), [NETWORK]))
