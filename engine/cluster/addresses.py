@@ -9,17 +9,30 @@ from drivers import host_facts
 from engine.errors import InvalidArgument
 
 DEFAULT_PORT = 2377
+BAD_ADVERTISED = "advertise address must be a non-zero IP address or network interface (with optional port number)"
+BAD_DATA_PATH = "data path address must be a non-zero IP address or network interface (without a port number)"
 
 
 def advertised(text: str) -> tuple[str, int]:
     """The address and port of ``IP|INTERFACE[:PORT]``; without one, the host's only address."""
     host, port = split(text)
-    if not host:
-        return only_address(), port
+    return _resolved(host, BAD_ADVERTISED) if host else only_address(), port
+
+
+def data_path(text: str) -> str:
+    """The address of ``IP|INTERFACE``."""
+    return _resolved(text, BAD_DATA_PATH)
+
+
+def _resolved(host: str, refusal: str) -> str:
+    """The address that an address or the name of an interface means."""
     try:
-        return str(ip_address(host)), port
+        found = ip_address(host)
     except ValueError:
-        return of_interface(host), port
+        return of_interface(host, refusal)
+    if found.is_unspecified:
+        raise InvalidArgument(refusal)
+    return str(found)
 
 
 def split(text: str) -> tuple[str, int]:
@@ -28,19 +41,15 @@ def split(text: str) -> tuple[str, int]:
     if not colon or text.endswith("]") or (":" in host and not text.startswith("[")):
         return text.strip("[]"), DEFAULT_PORT
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise InvalidArgument(
-            "advertise address must be a non-zero IP address or network interface (with optional port number)"
-        )
+        raise InvalidArgument(BAD_ADVERTISED)
     return host.strip("[]"), int(port)
 
 
-def of_interface(name: str) -> str:
+def of_interface(name: str, refusal: str) -> str:
     """The address of an interface; IPv4 before IPv6."""
     found = [a for i, a in host_facts.interface_addresses() if i == name]
     if not found:
-        raise InvalidArgument(
-            "advertise address must be a non-zero IP address or network interface (with optional port number)"
-        )
+        raise InvalidArgument(refusal)
     return min(found, key=lambda a: ip_address(a).version)
 
 

@@ -42,11 +42,11 @@ def settle(host: Host, client: Client, me: Membership) -> None:
 
 
 def restore(client: Client, endpoint: SharedEndpoint) -> bool:
-    """Put an endpoint back that the store has lost; False where its network is gone or its address another's."""
+    """Put an endpoint back that the store has lost; False where network or node are gone, or the address another's."""
     addresses = [a.partition("/")[0] for a in (endpoint.ipv4, endpoint.ipv6) if a]
     claimed = [keys.address(endpoint.network_id, a) for a in addresses]
     mine = f"{endpoint.node}/{endpoint.id}"
-    conditions = [present(keys.network(endpoint.network_id))]
+    conditions = [present(keys.network(endpoint.network_id)), present(keys.node(endpoint.node))]
     for key in claimed:
         found = client.get(key)
         if found is None or found.value != mine:

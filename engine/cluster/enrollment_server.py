@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cluster import etcd_member, keys, membership, pki
+from engine.cluster.enrollment import Manager
 from engine.cluster.etcd import Client
 from engine.cluster.membership import open_client
 from engine.cluster.model import MANAGER, WORKER, Cursor, Membership, Tokens
@@ -63,7 +64,7 @@ class Door:
             return {"error": REFUSED}
         node = new_id()
         answer: dict[str, Any] = {"node": node, "role": role, "index": _next_index(client), "cluster": me.cluster_id}
-        answer["managers"] = list(dict.fromkeys([*me.managers, f"{me.address}:{me.port}"]))
+        answer["managers"] = list(dict.fromkeys([*me.managers, str(Manager(me.address, me.port))]))
         answer |= self._papers(question, node, role)
         if me.external:
             return {**answer, **self._of_external_store(me)}

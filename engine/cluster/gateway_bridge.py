@@ -31,14 +31,13 @@ OPTIONS = {
 def prepare(host: Host) -> NetworkRecord:
     """Make the gateway bridge where it is missing; as in Docker, its second address is the ingress sandbox's."""
     with host.store.read() as reader:
-        found = reader.find_networks(NAME)
-    if not found:
+        known = bool(reader.find_networks(NAME))
+    if not known:
         networks.create(host, NetworkCreate(NAME, options=OPTIONS))
-        with host.store.read() as reader:
-            found = reader.find_networks(NAME)
-    network = found[0]
     with host.store.write() as tx:
-        tx.put_network(replace(network, ipam_options=None))  # nobody gave any, as with the networks Docker begins with
+        network = tx.find_networks(NAME)[0]
+        if network.ipam_options is not None:  # nobody gave any, as with the networks Docker begins with
+            tx.put_network(replace(network, ipam_options=None))
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
             tx.put_endpoint(_ingress_endpoint(tx, network))
     return network

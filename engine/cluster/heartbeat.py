@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 
 from engine.cluster import keys
-from engine.cluster.etcd import Client
+from engine.cluster.etcd import Client, present, put
 from engine.errors import EngineError
 
 LEASE = 30
@@ -88,7 +88,8 @@ class Heartbeat:
         if not (self._lease and client.renew(self._lease)):
             self._settled = False
             self._lease = client.grant(seconds)
-            client.put(keys.alive(self._node), str(self._lease), self._lease)
+            sign = put(keys.alive(self._node), str(self._lease), self._lease)
+            client.transact([present(keys.node(self._node))], [sign])  # a removed node is nobody's peer any more
         if not self._settled or time.monotonic() - self._settled_at > INTERVAL:
             self._settled, self._settled_at = True, time.monotonic()
             self._settle(client)

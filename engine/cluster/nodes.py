@@ -8,6 +8,7 @@ from base64 import b64encode
 from engine import timestamps
 from engine.api import Documents, Json
 from engine.cluster import etcd_member, keys, membership, pki, shared_endpoints
+from engine.cluster.enrollment import Manager
 from engine.cluster.etcd import Client, delete
 from engine.cluster.model import MANAGER, Membership, Node
 from engine.cluster.overlay import managing
@@ -83,7 +84,7 @@ def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> J
     }
     if node.role == MANAGER:
         reachable = "reachable" if alive else "unreachable"
-        where = f"{node.address}:{node.enrollment_port}"
+        where = str(Manager(node.address, node.enrollment_port))
         document["ManagerStatus"] = {**({"Leader": True} if leader else {}), "Reachability": reachable, "Addr": where}
     return document
 
@@ -144,6 +145,6 @@ def summary(host: Host) -> Json:
     except EngineError as error:
         return document | {"Error": str(error) if me.is_manager else ""}
     managers = [n for n in nodes if n.role == MANAGER]
-    remote = [{"NodeID": n.id, "Addr": f"{n.address}:{n.enrollment_port}"} for n in managers]
+    remote = [{"NodeID": n.id, "Addr": str(Manager(n.address, n.enrollment_port))} for n in managers]
     counts = {"Nodes": len(nodes), "Managers": len(managers), "Cluster": {"ID": me.cluster_id}}
     return document | {"RemoteManagers": remote, **counts}

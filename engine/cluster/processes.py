@@ -6,6 +6,7 @@ a reused pid is noticed.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from engine.locks import locked
 
 PATIENCE = 5.0
 """Seconds a process may take to end when asked to."""
+LONG_LOG = 1 << 20
+"""Bytes after which a log begins anew."""
 
 
 def run_directory(run: Path) -> Path:
@@ -80,8 +83,24 @@ def last_words(run: Path, name: str) -> str:
     """The end of a process's log, for the error that says it did not start."""
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()
-        return lines[-1][:500] if lines else ""
+        return _plain(lines[-1])[:500] if lines else ""
     return ""
+
+
+def _plain(line: str) -> str:
+    """What a log's line in JSON says to people."""
+    try:
+        entry = json.loads(line)
+        return str(entry.get("error") or entry["msg"])
+    except (ValueError, KeyError, AttributeError):
+        return line
+
+
+def trim_logs(run: Path) -> None:
+    """Begin logs anew that have grown long: HAWSE_RUN is memory on most systems."""
+    for log in run_directory(run).glob("*.log"):
+        if log.stat().st_size > LONG_LOG:
+            os.truncate(log, 0)  # it is appended to
 
 
 def _note(run: Path, name: str) -> str:

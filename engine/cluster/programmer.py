@@ -76,8 +76,8 @@ class Programmer:
     def _program_all(self, view: View, networks: Mapping[str, NetworkSpec]) -> bool:
         good = True
         for identity, spec in networks.items():
-            wanted = {p.endpoint_id: p for p in peers.of(view, identity, self._node)}
             try:
+                wanted = {p.endpoint_id: p for p in peers.of(view, identity, self._node)}
                 with peers.programming(self._run_directory):
                     self._program(identity, spec, wanted)
             except Exception:

@@ -21,6 +21,7 @@ from engine.cluster import (
     tunnel_keys,
 )
 from engine.cluster import view as views
+from engine.cluster.enrollment import Manager
 from engine.cluster.etcd import Client
 from engine.cluster.follower import Follower
 from engine.cluster.heartbeat import Heartbeat
@@ -78,7 +79,7 @@ class Resident:
         urls = [n.store_url for n in managers if n.store_url]
         if me is None or me.external or not urls or list(me.urls) == urls:
             return
-        places = [f"{n.address}:{n.enrollment_port}" for n in managers]
+        places = [str(Manager(n.address, n.enrollment_port)) for n in managers]
         membership.update(self._root, lambda known: replace(known, urls=urls, managers=places))
 
     def _settle(self, client: Client) -> None:
@@ -136,6 +137,7 @@ class Resident:
                 etcd_member.keep(self._run, self._root)
             self._keep_module("enrollment", "engine.cluster.enrollment_server")
         self._keep_module("guard", "engine.cluster.guard")
+        processes.trim_logs(self._run)
         if self._view is not None and self._view is not self._saved and membership.exists(self._root):
             self._saved = self._view
             views.save(self._root, self._view)

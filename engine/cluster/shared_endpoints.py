@@ -18,12 +18,13 @@ from engine.cluster.choice import GIVEN_UP, choose, first_pools
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.shared_networks import ATTEMPTS
-from engine.errors import Forbidden, NotFound
+from engine.errors import Forbidden, NotFound, Unavailable
 from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import decode, encode
 
 MOST_SKIPPED = 6
 """Powers of two of addresses that a host skips at most after having been too slow."""
+REMOVED = 'This node has been removed from the swarm. Use "hawse swarm leave", then it can join again.'
 Pools = Sequence[tuple[PoolRecord, str]]
 """A pool for each family, with the address that is asked of it."""
 Claims = tuple[list[dict[str, Any]], list[dict[str, Any]]]
@@ -56,13 +57,15 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
 
 def _read(client: Client, network: NetworkRecord, node: str, pools: Pools) -> tuple[list[int], str]:
     """The address of each pool that was handed out last, and the host's own."""
-    wanted = [keys.network(network.id), keys.balancer(network.id, node)]
+    wanted = [keys.network(network.id), keys.node(node), keys.balancer(network.id, node)]
     found = client.read_all(*wanted, *(keys.serial(network.id, p.subnet) for p, _ in pools))
     if found[0] is None:
         raise NotFound(f"network {network.name} not found")
-    pairs = zip(found[2:], pools, strict=True)
+    if found[1] is None:
+        raise Unavailable(REMOVED)
+    pairs = zip(found[3:], pools, strict=True)
     serials = [int(kv.value) if kv else int(ip_network(p.subnet)[0]) for kv, (p, _) in pairs]
-    return serials, found[1].value if found[1] else ""
+    return serials, found[2].value if found[2] else ""
 
 
 def _used(client: Client, network: NetworkRecord) -> frozenset[str]:
@@ -82,7 +85,8 @@ def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
 
 
 def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[str], pools: Pools) -> Claims:
-    conditions = [present(keys.network(network.id)), *(absent(keys.address(network.id, a)) for a in chosen)]
+    there = [present(keys.network(network.id)), present(keys.node(endpoint.node))]
+    conditions = [*there, *(absent(keys.address(network.id, a)) for a in chosen)]
     changes = [put(keys.endpoint(network.id, endpoint.id), encode(endpoint))]
     for address, (pool, asked) in zip(chosen, pools, strict=True):
         changes.append(put(keys.address(network.id, address), f"{endpoint.node}/{endpoint.id}"))

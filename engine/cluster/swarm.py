@@ -58,7 +58,7 @@ def init(host: Host, request: SwarmInit) -> str:
     _require_outside(host)
     store = request.store
     address, port = addresses.advertised(request.advertise)
-    data_address = addresses.advertised(request.data_path)[0] if request.data_path else address
+    data_address = addresses.data_path(request.data_path) if request.data_path else address
     node = new_id()
     with _workplace(host) as where:
         authority_key = pki.new_key()
@@ -168,7 +168,7 @@ def join(host: Host, request: SwarmJoin) -> str:
     address, port = addresses.towards(manager.host, manager.port), addresses.DEFAULT_PORT
     if request.advertise:
         address, port = addresses.advertised(request.advertise)
-    data_address = addresses.advertised(request.data_path)[0] if request.data_path else address
+    data_address = addresses.data_path(request.data_path) if request.data_path else address
     with _workplace(host) as where:
         key, manager_key = pki.new_key(), pki.new_key()
         papers = {"request": pki.request(key), "manager_request": pki.request(manager_key), "address": address}
@@ -283,8 +283,7 @@ def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
         tokens = decode(Tokens, text)
         authority = (membership.directory(host.root) / "ca.pem").read_text()
         secret = tokens.manager if role == MANAGER else tokens.worker
-        where = f"[{me.address}]:{me.port}" if ":" in me.address else f"{me.address}:{me.port}"
-        return str(JoinToken(digest_of(authority), secret)), where
+        return str(JoinToken(digest_of(authority), secret)), str(Manager(me.address, me.port))
 
 
 def _rotated(tokens: Tokens, role: str) -> Tokens:

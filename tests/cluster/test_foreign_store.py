@@ -1,6 +1,9 @@
 """A cluster on an etcd that the user runs: nothing of ours is started, everything else is the same."""
 
+import os
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -65,3 +68,18 @@ def test_another_cluster_in_the_same_store_is_refused(cluster, store):
     )  # fmt: skip
     assert "the store holds a cluster already" in refused.stderr
     assert not (stranger.root / "cluster").exists()
+
+
+def test_a_removed_host_that_goes_on_leaves_nothing_in_the_store(cluster):
+    first, second = cluster.hosts[:2]
+    node = second.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()
+    first.hawse("node", "rm", "--force", node)
+    os.kill(second.agent_pid(), signal.SIGKILL)  # the next one compares what this host has with the store
+    refused = second.hawse("run", "-d", "--name", "c3", "--network", "app", "hostfs", "true", check=False)
+    assert "This node has been removed from the swarm" in refused.stderr
+    eventually(second.agent_pid)
+    time.sleep(1)
+    first.hawse("rm", "-f", "c1")
+    assert first.tool("-", "residue") == []
+    first.hawse("network", "rm", "app")
+    assert first.hawse("node", "ls", "-q").stdout.count("\n") == 1

@@ -101,3 +101,11 @@ def test_nothing_is_programmed_while_a_command_holds_the_tables(told, tables, fi
         time.sleep(0.2)
         assert set(tables.peers) == {"e1"}
     comes_true(lambda: not tables.peers)
+
+
+def test_a_peer_that_makes_no_sense_ends_nothing(told, tables, first):
+    odd = KeyValue(keys.node("far"), encode(Node("far", "now", "far", "worker", "192.0.2.1", "nowhere", 1)))
+    told.tell(view=view.after(first, 2, [odd, appears("e2")]))
+    comes_true(lambda: not told._dirty)
+    told.tell(view=view.after(first, 3, [appears("e3")]))
+    comes_true(lambda: set(tables.peers) == {"e1", "e3"})

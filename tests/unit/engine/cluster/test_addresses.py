@@ -1,0 +1,40 @@
+"""Which address the other hosts are told."""
+
+import pytest
+
+from drivers import host_facts
+from engine.cluster import addresses
+from engine.errors import InvalidArgument
+
+
+@pytest.fixture(autouse=True)
+def interfaces(monkeypatch):
+    monkeypatch.setattr(host_facts, "interface_addresses", lambda: [("eth0", "fd00::2"), ("eth0", "192.0.2.2")])
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("192.0.2.9", ("192.0.2.9", 2377)),
+        ("192.0.2.9:99", ("192.0.2.9", 99)),
+        ("fd00::9", ("fd00::9", 2377)),
+        ("[fd00::9]:99", ("fd00::9", 99)),
+        ("eth0", ("192.0.2.2", 2377)),
+        ("", ("192.0.2.2", 2377)),
+    ],
+)
+def test_an_address_or_an_interface_is_advertised(text, meant):
+    assert addresses.advertised(text) == meant
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0", "::", "[::]:2377", "nosuch", "192.0.2.9:0", "eth0:x"])
+def test_what_nobody_could_reach_is_refused(text):
+    with pytest.raises(InvalidArgument, match="^advertise address must be a non-zero IP address"):
+        addresses.advertised(text)
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0", "nosuch", "192.0.2.9:99"])
+def test_packets_have_a_path_without_a_port(text):
+    assert addresses.data_path("eth0") == "192.0.2.2"
+    with pytest.raises(InvalidArgument, match="^data path address must be a non-zero IP address"):
+        addresses.data_path(text)
