@@ -199,14 +199,17 @@ def release_ghosts(host: Host, reference: str) -> None:
 
 
 def prune(host: Host, wanted: Filters) -> Strings:
-    """Remove all custom networks that nobody uses; a network that becomes used meanwhile stays."""
+    """Remove all custom networks that nobody uses, managers those of the cluster too.
+
+    A network that becomes used meanwhile, or is used on another host, stays.
+    """
     filters.check_network_prune(wanted)
     with host.store.read() as reader:
         candidates = [
             n
             for n in reader.networks()
-            if not (n.predefined or n.config_only)
-            and n.phase == "live"
+            if not (n.predefined or n.config_only or n.ingress)
+            and n.phase in ("live", "planned")
             and not reader.endpoints(network_id=n.id)
             and filters.network_prunable(n, wanted)
         ]

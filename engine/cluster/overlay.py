@@ -248,7 +248,7 @@ def reserving(
                 made.append(_reserve(client, me, container, network))
         with locked(host.run, *BUSY):
             _learn_anew(host, shared, me)
-            yield {e.network_id: _record(e) for e in made}
+            yield {n.id: _record(e, attachment(container, n)) for n, e in zip(shared, made, strict=True)}
     except BaseException:
         with suppress(EngineError), connected(host) as (client, _):
             for endpoint in made:
@@ -266,7 +266,9 @@ def _learn_anew(host: Host, networks: Sequence[NetworkRecord], me: Membership) -
         mirror.learn(host, network, me)
 
 
-def _record(endpoint: SharedEndpoint) -> EndpointRecord:
+def _record(endpoint: SharedEndpoint, attached: NetworkAttachment) -> EndpointRecord:
+    from engine.endpoints import link_local
+
     return EndpointRecord(
         id=endpoint.id,
         network_id=endpoint.network_id,
@@ -274,6 +276,7 @@ def _record(endpoint: SharedEndpoint) -> EndpointRecord:
         mac=endpoint.mac,
         ipv4=endpoint.ipv4,
         ipv6=endpoint.ipv6,
+        link_local=link_local(attached.settings),
         names=endpoint.names,
     )
 
@@ -290,7 +293,7 @@ def _reserve(client: Client, me: Membership, container: ContainerRecord, network
         network_id=network.id,
         container_id=container.id,
         node=me.node_id,
-        mac=settings.mac_address or names.random_mac(),
+        mac=names.parse_mac(settings.mac_address) if settings.mac_address else names.random_mac(),
         names=names.dns_names(container, settings),
         owner=owner.me(),
     )

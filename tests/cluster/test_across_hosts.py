@@ -70,6 +70,28 @@ def test_addresses_differ_between_hosts_and_a_taken_one_is_refused(pair):
     assert b.verify("app").stdout == ""
 
 
+def test_a_mac_in_any_spelling_and_link_local_addresses(pair):
+    a, b = pair
+    b.start("own", "app", "--mac-address", "02-42-AC-11-00-98")
+    assert b.hawse("exec", "own", "cat", "/sys/class/net/eth0/address").stdout == "02:42:ac:11:00:98\n"
+    assert a.reaches("web", "own")
+    b.start("late", "bridge")
+    b.hawse("network", "connect", "--link-local-ip", "169.254.3.3", "app", "late")
+    assert "169.254.3.3/16" in b.hawse("exec", "late", "busybox", "ip", "addr", "show", "eth1").stdout
+    b.hawse("rm", "-f", "own", "late")
+
+
+def test_unused_networks_are_pruned_and_those_of_other_hosts_stay(pair):
+    a, b = pair
+    for name in ("idle", "away"):
+        a.hawse("network", "create", "-d", "overlay", "--attachable", name)
+    b.start("user", "away")
+    assert b.hawse("network", "prune", "-f").stdout == ""
+    assert a.hawse("network", "prune", "-f").stdout == "Deleted Networks:\nidle\n\n"
+    b.hawse("rm", "-f", "user")
+    a.hawse("network", "rm", "away")
+
+
 def test_the_gateway_bridge_comes_and_goes_with_the_need_for_it(pair):
     a, _ = pair
     routes = ("exec", "web", "busybox", "ip", "route", "show", "default")

@@ -29,12 +29,12 @@ def test_an_address_or_an_interface_is_advertised(text, meant):
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "::", "[::]:2377", "nosuch", "192.0.2.9:0", "eth0:x"])
 def test_what_nobody_could_reach_is_refused(text):
-    with pytest.raises(InvalidArgument, match="^advertise address must be a non-zero IP address"):
+    with pytest.raises(InvalidArgument, match=r"^advertise address must be a non-zero IP address"):
         addresses.advertised(text)
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "nosuch", "192.0.2.9:99"])
 def test_packets_have_a_path_without_a_port(text):
     assert addresses.data_path("eth0") == "192.0.2.2"
-    with pytest.raises(InvalidArgument, match="^data path address must be a non-zero IP address"):
+    with pytest.raises(InvalidArgument, match=r"^data path address must be a non-zero IP address"):
         addresses.data_path(text)
