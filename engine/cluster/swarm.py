@@ -25,6 +25,7 @@ from engine.cluster import (
     mirror,
     pki,
     processes,
+    quorum,
     shared_endpoints,
     shared_networks,
 )
@@ -41,10 +42,6 @@ from engine.store.codec import decode, encode
 
 ALREADY = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
 NOT_PART = "This node is not part of a swarm"
-LAST_MANAGER = (
-    "You are attempting to leave the swarm on a node that is participating as a manager. "
-    "Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message."
-)
 DEFAULT_POOLS = ("10.0.0.0/8",)
 STORE_KEYS = ("cacert", "cert", "key")
 INGRESS = NetworkCreate("ingress", driver="overlay", ingress=True, ipam_config=[IPAMConfig("10.0.0.0/24")])
@@ -230,7 +227,7 @@ def leave(host: Host, *, force: bool) -> None:
     if me is None:
         raise Unavailable(NOT_PART)
     if me.is_manager and not force:
-        raise Unavailable(LAST_MANAGER)
+        raise Unavailable(quorum.warning(*_managers(host)))
     _disconnect_all(host)
     with suppress(EngineError):
         client = membership.open_client(host.root, me)
@@ -242,6 +239,12 @@ def leave(host: Host, *, force: bool) -> None:
     gateway_bridge.let_go(host)
     _abandon(host)
     _tell_agent(host)
+
+
+def _managers(host: Host) -> tuple[int, int]:
+    with suppress(EngineError), connected(host) as (client, _):
+        return quorum.managers(client)
+    return 0, 0
 
 
 def _say_goodbye(client: Client, me: Membership) -> None:

@@ -1,0 +1,17 @@
+import pytest
+
+from engine.cluster import quorum
+
+
+@pytest.mark.parametrize(
+    ("reachable", "unreachable", "told"),
+    [
+        (1, 0, "Removing the last manager erases all current state of the swarm."),
+        (2, 0, "Removing this node leaves 1 managers out of 2. Without a Raft quorum"),
+        (2, 1, "Removing this node leaves 1 managers out of 3. Without a Raft quorum"),
+        (3, 0, "The only way to restore a swarm that has lost consensus"),
+        (0, 0, "The only way to restore a swarm that has lost consensus"),
+    ],
+)
+def test_a_manager_that_leaves_is_told_what_that_costs(reachable, unreachable, told):
+    assert quorum.warning(reachable, unreachable).startswith(quorum.ATTEMPT + told)
