@@ -31,6 +31,9 @@ CAPABILITIES = tuple(_ALL.split())
 DEFAULT_CAPABILITIES = tuple(_DEFAULT.split())
 """What Docker leaves to a container."""
 
+_HIGHEST = (1 << 31) - 1
+"""The highest user and group; what the kernel takes for "leave it as it is", that is, root, is above."""
+
 
 class Identity:
     """A user as the kernel wants it, and the home directory."""
@@ -44,9 +47,9 @@ def find_identity(user: str) -> Identity:
     name, _, group = user.partition(":")
     name = name or "0"
     entry = next((e for e in _entries("/etc/passwd", numeric=2) if name in (e[0], e[2])), None)
-    if entry is None and not name.isdigit():
+    if entry is None and not _is_number(name):
         raise SetupFailed(BAD_USER, f"unable to find user {name}: no matching entries in passwd file", plain=True)
-    uid, gid, home = (int(entry[2]), int(entry[3]), entry[5]) if entry else (int(name), 0, "")
+    uid, gid, home = (_in_range(entry[2]), _in_range(entry[3]), entry[5]) if entry else (_in_range(name), 0, "")
     more: list[int] = []
     if group:
         gid = _find_group(group)
@@ -57,9 +60,19 @@ def find_identity(user: str) -> Identity:
 
 def _find_group(group: str) -> int:
     entry = next((e for e in _entries("/etc/group", numeric=1) if group in (e[0], e[2])), None)
-    if entry is None and not group.isdigit():
+    if entry is None and not _is_number(group):
         raise SetupFailed(BAD_USER, f"unable to find group {group}: no matching entries in group file", plain=True)
-    return int(entry[2]) if entry else int(group)
+    return _in_range(entry[2] if entry else group)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.removeprefix("-").isdigit()
+
+
+def _in_range(number: str) -> int:
+    if not 0 <= int(number) <= _HIGHEST:
+        raise SetupFailed(BAD_USER, f"uids and gids must be in range 0-{_HIGHEST}", plain=True)
+    return int(number)
 
 
 def _entries(path: str, *, numeric: int) -> Iterator[list[str]]:
@@ -68,7 +81,7 @@ def _entries(path: str, *, numeric: int) -> Iterator[list[str]]:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
                 fields = line.rstrip("\n").split(":")
-                if len(fields) >= 3 * numeric + 1 and all(f.isdigit() for f in fields[2 : 2 + numeric]):
+                if len(fields) >= 3 * numeric + 1 and all(f.isascii() and f.isdigit() for f in fields[2 : 2 + numeric]):
                     yield fields
     except OSError:
         return

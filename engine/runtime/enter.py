@@ -1,7 +1,8 @@
 """Executes another command in a running container: the calling process enters its namespaces, without the supervisor.
 
 Two forks: the first enters the namespaces and passes the exit code on, the second is born into the pid namespace. Both
-lead sessions of their own, so that an interrupted caller leaves the command running, as with Docker.
+lead sessions of their own, so that an interrupted caller leaves the command running, as with Docker. Whoever is in the
+container already finds nothing of the host's in the second one: no file, no memory, no interpreter it could write to.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import socket
 import termios
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
-from engine.runtime import kernel, process, wire
+from engine.runtime import interpreter, kernel, process, wire
 from engine.runtime.api import RuntimeFailure, Stdio
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
-from engine.runtime.failure import BAD_CWD, EXEC, OTHER, SetupFailed, message, reason
+from engine.runtime.failure import BAD_CWD, EXEC, OTHER, SetupFailed, describe, message
 from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory
 from engine.runtime.relay import relay
 from engine.runtime.shield import Shield
@@ -34,11 +36,11 @@ def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: 
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
     if not request.attach_stdin:
         streams[0] = null
-    shield = Shield([null, null, null] if request.tty else streams)
+    shield = Shield([null, null, null] if request.tty else streams, files=spec["rootfs"] != "/")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     middle = os.fork()
     if middle == 0:
-        _enter(theirs, pidfd, spec, request, shield.theirs)
+        _begin(theirs, pidfd, spec, request, shield.theirs)
     theirs.close()
     os.close(null)
     shield.handed_over()
@@ -68,12 +70,43 @@ def _hear(channel: socket.socket) -> int:
         (master,) = fds
 
 
+def _begin(
+    channel: socket.socket, pidfd: int, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
+) -> NoReturn:
+    """Be the process in the middle, which the caller waits for; for an image, as a shielded interpreter."""
+    try:
+        os.setsid()
+        if spec["rootfs"] == "/" or interpreter.is_shielded():
+            _enter(channel, pidfd, spec, request, streams)
+        order = os.memfd_create("exec", 0)
+        os.write(order, json.dumps({"spec": dict(spec), "request": asdict(request)}).encode())
+        handed = (channel.fileno(), pidfd, order, *streams)
+        for fd in handed:
+            os.set_inheritable(fd, True)
+        interpreter.execute(__name__, [str(fd) for fd in handed])
+    except Exception as error:
+        _report(channel, SetupFailed(OTHER, describe(error)))
+    finally:
+        os._exit(1)
+
+
+def main(channel: str, pidfd: str, order: str, *streams: str) -> None:
+    """Go on from `_begin`, with the descriptors of these numbers, which go no further."""
+    for fd in map(int, (channel, pidfd, order, *streams)):
+        os.set_inheritable(fd, False)
+    os.lseek(int(order), 0, os.SEEK_SET)
+    with open(int(order), encoding="ascii") as file:
+        document = json.load(file)
+    request = ExecCreate(**document["request"])
+    _enter(socket.socket(fileno=int(channel)), int(pidfd), document["spec"], request, [int(fd) for fd in streams])
+
+
 def _enter(
     channel: socket.socket, pidfd: int, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
 ) -> NoReturn:
-    """Be the process in the middle, which the caller waits for."""
+    """Enter the namespaces, and pass on how the command ended, which is born there."""
     try:
-        os.setsid()
+        kernel.hide_process()
         kernel.setns(pidfd, _NAMESPACES)
         inner = os.fork()
         if inner == 0:
@@ -82,9 +115,10 @@ def _enter(
         close_all_but([])
         code = 0 if request.detach else process.exit_code(os.waitpid(inner, 0)[1])
         os._exit(code)
-    except OSError as error:
-        _report(channel, SetupFailed(OTHER, f"{error.filename or 'system call'}: {reason(error)}"))
-    os._exit(1)
+    except Exception as error:
+        _report(channel, SetupFailed(OTHER, describe(error)))
+    finally:
+        os._exit(1)
 
 
 def _become_command(
@@ -105,9 +139,10 @@ def _become_command(
         execute(find_executable(request.cmd[0], env), request.cmd, env)
     except SetupFailed as failure:
         _report(channel, failure)
-    except OSError as error:
-        _report(channel, SetupFailed(OTHER, f"{error.filename or 'system call'}: {reason(error)}"))
-    os._exit(1)
+    except Exception as error:
+        _report(channel, SetupFailed(OTHER, describe(error)))
+    finally:
+        os._exit(1)
 
 
 def _environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:

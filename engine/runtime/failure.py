@@ -33,6 +33,13 @@ def reason(error: OSError) -> str:
     return os.strerror(error.errno or 0).lower()
 
 
+def describe(error: Exception) -> str:
+    """What went wrong in a child, whatever it was."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'system call'}: {reason(error)}"
+    return f"{type(error).__name__}: {error}"
+
+
 def in_hook(text: str) -> str:
     """The daemon's answer to a failure of the hook in which runc lets the sandbox be furnished."""
     hook = "error during container init: error running hook #0: error running hook: exit status 1, stdout: , stderr: "

@@ -14,10 +14,10 @@ import os
 import socket
 import termios
 
-from engine.runtime import kernel, rootfs
+from engine.runtime import interpreter, kernel, rootfs
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
-from engine.runtime.failure import BAD_CWD, CREATE, NOT_FOUND, OTHER, SetupFailed, message, reason
+from engine.runtime.failure import BAD_CWD, CREATE, NOT_FOUND, OTHER, SetupFailed, describe, message, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ def run(spec: Mapping[str, Any], birth: Birth, mount_point: str) -> NoReturn:
         close_all_but(birth.descriptors())
         os.setsid()
         os.umask(0o022)
+        kernel.hide_process()
+        if spec["rootfs"] != "/" and not interpreter.is_shielded():
+            raise SetupFailed(OTHER, "error during container init: the host's interpreter cannot be made read-only")
         enter_namespaces(spec, birth)
         birth.channel.send(READY)
         host = build_mounts(spec, mount_point)
@@ -52,10 +55,10 @@ def run(spec: Mapping[str, Any], birth: Birth, mount_point: str) -> NoReturn:
             finish(spec, birth, host)
     except SetupFailed as failure:
         _report(birth.channel, failure)
-    except OSError as error:
-        text = f"error during container init: {error.filename or 'system call'}: {reason(error)}"
-        _report(birth.channel, SetupFailed(OTHER, text))
-    os._exit(1)
+    except Exception as error:
+        _report(birth.channel, SetupFailed(OTHER, f"error during container init: {describe(error)}"))
+    finally:
+        os._exit(1)  # whatever went wrong: the supervisor's own code must never run on in here
 
 
 def _report(channel: socket.socket, failure: SetupFailed) -> None:
@@ -131,8 +134,9 @@ def connect_streams(spec: Mapping[str, Any], birth: Birth, identity: Identity) -
         socket.send_fds(birth.channel, [TERMINAL], [master])
         os.close(master)
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-        os.close(os.open("/dev/console", os.O_WRONLY | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC, 0o620))
-        kernel.bind(os.ttyname(slave), "/dev/console")
+        console = os.path.realpath("/dev/console")
+        os.close(os.open(console, os.O_WRONLY | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC, 0o620))
+        kernel.bind(os.ttyname(slave), console)
         stdio = (slave, slave, slave)
     for number, fd in enumerate(stdio):
         if os.fstat(fd).st_rdev != os.stat("/dev/null").st_rdev:
@@ -143,7 +147,7 @@ def connect_streams(spec: Mapping[str, Any], birth: Birth, identity: Identity) -
 def make_working_directory(path: str) -> None:
     """Make the working directory where there is none, as Docker does."""
     try:
-        os.makedirs(path, exist_ok=True)
+        os.makedirs(os.path.realpath(path), exist_ok=True)  # not through /proc/self/fd to what is open of the host
     except FileExistsError as error:
         raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
     except OSError:

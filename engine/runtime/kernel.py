@@ -20,11 +20,14 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 1 << 18
 MNT_DETACH = 2
 
-PR_SET_NAME, PR_CAPBSET_DROP = 15, 24
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NODEV = 1, 4
+
+PR_SET_DUMPABLE, PR_SET_NAME, PR_CAPBSET_DROP = 4, 15, 24
 
 _PIVOT_ROOT = {"x86_64": 155, "i686": 217, "armv7l": 218, "ppc64le": 203, "s390x": 217}.get(os.uname().machine, 41)
-_MOUNT_SETATTR = 442
-_AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
+_OPEN_TREE, _MOUNT_SETATTR = 428, 442
+_OPEN_TREE_CLONE = 1
+_AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
 # ioctl numbers hold the structure's size; 64 bytes is pidfd_info as of Linux 6.15.
@@ -68,11 +71,16 @@ def bind(source: str, target: str) -> None:
     mount(source, target, flags=MS_BIND | MS_REC)
 
 
+def restrict(target: str, attributes: int) -> None:
+    """Add ``MOUNT_ATTR_…`` to the tree of mounts at ``target``, whose other flags stay."""
+    _set_attributes(_AT_FDCWD, target, _AT_RECURSIVE, attributes)
+
+
 def make_read_only(target: str) -> None:
     """Make the tree of mounts at ``target`` read-only; before Linux 5.12 its topmost mount alone."""
-    attributes = struct.pack("=QQQQ", _MOUNT_ATTR_RDONLY, 0, 0, 0)
-    arguments = (_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), _AT_RECURSIVE, attributes, len(attributes))
-    if _libc.syscall(*arguments) < 0:
+    try:
+        restrict(target, MOUNT_ATTR_RDONLY)
+    except OSError:
         remount_read_only(target)
 
 
@@ -80,6 +88,24 @@ def remount_read_only(target: str) -> None:
     """Make one mount read-only, keeping its other flags."""
     kept = os.statvfs(target).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
     mount("", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
+
+
+def clone_read_only(path: str) -> int:
+    """A read-only mount of one file that is in nobody's tree: a descriptor of it, which ends it."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
+    fd: int = _libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), ctypes.c_uint(flags))
+    _check(fd, path)
+    try:
+        _set_attributes(fd, "", _AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _set_attributes(directory: int, path: str, flags: int, attributes: int) -> None:
+    given = struct.pack("=QQQQ", attributes, 0, 0, 0)
+    _check(_libc.syscall(_MOUNT_SETATTR, directory, os.fsencode(path), flags, given, len(given)), path)
 
 
 def unmount(target: str) -> None:
@@ -100,6 +126,11 @@ def set_domain_name(name: str) -> None:
 def set_process_name(name: str) -> None:
     """Set what ``ps -o comm`` shows (15 bytes)."""
     _libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def hide_process() -> None:
+    """Keep this process's memory, descriptors and links from all without CAP_SYS_PTRACE, until it executes another."""
+    _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 
 
 def drop_from_bounding_set(capability: int) -> None:

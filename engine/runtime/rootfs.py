@@ -1,8 +1,9 @@
 """The container's mount tree: its root, what Docker mounts into it, and what it hides.
 
 Everything happens in the container's own mount namespace, already entered; nothing of the host's tree changes, save
-mount points that a writable root lacks. Targets are resolved by the kernel inside the new root, so no symbolic link of
-an image leads out of it; sources are opened before the root changes, or beneath ``host``, the former root.
+mount points that a writable root lacks. Targets are resolved inside the new root, so no symbolic link of an image leads
+out of it, and by their text, so none leads through /proc/self/fd to what we have open of the host; sources are opened
+before the root changes, or beneath ``host``, the former root.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def enter_root(spec: Mapping[str, Any], mount_point: str) -> int:
     else:
         kernel.bind(spec["rootfs"], mount_point)
     if not spec["privileged"]:
-        kernel.mount("", mount_point, flags=kernel.MS_REMOUNT | kernel.MS_BIND | MS_NODEV)
+        kernel.restrict(mount_point, kernel.MOUNT_ATTR_NODEV)
     os.chdir(mount_point)
     kernel.pivot_root(".", ".")
     os.chdir("/")
@@ -103,6 +104,14 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
             kernel.make_read_only("/sys/fs/cgroup")
     for source, target, read_only in sorted(sources.mounts, key=lambda m: m[1].count("/")):
         _bind(_path_of(source), target, read_only=read_only)
+        if spec["rootfs"] != "/" and not spec["privileged"] and not _shows_devices(source, sources.devices):
+            kernel.restrict(os.path.realpath(target), kernel.MOUNT_ATTR_NODEV)
+
+
+def _shows_devices(source: int, devices: int) -> bool:
+    """Tell whether what the user binds is a device, or the host's /dev, as he may; others have no working devices."""
+    found = os.stat(source)
+    return found.st_dev == os.stat(devices).st_dev or stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
 
 
 def _mount_sysfs(*, privileged: bool) -> None:
@@ -117,24 +126,25 @@ def _mount_sysfs(*, privileged: bool) -> None:
 
 
 def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = "") -> None:
-    if not os.path.isdir(target):
-        os.makedirs(os.path.realpath(target), exist_ok=True)
+    target = os.path.realpath(target)
+    os.makedirs(target, exist_ok=True)
     kernel.mount(source, target, fstype, flags, data)
 
 
 def _make_devices(devices: int, *, privileged: bool) -> None:
     """A small /dev of bound nodes; no other device can be opened, though CAP_MKNOD is among Docker's defaults."""
-    _mount_fresh("tmpfs", "/dev", "tmpfs", MS_NOSUID | (0 if privileged else MS_NODEV), "size=65536k,mode=755")
+    dev = os.path.realpath("/dev")
+    _mount_fresh("tmpfs", dev, "tmpfs", MS_NOSUID | (0 if privileged else MS_NODEV), "size=65536k,mode=755")
     for name in _all_devices(devices) if privileged else _DEVICES:
-        _bind(f"{_path_of(devices)}/{name}", f"/dev/{name}", read_only=False)
+        _bind(f"{_path_of(devices)}/{name}", f"{dev}/{name}", read_only=False)
     for name, destination in _DEVICE_LINKS.items():
-        os.symlink(destination, f"/dev/{name}")
-    _mount_fresh("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")
-    _mount_fresh("shm", "/dev/shm", "tmpfs", _STRICT, "mode=1777,size=65536k")
+        os.symlink(destination, f"{dev}/{name}")
+    _mount_fresh("devpts", f"{dev}/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")
+    _mount_fresh("shm", f"{dev}/shm", "tmpfs", _STRICT, "mode=1777,size=65536k")
     try:
-        _mount_fresh("mqueue", "/dev/mqueue", "mqueue", _STRICT)
+        _mount_fresh("mqueue", f"{dev}/mqueue", "mqueue", _STRICT)
     except OSError:
-        os.rmdir("/dev/mqueue")  # a kernel without message queues
+        os.rmdir(f"{dev}/mqueue")  # a kernel without message queues
 
 
 def _all_devices(devices: int) -> Iterator[str]:
@@ -218,9 +228,10 @@ def hide_kernel_paths() -> None:
 
 
 def _bind(source: str, target: str, *, read_only: bool) -> None:
+    place = os.path.realpath(target)
     try:
-        _make_mount_point(target, directory=os.path.isdir(source))
-        kernel.bind(source, target)
+        _make_mount_point(place, directory=os.path.isdir(source))
+        kernel.bind(source, place)
     except OSError as error:
         original = os.path.realpath(source)
         raise SetupFailed(
@@ -229,14 +240,12 @@ def _bind(source: str, target: str, *, read_only: bool) -> None:
             f"mount {original}:{target}, flags: 0x5000: {reason(error)}",
         ) from error
     if read_only:
-        kernel.make_read_only(target)
+        kernel.make_read_only(place)
 
 
 def _make_mount_point(target: str, *, directory: bool) -> None:
     if os.path.exists(target):
         return
-    if os.path.islink(target):
-        target = os.path.realpath(target)
     os.makedirs(target if directory else os.path.dirname(target), exist_ok=True)
     if not directory:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))

@@ -1,33 +1,41 @@
-"""Pipes between the user's terminal and a command without one, for ``exec`` without ``-t``.
+"""Pipes between what the user has in hand and a command without a terminal, for ``exec`` without ``-t``.
 
-A terminal's descriptor never enters a container: whoever holds it could type on it. Files and pipes are handed over.
+A terminal's descriptor never enters a container: whoever holds it could type on it. Nor does a file's enter an image:
+through /proc/self/fd it can be opened anew, and a file that was to be read be written. Pipes are handed over.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import stat
 from contextlib import ExitStack, suppress
 
 _CHUNK = 32768
 
 
 class Shield:
-    """Stands between those of three streams that are terminals and the command; the others pass through."""
+    """Stands between the command and those of three streams that are terminals, or ``files``; the others pass through.
 
-    def __init__(self, streams: list[int]) -> None:
+    Output and errors that go to the same place take the same way, and so keep their order.
+    """
+
+    def __init__(self, streams: list[int], *, files: bool) -> None:
         self.theirs = list(streams)
         self._close, self._outputs = ExitStack(), dict[int, int]()
-        self._stdin, self._typed = -1, -1
-        if os.isatty(streams[0]):
+        self._stdin, self._typed, self._unsent = -1, -1, bytearray()
+        if _is_exposed(streams[0], files=files):
             self._stdin = streams[0]
             self.theirs[0], self._typed = os.pipe()
+            os.set_blocking(self._typed, False)
         for number in (1, 2):
-            if os.isatty(streams[number]):
+            if number == 2 and self._outputs and os.path.sameopenfile(*streams[1:]):
+                self.theirs[2] = self.theirs[1]
+            elif _is_exposed(streams[number], files=files):
                 ours, self.theirs[number] = os.pipe()
                 self._outputs[ours] = streams[number]
                 self._close.callback(os.close, ours)
-        self._lent = [fd for fd, given in zip(self.theirs, streams, strict=True) if fd != given]
+        self._lent = {fd for fd, given in zip(self.theirs, streams, strict=True) if fd != given}
 
     def handed_over(self) -> None:
         """Close the command's ends, which it has by now."""
@@ -40,20 +48,22 @@ class Shield:
         self._end_input()
 
     def relay(self, child: int) -> None:
-        """Copy until ``child`` has ended and all of its output is through."""
+        """Copy until ``child`` has ended and all of its output is through; no way waits for another."""
         if not self._outputs and self._typed < 0:
             return
         ended = os.pidfd_open(child)
         self._close.callback(os.close, ended)
         while True:
-            sources = [ended, *self._outputs] + ([self._stdin] if self._typed >= 0 else [])
-            ready, _, _ = select.select(sources, [], [])
+            sources = [ended, *self._outputs] + ([self._stdin] if self._typed >= 0 and not self._unsent else [])
+            ready, writable, _ = select.select(sources, [self._typed] if self._unsent else [], [])
             for fd in [fd for fd in ready if fd in self._outputs]:
                 self._copy_output(fd)
             if ended in ready and not any(fd in self._outputs for fd in ready):
                 return
-            if self._stdin in ready and self._typed >= 0:
-                self._copy_input()
+            if self._stdin in ready:
+                self._read_input()
+            if writable or self._unsent:
+                self._pass_input()
 
     def _copy_output(self, fd: int) -> None:
         data = os.read(fd, _CHUNK)
@@ -63,14 +73,31 @@ class Shield:
         while data:
             data = data[os.write(target, data) :]
 
-    def _copy_input(self) -> None:
-        data = os.read(self._stdin, _CHUNK)
-        with suppress(BrokenPipeError):
-            if data and os.write(self._typed, data):
-                return
-        self._end_input()
+    def _read_input(self) -> None:
+        with suppress(OSError):
+            self._unsent += os.read(self._stdin, _CHUNK)
+        if not self._unsent:
+            self._end_input()
+
+    def _pass_input(self) -> None:
+        try:
+            del self._unsent[: os.write(self._typed, self._unsent)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._end_input()
 
     def _end_input(self) -> None:
+        self._unsent.clear()
         if self._typed >= 0:
             os.close(self._typed)
             self._typed = -1
+
+
+def _is_exposed(fd: int, *, files: bool) -> bool:
+    """Tell whether a descriptor is more than a way for bytes."""
+    if not files:
+        return os.isatty(fd)
+    found = os.fstat(fd)
+    harmless = stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)
+    return not (harmless or os.path.samestat(found, os.stat(os.devnull)))

@@ -1,0 +1,150 @@
+"""What a hostile image, or a hostile process in one, tries on the host's own files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.model import ExecCreate, Mount
+from engine.runtime.api import RuntimeFailure, Stdio
+
+pytestmark = pytest.mark.netns
+
+TOUCH_OWN_FILE = "import os; p = '/proc/self/exe'; os.chmod(p, os.stat(p).st_mode & 0o7777); print('changed it')"
+"""Changes nothing where it succeeds, but could have."""
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """Busybox, and places for what a test binds."""
+    root = tmp_path / "image"
+    for name in ("bin", "proc"):
+        (root / name).mkdir(parents=True)
+    shutil.copy(shutil.which("busybox"), root / "bin")
+    for applet in ("sh", "cat", "head", "ls", "mknod", "wc"):
+        (root / "bin" / applet).symlink_to("busybox")
+    return root
+
+
+@pytest.fixture
+def with_python(image: Path) -> dict[str, object]:
+    """The image with what the host's interpreter needs to run in it."""
+    places = [place for place in ("/usr", "/lib", "/lib64", sys.base_prefix) if Path(place).is_dir()]
+    return {"rootfs": str(image), "mounts": [Mount(place, place, read_only=True) for place in places]}
+
+
+def test_image_that_executes_what_hawse_runs_on_cannot_change_that_file(lab, with_python):
+    code, output = lab.run("one", "/proc/self/exe", "-IS", "-c", TOUCH_OWN_FILE, **with_python)
+    assert code == 1
+    assert "Read-only file system: '/proc/self/exe'" in output
+
+
+def test_nor_can_a_command_that_is_executed_in_it(lab, with_python):
+    lab.launch("one", "busybox", "sleep", "60", **with_python)
+    code, output = lab.exec("one", "/proc/self/exe", "-IS", "-c", TOUCH_OWN_FILE)
+    assert code == 1
+    assert "Read-only file system: '/proc/self/exe'" in output
+
+
+def test_executed_command_has_its_three_streams_and_no_other_descriptor(lab, image):
+    lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
+    assert lab.exec("one", "ls", "/proc/self/fd")[1].split() == ["0", "1", "2", "3"]  # 3 is the one it looks with
+
+
+@pytest.mark.parametrize("name", ["etc", "sys", "dev", "data", "work"])
+@pytest.mark.parametrize("tty", [False, True])
+def test_links_of_an_image_to_what_we_have_open_make_nothing_on_the_host(lab, image, tmp_path, name, tty):
+    (tmp_path / "hosts").write_text("10.0.0.1 own\n")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (tmp_path / "volume").mkdir()
+    for fd in range(3, 24):
+        link = image / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"/proc/self/fd/{fd}{victim}")
+        fields = {
+            "files": {"/etc/hosts": str(tmp_path / "hosts")},
+            "mounts": [Mount(str(tmp_path / "volume"), "/data/deep")],
+            "cwd": "/work/deep",
+            "tty": tty,
+        }
+        try:
+            lab.run(f"trap{fd}", "busybox", "true", rootfs=str(image), **fields)
+        except RuntimeFailure:
+            continue  # a link to what is no directory there
+        finally:
+            lab.runtime.delete(f"trap{fd}")
+    assert os.listdir(victim) == []
+
+
+def test_devices_made_in_a_volume_cannot_be_opened(lab, image, tmp_path):
+    (tmp_path / "volume").mkdir()
+    mounts = [Mount(str(tmp_path / "volume"), "/volume"), Mount("/dev/zero", "/given")]
+    script = "mknod /volume/full c 1 7; head -c 4 /volume/full 2>&1; head -c 4 /given | wc -c"
+    output = lab.sh(script, rootfs=str(image), mounts=mounts)
+    assert "Permission denied" in output
+    assert output.endswith("\n4\n")  # a device that the user has bound himself
+
+
+def test_root_of_a_container_keeps_the_flags_of_its_mount(lab, image, tmp_path):
+    """As a directory that the host has mounted read-only."""
+    from engine.runtime import kernel
+
+    place = tmp_path / "mounted"
+    place.mkdir()
+    for name in ("dev", "sys"):
+        (image / name).mkdir()
+    kernel.bind(str(image), str(place))
+    try:
+        kernel.make_read_only(str(place))
+        output = lab.sh("echo x > /written 2>&1 || true", rootfs=str(place))
+    finally:
+        kernel.unmount(str(place))
+    assert "Read-only file system" in output
+    assert not (image / "written").exists()
+
+
+def test_files_that_the_user_redirects_are_out_of_a_commands_reach(lab, image, tmp_path):
+    given, taken = tmp_path / "given", tmp_path / "taken"
+    given.write_text("content\n")
+    lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
+    script = "cat; echo out; echo err >&2; echo forged > /proc/self/fd/0; cat /proc/self/fd/1 &"
+    with given.open() as stdin, taken.open("w+") as output:
+        stdio = Stdio(stdin.fileno(), output.fileno(), output.fileno())
+        lab.runtime.exec("one", ExecCreate(cmd=["sh", "-c", script], attach_stdin=True), stdio)
+    assert given.read_text() == "content\n"
+    assert taken.read_text() == "content\nout\nerr\n"
+
+
+def test_much_input_and_output_do_not_wait_for_each_other(lab, image, tmp_path):
+    (tmp_path / "given").write_bytes(b"i" * 3_000_000)
+    lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
+    script = "head -c 3000000 /dev/zero; busybox wc -c >&2"
+    with (
+        (tmp_path / "given").open() as stdin,
+        (tmp_path / "out").open("wb") as out,
+        (tmp_path / "err").open("wb") as err,
+    ):
+        stdio = Stdio(stdin.fileno(), out.fileno(), err.fileno())
+        assert lab.runtime.exec("one", ExecCreate(cmd=["sh", "-c", script], attach_stdin=True), stdio) == 0
+    assert (tmp_path / "out").stat().st_size == 3_000_000
+    assert (tmp_path / "err").read_text() == "3000000\n"
+
+
+@pytest.mark.parametrize("user", ["4294967295", "-1", "99999999999", "0:4294967295", "-2:0"])
+def test_numbers_of_users_and_groups_have_docker_range(lab, image, user):
+    """4294967295 would mean root to the kernel; text as in moby's user package."""
+    lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
+    with pytest.raises(RuntimeFailure, match=r"^uids and gids must be in range 0-2147483647$"):
+        lab.run("two", "true", rootfs=str(image), user=user)
+    with pytest.raises(RuntimeFailure, match=r"^uids and gids must be in range 0-2147483647$"):
+        lab.exec("one", "true", user=user)
+
+
+def test_digit_that_is_no_number_is_a_name(lab, image):
+    with pytest.raises(RuntimeFailure, match=r"^unable to find user ²: no matching entries in passwd file$"):
+        lab.run("one", "true", rootfs=str(image), user="²")
