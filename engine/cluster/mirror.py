@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.host import Host
+from engine.locks import PATIENCE, locked
 from engine.model import NetworkRecord
 from engine.store.api import Taken, Transaction
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 VTEP = "com.hawse.overlay.vtep"
 SWARM = "swarm"
+BUSY = ("cluster", "networks")
+"""The lock under which networks come up and go down on this host."""
+SHORT = 1.0
+"""Seconds that the agent, which has a lease to keep, waits for commands; it comes again."""
 
 
 def localized(record: NetworkRecord, membership: Membership) -> NetworkRecord:
@@ -49,6 +54,7 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
     """Bring the mirror up to date: learn what this host should know, forget what is gone and unused here.
 
     ``networks`` reads the cluster's. It is called last: what a command has made meanwhile is not taken for gone.
+    Raises `Unavailable` where commands are at networks for longer than `SHORT`.
     """
     with host.store.read() as reader:
         known = {n.id: n for n in reader.networks() if n.scope == SWARM}
@@ -59,7 +65,7 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
             _learn_unless_taken(host, record, membership)
     for identity, record in known.items():
         if identity not in shared and identity not in used and record.phase == "planned":
-            forget(host, identity)
+            forget(host, identity, patience=SHORT)
 
 
 def _learn_unless_taken(host: Host, record: NetworkRecord, membership: Membership) -> None:
@@ -69,10 +75,27 @@ def _learn_unless_taken(host: Host, record: NetworkRecord, membership: Membershi
         return  # a network of this host alone has the name, and keeps it
 
 
-def forget(host: Host, network_id: str) -> None:
-    """Drop a network from the mirror."""
-    with host.store.write() as tx:
-        tx.delete_network(network_id)
+def forget(host: Host, network_id: str, patience: float = PATIENCE) -> None:
+    """Drop a network that the cluster has no more, or this host is to know no more."""
+    with locked(host.run, *BUSY, patience=patience):
+        with host.store.read() as reader:
+            record = reader.network(network_id)
+        if record is not None:
+            unmake(host, record)
+            with host.store.write() as tx:
+                tx.delete_network(network_id)
+
+
+def unmake(host: Host, record: NetworkRecord) -> None:
+    """Take away what this host's kernel has of a network; idempotent. The caller holds the lock.
+
+    There may be something even of a ``planned`` one: a command can be killed between making it and noting that.
+    """
+    from engine.endpoints import network_spec
+    from engine.translation import translated
+
+    with translated():
+        host.driver(record.driver).delete_network(network_spec(record))
 
 
 def forget_all(host: Host) -> None:

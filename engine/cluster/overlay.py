@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.api import Created, Json
 from engine.cluster import membership as memberships
 from engine.cluster import mirror
-from engine.cluster.mirror import SWARM
+from engine.cluster.mirror import BUSY, SWARM
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.host import Host
 from engine.locks import locked
@@ -33,8 +33,6 @@ WORKER = (
     "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
     "Please run this command on a manager node or promote the current node to a manager."
 )
-BUSY = ("cluster", "networks")
-"""The lock under which networks come up and go down on this host."""
 
 
 def spans_hosts(host: Host, request: NetworkCreate) -> bool:
@@ -138,7 +136,6 @@ def remove(host: Host, record: NetworkRecord) -> None:
 
     with managing(host) as (client, _):
         shared_networks.remove(client, record)
-    drop_if_unused(host, record.id)
     mirror.forget(host, record.id)
 
 
@@ -202,18 +199,13 @@ def brought_up(host: Host, record: NetworkRecord) -> None:
 
 def drop_if_unused(host: Host, network_id: str) -> None:
     """Take a network's kernel objects away from this host once no endpoint here needs them."""
-    from engine.endpoints import network_spec
-    from engine.translation import translated
-
     with locked(host.run, *BUSY):
         with host.store.read() as reader:
             record = reader.network(network_id)
             used = bool(reader.endpoints(network_id=network_id))
         if record is None or used:
             return
-        if record.phase == "live":
-            with translated():
-                host.driver(record.driver).delete_network(network_spec(record))
+        mirror.unmake(host, record)
         me = memberships.load(host.root)
         with host.store.write() as tx:
             if (me is not None and me.is_manager) or record.ingress:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from contextlib import contextmanager
 
@@ -78,6 +79,33 @@ def test_a_guard_brings_a_killed_agent_back_without_any_command(three):
     kill(agent)
     eventually(lambda: b.agent_pid() not in (agent, 0))
     eventually(lambda: b.reaches("c2", "c1"))
+
+
+BRING_UP = """
+import sys
+from engine import networks
+from engine.cluster import overlay
+from engine.core import open_engine
+from engine.endpoints import network_spec
+
+host = open_engine().host
+overlay.learn(host, sys.argv[1])
+with host.store.read() as reader:
+    record = networks.find(reader, sys.argv[1])
+host.driver(record.driver).create_network(network_spec(record))
+"""
+"""What the first container of a host on a network begins with, as if killed before any of it is noted."""
+
+
+def test_what_a_killed_start_made_of_a_network_goes_with_the_network(three):
+    a, b, _ = three
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "begun")
+    before = set((b.run_dir / "overlay").iterdir())
+    b.run(sys.executable, "-c", BRING_UP, "begun", env=b.env())
+    begun = set((b.run_dir / "overlay").iterdir()) - before
+    assert len(begun) == 1
+    a.hawse("network", "rm", "begun")
+    eventually(lambda: not any(file.exists() for file in begun))
 
 
 def test_a_killed_store_comes_back(three):

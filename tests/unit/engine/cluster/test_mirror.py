@@ -16,7 +16,8 @@ ME = Membership("c", "n", "manager", "192.0.2.1", "192.0.2.1", ())
 
 
 @pytest.fixture
-def host(tmp_path):
+def host(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAWSE_RUN", str(tmp_path))
     return Host(tmp_path, tmp_path, Config(), SqliteStore(tmp_path / "hawse.db"), LocalRuntime(tmp_path, tmp_path))
 
 
