@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from cli import launch
 from engine import host
@@ -42,4 +45,28 @@ def test_without_a_server_the_command_runs_in_its_own_process():
 
 def test_a_command_that_must_be_warm_fails_without_a_server():
     result = launched("--version", HAWSE_WARM="only")
+    assert (result.returncode, result.stderr) == (125, "hawse: no warm server takes this command\n")
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """The ``hawse`` script where an installation puts it, with a link to it as pipx makes one."""
+    packages = tmp_path / f"venv/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    packages.mkdir(parents=True)
+    (packages / "cli").symlink_to(CHECKOUT / "cli")
+    (tmp_path / "venv/bin").mkdir()
+    (tmp_path / "venv/bin/python3").symlink_to(sys.executable)
+    shutil.copy(CHECKOUT / "cli/hawse", tmp_path / "venv/bin")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/hawse").symlink_to("../venv/bin/hawse")
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", ["", "/nonexistent", "bin"])
+@pytest.mark.parametrize("name", ["{}/venv/bin/hawse", "{}/bin/hawse", "bin/hawse", "./venv/bin/hawse"])
+def test_the_script_finds_its_interpreter_and_packages(installed, name, path):
+    environment = {"PATH": path, "HAWSE_RUN": "/nonexistent/run", "HAWSE_WARM": "only"}
+    result = subprocess.run(
+        [name.format(installed)], env=environment, cwd=installed, capture_output=True, text=True, timeout=20
+    )
     assert (result.returncode, result.stderr) == (125, "hawse: no warm server takes this command\n")
