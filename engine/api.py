@@ -126,7 +126,7 @@ class Containers(Protocol):
         """One document of GET /containers/{id}/json."""
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run a command in a running container; its exit code (0 at once when detached)."""
+        """Run a command in a running container; its exit code (0 at once when detached), LEFT if the user leaves."""
 
     def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
         """Read a container's log."""

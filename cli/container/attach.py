@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.container.session import attached, check_terminal, exit_code, proxied, streams
+from cli.container.session import ESCAPED, attached, check_terminal, exit_code, proxied, streams
 from cli.errors import StatusError
 from cli.pflag import STRING, command, exactly, flag
 from cli.reference import named
@@ -32,4 +32,6 @@ def attach(app: App, container: str, detach_keys: str, no_stdin: bool, sig_proxy
     stdin = not no_stdin and config["OpenStdin"]
     with streams() as stdio, proxied(app, container_id, wanted=sig_proxy and not config["Tty"]) as proxy:
         attachment = attached(app, container_id, stdio, stdin=stdin, proxy=proxy, start=lambda: None)
+        if attachment.detached:
+            raise StatusError(ESCAPED)
         return exit_code(app, container_id, attachment, removed=found["HostConfig"]["AutoRemove"])

@@ -9,14 +9,14 @@ import click
 
 from cli.app import App
 from cli.container.kinds import ENV
-from cli.container.session import check_terminal
+from cli.container.session import ESCAPED, check_terminal
 from cli.errors import StatusError, daemon_text
 from cli.options.environment import env_value, latest, with_files
 from cli.pflag import LIST, STRING, at_least, command, flag
 from cli.reference import named
 from engine.errors import StartFailure
 from engine.model import ExecCreate
-from engine.runtime.api import Stdio
+from engine.runtime.api import LEFT, Stdio
 
 NOT_EXECUTED = 126
 
@@ -44,13 +44,16 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -
     if not request.detach:
         check_terminal(app, stdin=request.attach_stdin, tty=request.tty)
     try:
-        return app.engine.containers.exec(named(container), request, Stdio())
+        code = app.engine.containers.exec(named(container), request, Stdio())
     except StartFailure as error:
         if request.detach:
             raise StatusError(daemon_text(error)) from error
         # Docker sends this text where the command's output would have been.
         app.out(f"{error}\r\n")
         return NOT_EXECUTED
+    if code == LEFT:
+        raise StatusError(ESCAPED)
+    return code
 
 
 def exec_request(app: App, command: Sequence[str], given: dict[str, Any]) -> ExecCreate:

@@ -12,6 +12,9 @@ from cli.errors import StatusError
 from engine.errors import EngineError, NotFound
 from engine.runtime.api import Attachment, Stdio
 
+ESCAPED = "read escape sequence"
+"""What ``attach`` and ``exec`` fail with when the user types ctrl-p ctrl-q; ``run`` and ``start`` just end."""
+
 
 def check_terminal(app: App, *, stdin: bool, tty: bool) -> None:
     """Refuse to attach a standard input that is no terminal to one."""

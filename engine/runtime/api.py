@@ -14,6 +14,9 @@ from typing import Protocol
 
 from engine.model import ExecCreate, LogOptions, Mount
 
+LEFT = -1
+"""Instead of an exit code: the user has typed ctrl-p ctrl-q, and the command goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stdio:
@@ -129,7 +132,7 @@ class Runtime(Protocol):
         """Connect to the container's streams now; the copying begins with `Attachment.run`."""
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run another command in the container's namespaces; the exit code. Raises `RuntimeFailure`."""
+        """Run another command in the container's namespaces; the exit code, or LEFT. Raises `RuntimeFailure`."""
 
     def logs(self, path: str, options: LogOptions, container_id: str) -> Iterator[LogLine]:
         """Read a log file; with ``follow``, go on until the container's process has ended."""

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from engine.model import ExecCreate
 from engine.runtime import interpreter, kernel, process, wire
-from engine.runtime.api import RuntimeFailure, Stdio
+from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
 from engine.runtime.failure import BAD_CWD, EXEC, OTHER, SetupFailed, describe, message
@@ -31,7 +31,7 @@ _NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | k
 
 
 def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
-    """Run ``request`` in the container of ``pidfd``; the exit code, 0 at once when detached."""
+    """Run ``request`` in the container of ``pidfd``; the exit code, 0 when detached, LEFT if the user leaves."""
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
     if not request.attach_stdin:
@@ -51,7 +51,9 @@ def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: 
             os.waitpid(middle, 0)
             raise
         if master >= 0:
-            relay(master, middle, stdio, stdin=request.attach_stdin, detached=request.detach)
+            left = relay(master, middle, stdio, stdin=request.attach_stdin, detached=request.detach)
+            if left and not request.detach:
+                return LEFT
         else:
             shield.relay(middle)
     return process.exit_code(os.waitpid(middle, 0)[1])

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import os
 import select
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from engine.runtime import terminal
 from engine.runtime.api import Stdio
+from engine.runtime.init import close_all_but
 
 _CHUNK = 32768
 
 
-def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool) -> None:
-    """Copy until ``child`` has ended, its output taken to the last byte; closes ``master``.
+def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool) -> bool:
+    """Copy until ``child`` has ended, its output taken to the last byte; closes ``master``. Whether the user left.
 
-    When detached, nobody reads the terminal: it is hung up, as the command was told not to have one.
+    A command that goes on without us, because the user left or it was started so, keeps its terminal.
     """
     with ExitStack() as stack:
         stack.callback(os.close, master)
-        if detached:
-            return
         if stdin:
             stack.enter_context(terminal.raw(stdio.stdin))
-        stack.enter_context(terminal.on_resize(lambda: _pass_size(stdio.stdout, master)))
-        ended = os.pidfd_open(child)
-        stack.callback(os.close, ended)
-        _copy(master, ended, stdio, stdin=stdin)
+        left = detached
+        if not detached:
+            stack.enter_context(terminal.on_resize(lambda: _pass_size(stdio.stdout, master)))
+            ended = os.pidfd_open(child)
+            stack.callback(os.close, ended)
+            left = _copy(master, ended, stdio, stdin=stdin)
+        if left:
+            _leave_reader(master)
+    return left
 
 
-def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> None:
+def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> bool:
+    """Copy until the end, False, or until the user leaves, True."""
     keys, open_output = terminal.DetachKeys(), True
     while True:
         sources = [ended] + [master] * open_output + [stdio.stdin] * stdin
@@ -37,13 +42,28 @@ def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> None:
         if master in ready and open_output:
             open_output = _copy_output(master, stdio.stdout)
         elif ended in ready:
-            return
+            return False
         if stdin and stdio.stdin in ready:
             data, leave = keys.filter(os.read(stdio.stdin, _CHUNK) or terminal.END_OF_INPUT)
             os.write(master, data)
             stdin = data != terminal.END_OF_INPUT or os.isatty(stdio.stdin)
             if leave:
-                return
+                return True
+
+
+def _leave_reader(master: int) -> None:
+    """Leave a process that takes the terminal's output until nobody uses it any more."""
+    if os.fork():
+        return
+    with suppress(OSError):
+        os.setsid()
+        close_all_but([master])
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        while os.read(master, _CHUNK):
+            continue
+    os._exit(0)
 
 
 def _copy_output(master: int, stdout: int) -> bool:

@@ -145,6 +145,18 @@ def test_exec_on_a_terminal(person):
     person.expect("code 3")
 
 
+def test_what_is_left_by_keys_goes_on_with_its_terminal(person, job, tmp_path):
+    person.sendline(f"hawse exec -it job sh -c 'echo be''gun; sleep 1; tty > {tmp_path}/tty; sleep 9'")
+    person.expect("begun")
+    person.send("\x10\x11")
+    person.expect("read escape sequence")
+    person.expect("ready> ")
+    job.run("exec", "-dt", "job", "sh", "-c", f"sleep 0.5; tty > {tmp_path}/other")
+    for name in ("tty", "other"):
+        job.wait_for(lambda name=name: (tmp_path / name).exists() and (tmp_path / name).read_text())
+        assert (tmp_path / name).read_text().startswith("/dev/pts/")
+
+
 def test_a_session_in_the_background_does_not_touch_the_terminal(person):
     person.sendline("hawse exec -it job sh & until [[ $(jobs) == *Stopped* ]]; do sleep 0.1; done")
     person.expect("ready> ")

@@ -5,7 +5,7 @@ import pytest
 from engine.api import Created
 from engine.errors import Conflict, InvalidArgument, NotFound, StartFailure
 from engine.model import ExecCreate, LogOptions, PortSpec
-from engine.runtime.api import LogLine, Stdio
+from engine.runtime.api import LEFT, LogLine, Stdio
 
 ID = "c" * 64
 
@@ -127,6 +127,15 @@ def test_attach(cli):
     assert cli.engine.calls[1] == ("open_attachment", (ID, Stdio()), {"stdin": False})
     answers["inspect"] = container(Running=False)
     assert cli("attach", "c1").err == "You cannot attach to a stopped container, start it first\n"
+
+
+@pytest.mark.parametrize("argv", [("attach", "c1"), ("exec", "c1", "sh")])
+def test_typing_the_escape_sequence_is_told_as_a_failure(cli, argv):
+    """Seen with a real dockerd; ``run`` and ``start`` end well then."""
+    answers = cli.engine.answers["containers"]
+    answers.update(inspect=container(), open_attachment=Session(detached=True), exec=LEFT)
+    result = cli(*argv)
+    assert (result.code, result.out, result.err) == (1, "", "read escape sequence\n")
 
 
 def test_exec(cli, tmp_path):
