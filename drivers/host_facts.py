@@ -24,12 +24,13 @@ _APART = {4: _bounds("127.0.0.0/8", "169.254.0.0/16"), 6: _bounds("::1/128", "fe
 
 
 def interface_ranges(version: int) -> list[Range]:
-    """First and last address of the subnets on the host's interfaces, loopback and link-local ones left out.
+    """First and last address of what is on the host's interfaces, loopback and link-local ranges left out.
 
-    Routes through gateways don't count, as in Docker.
+    That are their subnets and, of IPv4, what is routed to one; routes through gateways don't count, as in Docker.
     """
+    found = address_ranges.ranges(version) + (address_ranges.on_link_routes() if version == 4 else [])
     apart = _APART[version]
-    return [r for r in address_ranges.ranges(version) if not any(first <= r[0] <= last for first, last in apart)]
+    return [r for r in found if not any(first <= r[0] <= last for first, last in apart)]
 
 
 def interface_addresses() -> list[tuple[str, str]]:

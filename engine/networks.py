@@ -47,11 +47,11 @@ def create(host: Host, request: NetworkCreate) -> Created:
 
 
 def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
-    from drivers.host_facts import interface_ranges
     from drivers.registry import available
+    from engine.surroundings import ranges_in_use
 
     concerned = (4, 6) if request.enable_ipv6 or request.config_from else (4,)
-    on_host = {version: interface_ranges(version) if version in concerned else [] for version in (4, 6)}
+    on_host = ranges_in_use(concerned)
     pools: list[PoolRecord] = []
     try:
         with host.store.write() as tx:

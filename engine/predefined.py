@@ -21,13 +21,14 @@ BRIDGE_OPTION = "com.docker.network.bridge."
 
 def ensure(host: Host) -> None:
     """Record the predefined networks, once per store."""
-    from drivers.host_facts import interface_exists, interface_ranges
+    from drivers.host_facts import interface_exists
+    from engine.surroundings import ranges_in_use
 
     with host.store.read() as reader:
         if reader.meta(MARK):
             return
     bridge_name = "hawse0" if interface_exists("docker0") else "docker0"
-    on_host = {version: interface_ranges(version) for version in (4, 6)}
+    on_host = ranges_in_use()
     with host.store.write() as tx:
         if tx.meta(MARK):
             return

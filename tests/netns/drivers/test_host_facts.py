@@ -14,9 +14,16 @@ pytestmark = pytest.mark.netns
 
 
 def test_subnets_of_interfaces_count_and_routes_through_gateways_do_not(host):
-    host.sh("ip addr add 172.22.7.1/24 dev ext0; ip route add 172.24.0.0/16 via 192.168.99.99")
+    host.sh(
+        "ip addr add 172.22.7.1/24 dev ext0; ip route add 172.24.0.0/16 via 192.168.99.99; "
+        "ip route add 172.25.0.0/16 dev ext0; ip route add 172.26.0.9 dev ext0; "
+        "ip route add 172.27.0.0/16 dev lo scope host"
+    )
     found = [namespaces.inside(host.path, lambda: host_facts.interface_ranges(version)) for version in (4, 6)]  # noqa: B023
-    assert [sorted(map(written, ranges)) for ranges in found] == [["172.22.7.0/24", "192.168.99.0/24"], ["fd99::/64"]]
+    assert [sorted(map(written, ranges)) for ranges in found] == [
+        ["172.22.7.0/24", "172.25.0.0/16", "172.26.0.9/32", "192.168.99.0/24"],
+        ["fd99::/64"],
+    ]
 
 
 def test_an_interface_that_is_down_counts_and_a_tunnel_counts_by_its_own_end(host):
