@@ -17,7 +17,7 @@ from engine.names_service import announce
 from engine.sandbox import Membership
 from engine.validate import connection as check
 
-ENDPOINT = "endpoint"
+ENDPOINT, SANDBOX = "endpoint", "sandbox"
 
 
 def connect(
@@ -134,12 +134,31 @@ def undo(host: Host, endpoint_id: str) -> None:
     members = [m for m in release.memberships(host, container.id) if m.endpoint.id != endpoint_id]
     release.release_endpoint(host, container, Membership(network, endpoint), alive=alive)
     if alive:
-        members, index = gateway_bridge.settle(host, container, members, container.next_interface)
-        with host.store.write() as tx:
-            tx.put_container(replace(container, next_interface=index))
-        sandbox.route(container, members)
+        members = _rerouted(host, container, members)
         publishing.rehome(host, container, members, endpoint.ports)
     announce(host)
+
+
+def refit(host: Host, container_id: str) -> None:
+    """Give a running sandbox the routes and ports that its endpoints call for; idempotent."""
+    with host.store.read() as reader:
+        container = reader.container(container_id)
+    if container is None or lookup.observed(host, container).status != "running":
+        return
+    members = _rerouted(host, container, release.memberships(host, container_id))
+    for member in ports.move(host, container, members):
+        sandbox.publish(host, container, member, member.endpoint.ports)  # recorded there, but perhaps not yet done
+    sandbox_files.remove_network(host, container)
+    announce(host)
+
+
+def _rerouted(host: Host, container: ContainerRecord, members: Sequence[Membership]) -> list[Membership]:
+    """Set the default routes whatever they were, and the gateway bridge where it is needed; the memberships then."""
+    found, index = gateway_bridge.settle(host, container, members, container.next_interface)
+    with host.store.write() as tx:
+        tx.put_container(replace(container, next_interface=index))
+    sandbox.route(container, found)
+    return found
 
 
 def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
@@ -197,6 +216,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     with host.store.write() as tx:
         tx.put_container(left)
         intents.begin(tx, ENDPOINT, gone.endpoint.id)
+        intents.begin(tx, SANDBOX, record.id)
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
     release.release_endpoint(host, record, gone, alive=True)
@@ -209,6 +229,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     with host.store.write() as tx:
         tx.put_container(replace(record, next_interface=index))
         intents.end(tx, ENDPOINT, gone.endpoint.id)
+        intents.end(tx, SANDBOX, record.id)
     announce(host)
 
 

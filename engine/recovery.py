@@ -12,25 +12,30 @@ from dataclasses import replace
 
 from drivers import boot
 from drivers.api import EndpointSpec, Link, NetworkSpec, Repairer
-from engine import connections, endpoints, intents, keepsakes, links, networks, predefined
+from engine import connections, endpoints, intents, keepsakes, links, networks, owner, predefined
 from engine.cluster import overlay
-from engine.containers import release, start, stop
+from engine.containers import start, stop
 from engine.errors import EngineError
 from engine.host import Host
+from engine.locks import locked
 from engine.model import ContainerRecord
 from engine.names_service import announce
-from engine.store.api import Intent, Reader
+from engine.store.api import Intent, Reader, Transaction
 from engine.translation import translated
 
 SETTLERS: dict[str, intents.Settler] = {
     networks.CREATE: networks.unmake,
     networks.REMOVE: networks.unmake,
     connections.ENDPOINT: connections.undo,
+    connections.SANDBOX: connections.refit,
     start.START: start.undo,
     stop.REMOVE: stop.resume_removal,
     stop.RESTART: stop.restart_now,
 }
 """What to do about abandoned work: creations are undone, removals finished, restarts made up for."""
+
+UNDER_LOCK = (connections.ENDPOINT, connections.SANDBOX, start.START)
+"""Work on a container that only the holder of its lock may settle; of the others, those that need it take it."""
 
 BOOT = "boot"
 RESTARTED_AT_BOOT = ("always", "unless-stopped")
@@ -108,10 +113,27 @@ def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:
 def settle(host: Host, abandoned: Sequence[Intent]) -> None:
     """Finish or undo work whose process is gone; what fails stays noted for the next command."""
     for intent in abandoned:
-        with contextlib.suppress(EngineError):
+        with contextlib.suppress(EngineError), _alone(host, intent):
+            with host.store.read() as reader:
+                if intent not in reader.intents():
+                    continue  # another command has settled it, and may have begun anew
             SETTLERS[intent.kind](host, intent.object_id)
             with host.store.write() as tx:
                 intents.end(tx, intent.kind, intent.object_id)
+
+
+def _alone(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:
+    """The lock of the container that the work is about, where it needs one."""
+    if intent.kind not in UNDER_LOCK:
+        return contextlib.nullcontext()
+    container_id = intent.object_id
+    if intent.kind == connections.ENDPOINT:
+        with host.store.read() as reader:
+            endpoint = reader.endpoint(intent.object_id)
+        if endpoint is None:
+            return contextlib.nullcontext()
+        container_id = endpoint.container_id
+    return locked(host.run, "container", container_id)
 
 
 def after_boot(host: Host) -> None:
@@ -130,22 +152,21 @@ def after_boot(host: Host) -> None:
         planned = [n.id for n in live if n.scope != "swarm"]  # a cluster's networks come up when they are used
         stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
         for record in stale:
-            tx.put_container(replace(record, status="exited", pid=0, exit_code=255, sandbox_path=""))
+            _note_end(tx, record)
+        noted = [i for i in tx.intents() if i.owner == owner.me()]
     overlay.await_store(host)
-    for record in stale:
-        with contextlib.suppress(EngineError):
-            release.release_endpoints(host, record, alive=False)
-            host.runtime.delete(record.id)
+    settle(host, [intent for intent in noted if intent.kind != stop.RESTART])
     for network_id in planned:
         with contextlib.suppress(EngineError):
             networks.ensure(host, network_id)
-    _go_on(host, stale)
+    settle(host, [intent for intent in noted if intent.kind == stop.RESTART])
 
 
-def _go_on(host: Host, stale: list[ContainerRecord]) -> None:
-    for record in stale:
-        with contextlib.suppress(EngineError):
-            if record.host.auto_remove:
-                stop.remove(host, record.id, force=False)
-            elif record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT:
-                start.start(host, record.id)
+def _note_end(tx: Transaction, record: ContainerRecord) -> None:
+    """Record that a run has ended with the last boot, and what is still to be done about it."""
+    again = record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT
+    status = "restarting" if again else "exited"
+    tx.put_container(replace(record, status=status, pid=0, exit_code=255, sandbox_path=""))
+    intents.begin(tx, stop.REMOVE if record.host.auto_remove else start.START, record.id)
+    if again:
+        intents.begin(tx, stop.RESTART, record.id)

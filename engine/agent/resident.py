@@ -9,11 +9,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from socket import socket
 
 from engine.agent.control import Control
 from engine.agent.loop import Loop
 from engine.agent.services import Service, Snapshot, snapshot
+from engine.errors import EngineError
 from engine.store.api import Store
 
 IDLE = 10.0
@@ -36,11 +38,12 @@ class Agent:
         self._loop, self._store, self._services, self._idle = loop, store, services, idle
         self._extend = extend
         self._control = Control(loop, listener, self.reconcile, self.status)
-        self._quiet = 0
+        self._quiet, self._read = 0, object()
 
     def reconcile(self) -> bool:
         """Read the store and let every service follow; False where one could not (the others still do)."""
         done = True
+        self._read = self._store.stamp()
         state = self._extend(snapshot(self._store))
         for service in self._services:
             try:
@@ -65,7 +68,13 @@ class Agent:
             service.close()
 
     def _consider(self) -> None:
-        """End where nothing was needed at two looks in a row, half the idle time apart."""
+        """End where nothing was needed at two looks in a row, half the idle time apart.
+
+        A look also finds what nobody has told us of: a command was killed after its work and before its word.
+        """
+        with suppress(EngineError):  # a store that cannot be read now can be at another look
+            if self._store.stamp() != self._read:
+                self.reconcile()
         needed = any(s.needed() for s in self._services) or self._control.busy
         self._quiet = 0 if needed else self._quiet + 1
         if self._quiet >= 2:

@@ -93,8 +93,8 @@ def _take_back(host: Host, record: ContainerRecord, member: Membership, first: i
 def rehome(host: Host, record: ContainerRecord, members: Sequence[Membership], kept: Sequence[PortRecord]) -> None:
     """Give ports whose endpoint has left to the endpoint they belong to now, with the same numbers."""
     target = ports.holder(host, record, members)
-    if target is None:
-        return
+    if target is None or not kept:
+        return  # with none to give it, the target keeps its own
     held = replace(target.endpoint, ports=kept)
     with host.store.write() as tx:
         ports.record_ports(tx, record, held)

@@ -115,30 +115,32 @@ def settle(host: Host, container_id: str) -> ContainerRecord | None:
 
 def exited(host: Host, container_id: str) -> None:
     """What the runtime calls when a process has ended: settle, then restart or remove as configured."""
-    with locked(host.run, "container", container_id):
-        record = settle(host, container_id)
-        if record is None:
-            locks.forget(host.run, "container", container_id)  # its remover's lock was another file
-    if record is None or record.status == "running":
-        return
-    if record.host.auto_remove:
-        remove(host, container_id, force=False)
-    elif record.status == "restarting":
+    record = _ended(host, container_id)
+    if record is not None and record.status == "restarting":
         _restart_later(host, record)
 
 
 def make_up(host: Host, container_id: str) -> None:
     """Do what `exited` should have done some time ago, and could not or was killed; idempotent."""
+    record = _ended(host, container_id)
+    if record is not None and record.status == "restarting":
+        restart_now(host, container_id, record.finished_at)
+
+
+def _ended(host: Host, container_id: str) -> ContainerRecord | None:
+    """Settle, and remove what is to go at its end; the record, None where it is gone or runs."""
     with locked(host.run, "container", container_id):
         record = settle(host, container_id)
-        if record is None or record.status == "running":
-            return
+        if record is None:
+            locks.forget(host.run, "container", container_id)  # its remover's lock was another file
+            return None
+        if record.status == "running":
+            return None
         if not record.host.auto_remove:
-            host.runtime.delete(container_id)
-    if record.host.auto_remove:
-        remove(host, container_id, force=False)
-    elif record.status == "restarting":
-        restart_now(host, container_id, record.finished_at)
+            host.runtime.delete(container_id)  # whoever settled it may have been killed before it came to that
+            return record
+    remove(host, container_id, force=False)
+    return None
 
 
 def _restart_later(host: Host, record: ContainerRecord) -> None:
@@ -188,6 +190,7 @@ def resume_removal(host: Host, container_id: str) -> None:
     with locked(host.run, "container", container_id):
         finish_removal(host, container_id)
         locks.forget(host.run, "container", container_id)
+    announce(host)
 
 
 def finish_removal(host: Host, container_id: str) -> None:

@@ -14,7 +14,7 @@ import os
 import socket
 import termios
 
-from engine.runtime import interpreter, kernel, rootfs
+from engine.runtime import descriptors, interpreter, kernel, rootfs
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
 from engine.runtime.failure import BAD_CWD, CREATE, NOT_FOUND, OTHER, SetupFailed, describe, message, reason
@@ -44,6 +44,7 @@ def run(spec: Mapping[str, Any], birth: Birth, mount_point: str) -> NoReturn:
         close_all_but(birth.descriptors())
         os.setsid()
         os.umask(0o022)
+        descriptors.restore_limit()
         kernel.hide_process()
         if spec["rootfs"] != "/" and not interpreter.is_shielded():
             raise SetupFailed(OTHER, "error during container init: the host's interpreter cannot be made read-only")

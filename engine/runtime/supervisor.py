@@ -15,7 +15,7 @@ import socket
 import struct
 import sys
 
-from engine.runtime import kernel
+from engine.runtime import descriptors, kernel
 from engine.runtime.container import Container
 from engine.runtime.directory import ContainerDirectory, containers_directory
 from engine.runtime.failure import OTHER
@@ -220,6 +220,7 @@ def main(run: str) -> None:
     except BlockingIOError:
         return
     kernel.set_process_name("hawse-supervise")
+    descriptors.raise_limit()
     path = os.path.join(run, SOCKET)
     with socket.socket(socket.AF_UNIX) as listener:
         supervisor = Supervisor(run, listener)  # adopts, before anyone can ask

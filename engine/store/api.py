@@ -147,3 +147,6 @@ class Store(Protocol):
 
     def write(self) -> AbstractContextManager[Transaction]:
         """Open a transaction; waits for other writers (bounded), commits at the end, rolls back on an exception."""
+
+    def stamp(self) -> object:
+        """What differs once anything has been written since; cheap."""

@@ -67,6 +67,15 @@ class SqliteStore:
             connection.execute("COMMIT")
             self._shorten_log(connection)
 
+    def stamp(self) -> object:
+        """What differs once anything has been written since; costs two looks at files."""
+        found = []
+        for path in (self.path, f"{self.path}-wal"):
+            with suppress(OSError):
+                file = os.stat(path)
+                found.append((file.st_ino, file.st_size, file.st_mtime_ns))
+        return found
+
     @contextmanager
     def _connection(self, begin: str) -> Iterator[sqlite3.Connection]:
         """A connection with a transaction begun; the block ends it, or closing the connection takes it back."""

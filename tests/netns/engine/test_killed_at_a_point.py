@@ -1,0 +1,178 @@
+"""Commands killed at the moments that chance seldom hits: what the next command makes of it."""
+
+import json
+import sys
+import threading
+import time
+
+import pytest
+
+from drivers import boot
+from engine import recovery
+from engine.containers.start import START
+from engine.core import open_engine
+from engine.locks import locked
+from engine.recovery import BOOT
+from engine.runtime import kernel
+from engine.store.api import Intent
+from engine.store.sqlite import SqliteStore
+from tests.conftest import CHECKOUT
+
+pytestmark = pytest.mark.netns
+
+DEAD = "4194304:1"  # no pid is as high
+KILLED = "import os, pkgutil, sys; from cli.app import App; from cli.root import run\n"
+KILLED += (
+    "m = pkgutil.resolve_name({module!r})\nm.{name} = lambda *a, **k: os.kill(os.getpid(), 9)\nrun(sys.argv[1:], App())"
+)
+UNTOLD = "import sys, engine.names_service as m; from cli.app import App; from cli.root import run\n"
+UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
+
+
+def killed(host, where, *command):
+    """Run a command that dies when it comes to a function."""
+    module, _, name = where.rpartition(".")
+    code = KILLED.format(module=module, name=name)
+    done = host.run(sys.executable, "-c", code, *command, env=host.env(), cwd=CHECKOUT, check=False)
+    assert done.returncode == -9
+
+
+@pytest.fixture
+def web(host):
+    """A container on two networks whose port and default route are those of the first."""
+    host.hawse("network", "create", "app")
+    host.hawse("network", "create", "zoo")
+    host.hawse("run", "-d", "--name", "web", "--network", "app", "-p", "7000:70", "hostfs", "sleep", "1d")
+    return host
+
+
+def state(host):
+    """The networks of the container, its default route, its port in the records and in the firewall."""
+    document = json.loads(host.hawse("inspect", "web").stdout)[0]["NetworkSettings"]
+    elements = host.sh("nft list table inet hawse")
+    route = host.sh("nsenter -t $(cat run/containers/*/process | grep -o '[0-9]*' | head -1) -n ip route show default",
+                    cwd=host.run_dir.parent).split()  # fmt: skip
+    led_to = [n for n, found in document["Networks"].items() if f"tcp . 7000 : {found['IPAddress']} . 70" in elements]
+    gateway = [n for n, found in document["Networks"].items() if found["Gateway"] == (route or ["", "", ""])[2]]
+    return sorted(document["Networks"]), gateway, bool(document["Ports"]["70/tcp"]), led_to
+
+
+@pytest.mark.parametrize("where", ["engine.sandbox.join", "engine.sandbox_files.add_network", "engine.ports.move"])
+def test_connect_leaves_the_ports_where_they_were(web, where):
+    where = where.replace("engine.ports", "engine.containers.ports")
+    killed(web, where, "network", "connect", "zoo", "web")
+    web.hawse("network", "create", "any")
+    assert state(web) == (["app"], ["app"], True, ["app"])
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "engine.containers.release.release_endpoint",
+        "engine.cluster.gateway_bridge.settle",
+        "engine.containers.publishing.rehome",
+        "engine.sandbox.publish",
+        "engine.sandbox_files.remove_network",
+    ],
+)
+def test_disconnect_gives_route_and_ports_to_the_network_that_is_left(web, where):
+    web.hawse("network", "connect", "zoo", "web")
+    assert state(web) == (["app", "zoo"], ["app"], True, ["app"])
+    killed(web, where, "network", "disconnect", "app", "web")
+    web.hawse("network", "create", "any")
+    assert state(web) == (["zoo"], ["zoo"], True, ["zoo"])
+
+
+def test_connect_that_the_kernel_refuses_leaves_the_ports_too(web):
+    """The link is there already, as somebody else's."""
+    web.hawse("network", "create", "-o", "com.docker.network.container_iface_prefix=lo", "wrong")
+    pid = json.loads(web.hawse("inspect", "web").stdout)[0]["State"]["Pid"]
+    web.sh(f"nsenter -t {pid} -n ip link add lo1 type bridge")
+    assert web.hawse("network", "connect", "wrong", "web", check=False).returncode == 1
+    assert state(web) == (["app"], ["app"], True, ["app"])
+
+
+def test_stop_leaves_nothing_of_the_process(web):
+    container = web.hawse("inspect", "-f", "{{.Id}}", "web").stdout.strip()
+    killed(web, "engine.runtime.local.LocalRuntime.delete", "stop", "-t0", "web")
+    deadline = time.monotonic() + 10
+    while (web.run_dir / "containers" / container).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list((web.run_dir / "containers").iterdir()) == []
+    assert web.hawse("ps", "-a", "--format", "{{.State}}").stdout == "exited\n"
+
+
+@pytest.fixture
+def engine(host, monkeypatch):
+    """The engine of the test's own process, in the host's namespace."""
+    for name, value in host.env().items():
+        monkeypatch.setenv(name, value)
+    with open("/proc/thread-self/ns/net") as before, open(host.path) as inside:
+        kernel.setns(inside.fileno(), kernel.CLONE_NEWNET)
+        yield open_engine().host
+        kernel.setns(before.fileno(), kernel.CLONE_NEWNET)
+
+
+def test_undoing_a_killed_start_gives_way_to_who_has_undone_it_and_started_anew(host, engine):
+    """Two commands found the same note; the slower one must not take the running container for what it was about."""
+    container = host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d").stdout.strip()
+    recovery.settle(engine, [Intent(START, container, DEAD)])
+    assert host.hawse("inspect", "-f", "{{.State.Running}} {{.NetworkSettings.IPAddress}}", "web").stdout.split() == [
+        "true",
+        "172.17.0.2",
+    ]
+
+
+def test_undoing_waits_for_the_containers_lock(host, engine):
+    container = host.hawse("create", "--name", "web", "hostfs", "sleep", "1d").stdout.strip()
+    with engine.store.write() as tx:
+        tx.put_intent(Intent(START, container, DEAD))
+    settling = threading.Thread(target=lambda: host.hawse("network", "create", "any"))
+    with locked(engine.run, "container", container):
+        settling.start()
+        time.sleep(1)
+        with engine.store.read() as reader:
+            assert [i.kind for i in reader.intents()] == [START]
+    settling.join()
+    with engine.store.read() as reader:
+        assert reader.intents() == []
+
+
+def rebooted(host):
+    """Have the host believe that it was: its processes and links are gone, its boot is another one."""
+    with SqliteStore(host.root / "hawse.db").write() as tx:
+        assert tx.meta(BOOT) is not None
+        tx.set_meta(BOOT, f"{boot.identity()}-before")
+
+
+def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host):
+    host.hawse("network", "create", "app")
+    host.hawse("run", "-d", "--name", "once", "--network", "app", "hostfs", "sleep", "1d")
+    host.hawse("run", "-d", "--name", "again", "--restart", "always", "--network", "app", "hostfs", "sleep", "1d")
+    rebooted(host)
+    killed(host, "engine.cluster.overlay.await_store", "network", "create", "one")
+    host.hawse("network", "create", "two")
+    assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split("\n") == [
+        "again running",
+        "once exited",
+        "",
+    ]
+    members = json.loads(host.hawse("network", "inspect", "app").stdout)[0]["Containers"]
+    assert [m["Name"] for m in members.values()] == ["again"]
+
+
+def test_agent_notices_what_it_was_not_told(host):
+    """A command that is killed between its work and its word."""
+    env = {"HAWSE_AGENT_IDLE": "1"}
+    host.hawse("network", "create", "app")  # else all would go when nothing is left
+    host.hawse("run", "-d", "--name", "web", "-p", "[::1]:7000:70", "hostfs", "sleep", "1d", env=env)
+
+    def carried():
+        return "elements = { tcp : " in host.sh("nft list table inet hawse", check=False)
+
+    assert carried()
+    host.run(sys.executable, "-c", UNTOLD, "rm", "-f", "web", env=host.env(), cwd=CHECKOUT)
+    deadline = time.monotonic() + 8
+    while carried() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not carried()
