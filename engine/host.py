@@ -10,6 +10,7 @@ from pathlib import Path
 from drivers.api import Driver
 from engine.config import Config
 from engine.errors import NotFound
+from engine.private import make_private
 from engine.runtime.api import Runtime
 from engine.store.api import Store
 
@@ -43,7 +44,7 @@ class Host:
     def container_directory(self, container_id: str) -> Path:
         """Where a container's own files live (0700), made on demand."""
         path = self.root / "containers" / container_id
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
         return path
 
     def callback(self, *argv: str) -> tuple[list[str], dict[str, str]]:

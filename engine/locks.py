@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import Unavailable
+from engine.private import make_private
 
 PATIENCE = 60.0
 """Seconds to wait for another command on the same object before giving up with a clear error."""
@@ -23,7 +24,7 @@ PATIENCE = 60.0
 def locked(run: Path, kind: str, object_id: str, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock of one object (``object_id`` is hawse's own hex id, never a user's string)."""
     directory = run / "locks"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(directory)
     path = directory / f"{kind}-{object_id}"
     descriptor = _acquire(path, time.monotonic() + patience)
     try:

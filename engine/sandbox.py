@@ -18,6 +18,7 @@ from engine import endpoints
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
 from engine.precedence import Rank, rank
+from engine.private import make_private
 from engine.translation import translated
 
 PREFIX_OPTION = "com.docker.network.container_iface_prefix"
@@ -50,7 +51,7 @@ def of(container: ContainerRecord) -> Sandbox:
 def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
     """Give a running process's namespace the path that inspect shows as SandboxKey: a link, gone with the process."""
     path = Path(path_of(run, sandbox_id))
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     path.unlink(missing_ok=True)
     path.symlink_to(namespace)
     return str(path)

@@ -17,6 +17,7 @@ from pathlib import Path
 from engine import keepsakes
 from engine.endpoints import network_spec
 from engine.host import Host
+from engine.private import make_private
 from engine.store.api import Reader
 from engine.translation import translated
 
@@ -30,7 +31,7 @@ def hold(host: Host) -> None:
     """Keep the sweep away until this process ends."""
     path = host.run / "locks" / "host"
     if path not in _held:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         _held[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(_held[path], fcntl.LOCK_SH)
 

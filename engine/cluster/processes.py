@@ -17,6 +17,7 @@ from pathlib import Path
 
 from engine import owner
 from engine.locks import locked
+from engine.private import make_private
 
 PATIENCE = 5.0
 """Seconds a process may take to end when asked to."""
@@ -27,7 +28,7 @@ LONG_LOG = 1 << 20
 def run_directory(run: Path) -> Path:
     """Where notes and logs of kept processes are (0700)."""
     path = run / "cluster"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path)
     return path
 
 

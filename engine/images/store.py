@@ -25,6 +25,7 @@ from engine.images.extract import unpack
 from engine.images.filters import filter_images
 from engine.images.reference import id_prefix, normalise
 from engine.model import ContainerRecord, Filters, ImageRecord
+from engine.private import make_private
 from engine.runtime import process
 from engine.store.api import Store, Transaction
 
@@ -101,7 +102,7 @@ class ImageStore:
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
         """A directory to work in, gone at the end; those of killed imports go too."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self._directory)
         for left in self._directory.glob(_INCOMING + "*"):
             pid, _, started = left.name.removeprefix(_INCOMING).partition("-")
             if not process.is_alive(int(pid), int(started.partition("-")[0])):

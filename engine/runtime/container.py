@@ -186,7 +186,7 @@ class Container:
     def release(self) -> None:
         """Let go again; the end is settled when the container's files are gone, else whoever held it was killed."""
         self._holders -= 1
-        if not self._holders and self.directory.read("spec") is not None:
+        if not self._holders and self.directory.exists():
             self._settle()
 
     def _settle(self) -> None:

@@ -37,6 +37,10 @@ class ContainerDirectory:
         """The path of one of the files."""
         return os.path.join(self.path, name)
 
+    def exists(self) -> bool:
+        """Tell whether there is anything left of it."""
+        return os.path.isdir(self.path)
+
     def create(self, spec: dict[str, Any]) -> None:
         """Make the directory afresh, with the spec in it."""
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from engine.private import make_private
 from engine.runtime import interpreter
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.failure import OTHER
@@ -57,8 +58,7 @@ def connect(run: Path) -> socket.socket:
 
 def make_run_directory(run: Path) -> None:
     """Make HAWSE_RUN, for root alone, where there is none."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    run.mkdir(mode=0o700, exist_ok=True)
+    make_private(run)
 
 
 def _start(run: Path) -> None:

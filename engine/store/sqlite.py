@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import EngineError, PermissionDenied, Unavailable
+from engine.private import make_private
 from engine.store import idle, schema
 from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError, decode
@@ -27,6 +28,8 @@ BUSY_SECONDS = 30.0
 """How long a command waits for other writers before it gives up."""
 LOG_SIZE = 1 << 20
 """Bytes of log from which a writer moves it into the file: who opens the store next has to read it all."""
+RESERVE = 1 << 17
+"""Bytes of disk that the log keeps even when it is empty, so that a full disk keeps nobody from removing things."""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "is locked by another command",
@@ -82,6 +85,8 @@ class SqliteStore:
         try:
             key, connection = self._open()
             try:
+                if begin != "BEGIN":
+                    self._make_room(connection)
                 connection.execute(begin)
                 schema.check(connection)  # a newer hawse may have come; and the first read is what pins a snapshot
                 yield connection
@@ -129,10 +134,19 @@ class SqliteStore:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 finally:
                     connection.execute(f"PRAGMA busy_timeout = {int(self.busy_seconds * 1000)}")
+                with open(f"{self.path}-wal", "r+b") as log:
+                    os.posix_fallocate(log.fileno(), 0, RESERVE)  # zeros are no log to SQLite
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        """Where the disk is as good as full, move the log into the file: its place is then written anew."""
+        with suppress(OSError, sqlite3.Error):
+            disk = os.statvfs(self.path)
+            if disk.f_bfree * disk.f_frsize < LOG_SIZE:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _create_file(self) -> None:
         """Make an empty file with its final mode, which SQLite then gives to the files beside it too."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self.path.parent)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _initialize(self, connection: sqlite3.Connection) -> None:
