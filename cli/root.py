@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -136,4 +137,6 @@ def crashed(app: App, error: Exception) -> int:
         import traceback
 
         app.err("".join(traceback.format_exception(error)))
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return fail(app, f"hawse: {os.fsdecode(error.filename)}: {error.strerror.lower()}", 1)
     return fail(app, f"hawse: internal error: {type(error).__name__}: {error} (--debug shows where)", 1)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from engine import adoption, endpoints, intents, names, networks, sandbox, sandbox_files
 from engine.cluster import gateway_bridge, overlay
 from engine.containers import lookup, ports, publishing, release, stop
+from engine.containers.publishing import SANDBOX
 from engine.errors import NotFound
 from engine.host import Host
 from engine.locks import locked
@@ -17,7 +18,7 @@ from engine.names_service import announce
 from engine.sandbox import Membership
 from engine.validate import connection as check
 
-ENDPOINT, SANDBOX = "endpoint", "sandbox"
+ENDPOINT = "endpoint"
 
 
 def connect(

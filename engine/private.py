@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 
 def make_private(path: Path) -> None:
     """Make a directory, and what is missing above it, for root alone (0700); one that is there stays as it is."""
-    if not path.is_dir():
-        make_private(path.parent)
+    if path.is_dir():
+        return
+    make_private(path.parent)
+    try:
         path.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error

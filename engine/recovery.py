@@ -14,7 +14,7 @@ from drivers import boot
 from drivers.api import EndpointSpec, Link, NetworkSpec, Repairer
 from engine import connections, endpoints, intents, keepsakes, links, networks, owner, predefined
 from engine.cluster import overlay
-from engine.containers import start, stop
+from engine.containers import publishing, start, stop
 from engine.errors import EngineError
 from engine.host import Host
 from engine.locks import locked
@@ -27,14 +27,14 @@ SETTLERS: dict[str, intents.Settler] = {
     networks.CREATE: networks.unmake,
     networks.REMOVE: networks.unmake,
     connections.ENDPOINT: connections.undo,
-    connections.SANDBOX: connections.refit,
+    publishing.SANDBOX: connections.refit,
     start.START: start.undo,
     stop.REMOVE: stop.resume_removal,
     stop.RESTART: stop.restart_now,
 }
 """What to do about abandoned work: creations are undone, removals finished, restarts made up for."""
 
-UNDER_LOCK = (connections.ENDPOINT, connections.SANDBOX, start.START)
+UNDER_LOCK = (connections.ENDPOINT, publishing.SANDBOX, start.START)
 """Work on a container that only the holder of its lock may settle; of the others, those that need it take it."""
 
 BOOT = "boot"
@@ -51,7 +51,7 @@ def recover(host: Host) -> None:
     booted = known != boot.identity()
     if booted:
         after_boot(host)
-    repair(host, None if booted or abandoned else drivers)
+    repair(host, None if booted or abandoned else drivers, whole=not abandoned)
     settle(host, restarts)  # only now is the host as a start needs it
     for container_id in host.runtime.overdue():
         with contextlib.suppress(EngineError):  # the next command tries again
@@ -62,16 +62,17 @@ def _drivers(reader: Reader) -> set[str]:
     return reader.drivers_in_use() if reader.meta(predefined.MARK) else set()
 
 
-def repair(host: Host, drivers: Collection[str] | None = None) -> None:
+def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True) -> None:
     """Put back what others took out of the kernel state that all networks of a driver share (a flushed firewall).
 
-    ``drivers`` are those in use, where the caller has just read them.
+    ``drivers`` are those in use, where the caller has just read them. Where it is known not to be ``whole``, because
+    whoever was changing it has been killed, it is compared with the records whatever the driver thinks of it.
     """
     if drivers is None:
         with host.store.read() as reader:
             drivers = _drivers(reader)
     for driver in map(host.driver, sorted(drivers)):
-        if isinstance(driver, Repairer) and driver.needs_resync():
+        if isinstance(driver, Repairer) and (not whole or driver.needs_resync()):
             # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.
             with host.store.write() as tx, translated():
                 links = list(_links(tx, driver.type))

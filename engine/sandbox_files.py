@@ -20,6 +20,8 @@ from engine.validate.modes import is_container_mode
 
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")
+LARGEST = 1 << 20
+"""Bytes of a file that is still followed; a container may write into its own what it likes."""
 
 
 def write(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> None:
@@ -39,23 +41,25 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[Membershi
         hosts.write(own_lines(record.config, _addresses(members[-1:])))
     before = _resolv_conf(host, record, members[:-1])
     path = directory / "resolv.conf"
-    if path.exists() and path.read_text(encoding="utf-8") == before:
+    if _present(path) == before:
         _write(path, _resolv_conf(host, record, members))
 
 
 def remove_network(host: Host, record: ContainerRecord) -> None:
     """Follow a running container off a network: Docker drops all of its own lines, which share one name."""
     path = host.container_directory(record.id) / "hosts"
-    if path.exists():
-        _write(path, without_own_lines(path.read_text(encoding="utf-8"), record.config))
+    text = _present(path)
+    if text is not None:
+        _write(path, without_own_lines(text, record.config))
 
 
 def follow_links(host: Host, record: ContainerRecord) -> None:
     """Tell the running containers that link to a container of the default bridge where it is now."""
     for source, alias, address in links.linking(host, record):
         path = host.container_directory(source.id) / "hosts"
-        if path.exists():
-            _write(path, with_address(path.read_text(encoding="utf-8"), alias, address))
+        text = _present(path)
+        if text is not None:
+            _write(path, with_address(text, alias, address))
 
 
 def _hosts(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> str:
@@ -107,7 +111,17 @@ def _read(path: Path) -> str:
         return ""
 
 
+def _present(path: Path) -> str | None:
+    """What a container's file holds by now, whatever the container wrote; None where it is gone or too long."""
+    try:
+        if path.stat().st_size > LARGEST:
+            return None
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return None
+
+
 def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
     path.chmod(0o644)

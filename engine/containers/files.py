@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,11 @@ def _delete(trees: Sequence[Path]) -> None:
     """Delete in a process of its own, which has nothing of ours."""
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
-    os.posix_spawnp("rm", ["rm", "-rf", "--", *map(str, trees)], environment, file_actions=null, setsid=True)
+    try:
+        os.posix_spawnp("rm", ["rm", "-rf", "--", *map(str, trees)], environment, file_actions=null, setsid=True)
+    except FileNotFoundError:  # a bare PATH
+        for tree in trees:
+            shutil.rmtree(tree, ignore_errors=True)
 
 
 def size(host: Host, container_id: str) -> int:

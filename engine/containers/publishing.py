@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from drivers.ports import around, part
-from engine import sandbox
+from engine import intents, sandbox
 from engine.containers import lookup, ports, release
 from engine.errors import Forbidden, NotFound
 from engine.host import Host
@@ -15,6 +15,10 @@ from engine.model import ContainerRecord, PortRecord, PortSpec
 from engine.names_service import announce
 from engine.port_specs import covers, exposure, without
 from engine.sandbox import Membership
+from engine.store.api import Transaction
+
+SANDBOX = "sandbox"
+"""Work on the ports or routes of a running container."""
 
 
 def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
@@ -48,9 +52,12 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
             held = replace(member.endpoint, ports=[*member.endpoint.ports, *added])
             ports.record_ports(tx, record, held)
             member = replace(member, endpoint=held)
+            intents.begin(tx, SANDBOX, record.id)
         tx.put_container(record)
     if member is not None:
         sandbox.publish(host, record, member, added)
+        with host.store.write() as tx:
+            intents.end(tx, SANDBOX, record.id)
 
 
 def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
@@ -63,10 +70,15 @@ def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) 
         if missing is not None:
             raise NotFound(f"No public port '{missing}/{protocol}' published for {record.name}")
         kept = [p for s in specs for p in (without(s, first, last) if s.protocol == protocol else [s])]
-        for member in release.memberships(host, record.id):
-            _take_back(host, record, member, first, last, protocol)
+        members = release.memberships(host, record.id)
         with host.store.write() as tx:
+            gone = [_take_back(tx, member, first, last, protocol) for member in members]
             tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))
+            intents.begin(tx, SANDBOX, record.id)
+        for member, cut in zip(members, gone, strict=True):
+            sandbox.unpublish(host, record, member, cut)
+        with host.store.write() as tx:
+            intents.end(tx, SANDBOX, record.id)
     announce(host)
 
 
@@ -79,15 +91,14 @@ def _uncovered(wanted: range, held: Iterable[range]) -> int | None:
     return port if port in wanted else None
 
 
-def _take_back(host: Host, record: ContainerRecord, member: Membership, first: int, last: int, protocol: str) -> None:
+def _take_back(tx: Transaction, member: Membership, first: int, last: int, protocol: str) -> list[PortRecord]:
+    """Take ports out of an endpoint's record: those that it held."""
     held = member.endpoint.ports
     gone = [cut for p in held if p.protocol == protocol for cut in part(p, first, last)]
-    if not gone:
-        return
-    kept = [rest for p in held for rest in (around(p, first, last) if p.protocol == protocol else [p])]
-    with host.store.write() as tx:
+    if gone:
+        kept = [rest for p in held for rest in (around(p, first, last) if p.protocol == protocol else [p])]
         tx.put_endpoint(replace(member.endpoint, ports=kept))
-    sandbox.unpublish(host, record, member, gone)
+    return gone
 
 
 def rehome(host: Host, record: ContainerRecord, members: Sequence[Membership], kept: Sequence[PortRecord]) -> None:

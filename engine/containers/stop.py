@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 from engine import filters, intents, locks, timestamps
-from engine.containers import files, lookup, policy, release
+from engine.containers import files, lookup, policy, release, stray
 from engine.containers.start import begin_anew, start
 from engine.errors import Conflict, EngineError, NotFound
 from engine.host import Host
@@ -60,7 +60,11 @@ def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[objec
 
 def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> None:
     """Ask, and force after ``patience`` seconds (never, if negative)."""
-    host.runtime.signal(record.id, parse_signal(signal or record.config.stop_signal or "SIGTERM"))
+    number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
+    if stray.is_stray(host, record):
+        stray.end(record, number, None if patience < 0 else patience)
+        return
+    host.runtime.signal(record.id, number)
     if host.runtime.wait(record.id, None if patience < 0 else patience) is None:
         host.runtime.signal(record.id, signals.SIGKILL)
         host.runtime.wait(record.id, DEFAULT_TIMEOUT)
@@ -202,6 +206,8 @@ def finish_removal(host: Host, container_id: str) -> None:
         release.release_endpoints(host, record, alive=False)
         release.close_sandbox(record)
     host.runtime.delete(container_id)
+    if record is not None and record.kind == "process":
+        stray.end(record, signals.SIGKILL, None)
     files.remove(host, container_id)
     with host.store.write() as tx:
         tx.delete_container(container_id)
@@ -246,6 +252,8 @@ def kill(host: Host, reference: str, signal: str) -> None:
         return
     if policy.ends_with(record, number):
         _marked_stopped(host, record.id)
+    if number == signals.SIGKILL and stray.is_stray(host, record):
+        stray.end(record, number, None)
     host.runtime.signal(record.id, number)
     if number == signals.SIGKILL and host.runtime.wait(record.id, DEFAULT_TIMEOUT) is not None:
         with locked(host.run, "container", record.id):

@@ -88,7 +88,8 @@ class ImageStore:
             else:
                 transaction.put_image(replace(record, references=kept))
         if deleted:
-            shutil.rmtree(Path(record.rootfs).parent, ignore_errors=True)
+            with self._incoming():
+                pass  # what no record knows any more goes with it
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
@@ -101,7 +102,7 @@ class ImageStore:
 
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
-        """A directory to work in, gone at the end; those of killed imports go too."""
+        """A directory to work in, gone at the end; so is what killed imports and removals left, and lost images."""
         make_private(self._directory)
         for left in self._directory.glob(_INCOMING + "*"):
             pid, _, started = left.name.removeprefix(_INCOMING).partition("-")
@@ -109,7 +110,19 @@ class ImageStore:
                 shutil.rmtree(left, ignore_errors=True)
         owner = f"{_INCOMING}{os.getpid()}-{process.start_time(os.getpid())}-"
         with tempfile.TemporaryDirectory(prefix=owner, dir=self._directory) as work:
+            self._take_lost(Path(work))
             yield Path(work)
+
+    def _take_lost(self, work: Path) -> None:
+        """Take images that have no record out of the way, in one step: half an image is never taken for a whole one.
+
+        As a writer, like whoever moves one into place, so that each of those is somebody's.
+        """
+        with self._store.write() as transaction:
+            known = {image.id.removeprefix("sha256:") for image in transaction.images()}
+            for entry in self._directory.iterdir():
+                if not entry.name.startswith(_INCOMING) and entry.name not in known:
+                    entry.rename(work / entry.name)
 
     def _spool(self, source: BinaryIO, target: BinaryIO) -> None:
         """Copy to a file, since archives are read more than once and a pipe can't be."""
@@ -132,9 +145,11 @@ class ImageStore:
         place = self._directory / digest
         record = make_record(f"sha256:{digest}", config, size=size, rootfs=str(place / "rootfs"))
         (unpacked / "config.json").write_bytes(config)
-        if not place.exists():
-            unpacked.rename(place)
         with self._store.write() as transaction:
+            if all(other.id != record.id for other in transaction.images()):
+                if place.exists():  # lost since we began
+                    place.rename(work / "lost")
+                unpacked.rename(place)
             _name(transaction, record, names)
         return record.id
 

@@ -29,7 +29,7 @@ class Intent:
     ``owner`` names the process at work ("pid:start time"); when it is gone, the next command finishes or undoes.
     """
 
-    kind: str  # network-create, network-remove, container-start, container-remove, endpoint
+    kind: str  # network-create, network-remove, container-start, container-remove, endpoint, sandbox …
     object_id: str
     owner: str
 

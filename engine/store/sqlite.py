@@ -159,6 +159,11 @@ class SqliteStore:
         finally:
             os.close(directory)
 
+    def _is_read_only(self) -> bool:
+        with suppress(OSError):
+            return bool(os.statvfs(self.path).f_flag & os.ST_RDONLY)
+        return False
+
     def _translate(self, error: Exception) -> EngineError:
         """Say what is wrong with the file in one line."""
         if isinstance(error, schema.NewerSchema):
@@ -168,6 +173,8 @@ class SqliteStore:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
         if isinstance(error, PermissionError) or code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
             return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
+        if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():
+            return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_READONLY]}")
         if code == sqlite3.SQLITE_CANTOPEN and not os.access(self.path, os.R_OK | os.W_OK):
             return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
         if isinstance(error, OSError):

@@ -92,6 +92,16 @@ def test_connect_that_the_kernel_refuses_leaves_the_ports_too(web):
     assert state(web) == (["app"], ["app"], True, ["app"])
 
 
+def test_ports_are_what_the_records_say_when_publishing_or_taking_back_is_killed(web):
+    killed(web, "engine.sandbox.publish", "publish", "web", "-p", "7100:71")
+    web.hawse("network", "create", "any")
+    assert "tcp . 7100 : 172.18.0.2 . 71" in web.sh("nft list table inet hawse")
+    killed(web, "engine.sandbox.unpublish", "unpublish", "web", "71/tcp")
+    web.hawse("network", "create", "other")
+    assert "7100" not in web.sh("nft list table inet hawse")
+    assert web.hawse("port", "web").stdout == "70/tcp -> 0.0.0.0:7000\n70/tcp -> [::]:7000\n"
+
+
 def test_stop_leaves_nothing_of_the_process(web):
     container = web.hawse("inspect", "-f", "{{.Id}}", "web").stdout.strip()
     killed(web, "engine.runtime.local.LocalRuntime.delete", "stop", "-t0", "web")

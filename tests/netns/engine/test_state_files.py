@@ -1,6 +1,7 @@
 """Where state is kept: for root alone, and what can be done when there is no room for it."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -50,3 +51,46 @@ def fill(path: Path) -> None:
             except OSError:
                 continue
     assert os.statvfs(path).f_bfree == 0
+
+
+def test_lost_run_directory_keeps_nobody_from_stopping_and_removing(host):
+    """As after `rm -r /run/hawse`."""
+    pids = []
+    for name in ("one", "two", "three"):
+        host.hawse("run", "-d", "--name", name, "hostfs", "sleep", "1d")
+        pids.append(int(host.hawse("inspect", "-f", "{{.State.Pid}}", name).stdout))
+    shutil.rmtree(host.run_dir)
+    assert host.hawse("stop", "-t0", "one").stdout == "one\n"
+    assert host.hawse("kill", "two").stdout == "two\n"
+    assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split("\n") == [
+        "three running",
+        "two exited",
+        "one exited",
+        "",
+    ]
+    host.hawse("rm", "-f", "three")
+    assert [pid for pid in pids if is_running(pid)] == []
+    host.hawse("start", "one")
+    assert host.hawse("exec", "one", "echo", "here").stdout == "here\n"
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_what_a_container_writes_into_its_own_hosts_file_is_no_matter(host):
+    """Bytes that are no text, and more than anybody would want to edit."""
+    for name in ("app", "zoo"):
+        host.hawse("network", "create", name)
+    script = "printf '\\377\\n' | tee -a /etc/resolv.conf >> /etc/hosts; sleep 1d"
+    host.hawse("run", "-d", "--name", "odd", "--network", "app", "hostfs", "sh", "-c", script)
+    host.hawse("run", "-d", "--name", "big", "--network", "app", "hostfs", "sleep", "1d")
+    host.hawse("exec", "big", "sh", "-c", "head -c 3000000 /dev/zero >> /etc/hosts")
+    for name in ("odd", "big"):
+        host.hawse("network", "connect", "zoo", name)
+        host.hawse("network", "disconnect", "zoo", name)
+    kept = next(host.root.glob(f"containers/{host.hawse('inspect', '-f', '{{.Id}}', 'odd').stdout.strip()}/hosts"))
+    assert b"\xff\n" in kept.read_bytes()

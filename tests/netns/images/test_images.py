@@ -260,3 +260,30 @@ def test_image_of_a_container_stays(images, store):
 def test_unknown_filter(images):
     with pytest.raises(InvalidArgument, match="invalid filter 'foo'"):
         images.list({"foo": ["x"]})
+
+
+def test_what_a_killed_removal_left_is_not_taken_for_an_image(images, store, tmp_path):
+    """Its record had gone, its files were half deleted."""
+    archive = make_tar(("a", b"one"), ("b", b"two"))
+    first = images.import_archive(io.BytesIO(archive), "some")
+    place = tmp_path / "root" / "images" / first.removeprefix("sha256:")
+    config = (place / "config.json").read_bytes()
+    with store.write() as tx:
+        tx.delete_image(first)
+    (place / "rootfs" / "b").unlink()
+    saved = make_tar(
+        ("config.json", config),
+        ("layer.tar", archive),
+        ("manifest.json", json.dumps([{"Config": "config.json", "Layers": ["layer.tar"]}]).encode()),
+    )
+    assert images.import_archive(io.BytesIO(saved), "some") == first
+    assert sorted(os.listdir(place / "rootfs")) == ["a", "b"]
+
+
+def test_lost_images_go_with_the_next_one(images, store, tmp_path):
+    lost, kept = (images.import_archive(io.BytesIO(make_tar((name, b""))), name) for name in ("one", "two"))
+    with store.write() as tx:
+        tx.delete_image(lost)
+    removed = images.import_archive(io.BytesIO(make_tar(("three", b""))), "three")
+    images.remove(removed)
+    assert os.listdir(tmp_path / "root" / "images") == [kept.removeprefix("sha256:")]
