@@ -104,7 +104,7 @@ def reserve(
         mac=_mac(network, mac, ipv4),
         ipv4=ipv4,
         ipv6=ipv6,
-        link_local=link_local(settings),
+        link_local=[_with_prefix(a) for a in wanted.link_local] if wanted else [],
         names=dns_names(container, settings),
     )
 
@@ -125,11 +125,6 @@ def _mac(network: NetworkRecord, asked: str, ipv4: str) -> str:
     if asked:
         return names.parse_mac(asked)
     return names.mac_from_ipv4(IPv4Interface(ipv4).ip) if ipv4 else names.random_mac()
-
-
-def link_local(settings: EndpointSettings) -> list[str]:
-    """The link-local addresses that were asked for, with prefix lengths."""
-    return [_with_prefix(a) for a in settings.ipam.link_local] if settings.ipam else []
 
 
 def _with_prefix(address: str) -> str:

@@ -278,6 +278,7 @@ class EndpointRecord:
     ports: Sequence[PortRecord] = ()
     phase: str = "reserved"
     owner: str = ""
+    granted: bool = False  # by the cluster, with its addresses
 
 
 @dataclass(frozen=True, slots=True)

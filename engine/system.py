@@ -12,6 +12,11 @@ from engine.host import Host
 API_VERSION = "1.45"
 MIN_API_VERSION = "1.24"
 DOCKER_VERSION = "26.1.5"
+OUTSIDE: Json = {
+    "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
+    "RemoteManagers": None, "Nodes": 0, "Managers": 0,
+}  # fmt: skip
+"""The ``Swarm`` part of /info on a host in no cluster; templates find the numbers, which Docker leaves out of JSON."""
 
 
 def version_text() -> str:
@@ -83,7 +88,7 @@ class SystemVerbs:
         from engine.cluster import membership
 
         if not membership.exists(self.host.root):
-            return {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False}
+            return OUTSIDE
         from engine.cluster.nodes import summary
 
         return summary(self.host)

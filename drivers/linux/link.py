@@ -23,7 +23,7 @@ UP = 1  # IFF_UP
 ADDRESS, IFNAME, MTU, LINKINFO, PROTINFO, IFALIAS, EXT_MASK = 1, 3, 4, 18, 12, 20, 29  # IFLA_*
 INFO_KIND, INFO_DATA, VETH_PEER = 1, 2, 1
 SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
-NUMBERS = {"mtu": MTU, "master": 10, "net_ns_fd": 28}
+NUMBERS = {"mtu": MTU, "master": 10, "txqlen": 13, "net_ns_fd": 28}
 TEXTS = {"ifname": IFNAME, "ifalias": IFALIAS}
 PORT_MODE, PORT_LEARNING, PORT_ISOLATED = 4, 8, 33  # IFLA_BRPORT_*
 OWN_KINDS = ("bridge", "veth", "wireguard")
@@ -81,13 +81,13 @@ def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes:
     """Make a veth pair at one go, ``peer`` straight into the namespace of its ``net_ns_fd``.
 
     Raises `InterfaceRefused` where the peer's ``address`` is none for an interface, such as a multicast one. Of an
-    address longer than Ethernet's only the first six bytes count.
+    address longer than Ethernet's only the first six bytes count. Neither end queues, and both say so as Docker's do.
     """
-    other = _message({**peer, "address": peer["address"][:MAC_TEXT]})
+    other = _message({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
     pair = nested(LINKINFO, text(INFO_KIND, "veth"), nested(INFO_DATA, nested(VETH_PEER, other)))
     try:
         with doing("create veth", name):
-            session.request(NEW, _message({**attributes, "ifname": name}) + pair, CREATE | EXCLUSIVE)
+            session.request(NEW, _message({**attributes, "ifname": name, "txqlen": 0}) + pair, CREATE | EXCLUSIVE)
     except KernelError as error:
         if error.errno != errno.EADDRNOTAVAIL:
             raise

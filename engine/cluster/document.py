@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_network
 
 from engine.api import Json
 from engine.cluster.model import Membership
 from engine.cluster.view import View
 from engine.model import NetworkRecord
+from engine.names import mac_from_ipv4
 
 INGRESS_SANDBOX = "ingress-sbox"
 
@@ -41,7 +42,7 @@ def _own_member(record: NetworkRecord, address: str) -> Json:
         key: {
             "Name": f"{name}-endpoint",
             "EndpointID": identity,
-            "MacAddress": "02:42:" + ":".join(identity[i : i + 2] for i in range(0, 8, 2)),
+            "MacAddress": mac_from_ipv4(IPv4Address(address)),
             "IPv4Address": f"{address}/{length}",
             "IPv6Address": "",
         }

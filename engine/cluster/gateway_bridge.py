@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_network
 
 from engine import endpoints, names, networks, sandbox
 from engine.cluster.gateway import INGRESS_SANDBOX, NAME, is_gateway, is_needed
@@ -45,13 +45,13 @@ def prepare(host: Host) -> NetworkRecord:
 
 def _ingress_endpoint(tx: Transaction, network: NetworkRecord) -> EndpointRecord:
     endpoint_id, subnet = names.generate_id(), ip_network(network.pools[0].subnet)
-    address = ip_address(int(subnet[2]))
+    address = IPv4Address(int(subnet[2]))
     tx.reserve_address(pool_key(network, network.pools[0]), int(address), endpoint_id)
     return EndpointRecord(
         id=endpoint_id,
         network_id=network.id,
         container_id=INGRESS_SANDBOX,
-        mac=names.random_mac(),
+        mac=names.mac_from_ipv4(address),
         ipv4=f"{address}/{subnet.prefixlen}",
         phase="live",
     )

@@ -11,11 +11,11 @@ from engine.cluster import etcd_member, keys, membership, pki, shared_endpoints
 from engine.cluster.enrollment import Manager
 from engine.cluster.etcd import Client, delete
 from engine.cluster.model import MANAGER, Membership, Node
-from engine.cluster.overlay import managing
+from engine.cluster.overlay import connected, managing
 from engine.errors import Conflict, EngineError, Forbidden, NotFound
 from engine.host import Host
 from engine.store.codec import decode
-from engine.system import version_text
+from engine.system import OUTSIDE, version_text
 
 NETWORK_PLUGINS = ("bridge", "host", "ipvlan", "macvlan", "null", "overlay")
 
@@ -131,20 +131,23 @@ def summary(host: Host) -> Json:
     """The ``Swarm`` part of /info."""
     me = membership.load(host.root)
     if me is None:
-        return {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False}
-    document: Json = {
+        return OUTSIDE
+    document = {
+        **OUTSIDE,
         "NodeID": me.node_id,
         "NodeAddr": me.address,
         "LocalNodeState": "active",
         "ControlAvailable": me.is_manager,
-        "Error": "",
     }
     try:
-        with managing(host) as (client, _):
+        with connected(host) as (client, _):
             nodes = [decode(Node, kv.value) for kv in client.range(keys.NODES)[0]]
     except EngineError as error:
         return document | {"Error": str(error) if me.is_manager else ""}
     managers = [n for n in nodes if n.role == MANAGER]
-    remote = [{"NodeID": n.id, "Addr": str(Manager(n.address, n.enrollment_port))} for n in managers]
-    counts = {"Nodes": len(nodes), "Managers": len(managers), "Cluster": {"ID": me.cluster_id}}
-    return document | {"RemoteManagers": remote, **counts}
+    document["RemoteManagers"] = [
+        {"NodeID": n.id, "Addr": str(Manager(n.address, n.enrollment_port))} for n in managers
+    ]
+    if me.is_manager:
+        document |= {"Nodes": len(nodes), "Managers": len(managers), "Cluster": {"ID": me.cluster_id}}
+    return document

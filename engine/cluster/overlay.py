@@ -108,7 +108,7 @@ def create(host: Host, request: NetworkCreate) -> Created:
 
 def _checked(host: Host, request: NetworkCreate, shared: Sequence[NetworkRecord]) -> NetworkRecord:
     from drivers.registry import available
-    from engine.cluster.new_network import new_record
+    from engine.cluster.new_network import check_name, new_record
     from engine.validate.network import check_network_create, network_name_taken
 
     with host.store.read() as reader:
@@ -117,6 +117,8 @@ def _checked(host: Host, request: NetworkCreate, shared: Sequence[NetworkRecord]
         raise network_name_taken(request.name)
     if request.ingress and request.attachable:
         raise InvalidArgument("rpc error: code = InvalidArgument desc = ingress network cannot be attachable")
+    if request.name.strip():
+        check_name(request.name)
     ingress = next((n for n in shared if n.ingress), None)
     if request.ingress and ingress is not None:
         raise Conflict(f"rpc error: code = AlreadyExists desc = ingress network ({ingress.id}) is already present")
@@ -142,7 +144,8 @@ def remove(host: Host, record: NetworkRecord) -> None:
 def learn(host: Host, reference: str, *, attach: bool = True) -> None:
     """Make a network of the cluster known here before it is looked up, to ``attach`` a container or to remove it.
 
-    Docker's text where it takes no containers. Workers can't see what they don't use, so can't remove it either.
+    Docker's text where it takes no containers, and for one to attach to that neither host nor cluster has. Workers
+    can't see what they don't use, so can't remove it either.
     """
     me = memberships.load(host.root)
     if me is None or not (attach or me.is_manager):
@@ -151,9 +154,12 @@ def learn(host: Host, reference: str, *, attach: bool = True) -> None:
         found = reader.find_networks(reference)
     if not found and reference:
         found = _shared(host, reference)
+    if attach and not found:
+        raise NotFound(
+            f"Could not attach to network {reference}: rpc error: code = NotFound desc = network {reference} not found"
+        )
     if attach:
-        for record in found[:1]:
-            _check_attachable(record)
+        _check_attachable(found[0])
     with host.store.read() as reader:
         known = reader.network(found[0].id) if found else None
     if len(found) == 1 and known is None:
@@ -240,7 +246,7 @@ def reserving(
                 made.append(_reserve(client, me, container, network))
         with locked(host.run, *BUSY):
             _learn_anew(host, shared, me)
-            yield {n.id: _record(e, attachment(container, n)) for n, e in zip(shared, made, strict=True)}
+            yield {e.network_id: _record(e) for e in made}
     except BaseException:
         with suppress(EngineError), connected(host) as (client, _):
             for endpoint in made:
@@ -258,9 +264,7 @@ def _learn_anew(host: Host, networks: Sequence[NetworkRecord], me: Membership) -
         mirror.learn(host, network, me)
 
 
-def _record(endpoint: SharedEndpoint, attached: NetworkAttachment) -> EndpointRecord:
-    from engine.endpoints import link_local
-
+def _record(endpoint: SharedEndpoint) -> EndpointRecord:
     return EndpointRecord(
         id=endpoint.id,
         network_id=endpoint.network_id,
@@ -268,8 +272,8 @@ def _record(endpoint: SharedEndpoint, attached: NetworkAttachment) -> EndpointRe
         mac=endpoint.mac,
         ipv4=endpoint.ipv4,
         ipv6=endpoint.ipv6,
-        link_local=link_local(attached.settings),
         names=endpoint.names,
+        granted=True,
     )
 
 

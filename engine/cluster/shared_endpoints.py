@@ -45,7 +45,8 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         made = replace(endpoint, ipv4=_with_prefix(chosen, pools, 4), ipv6=_with_prefix(chosen, pools, 6))
         conditions, changes = _claims(network, made, chosen, pools)
         if not balancer and pools:
-            extra = choose(pools[0][0], int(ip_address(chosen[0])), {*used, chosen[0]})
+            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # one asked for is out of turn
+            extra = choose(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
             changes = [c for c in changes if c["request_put"]["key"] not in _keys(more[1])] + more[1]

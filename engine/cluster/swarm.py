@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -37,14 +38,15 @@ from engine.cluster.overlay import connected, managing
 from engine.cluster.token import JoinToken, digest_of, new_id, new_secret, parse
 from engine.errors import EngineError, InvalidArgument, Unavailable
 from engine.host import Host
-from engine.model import IPAMConfig, NetworkCreate
+from engine.model import NetworkCreate
 from engine.store.codec import decode, encode
 
 ALREADY = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
 NOT_PART = "This node is not part of a swarm"
-DEFAULT_POOLS = ("10.0.0.0/8",)
+DEFAULT_POOLS, DEFAULT_SUBNET_SIZE = ("10.0.0.0/8",), 24
 STORE_KEYS = ("cacert", "cert", "key")
-INGRESS = NetworkCreate("ingress", driver="overlay", ingress=True, ipam_config=[IPAMConfig("10.0.0.0/24")])
+INGRESS = NetworkCreate("ingress", driver="overlay", ingress=True)
+LONGEST_SUBNET = 29
 
 
 # --------------------------------------------------------------------------------------------------- init
@@ -53,6 +55,8 @@ INGRESS = NetworkCreate("ingress", driver="overlay", ingress=True, ipam_config=[
 def init(host: Host, request: SwarmInit) -> str:
     """Make a cluster with this host as its first manager; the node's id."""
     _require_outside(host)
+    pools, size = tuple(request.pools) or DEFAULT_POOLS, request.subnet_size or DEFAULT_SUBNET_SIZE
+    _check_pools(pools, size)
     store = request.store
     address, port = addresses.advertised(request.advertise)
     data_address = addresses.data_path(request.data_path) if request.data_path else address
@@ -69,10 +73,20 @@ def init(host: Host, request: SwarmInit) -> str:
             new_id(), node, MANAGER, address, data_address, urls, user, password,
             external=bool(store), port=port, index=1,
         )  # fmt: skip
-        pools = tuple(request.pools) or DEFAULT_POOLS
-        me = _with_store(host, where, me, Cluster(me.cluster_id, timestamps.now(), pools, request.subnet_size))
+        me = _with_store(host, where, me, Cluster(me.cluster_id, timestamps.now(), pools, size))
         _enter(host, me)
     return node
+
+
+def _check_pools(pools: Sequence[str], size: int) -> None:
+    """Refuse pools that no subnet of ``size`` bits can be cut from."""
+    if size > LONGEST_SUBNET:
+        raise InvalidArgument(f"subnet size is out of range: {size}")
+    for pool in map(ip_network, pools):
+        if size < pool.prefixlen:
+            raise InvalidArgument(f'invalid CIDR: "{pool}". Subnet size is too small for pool: {size}')
+        if pool.version != 4:
+            raise InvalidArgument(f"invalid base pool {pool}: subnets of overlay networks are chosen among IPv4 ones")
 
 
 def _take_store_files(where: Path, given: Mapping[str, str]) -> None:
@@ -136,7 +150,7 @@ def _found(client: Client, cluster: Cluster, me: Membership) -> Membership:
     changes = [
         put(keys.CLUSTER, encode(cluster)),
         put(keys.TOKENS, encode(Tokens(new_secret(), new_secret()))),
-        put(keys.CURSOR, encode(Cursor(subnet="10.0.0.0/24" if cluster.pools[0] == "10.0.0.0/8" else "", node=1))),
+        put(keys.CURSOR, encode(Cursor(node=1))),
         put(keys.node(me.node_id), encode(describe_host(me, public))),
     ]
     if not client.transact([absent(keys.CLUSTER)], changes).succeeded:

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from drivers import host_facts
 from engine import exposed, ports, sandbox
+from engine.cluster import gateway
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.listeners import HostProbe, free_ports, listens_on_ipv6
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
 from engine.sandbox import Membership
-from engine.store.api import Taken, Transaction
+from engine.store.api import Reader, Taken, Transaction
 
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
@@ -38,13 +39,13 @@ def allocate(
     tx: Transaction, host: Host, record: ContainerRecord, member: Membership, specs: Sequence[PortSpec]
 ) -> list[PortRecord]:
     """Choose host ports for ``specs`` on one endpoint; raises Docker's text about who has them."""
-    with _worded(record, member.endpoint):
+    with _worded(tx, record, member.endpoint):
         return ports.allocate_ports(specs, tx.ports(), _host_side(host, member.network))
 
 
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
     """Put the endpoint with its ports into the store; the store's own refusal is worded like the allocator's."""
-    with _worded(record, endpoint):
+    with _worded(tx, record, endpoint):
         try:
             tx.put_endpoint(endpoint)
         except Taken as error:
@@ -92,9 +93,14 @@ def _host_side(host: Host, network: NetworkRecord) -> ports.HostSide:
 
 
 @contextmanager
-def _worded(record: ContainerRecord, endpoint: EndpointRecord) -> Iterator[None]:
+def _worded(reader: Reader, record: ContainerRecord, endpoint: EndpointRecord) -> Iterator[None]:
     try:
         yield
     except ports.PortConflict as error:
-        where = f"endpoint {record.name} ({endpoint.id})"
-        raise KernelFailure(f"driver failed programming external connectivity on {where}: {error}") from error
+        network = reader.network(endpoint.network_id)
+        place, name = "", record.name
+        if network is not None and gateway.is_gateway(network):
+            place = f"container {record.id}: endpoint join on GW Network failed: "
+            name = gateway.shown_name(network, record)
+        where = f"endpoint {name} ({endpoint.id})"
+        raise KernelFailure(f"{place}driver failed programming external connectivity on {where}: {error}") from error

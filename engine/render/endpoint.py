@@ -38,7 +38,7 @@ def endpoint_settings_document(
     """Render one network of a container; ``endpoint`` is None while the container has none there."""
     settings = attachment.settings
     return {
-        "IPAMConfig": _ipam(settings.ipam),
+        "IPAMConfig": _ipam(_granted(endpoint) if endpoint and endpoint.granted else settings.ipam),
         "Links": _list(settings.links),
         "Aliases": _list(settings.aliases),
         "MacAddress": endpoint.mac if endpoint else "",
@@ -75,6 +75,11 @@ def _split(interface: str) -> tuple[str, int]:
         return "", 0
     parsed = ip_interface(interface)
     return str(parsed.ip), parsed.network.prefixlen
+
+
+def _granted(endpoint: EndpointRecord) -> EndpointIPAM:
+    """What a cluster has granted Docker shows as if it had been asked for."""
+    return EndpointIPAM(_split(endpoint.ipv4)[0], _split(endpoint.ipv6)[0])
 
 
 def _ipam(ipam: EndpointIPAM | None) -> Json | None:

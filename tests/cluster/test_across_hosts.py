@@ -1,5 +1,7 @@
 """What a user does with two hosts: names, addresses, ports and the way out, with real packets."""
 
+import json
+
 import pytest
 
 from tests.cluster.conftest import eventually
@@ -70,15 +72,43 @@ def test_addresses_differ_between_hosts_and_a_taken_one_is_refused(pair):
     assert b.verify("app").stdout == ""
 
 
-def test_a_mac_in_any_spelling_and_link_local_addresses(pair):
+def test_a_mac_in_any_spelling(pair):
     a, b = pair
     b.start("own", "app", "--mac-address", "02-42-AC-11-00-98")
     assert b.hawse("exec", "own", "cat", "/sys/class/net/eth0/address").stdout == "02:42:ac:11:00:98\n"
     assert a.reaches("web", "own")
-    b.start("late", "bridge")
-    b.hawse("network", "connect", "--link-local-ip", "169.254.3.3", "app", "late")
-    assert "169.254.3.3/16" in b.hawse("exec", "late", "busybox", "ip", "addr", "show", "eth1").stdout
-    b.hawse("rm", "-f", "own", "late")
+    b.hawse("rm", "-f", "own")
+
+
+def test_a_granted_address_is_shown_as_if_it_had_been_asked_for(pair):
+    _, b = pair
+    shown = ("inspect", "-f", "{{json .NetworkSettings.Networks.app.IPAMConfig}}", "shown")
+    b.start("shown", "app")
+    assert json.loads(b.hawse(*shown).stdout) == {"IPv4Address": b.ip("shown", "app")}
+    b.hawse("stop", "-t0", "shown")
+    assert b.hawse(*shown).stdout == "null\n"
+    b.hawse("rm", "shown")
+
+
+def test_a_network_that_neither_host_nor_cluster_has(pair):
+    _, b = pair
+    text = "Could not attach to network nosuch: rpc error: code = NotFound desc = network nosuch not found"
+    run = ("run", "-d", "--name", "nobody", "--network", "nosuch", "hostfs", "true")
+    assert f"{text}.\n" in b.hawse(*run, check=False).stderr
+    assert f"{text}\n" in b.hawse("start", "nobody", check=False).stderr
+    assert f"{text}\n" in b.hawse("network", "connect", "nosuch", "box", check=False).stderr
+    b.hawse("rm", "nobody")
+
+
+def test_a_port_that_is_taken(pair):
+    a, _ = pair
+    refused = a.hawse(
+        "run", "-d", "--name", "second", "--network", "app", "-p", "8080:80", "hostfs", "true", check=False
+    )
+    identity, text = refused.stdout.strip(), refused.stderr
+    assert f"container {identity}: endpoint join on GW Network failed: driver failed programming external" in text
+    assert "connectivity on endpoint gateway_" in text
+    a.hawse("rm", "second")
 
 
 def test_unused_networks_are_pruned_and_those_of_other_hosts_stay(pair):

@@ -1,0 +1,45 @@
+"""What the names of a cluster's networks may be, and from which pools their subnets come."""
+
+import pytest
+
+from engine.cluster import swarm
+from engine.cluster.new_network import check_name, new_record
+from engine.errors import InvalidArgument
+from engine.model import NetworkCreate
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a--b_c", "A_1", "a" * 63])
+def test_parts_of_dns_names_are_taken(name):
+    check_name(name)
+
+
+@pytest.mark.parametrize("name", ["a.b", "-a", "_a", "a_", "bad name", "é", "a\n", "a" * 200 + "!"])
+def test_other_names_are_refused(name):
+    with pytest.raises(InvalidArgument, match="name must be valid as a DNS name component"):
+        check_name(name)
+
+
+def test_long_names_are_refused():
+    with pytest.raises(InvalidArgument, match="name must be 63 characters or fewer"):
+        check_name("a" * 64)
+
+
+def test_options_of_address_management_say_that_addresses_are_handed_out_in_turn():
+    assert new_record(NetworkCreate("n", driver="overlay")).ipam_options is None
+    record = new_record(NetworkCreate("n", driver="overlay", ipam_options={"a": "b"}))
+    assert record.ipam_options == {"a": "b", "com.docker.network.ipam.serial": "true"}
+
+
+@pytest.mark.parametrize(
+    ("pools", "size", "text"),
+    [
+        (["10.5.0.0/16"], 30, "subnet size is out of range: 30"),
+        (["10.0.0.0/8", "10.5.0.0/16"], 8, 'invalid CIDR: "10.5.0.0/16". Subnet size is too small for pool: 8'),
+        (["fd00::/64"], 24, 'invalid CIDR: "fd00::/64". Subnet size is too small for pool: 24'),
+        (["fd00::/16"], 24, "invalid base pool fd00::/16: subnets of overlay networks are chosen among IPv4 ones"),
+    ],
+)
+def test_pools_that_give_no_subnets_are_refused(pools, size, text):
+    with pytest.raises(InvalidArgument) as refused:
+        swarm._check_pools(pools, size)
+    assert str(refused.value) == text
