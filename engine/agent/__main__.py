@@ -11,6 +11,7 @@ import sys
 
 from engine.agent import place
 from engine.agent.forward import ForwardService
+from engine.agent.guard import GuardService
 from engine.agent.inotify import Inotify
 from engine.agent.loop import Loop
 from engine.agent.netns import home
@@ -38,6 +39,7 @@ def main() -> int:
         cluster,
         DnsService(loop, inotify, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
         ForwardService(loop),
+        GuardService(loop, run_directory()),
     )
     store = SqliteStore(root_directory() / "hawse.db", recall=Recall())
     agent = Agent(loop, store, services, place.listen(run_dir), idle=idle_from_environment(), extend=cluster.extend)

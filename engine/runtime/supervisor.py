@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 import sys
+import time
 
 from engine.runtime import descriptors, kernel
 from engine.runtime.container import Container
@@ -31,6 +32,7 @@ LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPER
 IDLE_SECONDS = "10"
 
 _REMEMBERED = 1024
+_SETTLED = 3.0  # seconds that a process must have lived to be executed anew: one that fails at once is let be
 
 
 class Early:
@@ -98,6 +100,7 @@ class Supervisor:
             "attach": self._attach,
             "wait": self._wait,
             "hold": self._hold,
+            "guard": self._guard,
         }
         try:
             verbs[request["op"]](client, request)
@@ -160,6 +163,33 @@ class Supervisor:
             on_close()
 
         client.on_close = close
+
+    def _guard(self, client: Connection, request: dict[str, Any]) -> None:
+        """Execute a resident process anew when it ends without a farewell; it does not keep this one alive."""
+        began = time.monotonic()
+        self._clients.discard(client)
+
+        def close(_gone: Connection) -> None:
+            if time.monotonic() - began >= _SETTLED:
+                self._execute(request["argv"], request["env"], request["log"])
+
+        def receive(_client: Connection, _kind: int, _payload: bytes) -> None:
+            client.on_close = lambda _: None
+
+        client.on_frame, client.on_close = receive, close
+
+    def _execute(self, argv: list[str], env: dict[str, str], log: str) -> None:
+        files = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
+        files += [(os.POSIX_SPAWN_OPEN, fd, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for fd in (1, 2)]
+        with contextlib.suppress(OSError):
+            pid = os.posix_spawn(argv[0], argv, env, file_actions=files, setsid=True, setsigdef=[13, 25])
+            pidfd = os.pidfd_open(pid)
+            self.loop.watch(pidfd, READABLE, lambda _: self._reap(pid, pidfd))
+
+    def _reap(self, pid: int, pidfd: int) -> None:
+        self.loop.forget(pidfd)
+        os.close(pidfd)
+        os.waitpid(pid, 0)
 
     def _attach(self, client: Connection, request: dict[str, Any]) -> None:
         container = self._containers.get(request["id"])

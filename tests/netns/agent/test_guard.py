@@ -1,0 +1,57 @@
+"""An agent that somebody kills is there again before the next command, if containers run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from engine.agent import client
+from engine.runtime.supervisor import _SETTLED
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture
+def named(host):
+    """A host with two containers that know each other by name."""
+    host.hawse("network", "create", "app")
+    for name in ("web", "db"):
+        host.hawse("run", "-d", "--name", name, "--network", "app", "hostfs", "sleep", "1000")
+    return host
+
+
+def agent(host) -> int:
+    """The agent's process, 0 where there is none."""
+    answer = client.ask(host.run_dir, "status", 5)
+    return json.loads(answer)["pid"] if answer else 0
+
+
+def ends(host, number: int) -> None:
+    os.kill(agent(host), number)
+    deadline = time.monotonic() + 5
+    while agent(host):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_killed_agent_is_there_again_and_serves(named):
+    time.sleep(_SETTLED)
+    first = agent(named)
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while agent(named) in (0, first):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "172.18.0.2" in named.hawse("exec", "db", "busybox", "nslookup", "-type=a", "web.").stdout
+    assert (named.run_dir / "agent.log").read_text() == ""
+
+
+def test_agent_that_was_asked_to_end_stays_away(named):
+    time.sleep(_SETTLED)
+    ends(named, signal.SIGTERM)
+    time.sleep(1)
+    assert not agent(named)
