@@ -31,8 +31,10 @@ def is_shielded() -> bool:
 def shielded() -> Iterator[str]:
     """A path that executes our interpreter shielded; the plain one where this user may not make mounts."""
     fd = -1
-    with suppress(OSError):
-        fd = kernel.clone_read_only("/proc/self/exe")
+    for program in ("/proc/self/exe", sys.executable):  # who has changed the mount namespace runs on a file of another
+        if fd < 0:
+            with suppress(OSError):
+                fd = kernel.clone_read_only(program)
     try:
         yield f"/proc/{os.getpid()}/fd/{fd}" if fd >= 0 else sys.executable
     finally:

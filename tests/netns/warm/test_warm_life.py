@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -213,3 +214,13 @@ def test_started_by_a_socket_of_systemd(unserved):
     finally:
         server.kill()
         server.wait()
+
+
+def test_image_runs_though_the_server_has_another_mount_namespace(warm, tmp_path):
+    """``ip netns exec`` gives each command one of its own; the interpreter is to be shielded there, too."""
+    root = tmp_path / "root"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy(shutil.which("busybox"), root / "bin" / "busybox")
+    ran = warm.run("run", "-d", "--name", "one", str(root), "busybox", "sleep", "100")
+    assert ran.returncode == 0, ran.stderr
+    assert warm.run("exec", "one", "busybox", "echo", "inside").stdout == "inside\n"
