@@ -62,7 +62,7 @@ def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, st
         parts = key.split(".", 4)
         if not equals or len(parts) != 5 or parts[0] != "net" or parts[2] not in ("conf", "neigh", "iface"):
             raise BadOption(f"unrecognised network interface sysctl '{item}'")
-        if parts[3] != "IFNAME":
+        if parts[3].upper() != "IFNAME":  # --network name=…,driver-opt=… comes in lower case, as from Docker's client
             raise BadOption(f"interface sysctl '{item}' must use 'IFNAME' as interface name")
         found["/".join((*parts[:3], interface, parts[4]))] = value
     for path in found:

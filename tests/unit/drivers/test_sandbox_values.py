@@ -37,6 +37,11 @@ def test_an_endpoints_sysctls_name_its_interface_by_placeholder():
     }
 
 
+def test_the_placeholder_may_be_in_the_lower_case_that_docker_makes_of_it():
+    options = {SYSCTLS_OPTION: "net.ipv4.conf.ifname.log_martians=1"}
+    assert endpoint_sysctls(options, "eth0") == {"net/ipv4/conf/eth0/log_martians": "1"}
+
+
 @pytest.mark.parametrize(
     "value", ["net.ipv4.conf.eth0.log_martians=1", "net.ipv4.ip_forward=1", "net.ipv4.conf.IFNAME.forwarding", "x=1"]
 )
