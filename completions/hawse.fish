@@ -1,77 +1,77 @@
 # fish completion for hawse. Made by `hawse completion fish`.
 
-# The flags that take a value, and the other names of the commands, of each command.
+# The flags that take a value, with its source, and the other names of the commands, of each command.
 set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system install' 'system uninstall' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
 function __hawse_valued
     switch "$argv[1]"
         case ''
-            printf '%s\n' --log-level -l
+            printf '%s\n' --log-level=log-level -l=log-level
         case 'attach' 'container attach'
-            printf '%s\n' --detach-keys
+            printf '%s\n' --detach-keys=detach-keys
         case 'container create' 'create'
-            printf '%s\n' --add-host --annotation --attach -a --blkio-weight --blkio-weight-device --cap-add --cap-drop --cgroup-parent --cgroupns --cidfile --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares -c --cpus --cpuset-cpus --cpuset-mems --device --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps --device-write-iops --dns --dns-opt --dns-option --dns-search --domainname --entrypoint --env -e --env-file --expose --gpus --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname -h --ip --ip6 --ipc --isolation --kernel-memory --label -l --label-file --link --link-local-ip --log-driver --log-opt --mac-address --memory -m --memory-reservation --memory-swap --memory-swappiness --mount --name --net --net-alias --network --network-alias --oom-score-adj --pid --pids-limit --platform --publish -p --pull --restart --runtime --security-opt --shm-size --stop-signal --stop-timeout --storage-opt --sysctl --tmpfs --ulimit --user -u --userns --uts --volume -v --volume-driver --volumes-from --workdir -w
+            printf '%s\n' --add-host=extra-host --annotation=none --attach=stream -a=stream --blkio-weight=none --blkio-weight-device=none --cap-add=capability --cap-drop=capability --cgroup-parent=none --cgroupns=host-private --cidfile=files --cpu-period=none --cpu-quota=none --cpu-rt-period=none --cpu-rt-runtime=none --cpu-shares=none -c=none --cpus=none --cpuset-cpus=none --cpuset-mems=none --device=none --device-cgroup-rule=none --device-read-bps=none --device-read-iops=none --device-write-bps=none --device-write-iops=none --dns=none --dns-opt=resolver-option --dns-option=resolver-option --dns-search=none --domainname=none --entrypoint=none --env=environment -e=environment --env-file=files --expose=none --gpus=none --group-add=none --health-cmd=none --health-interval=none --health-retries=none --health-start-interval=none --health-start-period=none --health-timeout=none --hostname=none -h=none --ip=none --ip6=none --ipc=none --isolation=none --kernel-memory=none --label=none -l=none --label-file=files --link=running --link-local-ip=none --log-driver=log-driver --log-opt=log-option --mac-address=none --memory=none -m=none --memory-reservation=none --memory-swap=none --memory-swappiness=none --mount=mount --name=none --net=network-mode --net-alias=none --network=network-mode --network-alias=none --oom-score-adj=none --pid=host-mode --pids-limit=none --platform=none --publish=none -p=none --pull=pull --restart=restart --runtime=none --security-opt=security --shm-size=none --stop-signal=signal --stop-timeout=none --storage-opt=none --sysctl=sysctl --tmpfs=none --ulimit=ulimit --user=none -u=none --userns=host-mode --uts=none --volume=files -v=files --volume-driver=none --volumes-from=none --workdir=none -w=none
         case 'container exec' 'exec'
-            printf '%s\n' --detach-keys --env -e --env-file --user -u --workdir -w
+            printf '%s\n' --detach-keys=detach-keys --env=environment -e=environment --env-file=files --user=none -u=none --workdir=none -w=none
         case 'container inspect'
-            printf '%s\n' --format -f
+            printf '%s\n' --format=container-document-format -f=container-document-format
         case 'container kill' 'kill'
-            printf '%s\n' --signal -s
+            printf '%s\n' --signal=signal -s=signal
         case 'container logs' 'logs'
-            printf '%s\n' --since --tail -n --until
+            printf '%s\n' --since=none --tail=tail -n=tail --until=none
         case 'container ls'
-            printf '%s\n' --filter -f --format --last -n
+            printf '%s\n' --filter=container-filter -f=container-filter --format=container-format --last=none -n=none
         case 'container prune'
-            printf '%s\n' --filter
+            printf '%s\n' --filter=container-prune-filter
         case 'container publish' 'publish'
-            printf '%s\n' --publish -p
+            printf '%s\n' --publish=none -p=none
         case 'container restart' 'restart'
-            printf '%s\n' --signal -s --time -t
+            printf '%s\n' --signal=signal -s=signal --time=none -t=none
         case 'container run' 'run'
-            printf '%s\n' --add-host --annotation --attach -a --blkio-weight --blkio-weight-device --cap-add --cap-drop --cgroup-parent --cgroupns --cidfile --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares -c --cpus --cpuset-cpus --cpuset-mems --detach-keys --device --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps --device-write-iops --dns --dns-opt --dns-option --dns-search --domainname --entrypoint --env -e --env-file --expose --gpus --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname -h --ip --ip6 --ipc --isolation --kernel-memory --label -l --label-file --link --link-local-ip --log-driver --log-opt --mac-address --memory -m --memory-reservation --memory-swap --memory-swappiness --mount --name --net --net-alias --network --network-alias --oom-score-adj --pid --pids-limit --platform --publish -p --pull --restart --runtime --security-opt --shm-size --stop-signal --stop-timeout --storage-opt --sysctl --tmpfs --ulimit --user -u --userns --uts --volume -v --volume-driver --volumes-from --workdir -w
+            printf '%s\n' --add-host=extra-host --annotation=none --attach=stream -a=stream --blkio-weight=none --blkio-weight-device=none --cap-add=capability --cap-drop=capability --cgroup-parent=none --cgroupns=host-private --cidfile=files --cpu-period=none --cpu-quota=none --cpu-rt-period=none --cpu-rt-runtime=none --cpu-shares=none -c=none --cpus=none --cpuset-cpus=none --cpuset-mems=none --detach-keys=detach-keys --device=none --device-cgroup-rule=none --device-read-bps=none --device-read-iops=none --device-write-bps=none --device-write-iops=none --dns=none --dns-opt=resolver-option --dns-option=resolver-option --dns-search=none --domainname=none --entrypoint=none --env=environment -e=environment --env-file=files --expose=none --gpus=none --group-add=none --health-cmd=none --health-interval=none --health-retries=none --health-start-interval=none --health-start-period=none --health-timeout=none --hostname=none -h=none --ip=none --ip6=none --ipc=none --isolation=none --kernel-memory=none --label=none -l=none --label-file=files --link=running --link-local-ip=none --log-driver=log-driver --log-opt=log-option --mac-address=none --memory=none -m=none --memory-reservation=none --memory-swap=none --memory-swappiness=none --mount=mount --name=none --net=network-mode --net-alias=none --network=network-mode --network-alias=none --oom-score-adj=none --pid=host-mode --pids-limit=none --platform=none --publish=none -p=none --pull=pull --restart=restart --runtime=none --security-opt=security --shm-size=none --stop-signal=signal --stop-timeout=none --storage-opt=none --sysctl=sysctl --tmpfs=none --ulimit=ulimit --user=none -u=none --userns=host-mode --uts=none --volume=files -v=files --volume-driver=none --volumes-from=none --workdir=none -w=none
         case 'container start' 'start'
-            printf '%s\n' --detach-keys
+            printf '%s\n' --detach-keys=detach-keys
         case 'container stop' 'stop'
-            printf '%s\n' --signal -s --time -t
+            printf '%s\n' --signal=signal -s=signal --time=none -t=none
         case 'image import' 'import'
-            printf '%s\n' --change -c --message -m --platform
+            printf '%s\n' --change=none -c=none --message=none -m=none --platform=none
         case 'image inspect'
-            printf '%s\n' --format -f
+            printf '%s\n' --format=document-format -f=document-format
         case 'image ls'
-            printf '%s\n' --filter -f --format
+            printf '%s\n' --filter=image-filter -f=image-filter --format=image-format
         case 'images'
-            printf '%s\n' --filter -f --format
+            printf '%s\n' --filter=image-filter -f=image-filter --format=image-format
         case 'info' 'system info'
-            printf '%s\n' --format -f
+            printf '%s\n' --format=system-format -f=system-format
         case 'inspect'
-            printf '%s\n' --format -f --type
+            printf '%s\n' --format=container-document-format -f=container-document-format --type=object-type
         case 'network connect'
-            printf '%s\n' --alias --driver-opt --gw-priority --ip --ip6 --link --link-local-ip --publish -p
+            printf '%s\n' --alias=none --driver-opt=endpoint-option --gw-priority=none --ip=none --ip6=none --link=containers --link-local-ip=none --publish=none -p=none
         case 'network create'
-            printf '%s\n' --aux-address --config-from --driver -d --gateway --ip-range --ipam-driver --ipam-opt --label --opt -o --scope --subnet
+            printf '%s\n' --aux-address=none --config-from=config-networks --driver=driver -d=driver --gateway=none --ip-range=none --ipam-driver=ipam-driver --ipam-opt=none --label=none --opt=driver-option -o=driver-option --scope=scope --subnet=none
         case 'network inspect'
-            printf '%s\n' --format -f
+            printf '%s\n' --format=network-document-format -f=network-document-format
         case 'network ls'
-            printf '%s\n' --filter -f --format
+            printf '%s\n' --filter=network-filter -f=network-filter --format=network-format
         case 'network prune'
-            printf '%s\n' --filter
+            printf '%s\n' --filter=network-prune-filter
         case 'node inspect'
-            printf '%s\n' --format -f
+            printf '%s\n' --format=none -f=none
         case 'node ls'
-            printf '%s\n' --filter -f --format
+            printf '%s\n' --filter=none -f=none --format=none
         case 'ps'
-            printf '%s\n' --filter -f --format --last -n
+            printf '%s\n' --filter=container-filter -f=container-filter --format=container-format --last=none -n=none
         case 'swarm init'
-            printf '%s\n' --advertise-addr --cacert --cert --data-path-addr --default-addr-pool --default-addr-pool-mask-length --key --store
+            printf '%s\n' --advertise-addr=none --cacert=files --cert=files --data-path-addr=none --default-addr-pool=none --default-addr-pool-mask-length=none --key=files --store=none
         case 'swarm join'
-            printf '%s\n' --advertise-addr --data-path-addr --token
+            printf '%s\n' --advertise-addr=none --data-path-addr=none --token=none
         case 'system install'
-            printf '%s\n' --root
+            printf '%s\n' --root=none
         case 'system uninstall'
-            printf '%s\n' --root
+            printf '%s\n' --root=none
         case 'version'
-            printf '%s\n' --format -f
+            printf '%s\n' --format=system-format -f=system-format
     end
 end
 
@@ -297,6 +297,7 @@ function __hawse_source
 end
 
 complete -c hawse -f
+complete -c hawse -n __hawse_awaits -a '(__hawse_offer_awaited)'
 
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a attach -d 'Attach local standard input, output, and error streams to a running container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a completion -d 'Print the tab completion script of a shell'
@@ -847,7 +848,7 @@ complete -c hawse -n '__hawse_flags_of \'version\'' -s f -l format -x -a '(__haw
 complete -c hawse -n '__hawse_flags_of \'version\'' -l help -d 'Print usage'
 
 # Read the line up to the cursor, once for each TAB: sets __hawse_path (the command), __hawse_given (its arguments),
-# __hawse_behind (words after the cursor), and __hawse_values (--flag=value).
+# __hawse_behind (words after the cursor), __hawse_values (--flag=value), and __hawse_awaiting (a flag whose value is due).
 function __hawse_read
     set -l before (commandline -opc)
     set -l all (commandline -op)
@@ -875,18 +876,19 @@ function __hawse_read
             set ended 1
         else if string match -q -- '--*=*' $word
             set -a __hawse_values $word
-        else if contains -- $word $valued
+        else if string match -q -- "$word=*" $valued
             set awaiting $word
         else if not string match -q -- '--*' $word
             for place in (seq 2 (string length -- $word))
                 set -l letter -(string sub -s $place -l 1 -- $word)
-                contains -- $letter $valued; or continue
+                string match -q -- "$letter=*" $valued; or continue
                 set -l rest (string sub -s (math $place + 1) -- $word)
                 test -n "$rest"; and set -a __hawse_values "$letter=$rest"; or set awaiting $letter
                 break
             end
         end
     end
+    set -g __hawse_awaiting $awaiting
 end
 
 # Take a word as a command of the group, or as an argument.
@@ -909,9 +911,21 @@ end
 # Whether the cursor is at the argument PLACE (from 0; + for all further ones) of one of these commands.
 function __hawse_argument_of --argument-names place
     __hawse_read
-    contains -- "$__hawse_path" $argv[2..]; or return 1
+    contains -- "$__hawse_path" $argv[2..]; and not set -q __hawse_awaiting[1]; or return 1
     set -l at (count $__hawse_given)
     string match -q -- '*+' $place; and test $at -ge (string trim -c + -- $place); or test "$at" = "$place"
+end
+
+# Whether the value of a flag is due: fish knows of most, but not behind letters that take a value in another command.
+function __hawse_awaits
+    __hawse_read
+    set -q __hawse_awaiting[1]
+end
+
+# Offer the values of the flag that awaits one.
+function __hawse_offer_awaited
+    __hawse_read
+    __hawse_offer (string replace -rf -- "^$__hawse_awaiting=" '' (__hawse_valued $__hawse_path))
 end
 
 # Whether the word typed is the beginning of none of these: then other names of commands are offered too.

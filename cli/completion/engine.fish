@@ -1,10 +1,10 @@
 # fish completion for hawse. Made by `hawse completion fish`.
 
-# The flags that take a value, and the other names of the commands, of each command.
+# The flags that take a value, with its source, and the other names of the commands, of each command.
 @TABLES@
 
 # Read the line up to the cursor, once for each TAB: sets __hawse_path (the command), __hawse_given (its arguments),
-# __hawse_behind (words after the cursor), and __hawse_values (--flag=value).
+# __hawse_behind (words after the cursor), __hawse_values (--flag=value), and __hawse_awaiting (a flag whose value is due).
 function __hawse_read
     set -l before (commandline -opc)
     set -l all (commandline -op)
@@ -32,18 +32,19 @@ function __hawse_read
             set ended 1
         else if string match -q -- '--*=*' $word
             set -a __hawse_values $word
-        else if contains -- $word $valued
+        else if string match -q -- "$word=*" $valued
             set awaiting $word
         else if not string match -q -- '--*' $word
             for place in (seq 2 (string length -- $word))
                 set -l letter -(string sub -s $place -l 1 -- $word)
-                contains -- $letter $valued; or continue
+                string match -q -- "$letter=*" $valued; or continue
                 set -l rest (string sub -s (math $place + 1) -- $word)
                 test -n "$rest"; and set -a __hawse_values "$letter=$rest"; or set awaiting $letter
                 break
             end
         end
     end
+    set -g __hawse_awaiting $awaiting
 end
 
 # Take a word as a command of the group, or as an argument.
@@ -66,9 +67,21 @@ end
 # Whether the cursor is at the argument PLACE (from 0; + for all further ones) of one of these commands.
 function __hawse_argument_of --argument-names place
     __hawse_read
-    contains -- "$__hawse_path" $argv[2..]; or return 1
+    contains -- "$__hawse_path" $argv[2..]; and not set -q __hawse_awaiting[1]; or return 1
     set -l at (count $__hawse_given)
     string match -q -- '*+' $place; and test $at -ge (string trim -c + -- $place); or test "$at" = "$place"
+end
+
+# Whether the value of a flag is due: fish knows of most, but not behind letters that take a value in another command.
+function __hawse_awaits
+    __hawse_read
+    set -q __hawse_awaiting[1]
+end
+
+# Offer the values of the flag that awaits one.
+function __hawse_offer_awaited
+    __hawse_read
+    __hawse_offer (string replace -rf -- "^$__hawse_awaiting=" '' (__hawse_valued $__hawse_path))
 end
 
 # Whether the word typed is the beginning of none of these: then other names of commands are offered too.

@@ -32,7 +32,8 @@ def _tables(nodes: list[Node]) -> Iterator[str]:
     yield f"set -g __hawse_strict {listed(strict)}"
     yield from ("", "function __hawse_valued", '    switch "$argv[1]"')
     for node in nodes:
-        valued = [name for flag in node.flags if flag.source for name in (flag.long, flag.short) if name]
+        valued = [f"{name}={flag.source}" for flag in node.flags if flag.source
+                  for name in (flag.long, flag.short) if name]  # fmt: skip
         if valued:
             yield f"        case {listed(node.paths)}"
             yield f"            printf '%s\\n' {' '.join(valued)}"
@@ -79,6 +80,7 @@ def _item(word: str, description: str) -> str:
 
 def _completions(nodes: list[Node]) -> Iterator[str]:
     yield "complete -c hawse -f"
+    yield "complete -c hawse -n __hawse_awaits -a '(__hawse_offer_awaited)'"
     for node in nodes:
         yield from ("", *_commands(node), *_flags(node), *_arguments(node))
 

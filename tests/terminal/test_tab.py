@@ -29,6 +29,10 @@ COMPLETED = [
     ("hawse run --cap-add NET_ADM", "hawse run --cap-add NET_ADMIN Z"),
     ("hawse run -e HAWSE_RO", "hawse run -e HAWSE_ROOT Z"),
     ("hawse kill -s SIGT", "hawse kill -s SIGTERM Z"),
+    ("hawse logs -fn al", "hawse logs -fn all Z"),
+    ("hawse exec -itw", "hawse exec -itwZ"),
+    ("hawse run -dite HAWSE_RO", "hawse run -dite HAWSE_ROOT Z"),
+    ("hawse run -ditp ", "hawse run -ditp Z"),
     ("hawse inspect --type=net", "hawse inspect --type=network Z"),
     # networks and containers, only those that fit
     ("hawse network inspect ap", "hawse network inspect app Z"),
