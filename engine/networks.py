@@ -13,6 +13,7 @@ from engine.endpoints import network_spec, pool_key
 from engine.errors import EngineError, Forbidden
 from engine.host import Host
 from engine.ipam.usage import usage
+from engine.locks import forget, locked
 from engine.model import Filters, NetworkCreate, NetworkRecord, PoolRecord
 from engine.render.network import network_document
 from engine.sandbox import Membership
@@ -20,7 +21,7 @@ from engine.store.api import Intent, Reader, Taken, Transaction
 from engine.translation import translated
 from engine.validate.network import SINGLETONS, check_network_create, check_network_remove, network_name_taken
 
-CREATE, REMOVE = "network-create", "network-remove"
+CREATE, REMOVE, ENSURE = "network-create", "network-remove", "network-ensure"
 
 
 def find(reader: Reader, reference: str, *, inspect: bool = False) -> NetworkRecord:
@@ -148,15 +149,39 @@ def ensure(host: Host, network_id: str) -> NetworkRecord:
     assert record is not None
     if record.phase != "planned":
         return record
+    with locked(host.run, "network", network_id):
+        record = _made(host, record)
+        forget(host.run, "network", network_id)
+    overlay.brought_up(host, record)
+    return record
+
+
+def _made(host: Host, record: NetworkRecord) -> NetworkRecord:
     driver = host.driver(record.driver)
+    with host.store.write() as tx:
+        record = find(tx, record.id)
+        if record.phase != "planned":
+            return record  # another command has made it meanwhile
+        intents.begin(tx, ENSURE, record.id)
     with translated():
         driver.create_network(network_spec(record))
     record = replace(record, phase="live")
     with host.store.write() as tx:
         keepsakes.keep(tx, driver)
         tx.put_network(record)
-    overlay.brought_up(host, record)
+        intents.end(tx, ENSURE, record.id)
     return record
+
+
+def unmake_planned(host: Host, network_id: str) -> None:
+    """Remove the kernel objects of a network that has not come to be live, or is no longer; idempotent."""
+    with locked(host.run, "network", network_id):
+        with host.store.read() as reader:
+            record = reader.network(network_id)
+        if record is not None and record.phase == "planned":
+            with translated():
+                host.driver(record.driver).delete_network(network_spec(record))
+        forget(host.run, "network", network_id)
 
 
 def remove(host: Host, reference: str) -> None:

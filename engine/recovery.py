@@ -26,6 +26,7 @@ from engine.translation import translated
 SETTLERS: dict[str, intents.Settler] = {
     networks.CREATE: networks.unmake,
     networks.REMOVE: networks.unmake,
+    networks.ENSURE: networks.unmake_planned,
     connections.ENDPOINT: connections.undo,
     publishing.SANDBOX: connections.refit,
     start.START: start.undo,

@@ -14,9 +14,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from engine import keepsakes
+from engine import intents, keepsakes
 from engine.endpoints import network_spec
 from engine.host import Host
+from engine.networks import ENSURE
 from engine.private import make_private
 from engine.store.api import Reader
 from engine.translation import translated
@@ -75,10 +76,13 @@ def sweep(host: Host) -> None:
             made = [n for n in tx.networks() if n.predefined and n.driver == "bridge" and n.phase == "live"]
             for network in made:
                 tx.put_network(replace(network, phase="planned"))
+                intents.begin(tx, ENSURE, network.id)
             keepsakes.forget(tx)
         for network in made:
             with translated():
                 host.driver(network.driver).delete_network(network_spec(network))
+            with host.store.write() as tx:
+                intents.end(tx, ENSURE, network.id)
         firewall.teardown()
     except BlockingIOError:
         return

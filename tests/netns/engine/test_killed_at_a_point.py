@@ -12,6 +12,7 @@ from engine import recovery
 from engine.containers.start import START
 from engine.core import open_engine
 from engine.locks import locked
+from engine.owner import start_ticks
 from engine.recovery import BOOT
 from engine.runtime import kernel
 from engine.store.api import Intent
@@ -100,6 +101,30 @@ def test_ports_are_what_the_records_say_when_publishing_or_taking_back_is_killed
     web.hawse("network", "create", "other")
     assert "7100" not in web.sh("nft list table inet hawse")
     assert web.hawse("port", "web").stdout == "70/tcp -> 0.0.0.0:7000\n70/tcp -> [::]:7000\n"
+
+
+def test_default_bridge_goes_with_the_command_that_was_making_it(host):
+    host.hawse("network", "create", "app")
+    killed(host, "engine.keepsakes.keep", "run", "-d", "hostfs", "true")
+    assert "docker0" in host.sh("ip -br link")
+    host.hawse("rm", host.hawse("ps", "-aq").stdout.strip())
+    assert "docker0" not in host.sh("ip -br link; nft list table inet hawse")
+
+
+def test_default_bridge_goes_though_the_sweep_of_an_unused_host_is_killed(host):
+    code = "import os, sys; from engine import tidy; from engine.core import open_engine\n"
+    code += "import drivers.bridge as m; m.BridgeDriver.delete_network = lambda *a, **k: os.kill(os.getpid(), 9)\n"
+    code += "tidy.sweep(open_engine().host)"
+    host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d")
+    with SqliteStore(host.root / "hawse.db").write() as tx:
+        tx.put_intent(Intent("nothing", "any", f"1:{start_ticks(1)}"))  # keeps the removal's own sweep away
+    host.hawse("rm", "-f", "web")
+    with SqliteStore(host.root / "hawse.db").write() as tx:
+        tx.delete_intent("nothing", "any")
+    assert host.run(sys.executable, "-c", code, env=host.env(), cwd=CHECKOUT, check=False).returncode == -9
+    assert "docker0" in host.sh("ip -br link")
+    host.hawse("network", "create", "app")
+    assert "docker0" not in host.sh("ip -br link")
 
 
 def test_stop_leaves_nothing_of_the_process(web):
