@@ -17,7 +17,7 @@ from engine.cluster import mirror
 from engine.cluster.mirror import BUSY, SWARM
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.host import Host
-from engine.locks import locked
+from engine.locks import PATIENCE, locked
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
 
 if TYPE_CHECKING:
@@ -203,9 +203,9 @@ def brought_up(host: Host, record: NetworkRecord) -> None:
         driver.program_peers(encryption.spec(record, me, seen.nodes.values()), peers.of(seen, record.id, me.node_id))
 
 
-def drop_if_unused(host: Host, network_id: str) -> None:
+def drop_if_unused(host: Host, network_id: str, patience: float = PATIENCE) -> None:
     """Take a network's kernel objects away from this host once no endpoint here needs them."""
-    with locked(host.run, *BUSY):
+    with locked(host.run, *BUSY, patience):
         with host.store.read() as reader:
             record = reader.network(network_id)
             used = bool(reader.endpoints(network_id=network_id))
@@ -218,6 +218,19 @@ def drop_if_unused(host: Host, network_id: str) -> None:
                 tx.put_network(replace(record, phase="planned"))
             else:
                 tx.delete_network(network_id)
+
+
+def drop_all_unused(host: Host, patience: float) -> bool:
+    """Do so with all networks that commands which were killed have left up; whether there were any.
+
+    Waits no longer than ``patience`` seconds for commands at work; then it raises `Unavailable`.
+    """
+    with host.store.read() as reader:
+        used = {e.network_id for e in reader.endpoints()}
+        left = [n.id for n in reader.networks() if n.scope == SWARM and n.phase == "live" and n.id not in used]
+    for network_id in left:
+        drop_if_unused(host, network_id, patience)
+    return bool(left)
 
 
 # ------------------------------------------------------------------------------------------------ endpoints

@@ -16,6 +16,7 @@ from engine.cluster import (
     etcd_member,
     membership,
     mirror,
+    overlay,
     processes,
     shared_networks,
     tunnel_keys,
@@ -96,11 +97,16 @@ class Resident:
             self._tell_networks()
 
     def _mirror(self, client: Client) -> None:
-        """Follow the cluster's networks as the store has them now: a view may be older than what commands have done."""
+        """Follow the cluster's networks as the store has them now: a view may be older than what commands have done.
+
+        First what is up here without need goes down.
+        """
         if self._mirrored:
             return
         self._mirrored = True
         try:
+            if overlay.drop_all_unused(self._host, mirror.SHORT):
+                self._poke()
             mirror.follow(self._host, lambda: shared_networks.all_networks(client), self._me)
         except BaseException:
             self._mirrored = False

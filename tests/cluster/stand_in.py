@@ -4,17 +4,19 @@ COUNT reserves endpoints as so many containers would, and prints their addresses
 ``rows`` counts the peers in the kernel's tables; ``forget`` empties them behind everybody's back; ``compact`` makes the
 store drop its history; ``keys`` prints the hosts' tunnel keys; ``residue`` what the store has of endpoints and
 addresses, but for what every host has on ingress; ``members`` which of the store's members vote; ``trespass`` tries
-what a worker may not do.
+what a worker may not do; ``raise_up`` brings a network up, as a command does that is killed then, and ``begin`` as one
+that is killed before it notes so.
 """
 
 import sys
 
-from engine import names
+from engine import names, networks
 from engine.cluster import encryption, etcd_member, overlay, shared_endpoints, shared_networks, view
 from engine.cluster import keys as cluster_keys
 from engine.cluster.etcd import EtcdError
 from engine.cluster.model import SharedEndpoint
 from engine.core import open_engine
+from engine.endpoints import network_spec
 
 
 def reserve(host, network, count, shown):
@@ -76,6 +78,21 @@ def residue(host, _network):
             print(*(key for key in found if key.removeprefix(prefix).partition("/")[0] not in ingress), sep="\n")
 
 
+def learned(host, network):
+    overlay.learn(host, network)
+    with host.store.read() as reader:
+        return reader.find_networks(network)[0]
+
+
+def begin(host, network):
+    record = learned(host, network)
+    host.driver(record.driver).create_network(network_spec(record))
+
+
+def raise_up(host, network):
+    networks.ensure(host, learned(host, network).id)
+
+
 def trespass(host, _network):
     with overlay.connected(host) as (client, _):
         for attempt in (
@@ -96,5 +113,5 @@ if __name__ == "__main__":
     if action.isdigit():
         reserve(engine_host, chosen, int(action), "shown" in sys.argv)
     else:
-        actions = (rows, forget, compact, keys, residue, members, trespass)
+        actions = (rows, forget, compact, keys, residue, members, begin, raise_up, trespass)
         next(a for a in actions if a.__name__ == action)(engine_host, chosen)

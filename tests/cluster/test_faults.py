@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from contextlib import contextmanager
 
@@ -81,31 +80,28 @@ def test_a_guard_brings_a_killed_agent_back_without_any_command(three):
     eventually(lambda: b.reaches("c2", "c1"))
 
 
-BRING_UP = """
-import sys
-from engine import networks
-from engine.cluster import overlay
-from engine.core import open_engine
-from engine.endpoints import network_spec
-
-host = open_engine().host
-overlay.learn(host, sys.argv[1])
-with host.store.read() as reader:
-    record = networks.find(reader, sys.argv[1])
-host.driver(record.driver).create_network(network_spec(record))
-"""
-"""What the first container of a host on a network begins with, as if killed before any of it is noted."""
-
-
 def test_what_a_killed_start_made_of_a_network_goes_with_the_network(three):
     a, b, _ = three
     a.hawse("network", "create", "-d", "overlay", "--attachable", "begun")
-    before = set((b.run_dir / "overlay").iterdir())
-    b.run(sys.executable, "-c", BRING_UP, "begun", env=b.env())
-    begun = set((b.run_dir / "overlay").iterdir()) - before
-    assert len(begun) == 1
+    b.tool("begun", "begin")
+    assert len(places(b)) == 2
     a.hawse("network", "rm", "begun")
-    eventually(lambda: not any(file.exists() for file in begun))
+    eventually(lambda: len(places(b)) == 1)
+
+
+def test_a_network_that_a_killed_command_has_left_up_goes_down(three):
+    a, b, _ = three
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "idle")
+    b.tool("idle", "raise_up")
+    assert "idle" in b.hawse("network", "ls").stdout and len(places(b)) == 2
+    kill(b.agent_pid())  # else it happens within a minute
+    eventually(lambda: len(places(b)) == 1)
+    assert "idle" not in b.hawse("network", "ls").stdout
+    a.hawse("network", "rm", "idle")
+
+
+def places(host):
+    return [file for file in (host.run_dir / "overlay").glob("*") if len(file.name) == 12]
 
 
 def test_a_killed_store_comes_back(three):
