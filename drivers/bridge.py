@@ -265,10 +265,10 @@ class _Port:
         self.delete()
         bridge = link.index(self.options.bridge)
         mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
-        peer = {"ifname": interface, "net_ns_fd": namespace, "address": self.endpoint.mac, **mtu}
+        peer = {"ifname": interface, "net_ns_fd": namespace, "address": self.endpoint.mac, "txqlen": 0, **mtu}
         self.name = next(n for n in names.host_end_names(self.endpoint.id) if not link.index(n))
         try:
-            link.add_veth(self.session, self.name, peer, master=bridge, **mtu)
+            link.add_veth(self.session, self.name, peer, master=bridge, txqlen=0, **mtu)
         except KernelError as error:
             raise self._explained(error, interface) from error
         # Neither end speaks for itself: with IPv6 on, every port would flood DAD and MLD to all others.

@@ -28,7 +28,7 @@ def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: st
     with netns.opened(sandbox.path) as namespace:
         peer = {"ifname": interface, "net_ns_fd": namespace, "address": endpoint.mac, "mtu": bridge.mtu}
         try:
-            link.add_veth(there, name, peer, master=bridge.index, mtu=bridge.mtu)
+            link.add_veth(there, name, peer, master=bridge.index, mtu=bridge.mtu, txqlen=0)
         except KernelError as error:
             raise _explained(error, interface) from error
     found = link.index(name)
