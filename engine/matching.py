@@ -5,14 +5,11 @@ Filters of different keys must all match. Within a key, labels must all match; o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
+from engine import go_regexp
 from engine.errors import InvalidArgument
 from engine.model import Filters
-
-# What Go's regular expressions do not have; there it makes the whole expression invalid.
-BEYOND_RE2 = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9]")
 
 
 def check_keys(wanted: Filters, known: frozenset[str]) -> None:
@@ -58,6 +55,6 @@ def _found(pattern: str, value: str) -> bool:
     if pattern == value:
         return True
     try:
-        return not BEYOND_RE2.search(pattern) and re.search(pattern, value) is not None
-    except re.error:
+        return go_regexp.compiled(pattern).search(value) is not None
+    except go_regexp.Invalid:
         return False
