@@ -1,9 +1,10 @@
-"""The moment a person names: a duration before now, a date, or Unix seconds (Docker's ``until`` filters)."""
+"""The moment a person names: a duration before now, a date, or Unix seconds (Docker's ``until`` and ``--since``)."""
 
 from __future__ import annotations
 
+import json
 import re
-from datetime import datetime
+from datetime import datetime, timedelta, timezone, tzinfo
 
 from engine.errors import InvalidArgument
 
@@ -11,13 +12,17 @@ UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0,
 TERM = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ns|us|µs|μs|ms|s|m|h)")
 ONE_TERM = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h)"
 DURATION = re.compile(rf"(?P<sign>[+-]?)(?:0|(?P<terms>(?:{ONE_TERM})+))")
-DATE = re.compile(
-    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
-    r"(?:T(?P<hour>[0-9]{2})(?::(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?P<fraction>\.[0-9]{1,9})?)?)?)?"
-    r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
-)
-DATE_UNITS = ("year", "month", "day", "hour", "minute", "second")
-SECONDS = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+LONGEST = 2**63 / 1e9  # seconds, for Go counts nanoseconds
+SECONDS = re.compile(r"(?P<whole>[+-]?[0-9]+)(?:\.(?P<fraction>[+-]?[0-9]+))?")
+PIECES = {
+    "2006": "[0-9]{4}", "-": "-", "01": "[0-9]{2}", "02": "[0-9]{2}", "T": "T", "15": "[0-9]{1,2}", ":": ":",
+    "04": "[0-9]{2}", "05": "[0-9]{2}(?:[.,][0-9]+)?", ".999999999": "", "Z07:00": "Z|[+-][0-9]{2}:[0-9]{2}",
+}  # fmt: skip
+"""The pieces of Go's layouts, and what they read."""
+DATE = ["2006", "-", "01", "-", "02"]
+DASHES_WITH_ZONE = 3
+CLOCK = ["T", "15", ":", "04", ":", "05"]
+LIMITS = {"01": ("month", 1, 12), "15": ("hour", 0, 23), "04": ("minute", 0, 59), "05": ("second", 0, 59)}
 
 
 def parse_duration(text: str) -> float | None:
@@ -26,32 +31,89 @@ def parse_duration(text: str) -> float | None:
     if match is None:
         return None
     seconds = sum(float(term["number"]) * UNITS[term["unit"]] for term in TERM.finditer(match["terms"] or ""))
+    if seconds > LONGEST:
+        return None
     return -seconds if match["sign"] == "-" else seconds
 
 
 def parse_moment(text: str, now: float) -> float:
     """Parse a duration before ``now``, a date (local time without zone) or Unix seconds, into Unix seconds."""
-    duration = parse_duration(text)
-    if duration is not None:
-        return now - duration
-    if SECONDS.fullmatch(text):
-        return float(text)
-    if match := DATE.fullmatch(text):
-        return _parse_date(match)
-    raise InvalidArgument(f'failed to parse value as time or duration: "{text}"')
-
-
-def _parse_date(match: re.Match[str]) -> float:
-    year, month, day, hour, minute, second = (int(match[unit] or 0) for unit in DATE_UNITS)
-    clock = f"{hour:02}:{minute:02}:{second:02}{match['zone'] or ''}"
     try:
-        moment = datetime.fromisoformat(f"{year:04}-{month:02}-{day:02}T{clock}")
+        return moment(text, datetime.fromtimestamp(now).astimezone())
+    except ValueError as error:
+        raise InvalidArgument(str(error)) from None
+
+
+def moment(text: str, now: datetime) -> float:
+    """Do what `parse_moment` does, raising ValueError; the zone of ``now`` is the local one.
+
+    A moment a duration ago is a whole second, and ``0`` is no duration, as in Docker.
+    """
+    ago = parse_duration(text) if text != "0" else None
+    if ago is not None:
+        return float(int(now.timestamp() - ago))
+    try:
+        return _date(text, now.tzinfo)
     except ValueError:
-        raise InvalidArgument(f'parsing time "{match[0]}": {_part_at_fault(match)} out of range') from None
-    return moment.timestamp() + float(match["fraction"] or 0)
+        if "-" in text:
+            raise
+    seconds = SECONDS.fullmatch(text)
+    if seconds is None:
+        raise ValueError(f"failed to parse value as time or duration: {_quoted(text)}")
+    return float(f"{seconds['whole']}.{seconds['fraction'] or 0}")
 
 
-def _part_at_fault(match: re.Match[str]) -> str:
-    limits = {"month": (1, 12), "hour": (0, 23), "minute": (0, 59), "second": (0, 59)}
-    wrong = [unit for unit, (low, high) in limits.items() if not low <= int(match[unit] or 0) <= high]
-    return wrong[0] if wrong else "day"
+def _date(text: str, local: tzinfo | None) -> float:
+    found = _read(text, _pieces(text, zoned=_is_zoned(text)))
+    second, _, fraction = found.get("05", "").replace(",", ".").partition(".")
+    zone = _zone(found["Z07:00"]) if "Z07:00" in found else local
+    year, month, day, hour, minute = (int(found.get(piece, 0)) for piece in ("2006", "01", "02", "15", "04"))
+    try:
+        date = datetime(year, month, day, hour, minute, int(second or 0), tzinfo=zone)
+    except ValueError:
+        raise ValueError(f"parsing time {_quoted(text)}: day out of range") from None
+    return date.timestamp() + float(f"0.{fraction or 0}")
+
+
+def _is_zoned(text: str) -> bool:
+    return bool(re.search("[zZ+]", text)) or text.count("-") == DASHES_WITH_ZONE
+
+
+def _pieces(text: str, *, zoned: bool) -> list[str]:
+    """Choose the layout by Docker's guess from dots, the T and the number of colons."""
+    pieces = list(DATE)
+    if "." in text:
+        pieces += [*CLOCK, ".999999999"]
+    elif "T" in text:
+        in_zone = zoned and not re.search("[zZ]", text) and ":" in text
+        pieces += CLOCK[: 2 + 2 * min(text.count(":") - in_zone, 2)]
+    return [*pieces, "Z07:00"] if zoned else pieces
+
+
+def _read(text: str, pieces: list[str]) -> dict[str, str]:
+    """Read a date piece by piece, with the errors of Go's time.Parse."""
+    found: dict[str, str] = {}
+    rest, fault = text, f"parsing time {_quoted(text)}"
+    for piece in pieces:
+        match = re.match(PIECES[piece], rest)
+        if match is None:
+            layout = "".join(pieces)
+            raise ValueError(f'{fault} as "{layout}": cannot parse {_quoted(rest)} as "{piece}"')
+        found[piece], rest = match[0], rest[match.end() :]
+        name, low, high = LIMITS.get(piece, ("", 0, 0))
+        if name and not low <= int(match[0][:2]) <= high:
+            raise ValueError(f"{fault}: {name} out of range")
+    if rest:
+        raise ValueError(f"{fault}: extra text: {_quoted(rest)}")
+    return found
+
+
+def _zone(text: str) -> timezone:
+    if text == "Z":
+        return timezone.utc  # noqa: UP017
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[4:6]))
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

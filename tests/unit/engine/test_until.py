@@ -6,6 +6,7 @@ from engine.errors import InvalidArgument
 from engine.until import parse_duration, parse_moment
 
 NOW, NEW_YEAR_2020 = 1_800_000_000.0, 1577836800
+LAST_WHOLE_SECOND = 1_799_999_998  # a moment so long ago is a whole second
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,9 @@ def test_what_is_no_duration(text):
         ("2020-01-01T00:00:00.5Z", NEW_YEAR_2020 + 0.5),
         ("2020-01-01Z", NEW_YEAR_2020),
         ("2020-01-01T00Z", NEW_YEAR_2020),
+        ("2020-01-01T00:00+00:00", NEW_YEAR_2020),
+        ("1.5s", LAST_WHOLE_SECOND),
+        ("0", 0),
     ],
 )
 def test_a_moment(text, moment):
@@ -50,6 +54,11 @@ def test_a_date_without_zone_is_local():
         ("", 'failed to parse value as time or duration: ""'),
         ("2020-13-01", 'parsing time "2020-13-01": month out of range'),
         ("2020-02-30", 'parsing time "2020-02-30": day out of range'),
+        ("2020-01", 'parsing time "2020-01" as "2006-01-02": cannot parse "" as "-"'),
+        ("2020-1-1", 'parsing time "2020-1-1" as "2006-01-02": cannot parse "1-1" as "01"'),
+        ("2020-01-01 10:00", 'parsing time "2020-01-01 10:00": extra text: " 10:00"'),
+        ("-1", 'parsing time "-1" as "2006-01-02": cannot parse "-1" as "2006"'),
+        ("99999999h", 'failed to parse value as time or duration: "99999999h"'),
     ],
 )
 def test_a_malformed_moment(text, fault):
