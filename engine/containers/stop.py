@@ -16,10 +16,12 @@ from engine.host import Host
 from engine.locks import locked
 from engine.model import ContainerRecord, Filters
 from engine.names_service import announce
-from engine.validate.signals import check_supported, parse_signal
+from engine.validate.signals import RTMAX, check_supported, parse_signal
 
 REMOVE, RESTART = "container-remove", "container-restart"
 DEFAULT_TIMEOUT = 10
+IN_VAIN = 2
+"""Seconds that Docker waits after a signal that the system does not have, before it forces the end."""
 
 
 @contextmanager
@@ -64,7 +66,10 @@ def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> Non
     if stray.is_stray(host, record):
         stray.end(record, number, None if patience < 0 else patience)
         return
-    host.runtime.signal(record.id, number)
+    if number <= RTMAX:
+        host.runtime.signal(record.id, number)
+    else:
+        patience = IN_VAIN
     if host.runtime.wait(record.id, None if patience < 0 else patience) is None:
         host.runtime.signal(record.id, signals.SIGKILL)
         host.runtime.wait(record.id, DEFAULT_TIMEOUT)
@@ -99,7 +104,7 @@ def settle(host: Host, container_id: str) -> ContainerRecord | None:
         seen,
         pid=0,
         pid_start=0,
-        finished_at=seen.finished_at if seen.finished_at != timestamps.NEVER else timestamps.now(),
+        finished_at=seen.finished_at if seen.finished_at != record.finished_at else timestamps.now(),
     )
     release.close_sandbox(record)
     with host.store.write() as tx:

@@ -31,8 +31,9 @@ CAPABILITIES = tuple(_ALL.split())
 DEFAULT_CAPABILITIES = tuple(_DEFAULT.split())
 """What Docker leaves to a container."""
 
-_HIGHEST = (1 << 31) - 1
+_LAST = 2**31 - 1
 """The highest user and group; what the kernel takes for "leave it as it is", that is, root, is above."""
+_TOO_LONG = 19  # digits, for Go's integers
 
 
 class Identity:
@@ -44,12 +45,15 @@ class Identity:
 
 def find_identity(user: str) -> Identity:
     """Look up ``name``, ``uid``, ``name:group`` or ``uid:gid`` (no name is root); raises `SetupFailed`."""
-    name, _, group = user.partition(":")
+    name, group = [*user.split(":"), ""][:2]
     name = name or "0"
-    entry = next((e for e in _entries("/etc/passwd", numeric=2) if name in (e[0], e[2])), None)
-    if entry is None and not _is_number(name):
+    entry, number = _look_up(_entries("/etc/passwd", numeric=2), name)
+    if entry is None and number is None:
         raise SetupFailed(BAD_USER, f"unable to find user {name}: no matching entries in passwd file", plain=True)
-    uid, gid, home = (_in_range(entry[2]), _in_range(entry[3]), entry[5]) if entry else (_in_range(name), 0, "")
+    if entry:
+        uid, gid, home = _checked(int(entry[2])), _checked(int(entry[3])), entry[5]
+    else:
+        uid, gid, home = _checked(number), 0, ""
     more: list[int] = []
     if group:
         gid = _find_group(group)
@@ -59,20 +63,28 @@ def find_identity(user: str) -> Identity:
 
 
 def _find_group(group: str) -> int:
-    entry = next((e for e in _entries("/etc/group", numeric=1) if group in (e[0], e[2])), None)
-    if entry is None and not _is_number(group):
+    entry, number = _look_up(_entries("/etc/group", numeric=1), group)
+    if entry is None and number is None:
         raise SetupFailed(BAD_USER, f"unable to find group {group}: no matching entries in group file", plain=True)
-    return _in_range(entry[2] if entry else group)
+    return _checked(int(entry[2]) if entry else number)
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.removeprefix("-").isdigit()
+def _look_up(entries: Iterator[list[str]], wanted: str) -> tuple[list[str] | None, int | None]:
+    """The first entry of that number, or else of that name; and the number, if it is one."""
+    number = _number(wanted)
+    matching = (e for e in entries if (e[0] == wanted if number is None else int(e[2]) == number))
+    return next(matching, None), number
 
 
-def _in_range(number: str) -> int:
-    if not 0 <= int(number) <= _HIGHEST:
-        raise SetupFailed(BAD_USER, f"uids and gids must be in range 0-{_HIGHEST}", plain=True)
-    return int(number)
+def _number(text: str) -> int | None:
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    return int(text) if digits.isascii() and digits.isdigit() and len(digits) < _TOO_LONG else None
+
+
+def _checked(number: int | None) -> int:
+    if number is None or not 0 <= number <= _LAST:
+        raise SetupFailed(BAD_USER, f"uids and gids must be in range 0-{_LAST}", plain=True)
+    return number
 
 
 def _entries(path: str, *, numeric: int) -> Iterator[list[str]]:

@@ -149,7 +149,8 @@ def _become_command(
 
 def _environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
     terminal = {"TERM": "xterm"} if request.tty else {}
-    container = environment([entry for entry in spec["env"] if not entry.startswith("HOME=")])
+    unset = {"HOME", *(entry for entry in request.env if "=" not in entry)}
+    container = environment([entry for entry in spec["env"] if entry.partition("=")[0] not in unset])
     return {**container, **terminal, "HOME": identity.home, **environment(request.env)}
 
 
