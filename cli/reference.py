@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from cli.errors import StatusError
 from engine.errors import NotFound
 
 
 def addressed(reference: str) -> str:
-    """Drop leading slashes, which an address swallows; an empty reference makes an address without a page."""
-    if not reference:
+    """Drop leading slashes, which an address swallows; an empty reference, or dots, make an address without a page."""
+    stripped = reference.lstrip("/")
+    if not reference or (posixpath.normpath(stripped).partition("/")[0] in (".", "..") and stripped):
         raise NotFound("page not found")
-    return reference.lstrip("/")
+    return stripped
 
 
 def named(container: str) -> str:

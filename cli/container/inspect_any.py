@@ -16,6 +16,7 @@ from cli.usages import INSPECT_FORMAT
 from engine.errors import NotFound
 
 DOCKERS_TYPES = ("", "container", "image", "node", "network", "service", "volume", "task", "plugin", "secret")
+ABSENT = {"volume": "get {name}: no such volume", "plugin": 'plugin "{name}" not found'}
 SKIPPABLE = ("not supported", "invalid reference format")
 
 
@@ -30,6 +31,8 @@ def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str
     if type not in DOCKERS_TYPES:
         raise StatusError(f"{quote(type)} is not a valid value for --type")
     inspectors = inspectors_of(app, size=size)
+    if type and type not in inspectors:
+        inspectors = {type: lambda name: absent(app, type, name)}
     wanted = [type] if type else list(inspectors)
 
     def fetch(name: str) -> tuple[str, Json]:
@@ -53,11 +56,21 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
     }
 
 
+def absent(app: App, kind: str, name: str) -> Json:
+    """Refuse to find what hawse has none of, in the words of a Docker that has none."""
+    if kind in ABSENT:
+        raise NotFound(ABSENT[kind].format(name=name))
+    if kind == "node":
+        return app.engine.swarm.inspect_node(name)
+    app.engine.swarm.inspect_node("self")  # what Docker says to a host that manages no swarm
+    raise NotFound(f"{kind} {name} not found")
+
+
 def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, only: bool) -> Json | None:
     """Look a name up among one kind; None when it is not there and other kinds may follow."""
-    if not name or kind not in inspectors:
+    if not name:
         if only:
-            raise StatusError(f"Error: No such {kind}: {name}")
+            raise StatusError(f"Error: No such {kind}: ")
         return None
     try:
         return inspectors[kind](name)

@@ -206,7 +206,7 @@ def test_inspect_of_what_is_nowhere(cli):
     assert cli("inspect", "x").err == "Error: No such object: x\n"
     assert cli("inspect", "x").out == "[]\n"
     assert cli("inspect", "--type", "network", "x").err == "Error response from daemon: network x not found\n"
-    assert cli("inspect", "--type", "volume", "x").err == "Error: No such volume: x\n"
+    assert cli("inspect", "--type", "volume", "x").err == "Error response from daemon: get x: no such volume\n"
 
 
 def test_inspect_stops_at_other_errors(cli):
