@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from engine.errors import EngineError, InvalidArgument, NotFound
@@ -21,6 +22,7 @@ KEYS = frozenset(
 STATUSES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
 HEALTH = ("healthy", "none", "starting", "unhealthy")
 MAX_PORT = 65535
+INTEGER = re.compile("[+-]?[0-9]+")
 
 
 def filter_containers(
@@ -69,15 +71,14 @@ def _value_tests(wanted: Filters) -> list[Test]:
 
 
 def _exit_codes(wanted: Filters) -> set[int]:
-    codes = set()
-    for value in wanted.get("exited", ()):
-        try:
-            codes.add(int(value))
-        except ValueError:
-            raise InvalidArgument(
-                f"invalid filter 'exited={value}': strconv.Atoi: parsing \"{value}\": invalid syntax"
-            ) from None
-    return codes
+    return {_exit_code(value) for value in wanted.get("exited", ())}
+
+
+def _exit_code(text: str) -> int:
+    fault = "value out of range" if INTEGER.fullmatch(text) else "invalid syntax"
+    if fault == "invalid syntax" or not -(2**63) <= int(text) < 2**63:
+        raise InvalidArgument(f"invalid filter 'exited={text}': strconv.Atoi: parsing \"{text}\": {fault}")
+    return int(text)
 
 
 def _descends(record: ContainerRecord, image: str) -> bool:
@@ -153,7 +154,7 @@ def _port_range(text: str, title: str) -> tuple[int, int]:
     start, dash, end = text.partition("-")
     first, last = _port(start, title), _port(end if dash else start, title)
     if last < first:
-        raise EngineError(f"{title}: invalid range specified for port: {text}")
+        raise EngineError(f"{title}: Invalid range specified for the Port: {text}")
     return first, last
 
 

@@ -48,6 +48,8 @@ def with_files(files: Iterable[str], pairs: Iterable[str], environ: Mapping[str,
 
 def read_pairs(file: str, environ: Mapping[str, str] = _NOTHING) -> Iterator[str]:
     """Read the pairs of a file; a bare name stands for its value in ``environ``, or for nothing."""
+    if not file:
+        raise ValueError("open : no such file or directory")
     try:
         lines = Path(file).read_bytes().removeprefix(_BYTE_ORDER_MARK).split(b"\n")
     except OSError as error:

@@ -144,7 +144,7 @@ def _override(conf: ResolvConf, overrides: Overrides) -> ResolvConf:
     if overrides.servers:
         conf = replace(conf, servers=overrides.servers)
     if overrides.search:
-        conf = replace(conf, search=() if list(overrides.search) == ["."] else overrides.search)
+        conf = replace(conf, search=[name for name in overrides.search if name != "."])
     if overrides.options:
         ndots_from = "override" if _has_ndots(overrides.options) else ""
         conf = replace(conf, options=overrides.options, ndots_from=ndots_from)
