@@ -100,14 +100,14 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
 
     A network that isn't there is refused at the start, as Docker does.
     """
-    name, vague = reference, True
+    name, named = reference, False
     with contextlib.suppress(NotFound):
         network = _find(host, reference)
         check.check_connect(record, network, settings, [])
         if _is_configured(record, network):
             return
-        name, vague = network.name, False
-    attachment = NetworkAttachment(name, settings, vague=vague)
+        name, named = network.name, True
+    attachment = NetworkAttachment(name, settings, named=named)
     with host.store.write() as tx:
         tx.put_container(replace(record, attachments=_with(record, attachment)))
 
@@ -149,7 +149,7 @@ def refit(host: Host, container_id: str) -> None:
     members = _rerouted(host, container, release.memberships(host, container_id))
     for member in ports.move(host, container, members):
         sandbox.publish(host, container, member, member.endpoint.ports)  # recorded there, but perhaps not yet done
-    sandbox_files.remove_network(host, container)
+    sandbox_files.remove_network(host, container, None)
     announce(host)
 
 
@@ -226,7 +226,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     record = left
     if kept:
         publishing.rehome(host, record, rest, kept)
-    sandbox_files.remove_network(host, record)
+    sandbox_files.remove_network(host, record, network)
     with host.store.write() as tx:
         tx.put_container(replace(record, next_interface=index))
         intents.end(tx, ENDPOINT, gone.endpoint.id)

@@ -96,12 +96,11 @@ def reserve(
             ipv4 = address
         else:
             ipv6 = address
-    mac = settings.mac_address or (container.config.mac_address if _is_main(container, attachment) else "")
     return EndpointRecord(
         id=endpoint_id,
         network_id=network.id,
         container_id=container.id,
-        mac=_mac(network, mac, ipv4),
+        mac=_mac(network, settings.mac_address, ipv4),
         ipv4=ipv4,
         ipv6=ipv6,
         link_local=[_with_prefix(a) for a in wanted.link_local] if wanted else [],
@@ -113,10 +112,6 @@ def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[st
     """The container's names on one network: its name, its aliases, its short id, its host name; each once."""
     found = [container.name, *(settings.aliases or ()), container.id[:12], container.config.hostname]
     return list(dict.fromkeys(n for n in found if n))
-
-
-def _is_main(container: ContainerRecord, attachment: NetworkAttachment) -> bool:
-    return container.host.network_mode == attachment.network
 
 
 def _mac(network: NetworkRecord, asked: str, ipv4: str) -> str:

@@ -288,7 +288,7 @@ class NetworkAttachment:
     network: str  # the name (or id) as the user gave it; key of NetworkSettings.Networks
     settings: EndpointSettings
     network_id: str = ""
-    vague: bool = False  # connected to before there was such a network
+    named: bool = False  # connected to when there was such a network, so that the container has names there
 
 
 @dataclass(frozen=True, slots=True)

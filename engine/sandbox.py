@@ -117,6 +117,12 @@ def route(container: ContainerRecord, members: Sequence[Membership]) -> None:
         )
 
 
+def raise_loopback(container: ContainerRecord) -> None:
+    """Bring up the loopback of a sandbox that is on no network; every network does it for those on it."""
+    with translated():
+        kernel.raise_loopback(of(container))
+
+
 def publish(host: Host, container: ContainerRecord, member: Membership, ports: Sequence[PortRecord]) -> None:
     """Make ports of one endpoint reachable."""
     driver = host.driver(member.network.driver)

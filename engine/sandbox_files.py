@@ -14,7 +14,7 @@ from engine.cluster.gateway import is_gateway
 from engine.files.hosts import Link, hosts_file, own_lines, with_address, without_own_lines
 from engine.files.resolv_conf import Overrides, Transform, resolv_conf
 from engine.host import Host
-from engine.model import ContainerRecord
+from engine.model import ContainerRecord, NetworkRecord
 from engine.sandbox import Membership
 from engine.validate.modes import is_container_mode
 
@@ -31,7 +31,7 @@ def write(host: Host, record: ContainerRecord, members: Sequence[Membership]) ->
     directory = host.container_directory(record.id)
     _write(directory / "hostname", f"{record.config.hostname}\n")
     _write(directory / "hosts", _hosts(host, record, members))
-    _write(directory / "resolv.conf", _resolv_conf(host, record, members))
+    _write(directory / "resolv.conf", _resolv_conf(host, record, members, _transform(record, members)))
 
 
 def add_network(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> None:
@@ -39,14 +39,18 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[Membershi
     directory = host.container_directory(record.id)
     with (directory / "hosts").open("a", encoding="utf-8") as hosts:
         hosts.write(own_lines(record.config, _addresses(members[-1:])))
-    before = _resolv_conf(host, record, members[:-1])
     path = directory / "resolv.conf"
-    if _present(path) == before:
-        _write(path, _resolv_conf(host, record, members))
+    if _present(path) in _unedited(host, record, members[:-1]):
+        _write(path, _resolv_conf(host, record, members, _transform(record, members)))
 
 
-def remove_network(host: Host, record: ContainerRecord) -> None:
-    """Follow a running container off a network: Docker drops all of its own lines, which share one name."""
+def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord | None) -> None:
+    """Follow a running container off a network: Docker drops all of its own lines, which share one name.
+
+    None of them when it leaves the default bridge, which knows no names; ``network`` is None if it can't be told.
+    """
+    if network is not None and network.predefined:
+        return
     path = host.container_directory(record.id) / "hosts"
     text = _present(path)
     if text is not None:
@@ -87,7 +91,13 @@ def _default_bridge_address(host: Host) -> str:
     return ""
 
 
-def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> str:
+def _unedited(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> list[str]:
+    """What the file may read as long as nobody has edited it; one on no network may have come from any."""
+    transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
+    return [_resolv_conf(host, record, members, transform) for transform in transforms]
+
+
+def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[Membership], transform: Transform) -> str:
     settings, defaults = record.host, host.config
     overrides = Overrides(
         settings.dns or defaults.dns,
@@ -95,11 +105,11 @@ def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[Membersh
         settings.dns_options or defaults.dns_opts,
     )
     ipv6 = any(m.endpoint.ipv6 for m in members)
-    return resolv_conf(_read(HOST_RESOLV_CONF), _transform(record, members), overrides, ipv6=ipv6).text
+    return resolv_conf(_read(HOST_RESOLV_CONF), transform, overrides, ipv6=ipv6).text
 
 
 def _transform(record: ContainerRecord, members: Sequence[Membership]) -> Transform:
-    if record.host.network_mode == "host":
+    if record.host.network_mode == "host" or not members:
         return Transform.NONE
     return Transform.INTERNAL if any(not m.network.predefined for m in members) else Transform.LEGACY
 

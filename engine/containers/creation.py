@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -42,7 +43,9 @@ def create(host: Host, request: ContainerCreate) -> Created:
     """Create a container; raises Docker's refusals, in its order, and leaves nothing behind then."""
     request = _normalised(request)
     with host.store.read() as reader:
-        warnings = check_container_create(request, _found_networks(reader, request))
+        found = _found_networks(reader, request)
+        warnings = check_container_create(request, found)
+        attachments = _attachments(request, next(iter(reader.find_networks(request.host.network_mode)), None))
     root = find_root(host, request.config.image)
     config = _without_empty_entrypoint(merged(request.config, root.image))
     argv = [*(config.entrypoint or ()), *(config.cmd or ())]
@@ -58,10 +61,10 @@ def create(host: Host, request: ContainerCreate) -> Created:
         config=replace(
             config,
             hostname=config.hostname or _default_hostname(request, container_id),
-            mac_address=config.mac_address or _main_mac(request),
+            mac_address=config.mac_address or _main_mac(request, attachments),
         ),
         host=_with_targets(host, request),
-        attachments=_attachments(request),
+        attachments=attachments,
         image_id=root.image.id if root.image else "",
         path=argv[0],
         args=argv[1:],
@@ -150,26 +153,32 @@ def _merged_env(base: Sequence[str], own: Sequence[str]) -> list[str]:
 
 
 def _normalised(request: ContainerCreate) -> ContainerCreate:
-    """Docker's silent corrections: the mode ``default`` is the bridge."""
+    """Docker's silent corrections: the mode ``default`` is the bridge, a working directory has no dots."""
     mode = request.host.network_mode
     networks = {("bridge" if n == "default" else n): s for n, s in request.networks.items()}
     if mode in ("", "default"):
         mode = "bridge"
-    return replace(request, host=replace(request.host, network_mode=mode), networks=networks)
+    config, directory = request.config, request.config.working_dir
+    if posixpath.isabs(directory):
+        config = replace(config, working_dir="/" + posixpath.normpath(directory).lstrip("/"))
+    return replace(request, config=config, host=replace(request.host, network_mode=mode), networks=networks)
 
 
-def _attachments(request: ContainerCreate) -> list[NetworkAttachment]:
-    mode = request.host.network_mode
-    networks = dict(request.networks)
-    if not mode.startswith("container:") and mode not in networks:
-        networks = {mode: EndpointSettings(), **networks}
+def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
+    """The networks by the names given; the main one by its own where nothing is wanted of it, or its id was given."""
+    mode, networks = request.host.network_mode, request.networks
+    if not is_container_mode(mode) and mode not in networks:
+        networks = {main.name if main else mode: EndpointSettings(), **networks}
+    elif main and mode == main.id and main.name not in networks:
+        networks = {(main.name if name == mode else name): settings for name, settings in networks.items()}
     return [NetworkAttachment(name, settings) for name, settings in networks.items()]
 
 
-def _main_mac(request: ContainerCreate) -> str:
+def _main_mac(request: ContainerCreate, attachments: Sequence[NetworkAttachment]) -> str:
     """Docker shows the main network's hardware address in the old container-wide field too."""
-    main = request.networks.get(request.host.network_mode)
-    return main.mac_address if main else ""
+    mode = request.host.network_mode
+    shown = "" if mode in ("host", "none") else mode
+    return next((a.settings.mac_address for a in attachments if a.network == shown), "")
 
 
 def _default_hostname(request: ContainerCreate, container_id: str) -> str:

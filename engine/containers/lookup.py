@@ -11,6 +11,7 @@ from engine.host import Host
 from engine.model import ContainerRecord
 from engine.store.api import Reader
 from engine.validate.links import parse_link
+from engine.validate.modes import shared_container
 
 
 def find(reader: Reader, reference: str) -> ContainerRecord:
@@ -37,6 +38,16 @@ def resolve(host: Host, reference: str) -> ContainerRecord:
     """Find in a snapshot of its own."""
     with host.store.read() as reader:
         return find(reader, reference)
+
+
+def sandbox_owner(host: Host, record: ContainerRecord) -> str:
+    """The id of the container whose sandbox it has: its own, or that at the end of a chain of joined ones."""
+    owner, joined = record.id, shared_container(record.host.network_mode)
+    while joined:
+        with host.store.read() as reader:
+            found = reader.container(joined)
+        owner, joined = joined, shared_container(found.host.network_mode) if found else ""
+    return owner
 
 
 def observed(host: Host, record: ContainerRecord) -> ContainerRecord:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine import links
+from engine.containers import lookup
 from engine.containers.creation import find_root
 from engine.host import Host
 from engine.link_environment import link_variables
 from engine.model import ContainerRecord
 from engine.runtime.api import ProcessSpec
-from engine.validate.modes import shared_container
 from engine.validate.mounts import check_binds
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -72,8 +72,7 @@ def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> lis
 
 def own_files(host: Host, record: ContainerRecord) -> dict[str, str]:
     """The files of /etc that are not the root's, by their path inside; those of another whose sandbox is joined."""
-    owner = shared_container(record.host.network_mode) or record.id
-    directory = host.container_directory(owner)
+    directory = host.container_directory(lookup.sandbox_owner(host, record))
     return {f"/etc/{name}": str(directory / name) for name in ("hosts", "resolv.conf", "hostname")}
 
 

@@ -14,7 +14,6 @@ from engine.links import link_names
 from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord
 from engine.render.container import NO_SIZES, ContainerFiles, container_document, container_summary
 from engine.store.api import Reader
-from engine.validate.modes import shared_container
 
 
 def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
@@ -69,7 +68,7 @@ def _network_side(reader: Reader, record: ContainerRecord) -> tuple[list[Endpoin
 def _files(host: Host, record: ContainerRecord) -> ContainerFiles:
     if record.kind == "adopted" or not record.sandbox_id:
         return ContainerFiles()
-    directory = host.root / "containers" / (shared_container(record.host.network_mode) or record.id)
+    directory = host.root / "containers" / lookup.sandbox_owner(host, record)
     return ContainerFiles(
         resolv_conf=str(directory / "resolv.conf"),
         hostname=str(directory / "hostname"),

@@ -134,6 +134,7 @@ def _reserve(
     record = replace(
         record,
         attachments=attachments,
+        host=replace(record.host, network_mode=_whole_mode(tx, record)),
         sandbox_id=names.generate_id(),
         next_interface=0,
         error="",
@@ -165,6 +166,15 @@ def _resolved(tx: Transaction, record: ContainerRecord) -> list[NetworkAttachmen
     return [replace(a, network=n.name, network_id=n.id) for a, n in pairs]
 
 
+def _whole_mode(reader: Reader, record: ContainerRecord) -> str:
+    """The network mode; where it is a part of a network's id, the whole of it."""
+    mode = record.host.network_mode
+    if not (is_user_defined(mode) and record.attachments):
+        return mode
+    found = next(iter(reader.find_networks(mode)), None)
+    return found.id if found and mode not in (found.id, found.name) else mode
+
+
 def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     record = reserved.record
     sandbox_files.write(host, record, reserved.members)
@@ -174,17 +184,18 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         pid=created.pid,
         pid_start=created.pid_start,
         sandbox_path=sandbox.open_path(host.run, record.sandbox_id, created.netns),
-        next_interface=len(reserved.members),
+        next_interface=sum(m.network.driver != "null" for m in reserved.members),
         status="running",
         exit_code=0,
         started_at=timestamps.now(),
-        finished_at=timestamps.NEVER,
     )
     members = []
     for index, member in enumerate(reserved.members):
         members.append(replace(member, endpoint=_join(host, record, member, index)))
     if members and netns != "host":
         sandbox.route(record, members)
+    elif not netns:
+        sandbox.raise_loopback(record)
     for member in members:
         sandbox.publish(host, record, member, member.endpoint.ports)
         links.open_links(host, record, member)
@@ -211,7 +222,6 @@ def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> Conta
         status=before.status,
         exit_code=before.exit_code,
         started_at=before.started_at,
-        finished_at=before.finished_at,
     )
 
 

@@ -132,6 +132,7 @@ def _network_settings(
 ) -> Json:
     default = next((e for e in endpoints if _is_default_bridge(networks.get(e.network_id))), None)
     address = address_document(default)
+    shown = networks_document(record, endpoints)
     shares = is_container_mode(record.host.network_mode)  # then the sandbox is the other's to show
     return {
         "Bridge": "",
@@ -146,8 +147,8 @@ def _network_settings(
         "EndpointID": default.id if default else "",
         **{key: address[key] for key in ("Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen")},
         **{key: address[key] for key in ("IPAddress", "IPPrefixLen", "IPv6Gateway")},
-        "MacAddress": default.mac if default else "",
-        "Networks": networks_document(record, endpoints),
+        "MacAddress": shown["bridge"]["MacAddress"] if "bridge" in shown else "",
+        "Networks": shown,
     }
 
 

@@ -41,7 +41,7 @@ def endpoint_settings_document(
         "IPAMConfig": _ipam(_granted(endpoint) if endpoint and endpoint.granted else settings.ipam),
         "Links": _list(settings.links),
         "Aliases": _list(settings.aliases),
-        "MacAddress": endpoint.mac if endpoint else "",
+        "MacAddress": _mac(attachment, endpoint),
         "NetworkID": attachment.network_id,
         "EndpointID": endpoint.id if endpoint else "",
         **address_document(endpoint),
@@ -65,9 +65,9 @@ def address_document(endpoint: EndpointRecord | None) -> Json:
 
 
 def _shown(record: ContainerRecord) -> Sequence[NetworkAttachment]:
-    if is_container_mode(record.host.network_mode):
-        return ()
-    return sorted(record.attachments, key=lambda attachment: attachment.network)
+    """All but another container's sandbox; what was connected to a stopped container that will share one is shown."""
+    own = [attachment for attachment in record.attachments if not is_container_mode(attachment.network)]
+    return sorted(own, key=lambda attachment: attachment.network)
 
 
 def _split(interface: str) -> tuple[str, int]:
@@ -99,6 +99,12 @@ def _list(values: Sequence[str] | None) -> list[str] | None:
 
 def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[str] | None:
     # Docker works the names out when the container first starts on the network, or at connect, whichever is earlier.
-    connected_later = attachment.settings.ipam is not None and attachment.settings.aliases is not None
-    known = attachment.network_id or (connected_later and not attachment.vague)
+    known = attachment.network_id or attachment.named
     return dns_names(record, attachment.settings) if known and is_user_defined(attachment.network) else None
+
+
+def _mac(attachment: NetworkAttachment, endpoint: EndpointRecord | None) -> str:
+    """The endpoint's hardware address; the one asked for, as typed, before the container first starts."""
+    if endpoint and endpoint.mac:
+        return endpoint.mac
+    return attachment.settings.mac_address if endpoint or not attachment.network_id else ""

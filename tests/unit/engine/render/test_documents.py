@@ -177,7 +177,7 @@ def container_record(document):
             init=host.get("Init"),
         ),
         attachments=[
-            NetworkAttachment(name, settings(n, ""), n["NetworkID"])
+            NetworkAttachment(name, settings(n, ""), n["NetworkID"], named=n["DNSNames"] is not None)
             for name, n in reversed(document["NetworkSettings"]["Networks"].items())
         ],
         image_id=document["Image"],
