@@ -42,6 +42,8 @@ def test_environment_directory_user_and_rights(box):
         0,
         "container x /root\n/usr\n",
     )
+    assert box.exec("one", "sh", "-c", "echo [$FROM]", env=["FROM"]) == (0, "[]\n")  # a bare name takes one away
+    assert box.exec("one", "sh", "-c", "id -u; id -g", user="+5:6:7") == (0, "5\n6\n")
     assert box.exec("one", "sh", "-c", "id -u; pwd", user="5", working_dir="/etc")[1] == "5\n/etc\n"
     assert "00000000a80425fb" in box.exec("one", "grep", "CapEff", "/proc/self/status")[1]
     ours = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff"))
@@ -56,6 +58,8 @@ def test_environment_directory_user_and_rights(box):
         ("/etc", {}, "permission", RUNC + 'exec: "/etc": is a directory: unknown: permission denied'),
         ("/etc/hosts", {}, "permission", RUNC + 'exec: "/etc/hosts": permission denied: unknown'),
         ("true", {"user": "x"}, "bad-user", "unable to find user x: no matching entries in passwd file"),
+        ("true", {"user": "99999999999"}, "bad-user", "uids and gids must be in range 0-2147483647"),
+        ("true", {"user": "0:-1"}, "bad-user", "uids and gids must be in range 0-2147483647"),
         (
             "true",
             {"working_dir": "/nosuch"},

@@ -93,6 +93,14 @@ def test_kernel_paths_are_protected_unless_privileged(lab):
     assert lab.sh("echo 1 > /proc/sys/net/ipv4/ip_forward; cat /proc/sys/net/ipv4/ip_forward", privileged=True) == "1\n"
 
 
+def test_every_user_may_serve_low_ports_and_ping_in_a_network_of_the_containers_own(lab):
+    read = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range"
+    assert lab.sh(read).split() == ["0", "0", "2147483647"]
+    assert lab.sh(read, sysctls={"net.ipv4.ip_unprivileged_port_start": "77"}).split() == ["77", "0", "2147483647"]
+    on_host = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text().split()
+    assert lab.sh(read, netns="host").split()[:1] == on_host
+
+
 def test_devices_are_few_and_no_other_can_be_opened(lab):
     names = "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero"
     assert lab.sh("echo $(ls /dev)").strip() == names
