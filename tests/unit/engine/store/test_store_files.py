@@ -92,7 +92,7 @@ def test_no_rights_is_permission_denied(store):
 
 def test_a_file_in_the_directorys_place_is_unavailable(tmp_path):
     (tmp_path / "root").write_text("")
-    assert "cannot be opened: file exists" in complaint(SqliteStore(tmp_path / "root" / "hawse.db"), Unavailable)
+    assert "cannot be opened: not a directory" in complaint(SqliteStore(tmp_path / "root" / "hawse.db"), Unavailable)
 
 
 def test_a_damaged_file_is_unavailable(store):
