@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -177,3 +178,15 @@ def test_supervisor_that_leaves_just_now_is_replaced_unnoticed(lab, monkeypatch)
     for number in range(10):
         assert lab.run(f"c{number}", "true")[0] == 0
         time.sleep(0.005 * number)
+
+
+def test_supervisor_has_all_descriptors_that_may_be_and_containers_have_what_was_allowed(lab):
+    """Each container costs it four: at the usual 1024 there would be no more than 250."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    try:
+        assert lab.sh("ulimit -n") == "100\n"
+        lab.launch("one", "sleep", "60")
+        assert resource.prlimit(lab.supervisor_pid(), resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

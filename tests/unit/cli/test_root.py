@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -30,6 +31,12 @@ def test_unexpected_exception_is_one_line(cli):
     cli.engine.answers["networks"]["disconnect"] = RuntimeError("boom")
     result = cli("network", "disconnect", "n1", "c1")
     assert (result.code, result.err) == (1, "hawse: internal error: RuntimeError: boom (--debug shows where)\n")
+
+
+def test_file_that_cannot_be_used_is_named_with_the_reason(cli):
+    cli.engine.answers["networks"]["disconnect"] = OSError(errno.EROFS, "Read-only file system", "/run/hawse")
+    result = cli("network", "disconnect", "n1", "c1")
+    assert (result.code, result.err) == (1, "hawse: /run/hawse: read-only file system\n")
 
 
 @pytest.mark.parametrize("how", ["flag", "environment"])
