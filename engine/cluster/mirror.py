@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.cluster import membership as memberships
 from engine.host import Host
 from engine.locks import PATIENCE, locked
 from engine.model import NetworkRecord
@@ -70,7 +71,9 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
 
 def _learn_unless_taken(host: Host, record: NetworkRecord, membership: Membership) -> None:
     try:
-        learn(host, record, membership)
+        with host.store.write() as tx:
+            if memberships.exists(host.root):  # else it has left meanwhile, and forgets all networks after that
+                _learn(tx, record, membership)
     except Taken:
         return  # a network of this host alone has the name, and keeps it
 

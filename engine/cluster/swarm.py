@@ -252,6 +252,7 @@ def leave(host: Host, *, force: bool) -> None:
     mirror.forget_all(host)
     gateway_bridge.let_go(host)
     _abandon(host)
+    mirror.forget_all(host)  # again: what the agent, which did not know yet, has learned meanwhile
     _tell_agent(host)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.cluster import mirror
+from engine.cluster import membership, mirror
 from engine.cluster.model import Membership
 from engine.config import Config
 from engine.host import Host
@@ -18,6 +18,8 @@ ME = Membership("c", "n", "manager", "192.0.2.1", "192.0.2.1", ())
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     monkeypatch.setenv("HAWSE_RUN", str(tmp_path))
+    membership.directory(tmp_path).mkdir()
+    membership.save(membership.directory(tmp_path), ME)
     return Host(tmp_path, tmp_path, Config(), SqliteStore(tmp_path / "hawse.db"), LocalRuntime(tmp_path, tmp_path))
 
 
@@ -47,3 +49,15 @@ def test_a_network_that_a_command_makes_meanwhile_stays(host):
 
     mirror.follow(host, read, ME)
     assert names(host) == {"one", "two"}
+
+
+def test_a_host_that_leaves_meanwhile_learns_nothing(host):
+    mirror.learn(host, network("one"), ME)
+
+    def read():
+        (membership.directory(host.root) / membership.FILE).unlink()
+        mirror.forget_all(host)
+        return [network("one"), network("two")]
+
+    mirror.follow(host, read, ME)
+    assert names(host) == set()
