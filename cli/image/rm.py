@@ -9,6 +9,7 @@ import click
 from cli.app import App
 from cli.errors import StatusError, daemon_text
 from cli.pflag import at_least, command, flag
+from cli.reference import addressed
 from engine.errors import EngineError, NotFound
 
 ALIASES = "hawse image rm, hawse image remove, hawse rmi"
@@ -47,7 +48,7 @@ def remove_images(app: App, images: tuple[str, ...], *, force: bool) -> None:
     problems, fatal = [], not force
     for image in images:
         try:
-            removed = app.engine.images.remove(image, force=force)
+            removed = app.engine.images.remove(addressed(image), force=force)
         except EngineError as error:
             fatal = fatal or not isinstance(error, NotFound)
             problems.append(daemon_text(error))
