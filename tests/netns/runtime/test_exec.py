@@ -90,8 +90,8 @@ def test_failures_are_in_dockers_words(box, command, fields, kind, text):
 
 def test_detached_command_goes_on_alone(box):
     began = time.monotonic()
-    assert box.exec("one", "sh", "-c", "sleep 0.4; echo done > /dev/shm/proof", detach=True) == (0, "")
-    assert time.monotonic() - began < 0.4
+    assert box.exec("one", "sh", "-c", "sleep 1.5; echo done > /dev/shm/proof", detach=True) == (0, "")
+    assert time.monotonic() - began < 1.5
     for _ in range(100):
         code, output = box.exec("one", "cat", "/dev/shm/proof")
         if code == 0:

@@ -151,11 +151,11 @@ def test_two_networks_with_one_vni_are_refused_with_the_kernels_word(cluster):
     assert not cluster.members[-1].place.file.exists()
 
 
-def test_a_thousand_peers_are_programmed_within_a_second(cluster):
+def test_a_thousand_peers_are_programmed_within_three_seconds_and_once(cluster):
     o1 = cluster.network("o1", *("10.1.0.0/16", "fd00:1::/64"), hosts=1)
     peers = [o1.made_up_peer(number) for number in range(1000)]
-    first = o1.members[0].timed_program(peers)
-    again = o1.members[0].timed_program(peers)
+    assert o1.members[0].timed_program(peers) < 3.0
+    with o1.members[0].monitor() as seen:
+        o1.members[0].timed_program(peers)
+    assert not [p for p in peers if p.mac in seen()]
     assert o1.members[0].verify(peers) == []
-    assert first < 1.0
-    assert again < 0.5
