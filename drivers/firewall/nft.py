@@ -1,4 +1,4 @@
-"""Runs nftables scripts: in this process through libnftables, else through the ``nft`` program.
+"""Runs nftables scripts: in this process through libnftables, or through the ``nft`` program where that can't be.
 
 One call is one transaction: all of a script happens or nothing. Acts in the calling thread's network namespace.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import subprocess
 from functools import cache
 from typing import Any
@@ -17,6 +18,8 @@ LIBRARY = "libnftables.so.1"
 JSON_OUTPUT = 1 << 4  # NFT_CTX_OUTPUT_JSON
 NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: a word that is no address is an error, not a question to a name server
 TIMEOUT = 60  # seconds
+SELECTABLE = 1024 - 16
+"""libnftables waits by select(2), and its process is ended for a descriptor from FD_SETSIZE on; some are to spare."""
 
 
 class Refused(DriverError):
@@ -47,7 +50,10 @@ def listing(what: str) -> list[dict[str, Any]]:
 
 def _execute(script: str, *, as_json: bool) -> str:
     library = _library()
-    ok, output, errors = _in_process(library, script, as_json) if library else _by_program(script, as_json)
+    if library is not None and _next_descriptor() < SELECTABLE:
+        ok, output, errors = _in_process(library, script, as_json)
+    else:
+        ok, output, errors = _by_program(script, as_json)
     if ok:
         return output
     text = next((line for line in errors.splitlines() if "Error:" in line), errors.strip())
@@ -66,6 +72,12 @@ def _library() -> ctypes.CDLL | None:
     for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
         getattr(library, name).restype = ctypes.c_char_p
     return library
+
+
+def _next_descriptor() -> int:
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.close(fd)
+    return fd
 
 
 def _in_process(library: ctypes.CDLL, script: str, as_json: bool) -> tuple[bool, str, str]:
