@@ -85,7 +85,9 @@ def test_a_manager_that_was_killed_while_joining_leaves_room_for_the_next(cluste
 def test_a_manager_leaves_in_good_order(cluster, managers):
     first = managers[0]
     first.hawse("swarm", "leave", "--force")
-    rows = managers[1].hawse("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}").stdout.splitlines()
+    listing = ("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}")
+    # Those who stay may have to choose a leader first.
+    rows = eventually(lambda: managers[1].hawse(*listing, check=False).stdout.splitlines(), 20)
     assert sum("Reachable" in r or "Leader" in r for r in rows) == 2
     managers[1].hawse("network", "rm", "after")
 

@@ -112,7 +112,7 @@ def test_files_that_the_user_redirects_are_out_of_a_commands_reach(lab, image, t
     given, taken = tmp_path / "given", tmp_path / "taken"
     given.write_text("content\n")
     lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
-    script = "cat; echo out; echo err >&2; echo forged > /proc/self/fd/0; cat /proc/self/fd/1 &"
+    script = "cat; echo out; echo err >&2; echo forged > /proc/self/fd/0; true"
     with given.open() as stdin, taken.open("w+") as output:
         stdio = Stdio(stdin.fileno(), output.fileno(), output.fileno())
         lab.runtime.exec("one", ExecCreate(cmd=["sh", "-c", script], attach_stdin=True), stdio)
