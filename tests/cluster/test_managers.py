@@ -87,7 +87,7 @@ def test_a_manager_leaves_in_good_order(cluster, managers):
     first.hawse("swarm", "leave", "--force")
     listing = ("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}")
     # Those who stay may have to choose a leader first.
-    rows = eventually(lambda: managers[1].hawse(*listing, check=False).stdout.splitlines(), 20)
+    rows = eventually(lambda: managers[1].hawse(*listing, check=False).stdout, 20).splitlines()
     assert sum("Reachable" in r or "Leader" in r for r in rows) == 2
     managers[1].hawse("network", "rm", "after")
 
