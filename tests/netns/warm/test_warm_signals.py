@@ -124,7 +124,8 @@ def test_a_terminal_session_has_its_size_follows_it_and_gives_keys_through(perso
     time.sleep(0.3)
     person.sendline("stty size")
     person.expect("40 120")
-    person.sendline("sh -c 'echo be''gun; sleep 100'")
+    # Not sh: dash can lose a SIGINT that comes while it starts its child.
+    person.sendline("bash -c 'echo be\"\"gun; exec sleep 100'")
     person.expect("begun")
     person.sendcontrol("c")
     person.expect("# ")
