@@ -52,7 +52,7 @@ def test_names_aliases_and_addresses_reach_the_other_host_at_once(pair):
 def test_large_packets_and_the_mtu(pair):
     a, b = pair
     assert a.hawse("exec", "web", "cat", "/sys/class/net/eth0/mtu").stdout == "1450\n"
-    assert b.hawse("exec", "box", "busybox", "ping", "-c1", "-W1", "-s", "4000", "web").returncode == 0
+    assert b.hawse("exec", "box", "busybox", "ping", "-c1", "-W5", "-s", "4000", "web").returncode == 0
 
 
 def test_ports_are_published_by_the_container_s_host_alone(pair):
@@ -166,7 +166,7 @@ def test_ipv6_inside(pair):
     b.start("s2", "six")
     found = b.hawse("inspect", "-f", "{{.NetworkSettings.Networks.six.GlobalIPv6Address}}", "s2").stdout.strip()
     assert found.startswith("fd00:54::")
-    assert a.hawse("exec", "s1", "busybox", "ping", "-6", "-c1", "-W1", found).returncode == 0
+    assert a.hawse("exec", "s1", "busybox", "ping", "-6", "-c1", "-W5", found).returncode == 0
 
 
 def test_multicast_reaches_who_joined_on_the_other_host(pair):
@@ -204,7 +204,7 @@ def test_several_subnets_over_an_ipv6_underlay(fresh):
     a.start("near", "app", "--ip", "10.61.0.10")
     b.start("far", "app", "--ip", "10.62.0.10")
     assert a.hawse("exec", "near", "cat", "/sys/class/net/eth0/mtu").stdout == "1430\n"
-    largest = ("busybox", "ping", "-c1", "-W1", "-s", str(1430 - 28), "far")
+    largest = ("busybox", "ping", "-c1", "-W5", "-s", str(1430 - 28), "far")
     assert a.hawse("exec", "near", *largest).returncode == 0
     assert b.reaches("far", "near")
     assert a.verify("app").stdout == b.verify("app").stdout == ""

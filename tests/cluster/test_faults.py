@@ -66,7 +66,7 @@ def test_a_killed_agent_is_missed_by_nobody(three):
     _, b, c = three
     agent = b.agent_pid()
     kill(agent)
-    assert c.hawse("exec", "c3", "busybox", "ping", "-c2", "-W1", b.ip("c2", "app")).returncode == 0
+    assert c.hawse("exec", "c3", "busybox", "ping", "-c2", "-W5", b.ip("c2", "app")).returncode == 0
     b.hawse("network", "ls")
     assert b.agent_pid() != agent
     eventually(lambda: b.reaches("c2", "c3"))

@@ -207,7 +207,7 @@ class Lab:
         ask(client.path, address, port, "udp", wait=0.01)
         return server.heard.wait(SILENCE)
 
-    def pings(self, where, address: str, wait: float = 0.5) -> bool:
+    def pings(self, where, address: str, wait: float = 5) -> bool:
         command = ["ping", "-c1", "-W", str(wait), address]
         return (
             namespaces.inside(where.path, lambda: subprocess.run(command, capture_output=True, timeout=10)).returncode

@@ -118,13 +118,13 @@ class World:
         )
 
     def sees(self, client, address: str, port: int, expected: str, protocol: str = "tcp") -> bool:
-        return self.lab.ask(client, address, port, protocol, wait=0.5) == expected
+        return self.lab.ask(client, address, port, protocol, wait=0.8) == expected
 
     def silent(self, client, address: str, port: int) -> bool:
         return self.lab.silent(client, address, port)
 
     def pings(self, client, address: str) -> bool:
-        return self.lab.pings(client, address, wait=0.3)
+        return self.lab.pings(client, address, wait=0.8)
 
     def hears_from_loopback(self, client, address: str) -> bool:
         """Whether the host takes a client's datagram for one of its own, sent from 127.0.0.5."""

@@ -141,14 +141,15 @@ def test_spoof_guard_holds_a_container_to_its_own_addresses(lab, peer, guarded, 
     liar.run("sh", "-c", "ip addr add 172.30.0.66/16 dev eth0; ip addr add fd00:30::66/64 dev eth0 nodad")
     lab.serve(victim, 50, "udp")
     lab.serve(victim, 50, "udp", "fd00:30::3")
-    assert (lab.ask(liar, "172.30.0.3", 50, "udp", 0.3, source="172.30.0.66") != "") is gets_through
-    assert (lab.ask(liar, "fd00:30::3", 50, "udp", 0.3, source="fd00:30::66") != "") is gets_through
+    patience = 5 if gets_through else 0.2
+    assert (lab.ask(liar, "172.30.0.3", 50, "udp", patience, source="172.30.0.66") != "") is gets_through
+    assert (lab.ask(liar, "fd00:30::3", 50, "udp", patience, source="fd00:30::66") != "") is gets_through
     # Nobody learns the foreign address by asking for it (ARP and neighbour discovery).
-    assert lab.pings(victim, "172.30.0.66", wait=0.2) is gets_through
-    assert lab.pings(victim, "fd00:30::66", wait=0.2) is gets_through
+    assert lab.pings(victim, "172.30.0.66", patience) is gets_through
+    assert lab.pings(victim, "fd00:30::66", patience) is gets_through
     # A foreign MAC is heard by nobody.
     liar.run("ip", "link", "set", "eth0", "address", "02:42:ff:ff:ff:ff")
-    assert lab.pings(liar, "172.30.0.3", wait=0.3) is gets_through
+    assert lab.pings(liar, "172.30.0.3", patience) is gets_through
 
 
 def test_spoof_guard_forgets_a_port_that_left(lab):

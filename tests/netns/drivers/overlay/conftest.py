@@ -57,7 +57,7 @@ class Container:
         command = ["ip", "netns", "exec", self.namespace, "sh", "-c", script]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
-    def pings(self, address: str, size: int = 56, wait: float = 1.0) -> bool:
+    def pings(self, address: str, size: int = 56, wait: float = 5) -> bool:
         command = ["ping", "-c1", "-W", str(wait), "-M", "do", "-s", str(size), address]
         done = namespaces.inside(self.path, lambda: subprocess.run(command, capture_output=True, timeout=10))
         return done.returncode == 0

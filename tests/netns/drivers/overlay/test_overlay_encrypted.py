@@ -154,7 +154,7 @@ def test_verify_mends_a_dead_tunnel_and_lost_rules(cluster, encrypted):
     member.inside(f"ip link del {member.place.tunnel.name}; nft flush ruleset")
     found = ["missing: the encrypting interface", "missing: the rules against packets in clear"]
     assert member.verify() == found
-    assert not here.pings(there.ipv4)
+    assert not here.pings(there.ipv4, wait=0.3)
     member.verify(fix=True)
     assert member.verify() == []
     assert here.pings(there.ipv4, wait=5)
@@ -167,7 +167,7 @@ def test_a_killed_tunnel_is_mended_with_the_next_look_at_the_peers(cluster, encr
     assert here.pings(there.ipv4, wait=5)
     with captured(cluster.peer) as wire:
         os.kill(process_of(member.host, "wireguard-go"), signal.SIGKILL)
-        assert not here.pings(there.ipv4)
+        assert not here.pings(there.ipv4, wait=0.3)
         member.program()
         assert here.pings(there.ipv4, wait=5)
     assert f".{PORT}" in wire()
