@@ -1,5 +1,7 @@
 """The ``hawse`` command's first process: it hands the command to the warm server, or runs it itself.
 
+Where there is perl, cli/launch.pl comes first and does what does not need Python; both hold to what follows.
+
 Knows the server's socket and what must be handed over for the command to run there as it would here; refuses to know
 what any command does. It may import only what an interpreter without site packages (``python -IS``) has at hand: every
 further module would cost more than the whole way to the server and back.

@@ -19,13 +19,11 @@ from pathlib import Path
 import pytest
 
 from engine.runtime import process
+from tests.installation import CHECKOUT, script
 
 COUNTER = itertools.count(1)
-CHECKOUT = Path(__file__).parent.parent
-LAUNCHER = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from cli.launch import main; main()"
 COLD = [sys.executable, "-m", "cli"]
-WARM = [sys.executable, "-IS", "-X", "utf8", "-c", LAUNCHER]
-"""What an installed ``hawse`` executes."""
+WARM = [str(script())]
 HAWSE = WARM if os.environ.get("HAWSE_TEST_WARM") == "on" else COLD
 
 

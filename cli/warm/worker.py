@@ -13,8 +13,9 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-from cli.launch import EXITED, GO, MESSAGE, PATIENCE, READY, REFUSED, WELCOME, identity, message
+from cli.launch import EXITED, GO, MESSAGE, PATIENCE, READY, REFUSED, WELCOME, message
 from cli.warm import grants
+from cli.warm.identity import identities
 from cli.warm.peer import Rights, peer, rights
 from cli.warm.rehearsal import rehearse
 from cli.warm.request import Malformed, Request, receive
@@ -87,7 +88,7 @@ def agreed(connection: socket.socket, own: Rights) -> list[str] | None:
             raise PermissionError
         welcome(connection)
         request = receive(connection)
-        if request.identity != identity():
+        if request.identity not in identities():
             raise Malformed
         grants.take(launcher, connection, group)
         become(request)

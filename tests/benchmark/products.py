@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,8 @@ from shutil import which
 
 from tests.benchmark.hosts import hosts
 from tests.benchmark.runner import Outcome, Runner
-from tests.conftest import CHECKOUT, Host, Netns
+from tests.conftest import Host, Netns
+from tests.installation import install
 
 POOL, SIZE = "10.0.0.0/9", 24
 """Where networks without a subnet of their own get one: room for a thousand and more."""
@@ -79,14 +79,7 @@ class Hawse(Product):
     name = "hawse"
 
     def start(self) -> None:
-        self.binary = self.state / "bin" / "hawse"
-        self.binary.parent.mkdir()
-        lines = (
-            f"#!{sys.executable} -ISXutf8", "import sys", f"sys.path.insert(0, {str(CHECKOUT)!r})",
-            "from cli.launch import main", "main()", "",
-        )  # fmt: skip
-        self.binary.write_text("\n".join(lines))
-        self.binary.chmod(0o755)
+        self.binary = install(self.state)
         pools = [{"base": POOL, "size": SIZE}]
         (self.state / "daemon.json").write_text(json.dumps({"default-address-pools": pools}))
 

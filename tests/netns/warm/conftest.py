@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[3]
+from tests.installation import CHECKOUT, install, script
 
 
 class WarmHost:
-    """Runs hawse through the launcher; ``packages`` is where the launcher and the server are imported from."""
+    """Runs an installed hawse, whose packages are in a directory of their own."""
 
-    def __init__(self, host, packages: Path = CHECKOUT) -> None:
-        self.host, self.packages = host, packages
+    def __init__(self, host, script: Path, packages: Path = CHECKOUT) -> None:
+        self.host, self.script, self.packages = host, script, packages
 
     def command(self, *argv: str) -> list[str]:
-        boot = f"import sys; sys.path.insert(0, {str(self.packages)!r}); from cli.launch import main; main()"
-        return ["ip", "netns", "exec", self.host.name, sys.executable, "-IS", "-X", "utf8", "-c", boot, *argv]
+        return ["ip", "netns", "exec", self.host.name, str(self.script), *argv]
 
     def env(self, **extra: str) -> dict[str, str]:
         return self.host.env(**{"HAWSE_WARM": "only", **extra})
@@ -81,17 +79,27 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def warm(host):
+def served_by(host):
+    """Makes it a host whose warm server runs, and whose commands begin with this launcher."""
+
+    def start(launcher: str) -> WarmHost:
+        found = WarmHost(host, script(launcher))
+        found.start()
+        return found
+
+    return start
+
+
+@pytest.fixture
+def warm(served_by):
     """A host whose warm server runs."""
-    found = WarmHost(host)
-    found.start()
-    return found
+    return served_by("launch.pl")
 
 
 @pytest.fixture
 def unserved(host):
     """A host without one."""
-    return WarmHost(host)
+    return WarmHost(host, script())
 
 
 @pytest.fixture
@@ -105,4 +113,4 @@ def own_packages(host, tmp_path):
     subprocess.run(
         ["cp", "-r", *(str(CHECKOUT / name) for name in ("cli", "engine", "drivers")), str(tmp_path)], check=True
     )
-    return WarmHost(host, tmp_path)
+    return WarmHost(host, install(tmp_path / "installed", tmp_path), tmp_path)

@@ -202,7 +202,8 @@ def test_started_by_a_socket_of_systemd(unserved):
     listener.listen()
     boot = f"import sys; sys.path.insert(0, {str(unserved.packages)!r}); from cli.warm.__main__ import main; main()"
     give = "os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))"
-    script = f"import os, sys; {give}; os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+    interpreter = str(unserved.script.with_name("python3"))
+    script = f"import os, sys; {give}; os.execv({interpreter!r}, [{interpreter!r}, *sys.argv[2:]])"
     server = subprocess.Popen(
         [sys.executable, "-c", script, str(listener.fileno()), "-I", "-c", boot],
         env=unserved.env(HAWSE_WARM_IDLE="1"), pass_fds=[listener.fileno()],

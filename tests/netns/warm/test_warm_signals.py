@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import time
 
@@ -13,16 +12,22 @@ import pytest
 pytestmark = pytest.mark.netns
 
 
-@pytest.fixture(params=["off", "only"], ids=["cold", "warm"])
-def way(request):
+@pytest.fixture(params=["cold", "launch.py", "launch.pl"])
+def launcher(request):
     return request.param
 
 
 @pytest.fixture
-def job(warm):
+def way(launcher):
+    return "off" if launcher == "cold" else "only"
+
+
+@pytest.fixture
+def job(served_by, launcher):
     """A container that writes a line every now and then."""
-    warm.run("run", "-d", "--name", "job", "-i", "hostfs", "sh", "-c", "while :; do echo tick; sleep 0.1; done")
-    return warm
+    host = served_by("launch.py" if launcher == "launch.py" else "launch.pl")
+    host.run("run", "-d", "--name", "job", "-i", "hostfs", "sh", "-c", "while :; do echo tick; sleep 0.1; done")
+    return host
 
 
 def following(job, way):
@@ -43,6 +48,7 @@ def test_a_signal_ends_the_command_as_it_would_end_it_here(job, way, number, cod
     assert process.returncode == code
 
 
+@pytest.mark.parametrize("launcher", ["launch.py", "launch.pl"])
 def test_a_killed_launcher_leaves_no_command_behind(job):
     following(job, "only").kill()
     job.wait_for(lambda: not [p for p in children(job.pid()) if state(p) in "RS" and opens_log(p)])
@@ -75,18 +81,13 @@ def test_output_to_a_reader_that_has_gone(job, way):
 
 
 @pytest.fixture
-def person(job, way, tmp_path):
+def person(job, way):
     """Somebody at a shell with ``hawse`` in its path."""
-    script = tmp_path / "hawse"
-    interpreter, *flags = job.command()[4:]
-    boot = shlex.quote(flags.pop())
-    script.write_text(f'#!/bin/sh\nexec {interpreter} {" ".join(flags)} {boot} "$@"\n')
-    script.chmod(0o755)
     environment = {
         **job.env(HAWSE_WARM=way),
         "PS1": "ready> ",
         "TERM": "dumb",
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PATH": f"{job.script.parent}:{os.environ['PATH']}",
     }
     found = pexpect.spawn(
         "ip",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,8 @@ import pytest
 
 from cli import launch
 from engine import host
+from tests.installation import CHECKOUT, install
 
-CHECKOUT = Path(__file__).parents[3]
 BOOT = f"import sys; before = set(sys.modules); sys.path.insert(0, {str(CHECKOUT)!r}); import cli.launch as launch; "
 IMPORTED = BOOT + "print(*sorted(set(sys.modules) - before))"
 
@@ -48,15 +47,25 @@ def test_a_command_that_must_be_warm_fails_without_a_server():
     assert (result.returncode, result.stderr) == (125, "hawse: no warm server takes this command\n")
 
 
-@pytest.fixture
-def installed(tmp_path):
-    """The ``hawse`` script where an installation puts it, with a link to it as pipx makes one."""
-    packages = tmp_path / f"venv/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    packages.mkdir(parents=True)
-    (packages / "cli").symlink_to(CHECKOUT / "cli")
-    (tmp_path / "venv/bin").mkdir()
-    (tmp_path / "venv/bin/python3").symlink_to(sys.executable)
-    shutil.copy(CHECKOUT / "cli/hawse", tmp_path / "venv/bin")
+PERL = ["perl", "-e", "END { print join ' ', sort keys %INC } do shift @ARGV", str(CHECKOUT / "cli/launch.pl")]
+
+
+def test_in_perl_it_loads_strict_alone_and_says_when_there_is_no_interpreter():
+    environment = {**os.environ, "HAWSE_WARM": "off"}
+    result = subprocess.run([*PERL, "/nonexistent", "x"], capture_output=True, text=True, env=environment)
+    assert result.stdout.split() == [str(CHECKOUT / "cli/launch.pl"), "strict.pm"]
+    assert (result.returncode, result.stderr) == (125, "hawse: /nonexistent: No such file or directory\n")
+
+
+def test_perl_has_no_doubts_about_it():
+    result = subprocess.run(["perl", "-wc", CHECKOUT / "cli/launch.pl"], capture_output=True, text=True)
+    assert result.stderr == f"{CHECKOUT}/cli/launch.pl syntax OK\n"
+
+
+@pytest.fixture(params=["launch.py", "launch.pl"])
+def installed(tmp_path, request):
+    """An installation, with a link to its script as pipx makes one."""
+    install(tmp_path / "venv", launcher=request.param)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/hawse").symlink_to("../venv/bin/hawse")
     return tmp_path
