@@ -59,7 +59,8 @@ def test_lost_run_directory_keeps_nobody_from_stopping_and_removing(host):
     for name in ("one", "two", "three"):
         host.hawse("run", "-d", "--name", name, "hostfs", "sleep", "1d")
         pids.append(int(host.hawse("inspect", "-f", "{{.State.Pid}}", name).stdout))
-    shutil.rmtree(host.run_dir)
+    while host.run_dir.exists():
+        shutil.rmtree(host.run_dir, ignore_errors=True)  # a warm server may be writing there
     assert host.hawse("stop", "-t0", "one").stdout == "one\n"
     assert host.hawse("kill", "two").stdout == "two\n"
     assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split("\n") == [
