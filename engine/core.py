@@ -20,6 +20,7 @@ from engine.model import (
     Filters,
     LogOptions,
     NetworkCreate,
+    NetworkSummary,
     PortSpec,
 )
 from engine.runtime.api import Attachment, LogLine, Stdio
@@ -111,6 +112,10 @@ class NetworkVerbs(Verbs):
     def list(self, filters: Filters) -> Documents:
         """List networks."""
         return networks.list_documents(self.reading(), filters)
+
+    def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:
+        """List networks in brief."""
+        return networks.list_summaries(self.reading(), filters)
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
         """Inspect one network."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from engine.container_filters import filter_containers
 from engine.errors import EngineError, InvalidArgument
 from engine.matching import check_keys, matches_exactly, matches_labels, matches_pattern, parse_bool
-from engine.model import ContainerRecord, Filters, NetworkRecord
+from engine.model import ContainerRecord, Filters, NetworkRecord, NetworkSummary
 from engine.render.state import unix_time
 from engine.until import parse_moment
 
@@ -21,15 +22,23 @@ __all__ = [
     "container_prunable",
     "filter_containers",
     "filter_networks",
+    "filter_summaries",
     "network_prunable",
 ]
 
 NETWORK_KEYS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 PRUNE_KEYS = frozenset({"label", "label!", "until"})
+Listed = TypeVar("Listed", NetworkRecord, NetworkSummary)
 
 
 def filter_networks(networks: Iterable[NetworkRecord], wanted: Filters) -> list[NetworkRecord]:
     """Choose the networks that match; raises `InvalidArgument` for unknown keys and values."""
+    labels = wanted.get("label", ())
+    return [n for n in filter_summaries(networks, wanted) if matches_labels(labels, n.labels or {})]
+
+
+def filter_summaries(networks: Iterable[Listed], wanted: Filters) -> list[Listed]:
+    """Do the same where there are no labels to be asked for."""
     if not wanted:
         return list(networks)
     check_keys(wanted, NETWORK_KEYS)
@@ -61,12 +70,11 @@ def container_prunable(record: ContainerRecord, wanted: Filters) -> bool:
     return _prunable(record.config.labels, record.created, wanted)
 
 
-def _matches(network: NetworkRecord, wanted: Filters) -> bool:
+def _matches(network: Listed, wanted: Filters) -> bool:
     return (
         matches_exactly(wanted, "driver", network.driver)
         and matches_pattern(wanted, "name", network.name)
         and matches_pattern(wanted, "id", network.id)
-        and matches_labels(wanted.get("label", ()), network.labels or {})
         and matches_exactly(wanted, "scope", network.scope)
         and matches_exactly(wanted, "type", "builtin" if network.predefined else "custom")
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # ---------------------------------------------------------------------------------------------- requests
 
@@ -246,6 +247,16 @@ class NetworkRecord:
     predefined: bool = False
     phase: str = "live"
     owner: str = ""
+
+
+class NetworkSummary(NamedTuple):
+    """What a listing tells of a network: these fields of its record. A tuple, because there may be very many."""
+
+    id: str
+    name: str
+    driver: str
+    scope: str
+    predefined: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -14,7 +15,8 @@ from engine.errors import EngineError, Forbidden
 from engine.host import Host
 from engine.ipam.usage import usage
 from engine.locks import forget, locked
-from engine.model import Filters, NetworkCreate, NetworkRecord, PoolRecord
+from engine.model import Filters, NetworkCreate, NetworkRecord, NetworkSummary, PoolRecord
+from engine.natural import natural_key
 from engine.render.network import network_document
 from engine.sandbox import Membership
 from engine.store.api import Intent, Reader, Taken, Transaction
@@ -22,11 +24,13 @@ from engine.translation import translated
 from engine.validate.network import SINGLETONS, check_network_create, check_network_remove, network_name_taken
 
 CREATE, REMOVE, ENSURE = "network-create", "network-remove", "network-ensure"
+PRESENT = ("live", "planned")
+"""The phases of networks that users see; others are still being made or removed."""
 
 
 def find(reader: Reader, reference: str, *, inspect: bool = False) -> NetworkRecord:
     """The network of a name, id or unique id prefix; one still being made or removed is not there."""
-    matches = [n for n in reader.find_networks(reference) if n.phase in ("live", "planned")]
+    matches = [n for n in reader.find_networks(reference) if n.phase in PRESENT]
     return names.pick_network(matches, reference, inspect=inspect)
 
 
@@ -234,7 +238,7 @@ def prune(host: Host, wanted: Filters) -> Strings:
             n
             for n in reader.networks()
             if not (n.predefined or n.config_only or n.ingress)
-            and n.phase in ("live", "planned")
+            and n.phase in PRESENT
             and not reader.endpoints(network_id=n.id)
             and filters.network_prunable(n, wanted)
         ]
@@ -250,10 +254,21 @@ def prune(host: Host, wanted: Filters) -> Strings:
 
 def list_documents(host: Host, wanted: Filters) -> Documents:
     """NetworkResource documents of all networks that match."""
+    return [network_document(n, []) for n in _chosen(host, wanted)]
+
+
+def list_summaries(host: Host, wanted: Filters) -> Sequence[NetworkSummary]:
+    """All networks that match, in brief and in natural order; only to find labels are records read."""
+    if "label" in wanted:
+        chosen = sorted(_chosen(host, wanted), key=lambda n: natural_key(n.name))
+        return [NetworkSummary(n.id, n.name, n.driver, n.scope, n.predefined) for n in chosen]
     with host.store.read() as reader:
-        live = [n for n in reader.networks() if n.phase in ("live", "planned")]
-        chosen = filters.filter_networks(live, wanted)
-        return [network_document(n, []) for n in chosen]
+        return filters.filter_summaries(reader.network_summaries(PRESENT), wanted)
+
+
+def _chosen(host: Host, wanted: Filters) -> list[NetworkRecord]:
+    with host.store.read() as reader:
+        return filters.filter_networks([n for n in reader.networks() if n.phase in PRESENT], wanted)
 
 
 def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:

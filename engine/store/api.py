@@ -7,11 +7,12 @@ Listing methods return records ordered by creation. ``get`` methods return None 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, PortRecord
+from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, NetworkSummary, PortRecord
 
 
 class Taken(Exception):
@@ -39,6 +40,9 @@ class Reader(Protocol):
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
         """All networks, whatever their phase; or a driver's, or those with driver options."""
+
+    def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
+        """What there is to list of all networks in these phases, in natural order of their names; reads no record."""
 
     def has_custom_networks(self) -> bool:
         """Tell whether there is any network but the predefined ones."""

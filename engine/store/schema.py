@@ -1,13 +1,16 @@
 """The tables of a host's store, and how an older file becomes a current one.
 
-Every record is one JSON document; columns beside it exist only to be unique, to be found by, or to be ordered by
-(``seq`` grows with creation and survives replacement). Addresses are 16 bytes, big-endian, so that they sort as numbers
-whatever the family. The schema's version is SQLite's ``user_version``; 0 is an empty file.
+Every record is one JSON document; columns beside it exist only to be unique, to be found by, to be ordered by
+(``seq`` grows with creation and survives replacement), or to be listed without reading documents. Addresses are 16
+bytes, big-endian, so that they sort as numbers whatever the family. The schema's version is SQLite's ``user_version``;
+0 is an empty file.
 """
 
 from __future__ import annotations
 
 import sqlite3
+
+from engine.natural import natural_key
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -42,7 +45,15 @@ CREATE TABLE intents (
     UNIQUE (kind, object_id));
 """
 
-MIGRATIONS = (TABLES,)
+LISTING = """
+ALTER TABLE networks ADD COLUMN scope TEXT NOT NULL DEFAULT '';
+ALTER TABLE networks ADD COLUMN place BLOB NOT NULL DEFAULT x'';
+UPDATE networks SET scope = ifnull(json_extract(body, '$.scope'), 'local'), place = natural_key(name);
+CREATE INDEX networks_listed ON networks (place, phase, id, name, driver, scope, predefined);
+"""
+"""The index holds all that a listing shows, in its order: no table is read for it. Documents leave defaults out."""
+
+MIGRATIONS = (TABLES, LISTING)
 """Step N takes a file from version N to N+1; append here, never edit a step that has been released."""
 
 VERSION = len(MIGRATIONS)
@@ -68,6 +79,7 @@ def check(connection: sqlite3.Connection) -> bool:
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a file up to this version: all missing steps in one transaction, so that none is ever half done."""
+    connection.create_function("natural_key", 1, natural_key, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     for step in MIGRATIONS[version_of(connection) :]:
         for statement in filter(str.strip, step.split(";")):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeVar
 
-from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, PortRecord
+from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, NetworkSummary, PortRecord
+from engine.natural import natural_key
 from engine.store.api import Intent, Taken
 from engine.store.codec import Decode, as_text, decode, encode
 
 T = TypeVar("T")
+Column = str | bytes | bool
 
 _HIGHEST = chr(0x10FFFF)  # sorts after any id, so that a prefix search is an index range
 
@@ -44,6 +47,16 @@ class SqliteReader:
         """All networks, whatever their phase; or a driver's, or those with driver options."""
         where = ("driver = ?" if driver else "1") + (" AND with_options" if with_options else "")
         return self._select(NetworkRecord, "networks", where, *filter(None, [driver]))
+
+    def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
+        """What there is to list of all networks in these phases, in natural order of their names; reads no record."""
+        marks = ", ".join("?" * len(phases))
+        rows = self._connection.execute(
+            "SELECT id, name, driver, scope, predefined FROM networks INDEXED BY networks_listed "
+            f"WHERE phase IN ({marks}) ORDER BY place",
+            phases,
+        )
+        return list(map(NetworkSummary._make, rows))
 
     def has_custom_networks(self) -> bool:
         """Tell whether there is any network but the predefined ones."""
@@ -153,8 +166,9 @@ class SqliteTransaction(SqliteReader):
     def put_network(self, record: NetworkRecord) -> None:
         """Insert or replace by id; raises `Taken` for another network's name."""
         options = bool(record.options or record.host_options)
-        self._put_named("networks", "network-name", record, driver=record.driver, phase=record.phase,
-                        predefined=record.predefined, with_options=options)  # fmt: skip
+        self._put_named("networks", "network-name", record, driver=record.driver, scope=as_text(record.scope),
+                        phase=record.phase, predefined=record.predefined, with_options=options,
+                        place=natural_key(as_text(record.name)))  # fmt: skip
         self._execute("DELETE FROM subnets WHERE network_id = ?", record.id)
         for pool in () if record.config_only else record.pools:
             if not pool.unused:
@@ -228,7 +242,7 @@ class SqliteTransaction(SqliteReader):
         """Set a small value."""
         self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
-    def _put_named(self, table: str, what: str, record: NetworkRecord | ContainerRecord, **columns: str | bool) -> None:
+    def _put_named(self, table: str, what: str, record: NetworkRecord | ContainerRecord, **columns: Column) -> None:
         name = as_text(record.name)
         holder = self._value(f"SELECT id FROM {table} WHERE name = ? AND id != ?", name, record.id)
         if holder is not None:
@@ -252,7 +266,7 @@ class SqliteTransaction(SqliteReader):
             port.host_ip, port.port, port.port_end, endpoint_id,
         )  # fmt: skip
 
-    def _put(self, table: str, **columns: str | bool) -> None:
+    def _put(self, table: str, **columns: Column) -> None:
         """Insert, or replace in place: the row keeps its ``seq`` and so its place in listings."""
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns)

@@ -49,6 +49,14 @@ def test_making_and_removing_a_network_read_no_record_of_others(networks, record
     assert cost(networks, records_read) == alone
 
 
+def test_listing_networks_in_brief_reads_no_record(networks, records_read):
+    networks("create", NetworkCreate("first"))
+    crowd(open_engine().networks)
+    records_read.clear()
+    found = networks("summaries", {"driver": ["bridge"], "type": ["custom"]})
+    assert len(found) == OTHERS + 1 and not records_read
+
+
 def cost(networks, records_read):
     """Records read by making a network and by removing it."""
     spent = []

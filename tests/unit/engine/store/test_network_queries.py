@@ -1,4 +1,4 @@
-"""What a store knows of networks without reading their records: drivers, options, subnets."""
+"""What a store knows of networks without reading their records: drivers, options, subnets, what is listed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from engine.model import NetworkRecord, PoolRecord
+from engine.model import NetworkRecord, NetworkSummary, PoolRecord
 from engine.store import transaction
 from engine.store.sqlite import SqliteStore
 
@@ -92,3 +92,50 @@ def test_these_questions_are_answered_without_reading_a_record(store, monkeypatc
         assert snapshot.has_custom_networks() and snapshot.drivers_in_use() == {"bridge"}
         assert len(snapshot.subnets(4)) == 100
         assert snapshot.networks(driver="bridge", with_options=True) == snapshot.networks(driver="macvlan") == []
+        assert len(snapshot.network_summaries(("live",))) == 100
+
+
+def summaries(store, *phases):
+    with store.read() as snapshot:
+        return snapshot.network_summaries(phases)
+
+
+def test_summaries_tell_what_the_records_do(store):
+    put(
+        store,
+        network("a", predefined=True),
+        network("b", driver="overlay", scope="swarm", options={"k": "v"}),
+        replace(network("c"), name="网络\ttab\nline", scope="global", labels={"scope": "other"}),
+        replace(network("d", scope="\udcff"), name="not \udcff UTF-8"),
+        replace(network("e", scope=""), name=""),
+    )
+    with store.read() as snapshot:
+        records = {n.id: NetworkSummary(n.id, n.name, n.driver, n.scope, n.predefined) for n in snapshot.networks()}
+        assert {n.id: n for n in snapshot.network_summaries(("live",))} == records
+    assert records["d"].name == "not \ufffd UTF-8" and records["d"].scope == "\ufffd"
+
+
+def test_summaries_are_of_some_phases_and_follow_their_records(store):
+    put(store, network("a"), network("b", phase="creating"), network("c", phase="planned"))
+    assert [n.id for n in summaries(store, "live", "planned")] == ["a", "c"]
+    put(store, replace(network("a", scope="swarm"), name="z"), network("b"))
+    assert [(n.name, n.scope) for n in summaries(store, "live")] == [("name-b", "local"), ("z", "swarm")]
+    with store.write() as tx:
+        tx.delete_network("b")
+    assert [n.id for n in summaries(store, "live")] == ["a"]
+
+
+def test_summaries_come_in_natural_order(store):
+    ordered = ["1", "01", "2", "Net", "net", "net1", "net2", "net10", "net-a", "neta", "网络2", "网络10"]
+    put(store, *(replace(network(name), name=name) for name in sorted(ordered, key=len)))
+    assert [n.name for n in summaries(store, "live")] == ordered
+
+
+def test_summaries_read_nothing_but_their_index(store):
+    with store.write() as tx:
+        asked = []
+        tx._connection.set_trace_callback(asked.append)
+        tx.network_summaries(("live", "planned"))
+        tx._connection.set_trace_callback(None)
+        plan = [row[-1] for row in tx._connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}")]
+    assert plan == ["SCAN networks USING COVERING INDEX networks_listed"]

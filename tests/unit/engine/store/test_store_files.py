@@ -9,8 +9,12 @@ import stat
 import pytest
 
 from engine.errors import PermissionDenied, Unavailable
+from engine.model import NetworkRecord
 from engine.store import idle, schema
 from engine.store.sqlite import SqliteStore
+
+FIRST_COLUMNS = "id, name, body, driver, phase, predefined, with_options"
+"""Of networks, in the first schema."""
 
 
 @pytest.fixture
@@ -118,10 +122,10 @@ def test_a_record_of_another_shape_is_unavailable(store):
         snapshot.images()
 
 
-def edit(store, statement):
+def edit(store, statement, *values):
     connection = sqlite3.connect(store.path)
     with connection:
-        connection.execute(statement)
+        connection.execute(statement, values)
     connection.close()
 
 
@@ -143,6 +147,29 @@ def test_an_older_schema_is_upgraded_with_its_contents(store, monkeypatch):
     connection = sqlite3.connect(store.path)
     assert connection.execute("SELECT x FROM more").fetchall() == [("new",)]
     connection.close()
+
+
+def test_networks_of_the_first_schema_are_listed_as_those_made_since(store, monkeypatch):
+    names = ["n10", "n2", "网络", "01", "it's", "n02"]
+    networks = [NetworkRecord(str(n), name, "", "bridge") for n, name in enumerate(names)]
+    networks.append(NetworkRecord("wide", "wide", "", "overlay", scope="swarm", predefined=True, phase="planned"))
+    with store.write() as tx:
+        for network in networks:
+            tx.put_network(network)
+        made_since = tx.network_summaries(("live", "planned"))
+        rows = tx._connection.execute(f"SELECT {FIRST_COLUMNS} FROM networks").fetchall()
+    idle.close_all()
+    for path in store.path.parent.iterdir():
+        path.unlink()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        earlier.setattr(schema, "VERSION", 1)
+        touch(store)
+        for row in rows:
+            edit(store, f"INSERT INTO networks ({FIRST_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
+    with store.read() as snapshot:
+        assert snapshot.network_summaries(("live", "planned")) == made_since
+        assert snapshot.networks() == networks
 
 
 def test_a_writer_waits_only_so_long_and_readers_not_at_all(store):

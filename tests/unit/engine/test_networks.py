@@ -1,0 +1,78 @@
+"""Networks listed in brief are those listed in full, whatever is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine import networks
+from engine.config import Config
+from engine.errors import EngineError
+from engine.host import Host
+from engine.model import NetworkRecord
+from engine.natural import natural_key
+from engine.runtime.local import LocalRuntime
+from engine.store.sqlite import SqliteStore
+
+CREATED = "2026-11-23T22:43:00.5Z"
+RECORDS = [
+    NetworkRecord("b" * 64, "bridge", CREATED, "bridge", predefined=True, phase="planned", options={}, labels={}),
+    NetworkRecord("0" * 64, "none", CREATED, "null", predefined=True),
+    NetworkRecord("10" * 32, "n10", CREATED, "bridge", labels={"a": "b", "c": ""}),
+    NetworkRecord("20" * 32, "n2", CREATED, "macvlan", labels={"a": "b"}),
+    NetworkRecord("30" * 32, "n1", CREATED, "overlay", scope="swarm", phase="planned"),
+    NetworkRecord("40" * 32, "网络", CREATED, "bridge", config_only=True),
+    NetworkRecord("50" * 32, "being-made", CREATED, "bridge", phase="creating", labels={"a": "b"}),
+    NetworkRecord("60" * 32, "being-removed", CREATED, "bridge", phase="removing", labels={"a": "b"}),
+]
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAWSE_RUN", str(tmp_path))
+    store = SqliteStore(tmp_path / "hawse.db")
+    with store.write() as tx:
+        for record in RECORDS:
+            tx.put_network(record)
+    return Host(tmp_path, tmp_path, Config(), store, LocalRuntime(tmp_path, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"label": ("a=b",)},
+        {"label": ("a", "c")},
+        {"label": ("zz",)},
+        {"label": ("a=b",), "driver": ("bridge",)},
+        {"label": ()},
+        {"driver": ("bridge", "null")},
+        {"name": ("^n[0-9]",)},
+        {"id": ("10",)},
+        {"scope": ("swarm",)},
+        {"type": ("builtin",)},
+        {"type": ("custom",), "scope": ("local",)},
+        {"dangling": ("true",)},
+        {"dangling": ("0",)},
+        {"name": ("nobody",)},
+    ],
+)
+def test_a_list_in_brief_is_the_list(host, wanted):
+    documents = networks.list_documents(host, wanted)
+    documents.sort(key=lambda document: natural_key(document["Name"]))
+    brief = networks.list_summaries(host, wanted)
+    assert [(n.id, n.name, n.driver, n.scope) for n in brief] == [
+        (d["Id"], d["Name"], d["Driver"], d["Scope"]) for d in documents
+    ]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"foo": ("x",)}, {"type": ("x",)}, {"dangling": ("x",)}, {"label": ("a",), "until": ("1h",)}],
+)
+def test_a_bad_filter_is_refused_by_both(host, wanted):
+    texts = set()
+    for listed in (networks.list_documents, networks.list_summaries):
+        with pytest.raises(EngineError) as refused:
+            listed(host, wanted)
+        texts.add(str(refused.value))
+    assert len(texts) == 1
