@@ -6,15 +6,21 @@ have it, so a line without tabs separates two tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from cli.columns import columns
+from cli.columns import columns as width_of
 
 MINIMAL_WIDTH, PADDING = 10, 3
+Columns = Sequence[Sequence[str]]
+"""The cells of a table column by column, all of the same length."""
 
 
-def align(lines: Iterable[str]) -> list[str]:
+def align(lines: Sequence[str]) -> list[str]:
     """Replace the tabs of the lines by blanks so that columns line up."""
+    tabs = {line.count("\t") for line in lines}
+    if len(tabs) == 1 and all(map(str.isascii, lines)):
+        number, cells = tabs.pop() + 1, "\t".join(lines).split("\t")
+        return filled([cells[place::number] for place in range(number)])
     rows = [line.split("\t") for line in lines]
     widths = column_widths(rows)
     return [
@@ -23,9 +29,24 @@ def align(lines: Iterable[str]) -> list[str]:
     ]
 
 
+def align_columns(columns: Columns) -> list[str]:
+    """Lay out a table, at least one column, as if each row were a line of cells with tabs between them."""
+    text = "".join(map("".join, columns))
+    if text.isascii() and "\t" not in text and "\n" not in text:
+        return filled(columns)
+    return align("\n".join(map("\t".join, zip(*columns, strict=True))).split("\n"))
+
+
+def filled(columns: Columns) -> list[str]:
+    """Write the lines of one table whose letters all take one column of the terminal."""
+    widths = [max(MINIMAL_WIDTH, max(map(len, column)) + PADDING) for column in columns[:-1]]
+    pattern = "".join(f"{{:{width}}}" for width in widths) + "{}"
+    return list(map(pattern.format, *columns))
+
+
 def padded(cell: str, width: int) -> str:
     """Fill a cell up to its column's width."""
-    return cell + " " * (width - columns(cell))
+    return cell + " " * (width - width_of(cell))
 
 
 def column_widths(rows: list[list[str]]) -> list[list[int]]:
@@ -37,7 +58,7 @@ def column_widths(rows: list[list[str]]) -> list[list[int]]:
             end = start
             while end < len(rows) and len(rows[end]) - 1 > column:
                 end += 1
-            width = max([MINIMAL_WIDTH, *(columns(row[column]) + PADDING for row in rows[start:end])])
+            width = max([MINIMAL_WIDTH, *(width_of(row[column]) + PADDING for row in rows[start:end])])
             for found in widths[start:end]:
                 found.append(width)
             start = end + 1

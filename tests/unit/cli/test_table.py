@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from cli.table import align
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.table import MINIMAL_WIDTH, PADDING, align, align_columns
 
 
 def test_columns_are_at_least_ten_wide_with_three_blanks_between():
@@ -38,3 +42,20 @@ def test_wide_letters_take_two_columns_and_marks_none():
 
 def test_what_a_joiner_glues_together_is_one_sign():
     assert align(["aaaaaaaaaa👨\u200d👩\u200d👧\tx"]) == ["aaaaaaaaaa👨\u200d👩\u200d👧   x"]
+
+
+@given(st.lists(st.lists(st.text("ab -", max_size=12), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_lines_of_equally_many_cells_are_laid_out_by_the_same_rules(rows):
+    plain = align(["\t".join(row) for row in rows])
+    widths = [max(MINIMAL_WIDTH, *(len(row[place]) + PADDING for row in rows)) for place in range(2)]
+    assert plain == [f"{one:{widths[0]}}{two:{widths[1]}}{last}" for one, two, last in rows]
+    ragged = align([*("\t".join(row) for row in rows), "x\ty"])  # which takes the lines one by one
+    assert ragged[:-1] == plain
+
+
+@pytest.mark.parametrize("odd", ["tab\tbed", "two\nlines", "\n", "网络网络网络", "e\u0301", ""])
+def test_a_table_given_by_columns_is_that_of_its_lines(odd):
+    columns = [["ID", "1", "2"], ["NAME", odd, "a-name-of-some-length"], ["SCOPE", "local", odd]]
+    lines = ["ID\tNAME\tSCOPE", f"1\t{odd}\tlocal", f"2\ta-name-of-some-length\t{odd}"]
+    assert align_columns(columns) == align("\n".join(lines).split("\n"))
+    assert align_columns(columns[1:2]) == align("\n".join(columns[1]).split("\n"))
