@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cli.app import App
 from cli.errors import StatusError
 from cli.formatting import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError
-from cli.table import align
+from cli.table import align, align_columns
 
 PARSING = "template parsing error: "
 
@@ -25,8 +25,27 @@ def write_listing(
         raise StatusError(f"{PARSING}{error}") from error
     except TemplateExecError as error:
         raise StatusError(f"{failing}{error}") from error
-    if listing.is_table and app.color:
+    write(app, lines, headed=listing.is_table)
+
+
+def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]], header: Mapping[str, str]) -> None:
+    """Print the same, much faster, where a template `shows_only` fields of which there are the cells of all rows."""
+    listing = ListFormat(template)
+    if listing.is_table:
+        columns = {name: [header[name], *cells] for name, cells in columns.items()}
+    if listing.grid:
+        lines = align_columns([columns[name] for name in listing.grid])
+    else:
+        lines = listing.rows(columns)
+        if listing.is_table:
+            lines = align("\n".join(lines).split("\n"))
+    write(app, lines, headed=listing.is_table)
+
+
+def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
+    """Print lines, the first in bold where it is a header and the terminal wants colour."""
+    if headed and app.color:
         from cli.style import bold
 
-        lines[0] = bold(lines[0])
-    app.out("".join(line + "\n" for line in lines))
+        lines = [bold(lines[0]), *lines[1:]]
+    app.out("".join(f"{line}\n" for line in lines))

@@ -28,6 +28,9 @@ Lists (``network ls``, ``ps``)::
     listing.header({"Name": "NAME", "Driver": "DRIVER"})   # "NAME\\tDRIVER"; functions leave header texts alone
     listing.row(row)                                       # "web\\tBRIDGE"; raises TemplateExecError
 
+    if shows_only("{{.Name}}", ("ID", "Name")):            # nothing but these fields: no need to offer more
+        ListFormat("{{.Name}}").rows({"ID": ids, "Name": names})        # all rows at once, given by columns
+
     ``fields`` values are strings, booleans, integers or functions of no argument that return one; ``lookups`` are
     methods of one string argument. ``json`` as a format means ``{{json .}}``; ``\\t`` and ``\\n`` are expanded.
     Errors carry Go's text without prefix (``template: :1:2: executing "" at <.Nope>: can't evaluate field Nope in type
@@ -39,7 +42,7 @@ Text that is not UTF-8 travels as surrogate escapes: write output with ``errors=
 
 from cli.formatting.errors import TemplateError, TemplateExecError, TemplateSyntaxError
 from cli.formatting.inspection import Inspector, inspect_format
-from cli.formatting.listing import FormatContext, ListFormat
+from cli.formatting.listing import FormatContext, ListFormat, shows_only
 from cli.formatting.template import Template, parse
 
 __all__ = [
@@ -52,4 +55,5 @@ __all__ = [
     "TemplateSyntaxError",
     "inspect_format",
     "parse",
+    "shows_only",
 ]

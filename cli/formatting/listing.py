@@ -6,7 +6,7 @@ column widths: a table's lines hold tab-separated cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from cli.formatting.docker_functions import HEADER_FUNCTIONS
 from cli.formatting.errors import TemplateExecError
@@ -87,16 +87,24 @@ _HEADERS = map_of(STRING, STRING, "formatter.SubHeaderContext")
 _HEADERS.methods = {"Label": Method(_label_header, (STRING,))}
 
 
+def template_of(text: str) -> str:
+    """The template that a ``--format`` stands for: a table's without that word, with tabs and line ends."""
+    template = "{{json .}}" if text == "json" else text.removeprefix("table")
+    return template.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
+
+
+def shows_only(text: str, fields: Collection[str]) -> bool:
+    """Tell whether a ``--format`` shows some of these fields and asks for nothing else."""
+    plain = fields_of(template_of(text))
+    return plain is not None and bool(plain[1]) and set(plain[1]) <= set(fields)
+
+
 class ListFormat:
     """A ``--format`` for lists. Raises TemplateSyntaxError without prefix."""
 
     def __init__(self, text: str) -> None:
         self.is_table = text.startswith("table")
-        if self.is_table:
-            text = text[len("table") :]
-        elif text == "json":
-            text = "{{json .}}"
-        self.text = text.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
+        self.text = template_of(text)
         self._template = parse(self.text)
         self._plain = fields_of(self.text)
 
@@ -121,3 +129,15 @@ class ListFormat:
             if context.fields.keys() >= set(names):
                 return fill(pattern, names, context.cell)
         return self._template.execute(context.value())
+
+    @property
+    def grid(self) -> Sequence[str]:
+        """The fields of a table whose cells are a field each; empty for any other format."""
+        pattern, names = self._plain or ("", ())
+        return names if self.is_table and pattern == "\t".join(["{}"] * len(names)) else ()
+
+    def rows(self, columns: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return the texts of all rows of a format that `shows_only` fields for which ``columns`` have the cells."""
+        assert self._plain is not None
+        pattern, names = self._plain
+        return list(map(pattern.format, *(columns[name] for name in names)))

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from cli.app import App
-from cli.formatting import FormatContext
-from cli.listing import write_listing
+from cli.formatting import FormatContext, shows_only
+from cli.listing import write_columns, write_listing
 from cli.natural import natural_key
 from cli.pflag import FILTER, STRING, command, flag
 from cli.usages import LIST_FORMAT
+from engine.model import NetworkSummary
 
 HEADER = {
     "ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "IPv4": "IPV4", "IPv6": "IPV6",
     "Internal": "INTERNAL", "Labels": "LABELS", "CreatedAt": "CREATED AT",
 }  # fmt: skip
+IN_BRIEF = ("ID", "Name", "Driver", "Scope")
 TABLE = "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}"
 RAW = "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n"
 SHORT_ID = 12
@@ -33,9 +35,11 @@ TIMESTAMP = re.compile(r"(\S+)T(\d\d:\d\d:\d\d)(?:(\.\d*[1-9])0*|\.0+)?(Z|[+-]\d
 @click.pass_obj
 def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, no_trunc: bool, quiet: bool) -> None:
     """Print a table of the networks, in natural order of their names."""
+    text = template(format, quiet=quiet)
+    if shows_only(text, IN_BRIEF):
+        return write_columns(app, text, columns(app.engine.networks.summaries(filter), no_trunc=no_trunc), HEADER)
     networks = sorted(app.engine.networks.list(filter), key=lambda network: natural_key(network["Name"]))
-    rows = [row(network, no_trunc=no_trunc) for network in networks]
-    write_listing(app, template(format, quiet=quiet), rows, HEADER)
+    return write_listing(app, text, [row(network, no_trunc=no_trunc) for network in networks], HEADER)
 
 
 def template(format: str, *, quiet: bool) -> str:
@@ -45,6 +49,17 @@ def template(format: str, *, quiet: bool) -> str:
     if format == "raw":
         return "network_id: {{.ID}}" if quiet else RAW
     return format
+
+
+def columns(networks: Sequence[NetworkSummary], *, no_trunc: bool) -> dict[str, list[str]]:
+    """What a summary tells, by field: the same as in `row`."""
+    shown = None if no_trunc else SHORT_ID
+    return {
+        "ID": [network.id[:shown] for network in networks],
+        "Name": [network.name for network in networks],
+        "Driver": [network.driver for network in networks],
+        "Scope": [network.scope for network in networks],
+    }
 
 
 def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:

@@ -41,11 +41,13 @@ class EngineDouble:
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple, dict]] = []
         self.answers: dict[str, dict[str, Any]] = {
-            "networks": {"create": Created(NETWORK_ID), "list": [], "prune": [], "inspect": {"Ingress": False}},
+            "networks": {
+                "create": Created(NETWORK_ID), "list": [], "summaries": [], "prune": [], "inspect": {"Ingress": False},
+            },
             "containers": {},
             "images": {},
             "system": {},
-        }
+        }  # fmt: skip
         for family, answers in self.answers.items():
             setattr(self, family, Verbs(self.calls, answers))
 

@@ -16,7 +16,7 @@ import sys
 from types import SimpleNamespace
 from cli.app import App
 from cli.root import run
-networks = SimpleNamespace(list=lambda filters: [])
+networks = SimpleNamespace(summaries=lambda filters: [])
 sys.exit(run(sys.argv[1:], App(open_engine=lambda: SimpleNamespace(networks=networks))))
 """
 HEADER = b"NETWORK ID   NAME      DRIVER    SCOPE"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.formatting import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError
+from cli.formatting import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError, shows_only
 
 LABELS = {"com.example.my-key": "v<1>"}
 ROW = FormatContext(
@@ -58,3 +58,46 @@ def test_errors_name_the_go_type(text, message):
 def test_syntax_errors_have_no_prefix():
     with pytest.raises(TemplateSyntaxError, match=r"^template: :1: unclosed action$"):
         ListFormat("table {{.Name")
+
+
+@pytest.mark.parametrize(
+    ("text", "only"),
+    [
+        ("table {{.Name}}\\t{{ .ID }}", True),
+        ("<{{.Name}}>", True),
+        ("{{.Name}} {{.Driver}}", False),
+        ("{{upper .Name}}", False),
+        ("{{.Name}}{{.}}", False),
+        ("{{- .Name}}", False),
+        ("{{.Name", False),
+        ("json", False),
+        ("table", False),
+        ("no field", False),
+    ],
+)
+def test_a_format_shows_only_some_fields(text, only):
+    assert shows_only(text, ("ID", "Name")) is only
+
+
+@pytest.mark.parametrize("text", ["{{.Name}}", "table {{.ID}}\\t{ {{ .Name }} }", "{}{{.Name}}\\n{{.Name}}"])
+def test_rows_given_by_columns_read_as_each_by_itself(text):
+    ids, names = ["ab12", "cd34"], ["web", "{0}\t网"]
+    rows = [FormatContext("*x", {"ID": id, "Name": name}) for id, name in zip(ids, names, strict=True)]
+    listing = ListFormat(text)
+    assert listing.rows({"ID": ids, "Name": names}) == [listing.row(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("table {{.ID}}\\t{{.Name}}\\t{{.ID}}", ("ID", "Name", "ID")),
+        ("table {{.ID}}", ("ID",)),
+        ("table {{.ID}} \\t{{.Name}}", ()),
+        ("table {{.ID}}\\n{{.Name}}", ()),
+        ("table {{.ID}}\\t{{upper .Name}}", ()),
+        ("{{.ID}}\\t{{.Name}}", ()),
+        ("table", ()),
+    ],
+)
+def test_a_grid_has_a_field_in_each_cell(text, fields):
+    assert ListFormat(text).grid == fields

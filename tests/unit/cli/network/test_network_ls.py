@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from cli.network import ls as network_ls
+from engine.model import NetworkSummary
+from engine.natural import natural_key
+
 
 def network(name: str, number: str, **more):
     return {
@@ -20,9 +24,16 @@ NETWORKS = [
 DATE = "2026-11-23 22:40:40.8704 +0000 UTC"
 
 
+def known(cli, networks):
+    """Have the engine know networks, in full and in brief."""
+    brief = [NetworkSummary(n["Id"], n["Name"], n["Driver"], n["Scope"], False) for n in networks]
+    brief.sort(key=lambda n: natural_key(n.name))
+    cli.engine.answers["networks"] |= {"list": networks, "summaries": brief}
+
+
 @pytest.fixture
 def ls(cli):
-    cli.engine.answers["networks"]["list"] = NETWORKS
+    known(cli, NETWORKS)
     return lambda *argv: cli("network", "ls", *argv)
 
 
@@ -83,7 +94,11 @@ def test_template_errors_print_nothing_else(ls, format, text):
 
 def test_filters_are_passed_on(cli, ls):
     ls("-f", "Driver=bridge", "--filter", "label=a=b", "-f", "driver=null")
-    assert cli.engine.call == ("list", ({"driver": ("bridge", "null"), "label": ("a=b",)},), {})
+    wanted = {"driver": ("bridge", "null"), "label": ("a=b",)}
+    assert cli.engine.call == ("summaries", (wanted,), {})
+    cli.engine.calls.clear()
+    ls("-f", "Driver=bridge", "--filter", "label=a=b", "-f", "driver=null", "--format", "json")
+    assert cli.engine.call == ("list", (wanted,), {})
 
 
 def test_colour_is_for_terminals_that_want_it(cli, ls):
@@ -105,3 +120,47 @@ def test_ipv4_is_for_templates_only(cli):
     assert cli("network", "ls", "--format", "{{.IPv4}}").out == "true\nfalse\ntrue\n"
     assert cli("network", "ls", "--format", "table {{.IPv4}}").out == "IPV4\ntrue\nfalse\ntrue\n"
     assert "IPv4" not in cli("network", "ls", "--format", "json").out
+
+
+ODD = [
+    network("plain", "1"),
+    network("网络", "2", Driver="a-driver-of-somebody-else"),
+    network("tab\tbed", "3", Scope="swarm"),
+    network("broken\nline", "4"),
+    network("e\u0301 and 👨\u200d👩\u200d👧", "5", Scope="global"),
+    network("{0} {{.Name}} %s", "6"),
+    network("\ufffd", "7", Driver="", Scope=""),
+    network("n01", "8"),
+    network("n1", "9"),
+]
+
+
+@pytest.mark.parametrize("networks", [[], ODD[:1], ODD, NETWORKS, [ODD[0], *NETWORKS]], ids=len)
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["--no-trunc"],
+        ["-q"],
+        ["--format", "{{.Name}}"],
+        ["--format", "raw"],
+        ["--format", "table {{.Name}}"],
+        ["--format", "table {{.Scope}}\\t{{ .Name }}\\t{{.Scope}}"],
+        ["--format", "table {{.Name}}\\n{{.ID}}\\t{{.Driver}}"],
+        ["--format", "table <{{.Name}}>\\t{ {{.Driver}} }\\t\\t-"],
+        ["--format", "table {{.Driver}}{{.Scope}} \udcff"],
+    ],
+)
+def test_what_is_listed_in_brief_reads_the_same_as_in_full(cli, monkeypatch, networks, argv):
+    known(cli, networks)
+    brief = cli("network", "ls", *argv)
+    assert [verb for verb, _, _ in cli.engine.calls] == ["summaries"]
+    monkeypatch.setattr(network_ls, "shows_only", lambda *_: False)
+    assert cli("network", "ls", *argv) == brief
+    assert [verb for verb, _, _ in cli.engine.calls] == ["summaries", "list"]
+
+
+@pytest.mark.parametrize("format", ["json", "{{.Labels}}", "table {{.ID}}\\t{{.IPv6}}", "{{upper .Name}}", "no field"])
+def test_what_a_summary_does_not_tell_is_listed_in_full(cli, ls, format):
+    ls("--format", format)
+    assert cli.engine.call == ("list", ({},), {})
