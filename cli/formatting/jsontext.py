@@ -6,6 +6,7 @@ It knows struct tags, omitempty, embedding, key order and string escapes. It ref
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
 from cli.formatting.gotypes import Raw, StructField, Type, Value
@@ -14,6 +15,8 @@ from cli.formatting.text import decode, is_invalid
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SEPARATORS = "\u2028\u2029"
+_PLAIN = re.compile(r"[ !#-%'-;=?-\[\]-~]*")
+"""Printable ASCII but for what JSON or HTML treats specially: quotation marks, backslashes and ``&<>``."""
 
 
 class UnsupportedValue(Exception):
@@ -22,7 +25,7 @@ class UnsupportedValue(Exception):
 
 def quote_json(text: str, html: bool = False) -> str:
     """Write a JSON string; ``html`` escapes what HTML treats specially."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text and not html:
+    if _PLAIN.fullmatch(text):
         return f'"{text}"'
     return '"' + "".join(_escape(rune, html) for rune in text) + '"'
 

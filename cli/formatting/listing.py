@@ -18,6 +18,8 @@ from cli.formatting.text import decode, encode
 
 Field = Cell | Callable[[], Cell]
 
+JSON = "{{json .}}"
+
 
 class FormatContext:
     """One row: what a template's methods return for it.
@@ -89,7 +91,7 @@ _HEADERS.methods = {"Label": Method(_label_header, (STRING,))}
 
 def template_of(text: str) -> str:
     """The template that a ``--format`` stands for: a table's without that word, with tabs and line ends."""
-    template = "{{json .}}" if text == "json" else text.removeprefix("table")
+    template = JSON if text == "json" else text.removeprefix("table")
     return template.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
 
 
@@ -120,10 +122,12 @@ class ListFormat:
             return error.partial
 
     def row(self, context: FormatContext) -> str:
-        """Return one row's text without a newline.
+        """Return one row's text without a newline, with the interpreter only where there is something to interpret.
 
         Raises TemplateExecError without prefix.
         """
+        if self.text == JSON:
+            return context.marshal_json()
         if self._plain is not None:
             pattern, names = self._plain
             if context.fields.keys() >= set(names):

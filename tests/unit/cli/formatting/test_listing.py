@@ -28,6 +28,12 @@ def test_rows(text, line):
     assert ListFormat(text).row(ROW) == line
 
 
+@pytest.mark.parametrize("cell", ["", "web", "<&>", "\x00\x1f\x7f\t\n", "\"\\\\'", "网\u2028\xa0", "\udcff", True, 12])
+def test_json_of_a_row_is_the_interpreters(cell):
+    row = FormatContext("*x", {"B": cell, "A": lambda: cell, "New": cell}, newer=("New",))
+    assert ListFormat("json").row(row) == ListFormat("{{.|json}}").row(row)
+
+
 def test_a_tables_header_keeps_its_titles():
     listing = ListFormat("table {{upper .Name}}\\t{{truncate .ID 2}}\\t{{json .Driver}}\\t{{.Nope}}")
     assert listing.is_table
