@@ -8,10 +8,10 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.natural import natural_key
 from cli.pflag import between, command
 from cli.pflag.strconv import parse_uint
 from cli.reference import named
+from engine.natural import natural_key
 
 PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]
 """NetworkSettings.Ports: ``80/tcp`` to its host addresses."""

@@ -52,6 +52,10 @@ class Unavailable(EngineError):
     status = 503
 
 
+class Outdated(Unavailable):
+    """The state is of a newer hawse than this process, which can do no more than make room for one of that kind."""
+
+
 class NotImplementedByHawse(EngineError):
     """Docker can do it and hawse cannot (HTTP 501)."""
 

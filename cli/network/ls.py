@@ -11,10 +11,10 @@ import click
 from cli.app import App
 from cli.formatting import FormatContext, shows_only
 from cli.listing import write_columns, write_listing
-from cli.natural import natural_key
 from cli.pflag import FILTER, STRING, command, flag
 from cli.usages import LIST_FORMAT
 from engine.model import NetworkSummary
+from engine.natural import natural_key
 
 HEADER = {
     "ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "IPv4": "IPV4", "IPv6": "IPV6",

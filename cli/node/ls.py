@@ -10,9 +10,9 @@ import click
 from cli.app import App
 from cli.formatting import FormatContext
 from cli.listing import write_listing
-from cli.natural import natural_key
 from cli.pflag import FILTER, STRING, command, flag
 from cli.usages import LIST_FORMAT
+from engine.natural import natural_key
 
 HEADER = {
     "ID": "ID", "Self": "", "Hostname": "HOSTNAME", "Status": "STATUS", "Availability": "AVAILABILITY",

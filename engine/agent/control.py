@@ -1,7 +1,8 @@
 """The agent's socket (HAWSE_RUN/agent.sock): one line asks, one line answers, then the connection is closed.
 
 ``changed`` makes the services read the store again and is answered ``ok`` when they have, so that a command can wait
-until its names are live; requests that arrive together share one reading. ``status`` is answered by a line of JSON.
+until its names are live; requests that arrive together share one reading. No answer: another agent is to be asked.
+``status`` is answered by a line of JSON.
 Only root and the agent's own user are served.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from engine.agent.loop import Loop, Timer
+from engine.errors import Outdated
 
 LINE = 256
 DEADLINE = 5.0
@@ -69,11 +71,14 @@ class Control:
 
     def _reconcile(self) -> None:
         waiting, self._waiting = self._waiting, []
+        answer = "failed"
         try:
-            done = self._changed()
+            answer = "ok" if self._changed() else "failed"
+        except Outdated:
+            answer = ""
         finally:
             for connection in waiting:
-                self._close(connection, "ok" if done else "failed")
+                self._close(connection, answer)
 
     def _close(self, connection: socket.socket, text: str = "") -> None:
         timer = self._open.pop(connection, None)

@@ -15,7 +15,7 @@ from socket import socket
 from engine.agent.control import Control
 from engine.agent.loop import Loop
 from engine.agent.services import Service, Snapshot, snapshot
-from engine.errors import EngineError
+from engine.errors import EngineError, Outdated
 from engine.store.api import Store
 
 IDLE = 10.0
@@ -41,10 +41,17 @@ class Agent:
         self._quiet, self._read = 0, object()
 
     def reconcile(self) -> bool:
-        """Read the store and let every service follow; False where one could not (the others still do)."""
+        """Read the store and let every service follow; False where one could not (the others still do).
+
+        Raises what the store does; after `Outdated`, the agent ends, for the next command to start one of its own kind.
+        """
         done = True
-        self._read = self._store.stamp()
-        state = self._extend(snapshot(self._store))
+        try:
+            self._read = self._store.stamp()
+            state = self._extend(snapshot(self._store))
+        except Outdated:
+            self._loop.stop()
+            raise
         for service in self._services:
             try:
                 service.reconcile(state)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from engine.errors import EngineError, PermissionDenied, Unavailable
+from engine.errors import EngineError, Outdated, PermissionDenied, Unavailable
 from engine.private import make_private
 from engine.store import idle, schema
 from engine.store.api import Reader, Transaction
@@ -167,7 +167,7 @@ class SqliteStore:
     def _translate(self, error: Exception) -> EngineError:
         """Say what is wrong with the file in one line."""
         if isinstance(error, schema.NewerSchema):
-            return Unavailable(f"the store {self.path} was written by a newer version of hawse: {error}")
+            return Outdated(f"the store {self.path} was written by a newer version of hawse: {error}")
         if isinstance(error, CodecError):
             return Unavailable(f"the store {self.path} is damaged: {error}")
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part

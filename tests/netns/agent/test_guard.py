@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -48,6 +49,18 @@ def test_killed_agent_is_there_again_and_serves(named):
         time.sleep(0.05)
     assert "172.18.0.2" in named.hawse("exec", "db", "busybox", "nslookup", "-type=a", "web.").stdout
     assert (named.run_dir / "agent.log").read_text() == ""
+
+
+def test_agent_of_an_older_version_makes_room_for_one_of_the_next_commands_version(named):
+    first, store = agent(named), sqlite3.connect(named.root / "hawse.db")
+    version = store.execute("PRAGMA user_version").fetchone()[0]
+    store.execute(f"PRAGMA user_version = {version + 1}")
+    assert client.ask(named.run_dir, "changed", 5) is None
+    store.execute(f"PRAGMA user_version = {version}")
+    store.close()
+    named.hawse("run", "-d", "--name", "late", "--network", "app", "hostfs", "sleep", "1000")
+    assert agent(named) not in (0, first)
+    assert "172.18.0.4" in named.hawse("exec", "db", "busybox", "nslookup", "-type=a", "late.").stdout
 
 
 def test_agent_that_was_asked_to_end_stays_away(named):
