@@ -65,6 +65,7 @@ FLAGS = [
     Flag(["--version", "-v"], usage="Print version information and quit"),
 ]  # fmt: skip
 
+LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + the signal, as a shell reports them
 
 
@@ -89,6 +90,8 @@ class Root(Group):
         app: App = ctx.obj
         app.debug = app.debug or ctx.params["debug"]
         app.no_color = app.no_color or ctx.params["no_color"]
+        if (ctx.params["log_level"] or "info").lower() not in LOG_LEVELS:
+            raise StatusError(f"Unable to parse logging level: {ctx.params['log_level']}")
         if not ctx.args:
             self.version_if_wanted(ctx)
         return super().invoke(ctx)
