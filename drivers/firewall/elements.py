@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from drivers.api import EndpointSpec, IPAddress, NetworkSpec, PortBinding
 from drivers.bridge_options import BridgeOptions
@@ -16,8 +17,7 @@ EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 ICMP = {4: "icmp", 6: "ipv6-icmp"}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Element:
+class Element(NamedTuple):
     """One element; ``value`` is "" in sets and the mapped data in maps."""
 
     set: str
@@ -52,17 +52,60 @@ def of_ports(
 
     A binding whose family the endpoint lacks, and ::1, can't be served by rewriting packets: these lead to the agent.
     """
+    ways: dict[tuple[str, IPAddress], _Way] = {}
     for binding in ports:
-        yield from _relaying(network, options, endpoint, binding)
-        version = binding.host_ip.version
-        target = endpoint.ipv4 if version == 4 else endpoint.ipv6
-        mode = options.mode(version)
-        if target is None or network.internal or mode == "isolated":
-            continue
-        if mode != "routed" and not _is_v6_loopback(binding.host_ip):
-            yield from _rewriting(binding, target.ip)
-        if mode == "routed" or (mode == "nat" and not binding.host_ip.is_loopback):
-            yield from _opening(binding, target.ip)
+        kind = binding.protocol, binding.host_ip
+        if kind not in ways:
+            ways[kind] = _way(network, options, endpoint, *kind)
+        yield from _by(ways[kind], binding)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How ports of one protocol on one host address come to an endpoint.
+
+    ``carried`` are the places that the agent serves, ``rewritten`` and ``opened`` the endpoint's address, where packets
+    are rewritten to it and neighbours may write to it; else "".
+    """
+
+    host: IPAddress
+    carried: tuple[str, ...] = ()
+    rewritten: str = ""
+    opened: str = ""
+
+
+def _way(network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host: IPAddress) -> _Way:
+    if network.internal:
+        return _Way(host)
+    carried = _carried(options, endpoint, protocol, host)
+    target = endpoint.ipv4 if host.version == 4 else endpoint.ipv6
+    mode = options.mode(host.version)
+    if target is None or mode == "isolated":
+        return _Way(host, carried)
+    return _Way(
+        host,
+        carried,
+        rewritten="" if mode == "routed" or _is_v6_loopback(host) else str(target.ip),
+        opened=str(target.ip) if mode == "routed" or (mode == "nat" and not host.is_loopback) else "",
+    )
+
+
+def _carried(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host: IPAddress) -> tuple[str, ...]:
+    versions = (6,) if endpoint.ipv6 else (4, 6)
+    if not all(options.mode(v).startswith("nat") for v in versions):
+        return ()
+    places = relayed_places(protocol, host, has_ipv6=endpoint.ipv6 is not None)
+    return tuple(str(place[0] if place.num_addresses == 1 else place) for place in places)
+
+
+def _by(way: _Way, binding: PortBinding) -> Iterator[Element]:
+    """The elements of one binding."""
+    for place in way.carried:
+        yield _relaying(place, binding)
+    if way.rewritten:
+        yield from _rewriting(way.host, way.rewritten, binding)
+    if way.opened:
+        yield _opening(way.host.version, way.opened, binding)
 
 
 def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
@@ -98,39 +141,31 @@ def _way_in(version: int, bridge: str, options: BridgeOptions) -> Iterator[Eleme
         yield Element("pingable", f"{bridge} . {ICMP[version]}")
 
 
-def _rewriting(binding: PortBinding, target: IPAddress) -> Iterator[Element]:
-    version, host = target.version, binding.host_ip
+def _rewriting(host: IPAddress, target: str, binding: PortBinding) -> Iterator[Element]:
+    version = host.version
     if binding.host_port == binding.port and binding.host_port != binding.host_port_end:
         where = EVERYWHERE[version] if host.is_unspecified else str(host)
         ports = f"{binding.host_port}-{binding.host_port_end}"
-        yield Element(f"range{version}", f"{where} . {binding.protocol} . {ports}", str(target))
+        yield Element(f"range{version}", f"{where} . {binding.protocol} . {ports}", target)
         return
+    name, place = (f"any{version}", "") if host.is_unspecified else (f"exact{version}", f"{host} . ")
     for offset in range(binding.host_port_end - binding.host_port + 1):
-        key = f"{binding.protocol} . {binding.host_port + offset}"
         # A binding of a host range to one container port keeps that port.
         value = f"{target} . {min(binding.port + offset, binding.port_end)}"
-        if host.is_unspecified:
-            yield Element(f"any{version}", key, value)
-        else:
-            yield Element(f"exact{version}", f"{host} . {key}", value)
+        yield Element(name, f"{place}{binding.protocol} . {binding.host_port + offset}", value)
 
 
-def _relaying(
-    network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, binding: PortBinding
-) -> Iterator[Element]:
-    versions = (6,) if endpoint.ipv6 else (4, 6)
-    if network.internal or not all(options.mode(v).startswith("nat") for v in versions):
-        return
-    ports = _span(binding.host_port, binding.host_port_end)
-    for place in relayed_places(binding.protocol, binding.host_ip, has_ipv6=endpoint.ipv6 is not None):
-        where = place[0] if place.num_addresses == 1 else place
-        yield Element("relayed", f"{where} . {binding.protocol} . {ports}")
+def _relaying(place: str, binding: PortBinding) -> Element:
+    ports = f"{binding.protocol} . {_span(binding.host_port, binding.host_port_end)}"
+    if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
+        return Element("relayed_any", ports)  # costs the kernel a hundredth of what one does among intervals
+    return Element("relayed", f"{place} . {ports}")
 
 
-def _opening(binding: PortBinding, target: IPAddress) -> Iterator[Element]:
+def _opening(version: int, target: str, binding: PortBinding) -> Element:
     kind = "open" if binding.port == binding.port_end else "open_range"
     where = f"{target} . {binding.protocol} . {_span(binding.port, binding.port_end)}"
-    yield Element(f"{kind}{target.version}", where)
+    return Element(f"{kind}{version}", where)
 
 
 def _span(first: int, last: int) -> str:

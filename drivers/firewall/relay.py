@@ -1,6 +1,6 @@
 """Leads the ports that the agent carries to its few sockets: one a protocol, however many ports there are.
 
-Which ports those are is in the set ``relayed``, written with the other elements of published ports.
+Which ports those are is in the sets ``relayed_any`` and ``relayed``, written with the other elements of ports.
 """
 
 from __future__ import annotations

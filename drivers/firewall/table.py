@@ -16,7 +16,7 @@ from drivers.firewall import nft, rules
 from drivers.firewall.elements import Element, name
 
 TABLE = "inet hawse"
-VERSION_SET = "ruleset_3"
+VERSION_SET = "ruleset_4"
 MARKS = "complete"  # the chain whose rules say: everything that ought to be here is; flushing the rules takes them, too
 WHOLE, GUARDED = "whole", "spoof guard"
 INTERFACE_TYPE = "ifname"

@@ -72,7 +72,7 @@ class Place:
         """Put into the firewall what the bridge driver does for the forwarder."""
         spec = EndpointSpec("e" * 64, "", IPv4Interface(ADDRESS), IPv6Interface(ipv6) if ipv6 else None)
         found = elements.of_ports(network_spec(NETWORK), BridgeOptions("br0"), spec, port_bindings(ports))
-        led = [e for e in found if e.set == "relayed"]
+        led = [e for e in found if e.set in ("relayed", "relayed_any")]
         gone, self.led = [e for e in self.led if e not in led], led
         namespaces.inside(self.host.path, lambda: table.change(add=led, remove=gone))
 

@@ -79,7 +79,8 @@ class World:
         ports += [lab.binding(8084, 80, host_ip="::1"), lab.binding(8084, 50, "udp", "::1")]
         ports += [lab.binding(8081, 80, host_ip=HOST), lab.binding(8081, 81, host_ip=HOST6)]
         ports += [lab.binding(7000, 7000, host_ip=ip, host_port_end=7009, port_end=7009) for ip in ("0.0.0.0", "::")]
-        self.web, self.friend, self.other = lab.container(n1, 2, ports), lab.container(n1, 3), lab.container(n2, 2)
+        self.web, self.friend = lab.container(n1, 2, ports), lab.container(n1, 3)
+        self.other = lab.container(n2, 2, [lab.binding(8085, 80, host_ip="::")])
 
     def special_networks(self) -> None:
         lab = self.lab
@@ -162,6 +163,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("published_from_outside", "jump published"): lambda w: w.sees(w.peer, HOST, 8080, PEER),
     ("published_from_host", "jump published"): lambda w: w.sees(w.host, HOST, 8080, HOST),
     ("published", "@relayed"): lambda w: w.sees(w.host, "::1", 8080, "::1"),
+    ("published", "@relayed_any"): lambda w: w.sees(w.host, "::1", 8085, "::1"),
     ("to_agent", "tcp dnat"): lambda w: w.sees(w.host, "::1", 8084, "::1"),
     ("to_agent", "udp dnat"): lambda w: w.sees(w.host, "::1", 8084, "::1", "udp"),
     ("agent_guard", "@relay_sockets"): lambda w: not w.lab.hears(w.agent, w.peer, HOST6, AGENT),

@@ -88,9 +88,8 @@ def test_a_port_on_loopback_opens_nothing_to_neighbours(host_ip):
     [("::1", ENDPOINT, "::1"), ("::", ONLY4, "::/0"), ("fd99::11", ONLY4, "fd99::11"), ("::1", ONLY4, "::1")],
 )
 def test_what_packets_cannot_be_rewritten_to_leads_to_the_agent(host_ip, endpoint, where):
-    assert ports(binding(host_ip, (8080, 8080), (80, 80)), endpoint=endpoint) == {
-        Element("relayed", f"{where} . tcp . 8080")
-    }
+    one = Element("relayed_any", "tcp . 8080") if where == "::/0" else Element("relayed", f"{where} . tcp . 8080")
+    assert ports(binding(host_ip, (8080, 8080), (80, 80)), endpoint=endpoint) == {one}
     assert ports(binding(host_ip, (8080, 8089), (80, 89)), endpoint=endpoint) == {
         Element("relayed", f"{where} . tcp . 8080-8089")
     }
