@@ -18,7 +18,7 @@ from ipaddress import IPv6Address
 
 from drivers.api import IPAddress, KernelError, PortBinding
 from drivers.linux import sysctl
-from drivers.linux.netlink import refusal
+from drivers.linux.netlink import aside, refusal
 
 NETLINK_NETFILTER = 12
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_GET and _DELETE
@@ -79,8 +79,7 @@ def original_destination(protocol: str, client: Place, server: Place) -> tuple[I
     ports += _attribute(PROTO_DESTINATION_PORT, struct.pack("!H", client[1]))
     number = _attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[protocol]))
     wanted = _attribute(NESTED | TUPLE_IP, addresses) + _attribute(NESTED | TUPLE_PROTO, number + ports)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as channel:
-        channel.bind((0, 0))
+    with _opened() as channel:
         _send(channel, GET, ACK, struct.pack("!BBH", socket.AF_INET6, 0, 0) + _attribute(NESTED | TUPLE_REPLY, wanted))
         flows = [_flow(message) for message in _answers(channel)]
     return next(((IPv6Address(flow.destination), flow.port) for flow in flows), None)
@@ -96,13 +95,21 @@ def _forget(version: int, matches: Callable[[Flow], bool], filters: Sequence[byt
     if not tracked:
         return
     header, able = struct.pack("!BBH", FAMILY[version], 0, 0), all(filters)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as channel:
-        channel.bind((0, 0))
+    channel = _opened()
+    try:
         if able and _remove_at_once(channel, header, filters):
             return
         narrow = able and (len(filters) == 1 or tracked > FEW_FLOWS)
         for narrowing in filters if narrow else (b"",):
             _remove_one_by_one(channel, header, narrowing, matches)
+    finally:
+        aside(channel.close)  # which would wait for elements of the firewall that have just been removed
+
+
+def _opened() -> socket.socket:
+    channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    channel.bind((0, 0))
+    return channel
 
 
 def _remove_at_once(channel: socket.socket, header: bytes, filters: Iterable[bytes]) -> bool:

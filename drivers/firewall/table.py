@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from drivers.firewall import nft, rules
+from drivers.firewall import batch, nft, rules
 from drivers.firewall.elements import Element, name
+from drivers.firewall.encoding import ruleset
 
 TABLE = "inet hawse"
 VERSION_SET = "ruleset_4"
@@ -32,11 +31,11 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
     if not added and not removed:
         return
     try:
-        nft.run(f"destroy element {TABLE} {VERSION_SET} {{ 0 }}\n{_script(added, removed)}")
+        batch.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
     except nft.Refused as error:
         if error.taken:
             # Not done at once, because removing and adding in one transaction costs time that grows with the map.
-            nft.run(_script(added, [*removed, *(e for e in added if e.value)]))
+            batch.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
         elif added:
@@ -100,12 +99,7 @@ def elements(set_name: str = "") -> list[Element]:
 
 def install_script() -> str:
     """The script that (re)writes the static rules and keeps all elements."""
-    return f"add table {TABLE}\nflush table {TABLE}\n{_ruleset()}\n"
-
-
-@cache
-def _ruleset() -> str:
-    return (Path(__file__).parent / "ruleset.nft").read_text()
+    return f"add table {TABLE}\nflush table {TABLE}\n{ruleset()}\n"
 
 
 def _script(add: Iterable[Element], remove: Iterable[Element]) -> str:

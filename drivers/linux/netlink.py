@@ -11,11 +11,11 @@ import _thread
 import errno
 import socket
 import struct
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import ioctl
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from drivers.api import KernelError, NoPermission
 from drivers.linux import names
@@ -30,8 +30,17 @@ SOL_NETLINK, CAP_ACK = 270, 10
 NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # SIOCGSKNS, SIOCGIFINDEX
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
+SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # bytes that any socket takes at once; SO_SNDBUFFORCE
 TIMEOUT = 60  # seconds
 LOOK = 0.0003  # seconds between two looks at whether a request shows
+
+
+class Message(NamedTuple):
+    """One request: its kind, its flags besides that it is one, and its body."""
+
+    kind: int
+    flags: int
+    body: bytes
 
 
 class Session:
@@ -54,6 +63,15 @@ class Session:
         """Send one message; the bodies of what comes back before its acknowledgement. Raises OSError."""
         return self._answers(self._send(kind, body, flags | ACK))
 
+    def request_all(self, messages: Sequence[Message]) -> None:
+        """Send messages together, as a transaction is; return at the first acknowledgement. Raises OSError."""
+        self._sent += 1
+        data = b"".join([_packed(message, self._sent) for message in messages])
+        if len(data) > SEND:
+            self._socket.setsockopt(socket.SOL_SOCKET, SEND_BUFFER_FORCE, 2 * len(data))
+        self._socket.send(data)
+        self._answers(self._sent)
+
     def request_until(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
         """Send one message; return when its effect ``shows``, though the kernel may not have done with it.
 
@@ -73,10 +91,7 @@ class Session:
                 other.close()
                 done.release()
 
-        try:
-            _thread.start_new_thread(request, ())
-        except RuntimeError:  # the machine, or our control group, has no room for another task
-            request()
+        aside(request)
         while not done.acquire(timeout=LOOK):
             if shows():
                 return
@@ -123,7 +138,7 @@ class Session:
 
     def _send(self, kind: int, body: bytes, flags: int) -> int:
         self._sent += 1
-        self._socket.send(HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, self._sent, 0) + body)
+        self._socket.send(_packed(Message(kind, flags, body), self._sent))
         return self._sent
 
     def _answers(self, number: int) -> list[bytes]:
@@ -142,6 +157,20 @@ class Session:
                         raise InterruptedError
                     return found
                 found.append(body)
+
+
+def _packed(message: Message, number: int) -> bytes:
+    """A message as it is sent; bodies of whole attributes are as long as they have to be for another to follow."""
+    kind, flags, body = message
+    return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body
+
+
+def aside(action: Callable[[], object]) -> None:
+    """Do what only waits for the kernel in a thread of its own, whose end nobody awaits."""
+    try:
+        _thread.start_new_thread(action, ())
+    except RuntimeError:  # the machine, or our control group, has no room for another task
+        action()
 
 
 def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:

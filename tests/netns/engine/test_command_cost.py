@@ -68,7 +68,7 @@ def test_routes_are_set_where_others_hold_them_now_and_left_alone_else(netns, ve
 
 @pytest.fixture
 def spent(monkeypatch):
-    """What has been spent: connections to the store, statements, netlink requests and lists, nftables transactions."""
+    """What has been spent: connections to the store, statements, netlink requests and lists, runs of nftables."""
     counted, connect = Counter(), sqlite3.connect
 
     def counting(place, name, what):
@@ -87,7 +87,8 @@ def spent(monkeypatch):
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", traced)
-    counting(netlink.Session, "request", lambda _: "request")
+    for name in ("request", "request_all"):
+        counting(netlink.Session, name, lambda _: "request")
     counting(netlink.Session, "dump", lambda args: "list of rules" if args[1] >> 8 else "list")
     counting(nft, "_execute", lambda _: "nft")
     counting(conntrack, "_send", lambda args: "list of flows" if args[2] == conntrack.DUMP else "request")
@@ -95,10 +96,10 @@ def spent(monkeypatch):
 
 
 COSTS = {
-    "create": {"connection": 1, "statement": 45, "request": 6, "list of rules": 2, "nft": 1},
+    "create": {"connection": 1, "statement": 45, "request": 7, "list of rules": 2},
     "connect": {"connection": 1, "statement": 72, "request": 6, "list of rules": 1},
     "disconnect": {"connection": 1, "statement": 68, "request": 4, "list of rules": 1},
-    "remove": {"connection": 1, "statement": 55, "request": 2, "list of rules": 1, "nft": 1},
+    "remove": {"connection": 1, "statement": 55, "request": 3, "list of rules": 1},
 }
 """What each command on a bridge network may spend, at most; of what is not named, nothing.
 

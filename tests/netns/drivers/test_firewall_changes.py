@@ -1,0 +1,103 @@
+"""Changes of elements by messages of our own: the same as nftables makes of them, all or nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from drivers.api import NoPermission
+from drivers.firewall import batch, nft, table
+from drivers.firewall.elements import Element
+from drivers.linux import netns as namespaces
+
+pytestmark = pytest.mark.netns
+
+OF_EVERY_SET = [
+    Element("bridges", '"br-1"'),
+    Element("internal", '"br-1"'),
+    Element("same_bridge", '"br-1" . "br-1"', "accept"),
+    Element("same_bridge", '"br-2" . "br-2"', "goto no_icc"),
+    Element("members4", '172.18.0.0/16 . "br-1"'),
+    Element("members6", 'fd00:1::/64 . "br-1"'),
+    Element("masqueraded", '"br-1" . ipv4'),
+    Element("source4", '"br-1"', "10.0.0.1"),
+    Element("source6", '"br-1"', "fd00::1"),
+    Element("exact4", "127.0.0.1 . tcp . 80", "172.18.0.2 . 8080"),
+    Element("exact6", "fd00::9 . udp . 80", "fd00:1::2 . 81"),
+    Element("any4", "tcp . 80", "172.18.0.2 . 80"),
+    Element("any6", "sctp . 80", "fd00:1::2 . 80"),
+    Element("range4", "0.0.0.0/0 . tcp . 8000-8010", "172.18.0.2"),
+    Element("range6", "::/0 . udp . 8000-8010", "fd00:1::2"),
+    Element("relayed_any", "tcp . 80"),
+    Element("relayed", "::1 . tcp . 80"),
+    Element("relayed", "fe80::/10 . tcp . 80-90"),
+    Element("relay", "tcp", "4711"),
+    Element("relay_sockets", "udp . 4711"),
+    Element("open4", "172.18.0.2 . tcp . 80"),
+    Element("open6", "fd00:1::2 . tcp . 80"),
+    Element("open_range4", "172.18.0.2 . tcp . 80-90"),
+    Element("open_range6", "fd00:1::2 . tcp . 80-90"),
+    Element("unprotected", '"br-1" . ipv6'),
+    Element("pingable", '"br-1" . icmp'),
+    Element("pingable", '"br-1" . ipv6-icmp'),
+    Element("linked4", "172.18.0.2 . 172.18.0.3 . tcp . 80"),
+    Element("linked6", "fd00::2 . fd00::3 . tcp . 80-81"),
+    Element("forwarding", "ipv4"),
+    Element("router_advertisements", '"eth0"'),
+]
+
+
+@pytest.fixture
+def there(netns):
+    """Do something in a namespace that has our table and nothing in it."""
+
+    def do(action):
+        return namespaces.inside(netns.path, action)
+
+    do(lambda: nft.run(table.install_script()))
+    return do
+
+
+def test_an_element_of_every_set_is_as_nftables_has_it(there):
+    there(lambda: table.change(add=OF_EVERY_SET))
+    assert sorted(there(table.elements)) == sorted(OF_EVERY_SET)
+    there(lambda: nft.run(table._script([], OF_EVERY_SET)))
+    assert there(table.elements) == []
+
+
+def test_what_nftables_has_added_is_removed(there):
+    there(lambda: nft.run(table._script(OF_EVERY_SET, [])))
+    there(lambda: table.change(remove=OF_EVERY_SET))
+    assert there(table.elements) == []
+
+
+def test_all_or_nothing(there):
+    overlapping = [Element("range4", f"0.0.0.0/0 . tcp . {ports}", "172.18.0.2") for ports in ("80-90", "85-95")]
+    with pytest.raises(nft.Refused) as refused:
+        there(lambda: batch.change(table.TABLE, [Element("bridges", '"br-1"'), *overlapping], []))
+    assert refused.value.taken
+    assert there(table.elements) == []
+
+
+def test_a_table_that_is_not_there_is_told(netns):
+    with pytest.raises(nft.Refused) as refused:
+        namespaces.inside(netns.path, lambda: batch.change(table.TABLE, [Element("bridges", '"br-1"')], []))
+    assert refused.value.nothing_there
+
+
+def test_tens_of_thousands_at_once(there):
+    many = [
+        Element("exact4", f"127.0.0.{n} . tcp . {port}", "172.18.0.2 . 80") for n in (1, 2) for port in range(1, 9999)
+    ]
+    there(lambda: table.change(add=many))
+    assert len(there(table.elements)) == len(many)
+    there(lambda: table.change(remove=many))
+    assert there(table.elements) == []
+
+
+def test_without_the_right_it_is_told_in_one_word(there, monkeypatch):
+    def refused(*_):
+        raise PermissionError(1, "refused by the kernel")
+
+    monkeypatch.setattr(batch.Session, "request_all", refused)
+    with pytest.raises(NoPermission, match="Operation not permitted"):
+        there(lambda: table.change(remove=OF_EVERY_SET))

@@ -1,0 +1,60 @@
+"""Elements as bytes, by the types that the ruleset declares."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from drivers.firewall.elements import Element
+from drivers.firewall.encoding import READERS, Shape, encoded, ruleset, shapes
+from drivers.linux.attributes import each
+
+KEY, DATA, KEY_END, VALUE, VERDICT = 1, 2, 10, 1, 2
+
+
+def parts(element: Element, *, with_value: bool = True) -> dict[int, dict[int, bytes]]:
+    ((_, item),) = each(encoded(element, with_value=with_value))
+    return {kind: dict(each(payload)) for kind, payload in each(item)}
+
+
+def test_every_set_has_a_shape_of_types_that_can_be_read():
+    assert shapes().keys() == set(re.findall(r"^\t(?:set|map) (\w+)", ruleset(), re.MULTILINE))
+    types = {kind for shape in shapes().values() for kind in (*shape.key, *shape.value)}
+    assert types == {*READERS, "verdict"}
+    assert shapes()["range4"] == Shape(("ipv4_addr", "inet_proto", "inet_service"), ("ipv4_addr",), interval=True)
+
+
+def test_parts_of_a_concatenation_fill_registers():
+    found = parts(Element("exact4", "192.0.2.1 . udp . 53", "172.30.0.2 . 80"))
+    assert found[KEY][VALUE] == bytes.fromhex("c0000201 11000000 00350000")
+    assert found[DATA][VALUE] == bytes.fromhex("ac1e0002 00500000")
+    assert KEY_END not in found
+
+
+def test_a_single_part_is_as_long_as_it_is():
+    found = parts(Element("relay", "tcp", "4711"))
+    assert (found[KEY][VALUE], found[DATA][VALUE]) == (b"\x06", (4711).to_bytes(2))
+    assert parts(Element("bridges", '"br0"'))[KEY][VALUE] == b"br0".ljust(16, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("key", "first", "last"),
+    [
+        ("::1 . tcp . 80", "00" * 15 + "01 06000000 00500000", "00" * 15 + "01 06000000 00500000"),
+        ("fe80::/10 . udp . 80-81", "fe80" + "00" * 14 + "11000000 00500000", "febf" + "ff" * 14 + "11000000 00510000"),
+    ],
+)
+def test_an_interval_has_two_ends(key, first, last):
+    found = parts(Element("relayed", key))
+    assert (found[KEY][VALUE], found[KEY_END][VALUE]) == (bytes.fromhex(first), bytes.fromhex(last))
+
+
+@pytest.mark.parametrize(("verdict", "code", "chain"), [("accept", 1, None), ("goto no_icc", -4, b"no_icc\0")])
+def test_verdicts(verdict, code, chain):
+    found = dict(each(parts(Element("same_bridge", '"br0" . "br0"', verdict))[DATA][VERDICT]))
+    assert (int.from_bytes(found[1], signed=True), found.get(2)) == (code, chain)
+
+
+def test_what_is_removed_needs_no_value():
+    assert parts(Element("any4", "tcp . 80", "172.30.0.2 . 80"), with_value=False).keys() == {KEY}
