@@ -181,8 +181,13 @@ class Publisher(Protocol):
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
         """Make ``ports`` reachable; one atomic firewall transaction."""
 
-    def unpublish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Take ``ports``, or parts of the endpoint's ranges, back and forget their connections; idempotent."""
+    def unpublish(
+        self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
+    ) -> None:
+        """Take ``ports``, or parts of the endpoint's ranges, back and forget their connections; idempotent.
+
+        Those of an endpoint that is ``leaving`` are left to `Driver.delete_endpoint`, which forgets all it has.
+        """
 
 
 @runtime_checkable

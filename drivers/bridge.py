@@ -101,7 +101,9 @@ class BridgeDriver:
         steps = [Step("leave", lambda: self.leave(network, endpoint, None))]
         addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         steps += [Step(f"connections of {ip}", partial(conntrack.forget_address, ip)) for ip in addresses]
-        teardown(steps)
+        # The agent ends the streams that it carries, but a datagram's flow is between a client and the agent alone.
+        carried = [p for p in endpoint.ports if p.protocol == "udp" and p.host_ip.version == 6]
+        teardown([*steps, Step("connections to the agent", lambda: conntrack.forget_ports(carried))])
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Plug the sandbox into the bridge; redone from scratch when it was plugged in before."""
@@ -129,18 +131,19 @@ class BridgeDriver:
         table.change(add=elements.of_ports(network, bridge_options.parse(network), endpoint, ports))
         conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # a new TCP connection is a new flow anyway
 
-    def unpublish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Take host ports back and end their flows, in one step where a range is cut; idempotent."""
-        options = bridge_options.parse(network)
-        before = dict.fromkeys(elements.of_ports(network, options, endpoint, [*endpoint.ports, *ports]))
-        after = dict.fromkeys(elements.of_ports(network, options, endpoint, without(endpoint.ports, ports)))
-        added, gone = [e for e in after if e not in before], [e for e in before if e not in after]
-        teardown(
-            (
-                Step("firewall", lambda: table.change(added, gone)),
-                Step("connections", lambda: conntrack.forget_ports(ports)),
-            )
-        )
+    def unpublish(
+        self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
+    ) -> None:
+        """Take host ports back, in one step where a range is cut, and end their flows; idempotent."""
+        of_ports = partial(elements.of_ports, network, bridge_options.parse(network), endpoint)
+        if ports == endpoint.ports:  # mostly; and there may be many
+            added, gone = [], list(of_ports(ports))
+        else:
+            before = dict.fromkeys(of_ports([*endpoint.ports, *ports]))
+            after = dict.fromkeys(of_ports(without(endpoint.ports, ports)))
+            added, gone = [e for e in after if e not in before], [e for e in before if e not in after]
+        firewall = Step("firewall", lambda: table.change(added, gone))
+        teardown([firewall] if leaving else [firewall, Step("connections", lambda: conntrack.forget_ports(ports))])
 
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
         """Let ``source`` reach the exposed ports of ``target`` on a network without icc; idempotent."""

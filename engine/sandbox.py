@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from drivers import sandbox as kernel
-from drivers.api import Publisher, Sandbox
+from drivers.api import EndpointSpec, PortBinding, Publisher, Sandbox
 from engine import endpoints
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
@@ -129,16 +129,24 @@ def publish(host: Host, container: ContainerRecord, member: Membership, ports: S
     if ports and isinstance(driver, Publisher):
         spec = endpoints.endpoint_spec(member.endpoint, container)
         with translated():
-            driver.publish(endpoints.network_spec(member.network), spec, endpoints.port_bindings(ports))
+            driver.publish(endpoints.network_spec(member.network), spec, _bindings(member, spec, ports))
 
 
-def unpublish(host: Host, container: ContainerRecord, member: Membership, ports: Sequence[PortRecord]) -> None:
-    """Take ports of one endpoint back; idempotent."""
+def unpublish(
+    host: Host, container: ContainerRecord, member: Membership, ports: Sequence[PortRecord], *, leaving: bool = False
+) -> None:
+    """Take ports of one endpoint back; idempotent. What goes on through those of a ``leaving`` one, `leave` ends."""
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
         spec = endpoints.endpoint_spec(member.endpoint, container)
         with translated():
-            driver.unpublish(endpoints.network_spec(member.network), spec, endpoints.port_bindings(ports))
+            bindings = _bindings(member, spec, ports)
+            driver.unpublish(endpoints.network_spec(member.network), spec, bindings, leaving=leaving)
+
+
+def _bindings(member: Membership, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
+    """Ports as a driver sees them; mostly those of the endpoint, which have been read already."""
+    return spec.ports if ports is member.endpoint.ports else endpoints.port_bindings(ports)
 
 
 def can_publish(host: Host, network: NetworkRecord) -> bool:

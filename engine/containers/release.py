@@ -39,7 +39,7 @@ def release_endpoint(host: Host, record: ContainerRecord, member: Membership, *,
         tx.put_endpoint(replace(member.endpoint, phase="leaving"))
     try:
         links.close_links(host, record, member)
-        sandbox.unpublish(host, record, member, member.endpoint.ports)
+        sandbox.unpublish(host, record, member, member.endpoint.ports, leaving=True)
         sandbox.leave(host, record, member, alive=alive)
     finally:
         with host.store.write() as tx:

@@ -187,7 +187,7 @@ class Lab:
 
     def leave(self, container: Container) -> None:
         for network, endpoint in container.endpoints:
-            self.on_host(lambda: self.driver.unpublish(network, endpoint, endpoint.ports))  # noqa: B023
+            self.on_host(lambda: self.driver.unpublish(network, endpoint, endpoint.ports, leaving=True))  # noqa: B023
             self.on_host(lambda: self.driver.leave(network, endpoint, container.sandbox))  # noqa: B023
             self.on_host(lambda: self.driver.delete_endpoint(network, endpoint))  # noqa: B023
 

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from drivers.api import KernelError
-from drivers.firewall import conntrack
+from drivers.firewall import conntrack, relay
 
 pytestmark = pytest.mark.netns
 
@@ -96,6 +96,21 @@ def test_no_list_is_asked_for_of_what_a_filter_can_say(lab, lists):
     lab.leave(c1)
     assert "172.30.0.2 " not in flows(lab)
     assert not lists or not able
+
+
+def test_what_came_through_ports_ends_when_the_endpoint_leaves(lab, peer):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    ports = [lab.binding(8080, 80, "udp", ip) for ip in ("0.0.0.0", "::")]
+    c1, c2 = lab.container(n1, 2, ports), lab.container(n1, 3, [lab.binding(8081, 80, "udp")])
+    for container in (c1, c2):
+        lab.serve(container, 80, "udp")
+    lab.serve(lab.host, 40000, "udp", "::")
+    lab.on_host(lambda: relay.lead_to({"udp": 40000}))
+    assert lab.ask(peer, HOST, 8080, "udp") == lab.ask(peer, HOST, 8081, "udp") == PEER
+    assert lab.ask(lab.host, "::1", 8080, "udp") == "::1"
+    assert asked(lab) == {(PEER, 8080), (PEER, 8081), ("::1", 8080)}
+    lab.leave(c1)
+    assert asked(lab) == {(PEER, 8081)}
 
 
 def test_a_wide_range_takes_one_list(lab, lists):
