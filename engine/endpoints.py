@@ -71,8 +71,9 @@ def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachm
 
 def port_bindings(ports: Sequence[PortRecord]) -> tuple[PortBinding, ...]:
     """Published ports as a driver sees them."""
+    addresses = {text: ip_address(text) for text in {p.host_ip for p in ports}}  # many ports are on few addresses
     return tuple(
-        PortBinding(p.protocol, ip_address(p.host_ip), p.host_port, p.host_port_end, p.port, p.port_end) for p in ports
+        PortBinding(p.protocol, addresses[p.host_ip], p.host_port, p.host_port_end, p.port, p.port_end) for p in ports
     )
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from engine.ports import IN_USE, NO_PROTOCOL, family
 
-BIND_LIMIT = 64
-"""So many ports are asked about one by one; after that /proc/net is read once."""
+BIND_LIMIT = 256
+"""So many questions are asked one by one; after that /proc/net is read once, which takes as long as some hundreds."""
 
 _KINDS = {
     "tcp": (socket.SOCK_STREAM, 0),

@@ -256,19 +256,17 @@ def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
     Only those marked are joined: the order is what inspect shows for several bindings of one container port, and no
     place of a range is right for all of its ports where others share some.
     """
-    marked = dict(records)
-    ranked = enumerate(marked)
-    runs: list[tuple[int, PortRecord]] = []
-    for rank, record in sorted(
-        ranked, key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port)
-    ):
-        before = runs[-1] if runs else None
-        if before and marked[record] and marked[before[1]] and _follows(before[1], record):
-            joined = replace(before[1], host_port_end=record.host_port_end, port_end=record.port_end)
-            runs[-1], marked[joined] = (min(before[0], rank), joined), True
+    ranked = [(rank, record, single) for rank, (record, single) in enumerate(dict(records).items())]
+    ranked.sort(key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port))
+    runs: list[tuple[int, PortRecord, bool]] = []
+    for rank, record, single in ranked:
+        first, before, joinable = runs[-1] if runs else (rank, record, False)
+        if single and joinable and _follows(before, record):
+            joined = replace(before, host_port_end=record.host_port_end, port_end=record.port_end)
+            runs[-1] = min(first, rank), joined, True
         else:
-            runs.append((rank, record))
-    return [record for _, record in sorted(runs, key=lambda run: run[0])]
+            runs.append((rank, record, single))
+    return [record for _, record, _ in sorted(runs, key=lambda run: run[0])]
 
 
 def _follows(before: PortRecord, after: PortRecord) -> bool:

@@ -87,9 +87,11 @@ def forwards_of(endpoint: EndpointRecord) -> Iterator[Forward]:
     inside = endpoint.ipv6 or endpoint.ipv4
     if not inside:
         return
-    target = str(ip_interface(inside).ip)
+    target, has_ipv6 = str(ip_interface(inside).ip), bool(endpoint.ipv6)
+    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # few, however many ports there are
+    places = {kind: relayed_places(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
     for ports in endpoint.ports:
-        for place in relayed_places(ports.protocol, ip_address(ports.host_ip), has_ipv6=bool(endpoint.ipv6)):
+        for place in places[ports.protocol, ports.host_ip]:
             yield Forward(
                 ports.protocol, place, ports.host_port, ports.host_port_end, target, ports.port, ports.port_end
             )

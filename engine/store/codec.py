@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -66,9 +67,9 @@ def _loaded(kind: type, document: str) -> Any:
 def _plain(value: Any) -> object:
     """Give json what it does not know: a dataclass as the dict of its fields, any mapping as a dict."""
     kind: Any = type(value)
-    defaults = _defaults(kind)
-    if defaults is not None:
-        return {name: item for name, default in defaults if (item := getattr(value, name)) != default}
+    read = _reader(kind)
+    if read is not None:
+        return read(value)
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Sequence):
@@ -77,9 +78,21 @@ def _plain(value: Any) -> object:
 
 
 @cache
-def _defaults(kind: type) -> tuple[tuple[str, object], ...] | None:
-    """The fields of a dataclass with their defaults; None for what is no dataclass."""
-    return tuple((field.name, _default(field)) for field in fields(kind)) if is_dataclass(kind) else None
+def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
+    """Build, once a dataclass, the function that gives an instance's fields, but those that have their defaults.
+
+    None for what is no dataclass.
+    """
+    if not is_dataclass(kind):
+        return None
+    known = fields(kind)
+    names, defaults = [field.name for field in known], [_default(field) for field in known]
+    values = attrgetter(*names, names[0])  # given one name more, it gives a tuple of a single field too
+    if all(default is MISSING for default in defaults):
+        return lambda value: dict(zip(names, values(value), strict=False))
+    return lambda value: {
+        name: item for name, item, default in zip(names, values(value), defaults, strict=False) if item != default
+    }
 
 
 def _default(field: Field[Any]) -> object:

@@ -17,16 +17,26 @@ Column = str | bytes | bool
 
 _HIGHEST = chr(0x10FFFF)  # sorts after any id, so that a prefix search is an index range
 
-COLLISION = """
-SELECT endpoint_id FROM (
-    SELECT * FROM ports WHERE protocol = :protocol AND family = :family AND host_port BETWEEN :first AND :last
-    UNION ALL
-    SELECT * FROM ports WHERE protocol = :protocol AND family = :family
-        AND host_port_end > host_port AND host_port_end >= :first AND host_port < :first
-) WHERE endpoint_id != :endpoint_id
-    AND (host_ip = :ip OR host_ip IN ('0.0.0.0', '::') OR :ip IN ('0.0.0.0', '::'))
+SAME_PLACE = """
+    other.protocol = mine.protocol AND other.family = mine.family AND other.endpoint_id != mine.endpoint_id
+    AND (other.host_ip = mine.host_ip OR other.host_ip IN ('0.0.0.0', '::') OR mine.host_ip IN ('0.0.0.0', '::'))
 """
-"""Who holds ports that meet first-last: those that begin within it, and ranges that begin before and reach into it."""
+COLLISIONS = f"""
+SELECT mine.rowid, mine.host_ip, mine.host_port, other.endpoint_id FROM ports AS mine CROSS JOIN ports AS other
+    ON {SAME_PLACE} AND other.host_port BETWEEN mine.host_port AND mine.host_port_end
+    WHERE mine.endpoint_id = :endpoint_id
+UNION ALL
+SELECT mine.rowid, mine.host_ip, mine.host_port, other.endpoint_id FROM ports AS mine CROSS JOIN ports AS other
+    ON {SAME_PLACE} AND other.host_port_end > other.host_port
+        AND other.host_port_end >= mine.host_port AND other.host_port < mine.host_port
+    WHERE mine.endpoint_id = :endpoint_id
+ORDER BY 1 LIMIT 1
+"""
+"""Who else holds ports of an endpoint: those that begin within them, and ranges that begin before and reach into them.
+
+The first of the endpoint's ports is told. Joined crosswise, SQLite takes the tables in this order.
+"""
+PORT_COLUMNS = "protocol, family, host_port, host_port_end, host_ip, port, port_end, endpoint_id"
 
 
 def _pack(address: int) -> bytes:
@@ -35,6 +45,13 @@ def _pack(address: int) -> bytes:
 
 def _family(host_ip: str) -> int:
     return 6 if ":" in host_ip else 4
+
+
+def _port_row(port: PortRecord, endpoint_id: str) -> tuple[str | int, ...]:
+    family = _family(port.host_ip)
+    return (
+        port.protocol, family, port.host_port, port.host_port_end, port.host_ip, port.port, port.port_end, endpoint_id,
+    )  # fmt: skip
 
 
 class SqliteReader:
@@ -193,9 +210,7 @@ class SqliteTransaction(SqliteReader):
 
     def put_endpoint(self, record: EndpointRecord) -> None:
         """Insert or replace by id, ports included; raises `Taken` for a host port of another endpoint."""
-        self._execute("DELETE FROM ports WHERE endpoint_id = ?", record.id)
-        for port in record.ports:
-            self._put_port(port, record.id)
+        self._put_ports(record)
         self._put("endpoints", id=record.id, network_id=record.network_id, container_id=record.container_id,
                   body=encode(record))  # fmt: skip
 
@@ -253,18 +268,20 @@ class SqliteTransaction(SqliteReader):
         first, last = _pack(int(subnet.network_address)), _pack(int(subnet.broadcast_address))
         self._execute("INSERT INTO subnets VALUES (?, ?, ?, ?)", subnet.version, first, last, network_id)
 
-    def _put_port(self, port: PortRecord, endpoint_id: str) -> None:
-        holder = self._value(
-            COLLISION, endpoint_id=endpoint_id, protocol=port.protocol, family=_family(port.host_ip),
-            ip=port.host_ip, first=port.host_port, last=port.host_port_end,
-        )  # fmt: skip
-        if holder is not None:
-            raise Taken("port", f"{port.host_ip}:{port.host_port}", holder)
-        self._execute(
-            "INSERT INTO ports VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            port.protocol, _family(port.host_ip), port.host_port, port.host_port_end,
-            port.host_ip, port.port, port.port_end, endpoint_id,
-        )  # fmt: skip
+    def _put_ports(self, record: EndpointRecord) -> None:
+        """Write an endpoint's ports, unless they are as they were: of its changes few concern them."""
+        wanted = [_port_row(port, record.id) for port in record.ports]
+        present = self._connection.execute(
+            f"SELECT {PORT_COLUMNS} FROM ports WHERE endpoint_id = ? ORDER BY rowid", (record.id,)
+        )
+        if wanted == present.fetchall():
+            return
+        self._execute("DELETE FROM ports WHERE endpoint_id = ?", record.id)
+        self._connection.executemany(f"INSERT INTO ports ({PORT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", wanted)
+        taken = self._connection.execute(COLLISIONS, {"endpoint_id": record.id}).fetchone()
+        if taken is not None:
+            _, host_ip, host_port, holder = taken
+            raise Taken("port", f"{host_ip}:{host_port}", holder)
 
     def _put(self, table: str, **columns: Column) -> None:
         """Insert, or replace in place: the row keeps its ``seq`` and so its place in listings."""

@@ -225,3 +225,23 @@ def test_bytes_that_are_no_text_are_kept_as_replacement_characters(store):
     assert (found.name, found.labels) == ("n\ufffd", {"n\ufffd": "caf\u00e9"})
     with pytest.raises(Taken):
         put(store, network("cd34", typed))
+
+
+def test_ports_are_written_when_they_change_and_only_then(store):
+    held = endpoint("e" * 64, port("0.0.0.0", 80), port("::", 80))
+    put(store, held)
+    with store.write() as tx:
+        before = tx._connection.total_changes
+        tx.put_endpoint(replace(held, phase="live"))
+        assert tx._connection.total_changes == before + 1
+        tx.put_endpoint(replace(held, ports=held.ports[::-1]))
+        assert tx.ports() == list(held.ports[::-1])
+        tx.put_endpoint(replace(held, ports=()))
+        assert tx.ports() == []
+
+
+def test_the_first_port_that_another_holds_is_told(store):
+    put(store, endpoint("a" * 64, port("127.0.0.1", 70, 75), port("0.0.0.0", 90)))
+    with pytest.raises(Taken) as taken:
+        put(store, endpoint("b" * 64, port("0.0.0.0", 60), port("0.0.0.0", 72), port("0.0.0.0", 90)))
+    assert (taken.value.value, taken.value.holder) == ("0.0.0.0:72", "a" * 64)
