@@ -29,8 +29,9 @@ def interface_ranges(version: int) -> list[Range]:
     That are their subnets and, of IPv4, what is routed to one; routes through gateways don't count, as in Docker.
     """
     found = address_ranges.ranges(version) + (address_ranges.on_link_routes() if version == 4 else [])
-    apart = _APART[version]
-    return [r for r in found if not any(first <= r[0] <= last for first, last in apart)]
+    for first, last in _APART[version]:
+        found = [r for r in found if not first <= r[0] <= last]
+    return found
 
 
 def interface_addresses() -> list[tuple[str, str]]:

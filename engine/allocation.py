@@ -34,7 +34,7 @@ def allocate_pools(
         taken[subnet.version].append(bounds(subnet))
     sized = dict(map(_size, filter(_is_size_only, request.ipam_config)))
     families = {ip_network(p.subnet).version for p in own if not p.unused}
-    occupied = {version: {*ranges, *on_host[version]} for version, ranges in taken.items()}  # mostly the same ones
+    occupied = {version: [*ranges, *on_host[version]] for version, ranges in taken.items()}
     automatic = []
     if request.enable_ipv4 is not False and 4 not in families:
         automatic.append(_automatic(tx, 4, config.default_address_pools, occupied[4], sized.get(4)))

@@ -21,8 +21,10 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 IFA_ADDRESS, IFA_LOCAL, RTA_DST = 1, 2, 1
 MAIN, KERNEL, LINK = 254, 2, 253  # RT_TABLE_MAIN, RTPROT_KERNEL, RT_SCOPE_LINK
 HEADER, ADDRESS, ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BBBBI"), struct.Struct("=HH")
+USUAL = struct.Struct("=xB6x2xH4x2xH4s")  # an address of IPv4 with the two attributes that the kernel writes first
 ROUTE = struct.Struct("=BBBBBBBBI")  # family, destination's length, …, table, protocol, scope, type, flags
 BUFFER = 1 << 16
+IPV4 = bytes([socket.AF_INET])
 FAMILIES = {4: (socket.AF_INET, 32), 6: (socket.AF_INET6, 128)}
 
 Range = tuple[int, int]
@@ -68,6 +70,10 @@ def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
 
 
 def _of_address(data: bytes, start: int, end: int, bits: int) -> Range:
+    if data[start : start + 1] == IPV4 and end - start >= USUAL.size:  # as all but strange ones are: at one go
+        prefix, first, second, address = USUAL.unpack_from(data, start)
+        if first == IFA_ADDRESS and second == IFA_LOCAL:
+            return _range(address, bits - prefix)
     return _range(_address(data, start, end), bits - data[start + 1])
 
 

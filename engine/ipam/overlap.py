@@ -33,21 +33,32 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 
 
 class Occupied:
-    """The union of ranges of one family, as disjoint ascending ones."""
+    """The union of ranges of one family.
+
+    Mostly it is asked about a place that is free, which one look at each range tells. Only when one is in the way are
+    they sorted into disjoint ascending ones, for the questions after it.
+    """
 
     def __init__(self, ranges: Iterable[Range]) -> None:
+        self._ranges = list(ranges)
         self._firsts: list[int] = []
         self._lasts: list[int] = []
-        for first, last in sorted(ranges):
+
+    def last_within(self, first: int, last: int) -> int | None:
+        """Give the end of the highest occupied range that touches ``first`` to ``last``, or None where all is free."""
+        if not self._firsts:
+            if all(high < first or last < low for low, high in self._ranges):
+                return None
+            self._sort()
+        index = bisect_right(self._firsts, last) - 1
+        if index < 0 or self._lasts[index] < first:
+            return None
+        return self._lasts[index]
+
+    def _sort(self) -> None:
+        for first, last in sorted(self._ranges):
             if self._lasts and first <= self._lasts[-1] + 1:
                 self._lasts[-1] = max(self._lasts[-1], last)
             else:
                 self._firsts.append(first)
                 self._lasts.append(last)
-
-    def last_within(self, first: int, last: int) -> int | None:
-        """Give the end of the highest occupied range that touches ``first`` to ``last``, or None where all is free."""
-        index = bisect_right(self._firsts, last) - 1
-        if index < 0 or self._lasts[index] < first:
-            return None
-        return self._lasts[index]
