@@ -14,6 +14,7 @@ INTERNAL = "com.docker.network.internal"
 TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 INT64_MAX = 2**63 - 1
+WHOLE = re.compile("[+-]?[0-9]+")
 T = TypeVar("T")
 
 
@@ -33,7 +34,7 @@ def boolean(label: str, value: str) -> bool:
 
 def integer(label: str, value: str) -> int:
     """Read a Go integer (strconv.Atoi)."""
-    if not re.fullmatch(r"[+-]?[0-9]+", value):
+    if not WHOLE.fullmatch(value):
         raise BadOption(f'failed to parse {label} value: {value} (strconv.Atoi: parsing "{value}": invalid syntax)')
     number = int(value)
     if abs(number) > INT64_MAX:

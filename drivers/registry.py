@@ -14,6 +14,7 @@ from importlib import import_module, util
 from drivers.api import Driver, Missing
 
 GROUP = "hawse.drivers"
+NAME = re.compile("[a-z][a-z0-9]*")
 TYPES: Mapping[str, str] = {
     "bridge": "local",
     "host": "local",
@@ -63,7 +64,7 @@ class _Available(Mapping[str, str]):
 @cache
 def _own(type_name: str) -> Callable[[], Driver] | None:
     """Our driver of this type, which keeps the contract: looking it over takes as long as a message to the kernel."""
-    if not re.fullmatch(r"[a-z][a-z0-9]*", type_name) or util.find_spec(f"drivers.{type_name}") is None:
+    if not NAME.fullmatch(type_name) or util.find_spec(f"drivers.{type_name}") is None:
         return None
     factory = getattr(import_module(f"drivers.{type_name}"), f"{type_name.capitalize()}Driver", None)
     return factory if isinstance(factory, type) else None

@@ -4,9 +4,10 @@ Requests mirror the bodies of Docker's Engine API (v1.45), so what the command l
 send. Records are what the store keeps. Configuration (what the user asked) and operational state (what the kernel has)
 are separate fields: a failed start never changes the former. Addresses in requests are the user's strings; in records
 they are strings in canonical form, so that a record is plain JSON.
-"""
 
-from __future__ import annotations
+Annotations are types here and not texts (no ``annotations`` of the future), because every command would have to
+evaluate them before it can read a record (`engine.store.codec`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

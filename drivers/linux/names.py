@@ -6,6 +6,7 @@ import re
 
 MAX_BYTES = 15
 HOST_END_DIGITS = 7
+UNFIT = re.compile(r"[\s/:\"\\*\x00-\x1f\x7f]")
 
 
 def bridge_name(network_id: str) -> str:
@@ -31,4 +32,4 @@ def fits(name: str) -> bool:
 
 def valid(name: str) -> bool:
     """Tell whether the kernel, and nftables in quotes, take the name as it is."""
-    return name not in ("", ".", "..") and re.search(r"[\s/:\"\\*\x00-\x1f\x7f]", name) is None
+    return name not in ("", ".", "..") and UNFIT.search(name) is None
