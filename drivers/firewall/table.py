@@ -17,7 +17,7 @@ from drivers.firewall.encoding import ruleset
 TABLE = "inet hawse"
 VERSION_SET = "ruleset_4"
 MARKS = "complete"  # the chain whose rules say: everything that ought to be here is; flushing the rules takes them, too
-WHOLE, GUARDED = "whole", "spoof guard"
+WHOLE, GUARDED = f"whole, as of {VERSION_SET}", "spoof guard"
 INTERFACE_TYPE = "ifname"
 CHUNK = 1000  # elements a line, to keep lines readable for people who debug
 

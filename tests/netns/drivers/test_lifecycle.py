@@ -9,6 +9,7 @@ import pytest
 from drivers import firewall
 from drivers import sandbox as sandboxes
 from drivers.api import Busy, DriverError, Exists, Missing, Sandbox
+from drivers.firewall import table
 from drivers.linux import link
 from drivers.linux.netlink import session
 
@@ -91,6 +92,17 @@ def test_a_flushed_firewall_comes_back_whole_and_live_connections_go_on(lab, pee
     assert not lab.on_host(lab.driver.needs_resync)
     assert lab.ask(peer, HOST, 8080) == "192.168.99.99"
     assert before - {e for e in before if e.set == "forwarding"} <= set(lab.elements())
+
+
+def test_a_table_of_another_version_is_written_anew(lab, monkeypatch):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(table, "WHOLE", "whole, as of ruleset_0")
+        lab.on_host(lambda: table.resync([], marks=[table.WHOLE]))
+        assert not lab.on_host(lab.driver.needs_resync)
+    assert lab.on_host(lab.driver.needs_resync)
+    lab.on_host(lambda: lab.driver.resync([(n1, [])]))
+    assert not lab.on_host(lab.driver.needs_resync)
 
 
 def test_repair_removes_what_nobody_owns_and_restores_lost_rules(lab):
