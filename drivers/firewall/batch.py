@@ -1,4 +1,4 @@
-"""Changes of set elements as messages to the kernel, in one transaction.
+"""Changes of set elements as messages to the kernel, in one transaction; and what a set holds.
 
 What nftables' library would do for it takes several times as long: it reads the whole table's sets, parses a script,
 and then closes its socket, which waits until nobody in the kernel can see any more what was removed.
@@ -14,15 +14,15 @@ from operator import attrgetter
 
 from drivers.api import NoPermission
 from drivers.firewall.elements import Element
-from drivers.firewall.encoding import encoded
+from drivers.firewall.encoding import KEY, VALUE, encoded
 from drivers.firewall.nft import Refused
 from drivers.firewall.rules import FAMILIES, NETFILTER, NFGENMSG
-from drivers.linux.attributes import nested, text
-from drivers.linux.netlink import ACK, Message, Session, aside
+from drivers.linux.attributes import each, nested, read, text
+from drivers.linux.netlink import ACK, LINGER, Message, Session, aside, doing
 
 BEGIN, END = 0x10, 0x11  # NFNL_MSG_BATCH_*
 NFTABLES = 10  # NFNL_SUBSYS_NFTABLES
-ADD, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 30  # NFT_MSG_NEWSETELEM, NFT_MSG_DESTROYSETELEM
+ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # NFT_MSG_{NEW,GET,DESTROY}SETELEM
 TABLE, SET, ELEMENTS = 1, 2, 3  # NFTA_SET_ELEM_LIST_*
 CREATE = 0x400  # NLM_F_CREATE
 CHUNK = 400  # elements a message, since an attribute's length has 16 bits
@@ -42,7 +42,19 @@ def change(table: str, add: Iterable[Element], destroy: Iterable[Element]) -> No
     except OSError as error:
         raise _refusal(error) from error
     finally:
-        aside(session.close)  # which waits for what was removed, as with the library; nobody else need
+        aside(session.close, LINGER)
+
+
+def keys(table: str, set_name: str) -> list[bytes]:
+    """The keys of a set's elements, as the kernel has them; none where there is no such set."""
+    session, listed = Session(NETFILTER), list[bytes]()
+    try:
+        with doing("list elements of", f"{table} {set_name}", ignore=(errno.ENOENT,)):
+            listed = session.dump(GET, _place(table) + text(SET, set_name))
+    finally:
+        aside(session.close, LINGER)
+    items = (read(item) for message in listed for _, item in each(read(message, NFGENMSG.size).get(ELEMENTS, b"")))
+    return [read(item[KEY])[VALUE] for item in items]
 
 
 def _transaction(messages: list[Message]) -> list[Message]:
@@ -53,14 +65,17 @@ def _transaction(messages: list[Message]) -> list[Message]:
 
 
 def _messages(table: str, kind: int, items: Iterable[Element]) -> Iterator[Message]:
-    family, _, name = table.partition(" ")
-    place = NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name)
-    adding = kind == ADD
+    place, adding = _place(table), kind == ADD
     for set_name, group in groupby(sorted(items, key=SET_OF), key=SET_OF):
         packed = [encoded(item, with_value=adding) for item in group]
         for start in range(0, len(packed), CHUNK):
             body = place + text(SET, set_name) + nested(ELEMENTS, *packed[start : start + CHUNK])
             yield Message(kind, CREATE if adding else 0, body)
+
+
+def _place(table: str) -> bytes:
+    family, _, name = table.partition(" ")
+    return NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name)
 
 
 def _refusal(error: OSError) -> Exception:

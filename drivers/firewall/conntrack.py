@@ -18,7 +18,7 @@ from ipaddress import IPv6Address
 
 from drivers.api import IPAddress, KernelError, PortBinding
 from drivers.linux import sysctl
-from drivers.linux.netlink import aside, refusal
+from drivers.linux.netlink import LINGER, aside, refusal
 
 NETLINK_NETFILTER = 12
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_GET and _DELETE
@@ -103,7 +103,7 @@ def _forget(version: int, matches: Callable[[Flow], bool], filters: Sequence[byt
         for narrowing in filters if narrow else (b"",):
             _remove_one_by_one(channel, header, narrowing, matches)
     finally:
-        aside(channel.close)  # which would wait for elements of the firewall that have just been removed
+        aside(channel.close, LINGER)
 
 
 def _opened() -> socket.socket:

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from drivers.firewall import table
+from drivers.firewall import batch, table
 from drivers.firewall.elements import Element
+from drivers.firewall.encoding import NUMBERS
 from drivers.firewall.relayed import PROTOCOLS
 
 PORTS, SOCKETS = "relay", "relay_sockets"
 STATE_SETS = (PORTS, SOCKETS)
 
 
-def lead_to(sockets: Mapping[str, int]) -> None:
+def lead_to(ports: Mapping[str, int]) -> None:
     """Lead relayed ports to these sockets (protocol to port) and nowhere else; idempotent."""
-    wanted = [Element(PORTS, protocol, str(port)) for protocol, port in sockets.items()]
-    wanted += [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in sockets.items()]
-    unused = [Element(PORTS, protocol) for protocol in PROTOCOLS if protocol not in sockets]
-    old = [element for element in table.elements(SOCKETS) if element not in wanted]
+    wanted = [Element(PORTS, protocol, str(port)) for protocol, port in ports.items()]
+    wanted += [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in ports.items()]
+    unused = [Element(PORTS, protocol) for protocol in PROTOCOLS if protocol not in ports]
+    old = [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in sockets() - ports.items()]
     table.change(add=wanted, remove=[*unused, *old])
 
 
 def sockets() -> set[tuple[str, int]]:
     """Protocol and port of each socket that relayed ports lead to."""
-    pairs = (element.key.split(" . ") for element in table.elements(SOCKETS))
-    return {(protocol, int(port)) for protocol, port in pairs}
+    names = {NUMBERS[protocol]: protocol for protocol in PROTOCOLS}
+    return {(names[key[0]], int.from_bytes(key[4:6])) for key in batch.keys(table.TABLE, SOCKETS)}

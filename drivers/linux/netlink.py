@@ -11,6 +11,7 @@ import _thread
 import errno
 import socket
 import struct
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import ioctl
@@ -32,6 +33,9 @@ IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
 SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # bytes that any socket takes at once; SO_SNDBUFFORCE
 TIMEOUT = 60  # seconds
+LINGER = 0.05
+"""Seconds after which a netfilter socket is closed. Just after anything was removed that would wait for a grace period
+of RCU, with everybody else's transactions locked out; a moment later it waits for nothing, nor does our end."""
 LOOK = 0.0003  # seconds between two looks at whether a request shows
 
 
@@ -165,10 +169,15 @@ def _packed(message: Message, number: int) -> bytes:
     return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body
 
 
-def aside(action: Callable[[], object]) -> None:
-    """Do what only waits for the kernel in a thread of its own, whose end nobody awaits."""
+def aside(action: Callable[[], object], after: float = 0.0) -> None:
+    """Do what only waits for the kernel in a thread of its own, ``after`` seconds; nobody awaits its end."""
+
+    def act() -> None:
+        time.sleep(after)
+        action()
+
     try:
-        _thread.start_new_thread(action, ())
+        _thread.start_new_thread(act if after else action, ())
     except RuntimeError:  # the machine, or our control group, has no room for another task
         action()
 

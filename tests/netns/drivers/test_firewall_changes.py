@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drivers.api import NoPermission
-from drivers.firewall import batch, nft, table
+from drivers.firewall import batch, nft, relay, table
 from drivers.firewall.elements import Element
 from drivers.linux import netns as namespaces
 
@@ -76,6 +76,15 @@ def test_all_or_nothing(there):
         there(lambda: batch.change(table.TABLE, [Element("bridges", '"br-1"'), *overlapping], []))
     assert refused.value.taken
     assert there(table.elements) == []
+
+
+def test_the_sockets_of_relayed_ports_are_read_back(there):
+    there(lambda: relay.lead_to({"tcp": 4711, "udp": 4712}))
+    assert there(relay.sockets) == {("tcp", 4711), ("udp", 4712)}
+    there(lambda: relay.lead_to({"udp": 4713}))
+    assert there(relay.sockets) == {("udp", 4713)}
+    there(table.remove_all)
+    assert there(relay.sockets) == set()
 
 
 def test_a_table_that_is_not_there_is_told(netns):
