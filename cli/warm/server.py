@@ -114,10 +114,14 @@ class Server:
         return spare
 
     def _hung_up(self, pid: int, events: int) -> None:
-        """Nobody is there who could want the command's result: end it, as it would have ended with its caller."""
+        """Nobody is there who could want the command's result: end it, as it would have ended with its caller.
+
+        A child that has told it may still wait for the kernel to close what it leaves; the next one need not.
+        """
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())
             os.kill(pid, signal.SIGKILL)
+            self._prepare()
 
     def _reap(self, wake: int) -> None:
         with suppress(BlockingIOError):
