@@ -3,11 +3,9 @@
 #
 # Read cli/launch.py first: it has the words on the conversation. What this file cannot or should not do, it leaves to
 # that one, before GO and never after: no server, a stranger's, a command that must run cold. It starts no server and
-# runs no command. It loads no module but strict: a further one costs as much as the whole way to the server and back.
+# runs no command. It loads no module, not even strict (the tests do): each costs more than a whole round of messages.
 #
 # Arguments: the interpreter to give way to, the installed script that it is to read, and the command line.
-
-use strict;
 
 my ( $PROTOCOL, $PATIENCE, $MESSAGE, $LOST ) = ( 1, 5, 5, 125 );    # as in cli/launch.py
 my ( $AF_UNIX, $SOCK_STREAM, $SOL_SOCKET, $SCM_RIGHTS ) = ( 1, 1, 1, 1 );

@@ -87,10 +87,10 @@ def agreed(connection: socket.socket, own: Rights) -> list[str] | None:
         if rights(launcher) != own:
             raise PermissionError
         welcome(connection)
+        grants.take(launcher, connection, group)  # while the launcher writes its request
         request = receive(connection)
         if request.identity not in identities():
             raise Malformed
-        grants.take(launcher, connection, group)
         become(request)
     except (Malformed, OSError):
         connection.sendall(message(REFUSED))
