@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import CHECKOUT, Host
+from tests.conftest import Host
+from tests.installation import CHECKOUT, script
 
 from .normalise import Normaliser
 from .scenes import Scene
@@ -75,7 +75,7 @@ class Hawse(Target):
     program = "hawse"
 
     def __init__(self, host: Host, state: Path) -> None:
-        super().__init__(host, state, f"{shlex.quote(sys.executable)} -c 'from cli.launch import main; main()'")
+        super().__init__(host, state, str(script()))
 
     def places(self) -> dict[str, str]:
         return {str(self.host.root): "<root>", str(CHECKOUT): "<checkout>"}
