@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from drivers.api import NoPermission
 from drivers.firewall import batch, nft, relay, table
 from drivers.firewall.elements import Element
 from drivers.linux import netns as namespaces
+from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns
 
@@ -101,6 +105,22 @@ def test_tens_of_thousands_at_once(there):
     assert len(there(table.elements)) == len(many)
     there(lambda: table.change(remove=many))
     assert there(table.elements) == []
+
+
+THOUSANDS = """
+from drivers.firewall import table
+from drivers.firewall.elements import Element
+
+table.change(add=[Element("bridges", '"br-1"')])
+table.change(add=[Element("any4", f"tcp . {port}", "172.18.0.2 . 80") for port in range(1, 3001)])
+print(len(table.elements()))
+"""
+
+
+def test_thousands_at_once_by_the_root_of_a_user_namespace():
+    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", THOUSANDS]
+    result = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    assert (result.stdout, result.stderr) == ("3001\n", "")
 
 
 def test_without_the_right_it_is_told_in_one_word(there, monkeypatch):
