@@ -79,3 +79,10 @@ def test_the_script_finds_its_interpreter_and_packages(installed, name, path):
         [name.format(installed)], env=environment, cwd=installed, capture_output=True, text=True, timeout=20
     )
     assert (result.returncode, result.stderr) == (125, "hawse: no warm server takes this command\n")
+
+
+@pytest.mark.parametrize("name, value", [("PERLIO", ":utf8"), ("PERL5OPT", "-Mnosuch"), ("PERL_UNICODE", "SDA")])
+def test_what_changes_every_perl_does_not_change_the_command(installed, name, value):
+    environment = {"PATH": "/usr/bin:/bin", "HAWSE_RUN": "/nonexistent/run", "HAWSE_WARM": "only", name: value}
+    result = subprocess.run([installed / "venv/bin/hawse"], env=environment, capture_output=True, text=True, timeout=20)
+    assert (result.returncode, result.stderr) == (125, "hawse: no warm server takes this command\n")
