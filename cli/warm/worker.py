@@ -13,7 +13,10 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
+from cli.app import App
 from cli.launch import EXITED, GO, MESSAGE, PATIENCE, READY, REFUSED, WELCOME, message
+from cli.root import INTERRUPTED
+from cli.root import run as run_command
 from cli.warm import grants
 from cli.warm.identity import identities
 from cli.warm.peer import Rights, peer, rights
@@ -69,10 +72,10 @@ def serve_launcher(own: Rights) -> NoReturn:
             code = run(arguments)
             os.closerange(0, CONNECTION)  # who reads our output need not wait for our memory to be torn down
             connection.sendall(message(EXITED, code))
-    except OSError:
-        os._exit(1)  # the launcher is gone
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)  # the server tells it: a signal came before the command had begun, or after its end
     finally:
-        os._exit(0)
+        os._exit(1)  # of no account where something was told: else the launcher is gone, or the command is not done
 
 
 def max_descriptor() -> int:
@@ -160,13 +163,12 @@ def take_streams(streams: dict[int, int]) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line; the exit code that an interpreter would end with."""
-    from cli.app import App
-    from cli.root import run as run_command
-
     try:
         return run_command(arguments, App()) & 0xFF
     except SystemExit as end:
         return end.code & 0xFF if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BaseException:
         sys.excepthook(*sys.exc_info())
         return 1

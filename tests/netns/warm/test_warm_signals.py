@@ -48,6 +48,16 @@ def test_a_signal_ends_the_command_as_it_would_end_it_here(job, way, number, cod
     assert process.returncode == code
 
 
+def test_whenever_it_is_interrupted_a_command_is_done_or_says_that_it_is_not(warm):
+    for moment in range(60):
+        process = warm.popen("network", "ls", "-q")
+        time.sleep(moment / 4000)
+        process.send_signal(signal.SIGINT)
+        output, complaint = process.communicate(timeout=20)
+        assert process.returncode in (130, -signal.SIGINT) or (process.returncode == 0 and output)
+        assert "KeyboardInterrupt" not in complaint
+
+
 @pytest.mark.parametrize("launcher", ["launch.py", "launch.pl"])
 def test_a_killed_launcher_leaves_no_command_behind(job):
     following(job, "only").kill()
