@@ -6,6 +6,7 @@ Pure. A part of a concatenation fills whole registers of four bytes; the key of 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from functools import cache, lru_cache
 from ipaddress import ip_address, ip_network
@@ -118,7 +119,7 @@ def _interface(text: str) -> Ends:
 
 
 def _mark(text: str) -> Ends:
-    value = int(text).to_bytes(4)
+    value = int(text).to_bytes(4, sys.byteorder)
     return value, value
 
 

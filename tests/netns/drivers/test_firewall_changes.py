@@ -47,6 +47,7 @@ OF_EVERY_SET = [
     Element("linked6", "fd00::2 . fd00::3 . tcp . 80-81"),
     Element("forwarding", "ipv4"),
     Element("router_advertisements", '"eth0"'),
+    Element(table.VERSION_SET, "5"),
 ]
 
 
