@@ -12,7 +12,7 @@ my ( $AF_UNIX, $SOCK_STREAM, $SOL_SOCKET, $SCM_RIGHTS ) = ( 1, 1, 1, 1 );
 my ( $SO_PEERCRED, $SO_RCVTIMEO, $SO_SNDTIMEO ) = ( 17, 20, 21 );
 my ( $MSG_NOSIGNAL, $MSG_CMSG_CLOEXEC ) = ( 0x4000, 0x40000000 );
 my ( $SIG_BLOCK, $SIG_UNBLOCK, $SIG_SETMASK ) = ( 0, 1, 2 );
-my ( $O_RDONLY, $O_PATH, $TIOCGPGRP, $EINTR ) = ( 0, 0x200000, 0x540F, 4 );
+my ( $O_RDONLY, $O_PATH, $TIOCGPGRP, $EINTR, $EAGAIN ) = ( 0, 0x200000, 0x540F, 4, 11 );
 my ( $ELF_64_BIT, $ELF_LITTLE_ENDIAN, $EM_X86_64 ) = ( 2, 1, 62 );
 my @EM_GENERIC = ( 183, 243, 258 );    # AArch64, RISC-V, LoongArch: those with the numbers of asm-generic/unistd.h
 
@@ -35,19 +35,23 @@ run();
 # Run the command line warm, where that is possible, and exit as it did.
 sub run {
     give_way() if must_run_cold() || !knows_machine();
-    give_way() unless reach_server();
+    reach_server() or give_way( $! == $EAGAIN );
     my $before = mask( $SIG_BLOCK, @PASSED_ON );
     unless ( meet_process() && offer() && hear() =~ /^R/ && patience(0) && deliver( pack 'a N', 'G', 0 ) ) {
+        my $in_vain = $! == $EAGAIN;
         syscall $SIGPROCMASK, $SIG_SETMASK, $before, 0, 8;
-        give_way();
+        give_way($in_vain);
     }
     follow($before);
 }
 
-# Become the launcher of Python, which does what is left to do, and says what is to be said.
+# Become the launcher of Python, which does what is left to do, and says what is to be said. Where a server that hangs
+# has been waited for in vain, it is told so, and asks it no more.
 sub give_way {
+    my ($in_vain) = @_;
     close $server if $server;
-    exec {$python} $python, qw(-IS -X utf8), $script, @arguments or syswrite STDERR, "hawse: $python: $!\n";
+    my @options = ( qw(-IS -X utf8), $in_vain ? qw(-X hawse-waited) : () );
+    exec {$python} $python, @options, $script, @arguments or syswrite STDERR, "hawse: $python: $!\n";
     exit $LOST;
 }
 

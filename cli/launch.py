@@ -24,6 +24,8 @@ else:
 PROTOCOL = 1
 DEFAULT_RUN = b"/run/hawse"
 SOCKET = b"warm.sock"
+WAITED = "hawse-waited"
+"""An option (-X) that launch.pl gives the interpreter: the server hangs, so much is known."""
 SWITCH = b"HAWSE_WARM"
 """Set to "off": no server is asked. "use": one that is there is, none is started. "only": without one, fail."""
 
@@ -59,7 +61,8 @@ def main() -> None:
         run_cold(leave_server=False)
     absent = False
     try:
-        run_warm()
+        if WAITED not in sys._xoptions:
+            run_warm()
     except Unwilling:
         pass
     except OSError:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.launch import PATIENCE
+
 pytestmark = pytest.mark.netns
 
 
@@ -89,11 +91,13 @@ def test_a_server_whose_directory_is_gone_is_not_found_and_the_next_one_takes_ov
 
 def test_a_server_that_hangs_is_given_up_and_never_runs_the_command_a_second_time(warm):
     os.kill(warm.pid(), signal.SIGSTOP)
+    begin = time.monotonic()
     try:
         created = warm.run("network", "create", "once", HAWSE_WARM="on")
     finally:
         os.kill(warm.pid(), signal.SIGCONT)
     assert created.returncode == 0
+    assert PATIENCE <= time.monotonic() - begin < 2 * PATIENCE  # one launcher waits, not the next as well
     assert warm.run("network", "rm", "once").returncode == 0
     time.sleep(0.5)
     assert warm.run("network", "ls", "-qf", "type=custom").stdout == ""
