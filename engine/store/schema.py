@@ -78,9 +78,13 @@ def check(connection: sqlite3.Connection) -> bool:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a file up to this version: all missing steps in one transaction, so that none is ever half done."""
+    """Bring a file up to this version: all missing steps in one transaction, so that none is ever half done.
+
+    Raises `NewerSchema` where a later version has come first.
+    """
     connection.create_function("natural_key", 1, natural_key, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
+    check(connection)
     for step in MIGRATIONS[version_of(connection) :]:
         for statement in filter(str.strip, step.split(";")):
             connection.execute(statement)
