@@ -10,7 +10,8 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from drivers.linux.netlink import DUMP_ATTEMPTS, doing, refusal
 
@@ -21,10 +22,11 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 IFA_ADDRESS, IFA_LOCAL, RTA_DST = 1, 2, 1
 MAIN, KERNEL, LINK = 254, 2, 253  # RT_TABLE_MAIN, RTPROT_KERNEL, RT_SCOPE_LINK
 HEADER, ADDRESS, ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BBBBI"), struct.Struct("=HH")
-USUAL = struct.Struct("=xB6x2xH4x2xH4s")  # an address of IPv4 with the two attributes that the kernel writes first
+FAMILY, PREFIX, FIRST, SECOND, OWN = 16, 17, (26, 27), (34, 35), 36  # where a message of an address has them:
+USUAL = struct.Struct("=16xB9xH6xH4x")  # family, the types of two attributes, and the second's value
+PROTOCOL = 21  # where a message of a route has it
 ROUTE = struct.Struct("=BBBBBBBBI")  # family, destination's length, …, table, protocol, scope, type, flags
 BUFFER = 1 << 16
-IPV4 = bytes([socket.AF_INET])
 FAMILIES = {4: (socket.AF_INET, 32), 6: (socket.AF_INET6, 128)}
 
 Range = tuple[int, int]
@@ -41,9 +43,8 @@ def ranges(version: int) -> list[Range]:
     Raises `KernelError`, with EINTR where the list never holds still.
     """
     family, bits = FAMILIES[version]
-    return _read(
-        RTM_GETADDR, ADDRESS.pack(family, 0, 0, 0, 0), lambda data, start, end: _of_address(data, start, end, bits)
-    )
+    reading = Reading(lambda data, start, end: _of_address(data, start, end, bits), _addresses_alike)
+    return _read(RTM_GETADDR, ADDRESS.pack(family, 0, 0, 0, 0), reading)
 
 
 def on_link_routes() -> list[Range]:
@@ -51,11 +52,17 @@ def on_link_routes() -> list[Range]:
 
     Those that the kernel makes tell nothing that addresses do not.
     """
-    return _read(RTM_GETROUTE, ROUTE.pack(socket.AF_INET, 0, 0, 0, MAIN, 0, 0, 0, 0), _of_route)
+    return _read(RTM_GETROUTE, ROUTE.pack(socket.AF_INET, 0, 0, 0, MAIN, 0, 0, 0, 0), Reading(_of_route, _routes_alike))
 
 
-Reading = Callable[[bytes, int, int], Range | None]
-"""What one message tells: the data that it is in, and where its body begins and ends."""
+class Reading(NamedTuple):
+    """How messages are read: ``one`` tells of the data it is in, from where its body begins to where it ends.
+
+    ``alike`` reads all of the data, messages of one kind and so many bytes each; None where it can't at one go.
+    """
+
+    one: Callable[[bytes, int, int], Range | None]
+    alike: Callable[[bytes, int], list[Range] | None]
 
 
 def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
@@ -63,17 +70,68 @@ def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
         try:
             with doing("list", "addresses"), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as opened:
                 opened.setsockopt(SOL_NETLINK, GET_STRICT_CHK, 1)  # or every table of routes would come
-                return [found for place in _dump(opened, kind, body) if (found := reading(*place)) is not None]
+                opened.send(HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + body)
+                return _answer(opened, reading)
         except _Interrupted:
             continue
     raise refusal("list", "addresses", errno.EINTR)
 
 
+def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
+    found: list[Range] = []
+    done = False
+    while not done:
+        data = opened.recv(BUFFER)
+        together = reading.alike(data, size) if (size := _size_if_alike(data)) else None
+        if together is None:
+            together = []
+            done = _one_by_one(data, reading, together)
+        found += together
+    return found
+
+
+def _size_if_alike(data: bytes) -> int:
+    """How many bytes each message has, where all are of one length, kind and flags; else 0.
+
+    A slice with a step looks at one byte of every message at once.
+    """
+    length, kind, flags, _, _ = HEADER.unpack_from(data)
+    size = _aligned(length)
+    if kind in (NLMSG_DONE, NLMSG_ERROR) or flags & NLM_F_DUMP_INTR or len(data) % size:
+        return 0
+    return size if _is_same(data, size, range(8)) else 0
+
+
+def _is_same(data: bytes, size: int, places: Iterable[int]) -> bool:
+    """Tell whether all messages have the same bytes at these places."""
+    count = len(data) // size
+    return all(data[place::size] == data[place : place + 1] * count for place in places)
+
+
+def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
+    """IPv4 addresses whose attributes begin as the kernel mostly has them: the other end's address, then our own."""
+    if size < USUAL.size or not _is_same(data, size, (FAMILY, *FIRST, *SECOND)):
+        return None
+    family, first, second = USUAL.unpack_from(data)
+    if family != socket.AF_INET or (first, second) != (IFA_ADDRESS, IFA_LOCAL):
+        return None
+    count = len(data) // size
+    packed = bytearray(4 * count)
+    for byte in range(4):
+        packed[byte::4] = data[OWN + byte :: size]
+    addresses = struct.unpack(f">{count}I", packed)
+    return [
+        (first := address >> free << free, first | (1 << free) - 1)
+        for address, free in zip(addresses, [32 - prefix for prefix in data[PREFIX::size]], strict=True)
+    ]
+
+
+def _routes_alike(data: bytes, size: int) -> list[Range] | None:
+    """No routes, where all are the kernel's, as those of our bridges are."""
+    return [] if data[PROTOCOL] == KERNEL and _is_same(data, size, (PROTOCOL,)) else None
+
+
 def _of_address(data: bytes, start: int, end: int, bits: int) -> Range:
-    if data[start : start + 1] == IPV4 and end - start >= USUAL.size:  # as all but strange ones are: at one go
-        prefix, first, second, address = USUAL.unpack_from(data, start)
-        if first == IFA_ADDRESS and second == IFA_LOCAL:
-            return _range(address, bits - prefix)
     return _range(_address(data, start, end), bits - data[start + 1])
 
 
@@ -95,22 +153,23 @@ def _range(address: bytes, host_bits: int) -> Range:
     return first, first + (1 << host_bits) - 1
 
 
-def _dump(opened: socket.socket, wanted: int, body: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield every message: the data that it is in, and where its body begins and ends."""
-    opened.send(HEADER.pack(HEADER.size + len(body), wanted, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + body)
-    while True:
-        data, start = opened.recv(BUFFER), 0
-        while start < len(data):
-            length, kind, flags, _, _ = HEADER.unpack_from(data, start)
-            if flags & NLM_F_DUMP_INTR:
-                raise _Interrupted
-            if kind == NLMSG_DONE:
-                return
-            if kind == NLMSG_ERROR:
-                code = -int.from_bytes(data[start + HEADER.size : start + HEADER.size + 4], sys.byteorder, signed=True)
-                raise OSError(code, "dump refused")
-            yield data, start + HEADER.size, start + length
-            start += _aligned(length)
+def _one_by_one(data: bytes, reading: Reading, found: list[Range]) -> bool:
+    """Read messages of any kind, adding to ``found``; whether the last of all was among them."""
+    start = 0
+    while start < len(data):
+        length, kind, flags, _, _ = HEADER.unpack_from(data, start)
+        if flags & NLM_F_DUMP_INTR:
+            raise _Interrupted
+        if kind == NLMSG_DONE:
+            return True
+        if kind == NLMSG_ERROR:
+            code = -int.from_bytes(data[start + HEADER.size : start + HEADER.size + 4], sys.byteorder, signed=True)
+            raise OSError(code, "dump refused")
+        item = reading.one(data, start + HEADER.size, start + length)
+        if item is not None:
+            found.append(item)
+        start += _aligned(length)
+    return False
 
 
 def _address(data: bytes, start: int, end: int) -> bytes:
