@@ -9,6 +9,8 @@ import ctypes
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -36,6 +38,26 @@ class Refused(DriverError):
         return "File exists" in str(self)
 
 
+_places: list[int] = []
+
+
+def keep_places(count: int = 4) -> None:
+    """Keep descriptors that select(2) knows for the library, in a process that will have very many; once, early."""
+    _places.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
+
+
+@contextmanager
+def _places_free() -> Iterator[None]:
+    kept = len(_places)
+    for place in _places:
+        os.close(place)
+    _places.clear()
+    try:
+        yield
+    finally:
+        keep_places(kept)
+
+
 def run(script: str) -> None:
     """Run a script as one transaction; raises `Refused` with nftables' text."""
     _execute(script, as_json=False)
@@ -50,10 +72,11 @@ def listing(what: str) -> list[dict[str, Any]]:
 
 def _execute(script: str, *, as_json: bool) -> str:
     library = _library()
-    if library is not None and _next_descriptor() < SELECTABLE:
-        ok, output, errors = _in_process(library, script, as_json)
-    else:
-        ok, output, errors = _by_program(script, as_json)
+    with _places_free():
+        if library is not None and _next_descriptor() < SELECTABLE:
+            ok, output, errors = _in_process(library, script, as_json)
+        else:
+            ok, output, errors = _by_program(script, as_json)
     if ok:
         return output
     text = next((line for line in errors.splitlines() if "Error:" in line), errors.strip())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from drivers.firewall import nft
 from engine.agent import place
 from engine.agent.forward import ForwardService
 from engine.agent.guard import GuardService
@@ -31,6 +32,7 @@ def main() -> int:
     if place.lock(run_dir) is None:
         return 0
     home()
+    nft.keep_places()  # a sandbox takes four descriptors and more
     loop = Loop()
     inotify = Inotify(loop)
     config = load_config()

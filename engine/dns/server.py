@@ -21,7 +21,7 @@ from engine.dns.responder import Responder
 from engine.dns.sandbox import SandboxResolver
 from engine.dns.table import NetworkTable
 from engine.dns.watch import FileWatch
-from engine.dns.zone import Defaults, SandboxView, has_names, views
+from engine.dns.zone import Defaults, Made, SandboxView, has_names, views
 from engine.model import EndpointRecord, NetworkRecord
 
 DEFAULT_TTL = 5
@@ -64,6 +64,7 @@ class DnsService:
         self._defaults = Defaults(read_host(), dns, options)
         self._tables: dict[str, NetworkTable] = {}
         self._residents: dict[str, Resident] = {}
+        self._made: dict[str, Made] = {}
         self._state = Snapshot()
         self._retry: Timer | None = None
         self._pause = RETRY
@@ -73,9 +74,8 @@ class DnsService:
         """Bring names, sandboxes and sockets up to date."""
         self._state = state
         self._update_tables(state.networks, state.endpoints)
-        wanted = {
-            v.id: v for v in views(state.networks, state.containers, state.endpoints, self._defaults, self._residents)
-        }
+        found = views(state.networks, state.containers, state.endpoints, self._defaults, self._residents, self._made)
+        wanted = {view.id: view for view in found}
         for identity in [i for i, r in self._residents.items() if not _same_place(r.view, wanted.get(i))]:
             self._drop(identity)
         unserved = [view for view in wanted.values() if not self._serve(view)]
@@ -150,7 +150,9 @@ class DnsService:
 
 def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
     """Whether a view's sockets can stay: the same namespace by the same path and process."""
-    return new is not None and (old.netns_path, old.pid, old.pid_start) == (new.netns_path, new.pid, new.pid_start)
+    if new is None or new is old:
+        return new is old
+    return (old.netns_path, old.pid, old.pid_start) == (new.netns_path, new.pid, new.pid_start)
 
 
 def ttl_from_environment() -> int:

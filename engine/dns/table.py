@@ -78,8 +78,8 @@ class NetworkTable:
     def update(self, endpoints: Iterable[EndpointRecord]) -> None:
         """Make the table say what these endpoints (all of the network that are live) call for."""
         wanted = {e.id: e for e in endpoints}
-        gone = [i for i, known in self._records.items() if wanted.get(i) != known]
-        new = [i for i, e in wanted.items() if self._records.get(i) != e]
+        gone = [i for i, known in self._records.items() if not _is_same(known, wanted.get(i))]
+        new = [i for i, e in wanted.items() if not _is_same(e, self._records.get(i))]
         touched: set[str] = set()
         for identity in gone:
             touched |= self._drop(identity)
@@ -132,6 +132,11 @@ class NetworkTable:
             wire.A: answer([wire.record(wire.A, self.ttl, a) for a in v4]),
             wire.AAAA: answer([wire.record(wire.AAAA, self.ttl, a) for a in v6]),
         }
+
+
+def _is_same(one: EndpointRecord, other: EndpointRecord | None) -> bool:
+    """Tell whether two records are equal; mostly they are one object, which a dataclass does not look for."""
+    return one is other or one == other
 
 
 def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> None:

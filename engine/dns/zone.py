@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from engine.errors import EngineError
 from engine.files.resolv_conf import Overrides, ResolvConf, Transform, Upstream, resolv_conf
@@ -44,6 +45,15 @@ class SandboxView:
     forward: bool = True
 
 
+class Made(NamedTuple):
+    """A view and what it was made of."""
+
+    container: ContainerRecord
+    members: Sequence[NetworkRecord]
+    conf: ResolvConf
+    view: SandboxView
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """What holds for containers that say nothing: the host's resolv.conf and daemon.json's dns and dns-opts."""
@@ -59,8 +69,12 @@ def views(
     endpoints: Iterable[EndpointRecord],
     defaults: Defaults,
     bound: Collection[str] = (),
+    made: dict[str, Made] | None = None,
 ) -> list[SandboxView]:
-    """The views of all sandboxes to be served; those in ``bound`` are served on without a user-defined network."""
+    """The views of all sandboxes to be served; those in ``bound`` are served on without a user-defined network.
+
+    One ``made`` at the last call stays where the records and the servers are the same objects; that is kept up to date.
+    """
     by_id = {n.id: n for n in networks}
     joined: dict[str, list[NetworkRecord]] = {}
     with_ipv6: set[str] = set()
@@ -69,13 +83,20 @@ def views(
             joined.setdefault(endpoint.container_id, []).append(by_id[endpoint.network_id])
             if endpoint.ipv6:
                 with_ipv6.add(endpoint.container_id)
-    result = []
+    before, now = made or {}, {}
     for container in containers:
         members = joined.get(container.id, [])
         served = any(has_names(n) for n in members) or sandbox_id(container) in bound
         if _is_open(container) and served and container.host.network_mode != "host":
-            result.append(_view(container, members, servers(container, defaults, ipv6=container.id in with_ipv6)))
-    return result
+            conf = servers(container, defaults, ipv6=container.id in with_ipv6)
+            known = before.get(container.id)
+            if known is None or not (known.container is container and known.conf is conf and known.members == members):
+                known = Made(container, members, conf, _view(container, members, conf))
+            now[container.id] = known
+    if made is not None:
+        made.clear()
+        made.update(now)
+    return [known.view for known in now.values()]
 
 
 def has_names(network: NetworkRecord) -> bool:

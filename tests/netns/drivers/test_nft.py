@@ -9,8 +9,11 @@ from tests.conftest import CHECKOUT
 pytestmark = pytest.mark.netns
 
 CROWDED = """
-import os, resource
+import os, resource, sys
 from drivers.firewall import nft
+nft.keep_places(int(sys.argv[1]))
+if "in process" in sys.argv:
+    os.environ["PATH"] = ""
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
 for _ in range(1100):
     os.open("/dev/null", os.O_RDONLY)
@@ -19,5 +22,6 @@ print([t["table"]["name"] for t in nft.listing("tables") if "table" in t])
 """
 
 
-def test_a_process_with_more_descriptors_than_select_knows(netns):
-    assert netns.run(sys.executable, "-c", CROWDED, cwd=CHECKOUT).stdout == "['crowded']\n"
+@pytest.mark.parametrize("kept", [("0",), ("4", "in process")])
+def test_a_process_with_more_descriptors_than_select_knows(netns, kept):
+    assert netns.run(sys.executable, "-c", CROWDED, *kept, cwd=CHECKOUT).stdout == "['crowded']\n"

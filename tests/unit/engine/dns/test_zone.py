@@ -66,6 +66,19 @@ def test_a_sandbox_served_before_is_served_on():
     assert kept.forward
 
 
+def test_a_view_is_made_anew_only_when_what_it_is_made_of_is_another():
+    networks, record, made = [network("n"), network("m")], plain("n"), {}
+    (first,) = views(networks, [record], joined("n"), HOST, made=made)
+    assert views(networks, [record], joined("n"), HOST, made=made)[0] is first
+    assert views(networks, [record], joined("n", "m"), HOST, made=made)[0].networks == ("m", "n")
+    (other,) = views(networks, [record], joined("n"), Defaults("nameserver 192.0.2.9"), made=made)
+    assert other.upstreams != first.upstreams
+    (moved,) = views(networks, [plain("n", path="/proc/8/ns/net")], joined("n"), HOST, made=made)
+    assert moved.netns_path == "/proc/8/ns/net"
+    assert views(networks, [], joined("n"), HOST, made=made) == []
+    assert made == {}
+
+
 def test_loopback_servers_of_the_host_are_the_hosts_and_those_of_the_container_its_own():
     assert view([network("n")], plain("n")).upstreams == (Upstream("192.0.2.1"), Upstream("127.0.0.1", on_host=True))
     assert view([network("n")], plain("n", dns=["127.0.0.1"])).upstreams == (Upstream("127.0.0.1"),)
