@@ -201,11 +201,11 @@ class Lab:
     silent = staticmethod(lambda where, *args, **kw: ask(where.path, *args, wait=SILENCE, **kw) == "")
     binding = staticmethod(binding)
 
-    def hears(self, server: Server, client, address: str, port: int) -> bool:
+    def hears(self, server: Server, client, address: str, port: int, wait: float = SILENCE) -> bool:
         """Tell whether a datagram arrives, even where its answer would not."""
         server.heard.clear()
         ask(client.path, address, port, "udp", wait=0.01)
-        return server.heard.wait(SILENCE)
+        return server.heard.wait(wait)
 
     def pings(self, where, address: str, wait: float = 5) -> bool:
         command = ["ping", "-c1", "-W", str(wait), address]

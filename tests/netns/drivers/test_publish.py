@@ -63,7 +63,7 @@ def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
     web = lab.container(n1, 2, ports)
     lab.serve(web, 80)
     server = lab.serve(web, 80, "udp")
-    assert lab.hears(server, lab.host, "127.0.0.1", 8080)
+    assert lab.hears(server, lab.host, "127.0.0.1", 8080, wait=5)
     assert lab.ask(lab.host, "127.0.0.1", 8080) == "172.30.0.1"
     assert lab.silent(peer, HOST, 8080)
     # a neighbour that routes to the container, and one that routes loopback addresses to this host
