@@ -39,7 +39,7 @@ sub run {
     my $before = mask( $SIG_BLOCK, @PASSED_ON );
     unless ( meet_process() && offer() && hear() =~ /^R/ && patience(0) && deliver( pack 'a N', 'G', 0 ) ) {
         my $in_vain = $! == $EAGAIN;
-        syscall $SIGPROCMASK, $SIG_SETMASK, $before, 0, 8;
+        unmask($before);
         give_way($in_vain);
     }
     follow($before);
@@ -159,7 +159,7 @@ sub hear {
 sub follow {
     my ($before) = @_;
     $SIG{$_} = \&pass_on for grep { !is_ignored($_) } @PASSED_ON;
-    syscall $SIGPROCMASK, $SIG_SETMASK, $before, 0, 8;
+    unmask($before);
     while ( my ( $kind, $number ) = unpack 'a N', hear() ) {
         syscall $EXIT, $number if $kind eq 'E';    # without perl's tidying up
         die_of($number) if $kind eq 'K';
@@ -184,6 +184,12 @@ sub mask {
     $set |= 1 << $NUMBER{$_} - 1 for @names;
     syscall $SIGPROCMASK, $how, pack( 'Q', $set ), $before, 8;
     return $before;
+}
+
+# Set the mask of signals as it was before.
+sub unmask {
+    my ($before) = @_;
+    syscall $SIGPROCMASK, $SIG_SETMASK, $before, 0, 8;
 }
 
 # Stop as the command did; when we are continued, so is it.

@@ -16,14 +16,14 @@ from drivers.api import NoPermission
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import KEY, VALUE, encoded
 from drivers.firewall.nft import Refused
-from drivers.firewall.rules import FAMILIES, NETFILTER, NFGENMSG
+from drivers.firewall.rules import NETFILTER, NFGENMSG, place
 from drivers.linux.attributes import each, nested, read, text
 from drivers.linux.netlink import ACK, LINGER, Message, Session, aside, doing
 
 BEGIN, END = 0x10, 0x11  # NFNL_MSG_BATCH_*
 NFTABLES = 10  # NFNL_SUBSYS_NFTABLES
 ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # NFT_MSG_{NEW,GET,DESTROY}SETELEM
-TABLE, SET, ELEMENTS = 1, 2, 3  # NFTA_SET_ELEM_LIST_*
+SET, ELEMENTS = 2, 3  # NFTA_SET_ELEM_LIST_*
 CREATE = 0x400  # NLM_F_CREATE
 CHUNK = 400  # elements a message, since an attribute's length has 16 bits
 
@@ -50,7 +50,7 @@ def keys(table: str, set_name: str) -> list[bytes]:
     session, listed = Session(NETFILTER), list[bytes]()
     try:
         with doing("list elements of", f"{table} {set_name}", ignore=(errno.ENOENT,)):
-            listed = session.dump(GET, _place(table) + text(SET, set_name))
+            listed = session.dump(GET, place(table) + text(SET, set_name))
     finally:
         aside(session.close, LINGER)
     items = (read(item) for message in listed for _, item in each(read(message, NFGENMSG.size).get(ELEMENTS, b"")))
@@ -65,17 +65,12 @@ def _transaction(messages: list[Message]) -> list[Message]:
 
 
 def _messages(table: str, kind: int, items: Iterable[Element]) -> Iterator[Message]:
-    place, adding = _place(table), kind == ADD
+    beginning, adding = place(table), kind == ADD
     for set_name, group in groupby(sorted(items, key=SET_OF), key=SET_OF):
         packed = [encoded(item, with_value=adding) for item in group]
         for start in range(0, len(packed), CHUNK):
-            body = place + text(SET, set_name) + nested(ELEMENTS, *packed[start : start + CHUNK])
+            body = beginning + text(SET, set_name) + nested(ELEMENTS, *packed[start : start + CHUNK])
             yield Message(kind, CREATE if adding else 0, body)
-
-
-def _place(table: str) -> bytes:
-    family, _, name = table.partition(" ")
-    return NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name)
 
 
 def _refusal(error: OSError) -> Exception:

@@ -17,14 +17,14 @@ from functools import partial
 from ipaddress import IPv6Address
 
 from drivers.api import IPAddress, KernelError, PortBinding
+from drivers.firewall.rules import NETFILTER
 from drivers.linux import sysctl
+from drivers.linux.attributes import attribute, nested, read
 from drivers.linux.netlink import LINGER, aside, refusal
 
-NETLINK_NETFILTER = 12
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_GET and _DELETE
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 DONE, ERROR = 3, 2
-NESTED, KIND_MASK = 0x8000, 0x3FFF
 TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # CTA_FILTER_ORIG_FLAGS and _REPLY_FLAGS are 1 and 2, too
 TUPLE_IP, TUPLE_PROTO = 1, 2
 SOURCE, DESTINATION = (1, 3), (2, 4)  # CTA_IP_V4_SRC, CTA_IP_V6_SRC …
@@ -74,13 +74,13 @@ def original_destination(protocol: str, client: Place, server: Place) -> tuple[I
 
     ``client`` and ``server`` are addresses and ports as the server's socket has them.
     """
-    addresses = _attribute(SOURCE[1], _packed(server[0])) + _attribute(DESTINATION[1], _packed(client[0]))
-    ports = _attribute(PROTO_SOURCE_PORT, struct.pack("!H", server[1]))
-    ports += _attribute(PROTO_DESTINATION_PORT, struct.pack("!H", client[1]))
-    number = _attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[protocol]))
-    wanted = _attribute(NESTED | TUPLE_IP, addresses) + _attribute(NESTED | TUPLE_PROTO, number + ports)
+    addresses = attribute(SOURCE[1], _packed(server[0])) + attribute(DESTINATION[1], _packed(client[0]))
+    ports = attribute(PROTO_SOURCE_PORT, struct.pack("!H", server[1]))
+    ports += attribute(PROTO_DESTINATION_PORT, struct.pack("!H", client[1]))
+    number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[protocol]))
+    wanted = nested(TUPLE_IP, addresses) + nested(TUPLE_PROTO, number + ports)
     with _opened() as channel:
-        _send(channel, GET, ACK, struct.pack("!BBH", socket.AF_INET6, 0, 0) + _attribute(NESTED | TUPLE_REPLY, wanted))
+        _send(channel, GET, ACK, struct.pack("!BBH", socket.AF_INET6, 0, 0) + nested(TUPLE_REPLY, wanted))
         flows = [_flow(message) for message in _answers(channel)]
     return next(((IPv6Address(flow.destination), flow.port) for flow in flows), None)
 
@@ -107,7 +107,7 @@ def _forget(version: int, matches: Callable[[Flow], bool], filters: Sequence[byt
 
 
 def _opened() -> socket.socket:
-    channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
     channel.bind((0, 0))
     return channel
 
@@ -132,7 +132,7 @@ def _remove_one_by_one(
     _send(channel, GET, DUMP, header + narrowing)
     doomed = [flow for message in _answers(channel) if matches(flow := _flow(message))]
     for flow in doomed:
-        _send(channel, DELETE, ACK, header + _attribute(NESTED | TUPLE_ORIG, flow.key))
+        _send(channel, DELETE, ACK, header + nested(TUPLE_ORIG, flow.key))
         for _ in _answers(channel):
             pass
 
@@ -156,26 +156,26 @@ def _leads_to(binding: PortBinding, flow: Flow) -> bool:
 
 def _port_filter(binding: PortBinding, port: int) -> bytes:
     host = binding.host_ip
-    number = _attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[binding.protocol]))
-    proto = _attribute(NESTED | TUPLE_PROTO, number + _attribute(PROTO_DESTINATION_PORT, struct.pack("!H", port)))
+    number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[binding.protocol]))
+    proto = nested(TUPLE_PROTO, number + attribute(PROTO_DESTINATION_PORT, struct.pack("!H", port)))
     if host.is_unspecified:
         return _filter(TUPLE_ORIG, proto, PROTO_AND_DESTINATION_PORT)
     if host.version == 6:
         return b""
-    address = _attribute(NESTED | TUPLE_IP, _attribute(DESTINATION[0], host.packed))
+    address = nested(TUPLE_IP, attribute(DESTINATION[0], host.packed))
     return _filter(TUPLE_ORIG, address + proto, PROTO_AND_DESTINATION_PORT | DESTINATION_ADDRESS)
 
 
 def _source_filter(direction: int, address: IPAddress) -> bytes:
     if address.version == 6:
         return b""
-    return _filter(direction, _attribute(NESTED | TUPLE_IP, _attribute(SOURCE[0], address.packed)), SOURCE_ADDRESS)
+    return _filter(direction, nested(TUPLE_IP, attribute(SOURCE[0], address.packed)), SOURCE_ADDRESS)
 
 
 def _filter(direction: int, content: bytes, flags: int) -> bytes:
     """The tuple to compare with, and which of its fields count."""
-    counting = _attribute(direction, struct.pack("=I", flags))
-    return _attribute(NESTED | direction, content) + _attribute(NESTED | FILTER, counting)
+    counting = attribute(direction, struct.pack("=I", flags))
+    return nested(direction, content) + nested(FILTER, counting)
 
 
 def _send(channel: socket.socket, kind: int, flags: int, body: bytes) -> None:
@@ -198,32 +198,18 @@ def _answers(channel: socket.socket) -> Iterator[bytes]:
 
 
 def _flow(message: bytes) -> Flow:
-    attributes = _attributes(message)
-    original, reply = _attributes(attributes[TUPLE_ORIG]), _attributes(attributes[TUPLE_REPLY])
-    addresses, proto = _attributes(original[TUPLE_IP]), _attributes(original[TUPLE_PROTO])
+    attributes = read(message)
+    original, reply = read(attributes[TUPLE_ORIG]), read(attributes[TUPLE_REPLY])
+    addresses, proto = read(original[TUPLE_IP]), read(original[TUPLE_PROTO])
     return Flow(
         source=_one_of(addresses, SOURCE),
         destination=_one_of(addresses, DESTINATION),
         protocol=proto[PROTO_NUMBER][0],
         port=int.from_bytes(proto.get(PROTO_DESTINATION_PORT, b"")),
-        answering=_one_of(_attributes(reply[TUPLE_IP]), SOURCE),
+        answering=_one_of(read(reply[TUPLE_IP]), SOURCE),
         key=attributes[TUPLE_ORIG],
     )
 
 
 def _one_of(attributes: dict[int, bytes], kinds: Iterable[int]) -> bytes:
     return next((attributes[k] for k in kinds if k in attributes), b"")
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found = {}
-    while len(data) >= 4:
-        length, kind = struct.unpack_from("=HH", data)
-        found[kind & KIND_MASK] = data[4:length]
-        data = data[(length + 3) & ~3 :]
-    return found
-
-
-def _attribute(kind: int, payload: bytes) -> bytes:
-    length = 4 + len(payload)
-    return struct.pack("=HH", length, kind) + payload + bytes(-length % 4)

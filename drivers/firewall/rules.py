@@ -15,7 +15,7 @@ from drivers.linux.netlink import Session, doing
 NETFILTER = 12  # NETLINK_NETFILTER
 GET_RULE = 10 << 8 | 7  # NFNL_SUBSYS_NFTABLES with NFT_MSG_GETRULE
 FAMILIES = {"inet": 1, "bridge": 7}  # NFPROTO_*
-TABLE, CHAIN, USER_DATA = 1, 2, 7  # NFTA_RULE_*
+TABLE, CHAIN, USER_DATA = 1, 2, 7  # NFTA_RULE_*, and NFTA_SET_ELEM_LIST_TABLE is the first of them
 COMMENT = 0  # NFTNL_UDATA_RULE_COMMENT
 NFGENMSG = struct.Struct("!BBH")  # family, version, resource
 
@@ -25,8 +25,7 @@ def comments(table: str, chain: str) -> list[str]:
 
     ``table`` is as nftables writes it, ``inet hawse``. A chain that is not there has no rules.
     """
-    family, _, name = table.partition(" ")
-    wanted = NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name) + text(CHAIN, chain)
+    wanted = place(table) + text(CHAIN, chain)
     session = Session(NETFILTER)
     try:
         with doing("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
@@ -34,6 +33,12 @@ def comments(table: str, chain: str) -> list[str]:
     finally:
         session.close()
     return []
+
+
+def place(table: str) -> bytes:
+    """How a message about a table's rules or sets begins: its family and its name."""
+    family, _, name = table.partition(" ")
+    return NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name)
 
 
 def _comment(data: bytes) -> str:
