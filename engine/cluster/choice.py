@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
 from itertools import chain, islice
 
 from engine.errors import Forbidden
@@ -56,3 +56,10 @@ def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
     for number in chain(range(start, end + 1), range(first, start)):
         if number not in reserved:
             yield str(kind(number))
+
+
+def is_usable(pool: PoolRecord, interface: str) -> bool:
+    """Whether ``ADDRESS/LENGTH``, in its one proper spelling, is of a pool and not the pool's own."""
+    given = ip_interface(interface)
+    own = {pool.gateway, *pool.aux_addresses.values()}
+    return str(given) == interface and given.network == ip_network(pool.subnet) and str(given.ip) not in own

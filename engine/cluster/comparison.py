@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine import owner
-from engine.cluster import keys, shared_endpoints
-from engine.cluster.etcd import Client, absent, present, put
+from engine.cluster import acts, shared_endpoints
+from engine.cluster.etcd import Client
 from engine.cluster.mirror import SWARM
 from engine.cluster.model import Membership, SharedEndpoint
 from engine.cluster.view import View
@@ -35,24 +35,10 @@ def settle(host: Host, client: Client, me: Membership) -> None:
     here = own_endpoints(host)
     for identity in there.keys() - here.keys():
         if not owner.alive(there[identity].owner) and identity not in own_endpoints(host):
-            shared_endpoints.release(client, there[identity])
+            acts.perform(client, me, "release", network=there[identity].network_id, endpoint=identity)
     for identity, endpoint in here.items():
         if identity not in there or tuple(there[identity].names) != tuple(endpoint.names):
-            restore(client, shared(endpoint, me))
-
-
-def restore(client: Client, endpoint: SharedEndpoint) -> bool:
-    """Put an endpoint back that the store has lost; False where network or node are gone, or the address another's."""
-    addresses = [a.partition("/")[0] for a in (endpoint.ipv4, endpoint.ipv6) if a]
-    claimed = [keys.address(endpoint.network_id, a) for a in addresses]
-    mine = f"{endpoint.node}/{endpoint.id}"
-    conditions = [present(keys.network(endpoint.network_id)), present(keys.node(endpoint.node))]
-    for key in claimed:
-        found = client.get(key)
-        if found is None or found.value != mine:
-            conditions.append(absent(key))
-    changes = [put(keys.endpoint(endpoint.network_id, endpoint.id), encode(endpoint)), *(put(k, mine) for k in claimed)]
-    return client.transact(conditions, changes).succeeded
+            acts.perform(client, me, "restore", endpoint=encode(shared(endpoint, me)))
 
 
 def shared(endpoint: EndpointRecord, me: Membership) -> SharedEndpoint:

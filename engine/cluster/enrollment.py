@@ -1,4 +1,4 @@
-"""How a host asks a manager for its place in the cluster: one line of JSON each way, over TLS on port 2377.
+"""How a host asks a manager's server for its place in the cluster, over TLS on port 2377.
 
 First the authority's certificate is fetched from whoever answers and compared with the digest in the token; only then,
 on a second connection that this certificate verifies as a manager's, is the token's secret sent.
@@ -6,7 +6,6 @@ on a second connection that this certificate verifies as a manager's, is the tok
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import time
@@ -16,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.cluster.addresses import DEFAULT_PORT, split
+from engine.cluster.etcd.http import Connection
+from engine.cluster.keys import MANAGER_NAME
 from engine.cluster.token import JoinToken, digest_of
 from engine.errors import EngineError, InvalidArgument, Unavailable
 
 CONNECT, PATIENCE = 5.0, 30.0
 """Seconds to wait for a connection to a manager, and for its answer."""
-LIMIT = 1 << 20
 OPENING = 5.0
 """Seconds that a manager's enrollment may take to start."""
 
@@ -47,14 +47,12 @@ def parse_manager(text: str) -> Manager:
 
 def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
     """Ask for a place; the manager's answer, with the authority's certificate as ``authority``."""
-    authority = str(_ask(manager, ssl._create_unverified_context(), {"ask": "authority"}).get("authority", ""))
+    unverified = ssl._create_unverified_context()
+    authority = str(_ask(manager, unverified, "/hawse/authority", {}).get("authority", ""))
     if digest_of(authority) != token.digest:
         raise EngineError(f"remote CA does not match fingerprint. Expected: {token.digest}")
-    context = ssl.create_default_context(cadata=authority)
-    context.check_hostname = False  # a manager is known by its kind of certificate, whatever its address is here
-    answer = _ask(manager, context, {"ask": "join", "secret": token.secret, **request})
-    if "error" in answer:
-        raise EngineError(str(answer["error"]))
+    verified = ssl.create_default_context(cadata=authority)
+    answer = _ask(manager, verified, "/hawse/join", {"secret": token.secret, **request})
     return {**answer, "authority": authority}
 
 
@@ -67,17 +65,15 @@ def wait_until_open(manager: Manager) -> None:
         time.sleep(0.02)
 
 
-def _ask(manager: Manager, context: ssl.SSLContext, question: Mapping[str, Any]) -> dict[str, Any]:
+def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
+    """Post one question; a manager is known by what its certificate is for, whatever its address is here."""
     try:
-        with (
-            socket.create_connection((manager.host, manager.port), CONNECT) as plain,
-            context.wrap_socket(plain) as secure,
-        ):
-            secure.settimeout(PATIENCE)
-            secure.sendall(json.dumps(question).encode() + b"\n")
-            with secure.makefile("rb") as file:
-                answer: dict[str, Any] = json.loads(file.readline(LIMIT))
-                return answer
+        connection = Connection(f"https://{manager}", lambda: context, CONNECT, MANAGER_NAME)
+        try:
+            connection.set_timeout(PATIENCE)
+            return connection.post(path, dict(question))
+        finally:
+            connection.close()
     except ssl.SSLCertVerificationError as error:
         raise Unavailable(_certificate_problem(error)) from error
     except OSError as error:

@@ -1,8 +1,11 @@
-"""This host's own member of the store: how etcd is started, made safe, and taken out again."""
+"""This host's own member of the store: how etcd is started, and taken out again.
+
+It takes calls on a Unix socket alone, in a directory of root's: what it does for other hosts goes through the manager's
+server, which knows whose a call is. Only the port for its peers, that is for other managers, is on the network.
+"""
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import time
 from collections.abc import Sequence
@@ -10,19 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cluster import keys, membership, pki, processes
+from engine.cluster import keys, membership, processes
 from engine.errors import Unavailable
 
 if TYPE_CHECKING:
     from engine.cluster.etcd import Client
 
 NAME = "etcd"
-CLIENT_PORT, PEER_PORT = 2379, 2380
+PEER_PORT = 2380
+ADVERTISED = "https://127.0.0.1:2379"
+"""What members tell each other of where clients reach them; none listens there, and it may not be left out."""
 PATIENCE = 20.0
 """Seconds that a member may take until it answers."""
 LEARNING = 12.0
 """Seconds that another host's new member may take until it has a vote; less than a joining host waits."""
-ROLE = "hawse-worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +45,20 @@ def url(address: str, port: int) -> str:
 
 
 def arguments(where: Path, member: Member) -> list[str]:
-    """The command line of etcd. Its clients and peers must show certificates of our authority; peers a manager's."""
+    """The command line of etcd, which is started in ``where``. Its peers must show a manager's certificate."""
     program = shutil.which("etcd")
     if program is None:
         raise Unavailable("etcd is not installed (Debian: apt-get install etcd-server)")
-    client, peer = url(member.address, CLIENT_PORT), url(member.address, PEER_PORT)
-    authority, certificate, key = where / "ca.pem", where / "manager.pem", where / "manager.key"
+    peer = url(member.address, PEER_PORT)
+    authority, certificate = str(where / membership.AUTHORITY), str(where / membership.MANAGER)
     return [
         program, "--name", member.name, "--data-dir", str(where / "etcd"),
-        "--listen-client-urls", f"{client},{url('127.0.0.1', CLIENT_PORT)}", "--advertise-client-urls", client,
+        "--listen-client-urls", f"unix://{membership.SOCKET}", "--advertise-client-urls", ADVERTISED,
         "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
         "--initial-cluster", ",".join(member.initial),
         "--initial-cluster-state", "existing" if member.existing else "new",
-        "--trusted-ca-file", str(authority), "--client-cert-auth",
-        "--cert-file", str(certificate), "--key-file", str(key),
-        "--peer-trusted-ca-file", str(authority), "--peer-client-cert-auth",
-        "--peer-cert-allowed-cn", pki.MANAGER_NAME,
-        "--peer-cert-file", str(certificate), "--peer-key-file", str(key),
-        # Passwords are 256 random bits: a costly hash protects nothing, and each command would pay for it.
-        "--bcrypt-cost", "4",
+        "--peer-trusted-ca-file", authority, "--peer-client-cert-auth", "--peer-cert-allowed-cn", keys.MANAGER_NAME,
+        "--peer-cert-file", certificate, "--peer-key-file", certificate,
         "--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1h", "--log-level", "warn",
     ]  # fmt: skip
 
@@ -68,7 +67,7 @@ def start(run: Path, where: Path, member: Member) -> None:
     """Start the member unless it runs; the command line is kept for later starts."""
     command = arguments(where, member)
     membership.write_private(where / "etcd.argv", "\0".join(command))
-    processes.ensure(run, NAME, command)
+    processes.ensure(run, NAME, command, directory=where)
 
 
 def keep(run: Path, root: Path) -> None:
@@ -76,7 +75,7 @@ def keep(run: Path, root: Path) -> None:
     processes.reap(run, NAME)
     if not processes.is_running(run, NAME) and membership.exists(root):
         command = (membership.directory(root) / "etcd.argv").read_text().split("\0")
-        processes.ensure(run, NAME, command)
+        processes.ensure(run, NAME, command, directory=membership.directory(root))
 
 
 def wait_until_ready(run: Path, client: Client) -> None:
@@ -95,47 +94,6 @@ def wait_until_ready(run: Path, client: Client) -> None:
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.05)
-
-
-def protect(client: Client) -> str:
-    """Turn on users and roles in a store of our own; the password of its user ``root``."""
-    password = secrets.token_urlsafe(32)
-    client.call("/v3/auth/user/add", {"name": "root", "password": password})
-    client.call("/v3/auth/role/add", {"name": "root"})
-    client.call("/v3/auth/user/grant", {"user": "root", "role": "root"})
-    add_worker_role(client)
-    client.call("/v3/auth/enable", {})
-    return password
-
-
-def add_worker_role(client: Client) -> None:
-    """Make the role of workers: they read what is shared, and write what concerns their own containers."""
-    from engine.cluster.etcd.client import b64, end_of
-
-    client.call("/v3/auth/role/add", {"name": ROLE})
-    spans = [(keys.SHARED, "READ"), (keys.LEDGER, "READ"), *((k, "READWRITE") for k in keys.WRITTEN_BY_WORKERS)]
-    for key, kind in spans:
-        permission = {"permType": kind, "key": b64(key), "range_end": b64(end_of(key))}
-        client.call("/v3/auth/role/grant", {"name": ROLE, "perm": permission})
-
-
-def add_user(client: Client, name: str, *, manager: bool) -> str:
-    """Make a host's own user; its password."""
-    password = secrets.token_urlsafe(32)
-    client.call("/v3/auth/user/add", {"name": name, "password": password})
-    client.call("/v3/auth/user/grant", {"user": name, "role": "root" if manager else ROLE})
-    return password
-
-
-def remove_user(client: Client, name: str) -> None:
-    """Take a host's user away; one that is gone already is fine."""
-    from engine.cluster.etcd import EtcdError
-
-    try:
-        client.call("/v3/auth/user/delete", {"name": name})
-    except EtcdError as error:
-        if "not found" not in error.reason:
-            raise
 
 
 def add(client: Client, name: str, address: str) -> list[str]:
@@ -179,7 +137,7 @@ def promote(run: Path, client: Client, name: str) -> None:
         mine = next((m for m in members(client) if m.get("name") == name), None)
         try:
             if mine is not None:
-                _ask_leader(client, "/v3/cluster/member/promote", {"ID": mine["ID"]})
+                client.call("/v3/cluster/member/promote", {"ID": mine["ID"]})
                 return
         except (EtcdError, EtcdUnavailable):
             if time.monotonic() > deadline:
@@ -189,16 +147,6 @@ def promote(run: Path, client: Client, name: str) -> None:
         if time.monotonic() > deadline:
             raise Unavailable("this host's member of the store did not reach the others in time")
         time.sleep(0.1)
-
-
-def _ask_leader(client: Client, path: str, body: dict[str, Any]) -> None:
-    """Post one call to the member that leads: another passes promotions on to it without saying whose they are."""
-    leader_id = client.call("/v3/maintenance/status", {}).get("leader")
-    leading = client.at(next((m["clientURLs"] for m in members(client) if m["ID"] == leader_id), []))
-    try:
-        leading.call(path, body)
-    finally:
-        leading.close()
 
 
 def members(client: Client) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ import time
 import traceback
 from collections.abc import Callable
 
-from engine.cluster import keys
-from engine.cluster.etcd import Client, present, put
+from engine.cluster import acts
+from engine.cluster.etcd import Client
+from engine.cluster.model import Membership
 from engine.errors import EngineError
 
 LEASE = 30
@@ -30,7 +31,7 @@ def lease_seconds() -> int:
 
 
 class Heartbeat:
-    """Renews the lease of node ``node``; ``beaten`` is called with a client after each renewal.
+    """Renews the lease of the host of ``me``; ``beaten`` is called with a client after each renewal.
 
     ``settle`` is called when the lease was (re)gained, when asked for, and now and then.
     """
@@ -38,15 +39,15 @@ class Heartbeat:
     def __init__(
         self,
         open_client: Callable[[], Client],
-        node: str,
+        me: Membership,
         *,
         settle: Callable[[Client], None],
         beaten: Callable[[Client], None],
     ) -> None:
-        self._open_client, self._node, self._settle, self._beaten = open_client, node, settle, beaten
+        self._open_client, self._me, self._settle, self._beaten = open_client, me, settle, beaten
         self._wake = threading.Event()
         self._ended = False
-        self._lease = 0
+        self._lease = ""
         self._settled, self._settled_at = False, 0.0
 
     def start(self) -> None:
@@ -85,11 +86,9 @@ class Heartbeat:
             self._wake.clear()
 
     def _beat(self, client: Client, seconds: int) -> None:
-        if not (self._lease and client.renew(self._lease)):
-            self._settled = False
-            self._lease = client.grant(seconds)
-            sign = put(keys.alive(self._node), str(self._lease), self._lease)
-            client.transact([present(keys.node(self._node))], [sign])  # a removed node is nobody's peer any more
+        lease = str(acts.perform(client, self._me, "beat", seconds=seconds, lease=self._lease)["lease"])
+        if lease != self._lease:
+            self._settled, self._lease = False, lease
         if not self._settled or time.monotonic() - self._settled_at > INTERVAL:
             self._settled, self._settled_at = True, time.monotonic()
             self._settle(client)

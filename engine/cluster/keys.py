@@ -1,10 +1,18 @@
 """Where everything is in etcd.
 
-``shared/`` is what every host follows; ``ledger/`` what is read and written by transactions alone, so that nobody
-hears of every address; ``secret/`` what managers may read only.
+``shared/`` is what every host may read; ``ledger/`` what is read and written by transactions alone, so that no host
+hears of every address; ``secret/`` the join tokens. The hosts that manage write all of it. A worker writes nothing
+itself: a manager's server does it for the node that the worker's certificate names, and puts that node's id into the
+key of everything the node owns.
 """
 
 from __future__ import annotations
+
+LAYOUT = 2
+"""The version of this layout and of what hosts say to a manager's server; a host of another one is refused."""
+
+MANAGER_NAME = "hawse-manager"
+"""What the certificates of managers' servers are for, whatever their addresses; no other host gets such a one."""
 
 BASE = "/hawse/"
 SHARED, LEDGER, SECRET = BASE + "shared/", BASE + "ledger/", BASE + "secret/"
@@ -14,16 +22,16 @@ NETWORKS = SHARED + "networks/"
 NODES = SHARED + "nodes/"
 ALIVE = SHARED + "alive/"
 ENDPOINTS = SHARED + "endpoints/"
+BALANCERS = SHARED + "balancers/"
 
 NAMES = LEDGER + "names/"
 CURSOR = LEDGER + "cursor"
 ADDRESSES = LEDGER + "addresses/"
+MACS = LEDGER + "macs/"
 SERIAL = LEDGER + "serial/"
-BALANCERS = SHARED + "balancers/"
+MEMBERS = LEDGER + "members/"
 
 TOKENS = SECRET + "tokens"
-
-WRITTEN_BY_WORKERS = (NODES, ALIVE, ENDPOINTS, ADDRESSES, SERIAL, BALANCERS)
 
 
 def network(network_id: str) -> str:
@@ -34,6 +42,11 @@ def network(network_id: str) -> str:
 def name(network_name: str) -> str:
     """Which network has a name; hexadecimal, for a name may contain anything."""
     return NAMES + network_name.encode().hex()
+
+
+def member(node_id: str) -> str:
+    """What a manager has admitted a host as. While it exists, the host's certificate is accepted."""
+    return MEMBERS + node_id
 
 
 def node(node_id: str) -> str:
@@ -51,9 +64,9 @@ def endpoints(network_id: str) -> str:
     return f"{ENDPOINTS}{network_id}/"
 
 
-def endpoint(network_id: str, endpoint_id: str) -> str:
-    """An endpoint's record."""
-    return endpoints(network_id) + endpoint_id
+def endpoint(network_id: str, node_id: str, endpoint_id: str) -> str:
+    """An endpoint's record, below the node that owns it."""
+    return f"{endpoints(network_id)}{node_id}/{endpoint_id}"
 
 
 def addresses(network_id: str) -> str:
@@ -62,8 +75,18 @@ def addresses(network_id: str) -> str:
 
 
 def address(network_id: str, ip: str) -> str:
-    """Who has one address: ``node id/endpoint id``."""
+    """Which endpoint has one address: ``node id/endpoint id``."""
     return addresses(network_id) + ip
+
+
+def macs(network_id: str) -> str:
+    """The prefix of a network's MAC addresses in use."""
+    return f"{MACS}{network_id}/"
+
+
+def mac(network_id: str, address: str) -> str:
+    """Which endpoint has one MAC address: ``node id/endpoint id``."""
+    return macs(network_id) + address
 
 
 def serial(network_id: str, subnet: str) -> str:

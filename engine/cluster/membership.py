@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import Unavailable
 
 if TYPE_CHECKING:
     from engine.cluster.etcd import Client
     from engine.cluster.model import Membership
 
 FILE = "membership.json"
+AUTHORITY, AUTHORITY_KEY = "ca.pem", "ca.key"
+NODE, MANAGER = "node.pem", "manager.pem"
+"""This host's certificates, each in one file with its key, which is replaced in one step."""
 STORE_FILES = ("store-ca.pem", "store.pem", "store.key")
-"""How the store is verified, and what this host shows it; each only where it is needed."""
+"""How a store that is not ours is verified, and what a manager shows it; each only where it is needed."""
+SOCKET = "etcd.sock"
+"""Where this host's own member of the store takes calls: no other host reaches it, and no user but root."""
+DETOUR = 60.0
+"""Seconds after which a manager tries its own member of the store first again."""
+OTHER_LAYOUT = (
+    "this host is in a cluster of another version of hawse: "
+    'use "hawse swarm leave --force" on each of its hosts, then make the cluster again'
+)
 _changing = threading.Lock()
 
 
@@ -30,15 +44,19 @@ def exists(root: Path) -> bool:
 
 
 def load(root: Path) -> Membership | None:
-    """This host's membership; None where it is in no cluster."""
+    """This host's membership; None where it is in no cluster. Raises `Unavailable` for one of another layout."""
     try:
         text = (directory(root) / FILE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
+    from engine.cluster.keys import LAYOUT
     from engine.cluster.model import Membership
     from engine.store.codec import decode
 
-    return decode(Membership, text)
+    found = decode(Membership, text)
+    if found.layout != LAYOUT:
+        raise Unavailable(OTHER_LAYOUT)
+    return found
 
 
 def save(where: Path, membership: Membership) -> None:
@@ -73,30 +91,65 @@ def write_private(path: Path, text: str) -> None:
 
 
 def open_client(root: Path, membership: Membership) -> Client:
-    """A client of the cluster's store with this host's certificate and credential.
+    """A client of the cluster's store: a manager's of the store itself, a worker's of the managers' servers.
 
-    It begins with the member that answered last when another did not: a dead one costs one command its patience.
+    It begins with the one that answered last when another did not: a dead one costs one command its patience.
     """
     from engine.cluster.etcd import Client
 
     hint = directory(root) / "preferred"
-    preferred = hint.read_text(encoding="utf-8") if hint.exists() else ""
-    urls = sorted(membership.urls, key=lambda url: url != preferred)
+    preferred = _preferred(hint, membership)
+    urls = sorted(_urls(root, membership), key=lambda url: url != preferred)
 
     def switched(url: str) -> None:
         with suppress(OSError):
             write_private(hint, url)
 
-    return Client(urls, tls_context(directory(root)), membership.user, membership.password, switched)
+    if membership.external and membership.is_manager:
+        return Client(urls, lambda: store_context(root), membership.user, membership.password, switched)
+    from engine.cluster.keys import MANAGER_NAME
+
+    return Client(urls, lambda: node_context(root), switched=switched, name=MANAGER_NAME)
 
 
-def tls_context(where: Path) -> object:
-    """TLS as a directory's files say: ``store-ca.pem`` to verify by (else the system's), ``store.pem`` to show."""
+def _urls(root: Path, membership: Membership) -> list[str]:
+    """Where the store is reached; a manager's own member first, then by way of the other managers."""
+    if membership.external and membership.is_manager:
+        return list(membership.urls)
+    servers = [f"https://{place}" for place in membership.managers]
+    return [socket_url(root), *servers] if membership.is_manager else servers
+
+
+def socket_url(root: Path) -> str:
+    """The URL of this host's own member of the store."""
+    return f"unix:{directory(root) / SOCKET}"
+
+
+def _preferred(hint: Path, membership: Membership) -> str:
+    """The URL that answered last."""
+    try:
+        lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR
+        return hint.read_text(encoding="utf-8") if lasts else ""
+    except FileNotFoundError:
+        return ""
+
+
+def node_context(root: Path) -> Any:
+    """TLS as a host of the cluster: the other side must have a certificate of the cluster's authority."""
+    return _context(directory(root) / AUTHORITY, directory(root) / NODE)
+
+
+def store_context(root: Path) -> Any:
+    """TLS to a store that is not ours: ``store-ca.pem`` to verify by (else the system's), ``store.pem`` to show."""
+    authority, certificate, key = (directory(root) / name for name in STORE_FILES)
+    return _context(authority if authority.exists() else None, certificate if certificate.exists() else None, key)
+
+
+def _context(authority: Path | None, certificate: Path | None, key: Path | None = None) -> Any:
     import ssl
 
-    authority = where / "store-ca.pem"
-    context = ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
+    context = ssl.create_default_context(cafile=str(authority) if authority else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if (where / "store.pem").exists():
-        context.load_cert_chain(where / "store.pem", where / "store.key")
+    if certificate:
+        context.load_cert_chain(certificate, key)
     return context

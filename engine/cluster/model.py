@@ -17,11 +17,24 @@ class Cluster:
     pools: Sequence[str] = ("10.0.0.0/8",)
     subnet_size: int = 24
     data_path_port: int = 4789
+    layout: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a manager has admitted a host as. ``index`` is a small number no other node has."""
+
+    id: str
+    role: str
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A host of the cluster. ``index`` is a small number no other node has; ``data_address`` carries VXLAN packets."""
+    """A host of the cluster, as it describes itself but for ``id``, ``role`` and ``index``.
+
+    ``data_address`` carries VXLAN packets. A manager's server is at ``address`` and ``enrollment_port``.
+    """
 
     id: str
     created: str
@@ -34,7 +47,6 @@ class Node:
     architecture: str = ""
     cpus: int = 0
     memory: int = 0  # bytes
-    store_url: str = ""  # of a manager's own member of the store
     enrollment_port: int = 2377
     wireguard_key: str = ""  # public
     updated: str = ""
@@ -74,21 +86,27 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What this host knows of its own part: kept in HAWSE_ROOT/cluster/membership.json (0600)."""
+    """What this host knows of its own part: kept in HAWSE_ROOT/cluster/membership.json (0600).
+
+    ``managers`` are the places of all managers' servers. ``urls``, ``user`` and ``password`` reach a store that is not
+    ours to run (``external``); managers alone have them.
+    """
 
     cluster_id: str
     node_id: str
     role: str
     address: str
     data_address: str
-    urls: Sequence[str]  # of the store
-    user: str = ""
-    password: str = ""
     managers: Sequence[str] = ()  # "192.0.2.1:2377"
-    external: bool = False  # the store is not ours to run
+    urls: Sequence[str] = ()
+    user: str = ""
+    password: str = field(default="", repr=False)
+    external: bool = False
     port: int = 2377
     index: int = 0
     wireguard_key: str = field(default="", repr=False)  # private
+    renew_at: float = 0.0  # seconds since 1970, by this host's clock: when its certificates are to be renewed
+    layout: int = 1
 
     @property
     def is_manager(self) -> bool:

@@ -7,14 +7,13 @@ from base64 import b64encode
 
 from engine import timestamps
 from engine.api import Documents, Json
-from engine.cluster import etcd_member, keys, membership, pki, shared_endpoints
+from engine.cluster import certificates, etcd_member, keys, membership, pki, records, shared_endpoints
 from engine.cluster.enrollment import Manager
 from engine.cluster.etcd import Client, delete
 from engine.cluster.model import MANAGER, Membership, Node
 from engine.cluster.overlay import connected, managing
-from engine.errors import Conflict, EngineError, Forbidden, NotFound
+from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
 from engine.host import Host
-from engine.store.codec import decode
 from engine.system import OUTSIDE, version_text
 
 NETWORK_PLUGINS = ("bridge", "host", "ipvlan", "macvlan", "null", "overlay")
@@ -35,7 +34,6 @@ def describe_host(me: Membership, tunnel_key: str) -> Node:
         architecture=os.uname().machine,
         cpus=os.cpu_count() or 0,
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        store_url=etcd_member.url(me.address, etcd_member.CLIENT_PORT) if me.is_manager and not me.external else "",
         enrollment_port=me.port,
         wireguard_key=tunnel_key,
         updated=now,
@@ -49,12 +47,16 @@ def list_documents(host: Host) -> Documents:
 
 
 def _documents(host: Host, client: Client, me: Membership) -> Documents:
-    nodes = [decode(Node, kv.value) for kv in client.range(keys.NODES)[0]]
+    nodes = _nodes(client)
     alive = {kv.key.removeprefix(keys.ALIVE) for kv in client.range(keys.ALIVE)[0]}
     managers = [n.id for n in nodes if n.role == MANAGER]
     leader = managers[0] if me.external and managers else etcd_member.leader(client, managers)
-    authority = (membership.directory(host.root) / "ca.pem").read_text()
+    authority = certificates.authority(host.root)
     return [node_document(n, authority, alive=n.id in alive, leader=n.id == leader) for n in nodes]
+
+
+def _nodes(client: Client) -> list[Node]:
+    return records.all_readable(client.range(keys.NODES)[0], records.read_node)
 
 
 def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> Json:
@@ -120,16 +122,19 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
         if document["Status"]["State"] == "ready" and not force:
             text = f"node {identity} is not down and can't be removed"
             raise Forbidden(f"rpc error: code = FailedPrecondition desc = {text}")
-        client.transact([], [delete(keys.node(identity)), delete(keys.alive(identity))])
+        gone = (keys.member(identity), keys.node(identity), keys.alive(identity))
+        client.transact([], [delete(key) for key in gone])
         shared_endpoints.release_node(client, identity)
         if not me.external:
             etcd_member.remove(client, identity)
-            etcd_member.remove_user(client, identity)
 
 
 def summary(host: Host) -> Json:
     """The ``Swarm`` part of /info."""
-    me = membership.load(host.root)
+    try:
+        me = membership.load(host.root)
+    except Unavailable as error:
+        return {**OUTSIDE, "LocalNodeState": "error", "Error": str(error)}
     if me is None:
         return OUTSIDE
     document = {
@@ -141,7 +146,7 @@ def summary(host: Host) -> Json:
     }
     try:
         with connected(host) as (client, _):
-            nodes = [decode(Node, kv.value) for kv in client.range(keys.NODES)[0]]
+            nodes = _nodes(client)
     except EngineError as error:
         return document | {"Error": str(error) if me.is_manager else ""}
     managers = [n for n in nodes if n.role == MANAGER]

@@ -79,14 +79,17 @@ def keep_agent(host: Host) -> None:
 
 def await_store(host: Host, patience: float = 15.0) -> None:
     """After a reboot, wait until the cluster's store answers, that is until the agent has started it."""
-    if not memberships.exists(host.root):
+    try:
+        if memberships.load(host.root) is None:
+            return
+    except Unavailable:  # it is of another version of hawse, and no store is to be expected
         return
     keep_agent(host)
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         try:
             with connected(host) as (client, _):
-                client.range("/hawse/shared/cluster", prefix=False)
+                client.count("/hawse/shared/cluster")
                 return
         except EngineError:
             time.sleep(0.2)
@@ -147,11 +150,15 @@ def learn(host: Host, reference: str, *, attach: bool = True) -> None:
     Docker's text where it takes no containers, and for one to attach to that neither host nor cluster has. Workers
     can't see what they don't use, so can't remove it either.
     """
-    me = memberships.load(host.root)
-    if me is None or not (attach or me.is_manager):
+    if not memberships.exists(host.root):
         return
     with host.store.read() as reader:
         found = reader.find_networks(reference)
+    if found and found[0].scope != SWARM:
+        return
+    me = memberships.load(host.root)
+    if me is None or not (attach or me.is_manager):
+        return
     if not found and reference:
         found = _shared(host, reference)
     if attach and not found:
@@ -249,9 +256,9 @@ def reserving(
     if not shared:
         yield {}
         return
-    from engine.cluster import shared_endpoints
+    from engine.cluster import acts
 
-    made = []
+    made: list[SharedEndpoint] = []
     try:
         with connected(host) as (client, me):
             for network in shared:
@@ -261,9 +268,9 @@ def reserving(
             _learn_anew(host, shared, me)
             yield {e.network_id: _record(e) for e in made}
     except BaseException:
-        with suppress(EngineError), connected(host) as (client, _):
+        with suppress(EngineError), connected(host) as (client, me):
             for endpoint in made:
-                shared_endpoints.release(client, endpoint)
+                acts.perform(client, me, "release", network=endpoint.network_id, endpoint=endpoint.id)
         for network in shared:
             drop_if_unused(host, network.id)
         raise
@@ -292,8 +299,9 @@ def _record(endpoint: SharedEndpoint) -> EndpointRecord:
 
 def _reserve(client: Client, me: Membership, container: ContainerRecord, network: NetworkRecord) -> SharedEndpoint:
     from engine import names, owner
-    from engine.cluster import shared_endpoints
+    from engine.cluster import acts
     from engine.cluster.model import SharedEndpoint
+    from engine.store.codec import decode, encode
 
     settings = attachment(container, network).settings
     wanted = settings.ipam
@@ -307,7 +315,8 @@ def _reserve(client: Client, me: Membership, container: ContainerRecord, network
         owner=owner.me(),
     )
     ipv4, ipv6 = (wanted.ipv4, wanted.ipv6) if wanted else ("", "")
-    return shared_endpoints.reserve(client, network, endpoint, ipv4, ipv6)
+    made = acts.perform(client, me, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
+    return decode(SharedEndpoint, made["endpoint"])
 
 
 def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
@@ -321,14 +330,10 @@ def released(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> No
     """Tell the cluster that an endpoint has gone; while the store is away, the agent does it afterwards."""
     if network.scope != SWARM:
         return
-    from engine.cluster import shared_endpoints
-    from engine.cluster.model import SharedEndpoint
+    from engine.cluster import acts
 
     with suppress(EngineError), connected(host) as (client, me):
-        gone = SharedEndpoint(
-            endpoint.id, network.id, endpoint.container_id, me.node_id, endpoint.mac, endpoint.ipv4, endpoint.ipv6
-        )
-        shared_endpoints.release(client, gone)
+        acts.perform(client, me, "release", network=network.id, endpoint=endpoint.id)
     drop_if_unused(host, network.id)
 
 

@@ -18,9 +18,14 @@ def programming(run: Path) -> AbstractContextManager[None]:
 
 
 def of(view: View, network_id: str, node: str) -> list[Peer]:
-    """The peers of a network, seen from ``node``: endpoints of hosts whose lease holds."""
+    """The peers of a network, seen from ``node``: endpoints of hosts whose lease holds.
+
+    A host that has this host's own address is none: frames for it would come back.
+    """
     nodes = view.nodes
-    return [peer(e, nodes[e.node].data_address) for e in view.elsewhere(network_id, node) if e.node in nodes]
+    own = nodes[node].data_address if node in nodes else ""
+    elsewhere = {n.id: n.data_address for n in nodes.values() if n.data_address != own}
+    return [peer(e, elsewhere[e.node]) for e in view.elsewhere(network_id, node) if e.node in elsewhere]
 
 
 def peer(endpoint: SharedEndpoint, vtep: str) -> Peer:

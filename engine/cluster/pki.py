@@ -1,12 +1,13 @@
 """The cluster's own certificate authority. Two kinds of certificate, so that no worker can pass for a manager.
 
-A *node* certificate is for clients only. A *manager* certificate also serves (etcd, its peers, enrollment): it carries
-the host's addresses and the common name that etcd's peers ask for. Private keys never leave the host that made them,
-but for the authority's, which every manager has.
+A *node* certificate is for clients only and names the node. A *manager* certificate also serves (other hosts, and the
+store's peers): it carries `keys.MANAGER_NAME`, which hosts and etcd's peers ask for, and the host's addresses. Private
+keys never leave the host that made them, but for the authority's, which every manager has.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -22,10 +23,18 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-MANAGER_NAME = "hawse-manager"
-LIFETIME = timedelta(days=20 * 365)
+AUTHORITY_LIFETIME = timedelta(days=20 * 365)
+LIFETIME = 14 * 86400
+"""Seconds that a host's certificate is valid; HAWSE_CERTIFICATE_LIFETIME overrides it. A host asks for the next one at
+half of it, so it may be off for a week."""
 TOLERANCE = timedelta(minutes=10)
 """How far a joining host's clock may be behind."""
+
+
+def lifetime() -> int:
+    """HAWSE_CERTIFICATE_LIFETIME in seconds, by default `LIFETIME`."""
+    text = os.environ.get("HAWSE_CERTIFICATE_LIFETIME", "")
+    return max(2, int(text)) if text.isascii() and text.isdigit() else LIFETIME
 
 
 def new_key() -> str:
@@ -38,7 +47,7 @@ def new_authority(key: str) -> str:
     """Make the authority's own certificate (PEM)."""
     name = _name("hawse-ca")
     private = _private(key)
-    builder = _builder(name, private.public_key()).issuer_name(name)
+    builder = _builder(name, private.public_key(), AUTHORITY_LIFETIME).issuer_name(name)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs=True), critical=True)
     return builder.sign(private, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
@@ -59,12 +68,14 @@ def issue(authority: str, authority_key: str, wanted: str, name: str, addresses:
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if addresses else [])]
     # etcd's gateway refuses clients that have a common name: it can't tell users by it, as others may expect.
     subject = _name(name) if addresses else _name(name, NameOID.SERIAL_NUMBER)
-    builder = _builder(subject, asked.public_key()).issuer_name(issuer.subject)
+    builder = _builder(subject, asked.public_key(), timedelta(seconds=lifetime())).issuer_name(issuer.subject)
+    signer: ec.EllipticCurvePublicKey = issuer.public_key()  # type: ignore[assignment]  # as `new_key` makes them
+    builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
     if addresses:
-        names = [x509.IPAddress(ip_address(a)) for a in addresses]
+        names = [x509.DNSName(name), *(x509.IPAddress(ip_address(a)) for a in addresses)]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(_private(authority_key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
@@ -108,11 +119,13 @@ def _name(text: str, kind: x509.ObjectIdentifier = NameOID.COMMON_NAME) -> x509.
     return x509.Name([x509.NameAttribute(kind, text)])
 
 
-def _builder(subject: x509.Name, public: object) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, public: object, lives: timedelta) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder().subject_name(subject).serial_number(x509.random_serial_number())
-    builder = builder.not_valid_before(now - TOLERANCE).not_valid_after(now + LIFETIME)
-    return builder.public_key(public)  # type: ignore[arg-type]  # any kind of public key
+    builder = builder.not_valid_before(now - TOLERANCE).not_valid_after(now + lives)
+    builder = builder.public_key(public)  # type: ignore[arg-type]  # any kind of public key
+    identifier = x509.SubjectKeyIdentifier.from_public_key(public)  # type: ignore[arg-type]
+    return builder.add_extension(identifier, critical=False)
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:

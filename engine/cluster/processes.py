@@ -1,4 +1,4 @@
-"""Processes that outlive the agent: a member of the store, the enrollment server. Started once, adopted afterwards.
+"""Processes that outlive the agent: a member of the store, the server. Started once, adopted afterwards.
 
 A note in HAWSE_RUN/cluster names the process by pid and start time, so that a killed agent's successor finds it and
 a reused pid is noticed.
@@ -37,7 +37,13 @@ def is_running(run: Path, name: str) -> bool:
     return owner.alive(_note(run, name))
 
 
-def ensure(run: Path, name: str, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> bool:
+def ensure(
+    run: Path,
+    name: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    directory: Path = Path("/"),
+) -> bool:
     """Start a process in a session of its own unless it runs already; whether it was started now."""
     with locked(run, "process", name):
         if is_running(run, name):
@@ -46,8 +52,8 @@ def ensure(run: Path, name: str, argv: Sequence[str], environment: Mapping[str, 
         with (where / f"{name}.log").open("ab") as log:
             os.chmod(log.fileno(), 0o600)
             process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
-                env=dict(environment) if environment is not None else None,
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory, start_new_session=True,
+                umask=0o077, env=dict(environment) if environment is not None else None,
             )  # fmt: skip
         (where / f"{name}.pid").write_text(f"{process.pid}:{owner.start_ticks(process.pid)}")
         process.returncode = 0  # it is nobody's to wait for: `reap` collects it where it was our child

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from engine.cluster import keys
+from engine.cluster import keys, records
 from engine.cluster.etcd import Client
-from engine.cluster.model import MANAGER, Node
-from engine.store.codec import decode
+from engine.cluster.model import MANAGER
 
 ATTEMPT = "You are attempting to leave the swarm on a node that is participating as a manager. "
 LAST = "Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. "
@@ -17,7 +16,7 @@ RESTORE = (
 
 def managers(client: Client) -> tuple[int, int]:
     """How many managers can be reached, and how many can't."""
-    nodes = [decode(Node, kv.value) for kv in client.range(keys.NODES)[0]]
+    nodes = records.all_readable(client.range(keys.NODES)[0], records.read_node)
     alive = {kv.key.removeprefix(keys.ALIVE) for kv in client.range(keys.ALIVE)[0]}
     reachable = [n.id in alive for n in nodes if n.role == MANAGER]
     return sum(reachable), len(reachable) - sum(reachable)

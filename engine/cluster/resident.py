@@ -11,6 +11,7 @@ from pathlib import Path
 from drivers.registry import load as load_driver
 from engine.agent.services import Snapshot
 from engine.cluster import (
+    certificates,
     comparison,
     encryption,
     etcd_member,
@@ -41,13 +42,14 @@ class Resident:
         self._host = open_engine().host
         self._live: list[NetworkRecord] = []
         self._mirrored = False
+        self._unreadable: dict[str, str] = {}
         self._telling = threading.Lock()
         self._names: dict[str, tuple[str, ...]] = {}
         self._view = views.saved(root)
         self._saved: View | None = self._view
         self._programmer = Programmer(load_driver("overlay"), me.node_id, run)
         self._follower = Follower(self._open, self._changed, self._view)
-        self._heartbeat = Heartbeat(self._open, me.node_id, settle=self._settle, beaten=self._beaten)
+        self._heartbeat = Heartbeat(self._open, me, settle=self._settle, beaten=self._beaten)
         if self._view is not None:
             self._programmer.tell(view=self._view)
         for part in (self._programmer, self._follower, self._heartbeat):
@@ -64,6 +66,7 @@ class Resident:
     def _changed(self, view: View) -> None:
         """Take a new view (in the follower's thread)."""
         before, self._view = self._view, view
+        self._tell_unreadable(view)
         self._programmer.tell(view=view)
         self._poke()
         if before is None or before.networks != view.networks:
@@ -73,15 +76,21 @@ class Resident:
             self._tell_networks()
             self._learn_managers(view)
 
+    def _tell_unreadable(self, view: View) -> None:
+        """Log each record that is left out, once for each of its values."""
+        unreadable = view.unreadable()
+        told = {key: view.values[key] for key in unreadable}
+        for key, why in unreadable.items():
+            if self._unreadable.get(key) != told[key]:
+                print(f"left out of the cluster's records: {key}: {why}"[:500], file=sys.stderr, flush=True)
+        self._unreadable = told
+
     def _learn_managers(self, view: View) -> None:
-        """Note where the store's members and the managers are by now."""
-        me = membership.load(self._root)
-        managers = sorted((n for n in view.nodes.values() if n.role == MANAGER), key=lambda n: n.id != self.node_id)
-        urls = [n.store_url for n in managers if n.store_url]
-        if me is None or me.external or not urls or list(me.urls) == urls:
-            return
-        places = [str(Manager(n.address, n.enrollment_port)) for n in managers]
-        membership.update(self._root, lambda known: replace(known, urls=urls, managers=places))
+        """Note where the managers are by now, of whom managers alone have written that they are."""
+        managers = sorted((n for n in view.nodes.values() if n.role == MANAGER), key=lambda n: n.id)
+        places = [str(Manager(n.address, n.enrollment_port)) for n in managers if n.id != self.node_id]
+        if places or self._me.is_manager:
+            membership.update(self._root, lambda known: replace(known, managers=places))
 
     def _settle(self, client: Client) -> None:
         """Make the store know this host's endpoints, and this host all networks (in the heartbeat's thread)."""
@@ -89,8 +98,11 @@ class Resident:
         self._mirrored = False
 
     def _beaten(self, client: Client) -> None:
-        """Follow the networks, and renew this host's tunnel key where that is due (in the heartbeat's thread)."""
+        """Follow the networks, and renew this host's keys where that is due (in the heartbeat's thread)."""
         self._mirror(client)
+        known = membership.load(self._root)
+        if known is not None and not known.is_manager and certificates.is_due(known):
+            certificates.renew_worker(self._root, client, known)
         me = tunnel_keys.rotated(self._root, client, self._me, self._live)
         if me is not self._me:
             self._me = me
@@ -139,9 +151,12 @@ class Resident:
     def keep(self) -> None:
         """Keep the manager's processes alive, and the view on the disk."""
         if self._me.is_manager:
+            known = membership.load(self._root)
+            if known is not None and certificates.is_due(known):
+                certificates.renew_manager(self._root)
             if not self._me.external:
                 etcd_member.keep(self._run, self._root)
-            self._keep_module("enrollment", "engine.cluster.enrollment_server")
+            self._keep_module("server", "engine.cluster.server")
         self._keep_module("guard", "engine.cluster.guard")
         processes.trim_logs(self._run)
         if self._view is not None and self._view is not self._saved and membership.exists(self._root):

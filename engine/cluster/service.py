@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from engine.agent.loop import Loop
 from engine.agent.services import Snapshot
 from engine.cluster import membership
+from engine.errors import EngineError
 
 if TYPE_CHECKING:
+    from engine.cluster.model import Membership
     from engine.cluster.resident import Resident
 
 CHECK = 1.0
@@ -45,7 +47,7 @@ class ClusterService:
 
     def reconcile(self, state: Snapshot) -> None:
         """Enter, follow or leave the cluster as this host's membership and networks say."""
-        me = membership.load(self._root)
+        me = self._membership()
         if self._resident is not None and (me is None or me.node_id != self._resident.node_id):
             self._resident.close()
             self._resident = None
@@ -57,6 +59,13 @@ class ClusterService:
             self._poke()  # the names that were kept from last time count from the next reading on
         if self._resident is not None:
             self._resident.follow(state)
+
+    def _membership(self) -> Membership | None:
+        """This host's membership; none where it is of another version of hawse, which commands tell."""
+        try:
+            return membership.load(self._root)
+        except EngineError:
+            return None
 
     def _poke(self) -> None:
         """Wake the loop; called by threads."""

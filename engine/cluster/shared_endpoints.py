@@ -2,7 +2,8 @@
 
 Addresses of a network are handed out in turn, so that a released one rests as long as possible. An endpoint's record
 stays when its host goes silent (readers leave out hosts without a lease): a host that was only cut off still owns its
-addresses when it comes back.
+addresses when it comes back. A manager does all of this, for itself or for the worker that asks for it: a change
+concerns what the node ``node`` owns, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from engine.cluster import keys
-from engine.cluster.choice import GIVEN_UP, choose, first_pools
+from engine.cluster import keys, records
+from engine.cluster.choice import GIVEN_UP, choose, first_pools, is_usable
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.shared_networks import ATTEMPTS
-from engine.errors import Forbidden, NotFound, Unavailable
+from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.model import NetworkRecord, PoolRecord
-from engine.store.codec import decode, encode
+from engine.store.codec import encode
 
 MOST_SKIPPED = 6
 """Powers of two of addresses that a host skips at most after having been too slow."""
+MAC_TAKEN = "attaching to network failed: the MAC address {} is of an endpoint of another host on this network"
 REMOVED = 'This node has been removed from the swarm. Use "hawse swarm leave", then it can join again.'
 Pools = Sequence[tuple[PoolRecord, str]]
 """A pool for each family, with the address that is asked of it."""
@@ -40,33 +42,51 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
     used: Collection[str] = ()
     for attempt in range(ATTEMPTS):
         skip = random.randrange(2 ** min(attempt, MOST_SKIPPED))
-        serials, balancer = _read(client, network, endpoint.node, pools)
+        serials, balancer, mac = _read(client, network, endpoint.node, pools, endpoint.mac)
+        claim = _mac_claim(endpoint, mac)
         chosen = [choose(p, s, used, asked, skip) for (p, asked), s in zip(pools, serials, strict=True)]
         made = replace(endpoint, ipv4=_with_prefix(chosen, pools, 4), ipv6=_with_prefix(chosen, pools, 6))
         conditions, changes = _claims(network, made, chosen, pools)
+        conditions = [*conditions, claim]
         if not balancer and pools:
             last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # one asked for is out of turn
             extra = choose(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
             changes = [c for c in changes if c["request_put"]["key"] not in _keys(more[1])] + more[1]
+        records.check_endpoint(made)
         if client.transact(conditions, changes).succeeded:
             return made
         used = _used(client, network)
     raise Forbidden(GIVEN_UP)
 
 
-def _read(client: Client, network: NetworkRecord, node: str, pools: Pools) -> tuple[list[int], str]:
-    """The address of each pool that was handed out last, and the host's own."""
-    wanted = [keys.network(network.id), keys.node(node), keys.balancer(network.id, node)]
+def _read(
+    client: Client, network: NetworkRecord, node: str, pools: Pools, mac: str = ""
+) -> tuple[list[int], str, KeyValue | None]:
+    """The address of each pool that was handed out last, the host's own, and whose a MAC address is."""
+    wanted = [keys.network(network.id), keys.member(node), keys.balancer(network.id, node), keys.mac(network.id, mac)]
     found = client.read_all(*wanted, *(keys.serial(network.id, p.subnet) for p, _ in pools))
     if found[0] is None:
         raise NotFound(f"network {network.name} not found")
     if found[1] is None:
         raise Unavailable(REMOVED)
-    pairs = zip(found[3:], pools, strict=True)
+    pairs = zip(found[4:], pools, strict=True)
     serials = [int(kv.value) if kv else int(ip_network(p.subnet)[0]) for kv, (p, _) in pairs]
-    return serials, found[2].value if found[2] else ""
+    return serials, found[2].value if found[2] else "", found[3]
+
+
+def _mac_claim(endpoint: SharedEndpoint, found: KeyValue | None) -> dict[str, Any]:
+    """The condition under which an endpoint takes its MAC address: it is free, or of the same host already.
+
+    Raises `Conflict` where another host has it: frames would go to one of the two hosts alone.
+    """
+    key = keys.mac(endpoint.network_id, endpoint.mac)
+    if found is None:
+        return absent(key)
+    if not _is_own(found, endpoint):
+        raise Conflict(MAC_TAKEN.format(endpoint.mac))
+    return unchanged(key, found.revision)
 
 
 def _used(client: Client, network: NetworkRecord) -> frozenset[str]:
@@ -86,11 +106,11 @@ def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
 
 
 def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[str], pools: Pools) -> Claims:
-    there = [present(keys.network(network.id)), present(keys.node(endpoint.node))]
+    there = [present(keys.network(network.id)), present(keys.member(endpoint.node))]
     conditions = [*there, *(absent(keys.address(network.id, a)) for a in chosen)]
-    changes = [put(keys.endpoint(network.id, endpoint.id), encode(endpoint))]
+    changes = [put(_key(endpoint), encode(endpoint)), put(keys.mac(network.id, endpoint.mac), _mark(endpoint))]
     for address, (pool, asked) in zip(chosen, pools, strict=True):
-        changes.append(put(keys.address(network.id, address), f"{endpoint.node}/{endpoint.id}"))
+        changes.append(put(keys.address(network.id, address), _mark(endpoint)))
         if not asked:
             changes.append(put(keys.serial(network.id, pool.subnet), str(int(ip_address(address)))))
     return conditions, changes
@@ -104,7 +124,8 @@ def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: Pool
     ]
     serial = keys.serial(network.id, pool.subnet)
     changes_of_serial = [put(serial, str(int(ip_address(address))))]
-    return [absent(key), absent(keys.address(network.id, address))], changes + changes_of_serial
+    conditions = [present(keys.member(node)), absent(key), absent(keys.address(network.id, address))]
+    return conditions, changes + changes_of_serial
 
 
 def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
@@ -112,7 +133,7 @@ def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
     pools = first_pools(network, "", "")[:1]
     used: Collection[str] = ()
     for attempt in range(ATTEMPTS):
-        serials, balancer = _read(client, network, node, pools)
+        serials, balancer, _ = _read(client, network, node, pools)
         if balancer:
             return balancer
         address = choose(pools[0][0], serials[0], used, skip=random.randrange(2 ** min(attempt, MOST_SKIPPED)))
@@ -122,16 +143,48 @@ def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
     raise Forbidden(GIVEN_UP)
 
 
-def release(client: Client, endpoint: SharedEndpoint) -> None:
-    """Forget an endpoint and give its addresses back, with the host's own when it was the host's last; idempotent."""
+def _key(endpoint: SharedEndpoint) -> str:
+    return keys.endpoint(endpoint.network_id, endpoint.node, endpoint.id)
+
+
+def _mark(endpoint: SharedEndpoint) -> str:
+    """What the keys of an endpoint's addresses say."""
+    return f"{endpoint.node}/{endpoint.id}"
+
+
+def _is_own(claim: KeyValue, endpoint: SharedEndpoint) -> bool:
+    """Whether a claim is of the endpoint's own host."""
+    return claim.value.partition("/")[0] == endpoint.node
+
+
+def _claimed(endpoint: SharedEndpoint) -> list[str]:
+    """The keys that say of the endpoint's addresses, the MAC address first, that they are its own."""
+    network_id = endpoint.network_id
     addresses = [a.partition("/")[0] for a in (endpoint.ipv4, endpoint.ipv6) if a]
-    mine = keys.endpoint(endpoint.network_id, endpoint.id)
-    client.transact([present(mine)], [delete(mine), *(delete(keys.address(endpoint.network_id, a)) for a in addresses)])
-    _release_balancer(client, endpoint.network_id, endpoint.node)
+    return [keys.mac(network_id, endpoint.mac), *(keys.address(network_id, a) for a in addresses)]
+
+
+def release(client: Client, network_id: str, node: str, identity: str) -> None:
+    """Forget an endpoint and give its addresses back, with the host's own when it was the host's last; idempotent."""
+    key = keys.endpoint(network_id, node, identity)
+    for _ in range(ATTEMPTS):
+        found = client.get(key)
+        if found is None:
+            break
+        claims = [kv for kv in client.read_all(*_claims_of(found)) if kv and kv.value == f"{node}/{identity}"]
+        conditions = [unchanged(kv.key, kv.revision) for kv in (found, *claims)]
+        if client.transact(conditions, [delete(key), *(delete(kv.key) for kv in claims)]).succeeded:
+            break
+    _release_balancer(client, network_id, node)
+
+
+def _claims_of(found: KeyValue) -> list[str]:
+    """The claims of a stored endpoint; none of one that cannot be read."""
+    return [c for e in records.all_readable([found], records.read_endpoint) for c in _claimed(e)] or [found.key]
 
 
 def _release_balancer(client: Client, network_id: str, node: str) -> None:
-    if any(e.node == node for e in of_network(client, network_id)):
+    if client.range(keys.endpoint(network_id, node, ""))[0]:
         return
     key = keys.balancer(network_id, node)
     found = client.get(key)
@@ -139,26 +192,52 @@ def _release_balancer(client: Client, network_id: str, node: str) -> None:
         client.transact([unchanged(key, found.revision)], [delete(key), delete(keys.address(network_id, found.value))])
 
 
+def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) -> bool:
+    """Put an endpoint back that the store has lost; False where network or node are gone, or an address another's."""
+    _check_addresses(network, endpoint)
+    claimed = _claimed(endpoint)
+    conditions = [present(keys.network(endpoint.network_id)), present(keys.member(endpoint.node))]
+    for key, found in zip(claimed, client.read_all(*claimed), strict=True):
+        if found is None:
+            conditions.append(absent(key))
+        elif found.value == _mark(endpoint) or (key == claimed[0] and _is_own(found, endpoint)):
+            conditions.append(unchanged(key, found.revision))
+        else:
+            return False
+    changes = [put(_key(endpoint), encode(endpoint)), *(put(k, _mark(endpoint)) for k in claimed)]
+    return client.transact(conditions, changes).succeeded
+
+
+def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
+    """Refuse addresses that the network has not for containers."""
+    pools = [p for p in network.pools if not p.unused]
+    for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
+        if not any(is_usable(pool, address) for pool in pools):
+            raise InvalidArgument(f"network {network.name} has no address {address} for containers")
+
+
 def of_network(client: Client, network_id: str) -> list[SharedEndpoint]:
     """All endpoints of a network, those of silent hosts too."""
-    return [decode_endpoint(kv) for kv in client.range(keys.endpoints(network_id))[0]]
+    return records.all_readable(client.range(keys.endpoints(network_id))[0], records.read_endpoint)
 
 
 def of_node(client: Client, node: str) -> list[SharedEndpoint]:
     """All endpoints of a host."""
-    return [e for e in map(decode_endpoint, client.range(keys.ENDPOINTS)[0]) if e.node == node]
+    found = client.range(keys.ENDPOINTS)[0]
+    return records.all_readable((kv for kv in found if _owner(kv) == node), records.read_endpoint)
+
+
+def _owner(kv: KeyValue) -> str:
+    return kv.key.removeprefix(keys.ENDPOINTS).split("/")[1]
 
 
 def release_node(client: Client, node: str) -> None:
     """Give back everything that a removed host had."""
-    for endpoint in of_node(client, node):
-        release(client, endpoint)
+    for kv in client.range(keys.ENDPOINTS)[0]:
+        if _owner(kv) == node:
+            network_id, _, identity = kv.key.removeprefix(keys.ENDPOINTS).split("/")
+            release(client, network_id, node, identity)
     for kv in client.range(keys.BALANCERS)[0]:
         network_id, _, owner = kv.key.removeprefix(keys.BALANCERS).partition("/")
         if owner == node:
             client.transact([], [delete(kv.key), delete(keys.address(network_id, kv.value))])
-
-
-def decode_endpoint(kv: KeyValue) -> SharedEndpoint:
-    """Read an endpoint's record."""
-    return decode(SharedEndpoint, kv.value)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_network
 
-from engine.cluster import keys
+from engine.cluster import keys, records
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.etcd.client import read
 from engine.cluster.model import Cluster, Cursor
@@ -26,7 +26,7 @@ Ledger = tuple[Cluster, Cursor, int, list[NetworkRecord]]
 
 def all_networks(client: Client) -> list[NetworkRecord]:
     """Every network of the cluster."""
-    return [decode(NetworkRecord, kv.value) for kv in client.range(keys.NETWORKS)[0]]
+    return records.all_readable(client.range(keys.NETWORKS)[0], records.read_network)
 
 
 def find(client: Client, reference: str) -> list[NetworkRecord]:
@@ -64,7 +64,7 @@ def _read_ledger(client: Client) -> Ledger:
     if not answer[0]:
         raise Unavailable("the cluster's store holds no cluster")
     cursor = answer[1][0] if answer[1] else KeyValue(keys.CURSOR, encode(Cursor()))
-    networks = [decode(NetworkRecord, kv.value) for kv in answer[2]]
+    networks = records.all_readable(answer[2], records.read_network)
     return decode(Cluster, answer[0][0].value), decode(Cursor, cursor.value), cursor.revision, networks
 
 
@@ -143,6 +143,7 @@ def remove(client: Client, record: NetworkRecord) -> None:
         delete(keys.network(record.id)),
         delete(keys.name(record.name)),
         delete(keys.addresses(record.id), prefix=True),
+        delete(keys.macs(record.id), prefix=True),
         delete(keys.serial(record.id, ""), prefix=True),
         delete(keys.balancer(record.id, ""), prefix=True),
     ]

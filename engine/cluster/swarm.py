@@ -1,7 +1,7 @@
 """The verbs of /swarm: making a cluster, joining it, leaving it, and the tokens in between.
 
-A host is a member from the moment its directory HAWSE_ROOT/cluster gets its name: everything is written beside it
-first, so that a failed or killed join leaves a host that is in no cluster.
+A host is a member from the moment its record is in HAWSE_ROOT/cluster, which is written last: a failed or killed join
+leaves a host that is in no cluster.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from urllib.parse import unquote, urlsplit
 from engine import timestamps
 from engine.api import SwarmInit, SwarmJoin
 from engine.cluster import (
+    acts,
     addresses,
+    certificates,
     etcd_member,
     gateway_bridge,
     keys,
@@ -27,12 +29,11 @@ from engine.cluster import (
     pki,
     processes,
     quorum,
-    shared_endpoints,
     shared_networks,
 )
 from engine.cluster.enrollment import Manager, enroll, parse_manager, wait_until_open
 from engine.cluster.etcd import Client, EtcdError, put
-from engine.cluster.model import MANAGER, WORKER, Cluster, Cursor, Membership, Node, Tokens
+from engine.cluster.model import MANAGER, Cluster, Cursor, Member, Membership, Tokens
 from engine.cluster.new_network import new_record
 from engine.cluster.overlay import connected, managing
 from engine.cluster.token import JoinToken, digest_of, new_id, new_secret, parse
@@ -58,22 +59,24 @@ def init(host: Host, request: SwarmInit) -> str:
     pools, size = tuple(request.pools) or DEFAULT_POOLS, request.subnet_size or DEFAULT_SUBNET_SIZE
     _check_pools(pools, size)
     store = request.store
+    external = _external(store)
     address, port = addresses.advertised(request.advertise)
     data_address = addresses.data_path(request.data_path) if request.data_path else address
     node = new_id()
     with _workplace(host) as where:
         authority_key = pki.new_key()
-        _write(where, {"ca.key": authority_key, "ca.pem": pki.new_authority(authority_key)})
-        _write(where, _own_papers(where, node, address))
-        urls, user, password = [etcd_member.url(address, etcd_member.CLIENT_PORT)], "", ""
+        authority = pki.new_authority(authority_key)
+        _write(where, {membership.AUTHORITY_KEY: authority_key, membership.AUTHORITY: authority})
+        _write(where, certificates.own(authority, authority_key, node, address))
+        urls, user, password = external
         if store:
-            urls, user, password = _external(store)
             _take_store_files(where, request.store_files)
         me = Membership(
-            new_id(), node, MANAGER, address, data_address, urls, user, password,
-            external=bool(store), port=port, index=1,
+            new_id(), node, MANAGER, address, data_address, (), urls, user, password,
+            external=bool(store), port=port, index=1, renew_at=certificates.renewal(pki.lifetime()), layout=keys.LAYOUT,
         )  # fmt: skip
-        me = _with_store(host, where, me, Cluster(me.cluster_id, timestamps.now(), pools, size))
+        cluster = Cluster(me.cluster_id, timestamps.now(), pools, size, layout=keys.LAYOUT)
+        me = _with_store(host, where, me, cluster)
         _enter(host, me)
     return node
 
@@ -90,55 +93,37 @@ def _check_pools(pools: Sequence[str], size: int) -> None:
 
 
 def _take_store_files(where: Path, given: Mapping[str, str]) -> None:
-    """Take the user's files in place of our own."""
-    for name in membership.STORE_FILES:
-        (where / name).unlink(missing_ok=True)
+    """Keep the user's files, by which a store that is not ours is reached."""
     _write(where, {n: given[k] for n, k in zip(membership.STORE_FILES, STORE_KEYS, strict=True) if given.get(k)})
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
     """The URLs of a store of the user's own, and the credential that the first of them carries."""
     parts = [urlsplit(url if "://" in url else f"https://{url}") for url in store]
-    urls = [f"{p.scheme}://{p.netloc.rpartition('@')[2]}" for p in parts]
-    return urls, unquote(parts[0].username or ""), unquote(parts[0].password or "")
-
-
-def _own_papers(where: Path, node: str, address: str) -> dict[str, str]:
-    """Certificates that the first manager issues to itself."""
-    authority, authority_key = (where / "ca.pem").read_text(), (where / "ca.key").read_text()
-    key, manager_key = pki.new_key(), pki.new_key()
-    asked = pki.request(manager_key)
-    serving = pki.issue(authority, authority_key, asked, pki.MANAGER_NAME, [address, "127.0.0.1"])
-    return {
-        "store-ca.pem": authority,
-        "store.pem": pki.issue(authority, authority_key, pki.request(key), node),
-        "store.key": key,
-        "manager.pem": serving,
-        "manager.key": manager_key,
-    }
+    for part in parts:
+        if part.scheme != "https" or not part.hostname:
+            raise InvalidArgument(
+                f"invalid store {part.scheme}://{part.netloc.rpartition('@')[2]}: must be https://HOST"
+            )
+    urls = [f"https://{p.netloc.rpartition('@')[2]}" for p in parts]
+    first = parts[0] if parts else urlsplit("")
+    return urls, unquote(first.username or ""), unquote(first.password or "")
 
 
 def _with_store(host: Host, where: Path, me: Membership, cluster: Cluster) -> Membership:
-    """Start the store where it is ours, and write the cluster into it; the membership with its credential."""
+    """Start the store where it is ours, and write the cluster into it; the membership with this host's tunnel key."""
+    _publish_directory(host, where)
     if not me.external:
-        _publish_directory(host, where)
-        where = membership.directory(host.root)
-        member = etcd_member.Member(
-            me.node_id, me.address, [f"{me.node_id}={etcd_member.url(me.address, etcd_member.PEER_PORT)}"]
-        )
-        etcd_member.start(host.run, where, member)
-    client = Client(me.urls, membership.tls_context(where), me.user, me.password)
+        peer = etcd_member.url(me.address, etcd_member.PEER_PORT)
+        member = etcd_member.Member(me.node_id, me.address, [f"{me.node_id}={peer}"])
+        etcd_member.start(host.run, membership.directory(host.root), member)
+    client = membership.open_client(host.root, me)
     try:
         if not me.external:
             etcd_member.wait_until_ready(host.run, client)
-        me = _found(client, cluster, me)
-        if not me.external:
-            me = replace(me, user="root", password=etcd_member.protect(client))
+        return _found(client, cluster, me)
     finally:
         client.close()
-    if me.external:
-        _publish_directory(host, where)
-    return me
 
 
 def _found(client: Client, cluster: Cluster, me: Membership) -> Membership:
@@ -151,6 +136,7 @@ def _found(client: Client, cluster: Cluster, me: Membership) -> Membership:
         put(keys.CLUSTER, encode(cluster)),
         put(keys.TOKENS, encode(Tokens(new_secret(), new_secret()))),
         put(keys.CURSOR, encode(Cursor(node=1))),
+        put(keys.member(me.node_id), encode(Member(me.node_id, me.role, me.index))),
         put(keys.node(me.node_id), encode(describe_host(me, public))),
     ]
     if not client.transact([absent(keys.CLUSTER)], changes).succeeded:
@@ -186,9 +172,9 @@ def join(host: Host, request: SwarmJoin) -> str:
         answer = enroll(manager, token, {**papers, "role": request.role})
         _write(where, _given_papers(answer, key, manager_key))
         me = Membership(
-            answer["cluster"], answer["node"], answer["role"], address, data_address, answer["urls"],
-            answer["user"], answer["password"], managers=answer["managers"], external=answer["external"],
-            port=port, index=answer["index"],
+            answer["cluster"], answer["node"], answer["role"], address, data_address, answer["managers"],
+            answer.get("urls", ()), answer.get("user", ""), answer.get("password", ""), external=answer["external"],
+            port=port, index=answer["index"], renew_at=certificates.renewal(answer["lifetime"]), layout=keys.LAYOUT,
         )  # fmt: skip
         me = _take_place(host, where, me, answer.get("members"))
         _enter(host, me)
@@ -196,19 +182,13 @@ def join(host: Host, request: SwarmJoin) -> str:
 
 
 def _given_papers(answer: Mapping[str, object], key: str, manager_key: str) -> dict[str, str]:
-    authority = str(answer["authority"])
-    papers = {"ca.pem": authority, "store-ca.pem": authority, "store.pem": str(answer["certificate"]), "store.key": key}
+    papers = {membership.AUTHORITY: str(answer["authority"]), membership.NODE: str(answer["certificate"]) + key}
     if answer["role"] == MANAGER:
-        papers |= {
-            "ca.key": str(answer["authority_key"]),
-            "manager.pem": str(answer["manager_certificate"]),
-            "manager.key": manager_key,
-        }
-    if answer["external"]:
-        files = answer["files"]
-        assert isinstance(files, dict)
-        papers = {n: t for n, t in papers.items() if n not in membership.STORE_FILES} | files
-    return papers
+        papers[membership.AUTHORITY_KEY] = str(answer["authority_key"])
+        papers[membership.MANAGER] = str(answer["manager_certificate"]) + manager_key
+    files = answer.get("files", {})
+    assert isinstance(files, dict)
+    return papers | {name: str(text) for name, text in files.items() if name in membership.STORE_FILES}
 
 
 def _take_place(host: Host, where: Path, me: Membership, members: Sequence[str] | None) -> Membership:
@@ -216,19 +196,17 @@ def _take_place(host: Host, where: Path, me: Membership, members: Sequence[str] 
     from engine.cluster.nodes import describe_host
 
     me, public = _with_tunnel_key(me)
+    _publish_directory(host, where)
     if members is not None:
-        _publish_directory(host, where)
-        where = membership.directory(host.root)
-        etcd_member.start(host.run, where, etcd_member.Member(me.node_id, me.address, members, existing=True))
-    client = Client(me.urls, membership.tls_context(where), me.user, me.password)
+        member = etcd_member.Member(me.node_id, me.address, members, existing=True)
+        etcd_member.start(host.run, membership.directory(host.root), member)
+    client = membership.open_client(host.root, me)
     try:
         if members is not None:
             etcd_member.promote(host.run, client, me.node_id)
-        client.put(keys.node(me.node_id), encode(describe_host(me, public)))
+        acts.perform(client, me, "publish", node=encode(describe_host(me, public)))
     finally:
         client.close()
-    if members is None:
-        _publish_directory(host, where)
     return me
 
 
@@ -237,23 +215,35 @@ def _take_place(host: Host, where: Path, me: Membership, members: Sequence[str] 
 
 def leave(host: Host, *, force: bool) -> None:
     """Leave the cluster: this host's containers lose their overlay networks, its record is marked down."""
-    me = membership.load(host.root)
-    if me is None:
-        raise Unavailable(NOT_PART)
-    if me.is_manager and not force:
-        raise Unavailable(quorum.warning(*_managers(host)))
+    me = _leaving(host, force=force)
     _disconnect_all(host)
-    with suppress(EngineError):
-        client = membership.open_client(host.root, me)
-        try:
-            _say_goodbye(client, me)
-        finally:
-            client.close()
+    if me is not None:
+        with suppress(EngineError):
+            client = membership.open_client(host.root, me)
+            try:
+                _say_goodbye(client, me)
+            finally:
+                client.close()
     mirror.forget_all(host)
     gateway_bridge.let_go(host)
     _abandon(host)
     mirror.forget_all(host)  # again: what the agent, which did not know yet, has learned meanwhile
     _tell_agent(host)
+
+
+def _leaving(host: Host, *, force: bool) -> Membership | None:
+    """The membership that ends; None of another version of hawse, which is only forgotten here."""
+    try:
+        me = membership.load(host.root)
+    except Unavailable:
+        if not force:
+            raise
+        return None
+    if me is None:
+        raise Unavailable(NOT_PART)
+    if me.is_manager and not force:
+        raise Unavailable(quorum.warning(*_managers(host)))
+    return me
 
 
 def _managers(host: Host) -> tuple[int, int]:
@@ -263,14 +253,8 @@ def _managers(host: Host) -> tuple[int, int]:
 
 
 def _say_goodbye(client: Client, me: Membership) -> None:
-    from engine.cluster.etcd import delete
-
-    client.transact([], [delete(keys.alive(me.node_id))])
+    acts.perform(client, me, "leave")
     if me.is_manager and not me.external:
-        node = client.get(keys.node(me.node_id))
-        if node is not None:
-            left = replace(decode(Node, node.value), role=WORKER, store_url="")
-            client.put(keys.node(me.node_id), encode(left))
         with suppress(EtcdError):
             etcd_member.remove(client, me.node_id)
 
@@ -299,7 +283,7 @@ def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
             found = client.get(keys.TOKENS)
             text = found.value if found else ""
         tokens = decode(Tokens, text)
-        authority = (membership.directory(host.root) / "ca.pem").read_text()
+        authority = certificates.authority(host.root)
         secret = tokens.manager if role == MANAGER else tokens.worker
         return str(JoinToken(digest_of(authority), secret)), str(Manager(me.address, me.port))
 
@@ -349,7 +333,7 @@ def _enter(host: Host, me: Membership) -> None:
         mirror.follow(host, lambda: known, me)
         for network in known:
             if network.ingress:
-                shared_endpoints.reserve_balancer(client, network, me.node_id)
+                acts.perform(client, me, "balancer", network=network.id)
     _tell_agent(host)
     if me.is_manager:
         wait_until_open(Manager(me.address, me.port))
@@ -359,7 +343,7 @@ def _abandon(host: Host) -> None:
     """End a membership, or what was to become one: processes first, then what they worked on."""
     where = membership.directory(host.root)
     (where / membership.FILE).unlink(missing_ok=True)
-    for name in ("guard", "enrollment", etcd_member.NAME):
+    for name in ("guard", "server", etcd_member.NAME):
         processes.stop(host.run, name)
     for path in (where, host.root / "cluster.new"):
         shutil.rmtree(path, ignore_errors=True)

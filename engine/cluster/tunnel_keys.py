@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine import timestamps
-from engine.cluster import keys, membership
+from engine.cluster import acts, keys, membership
 from engine.cluster.encryption import is_encrypted
-from engine.cluster.etcd import Client, put, unchanged
+from engine.cluster.etcd import Client
 from engine.cluster.model import Membership, Node
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
@@ -44,6 +44,6 @@ def rotated(root: Path, client: Client, me: Membership, live: Iterable[NetworkRe
         return me
     private, public = pki.new_tunnel_key()
     record = encode(replace(node, wireguard_key=public, updated=timestamps.now()))
-    if not client.transact([unchanged(found.key, found.revision)], [put(found.key, record)]).succeeded:
+    if not acts.perform(client, me, "publish", node=record, revision=found.revision)["done"]:
         return me
     return membership.update(root, lambda known: replace(known, wireguard_key=private)) or me

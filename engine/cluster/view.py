@@ -1,25 +1,26 @@
 """What this host knows of the cluster: everything under ``shared/`` at one revision, as values that never change.
 
 A view grows by events, one revision after another, and is kept on disk, so that a restarted agent knows names and
-peers at once, also while the store does not answer.
+peers at once, also while the store does not answer. Records that cannot be read are not in it; ``refused`` says which.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
-from engine.cluster import keys, membership
+from engine.cluster import keys, membership, records
 from engine.cluster.etcd import Client, KeyValue
 from engine.cluster.model import Node, SharedEndpoint
 from engine.model import EndpointRecord, NetworkRecord
-from engine.store.codec import decode
 
 FILE = "view.json"
+T = TypeVar("T")
 Values = Mapping[str, str]
 
 
@@ -30,11 +31,15 @@ class View:
     revision: int
     values: Values
     _endpoints: Mapping[str, Mapping[str, SharedEndpoint]] = field(default_factory=dict, repr=False)
+    refused: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Why records of endpoints are left out, by key."""
+    _others: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Why records of other kinds are, as far as they have been read."""
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
         """All hosts by id."""
-        return {k.removeprefix(keys.NODES): decode(Node, v) for k, v in self.values.items() if k.startswith(keys.NODES)}
+        return {n.id: n for n in self._read(keys.NODES, records.read_node).values()}
 
     @cached_property
     def alive(self) -> frozenset[str]:
@@ -44,14 +49,24 @@ class View:
     @cached_property
     def networks(self) -> Mapping[str, NetworkRecord]:
         """All networks by id."""
-        found = (decode(NetworkRecord, v) for k, v in self.values.items() if k.startswith(keys.NETWORKS))
-        return {n.id: n for n in found}
+        return {n.id: n for n in self._read(keys.NETWORKS, records.read_network).values()}
 
     @cached_property
     def balancers(self) -> Mapping[tuple[str, str], str]:
         """The address that each host itself has on a network, by network and host."""
-        found = {k.removeprefix(keys.BALANCERS): v for k, v in self.values.items() if k.startswith(keys.BALANCERS)}
-        return {(k.partition("/")[0], k.partition("/")[2]): v for k, v in found.items()}
+        found = self._read(keys.BALANCERS, records.read_balancer)
+        parts = {k.removeprefix(keys.BALANCERS).partition("/"): v for k, v in found.items()}
+        return {(network, node): v for (network, _, node), v in parts.items()}
+
+    def _read(self, prefix: str, read: Callable[[str, str], T]) -> dict[str, T]:
+        stored = ((k, v) for k, v in self.values.items() if k.startswith(prefix))
+        return records.readable(stored, read, self._others.__setitem__)
+
+    def unreadable(self) -> dict[str, str]:
+        """Why records are left out, by key."""
+        for read in (self.nodes, self.networks):
+            assert read is not None  # it has been read now, if it was not before
+        return {**self.refused, **self._others}
 
     def endpoints(self, network_id: str) -> list[SharedEndpoint]:
         """The endpoints of a network on hosts whose lease holds."""
@@ -72,11 +87,11 @@ class View:
 def make(revision: int, values: Values) -> View:
     """Build a view from all its values."""
     found: dict[str, dict[str, SharedEndpoint]] = {}
-    for key, value in values.items():
-        if key.startswith(keys.ENDPOINTS):
-            network_id, _, endpoint_id = key.removeprefix(keys.ENDPOINTS).partition("/")
-            found.setdefault(network_id, {})[endpoint_id] = decode(SharedEndpoint, value)
-    return View(revision, MappingProxyType(dict(values)), found)
+    refused: dict[str, str] = {}
+    stored = ((k, v) for k, v in values.items() if k.startswith(keys.ENDPOINTS))
+    for key, endpoint in records.readable(stored, records.read_endpoint, refused.__setitem__).items():
+        found.setdefault(endpoint.network_id, {})[key] = endpoint
+    return View(revision, MappingProxyType(dict(values)), found, refused)
 
 
 def load(client: Client) -> View:
@@ -85,23 +100,35 @@ def load(client: Client) -> View:
     return make(revision, {kv.key: kv.value for kv in pairs})
 
 
-def after(view: View, revision: int, events: Iterable[KeyValue]) -> View:
+def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
     """The view that follows from events; what they do not touch is shared with the old one."""
     values = dict(view.values)
-    found = dict(view._endpoints)
+    found, refused = dict(view._endpoints), dict(view.refused)
     for event in events:
         if event.deleted:
             values.pop(event.key, None)
         else:
             values[event.key] = event.value
         if event.key.startswith(keys.ENDPOINTS):
-            network_id, _, endpoint_id = event.key.removeprefix(keys.ENDPOINTS).partition("/")
+            network_id = event.key.removeprefix(keys.ENDPOINTS).partition("/")[0]
             members = dict(found.get(network_id, {}))
-            members.pop(endpoint_id, None)
+            members.pop(event.key, None)
+            refused.pop(event.key, None)
             if not event.deleted:
-                members[endpoint_id] = decode(SharedEndpoint, event.value)
+                stored = [(event.key, event.value)]
+                members |= records.readable(stored, records.read_endpoint, refused.__setitem__)
             found[network_id] = members
-    return replace(view, revision=revision, values=values, _endpoints=found)
+    changed = View(revision, values, found, refused)
+    _share(view, changed, {event.key for event in events})
+    return changed
+
+
+def _share(view: View, changed: View, touched: set[str]) -> None:
+    """Let a view have what has been read for the one before it, where no event is of that kind."""
+    for prefix, name in ((keys.NODES, "nodes"), (keys.ALIVE, "alive"), (keys.NETWORKS, "networks")):
+        if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):
+            changed.__dict__[name] = view.__dict__[name]
+            changed._others.update({k: why for k, why in view._others.items() if k.startswith(prefix)})
 
 
 def save(root: Path, view: View) -> None:

@@ -3,20 +3,19 @@
 COUNT reserves endpoints as so many containers would, and prints their addresses (``shown``: with MAC and name);
 ``rows`` counts the peers in the kernel's tables; ``forget`` empties them behind everybody's back; ``compact`` makes the
 store drop its history; ``keys`` prints the hosts' tunnel keys; ``residue`` what the store has of endpoints and
-addresses, but for what every host has on ingress; ``members`` which of the store's members vote; ``trespass`` tries
-what a worker may not do; ``raise_up`` brings a network up, as a command does that is killed then, and ``begin`` as one
-that is killed before it notes so.
+addresses, but for what every host has on ingress; ``members`` which of the store's members vote; ``raise_up`` brings a
+network up, as a command does that is killed then, and ``begin`` as one that is killed before it notes so.
 """
 
 import sys
 
 from engine import names, networks
-from engine.cluster import encryption, etcd_member, overlay, shared_endpoints, shared_networks, view
+from engine.cluster import acts, encryption, etcd_member, overlay, shared_networks, view
 from engine.cluster import keys as cluster_keys
-from engine.cluster.etcd import EtcdError
 from engine.cluster.model import SharedEndpoint
 from engine.core import open_engine
 from engine.endpoints import network_spec
+from engine.store.codec import decode, encode
 
 
 def reserve(host, network, count, shown):
@@ -28,7 +27,8 @@ def reserve(host, network, count, shown):
                 id=names.generate_id(), network_id=record.id, container_id=name, node=me.node_id,
                 mac=names.random_mac(), names=[name], owner=f"1:{start_of(1)}",
             )  # fmt: skip
-            address = shared_endpoints.reserve(client, record, endpoint, "", "").ipv4
+            made = acts.perform(client, me, "reserve", endpoint=encode(endpoint))
+            address = decode(SharedEndpoint, made["endpoint"]).ipv4
             print(f"{address.partition('/')[0]}={endpoint.mac}={name}" if shown else address)
 
 
@@ -70,7 +70,7 @@ def members(host, _network):
 
 
 def residue(host, _network):
-    prefixes = (cluster_keys.ENDPOINTS, cluster_keys.ADDRESSES, cluster_keys.BALANCERS)
+    prefixes = (cluster_keys.ENDPOINTS, cluster_keys.ADDRESSES, cluster_keys.MACS, cluster_keys.BALANCERS)
     with overlay.connected(host) as (client, _):
         ingress = {n.id for n in shared_networks.all_networks(client) if n.ingress}
         for prefix in prefixes:
@@ -93,25 +93,10 @@ def raise_up(host, network):
     networks.ensure(host, learned(host, network).id)
 
 
-def trespass(host, _network):
-    with overlay.connected(host) as (client, _):
-        for attempt in (
-            lambda: client.get(cluster_keys.TOKENS),
-            lambda: client.put(cluster_keys.CLUSTER, "{}"),
-            lambda: client.put(cluster_keys.network("x"), "{}"),
-            lambda: client.call("/v3/auth/user/add", {"name": "x", "password": "x"}),
-        ):
-            try:
-                attempt()
-                print("allowed")
-            except EtcdError as error:
-                print(error.reason.rpartition(": ")[2])
-
-
 if __name__ == "__main__":
     engine_host, chosen, action = open_engine().host, sys.argv[1], sys.argv[2]
     if action.isdigit():
         reserve(engine_host, chosen, int(action), "shown" in sys.argv)
     else:
-        actions = (rows, forget, compact, keys, residue, members, begin, raise_up, trespass)
+        actions = (rows, forget, compact, keys, residue, members, begin, raise_up)
         next(a for a in actions if a.__name__ == action)(engine_host, chosen)

@@ -36,7 +36,7 @@ def test_a_worker_token_does_not_make_a_manager(cluster, managers):
 def test_the_loss_of_one_manager_stops_nothing(cluster, managers):
     first, second, third, worker = cluster.hosts
     worker.start("c4", "app")
-    eventually(lambda: len(urls(worker)) == 3)
+    eventually(lambda: len(managers_of(worker)) == 3)
     first.cut()
     made = ("network", "create", "-d", "overlay", "--attachable", "after")
     eventually(lambda: second.hawse(*made, check=False).returncode == 0, 30)
@@ -92,7 +92,7 @@ def test_a_manager_leaves_in_good_order(cluster, managers):
     managers[1].hawse("network", "rm", "after")
 
 
-def urls(host):
+def managers_of(host):
     from engine.cluster.membership import load
 
-    return load(host.root).urls
+    return load(host.root).managers

@@ -5,10 +5,10 @@ Why no library: against one member, in turns, etcd3gw 2.7 took 215 ms of process
 Every command that starts a container on an overlay network pays that price, so the difference is what the user feels.
 """
 
-from engine.cluster.etcd.client import Client, KeyValue, absent, delete, present, put, unchanged
+from engine.cluster.etcd.client import Client, KeyValue, absent, delete, none_since, present, put, unchanged
 from engine.cluster.etcd.errors import Compacted, EtcdError, EtcdUnavailable
 
 __all__ = [
-    "Client", "Compacted", "EtcdError", "EtcdUnavailable", "KeyValue", "absent", "delete", "present", "put",
-    "unchanged",
+    "Client", "Compacted", "EtcdError", "EtcdUnavailable", "KeyValue", "absent", "delete", "none_since",
+    "present", "put", "unchanged",
 ]  # fmt: skip

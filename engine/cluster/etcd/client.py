@@ -14,14 +14,20 @@ from typing import Any
 from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.http import Connection, Json
 from engine.cluster.etcd.race import NobodyReady, first
+from engine.cluster.keys import CLUSTER
+from engine.errors import EngineError
 
 PATIENCE, ANSWER, IDLE = 2.0, 10.0, 30.0
 """Seconds to wait for a member that is ready, and for each of its answers; and after which an unused connection is not
 trusted."""
 
+EXPIRED = (
+    "this host's certificate has expired: compare the clocks of the hosts; "
+    'a host that was off for longer than its certificate lives has to use "hawse swarm leave", and join again'
+)
 RESPITE = 1.0
 """Seconds after which members that were silent are asked again: a command with many calls need not wait for each."""
-_silences: dict[tuple[str, ...], tuple[float, EtcdError | EtcdUnavailable]] = {}
+_silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
 """When this process last found members silent, and how they were."""
 
 
@@ -69,6 +75,12 @@ def unchanged(key: str, revision: int) -> Json:
     return {"key": b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": revision}
 
 
+def none_since(prefix: str, revision: int) -> Json:
+    """Condition: no key that begins so was written after ``revision``."""
+    span = {"key": b64(prefix), "range_end": b64(end_of(prefix))}
+    return {**span, "target": "MOD", "result": "LESS", "mod_revision": revision + 1}
+
+
 def put(key: str, value: str, lease: int = 0) -> Json:
     """Write, bound to a lease where one is given."""
     return {"request_put": {"key": b64(key), "value": b64(value), **({"lease": lease} if lease else {})}}
@@ -100,19 +112,22 @@ def _pair(item: Json, *, deleted: bool = False) -> KeyValue:
 class Client:
     """A client of the members at ``urls``; not for use by several threads at once.
 
-    ``context`` is the ssl.SSLContext for https. With ``user``, every call carries a token got for the password.
-    ``switched`` is told of the member that is ready where one before it was not.
+    ``context`` makes the ssl.SSLContext for https, and ``name`` is what a member's certificate must be for, by default
+    the host of its URL. With ``user``, every call carries a token got for the password. ``switched`` is told of the
+    member that is ready where one before it was not. A manager's server is a member as well, as far as it lets its
+    caller do what a member can.
     """
 
     def __init__(
         self,
         urls: Sequence[str],
-        context: Any = None,
+        context: Callable[[], Any] = lambda: None,
         user: str = "",
         password: str = "",
         switched: Callable[[str], None] = lambda url: None,
+        name: str = "",
     ) -> None:
-        self._urls, self._context, self._switched = list(urls), context, switched
+        self._urls, self._context, self._switched, self._name = list(urls), context, switched, name
         self._user, self._password = user, password
         self._connection: Connection | None = None
         self._used = 0.0
@@ -127,6 +142,10 @@ class Client:
         """Read all keys that begin with ``key``, in order, and the revision at which that was so."""
         answer = self.call("/v3/kv/range", _range(key, prefix=prefix))
         return [_pair(item) for item in answer.get("kvs", [])], int(answer["header"]["revision"])
+
+    def count(self, prefix: str) -> int:
+        """How many keys begin so."""
+        return int(self.call("/v3/kv/range", {**_range(prefix, prefix=True), "count_only": True}).get("count", 0))
 
     def put(self, key: str, value: str, lease: int = 0) -> None:
         """Write one key."""
@@ -166,8 +185,7 @@ class Client:
 
         Raises `Compacted` where that revision is gone, EtcdUnavailable after ``silence`` seconds without a word.
         """
-        connection = self._ready()
-        self._connection = None  # it is the watch's own from now on
+        connection = self.take()
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}
         try:
             connection.set_timeout(silence)
@@ -200,6 +218,12 @@ class Client:
                 raise EtcdUnavailable(f"the cluster's store does not answer: {_reason(error)}") from error
         raise AssertionError("unreachable")
 
+    def take(self) -> Connection:
+        """Give away a connection that works; the next call opens another."""
+        connection = self._ready()
+        self._connection = None
+        return connection
+
     def _ready(self) -> Connection:
         """Give a connection that works, with a token where one is needed."""
         if self._connection is not None and time.monotonic() - self._used > IDLE:
@@ -228,21 +252,19 @@ class Client:
         return connection
 
     def _open(self, url: str) -> Connection:
-        """Connect to one member; to log in needs the others too, so one that is alone among them is not ready."""
-        connection = Connection(url, self._context, PATIENCE)
+        """Connect to one member; the first call needs the others too, so one that is alone among them is not ready."""
+        connection = Connection(url, self._context, PATIENCE, self._name)
         try:
             connection.set_timeout(ANSWER)
             if self._user:
                 login = {"name": self._user, "password": self._password}
                 connection.token = str(connection.post("/v3/auth/authenticate", login)["token"])
+            else:
+                connection.post("/v3/kv/range", {**_range(CLUSTER, prefix=False), "keys_only": True})
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def at(self, urls: Sequence[str]) -> Client:
-        """Make a client like this one of these members alone."""
-        return Client(urls, self._context, self._user, self._password)
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
@@ -255,17 +277,17 @@ def _event(event: Json) -> KeyValue:
     return _pair(event["kv"], deleted=event.get("type") == "DELETE")
 
 
-def _meaning(error: NobodyReady) -> EtcdError | EtcdUnavailable:
-    """A member that refuses has answered; else nobody has, and each has its reason."""
-    refused = next((p for p in error.problems.values() if isinstance(p, EtcdError)), None)
-    if refused is not None:
-        return refused
+def _meaning(error: NobodyReady) -> EngineError:
+    """A member that refuses has answered; else none has, and each has its reason."""
+    for problem in error.problems.values():
+        if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
+            return problem
     told = ", ".join(f"{_place(url)}: {_reason(p)}" for url, p in error.problems.items())
     return EtcdUnavailable(f"the cluster's store does not answer ({told or 'no members'})")
 
 
 def _place(url: str) -> str:
-    return url.rpartition("/")[2].rpartition("@")[2]
+    return "this host" if url.startswith("unix:") else url.rpartition("/")[2].rpartition("@")[2]
 
 
 def _is_outdated(error: EtcdError) -> bool:
@@ -281,6 +303,8 @@ def _reason(error: BaseException) -> str:
     if code in (9, 10):
         when = "is not valid yet" if code == 9 else "has expired"
         return f"its certificate {when}: compare the clocks of the hosts"
+    if "CERTIFICATE_EXPIRED" in str(getattr(error, "reason", "")):
+        return EXPIRED
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, EtcdUnavailable):

@@ -1,23 +1,29 @@
 """One HTTP/1.1 connection that posts JSON and reads JSON, whole or line by line.
 
-Knows TLS, Content-Length and chunks; refuses redirects, proxies and everything else that etcd's gateway never sends.
-http.client would do it too, and costs every command another 26 ms of imports.
+Knows Unix sockets, TLS, Content-Length and chunks; refuses redirects, proxies and everything else that etcd's gateway
+never sends. Nothing goes over a network without TLS. http.client would do it too, and costs every command another
+26 ms of imports.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from engine.cluster.etcd.errors import refusal
+from engine.cluster.etcd.errors import named, refusal
+from engine.cluster.keys import LAYOUT
 
 Json = dict[str, Any]
 DEFAULT_PORT = 2379
 MAX_HEADER = 65536
+LAYOUT_HEADER = "Hawse-Layout"
+"""Tells a manager's server of which version this host is; etcd does not heed it."""
 NEEDS_LEADER = "Grpc-Metadata-hasleader: true"
 """Makes a member that has lost the others refuse at once, and end watches, which would be silent from then on."""
 DEAD = (
@@ -31,24 +37,22 @@ something (milliseconds)."""
 
 
 class Connection:
-    """A connection to the member at ``url`` (http or https); ``timeout`` in seconds for every wait.
+    """A connection to the member at ``url`` (https, or a Unix socket); ``timeout`` in seconds for every wait.
 
-    Every request carries ``token`` where there is one.
+    ``context`` makes the ssl.SSLContext for https, by which the other side must have a certificate for ``name``, else
+    for the URL's host. Every request carries ``token`` where there is one.
     """
 
     token = ""
 
-    def __init__(self, url: str, context: Any, timeout: float) -> None:
+    def __init__(self, url: str, context: Callable[[], Any], timeout: float, name: str = "") -> None:
         parts = urlsplit(url)
-        self._authority = parts.netloc.rpartition("@")[2]
-        host, port = parts.hostname or "", parts.port or DEFAULT_PORT
-        self._socket: socket.socket = socket.create_connection((host, port), timeout)
+        self._authority = parts.netloc.rpartition("@")[2] or "localhost"
+        local = parts.scheme == "unix"
+        self._socket = _connected_locally(url.removeprefix("unix:"), timeout) if local else _connected(parts, timeout)
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, value in ((socket.TCP_NODELAY, 1), *DEAD):
-                self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
             if parts.scheme == "https":
-                self._socket = context.wrap_socket(self._socket, server_hostname=host)
+                self._socket = context().wrap_socket(self._socket, server_hostname=name or parts.hostname)
             self._file = self._socket.makefile("rb")
         except BaseException:
             self._socket.close()
@@ -56,7 +60,8 @@ class Connection:
 
     def post(self, path: str, body: Json) -> Json:
         """Post and read one JSON answer; raises EtcdError for a refusal, OSError where the connection fails."""
-        status, chunked, length = self._send(path, body)
+        self.send(path, body)
+        status, chunked, length = self._head()
         data = b"".join(self._chunks()) if chunked else self._file.read(length)
         if not chunked and len(data) < length:
             raise ConnectionError("connection closed")
@@ -64,7 +69,8 @@ class Connection:
 
     def stream(self, path: str, body: Json) -> Iterator[Json]:
         """Post and read JSON lines until the other side ends them, which it does when it has lost the others."""
-        status, chunked, length = self._send(path, body)
+        self.send(path, body)
+        status, chunked, length = self._head()
         if status != 200:
             _checked(status, b"".join(self._chunks()) if chunked else self._file.read(length))
         rest = b""
@@ -77,13 +83,28 @@ class Connection:
         """Wait no longer than this from now on."""
         self._socket.settimeout(seconds)
 
-    def _send(self, path: str, body: Json) -> tuple[int, bool, int]:
+    def send(self, path: str, body: Json) -> None:
+        """Post, and leave the answer to be read."""
         data = json.dumps(body).encode()
         head = [f"POST {path} HTTP/1.1", f"Host: {self._authority}", f"Content-Length: {len(data)}", NEEDS_LEADER]
+        head.append(f"{LAYOUT_HEADER}: {LAYOUT}")
         if self.token:
             head.append(f"Authorization: {self.token}")
         self._socket.sendall("\r\n".join([*head, "", ""]).encode() + data)
-        return self._head()
+
+    def pieces(self, size: int, until: socket.socket) -> Iterator[bytes]:
+        """What comes, as it comes; ends with the other side, or when ``until`` has something to read or is closed."""
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        waiting.register(until, select.POLLIN)
+        while True:
+            decrypted = getattr(self._socket, "pending", int)()
+            if not decrypted and any(number == until.fileno() for number, _ in waiting.poll()):
+                return
+            piece = self._socket.recv(size)
+            if not piece:
+                return
+            yield piece
 
     def _head(self) -> tuple[int, bool, int]:
         status = self._line().split(b" ", 2)
@@ -120,6 +141,37 @@ class Connection:
             self._socket.close()
 
 
+def _connected(parts: SplitResult, timeout: float) -> socket.socket:
+    """Connect over the network, where only https goes."""
+    if parts.scheme != "https":
+        raise ConnectionError(f"{parts.scheme}:// is not protected by TLS")
+    made = socket.create_connection((parts.hostname or "", parts.port or DEFAULT_PORT), timeout)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ((socket.TCP_NODELAY, 1), *DEAD):
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _connected_locally(path: str, timeout: float) -> socket.socket:
+    """Connect by way of the open directory, for a path may be longer than sun_path's 107 bytes."""
+    directory, _, name = path.rpartition("/")
+    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.settimeout(timeout)
+        made.connect(f"/proc/self/fd/{opened}/{name}")
+    except BaseException:
+        made.close()
+        raise
+    finally:
+        os.close(opened)
+    return made
+
+
 def _checked(status: int, data: bytes) -> Json:
     try:
         document = json.loads(data)
@@ -129,6 +181,8 @@ def _checked(status: int, data: bytes) -> Json:
     if status == 200 and not problem:
         found: Json = document
         return found
+    if "kind" in document:
+        raise named(str(document["kind"]), str(document.get("message", "")))
     if isinstance(problem, dict):
         raise refusal(str(problem.get("message", problem)), int(problem.get("grpc_code", 0)))
     raise refusal(str(document.get("message") or problem or f"HTTP {status}"), int(document.get("code", 0)))

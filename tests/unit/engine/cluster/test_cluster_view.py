@@ -17,8 +17,8 @@ def start():
         keys.node("a"): node("a"),
         keys.alive("a"): "1",
         keys.node("b"): node("b"),
-        keys.endpoint("n1", "e1"): encode(endpoint("e1", "a")),
-        keys.endpoint("n1", "e2"): encode(endpoint("e2", "b")),
+        keys.endpoint("n1", "a", "e1"): encode(endpoint("e1", "a")),
+        keys.endpoint("n1", "b", "e2"): encode(endpoint("e2", "b")),
     }
     return view.make(5, values)
 
@@ -33,8 +33,8 @@ def test_endpoints_of_hosts_without_a_lease_are_left_out_and_come_back_with_it()
 
 
 def test_events_add_and_remove_endpoints():
-    new = KeyValue(keys.endpoint("n1", "e3"), encode(endpoint("e3", "a")))
-    gone = KeyValue(keys.endpoint("n1", "e1"), "", deleted=True)
+    new = KeyValue(keys.endpoint("n1", "a", "e3"), encode(endpoint("e3", "a")))
+    gone = KeyValue(keys.endpoint("n1", "a", "e1"), "", deleted=True)
     assert [e.id for e in view.after(start(), 6, [new, gone]).endpoints("n1")] == ["e3"]
 
 

@@ -1,6 +1,5 @@
-"""The door of a manager, over real TLS on the loopback: what a joining host finds out before it says its secret."""
+"""A manager's server, over real TLS on the loopback: what a joining host finds out before it says its secret."""
 
-import json
 import socket
 import ssl
 import threading
@@ -10,6 +9,8 @@ import pytest
 
 from engine.cluster import pki
 from engine.cluster.enrollment import Manager, enroll
+from engine.cluster.keys import MANAGER_NAME
+from engine.cluster.server import http
 from engine.cluster.token import JoinToken, digest_of, new_secret
 from engine.errors import EngineError, Unavailable
 
@@ -35,9 +36,9 @@ class Impostor:
             try:
                 connection, _ = self.listener.accept()
                 with self.context.wrap_socket(connection, server_side=True) as secure:
-                    question = json.loads(secure.makefile("rb").readline())
-                    self.asked.append(question["ask"])
-                    secure.sendall(json.dumps({"authority": self.authority, "role": "worker"}).encode() + b"\n")
+                    request = http.read(secure.makefile("rb"), 1 << 16)
+                    self.asked.append(request.path)
+                    secure.sendall(http.answer(200, {"authority": self.authority, "role": "worker"}))
             except ssl.SSLError:
                 continue
             except OSError:
@@ -53,7 +54,7 @@ def authority():
 def door(directory, authority, *, manager=True):
     key = pki.new_key()
     addresses = ["127.0.0.1"] if manager else []
-    certificate = pki.issue(*authority, pki.request(key), pki.MANAGER_NAME, addresses)
+    certificate = pki.issue(*authority, pki.request(key), MANAGER_NAME, addresses)
     return Impostor(directory, authority[0], certificate, key)
 
 
@@ -64,21 +65,21 @@ def join(server, digest):
 def test_a_manager_of_the_right_authority_is_told_the_secret(tmp_path, authority):
     server = door(tmp_path, authority)
     assert join(server, digest_of(authority[0]))["role"] == "worker"
-    assert server.asked == ["authority", "join"]
+    assert server.asked == ["/hawse/authority", "/hawse/join"]
 
 
 def test_another_authority_never_hears_the_secret(tmp_path, authority):
     server = door(tmp_path, authority)
     with pytest.raises(EngineError, match="remote CA does not match fingerprint"):
         join(server, digest_of("another"))
-    assert server.asked == ["authority"]
+    assert server.asked == ["/hawse/authority"]
 
 
 def test_a_worker_s_certificate_cannot_pass_for_a_manager_s(tmp_path, authority):
     server = door(tmp_path, authority, manager=False)
     with pytest.raises(Unavailable, match="certificate is not valid"):
         join(server, digest_of(authority[0]))
-    assert server.asked == ["authority"]
+    assert server.asked == ["/hawse/authority"]
 
 
 def test_a_clock_that_is_behind_is_named(tmp_path, authority, monkeypatch):

@@ -40,17 +40,19 @@ def endpoint(identity):
 
 
 def appears(identity):
-    return KeyValue(keys.endpoint("n1", identity), endpoint(identity))
+    return KeyValue(keys.endpoint("n1", "far", identity), endpoint(identity))
 
 
 def goes(identity):
-    return KeyValue(keys.endpoint("n1", identity), "", deleted=True)
+    return KeyValue(keys.endpoint("n1", "far", identity), "", deleted=True)
 
 
 @pytest.fixture
 def first():
     far = encode(Node("far", "now", "far", "worker", "192.0.2.1", "192.0.2.1", 1))
-    return view.make(1, {keys.node("far"): far, keys.alive("far"): "1", keys.endpoint("n1", "e1"): endpoint("e1")})
+    return view.make(
+        1, {keys.node("far"): far, keys.alive("far"): "1", keys.endpoint("n1", "far", "e1"): endpoint("e1")}
+    )
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from tempfile import mkdtemp
 
 import pytest
 
@@ -65,8 +66,11 @@ class Member:
     """Answers every request with one document, or never; the first ones with ``first``, documents and their status."""
 
     def __init__(self, answer=None, status=200, first=()):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.listener = socket.socket(socket.AF_UNIX)
+        path = f"{mkdtemp()}/member"
+        self.listener.bind(path)
+        self.listener.listen()
+        self.url = f"unix:{path}"
         self.answer, self.status, self.first, self.asked = answer, status, list(first), []
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -107,7 +111,7 @@ def test_a_member_that_took_the_connection_and_says_nothing_is_passed_over_and_a
 
 def test_a_member_without_the_others_is_no_answer_and_a_wrong_password_is_one():
     alone = Member({"code": 14, "message": "etcdserver: no leader"}, 503)
-    with pytest.raises(EtcdUnavailable, match=r"does not answer \(127.0.0.1:\d+: etcdserver: no leader\)"):
+    with pytest.raises(EtcdUnavailable, match=r"does not answer \(this host: etcdserver: no leader\)"):
         Client([alone.url], user="u", password="p").range("x")
     strict = Member({"code": 3, "message": "etcdserver: authentication failed"}, 400)
     with pytest.raises(EtcdError, match="refuses: etcdserver: authentication failed"):

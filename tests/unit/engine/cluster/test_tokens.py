@@ -1,7 +1,7 @@
 import pytest
 
-from engine.cluster.enrollment_server import role_of
 from engine.cluster.model import Tokens
+from engine.cluster.server.admission import role_of
 from engine.cluster.token import JoinToken, base36, derived_id, digest_of, new_id, new_secret, parse
 from engine.errors import InvalidArgument
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from dataclasses import replace
 
 import pytest
 
 from engine import timestamps
-from engine.cluster import keys, membership, pki, tunnel_keys
+from engine.cluster import membership, pki, tunnel_keys
 from engine.cluster.etcd import EtcdUnavailable, KeyValue
-from engine.cluster.etcd.client import Outcome, b64
+from engine.cluster.keys import LAYOUT
 from engine.cluster.model import Membership, Node
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
@@ -30,18 +29,18 @@ class Store:
     def get(self, key):
         return KeyValue(key, self.record, 7)
 
-    def transact(self, conditions, changes):
-        assert conditions[0]["key"] == b64(keys.node("n"))
-        self.record = b64decode(changes[0]["request_put"]["value"]).decode()
+    def call(self, path, asked):
+        assert path == "/hawse/publish" and asked["revision"] == 7
+        self.record = asked["node"]
         if self.silent:
             raise EtcdUnavailable("silent")
-        return Outcome(True, ())
+        return {"done": True}
 
 
 @pytest.fixture
 def me(tmp_path):
     private, _ = pki.new_tunnel_key()
-    made = Membership("c", "n", "worker", "192.0.2.1", "192.0.2.1", ["https://192.0.2.9:2379"], wireguard_key=private)
+    made = Membership("c", "n", "worker", "192.0.2.1", "192.0.2.1", wireguard_key=private, layout=LAYOUT)
     membership.directory(tmp_path).mkdir()
     membership.save(membership.directory(tmp_path), made)
     return made

@@ -1,0 +1,128 @@
+"""What a record of the cluster must look like: checked when one is written for a host, and again by all who read it.
+
+A record that cannot be read, or says something else than its key, is left out by readers; no record stops a host.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from base64 import b64decode
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import TypeVar
+
+from engine.cluster import keys
+from engine.cluster.etcd import KeyValue
+from engine.cluster.model import MANAGER, WORKER, Node, SharedEndpoint
+from engine.model import NetworkRecord
+from engine.store.codec import decode
+
+ID = re.compile(r"[A-Za-z0-9]{1,64}")
+CONTAINER = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
+OWNER = re.compile(r"(?:[0-9]{1,20}:[0-9]{1,20})?")
+MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}")
+"""The address of one station: the bit for groups is not set."""
+NOTHING = "00:00:00:00:00:00"
+WORDS = re.compile(r"[^\x00-\x1f\x7f]*")
+MOST_NAMES, LONGEST_NAME, LONGEST_TEXT = 256, 255, 256
+ALL_NAMES = 8192
+"""Characters of an endpoint's names together."""
+HIGHEST_INDEX = 2**16 - 2
+"""As many hosts as there are addresses inside the tunnels of an encrypted network."""
+KEY_BYTES = 32
+
+T = TypeVar("T")
+Values = Iterable[tuple[str, str]]
+
+
+def check_node(node: Node) -> Node:
+    """Refuse (ValueError) a node that other hosts could not work with."""
+    _require(ID.fullmatch(node.id), "id")
+    _require(node.role in (MANAGER, WORKER), "role")
+    _require(0 < node.index <= HIGHEST_INDEX, "index")
+    for text in (node.created, node.updated, node.hostname, node.version, node.architecture):
+        _require(len(text) <= LONGEST_TEXT and WORDS.fullmatch(text), "text")
+    _require(0 <= node.cpus < 2**32 and 0 <= node.memory < 2**63, "resources")
+    _require(0 < node.enrollment_port < 2**16, "port")
+    for address in (node.address, node.data_address):
+        found = ip_address(address)
+        _require(not (found.is_unspecified or found.is_multicast), f"address {address}")
+    if node.wireguard_key:
+        _require(len(b64decode(node.wireguard_key, validate=True)) == KEY_BYTES, "key")
+    return node
+
+
+def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
+    """Refuse (ValueError) an endpoint that other hosts could not work with."""
+    for identity in (endpoint.id, endpoint.network_id, endpoint.node):
+        _require(ID.fullmatch(identity), "id")
+    _require(CONTAINER.fullmatch(endpoint.container_id), "container")
+    _require(OWNER.fullmatch(endpoint.owner), "owner")
+    _require(MAC.fullmatch(endpoint.mac) and endpoint.mac != NOTHING, f"MAC address {endpoint.mac}")
+    for address, family, longest in ((endpoint.ipv4, socket.AF_INET, 32), (endpoint.ipv6, socket.AF_INET6, 128)):
+        if address:
+            _check_interface(address, family, longest)
+    _require(len(endpoint.names) <= MOST_NAMES and sum(map(len, endpoint.names)) <= ALL_NAMES, "names")
+    for name in endpoint.names:
+        _require(0 < len(name) <= LONGEST_NAME and WORDS.fullmatch(name), "name")
+    return endpoint
+
+
+def _check_interface(text: str, family: int, longest: int) -> None:
+    """Check ``ADDRESS/LENGTH``; a thousand of them are read when a host joins, which `ipaddress` takes too long for."""
+    address, slash, length = text.partition("/")
+    try:
+        socket.inet_pton(family, address)
+    except OSError:
+        raise ValueError(f"address {text!r}") from None
+    _require(slash and length.isascii() and length.isdigit() and int(length) <= longest, f"address {text!r}")
+
+
+def _require(truth: object, what: str) -> None:
+    if not truth:
+        raise ValueError(f"its {what} cannot be")
+
+
+def read_node(key: str, value: str) -> Node:
+    """Read a node's record; ValueError where it is none, or another node's."""
+    node = check_node(decode(Node, value))
+    _require(key == keys.node(node.id), "key")
+    return node
+
+
+def read_endpoint(key: str, value: str) -> SharedEndpoint:
+    """Read an endpoint's record; ValueError where it is none, or its key is of another network, node or endpoint."""
+    endpoint = check_endpoint(decode(SharedEndpoint, value))
+    _require(key == keys.endpoint(endpoint.network_id, endpoint.node, endpoint.id), "key")
+    return endpoint
+
+
+def read_network(key: str, value: str) -> NetworkRecord:
+    """Read a network's record; ValueError where it is none, or another network's."""
+    network = decode(NetworkRecord, value)
+    _require(key == keys.network(network.id), "key")
+    return network
+
+
+def read_balancer(key: str, value: str) -> str:
+    """Read the address that a host itself has on a network; ValueError where it is none."""
+    return str(ip_address(value))
+
+
+def readable(
+    values: Values, read: Callable[[str, str], T], refused: Callable[[str, str], None] = lambda key, why: None
+) -> dict[str, T]:
+    """What can be read of these keys and values, by key; ``refused`` is told of each other key, and why."""
+    found = {}
+    for key, value in values:
+        try:
+            found[key] = read(key, value)
+        except (ValueError, RecursionError) as error:
+            refused(key, str(error))
+    return found
+
+
+def all_readable(pairs: Iterable[KeyValue], read: Callable[[str, str], T]) -> list[T]:
+    """The same for what a client has read; the agent is who reports what could not be."""
+    return list(readable(((kv.key, kv.value) for kv in pairs), read).values())

@@ -1,0 +1,74 @@
+"""Requests as hosts send them: POST with JSON over HTTP/1.1, one after another on a connection. All else is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from engine.cluster.etcd.http import LAYOUT_HEADER
+from engine.errors import InvalidArgument
+
+LONGEST_LINE, MOST_HEADERS = 4096, 32
+LARGEST_GUEST, LARGEST = 1 << 16, 1 << 20
+"""Bytes of a request's body, of a guest and of a known host."""
+REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavailable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked in how many bytes, and the version of whoever asks."""
+
+    path: str
+    body: dict[str, Any]
+    layout: str
+    size: int
+
+
+def read(file: BinaryIO, largest: int) -> Request | None:
+    """Read the next request; None at the end. Raises `InvalidArgument` for anything else."""
+    line = file.readline(LONGEST_LINE)
+    if not line:
+        return None
+    words = line.split()
+    if len(words) != 3 or words[0] != b"POST" or not words[2].startswith(b"HTTP/1.") or not line.endswith(b"\n"):
+        raise InvalidArgument("this is a server of hawse's, which takes POST alone")
+    headers = _headers(file)
+    length = headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit() and int(length) <= largest):
+        raise InvalidArgument("the length of the request is missing or too large")
+    body, path = _document(file.read(int(length))), words[1].decode("ascii", "replace")
+    return Request(path, body, headers.get(_LAYOUT, ""), int(length))
+
+
+_LAYOUT = LAYOUT_HEADER.lower()
+
+
+def _headers(file: BinaryIO) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for _ in range(MOST_HEADERS):
+        line = file.readline(LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            raise InvalidArgument("the request's header is cut off or too long")
+        if not line.strip():
+            return found
+        name, _, value = line.decode("latin-1").partition(":")
+        found[name.strip().lower()] = value.strip()
+    raise InvalidArgument("the request has too many headers")
+
+
+def _document(data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise InvalidArgument("the request is no JSON object")
+    return document
+
+
+def answer(status: int, document: dict[str, Any]) -> bytes:
+    """An answer as it goes over the wire."""
+    data = json.dumps(document).encode()
+    head = f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data

@@ -1,0 +1,67 @@
+"""What a record must look like, and that each other one is left out alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from engine.cluster import keys, records, view
+from engine.cluster.etcd import KeyValue
+from engine.cluster.model import Node, SharedEndpoint
+from engine.store.codec import encode
+
+NODE = Node("a", "now", "host", "worker", "192.0.2.1", "192.0.2.1", 1)
+ENDPOINT = SharedEndpoint("e", "n", "c", "a", "02:42:00:00:00:01", "10.0.1.2/24", "fd00::2/64", ("web",), "1:2")
+
+
+def test_good_ones_are_read():
+    assert records.read_node(keys.node("a"), encode(NODE)) == NODE
+    assert records.read_endpoint(keys.endpoint("n", "a", "e"), encode(ENDPOINT)) == ENDPOINT
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"id": "b"}, {"id": "../a"}, {"role": "king"}, {"index": 0}, {"index": 2**16}, {"data_address": "x"},
+        {"data_address": "::"}, {"address": "239.0.0.1"}, {"wireguard_key": "AAAA"}, {"wireguard_key": "!"},
+        {"hostname": "a\nb"}, {"memory": -1}, {"enrollment_port": 0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_node_that_cannot_be(lie):
+    with pytest.raises(ValueError):
+        records.read_node(keys.node("a"), encode(replace(NODE, **lie)))
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"id": "f"}, {"node": "b"}, {"network_id": "m"}, {"mac": "01:00:5e:00:00:01"}, {"mac": "00:00:00:00:00:00"},
+        {"mac": "02:42:00:00:00:0G"}, {"mac": "02:42:00:00:00:01\n"}, {"ipv4": "10.0.1.2"}, {"ipv4": "10.0.1.2/33"},
+        {"ipv4": "10.0.1/24"}, {"ipv6": "fd00::2%eth0/64"}, {"ipv6": "10.0.1.2/24"}, {"names": ("",)},
+        {"names": ("x" * 256,)}, {"names": ("a\x1b",)}, {"names": ("n",) * 257}, {"names": ("n" * 200,) * 50},
+        {"container_id": "a/b"}, {"owner": "me"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_endpoint_that_cannot_be(lie):
+    with pytest.raises(ValueError):
+        records.read_endpoint(keys.endpoint("n", "a", "e"), encode(replace(ENDPOINT, **lie)))
+
+
+@pytest.mark.parametrize("value", ["", "{", "[]", "null", "7", '{"id": "a"}', "[" * 100_000, "\udc80"])
+def test_a_bad_value_costs_the_others_nothing(value):
+    bad = [keys.node("x"), keys.network("x"), keys.endpoint("n", "a", "x"), keys.balancer("n", "x")]
+    good = {keys.node("a"): encode(NODE), keys.alive("a"): "1", keys.endpoint("n", "a", "e"): encode(ENDPOINT)}
+    first = view.make(1, {**good, **dict.fromkeys(bad, value)})
+    then = view.after(view.make(1, good), 2, [KeyValue(key, value) for key in bad])
+    for seen in (first, then):
+        assert list(seen.nodes) == ["a"] and seen.endpoints("n") == [ENDPOINT]
+        assert not seen.networks and not seen.balancers
+        assert set(seen.unreadable()) >= set(bad) - {keys.balancer("n", "x")}
+    mended = view.after(then, 3, [KeyValue(key, "", deleted=True) for key in bad])
+    assert not mended.unreadable() and mended.endpoints("n") == [ENDPOINT]
+
+
+def test_an_endpoint_of_another_node_s_prefix_is_left_out():
+    forged = {keys.node("a"): encode(NODE), keys.alive("a"): "1", keys.endpoint("n", "b", "e"): encode(ENDPOINT)}
+    assert view.make(1, forged).endpoints("n") == []

@@ -1,0 +1,83 @@
+"""Who has to go where too many wait, and how much a node may ask for."""
+
+import socket
+import time
+
+import pytest
+
+from engine.cluster.server import visits as limits
+from engine.cluster.server.budget import BURST, LONGEST_WAIT, RATE, Budgets
+from engine.cluster.server.visits import Visits, place_of
+
+
+@pytest.fixture
+def visits():
+    """Connections of a server, and what makes one more; all of them are closed in the end."""
+    made, pairs = Visits(), []
+
+    def enter(address):
+        pairs.append(socket.socketpair())
+        return made.enter(pairs[-1][0], address)
+
+    yield made, enter
+    for pair in pairs:
+        for each in pair:
+            each.close()
+
+
+def test_the_oldest_guest_of_a_crowded_address_goes(visits, monkeypatch):
+    monkeypatch.setattr(limits, "GUESTS_EACH", 3)
+    _, enter = visits
+    other = enter("192.0.2.9")
+    crowd = [enter("192.0.2.1") for _ in range(5)]
+    assert [v.closed for v in crowd] == [True, True, False, False, False] and not other.closed
+
+
+def test_where_all_places_are_taken_the_most_crowded_address_gives_one(visits, monkeypatch):
+    monkeypatch.setattr(limits, "GUESTS", 4)
+    _, enter = visits
+    alone = enter("192.0.2.9")
+    crowd = [enter("192.0.2.1") for _ in range(3)]
+    enter("192.0.2.8")
+    assert not alone.closed and [v.closed for v in crowd] == [True, False, False]
+
+
+def test_a_known_host_gives_its_place_to_no_guest_and_has_so_many_connections(visits, monkeypatch):
+    monkeypatch.setattr(limits, "GUESTS_EACH", 1)
+    monkeypatch.setattr(limits, "CONNECTIONS_EACH", 2)
+    made, enter = visits
+    known = [enter("192.0.2.1")]
+    assert made.know(known[0], "node")
+    known.append(enter("192.0.2.1"))
+    assert made.know(known[1], "node")
+    guests = [enter("192.0.2.1") for _ in range(3)]
+    assert not made.know(guests[-1], "node"), "it has as many as it may have"
+    assert not any(v.closed for v in known) and [v.closed for v in guests] == [True, True, False]
+
+
+def test_deadlines_and_certificates_end_connections(visits):
+    made, enter = visits
+    late, stale, good = (enter("192.0.2.1") for _ in range(3))
+    late.until = time.monotonic() - 1
+    assert made.know(stale, "node", expires=time.time() - 1) and made.know(good, "node", expires=time.time() + 60)
+    made.start()
+    deadline = time.monotonic() + 5
+    while not (late.closed and stale.closed) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert late.closed and stale.closed and not good.closed
+
+
+def test_an_ipv6_host_counts_by_its_network():
+    assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") != place_of("2001:db8:0:1::1")
+    assert place_of("192.0.2.1") != place_of("192.0.2.2") and place_of("fe80::1%eth0") == place_of("fe80::2%eth0")
+
+
+def test_a_node_that_has_spent_all_waits_and_at_last_is_refused_and_the_others_are_not():
+    budgets = Budgets()
+    assert budgets.spend("a", BURST, 0.0) == 0
+    assert budgets.spend("a", RATE, 0.0) == 1.0
+    assert budgets.spend("a", int(RATE * LONGEST_WAIT), 0.0) is None
+    assert budgets.spend("b", RATE, 0.0) == 0
+    assert budgets.spend("a", RATE, 3.0) == 0
+    assert budgets.spend("a", BURST, 1e9) == 0, "it never has more than this at once"
+    assert budgets.spend("a", RATE, 1e9) == 1.0
