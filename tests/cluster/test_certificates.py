@@ -1,0 +1,81 @@
+"""Certificates that live for seconds here and for days elsewhere: renewed in time, and worth nothing after it."""
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from engine.cluster import membership
+from engine.cluster.membership import OTHER_LAYOUT
+from tests.cluster.conftest import Member, eventually
+from tests.cluster.test_hostile_worker import Intruder
+
+pytestmark = pytest.mark.netns
+LIFETIME = 12  # seconds
+
+
+@pytest.fixture(scope="module")
+def pair(cluster):
+    Member.settings = {**Member.settings, "HAWSE_CERTIFICATE_LIFETIME": str(LIFETIME)}
+    a, b = cluster.grow(2)
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "app")
+    a.start("c1", "app")
+    b.start("c2", "app")
+    yield a, b
+    del Member.settings["HAWSE_CERTIFICATE_LIFETIME"]
+
+
+def ends(host, name):
+    """What openssl says of a certificate's end."""
+    argv = ["openssl", "x509", "-noout", "-enddate", "-in", host.root / "cluster" / name]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def test_they_are_renewed_and_the_cluster_goes_on(pair, tmp_path):
+    a, b = pair
+    kept = tmp_path / "kept"
+    shutil.copytree(b.root / "cluster", kept / "cluster", ignore=shutil.ignore_patterns("*.sock"))
+    old = {name: ends(host, name) for host, name in ((b, "node.pem"), (a, "manager.pem"))}
+    node = ends(a, "node.pem")
+    time.sleep(LIFETIME + 2)
+    assert ends(b, "node.pem") != old["node.pem"] and ends(a, "manager.pem") != old["manager.pem"]
+    assert ends(a, "node.pem") != node
+    a.start("c3", "app")
+    b.start("c4", "app")
+    eventually(lambda: b.reaches("c4", "c3") and a.reaches("c3", "c4"))
+    stale = Intruder(b, kept)
+    assert "expired" in stale.refused("/hawse/beat", {"seconds": 4})
+    stale.close()
+
+
+def test_a_manager_s_store_speaks_to_the_next_one_with_the_certificate_it_has_by_then(cluster, pair):
+    late = cluster.join("manager")
+    assert late.hawse("node", "ls", "-q").stdout.count("\n") == 3
+    time.sleep(LIFETIME + 2)
+    late.hawse("network", "create", "-d", "overlay", "after")
+    late.hawse("network", "rm", "after")
+
+
+def test_a_host_that_was_off_for_too_long_is_told_what_to_do(pair):
+    _, b = pair
+    b.kill_processes()
+    time.sleep(LIFETIME + 1)
+    told = b.hawse("run", "-d", "--name", "late", "--network", "app", "hostfs", "true", check=False).stderr
+    assert "this host's certificate has expired" in told and "swarm leave" in told
+    b.hawse("rm", "-f", "late")
+    b.hawse("swarm", "leave")
+
+
+def test_a_cluster_of_another_layout_is_refused_and_can_be_left(pair):
+    a, _ = pair
+    path = a.root / "cluster" / "membership.json"
+    path.write_text(path.read_text().replace(f'"layout":{membership.load(a.root).layout}', '"layout":1'))
+    for argv in (("node", "ls"), ("network", "create", "-d", "overlay", "x"), ("swarm", "leave")):
+        assert OTHER_LAYOUT in a.hawse(*argv, check=False).stderr
+    a.hawse("network", "ls")
+    assert a.hawse("info", "-f", "{{.Swarm.LocalNodeState}} {{.Swarm.Error}}").stdout == f"error {OTHER_LAYOUT}\n"
+    a.hawse("run", "--rm", "--network", "none", "hostfs", "true")
+    a.hawse("swarm", "leave", "--force")
+    assert not (a.root / "cluster").exists()
+    a.hawse("swarm", "init", "--advertise-addr", a.underlay)

@@ -1,0 +1,395 @@
+"""A worker that does what it likes with its own certificate: the others go on, and it learns no secret.
+
+Whatever it asks for goes to a manager's server as root of the worker could send it (see `intruder`).
+"""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+from engine.agent.netns import inside
+from engine.cluster import keys, membership
+from engine.cluster.acts import ACTS
+from engine.cluster.etcd.client import b64, end_of
+from engine.cluster.keys import MANAGER_NAME
+from engine.cluster.model import SharedEndpoint
+from engine.store.codec import decode, encode
+from tests.cluster.conftest import eventually
+
+pytestmark = pytest.mark.netns
+KEY = b64encode(bytes(range(32))).decode()
+MAINTENANCE = (
+    ("maintenance/alarm", {"action": "ACTIVATE", "alarm": "NOSPACE"}),
+    ("maintenance/defragment", {}),
+    ("maintenance/hash", {}),
+    ("maintenance/snapshot", {}),
+    ("maintenance/status", {}),
+    ("maintenance/transfer-leadership", {"targetID": "1"}),
+    ("maintenance/downgrade", {"action": "ENABLE", "version": "3.4"}),
+    ("cluster/member/list", {}),
+    ("cluster/member/add", {"peerURLs": ["https://192.168.99.99:2380"]}),
+    ("cluster/member/remove", {"ID": "1"}),
+    ("auth/enable", {}),
+    ("auth/user/add", {"name": "x", "password": "x"}),
+    ("lease/grant", {"TTL": 60}),
+    ("lease/revoke", {"ID": "1"}),
+    ("kv/compaction", {"revision": "1"}),
+    ("kv/put", {"key": b64(keys.CLUSTER), "value": b64("{}")}),
+    ("kv/deleterange", {"key": b64("/"), "range_end": b64("0")}),
+    ("kv/txn", {"success": [{"request_delete_range": {"key": b64("/"), "range_end": b64("0")}}]}),
+)
+
+
+class Intruder:
+    """A process on a host, with that host's certificate unless ``root`` names another place to take it from."""
+
+    def __init__(self, host, root=None):
+        self.me = membership.load(host.root)
+        script = str(Path(__file__).with_name("intruder.py"))
+        argv = ("ip", "netns", "exec", host.name, sys.executable, script, str(root or host.root))
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(argv, env=host.env(), text=True, **pipes)
+
+    def ask(self, path, body, url="https://192.168.99.11:2377", name=MANAGER_NAME):
+        self.process.stdin.write(json.dumps([url, name, path, body]) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def refused(self, path, body, **where):
+        kind, text = self.ask(path, body, **where)
+        assert kind == "refused", text
+        return text
+
+    def act(self, act, **arguments):
+        return self.ask(f"/hawse/{act}", arguments)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def three(cluster):
+    """A manager, a worker of good will, and the hostile one: each with a container on one network."""
+    hosts = cluster.grow(3)
+    hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", "app")
+    hosts[0].hawse("network", "create", "-d", "overlay", "closed")
+    for number, host in enumerate(hosts, 1):
+        host.start(f"c{number}", "app")
+    eventually(lambda: hosts[0].reaches("c1", "c2"))
+    return tuple(hosts)
+
+
+@pytest.fixture(scope="module")
+def evil(three):
+    made = Intruder(three[2])
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def others_go_on(three):
+    """After each attack the two others have the same records, reach each other, and their tables are right."""
+    before = stored(three[0])
+    yield
+    assert theirs(before, three) == theirs(stored(three[0]), three)
+    assert three[0].reaches("c1", "c2") and three[1].reaches("c2", "c1")
+    assert three[0].verify("app").stdout == "" and three[1].verify("app").stdout == ""
+
+
+def stored(manager):
+    """All that the store has, as the manager's own member of it tells."""
+    client = membership.open_client(manager.root, membership.load(manager.root))
+    try:
+        return {kv.key: kv.value for kv in client.range(keys.BASE)[0]}
+    finally:
+        client.close()
+
+
+def theirs(values, three):
+    """What is not the hostile worker's, and does not change by itself."""
+    evil = membership.load(three[2].root).node_id
+    kept = {k: v for k, v in values.items() if evil not in k + v}
+    return {k: v for k, v in kept.items() if not k.startswith((keys.ALIVE, keys.SERIAL, keys.CURSOR))}
+
+
+def endpoints_of(manager, host):
+    node = membership.load(host.root).node_id
+    found = {k: v for k, v in stored(manager).items() if k.startswith(keys.ENDPOINTS) and f"/{node}/" in k}
+    return [decode(SharedEndpoint, v) for v in found.values()]
+
+
+def own_record(manager, host):
+    return json.loads(stored(manager)[keys.node(membership.load(host.root).node_id)])
+
+
+@pytest.mark.parametrize(("call", "body"), MAINTENANCE, ids=[call for call, _ in MAINTENANCE])
+def test_the_store_s_own_calls_are_not_a_worker_s(evil, call, body):
+    assert "a worker may not ask for" in evil.refused(f"/v3/{call}", body)
+
+
+def test_the_store_takes_nothing_from_the_network_but_from_managers(three, evil):
+    assert "refused" in evil.refused("/v3/maintenance/status", {}, url="https://192.168.99.11:2379")
+    peer = {"url": "https://192.168.99.11:2380", "name": "192.168.99.11"}
+    for path in ("/members", "/version", "/raft", "/v3/maintenance/snapshot"):
+        evil.refused(path, {}, **peer)
+    listening = three[0].sh("ss -Hltn").split()
+    assert not any(place.endswith(":2379") for place in listening)
+    assert any(place.endswith(":2380") for place in listening)
+
+
+def test_secrets_are_not_read(three, evil):
+    for key in (keys.TOKENS, keys.SECRET, keys.LEDGER, keys.member("x"), "/", "/hawse", "/hawse/shared0"):
+        assert "what all hosts share" in evil.refused("/v3/kv/range", {"key": b64(key)})
+    zero = b64encode(b"\0").decode()
+    for end in (zero, b64(end_of(keys.SECRET)), b64(end_of(keys.SHARED) + "x"), b64("z")):
+        assert "what all hosts share" in evil.refused("/v3/kv/range", {"key": b64(keys.SHARED), "range_end": end})
+        watch = {"create_request": {"key": b64(keys.SHARED), "range_end": end}}
+        assert "what all hosts share" in evil.refused("/v3/watch", watch)
+    kind, shared = evil.ask("/v3/kv/range", {"key": b64(keys.SHARED), "range_end": b64(end_of(keys.SHARED))})
+    told = json.dumps([kind, shared]) + "".join(b.read_text() for b in (three[2].root / "cluster").glob("*.*"))
+    secrets = [stored(three[0])[keys.TOKENS], (three[0].root / "cluster" / "ca.key").read_text()]
+    for secret in (*json.loads(secrets[0]).values(), secrets[1].splitlines()[1]):
+        assert secret not in told and b64(secret) not in told
+
+
+def test_another_node_s_endpoint_stays_where_it_is(three, evil):
+    for victim in three[:2]:
+        [web] = endpoints_of(three[0], victim)
+        assert evil.act("release", network=web.network_id, endpoint=web.id)[0] == "ok", "of its own, it has none such"
+        for path in (f"{web.node}/{web.id}", f"../{web.node}/{web.id}", "", "*"):
+            assert evil.act("release", network=web.network_id, endpoint=path)[0] == "refused"
+        assert evil.act("restore", endpoint=encode(web)) == ["ok", {"done": False}], "its addresses are the other's"
+    assert len(endpoints_of(three[0], three[2])) == 1
+
+
+def test_another_node_s_addresses_are_not_to_be_had(three, evil):
+    [web] = endpoints_of(three[0], three[1])
+    [own] = endpoints_of(three[0], three[2])
+    address, free = web.ipv4.partition("/")[0], web.ipv4.rpartition(".")[0] + ".77"
+    assert "attaching to network failed" in evil.act("reserve", endpoint=encode(fake(own)), ipv4=address)[1]
+    taken = {**json.loads(encode(fake(own))), "ipv4": web.ipv4}
+    assert evil.act("restore", endpoint=json.dumps(taken)) == ["ok", {"done": False}]
+    mac = {**json.loads(encode(fake(own))), "mac": web.mac}
+    assert "of another host" in evil.act("reserve", endpoint=json.dumps(mac))[1]
+    assert evil.act("restore", endpoint=json.dumps({**mac, "ipv4": f"{free}/24"})) == ["ok", {"done": False}]
+    gateway = web.ipv4.rpartition(".")[0] + ".1/24"
+    for wrong in (gateway, "192.0.2.1/24", f"{free}/8", f"{free}/33", f"{free}%1/24"):
+        assert evil.act("restore", endpoint=json.dumps({**taken, "ipv4": wrong}))[0] == "refused"
+    spoken = three[0].hawse("exec", "c1", "busybox", "nslookup", "-type=a", "c2", "127.0.0.11").stdout
+    assert address in spoken and own.ipv4.partition("/")[0] not in spoken
+
+
+def fake(own):
+    """An endpoint that no container has."""
+    from dataclasses import replace
+
+    return replace(own, id="f" * 64, mac="02:42:0a:00:00:99", ipv4="", ipv6="", names=("fake",))
+
+
+def test_a_network_that_takes_no_containers_takes_none(three, evil):
+    networks = three[0].hawse("network", "ls", "--no-trunc", "--format", "{{.Name}} {{.ID}}").stdout.split()
+    closed = networks[networks.index("closed") + 1]
+    [own] = endpoints_of(three[0], three[2])
+    forged = json.dumps({**json.loads(encode(fake(own))), "network_id": closed})
+    for act in ("reserve", "restore"):
+        assert "not manually attachable" in evil.act(act, endpoint=forged)[1]
+    assert "not manually attachable" in evil.act("balancer", network=closed)[1]
+
+
+def test_it_speaks_for_its_own_node_alone(three, evil):
+    """It can be no manager, no other node, has no other's number and no other's tunnel key."""
+    a, b, c = three
+    record, victim = own_record(a, c), own_record(a, b)
+    lie = {**record, "id": victim["id"], "role": "manager", "index": 1, "enrollment_port": 1, "store_url": "http://x"}
+    assert evil.act("publish", node=json.dumps(lie)) == ["ok", {"done": True}]
+    now = own_record(a, c)
+    assert (now["id"], now["role"], now["index"]) == (record["id"], "worker", record["index"])
+    assert own_record(a, b) == victim
+    assert a.hawse("node", "ls", "--format", "{{.ManagerStatus}}").stdout.split() == ["Leader"]
+    time.sleep(1)
+    assert membership.load(b.root).managers == ("192.168.99.11:2377",)
+    assert (
+        "another node's"
+        in evil.act("publish", node=json.dumps({**record, "wireguard_key": victim["wireguard_key"]}))[1]
+    )
+    assert own_record(a, b)["wireguard_key"] == victim["wireguard_key"]
+    assert evil.act("publish", node=json.dumps(record))[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"data_address": "127.0.0.1"},
+        {"data_address": "224.0.0.1"},
+        {"data_address": "example"},
+        {"address": "0.0.0.0"},
+        {"wireguard_key": "short"},
+        {"hostname": "a\x1b[2Jb"},
+        {"hostname": "x" * 5000},
+        {"hostname": 7},
+        {"cpus": -1},
+        {"enrollment_port": 99999},
+    ],
+    ids=lambda lie: "-".join(f"{k}"[:20] for k in lie),
+)
+def test_a_record_that_others_could_not_use_is_not_taken(three, evil, lie):
+    before = own_record(three[0], three[2])
+    assert evil.act("publish", node=json.dumps({**before, **lie}))[0] == "refused"
+    assert own_record(three[0], three[2]) == before
+
+
+@pytest.mark.parametrize("act", sorted([*ACTS, "certificate", "nosuch"]))
+@pytest.mark.parametrize("body", [{}, {"node": "{", "endpoint": "[", "network": 7}, {"seconds": "x", "request": "y"}])
+def test_nonsense_is_refused(evil, act, body):
+    if (act, body) != ("leave", body):
+        assert evil.ask(f"/hawse/{act}", body)[0] == "refused"
+
+
+def test_its_next_certificate_names_it_and_no_manager(three, evil):
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    builder = x509.CertificateSigningRequestBuilder()
+    builder = builder.subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, MANAGER_NAME)]))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(MANAGER_NAME)]), critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    asked = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+    kind, answer = evil.act("certificate", request=asked)
+    issued = x509.load_pem_x509_certificate(answer["certificate"].encode())
+    assert kind == "ok" and [(a.oid, a.value) for a in issued.subject] == [(NameOID.SERIAL_NUMBER, evil.me.node_id)]
+    assert list(issued.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        ExtendedKeyUsageOID.CLIENT_AUTH
+    ]
+    assert not issued.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    with pytest.raises(x509.ExtensionNotFound):
+        issued.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+
+
+def test_it_cannot_pass_for_a_manager_s_server(three):
+    """Another worker that is led to it sends nothing: its certificate is no server's."""
+    _, b, c = three
+    script = (
+        "import socket, ssl, sys\n"
+        "context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
+        "context.load_cert_chain(sys.argv[1])\n"
+        "listener = socket.create_server(('192.168.99.13', 2377))\n"
+        "print('listening', flush=True)\n"
+        "try:\n"
+        "    print('heard', context.wrap_socket(listener.accept()[0], server_side=True).recv(9), flush=True)\n"
+        "except OSError as error:\n"
+        "    print('refused', flush=True)\n"
+    )
+    argv = ("python3", "-c", script, str(c.root / "cluster" / "node.pem"))
+    false = c.popen(*argv, stdout=subprocess.PIPE, text=True)
+    try:
+        assert false.stdout.readline() == "listening\n"
+        honest = Intruder(b)
+        text = honest.refused("/hawse/beat", {"seconds": 4}, url="https://192.168.99.13:2377")
+        honest.close()
+        assert "certificate verify failed" in text
+        assert false.stdout.readline() == "refused\n"
+    finally:
+        false.kill()
+        false.wait()
+
+
+def test_a_bad_record_in_the_store_is_left_out_and_reported(three):
+    """Such a one can come from a manager or a store of the user's alone, and still stops no host."""
+    a, b, _ = three
+    client = membership.open_client(a.root, membership.load(a.root))
+    [own] = endpoints_of(a, a)
+    forged = encode(own)
+    bad = {
+        keys.node("bad"): "{",
+        keys.NODES + "other": stored(a)[keys.node(membership.load(b.root).node_id)],
+        keys.alive("bad"): "1",
+        keys.network("bad"): "[]",
+        keys.endpoint(own.network_id, "bad", "x"): "\x00",
+        keys.endpoint(own.network_id, membership.load(b.root).node_id, own.id): forged,
+        keys.balancer(own.network_id, "bad"): "nothing",
+    }
+    try:
+        for key, value in bad.items():
+            client.put(key, value)
+        b.start("later", "app")
+        eventually(lambda: a.reaches("c1", "later"))
+        log = eventually(lambda: (t := (b.run_dir / "agent.log").read_text()) and "left out" in t and t)
+        for key in (keys.node("bad"), keys.NODES + "other", keys.network("bad")):
+            assert f"left out of the cluster's records: {key}: " in log
+        assert a.hawse("node", "ls", "-q").stdout.count("\n") == 3
+        assert "Error" not in a.hawse("network", "ls").stdout
+        b.hawse("rm", "-f", "later")
+    finally:
+        for key in bad:
+            client.call("/v3/kv/deleterange", {"key": b64(key)})
+        client.close()
+
+
+def test_it_waits_that_writes_without_end_and_the_others_do_not(three, evil):
+    network = three[0].hawse("network", "inspect", "-f", "{{.Id}}", "app").stdout.strip()
+    body = {"network": network, "endpoint": "f" * 64, "padding": "x" * 900_000}
+    spent = []
+    for _ in range(11):
+        began = time.monotonic()
+        assert evil.ask("/hawse/release", body)[0] == "ok"
+        spent.append(time.monotonic() - began)
+    assert spent[0] < 2 and spent[-1] > 4
+    began = time.monotonic()
+    three[1].start("quick", "app")
+    assert time.monotonic() - began < 3
+    three[1].hawse("rm", "-f", "quick")
+
+
+def test_a_removed_node_s_certificate_is_worthless_at_once(cluster, three, tmp_path):
+    a = three[0]
+    lost = cluster.join()
+    lost.start("old", "app")
+    kept = tmp_path / "kept"
+    shutil.copytree(lost.root / "cluster", kept / "cluster", ignore=shutil.ignore_patterns("*.sock"))
+    node = membership.load(lost.root).node_id
+    intruder = Intruder(lost, kept)
+    assert intruder.act("beat", seconds=4)[0] == "ok"
+    watching = watch(kept, lost)
+    a.hawse("node", "rm", "--force", node)
+    began = time.monotonic()
+    while watching.recv(1 << 20):
+        assert time.monotonic() - began < 1, "its watch goes on"
+    assert time.monotonic() - began < 1
+    for path, body in (
+        ("/hawse/beat", {"seconds": 4}),
+        ("/v3/kv/range", {"key": b64(keys.CLUSTER)}),
+        ("/v3/watch", {"create_request": {"key": b64(keys.CLUSTER)}}),
+        ("/hawse/certificate", {"request": "x"}),
+        ("/hawse/publish", {"node": "{}"}),
+    ):
+        assert "This node has been removed from the swarm" in intruder.refused(path, body)
+    intruder.close()
+    assert not any(node in k + v for k, v in stored(a).items())
+    lost.hawse("rm", "-f", "old")
+    lost.hawse("swarm", "leave")
+
+
+def watch(root, host):
+    """A connection on which a host's watch has begun, made in that host's namespace."""
+    with open(host.path) as there:
+        plain = inside(there.fileno(), lambda: socket.create_connection(("192.168.99.11", 2377), 5))
+    secure = membership.node_context(root).wrap_socket(plain, server_hostname=MANAGER_NAME)
+    span = {"key": b64(keys.NODES), "range_end": b64(end_of(keys.NODES))}
+    body = json.dumps({"create_request": span}).encode()
+    head = f"POST /v3/watch HTTP/1.1\r\nContent-Length: {len(body)}\r\nHawse-Layout: {keys.LAYOUT}\r\n\r\n"
+    secure.sendall(head.encode() + body)
+    told = b""
+    while b"created" not in told:
+        told += secure.recv(1 << 16)
+    return secure
