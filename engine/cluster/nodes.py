@@ -110,7 +110,10 @@ def pick(documents: Documents, reference: str) -> Json:
 
 
 def remove(host: Host, reference: str, *, force: bool) -> None:
-    """Remove a node that is down, with everything it had; a live worker only with ``force``."""
+    """Remove a node that is down, with everything it had; a live worker only with ``force``.
+
+    Its certificate is worth nothing from the first step on.
+    """
     with managing(host) as (client, me):
         document = pick(_documents(host, client, me), reference)
         identity = document["ID"]
@@ -122,11 +125,11 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
         if document["Status"]["State"] == "ready" and not force:
             text = f"node {identity} is not down and can't be removed"
             raise Forbidden(f"rpc error: code = FailedPrecondition desc = {text}")
-        gone = (keys.member(identity), keys.node(identity), keys.alive(identity))
-        client.transact([], [delete(key) for key in gone])
+        client.transact([], [delete(keys.member(identity)), delete(keys.alive(identity))])
         shared_endpoints.release_node(client, identity)
         if not me.external:
             etcd_member.remove(client, identity)
+        client.transact([], [delete(keys.node(identity))])  # last, so that a removal which was killed can be repeated
 
 
 def summary(host: Host) -> Json:

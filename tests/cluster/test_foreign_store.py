@@ -8,6 +8,7 @@ import time
 import pytest
 
 from engine.cluster import pki
+from engine.cluster.membership import AUTHORITY_KEY, STORE_FILES, load
 from tests.cluster.conftest import eventually, processes_of
 
 pytestmark = pytest.mark.netns
@@ -57,6 +58,19 @@ def test_hosts_share_a_store_of_the_user_s(cluster, store):
     second.start("c2", "app")
     eventually(lambda: first.reaches("c1", "c2") and second.reaches("c2", "c1"))
     assert first.hawse("node", "ls", "-q").stdout.count("\n") == 2
+    known, files = load(second.root), {path.name for path in (second.root / "cluster").iterdir()}
+    assert not known.urls and not known.password, "a worker is not told how the store is reached"
+    assert not files & {*STORE_FILES, AUTHORITY_KEY}
+
+
+def test_nothing_goes_to_a_store_in_clear_or_to_one_that_cannot_prove_who_it_is(cluster, store):
+    stranger = cluster.add_host()
+    init = ("swarm", "init", "--advertise-addr", stranger.underlay, "--store")
+    for url in ("http://root:secret@192.168.99.99:2399", "unix:///x", "ftp://192.168.99.99"):
+        refused = stranger.hawse(*init, url, check=False)
+        assert "must be https://HOST" in refused.stderr and "secret" not in refused.stderr
+    refused = stranger.hawse(*init, "https://root:secret@192.168.99.99:2379", check=False)  # it is not of a known CA
+    assert "certificate" in refused.stderr and not (stranger.root / "cluster").exists()
 
 
 def test_another_cluster_in_the_same_store_is_refused(cluster, store):

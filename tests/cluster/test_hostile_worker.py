@@ -130,9 +130,9 @@ def own_record(manager, host):
     return json.loads(stored(manager)[keys.node(membership.load(host.root).node_id)])
 
 
-@pytest.mark.parametrize(("call", "body"), MAINTENANCE, ids=[call for call, _ in MAINTENANCE])
-def test_the_store_s_own_calls_are_not_a_worker_s(evil, call, body):
-    assert "a worker may not ask for" in evil.refused(f"/v3/{call}", body)
+def test_the_store_s_own_calls_are_not_a_worker_s(evil):
+    for call, body in MAINTENANCE:
+        assert "a worker may not ask for" in evil.refused(f"/v3/{call}", body)
 
 
 def test_the_store_takes_nothing_from_the_network_but_from_managers(three, evil):
@@ -224,9 +224,9 @@ def test_it_speaks_for_its_own_node_alone(three, evil):
     assert evil.act("publish", node=json.dumps(record))[0] == "ok"
 
 
-@pytest.mark.parametrize(
-    "lie",
-    [
+def test_a_record_that_others_could_not_use_is_not_taken(three, evil):
+    before = own_record(three[0], three[2])
+    for lie in (
         {"data_address": "127.0.0.1"},
         {"data_address": "224.0.0.1"},
         {"data_address": "example"},
@@ -237,20 +237,15 @@ def test_it_speaks_for_its_own_node_alone(three, evil):
         {"hostname": 7},
         {"cpus": -1},
         {"enrollment_port": 99999},
-    ],
-    ids=lambda lie: "-".join(f"{k}"[:20] for k in lie),
-)
-def test_a_record_that_others_could_not_use_is_not_taken(three, evil, lie):
-    before = own_record(three[0], three[2])
-    assert evil.act("publish", node=json.dumps({**before, **lie}))[0] == "refused"
+    ):
+        assert evil.act("publish", node=json.dumps({**before, **lie}))[0] == "refused", lie
     assert own_record(three[0], three[2]) == before
 
 
-@pytest.mark.parametrize("act", sorted([*ACTS, "certificate", "nosuch"]))
-@pytest.mark.parametrize("body", [{}, {"node": "{", "endpoint": "[", "network": 7}, {"seconds": "x", "request": "y"}])
-def test_nonsense_is_refused(evil, act, body):
-    if (act, body) != ("leave", body):
-        assert evil.ask(f"/hawse/{act}", body)[0] == "refused"
+def test_nonsense_is_refused(evil):
+    for act in [*(ACTS.keys() - {"leave"}), "certificate", "join", "nosuch"]:
+        for body in ({}, {"node": "{", "endpoint": "[", "network": 7}, {"seconds": "x", "request": "y"}):
+            assert evil.ask(f"/hawse/{act}", body)[0] == "refused", (act, body)
 
 
 def test_its_next_certificate_names_it_and_no_manager(three, evil):

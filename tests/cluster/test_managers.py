@@ -1,10 +1,12 @@
 """Three managers, each with a member of the store: the cluster outlives any one of them."""
 
+import shutil
 import time
 
 import pytest
 
 from tests.cluster.conftest import eventually
+from tests.cluster.test_hostile_worker import Intruder
 
 pytestmark = pytest.mark.netns
 
@@ -46,6 +48,22 @@ def test_the_loss_of_one_manager_stops_nothing(cluster, managers):
     eventually(lambda: "after" in first.hawse("network", "ls").stdout, 30)
 
 
+def test_a_worker_whose_manager_falls_silent_goes_on_with_another(cluster, managers):
+    worker = cluster.hosts[3]
+    places = worker.sh("ss -Htn state established dport = :2377").split()
+    silent = next(h for h in managers if f"{h.underlay}:2377" in places)
+    other = next(h for h in managers if h is not silent)
+    silent.cut()
+    eventually(lambda: other.hawse("node", "ls", check=False).returncode == 0, 30)  # they may have to choose a leader
+    other.start("c6", "app")
+    eventually(lambda: worker.reaches("c4", "c6"), 20)
+    worker.start("c7", "app")
+    eventually(lambda: other.reaches("c6", "c7"))
+    silent.mend()
+    for host, name in ((other, "c6"), (worker, "c7")):
+        host.hawse("rm", "-f", name)
+
+
 def test_a_manager_that_is_cut_off_refuses_changes_at_once_and_keeps_names_and_traffic(cluster, managers):
     third = managers[2]
     third.start("c5", "app")
@@ -82,11 +100,18 @@ def test_a_manager_that_was_killed_while_joining_leaves_room_for_the_next(cluste
     late.hawse("swarm", "leave", "--force")
 
 
-def test_a_manager_leaves_in_good_order(cluster, managers):
+def test_a_manager_leaves_in_good_order_and_is_refused_from_then_on(cluster, managers, tmp_path):
     first = managers[0]
+    kept = tmp_path / "kept"
+    shutil.copytree(first.root / "cluster", kept / "cluster", ignore=shutil.ignore_patterns("*.sock"))
+    former = Intruder(first, kept)
+    status, place = "/v3/maintenance/status", f"https://{managers[1].underlay}:2377"
+    assert former.ask(status, {}, url=place)[0] == "ok"
     first.hawse("swarm", "leave", "--force")
-    listing = ("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}")
     # Those who stay may have to choose a leader first.
+    eventually(lambda: "This node has been removed from the swarm" in former.refused(status, {}, url=place), 20)
+    former.close()
+    listing = ("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}")
     rows = eventually(lambda: managers[1].hawse(*listing, check=False).stdout, 20).splitlines()
     assert sum("Reachable" in r or "Leader" in r for r in rows) == 2
     managers[1].hawse("network", "rm", "after")
