@@ -9,7 +9,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.http import Connection, Json
@@ -29,6 +29,9 @@ RESPITE = 1.0
 """Seconds after which members that were silent are asked again: a command with many calls need not wait for each."""
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
 """When this process last found members silent, and how they were."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +208,17 @@ class Client:
 
     def call(self, path: str, body: Json) -> Json:
         """Post one call to whichever member is ready; a token that is not good any more is renewed."""
+        return self._answered(lambda connection: connection.post(path, body))
+
+    def fetch(self, path: str, body: Json) -> bytes:
+        """The same for an answer that is to be passed on as it is."""
+        return self._answered(lambda connection: connection.fetch(path, body))
+
+    def _answered(self, ask: Callable[[Connection], T]) -> T:
         for last in (False, False, True):
             connection = self._ready()
             try:
-                return connection.post(path, body)
+                return ask(connection)
             except EtcdError as error:
                 if last or not self._user or not _is_outdated(error):
                     raise

@@ -60,12 +60,18 @@ class Connection:
 
     def post(self, path: str, body: Json) -> Json:
         """Post and read one JSON answer; raises EtcdError for a refusal, OSError where the connection fails."""
+        return _checked(200, self.fetch(path, body))
+
+    def fetch(self, path: str, body: Json) -> bytes:
+        """The same for an answer that is to be passed on as it is."""
         self.send(path, body)
         status, chunked, length = self._head()
         data = b"".join(self._chunks()) if chunked else self._file.read(length)
         if not chunked and len(data) < length:
             raise ConnectionError("connection closed")
-        return _checked(status, data)
+        if status != 200:
+            _checked(status, data)
+        return data
 
     def stream(self, path: str, body: Json) -> Iterator[Json]:
         """Post and read JSON lines until the other side ends them, which it does when it has lost the others."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,20 +50,20 @@ def check_layout(layout: str) -> None:
         raise Unavailable(OTHER_LAYOUT)
 
 
-def answer(root: Path, client: Client, member: Member, path: str, body: Json) -> Json:
-    """Do what a member asks for, as far as it may ask for it."""
+def answer(root: Path, client: Client, member: Member, path: str, body: Json) -> bytes:
+    """Do what a member asks for, as far as it may ask for it; the answer in JSON."""
     act = acts.ACTS.get(path.removeprefix(acts.PATH)) if path.startswith(acts.PATH) else None
     try:
         if act is not None:
-            return act(client, member, body)
+            return json.dumps(act(client, member, body)).encode()
         if path == CERTIFICATE:
-            return admission.renew(root, member, body)
+            return json.dumps(admission.renew(root, member, body)).encode()
         if path == relay.RANGE and member.role != MANAGER:
-            return client.call(path, relay.checked_range(body))
+            return client.fetch(path, relay.checked_range(body))
     except MISSHAPEN as error:
         raise InvalidArgument(f"the request is not as it should be: {error}") from error
     if path.startswith(STORE) and member.role == MANAGER:
-        return client.call(path, body)
+        return client.fetch(path, body)
     raise Forbidden(f"a worker may not ask for {path[:64]}")
 
 

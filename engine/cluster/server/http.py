@@ -69,6 +69,10 @@ def _document(data: bytes) -> dict[str, Any]:
 
 def answer(status: int, document: dict[str, Any]) -> bytes:
     """An answer as it goes over the wire."""
-    data = json.dumps(document).encode()
+    return packed(status, json.dumps(document).encode())
+
+
+def packed(status: int, data: bytes) -> bytes:
+    """The same for JSON that is made already."""
     head = f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data

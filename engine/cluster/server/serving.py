@@ -155,7 +155,7 @@ class Server:
             relay.watch(visit, client, access.watch_request(member, request.body))
             return False
         answer = access.answer(self.root, client, member, request.path, request.body)
-        visit.socket.sendall(http.answer(200, answer))
+        visit.socket.sendall(http.packed(200, answer))
         visit.allow(IDLE_SECONDS)
         return True
 
