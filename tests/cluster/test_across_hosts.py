@@ -80,6 +80,21 @@ def test_a_mac_in_any_spelling(pair):
     b.hawse("rm", "-f", "own")
 
 
+def test_a_mac_of_another_host_is_refused_until_it_is_free(pair):
+    a, b = pair
+    run = ("run", "-d", "--network", "app", "--mac-address", "02:42:ac:11:00:97")
+    b.hawse(*run, "--name", "owner", "hostfs", "sleep", "1d")
+    refused = a.hawse(*run, "--name", "thief", "hostfs", "sleep", "1d", check=False)
+    assert refused.returncode == 125 and "02:42:ac:11:00:97 is of an endpoint of another host" in refused.stderr
+    b.hawse("stop", "-t0", "owner")
+    b.hawse("start", "owner")
+    assert a.reaches("web", "owner")
+    b.hawse("rm", "-f", "owner")
+    a.hawse("start", "thief")
+    assert b.reaches("box", "thief")
+    a.hawse("rm", "-f", "thief")
+
+
 def test_a_granted_address_is_shown_as_if_it_had_been_asked_for(pair):
     _, b = pair
     shown = ("inspect", "-f", "{{json .NetworkSettings.Networks.app.IPAMConfig}}", "shown")

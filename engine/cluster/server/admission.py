@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Collection
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import chain
@@ -86,12 +87,13 @@ def _next_index(client: Client) -> int:
 
     def step(text: str) -> str:
         cursor = decode(Cursor, text) if text else Cursor()
-        return encode(replace(cursor, node=_after(cursor.node, used)))
+        return encode(replace(cursor, node=next_free(cursor.node, used)))
 
     return decode(Cursor, update(client, keys.CURSOR, step)).node
 
 
-def _after(last: int, used: set[int]) -> int:
+def next_free(last: int, used: Collection[int]) -> int:
+    """The number after ``last`` that no host has; the lowest one after the highest."""
     for number in chain(range(last + 1, records.HIGHEST_INDEX + 1), range(1, last + 1)):
         if number not in used:
             return number

@@ -1,0 +1,17 @@
+"""Which number a host gets when it is admitted."""
+
+import pytest
+
+from engine.cluster.records import HIGHEST_INDEX
+from engine.cluster.server.admission import next_free
+from engine.errors import InvalidArgument
+
+
+def test_numbers_are_given_in_turn_and_begin_again_at_the_end():
+    assert next_free(0, ()) == 1 and next_free(4, {5, 6}) == 7
+    assert next_free(HIGHEST_INDEX, {1, 2}) == 3 and next_free(HIGHEST_INDEX - 1, {HIGHEST_INDEX}) == 1
+
+
+def test_a_cluster_with_all_hosts_it_can_have_takes_no_more():
+    with pytest.raises(InvalidArgument, match="as many hosts as it can have"):
+        next_free(7, range(1, HIGHEST_INDEX + 1))
