@@ -115,11 +115,6 @@ class Visits:
         for visit in found:
             visit.close()
 
-    def nodes(self) -> set[str]:
-        """The nodes that are connected."""
-        with self._lock:
-            return {v.node for v in self._visits if v.node}
-
     def _watch(self) -> None:
         while True:
             time.sleep(INTERVAL)
