@@ -342,7 +342,7 @@ def test_it_waits_that_writes_without_end_and_the_others_do_not(three, evil):
     assert spent[0] < 2 and spent[-1] > 4
     began = time.monotonic()
     three[1].start("quick", "app")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < spent[-1]
     three[1].hawse("rm", "-f", "quick")
 
 
@@ -359,7 +359,7 @@ def test_a_removed_node_s_certificate_is_worthless_at_once(cluster, three, tmp_p
     a.hawse("node", "rm", "--force", node)
     began = time.monotonic()
     while watching.recv(1 << 20):
-        assert time.monotonic() - began < 1, "its watch goes on"
+        assert time.monotonic() - began < 3, "its watch goes on"
     assert time.monotonic() - began < 1
     for path, body in (
         ("/hawse/beat", {"seconds": 4}),

@@ -109,7 +109,7 @@ def test_a_manager_leaves_in_good_order_and_is_refused_from_then_on(cluster, man
     assert former.ask(status, {}, url=place)[0] == "ok"
     first.hawse("swarm", "leave", "--force")
     # Those who stay may have to choose a leader first.
-    eventually(lambda: "This node has been removed from the swarm" in former.refused(status, {}, url=place), 20)
+    eventually(lambda: "This node has been removed from the swarm" in former.refused(status, {}, url=place), 40)
     former.close()
     listing = ("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}")
     rows = eventually(lambda: managers[1].hawse(*listing, check=False).stdout, 20).splitlines()
