@@ -12,7 +12,7 @@ from tests.cluster.conftest import Member, eventually
 from tests.cluster.test_hostile_worker import Intruder
 
 pytestmark = pytest.mark.netns
-LIFETIME = 10  # seconds
+LIFETIME = 16  # seconds
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,8 @@ ADMITTED = "(joining)"
 """What hosts that have shown a good token count as."""
 PENALTY = 1.0
 """Seconds that the answer to a bad token takes."""
+LINGER = 2.0
+"""Seconds in which the other side may read the last answer."""
 PAUSE = 1.0
 SILENCE = 60.0
 STACK = 1024 * 1024
@@ -88,8 +90,17 @@ class Server:
                 secure.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 secure.do_handshake()
                 self._converse(visit, secure)
+            self._linger(visit)
         finally:
             self._end(visit)
+
+    def _linger(self, visit: Visit) -> None:
+        """Let the other side read why it is refused: the kernel drops that where something it has sent is unread."""
+        visit.allow(LINGER)
+        with suppress(OSError):
+            socket.socket.shutdown(visit.socket, socket.SHUT_WR)
+            while not visit.closed and socket.socket.recv(visit.socket, relay.CHUNK):
+                continue
 
     def _end(self, visit: Visit) -> None:
         self.visits.leave(visit)
