@@ -60,6 +60,9 @@ def test_a_worker_whose_manager_falls_silent_goes_on_with_another(cluster, manag
     worker.start("c7", "app")
     eventually(lambda: other.reaches("c6", "c7"))
     silent.mend()
+    states = ("node", "ls", "--format", "{{.Status}}")
+    eventually(lambda: silent.hawse(*states, check=False).stdout.split() == ["Ready"] * 4, 30)
+    eventually(lambda: managers[2].reaches("c3", "c4"), 20)
     for host, name in ((other, "c6"), (worker, "c7")):
         host.hawse("rm", "-f", name)
 
