@@ -268,12 +268,7 @@ def start_server() -> None:
 
 
 def become_server() -> None:
-    """Execute the server, without the caller's descriptors, directory and variables.
-
-    Shielded (`engine.runtime.interpreter`), so that what is executed in an image needs no interpreter more.
-    """
-    from engine.runtime import interpreter
-
+    """Execute the server, without the caller's descriptors, directory and variables."""
     kept = {name: value for name, value in posix.environ.items() if name == b"PATH" or name.startswith(b"HAWSE_")}
     if kept.get(b"HAWSE_RUN", b"/")[:1] not in (b"", b"/"):
         kept[b"HAWSE_RUN"] = posix.getcwdb() + b"/" + kept[b"HAWSE_RUN"]
@@ -287,8 +282,7 @@ def become_server() -> None:
             _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
     boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.warm.__main__ import main; main()"
-    with interpreter.shielded() as path:
-        posix.execve(path, [sys.executable, "-I", "-X", "utf8", "-c", boot, PACKAGES], kept)
+    posix.execve(sys.executable, [sys.executable, "-I", "-X", "utf8", "-c", boot, PACKAGES], kept)
 
 
 if __name__ == "__main__":

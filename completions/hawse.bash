@@ -478,7 +478,8 @@ __hawse_source() {
             __hawse_words 0 1
             ;;
         security)
-            __hawse_words apparmor=unconfined label=disable seccomp=unconfined systempaths=unconfined
+            __hawse_words apparmor=unconfined label=disable no-new-privileges seccomp=unconfined \
+                systempaths=unconfined
             ;;
         mount)
             __hawse_behind_comma

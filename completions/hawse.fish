@@ -236,7 +236,7 @@ function __hawse_source
         case zero-one
             __hawse_words '0' '1'
         case security
-            __hawse_words 'apparmor=unconfined' 'label=disable' 'seccomp=unconfined' 'systempaths=unconfined'
+            __hawse_words 'apparmor=unconfined' 'label=disable' 'no-new-privileges' 'seccomp=unconfined' 'systempaths=unconfined'
         case mount
             __hawse_behind_comma
             __hawse_words 'readonly'

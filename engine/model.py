@@ -162,6 +162,8 @@ class HostConfig:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     container_id_file: str = ""
     init: bool | None = None  # None where the flag was not given
+    security_opt: Sequence[str] | None = None
+    system_paths: bool = False  # no path of the kernel is hidden or read-only
     console_size: tuple[int, int] = (0, 0)
 
 

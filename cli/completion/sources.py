@@ -174,7 +174,9 @@ CONTAINERS: Mapping[str, Source] = {
         }
     ),
     "zero-one": plain("0", "1"),
-    "security": plain("apparmor=unconfined", "label=disable", "seccomp=unconfined", "systempaths=unconfined"),
+    "security": plain(
+        "apparmor=unconfined", "label=disable", "no-new-privileges", "seccomp=unconfined", "systempaths=unconfined"
+    ),
     "mount": Source(
         {"readonly": ""},
         keys={"type=": "mount-type", "source=": "files", "src=": "files", "target=": "none", "dst=": "none"},

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cli.options.environment import pairs_to_map
-from cli.quoting import quote
 
 Given = Mapping[str, Any]
 """The flags' values by parameter name."""
@@ -55,16 +54,6 @@ def logging(given: Given) -> None:
     pairs_to_map(given["log_opt"])
 
 
-def security(given: Given) -> None:
-    """Check the form of ``--security-opt``."""
-    for option in given["security_opt"]:
-        key, separator, value = option.partition("=")
-        if not separator and key != "no-new-privileges":
-            key, separator, value = option.partition(":")
-        if not value and key != "no-new-privileges":
-            raise ValueError(f"Invalid --security-opt: {quote(option)}")
-
-
 def storage(given: Given) -> None:
     """Check the form of ``--storage-opt``."""
     if any("=" not in option for option in given["storage_opt"]):
@@ -85,6 +74,3 @@ def removal(given: Given) -> None:
     """Check ``--rm`` against ``--restart``."""
     if given["rm"] and given["restart"].partition(":")[0] not in ("", "no"):
         raise ValueError("Conflicting options: --restart and --rm")
-
-
-SURROUNDINGS: tuple[Callable[[Given], None], ...] = (modes, logging, security, storage, health)

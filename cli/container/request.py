@@ -13,6 +13,7 @@ from cli.options.limits import restart_policy
 from cli.options.mounts import bind
 from cli.options.network import NetworkOption, endpoint_settings, network_mode
 from cli.options.ports import exposed_ports, published_ports
+from cli.options.security import SYSTEM_PATHS, security_options
 from engine.model import ContainerConfig, ContainerCreate, HostConfig
 
 
@@ -26,8 +27,11 @@ def container_create(
     host = _host_config(given, changed)
     exposed = exposed_ports(host.port_bindings, given["expose"])
     config = _config(image, command, given, changed, environ)
-    for check in checks.SURROUNDINGS:
-        check(given)
+    checks.modes(given)
+    checks.logging(given)
+    host = replace(host, security_opt=security_options(given["security_opt"]) or None)
+    checks.storage(given)
+    checks.health(given)
     host = replace(host, restart_policy=restart_policy(given["restart"]))
     checks.removal(given)
     unsupported.refuse(given)
@@ -97,6 +101,7 @@ def _host_config(given: Given, changed: Collection[str]) -> HostConfig:
         sysctls=given["sysctl"],
         container_id_file=given["cidfile"],
         init=given["init"] if "init" in changed else None,
+        system_paths=SYSTEM_PATHS in given["security_opt"],
     )
 
 

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 NEVER_HONOURED = ("device", "gpus", "group_add", "tmpfs", "volumes_from")
-NO_CONFINEMENT = frozenset({"seccomp=unconfined", "apparmor=unconfined", "label=disable", "systempaths=unconfined"})
-"""Security options that ask for what is so anyway."""
+CONFINEMENT = {"apparmor": "unconfined", "label": "disable"}
+"""Security options for modules of the kernel that hawse does not use, and the value that asks for what is so anyway."""
 
 IGNORED = (
     "annotation", "blkio_weight", "blkio_weight_device", "cgroup_parent", "cgroupns", "cpu_period", "cpu_quota",
@@ -36,7 +36,8 @@ def refuse(given: Mapping[str, Any]) -> None:
     if given["pid"].startswith("container:"):
         raise ValueError("--pid container:… is not supported")
     for option in given["security_opt"]:
-        if option.replace(":", "=", 1) not in NO_CONFINEMENT:
+        key, _, value = option.partition("=") if "=" in option else option.partition(":")
+        if CONFINEMENT.get(key, value) != value:
             raise ValueError(f"--security-opt {option} is not supported")
 
 

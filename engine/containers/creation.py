@@ -21,6 +21,8 @@ from engine.model import (
     NetworkAttachment,
     NetworkRecord,
 )
+from engine.runtime.seccomp import UNCONFINED
+from engine.security import parse_security_options
 from engine.store.api import Reader, Taken
 from engine.validate.container import check_container_create, check_name
 from engine.validate.links import link_target, parse_link
@@ -47,6 +49,8 @@ def create(host: Host, request: ContainerCreate) -> Created:
         warnings = check_container_create(request, found)
         attachments = _attachments(request, next(iter(reader.find_networks(request.host.network_mode)), None))
     root = find_root(host, request.config.image)
+    if root.directory == "/":
+        _check_hostfs_security(request)
     config = _without_empty_entrypoint(merged(request.config, root.image))
     argv = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not argv:
@@ -71,6 +75,13 @@ def create(host: Host, request: ContainerCreate) -> Created:
     )
     _record(host, record)
     return Created(container_id, [*warnings, *obstacles.of_first_use(host, (a.network for a in record.attachments))])
+
+
+def _check_hostfs_security(request: ContainerCreate) -> None:
+    """Refuse a filter of system calls for the host's own files: it would not be applied."""
+    profile = parse_security_options(request.host.security_opt or ()).seccomp
+    if profile not in ("", UNCONFINED):
+        raise InvalidArgument(f"--security-opt seccomp is for images and directories, not for {HOSTFS}")
 
 
 def _found_networks(reader: Reader, request: ContainerCreate) -> dict[str, NetworkRecord | None]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from engine import links
 from engine.containers import lookup
 from engine.containers.creation import find_root
+from engine.errors import KernelFailure
 from engine.host import Host
 from engine.link_environment import link_variables
 from engine.model import ContainerRecord
 from engine.runtime.api import ProcessSpec
+from engine.security import parse_security_options
 from engine.validate.mounts import check_binds
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+INITS = ("docker-init", "tini-static")
+"""Programs that are an init, by preference: both are linked statically."""
 
 
 def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec:
@@ -22,6 +28,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
     config, settings = record.config, record.host
     root = find_root(host, config.image)
     directory = host.container_directory(record.id)
+    security = parse_security_options(settings.security_opt or ())
     callback, environment = host.callback("__exited", record.id)
     return ProcessSpec(
         id=record.id,
@@ -45,10 +52,23 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         cap_add=list(settings.cap_add or ()),
         cap_drop=list(settings.cap_drop or ()),
         privileged=settings.privileged,
+        seccomp=security.seccomp,
+        no_new_privileges=security.no_new_privileges,
+        system_paths=settings.system_paths,
+        init_path=_init_path() if settings.init and settings.pid_mode == "" else "",
         log_path=str(log_path(host, record.id)),
         on_exit=callback,
         on_exit_env=environment,
     )
+
+
+def _init_path() -> str:
+    """The init of ``--init``, which needs no library of the container; raises KernelFailure where there is none."""
+    for name in INITS:
+        found = shutil.which(name, path=DEFAULT_PATH)
+        if found is not None:
+            return os.path.realpath(found)
+    raise KernelFailure(f'exec: "{INITS[0]}": executable file not found in $PATH')
 
 
 def _link_variables(host: Host, record: ContainerRecord) -> list[str]:

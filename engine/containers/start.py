@@ -192,6 +192,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     members = []
     for index, member in enumerate(reserved.members):
         members.append(replace(member, endpoint=_join(host, record, member, index)))
+    record = _with_process(host, record)
     if members and netns != "host":
         sandbox.route(record, members)
     elif not netns:
@@ -205,6 +206,16 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
             tx.put_endpoint(member.endpoint)
         tx.put_container(_not_yet_running(record, reserved.record))
     return Reserved(record, members)
+
+
+def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
+    """The record with the process that will execute the command, whose namespace the sandbox is from now on."""
+    try:
+        prepared = host.runtime.prepared(record.id)
+    except RuntimeFailure as error:
+        raise _start_failure(error) from error
+    path = sandbox.open_path(host.run, record.sandbox_id, prepared.netns)
+    return replace(record, pid=prepared.pid, pid_start=prepared.pid_start, sandbox_path=path)
 
 
 def _join(host: Host, record: ContainerRecord, member: Membership, index: int) -> EndpointRecord:

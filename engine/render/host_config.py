@@ -48,7 +48,7 @@ def host_config_document(record: ContainerRecord) -> Json:
         "Privileged": host.privileged,
         "PublishAllPorts": host.publish_all_ports,
         "ReadonlyRootfs": host.readonly_rootfs,
-        "SecurityOpt": ["label=disable"] if host.privileged or host.pid_mode == "host" else None,
+        "SecurityOpt": _security_options(record),
         "UTSMode": "",
         "UsernsMode": "",
         "ShmSize": SHM_SIZE,
@@ -56,10 +56,23 @@ def host_config_document(record: ContainerRecord) -> Json:
         "Runtime": "runc",
         "Isolation": "",
         **_resources(record),
-        "MaskedPaths": None if host.privileged else list(MASKED_PATHS),
-        "ReadonlyPaths": None if host.privileged else list(READONLY_PATHS),
+        "MaskedPaths": _paths(record, MASKED_PATHS),
+        "ReadonlyPaths": _paths(record, READONLY_PATHS),
         **({} if host.init is None else {"Init": host.init}),
     }
+
+
+def _security_options(record: ContainerRecord) -> list[str] | None:
+    host = record.host
+    unlabelled = ["label=disable"] if host.privileged or host.pid_mode == "host" else []
+    return [*(host.security_opt or ()), *unlabelled] or None
+
+
+def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
+    """The paths of the kernel that are hidden; none at all where the user wants to see them."""
+    if record.host.system_paths:
+        return []
+    return None if record.host.privileged else list(hidden)
 
 
 def _placement(record: ContainerRecord) -> Json:

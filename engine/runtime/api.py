@@ -35,7 +35,9 @@ class ProcessSpec:
     where a writable layer over ``rootfs`` is kept, "" to use the directory itself. ``files`` maps a path in the
     container to the file on the host that is bind-mounted over it (/etc/hosts, /etc/resolv.conf, /etc/hostname).
     ``netns`` is "" for a namespace of its own, "host" for the caller's, else a path to join. ``env`` is complete
-    ("K=V"). ``on_exit`` is the argument vector run (detached, in the host's namespaces) after the process has ended.
+    ("K=V"). ``seccomp`` is "" for Docker's profile, "unconfined", or a profile as JSON; with ``system_paths`` no path
+    of the kernel is hidden. ``init_path`` is the program on the host that is to be the first process, "" for the command
+    itself. ``on_exit`` is the argument vector run (detached, in the host's namespaces) after the process has ended.
     """
 
     id: str
@@ -59,6 +61,10 @@ class ProcessSpec:
     cap_add: Sequence[str] = ()
     cap_drop: Sequence[str] = ()
     privileged: bool = False
+    seccomp: str = ""
+    no_new_privileges: bool = False
+    system_paths: bool = False
+    init_path: str = ""
     log_path: str = ""
     on_exit: Sequence[str] = ()
     on_exit_env: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +72,11 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A process that waits in its namespaces. ``netns`` is a path that opens its network namespace."""
+    """A process that waits in its namespaces. ``netns`` is a path that opens its network namespace.
+
+    What `Runtime.create` tells of may be there for the namespace alone; the one that will execute is the one that
+    `Runtime.prepared` tells of.
+    """
 
     pid: int
     pid_start: int
@@ -106,6 +116,9 @@ class Runtime(Protocol):
 
     def create(self, spec: ProcessSpec) -> Created:
         """Make the namespaces and the waiting process; raises `RuntimeFailure`, leaving nothing behind."""
+
+    def prepared(self, container_id: str) -> Created:
+        """Wait until all but the network is there; the process that will execute. Raises `RuntimeFailure`."""
 
     def start(self, container_id: str) -> None:
         """Let the waiting process execute; raises `RuntimeFailure` when the command cannot be executed."""

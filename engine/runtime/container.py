@@ -12,7 +12,8 @@ import os
 import socket
 import time
 
-from engine.runtime import init, kernel, process, wire
+from engine.runtime import birth, crun, init, kernel, process, wire
+from engine.runtime.children import Children
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.failure import CREATE, OTHER, SetupFailed, message
 from engine.runtime.loop import READABLE, Connection, Loop
@@ -31,7 +32,12 @@ class Container:
     """One process with its streams and those who wait for it."""
 
     def __init__(
-        self, loop: Loop, directory: ContainerDirectory, spec: Mapping[str, Any], on_end: Callable[[Container], None]
+        self,
+        loop: Loop,
+        children: Children,
+        directory: ContainerDirectory,
+        spec: Mapping[str, Any],
+        on_end: Callable[[Container], None],
     ) -> None:
         self.directory, self.spec, self.on_end = directory, spec, on_end
         self.streams = Streams(loop, directory, spec)
@@ -41,7 +47,9 @@ class Container:
         self.failure: dict[str, Any] | None = None
         self._asked: Connection | None = None
         self._channel: socket.socket | None = None
-        self._loop, self._pidfd, self._own = loop, -1, True
+        self._loop, self._children, self._pidfd = loop, children, -1
+        self._early_status: int | None = None
+        self._maker = 0  # the process that has crun make the container of an image, until that one's first process runs
         self._holders, self._unsettled = 0, False
 
     # -------------------------------------------------------------------------------------------- birth
@@ -52,25 +60,37 @@ class Container:
         self.streams.open_fifos()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
-        birth = init.Birth(theirs, mounts, network, self.streams.open_for_child())
-        self.pid = _fork(self.spec, birth, self.directory.file("rootfs"), own_pid_namespace)
+        inherited = init.Birth(theirs, mounts, network, self.streams.open_for_child())
+        if self.spec["rootfs"] == "/":
+            self.pid = _fork(self.spec, inherited, own_pid_namespace)
+            self._children.expect(self.pid, self._died)
+        else:
+            self.pid = self._maker = self._fork_maker(inherited)
+            self._children.expect(self._maker, self._maker_ended)
         theirs.close()
-        for fd in set(birth.stdio):
+        for fd in set(inherited.stdio):
             os.close(fd)
-        self.pid_start = process.start_time(self.pid)
-        self.directory.write("process", {"pid": self.pid, "start": self.pid_start})
-        self._pidfd = os.pidfd_open(self.pid)
+        self._note_process(self.pid, process.start_time(self.pid))
         self._loop.watch(self._channel.fileno(), READABLE, self._heard)
-        self._loop.watch(self._pidfd, READABLE, self._died)
+
+    def _fork_maker(self, inherited: init.Birth) -> int:
+        pid = os.fork()
+        if pid == 0:
+            birth.run(self.spec, inherited, self.directory)
+        return pid
+
+    def _note_process(self, pid: int, start: int) -> None:
+        self.pid, self.pid_start = pid, start
+        self.directory.write("process", {"pid": pid, "start": start})
 
     def adopt(self) -> bool:
         """Take over a process whose supervisor has gone; False when there is nothing to take over."""
         known = self.directory.read("process")
         if known is None or self.directory.read("exit") is not None:
             return False
-        self.pid, self.pid_start, self._own = known["pid"], known["start"], False
+        self.pid, self.pid_start = known["pid"], known["start"]
         pidfd = process.open_pidfd(self.pid, self.pid_start)
-        if pidfd is not None and _never_executed(self.pid):
+        if pidfd is not None and _never_executed(self.pid, self.directory.path):
             os.kill(self.pid, 9)  # it is on its way out: its supervisor went before it was started
             os.close(pidfd)
             return False
@@ -84,8 +104,19 @@ class Container:
         if self.directory.read("started") is None:
             self.directory.write("started", {"at": time.time()})
         self._pidfd = pidfd
-        self._loop.watch(pidfd, READABLE, self._died)
+        self._loop.watch(pidfd, READABLE, self._orphan_died)
         return True
+
+    def prepare(self, asked: Connection) -> None:
+        """Have ``asked`` hear of the process when it waits for nothing but its start, or why it never will."""
+        self._asked = asked
+        if self.failure is not None:
+            self._answer(self.failure)
+        elif not self._maker or self.pid != self._maker:
+            self._answer(self._found())
+
+    def _found(self) -> dict[str, Any]:
+        return {"ok": True, "pid": self.pid, "start": self.pid_start}
 
     def start(self, asked: Connection) -> None:
         """Let the process execute; ``asked`` hears of it when it has, or why it could not."""
@@ -112,7 +143,12 @@ class Container:
     def _understand(self, data: bytes, fds: list[int]) -> None:
         if data.startswith(init.READY):
             self.stage = "waiting"
-            self._answer({"ok": True, "pid": self.pid, "start": self.pid_start})
+            self._answer(self._found())
+        elif data.startswith(birth.PREPARED):
+            document = json.loads(data[1:])
+            self._note_process(document["pid"], document["start"])
+            self._children.expect(self.pid, self._died)
+            self._answer(self._found())
         elif data.startswith(init.TERMINAL):
             self.streams.take_terminal(fds[0])
         elif data.startswith(init.FAILED):
@@ -121,10 +157,29 @@ class Container:
                 self._answer(self.failure)
         else:
             self._close_channel()
-            if self.stage == "starting" and self.failure is None:
-                self.directory.write("started", {"at": time.time()})
-                self.stage = "running"
-                self._answer({"ok": True})
+            if not self._maker:
+                self._executed()
+
+    def _executed(self) -> None:
+        if self.stage == "starting" and self.failure is None:
+            self.directory.write("started", {"at": time.time()})
+            self.stage = "running"
+            self.streams.begin()
+            self._answer({"ok": True})
+
+    def _maker_ended(self, status: int) -> None:
+        """Go on when crun has started the first process, which is our child from now on; else take all back."""
+        self._heard(0)
+        made, self._maker = self.pid != self._maker, 0
+        if status == 0 and made:
+            self._executed()
+            if self._early_status is not None:
+                self._ended(process.exit_code(self._early_status))
+            return
+        if made:
+            self._children.forget(self.pid)
+        crun.kill_unstarted(self.directory.path)
+        self._ended(process.exit_code(status))
 
     def _answer(self, document: dict[str, Any]) -> None:
         if self._asked is not None:
@@ -139,20 +194,21 @@ class Container:
 
     # -------------------------------------------------------------------------------------------- death
 
-    def _died(self, _events: int) -> None:
-        self._heard(0)
-        status = self._status()
-        if status is None:
+    def _died(self, status: int) -> None:
+        if self._maker:  # its own end, which says whether the command was executed, has yet to be seen
+            self._early_status = status
             return
+        self._heard(0)
+        self._ended(process.exit_code(status))
+
+    def _orphan_died(self, _events: int) -> None:
+        status = self._orphan_status()
         self._loop.forget(self._pidfd)
         os.close(self._pidfd)
         self._ended(process.exit_code(status))
 
-    def _status(self) -> int | None:
-        """The wait status; an orphan's is told once its new parent has reaped it, which may take a moment."""
-        if self._own:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            return status if pid else None
+    def _orphan_status(self) -> int:
+        """The wait status of a process that another supervisor has begun; told once its new parent has reaped it."""
         for _ in range(200):
             status_of_orphan = process.foreign_exit_status(self.pid, self._pidfd)
             if status_of_orphan is not None:
@@ -167,6 +223,7 @@ class Container:
         else:
             self.failure = self.failure or _vanished()
             self._answer(self.failure)
+            self.streams.discard()
         self._close_channel()
         self.streams.close()
         for client in list(self.streams.attached):
@@ -190,41 +247,33 @@ class Container:
             self._settle()
 
     def _settle(self) -> None:
-        """Run ``on_exit``, once, as a process of its own, and reap it when it is done."""
+        """Run ``on_exit``, once, as a process of its own."""
         if not self._unsettled:
             return
         self._unsettled = False
         null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
         env = {**os.environ, **self.spec["on_exit_env"]}
         argv = self.spec["on_exit"]
-        try:
-            pid = os.posix_spawnp(argv[0], argv, env, file_actions=null, setsid=True, setsigdef=[13, 25])
-        except OSError:
-            return
-        pidfd = os.pidfd_open(pid)
-
-        def reap(_events: int) -> None:
-            self._loop.forget(pidfd)
-            os.close(pidfd)
-            os.waitpid(pid, 0)
-
-        self._loop.watch(pidfd, READABLE, reap)
+        with contextlib.suppress(OSError):
+            os.posix_spawnp(argv[0], argv, env, file_actions=null, setsid=True, setsigdef=[13, 25])
 
 
-def _fork(spec: Mapping[str, Any], birth: init.Birth, mount_point: str, own_pid_namespace: int) -> int:
+def _fork(spec: Mapping[str, Any], inherited: init.Birth, own_pid_namespace: int) -> int:
     """Fork into a new pid namespace while staying the parent: only children enter it, so we leave it again."""
     if not spec["pid_host"]:
         kernel.unshare(kernel.CLONE_NEWPID)
     pid = os.fork()
     if pid == 0:
-        init.run(spec, birth, mount_point)
+        init.run(spec, inherited)
     if not spec["pid_host"]:
         kernel.setns(own_pid_namespace, kernel.CLONE_NEWPID)
     return pid
 
 
-def _never_executed(pid: int) -> bool:
-    """Whether a process is still the fork of a supervisor that it began as."""
+def _never_executed(pid: int, bundle: str) -> bool:
+    """Whether a process is still the fork of a supervisor, or the first one of a container that crun has only made."""
+    if pid in crun.unstarted(bundle):
+        return True
     lines = []
     for who in (pid, "self"):
         try:

@@ -1,13 +1,13 @@
 """Who the container's process is: user, groups and capabilities.
 
-Reads the container's own /etc/passwd and /etc/group, so it must be called inside its root.
+Reads the container's own /etc/passwd and /etc/group, which may be hostile.
 """
 
 from __future__ import annotations
 
 import os
 
-from engine.runtime import kernel
+from engine.runtime import beneath, kernel
 from engine.runtime.failure import BAD_USER, OTHER, SetupFailed
 
 TYPE_CHECKING = False
@@ -43,11 +43,11 @@ class Identity:
         self.uid, self.gid, self.groups, self.home = uid, gid, groups, home
 
 
-def find_identity(user: str) -> Identity:
-    """Look up ``name``, ``uid``, ``name:group`` or ``uid:gid`` (no name is root); raises `SetupFailed`."""
+def find_identity(user: str, root: int) -> Identity:
+    """Look up ``name``, ``uid``, ``name:group`` or ``uid:gid`` (no name is root) in ``root``; raises `SetupFailed`."""
     name, group = [*user.split(":"), ""][:2]
     name = name or "0"
-    entry, number = _look_up(_entries("/etc/passwd", numeric=2), name)
+    entry, number = _look_up(_entries(root, "etc/passwd", numeric=2), name)
     if entry is None and number is None:
         raise SetupFailed(BAD_USER, f"unable to find user {name}: no matching entries in passwd file", plain=True)
     if entry:
@@ -56,14 +56,14 @@ def find_identity(user: str) -> Identity:
         uid, gid, home = _checked(number), 0, ""
     more: list[int] = []
     if group:
-        gid = _find_group(group)
+        gid = _find_group(group, root)
     elif entry:
-        more = [int(e[2]) for e in _entries("/etc/group", numeric=1) if entry[0] in e[3].split(",")]
+        more = [int(e[2]) for e in _entries(root, "etc/group", numeric=1) if entry[0] in e[3].split(",")]
     return Identity(uid, gid, [gid, *(g for g in more if g != gid)], home or "/")
 
 
-def _find_group(group: str) -> int:
-    entry, number = _look_up(_entries("/etc/group", numeric=1), group)
+def _find_group(group: str, root: int) -> int:
+    entry, number = _look_up(_entries(root, "etc/group", numeric=1), group)
     if entry is None and number is None:
         raise SetupFailed(BAD_USER, f"unable to find group {group}: no matching entries in group file", plain=True)
     return _checked(int(entry[2]) if entry else number)
@@ -87,16 +87,12 @@ def _checked(number: int | None) -> int:
     return number
 
 
-def _entries(path: str, *, numeric: int) -> Iterator[list[str]]:
+def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
     """Split lines of name:password:``numeric`` numbers:three more fields in passwd, one in group."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                fields = line.rstrip("\n").split(":")
-                if len(fields) >= 3 * numeric + 1 and all(f.isascii() and f.isdigit() for f in fields[2 : 2 + numeric]):
-                    yield fields
-    except OSError:
-        return
+    for line in beneath.read_lines(root, path):
+        fields = line.split(":")
+        if len(fields) >= 3 * numeric + 1 and all(f.isascii() and f.isdigit() for f in fields[2 : 2 + numeric]):
+            yield fields
 
 
 def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> int:
@@ -110,6 +106,11 @@ def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool
     added, dropped = _normalise(add), _normalise(drop)
     start = known if "ALL" in added else 0 if "ALL" in dropped else _mask(DEFAULT_CAPABILITIES)
     return (start | _mask(added - {"ALL"})) & ~_mask(dropped - {"ALL"}) & known
+
+
+def capability_names(mask: int) -> list[str]:
+    """The names that the OCI runtime specification has for the capabilities of a mask."""
+    return [f"CAP_{name}" for number, name in enumerate(CAPABILITIES) if mask >> number & 1]
 
 
 def _normalise(names: Sequence[str]) -> set[str]:

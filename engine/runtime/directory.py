@@ -1,8 +1,9 @@
 """A container's files under HAWSE_RUN: what is known of its process without asking anybody.
 
 ``spec`` is the process as asked, ``process`` its pid, ``started`` and ``exit`` say when (and how) it began and ended;
-``stdin``, ``stdout`` and ``stderr`` are FIFOs, ``rootfs`` is a mount point. Every JSON file appears whole or not
-at all. Imports little, because the supervisor lives on it.
+``stdin``, ``stdout`` and ``stderr`` are FIFOs, ``rootfs`` and ``dev`` are mount points. What crun is told is in
+``config.json``, what it tells in ``pid`` and, over a socket, ``console``. Every JSON file appears whole or not at all.
+Imports little, because the supervisor lives on it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WRITERS = 100  # more than ever write into a directory while it is being removed
+_MOUNT_POINTS = ("rootfs", "dev")
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
@@ -31,7 +33,7 @@ class ContainerDirectory:
     def __init__(self, run: str, container_id: str) -> None:
         if not container_id or not _ALLOWED.issuperset(container_id) or container_id.startswith("."):
             raise ValueError(f"not a container id: {container_id!r}")
-        self.path = os.path.join(containers_directory(run), container_id)
+        self.run, self.path = run, os.path.join(containers_directory(run), container_id)
 
     def file(self, name: str) -> str:
         """The path of one of the files."""
@@ -45,8 +47,9 @@ class ContainerDirectory:
         """Make the directory afresh, with the spec in it."""
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
-        os.makedirs(self.file("rootfs"), mode=0o755, exist_ok=True)
-        for name in ("process", "started", "exit"):
+        for name in _MOUNT_POINTS:
+            os.makedirs(self.file(name), mode=0o755, exist_ok=True)
+        for name in ("process", "started", "exit", "pid", "console"):
             self._unlink(name)
         self.write("spec", spec)
 
@@ -91,7 +94,7 @@ class ContainerDirectory:
 
     def _empty(self) -> None:
         for name in os.listdir(self.path):
-            if name == "rootfs":
+            if name in _MOUNT_POINTS:
                 os.rmdir(self.file(name))
             else:
                 self._unlink(name)

@@ -1,8 +1,8 @@
-"""Executes another command in a running container: the calling process enters its namespaces, without the supervisor.
+"""Executes another command in a hostfs container: the calling process enters its namespaces, without the supervisor.
 
 Two forks: the first enters the namespaces and passes the exit code on, the second is born into the pid namespace. Both
-lead sessions of their own, so that an interrupted caller leaves the command running, as with Docker. Whoever is in the
-container already finds nothing of the host's in the second one: no file, no memory, no interpreter it could write to.
+lead sessions of their own, so that an interrupted caller leaves the command running, as with Docker. No process of the
+container finds memory or descriptors of the host in the second one.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import socket
 import termios
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
-from engine.runtime import interpreter, kernel, process, wire
+from engine.runtime import beneath, kernel, process, wire
 from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
@@ -36,11 +35,11 @@ def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: 
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
     if not request.attach_stdin:
         streams[0] = null
-    shield = Shield([null, null, null] if request.tty else streams, files=spec["rootfs"] != "/")
+    shield = Shield([null, null, null] if request.tty else streams)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     middle = os.fork()
     if middle == 0:
-        _begin(theirs, pidfd, spec, request, shield.theirs)
+        _enter(theirs, pidfd, spec, request, shield.theirs)
     theirs.close()
     os.close(null)
     shield.handed_over()
@@ -72,42 +71,12 @@ def _hear(channel: socket.socket) -> int:
         (master,) = fds
 
 
-def _begin(
-    channel: socket.socket, pidfd: int, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
-) -> NoReturn:
-    """Be the process in the middle, which the caller waits for; for an image, as a shielded interpreter."""
-    try:
-        os.setsid()
-        if spec["rootfs"] == "/" or interpreter.is_shielded():
-            _enter(channel, pidfd, spec, request, streams)
-        order = os.memfd_create("exec", 0)
-        os.write(order, json.dumps({"spec": dict(spec), "request": asdict(request)}).encode())
-        handed = (channel.fileno(), pidfd, order, *streams)
-        for fd in handed:
-            os.set_inheritable(fd, True)
-        interpreter.execute(__name__, [str(fd) for fd in handed])
-    except Exception as error:
-        _report(channel, SetupFailed(OTHER, describe(error)))
-    finally:
-        os._exit(1)
-
-
-def main(channel: str, pidfd: str, order: str, *streams: str) -> None:
-    """Go on from `_begin`, with the descriptors of these numbers, which go no further."""
-    for fd in map(int, (channel, pidfd, order, *streams)):
-        os.set_inheritable(fd, False)
-    os.lseek(int(order), 0, os.SEEK_SET)
-    with open(int(order), encoding="ascii") as file:
-        document = json.load(file)
-    request = ExecCreate(**document["request"])
-    _enter(socket.socket(fileno=int(channel)), int(pidfd), document["spec"], request, [int(fd) for fd in streams])
-
-
 def _enter(
     channel: socket.socket, pidfd: int, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
 ) -> NoReturn:
     """Enter the namespaces, and pass on how the command ended, which is born there."""
     try:
+        os.setsid()
         kernel.hide_process()
         kernel.setns(pidfd, _NAMESPACES)
         inner = os.fork()
@@ -129,15 +98,17 @@ def _become_command(
     try:
         os.setsid()
         os.umask(0o022)
-        cwd = request.working_dir or spec["cwd"]
-        if not cwd.startswith("/"):
-            raise SetupFailed(BAD_CWD, f"{EXEC}Cwd must be an absolute path: unknown", plain=True)
-        identity = find_identity(request.user or spec["user"])
+        cwd = working_directory(spec, request)
+        root = beneath.open_root("/")
+        identity = find_identity(request.user or spec["user"], root)
+        os.close(root)
         _connect(channel, streams, identity, tty=request.tty)
         privileged = request.privileged or spec["privileged"]
         assume(identity, capability_mask(spec["cap_add"], spec["cap_drop"], privileged=privileged))
         enter_working_directory(cwd)
-        env = _environment(spec, request, identity)
+        if spec["no_new_privileges"]:
+            kernel.refuse_new_privileges()
+        env = exec_environment(spec, request, identity)
         execute(find_executable(request.cmd[0], env), request.cmd, env)
     except SetupFailed as failure:
         _report(channel, failure)
@@ -147,7 +118,16 @@ def _become_command(
         os._exit(1)
 
 
-def _environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
+def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
+    """Where the command is to be executed; raises `SetupFailed`."""
+    cwd: str = request.working_dir or spec["cwd"]
+    if not cwd.startswith("/"):
+        raise SetupFailed(BAD_CWD, f"{EXEC}Cwd must be an absolute path: unknown", plain=True)
+    return cwd
+
+
+def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
+    """The environment of a command: the container's, and what the request adds or unsets."""
     terminal = {"TERM": "xterm"} if request.tty else {}
     unset = {"HOME", *(entry for entry in request.env if "=" not in entry)}
     container = environment([entry for entry in spec["env"] if entry.partition("=")[0] not in unset])

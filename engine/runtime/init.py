@@ -1,4 +1,4 @@
-"""The first process of a container, from fork to execve.
+"""The first process of a hostfs container, from fork to execve.
 
 It talks with the supervisor over one socket: it sends ``R`` when its namespaces exist, goes on to build its mount tree
 while the network is being plumbed, waits for ``G``, sends ``T`` with a terminal's master if one was asked for, and
@@ -14,7 +14,7 @@ import os
 import socket
 import termios
 
-from engine.runtime import descriptors, interpreter, kernel, rootfs
+from engine.runtime import children, descriptors, kernel, rootfs
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
 from engine.runtime.failure import BAD_CWD, CREATE, NOT_FOUND, OTHER, SetupFailed, describe, message, reason
@@ -38,31 +38,31 @@ class Birth:
         return [self.channel.fileno(), self.mounts, self.network, *self.stdio]
 
 
-def run(spec: Mapping[str, Any], birth: Birth, mount_point: str) -> NoReturn:
+def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
     """Become the container's command; never returns."""
     try:
+        children.leave_parent()
         close_all_but(birth.descriptors())
         os.setsid()
         os.umask(0o022)
         descriptors.restore_limit()
         kernel.hide_process()
-        if spec["rootfs"] != "/" and not interpreter.is_shielded():
-            raise SetupFailed(OTHER, "error during container init: the host's interpreter cannot be made read-only")
         enter_namespaces(spec, birth)
         birth.channel.send(READY)
-        host = build_mounts(spec, mount_point)
+        root = build_mounts(spec)
         if birth.channel.recv(1) == GO:
-            close_all_but([*birth.descriptors(), host])
-            finish(spec, birth, host)
+            close_all_but([*birth.descriptors(), root])
+            finish(spec, birth, root)
     except SetupFailed as failure:
-        _report(birth.channel, failure)
+        report(birth.channel, failure)
     except Exception as error:
-        _report(birth.channel, SetupFailed(OTHER, f"error during container init: {describe(error)}"))
+        report(birth.channel, SetupFailed(OTHER, f"error during container init: {describe(error)}"))
     finally:
         os._exit(1)  # whatever went wrong: the supervisor's own code must never run on in here
 
 
-def _report(channel: socket.socket, failure: SetupFailed) -> None:
+def report(channel: socket.socket, failure: SetupFailed) -> None:
+    """Tell the supervisor why there will be no container."""
     document = {"kind": failure.kind, "message": message(failure, CREATE)}
     channel.send(FAILED + json.dumps(document).encode())
 
@@ -78,53 +78,61 @@ def close_all_but(kept: list[int]) -> None:
 
 def enter_namespaces(spec: Mapping[str, Any], birth: Birth) -> None:
     """Take the caller's mount tree and the network namespace asked for; make all else anew."""
-    kernel.setns(birth.mounts, kernel.CLONE_NEWNS)
-    kernel.setns(birth.network, kernel.CLONE_NEWNET)
+    join_network(spec, birth)
     kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC)
-    if spec["netns"] == "":
-        kernel.unshare(kernel.CLONE_NEWNET)
-    elif spec["netns"] != "host":
-        with open(spec["netns"], "rb") as file:
-            kernel.setns(file.fileno(), kernel.CLONE_NEWNET)
     if spec["hostname"]:
         socket.sethostname(spec["hostname"])
     if spec["domainname"]:
         kernel.set_domain_name(spec["domainname"])
 
 
-def build_mounts(spec: Mapping[str, Any], mount_point: str) -> int:
-    """Make the whole mount tree, while the network is being plumbed; a descriptor of the host's root."""
+def join_network(spec: Mapping[str, Any], birth: Birth) -> None:
+    """Take the caller's mount tree and the network namespace asked for."""
+    kernel.setns(birth.mounts, kernel.CLONE_NEWNS)
+    kernel.setns(birth.network, kernel.CLONE_NEWNET)
+    if spec["netns"] == "":
+        kernel.unshare(kernel.CLONE_NEWNET)
+    elif spec["netns"] != "host":
+        with open(spec["netns"], "rb") as file:
+            kernel.setns(file.fileno(), kernel.CLONE_NEWNET)
+
+
+def build_mounts(spec: Mapping[str, Any]) -> int:
+    """Make the whole mount tree, while the network is being plumbed; a descriptor of its root."""
     sources = rootfs.Sources(spec["mounts"])
-    host = rootfs.enter_root(spec, mount_point)
+    root = rootfs.enter_root(read_only=spec["read_only"])
     rootfs.populate(spec, sources)
-    rootfs.bind_files(spec["files"], host, hostfs=spec["rootfs"] == "/", read_only=spec["read_only"])
+    rootfs.bind_files(spec["files"], read_only=spec["read_only"])
     if spec["netns"] == "":
         rootfs.apply_default_sysctls()
     if not spec["sysctls"]:
         hide_kernel(spec)
-    return host
+    return root
 
 
 def hide_kernel(spec: Mapping[str, Any]) -> None:
-    """Hide what Docker hides of the kernel, unless the container is privileged."""
-    if not spec["privileged"]:
+    """Hide what Docker hides of the kernel, unless the container is privileged or the user wants to see it."""
+    if not spec["privileged"] and not spec["system_paths"]:
         rootfs.hide_kernel_paths()
 
 
-def finish(spec: Mapping[str, Any], birth: Birth, host: int) -> NoReturn:
+def finish(spec: Mapping[str, Any], birth: Birth, root: int) -> NoReturn:
     """Do what had to wait for the network, give up all power that is not the container's, and execute."""
     if spec["sysctls"]:  # some are of interfaces, which have only just come
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
         hide_kernel(spec)
-    identity = find_identity(spec["user"])
+    identity = find_identity(spec["user"], root)
     connect_streams(spec, birth, identity)
     make_working_directory(spec["cwd"])
-    rootfs.leave_host(spec, host)
+    os.close(root)
     assume(identity, capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"]))
     enter_working_directory(spec["cwd"])
     env = environment(spec["env"])
     env.setdefault("HOME", identity.home)
-    execute(find_executable(spec["argv"][0], env), spec["argv"], env)
+    argv = [spec["init_path"], "--", *spec["argv"]] if spec["init_path"] else spec["argv"]
+    if spec["no_new_privileges"]:
+        kernel.refuse_new_privileges()
+    execute(find_executable(argv[0], env), argv, env)
 
 
 def connect_streams(spec: Mapping[str, Any], birth: Birth, identity: Identity) -> None:
@@ -148,7 +156,7 @@ def connect_streams(spec: Mapping[str, Any], birth: Birth, identity: Identity) -
 def make_working_directory(path: str) -> None:
     """Make the working directory where there is none, as Docker does."""
     try:
-        os.makedirs(os.path.realpath(path), exist_ok=True)  # not through /proc/self/fd to what is open of the host
+        os.makedirs(path, exist_ok=True)
     except FileExistsError as error:
         raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
     except OSError:

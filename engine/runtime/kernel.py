@@ -6,11 +6,14 @@ Knows numbers, structures and errno; knows nothing of containers. Imports little
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
+import signal
 import struct
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
@@ -22,13 +25,15 @@ MNT_DETACH = 2
 
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NODEV = 1, 4
 
-PR_SET_DUMPABLE, PR_SET_NAME, PR_CAPBSET_DROP = 4, 15, 24
+RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_IN_ROOT = 2, 4, 0x10
 
-_PIVOT_ROOT = {"x86_64": 155, "i686": 217, "armv7l": 218, "ppc64le": 203, "s390x": 217}.get(os.uname().machine, 41)
-_OPEN_TREE, _MOUNT_SETATTR = 428, 442
-_OPEN_TREE_CLONE = 1
-_AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME, PR_CAPBSET_DROP = 1, 4, 15, 24
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
+
+_OPENAT2, _MOUNT_SETATTR = 437, 442
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
+_RACES = 128  # renames elsewhere that may disturb one resolution of a path
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
 # ioctl numbers hold the structure's size; 64 bytes is pidfd_info as of Linux 6.15.
 _PIDFD_GET_INFO, _PIDFD_INFO_SIZE, _PIDFD_INFO_EXIT = 0xC040FF0B, 64, 1 << 3
@@ -71,9 +76,11 @@ def bind(source: str, target: str) -> None:
     mount(source, target, flags=MS_BIND | MS_REC)
 
 
-def restrict(target: str, attributes: int) -> None:
-    """Add ``MOUNT_ATTR_…`` to the tree of mounts at ``target``, whose other flags stay."""
-    _set_attributes(_AT_FDCWD, target, _AT_RECURSIVE, attributes)
+def restrict(target: str, attributes: int, *, tree: bool = True) -> None:
+    """Add ``MOUNT_ATTR_…`` to the ``tree`` of mounts, or the topmost one, at ``target``, whose other flags stay."""
+    given = struct.pack("=QQQQ", attributes, 0, 0, 0)
+    flags = _AT_RECURSIVE if tree else 0
+    _check(_libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), flags, given, len(given)), target)
 
 
 def make_read_only(target: str) -> None:
@@ -90,32 +97,9 @@ def remount_read_only(target: str) -> None:
     mount("", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
 
 
-def clone_read_only(path: str) -> int:
-    """A read-only mount of one file that is in nobody's tree: a descriptor of it, which ends it."""
-    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
-    fd: int = _libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), ctypes.c_uint(flags))
-    _check(fd, path)
-    try:
-        _set_attributes(fd, "", _AT_EMPTY_PATH, MOUNT_ATTR_RDONLY)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _set_attributes(directory: int, path: str, flags: int, attributes: int) -> None:
-    given = struct.pack("=QQQQ", attributes, 0, 0, 0)
-    _check(_libc.syscall(_MOUNT_SETATTR, directory, os.fsencode(path), flags, given, len(given)), path)
-
-
 def unmount(target: str) -> None:
     """Take a tree of mounts away now, though it may be in use."""
     _check(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
-
-
-def pivot_root(new: str, old: str) -> None:
-    """Make ``new`` the root of the mount namespace and put the former one at ``old``."""
-    _check(_libc.syscall(_PIVOT_ROOT, os.fsencode(new), os.fsencode(old)), "pivot_root")
 
 
 def set_domain_name(name: str) -> None:
@@ -128,9 +112,36 @@ def set_process_name(name: str) -> None:
     _libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
+def open_in_root(root: int, path: str, flags: int, *, mode: int = 0, links: bool = True) -> int:
+    """Open ``path`` as if ``root`` were the root directory; without ``links``, fail where it has a symbolic link."""
+    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (0 if links else RESOLVE_NO_SYMLINKS)
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
+    for _ in range(_RACES):
+        fd: int = _libc.syscall(_OPENAT2, root, os.fsencode(path) or b".", how, len(how))
+        if fd >= 0 or ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
+            break
+    _check(fd, path)
+    return fd
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends, also after it executes another program."""
+    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all descendants whose own parent ends, also after executing another program."""
+    _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
 def hide_process() -> None:
     """Keep this process's memory, descriptors and links from all without CAP_SYS_PTRACE, until it executes another."""
     _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
+
+
+def refuse_new_privileges() -> None:
+    """Have no file that is executed from now on give privileges, for good."""
+    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
 
 def drop_from_bounding_set(capability: int) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from engine.private import make_private
-from engine.runtime import interpreter
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.failure import OTHER
 from engine.runtime.supervisor import SOCKET
 
 _PATIENCE = 10.0  # seconds
+_PACKAGES = str(Path(__file__).resolve().parents[2])
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.supervisor import main; main(sys.argv[1])"
 
 
 def try_connect(run: Path) -> socket.socket | None:
@@ -64,18 +66,15 @@ def make_run_directory(run: Path) -> None:
 def _start(run: Path) -> None:
     """Start a supervisor and wait until it listens, or has found that another one does.
 
-    Without site packages and the user's environment of Python: it needs the standard library alone. Shielded, because
-    its children become containers.
+    Without site packages and the user's environment of Python: it needs the standard library alone.
     """
     make_run_directory(run)
-    with interpreter.shielded() as executable:
-        subprocess.run(
-            interpreter.arguments("engine.runtime.supervisor", str(run.resolve())),
-            executable=executable,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            timeout=_PATIENCE,
-            check=False,
-        )
+    subprocess.run(
+        [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGES, str(run.resolve())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        timeout=_PATIENCE,
+        check=False,
+    )

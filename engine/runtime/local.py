@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.model import ExecCreate, LogOptions
-from engine.runtime import launch, logs, process, wire
+from engine.runtime import crun, launch, logs, process, wire
 from engine.runtime.api import Created, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio
 from engine.runtime.attach import SupervisedAttachment
 from engine.runtime.directory import ContainerDirectory, containers_directory
 from engine.runtime.enter import execute_in
 from engine.runtime.failure import OTHER
+from engine.runtime.image_exec import execute_in_image
 from engine.runtime.prepare import prepare
 
 _DEATH = 10.0  # seconds that a killed process is given to vanish
@@ -55,6 +56,11 @@ class LocalRuntime:
         finally:
             os.close(mounts)
             os.close(network)
+        return Created(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
+
+    def prepared(self, container_id: str) -> Created:
+        """Wait until the process waits for nothing but its start; raises `RuntimeFailure` when it never will."""
+        answer = self._ask({"op": "prepare", "id": container_id})
         return Created(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def start(self, container_id: str) -> None:
@@ -122,7 +128,15 @@ class LocalRuntime:
                     select.select([supervised], [], [], _DEATH)
                 select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
+        if directory.exists() and not self._has_begun(directory):
+            crun.kill_unstarted(directory.path)
+        crun.forget(directory.run, container_id)
         directory.remove()
+
+    def _has_begun(self, directory: ContainerDirectory) -> bool:
+        """Tell whether crun has no more part in it: the command was executed, or is the host's."""
+        spec = directory.read("spec")
+        return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"
 
     @contextmanager
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
@@ -169,7 +183,9 @@ class LocalRuntime:
         if pidfd is None or spec is None:
             raise RuntimeFailure(OTHER, f"container {container_id} is not running")
         try:
-            return execute_in(pidfd, spec, request, stdio)
+            if spec["rootfs"] == "/":
+                return execute_in(pidfd, spec, request, stdio)
+            return execute_in_image(directory, spec, request, stdio)
         finally:
             os.close(pidfd)
 

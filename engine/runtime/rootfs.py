@@ -1,9 +1,7 @@
-"""The container's mount tree: its root, what Docker mounts into it, and what it hides.
+"""Mounts: the tree of a hostfs container, and the root and the devices of any other, which crun puts together.
 
-Everything happens in the container's own mount namespace, already entered; nothing of the host's tree changes, save
-mount points that a writable root lacks. Targets are resolved inside the new root, so no symbolic link of an image leads
-out of it, and by their text, so none leads through /proc/self/fd to what we have open of the host; sources are opened
-before the root changes, or beneath ``host``, the former root.
+Everything happens in a mount namespace of its own, already entered; nothing of the host's tree changes. A hostfs
+container has the host's own files, which are trusted; see `beneath` for the paths of images.
 """
 
 from __future__ import annotations
@@ -32,8 +30,8 @@ _DEVICE_LINKS = {
     "ptmx": "pts/ptmx",
 }
 _DEFAULT_SYSCTLS = {"ip_unprivileged_port_start": b"0", "ping_group_range": b"0 2147483647"}
-_READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-_MASKED_PATHS = (
+READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+MASKED_PATHS = (
     "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
     "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
 )  # fmt: skip
@@ -48,24 +46,22 @@ class Sources:
         self.mounts = [(_open_source(m["source"]), m["target"], bool(m["read_only"])) for m in mounts]
 
 
-def enter_root(spec: Mapping[str, Any], mount_point: str) -> int:
-    """Make the container's root this process's root; a descriptor of the host's root."""
+def enter_root(*, read_only: bool) -> int:
+    """Make the mounts of a hostfs container its own; a descriptor of its root."""
     kernel.mount("", "/", flags=MS_REC | MS_PRIVATE)
-    host = os.open("/", os.O_PATH)
-    if spec["rootfs"] == "/":
-        if spec["read_only"]:
-            kernel.make_read_only("/")
-        return host
+    if read_only:
+        kernel.make_read_only("/")
+    return os.open("/", os.O_PATH | os.O_CLOEXEC)
+
+
+def mount_root(spec: Mapping[str, Any], place: str) -> None:
+    """Mount the root of an image or of a directory at ``place``; no device of it can be opened."""
     if spec["overlay_dir"]:
-        _mount_overlay(spec["rootfs"], spec["overlay_dir"], mount_point)
+        _mount_overlay(spec["rootfs"], spec["overlay_dir"], place)
     else:
-        kernel.bind(spec["rootfs"], mount_point)
+        kernel.bind(spec["rootfs"], place)
     if not spec["privileged"]:
-        kernel.restrict(mount_point, kernel.MOUNT_ATTR_NODEV)
-    os.chdir(mount_point)
-    kernel.pivot_root(".", ".")
-    os.chdir("/")
-    return host
+        kernel.restrict(place, kernel.MOUNT_ATTR_NODEV)
 
 
 def _mount_overlay(lower: str, layer: str, mount_point: str) -> None:
@@ -82,21 +78,10 @@ def _escape(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
-def leave_host(spec: Mapping[str, Any], host: int) -> None:
-    """Let go of the host's tree, and make a ``--read-only`` root so."""
-    if spec["rootfs"] != "/":
-        os.fchdir(host)
-        kernel.unmount(".")
-        os.chdir("/")
-        if spec["read_only"]:
-            kernel.remount_read_only("/")
-    os.close(host)
-
-
 def populate(spec: Mapping[str, Any], sources: Sources) -> None:
     """Mount /proc, /dev, /sys and the user's binds; needs the new pid, network and IPC namespaces."""
     _mount_fresh("proc", "/proc", "proc", _STRICT)
-    _make_devices(sources.devices, privileged=spec["privileged"])
+    _populate_dev(sources.devices, privileged=spec["privileged"])
     _mount_sysfs(privileged=spec["privileged"])
     if sources.groups is not None and os.path.isdir("/sys/fs/cgroup"):
         kernel.bind(_path_of(sources.groups), "/sys/fs/cgroup")
@@ -104,13 +89,10 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
             kernel.make_read_only("/sys/fs/cgroup")
     for source, target, read_only in sorted(sources.mounts, key=lambda m: m[1].count("/")):
         _bind(_path_of(source), target, read_only=read_only)
-        if spec["rootfs"] != "/" and not spec["privileged"] and not _shows_devices(source, sources.devices):
-            kernel.restrict(os.path.realpath(target), kernel.MOUNT_ATTR_NODEV)
 
 
-def _shows_devices(source: int, devices: int) -> bool:
+def shows_devices(found: os.stat_result, devices: int) -> bool:
     """Tell whether what the user binds is a device, or the host's /dev, as he may; others have no working devices."""
-    found = os.stat(source)
     return found.st_dev == os.stat(devices).st_dev or stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
 
 
@@ -131,20 +113,27 @@ def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = 
     kernel.mount(source, target, fstype, flags, data)
 
 
-def _make_devices(devices: int, *, privileged: bool) -> None:
-    """A small /dev of bound nodes; no other device can be opened, though CAP_MKNOD is among Docker's defaults."""
-    dev = os.path.realpath("/dev")
-    _mount_fresh("tmpfs", dev, "tmpfs", MS_NOSUID | (0 if privileged else MS_NODEV), "size=65536k,mode=755")
+def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> None:
+    """Mount a small /dev at ``dev``: no other device can be opened, though CAP_MKNOD is among Docker's defaults."""
+    flags = MS_NOSUID | (0 if privileged else MS_NODEV)
+    kernel.mount("tmpfs", dev, "tmpfs", flags, "size=65536k,mode=755")
     for name in _all_devices(devices) if privileged else _DEVICES:
         _bind(f"{_path_of(devices)}/{name}", f"{dev}/{name}", read_only=False)
     for name, destination in _DEVICE_LINKS.items():
         os.symlink(destination, f"{dev}/{name}")
-    _mount_fresh("devpts", f"{dev}/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")
-    _mount_fresh("shm", f"{dev}/shm", "tmpfs", _STRICT, "mode=1777,size=65536k")
+    if console:
+        os.close(os.open(f"{dev}/console", os.O_WRONLY | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC, 0o620))
+
+
+def _populate_dev(devices: int, *, privileged: bool) -> None:
+    make_devices(devices, os.path.realpath("/dev"), privileged=privileged, console=False)
+    data = "newinstance,ptmxmode=0666,mode=0620,gid=5"
+    _mount_fresh("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, data)
+    _mount_fresh("shm", "/dev/shm", "tmpfs", _STRICT, "mode=1777,size=65536k")
     try:
-        _mount_fresh("mqueue", f"{dev}/mqueue", "mqueue", _STRICT)
+        _mount_fresh("mqueue", "/dev/mqueue", "mqueue", _STRICT)
     except OSError:
-        os.rmdir(f"{dev}/mqueue")  # a kernel without message queues
+        os.rmdir("/dev/mqueue")  # a kernel without message queues
 
 
 def _all_devices(devices: int) -> Iterator[str]:
@@ -154,14 +143,12 @@ def _all_devices(devices: int) -> Iterator[str]:
             yield entry.name
 
 
-def bind_files(files: Mapping[str, str], host: int, *, hostfs: bool, read_only: bool) -> None:
-    """Bind the host's files (real paths) over the container's; what hostfs lacks is not made on the host."""
+def bind_files(files: Mapping[str, str], *, read_only: bool) -> None:
+    """Bind files (real paths) over those of a hostfs container; what the host lacks is not made on it."""
     for target, source in files.items():
-        if hostfs and not os.path.exists(target):
+        if not os.path.exists(target):
             _shadow(os.path.dirname(target), without=os.path.basename(target))
-        fd = os.open(source.lstrip("/"), os.O_PATH | os.O_NOFOLLOW, dir_fd=host)
-        _bind(_path_of(fd), target, read_only=read_only)
-        os.close(fd)
+        _bind(source, target, read_only=read_only)
 
 
 def _shadow(directory: str, without: str) -> None:
@@ -216,11 +203,11 @@ def _sysctl_failure(operation: str, path: str, error: OSError) -> SetupFailed:
 
 def hide_kernel_paths() -> None:
     """Make read-only, or cover, the paths of /proc and /sys that are not the container's affair."""
-    for path in _READ_ONLY_PATHS:
+    for path in READ_ONLY_PATHS:
         if os.path.exists(path):
             kernel.bind(path, path)
             kernel.remount_read_only(path)
-    for path in _MASKED_PATHS:
+    for path in MASKED_PATHS:
         if os.path.isdir(path):
             kernel.mount("tmpfs", path, "tmpfs", MS_RDONLY)
         elif os.path.exists(path):

@@ -11,30 +11,40 @@ import select
 import stat
 from contextlib import ExitStack, suppress
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _CHUNK = 32768
 
 
 class Shield:
-    """Stands between the command and those of three streams that are terminals, or ``files``; the others pass through.
+    """Stands between the command and those of three streams that are terminals; the others pass through.
 
-    Output and errors that go to the same place take the same way, and so keep their order.
+    With ``image``, files do not pass either, nor do errors: if crun ``may_say`` the first of them, they are held until
+    it is clear whose words they are. Output and errors that go to the same place take the same way, and so keep their
+    order.
     """
 
-    def __init__(self, streams: list[int], *, files: bool) -> None:
+    def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:
+        self.held = b""
+        self._may_say, files = may_say, may_say is not None
         self.theirs = list(streams)
         self._close, self._outputs = ExitStack(), dict[int, int]()
         self._stdin, self._typed, self._unsent = -1, -1, bytearray()
+        self._errors, self._error_target = -1, streams[2]
         if _is_exposed(streams[0], files=files):
             self._stdin = streams[0]
             self.theirs[0], self._typed = os.pipe()
             os.set_blocking(self._typed, False)
         for number in (1, 2):
             if number == 2 and self._outputs and os.path.sameopenfile(*streams[1:]):
-                self.theirs[2] = self.theirs[1]
-            elif _is_exposed(streams[number], files=files):
+                self.theirs[2], self._errors = self.theirs[1], next(iter(self._outputs))
+            elif _is_exposed(streams[number], files=files) or (number == 2 and files):
                 ours, self.theirs[number] = os.pipe()
                 self._outputs[ours] = streams[number]
                 self._close.callback(os.close, ours)
+                self._errors = ours if number == 2 else self._errors
         self._lent = {fd for fd, given in zip(self.theirs, streams, strict=True) if fd != given}
 
     def handed_over(self) -> None:
@@ -70,8 +80,17 @@ class Shield:
         target = self._outputs[fd]
         if not data:
             del self._outputs[fd]
-        while data:
-            data = data[os.write(target, data) :]
+        if fd == self._errors and data:
+            if self._may_say is not None and self._may_say(data):
+                self.held, data = data, b""
+            else:
+                data, self.held = self.held + data, b""
+            self._may_say = None
+        _write(target, data)
+
+    def release(self, data: bytes) -> None:
+        """Write what stands for the words that were held."""
+        _write(self._error_target, data)
 
     def _read_input(self) -> None:
         with suppress(OSError):
@@ -92,6 +111,11 @@ class Shield:
         if self._typed >= 0:
             os.close(self._typed)
             self._typed = -1
+
+
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def _is_exposed(fd: int, *, files: bool) -> bool:

@@ -11,7 +11,7 @@ import os
 import struct
 import termios
 
-from engine.runtime import wire
+from engine.runtime import crun, wire
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.jsonlog import LogWriter
 from engine.runtime.loop import READABLE, WRITABLE, Connection, Loop
@@ -35,6 +35,7 @@ class Streams:
         self._outputs: dict[int, int] = {}
         self._stdin, self._unsent, self._stdin_ended = -1, bytearray(), False
         self._terminal, self._size = -1, (0, 0)
+        self._begun, self._fresh = False, True
 
     def open_fifos(self, *, adopting: bool = False) -> None:
         """Open our ends; without a terminal. Standard input of an adopted container only if it outlives its writer."""
@@ -45,7 +46,9 @@ class Streams:
             self._outputs[fd] = kind
         if self._spec["open_stdin"] and not (adopting and self._spec["stdin_once"]):
             self._stdin = os.open(self._directory.make_fifo("stdin"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self.resume()
+        if adopting:
+            self._fresh = False
+            self.begin()
 
     def open_for_child(self) -> tuple[int, int, int]:
         """Open the container's ends; the caller closes them."""
@@ -92,8 +95,20 @@ class Streams:
         if self._terminal >= 0 and (rows or columns):
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+    def begin(self) -> None:
+        """Read output from now on; what comes before the command is executed is not the command's."""
+        self._begun = True
+        self.resume()
+
+    def discard(self) -> None:
+        """Drop the output of a command that was never executed."""
+        for fd in list(self._outputs):
+            self._close_output(fd)
+
     def resume(self) -> None:
         """Read output unless a client is behind."""
+        if not self._begun:
+            return
         held = any(client.full for client in self.attached)
         for fd in self._outputs:
             self._watch(fd, held=held)
@@ -109,7 +124,7 @@ class Streams:
 
     def _watch(self, fd: int, *, held: bool) -> None:
         writable = WRITABLE if fd == self._stdin and self._unsent else 0
-        events = (0 if held else READABLE) | writable
+        events = (0 if held or not self._begun else READABLE) | writable
         if events:
             self._loop.watch(fd, events, lambda events: self._ready(fd, events))
         else:
@@ -130,10 +145,18 @@ class Streams:
         except OSError:
             return False
         if data:
+            data = self._first_words(data, kind)
             self._log.write(wire.STREAM_NAMES[kind], data)
             for client in list(self.attached):
                 client.send(wire.frame(kind, data))
         return bool(data)
+
+    def _first_words(self, data: bytes, kind: int) -> bytes:
+        """The first output, in runc's words where it is what crun says of a command that the kernel refuses."""
+        fresh, self._fresh = self._fresh, False
+        if not fresh or self._spec["rootfs"] == "/" or (kind == wire.STDOUT and not self._spec["tty"]):
+            return data
+        return crun.refusal(data, self._spec["argv"])
 
     def _write_stdin(self) -> None:
         if self._stdin < 0:

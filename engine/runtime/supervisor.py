@@ -17,6 +17,7 @@ import sys
 import time
 
 from engine.runtime import descriptors, kernel
+from engine.runtime.children import Children
 from engine.runtime.container import Container
 from engine.runtime.directory import ContainerDirectory, containers_directory
 from engine.runtime.failure import OTHER
@@ -48,6 +49,7 @@ class Supervisor:
 
     def __init__(self, run: str, listener: socket.socket) -> None:
         self.loop, self._run, self._listener = Loop(), run, listener
+        self._children = Children(self.loop)
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
@@ -70,7 +72,7 @@ class Supervisor:
             directory = ContainerDirectory(self._run, container_id)
             spec = directory.read("spec")
             if spec is not None:
-                container = Container(self.loop, directory, spec, self._ended)
+                container = Container(self.loop, self._children, directory, spec, self._ended)
                 self._containers[container_id] = container
                 if not container.adopt():
                     self._give_up(container_id)
@@ -96,6 +98,7 @@ class Supervisor:
         request = json.loads(payload)
         verbs = {
             "create": self._create,
+            "prepare": self._start,
             "start": self._start,
             "attach": self._attach,
             "wait": self._wait,
@@ -114,7 +117,7 @@ class Supervisor:
         if spec is None or container_id in self._containers or len(client.fds) != 2:
             client.reply({"kind": OTHER, "message": f"container {container_id} is there already"})
             return
-        container = Container(self.loop, directory, spec, self._ended)
+        container = Container(self.loop, self._children, directory, spec, self._ended)
         self._containers[container_id] = container
         self._endings.pop(container_id, None)
         for early in self._early.pop(container_id, []):
@@ -133,7 +136,7 @@ class Supervisor:
     def _start(self, client: Connection, request: dict[str, Any]) -> None:
         container = self._containers.get(request["id"])
         if container is not None:
-            container.start(client)
+            (container.prepare if request["op"] == "prepare" else container.start)(client)
             return
         text = f"container {request['id']} has no process to start"
         ending = self._endings.get(request["id"], {})
@@ -182,14 +185,7 @@ class Supervisor:
         files = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
         files += [(os.POSIX_SPAWN_OPEN, fd, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for fd in (1, 2)]
         with contextlib.suppress(OSError):
-            pid = os.posix_spawn(argv[0], argv, env, file_actions=files, setsid=True, setsigdef=[13, 25])
-            pidfd = os.pidfd_open(pid)
-            self.loop.watch(pidfd, READABLE, lambda _: self._reap(pid, pidfd))
-
-    def _reap(self, pid: int, pidfd: int) -> None:
-        self.loop.forget(pidfd)
-        os.close(pidfd)
-        os.waitpid(pid, 0)
+            os.posix_spawn(argv[0], argv, env, file_actions=files, setsid=True, setsigdef=[13, 25])
 
     def _attach(self, client: Connection, request: dict[str, Any]) -> None:
         container = self._containers.get(request["id"])
@@ -251,6 +247,7 @@ def main(run: str) -> None:
         return
     kernel.set_process_name("hawse-supervise")
     descriptors.raise_limit()
+    kernel.adopt_orphans()  # the first processes of containers, whose parents end when they have been made
     path = os.path.join(run, SOCKET)
     with socket.socket(socket.AF_UNIX) as listener:
         supervisor = Supervisor(run, listener)  # adopts, before anyone can ask

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from engine.errors import InvalidArgument
 from engine.model import ContainerConfig, HostConfig, PortSpec, RestartPolicy
+from engine.security import parse_security_options
 from engine.validate.addresses import parse_address
 from engine.validate.capabilities import check_capabilities
 from engine.validate.modes import CONTAINER_PREFIX, is_container_mode, shared_container
@@ -55,6 +56,7 @@ def check_host_config(host: HostConfig) -> None:
     is_shared = host.pid_mode.startswith(CONTAINER_PREFIX) and host.pid_mode != CONTAINER_PREFIX
     if host.pid_mode not in ("", "host") and not is_shared:
         raise InvalidArgument(f"invalid PID mode: {host.pid_mode}")
+    parse_security_options(host.security_opt or ())
 
 
 def check_extra_host(entry: str) -> None:

@@ -36,7 +36,8 @@ class Lab:
         return ProcessSpec(id=name, argv=argv, env=env, **{"log_path": self.log(name), **fields})
 
     def launch(self, name: str, *argv: str, **fields):
-        created = self.runtime.create(self.spec(name, *argv, **fields))
+        self.runtime.create(self.spec(name, *argv, **fields))
+        created = self.runtime.prepared(name)
         self.runtime.start(name)
         return created
 

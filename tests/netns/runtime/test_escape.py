@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,6 @@ from engine.model import ExecCreate, Mount
 from engine.runtime.api import RuntimeFailure, Stdio
 
 pytestmark = pytest.mark.netns
-
-TOUCH_OWN_FILE = "import os; p = '/proc/self/exe'; os.chmod(p, os.stat(p).st_mode & 0o7777); print('changed it')"
-"""Changes nothing where it succeeds, but could have."""
 
 
 @pytest.fixture
@@ -30,24 +26,12 @@ def image(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def with_python(image: Path) -> dict[str, object]:
-    """The image with what the host's interpreter needs to run in it."""
-    places = [place for place in ("/usr", "/lib", "/lib64", sys.base_prefix) if Path(place).is_dir()]
-    return {"rootfs": str(image), "mounts": [Mount(place, place, read_only=True) for place in places]}
-
-
-def test_image_that_executes_what_hawse_runs_on_cannot_change_that_file(lab, with_python):
-    code, output = lab.run("one", "/proc/self/exe", "-IS", "-c", TOUCH_OWN_FILE, **with_python)
-    assert code == 1
-    assert "Read-only file system: '/proc/self/exe'" in output
-
-
-def test_nor_can_a_command_that_is_executed_in_it(lab, with_python):
-    lab.launch("one", "busybox", "sleep", "60", **with_python)
-    code, output = lab.exec("one", "/proc/self/exe", "-IS", "-c", TOUCH_OWN_FILE)
-    assert code == 1
-    assert "Read-only file system: '/proc/self/exe'" in output
+def test_program_that_makes_the_container_cannot_be_changed_through_the_waiting_process(lab, image):
+    """A hostile image may have its own libraries loaded into what it is started by (CVE-2019-5736 of runc)."""
+    lab.runtime.create(lab.spec("one", "busybox", "sleep", "60", rootfs=str(image)))
+    program = f"/proc/{lab.runtime.prepared('one').pid}/exe"
+    sealed = os.readlink(program).startswith("/memfd:")
+    assert sealed or os.statvfs(program).f_flag & os.ST_RDONLY
 
 
 def test_executed_command_has_its_three_streams_and_no_other_descriptor(lab, image):

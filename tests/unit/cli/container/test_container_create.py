@@ -131,7 +131,7 @@ def test_warnings(cli):
         ("--group-add", "x"),
         ("--uts", "host"),
         ("--pid", "container:c"),
-        ("--security-opt", "no-new-privileges"),
+        ("--security-opt", "apparmor=strict"),
         ("--pull", "always"),
         ("-v", "data:/b"),
     ],

@@ -1,0 +1,73 @@
+"""``--security-opt``: what the client makes of it before the daemon sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.quoting import quote
+
+SEPARATOR = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
+"""A string of JSON, which is kept, or white space between its tokens, which is not."""
+
+WHERE = {
+    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+    "Expecting value": "looking for beginning of value",
+    "Expecting ':' delimiter": "after object key",
+    "Extra data": "after top-level value",
+    "Invalid control character at": "in string literal",
+    "Invalid \\escape": "in string escape code",
+}
+NAMED_PROFILES = ("unconfined", "builtin")
+SYSTEM_PATHS = "systempaths=unconfined"
+
+
+def security_options(given: Sequence[str]) -> list[str]:
+    """The options as they are sent: a seccomp profile is read from its file. ValueError carries Docker's text."""
+    return [_sent(option) for option in given if option != SYSTEM_PATHS]
+
+
+def _sent(option: str) -> str:
+    key, separator, value = option.partition("=")
+    if not separator and key != "no-new-privileges":
+        key, separator, value = option.partition(":")
+    if not value and key != "no-new-privileges":
+        raise ValueError(f"Invalid --security-opt: {quote(option)}")
+    return f"seccomp={_profile(value)}" if key == "seccomp" and value not in NAMED_PROFILES else option
+
+
+def _profile(path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        verb = "read" if isinstance(error, IsADirectoryError) else "open"
+        why = f"{verb} {path}: {str(error.strerror).lower()}"
+        raise ValueError(f"opening seccomp profile ({path}) failed: {why}") from None
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"compacting json for seccomp profile ({path}) failed: {_why(error, text)}") from None
+    return SEPARATOR.sub(lambda found: found[1] or "", text)
+
+
+def _why(error: Exception, text: str) -> str:
+    """What Go says of text that is not JSON."""
+    if not isinstance(error, json.JSONDecodeError):
+        return "exceeded max depth"
+    if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
+        return "unexpected end of JSON input"
+    container = "array element" if _in_array(text[: error.pos]) else "object key:value pair"
+    return f"invalid character '{text[error.pos]}' {WHERE.get(error.msg, f'after {container}')}"
+
+
+def _in_array(text: str) -> bool:
+    """Tell whether the innermost bracket that is open at the end of ``text`` is an array's."""
+    open_brackets = [""]
+    for found in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
+        if found[0] in ("[", "{"):
+            open_brackets.append(found[0])
+        elif found[0] in ("]", "}"):
+            open_brackets.pop()
+    return open_brackets[-1] == "["

@@ -1,0 +1,179 @@
+"""The program that makes containers of images and directories: its command lines, its files and its words.
+
+crun is an implementation of the OCI runtime specification. Its directory below HAWSE_RUN has one entry for each
+container, and a cache of compiled system call filters. It makes no control groups, so the entry is all it leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import time
+
+from engine.runtime.failure import BAD_CWD, NOT_FOUND, OTHER, PERMISSION, SetupFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+PROGRAM = "crun"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+ENVIRONMENT = {"PATH": _PATH}
+"""What crun itself is executed with, so that no variable of the user's changes what it does."""
+
+
+def find_program() -> str:
+    """Return the path of crun; raises `SetupFailed` where it is not installed."""
+    found = shutil.which(PROGRAM, path=_PATH)
+    if found is None:
+        text = f'OCI runtime create failed: unable to retrieve OCI runtime error: exec: "{PROGRAM}": executable file '
+        raise SetupFailed(OTHER, f"{text}not found in $PATH: install the package {PROGRAM}", plain=True)
+    return found
+
+
+def state_root(run: str) -> str:
+    """Where crun keeps what it knows of the containers of a HAWSE_RUN."""
+    return os.path.join(run, "crun")
+
+
+def create_arguments(run: str, container_id: str, *, bundle: str, log: str, pid_file: str, console: str) -> list[str]:
+    """Make a container whose first process waits for ``start``."""
+    terminal = ["--console-socket", console] if console else []
+    return [*_begin(run, log), "create", "--bundle", bundle, "--pid-file", pid_file, *terminal, container_id]
+
+
+def start_arguments(run: str, container_id: str) -> list[str]:
+    """Have a created container execute its command."""
+    return [PROGRAM, "--root", state_root(run), "start", container_id]
+
+
+def exec_arguments(run: str, container_id: str, *, process: str, log: str, console: str, detach: bool) -> list[str]:
+    """Execute another process, as the file ``process`` describes it, in a container."""
+    terminal = ["--console-socket", console] if console else []
+    leave = ["--detach"] if detach else []
+    return [*_begin(run, log), "exec", "--process", process, *terminal, *leave, container_id]
+
+
+def _begin(run: str, log: str) -> list[str]:
+    # Because containers have never had limits here, there is no control group to make or to leave behind.
+    return [PROGRAM, "--root", state_root(run), "--cgroup-manager=disabled", "--log-format=json", f"--log={log}"]
+
+
+def forget(run: str, container_id: str) -> None:
+    """Remove what crun keeps of a container; idempotent."""
+    shutil.rmtree(os.path.join(state_root(run), container_id), ignore_errors=True)
+
+
+def unstarted(bundle: str) -> list[int]:
+    """The processes that still run crun to make the container of a bundle, its waiting first process among them."""
+    wanted, found = [b"--bundle", os.fsencode(bundle)], []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+            except OSError:
+                continue
+            if b"--bundle" in words and words[words.index(b"--bundle") :][:2] == wanted:
+                found.append(int(name))
+    return found
+
+
+def kill_unstarted(bundle: str) -> None:
+    """End what is still making the container of a bundle, or waits to be started."""
+    found = unstarted(bundle)
+    while found:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.001)
+        found = unstarted(bundle)
+
+
+# ------------------------------------------------------------------------------------------------------------- words
+
+
+def _executable(name: str, _reason: str) -> tuple[str, str]:
+    return NOT_FOUND, f'exec: "{name}": executable file not found in $PATH'
+
+
+def _stat(name: str, reason: str) -> tuple[str, str]:
+    return PERMISSION if "permission" in reason else NOT_FOUND, f'exec: "{name}": stat {name}: {reason}'
+
+
+def _directory(name: str, _reason: str) -> tuple[str, str]:
+    return PERMISSION, f'exec: "{name}": is a directory'
+
+
+def _permission(name: str, _reason: str) -> tuple[str, str]:
+    return PERMISSION, f'exec: "{name}": permission denied'
+
+
+def _working_directory(name: str, reason: str) -> tuple[str, str]:
+    kind = NOT_FOUND if reason == "no such file or directory" else BAD_CWD
+    return kind, f'chdir to cwd ("{name}") set in config.json failed: {reason}'
+
+
+_WORDS: tuple[tuple[re.Pattern[str], Callable[[str, str], tuple[str, str]]], ...] = tuple(
+    (re.compile(pattern + r": (?P<reason>[^:\n]+)\n?", re.DOTALL), words)
+    for pattern, words in (
+        (r"executable file `(?P<name>.*)` not found in \$PATH", _executable),
+        (r"cannot find `(?P<name>.*)` in \$PATH", _executable),
+        (r"executable file `(?P<name>.*)` not found", _stat),
+        (r"cannot open `(?P<name>.*)`", _stat),
+        (r"the path `(?P<name>.*)` is not a regular file", _directory),
+        (r"the path `(?P<name>.*)` exists but it is not executable", _permission),
+        (r"chdir to `(?P<name>.*)`", _working_directory),
+    )
+)
+_MOUNT = re.compile(r"mount `(?P<source>.*)` to `(?P<target>.*)`: (?P<reason>[^:]+)", re.DOTALL)
+_REFUSED = re.compile(rb"exec(?: container process (?:\(missing dynamic library\?\) )?`(.*)`)?: ([A-Z][^:\n`]+)\r?\n?")
+_ERROR = re.compile(rb"(?:[a-z][^\n]*`[^\n]*`[^\n]*|exec): [A-Z][^\n:]+\r?\n?\Z")
+
+
+def failure(log: str, *, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
+    """What the log says of a failure, in Docker's words; ``targets`` maps canonical mount points to the user's."""
+    text = next(_errors(log), None)
+    if text is None:
+        return None
+    for pattern, words in _WORDS:
+        found = pattern.fullmatch(text)
+        if found:
+            name = cwd if words is _working_directory else found["name"]
+            return SetupFailed(*words(name, found["reason"].lower()))
+    found = _MOUNT.fullmatch(text)
+    if found:
+        target = targets.get("/" + found["target"].lstrip("/"), found["target"])
+        return mount_failure(
+            found["source"], target, f"mount {found['source']}:{target}, flags: 0x5000: {found['reason'].lower()}"
+        )
+    return SetupFailed(OTHER, f"error during container init: {text}")
+
+
+def mount_failure(source: str, target: str, why: str) -> SetupFailed:
+    """The failure of a mount, as runc tells it."""
+    return SetupFailed(OTHER, f'error during container init: error mounting "{source}" to rootfs at "{target}": {why}')
+
+
+def _errors(log: str) -> Iterator[str]:
+    for line in log.splitlines():
+        entry: dict[str, Any] = json.loads(line)
+        if entry["level"] == "error":
+            yield entry["msg"]
+
+
+def may_be_words(output: bytes) -> bool:
+    """Tell whether ``output`` may be crun's complaint of a command that it could not execute."""
+    return _ERROR.fullmatch(output) is not None
+
+
+def refusal(output: bytes, argv: Sequence[str]) -> bytes:
+    """The kernel's refusal to execute a file that crun had found, in runc's words; other output as it is."""
+    found = _REFUSED.fullmatch(output)
+    return b"exec " + (found[1] or os.fsencode(argv[0])) + b": " + found[2].lower() + b"\n" if found else output

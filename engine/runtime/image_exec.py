@@ -1,0 +1,186 @@
+"""Executes another command in a container of an image or a directory, by means of crun, without the supervisor.
+
+The caller's child becomes crun, which leads a session of its own, so that an interrupted caller leaves the command
+running, as with Docker. Nothing of the caller enters the container but pipes, see `shield`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from typing import Any, NoReturn
+
+from engine.model import ExecCreate
+from engine.runtime import beneath, crun, kernel, oci, process, wire
+from engine.runtime.api import LEFT, RuntimeFailure, Stdio
+from engine.runtime.credentials import capability_mask, find_identity
+from engine.runtime.directory import ContainerDirectory
+from engine.runtime.enter import exec_environment, working_directory
+from engine.runtime.failure import EXEC, NOT_FOUND, OTHER, SetupFailed, message
+from engine.runtime.init import close_all_but
+from engine.runtime.relay import relay
+from engine.runtime.shield import Shield
+from engine.runtime.terminal import size
+
+_UNSTARTED = 255
+"""crun's own exit code where it executes nothing."""
+
+
+def execute_in_image(directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
+    """Run ``request`` in the container; the exit code, 0 when detached, LEFT if the user leaves."""
+    try:
+        cwd = working_directory(spec, request)
+        return _execute(directory, spec, request, stdio, _describe(directory, spec, request, cwd, stdio))
+    except SetupFailed as failure:
+        raise RuntimeFailure(failure.kind, message(failure, EXEC)) from failure
+
+
+def _describe(
+    directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, cwd: str, stdio: Stdio
+) -> dict[str, Any]:
+    """The process, as crun is told of it."""
+    known = directory.read("process") or {"pid": 0}
+    try:
+        root = beneath.open_root(f"/proc/{known['pid']}/root")
+    except OSError as error:
+        raise RuntimeFailure(OTHER, f"container {spec['id']} is not running") from error
+    try:
+        identity = find_identity(request.user or spec["user"], root)
+        _check_directory(root, cwd)
+    finally:
+        os.close(root)
+    privileged = request.privileged or spec["privileged"]
+    capabilities = capability_mask(spec["cap_add"], spec["cap_drop"], privileged=privileged)
+    env = exec_environment(spec, request, identity)
+    document = oci.process(request.cmd, env, cwd, identity, capabilities, tty=request.tty)
+    rows, columns = size(stdio.stdout) if request.tty else (0, 0)
+    if rows and columns:
+        document["consoleSize"] = {"height": rows, "width": columns}
+    return {**document, "noNewPrivileges": spec["no_new_privileges"]}
+
+
+def _check_directory(root: int, path: str) -> None:
+    """Refuse a working directory that is missing: crun would make it."""
+    try:
+        os.close(kernel.open_in_root(root, path, os.O_PATH))
+    except FileNotFoundError as error:
+        text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
+        raise SetupFailed(NOT_FOUND, text) from error
+    except OSError:
+        return  # as through /proc, which has other links: crun will tell
+
+
+def _execute(
+    directory: ContainerDirectory,
+    spec: Mapping[str, Any],
+    request: ExecCreate,
+    stdio: Stdio,
+    document: Mapping[str, Any],
+) -> int:
+    with ExitStack() as stack:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        stack.callback(os.close, null)
+        log, order = (_memory(stack, name) for name in ("log", "process"))
+        os.write(order, json.dumps(document).encode("utf-8", "surrogateescape"))
+        streams = [null if request.detach or request.tty else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
+        if not request.attach_stdin:
+            streams[0] = null
+        screened = None if request.detach or request.tty else crun.may_be_words
+        shield = stack.enter_context(closing(Shield(streams, screened)))
+        terminal = stack.enter_context(Terminal(directory)) if request.tty else None
+        arguments = crun.exec_arguments(
+            directory.run,
+            spec["id"],
+            process=f"/proc/self/fd/{order}",
+            log=f"/proc/self/fd/{log}",
+            console=terminal.path if terminal else "",
+            detach=request.detach,
+        )
+        child = os.fork()
+        if child == 0:
+            _become_crun(arguments, shield.theirs, [log, order])
+        shield.handed_over()
+        if terminal is not None:
+            master = terminal.receive(child)
+            left = master >= 0 and relay(master, child, stdio, stdin=request.attach_stdin, detached=request.detach)
+            if left and not request.detach:
+                return LEFT
+        else:
+            shield.relay(child)
+        code = process.exit_code(os.waitpid(child, 0)[1])
+        failure = crun.failure(_content(log), cwd=document["cwd"], targets={}) if code else None
+        if failure is not None:
+            raise failure
+        shield.release(crun.refusal(shield.held, request.cmd))
+        return code
+
+
+def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> NoReturn:
+    try:
+        os.setsid()
+        kernel.unshare(kernel.CLONE_NEWNS)
+        kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+        kernel.mount("cgroup2", "/sys/fs/cgroup", "cgroup2")  # see `birth`
+        copies = [os.dup(fd) for fd in streams]  # the targets may be among the sources
+        for number, fd in enumerate(copies):
+            os.dup2(fd, number)
+        close_all_but(kept)
+        for fd in kept:
+            os.set_inheritable(fd, True)
+        os.execve(crun.find_program(), arguments, crun.ENVIRONMENT)
+    finally:
+        os._exit(_UNSTARTED)
+
+
+class Terminal:
+    """Where crun leaves the terminal of a command: a socket in the container's directory, for a moment."""
+
+    def __init__(self, directory: ContainerDirectory) -> None:
+        name = f"console.{os.getpid()}"
+        self.path = directory.file(name)
+        self._listener, place = socket.socket(socket.AF_UNIX), beneath.open_root(directory.path)
+        try:
+            self._listener.bind(f"/proc/self/fd/{place}/{name}")  # the path may be too long for a socket's name
+        finally:
+            os.close(place)
+        self._listener.listen(1)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:  # the container has been removed
+            return
+
+    def receive(self, child: int) -> int:
+        """Wait for the terminal's master; -1 when ``child`` ends without one."""
+        pidfd = os.pidfd_open(child)
+        try:
+            select.select([self._listener.fileno(), pidfd], [], [])
+            self._listener.setblocking(False)
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return -1
+        finally:
+            os.close(pidfd)
+        connection.setblocking(True)
+        with connection:
+            _, fds = wire.receive_with_fds(connection)
+        return fds[0] if fds else -1
+
+
+def _memory(stack: ExitStack, name: str) -> int:
+    fd = os.memfd_create(name)
+    stack.callback(os.close, fd)
+    return fd
+
+
+def _content(log: int) -> str:
+    return os.pread(log, beneath.LARGEST, 0).decode("utf-8", "surrogateescape")

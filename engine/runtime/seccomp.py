@@ -1,0 +1,95 @@
+"""The system calls that a container may use: Docker's default profile, or one of the user's.
+
+A profile is in Docker's form: rules that hold only with some capabilities, architectures or kernels. What comes out is
+in the form of the OCI runtime specification, where each rule holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+from engine.runtime.failure import CREATE, OTHER, SetupFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Any
+
+UNCONFINED, BUILTIN = "unconfined", "builtin"
+"""The profiles that have a name; any other one is given as its JSON text."""
+
+_DEFAULT = os.path.join(os.path.dirname(__file__), "seccomp.json")
+_ACTIONS = frozenset(
+    f"SCMP_ACT_{action}" for action in
+    ("ALLOW", "ERRNO", "KILL", "KILL_PROCESS", "KILL_THREAD", "LOG", "NOTIFY", "TRACE", "TRAP")
+)  # fmt: skip
+_MACHINES = {
+    "x86_64": ("amd64", "SCMP_ARCH_X86_64"),
+    "aarch64": ("arm64", "SCMP_ARCH_AARCH64"),
+    "i686": ("x86", "SCMP_ARCH_X86"),
+    "armv7l": ("arm", "SCMP_ARCH_ARM"),
+    "ppc64le": ("ppc64le", "SCMP_ARCH_PPC64LE"),
+    "riscv64": ("riscv64", "SCMP_ARCH_RISCV64"),
+    "s390x": ("s390x", "SCMP_ARCH_S390X"),
+}
+
+
+def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | None:
+    """The filter for a process with ``capabilities`` ("CAP_…") in its bounding set; None for none at all."""
+    if profile == UNCONFINED:
+        return None
+    if profile in ("", BUILTIN):
+        with open(_DEFAULT, encoding="utf-8") as file:
+            return translate(json.load(file), capabilities)
+    return translate(json.loads(profile), capabilities)
+
+
+def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
+    """Keep the rules that hold here, as Docker does; None where the profile says nothing. Raises `SetupFailed`."""
+    if not isinstance(profile, dict):
+        kind = "array" if isinstance(profile, list) else "string" if isinstance(profile, str) else "number"
+        text = f"Decoding seccomp profile failed: json: cannot unmarshal {kind} into Go value of type seccomp.Seccomp"
+        raise SetupFailed(OTHER, text, plain=True)
+    for action in (profile.get("defaultAction") or "", *(r.get("action") for r in profile.get("syscalls") or ())):
+        if action and action not in _ACTIONS:
+            text = f"{CREATE}string {action} is not a valid action for seccomp: unknown"
+            raise SetupFailed(OTHER, text, plain=True)
+    if not profile.get("defaultAction") and not profile.get("syscalls"):
+        return None
+    machine, native = _MACHINES.get(os.uname().machine, ("", ""))
+    architectures = list(profile.get("architectures") or ())
+    for entry in profile.get("archMap") or ():
+        if entry["architecture"] == native:
+            architectures = [native, *(entry.get("subArchitectures") or ())]
+    rules = [_rule(r) for r in profile.get("syscalls") or () if _holds(r, machine, capabilities)]
+    kept = {k: profile[k] for k in ("defaultAction", "defaultErrnoRet", "flags") if profile.get(k) is not None}
+    return {**kept, **({"architectures": architectures} if architectures else {}), "syscalls": rules}
+
+
+def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    names = rule.get("names") or [rule["name"]]
+    return {"names": names, **{k: rule[k] for k in ("action", "errnoRet", "args") if rule.get(k) is not None}}
+
+
+def _holds(rule: Mapping[str, Any], machine: str, capabilities: Collection[str]) -> bool:
+    includes, excludes = rule.get("includes") or {}, rule.get("excludes") or {}
+    if machine in (excludes.get("arches") or ()) or set(excludes.get("caps") or ()) & set(capabilities):
+        return False
+    if excludes.get("minKernel") and _kernel() >= _version(excludes["minKernel"]):
+        return False
+    if includes.get("arches") and machine not in includes["arches"]:
+        return False
+    if not set(includes.get("caps") or ()) <= set(capabilities):
+        return False
+    return not (includes.get("minKernel") and _kernel() < _version(includes["minKernel"]))
+
+
+def _kernel() -> tuple[int, int]:
+    return _version(os.uname().release)
+
+
+def _version(text: str) -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

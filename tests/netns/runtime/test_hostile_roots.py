@@ -1,0 +1,198 @@
+"""Images and directories whose links lead out of them: no container reads, writes or makes a file of the host."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from engine.model import Mount
+from engine.runtime.api import RuntimeFailure
+
+pytestmark = pytest.mark.netns
+
+CANARY = "the host's own"
+
+PROBE = """
+for base in / /dev /sys /proc /etc /data /target /proc/1/root /proc/self/cwd /..; do
+    cat $base$CANARY $base/../../../../../..$CANARY 2>/dev/null
+    echo forged > $base$CANARY
+    mkdir $base$PLACE/made
+    mknod $base$PLACE/node c 1 3
+done 2>/dev/null
+cat /proc/self/mountinfo
+"""
+"""What a hostile command does with the host's paths, from wherever a link of the root may have put it."""
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    """A file of the host, alone in its directory."""
+    place = tmp_path / "host"
+    place.mkdir()
+    (place / "canary").write_text(CANARY)
+    return place / "canary"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Busybox, and nothing else yet."""
+    root = tmp_path / "image"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy(shutil.which("busybox"), root / "bin")
+    for applet in ("sh", "cat", "mkdir", "mknod", "pwd", "ls", "sleep", "id"):
+        (root / "bin" / applet).symlink_to("busybox")
+    return root
+
+
+LINKS = {
+    "dev-to-root": {"dev": "/"},
+    "dev-to-proc": {"dev": "/proc/self/root"},
+    "dev-up": {"dev": "../../../../.."},
+    "dev-to-descriptor": {"dev": "/proc/self/fd/3"},
+    "sys-up": {"sys": ".."},
+    "sys-to-proc": {"sys": "/proc/1/root"},
+    "proc-up": {"proc": ".."},
+    "proc-to-root": {"proc": "/"},
+    "etc-up": {"etc": ".."},
+    "etc-to-proc": {"etc": "/proc/self/root/etc"},
+    "file-up": {"etc/resolv.conf": "../../../../../..{canary}", "etc/hosts": "{canary}"},
+    "file-to-proc": {"etc/resolv.conf": "/proc/self/root{canary}", "etc/hosts": "/proc/1/root{canary}"},
+    "shm-to-root": {"dev/shm": "/", "dev/pts": "/proc/self/root", "dev/console": "{canary}", "dev/null": "{canary}"},
+    "cgroup-to-root": {"sys/fs/cgroup": "/"},
+    "volume-to-root": {"target": "/"},
+    "volume-to-proc": {"target": "/proc/self/root"},
+    "volume-up": {"target": "../../../.."},
+    "volume-deep": {"data": "/proc/self/root", "target": "/data/tmp"},
+    "volume-to-descriptor": {"target": "/proc/self/fd/5"},
+    "work-to-proc": {"work": "/proc/self/fd/7"},
+    "loop": {"target": "target", "dev": "sys", "sys": "dev"},
+}
+
+
+def set_trap(root: Path, links: dict[str, str], canary: Path) -> None:
+    for name, target in links.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).symlink_to(target.format(canary=canary))
+
+
+@pytest.fixture
+def spec_of(tmp_path: Path):
+    """What runs a hostile root: the engine's files, a volume, a working directory."""
+    (tmp_path / "hosts").write_text("10.0.0.1 own\n")
+    (tmp_path / "volume").mkdir()
+
+    def build(root: Path, canary: Path, **fields) -> dict[str, object]:
+        return {
+            "rootfs": str(root),
+            "files": {name: str(tmp_path / "hosts") for name in ("/etc/hosts", "/etc/resolv.conf", "/etc/hostname")},
+            "mounts": [Mount(str(tmp_path / "volume"), "/target")],
+            "cwd": "/work",
+            "env": [f"CANARY={canary}", f"PLACE={canary.parent}"],
+            **fields,
+        }
+
+    return build
+
+
+def check_host(canary: Path, output: str) -> None:
+    assert CANARY not in output
+    assert os.listdir(canary.parent) == ["canary"]
+    assert canary.read_text() == CANARY
+    mounted = [line.split()[4] for line in output.splitlines() if " - " in line]
+    assert mounted.count("/") == 1 or not mounted
+
+
+@pytest.mark.parametrize("overlay", [True, False], ids=["image", "directory"])
+@pytest.mark.parametrize("links", LINKS.values(), ids=LINKS)
+def test_container_of_a_hostile_root_reaches_no_file_of_the_host(lab, root, canary, spec_of, tmp_path, links, overlay):
+    set_trap(root, links, canary)
+    layer = {"overlay_dir": str(tmp_path / "layer")} if overlay else {}
+    for tty in (False, True):
+        fields = spec_of(root, canary, tty=tty, **layer)
+        try:
+            lab.launch("one", "sh", "-c", f"{PROBE}\nsleep 60", **fields)
+        except RuntimeFailure as failure:
+            check_host(canary, "")
+            assert re.search("error mounting|error during container init|chdir to cwd", str(failure)), failure
+            lab.runtime.delete("one")
+            continue
+        lab.await_output("one", "/dev/mqueue")
+        check_host(canary, lab.output("one"))
+        _, output = lab.exec("one", "sh", "-c", PROBE, env=fields["env"], tty=tty)
+        check_host(canary, output)
+        lab.runtime.delete("one")
+        Path(lab.log("one")).unlink()
+
+
+@pytest.mark.parametrize("links", [LINKS["dev-to-root"], LINKS["sys-up"], LINKS["etc-up"], LINKS["proc-to-root"]])
+def test_image_whose_links_stand_where_docker_mounts_has_real_directories_there(
+    lab, root, canary, spec_of, tmp_path, links
+):
+    """As Docker's own layer has over it."""
+    set_trap(root, links, canary)
+    fields = spec_of(root, canary, overlay_dir=str(tmp_path / "layer"), cwd="/")
+    output = lab.sh("ls -ld /dev /sys /proc /etc; cat /etc/hosts", **fields)
+    assert [line[0] for line in output.splitlines()] == ["d", "d", "d", "d", "1"]
+    assert all((root / name).is_symlink() for name in links)
+
+
+def test_working_directory_that_is_a_descriptor_of_ours_is_refused(lab, root, canary):
+    lab.launch("one", "sleep", "60", rootfs=str(root))
+    for number in range(3, 20):
+        path = f"/proc/self/fd/{number}"
+        with pytest.raises(RuntimeFailure):
+            lab.run("two", "pwd", rootfs=str(root), cwd=path)
+        lab.runtime.delete("two")
+        with pytest.raises(RuntimeFailure):
+            lab.exec("one", "pwd", working_dir=path)
+
+
+@pytest.mark.parametrize("name", ["passwd", "group"])
+def test_file_of_users_that_never_ends_or_is_another_is_no_file_of_users(lab, root, canary, name):
+    (root / "etc").mkdir()
+    file = root / "etc" / name
+    canary.write_text("intruder:x:0:0::/:/bin/sh\nintruder:x:0:intruder\n")
+    traps = {
+        "pipe": lambda: os.mkfifo(file),
+        "device": lambda: os.mknod(file, 0o020666, os.makedev(1, 5)),
+        "link": lambda: file.symlink_to(f"/proc/self/root{canary}"),
+        "upward": lambda: file.symlink_to(f"../../../../../../..{canary}"),
+        "directory": file.mkdir,
+    }
+    user = "intruder" if name == "passwd" else "0:intruder"
+    lab.launch("one", "sleep", "60", rootfs=str(root))
+    for make in traps.values():
+        make()
+        with pytest.raises(RuntimeFailure, match="no matching entries in"):
+            lab.run("two", "id", rootfs=str(root), user=user)
+        lab.runtime.delete("two")
+        with pytest.raises(RuntimeFailure, match="no matching entries in"):
+            lab.exec("one", "id", user=user)
+        file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
+
+
+def test_home_is_given_though_the_file_of_users_never_ends(lab, root):
+    (root / "etc").mkdir()
+    os.mkfifo(root / "etc" / "passwd")
+    assert lab.sh("echo $HOME", rootfs=str(root)) == "/\n"
+
+
+def test_huge_file_of_users_is_read_to_a_limit(lab, root):
+    (root / "etc").mkdir()
+    with (root / "etc" / "passwd").open("w") as file:
+        file.write("alice:x:7:8::/home/alice:/bin/sh\n")
+        file.truncate(1 << 34)
+    assert lab.sh("id -u", rootfs=str(root), user="alice") == "7\n"
+
+
+def test_devices_of_a_root_cannot_be_opened(lab, root, tmp_path):
+    """Neither those that it comes with nor those that are made in it: there is no control group for devices."""
+    os.mknod(root / "given", 0o020666, os.makedev(1, 7))
+    script = "mknod /made c 1 7; mknod /dev/made c 1 7; cat /given; cat /made; cat /dev/made; true"
+    for layer in ({}, {"overlay_dir": str(tmp_path / "layer")}):
+        assert lab.sh(f"({script}) 2>&1", rootfs=str(root), **layer).count("Permission denied") == 3
+        (root / "made").unlink(missing_ok=True)
