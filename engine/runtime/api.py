@@ -36,7 +36,7 @@ class ProcessSpec:
     container to the file on the host that is bind-mounted over it (/etc/hosts, /etc/resolv.conf, /etc/hostname).
     ``netns`` is "" for a namespace of its own, "host" for the caller's, else a path to join. ``env`` is complete
     ("K=V"). ``seccomp`` is "" for Docker's profile, "unconfined", or a profile as JSON; with ``system_paths`` no path
-    of the kernel is hidden. ``init_path`` is the program on the host that is to be the first process, "" for the command
+    of the kernel is hidden. ``init_path`` is the host's program that is to be the first process, "" for the command
     itself. ``on_exit`` is the argument vector run (detached, in the host's namespaces) after the process has ended.
     """
 

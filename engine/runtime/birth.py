@@ -126,10 +126,12 @@ def _seal(first: int, place: str) -> None:
 
 
 def _spawn(program: str, arguments: list[str], stdio: tuple[int, int, int], log: int) -> int:
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
         try:
             kernel.die_with_parent()
+            if os.getppid() != parent:  # it has ended already
+                os._exit(1)
             for number, fd in enumerate(stdio):
                 os.dup2(fd, number)
             close_all_but([log])

@@ -81,7 +81,7 @@ class Container:
 
     def _note_process(self, pid: int, start: int) -> None:
         self.pid, self.pid_start = pid, start
-        self.directory.write("process", {"pid": pid, "start": start})
+        self.directory.write("process", {"pid": pid, "start": start, "maker": pid == self._maker})
 
     def adopt(self) -> bool:
         """Take over a process whose supervisor has gone; False when there is nothing to take over."""
@@ -90,18 +90,19 @@ class Container:
             return False
         self.pid, self.pid_start = known["pid"], known["start"]
         pidfd = process.open_pidfd(self.pid, self.pid_start)
-        if pidfd is not None and _never_executed(self.pid, self.directory.path):
+        started = self.directory.read("started") is not None
+        if pidfd is not None and not started and (known["maker"] or _never_executed(self.pid, self.directory.path)):
             os.kill(self.pid, 9)  # it is on its way out: its supervisor went before it was started
             os.close(pidfd)
             return False
-        if pidfd is None and self.directory.read("started") is None:
+        if pidfd is None and not started:
             return False
         self.stage = "running"
         self.streams.open_fifos(adopting=True)
         if pidfd is None:
             self._ended(LOST)
             return True
-        if self.directory.read("started") is None:
+        if not started:
             self.directory.write("started", {"at": time.time()})
         self._pidfd = pidfd
         self._loop.watch(pidfd, READABLE, self._orphan_died)
@@ -281,7 +282,7 @@ def _never_executed(pid: int, bundle: str) -> bool:
                 lines.append(file.read())
         except OSError:
             lines.append(b"")
-    return lines[0] == lines[1]
+    return lines[0] in (lines[1], b"")  # nothing: it is ending
 
 
 def _vanished() -> dict[str, Any]:

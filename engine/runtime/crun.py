@@ -175,5 +175,9 @@ def may_be_words(output: bytes) -> bool:
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
     """The kernel's refusal to execute a file that crun had found, in runc's words; other output as it is."""
-    found = _REFUSED.fullmatch(output)
+    words = output
+    if output.startswith(b'{"msg":"exec container process'):
+        with contextlib.suppress(ValueError, KeyError):
+            words = os.fsencode(json.loads(output)["msg"])
+    found = _REFUSED.fullmatch(words)
     return b"exec " + (found[1] or os.fsencode(argv[0])) + b": " + found[2].lower() + b"\n" if found else output

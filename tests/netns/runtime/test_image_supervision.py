@@ -1,0 +1,233 @@
+"""Containers that crun makes: whatever is killed, whenever, nothing of them stays."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from engine.runtime import crun, process
+from engine.runtime.api import RuntimeFailure
+from engine.runtime.local import LocalRuntime
+
+pytestmark = pytest.mark.netns
+
+VANISHED = "the process ended before it was started"
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> dict[str, str]:
+    root = tmp_path / "image"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy(shutil.which("busybox"), root / "bin")
+    for applet in ("sh", "sleep", "true", "echo"):
+        (root / "bin" / applet).symlink_to("busybox")
+    return {"rootfs": str(root), "overlay_dir": str(tmp_path / "layer")}
+
+
+def parts(lab) -> list[str]:
+    """What there is of containers: processes, files, mounts."""
+    bundles = os.fsencode(f"{lab.run_dir}/containers/")
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and bundles in (entry / "cmdline").read_bytes():
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                found.append(f"process {entry.name} {state} {(entry / 'cmdline').read_bytes()!r}")
+    for place in ("containers", "crun"):
+        if (lab.run_dir / place).exists():
+            found += [str(path) for path in (lab.run_dir / place).iterdir() if path.name != ".cache"]
+    return found + [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(lab.run_dir) in line]
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_ended_and_deleted_containers_leave_nothing(lab, image):
+    for number in range(3):
+        assert lab.run(f"c{number}", "sh", "-c", f"exit {number}", **image)[0] == number
+    lab.launch("long", "sleep", "60", **image)
+    for name in ("c0", "c1", "c2", "long"):
+        lab.runtime.delete(name)
+    assert parts(lab) == []
+    assert children(lab.supervisor_pid()) == []
+
+
+def test_container_that_was_never_started_goes_with_its_supervisor(lab, image):
+    lab.runtime.create(lab.spec("one", "sleep", "60", **image))
+    waiting = lab.runtime.prepared("one")
+    lab.kill_supervisor()
+    lab.await_death(waiting.pid)
+    runtime = LocalRuntime(lab.state / "root", lab.run_dir)
+    assert not runtime.state("one").running
+    runtime.delete("one")
+    assert parts(lab) == []
+
+
+def test_waiting_process_that_is_killed_is_told_of(lab, image):
+    lab.runtime.create(lab.spec("one", "sleep", "60", **image))
+    waiting = lab.runtime.prepared("one")
+    os.kill(waiting.pid, signal.SIGKILL)
+    lab.await_death(waiting.pid)
+    with pytest.raises(RuntimeFailure, match=VANISHED):
+        lab.runtime.start("one")
+    lab.runtime.delete("one")
+    assert parts(lab) == []
+    assert children(lab.supervisor_pid()) == []
+
+
+def test_process_that_makes_the_container_may_be_killed(lab, image):
+    """Before the network is plumbed, in the midst of it, and after."""
+    for delay in (0, 0.005, 0.01, 0.02, 0.1):
+        maker = lab.runtime.create(lab.spec("one", "sleep", "60", **image))
+        time.sleep(delay)
+        os.kill(maker.pid, signal.SIGKILL)
+        with pytest.raises(RuntimeFailure, match=VANISHED):
+            lab.runtime.prepared("one")
+            lab.runtime.start("one")
+        lab.runtime.delete("one")
+        assert parts(lab) == []
+    assert children(lab.supervisor_pid()) == []
+
+
+def test_supervisor_and_all_that_it_began_may_be_killed_at_any_point(lab, image):
+    for step in range(12):
+        runtime = LocalRuntime(lab.state / "root", lab.run_dir)
+        runtime.create(lab.spec("one", "sleep", "60", **image))
+        supervisor = lab.supervisor_pid()
+        starting = threading.Thread(target=lambda runtime=runtime: suppressed(runtime))
+        starting.start()
+        time.sleep(step * 0.004)
+        for pid in (supervisor, *descendants(supervisor)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        starting.join()
+        LocalRuntime(lab.state / "root", lab.run_dir).delete("one")
+        assert parts(lab) == [], step
+        assert lab.run("one", "true", **image)[0] == 0
+        lab.runtime.delete("one")
+
+
+def suppressed(runtime: LocalRuntime) -> None:
+    with suppress(RuntimeFailure):
+        runtime.prepared("one")
+        runtime.start("one")
+
+
+def descendants(pid: int) -> list[int]:
+    """All but the first process of a container, whose orphan is to be found by its files."""
+    found = []
+    for child in children(pid):
+        with suppress(OSError):
+            if b"--bundle" not in Path(f"/proc/{child}/cmdline").read_bytes():
+                found += [child, *descendants(child)]
+    return found
+
+
+def test_new_supervisor_learns_the_exit_code_of_an_inherited_container(lab, image, tmp_path):
+    lab.launch("one", "sh", "-c", "echo before; sleep 1; echo after; exit 9", **image)
+    lab.await_output("one", "before")
+    lab.kill_supervisor()
+    runtime = LocalRuntime(lab.state / "root", lab.run_dir)
+    assert runtime.state("one").running
+    assert runtime.wait("one", timeout=10) == 9
+    assert lab.output("one") == "before\nafter\n"
+
+
+def test_first_process_is_the_one_that_is_told_of(lab, image):
+    created = lab.runtime.create(lab.spec("one", "sleep", "60", **image))
+    prepared = lab.runtime.prepared("one")
+    assert os.readlink(created.netns) == os.readlink(prepared.netns)
+    lab.runtime.start("one")
+    state = lab.runtime.state("one")
+    assert (state.running, state.pid) == (True, prepared.pid)
+    assert process.is_alive(prepared.pid, prepared.pid_start)
+    for _ in range(100):
+        if Path(f"/proc/{prepared.pid}/cmdline").read_bytes() == b"sleep\x0060\x00":
+            break
+        time.sleep(0.02)
+    assert Path(f"/proc/{prepared.pid}/cmdline").read_bytes() == b"sleep\x0060\x00"
+    assert process.start_time(created.pid) != created.pid_start  # what made it has gone
+    assert crun.unstarted(str(lab.run_dir / "containers" / "one")) == []
+
+
+def test_orphans_of_other_programs_are_reaped(lab, image):
+    """The supervisor inherits whatever its children leave behind."""
+    lab.launch("one", "true", on_exit=["/bin/sh", "-c", "(sleep 0.3; exit 5) & exit 0"], **image)
+    assert lab.runtime.wait("one", timeout=5) == 0
+    for _ in range(100):
+        if not children(lab.supervisor_pid()):
+            break
+        time.sleep(0.05)
+    assert children(lab.supervisor_pid()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "fields", "kind", "text"),
+    [
+        ("nosuch", {}, "not-found", 'exec: "nosuch": executable file not found in $PATH'),
+        ("", {}, "not-found", 'exec: "": executable file not found in $PATH'),
+        ("/no/x", {}, "not-found", 'exec: "/no/x": stat /no/x: no such file or directory'),
+        ("/bin", {}, "permission", 'exec: "/bin": is a directory: unknown: permission denied'),
+        ("/plain", {}, "permission", 'exec: "/plain": permission denied'),
+        ("true", {"cwd": "/plain"}, "bad-cwd", "^Cannot mkdir: /plain is not a directory$"),
+        ("true", {"cwd": "/plain/x"}, "bad-cwd", "^Cannot mkdir: /plain/x is not a directory$"),
+        ("true", {"user": "x"}, "bad-user", "^unable to find user x: no matching entries in passwd file$"),
+        ("true", {"sysctls": {"net.nosuch": "1"}}, "not-found", "open /proc/sys/net/nosuch: no such file or directory"),
+    ],
+)
+def test_failures_are_in_dockers_words_and_no_output(lab, image, command, fields, kind, text):
+    (Path(image["rootfs"]) / "plain").write_text("no program\n")
+    began = time.monotonic()
+    with pytest.raises(RuntimeFailure, match=text.replace("$P", r"\$P")) as failure:
+        lab.launch("one", command, **image, **fields)
+    assert time.monotonic() - began < 3
+    assert failure.value.kind == kind
+    assert lab.output("one") == ""
+    lab.runtime.delete("one")
+    assert parts(lab) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "fields", "kind", "text"),
+    [
+        ("nosuch", {}, "not-found", 'exec: "nosuch": executable file not found in $PATH'),
+        ("/bin", {}, "permission", 'exec: "/bin": is a directory: unknown: permission denied'),
+        ("/plain", {}, "permission", 'exec: "/plain": permission denied'),
+        ("true", {"working_dir": "/nosuch"}, "not-found", r'chdir to cwd \("/nosuch"\) .*no such file or directory'),
+        ("true", {"working_dir": "/plain"}, "bad-cwd", r'chdir to cwd \("/plain"\) .*not a directory'),
+        ("nosuch", {"tty": True}, "not-found", 'exec: "nosuch": executable file not found in $PATH'),
+        ("nosuch", {"detach": True}, "not-found", 'exec: "nosuch": executable file not found in $PATH'),
+    ],
+)
+def test_failures_of_other_commands_are_in_dockers_words_and_no_output(lab, image, command, fields, kind, text):
+    (Path(image["rootfs"]) / "plain").write_text("no program\n")
+    lab.launch("one", "sleep", "60", **image)
+    with pytest.raises(RuntimeFailure, match=text.replace("$P", r"\$P")) as failure:
+        lab.exec("one", command, **fields)
+    assert failure.value.kind == kind
+    assert lab.exec("one", "echo", "chdir to `x`: Not a directory") == (0, "chdir to `x`: Not a directory\n")
+
+
+def test_file_that_the_kernel_refuses_is_the_containers_own_output(lab, image):
+    for name, content, why in (
+        ("script", "#!/no/such/interpreter\n", "no such file or directory"),
+        ("data", "no program\n", "exec format error"),
+    ):
+        file = Path(image["rootfs"]) / name
+        file.write_text(content)
+        file.chmod(0o755)
+        assert lab.run("one", f"/{name}", **image) == (1, f"exec /{name}: {why}\n")
+        lab.runtime.delete("one")
+        Path(lab.log("one")).unlink()
+        lab.launch("one", "sleep", "60", **image)
+        assert lab.exec("one", f"/{name}") == (1, f"exec /{name}: {why}\n")
+        lab.runtime.delete("one")
+        Path(lab.log("one")).unlink(missing_ok=True)
