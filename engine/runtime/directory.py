@@ -47,8 +47,8 @@ class ContainerDirectory:
         """Make the directory afresh, with the spec in it."""
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
-        for name in _MOUNT_POINTS:
-            os.makedirs(self.file(name), mode=0o755, exist_ok=True)
+        for name in _MOUNT_POINTS if spec.get("rootfs", "/") != "/" else ():
+            os.makedirs(self.file(name), mode=0o700, exist_ok=True)
         for name in ("process", "started", "exit", "pid", "console"):
             self._unlink(name)
         self.write("spec", spec)

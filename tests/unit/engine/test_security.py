@@ -1,0 +1,29 @@
+"""``SecurityOpt`` in the daemon; the refusals were recorded from Docker 26.1.5."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import InvalidArgument
+from engine.security import Security, parse_security_options
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ([], Security()),
+        (["no-new-privileges"], Security(no_new_privileges=True)),
+        (["no-new-privileges:T", "seccomp:unconfined"], Security("unconfined", no_new_privileges=True)),
+        (["no-new-privileges", "no-new-privileges=0", "label=disable"], Security()),
+        (["seccomp=unconfined", 'seccomp={"x":1}'], Security('{"x":1}')),
+    ],
+)
+def test_last_option_of_a_kind_counts(options, found):
+    assert parse_security_options(options) == found
+
+
+@pytest.mark.parametrize("option", ["foo=bar", "no-new-privileges=maybe", "no-new-privileges:", "systempaths=foo"])
+def test_unknown_options_are_refused_in_dockers_words(option):
+    with pytest.raises(InvalidArgument) as refusal:
+        parse_security_options([option])
+    assert str(refusal.value) == f'invalid --security-opt 2: "{option}"'
