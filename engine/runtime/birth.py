@@ -99,7 +99,7 @@ def _create(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory
     _, status = os.waitpid(child, 0)
     if status:
         text = os.pread(log, beneath.LARGEST, 0).decode("utf-8", "surrogateescape")
-        failure = crun.failure(text, cwd=spec["cwd"], targets=targets)
+        failure = crun.failure(text, command=spec["argv"][0], cwd=spec["cwd"], targets=targets)
         raise failure or SetupFailed(OTHER, "error during container init: crun was killed")
     if listener is not None:
         _pass_terminal(listener, birth.channel)

@@ -149,7 +149,8 @@ class Container:
             document = json.loads(data[1:])
             self._note_process(document["pid"], document["start"])
             self._children.expect(self.pid, self._died)
-            self._answer(self._found())
+            if self.stage == "waiting":
+                self._answer(self._found())
         elif data.startswith(init.TERMINAL):
             self.streams.take_terminal(fds[0])
         elif data.startswith(init.FAILED):

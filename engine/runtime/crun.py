@@ -123,13 +123,13 @@ def _working_directory(name: str, reason: str) -> tuple[str, str]:
 _WORDS: tuple[tuple[re.Pattern[str], Callable[[str, str], tuple[str, str]]], ...] = tuple(
     (re.compile(pattern + r": (?P<reason>[^:\n]+)\n?", re.DOTALL), words)
     for pattern, words in (
-        (r"executable file `(?P<name>.*)` not found in \$PATH", _executable),
-        (r"cannot find `(?P<name>.*)` in \$PATH", _executable),
-        (r"executable file `(?P<name>.*)` not found", _stat),
-        (r"cannot open `(?P<name>.*)`", _stat),
-        (r"the path `(?P<name>.*)` is not a regular file", _directory),
-        (r"the path `(?P<name>.*)` exists but it is not executable", _permission),
-        (r"chdir to `(?P<name>.*)`", _working_directory),
+        (r"executable file `.*` not found in \$PATH", _executable),
+        (r"cannot find `.*` in \$PATH", _executable),
+        (r"executable file `.*` not found", _stat),
+        (r"cannot open `.*`", _stat),
+        (r"the path `.*` is not a regular file", _directory),
+        (r"the path `.*` exists but it is not executable", _permission),
+        (r"chdir to `.*`", _working_directory),
     )
 )
 _MOUNT = re.compile(r"mount `(?P<source>.*)` to `(?P<target>.*)`: (?P<reason>[^:]+)", re.DOTALL)
@@ -137,7 +137,7 @@ _REFUSED = re.compile(rb"exec(?: container process (?:\(missing dynamic library\
 _ERROR = re.compile(rb"(?:[a-z][^\n]*`[^\n]*`[^\n]*|exec): [A-Z][^\n:]+\r?\n?\Z")
 
 
-def failure(log: str, *, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
+def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
     """What the log says of a failure, in Docker's words; ``targets`` maps canonical mount points to the user's."""
     text = next(_errors(log), None)
     if text is None:
@@ -145,8 +145,8 @@ def failure(log: str, *, cwd: str, targets: Mapping[str, str]) -> SetupFailed | 
     for pattern, words in _WORDS:
         found = pattern.fullmatch(text)
         if found:
-            name = cwd if words is _working_directory else found["name"]
-            return SetupFailed(*words(name, found["reason"].lower()))
+            # Because crun names the path that it has made of a relative one, the user's words are taken.
+            return SetupFailed(*words(cwd if words is _working_directory else command, found["reason"].lower()))
     found = _MOUNT.fullmatch(text)
     if found:
         target = targets.get("/" + found["target"].lstrip("/"), found["target"])
@@ -180,4 +180,7 @@ def refusal(output: bytes, argv: Sequence[str]) -> bytes:
         with contextlib.suppress(ValueError, KeyError):
             words = os.fsencode(json.loads(output)["msg"])
     found = _REFUSED.fullmatch(words)
-    return b"exec " + (found[1] or os.fsencode(argv[0])) + b": " + found[2].lower() + b"\n" if found else output
+    if found is None:
+        return output
+    name = found[1] if found[1] and "/" not in argv[0] else os.fsencode(argv[0])
+    return b"exec " + name + b": " + found[2].lower() + b"\n"

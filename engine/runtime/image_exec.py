@@ -112,7 +112,7 @@ def _execute(
         else:
             shield.relay(child)
         code = process.exit_code(os.waitpid(child, 0)[1])
-        failure = crun.failure(_content(log), cwd=document["cwd"], targets={}) if code else None
+        failure = crun.failure(_content(log), command=request.cmd[0], cwd=document["cwd"], targets={}) if code else None
         if failure is not None:
             raise failure
         shield.release(crun.refusal(shield.held, request.cmd))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.model import ExecCreate, LogOptions
+from engine.model import ExecCreate, LogOptions, Mount
 from engine.runtime import kernel
 from engine.runtime.api import ProcessSpec, Stdio
 from engine.runtime.local import LocalRuntime
@@ -27,13 +28,14 @@ class Lab:
         self.netns = netns
         self.state, self.run_dir = state, state / "run"
         self.runtime = LocalRuntime(state / "root", self.run_dir)
+        self.defaults: dict[str, object] = {}
 
     def log(self, name: str) -> str:
         return str(self.state / "logs" / f"{name}.log")
 
     def spec(self, name: str, *argv: str, **fields) -> ProcessSpec:
         env = [PATH, *fields.pop("env", [])]
-        return ProcessSpec(id=name, argv=argv, env=env, **{"log_path": self.log(name), **fields})
+        return ProcessSpec(id=name, argv=argv, env=env, **{"log_path": self.log(name), **self.defaults, **fields})
 
     def launch(self, name: str, *argv: str, **fields):
         self.runtime.create(self.spec(name, *argv, **fields))
@@ -122,6 +124,21 @@ class Lab:
         pid = self.supervisor_pid() if (self.run_dir / "supervisor.lock").exists() else 0
         if pid:
             os.kill(pid, signal.SIGTERM)
+
+
+@pytest.fixture(params=["hostfs", "image"])
+def either(request, lab: Lab, tmp_path: Path) -> str:
+    """Have all containers of a test in the host's own files, and then in an image that shows most of them."""
+    if request.param == "image":
+        root = tmp_path / "image"
+        shutil.copytree("/etc", root / "etc", symlinks=True, ignore=lambda *_: ("ssl", "alternatives"))
+        for name in ("bin", "sbin", "lib", "lib64"):
+            if Path("/", name).is_symlink():
+                (root / name).symlink_to(os.readlink(f"/{name}"))
+        (root / "tmp").mkdir()
+        mounts = [Mount("/usr", "/usr", read_only=True), Mount("/tmp", "/tmp"), Mount(str(tmp_path), str(tmp_path))]
+        lab.defaults = {"rootfs": str(root), "overlay_dir": str(tmp_path / "layer"), "mounts": mounts}
+    return request.param
 
 
 @pytest.fixture

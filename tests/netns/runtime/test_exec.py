@@ -12,13 +12,13 @@ import pytest
 
 from engine.runtime.api import RuntimeFailure
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("either")]
 
 RUNC = "OCI runtime exec failed: exec failed: unable to start container process: "
 
 
 @pytest.fixture
-def box(lab):
+def box(lab, either):
     lab.launch("one", "sleep", "60", hostname="box", cwd="/usr", env=["FROM=container"], user="")
     return lab
 

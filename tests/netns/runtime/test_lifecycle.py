@@ -13,7 +13,7 @@ import pytest
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.local import LocalRuntime
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("either")]
 
 RUNC = (
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "

@@ -20,7 +20,7 @@ from engine.model import LogOptions
 from engine.runtime import terminal
 from engine.runtime.api import Stdio
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("either")]
 
 
 class Client:
