@@ -79,8 +79,7 @@ def _create(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory
     program = crun.find_program()
     kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     devices = os.open("/dev", os.O_PATH | os.O_CLOEXEC)
-    # Because crun refuses the hybrid hierarchies of some hosts, it finds the unified one alone.
-    kernel.mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+    rootfs.show_unified_groups()
     if spec["netns"] == "":
         rootfs.apply_default_sysctls()
     document, targets = _configure(spec, directory, devices)

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
-from engine.runtime import beneath, crun, kernel, oci, process, wire
+from engine.runtime import beneath, crun, kernel, oci, process, rootfs, wire
 from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.credentials import capability_mask, find_identity
 from engine.runtime.directory import ContainerDirectory
@@ -124,7 +124,7 @@ def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> N
         os.setsid()
         kernel.unshare(kernel.CLONE_NEWNS)
         kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
-        kernel.mount("cgroup2", "/sys/fs/cgroup", "cgroup2")  # see `birth`
+        rootfs.show_unified_groups()
         copies = [os.dup(fd) for fd in streams]  # the targets may be among the sources
         for number, fd in enumerate(copies):
             os.dup2(fd, number)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+_GROUPS = "/sys/fs/cgroup"
 _STRICT = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {
@@ -52,6 +53,21 @@ def enter_root(*, read_only: bool) -> int:
     if read_only:
         kernel.make_read_only("/")
     return os.open("/", os.O_PATH | os.O_CLOEXEC)
+
+
+def show_unified_groups() -> None:
+    """Have crun find the unified control groups alone: it refuses the hierarchies that some hosts have beside them.
+
+    Because a new mount of them takes the kernel some milliseconds, the one that there is is bound.
+    """
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        found = [line.split()[4] for line in file if " - cgroup2 " in line and line.split()[3] == "/"]
+    if _GROUPS in found:
+        return
+    if found:
+        kernel.mount(found[0], _GROUPS, flags=kernel.MS_BIND)
+    else:
+        kernel.mount("cgroup2", _GROUPS, "cgroup2")
 
 
 def mount_root(spec: Mapping[str, Any], place: str) -> None:
