@@ -81,7 +81,7 @@ class Container:
 
     def _note_process(self, pid: int, start: int) -> None:
         self.pid, self.pid_start = pid, start
-        self.directory.write("process", {"pid": pid, "start": start, "maker": pid == self._maker})
+        self.directory.write("process", {"pid": pid, "start": start})
 
     def adopt(self) -> bool:
         """Take over a process whose supervisor has gone; False when there is nothing to take over."""
@@ -91,7 +91,7 @@ class Container:
         self.pid, self.pid_start = known["pid"], known["start"]
         pidfd = process.open_pidfd(self.pid, self.pid_start)
         started = self.directory.read("started") is not None
-        if pidfd is not None and not started and (known["maker"] or _never_executed(self.pid, self.directory.path)):
+        if pidfd is not None and not started and _never_executed(self.pid, self.directory.path):
             os.kill(self.pid, 9)  # it is on its way out: its supervisor went before it was started
             os.close(pidfd)
             return False
