@@ -55,6 +55,6 @@ def _found(pattern: str, value: str) -> bool:
     if pattern == value:
         return True
     try:
-        return go_regexp.compiled(pattern).search(value) is not None
+        return go_regexp.found(pattern, value)
     except go_regexp.Invalid:
         return False

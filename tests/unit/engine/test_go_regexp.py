@@ -1,14 +1,20 @@
 """Go's regular expressions, where Python's are others; each as a real dockerd found it in `network ls -f name=`."""
 
+from __future__ import annotations
+
 import re
+import subprocess
+import sys
+import time
 
 import pytest
 
-from engine.go_regexp import Invalid, compiled
+from engine.go_regexp import Invalid, found
+from engine.matching import matches_pattern
 
 
 @pytest.mark.parametrize(
-    ("text", "found", "missed"),
+    ("text", "hit", "missed"),
     [
         ("net[[:digit:]]", "net1", "net:"),
         ("[^[:lower:]]et", "Net", "net"),
@@ -32,24 +38,58 @@ from engine.go_regexp import Invalid, compiled
         ("n{,2}", "n{,2}", "nn"),
         ("^*a", "a", "b"),
         ("^(a|b)*?$", "abba", "c"),
+        ("(?)n", "n", "a"),
+        (r"\p{Greek}", "\u03b1", "a"),
+        ("(?i)k", "\u212a", "a"),
+        (".", "\U0001f600", ""),
+        ("plain-name_1", "a-plain-name_1", "plain"),
     ],
 )
-def test_what_is_found(text, found, missed):
-    assert compiled(text).search(found)
-    assert not compiled(text).search(missed)
+def test_what_is_found(text, hit, missed):
+    assert found(text, hit)
+    assert not found(text, missed)
 
 
-WRONG = r"* a** a*+ a{1001} a{2,1} (?=a) (?<!a) (?#a) (?>a) (a)\1 \Z \h ( ) [a [b-a] [[:no:]] [\b] \ (?x)a \p{Qq} (?)"
+WRONG = r"* a** a*+ a{1001} a{2,1} (?=a) (?<!a) (?#a) (?>a) (a)\1 \Z \h ( ) [a [b-a] [[:no:]] [\b] \ (?x)a \p{Qq} (?P<1"
 
 
 @pytest.mark.parametrize("text", WRONG.split())
 def test_what_is_none(text):
     with pytest.raises(Invalid):
-        compiled(text)
+        found(text, "a")
 
 
 @pytest.mark.parametrize(("text", "members"), [(r"\D", "[^0-9]"), (r"\S", r"[^\t\n\f\r ]"), (r"\W", "[^0-9A-Za-z_]")])
 def test_what_a_class_leaves_out(text, members):
     for code in range(0x180):
-        assert bool(compiled(text).search(chr(code))) == bool(re.search(members, chr(code)))
-        assert bool(compiled(f"[{text}]").search(chr(code))) == bool(re.search(members, chr(code)))
+        assert found(text, chr(code)) == bool(re.search(members, chr(code)))
+        assert found(f"[{text}]", chr(code)) == bool(re.search(members, chr(code)))
+
+
+def test_text_that_is_no_utf8_is_none():
+    with pytest.raises(Invalid):
+        found("a\udcff+", "a")
+
+
+HOSTILE = ["^(a+)+$", "(a|aa)+$", "(a|a?)+$", "(.*)*" * 100 + "b", "(a*)*" * 20 + "$", "(x+x+)+y"]
+HOSTILE += ["a?" * 500 + "a" * 500, "(" * 50_000 + "a" + ")" * 50_000, "(((a{1,99}){1,9})+)+$"]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:20])
+def test_hostile_expression_takes_linear_time(text):
+    """Docker's names have any length; a backtracking engine doubles its time with each letter."""
+    start = time.process_time()
+    matches_pattern({"name": [text]}, "name", "a" * 5000 + "!")
+    assert time.process_time() - start < 2
+
+
+def test_invalid_expression_matches_nothing_and_prints_nothing(capfd):
+    assert not matches_pattern({"name": ["(", "a{1001}", "a\udcff."]}, "name", "a", "()")
+    assert matches_pattern({"name": ["(", "a"]}, "name", "a")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_plain_name_does_not_load_the_library():
+    code = "import sys; from engine.go_regexp import found; assert found('a-b', 'xa-b'); print('re2' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    assert result.stdout == "False\n"
