@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from engine.errors import EngineError, InvalidArgument, NotFound
 from engine.matching import check_keys, matches_labels, matches_pattern
 from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord
+from engine.natural import whole_number
 from engine.render.mounts import parse_bind
 from engine.render.ports import listed_ports_document, ports_document
 from engine.render.state import ALIVE, NEVER
@@ -76,9 +77,9 @@ def _exit_codes(wanted: Filters) -> set[int]:
 
 def _exit_code(text: str) -> int:
     fault = "value out of range" if INTEGER.fullmatch(text) else "invalid syntax"
-    if fault == "invalid syntax" or not -(2**63) <= int(text) < 2**63:
+    if fault == "invalid syntax" or not -(2**63) <= whole_number(text) < 2**63:
         raise InvalidArgument(f"invalid filter 'exited={text}': strconv.Atoi: parsing \"{text}\": {fault}")
-    return int(text)
+    return whole_number(text)
 
 
 def _descends(record: ContainerRecord, image: str) -> bool:
@@ -160,6 +161,6 @@ def _port_range(text: str, title: str) -> tuple[int, int]:
 
 def _port(text: str, title: str) -> int:
     fault = "value out of range" if text.isdecimal() and text.isascii() else "invalid syntax"
-    if fault == "invalid syntax" or int(text) > MAX_PORT:
+    if fault == "invalid syntax" or whole_number(text) > MAX_PORT:
         raise EngineError(f'{title}: strconv.ParseUint: parsing "{text}": {fault}')
-    return int(text)
+    return whole_number(text)

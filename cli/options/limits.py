@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from math import isinf
 
 from cli.pflag.strconv import parse_int
 from engine.model import RestartPolicy
+from engine.natural import whole_number
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _ULIMITS = re.compile("core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime|sigpending|stack")
 _SYSCTLS = re.compile(r"net\..*|fs\.mqueue\..*|kernel\.(msg(max|mnb|mni)|sem|shm(all|max|mni|_rmid_forced))", re.DOTALL)
-_RATIONAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[0-9]+/[0-9]+")
+_RATIONAL = re.compile(
+    r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<exponent>[eE][+-]?[0-9]+)?|[+-]?[0-9]+/((?P<zero>0+)|[0-9]+)"
+)
+_LARGEST_EXPONENT = 1_000_000  # Go refuses a larger one, for its digits would fill the memory
+_LONGEST_RATIONAL = 4000  # characters, because Python reads no number of more than 4,300 digits
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -25,6 +31,8 @@ def memory_size(text: str) -> int:
         number = float(found[1])
     except ValueError:  # two dots get past Docker's pattern, and then Go's number reader speaks
         raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": invalid syntax') from None
+    if isinf(number):
+        raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": value out of range')
     return int(number * 1024.0 ** _POWERS[(found[2] or "").lower()])
 
 
@@ -35,12 +43,20 @@ def swap_size(text: str) -> int:
 
 def cpus(text: str) -> int:
     """Read a number of CPUs such as ``1.5``, in billionths."""
-    if not _RATIONAL.fullmatch(text):
+    found = _RATIONAL.fullmatch(text)
+    exponent = whole_number((found["exponent"] or "0").lower().removeprefix("e")) if found else 0
+    if not found or found["zero"] or abs(exponent) > _LARGEST_EXPONENT or len(text) > _LONGEST_RATIONAL:
         raise ValueError(f"failed to parse {text} as a rational number")
     nano = Fraction(text) * 10**9
     if nano.denominator != 1:
         raise ValueError("value is too precise")
-    return nano.numerator
+    return _low_bits(nano.numerator)
+
+
+def _low_bits(number: int) -> int:
+    """Return what Go's big.Int.Int64 makes of a number that may need more than 64 bits."""
+    low = (abs(number) + 2**63) % 2**64 - 2**63
+    return -low if number < 0 else low
 
 
 def ulimit(text: str) -> tuple[str, int, int]:

@@ -12,7 +12,7 @@ from cli.pflag.strconv import csv_fields, parse_int
 from cli.quoting import quote
 from engine.model import EndpointIPAM, EndpointSettings
 
-_LONG_SYNTAX = re.compile(r"\w+=\w+", re.ASCII)
+_LONG_SYNTAX = re.compile(r"\w=\w", re.ASCII)  # finds the same values as Docker's \w+=\w+, in linear time
 _NOT_USER_DEFINED = frozenset({"default", "bridge", "host", "none"})
 _SINGLE = {"name": "target", "ip": "ipv4", "ip6": "ipv6", "mac-address": "mac"}
 _LISTS = {"alias": "aliases", "link-local-ip": "link_local"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from cli.quoting import quote
+from engine.natural import whole_number
 
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -38,10 +39,15 @@ def integer(function: str, text: str, base: int, low: int, high: int) -> int:
     if not valid:
         raise ValueError(f"strconv.{function}: parsing {quote(text)}: invalid syntax")
     octal = base == 0 and re.fullmatch(r"[+-]?0[0-7_]+", text)
-    value = int(text.replace("_", ""), 8) if octal else int(text, base or 0)
+    value = int(text.replace("_", ""), 8) if octal else _number(text)
     if not low <= value <= high:
         raise ValueError(f"strconv.{function}: parsing {quote(text)}: value out of range")
     return value
+
+
+def _number(text: str) -> int:
+    plain = text.replace("_", "")
+    return whole_number(plain) if plain.lstrip("+-").isdecimal() else int(plain, 0)
 
 
 def csv_fields(text: str) -> list[str]:

@@ -18,6 +18,7 @@ from engine.model import (
 N1 = NetworkRecord("5b89ebc88304" + "0" * 52, "n1", "", "bridge")
 IMAGE = "sha256:efa3ef26691a" + "0" * 52
 ATOI = "strconv.Atoi: parsing"
+NINES = "9" * 5000
 
 
 def container(name, status="running", network="n1", code=0, **host):
@@ -126,6 +127,7 @@ def test_the_order_stays():
         ("foo", "x", 400, "invalid filter 'foo'"),
         ("label!", "x", 400, "invalid filter 'label!'"),
         ("status", "Running", 400, "invalid filter 'status=Running'"),
+        ("exited", NINES, 400, f"invalid filter 'exited={NINES}': {ATOI} \"{NINES}\": value out of range"),
         ("exited", "x", 400, f"invalid filter 'exited=x': {ATOI} \"x\": invalid syntax"),
         ("exited", "", 400, f"invalid filter 'exited=': {ATOI} \"\": invalid syntax"),
         ("health", "bogus", 400, "unrecognized filter value for health: bogus"),

@@ -26,6 +26,9 @@ def test_ranges():
     with pytest.raises(ValueError, match="value out of range"):
         parse_int("9223372036854775808")
     assert parse_int("-9223372036854775808") == -(2**63)
+    with pytest.raises(ValueError, match="value out of range"):
+        parse_int("-" + "9" * 5000)
+    assert parse_int("0" * 5000 + "7", base=10) == 7
 
 
 @pytest.mark.parametrize(
