@@ -11,6 +11,7 @@ import sys
 
 from drivers.firewall import nft
 from engine.agent import place
+from engine.agent.budget import Budget, raise_descriptor_limit
 from engine.agent.forward import ForwardService
 from engine.agent.guard import GuardService
 from engine.agent.inotify import Inotify
@@ -33,6 +34,7 @@ def main() -> int:
         return 0
     home()
     nft.keep_places()  # a sandbox takes four descriptors and more
+    budget = Budget(raise_descriptor_limit())
     loop = Loop()
     inotify = Inotify(loop)
     config = load_config()
@@ -40,7 +42,7 @@ def main() -> int:
     services = (
         cluster,
         DnsService(loop, inotify, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
-        ForwardService(loop),
+        ForwardService(loop, budget),
         GuardService(loop, run_directory()),
     )
     store = SqliteStore(root_directory() / "hawse.db", recall=Recall())

@@ -12,44 +12,34 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 
 from drivers.firewall import conntrack
+from engine.agent.clients import claims
+from engine.agent.flows import Flow, Flows
 from engine.agent.forwarding import Origin, Target
-from engine.agent.loop import Loop
+from engine.agent.loop import Watcher
+from engine.agent.quota import Quota
 
 DATAGRAM = 65535
-BATCH = 64
+BATCH = 16
+"""Datagrams read in one go, then it is the others' turn."""
 IDLE = 90.0
 """Seconds of silence, in both directions, after which a client is forgotten."""
 TRUST = 2.0
 """Seconds of silence after which the kernel is asked again; far less than it keeps a silent flow."""
-MAX_CLIENTS = 8192
 PACKET_INFO = 20  # struct in6_pktinfo: address and interface index
-
-Key = tuple[object, bytes]
-"""A client's address and port, and the host's address that it wrote to."""
-
-
-class Client:
-    """One client of a port."""
-
-    __slots__ = ("last", "origin", "socket", "target")
-
-    def __init__(self, sock: socket.socket, origin: Origin, target: Target) -> None:
-        self.socket, self.origin, self.target = sock, origin, target
-        self.last = time.monotonic()
 
 
 class DatagramListener:
     """One socket; ``target_of`` tells where the port that a client wrote to leads."""
 
-    def __init__(self, loop: Loop, target_of: Callable[[Origin], Target | None]) -> None:
-        self._loop, self._target_of = loop, target_of
-        self._clients: dict[Key, Client] = {}
+    def __init__(self, watcher: Watcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
+        self._watcher, self._target_of = watcher, target_of
+        self._flows = Flows(quota, lambda flow: watcher.forget(flow.socket.fileno()))
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         self._socket.bind(("::", 0))
         self.port: int = self._socket.getsockname()[1]
-        loop.watch(self._socket.fileno(), lambda _: self._drain())
+        watcher.watch(self._socket.fileno(), lambda _: self._drain())
 
     def _drain(self) -> None:
         for _ in range(BATCH):
@@ -58,51 +48,50 @@ class DatagramListener:
             except OSError:
                 return
             try:
-                self._client(peer, ancillary[0][2][:16]).send(data)
+                self._flow(peer, ancillary[0][2][:16]).socket.send(data)
             except OSError:
                 continue  # not a published port; or the target is away or slow: a datagram is lost
 
-    def _client(self, peer: tuple[str, int], local: bytes) -> socket.socket:
-        """The socket for a client's datagrams; raises OSError where its port leads nowhere."""
-        now, known = time.monotonic(), self._clients.get((peer, local))
+    def _flow(self, peer: tuple[str, int], local: bytes) -> Flow:
+        """Return the flow of a client's datagrams; raises OSError where its port leads nowhere."""
+        now, known = time.monotonic(), self._flows.get((peer, local))
         if known is None or known.last < now - TRUST:
             known = self._asked(peer, local, known)
         known.last = now
-        return known.socket
+        return known
 
-    def _asked(self, peer: tuple[str, int], local: bytes, known: Client | None) -> Client:
-        server = str(IPv6Address(local)), self.port
-        asked = conntrack.original_destination("udp", (peer[0].partition("%")[0], peer[1]), server)
+    def _asked(self, peer: tuple[str, int], local: bytes, known: Flow | None) -> Flow:
+        address, server = peer[0].partition("%")[0], (str(IPv6Address(local)), self.port)
+        asked = conntrack.original_destination("udp", (address, peer[1]), server)
         if asked is None:
             raise ConnectionRefusedError
         origin = Origin("udp", *asked)
         if known is not None and known.origin == origin:
             return known
         if known is not None:
-            self._forget((peer, local))
+            self._flows.remove(known)
         target = self._target_of(origin)
         if target is None:
             raise ConnectionRefusedError
-        return self._admit(peer, local, Client(connected(target), origin, target))
+        return self._admit(peer, local, origin, target)
 
-    def _admit(self, peer: tuple[str, int], local: bytes, client: Client) -> Client:
-        if not self._clients:
-            self._loop.after(IDLE / 2, self._sweep)
-        if len(self._clients) >= MAX_CLIENTS:
-            self._forget(next(iter(self._clients)))
-        self._clients[peer, local] = client
-        self._loop.watch(client.socket.fileno(), self._back(client, peer, local))
-        return client
+    def _admit(self, peer: tuple[str, int], local: bytes, origin: Origin, target: Target) -> Flow:
+        flow = Flow((peer, local), origin, target, claims(peer[0], origin, target), connected(target))
+        if not self._flows:
+            self._watcher.after(IDLE / 2, self._sweep)
+        self._flows.add(flow)
+        self._watcher.watch(flow.socket.fileno(), self._back(flow, peer, local))
+        return flow
 
-    def _back(self, client: Client, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
+    def _back(self, flow: Flow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
         """Answers leave from the address the client wrote to; its tracked flow restores the port."""
         source = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, local + bytes(4))]
 
         def drain(_events: int) -> None:
             for _ in range(BATCH):
                 try:
-                    data = client.socket.recv(DATAGRAM)
-                    client.last = time.monotonic()
+                    data = flow.socket.recv(DATAGRAM)
+                    flow.last = time.monotonic()
                     self._socket.sendmsg([data], source, 0, peer)
                 except OSError:
                     return
@@ -111,28 +100,26 @@ class DatagramListener:
 
     def _sweep(self) -> None:
         oldest = time.monotonic() - IDLE
-        for key in [key for key, client in self._clients.items() if client.last < oldest]:
-            self._forget(key)
-        if self._clients:
-            self._loop.after(IDLE / 2, self._sweep)
-
-    def _forget(self, key: Key) -> None:
-        sock = self._clients.pop(key).socket
-        self._loop.forget(sock.fileno())
-        sock.close()
+        for flow in self._flows:
+            if flow.last < oldest:
+                self._flows.remove(flow)
+        if self._flows:
+            self._watcher.after(IDLE / 2, self._sweep)
 
     def prune(self) -> None:
         """Forget the clients whose port leads elsewhere or nowhere now."""
-        for key in [key for key, client in self._clients.items() if self._target_of(client.origin) != client.target]:
-            self._forget(key)
+        targets = {origin: self._target_of(origin) for origin in {flow.origin for flow in self._flows}}
+        for flow in self._flows:
+            if targets[flow.origin] != flow.target:
+                self._flows.remove(flow)
 
     def close(self) -> None:
         """Close the socket and forget its clients."""
         if self._socket.fileno() >= 0:
-            self._loop.forget(self._socket.fileno())
+            self._watcher.forget(self._socket.fileno())
             self._socket.close()
-        for key in list(self._clients):
-            self._forget(key)
+        for flow in self._flows:
+            self._flows.remove(flow)
 
 
 def connected(target: Target) -> socket.socket:

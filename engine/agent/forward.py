@@ -6,13 +6,13 @@ The container sees its network's gateway as client, as behind Docker's proxy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from drivers.firewall import relay
+from engine.agent.budget import Budget
 from engine.agent.datagram_relay import DatagramListener
 from engine.agent.forwarding import Forwards, Origin, Target, forwards
-from engine.agent.loop import Loop
+from engine.agent.loop import Background, Loop
 from engine.agent.services import Snapshot
 from engine.agent.stream_relay import StreamListener
 
@@ -29,19 +29,14 @@ class Listener(Protocol):
         """Close the socket and all that came through it."""
 
 
-KINDS: dict[str, Callable[[Loop, Callable[[Origin], Target | None]], Listener]] = {
-    "tcp": StreamListener,
-    "udp": DatagramListener,
-}
-
-
 class ForwardService:
     """Listens on the host, in the namespace the agent was started in."""
 
     name = "forward"
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+    def __init__(self, loop: Loop, budget: Budget) -> None:
+        # Because clients send as much as they like, what is copied for them gives way to names and commands.
+        self._background, self._budget = Background(loop), budget
         self._listeners: dict[str, Listener] = {}
         self._forwards = Forwards()
 
@@ -53,11 +48,16 @@ class ForwardService:
         for protocol in self._listeners.keys() - wanted:
             self._listeners.pop(protocol).close()
         for protocol in wanted - self._listeners.keys():
-            self._listeners[protocol] = KINDS[protocol](self._loop, self._target)
+            self._listeners[protocol] = self._listen(protocol)
         for listener in self._listeners.values():
             listener.prune()
         if not idle:
             self._lead()
+
+    def _listen(self, protocol: str) -> Listener:
+        if protocol == "tcp":
+            return StreamListener(self._background, self._target, self._budget.connections)
+        return DatagramListener(self._background, self._target, self._budget.flows)
 
     def _target(self, origin: Origin) -> Target | None:
         return self._forwards.target(origin)

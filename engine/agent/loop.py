@@ -1,7 +1,7 @@
 """One epoll loop with timers: descriptors to handlers. Knows nothing of what is served.
 
 asyncio would cost 90 ms at start and several microseconds per datagram; the services need readiness and timers only.
-A handler may be called for a descriptor that is not ready (numbers are reused within one round): all are non-blocking.
+Readiness may be over when a handler is called: all descriptors are non-blocking.
 """
 
 from __future__ import annotations
@@ -16,31 +16,35 @@ from collections.abc import Callable
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 Handler = Callable[[int], None]
+TURN = 8
+"""Background handlers called in one round of the loop."""
+FEW_TIMERS = 64
+"""Cancelled timers that may stay until they are due."""
 
 
 class Timer:
     """A call to come; `cancel` prevents it."""
 
-    __slots__ = ("call",)
+    __slots__ = ("_loop", "call")
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[], None], loop: Loop) -> None:
         self.call: Callable[[], None] | None = call
+        self._loop = loop
 
     def cancel(self) -> None:
         """Prevent the call; idempotent."""
-        self.call = None
+        if self.call is not None:
+            self.call = None
+            self._loop.count_cancelled()
 
 
-class Loop:
-    """Calls handlers until `stop`; an exception of a handler is reported on standard error and stops nothing."""
+class Watcher:
+    """Descriptors that are watched, and their handlers."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._resting: dict[int, Timer] = {}
-        self._timers: list[tuple[float, int, Timer]] = []
-        self._order = itertools.count()
-        self._running = False
 
     def watch(self, fd: int, handler: Handler, events: int = READ) -> None:
         """Call ``handler`` with the ready events of a descriptor, until `forget`."""
@@ -72,9 +76,43 @@ class Loop:
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call once, in ``seconds``."""
-        timer = Timer(call)
+        raise NotImplementedError
+
+    def _handle(self, ready: list[tuple[int, int]]) -> None:
+        handlers = self._handlers
+        for fd, events, handler in [(fd, events, handlers.get(fd)) for fd, events in ready]:
+            # Because a handler may close descriptors, and their numbers be used again, the others are looked up again.
+            if handler is not None and handlers.get(fd) is handler:
+                _guarded(handler, events)
+
+    def close(self) -> None:
+        """Release the epoll descriptor."""
+        self._epoll.close()
+
+
+class Loop(Watcher):
+    """Calls handlers until `stop`; an exception of a handler is reported on standard error and stops nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._cancelled = 0
+        self._order = itertools.count()
+        self._running = False
+
+    def after(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call once, in ``seconds``."""
+        timer = Timer(call, self)
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
         return timer
+
+    def count_cancelled(self) -> None:
+        """Drop cancelled timers once they are the most: a busy resolver cancels thousands before they are due."""
+        self._cancelled += 1
+        if self._cancelled > FEW_TIMERS and 2 * self._cancelled > len(self._timers):
+            self._timers = [entry for entry in self._timers if entry[2].call is not None]
+            heapq.heapify(self._timers)
+            self._cancelled = 0
 
     def stop(self) -> None:
         """Return from `run` after this round."""
@@ -84,28 +122,46 @@ class Loop:
         """Serve until `stop`."""
         self._running = True
         while self._running:
-            for fd, events in self._epoll.poll(self._pause()):
-                handler = self._handlers.get(fd)
-                if handler is not None:
-                    _guarded(handler, events)
+            self._handle(self._epoll.poll(self._pause()))
             self._fire()
 
     def _pause(self) -> float:
         """Seconds to the next timer, -1 where there is none."""
         while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)
+            self._cancelled -= 1
         return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1
 
     def _fire(self) -> None:
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
-            call = heapq.heappop(self._timers)[2].call
+            timer = heapq.heappop(self._timers)[2]
+            call, timer.call = timer.call, None
             if call is not None:
                 _guarded(call)
+            else:
+                self._cancelled -= 1
+
+
+class Background(Watcher):
+    """Handlers that give way: of those that are ready, the loop calls at most `TURN` in one round.
+
+    However many descriptors are busy here, the loop's own handlers wait for so few of them only.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        super().__init__()
+        self._loop = loop
+        loop.watch(self._epoll.fileno(), lambda _: self._handle(self._epoll.poll(0, TURN)))
+
+    def after(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """Call once, in ``seconds``."""
+        return self._loop.after(seconds, call)
 
     def close(self) -> None:
-        """Release the epoll descriptor."""
-        self._epoll.close()
+        """Leave the loop."""
+        self._loop.forget(self._epoll.fileno())
+        super().close()
 
 
 def _guarded(call: Callable[..., None], *events: int) -> None:

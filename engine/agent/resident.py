@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import sys
 import traceback
@@ -66,7 +65,6 @@ class Agent:
 
     def run(self) -> None:
         """Serve; returns when the agent should end."""
-        raise_descriptor_limit()
         self._watch_signals()
         self._loop.after(self._idle, self._consider)
         self._loop.run()
@@ -103,9 +101,3 @@ def _drainer(fd: int) -> Callable[[int], None]:
         os.read(fd, 64)
 
     return drain
-
-
-def raise_descriptor_limit() -> None:
-    """Allow as many descriptors as the system does: two sockets and two more a sandbox."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

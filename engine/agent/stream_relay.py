@@ -1,72 +1,135 @@
-"""TCP from ports of the host to containers: both directions copied, half-closes passed on, never more than read once.
+"""TCP from ports of the host to containers: both directions copied, half-closes passed on.
 
-A direction reads only when all it read before is written, so a slow reader slows its writer and memory stays bounded.
+What one side has sent stays in its socket until the other side's socket takes it. The agent holds none of it, so its
+memory does not grow with what clients send, and a slow reader slows its writer.
+
+A connection may be idle for ever, as behind Docker's proxy. The kernel ends those whose other end is gone: keepalive
+probes run on both sides, and an attempt to reach a container is given up after a few retransmissions.
 """
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
+import sys
+import time
 from collections.abc import Callable
+from errno import EINPROGRESS
 from ipaddress import IPv6Address
 
+from engine.agent.clients import claims
 from engine.agent.forwarding import Origin, Target
-from engine.agent.loop import READ, WRITE, Loop
+from engine.agent.loop import READ, WRITE, Watcher
+from engine.agent.quota import Claim, Quota
 
-CHUNK = 65536
+CHUNK = 262144
 ORIGINAL_DST = 80  # IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv6/ip6_tables.h: a struct sockaddr_in6
 ADDRESS = struct.Struct("!2xH4x16s4x")
+FAILURE = select.EPOLLET
+"""Nothing is waited for: epoll tells of a failure or a hang-up all the same, and because of this once only."""
+ERROR = select.EPOLLERR
+RESET = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 PAUSE = 0.5
 """Seconds to stop accepting when descriptors have run out."""
+REPORT_INTERVAL = 60.0  # seconds
+BACKLOG = 4096
+ACCEPTS = 16
+"""Clients accepted in one go, then it is the others' turn."""
+OPTIONS = {
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE): 1,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 60,  # seconds
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 15,  # seconds
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 6,  # a dead client is noticed after 150 s, as by Docker's proxy
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY): 1,
+}
+RETRANSMISSIONS = 3
+"""Further attempts to reach a container: 15 s in all."""
+
+_buffer = bytearray(CHUNK)
+_view = memoryview(_buffer)
 
 
 class StreamListener:
     """One listening socket; ``target_of`` tells where the port that a client asked for leads."""
 
-    def __init__(self, loop: Loop, target_of: Callable[[Origin], Target | None]) -> None:
-        self._loop, self._target_of = loop, target_of
-        self._relays: dict[StreamRelay, Origin] = {}
+    def __init__(self, watcher: Watcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
+        self.watcher, self._target_of, self._quota = watcher, target_of, quota
+        self._relays: dict[Origin, set[StreamRelay]] = {}
+        self._next_report = 0.0
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        set_options(self._socket)  # accepted sockets inherit them
         self._socket.bind(("::", 0))
-        self._socket.listen(1024)
+        self._socket.listen(BACKLOG)
         self.port: int = self._socket.getsockname()[1]
-        loop.watch(self._socket.fileno(), lambda _: self._accept())
+        watcher.watch(self._socket.fileno(), lambda _: self._accept())
 
     def _accept(self) -> None:
-        try:
-            client, _ = self._socket.accept()
-        except BlockingIOError:
-            return
-        except OSError:
-            self._loop.rest(self._socket.fileno(), PAUSE)
-            return
-        try:
-            origin = original_destination(client)
-            target = self._target_of(origin)
-            if target is None:
-                raise ConnectionRefusedError
-            server = connecting(target)
-        except OSError:
-            client.close()
-            return
-        self._relays[StreamRelay(self._loop, client, server, self._closed)] = origin
+        for _ in range(ACCEPTS):
+            try:
+                client, peer = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError:
+                self.watcher.rest(self._socket.fileno(), PAUSE)
+                return
+            try:
+                self._admit(client, peer[0])
+            except OSError:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                client.close()
 
-    def _closed(self, relay: StreamRelay) -> None:
-        self._relays.pop(relay, None)
+    def _admit(self, client: socket.socket, address: str) -> None:
+        """Begin to relay; raises OSError where the port leads nowhere or the client has too many connections."""
+        client.setblocking(False)
+        origin = original_destination(client)
+        target = self._target_of(origin)
+        if target is None:
+            raise ConnectionRefusedError
+        wanted = claims(address, origin, target)
+        if not self._quota.take(wanted):
+            self._report(address)
+            raise ConnectionRefusedError
+        try:
+            relay = StreamRelay(self, origin, wanted, client, connecting(target))
+        except OSError:
+            self._quota.give(wanted)
+            raise
+        self._relays.setdefault(origin, set()).add(relay)
+
+    def _report(self, address: str) -> None:
+        """Print that a client was refused, once in a while."""
+        now = time.monotonic()
+        if now >= self._next_report:
+            self._next_report = now + REPORT_INTERVAL
+            text = f"port proxy: connection from {address} reset, because too many are open from there or to its target"
+            print(text, file=sys.stderr, flush=True)
+
+    def closed(self, relay: StreamRelay) -> None:
+        """Note that a connection has ended."""
+        self._quota.give(relay.claims)
+        others = self._relays[relay.origin]
+        others.discard(relay)
+        if not others:
+            del self._relays[relay.origin]
 
     def prune(self) -> None:
         """Close the connections to ports that lead nowhere any more."""
-        for relay in [relay for relay, origin in self._relays.items() if self._target_of(origin) is None]:
+        for origin in [origin for origin in self._relays if self._target_of(origin) is None]:
+            self._end(origin)
+
+    def _end(self, origin: Origin) -> None:
+        for relay in list(self._relays[origin]):
             relay.close()
 
     def close(self) -> None:
         """Close the socket and all connections."""
         if self._socket.fileno() >= 0:
-            self._loop.forget(self._socket.fileno())
+            self.watcher.forget(self._socket.fileno())
             self._socket.close()
-        for relay in list(self._relays):
-            relay.close()
+        for origin in list(self._relays):
+            self._end(origin)
 
 
 def original_destination(client: socket.socket) -> Origin:
@@ -75,103 +138,130 @@ def original_destination(client: socket.socket) -> Origin:
     return Origin("tcp", IPv6Address(address), port)
 
 
-def connecting(target: tuple[str, int]) -> socket.socket:
-    """A stream socket on its way to ``target``; raises OSError where there is none."""
+def set_options(sock: socket.socket) -> None:
+    """Set what both sides of a relay have in common."""
+    for (level, option), value in OPTIONS.items():
+        sock.setsockopt(level, option, value)
+
+
+def connecting(target: Target) -> socket.socket:
+    """Return a stream socket on its way to ``target``; raises OSError where there is no way."""
     family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     server = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    server.connect_ex(target)  # a failure shows when the socket is used
+    try:
+        set_options(server)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, RETRANSMISSIONS)
+        error = server.connect_ex(target)
+        if error not in (0, EINPROGRESS):
+            raise OSError(error, f"no way to {target[0]}")
+    except OSError:
+        server.close()
+        raise
     return server
 
 
-def connected(end: End) -> None:
-    """Note that the connection stands; raises OSError where it failed."""
-    error = end.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if error:
-        raise OSError(error, "not connected")
-    end.connecting = False
-
-
 class End:
-    """One of the two sockets: what is to be written to it, and how far each direction has come."""
+    """One of the two sockets, and how far the direction that is read from it has come."""
 
-    __slots__ = ("connecting", "ended", "events", "out", "shut", "socket")
+    __slots__ = ("connecting", "ended", "events", "full", "other", "relay", "shut", "socket")
 
-    def __init__(self, sock: socket.socket, *, connecting: bool) -> None:
-        self.socket, self.connecting = sock, connecting
-        self.out = b""
+    def __init__(self, relay: StreamRelay, sock: socket.socket) -> None:
+        self.relay, self.socket = relay, sock
+        self.other = self
         self.events = 0
+        self.connecting = self.full = False  # full: its socket takes no more for now
         self.ended = False  # nothing more will be read from it
         self.shut = False  # nothing more will be written to it
+
+    def ready(self, events: int) -> None:
+        """Copy what can be copied; a failure ends both sides."""
+        try:
+            if events & ERROR and (self.ended or self.other.full):
+                raise OSError(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "connection failed")
+            self.connecting = False
+            if self.full and events & ~READ:
+                self.full = False
+                self.other.copy()
+            self.copy()  # raises once what came before a failure is copied
+            self.relay.settle()
+        except OSError:
+            self.relay.close()
+
+    def copy(self) -> None:
+        """Give the other side what has come, up to `CHUNK`; what it does not take stays in this socket."""
+        other = self.other
+        if self.ended or other.full:
+            return
+        try:
+            size = self.socket.recv_into(_buffer, CHUNK, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        if size == 0:
+            self.ended = True
+            return
+        try:
+            taken = other.socket.send(_view[:size])
+        except BlockingIOError:
+            taken = 0
+        other.full = taken < size
+        if taken:
+            self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # drops these bytes without copying them
+
+    def wanted(self) -> int:
+        """Return the events that the next step waits for."""
+        reading = not (self.ended or self.other.full)
+        return (READ if reading else 0) | (WRITE if self.full else 0) or FAILURE
+
+    def watch(self) -> None:
+        """Begin to wait."""
+        self.events = self.wanted()
+        self.relay.watcher.watch(self.socket.fileno(), self.ready, self.events)
+
+    def wait(self) -> None:
+        """Wait for the next step."""
+        events = self.wanted()
+        if events != self.events:
+            self.relay.watcher.change(self.socket.fileno(), events)
+            self.events = events
 
 
 class StreamRelay:
     """Copies between two sockets until both directions have ended or one fails."""
 
-    __slots__ = ("_closed", "_ends", "_loop")
+    __slots__ = ("_ends", "_listener", "claims", "origin", "watcher")
 
     def __init__(
-        self, loop: Loop, client: socket.socket, server: socket.socket, closed: Callable[[StreamRelay], None]
+        self,
+        listener: StreamListener,
+        origin: Origin,
+        claims: tuple[Claim, ...],
+        client: socket.socket,
+        server: socket.socket,
     ) -> None:
-        self._loop, self._closed = loop, closed
-        self._ends = End(client, connecting=False), End(server, connecting=True)
+        self._listener, self.watcher, self.origin, self.claims = listener, listener.watcher, origin, claims
+        one, other = self._ends = End(self, client), End(self, server)
+        one.other, other.other = other, one
+        other.connecting = other.full = True
         for end in self._ends:
-            end.socket.setblocking(False)
-            end.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._settle()
+            end.watch()
 
-    def _ready(self, end: End, other: End) -> None:
-        try:
-            if end.connecting:
-                connected(end)
-            if end.out:
-                end.out = end.out[end.socket.send(end.out) :]
-            if not other.out and not end.ended:
-                self._read(end, other)
-            self._settle()
-        except BlockingIOError:
-            self._settle()
-        except OSError:
-            self.close()
-
-    def _read(self, end: End, other: End) -> None:
-        data = end.socket.recv(CHUNK)
-        end.ended = not data
-        if data:
-            try:
-                other.out = data[other.socket.send(data) :]
-            except BlockingIOError:
-                other.out = data
-
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Pass ends on, and watch each socket for what it is waited for."""
-        for end, other in (self._ends, self._ends[::-1]):
-            if other.ended and not (end.out or end.shut or end.connecting):
+        for end in self._ends:
+            if end.other.ended and not (end.shut or end.connecting):
                 end.shut = True
                 end.socket.shutdown(socket.SHUT_WR)
         if all(end.shut for end in self._ends):
             self.close()
             return
-        for end, other in (self._ends, self._ends[::-1]):
-            reading = READ if not (end.ended or other.out) else 0
-            self._watch(end, other, reading | (WRITE if end.out or end.connecting else 0))
-
-    def _watch(self, end: End, other: End, events: int) -> None:
-        """Watch for ``events``; for none, not at all: epoll would go on telling of a hung-up socket."""
-        if events == end.events:
-            return
-        fd = end.socket.fileno()
-        if not events:
-            self._loop.forget(fd)
-        elif not end.events:
-            self._loop.watch(fd, lambda _: self._ready(end, other), events)
-        else:
-            self._loop.change(fd, events)
-        end.events = events
+        for end in self._ends:
+            end.wait()
 
     def close(self) -> None:
         """Close both sockets; idempotent."""
+        if self._ends[0].socket.fileno() < 0:
+            return
         for end in self._ends:
-            if end.socket.fileno() >= 0:
-                self._loop.forget(end.socket.fileno())
-                end.socket.close()
-        self._closed(self)
+            self.watcher.forget(end.socket.fileno())
+            end.socket.close()
+        self._listener.closed(self)

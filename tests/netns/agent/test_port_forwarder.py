@@ -180,6 +180,20 @@ def test_client_that_ends_its_side_first_still_hears_the_server(place):
     assert read_all(asking) == b"late"
 
 
+def test_last_words_before_a_reset_still_arrive(place):
+    server = place.serve("192.168.99.99", 80)
+    place.publish(tcp("::1", 8080, 80))
+    asking = place.dial("::1", 8080)
+    asking.sendall(b"unread")
+    accepted, _ = server.accept()
+    time.sleep(0.1)
+    accepted.sendall(b"last words")
+    accepted.close()  # a reset, because "unread" was not read
+    assert asking.recv(100) == b"last words"
+    with suppress(ConnectionResetError):
+        assert asking.recv(1) == b""
+
+
 def test_nobody_listening_in_the_container_closes_the_connection(place):
     place.publish(tcp("::1", 8080, 81))
     asking = place.dial("::1", 8080)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from engine.agent.inotify import CLOSE_WRITE, Inotify
-from engine.agent.loop import Loop
+from engine.agent.loop import FEW_TIMERS, TURN, Background, Loop
 
 
 @pytest.fixture
@@ -64,3 +64,62 @@ def test_inotify_shares_one_watch_among_several_interests(loop, tmp_path):
     loop.run()
     inotify.close()
     assert seen == [("first", "a"), ("second", "a"), ("second", "b")]
+
+
+def test_cancelled_timers_do_not_pile_up_until_they_are_due(loop):
+    kept = [loop.after(60, lambda: None) for _ in range(3)]
+    for _ in range(10_000):
+        loop.after(60, lambda: None).cancel()
+    assert len(loop._timers) <= 2 * FEW_TIMERS
+    for timer in kept:
+        timer.cancel()
+        timer.cancel()
+    loop.after(0, loop.stop)
+    loop.run()
+    loop.after(0, loop.stop).cancel()
+    loop.after(0, loop.stop)
+    loop.run()
+
+
+def test_handler_of_a_descriptor_that_was_closed_and_reused_hears_nothing_of_the_old_one(loop):
+    pipes = [os.pipe() for _ in range(2)]
+    heard: list[str] = []
+
+    def close_the_other(own: int, other: int) -> None:
+        loop.forget(own)
+        loop.forget(other)
+        os.close(other)
+        reader, writer = os.pipe()
+        assert reader == other
+        loop.watch(reader, lambda _: heard.append("stale"))
+        pipes.append((reader, writer))
+        loop.after(0.01, loop.stop)
+
+    (one, _), (two, _) = pipes
+    loop.watch(one, lambda _: close_the_other(one, two))
+    loop.watch(two, lambda _: close_the_other(two, one))
+    for _, writer in pipes:
+        os.write(writer, b"x")
+    loop.run()
+    for fd in {fd for pipe in pipes for fd in pipe}:
+        os.close(fd)
+    assert heard == []
+
+
+def test_background_handlers_give_way_to_the_loops_own(loop):
+    background, order, pipes = Background(loop), [], [os.pipe() for _ in range(10 * TURN)]
+    for reader, writer in pipes:
+        os.write(writer, b"x")
+        background.watch(reader, lambda _: order.append("background"))
+    reader, writer = os.pipe()
+    pipes.append((reader, writer))
+    os.write(writer, b"x")
+    loop.watch(reader, lambda _: order.append("own"))
+    loop.after(0.05, loop.stop)
+    loop.run()
+    gaps = "".join("o" if who == "own" else "b" for who in order).split("o")
+    assert len(gaps) > 3
+    assert max(map(len, gaps)) <= TURN
+    background.close()
+    for fd in {fd for pipe in pipes for fd in pipe}:
+        os.close(fd)

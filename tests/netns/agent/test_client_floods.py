@@ -1,0 +1,286 @@
+"""Clients that open as many connections as they can: what they get, and what is left for others, names and commands.
+
+The agent may have few descriptors here, so that a flood takes a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from statistics import median
+
+import dns.message
+import pytest
+
+from engine.agent import client
+from engine.agent.netns import socket_in
+from tests.conftest import COUNTER, HAWSE, Host, Netns, require_root
+
+pytestmark = pytest.mark.netns
+DESCRIPTORS = 1024
+CONNECTIONS, FLOWS = DESCRIPTORS // 4, DESCRIPTORS // 8
+LIMITED = ("setpriv", "--bounding-set", "-sys_resource", "prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}")
+RESET = struct.pack("ii", 1, 0)
+
+
+class Scene:
+    """A host whose agent may have few descriptors open, a published container, and one that asks for its name."""
+
+    def __init__(self, host) -> None:
+        self.host, self.stack = host, ExitStack()
+        host.peer.sh(f"ip -6 route add fd98::/32 dev br0; ip -6 route add fd00::/16 via {host.address6}")
+        host.sh("ip -6 route add fd98::/32 via fd99::99")
+        host.hawse("network", "create", "app")
+        published = ("-p", "8080:80", "-p", "8081:81", "-p", "8080:80/udp")
+        argv = ("run", "-d", "--name", "web", "--network", "app", *published, "hostfs", "sleep", "1000")
+        host.run(*LIMITED, *HAWSE, *argv, env=host.env())
+        host.hawse("run", "-d", "--name", "db", "--network", "app", "hostfs", "sleep", "1000")
+        pids = host.hawse("inspect", "-f", "{{.State.Pid}}", "web", "db").stdout.split()
+        self.web, self.db = (f"/proc/{pid}/ns/net" for pid in pids)
+        self.agent = json.loads(client.ask(host.run_dir, "status", 5) or "{}")["pid"]
+        self.here, self.there = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in (host.path, host.peer.path))
+        self.idle = self.descriptors()
+
+    def open(self, path: str) -> int:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.stack.callback(os.close, fd)
+        return fd
+
+    def make(self, netns: int, family: int, kind: int) -> socket.socket:
+        return self.stack.enter_context(socket_in(netns, family, kind))
+
+    def serve(self, port: int = 80, kind: int = socket.SOCK_STREAM) -> socket.socket:
+        """A listening socket in the container."""
+        server = self.make(self.open(self.web), socket.AF_INET, kind)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("0.0.0.0", port))
+        server.settimeout(8)
+        if kind == socket.SOCK_STREAM:
+            server.listen(4096)
+        return server
+
+    def clients(self, number: int, *, port: int = 8080, outside: bool = False, source: str = "") -> list[socket.socket]:
+        """So many clients that connect at once and then say nothing; those that were not reset."""
+        made = []
+        for _ in range(number):
+            sock = self.make(self.there if outside else self.here, socket.AF_INET6, socket.SOCK_STREAM)
+            if source:
+                sock.bind((source, 0))
+            with suppress(OSError):
+                sock.connect_ex((self.host.address6 if outside else "::1", port))
+            made.append(sock)
+        until(lambda: all(self.settled(sock) for sock in made))
+        return [sock for sock in made if self.alive(sock)]
+
+    @staticmethod
+    def settled(sock: socket.socket) -> bool:
+        """Whether the agent has taken the connection or has reset it."""
+        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        return state != 2  # SYN_SENT
+
+    @staticmethod
+    def alive(sock: socket.socket) -> bool:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1  # ESTABLISHED
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.agent}/fd"))
+
+    def memory(self) -> int:
+        """Resident bytes of the agent."""
+        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.agent}/status").read_text())
+        assert found
+        return int(found[1]) * 1024
+
+    def name_time(self, number: int = 100) -> float:
+        """The median time of a name's answer in seconds; each must be right."""
+        times = []
+        names = self.make(self.open(self.db), socket.AF_INET, socket.SOCK_DGRAM)
+        names.connect(("127.0.0.11", 53))
+        names.settimeout(5)
+        for _ in range(number):
+            query = dns.message.make_query("web", "A")
+            begin = time.perf_counter()
+            names.send(query.to_wire())
+            reply = dns.message.from_wire(names.recv(512))
+            times.append(time.perf_counter() - begin)
+            assert reply.id == query.id and reply.answer
+        return median(times)
+
+    def command_time(self) -> float:
+        """How long the agent takes to follow a command, in seconds."""
+        begin = time.perf_counter()
+        assert client.notify(self.host.run_dir, self.host.root, start=False)
+        return time.perf_counter() - begin
+
+
+def until(condition, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    require_root()
+    peer = Netns(f"hwt{os.getpid()}fp{next(COUNTER)}")
+    peer.sh(
+        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; ip link add br0 type bridge; "
+        "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
+    )
+    host = Host(f"hwt{os.getpid()}fh{next(COUNTER)}", peer, tmp_path_factory.mktemp("floods"))
+    made = Scene(host)
+    yield made
+    os.close(made.here)
+    os.close(made.there)
+    host.delete()
+    peer.delete()
+
+
+@pytest.fixture
+def scene(flooded) -> Iterator[Scene]:
+    with flooded.stack:
+        yield flooded
+
+
+def held(clients: list[socket.socket]) -> int:
+    return sum(Scene.alive(sock) for sock in clients)
+
+
+def test_idle_clients_leave_names_commands_and_other_clients_alone(scene):
+    scene.serve()
+    other = scene.serve(81)
+    before, command, memory = scene.name_time(), scene.command_time(), scene.memory()
+    flood = scene.clients(2 * DESCRIPTORS, outside=True)
+    until(lambda: held(flood) <= CONNECTIONS // 2)
+    assert held(flood) == CONNECTIONS // 2, "half of all places, and the rest is for others"
+    assert (scene.host.run_dir / "agent.log").read_text().count("connection from fd99::99 reset") == 1
+    assert scene.name_time() < 5 * before + 0.005
+    assert scene.command_time() < 5 * command + 0.05
+    assert scene.memory() < memory + (4 << 20)
+    assert scene.host.hawse("network", "create", "later").stdout.strip()
+    [neighbour] = scene.clients(1)
+    [same_client] = scene.clients(1, port=8081, outside=True)
+    same_client.send(b"x")
+    accepted, _ = other.accept()
+    with accepted:
+        assert accepted.recv(1) == b"x"
+        assert Scene.alive(neighbour)
+
+
+def test_many_addresses_of_one_network_leave_room_for_other_networks(scene):
+    scene.serve()
+    scene.host.peer.sh("".join(f"ip -6 addr add fd98:0:0:1::{n:x}/128 dev br0 nodad\n" for n in range(1, 200)))
+    for number in range(1, 200):
+        scene.clients(8, outside=True, source=f"fd98:0:0:1::{number:x}")
+    [asking] = scene.clients(1, outside=True)
+    time.sleep(0.1)
+    assert Scene.alive(asking)
+
+
+def test_places_of_clients_that_left_are_free_again(scene):
+    scene.serve()
+    for _ in range(3):
+        flood = scene.clients(CONNECTIONS)
+        until(lambda: held(flood) == CONNECTIONS // 2)  # noqa: B023
+        for sock in flood:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            sock.close()
+
+
+def test_connections_are_probed_on_both_sides_and_may_be_idle_for_ever(scene):
+    server = scene.serve()
+    scene.clients(1)
+    accepted, _ = server.accept()
+    own = [line for line in scene.host.sh("ss -Htnpo state established").splitlines() if f"pid={scene.agent}," in line]
+    accepted.close()
+    assert len(own) == 2
+    for line in own:
+        found = re.search(r"timer:\(keepalive,(\d+)(min|sec)", line)
+        assert found, line
+        assert int(found[1]) * (60 if found[2] == "min" else 1) <= 60
+
+
+def test_what_clients_do_not_read_is_not_kept_in_memory(scene):
+    server = scene.serve()
+    clients = scene.clients(100)
+    writers = [server.accept()[0] for _ in clients]
+    memory = scene.memory()
+    for _ in range(5):
+        for writer in writers:
+            writer.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:
+                    writer.send(bytes(1 << 16))
+        time.sleep(0.1)
+    assert scene.memory() < memory + (1 << 20)
+    writers[0].setblocking(True)
+    clients[0].settimeout(8)
+    first = clients[0].recv(1 << 16)
+    assert first == bytes(len(first))
+
+
+def test_reset_of_a_client_is_noticed_though_the_container_reads_nothing(scene):
+    server = scene.serve()
+    until(lambda: scene.descriptors() <= scene.idle + 1)  # the last question itself may have one
+    [asking] = scene.clients(1)
+    accepted, _ = server.accept()
+    with suppress(BlockingIOError):
+        while True:
+            asking.send(bytes(1 << 20))
+            time.sleep(0.01)
+    time.sleep(0.2)
+    assert scene.descriptors() >= scene.idle + 2
+    asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    asking.close()
+    until(lambda: scene.descriptors() <= scene.idle + 1)
+    accepted.close()
+
+
+def test_datagrams_of_a_greedy_client_do_not_displace_anothers_flow(scene):
+    server = scene.serve(80, socket.SOCK_DGRAM)
+    asking = scene.make(scene.there, socket.AF_INET6, socket.SOCK_DGRAM)
+    asking.connect((scene.host.address6, 8080))
+    asking.send(b"mine")
+    assert server.recvfrom(10)[0] == b"mine"
+    asking.send(b"mine")
+    place = server.recvfrom(10)[1]
+    before = scene.descriptors()
+    for _ in range(4 * FLOWS):
+        greedy = scene.make(scene.here, socket.AF_INET6, socket.SOCK_DGRAM)
+        greedy.connect(("::1", 8080))
+        greedy.send(b"flood")
+        assert server.recvfrom(10)[0] == b"flood", "each is served, at the cost of its own others"
+    assert scene.descriptors() <= before + FLOWS // 2
+    asking.send(b"mine")
+    assert server.recvfrom(10) == (b"mine", place)
+    server.sendto(b"answer", place)
+    asking.settimeout(8)
+    assert asking.recv(10) == b"answer"
+
+
+def test_datagrams_of_forged_addresses_leave_room_for_a_new_client(scene):
+    server = scene.serve(80, socket.SOCK_DGRAM)
+    addresses = [f"fd98:0:{n:x}::1" for n in range(2 * FLOWS)]
+    scene.host.peer.sh("".join(f"ip -6 addr add {address}/128 dev br0 nodad\n" for address in addresses))
+    before = scene.descriptors()
+    for address in addresses:
+        forged = scene.make(scene.there, socket.AF_INET6, socket.SOCK_DGRAM)
+        forged.bind((address, 0))
+        forged.sendto(b"forged", (scene.host.address6, 8080))
+        assert server.recvfrom(10)[0] == b"forged"
+    assert scene.descriptors() <= before + FLOWS
+    asking = scene.make(scene.here, socket.AF_INET6, socket.SOCK_DGRAM)
+    asking.settimeout(8)
+    asking.connect(("::1", 8080))
+    asking.send(b"new")
+    data, place = server.recvfrom(10)
+    server.sendto(b"re:" + data, place)
+    assert asking.recv(10) == b"re:new"

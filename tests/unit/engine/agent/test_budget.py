@@ -1,0 +1,28 @@
+"""Descriptors: quotas leave enough, and the limit is raised as far as it may be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from engine.agent.budget import Budget
+
+
+@pytest.mark.parametrize("descriptors", [256, 1024, 20_000, 1 << 20])
+def test_clients_together_cannot_use_up_the_descriptors(descriptors):
+    budget = Budget(descriptors)
+    most = 2 * budget.connections.free + budget.flows.free + 2 * budget.queries.free + budget.streams.free
+    assert most <= descriptors * 13 // 16
+    assert min(q.free for q in (budget.connections, budget.flows, budget.queries, budget.streams)) >= 8
+
+
+def test_limit_is_raised_to_what_is_allowed():
+    code = (
+        "import resource as r; from engine.agent.budget import raise_descriptor_limit as raised; "
+        "r.setrlimit(r.RLIMIT_NOFILE, (64, 200)); n = raised(); print(n, r.getrlimit(r.RLIMIT_NOFILE)[0])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True).stdout
+    reported, effective = map(int, found.split())
+    assert reported == effective >= 200

@@ -1,0 +1,64 @@
+"""Fair shares: what one holder, or many, may take, and what is always left."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.agent.quota import Claim, Quota
+
+
+def fill(quota: Quota, *claims: Claim) -> int:
+    """Take as many places as may be; how many."""
+    taken = 0
+    while quota.take(claims):
+        taken += 1
+    return taken
+
+
+def test_one_greedy_holder_gets_half_and_the_next_ones_their_part_of_the_rest():
+    quota = Quota(1000)
+    assert fill(quota, Claim("a")) == 500
+    assert fill(quota, Claim("b")) == 250
+    assert fill(quota, Claim("c")) == 125
+
+
+def test_members_of_a_group_leave_room_in_the_group_and_groups_leave_room_for_others():
+    quota = Quota(1000)
+    assert fill(quota, Claim("a"), Claim("group", 2)) == 500
+    assert fill(quota, Claim("b"), Claim("group", 2)) == 167
+    assert fill(quota, Claim("c"), Claim("group", 2)) == 0
+    assert fill(quota, Claim("stranger"), Claim("elsewhere", 2)) == 167
+
+
+def test_place_given_back_can_be_taken_again():
+    quota = Quota(2)
+    assert quota.take([Claim("a")])
+    assert not quota.take([Claim("a")])
+    quota.give([Claim("a")])
+    assert quota.free == 2
+    assert quota.take([Claim("a")])
+
+
+def test_last_place_is_for_one_that_has_none():
+    quota = Quota(4)
+    for holder in "aab":
+        assert quota.take([Claim(holder)])
+    assert not quota.take([Claim("a")])
+    assert quota.take([Claim("c")])
+    assert not quota.take([Claim("d")])
+
+
+@given(st.integers(1, 50), st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=200))
+def test_never_more_than_all_places_and_all_come_back(total, steps):
+    quota, open_places = Quota(total), []
+    for holder, take in steps:
+        claims = (Claim(holder), Claim("all", 4))
+        if take and quota.take(claims):
+            open_places.append(claims)
+        elif not take and open_places:
+            quota.give(open_places.pop())
+        assert 0 <= quota.free == total - len(open_places)
+    for claims in open_places:
+        quota.give(claims)
+    assert quota.free == total and not quota.over([Claim(holder) for holder in "abcd"])

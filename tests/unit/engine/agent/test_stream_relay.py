@@ -1,0 +1,25 @@
+"""Connections through the port proxy as the kernel is asked to watch over them."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from engine.agent.stream_relay import connecting
+
+KEEPALIVE = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+
+
+def test_way_to_a_container_is_probed_and_given_up_after_seconds():
+    """A client that waits holds two descriptors: by default it could do so for two minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as server, connecting(server.getsockname()) as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        idle, interval, count = (sock.getsockopt(socket.IPPROTO_TCP, option) for option in KEEPALIVE)
+        assert idle + interval * count <= 150
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT) == 3  # 1 + 2 + 4 + 8 seconds
+
+
+def test_no_way_is_an_error_at_once():
+    with pytest.raises(OSError, match="no way to"):
+        connecting(("255.255.255.255", 80))
