@@ -41,7 +41,7 @@ def main() -> int:
     cluster = ClusterService(loop, root_directory(), run_directory())
     services = (
         cluster,
-        DnsService(loop, inotify, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
+        DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
         ForwardService(loop, budget),
         GuardService(loop, run_directory()),
     )

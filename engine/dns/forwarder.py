@@ -1,8 +1,9 @@
 """Forwards queries to upstream servers, each in the transport it came by, and gives the reply back to its asker.
 
-A server that is silent, refuses or fails is followed by the next; when none is left the answer is SERVFAIL. Nothing
-waits: each query has a timer of its own, and a sandbox may have `LIMIT` queries outstanding, no more. Knows the sandbox
-by its open namespace and its view only.
+A server that is silent, refuses or fails is followed by the next; when none is left the answer is SERVFAIL. A server is
+asked by TCP for what it cannot send in a datagram that no router fragments, if the asker takes a larger one. Nothing
+waits: each query has a timer of its own. A sandbox may have `LIMIT` queries outstanding, and less while others have
+many. Knows the sandbox by its open namespace and its view only.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from engine.agent.loop import Loop, Timer
+from engine.agent.quota import Claim, Quota
 from engine.dns import wire
-from engine.dns.upstream import DatagramExchange, StreamExchange
+from engine.dns.upstream import DatagramExchange, FreshSockets, StreamExchange, destination
 from engine.dns.zone import SandboxView
 from engine.files.resolv_conf import Upstream
 
@@ -39,15 +41,32 @@ class Asker(Protocol):
 
 
 class Outstanding:
-    """What one sandbox has under way."""
+    """What one sandbox has under way; ``quota`` is what all sandboxes together may have."""
 
-    __slots__ = ("datagrams", "forwards", "silent", "streams")
+    __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")
 
-    def __init__(self) -> None:
-        self.datagrams: dict[Upstream, DatagramExchange] = {}
+    def __init__(self, quota: Quota, claims: tuple[Claim, ...]) -> None:
+        self._quota, self._claims = quota, claims
         self.forwards: set[Forward] = set()
+        self.sockets = FreshSockets()
         self.streams = 0
+        """Queries that are asked for by TCP."""
         self.silent: dict[Upstream, float] = {}
+
+    def begin(self, forward: Forward) -> bool:
+        """Count a query that is to be forwarded; False where there are too many."""
+        if len(self.forwards) >= LIMIT or not self._quota.take(self._claims):
+            return False
+        self.forwards.add(forward)
+        return True
+
+    def end(self, forward: Forward) -> None:
+        """Count a query no more; idempotent."""
+        if forward in self.forwards:
+            self.forwards.discard(forward)
+            self._quota.give(self._claims)
+            if not self.forwards:
+                self.sockets.clear()
 
     def abandon(self) -> None:
         """Drop everything that is under way (the sandbox has ended)."""
@@ -63,8 +82,8 @@ class Forward:
         "_deliver",
         "_exchange",
         "_loop",
-        "_number",
         "_remaining",
+        "_short",
         "_stream",
         "_timer",
         "_upstream",
@@ -81,74 +100,87 @@ class Forward:
         self._remaining: Iterator[Upstream] = iter(servers)
         self._upstream: Upstream | None = None
         self._exchange: DatagramExchange | StreamExchange | None = None
-        self._number = 0
         self._timer: Timer | None = None
+        self._short: bytes | None = None
+        """A truncated reply, while the whole one is asked for by TCP."""
 
     def start(self) -> None:
         """Ask the first server."""
-        self._asker.outstanding.forwards.add(self)
-        self._asker.outstanding.streams += self._stream
         self._next()
 
     def _next(self) -> None:
+        if self._short is not None:
+            self._finish(self._short)
+            return
         for upstream in self._remaining:
             self._upstream = upstream
-            try:
-                self._ask(upstream)
-            except OSError:
-                continue
-            self._timer = self._loop.after(self._wait, self._silent)
-            return
+            if self._ask(upstream, stream=self._stream):
+                return
         self._finish(wire.reply(self.query, wire.SERVFAIL, []))
 
-    def _ask(self, upstream: Upstream) -> None:
-        netns = None if upstream.on_host else self._asker.netns
-        if self._stream:
-            self._exchange = StreamExchange(self._loop, netns, upstream, self)
-            return
-        shared = self._asker.outstanding.datagrams
-        if upstream not in shared:
-            shared[upstream] = DatagramExchange(self._loop, netns, upstream, lambda: shared.pop(upstream, None))
-        self._number = shared[upstream].send(self)
-        self._exchange = shared[upstream]
+    def _ask(self, upstream: Upstream, *, stream: bool) -> bool:
+        """Ask a server; False where that is not possible."""
+        netns, outstanding = None if upstream.on_host else self._asker.netns, self._asker.outstanding
+        if stream and outstanding.streams >= STREAM_LIMIT:
+            return False
+        try:
+            if stream:
+                self._exchange = StreamExchange(self._loop, netns, upstream, self)
+            else:
+                sock = outstanding.sockets.take(netns, destination(upstream)[0], len(outstanding.forwards))
+                self._exchange = DatagramExchange(self._loop, sock, upstream, self)
+        except OSError:
+            return False
+        outstanding.streams += stream
+        self._timer = self._loop.after(self._wait, self._silent)
+        return True
 
     def _silent(self) -> None:
         if self._upstream is not None:
             self._asker.outstanding.silent[self._upstream] = time.monotonic() + GRUDGE
-        self._withdraw()
-        self._next()
+        self.failed()
 
     def failed(self) -> None:
-        """The server could not be reached: go on to the next (called by the exchange, which forgets this query)."""
-        self._exchange = None
+        """Go on to the next server: this one could not be reached, or is silent."""
         self._withdraw()
         self._next()
 
     def received(self, message: bytes) -> None:
-        """A reply to this very question has come (called by the exchange, which forgets this query)."""
-        self._exchange = None
+        """Take a server's reply to this very question."""
+        datagram = isinstance(self._exchange, DatagramExchange)
         self._withdraw()
         if message[3] & 15 in (wire.SERVFAIL, wire.REFUSED):
             self._next()
+        elif datagram and wire.is_truncated(message) and self.query.lowered and self._ask_again(message):
+            return
         else:
-            self._finish(self.query.message[:2] + message[2:])
+            self._finish(message)
+
+    def _ask_again(self, message: bytes) -> bool:
+        """Ask the same server by TCP; False where that is not possible."""
+        if self._upstream is None or not self._ask(self._upstream, stream=True):
+            return False
+        self._short = message
+        return True
 
     def _withdraw(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if self._exchange is not None:
-            self._exchange.withdraw(self._number)
+            self._exchange.withdraw()
+            self._asker.outstanding.streams -= isinstance(self._exchange, StreamExchange)
         self._timer = self._exchange = None
 
     def _finish(self, message: bytes) -> None:
         self.abandon()
-        self._deliver(message)
+        if len(message) > self.query.limit:
+            message = wire.shortened(self.query, message)
+        self._deliver(self.query.message[:2] + message[2:])
 
     def abandon(self) -> None:
         """End without a reply."""
         self._withdraw()
-        self._asker.outstanding.forwards.discard(self)
-        self._asker.outstanding.streams -= self._stream
+        self._asker.outstanding.end(self)
 
 
 def in_order(upstreams: tuple[Upstream, ...], silent: dict[Upstream, float]) -> list[Upstream]:
@@ -161,8 +193,9 @@ def forward(
     loop: Loop, asker: Asker, query: wire.Query, deliver: Callable[[bytes], None], *, stream: bool = False
 ) -> None:
     """Forward a query; ``deliver`` gets the reply's bytes, at once or later. Refused when too many are under way."""
-    under_way = asker.outstanding
-    if len(under_way.forwards) >= LIMIT or (stream and under_way.streams >= STREAM_LIMIT):
+    one = Forward(loop, asker, query, deliver, stream=stream)
+    full = stream and asker.outstanding.streams >= STREAM_LIMIT
+    if full or not asker.outstanding.begin(one):
         deliver(wire.reply(query, wire.REFUSED, []))
         return
-    Forward(loop, asker, query, deliver, stream=stream).start()
+    one.start()

@@ -13,8 +13,10 @@ from ipaddress import IPv4Address
 
 from drivers.api import DriverError
 from drivers.resolver_port import lead
+from engine.agent.budget import Budget
 from engine.agent.loop import Loop
 from engine.agent.netns import inside, socket_in
+from engine.agent.quota import Claim
 from engine.dns import wire
 from engine.dns.datagrams import Datagrams
 from engine.dns.forwarder import Outstanding, forward
@@ -32,11 +34,14 @@ IP_FREEBIND = 15
 class SandboxResolver:
     """Serves one sandbox through sockets made inside its namespace, which is open as ``netns``."""
 
-    __slots__ = ("_clients", "_datagrams", "_loop", "_tcp", "_udp", "netns", "outstanding", "responder")
+    __slots__ = (
+        "_claims", "_clients", "_datagrams", "_loop", "_streams", "_tcp", "_udp", "netns", "outstanding", "responder",
+    )  # fmt: skip
 
-    def __init__(self, loop: Loop, datagrams: Datagrams, netns: int, responder: Responder) -> None:
+    def __init__(self, loop: Loop, datagrams: Datagrams, budget: Budget, netns: int, responder: Responder) -> None:
         self._loop, self._datagrams, self.netns, self.responder = loop, datagrams, netns, responder
-        self.outstanding = Outstanding()
+        self._claims, self._streams = (Claim(netns),), budget.streams
+        self.outstanding = Outstanding(budget.queries, self._claims)
         self._clients: set[StreamClient] = set()
         self._udp, self._tcp = serving_pair(netns)
         loop.watch(self._udp.fileno(), self._drain)
@@ -71,10 +76,14 @@ class SandboxResolver:
         except OSError:
             self._loop.rest(self._tcp.fileno(), PAUSE)
             return
-        if len(self._clients) >= MAX_STREAMS:
+        if len(self._clients) >= MAX_STREAMS or not self._streams.take(self._claims):
             connection.close()
             return
-        self._clients.add(StreamClient(self._loop, connection, self._respond_stream, self._clients.discard))
+        self._clients.add(StreamClient(self._loop, connection, self._respond_stream, self._closed))
+
+    def _closed(self, client: StreamClient) -> None:
+        self._clients.discard(client)
+        self._streams.give(self._claims)
 
     def _respond_stream(self, message: bytes, deliver: Callable[[bytes], None]) -> None:
         result = self.responder.respond(message, stream=True)

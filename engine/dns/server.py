@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from engine.agent.budget import Budget
 from engine.agent.inotify import Inotify
 from engine.agent.loop import Loop, Timer
 from engine.agent.netns import PinnedNamespace
@@ -54,12 +55,13 @@ class DnsService:
         self,
         loop: Loop,
         inotify: Inotify,
+        budget: Budget,
         *,
         ttl: int = DEFAULT_TTL,
         dns: tuple[str, ...] = (),
         options: tuple[str, ...] = (),
     ) -> None:
-        self._loop, self._inotify, self._ttl = loop, inotify, ttl
+        self._loop, self._inotify, self._budget, self._ttl = loop, inotify, budget, ttl
         self._datagrams = Datagrams()
         self._defaults = Defaults(read_host(), dns, options)
         self._tables: dict[str, NetworkTable] = {}
@@ -113,7 +115,8 @@ class DnsService:
         except OSError:
             return True  # its process or namespace is gone: nobody is left to ask
         try:
-            resolver = SandboxResolver(self._loop, self._datagrams, namespace.fd, Responder(view, self._tables))
+            responder = Responder(view, self._tables)
+            resolver = SandboxResolver(self._loop, self._datagrams, self._budget, namespace.fd, responder)
         except OSError as error:
             namespace.close()
             print(f"cannot serve names in sandbox {view.id}: {error}", file=sys.stderr, flush=True)

@@ -1,7 +1,10 @@
 """One client's TCP connection to the resolver (RFC 7766): messages with a length before them, answered as they come.
 
-A client may ask on before it has its answers, and may end its half of the connection with its last question. Who has
-many answers due, or does not fetch them, is not read from until that has changed.
+A client may ask on before it has its answers, and may end its half of the connection with its last question. A client
+that has many answers due, or does not fetch them, is not read from until that has changed.
+
+A connection is closed after `IDLE` seconds without progress: a whole question, or all answers fetched. Single bytes now
+and then are no progress, so a slow client does not hold a connection for ever.
 """
 
 from __future__ import annotations
@@ -11,16 +14,17 @@ import time
 from collections.abc import Callable
 
 from engine.agent.loop import READ, WRITE, Loop, Timer
-from engine.dns import wire
 
 IDLE = 8.0
-"""Seconds after which a silent connection is closed."""
+"""Seconds without progress after which a connection is closed."""
 CHUNK = 8192
 """Bytes read in one go: some hundred queries, then it is the others' turn."""
 DUE = 16
 """Queries of one connection that may wait for their replies."""
-BACKLOG = 4 * wire.STREAM_LIMIT
-"""Bytes of replies that may wait for their reader."""
+BACKLOG = 65536
+"""Bytes of replies that may wait for their reader; the connection of one that lets more wait is closed."""
+LONGEST_QUERY = 4096
+"""Bytes. A longer message is no query, nor is an empty one, and its connection is closed."""
 
 Respond = Callable[[bytes, Callable[[bytes], None]], None]
 
@@ -67,7 +71,6 @@ class StreamClient:
 
     def _receive(self) -> None:
         data = self._socket.recv(CHUNK)
-        self._last = time.monotonic()
         self._ended = not data
         self._read += data
 
@@ -92,16 +95,24 @@ class StreamClient:
         return self._due < DUE and len(self._out) <= BACKLOG and self._socket.fileno() >= 0
 
     def _next_message(self) -> bytes | None:
+        if len(self._read) < 2:
+            return None
         size = 2 + int.from_bytes(self._read[:2], "big")
-        if len(self._read) < max(size, 2):
+        if not 2 < size <= 2 + LONGEST_QUERY:
+            self.close()
+            return None
+        if len(self._read) < size:
             return None
         message = bytes(self._read[2:size])
         del self._read[:size]
+        self._last = time.monotonic()
         return message
 
     def _deliver(self, message: bytes) -> None:
         self._due -= 1
-        if message:
+        if len(self._out) > BACKLOG:
+            self.close()
+        elif message:
             self._out += len(message).to_bytes(2, "big") + message
         self._proceed()
 
@@ -110,11 +121,12 @@ class StreamClient:
             return
         try:
             del self._out[: self._socket.send(self._out)]
-            self._last = time.monotonic()
         except BlockingIOError:
             return
         except OSError:
             self.close()
+        if not self._out:
+            self._last = time.monotonic()
 
     def _settle(self) -> None:
         if self._ended and not (self._due or self._out):

@@ -18,7 +18,9 @@ PLAIN_LIMIT = 512
 """Largest UDP reply to a client that sent no EDNS, in bytes (RFC 1035 4.2.1)."""
 STREAM_LIMIT = 65535
 EDNS_SIZE = 4096
-"""UDP payload size we announce, in bytes."""
+"""UDP payload size we announce, and the largest UDP reply to a client that takes more, in bytes."""
+UPSTREAM_SIZE = 1232
+"""The largest UDP reply that an upstream server is asked for, in bytes: one that no way to us has to fragment."""
 
 QR, TC, RD, RA, CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0010
 OPCODE = 0x7800
@@ -33,8 +35,14 @@ class Query(NamedTuple):
     question: bytes
     flags: int
     type: int
-    edns: bool
     limit: int
+    opt: int = 0
+    """Where the OPT record begins in the message, 0 where there is none."""
+
+    @property
+    def edns(self) -> bool:
+        """Whether there is an OPT record."""
+        return self.opt > 0
 
     @property
     def key(self) -> bytes:
@@ -51,6 +59,20 @@ class Query(NamedTuple):
         """Whether the name has one label (or is the root)."""
         first = self.question[0]
         return first == 0 or self.question[first + 1] == 0
+
+    @property
+    def lowered(self) -> bool:
+        """Whether `for_datagram` asks for a smaller reply than the client takes. A signed query stays as it is."""
+        alone = self.message[10:12] == b"\0\1"
+        return (
+            self.opt > 0 and alone and int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
+        )
+
+    def for_datagram(self) -> bytes:
+        """Return the message as it goes to an upstream server by UDP."""
+        if not self.lowered:
+            return self.message
+        return self.message[: self.opt + 3] + UPSTREAM_SIZE.to_bytes(2, "big") + self.message[self.opt + 5 :]
 
 
 class Malformed(ValueError):
@@ -101,10 +123,11 @@ def parse_query(message: bytes, *, stream: bool = False) -> Query:
     end = _end_of_name(message, HEADER) + 4
     if end <= 4 or end > len(message):
         raise Malformed(_bare(message, FORMERR))
-    size = 0 if counts[1] or counts[2] or not counts[3] else _edns_size(message, end)
-    limit = STREAM_LIMIT if stream else max(size, PLAIN_LIMIT)
+    opt = _find_opt(message, end, counts[1] + counts[2], counts[3])
+    size = int.from_bytes(message[opt + 3 : opt + 5], "big") if opt else 0
+    limit = STREAM_LIMIT if stream else min(max(size, PLAIN_LIMIT), EDNS_SIZE)
     kind = int.from_bytes(message[end - 4 : end - 2], "big")
-    return Query(message, message[HEADER:end], flags, kind, size > 0, limit)
+    return Query(message, message[HEADER:end], flags, kind, limit, opt)
 
 
 def _bare(message: bytes, code: int) -> bytes:
@@ -126,11 +149,47 @@ def _end_of_name(message: bytes, at: int) -> int:
     return -1
 
 
-def _edns_size(message: bytes, at: int) -> int:
-    """UDP payload size of an OPT record that follows the question, 0 where there is none."""
-    if message[at : at + 3] != b"\0\0\x29" or len(message) < at + 11:
-        return 0
-    return max(int.from_bytes(message[at + 3 : at + 5], "big"), 1)
+def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
+    """Offset of the OPT record, which is among the additional ones after ``others``; 0 where there is none."""
+    for index in range(others + additional):
+        end = _end_of_record(message, at)
+        if end < 0:
+            return 0
+        if index >= others and message[at : at + 3] == b"\0\0\x29":
+            return at
+        at = end
+    return 0
+
+
+def _end_of_record(message: bytes, at: int) -> int:
+    """Offset after a record; -1 where it is cut off. A compressed name ends with its pointer, which is not followed."""
+    while at < len(message) and 0 < message[at] < 64:
+        at += message[at] + 1
+    if at >= len(message) or 64 <= message[at] < 192:
+        return -1
+    data = at + (1 if message[at] == 0 else 2) + 10
+    end = data + int.from_bytes(message[data - 2 : data], "big")
+    return end if data <= len(message) and end <= len(message) else -1
+
+
+def is_truncated(message: bytes) -> bool:
+    """Whether a message has TC set: there is more than it holds."""
+    return bool(int.from_bytes(message[2:4], "big") & TC)
+
+
+def shortened(query: Query, message: bytes) -> bytes:
+    """Return an upstream server's reply as the client takes it: the first answers that fit, and TC."""
+    start = at = HEADER + len(query.question)
+    room, kept = query.limit - (len(OPT_REPLY) if query.edns else 0), 0
+    for _ in range(int.from_bytes(message[6:8], "big") if message[4:6] == b"\0\1" else 0):
+        end = _end_of_record(message, at)
+        if not 0 < end <= room:
+            break
+        at, kept = end, kept + 1
+    flags = int.from_bytes(message[2:4], "big") | TC
+    head = message[:2] + flags.to_bytes(2, "big") + b"\0\1" + kept.to_bytes(2, "big")
+    tail = b"\0\0\0\1" if query.edns else bytes(4)
+    return b"".join([head, tail, query.question, message[start:at], OPT_REPLY if query.edns else b""])
 
 
 def reply(query: Query, code: int, records: list[bytes]) -> bytes:

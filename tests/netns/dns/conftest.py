@@ -12,10 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_interface
 from pathlib import Path
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.rcode
@@ -96,6 +98,9 @@ class World:
         self.sandboxes: list[Sandbox] = []
         self.networks: dict[str, NetworkRecord] = {}
         self.environment: dict[str, str] = {}
+        self.limit = 0
+        """The most descriptors that the agent may have open; 0: as many as this process may."""
+        self.opened: list[int] = []
         host.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
 
     def network(self, name: str, gateway: str, gateway6: str = "", *, internal: bool = False) -> NetworkRecord:
@@ -185,8 +190,14 @@ class World:
 
     def start(self) -> None:
         """Start the agent from a process in the host's namespace, as a command would."""
-        self.host.run(sys.executable, "-c", START, str(self.host.run_dir), str(self.host.root),
-                      env=self.host.env(**self.environment))  # fmt: skip
+        fewer = ["setpriv", "--bounding-set", "-sys_resource", "prlimit", f"--nofile={self.limit}:{self.limit}"]
+        argv = [sys.executable, "-c", START, str(self.host.run_dir), str(self.host.root)]
+        self.host.run(*(fewer if self.limit else []), *argv, env=self.host.env(**self.environment))
+
+    def open(self, path: str) -> int:
+        """Open a namespace until the end of the test."""
+        self.opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        return self.opened[-1]
 
     def notify(self) -> None:
         assert client.notify(self.host.run_dir, self.host.root, start=False)
@@ -203,6 +214,8 @@ class World:
         return (self.host.run_dir / "agent.log").read_text()
 
     def delete(self) -> None:
+        for fd in self.opened:
+            os.close(fd)
         for sandbox in self.sandboxes:
             os.close(sandbox.fd)
             subprocess.run(["ip", "netns", "del", Path(sandbox.path).name], capture_output=True, timeout=20)
@@ -221,8 +234,14 @@ class UpstreamServer:
 
     def __init__(self, path: str, address: str, records: dict[tuple[str, str], list[str]]) -> None:
         self.records, self.asked, self.peers = records, [], []
+        self.queries: list[tuple[dns.message.Message, int]] = []
+        """What came, and from which port."""
         self.rcode: int | None = None
         self.silent = False
+        self.longest = 512
+        """The longest reply by UDP, in bytes; longer ones are cut off."""
+        self.before: Callable[[bytes, tuple], None] = lambda data, peer: None
+        """Called with each datagram before it is answered."""
         fd = os.open(path, os.O_RDONLY)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.udp = socket_in(fd, family, socket.SOCK_DGRAM)
@@ -240,9 +259,11 @@ class UpstreamServer:
         try:
             while True:
                 data, peer = self.udp.recvfrom(65535)
-                reply = self._reply(data, peer, 512)
-                if reply is not None:
-                    self.udp.sendto(reply, peer)
+                self.before(data, peer)
+                with suppress(dns.exception.DNSException):
+                    reply = self._reply(data, peer, self.longest)
+                    if reply is not None:
+                        self.udp.sendto(reply, peer)
         except OSError:
             return
 
@@ -262,6 +283,7 @@ class UpstreamServer:
         question = query.question[0]
         name, kind = question.name.to_text().lower(), dns.rdatatype.to_text(question.rdtype)
         self.asked.append((name, kind))
+        self.queries.append((query, peer[1]))
         self.peers.append(peer[0])
         if self.silent:
             return None
@@ -281,9 +303,14 @@ class UpstreamServer:
         return wire
 
     def close(self) -> None:
+        self.refuse_tcp()
         for sock in (self.udp, self.tcp):
-            sock.shutdown(socket.SHUT_RDWR) if sock is self.tcp else None
             sock.close()
+
+    def refuse_tcp(self) -> None:
+        """Listen no more."""
+        with suppress(OSError):
+            self.tcp.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import socket
 import time
 from pathlib import Path
@@ -9,9 +11,12 @@ from pathlib import Path
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rrset
 import pytest
 
+from engine.agent.netns import socket_in
 from engine.model import HostConfig
+from tests.netns.dns.conftest import until
 
 pytestmark = pytest.mark.netns
 
@@ -38,6 +43,92 @@ def test_large_reply_is_truncated_on_udp_and_whole_on_tcp_upstream_too(app, upst
     assert short.flags & dns.flags.TC
     whole = web.ask("big.example.test", tcp=True)
     assert sorted(str(a) for a in whole.answer[0]) == sorted(MANY)
+
+
+@pytest.mark.parametrize(("payload", "limit"), [(0, 512), (600, 600), (1232, 1232)])
+def test_answer_is_no_larger_than_the_client_asked_whatever_the_server_sends(app, upstream, payload, limit):
+    server = upstream(big__example__test=MANY)
+    server.longest = 65535
+    app.start()
+    edns = {"use_edns": 0, "payload": payload} if payload else {}
+    with app.sandboxes[0].socket() as sock:
+        sock.connect(("127.0.0.11", 53))
+        query = dns.message.make_query("big.example.test", "A", **edns)
+        sock.send(query.to_wire())
+        data = sock.recv(65535)
+    assert limit - 16 < len(data) <= limit
+    reply = dns.message.from_wire(data)
+    assert reply.flags & dns.flags.TC and query.is_response(reply)
+    assert {str(address) for address in reply.answer[0]} < set(MANY)
+    assert (reply.edns == 0) == bool(payload)
+
+
+def test_server_is_asked_for_no_datagram_that_needs_fragments_and_by_tcp_for_the_rest(app, upstream):
+    server = upstream(big__example__test=MANY)
+    server.longest = 1232
+    app.start()
+    with app.sandboxes[0].socket() as sock:
+        sock.connect(("127.0.0.11", 53))
+        query = dns.message.make_query("big.example.test", "A", use_edns=0, payload=4096)
+        sock.send(query.to_wire())
+        reply = dns.message.from_wire(sock.recv(65535))
+    assert [asked.payload for asked, _ in server.queries] == [1232, 4096]
+    assert reply.id == query.id and not reply.flags & dns.flags.TC
+    assert sorted(str(address) for address in reply.answer[0]) == sorted(MANY)
+
+
+def test_truncated_answer_is_better_than_none_where_the_server_has_no_tcp(app, upstream):
+    server = upstream(big__example__test=MANY)
+    server.refuse_tcp()
+    app.start()
+    reply = app.sandboxes[0].exchange(dns.message.make_query("big.example.test", "A", use_edns=0, payload=4096))
+    assert reply.flags & dns.flags.TC and reply.rcode() == dns.rcode.NOERROR
+
+
+def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
+    """Also while another one waits for ever: it would else keep one port open for all."""
+    server = upstream()
+    server.silent = True
+    app.start()
+    number = 60
+    with app.sandboxes[0].socket() as sock:
+        sock.connect(("127.0.0.11", 53))
+        for index in range(number):
+            sock.send(dns.message.make_query(f"n{index}.example.test", "A", id=7).to_wire())
+        until(lambda: len(server.queries) >= number)
+    ports, ids = {port for _, port in server.queries}, {query.id for query, _ in server.queries}
+    assert len(ports) == number
+    assert len(ids) > number - 4, "drawn at random, so a number may come twice"
+
+
+def test_forged_replies_are_not_believed(app, upstream, peer):
+    """Wrong id, wrong question, wrong server, wrong port of the server: each before the true reply comes."""
+    peer.sh("ip addr add 192.168.99.98/24 dev br0")
+    server = upstream()
+    stranger, other_port = (socket_in(app.open(peer.path), socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    stranger.bind(("192.168.99.98", 53))
+    other_port.bind(("192.168.99.99", 5353))
+
+    def forge(data: bytes, client: tuple) -> None:
+        def lie(name: str, number: int) -> bytes:
+            question = dns.message.make_query(name, "A", id=number)
+            reply = dns.message.make_response(question, recursion_available=True)
+            reply.answer.append(dns.rrset.from_text(name + ".", 60, "IN", "A", "6.6.6.6"))
+            return reply.to_wire()
+
+        number = int.from_bytes(data[:2], "big")
+        server.udp.sendto(lie("peer.example.test", number ^ 1), client)
+        server.udp.sendto(lie("other.example.test", number), client)
+        server.udp.sendto(data, client)  # the query itself: no reply at all
+        for sock in (stranger, other_port):
+            sock.sendto(lie("peer.example.test", number), client)
+
+    server.before = forge
+    app.start()
+    for _ in range(5):
+        assert app.sandboxes[0].resolve("peer.example.test") == ["192.168.99.99"]
+    stranger.close()
+    other_port.close()
 
 
 def test_several_queries_on_one_tcp_connection(app, upstream):
@@ -200,6 +291,65 @@ def test_too_many_outstanding_queries_are_refused(app, upstream):
         refused = dns.message.from_wire(sock.recv(512)).rcode() == dns.rcode.REFUSED
     assert refused
     assert app.sandboxes[0].resolve("db") == ["172.30.0.3"]
+
+
+def test_sandbox_with_many_outstanding_queries_leaves_places_for_another(app, upstream):
+    """All sandboxes share the agent's descriptors; it may have 1,024 of them here, so 64 queries under way."""
+    server = upstream()
+    server.silent = True
+    app.limit = 1024
+    app.start()
+    web, db = app.sandboxes
+    with web.socket() as flood:
+        flood.connect(("127.0.0.11", 53))
+        for number in range(300):
+            flood.send(dns.message.make_query(f"n{number}.example.test", "A").to_wire())
+        assert dns.message.from_wire(flood.recv(512)).rcode() == dns.rcode.REFUSED
+        assert len(server.queries) <= 40
+        server.silent = False
+        assert db.resolve("peer.example.test") == ["192.168.99.99"]
+    assert app.log() == ""
+
+
+def test_slow_tcp_clients_of_one_sandbox_leave_others_theirs(app, upstream):
+    upstream()
+    app.limit = 1024
+    app.start()
+    web, db = app.sandboxes
+    slow = [web.socket(socket.SOCK_STREAM) for _ in range(100)]
+    for sock in slow:
+        sock.connect(("127.0.0.11", 53))
+        sock.send(b"\0")
+    for name, answer in (("web", ["172.30.0.2"]), ("peer.example.test", ["192.168.99.99"])):
+        reply = db.ask(name, tcp=True, timeout=3)
+        assert [str(item) for item in reply.answer[0]] == answer
+    assert web.resolve("db") == ["172.30.0.3"]
+    for sock in slow:
+        sock.close()
+
+
+def test_garbage_and_huge_packets_stop_nothing(app, upstream):
+    server = upstream()
+    server.before = lambda data, peer: [server.udp.sendto(junk, peer) for junk in (b"", data[:5], os.urandom(600))]
+    app.start()
+    web, noise = app.sandboxes[0], random.Random(1)
+    query = dns.message.make_query("db", "A").to_wire()
+    with web.socket() as sock:
+        sock.connect(("127.0.0.11", 53))
+        for number in range(500):
+            junk = bytearray(query + noise.randbytes(30))
+            junk[noise.randrange(2, len(junk))] = noise.randrange(256)
+            sock.send(bytes(junk[: noise.randrange(len(junk))]) if number % 2 else bytes(junk))
+        sock.send(query[:4] + b"\0\1\0\0\0\0\0\0" + b"\xc0\x0c\0\1\0\1")  # a name that points to itself
+        sock.send(query + bytes(60000))
+        sock.send(query[:12] + b"\x3fa" * 30000)
+    for _ in range(20):
+        with web.socket(socket.SOCK_STREAM) as stream:
+            stream.connect(("127.0.0.11", 53))
+            stream.send(noise.randbytes(200))
+    assert web.resolve("db") == ["172.30.0.3"]
+    assert web.resolve("peer.example.test") == ["192.168.99.99"]
+    assert app.log() == ""
 
 
 def _etc(world):

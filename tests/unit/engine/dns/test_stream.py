@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from engine.agent.loop import Loop
-from engine.dns.stream import BACKLOG, DUE, StreamClient
+from engine.dns import stream
+from engine.dns.stream import BACKLOG, DUE, LONGEST_QUERY, StreamClient
 
 Deliver = Callable[[bytes], None]
 
@@ -99,3 +100,57 @@ def test_a_connection_has_one_timer_however_much_it_asks(server):
         server.turn()
         assert server.client.recv(1000) == framed(*[b"PING"] * 10)
     assert len(server.loop._timers) == 1
+
+
+def test_single_bytes_do_not_keep_a_connection(monkeypatch):
+    monkeypatch.setattr(stream, "IDLE", 0.1)
+    server = Server()
+    server.client.send(b"\1\0")
+    for _ in range(60):
+        if not server.closed:
+            server.client.send(b"x")
+            server.turn()
+    assert server.closed and not server.asked
+    server.client.close()
+    server.loop.close()
+
+
+def test_whole_questions_keep_a_connection(monkeypatch):
+    monkeypatch.setattr(stream, "IDLE", 0.1)
+    server = Server()
+    server.answer = bytes.upper
+    for _ in range(40):
+        server.client.sendall(framed(b"ping"))
+        server.turn()
+        assert server.client.recv(100) == framed(b"PING")
+    assert not server.closed
+    server.turn(60)
+    assert server.closed
+    server.client.close()
+    server.loop.close()
+
+
+def test_message_that_is_too_long_for_a_query_ends_the_connection(server):
+    server.answer = bytes.upper
+    server.client.sendall(framed(b"ping", bytes(LONGEST_QUERY)))
+    server.turn(3)
+    assert not server.closed and len(server.client.recv(1 << 20)) == 6 + 2 + LONGEST_QUERY
+    server.client.sendall((LONGEST_QUERY + 1).to_bytes(2, "big"))
+    server.turn()
+    assert server.closed
+
+
+def test_empty_message_ends_the_connection(server):
+    server.client.sendall(b"\0\0")
+    server.turn()
+    assert server.closed and not server.asked
+
+
+def test_answers_that_come_late_to_a_client_that_reads_nothing_are_bounded(server):
+    server.connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    server.client.sendall(framed(*[b"?"] * DUE))
+    server.turn()
+    for _, deliver in server.asked:
+        deliver(bytes(60_000))
+        assert len(server.connection._out) <= BACKLOG + 60_002
+    assert server.closed

@@ -8,6 +8,8 @@ import dns.name
 import dns.opcode
 import dns.rcode
 import dns.reversename
+import dns.rrset
+import dns.tsigkeyring
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,8 +47,58 @@ def test_limit_follows_transport_and_edns():
     assert ask().limit == 512
     assert ask(use_edns=0, payload=1232).limit == 1232
     assert ask(use_edns=0, payload=100).limit == 512
+    assert ask(use_edns=0, payload=65535).limit == 4096
     message = dns.message.make_query("web", "A").to_wire()
     assert wire.parse_query(message, stream=True).limit == 65535
+
+
+def test_edns_is_found_behind_other_records():
+    query = dns.message.make_query("web", "A", use_edns=0, payload=1400)
+    record = dns.rrset.from_text("web.", 1, "IN", "A", "1.2.3.4")
+    query.answer.append(record)
+    query.authority.append(record)
+    query.additional.append(record)
+    found = wire.parse_query(query.to_wire())
+    assert (found.limit, found.edns) == (1400, True)
+    assert wire.parse_query(query.to_wire()[:-12]).limit == 512
+
+
+def test_upstream_is_asked_for_datagrams_that_need_no_fragments():
+    for payload, lowered in ((512, False), (1232, False), (1233, True), (65535, True)):
+        query = ask(use_edns=0, payload=payload)
+        sent = dns.message.from_wire(query.for_datagram())
+        assert query.lowered == lowered
+        assert sent.payload == min(payload, 1232)
+        assert sent.question == dns.message.from_wire(query.message).question
+    plain = ask()
+    assert plain.for_datagram() is plain.message
+
+
+def test_signed_query_is_sent_as_it_is():
+    keyring = dns.tsigkeyring.from_text({"key.": "c2VjcmV0"})
+    query = dns.message.make_query("web", "A", use_edns=0, payload=4096)
+    query.use_tsig(keyring)
+    found = wire.parse_query(query.to_wire())
+    assert found.limit == 4096 and found.for_datagram() == found.message
+
+
+def answered(query: wire.Query, count: int) -> bytes:
+    reply = dns.message.make_response(dns.message.from_wire(query.message), recursion_available=True)
+    addresses = [f"10.0.{n // 250}.{n % 250}" for n in range(count)]
+    reply.answer.append(dns.rrset.from_text("web.example.test.", 1, "IN", "A", *addresses))
+    reply.authority.append(dns.rrset.from_text("example.test.", 1, "IN", "NS", "ns.example.test."))
+    return reply.to_wire(max_size=65535)
+
+
+@pytest.mark.parametrize("payload", [0, 512, 1000, 1232])
+def test_upstream_reply_is_shortened_to_whole_answers_that_fit(payload):
+    query = ask("web.example.test", **({"use_edns": 0, "payload": payload} if payload else {}))
+    message = wire.shortened(query, answered(query, 200))
+    reply = dns.message.from_wire(message)
+    assert query.limit - 16 < len(message) <= query.limit
+    assert reply.flags & dns.flags.TC and reply.flags & dns.flags.RA
+    assert 10 < len(reply.answer[0]) < 200 and not reply.authority
+    assert (reply.edns == 0) == bool(payload)
 
 
 def test_single_label():
@@ -112,3 +164,18 @@ def test_any_bytes_are_parsed_or_refused(message):
         assert malformed.reply is None or len(malformed.reply) == wire.HEADER
     else:
         assert len(wire.reply(query, wire.SERVFAIL, [])) <= query.limit
+        assert len(query.for_datagram()) == len(query.message)
+
+
+QUERY = dns.message.make_query("web.example.test", "A", use_edns=0, payload=900).to_wire()
+
+
+@given(st.binary(max_size=3000), st.integers(0, 2000), st.integers(0, 255))
+def test_any_reply_is_shortened_to_what_the_client_takes(junk, at, byte):
+    query = wire.parse_query(QUERY)
+    reply = bytearray(answered(query, 100))
+    if at < len(reply):
+        reply[at] = byte
+    for message in (bytes(reply), bytes(reply[:at]) + junk, query.message[:2] + b"\x80\0" + b"\xff" * 8 + junk):
+        if len(message) >= wire.HEADER:
+            assert len(wire.shortened(query, message)) <= query.limit
