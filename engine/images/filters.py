@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from engine.errors import InvalidArgument
+from engine.images import globs
 from engine.matching import check_keys, matches_labels
 from engine.model import Filters, ImageRecord
 
@@ -40,13 +40,8 @@ def _by_reference(image: ImageRecord, wanted: Filters) -> list[ImageRecord]:
 
 
 def _matches(reference: str, pattern: str) -> bool:
-    """Match name and tag, or the name alone; as with Go's path.Match, ``*`` stops at a slash."""
-    name = reference.rpartition(":")[0]
-    return any(
-        text.count("/") == pattern.count("/")
-        and all(fnmatchcase(part, glob) for part, glob in zip(text.split("/"), pattern.split("/"), strict=True))
-        for text in (reference, name)
-    )
+    """Match name and tag, or the name alone."""
+    return globs.matches(pattern, reference) or globs.matches(pattern, reference.rpartition(":")[0])
 
 
 def _dangling(wanted: Filters) -> bool | None:

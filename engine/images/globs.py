@@ -1,0 +1,84 @@
+"""Go's patterns of file names (path.Match), which ``image ls --filter reference=…`` takes.
+
+They are translated for RE2: a backtracking engine, or Python's fnmatch, takes minutes for some texts.
+"""
+
+from __future__ import annotations
+
+from engine import go_regexp
+from engine.errors import EngineError
+
+SPECIAL = frozenset("*?[\\")
+NOTHING = r"[^\x00-\x{10FFFF}]"
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Tell whether a pattern matches a whole text; raises `EngineError` for what is no pattern."""
+    if SPECIAL.isdisjoint(pattern):
+        return pattern == text
+    expression = _Translator(pattern).whole()
+    try:
+        return go_regexp.found(expression, text)
+    except go_regexp.Invalid:
+        return False  # no UTF-8, or far longer than any reference
+
+
+class _Translator:
+    """Reads one pattern from left to right; each method returns a piece of a regular expression."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+
+    def whole(self) -> str:
+        pieces = []
+        while self.at < len(self.text):
+            pieces.append(self.piece())
+        return f"(?s)^{''.join(pieces)}$"
+
+    def piece(self) -> str:
+        if self.takes("*"):
+            return "[^/]*"
+        if self.takes("?"):
+            return "[^/]"
+        if self.takes("["):
+            return self.character_class()
+        return _literal(self.character())
+
+    def character_class(self) -> str:
+        """Read the inside of brackets, which has one range at least; one from high to low has no members."""
+        negated, ranges, first = self.takes("^"), [], True
+        while first or not self.takes("]"):
+            first = False
+            low = self.bound()
+            high = self.bound() if self.takes("-") else low
+            if low <= high:
+                ranges.append(f"{_literal(low)}-{_literal(high)}")
+        if not ranges:
+            return "." if negated else NOTHING
+        return f"[{'^' if negated else ''}{''.join(ranges)}]"
+
+    def bound(self) -> str:
+        if self.text.startswith(("-", "]"), self.at):
+            raise _bad()
+        return self.character()
+
+    def character(self) -> str:
+        """Read one character, which a backslash may precede."""
+        self.takes("\\")
+        if self.at >= len(self.text):
+            raise _bad()
+        self.at += 1
+        return self.text[self.at - 1]
+
+    def takes(self, text: str) -> bool:
+        found = self.text.startswith(text, self.at)
+        self.at += found
+        return found
+
+
+def _bad() -> EngineError:
+    return EngineError("syntax error in pattern")
+
+
+def _literal(character: str) -> str:
+    return f"\\x{{{ord(character):x}}}"
