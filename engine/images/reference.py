@@ -1,37 +1,40 @@
-"""Names of images: ``[registry/]path[:tag][@digest]``, as the distribution project defines and Docker shortens them."""
+"""Names of images: as the store keeps them, as new ones are accepted, and ids in their place."""
 
 from __future__ import annotations
 
 import re
 
 from engine.errors import InvalidArgument
+from engine.shown import quoted
+from engine.validate.image_reference import parse_reference
 
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REGISTRY = r"(?:localhost|[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+|\[[0-9a-fA-F:]+\]|[a-zA-Z0-9-]+(?=:[0-9]+/))(?::[0-9]+)?"
-_REFERENCE = re.compile(
-    rf"(?P<name>(?:{_REGISTRY}/)?{_COMPONENT}(?:/{_COMPONENT})*)"
-    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>[a-z0-9]+:[0-9a-f]{32,}))?"
-)
 _IDENTIFIER = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
-_FAMILIAR_PREFIXES = ("docker.io/", "index.docker.io/")
 
 
 def normalise(reference: str) -> str:
-    """``name:tag`` as Docker shows it, tag ``latest`` where none is given; raises `InvalidArgument`."""
-    match = _REFERENCE.fullmatch(reference)
-    if match is None:
-        name = reference.partition(":")[0]
-        if name != name.lower() and _REFERENCE.fullmatch(name.lower()):
-            raise InvalidArgument(f"invalid reference format: repository name ({_full(name)}) must be lowercase")
-        raise InvalidArgument("invalid reference format")
-    name = match["name"]
-    for prefix in _FAMILIAR_PREFIXES:
-        name = name.removeprefix(prefix)
-    return f"{name.removeprefix('library/')}:{match['tag'] or 'latest'}"
+    """``name:tag`` as Docker shows it, tag ``latest`` where none is given; raises `InvalidArgument`.
+
+    A digest stays, so that a reference pinned by one never means an image that is only named so.
+    """
+    return str(parse_reference(reference))
 
 
-def _full(name: str) -> str:
-    return name if "/" in name else f"library/{name}"
+def new_name(reference: str) -> str:
+    """Check the name that an image is to be given, in Docker's words; ``name:tag``."""
+    found = parse_reference(reference)
+    if found.digest:
+        raise InvalidArgument("cannot import digest reference")
+    if found.name == "sha256":
+        raise InvalidArgument("refusing to create an ambiguous tag using digest algorithm as name")
+    return str(found)
+
+
+def archived_name(reference: str) -> str:
+    """Check a name that an archive gives to an image; it must have a tag."""
+    found = parse_reference(reference)
+    if found.digest or not found.tag:
+        raise InvalidArgument(f"invalid tag {quoted(reference)}")
+    return new_name(reference)
 
 
 def id_prefix(reference: str) -> str | None:

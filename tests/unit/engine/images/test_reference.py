@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import InvalidArgument
-from engine.images.reference import id_prefix, normalise
+from engine.images.reference import archived_name, id_prefix, new_name, normalise
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ from engine.images.reference import id_prefix, normalise
         ("localhost:5000/c", "localhost:5000/c:latest"),
         ("registry.example.com/x/y:t", "registry.example.com/x/y:t"),
         ("deadbeef", "deadbeef:latest"),
+        ("X/y", "X/y:latest"),
+        ("[::1]:5000/x", "[::1]:5000/x:latest"),
+        ("a" * 247, f"{'a' * 247}:latest"),
+        (f"x@sha256:{'0' * 64}", f"x@sha256:{'0' * 64}"),
+        (f"x:t@sha256:{'0' * 64}", f"x:t@sha256:{'0' * 64}"),
     ],
 )
 def test_familiar_form(given, shown):
@@ -37,6 +42,13 @@ def test_familiar_form(given, shown):
         ("../x", "invalid reference format"),
         ("/etc", "invalid reference format"),
         ("x@sha256:aaaa", "invalid reference format"),
+        ("a:ü", "invalid reference format"),
+        ("a:b\n", "invalid reference format"),
+        ("a___b", "invalid reference format"),
+        ("a\x1b", "invalid reference format"),
+        ("A\x1b", 'invalid reference format: repository name ("library/A\\u001b") must be lowercase'),
+        ("a" * 248, "repository name must not be more than 255 characters"),
+        ("0" * 64, f"invalid repository name ({'0' * 64}), cannot specify 64-byte hexadecimal strings"),
     ],
 )
 def test_refusals(given, text):
@@ -50,3 +62,22 @@ def test_id_prefix():
     assert id_prefix("3529ca") == "3529ca"
     assert id_prefix("bb:latest") is None
     assert id_prefix("xyz") is None
+
+
+def test_names_that_an_import_may_give():
+    """Texts of `docker import`, Docker 26.1.5."""
+    assert new_name("bb") == "bb:latest"
+    for name, text in (
+        (f"x@sha256:{'0' * 64}", "cannot import digest reference"),
+        ("sha256:abc", "refusing to create an ambiguous tag using digest algorithm as name"),
+    ):
+        with pytest.raises(InvalidArgument, match=f"^{text}$"):
+            new_name(name)
+
+
+def test_names_that_an_archive_may_give():
+    """Texts of `docker load`, Docker 26.1.5."""
+    assert archived_name("bb:1") == "bb:1"
+    for name in ("bb", f"bb:1@sha256:{'0' * 64}"):
+        with pytest.raises(InvalidArgument, match=f'^invalid tag "{name}"$'):
+            archived_name(name)

@@ -1,0 +1,64 @@
+"""The grammar of image references, as Docker's distribution has it: ``[domain/]path[:tag][@digest]``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from engine.errors import InvalidArgument
+from engine.shown import shown
+
+_SEPARATED = r"[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
+_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(
+    rf"(?P<domain>{_DOMAIN})/(?P<path>{_SEPARATED}(?:/{_SEPARATED})*)"
+    rf"(?::(?P<tag>\w[\w.-]{{0,127}}))?(?:@(?P<digest>{_DIGEST}))?",
+    re.ASCII,
+)
+_HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
+_DEFAULT_DOMAIN, _OFFICIAL = "docker.io", "library/"
+_PATH_LIMIT = 255  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """A reference in parts; ``name`` is the familiar one, without ``docker.io/`` and ``library/``."""
+
+    name: str
+    tag: str = ""
+    digest: str = ""
+
+    def __str__(self) -> str:
+        if self.digest:
+            return f"{self.name}{self.tag and ':'}{self.tag}@{self.digest}"
+        return f"{self.name}:{self.tag or 'latest'}"
+
+
+def parse_reference(text: str) -> ImageReference:
+    """Parse a reference; raises `InvalidArgument` with Docker's text."""
+    if _HEXADECIMAL.fullmatch(text):
+        raise InvalidArgument(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
+    domain, remainder = _split_domain(text)
+    path = remainder.partition(":")[0]
+    found = _REFERENCE.fullmatch(f"{domain}/{remainder}")
+    if found is None:
+        if path.lower() != path:
+            raise InvalidArgument(f"invalid reference format: repository name ({shown(path)}) must be lowercase")
+        raise InvalidArgument("invalid reference format")
+    if len(found["path"]) > _PATH_LIMIT:
+        raise InvalidArgument("repository name must not be more than 255 characters")
+    name = f"{domain}/{found['path']}".removeprefix(f"{_DEFAULT_DOMAIN}/").removeprefix(_OFFICIAL)
+    return ImageReference(name, found["tag"] or "", found["digest"] or "")
+
+
+def _split_domain(text: str) -> tuple[str, str]:
+    first, slash, rest = text.partition("/")
+    named = slash and (any(c in first for c in ".:") or first == "localhost" or first.lower() != first)
+    domain, remainder = (first, rest) if named else (_DEFAULT_DOMAIN, text)
+    if domain == "index.docker.io":
+        domain = _DEFAULT_DOMAIN
+    if domain == _DEFAULT_DOMAIN and "/" not in remainder:
+        remainder = _OFFICIAL + remainder
+    return domain, remainder
