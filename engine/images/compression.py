@@ -1,0 +1,197 @@
+"""Decompresses gzip, bzip2, xz and zstd streams within a bound of memory, and hashes what passes through.
+
+All of it is in this process, because layers are decompressed by a child that has changed its root.
+"""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import BinaryIO, Protocol, TypeVar
+
+from engine.errors import InvalidArgument
+from engine.images import zstd
+
+_CHUNK_BYTES = 1 << 16
+_PARTS_LIMIT = 1_000_000  # gzip members, bzip2 or xz streams or zstd frames, each of which costs time though empty
+_XZ_MEMORY_BYTES = 128 << 20  # `xz -9` needs 65 MiB
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+_HEAD_BYTES = 8  # enough to tell every format
+
+T = TypeVar("T")
+
+
+class Decompressor(Protocol):
+    """What bz2 and lzma offer; an instance reads one member of a stream."""
+
+    @property
+    def eof(self) -> bool:
+        """Tell whether the member has ended."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Tell whether there is nothing more to give without further input."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given behind the member's end."""
+
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
+        """Take compressed bytes and return at most ``max_length`` decompressed ones."""
+
+
+class _Gzip:
+    """zlib's object, used as those of bz2 and lzma are."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(_GZIP_WINDOW)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+
+
+_FORMATS: Sequence[tuple[Callable[[bytes], bool], Callable[[], Decompressor]]] = (
+    (lambda head: head.startswith(b"\x1f\x8b"), _Gzip),
+    (lambda head: head.startswith(b"BZh"), bz2.BZ2Decompressor),
+    (lambda head: head.startswith(b"\xfd7zXZ\0"), lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY_BYTES)),
+    (zstd.is_frame, zstd.Decompressor),
+)
+
+
+class Bounded(io.RawIOBase):
+    """Counts what is read from a stream; more than ``limit`` bytes are refused as ``too_large``."""
+
+    def __init__(self, source: BinaryIO | io.RawIOBase, limit: int, too_large: str) -> None:
+        self.size = 0
+        self._source, self._limit, self._too_large = source, limit, too_large
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Read once from the source."""
+        data = self._source.read(len(buffer)) or b""
+        self.size += len(data)
+        if self.size > self._limit:
+            raise InvalidArgument(self._too_large)
+        self._take(data)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _take(self, data: bytes) -> None:
+        """Do what is to be done with data that has been read."""
+
+
+class Measured(Bounded):
+    """Hashes (SHA-256) what is read, too."""
+
+    def __init__(self, source: BinaryIO | io.RawIOBase, limit: int, too_large: str) -> None:
+        super().__init__(source, limit, too_large)
+        self._hash = hashlib.sha256()
+
+    def digest(self) -> str:
+        """The hexadecimal digest of all that has been read."""
+        return self._hash.hexdigest()
+
+    def _take(self, data: bytes) -> None:
+        self._hash.update(data)
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream of which the first bytes have been read already."""
+
+    def __init__(self, head: bytes, rest: BinaryIO | io.RawIOBase) -> None:
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        data = self._head[: len(buffer)] or self._rest.read(len(buffer)) or b""
+        self._head = self._head[len(data) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Decompressed(io.RawIOBase):
+    """The content of a compressed stream, of all its members; only zeros may follow them."""
+
+    def __init__(self, source: BinaryIO | io.RawIOBase, begin: Callable[[], Decompressor]) -> None:
+        self._source, self._begin, self._ahead = source, begin, b""
+        self._member, self._parts = _attempt(begin), 1
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        output = b""
+        while not output:
+            if self._member.eof and not self._next_member():
+                return 0
+            wanted = self._member.needs_input
+            data = self._read() if wanted else b""
+            if wanted and not data:
+                raise InvalidArgument("unexpected EOF")
+            output = _attempt(partial(self._member.decompress, data, len(buffer)))
+        buffer[: len(output)] = output
+        return len(output)
+
+    def _read(self) -> bytes:
+        data, self._ahead = self._ahead or self._source.read(_CHUNK_BYTES) or b"", b""
+        return data
+
+    def _next_member(self) -> bool:
+        """Begin the member that follows the one that has ended, if there is one."""
+        data = self._member.unused_data.lstrip(b"\0")
+        while len(data) < _HEAD_BYTES and (more := self._read()):
+            data = (data + more).lstrip(b"\0")
+        if not data:
+            return False
+        if find_format(data) is not self._begin:
+            raise InvalidArgument("data follows the end of the compressed archive")
+        self._parts += 1
+        if self._parts > _PARTS_LIMIT:
+            raise InvalidArgument(f"the archive is compressed in more than {_PARTS_LIMIT} parts")
+        self._ahead, self._member = data, _attempt(self._begin)
+        return True
+
+
+def _attempt(step: Callable[[], T]) -> T:
+    """Do a step of decompression; what is wrong with the data is the archive's fault."""
+    try:
+        return step()
+    except (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
+        raise InvalidArgument(f"cannot decompress the archive: {error}") from error
+
+
+def find_format(head: bytes) -> Callable[[], Decompressor] | None:
+    """Return what decompresses a stream that begins with ``head``; None when it is not compressed."""
+    return next((begin for matches, begin in _FORMATS if matches(head)), None)
+
+
+def decompressed(source: BinaryIO | io.RawIOBase) -> tuple[io.RawIOBase, bool]:
+    """The content of a stream, and whether it was compressed."""
+    head = b""
+    while len(head) < _HEAD_BYTES and (more := source.read(_HEAD_BYTES - len(head))):
+        head += more
+    whole = _Rejoined(head, source)
+    begin = find_format(head)
+    return (whole, False) if begin is None else (_Decompressed(whole, begin), True)

@@ -1,0 +1,54 @@
+"""How much an archive may hold: bytes and members, by default and by environment variables, and never a whole disk."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from engine.errors import InvalidArgument
+
+SIZE_VARIABLE, MEMBERS_VARIABLE = "HAWSE_IMAGE_LIMIT", "HAWSE_IMAGE_MEMBERS"
+DEFAULT_SIZE = 32 << 30  # bytes
+DEFAULT_MEMBERS = 1_000_000
+
+_USABLE = 0.9  # the share of the free space and of the free inodes that an import may take
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most bytes and members of an archive; ``why`` says where the number of bytes comes from."""
+
+    size: int = DEFAULT_SIZE
+    members: int = DEFAULT_MEMBERS
+    why: str = SIZE_VARIABLE
+
+    def too_large(self, what: str) -> str:
+        """The error about an archive or image that exceeds ``size``."""
+        return f"the {what} is larger than {self.size} bytes ({self.why})"
+
+
+def limits_for(directory: str) -> Limits:
+    """The limits of what is about to be written below ``directory``; raises `InvalidArgument` for a bad variable."""
+    limits = Limits(_number(SIZE_VARIABLE, DEFAULT_SIZE), _number(MEMBERS_VARIABLE, DEFAULT_MEMBERS))
+    return within_free_space(limits, directory)
+
+
+def within_free_space(limits: Limits, directory: str) -> Limits:
+    """Lower limits to what the file system of ``directory`` has room for now."""
+    found = os.statvfs(directory)
+    size, members = limits.size, limits.members
+    free = int(found.f_bavail * found.f_frsize * _USABLE)
+    if found.f_files:  # else the file system makes inodes as it needs them
+        members = min(members, int(found.f_favail * _USABLE))
+    if free >= size:
+        return Limits(size, members, limits.why)
+    return Limits(free, members, f"nine tenths of the free space of {directory}")
+
+
+def _number(variable: str, default: int) -> int:
+    text = os.environ.get(variable)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit()) or not int(text[:19]):
+        raise InvalidArgument(f"{variable}: expected a number from 1 on, found {text!r}")
+    return int(text[:19])

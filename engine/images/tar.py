@@ -1,0 +1,319 @@
+"""Reads tar archives strictly, in one pass and within limits: ustar, pax, GNU long names and pax sparse files.
+
+Python's tarfile takes an unreadable header for the end of the archive, reads headers of any size into memory and keeps
+every member. A header that this reader cannot read is an error, in the words of Go's archive/tar, which Docker uses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from engine.errors import InvalidArgument
+from engine.shown import shown
+
+REGULAR, HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
+CUT_SHORT = "unexpected EOF"
+
+_BLOCK_BYTES = 512
+_CHUNK_BYTES = 1 << 20
+_SPECIAL_LIMIT_BYTES = 1 << 20  # of one pax header or long name, as in Go
+_PATH_LIMIT_BYTES = 4095  # PATH_MAX without the final NUL
+_SPARSE_LIMIT = 65536  # regions of one sparse file
+_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"x", b"g", b"L", b"K"
+_WITHOUT_CONTENT = (HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK, DIRECTORY, FIFO)
+_ZEROS = bytes(_BLOCK_BYTES)
+_XATTR = b"SCHILY.xattr."
+_OCTAL = re.compile(rb"[0-7]*")
+_INTEGER = re.compile(rb"[+-]?[0-9]{1,19}")
+_TIME = re.compile(rb"(-?[0-9]{1,19})(?:\.([0-9]*))?")
+_NANOSECONDS = 10**9
+
+Pax = dict[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Member:
+    """One member. ``size`` is that of the file it makes, ``stored`` the bytes that follow its header."""
+
+    name: bytes
+    type: bytes
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    stored: int = 0
+    mtime: int = 0  # nanoseconds since 1970
+    linkname: bytes = b""
+    device: tuple[int, int] = (0, 0)
+    xattrs: Pax = field(default_factory=dict)
+    sparse: list[tuple[int, int]] | None = None  # (offset, length) of each region that has data
+
+
+class TarReader:
+    """Iterates over the members of a tar stream; a member's content must be read before the next one is asked for.
+
+    ``limit`` is the number of headers that the stream may have. Raises `InvalidArgument`.
+    """
+
+    def __init__(self, stream: BinaryIO, limit: int) -> None:
+        self._stream, self._limit, self._headers = stream, limit, 0
+        self._left = self._padding = 0
+
+    def __iter__(self) -> Iterator[Member]:
+        while True:
+            self._skip(self._left + self._padding)
+            self._left = self._padding = 0
+            member = self._next()
+            if member is None:
+                return
+            yield member
+
+    @property
+    def headers(self) -> int:
+        """The number of headers read so far."""
+        return self._headers
+
+    def chunks(self) -> Iterator[bytes]:
+        """The content of the member that was given last, as it is stored."""
+        while self._left:
+            data = self._stream.read(min(_CHUNK_BYTES, self._left))
+            if not data:
+                raise InvalidArgument(CUT_SHORT)
+            self._left -= len(data)
+            yield data
+
+    def _skip(self, size: int) -> None:
+        if size and self._stream.seekable():
+            self._stream.seek(size, 1)
+            return
+        while size:
+            data = self._stream.read(min(_CHUNK_BYTES, size))
+            if not data:
+                raise InvalidArgument(CUT_SHORT)
+            size -= len(data)
+
+    def _next(self) -> Member | None:
+        """Read headers up to the next member; None at the archive's end."""
+        pax: Pax = {}
+        regions: list[bytes] = []
+        long_name = long_link = None
+        while (block := self._block()) is not None:
+            kind = block[156:157]
+            if kind == _PAX:
+                pax, regions = parse_pax(self._special(block))
+            elif kind == _PAX_GLOBAL:
+                self._special(block)  # Docker ignores these too
+            elif kind == _LONG_NAME:
+                long_name = self._special(block).partition(b"\0")[0]
+            elif kind == _LONG_LINK:
+                long_link = self._special(block).partition(b"\0")[0]
+            else:
+                member = _parse_block(block)
+                member.name = long_name or member.name
+                member.linkname = long_link or member.linkname
+                _apply_pax(member, pax)
+                self._begin(member, pax, regions)
+                return member
+        return None
+
+    def _begin(self, member: Member, pax: Pax, regions: list[bytes]) -> None:
+        """Settle how much content follows, and where it goes in a sparse file."""
+        if member.type == b"\0":
+            member.type = DIRECTORY if member.name.endswith(b"/") else REGULAR
+        if member.type in _WITHOUT_CONTENT:
+            member.size = member.stored = 0
+        elif member.type != REGULAR:
+            raise InvalidArgument(f"unhandled tar header type {member.type[0]}")
+        for path in (member.name, member.linkname):
+            if len(path) > _PATH_LIMIT_BYTES:
+                raise InvalidArgument(f"{shown(path)}: file name too long")
+        self._left, self._padding = member.stored, -member.stored % _BLOCK_BYTES
+        if member.type == REGULAR and any(key.startswith(b"GNU.sparse.") for key in pax):
+            self._begin_sparse(member, pax, regions)
+
+    def _begin_sparse(self, member: Member, pax: Pax, regions: list[bytes]) -> None:
+        member.name = pax.get(b"GNU.sparse.name") or member.name
+        version = pax.get(b"GNU.sparse.major"), pax.get(b"GNU.sparse.minor")
+        if version == (b"1", b"0"):
+            numbers = self._stored_map()
+        elif b"GNU.sparse.map" in pax:
+            numbers = [_integer(text) for text in pax[b"GNU.sparse.map"].split(b",") if text]
+        else:
+            numbers = [_integer(text) for text in regions]
+        size = _integer(pax.get(b"GNU.sparse.realsize") or pax.get(b"GNU.sparse.size") or b"-1")
+        member.size, member.sparse = size, _check_regions(numbers, size, self._left)
+
+    def _stored_map(self) -> list[int]:
+        """Read the map that format 1.0 puts before the content: a count, then numbers, one a line, in whole blocks."""
+        blocks: list[bytes] = []
+        lines, wanted = 0, 1
+        while lines < wanted:
+            if self._left < _BLOCK_BYTES or len(blocks) * _BLOCK_BYTES > _SPECIAL_LIMIT_BYTES:
+                raise _invalid()
+            blocks.append(self._exactly(_BLOCK_BYTES))
+            self._left -= _BLOCK_BYTES
+            lines += blocks[-1].count(b"\n")
+            if wanted == 1 and lines:
+                wanted += 2 * _natural(_integer(b"".join(blocks).partition(b"\n")[0]))
+        return [_integer(line) for line in b"".join(blocks).split(b"\n")[1:wanted]]
+
+    def _block(self) -> bytes | None:
+        """The next header block; None at the end, which is two blocks of zeros or the end of the stream."""
+        block = self._stream.read(_BLOCK_BYTES)
+        if not block:
+            return None
+        if len(block) < _BLOCK_BYTES:
+            raise InvalidArgument(CUT_SHORT)
+        if block == _ZEROS:
+            if self._stream.read(_BLOCK_BYTES) not in (_ZEROS, b""):
+                raise _invalid()
+            return None
+        self._headers += 1
+        if self._headers > self._limit:
+            raise InvalidArgument(f"the archive has more than {self._limit} members")
+        return block
+
+    def _special(self, block: bytes) -> bytes:
+        """The content of a header that is about the next member."""
+        _check_sum(block)
+        size = _natural(_number(block[124:136]))
+        if size > _SPECIAL_LIMIT_BYTES:
+            raise InvalidArgument("archive/tar: header field too long")
+        return self._exactly(size + -size % _BLOCK_BYTES)[:size]
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        if len(data) < size:
+            raise InvalidArgument(CUT_SHORT)
+        return data
+
+
+def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
+    """Read the records of a pax header; the numbers of a sparse map in format 0.0, whose keys repeat, come apart."""
+    pax: Pax = {}
+    regions: list[bytes] = []
+    position = 0
+    while position < len(data):
+        space = data.find(b" ", position, position + 8)
+        if space < 0 or not data[position:space].isdigit():
+            raise _invalid()
+        end = position + int(data[position:space])
+        key, equals, value = data[space + 1 : end - 1].partition(b"=")
+        if not key or not equals or end > len(data) or data[end - 1 : end] != b"\n":
+            raise _invalid()
+        if b"\0" in key or (b"\0" in value and key in (b"path", b"linkpath", b"uname", b"gname")):
+            raise _invalid()
+        if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
+            regions.append(value)
+        pax[key] = value
+        position = end
+    return pax, regions
+
+
+def _parse_block(block: bytes) -> Member:
+    _check_sum(block)
+    name, magic = _text(block[:100]), block[257:263]
+    if magic == b"ustar\0" and (prefix := _text(block[345:500])):
+        name = prefix + b"/" + name
+    size = _natural(_number(block[124:136]))
+    kind = block[156:157]
+    devices = kind in (CHARACTER, BLOCK)
+    return Member(
+        name=name,
+        type=kind,
+        mode=_number(block[100:108]),
+        uid=_number(block[108:116]),
+        gid=_number(block[116:124]),
+        size=size,
+        stored=size,
+        mtime=_number(block[136:148]) * _NANOSECONDS,
+        linkname=_text(block[157:257]),
+        device=(_number(block[329:337]), _number(block[337:345])) if devices else (0, 0),
+    )
+
+
+def _apply_pax(member: Member, pax: Pax) -> None:
+    if not pax:
+        return
+    member.name = pax.get(b"path") or member.name
+    member.linkname = pax.get(b"linkpath") or member.linkname
+    if text := pax.get(b"size"):
+        member.size = member.stored = _natural(_integer(text))
+    if text := pax.get(b"uid"):
+        member.uid = _integer(text)
+    if text := pax.get(b"gid"):
+        member.gid = _integer(text)
+    if text := pax.get(b"mtime"):
+        member.mtime = _time(text)
+    member.xattrs = {key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)}
+
+
+def _check_sum(block: bytes) -> None:
+    """Compare the checksum, which some writers made of signed bytes."""
+    recorded = _number(block[148:156])
+    rest = block[:148] + b" " * 8 + block[156:]
+    total = sum(rest)
+    if recorded not in (total, total - 256 * sum(byte > 127 for byte in rest)):
+        raise _invalid()
+
+
+def _check_regions(numbers: list[int], size: int, stored: int) -> list[tuple[int, int]]:
+    """Pair offsets with lengths; they must ascend, lie within the file and account for what is stored."""
+    if len(numbers) % 2 or len(numbers) > 2 * _SPARSE_LIMIT or size < 0:
+        raise _invalid()
+    regions = list(zip(numbers[::2], numbers[1::2], strict=True))
+    end = 0
+    for offset, length in regions:
+        if length < 0 or offset < end or offset + length > size:
+            raise _invalid()
+        end = offset + length
+    if sum(length for _, length in regions) != stored:
+        raise _invalid()
+    return regions
+
+
+def _text(field_bytes: bytes) -> bytes:
+    return field_bytes.partition(b"\0")[0]
+
+
+def _number(field_bytes: bytes) -> int:
+    """Read an octal field, or a binary one as GNU tar writes for numbers that are too large for octal."""
+    if field_bytes[0] & 0x80:
+        bits = 8 * len(field_bytes) - 1
+        number = int.from_bytes(field_bytes, "big") & ((1 << bits) - 1)
+        number -= (number >> bits - 1) << bits
+        if not -(2**63) <= number < 2**63:
+            raise _invalid()
+        return number
+    digits = field_bytes.partition(b"\0")[0].strip(b" ")
+    if not _OCTAL.fullmatch(digits):
+        raise _invalid()
+    return int(digits or b"0", 8)
+
+
+def _integer(text: bytes) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise _invalid()
+    return int(text)
+
+
+def _time(text: bytes) -> int:
+    """Nanoseconds of a pax time such as ``1234.5``."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise _invalid()
+    fraction = int((match[2] or b"")[:9].ljust(9, b"0"))
+    return int(match[1]) * _NANOSECONDS + (-fraction if text.startswith(b"-") else fraction)
+
+
+def _natural(number: int) -> int:
+    if number < 0:
+        raise _invalid()
+    return number
+
+
+def _invalid() -> InvalidArgument:
+    return InvalidArgument("archive/tar: invalid tar header")

@@ -1,0 +1,76 @@
+"""Removes directory trees of any depth."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def remove_tree(path: str | bytes) -> None:
+    """Remove a file or a directory with all in it; idempotent.
+
+    It descends and climbs with one descriptor, because an image may nest directories deeper than Python recurses, than
+    a process may have descriptors and than a path may be long.
+    """
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):  # unlink(2) of a directory fails with EISDIR on Linux, EPERM in POSIX
+        pass
+    else:
+        return
+    with suppress(FileNotFoundError):
+        _empty(os.open(path, _DIRECTORY))
+        os.rmdir(path)
+
+
+def _empty(fd: int) -> None:
+    """Remove all that is in the directory ``fd``, and close it."""
+    levels = [(b"", _remove_files(fd))]  # of each directory on the way down: its name, and the directories left in it
+    identities = [_identity(fd)]
+    try:
+        while True:
+            name, left = levels[-1]
+            if left:
+                fd = _replace(fd, left[-1])
+                levels.append((left.pop(), _remove_files(fd)))
+                identities.append(_identity(fd))
+            elif len(levels) == 1:
+                return
+            else:
+                fd = _replace(fd, b"..")
+                levels.pop()
+                identities.pop()
+                if _identity(fd) != identities[-1]:
+                    raise OSError("a directory was moved while it was being removed")
+                os.rmdir(name, dir_fd=fd)
+    finally:
+        os.close(fd)
+
+
+def _replace(fd: int, name: bytes) -> int:
+    """Open a directory by its name in another, which is closed."""
+    opened = os.open(name, _DIRECTORY, dir_fd=fd)
+    os.close(fd)
+    return opened
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def _remove_files(fd: int) -> list[bytes]:
+    """Remove the files of a directory; the names of the directories in it."""
+    directories = []
+    with os.scandir(fd) as entries:
+        found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in found:
+        if is_directory:
+            directories.append(name)
+        else:
+            os.unlink(name, dir_fd=fd)
+    return directories

@@ -1,0 +1,52 @@
+"""Limits come from the environment and from the file system."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from engine.errors import InvalidArgument
+from engine.images.limits import DEFAULT_MEMBERS, DEFAULT_SIZE, Limits, limits_for
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """A file system of this many bytes and inodes free."""
+
+    def give(free: int, inodes: int, files: int = 1 << 60) -> None:
+        found = SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_favail=inodes, f_files=files)
+        monkeypatch.setattr(os, "statvfs", lambda _: found)
+
+    give(1 << 60, 1 << 60)
+    return give
+
+
+def test_defaults(disk):
+    assert limits_for("/x") == Limits(DEFAULT_SIZE, DEFAULT_MEMBERS)
+
+
+def test_environment(disk, monkeypatch):
+    monkeypatch.setenv("HAWSE_IMAGE_LIMIT", "1000")
+    monkeypatch.setenv("HAWSE_IMAGE_MEMBERS", "5")
+    limits = limits_for("/x")
+    assert (limits.size, limits.members) == (1000, 5)
+    assert limits.too_large("image") == "the image is larger than 1000 bytes (HAWSE_IMAGE_LIMIT)"
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "0", "1e9", "٣", "1 "])
+@pytest.mark.parametrize("variable", ["HAWSE_IMAGE_LIMIT", "HAWSE_IMAGE_MEMBERS"])
+def test_bad_environment(disk, monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidArgument, match=f"{variable}: expected a number from 1 on"):
+        limits_for("/x")
+
+
+def test_free_space(disk):
+    disk(4096 * 1000, 1000)
+    limits = limits_for("/x")
+    assert (limits.size, limits.members) == (4096 * 900, 900)
+    assert limits.too_large("archive").endswith("(nine tenths of the free space of /x)")
+    disk(4096 * 1000, 0, 0)  # a file system that makes inodes as it needs them
+    assert limits_for("/x").members == DEFAULT_MEMBERS

@@ -1,0 +1,42 @@
+"""Trees of any depth are removed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+
+from engine.images.trees import remove_tree
+
+
+def test_all_kinds_of_files(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    tree = tmp_path / "tree"
+    for name in ("a/b/c", "d", "e/f"):
+        (tree / name).mkdir(parents=True)
+    (tree / "a" / "file").write_text("x")
+    (tree / "a" / "b" / "link").symlink_to(outside)
+    (tree / "e" / "new\nline").touch()
+    (tree / os.fsdecode(b"\xff")).mkdir()
+    os.mkfifo(tree / "d" / "fifo")
+    remove_tree(os.fspath(tree))
+    remove_tree(os.fspath(tree))
+    assert os.listdir(tmp_path) == ["outside"]
+    (tmp_path / "link").symlink_to(outside)
+    remove_tree(os.fsencode(tmp_path / "link"))
+    assert os.listdir(outside) == ["kept"]
+
+
+def test_deeper_than_python_recurses():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        fd = os.open(directory, os.O_RDONLY)
+        for _ in range(2 * sys.getrecursionlimit()):
+            os.mkdir("d", dir_fd=fd)
+            inner = os.open("d", os.O_RDONLY, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+        os.close(fd)
+        remove_tree(os.path.join(directory, "d"))
+        assert os.listdir(directory) == []
