@@ -43,7 +43,7 @@ class SystemVerbs:
             "ApiVersion": API_VERSION,
             "MinAPIVersion": MIN_API_VERSION,
             "Os": "linux",
-            "Arch": _architecture(),
+            "Arch": architecture(),
             "KernelVersion": kernel,
         }
 
@@ -100,7 +100,8 @@ def _driver_names() -> list[str]:
     return sorted(available())
 
 
-def _architecture() -> str:
+def architecture() -> str:
+    """Return this machine's architecture by Go's name."""
     machine = os.uname().machine
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 

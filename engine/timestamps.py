@@ -21,7 +21,8 @@ def from_nanoseconds(nanoseconds: int) -> str:
     """Unix nanoseconds as text."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     fraction = f".{rest:09d}".rstrip("0").rstrip(".")
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
+    moment = time.gmtime(seconds)
+    return f"{moment.tm_year:04}" + time.strftime("-%m-%dT%H:%M:%S", moment) + fraction + "Z"
 
 
 def to_seconds(text: str) -> float:

@@ -75,6 +75,19 @@ def _date(text: str, local: tzinfo | None) -> float:
     return date.timestamp() + float(f"0.{fraction or 0}")
 
 
+def parse_rfc3339(text: str) -> int:
+    """Parse a time with a zone into nanoseconds since 1970, which may be negative; raises ValueError as Go says it."""
+    found = _read(text, [*DATE, *CLOCK, "Z07:00"])
+    seconds, _, fraction = found["05"].replace(",", ".").partition(".")
+    numbers = [int(found[piece]) for piece in ("2006", "01", "02", "15", "04")]
+    try:
+        date = datetime(*numbers, int(seconds), tzinfo=_zone(found["Z07:00"]))  # type: ignore[arg-type,misc]
+        whole = (date - datetime(1970, 1, 1, tzinfo=_zone("Z"))) // timedelta(seconds=1)
+    except ValueError:
+        raise ValueError(f"parsing time {_quoted(text)}: day out of range") from None
+    return whole * 10**9 + int(fraction[:9].ljust(9, "0"))
+
+
 def _is_zoned(text: str) -> bool:
     return bool(re.search("[zZ+]", text)) or text.count("-") == DASHES_WITH_ZONE
 

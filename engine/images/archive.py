@@ -1,128 +1,236 @@
 """Recognises what an archive holds: ``docker save`` output, an OCI image layout, or a plain root file system.
 
-Reads JSON and finds layers; unpacks nothing. Blobs named by a digest are checked against it.
+Reads JSON and finds layers; unpacks nothing, and never touches a file outside the archive: links among its members are
+followed by name alone. Documents are compared with the digests and sizes that refer to them; layers are compared when
+they are unpacked.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
+import io
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from functools import partial
+from typing import Any
 
 from engine.errors import InvalidArgument
+from engine.images.config import diff_ids_of, parse_config
+from engine.images.document import SIZE_LIMIT, list_at, mismatch, object_at, parse_document, text_at, texts_at
+from engine.images.extract import Layer
+from engine.images.limits import Limits
+from engine.images.tar import CUT_SHORT, HARD_LINK, REGULAR, SYMBOLIC_LINK, TarReader
+from engine.shown import shown
+from engine.system import architecture
 
-_LARGEST_JSON = 4 << 20
-_CHUNK = 1 << 20
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _REF_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_BLOB_NAME = re.compile(r"(?:.*/)?blobs/sha256/([0-9a-f]{64})")
+_CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
+_MANIFESTS, _LAYOUT, _INDEX = "manifest.json", "oci-layout", "index.json"
+_FILES_LIMIT = 100_000  # of an archive of images
+_IMAGES_LIMIT = 1000  # of one archive
+_LINKS_LIMIT = 8  # one after another
+_INDEX_DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedImage:
     """One image of an archive. ``config`` is the image configuration's bytes, b"" for a plain root file system."""
 
-    layers: Sequence[Callable[[], IO[bytes]]]
+    layers: Sequence[Layer]
     config: bytes = b""
     references: Sequence[str] = field(default_factory=tuple)
 
 
-def read_archive(file: IO[bytes]) -> list[ArchivedImage]:
-    """The images in a seekable tar (gzip, bzip2 or xz too); raises `InvalidArgument`."""
-    try:
-        archive = tarfile.open(fileobj=file, mode="r:*")  # noqa: SIM115 (layers are read later)
-        names = {member.name.removeprefix("./"): member for member in archive if member.isreg()}
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise InvalidArgument(f"Error processing tar file: {error}") from error
-    blobs = _Blobs(archive, names)
-    if "manifest.json" in names:
-        return [_saved(blobs, entry) for entry in _list(blobs.json("manifest.json"))]
-    if "oci-layout" in names and "index.json" in names:
-        return list(_from_index(blobs, blobs.json("index.json")))
+def read_archive(file: io.BufferedRandom, limits: Limits) -> list[ArchivedImage]:
+    """Return the images of an uncompressed archive that can be sought; raises `InvalidArgument`."""
+    wanted = {name.encode(): name for name in (_MANIFESTS, _LAYOUT, _INDEX)}
+    found: set[str] = set()
+    for member in _members(file, limits.members):
+        if member.type == REGULAR:
+            found.add(wanted.get(_plain(member.name), ""))
+    if _MANIFESTS not in found and not {_LAYOUT, _INDEX} <= found:
+        return [ArchivedImage([Layer(lambda: _Slice(file, 0, _size(file)))])]
+    archive = _Archive(file)
+    if _MANIFESTS in found:
+        images = _saved_images(archive)
+    else:
+        index = object_at(archive.document(_INDEX), "value", "v1.Index")
+        images = list(_from_index(archive, index))
+    if len(images) > _IMAGES_LIMIT:
+        raise InvalidArgument(f"the archive has more than {_IMAGES_LIMIT} images")
+    return images
 
-    def whole() -> IO[bytes]:
-        file.seek(0)
-        return file
 
-    return [ArchivedImage([whole])]
+class _Archive:
+    """The files of an archive by name; of several with one name, the last counts, as for tar."""
 
+    def __init__(self, file: io.BufferedRandom) -> None:
+        self._file = file
+        self._places: dict[str, tuple[int, int]] = {}
+        self._links: dict[str, str] = {}
+        for member in _members(file, _FILES_LIMIT):
+            name = _plain(member.name).decode("utf-8", "replace")
+            self._links.pop(name, None)
+            self._places.pop(name, None)
+            if member.type == REGULAR and member.sparse is None:
+                self._places[name] = (file.tell(), member.size)
+            elif member.type in (SYMBOLIC_LINK, HARD_LINK):
+                start = posixpath.dirname(name) if member.type == SYMBOLIC_LINK else ""
+                self._links[name] = posixpath.join(start, member.linkname.decode("utf-8", "replace"))
 
-class _Blobs:
-    """The files of an archive by name."""
+    def open(self, name: str) -> _Slice:
+        """Open a file; links lead to other members only."""
+        path = posixpath.normpath(name.lstrip("/"))
+        for _ in range(_LINKS_LIMIT):
+            if path in self._places:
+                return _Slice(self._file, *self._places[path])
+            if path not in self._links:
+                break
+            path = posixpath.normpath(self._links[path])
+        raise InvalidArgument(f"the archive lacks {shown(name)}")
 
-    def __init__(self, archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo]) -> None:
-        self._archive, self._members = archive, members
-
-    def open(self, name: str) -> IO[bytes]:
-        member = self._members.get(name.removeprefix("./"))
-        file = self._archive.extractfile(member) if member else None
-        if file is None:
-            raise InvalidArgument(f"the archive lacks {name}")
-        return file
-
-    def read(self, name: str) -> bytes:
-        data = self.open(name).read(_LARGEST_JSON + 1)
-        if len(data) > _LARGEST_JSON:
-            raise InvalidArgument(f"{name} is too large")
-        _check(name, hashlib.sha256(data).hexdigest())
+    def read(self, name: str, digest: str = "", size: int = -1) -> bytes:
+        """Return a small file, whose digest and size must be those given, and that of its name."""
+        with self.open(name) as file:
+            data = file.read(SIZE_LIMIT + 1)
+        if len(data) > SIZE_LIMIT:
+            raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
+        if size not in (-1, len(data)):
+            raise InvalidArgument(f"{shown(name)} has {len(data)} bytes instead of {size}")
+        if (digest or _digest_of(_BLOB_NAME, name)) not in ("", found := hashlib.sha256(data).hexdigest()):
+            raise InvalidArgument(f"{shown(name)} has digest sha256:{found}")
         return data
 
-    def json(self, name: str) -> Any:
-        try:
-            return json.loads(self.read(name))
-        except ValueError as error:
-            raise InvalidArgument(f"{name}: {error}") from error
-
-    def layer(self, name: str) -> Callable[[], IO[bytes]]:
-        """An opener of a layer, whose digest is checked now."""
-        digest = hashlib.sha256()
-        with self.open(name) as file:
-            while data := file.read(_CHUNK):
-                digest.update(data)
-        _check(name, digest.hexdigest())
-        return lambda: self.open(name)
+    def document(self, name: str, digest: str = "", size: int = -1) -> Any:
+        """Return the content of a JSON file, checked as `read` checks it."""
+        return parse_document(self.read(name, digest, size), name)
 
 
-def _check(name: str, digest: str) -> None:
-    """Compare a blob with the digest that its name is, if it is one."""
-    head, _, base = name.rpartition("/")
-    if head.endswith("blobs/sha256") and base != digest:
-        raise InvalidArgument(f"{name} has digest sha256:{digest}")
+class _Slice(io.RawIOBase):
+    """A part of a file, read by position, so that a child process can read it while its parent does."""
+
+    def __init__(self, file: io.BufferedRandom, start: int, size: int) -> None:
+        self._fd, self._position, self._left = file.fileno(), start, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        data = os.pread(self._fd, min(len(buffer), self._left), self._position)
+        if self._left and not data:
+            raise InvalidArgument(CUT_SHORT)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        self._left -= len(data)
+        return len(data)
 
 
-def _saved(blobs: _Blobs, entry: Any) -> ArchivedImage:
-    try:
-        layers = [blobs.layer(str(name)) for name in entry["Layers"]]
-        return ArchivedImage(layers, blobs.read(str(entry["Config"])), _list(entry.get("RepoTags") or []))
-    except (KeyError, TypeError) as error:
-        raise InvalidArgument(f"manifest.json: {error!r}") from error
+def _members(file: io.BufferedRandom, limit: int) -> TarReader:
+    file.seek(0)
+    return TarReader(file, limit)
 
 
-def _from_index(blobs: _Blobs, index: Any, depth: int = 0) -> Iterator[ArchivedImage]:
-    try:
-        for entry in index["manifests"]:
-            document = blobs.json(_blob(entry["digest"]))
-            if entry.get("mediaType") in _INDEXES and depth < 3:
-                yield from _from_index(blobs, document, depth + 1)
-            elif entry.get("platform", {}).get("os", "linux") == "linux":
-                layers = [blobs.layer(_blob(layer["digest"])) for layer in document["layers"]]
-                notes = entry.get("annotations") or {}
-                names = [notes[key] for key in _REF_NAMES if key in notes][:1]
-                yield ArchivedImage(layers, blobs.read(_blob(document["config"]["digest"])), names)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidArgument(f"index.json: {error!r}") from error
+def _size(file: io.BufferedRandom) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
-def _blob(digest: str) -> str:
-    algorithm, _, value = digest.partition(":")
-    if algorithm != "sha256" or not value.isalnum():
-        raise InvalidArgument(f"unsupported digest {digest}")
-    return f"blobs/sha256/{value}"
+def _plain(name: bytes) -> bytes:
+    return name.removeprefix(b"./").rstrip(b"/")
 
 
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise InvalidArgument("manifest.json: not a list")
-    return value
+def _saved_images(archive: _Archive) -> list[ArchivedImage]:
+    entries = list_at(archive.document(_MANIFESTS), "value", "[]tarexport.manifestItem")
+    return [_saved(archive, entry) for entry in entries]
+
+
+def _saved(archive: _Archive, entry: Any) -> ArchivedImage:
+    if not isinstance(entry, dict):
+        raise mismatch(entry, "value", "tarexport.manifestItem")
+    where = "struct field manifestItem."
+    name = text_at(entry.get("Config"), f"{where}Config")
+    if not name:
+        raise InvalidArgument(f"{_MANIFESTS}: an image without Config")
+    config = archive.read(name, _digest_of(_CONFIG_NAME, name))
+    names = texts_at(entry.get("Layers"), f"{where}Layers") or []
+    layers = [(name, _digest_of(_BLOB_NAME, name), -1) for name in names]
+    references = texts_at(entry.get("RepoTags"), f"{where}RepoTags") or []
+    return ArchivedImage(_with_diff_ids(archive, layers, config), config, references)
+
+
+def _from_index(archive: _Archive, index: Mapping[str, Any], name: str = "", depth: int = 0) -> Iterator[ArchivedImage]:
+    """Yield the images of an index; an index within it holds one image for several platforms."""
+    where = "struct field Index.manifests"
+    entries = [object_at(e, where, "v1.Descriptor") for e in list_at(index.get("manifests"), where, "[]v1.Descriptor")]
+    for entry in _of_this_platform(entries) if depth else entries:
+        own_name = _reference(entry) or name
+        document = object_at(archive.document(*_descriptor(entry)), "value", "v1.Manifest")
+        if entry.get("mediaType") in _INDEXES or ("manifests" in document and "layers" not in document):
+            if depth == _INDEX_DEPTH:
+                raise InvalidArgument(f"{_INDEX}: nested too deeply")
+            yield from _from_index(archive, document, own_name, depth + 1)
+        elif _platform(entry)[0] in ("", "linux"):
+            yield _from_manifest(archive, document, own_name)
+
+
+def _from_manifest(archive: _Archive, manifest: Mapping[str, Any], reference: str) -> ArchivedImage:
+    where = "struct field Manifest."
+    config = archive.read(*_descriptor(object_at(manifest.get("config"), f"{where}config", "v1.Descriptor")))
+    entries = list_at(manifest.get("layers"), f"{where}layers", "[]v1.Descriptor")
+    layers = [_descriptor(object_at(entry, f"{where}layers", "v1.Descriptor")) for entry in entries]
+    if reference and ":" not in posixpath.basename(reference):
+        reference += ":latest"
+    return ArchivedImage(_with_diff_ids(archive, layers, config), config, [reference] if reference else [])
+
+
+def _with_diff_ids(archive: _Archive, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
+    """Return layers with the digests that the configuration states of their contents."""
+    diff_ids = diff_ids_of(parse_config(config))
+    if len(diff_ids) != len(layers):
+        raise InvalidArgument(f"invalid manifest, layers length mismatch: expected {len(layers)}, got {len(diff_ids)}")
+    return [
+        Layer(partial(archive.open, name), name, digest, size, diff_id)
+        for (name, digest, size), diff_id in zip(layers, diff_ids, strict=True)
+    ]
+
+
+def _descriptor(entry: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Return the name, the digest and the size of the blob that a descriptor refers to."""
+    text = text_at(entry.get("digest"), "struct field Descriptor.digest")
+    match = _DIGEST.fullmatch(text)
+    if match is None:
+        raise InvalidArgument(f"unsupported digest {shown(text)}")
+    size = entry.get("size")
+    if not isinstance(size, int | None) or isinstance(size, bool):
+        raise mismatch(size, "struct field Descriptor.size", "int64")
+    if size is not None and size < 0:
+        raise InvalidArgument(f"{shown(text)} has a size of {size}")
+    return f"blobs/sha256/{match[1]}", match[1], -1 if size is None else size
+
+
+def _reference(entry: Mapping[str, Any]) -> str:
+    notes = object_at(entry.get("annotations"), "struct field Descriptor.annotations", "map[string]string")
+    return next((text_at(notes[key], "struct field Descriptor.annotations") for key in _REF_NAMES if key in notes), "")
+
+
+def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
+    where = "struct field Descriptor.platform"
+    platform = object_at(entry.get("platform"), where, "v1.Platform")
+    return text_at(platform.get("os"), f"{where}.os"), text_at(platform.get("architecture"), f"{where}.architecture")
+
+
+def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Return the entries for this machine; all, where there are none."""
+    fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
+    return fitting or entries
+
+
+def _digest_of(pattern: re.Pattern[str], name: str) -> str:
+    """Return the digest that a file's name is; "" where it is none."""
+    match = pattern.fullmatch(name)
+    return match[1] if match else ""

@@ -1,64 +1,209 @@
-"""The image configuration (OCI image-spec, Docker's v1.2 format) as a record, and the record as documents."""
+"""The image configuration (OCI image-spec, Docker's v1.2 format): checked, as a record, and as documents.
+
+The record's values are shown by every listing and go into containers, so that what would break those is refused here.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine import timestamps
 from engine.errors import InvalidArgument
+from engine.images.document import list_at, mismatch, object_at, parse_document, text_at, texts_at
 from engine.model import ImageRecord
+from engine.shown import shown
+from engine.until import parse_rfc3339
+from engine.validate.signals import check_supported, parse_signal
 
-_VERSION = "26.1.5"
+_NAME = "image configuration"
+_IN_IMAGE, _IN_CONFIG = "struct field Image.V1Image.", "struct field Config.V1Image.config."
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_GO_TIME = re.compile(r"(.{19})(?:[.,]([0-9]+))?(?:Z|([+-]..:..))")
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII | re.IGNORECASE)
+_FIRST, _LAST = -62135596800, 253402300799  # Unix seconds of the years 1 to 9999
+_MARGIN = 2 * 86400  # seconds, more than time zones differ
+_NANOSECONDS = 10**9
+_HIGHEST_PORT, _PORT_LIMIT = 65535, 3 * 65535  # of all protocols
+_ARGUMENT_LIMIT = 131071  # bytes of one argument or variable of execve(2), MAX_ARG_STRLEN without the NUL
+_PATH_LIMIT = 4095  # bytes, PATH_MAX without the NUL
 
 
-def plain_config(created: str, size: int) -> bytes:
-    """The configuration of an imported root file system, which brings none of its own."""
-    document = {"created": created, "architecture": "amd64", "os": "linux", "comment": "Imported from -", "size": size}
+def plain_config(created: str, architecture: str, diff_ids: Sequence[str]) -> bytes:
+    """Return the configuration of an imported root file system, which brings none of its own."""
+    document = {
+        "architecture": architecture,
+        "comment": "Imported from -",
+        "config": {},
+        "created": created,
+        "history": [{"created": created, "comment": "Imported from -"}],
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff_id}" for diff_id in diff_ids]},
+    }
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def make_record(image_id: str, config: bytes, *, size: int, rootfs: str) -> ImageRecord:
-    """The record of an unpacked image, yet without references; raises `InvalidArgument` for a broken configuration."""
+def read_record(image_id: str, config: bytes) -> ImageRecord:
+    """Return the record of an image that is yet without names, files and size; raises `InvalidArgument`."""
     document = parse_config(config)
-    inner = document.get("config") or {}
+    for key in ("author", "comment"):
+        text_at(document.get(key), f"{_IN_IMAGE}{key}")
+    for key in ("architecture", "os", "docker_version"):
+        _printable(key, text_at(document.get(key), f"{_IN_IMAGE}{key}"))
+    if (system := document.get("os") or "linux") != "linux":
+        raise InvalidArgument(f"cannot load {shown(system)} image on linux")
+    inner = object_at(document.get("config"), f"{_IN_IMAGE}config", "container.Config")
+    _check_unused(inner)
     return ImageRecord(
         id=image_id,
         references=(),
-        created=str(document.get("created") or timestamps.NEVER),
-        size=size,
-        rootfs=rootfs,
-        cmd=_strings(inner.get("Cmd")),
-        entrypoint=_strings(inner.get("Entrypoint")),
-        env=_strings(inner.get("Env")) or (),
-        working_dir=str(inner.get("WorkingDir") or ""),
-        user=str(inner.get("User") or ""),
-        exposed_ports=sorted(inner.get("ExposedPorts") or {}),
-        labels={str(k): str(v) for k, v in (inner.get("Labels") or {}).items()},
-        stop_signal=str(inner.get("StopSignal") or ""),
+        created=_created(document.get("created")),
+        size=0,
+        rootfs="",
+        cmd=_arguments(inner, "Cmd"),
+        entrypoint=_arguments(inner, "Entrypoint"),
+        env=_environment(inner),
+        working_dir=_working_directory(inner),
+        user=_short_name(inner, "User"),
+        exposed_ports=_exposed_ports(inner),
+        labels=_labels(inner),
+        stop_signal=_stop_signal(inner),
     )
 
 
 def parse_config(config: bytes) -> dict[str, Any]:
-    """The configuration's document, its parts of the right types; raises `InvalidArgument`."""
-    try:
-        document = json.loads(config)
-    except ValueError as error:
-        raise InvalidArgument(f"image configuration: {error}") from error
-    if not isinstance(document, dict) or not isinstance(inner := document.get("config") or {}, dict):
-        raise InvalidArgument("image configuration: not an object")
-    for key in ("Labels", "ExposedPorts"):
-        if not isinstance(inner.get(key) or {}, dict):
-            raise InvalidArgument(f"image configuration: {key} is not an object")
-    return document
+    """Return the configuration's document; raises `InvalidArgument`."""
+    document = parse_document(config, _NAME)
+    if document is None:
+        raise InvalidArgument("invalid image JSON, no RootFS key")
+    return object_at(document, "value", "image.Image")
 
 
-def _strings(value: Any) -> list[str] | None:
+def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
+    """Return the hexadecimal digests of the layers' contents that a configuration states; raises `InvalidArgument`."""
+    if document.get("rootfs") is None:
+        raise InvalidArgument("invalid image JSON, no RootFS key")
+    rootfs = object_at(document["rootfs"], f"{_IN_IMAGE}rootfs", "image.RootFS")
+    found = []
+    for value in list_at(rootfs.get("diff_ids"), "struct field RootFS.rootfs.diff_ids", "[]layer.DiffID"):
+        text = text_at(value, "struct field RootFS.rootfs.diff_ids")
+        match = _DIGEST.fullmatch(text)
+        if match is None:
+            raise InvalidArgument(f"{_NAME}: {shown(text)} is not a SHA-256 digest")
+        found.append(match[1])
+    return found
+
+
+def _created(value: object) -> str:
+    """Return the time of creation in UTC; it must be one that every time zone can show."""
     if value is None:
-        return None
-    if not isinstance(value, list):
-        raise InvalidArgument("image configuration: a list was expected")
-    return [str(item) for item in value]
+        return timestamps.NEVER
+    if not isinstance(value, str):
+        raise InvalidArgument("Time.UnmarshalJSON: input is not a JSON string")
+    try:
+        moment = parse_rfc3339(value)
+    except ValueError as error:
+        raise InvalidArgument(str(error)) from error
+    if moment != _FIRST * _NANOSECONDS and not _FIRST + _MARGIN < moment // _NANOSECONDS < _LAST - _MARGIN:
+        raise InvalidArgument(f"{_NAME}: created {shown(value)} is out of range")
+    return timestamps.from_nanoseconds(moment)
+
+
+def _arguments(inner: Mapping[str, Any], key: str) -> list[str] | None:
+    """Return a command, which may be a single string."""
+    value, where = inner.get(key), f"{_IN_CONFIG}{key}"
+    if isinstance(value, str):
+        value = [value]
+    if value is not None and not (isinstance(value, list) and all(isinstance(item, str | None) for item in value)):
+        raise mismatch(value, where, "string")
+    arguments = texts_at(value, where)
+    _check_arguments(key, arguments or ())
+    return arguments
+
+
+def _environment(inner: Mapping[str, Any]) -> list[str]:
+    variables = texts_at(inner.get("Env"), f"{_IN_CONFIG}Env") or []
+    _check_arguments("Env", variables)
+    for variable in variables:
+        name = variable.partition("=")[0]
+        if variable.startswith("="):
+            raise InvalidArgument(f"{_NAME}: Env {shown(variable)} has no name")
+        _printable("Env", name)
+    return variables
+
+
+def _check_arguments(key: str, values: Iterable[str]) -> None:
+    """Refuse what execve(2) cannot pass on; newlines and escapes are common in scripts and prompts."""
+    for value in values:
+        if "\0" in value:
+            raise InvalidArgument(f"{_NAME}: {key} {shown(value)} has a NUL")
+        if len(value.encode()) > _ARGUMENT_LIMIT:
+            raise InvalidArgument(f"{_NAME}: {key} {shown(value)} is longer than {_ARGUMENT_LIMIT} bytes")
+
+
+def _short_name(inner: Mapping[str, Any], key: str) -> str:
+    value = _printable(key, text_at(inner.get(key), f"{_IN_CONFIG}{key}"))
+    if len(value.encode()) > _PATH_LIMIT:
+        raise InvalidArgument(f"{_NAME}: {key} {shown(value)} is longer than {_PATH_LIMIT} bytes")
+    return value
+
+
+def _printable(key: str, value: str) -> str:
+    if _CONTROL.search(value):
+        raise InvalidArgument(f"{_NAME}: {key} {shown(value)} has control characters")
+    return value
+
+
+def _working_directory(inner: Mapping[str, Any]) -> str:
+    path = _short_name(inner, "WorkingDir")
+    if path and not path.startswith("/"):
+        raise InvalidArgument(f"the working directory '{shown(path)}' is invalid, it needs to be an absolute path")
+    return path
+
+
+def _exposed_ports(inner: Mapping[str, Any]) -> list[str]:
+    where = f"{_IN_CONFIG}ExposedPorts"
+    found, count = set(), 0
+    for text, value in object_at(inner.get("ExposedPorts"), where, "nat.PortSet").items():
+        object_at(value, where, "struct {}")
+        match = _PORTS.fullmatch(text)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last <= _HIGHEST_PORT:
+            raise InvalidArgument(f"{_NAME}: invalid exposed port {shown(text)}")
+        found.add(text.lower())
+        count += last - first + 1
+    if count > _PORT_LIMIT:
+        raise InvalidArgument(f"{_NAME}: more than {_PORT_LIMIT} exposed ports")
+    return sorted(found)
+
+
+def _labels(inner: Mapping[str, Any]) -> dict[str, str]:
+    where = f"{_IN_CONFIG}Labels"
+    labels = {}
+    for key, value in object_at(inner.get("Labels"), where, "map[string]string").items():
+        labels[_printable("the label", key)] = text_at(value, where)
+        if "\0" in labels[key]:
+            raise InvalidArgument(f"{_NAME}: the label {shown(key)} has a NUL")
+    return labels
+
+
+def _stop_signal(inner: Mapping[str, Any]) -> str:
+    text = _short_name(inner, "StopSignal")
+    if text:
+        check_supported(parse_signal(text))
+    return text
+
+
+def _check_unused(inner: Mapping[str, Any]) -> None:
+    """Check the types of what only ``inspect`` shows."""
+    _printable("Image", text_at(inner.get("Image"), f"{_IN_CONFIG}Image"))
+    for path, value in object_at(inner.get("Volumes"), f"{_IN_CONFIG}Volumes", "map[string]struct {}").items():
+        _printable("Volumes", path)
+        object_at(value, f"{_IN_CONFIG}Volumes", "struct {}")
+    texts_at(inner.get("OnBuild"), f"{_IN_CONFIG}OnBuild")
 
 
 def render_summary(record: ImageRecord, created: int) -> dict[str, Any]:
@@ -85,7 +230,7 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
         "RepoDigests": [],
         "Parent": "",
         "Comment": config.get("comment") or "",
-        "Created": record.created,
+        "Created": _created_as_go_writes(config, record),
         "DockerVersion": config.get("docker_version") or "",
         "Author": config.get("author") or "",
         "Config": _render_config(record, config.get("config") or {}),
@@ -96,6 +241,15 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
         "RootFS": {"Type": "layers", "Layers": layers},
         "Metadata": {"LastTagTime": timestamps.NEVER},
     }
+
+
+def _created_as_go_writes(config: dict[str, Any], record: ImageRecord) -> str:
+    """Return the time of creation in the zone of the configuration; "" where it has none."""
+    match = _GO_TIME.fullmatch(str(config.get("created") or ""))
+    if match is None:
+        return "" if config.get("created") is None else record.created
+    fraction = f".{match[2] or ''}"[:10].rstrip("0").rstrip(".")
+    return match[1] + fraction + ("Z" if match[3] in (None, "+00:00", "-00:00") else match[3])
 
 
 def _render_config(record: ImageRecord, inner: dict[str, Any]) -> dict[str, Any]:

@@ -1,167 +1,144 @@
-"""Unpacks layers into a directory, safely whatever they contain.
+"""Unpacks layers into a directory and verifies them, safely whatever they contain.
 
 The work is done by a child process whose root is that directory, so the kernel resolves every path inside it: neither
-``..`` nor an absolute name, a symbolic link or a hard link reaches anything outside. Whiteouts follow the OCI image
-specification (``.wh.NAME``, ``.wh..wh..opq``). What is unpacked is counted, and more than the limit is refused.
+``..`` nor an absolute name, a symbolic link or a hard link reaches anything outside. Each layer is hashed in the same
+pass and compared with what the archive claims. Whiteouts follow the OCI image specification.
 """
 
 from __future__ import annotations
 
-import bz2  # noqa: F401 (tarfile imports these on demand, which it cannot once the root has changed)
-import gzip  # noqa: F401
-import lzma  # noqa: F401
+import errno
+import io
+import json
 import os
-import shutil
-import stat
-import tarfile
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import IO, NoReturn
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import NoReturn
 
 from engine.errors import EngineError, InvalidArgument
+from engine.images import zstd
+from engine.images.compression import Measured, decompressed
+from engine.images.limits import Limits
+from engine.images.place import Placer
+from engine.images.tar import TarReader
+from engine.runtime import kernel
+from engine.shown import shown
 
-_WHITEOUT, _OPAQUE, _RESERVED = ".wh.", ".wh..wh..opq", ".wh..wh."
-_XATTR = "SCHILY.xattr."
-_CHUNK = 1 << 20
-_MOST_ENTRIES = 5_000_000
+_BUFFER_BYTES = 1 << 18
+_OF_THE_HOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
 
-def unpack(layers: Iterable[Callable[[], IO[bytes]]], root: str, limit: int) -> int:
-    """Unpack ``layers`` (openers of tar files, lowest first) into ``root``; bytes unpacked, at most ``limit``.
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer as its archive describes it; digests are hexadecimal SHA-256, "" where the archive claims none."""
 
-    Needs root. Raises `InvalidArgument` for archives that are broken, malicious or too large.
+    open: Callable[[], io.RawIOBase]
+    name: str = ""
+    digest: str = ""  # of the bytes that `open` gives, which may be compressed
+    size: int = -1  # of those bytes, -1 where it is not known
+    diff_id: str = ""  # of the uncompressed tar
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What unpacking gave: bytes of files, and the layers' digests; ``read`` and ``members`` count against limits."""
+
+    size: int
+    read: int
+    members: int
+    diff_ids: Sequence[str]
+
+
+def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
+    """Unpack layers, lowest first, into ``root``, and verify them.
+
+    Needs root. Raises `InvalidArgument` for archives that are broken, malicious, too large or not what they claim.
     """
     read_end, write_end = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
         os.close(read_end)
-        _unpack_inside(layers, root, limit, write_end)
+        _unpack_inside(layers, root, limits, write_end, parent)
     os.close(write_end)
-    with open(read_end, encoding="utf-8", errors="replace") as file:
-        answer = file.read()
-    os.waitpid(child, 0)
-    word, _, rest = answer.partition(" ")
-    if word == "size":
-        return int(rest)
-    raise (InvalidArgument(rest) if word == "invalid" else EngineError(rest or "unpacking the image was interrupted"))
+    try:
+        with open(read_end, encoding="utf-8", errors="replace") as file:
+            answer = file.read()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    if not answer:
+        raise EngineError("unpacking the image was interrupted")
+    document = json.loads(answer)
+    if "invalid" in document:
+        raise InvalidArgument(document["invalid"])
+    if "failed" in document:
+        raise EngineError(document["failed"])
+    return Unpacked(**document)
 
 
-def _unpack_inside(layers: Iterable[Callable[[], IO[bytes]]], root: str, limit: int, report: int) -> NoReturn:
+def _unpack_inside(layers: Sequence[Layer], root: str, limits: Limits, report: int, parent: int) -> NoReturn:
     """Be the child: unpack within ``root`` as the whole world."""
     try:
+        kernel.die_with_parent()
+        if os.getppid() != parent:
+            os._exit(1)
+        zstd.load()
         os.umask(0)
         os.chroot(root)
         os.chdir("/")
-        unpacker = _Unpacker(limit)
-        for layer in layers:
-            unpacker.apply(layer())
-        answer = f"size {unpacker.size}"
-    except (InvalidArgument, tarfile.TarError, EOFError) as error:
-        answer = f"invalid {error}"
+        answer = asdict(_unpack_all(layers, limits))
+    except InvalidArgument as error:
+        answer = {"invalid": str(error)}
+    except EngineError as error:
+        answer = {"failed": str(error)}
     except BaseException as error:
-        answer = f"failed {error}"
-    os.write(report, answer.encode("utf-8", "replace"))
+        answer = {"failed": f"unpacking the image failed: {error or type(error).__name__}"}
+    with open(report, "w", encoding="utf-8", errors="backslashreplace") as file:
+        json.dump(answer, file)
     os._exit(0)
 
 
-class _Unpacker:
-    """The state that layers share: how much has been unpacked."""
-
-    def __init__(self, limit: int) -> None:
-        self.size, self._entries, self._limit = 0, 0, limit
-        self._own: set[str] = set()
-
-    def apply(self, layer: IO[bytes]) -> None:
-        self._own = set()
-        with tarfile.open(fileobj=layer, mode="r|*" if not layer.seekable() else "r:*") as archive:
-            for member in archive:
-                self._entries += 1
-                if self._entries > _MOST_ENTRIES:
-                    raise InvalidArgument("the image has too many files")
-                self._place(archive, member)
-
-    def _place(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        path = _inside(member.name)
-        directory, base = os.path.split(path)
-        if base.startswith(_WHITEOUT):
-            self._white_out(directory, base)
-            return
-        if path != "/":
-            os.makedirs(directory, mode=0o755, exist_ok=True)
-            if not (member.isdir() and _is_directory(path)):
-                _remove(path)
-        self._own.add(path)
-        self._make(archive, member, path)
-        if not member.islnk():
-            _set_attributes(member, path)
-
-    def _white_out(self, directory: str, base: str) -> None:
-        if base == _OPAQUE:
-            with suppress(FileNotFoundError):
-                for name in os.listdir(directory):
-                    path = os.path.join(directory, name)
-                    if not any(own == path or own.startswith(path + "/") for own in self._own):
-                        _remove(path)
-        elif not base.startswith(_RESERVED):
-            name = base.removeprefix(_WHITEOUT)
-            if name not in ("", ".", ".."):
-                _remove(os.path.join(directory, name))
-
-    def _make(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
-        if member.isdir():
-            with suppress(FileExistsError):
-                os.mkdir(path)
-        elif member.isreg():
-            self._write(archive.extractfile(member), path)
-        elif member.islnk():
-            os.link(_inside(member.linkname), path, follow_symlinks=False)
-        elif member.issym():
-            os.symlink(member.linkname, path)
-            self.size += os.lstat(path).st_size
-        elif member.ischr() or member.isblk() or member.isfifo():
-            kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK if member.isblk() else stat.S_IFIFO
-            os.mknod(path, kind | 0o600, os.makedev(member.devmajor, member.devminor))
-        else:
-            raise InvalidArgument(f"unhandled tar entry type {member.type!r}: {member.name}")
-
-    def _write(self, source: IO[bytes] | None, path: str) -> None:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(fd, "wb") as target:
-            while source is not None and (data := source.read(_CHUNK)):
-                self.size += len(data)
-                if self.size > self._limit:
-                    raise InvalidArgument(f"the image is larger than {self._limit} bytes")
-                target.write(data)
+def _unpack_all(layers: Sequence[Layer], limits: Limits) -> Unpacked:
+    placer, diff_ids, read = Placer(limits), [], 0
+    for number, layer in enumerate(layers):
+        with layer.open() as file:
+            blob = Measured(file, limits.size - read, limits.too_large("image"))
+            stream, compressed = decompressed(blob)
+            content = Measured(stream, limits.size - read, limits.too_large("image")) if compressed else blob
+            _unpack_one(stream if content is blob else content, placer, limits)
+        read += content.size
+        _verify(layer, number, blob, content.digest())
+        diff_ids.append(content.digest())
+    return Unpacked(placer.size, read, placer.members, diff_ids)
 
 
-def _inside(name: str) -> str:
-    """The absolute path of an entry; names that climb are refused, though the root would hold them anyway."""
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    if ".." in parts or "\0" in name:
-        raise InvalidArgument(f"invalid tar entry: {name!r} leads out of the archive")
-    return "/" + "/".join(parts)
+def _unpack_one(stream: io.RawIOBase, placer: Placer, limits: Limits) -> None:
+    """Unpack a layer, and read what follows its end, which its digest covers."""
+    buffered = io.BufferedReader(stream, _BUFFER_BYTES)
+    reader = TarReader(buffered, limits.members - placer.members)
+    placer.begin_layer(reader)
+    for member in reader:
+        try:
+            placer.place(member)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0).lower()
+            if error.errno in _OF_THE_HOST:
+                raise EngineError(f"unpacking {shown(member.name)} failed: {reason}") from error
+            raise InvalidArgument(f"{placer.describe(member)}: {reason}") from error
+    placer.end_layer()
+    while buffered.read(_BUFFER_BYTES):
+        pass
 
 
-def _is_directory(path: str) -> bool:
-    return os.path.isdir(path) and not os.path.islink(path)
-
-
-def _remove(path: str) -> None:
-    if _is_directory(path):
-        shutil.rmtree(path)
-    else:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-
-
-def _set_attributes(member: tarfile.TarInfo, path: str) -> None:
-    os.chown(path, member.uid, member.gid, follow_symlinks=False)
-    if not member.issym():
-        os.chmod(path, member.mode & 0o7777)
-    for name, value in member.pax_headers.items():
-        if name.startswith(_XATTR):
-            with suppress(OSError):  # the file system may have none
-                data = value.encode("utf-8", "surrogateescape")
-                os.setxattr(path, name.removeprefix(_XATTR), data, follow_symlinks=False)
-    with suppress(OverflowError):
-        os.utime(path, (member.mtime, member.mtime), follow_symlinks=False)
+def _verify(layer: Layer, number: int, blob: Measured, diff_id: str) -> None:
+    """Compare a layer with what its archive claims; raises `InvalidArgument`, in Docker's words where it has them."""
+    if layer.size not in (-1, blob.size):
+        raise InvalidArgument(f"{shown(layer.name)} has {blob.size} bytes instead of {layer.size}")
+    if layer.digest not in ("", blob.digest()):
+        raise InvalidArgument(f"{shown(layer.name)} has digest sha256:{blob.digest()}")
+    if layer.diff_id not in ("", diff_id):
+        raise InvalidArgument(
+            f'invalid diffID for layer {number}: expected "sha256:{layer.diff_id}", got "sha256:{diff_id}"'
+        )

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,44 +19,56 @@ from engine import timestamps
 from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
 from engine.images.archive import ArchivedImage, read_archive
-from engine.images.config import make_record, parse_config, plain_config, render_inspect, render_summary
+from engine.images.compression import Bounded, decompressed
+from engine.images.config import parse_config, plain_config, read_record, render_inspect, render_summary
 from engine.images.extract import unpack
 from engine.images.filters import filter_images
-from engine.images.reference import id_prefix, normalise
+from engine.images.limits import Limits, limits_for, within_free_space
+from engine.images.reference import archived_name, id_prefix, new_name, normalise
+from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
 from engine.private import make_private
 from engine.runtime import process
 from engine.store.api import Store, Transaction
+from engine.system import architecture
 
-LIMIT_VARIABLE = "HAWSE_IMAGE_LIMIT"
-DEFAULT_LIMIT = 32 << 30  # bytes
-
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _INCOMING = ".incoming-"
 
 
-class ImageStore:
-    """Implements `engine.api.Images`; ``limit`` is the most bytes an image may have (else HAWSE_IMAGE_LIMIT)."""
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """An unpacked and verified image that is not in its place yet."""
 
-    def __init__(self, store: Store, root: Path, limit: int | None = None) -> None:
-        self._store, self._directory = store, root / "images"
-        self._limit = limit or int(os.environ.get(LIMIT_VARIABLE, DEFAULT_LIMIT))
+    record: ImageRecord
+    directory: Path
+    names: Sequence[str]
+
+
+class ImageStore:
+    """Implements `engine.api.Images`; ``limits`` bound every import, else the environment and the free space do."""
+
+    def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
+        self._store, self._directory, self._limits = store, root / "images", limits
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
-        """Import a ``docker save``, OCI or plain root file system tar (gzip too); the first image's id.
+        """Import a ``docker save``, OCI or plain root file system tar, compressed or not; the first image's id.
 
-        With a reference, the first image alone is imported, under that name.
+        With a reference, the first image alone is imported, under that name. All images of an archive are verified
+        before the first one is stored.
         """
-        name = normalise(reference) if reference else ""
-        with self._incoming() as work, open(work / "archive", "w+b") as archive:
-            self._spool(source, archive)
-            images = read_archive(archive)
+        name = new_name(reference) if reference else ""
+        with self._incoming() as work, tempfile.TemporaryFile(dir=work) as archive:
+            limits = self._limits or limits_for(str(work))
+            self._spool(source, archive, limits)
+            images = read_archive(archive, limits)
             if not images:
                 raise InvalidArgument("the archive holds no image")
             if name:
-                return self._import(images[0], [name], work)
-            ids = [self._import(image, [normalise(ref) for ref in image.references], work) for image in images]
-        return ids[0]
+                images = [replace(images[0], references=[name])]
+            staged = self._stage(images, work, limits)
+            self._store_images(staged, work)
+        return staged[0].record.id
 
     def list(self, filters: Filters) -> Documents:
         """Documents of GET /images/json."""
@@ -107,11 +118,14 @@ class ImageStore:
         for left in self._directory.glob(_INCOMING + "*"):
             pid, _, started = left.name.removeprefix(_INCOMING).partition("-")
             if not process.is_alive(int(pid), int(started.partition("-")[0])):
-                shutil.rmtree(left, ignore_errors=True)
+                _discard(left)
         owner = f"{_INCOMING}{os.getpid()}-{process.start_time(os.getpid())}-"
-        with tempfile.TemporaryDirectory(prefix=owner, dir=self._directory) as work:
-            self._take_lost(Path(work))
-            yield Path(work)
+        work = Path(tempfile.mkdtemp(prefix=owner, dir=self._directory))
+        try:
+            self._take_lost(work)
+            yield work
+        finally:
+            _discard(work)
 
     def _take_lost(self, work: Path) -> None:
         """Take images that have no record out of the way, in one step: half an image is never taken for a whole one.
@@ -124,34 +138,48 @@ class ImageStore:
                 if not entry.name.startswith(_INCOMING) and entry.name not in known:
                     entry.rename(work / entry.name)
 
-    def _spool(self, source: BinaryIO, target: BinaryIO) -> None:
-        """Copy to a file, since archives are read more than once and a pipe can't be."""
-        size = 0
-        while data := source.read(_CHUNK):
-            size += len(data)
-            if size > self._limit:
-                raise InvalidArgument(f"the archive is larger than {self._limit} bytes")
+    @staticmethod
+    def _spool(source: BinaryIO, target: BinaryIO, limits: Limits) -> None:
+        """Copy the archive to a file, decompressed, since it is read more than once."""
+        too_large = limits.too_large("archive")
+        stream, _ = decompressed(Bounded(source, limits.size, too_large))
+        content = Bounded(stream, limits.size, too_large)
+        while data := content.read(_CHUNK_BYTES):
             target.write(data)
-        target.seek(0)
+        target.flush()
 
-    def _import(self, image: ArchivedImage, names: Sequence[str], work: Path) -> str:
-        """Unpack, move into place in one step, and name."""
-        unpacked = Path(tempfile.mkdtemp(dir=work))
-        rootfs = unpacked / "rootfs"
-        rootfs.mkdir(mode=0o755)
-        size = unpack(image.layers, str(rootfs), self._limit)
-        config = image.config or plain_config(timestamps.now(), size)
-        digest = hashlib.sha256(config).hexdigest()
-        place = self._directory / digest
-        record = make_record(f"sha256:{digest}", config, size=size, rootfs=str(place / "rootfs"))
-        (unpacked / "config.json").write_bytes(config)
+    @staticmethod
+    def _stage(images: Sequence[ArchivedImage], work: Path, limits: Limits) -> Sequence[_Staged]:
+        """Check and unpack all images; the limits hold for all of them together."""
+        records = [read_record(_id_of(image.config), image.config) if image.config else None for image in images]
+        names = [[archived_name(name) for name in image.references] for image in images]
+        staged = []
+        for image, record, own_names in zip(images, records, names, strict=True):
+            directory = Path(tempfile.mkdtemp(dir=work))
+            rootfs = directory / "rootfs"
+            rootfs.mkdir(mode=0o755)
+            limits = within_free_space(limits, str(work))
+            unpacked = unpack(image.layers, str(rootfs), limits)
+            limits = replace(
+                limits, size=limits.size - unpacked.read, members=max(0, limits.members - unpacked.members)
+            )
+            config = image.config or plain_config(timestamps.now(), architecture(), unpacked.diff_ids)
+            (directory / "config.json").write_bytes(config)
+            record = replace(record or read_record(_id_of(config), config), size=unpacked.size)
+            staged.append(_Staged(record, directory, own_names))
+        return staged
+
+    def _store_images(self, staged: Sequence[_Staged], work: Path) -> None:
+        """Move images into place, each in one step, and name them, all in one transaction."""
         with self._store.write() as transaction:
-            if all(other.id != record.id for other in transaction.images()):
-                if place.exists():  # lost since we began
-                    place.rename(work / "lost")
-                unpacked.rename(place)
-            _name(transaction, record, names)
-        return record.id
+            for image in staged:
+                digest = image.record.id.removeprefix("sha256:")
+                place = self._directory / digest
+                if all(other.id != image.record.id for other in transaction.images()):
+                    if place.exists():  # lost since we began
+                        place.rename(work / f"lost-{digest}")
+                    image.directory.rename(place)
+                _name(transaction, replace(image.record, rootfs=str(place / "rootfs")), image.names)
 
     # ------------------------------------------------------------------------------------------ look-up
 
@@ -176,9 +204,22 @@ class ImageStore:
         return (matching[0] if len(matching) == 1 else None), ""
 
 
+def _id_of(config: bytes) -> str:
+    """Return the id of the image that has this configuration."""
+    return f"sha256:{hashlib.sha256(config).hexdigest()}"
+
+
+def _discard(directory: Path) -> None:
+    """Remove a directory to work in; another command may be removing it too."""
+    with suppress(OSError):
+        remove_tree(os.fspath(directory))
+
+
 def _missing(reference: str) -> NotFound:
     """Docker's error; raises `InvalidArgument` where the reference could not be one."""
-    return NotFound(f"No such image: {reference if reference.startswith('sha256:') else normalise(reference)}")
+    digits = id_prefix(reference) or ""
+    whole_id = len(digits) == 64 or reference.startswith("sha256:")
+    return NotFound(f"No such image: {f'sha256:{digits}' if whole_id and digits else normalise(reference)}")
 
 
 def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -> None:

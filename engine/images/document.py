@@ -1,0 +1,98 @@
+"""Reads the JSON of archives within limits, and values of the expected types, with the errors of Go's encoding/json."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+from engine.errors import InvalidArgument
+from engine.shown import shown
+
+SIZE_LIMIT = 4 << 20  # bytes of one document
+DEPTH_LIMIT = 100
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_KINDS = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
+
+
+def parse_document(data: bytes, name: str) -> Any:
+    """Parse JSON; raises `InvalidArgument` that says what is wrong with the document ``name``."""
+    if len(data) > SIZE_LIMIT:
+        raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
+    text = data.decode("utf-8", "replace")  # as Go does, which puts U+FFFD for surrogates too
+    _check_depth(text, name)
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(f"{shown(name)}: {error}") from error
+    return _without_surrogates(value) if _SURROGATE.search(text) else value
+
+
+def mismatch(value: object, where: str, kind: str) -> InvalidArgument:
+    """Return the error about a value of another type than ``kind``, which is Go's name of it."""
+    return InvalidArgument(f"json: cannot unmarshal {_KINDS.get(type(value), 'null')} into Go {where} of type {kind}")
+
+
+def text_at(value: object, where: str) -> str:
+    """Return a string; "" for null, as in Go."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise mismatch(value, where, "string")
+    return value
+
+
+def texts_at(value: object, where: str) -> list[str] | None:
+    """Return a list of strings; None for null."""
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise mismatch(value, where, "[]string")
+    return [text_at(item, where) for item in value]
+
+
+def object_at(value: object, where: str, kind: str) -> dict[str, Any]:
+    """Return an object; an empty one for null."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise mismatch(value, where, kind)
+    return value
+
+
+def list_at(value: object, where: str, kind: str) -> list[Any]:
+    """Return a list; an empty one for null."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise mismatch(value, where, kind)
+    return value
+
+
+def _check_depth(text: str, name: str) -> None:
+    """Refuse deep nesting before the parser recurses into it."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        character = token[0]
+        if character in "[{":
+            depth += 1
+            if depth > DEPTH_LIMIT:
+                raise InvalidArgument(f"{shown(name)}: invalid character '{character}' exceeded max depth")
+        elif character in "]}":
+            depth -= 1
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"invalid character '{constant[0]}' looking for beginning of value")
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return value

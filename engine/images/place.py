@@ -1,0 +1,279 @@
+"""Makes the members of layers as files below the root directory of this process, and counts them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+
+from engine.errors import InvalidArgument
+from engine.images.limits import Limits
+from engine.images.tar import (
+    BLOCK,
+    CHARACTER,
+    DIRECTORY,
+    FIFO,
+    HARD_LINK,
+    REGULAR,
+    SYMBOLIC_LINK,
+    Member,
+    TarReader,
+)
+from engine.images.trees import remove_tree
+from engine.shown import shown
+
+_WHITEOUT, _OPAQUE, _RESERVED = b".wh.", b".wh..wh..opq", b".wh..wh."
+_LARGEST_ID = 2**32 - 2  # user and group ids; 2**32 - 1 means "do not change"
+_LARGEST_TIME = 2**63 - 1  # nanoseconds
+_WALK = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_KINDS = {CHARACTER: stat.S_IFCHR, BLOCK: stat.S_IFBLK, FIFO: stat.S_IFIFO}
+_VERBS = {REGULAR: "open", DIRECTORY: "mkdir", SYMBOLIC_LINK: "symlink", HARD_LINK: "link"}
+_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # of the file system, of this kind of file
+
+
+class Placer:
+    """Places members, layer by layer. ``size`` is the bytes of all files, ``members`` what counts against the limit."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.size = self.members = 0
+        self._limits = limits
+        self._reader: TarReader | None = None
+        self._before = self._made = 0
+        self._named: set[int] = set()
+        self._own: set[int] = set()
+        self._parent = b""
+
+    def begin_layer(self, reader: TarReader) -> None:
+        """Place what ``reader`` reads from now on.
+
+        The layer's own paths are kept as hashes, because names of hostile archives are long.
+        """
+        self._reader, self._before, self._made = reader, self.members, 0
+        self._named, self._own, self._parent = set(), {hash(b"/")}, b""
+
+    def end_layer(self) -> None:
+        """Count the layer itself, so that layers without members are limited too."""
+        self.members += 1
+        self._count()
+
+    def place(self, member: Member) -> None:
+        """Make one member; raises OSError and `InvalidArgument`."""
+        self._count()
+        path = inside(member.name)
+        if hash(path) in self._named:
+            raise InvalidArgument("duplicates of file paths not supported")
+        self._named.add(hash(path))
+        directory, base = os.path.split(path)
+        if base == _OPAQUE:
+            self._hide_lower(directory)
+        elif b"/" + _RESERVED in path:
+            return  # what aufs notes for itself
+        elif base.startswith(_WHITEOUT):
+            self._white_out(os.path.join(directory, base.removeprefix(_WHITEOUT)))
+        elif path != b"/":
+            self._make_parents(directory)
+            self._own_up(path)
+            self._make(member, path)
+        elif member.type == DIRECTORY:
+            _set_attributes(member, path)
+        else:
+            raise InvalidArgument("the root of the archive is not a directory")
+
+    def describe(self, member: Member) -> str:
+        """Tell which operation makes a member, as Go's errors do."""
+        path = shown(_absolute(member.name))
+        if member.type == HARD_LINK:
+            return f"link {shown(_absolute(member.linkname))} {path}"
+        if member.type == SYMBOLIC_LINK:
+            return f"symlink {shown(member.linkname)} {path}"
+        return f"{_VERBS.get(member.type, 'mknod')} {path}"
+
+    def _count(self) -> None:
+        headers = self._reader.headers if self._reader else 0
+        self.members = max(self.members, self._before + headers + self._made)
+        if self.members > self._limits.members:
+            raise InvalidArgument(f"the image has more than {self._limits.members} files")
+
+    def _grow(self, size: int) -> None:
+        self.size += size
+        if self.size > self._limits.size:
+            raise InvalidArgument(self._limits.too_large("image"))
+
+    def _make_parents(self, directory: bytes) -> None:
+        """Make the directories above a member that the archive does not name; they count as members."""
+        if directory == self._parent:
+            return
+        if not os.path.isdir(directory):
+            self._walk(directory)
+        self._parent = directory
+
+    def _walk(self, directory: bytes) -> None:
+        """Descend to a directory, making what is missing; each step starts at the one before, for paths are long."""
+        fd = os.open(b"/", _WALK)
+        try:
+            for name in directory[1:].split(b"/"):
+                try:
+                    inner = os.open(name, _WALK, dir_fd=fd)
+                except FileNotFoundError:
+                    self._made += 1
+                    self._count()
+                    _make_directory(name, fd)
+                    inner = os.open(name, _WALK, dir_fd=fd)
+                os.close(fd)
+                fd = inner
+        finally:
+            os.close(fd)
+
+    def _own_up(self, path: bytes) -> None:
+        """Note a path of this layer and those above it."""
+        while hash(path) not in self._own:
+            self._own.add(hash(path))
+            path = os.path.dirname(path)
+
+    def _white_out(self, path: bytes) -> None:
+        """Remove what lower layers have at ``path``."""
+        if os.path.basename(path) not in (b"", b".", b"..") and hash(path) not in self._own:
+            with suppress(NotADirectoryError):
+                remove_tree(path)
+            self._parent = b""
+
+    def _hide_lower(self, directory: bytes) -> None:
+        """Remove what lower layers have in ``directory``."""
+        waiting = [directory]
+        while waiting:
+            directory = waiting.pop()
+            with suppress(FileNotFoundError, NotADirectoryError):
+                for name in os.listdir(directory):
+                    path = os.path.join(directory, name)
+                    if hash(path) not in self._own:
+                        remove_tree(path)
+                    elif _is_directory(path):
+                        waiting.append(path)
+        self._parent = b""
+
+    def _make(self, member: Member, path: bytes) -> None:
+        """Make the file of a member, in the place of what a lower layer has there."""
+        try:
+            self._create(member, path)
+        except FileExistsError:
+            if member.type != DIRECTORY or not _is_directory(path):
+                remove_tree(path)
+                self._parent = b""
+                self._create(member, path)
+        if member.type not in (HARD_LINK, REGULAR):
+            _set_attributes(member, path)
+
+    def _create(self, member: Member, path: bytes) -> None:
+        if member.type == REGULAR:
+            self._write(member, path)
+        elif member.type == DIRECTORY:
+            os.mkdir(path)
+        elif member.type == HARD_LINK:
+            os.link(inside(member.linkname), path, follow_symlinks=False)
+        elif member.type == SYMBOLIC_LINK:
+            _check_link(member)
+            self._grow(len(member.linkname))
+            os.symlink(member.linkname, path)
+        else:
+            if not all(0 <= number < 2**32 for number in member.device):
+                raise InvalidArgument(f"{shown(path)}: invalid device number")
+            os.mknod(path, _KINDS[member.type] | 0o600, os.makedev(*member.device))
+
+    def _write(self, member: Member, path: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(path, flags, 0o600)
+        try:
+            self._grow(member.size)
+            for offset, data in self._pieces(member):
+                done = 0
+                while done < len(data):
+                    done += os.pwrite(fd, data[done:], offset + done)
+            if member.sparse is not None:
+                os.ftruncate(fd, member.size)
+            _set_attributes(member, path, fd)
+        finally:
+            os.close(fd)
+
+    def _pieces(self, member: Member) -> Iterator[tuple[int, bytes]]:
+        """The content in pieces, each with the place in the file where it goes."""
+        assert self._reader is not None
+        chunks = self._reader.chunks()
+        if member.sparse is None:
+            offset = 0
+            for data in chunks:
+                yield offset, data
+                offset += len(data)
+            return
+        data = b""
+        for offset, length in member.sparse:
+            while length:
+                data = data or next(chunks)
+                piece, data = data[:length], data[length:]
+                yield offset, piece
+                offset, length = offset + len(piece), length - len(piece)
+
+
+def inside(name: bytes) -> bytes:
+    """The absolute path of an entry; names that climb are refused, though the root would hold them anyway."""
+    if b"\0" in name:
+        raise InvalidArgument(f"invalid tar entry: {shown(name)} has a NUL")
+    path = _absolute(name)
+    if b"/../" in path + b"/":
+        raise InvalidArgument(f"invalid tar entry: {shown(name)} leads out of the archive")
+    return path
+
+
+def _make_directory(name: bytes, parent: int) -> None:
+    """Make a directory in another; what is there already is a link that leads nowhere."""
+    try:
+        os.mkdir(name, 0o755, dir_fd=parent)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, "") from error
+
+
+def _absolute(name: bytes) -> bytes:
+    if b"//" not in name and b"/." not in name and not name.startswith((b".", b"/")):
+        return b"/" + name.rstrip(b"/")
+    return b"/" + b"/".join(part for part in name.split(b"/") if part not in (b"", b"."))
+
+
+def _check_link(member: Member) -> None:
+    if b"\0" in member.linkname:
+        raise InvalidArgument(f"invalid tar entry: the target of {shown(member.name)} has a NUL")
+
+
+def _is_directory(path: bytes) -> bool:
+    return stat.S_ISDIR(os.lstat(path).st_mode)
+
+
+def _set_attributes(member: Member, path: bytes, fd: int | None = None) -> None:
+    """Set owner, extended attributes, mode and time, by descriptor where there is one."""
+    if not (0 <= member.uid <= _LARGEST_ID and 0 <= member.gid <= _LARGEST_ID):
+        raise InvalidArgument(f"{shown(path)}: invalid user or group id")
+    target, follow = (path, False) if fd is None else (fd, True)
+    os.chown(target, member.uid, member.gid, follow_symlinks=follow)
+    for name, value in member.xattrs.items():
+        if _is_kept(name):
+            try:
+                os.setxattr(target, name, value, follow_symlinks=follow)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    reason = os.strerror(error.errno or 0).lower()
+                    raise InvalidArgument(f"lsetxattr {shown(name)} {shown(path)}: {reason}") from error
+    if member.type != SYMBOLIC_LINK:
+        os.chmod(target, member.mode & 0o7777)
+    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # as Docker
+    os.utime(target, ns=(moment, moment), follow_symlinks=follow)
+
+
+def _is_kept(xattr: bytes) -> bool:
+    """Tell which extended attributes a layer may set.
+
+    Those in ``trusted.`` and ``user.overlay.`` are the kernel's overlayfs speaking to itself, other ones in
+    ``security.`` are for the host's security modules to give.
+    """
+    if xattr.startswith(b"user."):
+        return not xattr.startswith(b"user.overlay.")
+    return xattr in (b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default")

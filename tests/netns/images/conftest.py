@@ -1,0 +1,50 @@
+"""An image store in a directory of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.images import ImageStore
+from engine.store.sqlite import SqliteStore
+from tests.conftest import require_root
+
+
+@pytest.fixture(autouse=True)
+def as_root() -> None:
+    """Unpacking changes the root directory."""
+    require_root()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    (tmp_path / "root").mkdir()
+    return SqliteStore(tmp_path / "root" / "hawse.db")
+
+
+@pytest.fixture
+def images(store, tmp_path: Path) -> ImageStore:
+    return ImageStore(store, tmp_path / "root")
+
+
+@pytest.fixture
+def rootfs(images):
+    """Where the files of an image are."""
+
+    def find(reference: str) -> Path:
+        record = images.resolve(reference)
+        assert record is not None
+        return Path(record.rootfs)
+
+    return find
+
+
+@pytest.fixture
+def left(images, tmp_path: Path):
+    """What a refused import must not leave: files and records."""
+
+    def find() -> list[str]:
+        return [*map(str, (tmp_path / "root" / "images").iterdir()), *map(str, images.list({}))]
+
+    return find

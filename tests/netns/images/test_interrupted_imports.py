@@ -1,0 +1,104 @@
+"""Imports survive kill -9 at any moment, and two imports of one image at once."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.runtime import process
+from tests.installation import CHECKOUT
+
+from .archives import make_tar, saved
+
+pytestmark = pytest.mark.netns
+
+FILES = 150
+ARCHIVE = saved(
+    make_tar(("d", None), *((f"d/{n}", bytes([n % 256]) * 10_000) for n in range(FILES))),
+    make_tar(("d/.wh.0", b""), ("e", b"end")),
+)
+IMPORT = f"""
+import sys
+sys.path.insert(0, {str(CHECKOUT)!r})
+from pathlib import Path
+from engine.images import ImageStore
+from engine.store.sqlite import SqliteStore
+root = Path(sys.argv[1])
+print("ready", flush=True)
+print(ImageStore(SqliteStore(root / "hawse.db"), root).import_archive(open(sys.argv[2], "rb"), sys.argv[3]))
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path):
+    """Start an import of `ARCHIVE` as a process of its own."""
+    archive = tmp_path / "archive.tar"
+    archive.write_bytes(ARCHIVE)
+
+    def begin(name: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-c", IMPORT, str(tmp_path / "root"), str(archive), name]
+        started = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        assert started.stdout is not None
+        assert started.stdout.readline() == "ready\n"
+        return started
+
+    return begin
+
+
+def check(root: Path) -> None:
+    assert len(os.listdir(root / "d")) == FILES - 1
+    assert all((root / "d" / str(n)).read_bytes() == bytes([n % 256]) * 10_000 for n in range(1, FILES))
+    assert (root / "e").read_bytes() == b"end"
+
+
+def test_killed_at_any_moment(images, rootfs, start, tmp_path):
+    begin = time.monotonic()
+    start("whole:1").wait(60)
+    span = time.monotonic() - begin
+    images.remove("whole:1")
+    chance = random.Random(1)
+    for _ in range(8):
+        importing = start("killed:1")
+        time.sleep(chance.uniform(0, span))
+        importing.send_signal(signal.SIGKILL)
+        importing.wait(60)
+    images.import_archive(io.BytesIO(ARCHIVE), "app:2")
+    check(rootfs("app:2"))
+    digest = images.resolve("app:2").id.removeprefix("sha256:")
+    assert os.listdir(tmp_path / "root" / "images") == [digest]
+    known = {image["Id"]: image["RepoTags"] for image in images.list({})}
+    assert known in ({f"sha256:{digest}": ["app:2"]}, {f"sha256:{digest}": ["killed:1", "app:2"]})
+
+
+def test_what_unpacks_ends_with_the_command(start, tmp_path):
+    """Else it would go on writing where the next command cleans up."""
+    importing = start("killed:1")
+    children: list[int] = []
+    while importing.poll() is None and not children:
+        text = Path(f"/proc/{importing.pid}/task/{importing.pid}/children").read_text()
+        children = [int(pid) for pid in text.split()]
+    started = process.start_time(children[0])
+    importing.send_signal(signal.SIGKILL)
+    importing.wait(60)
+    deadline = time.monotonic() + 10
+    while process.is_alive(children[0], started):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_several_at_once(images, rootfs, start, tmp_path):
+    imports = [start(f"app:{n}") for n in range(4)]
+    ids = {importing.communicate(timeout=100)[0] for importing in imports}
+    assert len(ids) == 1
+    check(rootfs("app:0"))
+    (image,) = images.list({})
+    assert sorted(image["RepoTags"]) == [f"app:{n}" for n in range(4)]
+    assert os.listdir(tmp_path / "root" / "images") == [image["Id"].removeprefix("sha256:")]
