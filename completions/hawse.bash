@@ -457,10 +457,10 @@ __hawse_source() {
                 BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
             ;;
         log-driver)
-            __hawse_words json-file none
+            __hawse_words json-file local none
             ;;
         log-option)
-            __hawse_keys labels= none max-file= none max-size= none mode= none tag= none
+            __hawse_keys compress= none max-file= none max-size= none
             ;;
         tail)
             __hawse_words all 10 100

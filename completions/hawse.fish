@@ -224,9 +224,9 @@ function __hawse_source
         case capability
             __hawse_words 'ALL' 'CHOWN' 'DAC_OVERRIDE' 'DAC_READ_SEARCH' 'FOWNER' 'FSETID' 'KILL' 'SETGID' 'SETUID' 'SETPCAP' 'LINUX_IMMUTABLE' 'NET_BIND_SERVICE' 'NET_BROADCAST' 'NET_ADMIN' 'NET_RAW' 'IPC_LOCK' 'IPC_OWNER' 'SYS_MODULE' 'SYS_RAWIO' 'SYS_CHROOT' 'SYS_PTRACE' 'SYS_PACCT' 'SYS_ADMIN' 'SYS_BOOT' 'SYS_NICE' 'SYS_RESOURCE' 'SYS_TIME' 'SYS_TTY_CONFIG' 'MKNOD' 'LEASE' 'AUDIT_WRITE' 'AUDIT_CONTROL' 'SETFCAP' 'MAC_OVERRIDE' 'MAC_ADMIN' 'SYSLOG' 'WAKE_ALARM' 'BLOCK_SUSPEND' 'AUDIT_READ' 'PERFMON' 'BPF' 'CHECKPOINT_RESTORE'
         case log-driver
-            __hawse_words 'json-file' 'none'
+            __hawse_words 'json-file' 'local' 'none'
         case log-option
-            __hawse_keys 'labels=' 'none' 'max-file=' 'none' 'max-size=' 'none' 'mode=' 'none' 'tag=' 'none'
+            __hawse_keys 'compress=' 'none' 'max-file=' 'none' 'max-size=' 'none'
         case tail
             __hawse_words 'all' '10' '100'
         case ulimit

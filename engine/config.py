@@ -17,6 +17,8 @@ from typing import Any
 
 from engine.errors import EngineError, InvalidArgument, PermissionDenied, Unavailable
 from engine.ipam.pools import LOCAL_POOLS, DefaultPool
+from engine.validate.logging import DEFAULT_LIMIT_BYTES, JSON_FILE, check_default_options
+from engine.validate.sizes import parse_size
 
 DEFAULT_PATH = Path("/etc/hawse/daemon.json")
 
@@ -45,6 +47,9 @@ class Config:
     ipv6: bool = False  # on the default bridge
     host_gateway_ip: str = ""
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # driver -> option -> value
+    log_driver: str = JSON_FILE
+    log_opts: Mapping[str, str] = field(default_factory=dict)
+    default_log_limit: int = DEFAULT_LIMIT_BYTES  # of a container's log whose options have no max-size; 0 for none
 
 
 class _Wrong(Exception):
@@ -65,7 +70,12 @@ def load_config(path: Path | None = None) -> Config:
             values[key.replace("-", "_")] = _KEYS[key](value)
         except (_Wrong, ValueError) as error:
             raise InvalidArgument(f"{path}: {key}: {error}") from error
-    return Config(**values)
+    config = Config(**values)
+    try:
+        check_default_options(config.log_driver, config.log_opts)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{path}: log-opts: {error}") from error
+    return config
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -149,6 +159,24 @@ def _network_options(value: object) -> dict[str, dict[str, str]]:
     return {driver: {key: _text(item) for key, item in options.items()} for driver, options in value.items()}
 
 
+def _log_driver(value: object) -> str:
+    return _text(value) or JSON_FILE
+
+
+def _log_options(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise _Wrong('expected an object such as {"max-size": "10m", "max-file": "3"}')
+    return {key: _text(item) for key, item in value.items()}
+
+
+def _limit(value: object) -> int:
+    """Read a size; as a number it is bytes."""
+    size = parse_size(str(value) if type(value) is int else _text(value), 1000)
+    if size < 0:
+        raise _Wrong('expected a size such as "100m", or "0" for no limit')
+    return size
+
+
 _KEYS: dict[str, Callable[[object], Any]] = {
     "default-address-pools": _pools,
     "bip": _interface,
@@ -170,6 +198,9 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "ipv6": _boolean,
     "host-gateway-ip": _address,
     "default-network-opts": _network_options,
+    "log-driver": _log_driver,
+    "log-opts": _log_options,
+    "default-log-limit": _limit,
 }
 
 _OF_DOCKER = """
@@ -177,7 +208,7 @@ allow-nondistributable-artifacts api-cors-header authorization-plugins bridge bu
 cluster-store cluster-store-opts containerd containerd-namespace containerd-plugins-namespace cpu-rt-period
 cpu-rt-runtime data-root debug default-cgroupns-mode default-ipc-mode default-runtime default-shm-size default-ulimits
 exec-opts exec-root experimental features group hosts http-proxy https-proxy init init-path insecure-registries labels
-live-restore log-driver log-format log-level log-opts max-concurrent-downloads max-concurrent-uploads
+live-restore log-format log-level max-concurrent-downloads max-concurrent-uploads
 max-download-attempts metrics-addr network-control-plane-mtu no-new-privileges no-proxy node-generic-resources
 oom-score-adjust pidfile proxies raw-logs registry-mirrors rootless runtimes seccomp-profile selinux-enabled
 shutdown-timeout storage-driver storage-opts swarm-default-advertise-addr tls tlscacert tlscert tlskey tlsverify

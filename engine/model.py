@@ -165,6 +165,8 @@ class HostConfig:
     security_opt: Sequence[str] | None = None
     system_paths: bool = False  # no path of the kernel is hidden or read-only
     console_size: tuple[int, int] = (0, 0)
+    log_driver: str = ""  # in a request the daemon's default, in a record json-file
+    log_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

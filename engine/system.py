@@ -8,6 +8,7 @@ from importlib import metadata
 
 from engine.api import Json
 from engine.host import Host
+from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
 
 API_VERSION = "1.45"
 MIN_API_VERSION = "1.24"
@@ -54,6 +55,10 @@ class SystemVerbs:
         with self.host.store.read() as reader:
             records = reader.containers()
             images = len(reader.images())
+        config = self.host.config
+        driver, options, limit = config.log_driver, config.log_opts, config.default_log_limit
+        if driver in OTHER_DRIVERS:
+            driver, options = JSON_FILE, {}
         states = [observed(self.host, r).status for r in records]
         return {
             "ID": "",
@@ -63,7 +68,9 @@ class SystemVerbs:
             "ContainersStopped": len(states) - states.count("running"),
             "Images": images,
             "Driver": "hostfs",
-            "Plugins": {"Volume": [], "Network": _driver_names(), "Authorization": None, "Log": ["json-file"]},
+            "LoggingDriver": driver,
+            "DefaultLogOpts": dict(default_options(driver, options, limit)),
+            "Plugins": {"Volume": [], "Network": _driver_names(), "Authorization": None, "Log": [JSON_FILE, LOCAL]},
             "KernelVersion": os.uname().release,
             "OperatingSystem": _operating_system(),
             "OSType": "linux",

@@ -158,8 +158,8 @@ CONTAINERS: Mapping[str, Source] = {
     "stream": plain("stdin", "stdout", "stderr"),
     "signal": plain(*SIGNALS),
     "capability": plain("ALL", *CAPABILITIES.split()),
-    "log-driver": plain("json-file", "none"),
-    "log-option": Source(keys=dict.fromkeys(("labels=", "max-file=", "max-size=", "mode=", "tag="), "none")),
+    "log-driver": plain("json-file", "local", "none"),
+    "log-option": Source(keys=dict.fromkeys(("compress=", "max-file=", "max-size="), "none")),
     "tail": plain("all", "10", "100"),
     "ulimit": Source(keys={f"{name}=": "none" for name in ULIMITS.split()}),
     "sysctl": Source(

@@ -102,6 +102,8 @@ def _host_config(given: Given, changed: Collection[str]) -> HostConfig:
         container_id_file=given["cidfile"],
         init=given["init"] if "init" in changed else None,
         system_paths=SYSTEM_PATHS in given["security_opt"],
+        log_driver=given["log_driver"],
+        log_options=pairs_to_map(given["log_opt"]),
     )
 
 

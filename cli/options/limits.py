@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from math import isinf
 
 from cli.pflag.strconv import parse_int
 from engine.model import RestartPolicy
 from engine.natural import whole_number
+from engine.validate.sizes import parse_size
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _ULIMITS = re.compile("core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime|sigpending|stack")
 _SYSCTLS = re.compile(r"net\..*|fs\.mqueue\..*|kernel\.(msg(max|mnb|mni)|sem|shm(all|max|mni|_rmid_forced))", re.DOTALL)
 _RATIONAL = re.compile(
@@ -24,16 +22,7 @@ STREAMS = ("stdin", "stdout", "stderr")
 
 def memory_size(text: str) -> int:
     """Read ``512m`` or ``1.5 GiB`` as bytes; k, m, g … are powers of 1024."""
-    found = _SIZE.fullmatch(text)
-    if not found:
-        raise ValueError(f"invalid size: '{text}'")
-    try:
-        number = float(found[1])
-    except ValueError:  # two dots get past Docker's pattern, and then Go's number reader speaks
-        raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": invalid syntax') from None
-    if isinf(number):
-        raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": value out of range')
-    return int(number * 1024.0 ** _POWERS[(found[2] or "").lower()])
+    return parse_size(text, 1024)
 
 
 def swap_size(text: str) -> int:

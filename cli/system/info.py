@@ -63,7 +63,10 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
     yield "Server:"
     if server is None:
         return
-    yield from lines(COUNTS, server)
+    for line in lines(COUNTS, server):
+        yield line
+        if line.startswith(" Logging Driver: ") and (options := server.get("DefaultLogOpts")):
+            yield "  Default Options: " + " ".join(f"{key}={options[key]}" for key in sorted(options))
     plugins = {kind: names for kind, names in (server.get("Plugins") or {}).items() if names}
     if plugins:
         yield " Plugins:"

@@ -26,6 +26,7 @@ from engine.security import parse_security_options
 from engine.store.api import Reader, Taken
 from engine.validate.container import check_container_create, check_name
 from engine.validate.links import link_target, parse_link
+from engine.validate.logging import JSON_FILE, choose_driver
 from engine.validate.modes import is_container_mode, is_user_defined, shared_container
 from engine.validate.mounts import check_binds
 
@@ -55,6 +56,9 @@ def create(host: Host, request: ContainerCreate) -> Created:
     argv = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not argv:
         raise InvalidArgument("no command specified")
+    driver, options = choose_driver(
+        request.host.log_driver, request.host.log_options, host.config.log_driver, host.config.log_opts
+    )
     name = check_name(request) or names.generate_container_name()
     check_binds(request.host.binds)
     container_id = names.generate_id()
@@ -67,7 +71,9 @@ def create(host: Host, request: ContainerCreate) -> Created:
             hostname=config.hostname or _default_hostname(request, container_id),
             mac_address=config.mac_address or _main_mac(request, attachments),
         ),
-        host=_with_targets(host, request),
+        host=replace(
+            _with_targets(host, request), log_driver="" if driver == JSON_FILE else driver, log_options=options
+        ),
         attachments=attachments,
         image_id=root.image.id if root.image else "",
         path=argv[0],

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from engine.containers import lookup
-from engine.containers.process import log_path
+from engine.containers.log import log_bounds, log_path
 from engine.containers.stop import make_up, settle
-from engine.errors import Conflict, KernelFailure, NotFound, StartFailure
+from engine.errors import Conflict, EngineError, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.locks import locked
 from engine.model import ContainerRecord, ExecCreate, LogOptions
@@ -51,7 +51,14 @@ def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) ->
 def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
     """The container's log, from its file."""
     record = lookup.resolve(host, reference)
-    return host.runtime.logs(str(log_path(host, record.id)), options, record.id)
+    path = log_path(host, record)
+    if not path:
+        raise EngineError("configured logging driver does not support reading")
+    try:
+        log_bounds(host, record)
+    except ValueError as error:
+        raise EngineError(str(error)) from None
+    return host.runtime.logs(path, options, record.id)
 
 
 def wait(host: Host, reference: str, condition: str) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
 from engine import links
 from engine.containers import lookup
 from engine.containers.creation import find_root
+from engine.containers.log import log_bounds_at_start, log_path
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.link_environment import link_variables
@@ -30,6 +30,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
     directory = host.container_directory(record.id)
     security = parse_security_options(settings.security_opt or ())
     callback, environment = host.callback("__exited", record.id)
+    mounts, bounds = check_binds(settings.binds), log_bounds_at_start(host, record)
     return ProcessSpec(
         id=record.id,
         argv=[record.path, *record.args],
@@ -41,7 +42,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         rootfs=root.directory,
         overlay_dir=str(directory / "layer") if root.image else "",
         read_only=settings.readonly_rootfs,
-        mounts=check_binds(settings.binds),
+        mounts=mounts,
         files=own_files(host, record),
         sysctls=dict(settings.sysctls),
         netns=netns,
@@ -56,7 +57,10 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         no_new_privileges=security.no_new_privileges,
         system_paths=settings.system_paths,
         init_path=_init_path() if settings.init and settings.pid_mode == "" else "",
-        log_path=str(log_path(host, record.id)),
+        log_path=log_path(host, record),
+        log_max_size=bounds.max_size,
+        log_max_files=bounds.max_files,
+        log_compress=bounds.compress,
         on_exit=callback,
         on_exit_env=environment,
     )
@@ -94,8 +98,3 @@ def own_files(host: Host, record: ContainerRecord) -> dict[str, str]:
     """The files of /etc that are not the root's, by their path inside; those of another whose sandbox is joined."""
     directory = host.container_directory(lookup.sandbox_owner(host, record))
     return {f"/etc/{name}": str(directory / name) for name in ("hosts", "resolv.conf", "hostname")}
-
-
-def log_path(host: Host, container_id: str) -> Path:
-    """Where the container's log is kept (mode 0600)."""
-    return host.root / "containers" / container_id / f"{container_id}-json.log"

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from engine.api import Documents, Json
 from engine.container_filters import filter_containers
 from engine.containers import files, lookup
-from engine.containers.process import log_path
+from engine.containers.log import log_path
 from engine.host import Host
 from engine.links import link_names
 from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord
 from engine.render.container import NO_SIZES, ContainerFiles, container_document, container_summary
 from engine.store.api import Reader
+from engine.validate.logging import JSON_FILE
 
 
 def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
@@ -73,5 +74,5 @@ def _files(host: Host, record: ContainerRecord) -> ContainerFiles:
         resolv_conf=str(directory / "resolv.conf"),
         hostname=str(directory / "hostname"),
         hosts=str(directory / "hosts"),
-        log=str(log_path(host, record.id)),
+        log=log_path(host, record) if record.host.log_driver in ("", JSON_FILE) else "",
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.model import ContainerRecord
 from engine.render.ports import bindings_document
+from engine.validate.logging import JSON_FILE
 
 Json = dict[str, Any]
 
@@ -80,7 +81,7 @@ def _placement(record: ContainerRecord) -> Json:
     return {
         "Binds": _list(host.binds),
         "ContainerIDFile": host.container_id_file,
-        "LogConfig": {"Type": "json-file", "Config": {}},
+        "LogConfig": {"Type": host.log_driver or JSON_FILE, "Config": dict(sorted(host.log_options.items()))},
         "NetworkMode": host.network_mode,
         "PortBindings": bindings_document(record),
         "RestartPolicy": {

@@ -66,6 +66,9 @@ class ProcessSpec:
     system_paths: bool = False
     init_path: str = ""
     log_path: str = ""
+    log_max_size: int = 0  # bytes of a file of the log, 0 for no bound
+    log_max_files: int = 1
+    log_compress: bool = False
     on_exit: Sequence[str] = ()
     on_exit_env: Mapping[str, str] = field(default_factory=dict)
 

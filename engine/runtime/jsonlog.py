@@ -1,4 +1,4 @@
-"""Docker's json-file log: one JSON object a line, as its json-file driver writes it.
+"""Docker's json-file log: one JSON object a line, as its json-file driver writes it, in files that are rotated.
 
 A line longer than 16 KiB is cut into several entries, of which only the last ends in a newline. Imports little, because
 the supervisor lives on it.
@@ -6,12 +6,22 @@ the supervisor lives on it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _LONGEST = 16384
+_ENTRY_LIMIT = 8 * _LONGEST  # bytes, more than an entry has when each byte is escaped
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(32), *b"<>&", 0x2028, 0x2029)}
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord('"'): '\\"', ord("\\"): "\\\\"}
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+
+NEXT, COMPRESSED = ".next", ".gz"
+"""Behind a log's path: the file that is about to take its place; behind an older file's, that it is compressed."""
 
 
 def format_time(nanoseconds: int) -> str:
@@ -28,14 +38,23 @@ def encode_entry(stream: str, data: bytes, nanoseconds: int) -> bytes:
 
 
 class LogWriter:
-    """Appends to a log file, readable by root alone; with an empty path it writes nothing."""
+    """Appends to a log file, readable by root alone; with an empty path it writes nothing.
 
-    def __init__(self, path: str) -> None:
-        self._fd = -1
+    A file of ``max_size`` bytes or more becomes ``PATH.1`` before the next entry, ``PATH.1`` becomes ``PATH.2``, and so
+    on to ``max_files``; 0 bytes is no bound. ``compress`` is called after each rotation.
+    """
+
+    def __init__(
+        self, path: str, max_size: int = 0, max_files: int = 1, compress: Callable[[], None] | None = None
+    ) -> None:
+        self._path, self._max_size, self._max_files, self._compress = path, max_size, max_files, compress
+        self._fd, self._size, self._cut_off = -1, 0, False
+        self._partial: dict[str, bytes] = {}
         if path:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._partial: dict[str, bytes] = {}
+            if os.path.exists(path + NEXT):
+                self._recover()
+            self._open()
 
     def write(self, stream: str, data: bytes) -> None:
         """Take what a stream gave; complete lines are written at once."""
@@ -60,12 +79,99 @@ class LogWriter:
             self._fd = -1
 
     def _append(self, stream: str, pieces: list[bytes]) -> None:
-        if pieces:
-            now = time.time_ns()
-            try:
-                os.write(self._fd, b"".join(encode_entry(stream, piece, now) for piece in pieces))
-            except OSError:
-                return  # a full disk costs log lines, never the container
+        if not pieces:
+            return
+        now = time.time_ns()
+        entries = [encode_entry(stream, piece, now) for piece in pieces]
+        data = b"".join(entries)
+        with contextlib.suppress(OSError):  # a full disk costs log lines, never the container
+            if not self._max_size or self._size + len(data) - len(entries[-1]) < self._max_size:
+                self._write(data)
+            else:
+                self._write_rotating(entries)
+
+    def _open(self) -> None:
+        """Open the log; an entry that a killed supervisor left unfinished is noticed."""
+        self._fd = os.open(self._path, _FLAGS, 0o600)
+        self._size = os.fstat(self._fd).st_size
+        self._cut_off = self._size > 0 and os.pread(self._fd, 1, self._size - 1) != b"\n"
+
+    def _write(self, data: bytes) -> None:
+        written = os.write(self._fd, b"\n" + data if self._cut_off else data)
+        self._size += written
+        self._cut_off = written < len(data)  # the disk is full: the next entry must begin on a line of its own
+
+    # -------------------------------------------------------------------------------------------- rotation
+
+    def _write_rotating(self, entries: list[bytes]) -> None:
+        """Write entries, rotating before each one that finds the file full."""
+        group: list[bytes] = []
+        size, fits = self._size, True
+        for entry in [*entries, b""]:
+            if entry and size < self._max_size:
+                group.append(entry)
+                size += len(entry)
+                continue
+            if not fits:
+                self._rotate(b"".join(group))
+            elif group:
+                self._write(b"".join(group))
+            group, size, fits = [entry], len(entry), False
+
+    def _rotate(self, data: bytes) -> None:
+        """Begin a new file with ``data`` and put it in the place of the present one.
+
+        Because the data is in the new file before any file is renamed, a supervisor that is killed here loses nothing.
+        """
+        try:
+            fd = os.open(self._path + NEXT, _FLAGS | os.O_TRUNC, 0o600)
+        except OSError:  # Because the bound matters more than old entries, a log that cannot be rotated is emptied.
+            os.ftruncate(self._fd, 0)
+            self._size, self._cut_off = 0, False
+            self._write(data)
+            return
+        os.close(self._fd)
+        self._fd, self._size, self._cut_off = fd, 0, False
+        try:
+            self._write(data)
+        finally:
+            self._finish_rotation()
+        if self._compress is not None:
+            self._compress()
+
+    def _recover(self) -> None:
+        """Go on with the rotation that a killed supervisor has begun, once the new file has an entry."""
+        with open(self._path + NEXT, "rb") as file:
+            begun = b"\n" in file.read(_ENTRY_LIMIT) or not os.path.exists(self._path)
+        if begun:
+            self._finish_rotation()
+        else:
+            os.unlink(self._path + NEXT)
+
+    def _finish_rotation(self) -> None:
+        """Rename the files of a rotation, of which some may have been renamed already."""
+        if self._max_files > 1 and os.path.exists(self._path):
+            self._make_room()
+            os.rename(self._path, f"{self._path}.1")
+        os.replace(self._path + NEXT, self._path)
+
+    def _make_room(self) -> None:
+        """Free the first place for an older file: shift as far as the first gap, else remove the oldest file."""
+        place = 1
+        while place < self._max_files - 1 and any(map(os.path.exists, _names(self._path, place))):
+            place += 1
+        for name in _names(self._path, place):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+        for number in range(place, 1, -1):
+            for old, new in zip(_names(self._path, number - 1), _names(self._path, number), strict=True):
+                with contextlib.suppress(FileNotFoundError):
+                    os.rename(old, new)
+
+
+def _names(path: str, number: int) -> tuple[str, str]:
+    """Name an older file, as it is and compressed."""
+    return f"{path}.{number}", f"{path}.{number}{COMPRESSED}"
 
 
 def _split(lines: bytes) -> list[bytes]:

@@ -1,27 +1,33 @@
-"""Reads json-file logs: the last lines, a span of time, and what is still being written."""
+"""Reads json-file logs across their rotated files: the last lines, a span of time, and what is still being written."""
 
 from __future__ import annotations
 
 import ctypes
 import json
 import os
+import re
 import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
+from itertools import islice
 from typing import BinaryIO
 
 from engine.model import LogOptions
-from engine.runtime import wire
+from engine.runtime import descriptors, wire
 from engine.runtime.api import LogLine
+from engine.runtime.jsonlog import COMPRESSED, NEXT
+from engine.runtime.logcompress import HEADER, HEADER_START
 
 _BLOCK = 65536
-_IN_MODIFY = 2
+_IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 2, 0x80, 0x100
+_MANY_FILES = 200
+_ATTEMPTS = 100  # to open the files of a log that is being rotated
 
 
 def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket]) -> Iterator[LogLine]:
-    """The entries of the file at ``path``, oldest first; a missing file is empty.
+    """The entries of the log at ``path``, oldest first; a missing file is empty.
 
     ``ask_to_wait`` gives a connection that becomes readable when the container has ended and its log is complete; it
     is called only to follow.
@@ -29,6 +35,8 @@ def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket
     lines = _follow(path, options.tail, ask_to_wait) if options.follow else _present(path, options.tail)
     for line in lines:
         entry = _parse(line)
+        if entry is None:
+            continue
         moment = _seconds(entry.time)
         if options.until is not None and moment > options.until:
             return
@@ -36,9 +44,13 @@ def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket
             yield entry
 
 
-def _parse(line: bytes) -> LogLine:
-    document = json.loads(line)
-    return LogLine(document["stream"], document["time"], document["log"].encode("utf-8", "replace"))
+def _parse(line: bytes) -> LogLine | None:
+    """One entry; None for one that was cut off when the disk was full or the supervisor was killed."""
+    try:
+        document = json.loads(line)
+        return LogLine(document["stream"], document["time"], document["log"].encode("utf-8", "replace"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _seconds(text: str) -> float:
@@ -46,34 +58,198 @@ def _seconds(text: str) -> float:
     return datetime.fromisoformat(whole + "+00:00").timestamp() + float(f"0.{fraction or 0}")
 
 
-def _present(path: str, tail: int) -> Iterator[bytes]:
+class _File:
+    """One file of a log, open."""
+
+    def __init__(self, path: str) -> None:
+        self.file: BinaryIO = open(path, "rb")  # noqa: SIM115 (closed by `close`)
+        self.inode = os.fstat(self.file.fileno()).st_ino
+        self.original = 0, 0  # inode and time of modification of the file that was compressed
+        self._partial = b""
+        head = self.file.read(HEADER.size) if path.endswith(COMPRESSED) else b""
+        self.compressed = bool(head)
+        if head.startswith(HEADER_START) and len(head) == HEADER.size:
+            self.original = HEADER.unpack(head)[-2:]
+        self.file.seek(0)
+
+    def is_of(self, other: _File) -> bool:
+        """Tell whether it is the same file as another open one, or that file compressed.
+
+        The time of modification counts, because the inode of a file that is gone may be another one's now.
+        """
+        if self.compressed and not other.compressed:
+            found = os.fstat(other.file.fileno())
+            return self.original == (found.st_ino, found.st_mtime_ns)
+        return self.compressed == other.compressed and self.inode == other.inode
+
+    def close(self) -> None:
+        self.file.close()
+
+    def lines(self, skipped: int = 0) -> Iterator[bytes]:
+        """The complete lines that have been added since the last time, but the first ``skipped`` ones."""
+        if self.compressed:
+            yield from islice(self._decompressed(), skipped, None)
+            return
+        while data := self.file.read(_BLOCK):
+            *lines, self._partial = (self._partial + data).split(b"\n")
+            yield from lines
+
+    def skip(self, count: int) -> tuple[int, int]:
+        """Go to where the last ``count`` lines begin; how many lines these are, and how many of `lines` to skip."""
+        if self.compressed:
+            total = sum(1 for _ in self._decompressed())
+            self.file.seek(0)
+            return min(count, total), max(0, total - count)
+        return _seek_last(self.file, count), 0
+
+    def _decompressed(self) -> Iterator[bytes]:
+        import gzip
+
+        with gzip.open(self.file) as content:
+            yield from content
+
+
+def _files(path: str) -> list[_File]:
+    """Open all files of a log, the oldest first, as they are between two rotations."""
+    found: list[_File] = []
+    for _ in range(_ATTEMPTS):
+        for file in found:
+            file.close()
+        current = _opened(path)
+        found = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
+        if _inode(path) == (current.inode if current else 0):  # while it is open, no other file has its inode
+            break
+    return found
+
+
+def _older(path: str, newer: _File | None) -> list[_File]:
+    """Open the rotated files of a log, the oldest first.
+
+    Because a rotation only moves a file on in this order, going through the names in it misses none that stays; one
+    that is met twice is taken once.
+    """
+    found: list[_File] = []
+    number, last = 1, _last_number(path)
+    while number <= last:
+        name = f"{path}.{number}"
+        file = _opened(name) or _opened(name + COMPRESSED)
+        if file is not None:
+            last = max(last, number + 1)
+            if newer is not None and file.is_of(newer):
+                file.close()
+            else:
+                found.append(newer := file)
+        number += 1
+    return found[::-1]
+
+
+def _opened(path: str) -> _File | None:
     try:
-        with open(path, "rb") as file:
-            file.seek(_start_of_last(file, tail))
-            yield from (line for line in file if line.endswith(b"\n"))
-    except FileNotFoundError:
-        return
+        return _File(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
-def _start_of_last(file: BinaryIO, count: int) -> int:
-    """Where the last ``count`` lines begin, read from the end; 0 for all (-1)."""
-    if count < 0:
+def _last_number(path: str) -> int:
+    """The number of the oldest file of a log; 0 if it has not been rotated."""
+    directory, base = os.path.split(path)
+    pattern = re.compile(re.escape(base) + r"\.([0-9]+)(?:\.gz)?")
+    try:
+        numbers = [int(match[1]) for name in os.listdir(directory or ".") if (match := pattern.fullmatch(name))]
+    except (FileNotFoundError, NotADirectoryError):
         return 0
+    if len(numbers) > _MANY_FILES:
+        descriptors.raise_limit()
+    return max(numbers, default=0)
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def _from_last(files: list[_File], count: int) -> list[tuple[_File, int]]:
+    """The files that hold the last ``count`` lines (-1 is all), each with how many of its lines are to be skipped."""
+    chosen: list[tuple[_File, int]] = []
+    for file in reversed(files):
+        lines, skipped = (0, 0) if count < 0 else file.skip(count)
+        chosen.append((file, skipped))
+        if count >= 0:
+            count -= lines
+            if not count:
+                break
+    return chosen[::-1]
+
+
+def _present(path: str, tail: int) -> Iterator[bytes]:
+    with ExitStack() as stack:
+        files = _files(path)
+        for file in files:
+            stack.callback(file.close)
+        for file, skipped in _from_last(files, tail):
+            yield from file.lines(skipped)
+
+
+def _seek_last(file: BinaryIO, count: int) -> int:
+    """Go to where the last ``count`` lines begin, which is searched from the end; how many there are."""
     position = file.seek(0, os.SEEK_END)
-    wanted = count + 1  # the last line's own newline comes first
+    found = -1  # the last line's own newline comes first
     while position > 0:
         start = max(0, position - _BLOCK)
         file.seek(start)
         block = file.read(position - start)
         newlines = block.count(b"\n")
-        if newlines >= wanted:
-            for _ in range(wanted):
+        if found + newlines >= count:
+            for _ in range(count - found):
                 end = block.rindex(b"\n")
                 block = block[:end]
-            return start + len(block) + 1
-        wanted -= newlines
+            file.seek(start + len(block) + 1)
+            return count
+        found += newlines
         position = start
-    return 0
+    file.seek(0)
+    return found + 1
+
+
+class _Follower:
+    """Goes on reading a log from file to file, as it is rotated."""
+
+    def __init__(self, path: str, tail: int) -> None:
+        self._path = path
+        self._waiting = _from_last(_files(path), tail)
+        self._current: _File | None = None
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines that have been added since the last time."""
+        while True:
+            if self._current is not None:
+                yield from self._current.lines()
+            if not self._waiting and not self._find_newer():
+                return
+            if self._current is not None:
+                yield from self._current.lines()  # what was added before it was rotated
+                self._current.close()
+            self._current, skipped = self._waiting.pop(0)
+            yield from self._current.lines(skipped)
+
+    def close(self) -> None:
+        for file in (*(file for file, _ in self._waiting), *filter(None, [self._current])):
+            file.close()
+
+    def _find_newer(self) -> bool:
+        """Open the files that have come after the present one, if there are any."""
+        current = self._current
+        if current is not None and not current.compressed and current.inode == _inode(self._path):
+            return False
+        files = _files(self._path)
+        known = [number for number, file in enumerate(files) if current is not None and file.is_of(current)]
+        first = known[-1] + 1 if known else 0
+        for file in files[:first]:
+            file.close()
+        self._waiting = [(file, 0) for file in files[first:]]
+        return bool(self._waiting)
 
 
 def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> Iterator[bytes]:
@@ -81,16 +257,15 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> I
     with ExitStack() as stack:
         ended = stack.enter_context(ask_to_wait())
         try:
-            file = stack.enter_context(open(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600), "rb"))
-        except FileNotFoundError:  # not even its directory: the container has never been started
+            changes = _watch(os.path.dirname(path))
+        except FileNotFoundError:  # the container has never been started
             return
-        changes = _watch(path)
         stack.callback(os.close, changes)
-        file.seek(_start_of_last(file, tail))
-        over, partial = False, b""
+        follower = _Follower(path, tail)
+        stack.callback(follower.close)
+        over = False
         while True:
-            *lines, partial = (partial + file.read()).split(b"\n")
-            yield from lines
+            yield from follower.lines()
             if over:
                 return
             ready, _, _ = select.select([changes, ended.fileno()], [], [])
@@ -109,10 +284,13 @@ def _has_ended(connection: socket.socket) -> bool:
     return True
 
 
-def _watch(path: str) -> int:
-    """An inotify descriptor that becomes readable when the file grows."""
+def _watch(directory: str) -> int:
+    """An inotify descriptor that becomes readable when a file in a directory grows, comes or is renamed."""
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC)
-    if fd < 0 or libc.inotify_add_watch(fd, os.fsencode(path), _IN_MODIFY) < 0:
-        raise OSError(ctypes.get_errno(), "inotify", path)
+    events = _IN_MODIFY | _IN_MOVED_TO | _IN_CREATE
+    if fd < 0 or libc.inotify_add_watch(fd, os.fsencode(directory), events) < 0:
+        code = ctypes.get_errno()
+        os.close(fd) if fd >= 0 else None
+        raise OSError(code, os.strerror(code), directory)
     return fd

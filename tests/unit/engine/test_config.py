@@ -52,6 +52,9 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         "ipv6": True,
         "host-gateway-ip": "192.0.2.1",
         "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1234"}},
+        "log-driver": "local",
+        "log-opts": {"max-size": "10m"},
+        "default-log-limit": "50m",
     }
     assert load_config(written(tmp_path, document)) == Config(
         default_address_pools=(
@@ -77,12 +80,26 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         ipv6=True,
         host_gateway_ip="192.0.2.1",
         default_network_opts={"bridge": {"com.docker.network.driver.mtu": "1234"}},
+        log_driver="local",
+        log_opts={"max-size": "10m"},
+        default_log_limit=50_000_000,
     )
     assert {key.replace("-", "_") for key in document} == set(Config.__dataclass_fields__)
 
 
 def test_keys_for_other_parts_of_a_container_engine_are_ignored(tmp_path):
-    assert load_config(written(tmp_path, {"userland-proxy": False, "log-driver": "local"})) == Config()
+    assert load_config(written(tmp_path, {"userland-proxy": False, "log-level": "info"})) == Config()
+
+
+@pytest.mark.parametrize(("limit", "size"), [("0", 0), (0, 0), (5000, 5000), ("1.5g", 1_500_000_000)])
+def test_limit_of_logs(tmp_path, limit, size):
+    assert load_config(written(tmp_path, {"default-log-limit": limit})).default_log_limit == size
+
+
+def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
+    """A daemon.json of Docker's serves as it is; json-file takes the driver's place."""
+    config = load_config(written(tmp_path, {"log-driver": "journald", "log-opts": {"tag": "{{.Name}}"}}))
+    assert (config.log_driver, config.log_opts) == ("journald", {"tag": "{{.Name}}"})
 
 
 @pytest.mark.parametrize(
@@ -105,6 +122,14 @@ def test_keys_for_other_parts_of_a_container_engine_are_ignored(tmp_path):
         ({"default-address-pools": [{"base": "10.0.0.0/8"}]}, 'default-address-pools: expected {"base"'),
         ({"default-address-pools": [{"base": "10.0.0.0/16", "size": 8}]}, "default-address-pools: 10.0.0.0/16 cannot"),
         ({"default-address-pools": [{"base": "x", "size": 8}]}, "default-address-pools: 'x' does not appear"),
+        ({"log-opts": {"foo": "1"}}, "log-opts: unknown log opt 'foo' for json-file log driver"),
+        ({"log-driver": "local", "log-opts": {"tag": "x"}}, "log-opts: unknown log opt 'tag' for log driver local"),
+        ({"log-opts": {"max-file": 3}}, "log-opts: expected a string"),
+        ({"log-opts": ["max-file"]}, "log-opts: expected an object"),
+        ({"log-driver": 5}, "log-driver: expected a string"),
+        ({"default-log-limit": "x"}, "default-log-limit: invalid size: 'x'"),
+        ({"default-log-limit": -1}, "default-log-limit: invalid size: '-1'"),
+        ({"default-log-limit": "9" * 99}, "default-log-limit: expected a size"),
         ({"default-network-opts": {"bridge": []}}, "default-network-opts: expected an object"),
         ({"default-network-opts": {"bridge": {"a": 1}}}, "default-network-opts: expected a string"),
     ],

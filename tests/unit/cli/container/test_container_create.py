@@ -108,6 +108,27 @@ def test_missing_image_is_mentioned_unless_quiet(cli):
     assert cli("create", "--pull", "never", "web").err == error
 
 
+def test_logging(create):
+    host = create("--log-driver", "local", "--log-opt", "max-size=1m", "--log-opt", "max-size=2m", "hostfs").host
+    assert (host.log_driver, host.log_options) == ("local", {"max-size": "2m"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "ignored"),
+    [
+        (("--log-driver", "syslog"), "--log-driver"),
+        (("--log-driver", "syslog", "--log-opt", "a=b"), "--log-driver, --log-opt"),
+        (("--log-opt", "tag=x", "--log-opt", "labels=y"), "--log-opt tag, --log-opt labels"),
+        (("--log-opt", "max-size=1m", "--log-driver", "json-file"), ""),
+        (("--log-opt", "foo=1", "--log-opt", "tag=x"), ""),  # the engine refuses it
+        (("--log-driver", "none"), ""),
+    ],
+)
+def test_logging_that_has_no_effect(cli, flags, ignored):
+    cli.engine.answers["containers"]["create"] = Created(ID)
+    assert cli("create", *flags, "hostfs").err == (f"WARNING: hawse ignores {ignored}\n" if ignored else "")
+
+
 def test_warnings(cli):
     cli.engine.answers["containers"]["create"] = Created(ID, ["Published ports are discarded"])
     result = cli(

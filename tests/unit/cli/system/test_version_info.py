@@ -100,6 +100,14 @@ def test_info(cli):
     )
 
 
+def test_info_tells_how_logs_are_bounded(cli):
+    logging = {"LoggingDriver": "json-file", "DefaultLogOpts": {"max-size": "20m", "max-file": "5"}}
+    cli.engine.answers["system"]["info"] = INFO | logging
+    assert "\n Logging Driver: json-file\n  Default Options: max-file=5 max-size=20m\n Plugins:" in cli("info").out
+    cli.engine.answers["system"]["info"] = INFO | {"LoggingDriver": "none", "DefaultLogOpts": {}}
+    assert "\n Logging Driver: none\n Plugins:" in cli("info").out
+
+
 def test_info_without_an_engine(cli):
     cli.engine.answers["system"]["info"] = Unavailable("store is gone")
     result = cli("info")

@@ -1,0 +1,131 @@
+"""Compresses rotated logs, one at a time, in a child process of the supervisor.
+
+A compressed file tells in its header which file it has been, so that a reader knows it again. Imports little, because
+the supervisor lives on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+
+from engine.runtime import kernel
+from engine.runtime.jsonlog import COMPRESSED
+from engine.runtime.loop import READABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from engine.runtime.loop import Loop
+
+HEADER = struct.Struct("<12s2sHQQ")
+"""A gzip header with an extra field of our own: the original's inode and its time of modification in nanoseconds."""
+
+HEADER_START, HEADER_FIELD = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x14\0", (b"hw", 16)
+
+_TEMPORARY = ".compressing"
+_CHUNK_BYTES = 1 << 16
+_NICENESS = 10
+
+
+class Compressor:
+    """Compresses the older files of the log at ``path``."""
+
+    def __init__(self, loop: Loop, path: str) -> None:
+        self._loop, self._path, self._busy = loop, path, False
+        self._unlink(path + _TEMPORARY)
+
+    def start(self) -> None:
+        """Begin with the oldest file that is not compressed yet, if none is being compressed."""
+        numbers = [] if self._busy else self._uncompressed()
+        if not numbers:
+            return
+        try:
+            source = os.open(f"{self._path}.{numbers[-1]}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _compress(source, self._path + _TEMPORARY, parent)
+        self._busy = True
+        pidfd = os.pidfd_open(pid)
+        self._loop.watch(pidfd, READABLE, lambda _: self._finish(pid, pidfd, source))
+
+    def _finish(self, pid: int, pidfd: int, source: int) -> None:
+        """Put the compressed file in the place that its original has by now, and go on with the next one.
+
+        Because the original has been open until now, no other file has its inode.
+        """
+        self._loop.forget(pidfd)
+        os.close(pidfd)
+        _, status = os.waitpid(pid, 0)
+        self._busy, inode = False, os.fstat(source).st_ino
+        name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")
+        if status or not name:
+            self._unlink(self._path + _TEMPORARY)
+        with contextlib.suppress(OSError):
+            if not status:
+                if name:
+                    os.rename(self._path + _TEMPORARY, name + COMPRESSED)
+                    os.unlink(name)
+                self.start()
+        os.close(source)
+
+    def _uncompressed(self) -> list[int]:
+        """The numbers of the files to compress; a file of which both forms are there has been compressed."""
+        directory, base = os.path.split(self._path)
+        try:
+            names = set(os.listdir(directory))
+        except OSError:
+            return []
+        numbers = []
+        for name in names:
+            start, _, number = name.rpartition(".")
+            if start != base or not number.isdecimal():
+                continue
+            if name + COMPRESSED in names:
+                self._unlink(os.path.join(directory, name))
+            else:
+                numbers.append(int(number))
+        return sorted(numbers)
+
+    @staticmethod
+    def _unlink(path: str) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
+def _compress(source: int, target: str, parent: int) -> NoReturn:
+    """Be the child: compress, and end with 0 if all of it has been written."""
+    try:
+        kernel.die_with_parent()
+        if os.getppid() != parent:
+            os._exit(1)
+        kernel.set_process_name("hawse-gzip")
+        os.nice(_NICENESS)
+        os.dup2(source, 3)
+        os.closerange(4, 1 << 20)
+        import zlib
+
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        original = os.fstat(3)
+        compressor, checksum, size = zlib.compressobj(wbits=-zlib.MAX_WBITS), 0, 0
+        with open(os.open(target, flags, 0o600), "wb") as output:
+            output.write(HEADER.pack(HEADER_START, *HEADER_FIELD, original.st_ino, original.st_mtime_ns))
+            while data := os.read(3, _CHUNK_BYTES):
+                checksum, size = zlib.crc32(data, checksum), size + len(data)
+                output.write(compressor.compress(data))
+            output.write(compressor.flush() + struct.pack("<II", checksum, size & 0xFFFFFFFF))
+    except BaseException:
+        os._exit(1)
+    os._exit(0)

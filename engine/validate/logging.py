@@ -1,0 +1,165 @@
+"""Logging drivers and their options: what is refused when a container is created, and how its log is bounded.
+
+Docker checks options in two steps: unknown keys when the container is created, values when it starts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.errors import InvalidArgument
+from engine.shown import quoted
+from engine.validate.sizes import parse_size
+
+JSON_FILE, LOCAL, NONE = "json-file", "local", "none"
+OTHER_DRIVERS = frozenset({"awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"})
+"""Docker's drivers that hawse does not have; json-file takes their place."""
+
+DEFAULT_LIMIT_BYTES = 100_000_000
+"""The most that is kept of a container's log unless its options say otherwise; what Docker's driver "local" keeps."""
+
+IGNORED_OPTIONS = frozenset({
+    "cache-compress", "cache-disabled", "cache-max-file", "cache-max-size", "env", "env-regex", "labels",
+    "labels-regex", "max-buffer-size", "mode", "tag",
+})  # fmt: skip
+"""Options that Docker accepts and hawse does not honour."""
+
+_DEFAULT_FILES = 5
+_SMALLEST_FILE_BYTES = 1_000_000  # of a log that is bounded by default
+_LOCAL_FILE_BYTES = 20 << 20
+_ROTATION = frozenset({"max-size", "max-file", "compress"})
+_ACCEPTED = {JSON_FILE: _ROTATION | {"labels", "labels-regex", "env", "env-regex", "tag"}, LOCAL: _ROTATION}
+_BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # of any driver that writes
+_TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
+
+Options = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """How a log is bounded: a file of ``max_size`` bytes or more is rotated, 0 means never."""
+
+    max_size: int = 0
+    max_files: int = 1
+    compress: bool = False
+
+
+def choose_driver(driver: str, options: Options, default: str, default_options: Options) -> tuple[str, Options]:
+    """Return the driver and the options of a new container, the daemon's defaults merged in; raises as Docker."""
+    if default in OTHER_DRIVERS:
+        default, default_options = JSON_FILE, {}
+    driver = driver or default
+    if driver in OTHER_DRIVERS:
+        driver, options = JSON_FILE, {}
+    if driver == default:
+        options = {**default_options, **options}
+    check_options(driver, options)
+    return driver, options
+
+
+def check_options(driver: str, options: Options) -> None:
+    """Refuse unknown drivers and options, in Docker's order."""
+    if driver == NONE:
+        return
+    mode = options.get("mode", "")
+    if mode not in ("", "blocking", "non-blocking"):
+        raise InvalidArgument(f"logger: logging mode not supported: {mode}")
+    if "max-buffer-size" in options:
+        if mode != "non-blocking":
+            raise InvalidArgument("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
+        try:
+            parse_size(options["max-buffer-size"], 1024)
+        except ValueError as error:
+            raise InvalidArgument(f"error parsing option max-buffer-size: {error}") from None
+    if driver not in _ACCEPTED:
+        raise InvalidArgument(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
+    for key in sorted(options.keys() - _ACCEPTED[driver] - _BUILT_IN):
+        end = "json-file log driver" if driver == JSON_FILE else f"log driver {driver}"
+        raise InvalidArgument(f"unknown log opt '{key}' for {end}")
+
+
+def check_default_options(driver: str, options: Options) -> None:
+    """Refuse what Docker refuses when the daemon starts; an unknown driver is told with the first container."""
+    if driver in _ACCEPTED:
+        check_options(driver, options)
+
+
+def rotation(driver: str, options: Options, limit: int) -> Rotation:
+    """Return how a log is bounded, by ``limit`` bytes in all unless a size is given; ValueError carries Docker's text.
+
+    A bound without a number of files is spread over several, so that a rotation never empties the log.
+    """
+    if driver == LOCAL:
+        return _local_rotation(options)
+    size, files, compress = 0, 1, False
+    if "max-size" in options:
+        size = parse_size(options["max-size"], 1000)
+        if size <= 0:
+            raise ValueError("max-size must be a positive number")
+    if "max-file" in options:
+        files = _whole_number(options["max-file"])
+        if files < 1:
+            raise ValueError("max-file cannot be less than 1")
+    if "compress" in options:
+        compress = _boolean(options["compress"])
+        if compress and (files < 2 or not size):
+            raise ValueError("compress cannot be true when max-file is less than 2 or max-size is not set")
+    if size or not limit:
+        return Rotation(size, files, compress)
+    files = files if "max-file" in options else _DEFAULT_FILES
+    size = min(max(limit // files, _SMALLEST_FILE_BYTES), limit)
+    return Rotation(size, min(files, limit // size))
+
+
+def default_options(driver: str, options: Options, limit: int) -> Options:
+    """Return the daemon's options with the bound that applies where they have none."""
+    try:
+        bound = rotation(driver, options, limit)
+    except ValueError:  # Because Docker tells it only when a container starts, listings show the options as they are.
+        return options
+    if driver == NONE or "max-size" in options or not bound.max_size:
+        return options
+    size = f"{bound.max_size // 10**6}m" if bound.max_size % 10**6 == 0 else str(bound.max_size)
+    return {**options, "max-size": size, "max-file": str(bound.max_files)}
+
+
+def _local_rotation(options: Options) -> Rotation:
+    size, files, compress = _LOCAL_FILE_BYTES, _DEFAULT_FILES, True
+    for key, text in options.items():
+        try:
+            if key == "max-size":
+                size = parse_size(text, 1000)
+            elif key == "max-file":
+                files = _whole_number(text)
+        except ValueError as error:
+            raise ValueError(f"invalid value for {key}: {text}: {error}") from None
+    if "compress" in options:
+        try:
+            compress = _boolean(options["compress"])
+        except ValueError as error:
+            raise ValueError(f"error reading compress log option: {error}") from None
+    if size < 0:
+        raise ValueError("max size should be a positive number")
+    if files < 0:
+        raise ValueError("max file count cannot be less than 0")
+    if compress and files <= 1:
+        raise ValueError("compression cannot be enabled when max file count is 1")
+    return Rotation(max(1, size), max(1, files), compress)
+
+
+def _whole_number(text: str) -> int:
+    """Read a number as strconv.Atoi does."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ValueError(f"strconv.Atoi: parsing {quoted(text)}: invalid syntax")
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
+        raise ValueError(f"strconv.Atoi: parsing {quoted(text)}: value out of range")
+    return int(text)
+
+
+def _boolean(text: str) -> bool:
+    """Read a boolean as strconv.ParseBool does."""
+    if text not in _TRUE and text not in _FALSE:
+        raise ValueError(f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax")
+    return text in _TRUE

@@ -1,0 +1,108 @@
+"""What a real Docker saves is imported with Docker's own id and files; what `docker load` refuses is refused here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from .targets import Target
+
+pytestmark = pytest.mark.docker
+
+DOCKERFILE = r"""
+FROM bb
+COPY data /data
+RUN rm /data/gone && mkdir /data/kept && echo new > /data/kept/new && chmod 4755 /bin/busybox && mknod /p p
+RUN rm -r /data/tree && mkdir /data/tree && echo upper > /data/tree/upper
+ENV A=1
+EXPOSE 80-82
+CMD ["cat", "/data/file"]
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(targets: tuple[Target, Target], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """An image of several layers, with whiteouts and an opaque directory, and its id."""
+    _, docker = targets
+    context = tmp_path_factory.mktemp("built")
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    (context / "data" / "tree").mkdir(parents=True)
+    for name in ("file", "gone", "tree/lower"):
+        (context / "data" / name).write_text(f"{name}\n")
+    built = docker.sh("DOCKER_BUILDKIT=0 docker build -q -t built:1 . && docker save -o built.tar built:1", context)
+    assert built.returncode == 0, built.stderr
+    return context / "built.tar", built.stdout.strip()
+
+
+def test_saved_image_has_its_id_and_its_files(targets, saved, tmp_path):
+    hawse, _ = targets
+    archive, image_id = saved
+    assert hawse.sh(f"docker import {archive}", tmp_path).stdout.strip() == image_id
+    script = "find / -xdev ! -path '/[pd]*' ! -path '/sys*' -o -path '/data*' | xargs stat -c '%n %F %a %u:%g'"
+    listings = [
+        {
+            line
+            for line in target.sh(
+                f'docker run --rm --network none built:1 sh -c "{script}"', tmp_path
+            ).stdout.splitlines()
+            if not line.startswith(("/etc/", "/.dockerenv", "/ directory", "/etc directory"))
+        }
+        for target in targets
+    ]
+    assert listings[0] == listings[1]
+    assert "/data/tree/upper regular file 644 0:0" in listings[0]
+    assert not any("gone" in line or "lower" in line for line in listings[0])
+    assert hawse.sh("docker run --rm built:1", tmp_path).stdout == "file\n"
+    shown = [json.loads(target.sh("docker image inspect built:1", tmp_path).stdout)[0] for target in targets]
+    for key in ("Id", "Created", "Architecture", "Os", "RootFS", "RepoTags"):
+        assert shown[0][key] == shown[1][key]
+    hawse.sh("docker rmi built:1", tmp_path)
+
+
+@pytest.mark.parametrize("victim", ["layer", "digest", "count"])
+def test_what_docker_refuses_to_load_is_refused_in_its_words(targets, saved, tmp_path, victim):
+    hawse, docker = targets
+    forged = forge(saved[0], tmp_path, victim)
+    docker.sh("docker rmi -f built:1", tmp_path)  # a layer that is there already is not read again
+    refused = docker.sh(f"docker load -i {forged}", tmp_path)
+    assert refused.returncode == 1
+    imported = hawse.sh(f"docker import {forged}", tmp_path)
+    assert (imported.returncode, imported.stdout) == (1, "")
+    assert imported.stderr.removeprefix("Error response from daemon: ") == refused.stderr
+    assert "built" not in hawse.sh("docker images", tmp_path).stdout
+
+
+def forge(archive: Path, directory: Path, victim: str) -> Path:
+    """Change an archive: another file in its last layer, another digest of it, or one digest more than layers.
+
+    It becomes one as Docker made them before 25, whose names are no digests, so that only the content can tell.
+    """
+    parts = directory / "parts"
+    with tarfile.open(archive) as whole:
+        whole.extractall(parts, filter="data")
+    (manifest,) = json.loads((parts / "manifest.json").read_text())
+    config = json.loads((parts / manifest["Config"]).read_text())
+    if victim == "layer":
+        (parts / "evil").write_text("evil\n")
+        subprocess.run(["tar", "-C", str(parts), "-rf", str(parts / manifest["Layers"][-1]), "evil"], check=True)
+    elif victim == "digest":
+        config["rootfs"]["diff_ids"][0] = config["rootfs"]["diff_ids"][1]
+    else:
+        config["rootfs"]["diff_ids"].append(config["rootfs"]["diff_ids"][0])
+    made = directory / "made"
+    made.mkdir()
+    layers = []
+    for number, layer in enumerate(manifest["Layers"]):
+        shutil.copy(parts / layer, made / f"{number}.tar")
+        layers.append(f"{number}.tar")
+    (made / "config.json").write_text(json.dumps(config))
+    document = [{"Config": "config.json", "RepoTags": ["built:9"], "Layers": layers}]
+    (made / "manifest.json").write_text(json.dumps(document))
+    forged = directory / "forged.tar"
+    subprocess.run(["tar", "-C", str(made), "-cf", str(forged), "."], check=True)
+    return forged

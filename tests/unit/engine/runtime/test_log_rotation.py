@@ -1,0 +1,384 @@
+"""Logs are rotated as Docker's json-file rotates them, whatever comes in between, and read across their files."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import os
+import random
+import resource
+import signal
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from engine.model import LogOptions
+from engine.runtime import jsonlog, logs
+from engine.runtime.jsonlog import LogWriter
+from engine.runtime.logcompress import Compressor
+from engine.runtime.loop import Loop
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "c" / "c-json.log")
+
+
+def names(path: str) -> list[str]:
+    return sorted(name.removeprefix("c-json.log") for name in os.listdir(os.path.dirname(path)))
+
+
+def numbers(path: str, **options) -> list[int]:
+    return [int(line.data) for line in logs.read(path, LogOptions(**options), lambda: pytest.fail("waits"))]
+
+
+def write(writer: LogWriter, numbers, chunk: int = 7) -> None:
+    for group in itertools.batched(numbers, chunk) if hasattr(itertools, "batched") else [list(numbers)]:
+        writer.write("stdout", b"".join(b"%d\n" % n for n in group))
+
+
+ENTRY = len(jsonlog.encode_entry("stdout", b"1000\n", 123456789))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+@pytest.mark.parametrize("files", [1, 2, 5])
+def test_sizes_and_names(path, files, chunk):
+    """A file is rotated before the entry that finds it full (seen with Docker 26.1.5: 10,020 and 10,016 of 10k)."""
+    writer = LogWriter(path, 1000, files)
+    for start in range(1000, 2000, chunk):
+        writer.write("stdout", b"".join(b"%d\n" % n for n in range(start, min(start + chunk, 2000))))
+    writer.close()
+    assert names(path) == ["", *(f".{n}" for n in range(1, files))]
+    for name in names(path)[1:]:
+        size = os.path.getsize(path + name)
+        assert 1000 <= size < 1000 + 100
+        with open(path + name, "rb") as file:
+            assert size - len(file.readlines()[-1]) < 1000
+    kept = numbers(path)
+    assert kept == list(range(kept[0], 2000))
+    assert len(kept) >= (files - 1) * 1000 // 100
+
+
+def test_no_bound(path):
+    writer = LogWriter(path)
+    writer.write("stdout", b"x\n" * 50_000)
+    writer.close()
+    assert names(path) == [""]
+
+
+@pytest.mark.parametrize("tail", [0, 1, 5, 13, 14, 100, 5000, -1])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_tail_across_files(path, tail, compressed):
+    writer = LogWriter(path, 1000, 4)
+    writer.write("stdout", b"".join(b"%d\n" % n for n in range(1000, 2000)))
+    kept = numbers(path)
+    if compressed:
+        loop = Loop()
+        compressor = Compressor(loop, path)
+        compressor.start()
+        while names(path) != ["", ".1.gz", ".2.gz", ".3.gz"]:
+            assert loop.turn(10)
+    assert numbers(path, tail=tail) == (kept[-tail:] if tail > 0 else [] if tail == 0 else kept)
+    writer.close()
+
+
+def test_since_and_until_across_files(path, monkeypatch):
+    clock = itertools.count(10**18, 10**9)
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock))
+    writer = LogWriter(path, 1000, 50)
+    for n in range(1000, 1200):
+        writer.write("stdout", b"%d\n" % n)
+    writer.close()
+    assert len(names(path)) > 5
+    assert numbers(path, since=1e9 + 50, until=1e9 + 60) == list(range(1050, 1061))
+
+
+def test_partial_lines_and_both_streams_survive_rotation(path):
+    writer = LogWriter(path, 300, 100)
+    for n in range(100):
+        writer.write("stdout", b"out%d" % n)
+        writer.write("stderr", b"err%d\n" % n)
+        writer.write("stdout", b"\n")
+    writer.write("stdout", b"end")
+    writer.close()
+    read = [(line.stream, line.data) for line in logs.read(path, LogOptions(), lambda: pytest.fail("waits"))]
+    assert [data for stream, data in read if stream == "stdout"] == [*(b"out%d\n" % n for n in range(100)), b"end"]
+    assert [data for stream, data in read if stream == "stderr"] == [b"err%d\n" % n for n in range(100)]
+
+
+# ------------------------------------------------------------------------------------------------ interruptions
+
+
+class Killed(Exception):
+    """Instead of kill -9."""
+
+
+@pytest.fixture
+def kill_at(monkeypatch):
+    """Have the n-th call that changes files fail, as all that follow it would."""
+
+    def arm(number: int) -> None:
+        count = itertools.count(1)
+
+        def guarded(call):
+            def run(*args, **kwargs):
+                if next(count) >= number:
+                    raise Killed
+                return call(*args, **kwargs)
+
+            return run
+
+        for name in ("rename", "replace", "unlink", "write", "open"):
+            monkeypatch.setattr(jsonlog.os, name, guarded(originals[name]))
+
+    originals = {name: getattr(os, name) for name in ("rename", "replace", "unlink", "write", "open")}
+    yield arm
+    for name, call in originals.items():
+        setattr(jsonlog.os, name, call)
+
+
+@pytest.mark.parametrize("files", [1, 2, 3, 4])
+def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
+    """What has been written stays, but for what the rotation was to remove; the next supervisor goes on with it."""
+    for step in itertools.count(1):
+        with suppress(FileNotFoundError):
+            for name in os.listdir(os.path.dirname(path)):
+                os.unlink(os.path.join(os.path.dirname(path), name))
+        writer = LogWriter(path, 200, files)
+        for n in range(1000, 1000 + 3 * files):
+            writer.write("stdout", b"%d\n" % n)
+        before = numbers(path)
+        last = 1000 + 3 * files
+        kill_at(step)
+        try:
+            writer.write("stdout", b"%d\n" % last)
+        except Killed:
+            done = False
+        else:
+            done = True
+        monkeypatch.undo()
+        present = numbers(path)  # before any supervisor has taken over
+        successor = LogWriter(path, 200, files)
+        after = numbers(path)
+        for found in (present, after):
+            assert found == list(range(found[0], found[-1] + 1)), step
+            assert found[-1] in (last - 1, last), step
+        assert present[-1] == after[-1], step
+        assert present[0] <= after[0], step
+        assert len(after) >= (1 if files == 1 else len(before) - 3), step
+        assert ".next" not in names(path)
+        successor.write("stdout", b"%d\n" % (after[-1] + 1))
+        successor.close()
+        assert numbers(path)[-1] == after[-1] + 1
+        assert len(names(path)) <= files
+        if done:
+            break
+    assert step > 3
+
+
+def test_an_entry_that_was_cut_off_costs_itself_only(path):
+    writer = LogWriter(path)
+    writer.write("stdout", b"1\n")
+    writer.close()
+    with open(path, "ab") as file:
+        file.write(b'{"log":"2\\n","stre')
+    writer = LogWriter(path)
+    writer.write("stdout", b"3\n")
+    writer.close()
+    assert numbers(path) == [1, 3]
+
+
+@pytest.mark.parametrize("line", [b"null", b"[]", b"{}", b'{"log":1,"stream":"x","time":"y"}', b"\xff", b""])
+def test_lines_that_are_no_entries_are_passed_over(path, line):
+    os.makedirs(os.path.dirname(path))
+    entry = jsonlog.encode_entry("stdout", b"1\n", 10**18)
+    with open(path, "wb") as file:
+        file.write(entry + line + b"\n" + entry)
+    assert numbers(path) == [1, 1]
+
+
+def test_a_full_disk_costs_entries_and_nothing_else(path):
+    """A limit on the size of files cuts a write short, as a full disk does."""
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writer = LogWriter(path)
+    writer.write("stdout", b"1\n")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path) + ENTRY + 20, limit[1]))
+    try:
+        for n in (2, 3, 4):
+            writer.write("stdout", b"%d\n" % n)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, previous)
+    writer.write("stdout", b"5\n")
+    writer.close()
+    assert numbers(path) == [1, 2, 5]
+
+
+def test_a_log_that_cannot_be_rotated_is_emptied(path):
+    writer = LogWriter(path, 200, 3)
+    for n in range(1000, 1010):
+        writer.write("stdout", b"%d\n" % n)
+    os.mkdir(path + ".next")
+    for n in range(1010, 1015):
+        writer.write("stdout", b"%d\n" % n)
+    writer.close()
+    os.rmdir(path + ".next")
+    assert os.path.getsize(path) < 300
+    assert numbers(path)[-1] == 1014
+
+
+# ------------------------------------------------------------------------------------------------ compression
+
+
+def test_compressed_files(path):
+    loop = Loop()
+    compressor = Compressor(loop, path)
+    writer = LogWriter(path, 20_000, 4, compressor.start)
+    writer.write("stdout", b"".join(b"%d\n" % n for n in range(1000, 3000)))
+    while any(name.endswith(f".{n}") for name in names(path) for n in range(1, 4)):
+        assert loop.turn(10)
+    assert names(path) == ["", ".1.gz", ".2.gz", ".3.gz"]
+    kept = numbers(path)
+    assert kept == list(range(kept[0], 3000))
+    with gzip.open(path + ".1.gz") as content:
+        assert json.loads(content.readline())["stream"] == "stdout"
+    writer.write("stdout", b"".join(b"%d\n" % n for n in range(3000, 3500)))
+    while any(name.endswith(f".{n}") for name in names(path) for n in range(1, 4)):
+        assert loop.turn(10)
+    writer.close()
+    kept = numbers(path)
+    assert kept == list(range(kept[0], 3500))
+    assert names(path) == ["", ".1.gz", ".2.gz", ".3.gz"]
+
+
+def test_compression_that_was_interrupted_is_done_again(path):
+    writer = LogWriter(path, 20_000, 4)
+    writer.write("stdout", b"".join(b"%d\n" % n for n in range(1000, 2000)))
+    kept = numbers(path)
+    with open(path + ".compressing", "wb") as file:
+        file.write(b"half")
+    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # the original was to go next
+        packed.write(plain.read())
+    assert numbers(path) == kept
+    loop = Loop()
+    Compressor(loop, path).start()
+    while names(path) != ["", ".1.gz", ".2.gz", ".3.gz"][: len(names(path))] or ".1" in names(path):
+        assert loop.turn(10)
+    assert numbers(path) == kept
+    writer.close()
+
+
+# ------------------------------------------------------------------------------------------------ following
+
+
+class End:
+    """A connection that tells of the container's end when it is told to."""
+
+    def __init__(self) -> None:
+        import socket
+
+        self.ours, self.theirs = socket.socketpair()
+
+    def tell(self) -> None:
+        from engine.runtime import wire
+
+        wire.send(self.theirs, {"exit": 0})
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("tail", [-1, 10])
+def test_follow_across_rotations(path, compress, tail):
+    """A reader that keeps up misses nothing and gets nothing twice, though files are renamed and compressed."""
+    loop, end, got = Loop(), End(), []
+    compressor = Compressor(loop, path) if compress else None
+    writer = LogWriter(path, 2000, 40, compressor.start if compressor else None)
+    writer.write("stdout", b"".join(b"%d\n" % n for n in range(1000, 1200)))
+
+    def follow() -> None:
+        options = LogOptions(follow=True, tail=tail)
+        got.extend(int(line.data) for line in logs.read(path, options, lambda: end.ours))
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    chance, n = random.Random(tail), 1200
+    deadline = time.monotonic() + 5
+    while not got and time.monotonic() < deadline:
+        time.sleep(0.005)
+    while n < 2000:
+        count = chance.choice((1, 3, 30))
+        writer.write("stdout", b"".join(b"%d\n" % m for m in range(n, n + count)))
+        n += count
+        loop.turn(0.002)
+    writer.close()
+    end.tell()
+    reader.join(20)
+    assert not reader.is_alive()
+    assert got == list(range(1190 if tail == 10 else 1000, n))
+    while loop.turn(0.5):
+        pass
+    for descriptor in (end.ours, end.theirs):
+        descriptor.close()
+
+
+@pytest.mark.parametrize("files", [2, 5])
+def test_what_is_read_while_files_are_rotated_is_in_order(path, files):
+    os.makedirs(os.path.dirname(path))
+    done = threading.Event()
+
+    def flood() -> None:
+        writer = LogWriter(path, 300, files)
+        for n in itertools.count(1000):
+            writer.write("stdout", b"%d\n" % n)
+            if done.is_set():
+                break
+        writer.close()
+
+    writer = threading.Thread(target=flood)
+    writer.start()
+    try:
+        for _ in range(150):
+            if found := numbers(path):
+                assert found == list(range(found[0], found[0] + len(found)))
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_following_begins_before_the_log(path):
+    end, got = End(), []
+    os.makedirs(os.path.dirname(path))
+
+    def follow() -> None:
+        got.extend(line.data for line in logs.read(path, LogOptions(follow=True), lambda: end.ours))
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    time.sleep(0.1)
+    writer = LogWriter(path, 100, 3)
+    writer.write("stdout", b"1\n")
+    time.sleep(0.1)
+    writer.write("stdout", b"2\n3\n")
+    writer.close()
+    end.tell()
+    reader.join(20)
+    assert got == [b"1\n", b"2\n", b"3\n"]
+
+
+def test_a_directory_that_is_gone_is_an_empty_log(path):
+    end = End()
+    assert list(logs.read(path, LogOptions(), lambda: end.ours)) == []
+    assert list(logs.read(path, LogOptions(follow=True), lambda: end.ours)) == []
+
+
+def test_readers_leave_no_descriptors(path):
+    writer = LogWriter(path, 500, 20)
+    writer.write("stdout", b"x\n" * 300)
+    before = len(os.listdir("/proc/self/fd"))
+    for tail in (-1, 0, 3):
+        list(logs.read(path, LogOptions(tail=tail), lambda: pytest.fail("waits")))
+    assert len(os.listdir("/proc/self/fd")) == before
+    writer.close()
