@@ -6,6 +6,9 @@ import os
 import sys
 import tempfile
 
+import pytest
+
+from engine.images import trees
 from engine.images.trees import remove_tree
 
 
@@ -27,6 +30,25 @@ def test_all_kinds_of_files(tmp_path):
     (tmp_path / "link").symlink_to(outside)
     remove_tree(os.fsencode(tmp_path / "link"))
     assert os.listdir(outside) == ["kept"]
+
+
+def test_a_directory_that_is_moved_away_takes_nothing_with_it(tmp_path, monkeypatch):
+    """Else the way up would lead to where it has been moved."""
+    (tmp_path / "tree" / "inner" / "deep").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "kept").touch()
+    remove_files = trees._remove_files
+
+    def remove_and_move(fd: int) -> list[bytes]:
+        found = remove_files(fd)
+        if found == [b"deep"]:
+            (tmp_path / "tree" / "inner").rename(tmp_path / "outside" / "inner")
+        return found
+
+    monkeypatch.setattr(trees, "_remove_files", remove_and_move)
+    with pytest.raises(OSError, match="moved while it was being removed"):
+        remove_tree(os.fspath(tmp_path / "tree"))
+    assert (tmp_path / "outside" / "kept").exists()
 
 
 def test_deeper_than_python_recurses():

@@ -235,7 +235,7 @@ def test_a_log_that_cannot_be_rotated_is_emptied(path):
 
 
 def test_compressed_files(path):
-    loop = Loop()
+    loop, descriptors = Loop(), len(os.listdir("/proc/self/fd"))
     compressor = Compressor(loop, path)
     writer = LogWriter(path, 20_000, 4, compressor.start)
     writer.write("stdout", b"".join(b"%d\n" % n for n in range(1000, 3000)))
@@ -250,6 +250,7 @@ def test_compressed_files(path):
     while any(name.endswith(f".{n}") for name in names(path) for n in range(1, 4)):
         assert loop.turn(10)
     writer.close()
+    assert len(os.listdir("/proc/self/fd")) == descriptors
     kept = numbers(path)
     assert kept == list(range(kept[0], 3500))
     assert names(path) == ["", ".1.gz", ".2.gz", ".3.gz"]
