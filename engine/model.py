@@ -359,3 +359,4 @@ class ImageRecord:
     exposed_ports: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
+    verified: bool = False  # whether the files were compared with the digests in the configuration

@@ -165,7 +165,7 @@ class ImageStore:
             )
             config = image.config or plain_config(timestamps.now(), architecture(), unpacked.diff_ids)
             (directory / "config.json").write_bytes(config)
-            record = replace(record or read_record(_id_of(config), config), size=unpacked.size)
+            record = replace(record or read_record(_id_of(config), config), size=unpacked.size, verified=True)
             staged.append(_Staged(record, directory, own_names))
         return staged
 
@@ -175,8 +175,8 @@ class ImageStore:
             for image in staged:
                 digest = image.record.id.removeprefix("sha256:")
                 place = self._directory / digest
-                if all(other.id != image.record.id for other in transaction.images()):
-                    if place.exists():  # lost since we began
+                if _is_needed(transaction, image.record.id):
+                    if place.exists():  # lost since we began, or not verified
                         place.rename(work / f"lost-{digest}")
                     image.directory.rename(place)
                 _name(transaction, replace(image.record, rootfs=str(place / "rootfs")), image.names)
@@ -202,6 +202,21 @@ class ImageStore:
         digits = id_prefix(reference)
         matching = [image for image in images if digits and image.id.removeprefix("sha256:").startswith(digits)]
         return (matching[0] if len(matching) == 1 else None), ""
+
+
+def _is_needed(transaction: Transaction, image_id: str) -> bool:
+    """Tell whether the files of an image are to be put into place; those that nothing has verified are replaced."""
+    present = next((image for image in transaction.images() if image.id == image_id), None)
+    if present is None or present.verified:
+        return present is None
+    short = image_id.removeprefix("sha256:")[:12]
+    for container in transaction.containers():
+        if container.image_id == image_id:
+            raise Conflict(
+                f"conflict: unable to replace {short}, whose files were never verified - "
+                f"container {container.id[:12]} is using it"
+            )
+    return True
 
 
 def _id_of(config: bytes) -> str:

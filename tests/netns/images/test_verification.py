@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
-from engine.errors import InvalidArgument, NotFound
+from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.model import ContainerConfig, ContainerRecord, HostConfig
 
-from .archives import blob, image_config, layout, make_tar, old_saved, saved
+from .archives import CREATED, blob, image_config, layout, make_tar, old_saved, saved
 
 pytestmark = pytest.mark.netns
 
@@ -95,6 +97,28 @@ def test_a_forged_archive_cannot_stand_for_the_genuine_image(images, rootfs, lef
         images.import_archive(io.BytesIO(saved(EVIL, config=config, tags=("app:1", "app:2"))), "")
     assert images.inspect("app:1")["RepoTags"] == ["app:1"]
     assert (rootfs("app:1") / "app").read_bytes() == b"good"
+
+
+def test_files_that_were_never_verified_are_replaced(images, store, rootfs):
+    """An image that an older hawse has imported, which verified nothing."""
+    image_id = images.import_archive(io.BytesIO(saved(GOOD)), "")
+    with store.write() as transaction:
+        transaction.put_image(replace(images.resolve("app:1"), verified=False))
+    (rootfs("app:1") / "app").write_bytes(b"evil")
+    container = ContainerRecord(
+        id="c" * 64, name="c1", created=CREATED, config=ContainerConfig("app:1"), host=HostConfig(), image_id=image_id
+    )
+    with store.write() as transaction:
+        transaction.put_container(container)
+    with pytest.raises(Conflict, match=f"whose files were never verified - container {'c' * 12} is using it"):
+        images.import_archive(io.BytesIO(saved(GOOD)), "app:2")
+    with store.write() as transaction:
+        transaction.delete_container(container.id)
+    assert images.import_archive(io.BytesIO(saved(GOOD)), "app:2") == image_id
+    assert (rootfs("app:1") / "app").read_bytes() == b"good"
+    (rootfs("app:1") / "app").write_bytes(b"kept")  # verified: it is not unpacked anew
+    images.import_archive(io.BytesIO(saved(GOOD)), "app:3")
+    assert (rootfs("app:3") / "app").read_bytes() == b"kept"
 
 
 def test_a_refused_archive_takes_no_name_away(images):
