@@ -225,12 +225,12 @@ def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the entries for this machine; all, where there are none."""
+    """Return the entries for this machine; all of them if none fits."""
     fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
     return fitting or entries
 
 
 def _digest_of(pattern: re.Pattern[str], name: str) -> str:
-    """Return the digest that a file's name is; "" where it is none."""
+    """Return the digest in a file's name; "" if the name is none."""
     match = pattern.fullmatch(name)
     return match[1] if match else ""

@@ -39,7 +39,7 @@ class Decompressor(Protocol):
 
     @property
     def unused_data(self) -> bytes:
-        """What was given behind the member's end."""
+        """Return what was given behind the member's end."""
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
         """Take compressed bytes and return at most ``max_length`` decompressed ones."""
@@ -108,7 +108,7 @@ class Measured(Bounded):
         self._hash = hashlib.sha256()
 
     def digest(self) -> str:
-        """The hexadecimal digest of all that has been read."""
+        """Return the hexadecimal digest of all that has been read."""
         return self._hash.hexdigest()
 
     def _take(self, data: bytes) -> None:
@@ -175,7 +175,7 @@ class _Decompressed(io.RawIOBase):
 
 
 def _attempt(step: Callable[[], T]) -> T:
-    """Do a step of decompression; what is wrong with the data is the archive's fault."""
+    """Do a step of decompression; raises `InvalidArgument` for what is wrong with the data."""
     try:
         return step()
     except (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
@@ -188,7 +188,7 @@ def find_format(head: bytes) -> Callable[[], Decompressor] | None:
 
 
 def decompressed(source: BinaryIO | io.RawIOBase) -> tuple[io.RawIOBase, bool]:
-    """The content of a stream, and whether it was compressed."""
+    """Return the content of a stream, and whether it was compressed."""
     head = b""
     while len(head) < _HEAD_BYTES and (more := source.read(_HEAD_BYTES - len(head))):
         head += more

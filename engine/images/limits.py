@@ -23,18 +23,18 @@ class Limits:
     why: str = SIZE_VARIABLE
 
     def too_large(self, what: str) -> str:
-        """The error about an archive or image that exceeds ``size``."""
+        """Return the error about an archive or image that exceeds ``size``."""
         return f"the {what} is larger than {self.size} bytes ({self.why})"
 
 
 def limits_for(directory: str) -> Limits:
-    """The limits of what is about to be written below ``directory``; raises `InvalidArgument` for a bad variable."""
+    """Return the limits of what is to be written below ``directory``; raises `InvalidArgument` for a bad variable."""
     limits = Limits(_number(SIZE_VARIABLE, DEFAULT_SIZE), _number(MEMBERS_VARIABLE, DEFAULT_MEMBERS))
     return within_free_space(limits, directory)
 
 
 def within_free_space(limits: Limits, directory: str) -> Limits:
-    """Lower limits to what the file system of ``directory`` has room for now."""
+    """Return the limits, lowered to what the file system of ``directory`` has room for now."""
     found = os.statvfs(directory)
     size, members = limits.size, limits.members
     free = int(found.f_bavail * found.f_frsize * _USABLE)

@@ -110,7 +110,7 @@ class Placer:
         self._parent = directory
 
     def _walk(self, directory: bytes) -> None:
-        """Descend to a directory, making what is missing; each step starts at the one before, for paths are long."""
+        """Make what is missing of a directory's path. Each step starts at the one before, because paths are long."""
         fd = os.open(b"/", _WALK)
         try:
             for name in directory[1:].split(b"/"):
@@ -197,7 +197,7 @@ class Placer:
             os.close(fd)
 
     def _pieces(self, member: Member) -> Iterator[tuple[int, bytes]]:
-        """The content in pieces, each with the place in the file where it goes."""
+        """Yield the content in pieces, each with its offset in the file."""
         assert self._reader is not None
         chunks = self._reader.chunks()
         if member.sparse is None:
@@ -216,7 +216,7 @@ class Placer:
 
 
 def inside(name: bytes) -> bytes:
-    """The absolute path of an entry; names that climb are refused, though the root would hold them anyway."""
+    """Return the absolute path of an entry; names that climb are refused, though the root would hold them anyway."""
     if b"\0" in name:
         raise InvalidArgument(f"invalid tar entry: {shown(name)} has a NUL")
     path = _absolute(name)
@@ -226,7 +226,7 @@ def inside(name: bytes) -> bytes:
 
 
 def _make_directory(name: bytes, parent: int) -> None:
-    """Make a directory in another; what is there already is a link that leads nowhere."""
+    """Make a directory in ``parent``; raises NotADirectoryError for a link that leads nowhere."""
     try:
         os.mkdir(name, 0o755, dir_fd=parent)
     except FileExistsError as error:

@@ -12,7 +12,7 @@ _IDENTIFIER = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
 
 def normalise(reference: str) -> str:
-    """``name:tag`` as Docker shows it, tag ``latest`` where none is given; raises `InvalidArgument`.
+    """Return ``name:tag`` as Docker shows it, with tag ``latest`` if none is given; raises `InvalidArgument`.
 
     A digest stays, so that a reference pinned by one never means an image that is only named so.
     """
@@ -20,7 +20,7 @@ def normalise(reference: str) -> str:
 
 
 def new_name(reference: str) -> str:
-    """Check the name that an image is to be given, in Docker's words; ``name:tag``."""
+    """Return ``name:tag`` for a name that an image is to be given; raises `InvalidArgument` in Docker's words."""
     found = parse_reference(reference)
     if found.digest:
         raise InvalidArgument("cannot import digest reference")
@@ -30,7 +30,7 @@ def new_name(reference: str) -> str:
 
 
 def archived_name(reference: str) -> str:
-    """Check a name that an archive gives to an image; it must have a tag."""
+    """Return a name that an archive gives to an image; it must have a tag."""
     found = parse_reference(reference)
     if found.digest or not found.tag:
         raise InvalidArgument(f"invalid tag {quoted(reference)}")
@@ -38,6 +38,6 @@ def archived_name(reference: str) -> str:
 
 
 def id_prefix(reference: str) -> str | None:
-    """The hexadecimal digits of an id or of its beginning; None when ``reference`` cannot be one."""
+    """Return the hexadecimal digits of an id or of its beginning; None when ``reference`` cannot be one."""
     match = _IDENTIFIER.fullmatch(reference)
     return match[1] if match else None

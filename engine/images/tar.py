@@ -73,11 +73,11 @@ class TarReader:
 
     @property
     def headers(self) -> int:
-        """The number of headers read so far."""
+        """Return the number of headers read so far."""
         return self._headers
 
     def chunks(self) -> Iterator[bytes]:
-        """The content of the member that was given last, as it is stored."""
+        """Yield the content of the member that was given last, as it is stored."""
         while self._left:
             data = self._stream.read(min(_CHUNK_BYTES, self._left))
             if not data:
@@ -96,7 +96,7 @@ class TarReader:
             size -= len(data)
 
     def _next(self) -> Member | None:
-        """Read headers up to the next member; None at the archive's end."""
+        """Return the next member after reading its headers; None at the archive's end."""
         pax: Pax = {}
         regions: list[bytes] = []
         long_name = long_link = None
@@ -120,7 +120,7 @@ class TarReader:
         return None
 
     def _begin(self, member: Member, pax: Pax, regions: list[bytes]) -> None:
-        """Settle how much content follows, and where it goes in a sparse file."""
+        """Set how much content follows, and where it goes in a sparse file."""
         if member.type == b"\0":
             member.type = DIRECTORY if member.name.endswith(b"/") else REGULAR
         if member.type in _WITHOUT_CONTENT:
@@ -161,7 +161,7 @@ class TarReader:
         return [_integer(line) for line in b"".join(blocks).split(b"\n")[1:wanted]]
 
     def _block(self) -> bytes | None:
-        """The next header block; None at the end, which is two blocks of zeros or the end of the stream."""
+        """Return the next header block; None at the end, which is two blocks of zeros or the end of the stream."""
         block = self._stream.read(_BLOCK_BYTES)
         if not block:
             return None
@@ -177,7 +177,7 @@ class TarReader:
         return block
 
     def _special(self, block: bytes) -> bytes:
-        """The content of a header that is about the next member."""
+        """Return the content of a header that describes the next member."""
         _check_sum(block)
         size = _natural(_number(block[124:136]))
         if size > _SPECIAL_LIMIT_BYTES:
@@ -192,7 +192,7 @@ class TarReader:
 
 
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
-    """Read the records of a pax header; the numbers of a sparse map in format 0.0, whose keys repeat, come apart."""
+    """Return the records of a pax header, and apart the numbers of a sparse map in format 0.0, whose keys repeat."""
     pax: Pax = {}
     regions: list[bytes] = []
     position = 0
@@ -301,7 +301,7 @@ def _integer(text: bytes) -> int:
 
 
 def _time(text: bytes) -> int:
-    """Nanoseconds of a pax time such as ``1234.5``."""
+    """Return the nanoseconds of a pax time such as ``1234.5``."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise _invalid()

@@ -52,7 +52,7 @@ def _empty(fd: int) -> None:
 
 
 def _replace(fd: int, name: bytes) -> int:
-    """Open a directory by its name in another, which is closed."""
+    """Open a directory by its name in ``fd``, and close ``fd``."""
     opened = os.open(name, _DIRECTORY, dir_fd=fd)
     os.close(fd)
     return opened
@@ -64,7 +64,7 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _remove_files(fd: int) -> list[bytes]:
-    """Remove the files of a directory; the names of the directories in it."""
+    """Remove the files of a directory, and return the names of the directories in it."""
     directories = []
     with os.scandir(fd) as entries:
         found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]

@@ -22,7 +22,7 @@ def is_frame(head: bytes) -> bool:
 
 @cache
 def load() -> ctypes.CDLL | None:
-    """The library, None where there is none; call it before the root directory changes."""
+    """Load the library; None if it is not installed. Must be called before the root directory changes."""
     try:
         library = ctypes.CDLL("libzstd.so.1")
     except OSError:

@@ -91,7 +91,7 @@ class LogWriter:
                 self._write_rotating(entries)
 
     def _open(self) -> None:
-        """Open the log; an entry that a killed supervisor left unfinished is noticed."""
+        """Open the log, and note whether its last entry was cut off."""
         self._fd = os.open(self._path, _FLAGS, 0o600)
         self._size = os.fstat(self._fd).st_size
         self._cut_off = self._size > 0 and os.pread(self._fd, 1, self._size - 1) != b"\n"
@@ -140,7 +140,7 @@ class LogWriter:
             self._compress()
 
     def _recover(self) -> None:
-        """Go on with the rotation that a killed supervisor has begun, once the new file has an entry."""
+        """Finish the rotation that a killed supervisor has begun, if the new file has an entry."""
         with open(self._path + NEXT, "rb") as file:
             begun = b"\n" in file.read(_ENTRY_LIMIT) or not os.path.exists(self._path)
         if begun:

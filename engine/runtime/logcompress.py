@@ -38,7 +38,7 @@ class Compressor:
         self._unlink(path + _TEMPORARY)
 
     def start(self) -> None:
-        """Begin with the oldest file that is not compressed yet, if none is being compressed."""
+        """Compress the oldest file that is not compressed yet, unless one is being compressed."""
         numbers = [] if self._busy else self._uncompressed()
         if not numbers:
             return
@@ -75,7 +75,7 @@ class Compressor:
         os.close(source)
 
     def _uncompressed(self) -> list[int]:
-        """The numbers of the files to compress; a file of which both forms are there has been compressed."""
+        """Return the numbers of the files to compress; the original of a compressed file is removed."""
         directory, base = os.path.split(self._path)
         try:
             names = set(os.listdir(directory))

@@ -27,7 +27,7 @@ _ATTEMPTS = 100  # to open the files of a log that is being rotated
 
 
 def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket]) -> Iterator[LogLine]:
-    """The entries of the log at ``path``, oldest first; a missing file is empty.
+    """Yield the entries of the log at ``path``, oldest first; a missing file is empty.
 
     ``ask_to_wait`` gives a connection that becomes readable when the container has ended and its log is complete; it
     is called only to follow.
@@ -45,7 +45,7 @@ def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket
 
 
 def _parse(line: bytes) -> LogLine | None:
-    """One entry; None for one that was cut off when the disk was full or the supervisor was killed."""
+    """Return an entry; None if it was cut off because the disk was full or the supervisor was killed."""
     try:
         document = json.loads(line)
         return LogLine(document["stream"], document["time"], document["log"].encode("utf-8", "replace"))
@@ -86,7 +86,7 @@ class _File:
         self.file.close()
 
     def lines(self, skipped: int = 0) -> Iterator[bytes]:
-        """The complete lines that have been added since the last time, but the first ``skipped`` ones."""
+        """Yield the complete lines added since the last call, without the first ``skipped`` ones."""
         if self.compressed:
             yield from islice(self._decompressed(), skipped, None)
             return
@@ -95,7 +95,7 @@ class _File:
             yield from lines
 
     def skip(self, count: int) -> tuple[int, int]:
-        """Go to where the last ``count`` lines begin; how many lines these are, and how many of `lines` to skip."""
+        """Seek to the last ``count`` lines; return how many there are, and how many of `lines` to skip."""
         if self.compressed:
             total = sum(1 for _ in self._decompressed())
             self.file.seek(0)
@@ -151,7 +151,7 @@ def _opened(path: str) -> _File | None:
 
 
 def _last_number(path: str) -> int:
-    """The number of the oldest file of a log; 0 if it has not been rotated."""
+    """Return the number of the oldest file of a log; 0 if it has not been rotated."""
     directory, base = os.path.split(path)
     pattern = re.compile(re.escape(base) + r"\.([0-9]+)(?:\.gz)?")
     try:
@@ -171,7 +171,7 @@ def _inode(path: str) -> int:
 
 
 def _from_last(files: list[_File], count: int) -> list[tuple[_File, int]]:
-    """The files that hold the last ``count`` lines (-1 is all), each with how many of its lines are to be skipped."""
+    """Return the files with the last ``count`` lines (-1 is all), each with how many of its lines to skip."""
     chosen: list[tuple[_File, int]] = []
     for file in reversed(files):
         lines, skipped = (0, 0) if count < 0 else file.skip(count)
@@ -193,7 +193,7 @@ def _present(path: str, tail: int) -> Iterator[bytes]:
 
 
 def _seek_last(file: BinaryIO, count: int) -> int:
-    """Go to where the last ``count`` lines begin, which is searched from the end; how many there are."""
+    """Seek to the last ``count`` lines, searching from the end; return how many there are."""
     position = file.seek(0, os.SEEK_END)
     found = -1  # the last line's own newline comes first
     while position > 0:
@@ -222,7 +222,7 @@ class _Follower:
         self._current: _File | None = None
 
     def lines(self) -> Iterator[bytes]:
-        """The lines that have been added since the last time."""
+        """Yield the lines added since the last call."""
         while True:
             if self._current is not None:
                 yield from self._current.lines()
@@ -239,7 +239,7 @@ class _Follower:
             file.close()
 
     def _find_newer(self) -> bool:
-        """Open the files that have come after the present one, if there are any."""
+        """Open the files newer than the present one; tell whether there are any."""
         current = self._current
         if current is not None and not current.compressed and current.inode == _inode(self._path):
             return False
@@ -253,7 +253,7 @@ class _Follower:
 
 
 def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> Iterator[bytes]:
-    """The lines present, then each new one, until the container has ended."""
+    """Yield the lines present, then each new one, until the container has ended."""
     with ExitStack() as stack:
         ended = stack.enter_context(ask_to_wait())
         try:
@@ -276,7 +276,7 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> I
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Whether the readable connection tells of the container's end, and not of its supervisor's."""
+    """Tell whether the readable connection tells of the container's end, and not of its supervisor's."""
     try:
         wire.receive(connection)
     except (wire.Broken, OSError):
@@ -285,7 +285,7 @@ def _has_ended(connection: socket.socket) -> bool:
 
 
 def _watch(directory: str) -> int:
-    """An inotify descriptor that becomes readable when a file in a directory grows, comes or is renamed."""
+    """Return an inotify descriptor that becomes readable when a file in a directory grows, comes or is renamed."""
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC)
     events = _IN_MODIFY | _IN_MOVED_TO | _IN_CREATE
