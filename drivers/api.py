@@ -100,7 +100,10 @@ class PortBinding:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """A virtual interface that joins one sandbox to one network."""
+    """A virtual interface that joins one sandbox to one network.
+
+    ``siblings`` are the addresses of the sandbox's other endpoints.
+    """
 
     id: str
     mac: str
@@ -110,6 +113,7 @@ class EndpointSpec:
     options: Mapping[str, str] = field(default_factory=dict)
     ports: Sequence[PortBinding] = ()
     exposed: Sequence[tuple[str, int, int]] = ()  # protocol, first and last port; ranges apart from each other
+    siblings: Sequence[IPAddress] = ()
 
 
 Link = tuple[EndpointSpec, EndpointSpec]
@@ -190,6 +194,37 @@ class Publisher(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the administrator has set for all networks of this host.
+
+    ``direct_routing``: neighbours may reach published ports at a container's own address, whatever host address they
+    are published on. ``accept_mark``: packets with this firewall mark are let in, "mark" or "mark/mask", "" for none.
+    """
+
+    direct_routing: bool = False
+    accept_mark: str = ""
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """Optional power: heed the settings of this host."""
+
+    def configure(self, settings: Settings) -> None:
+        """Take the settings, before anything else is asked; what they change takes effect by `Repairer.resync`."""
+
+
+@runtime_checkable
+class Multihomed(Protocol):
+    """Optional power: let a sandbox that has several endpoints send by one from the address of another."""
+
+    def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
+        """Accept packets from these addresses by the networks they are named with; idempotent."""
+
+    def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
+        """Accept no more packets from these addresses; idempotent."""
+
+
 @runtime_checkable
 class Linker(Protocol):
     """Optional power: let one endpoint of an icc=false network reach exposed ports of another (legacy links)."""
@@ -249,3 +284,11 @@ class PeerProgrammer(Protocol):
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
         """Tell how the kernel differs from these peers, a line each, none when equal; ``fix`` puts it right too."""
+
+
+@runtime_checkable
+class TunnelGuard(Protocol):
+    """Optional power: keep packets of all but peers out of a network that others could send to, too."""
+
+    def shut(self, network: NetworkSpec) -> None:
+        """Do so, before other hosts hear that this one takes part in the network; idempotent."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
@@ -20,15 +20,17 @@ from drivers.api import (
     Busy,
     EndpointSpec,
     Exists,
+    IPAddress,
     JoinInfo,
     KernelError,
     Link,
     NetworkSpec,
     PortBinding,
     Sandbox,
+    Settings,
 )
 from drivers.bridge_options import BridgeOptions
-from drivers.firewall import conntrack, elements, forwarding, relay, spoofing, strangers, table
+from drivers.firewall import conntrack, elements, forwarding, relay, spoofing, strangers, table, tunnels
 from drivers.linux import address, link, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
@@ -45,6 +47,11 @@ class BridgeDriver:
 
     type = "bridge"
     scope = "local"
+    settings = Settings()
+
+    def configure(self, settings: Settings) -> None:
+        """Take the settings of this host."""
+        self.settings = settings
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
         """Refuse bad options (`BadOption`) and a bridge that another network uses (`Exists`)."""
@@ -77,6 +84,7 @@ class BridgeDriver:
                         lambda: table.change(add=[*wanted, *forwarded]),
                         lambda: table.change(remove=wanted),
                     ),
+                    Step("accepted mark", self._accept_mark),
                     Step("forwarding", lambda: forwarding.switch_on(forwarded)),
                     Step("up", made.bring_up),
                 )
@@ -128,14 +136,14 @@ class BridgeDriver:
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
         """Make host ports lead to the endpoint; flows that went elsewhere are forgotten."""
-        table.change(add=elements.of_ports(network, bridge_options.parse(network), endpoint, ports))
+        table.change(add=self._of_ports(network, endpoint, ports))
         conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # a new TCP connection is a new flow anyway
 
     def unpublish(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
     ) -> None:
         """Take host ports back, in one step where a range is cut, and end their flows; idempotent."""
-        of_ports = partial(elements.of_ports, network, bridge_options.parse(network), endpoint)
+        of_ports = partial(self._of_ports, network, endpoint)
         if ports == endpoint.ports:  # mostly; and there may be many
             added, gone = [], list(of_ports(ports))
         else:
@@ -153,6 +161,14 @@ class BridgeDriver:
         """Take all permissions of ``source`` at ``target`` back, whatever it exposes by now; idempotent."""
         table.change(remove=elements.between(source, target, table.elements()))
 
+    def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
+        """Accept packets that a container sends by these networks from addresses of its other ones; idempotent."""
+        table.change(add=_siblings(siblings))
+
+    def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
+        """Accept them no more; idempotent."""
+        table.change(remove=_siblings(siblings))
+
     def resync(
         self,
         networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]],
@@ -164,11 +180,13 @@ class BridgeDriver:
     ) -> None:
         """Make the firewall hold exactly these networks, ports and links, touching only what differs."""
         guarded = _guarded(networks)
+        whole = self._whole()
         table.resync(
-            [*_elements(networks, links), *forwarding.recalled(keepsakes)],
-            keep=(*forwarding.STATE_SETS, *relay.STATE_SETS),
-            unsettled=_elements(unsettled, unsettled_links),
-            marks=(table.WHOLE, table.GUARDED) if guarded else (table.WHOLE,),
+            [*self._elements(networks, links), *forwarding.recalled(keepsakes)],
+            keep=(*forwarding.STATE_SETS, *relay.STATE_SETS, *tunnels.STATE_SETS),
+            unsettled=self._elements(unsettled, unsettled_links),
+            marks=(whole, table.GUARDED) if guarded else (whole,),
+            accept_mark=self.settings.accept_mark,
         )
         if guarded:
             spoofing.resync(guarded)
@@ -176,7 +194,7 @@ class BridgeDriver:
     def needs_resync(self) -> bool:
         """Tell at little cost whether somebody flushed the firewall since the last `resync`."""
         noted = table.noted()
-        return table.WHOLE not in noted or (table.GUARDED in noted and not spoofing.is_whole())
+        return self._whole() not in noted or (table.GUARDED in noted and not spoofing.is_whole())
 
     def obstacles(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Other programs' rules that drop what is forwarded for these networks."""
@@ -193,6 +211,33 @@ class BridgeDriver:
     def keepsakes(self) -> Sequence[str]:
         """What forwarding this process has switched on, which is to be switched off again and kept from strangers."""
         return forwarding.kept()
+
+    def _whole(self) -> str:
+        """What is noted when everything is there. It tells the settings, so that new ones call for a repair."""
+        direct = ", direct routing" if self.settings.direct_routing else ""
+        return table.WHOLE + direct + (f", mark {self.settings.accept_mark}" if self.settings.accept_mark else "")
+
+    def _accept_mark(self) -> None:
+        if self.settings.accept_mark and self._whole() not in table.noted():
+            table.accept_mark(self.settings.accept_mark)
+
+    def _of_ports(
+        self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]
+    ) -> Iterator[elements.Element]:
+        direct = self.settings.direct_routing
+        return elements.of_ports(network, bridge_options.parse(network), endpoint, ports, direct=direct)
+
+    def _elements(
+        self, networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]], links: Sequence[Link] = ()
+    ) -> list[elements.Element]:
+        found: list[elements.Element] = []
+        for network, endpoints in networks:
+            options = bridge_options.parse(network)
+            found += elements.of_network(network, options)
+            for endpoint in endpoints:
+                found += self._of_ports(network, endpoint, endpoint.ports)
+                found += elements.of_siblings(options, endpoint.siblings)
+        return found + [element for pair in links for element in elements.of_link(*pair)]
 
 
 class _Bridge:
@@ -322,16 +367,8 @@ def _guarded(networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]) -> 
         return [(name, endpoint) for name, endpoint in found if name]
 
 
-def _elements(
-    networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]], links: Sequence[Link] = ()
-) -> list[elements.Element]:
-    found: list[elements.Element] = []
-    for network, endpoints in networks:
-        options = bridge_options.parse(network)
-        found += elements.of_network(network, options)
-        for endpoint in endpoints:
-            found += elements.of_ports(network, options, endpoint, endpoint.ports)
-    return found + [element for pair in links for element in elements.of_link(*pair)]
+def _siblings(siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> list[elements.Element]:
+    return [e for network, given in siblings for e in elements.of_siblings(bridge_options.parse(network), given)]
 
 
 def _versions(network: NetworkSpec) -> list[int]:

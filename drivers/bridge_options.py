@@ -16,6 +16,7 @@ from drivers.linux import names
 PREFIX = "com.docker.network.bridge."
 NAME = PREFIX + "name"
 SPOOF_GUARD = "com.hawse.bridge.spoof_guard"
+TRUSTED = PREFIX + "trusted_host_interfaces"
 MAX_MTU, MIN_MTU = 65535, 68
 
 GatewayMode = Literal["nat", "nat-unprotected", "routed", "isolated"]
@@ -26,7 +27,8 @@ class BridgeOptions:
     """What a bridge network's options mean.
 
     ``mtu`` 0 leaves the kernel's default. ``source4``/``source6`` are what packets to the outside are rewritten to,
-    None for the address of the interface they leave by.
+    None for the address of the interface they leave by. ``trusted`` are the interfaces whose neighbours may reach
+    published ports at the containers' own addresses, even those published on one host address.
     """
 
     bridge: str
@@ -39,6 +41,7 @@ class BridgeOptions:
     source4: IPAddress | None = None
     source6: IPAddress | None = None
     spoof_guard: bool = False
+    trusted: tuple[str, ...] = ()
 
     def mode(self, version: int) -> GatewayMode:
         """The gateway mode of an address family."""
@@ -67,6 +70,7 @@ def parse(network: NetworkSpec) -> BridgeOptions:
         source4=options.read(given, "com.docker.network.host_ipv4", options.address_of(4), None),
         source6=options.read(given, "com.docker.network.host_ipv6", options.address_of(6), None),
         spoof_guard=options.read(given, SPOOF_GUARD, options.boolean, False),
+        trusted=_interfaces(given.get(TRUSTED, "")),
     )
 
 
@@ -76,6 +80,11 @@ def check_kernel_limits(found: BridgeOptions) -> None:
         raise BadOption("numerical result out of range")
     if not names.valid(found.bridge) or (found.mtu and not MIN_MTU <= found.mtu <= MAX_MTU):
         raise BadOption("invalid argument")
+
+
+def _interfaces(text: str) -> tuple[str, ...]:
+    """Split at colons, as Docker does, without what can't be an interface's name: no packet comes from there."""
+    return tuple(dict.fromkeys(n for n in text.split(":") if n and names.fits(n) and names.valid(n)))
 
 
 def _mtu(label: str, value: str) -> int:

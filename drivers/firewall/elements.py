@@ -37,26 +37,41 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
     yield Element("same_bridge", f"{bridge} . {bridge}", "accept" if options.icc else "goto no_icc")
     if network.internal:
         yield Element("internal", bridge)
+    elif options.trusted:
+        yield from (Element("trusted", f"{name(interface)} . {bridge}") for interface in options.trusted)
     for pool in network.pools:
         version = pool.subnet.version
         yield Element(f"members{version}", f"{pool.subnet} . {bridge}")
+        yield Element(f"subnets{version}", f"{pool.subnet} . ipv{version}")
         if not network.internal:
             yield from _way_out(version, bridge, options)
             yield from _way_in(version, bridge, options)
 
 
+def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
+    """The elements that let a container send by this network from addresses that it has on its other networks."""
+    bridge = name(options.bridge)
+    return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
+
+
 def of_ports(
-    network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, ports: Iterable[PortBinding]
+    network: NetworkSpec,
+    options: BridgeOptions,
+    endpoint: EndpointSpec,
+    ports: Iterable[PortBinding],
+    *,
+    direct: bool = False,
 ) -> Iterator[Element]:
     """The elements of published ports.
 
     A binding whose family the endpoint lacks, and ::1, can't be served by rewriting packets: these lead to the agent.
+    With ``direct`` neighbours may also write to the container where a port is published on one host address.
     """
     ways: dict[tuple[str, IPAddress], _Way] = {}
     for binding in ports:
         kind = binding.protocol, binding.host_ip
         if kind not in ways:
-            ways[kind] = _way(network, options, endpoint, *kind)
+            ways[kind] = _way(network, options, endpoint, *kind, direct=direct)
         yield from _by(ways[kind], binding)
 
 
@@ -64,17 +79,26 @@ def of_ports(
 class _Way:
     """How ports of one protocol on one host address come to an endpoint.
 
-    ``carried`` are the places that the agent serves, ``rewritten`` and ``opened`` the endpoint's address, where packets
-    are rewritten to it and neighbours may write to it; else "".
+    ``carried`` are the places that the agent serves; ``rewritten``, ``opened`` and ``bound`` the endpoint's address,
+    where packets are rewritten to it, neighbours may write to it, and only those on trusted interfaces may; else "".
     """
 
     host: IPAddress
     carried: tuple[str, ...] = ()
     rewritten: str = ""
     opened: str = ""
+    bound: str = ""
 
 
-def _way(network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host: IPAddress) -> _Way:
+def _way(
+    network: NetworkSpec,
+    options: BridgeOptions,
+    endpoint: EndpointSpec,
+    protocol: str,
+    host: IPAddress,
+    *,
+    direct: bool,
+) -> _Way:
     if network.internal:
         return _Way(host)
     carried = _carried(options, endpoint, protocol, host)
@@ -82,11 +106,16 @@ def _way(network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, p
     mode = options.mode(host.version)
     if target is None or mode == "isolated":
         return _Way(host, carried)
+    address = str(target.ip)
+    # Because a port published on one address is meant for those who reach that address, routing opens it to no others.
+    everywhere = mode == "routed" or (mode == "nat" and (host.is_unspecified or (direct and not host.is_loopback)))
+    trusting = mode == "nat" and bool(options.trusted) and not host.is_loopback
     return _Way(
         host,
         carried,
-        rewritten="" if mode == "routed" or _is_v6_loopback(host) else str(target.ip),
-        opened=str(target.ip) if mode == "routed" or (mode == "nat" and not host.is_loopback) else "",
+        rewritten="" if mode == "routed" or _is_v6_loopback(host) else address,
+        opened=address if everywhere else "",
+        bound=address if trusting and not everywhere else "",
     )
 
 
@@ -105,7 +134,10 @@ def _by(way: _Way, binding: PortBinding) -> Iterator[Element]:
     if way.rewritten:
         yield from _rewriting(way.host, way.rewritten, binding)
     if way.opened:
-        yield _opening(way.host.version, way.opened, binding)
+        kind = "open" if binding.port == binding.port_end else "open_range"
+        yield _opening(f"{kind}{way.host.version}", way.opened, binding)
+    if way.bound:
+        yield _opening(f"bound{way.host.version}", way.bound, binding)
 
 
 def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
@@ -162,10 +194,8 @@ def _relaying(place: str, binding: PortBinding) -> Element:
     return Element("relayed", f"{place} . {ports}")
 
 
-def _opening(version: int, target: str, binding: PortBinding) -> Element:
-    kind = "open" if binding.port == binding.port_end else "open_range"
-    where = f"{target} . {binding.protocol} . {_span(binding.port, binding.port_end)}"
-    return Element(f"{kind}{version}", where)
+def _opening(set_name: str, target: str, binding: PortBinding) -> Element:
+    return Element(set_name, f"{target} . {binding.protocol} . {_span(binding.port, binding.port_end)}")
 
 
 def _span(first: int, last: int) -> str:

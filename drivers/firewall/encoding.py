@@ -29,8 +29,10 @@ NUMBERS = {
     "ipv4": 2, "ipv6": 10,
 }  # fmt: skip
 DECLARATION = re.compile(
-    r"^\t(?:set|map) (\w+) \{ type ([^:;]+?)(?: : ([^;]+?))?; (flags interval; )?\}$", re.MULTILINE
+    r"^\t(?:set|map) (\w+) \{ type(?:of)? ([^:;]+?)(?: : ([^;]+?))?; (flags interval; )?\}$", re.MULTILINE
 )
+TYPES = {"ip saddr": "ipv4_addr", "ip6 saddr": "ipv6_addr", "udp dport": "inet_service", "@th,96,24": "vxlan_id"}
+"""The types of what sets declare with ``typeof``, where a part of a packet has no type that nftables could name."""
 
 Ends = tuple[bytes, bytes]
 """The first and the last value that a text stands for."""
@@ -54,9 +56,13 @@ def ruleset() -> str:
 def shapes() -> dict[str, Shape]:
     """The shape of each of our sets."""
     return {
-        name: Shape(tuple(key.split(" . ")), tuple(value.split(" . ")) if value else (), bool(interval))
+        name: Shape(_types(key), _types(value) if value else (), bool(interval))
         for name, key, value, interval in DECLARATION.findall(ruleset())
     }
+
+
+def _types(text: str) -> tuple[str, ...]:
+    return tuple(TYPES.get(part, part) for part in text.split(" . "))
 
 
 def encoded(element: Element, *, with_value: bool) -> bytes:
@@ -108,6 +114,11 @@ def _service(text: str) -> Ends:
     return int(first).to_bytes(2), int(last or first).to_bytes(2)
 
 
+def _vxlan_id(text: str) -> Ends:
+    value = int(text).to_bytes(3)
+    return value, value
+
+
 def _number(text: str) -> Ends:
     value = bytes([NUMBERS[text]])
     return value, value
@@ -129,6 +140,7 @@ READERS: dict[str, Callable[[str], Ends]] = {
     "inet_proto": _number,
     "nf_proto": _number,
     "inet_service": _service,
+    "vxlan_id": _vxlan_id,
     "ifname": _interface,
     "mark": _mark,
 }

@@ -12,11 +12,12 @@ from typing import Any
 
 from drivers.firewall import batch, nft, rules
 from drivers.firewall.elements import Element, name
-from drivers.firewall.encoding import ruleset
+from drivers.firewall.encoding import ruleset, shapes
 
 TABLE = "inet hawse"
-VERSION_SET = "ruleset_4"
+VERSION_SET = "ruleset_5"
 MARKS = "complete"  # the chain whose rules say: everything that ought to be here is; flushing the rules takes them, too
+MARKED = "marked"  # the chain that lets in packets with a firewall mark
 WHOLE, GUARDED = f"whole, as of {VERSION_SET}", "spoof guard"
 INTERFACE_TYPE = "ifname"
 CHUNK = 1000  # elements a line, to keep lines readable for people who debug
@@ -47,10 +48,12 @@ def resync(
     keep: Iterable[str] = (),
     unsettled: Iterable[Element] = (),
     marks: Iterable[str] = (WHOLE,),
+    accept_mark: str = "",
 ) -> None:
     """Make the table hold exactly ``wanted``, touching only what differs.
 
     The sets in ``keep`` lose nothing, and ``unsettled`` elements stay as they are, whether they are there or not.
+    Packets with the firewall mark ``accept_mark`` are let in, "" for none.
 
     The static rules are written anew in the same transaction. Live connections don't notice.
     """
@@ -58,7 +61,7 @@ def resync(
     present = set(elements())
     target = set(wanted)
     gone = {e for e in present if e.set not in kept} - target - set(unsettled)
-    marking = "".join(map(_marking, marks))
+    marking = "".join(map(_marking, marks)) + (_accepting(accept_mark) if accept_mark else "")
     nft.run(install_script() + marking + _script(sorted(target - present), sorted(gone)))
 
 
@@ -71,6 +74,11 @@ def mark(what: str) -> None:
             raise
 
 
+def accept_mark(given: str) -> None:
+    """Let in packets with this firewall mark ("mark" or "mark/mask") and no other; idempotent."""
+    nft.run(f"flush chain {TABLE} {MARKED}\n{_accepting(given)}")
+
+
 def noted() -> set[str]:
     """What is noted among the rules: `WHOLE` if the table is as the last `resync` left it, not begun anew since."""
     return set(filter(None, rules.comments(TABLE, MARKS)))
@@ -78,6 +86,12 @@ def noted() -> set[str]:
 
 def _marking(what: str) -> str:
     return f'add rule {TABLE} {MARKS} return comment "{what}"\n'
+
+
+def _accepting(given: str) -> str:
+    mark, _, mask = given.partition("/")
+    matching = f"meta mark and {mask} == {mark}" if mask else f"meta mark {mark}"
+    return f"add rule {TABLE} {MARKED} iifname != @internal oifname != @internal {matching} accept\n"
 
 
 def remove_all() -> None:
@@ -118,6 +132,8 @@ def _commands(verb: str, items: Iterable[Element]) -> Iterator[str]:
 
 def _read(described: dict[str, Any]) -> Iterator[Element]:
     types = described["type"] if isinstance(described["type"], list) else [described["type"]]
+    if isinstance(described["type"], dict):  # declared by "typeof", which not every version of nftables tells alike
+        types = list(shapes()[described["name"]].key)
     for item in described.get("elem", ()):
         key, value = item if "map" in described else (item, None)
         yield Element(described["name"], _key(key, types), "" if value is None else _text(value))

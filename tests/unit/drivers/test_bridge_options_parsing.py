@@ -28,6 +28,19 @@ def test_an_empty_bridge_name_means_the_generated_one():
     assert parse({BRIDGE + "name": ""}).bridge == "br-0123456789ab"
 
 
+@pytest.mark.parametrize(
+    ("value", "trusted"),
+    [
+        ("", ()),
+        ("eth0", ("eth0",)),
+        (":eth0::br-x:eth0:", ("eth0", "br-x")),
+        ('sixteen-letters-:et/h:e"h:..:ok', ("ok",)),
+    ],
+)
+def test_trusted_interfaces_are_split_at_colons(value, trusted):
+    assert parse({BRIDGE + "trusted_host_interfaces": value}).trusted == trusted
+
+
 @pytest.mark.parametrize("value", ["1", "t", "T", "TRUE", "true", "True"])
 def test_every_spelling_of_true(value):
     assert parse({BRIDGE + "inhibit_ipv4": value}).inhibit_ipv4

@@ -8,7 +8,7 @@ import pytest
 
 from drivers.api import EndpointSpec, NetworkSpec, Pool, PortBinding
 from drivers.bridge_options import BridgeOptions
-from drivers.firewall.elements import Element, of_link, of_network, of_ports
+from drivers.firewall.elements import Element, of_link, of_network, of_ports, of_siblings
 
 POOLS = (
     Pool(ip_network("172.30.0.0/16"), ip_interface("172.30.0.1/16")),
@@ -35,6 +35,8 @@ def test_a_network_is_a_bridge_with_subnets_that_leave_masqueraded():
         Element("same_bridge", '"br0" . "br0"', "accept"),
         Element("members4", '172.30.0.0/16 . "br0"'),
         Element("members6", 'fd00:30::/64 . "br0"'),
+        Element("subnets4", "172.30.0.0/16 . ipv4"),
+        Element("subnets6", "fd00:30::/64 . ipv6"),
         Element("masqueraded", '"br0" . ipv4'),
         Element("masqueraded", '"br0" . ipv6'),
     }
@@ -42,7 +44,7 @@ def test_a_network_is_a_bridge_with_subnets_that_leave_masqueraded():
 
 def test_an_internal_network_has_no_way_out():
     sets = {e.set for e in of_network(INTERNAL, OPTIONS)}
-    assert sets == {"bridges", "internal", "same_bridge", "members4", "members6"}
+    assert sets == {"bridges", "internal", "same_bridge", "members4", "members6", "subnets4", "subnets6"}
 
 
 def test_a_chosen_source_replaces_masquerading():
@@ -56,10 +58,36 @@ def test_a_single_port_is_a_hash_element_and_its_container_port_is_opened():
         Element("any4", "tcp . 8080", "172.30.0.2 . 80"),
         Element("open4", "172.30.0.2 . tcp . 80"),
     }
-    assert ports(binding("192.0.2.1", (8080, 8080), (80, 80), "sctp")) == {
-        Element("exact4", "192.0.2.1 . sctp . 8080", "172.30.0.2 . 80"),
-        Element("open4", "172.30.0.2 . sctp . 80"),
-    }
+
+
+def test_a_port_on_one_address_is_opened_to_trusted_interfaces_or_where_all_may_route():
+    one, rewriting = binding("192.0.2.1", (8080, 8080), (80, 80), "sctp"), "192.0.2.1 . sctp . 8080"
+    rewritten = Element("exact4", rewriting, "172.30.0.2 . 80")
+    trusting = BridgeOptions(bridge="br0", trusted=("eth1",))
+    opened = Element("open4", "172.30.0.2 . sctp . 80")
+    assert ports(one) == {rewritten}
+    assert ports(one, options=trusting) == {rewritten, Element("bound4", "172.30.0.2 . sctp . 80")}
+    for options in (OPTIONS, trusting):
+        assert set(of_ports(NETWORK, options, ENDPOINT, [one], direct=True)) == {rewritten, opened}
+    several = binding("fd99::1", (8080, 8089), (80, 89))
+    assert Element("bound6", "fd00:30::2 . tcp . 80-89") in ports(several, options=trusting)
+    everywhere = binding("0.0.0.0", (8080, 8080), (80, 80))
+    assert {e.set for e in ports(everywhere, options=trusting)} == {"any4", "open4"}
+
+
+def test_trust_is_between_an_interface_and_a_bridge():
+    options = BridgeOptions(bridge="br0", trusted=("eth1", "eth2"))
+    wanted = {Element("trusted", f'"{interface}" . "br0"') for interface in ("eth1", "eth2")}
+    assert {e for e in of_network(NETWORK, options) if e.set == "trusted"} == wanted
+    assert "trusted" not in {e.set for e in of_network(INTERNAL, options)}
+
+
+def test_addresses_of_other_networks_are_a_bridges_too():
+    addresses = [ip_address("172.31.0.2"), ip_address("fd00:31::2")]
+    assert of_siblings(OPTIONS, addresses) == [
+        Element("siblings4", '172.31.0.2 . "br0"'),
+        Element("siblings6", 'fd00:31::2 . "br0"'),
+    ]
 
 
 def test_a_range_of_equal_ports_is_one_element_whatever_its_size():
@@ -80,7 +108,10 @@ def test_a_shifted_range_is_one_element_a_port():
 
 @pytest.mark.parametrize("host_ip", ["127.0.0.1", "127.1.2.3"])
 def test_a_port_on_loopback_opens_nothing_to_neighbours(host_ip):
-    assert {e.set for e in ports(binding(host_ip, (8080, 8080), (80, 80)))} == {"exact4"}
+    one, trusting = binding(host_ip, (8080, 8080), (80, 80)), BridgeOptions(bridge="br0", trusted=("eth1",))
+    assert {e.set for e in ports(one)} == {"exact4"}
+    for direct in (False, True):
+        assert {e.set for e in of_ports(NETWORK, trusting, ENDPOINT, [one], direct=direct)} == {"exact4"}
 
 
 @pytest.mark.parametrize(

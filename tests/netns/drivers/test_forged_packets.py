@@ -1,0 +1,238 @@
+"""What a container sends in another's name, or about another's connections, reaches and ends none of them.
+
+Mallory is on a network of her own. The victim is on another one, and talks to the peer outside: by a flow of its own
+that is masqueraded, and by a published port. What is right keeps passing: errors about one's own connections, answers
+by another of one's networks, and what the host routes through a container.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from drivers.linux import netns as namespaces
+from tests.packets import TOO_BIG, UNREACHABLE, icmp_error, send, udp
+
+pytestmark = pytest.mark.netns
+
+HOST, PEER = {4: "192.168.99.11", 6: "fd99::11"}, {4: "192.168.99.99", 6: "fd99::99"}
+OWN, PUBLISHED, INNER, ECHO, LATEST = 5555, 8080, 50, 7, 9
+SILENCE, PATIENCE = 0.1, 5.0  # seconds
+NO_ICC = {"com.docker.network.bridge.enable_icc": "false"}
+ANY = {4: "0.0.0.0", 6: "::"}
+WAYS = [(4, 0, True), (4, 1, True), (4, 2, False), (6, 0, True), (6, 0, False)]
+"""IP version, rp_filter, which there is for IPv4 alone, and whether bridged packets are filtered (br_netfilter)."""
+UNFILTERED = [way for way in WAYS if not way[2]]
+
+
+def opened(path: str, version: int, port: int = 0, to: tuple[str, int] | None = None) -> socket.socket:
+    """A UDP socket in a namespace."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    made = namespaces.inside(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
+    made.settimeout(PATIENCE)
+    made.bind((ANY[version], port))
+    if to is not None:
+        made.connect(to)
+    return made
+
+
+def heard(receiver: socket.socket, wait: float = SILENCE) -> bytes:
+    """What a socket gets, b"" for nothing; an error that an ICMP message has brought is told as such."""
+    receiver.settimeout(wait)
+    try:
+        return receiver.recv(2000)
+    except TimeoutError:
+        return b""
+    except OSError as error:
+        return f"error {error.errno}".encode()
+
+
+def path_mtu(sock: socket.socket, version: int) -> int:
+    if version == 4:
+        return sock.getsockopt(socket.IPPROTO_IP, 14)  # IP_MTU
+    return sock.getsockopt(socket.IPPROTO_IPV6, 24)  # IPV6_MTU
+
+
+@dataclass
+class Flow:
+    """A connection between two sockets, and how its packets look outside the host: from and to whom."""
+
+    near: socket.socket
+    far: socket.socket
+    near_place: tuple[str, int]
+    far_place: tuple[str, int]
+    inner: tuple[str, int]
+
+    def works(self) -> bool:
+        self.near.send(b"out")
+        self.far.send(b"in")
+        return heard(self.far, PATIENCE) == b"out" and heard(self.near, PATIENCE) == b"in"
+
+    def untouched(self) -> bool:
+        """Neither end has got anything that the other did not send, nor an error; and it still works."""
+        return heard(self.near) == heard(self.far) == b"" and self.works()
+
+
+class Field:
+    """Two networks with a container each, on a host with a given rp_filter, and a peer outside."""
+
+    def __init__(self, lab, peer, way: tuple[int, int, bool], mallory_on_own: bool = True, **fields) -> None:
+        version, rp_filter, filtered = way
+        self.lab, self.peer, self.version, self.sockets = lab, peer, version, contextlib.ExitStack()
+        lab.host.sh(f"sysctl -qw net.ipv4.conf.all.rp_filter={rp_filter} net.ipv4.conf.default.rp_filter={rp_filter}")
+        lab.host.sh(
+            f"for k in iptables ip6tables; do echo {int(filtered)} > /proc/sys/net/bridge/bridge-nf-call-$k; done"
+        )
+        victims = lab.network("b", "172.31.0.0/16", "fd00:31::/64", **fields)
+        ports = [lab.binding(PUBLISHED, INNER, "udp", host_ip=ip) for ip in ANY.values()]
+        self.victim = lab.container(victims, 2, ports)
+        if mallory_on_own:
+            self.mallory = lab.container(lab.network("a", "172.30.0.0/16", "fd00:30::/64"), 2)
+        else:
+            self.mallory = lab.container(victims, 3)
+        self.latest = self.open(peer, LATEST)
+        self.settle()
+
+    def address(self, container) -> str:
+        endpoint = container.endpoint
+        return str((endpoint.ipv4 if self.version == 4 else endpoint.ipv6).ip)
+
+    def open(self, where, port: int = 0, to: tuple[str, int] | None = None) -> socket.socket:
+        return self.sockets.enter_context(opened(where.path, self.version, port, to))
+
+    def outgoing(self, where=None) -> Flow:
+        """The victim's own flow to the peer, masqueraded; or one of the host's."""
+        where = where or self.victim
+        far_place = (PEER[self.version], ECHO)
+        near, far = self.open(where, OWN, far_place), self.open(self.peer, ECHO)
+        near.send(b"hello")
+        _, seen = far.recvfrom(100)
+        far.connect(seen[:2])
+        inner = (self.address(where), OWN) if where is not self.lab.host else seen[:2]
+        return Flow(near, far, seen[:2], far_place, inner)
+
+    def published(self) -> Flow:
+        """The peer's flow to the victim's published port."""
+        near_place = (HOST[self.version], PUBLISHED)
+        far, near = self.open(self.peer, OWN, near_place), self.open(self.victim, INNER)
+        far.send(b"hello")
+        _, seen = near.recvfrom(100)
+        near.connect(seen[:2])
+        return Flow(near, far, near_place, seen[:2], (self.address(self.victim), INNER))
+
+    def forge(self, packet: bytes) -> None:
+        send(self.mallory.path, packet)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until a packet that mallory sends now, and so all that she has sent before, is through the host."""
+        with opened(self.mallory.path, self.version, 0, (PEER[self.version], LATEST)) as sock:
+            sock.send(b"latest")
+        assert heard(self.latest, PATIENCE) == b"latest"
+
+    def complain(self, destination: str, quoted: bytes) -> None:
+        """Send ICMP errors in mallory's own name."""
+        for kind in (UNREACHABLE, TOO_BIG):
+            self.forge(icmp_error(self.address(self.mallory), destination, quoted, kind))
+
+
+def told(way: tuple[int, int, bool]) -> str:
+    return f"IPv{way[0]}, rp_filter {way[1]}, bridged packets {'' if way[2] else 'not '}filtered"
+
+
+@pytest.fixture(params=WAYS, ids=told)
+def field(request, lab, peer) -> Iterator[Field]:
+    made = Field(lab, peer, request.param)
+    yield made
+    made.sockets.close()
+
+
+@pytest.fixture(params=UNFILTERED, ids=told)
+def apart(request, lab, peer) -> Iterator[Field]:
+    """Both on one network whose containers are kept apart; br_netfilter would hide what the host lets pass."""
+    made = Field(lab, peer, request.param, mallory_on_own=False, options=NO_ICC)
+    yield made
+    made.sockets.close()
+
+
+def about(sender: tuple[str, int], receiver: tuple[str, int]) -> bytes:
+    """A packet as an ICMP error quotes it."""
+    return udp(*sender, *receiver)
+
+
+def test_nothing_is_slipped_into_a_masqueraded_flow(field):
+    flow = field.outgoing()
+    field.forge(udp(*flow.far_place, *flow.near_place))
+    field.forge(udp(*flow.inner, *flow.far_place))
+    assert flow.untouched()
+
+
+def test_nothing_is_slipped_into_the_flow_of_a_published_port(field):
+    flow = field.published()
+    field.forge(udp(*flow.far_place, *flow.near_place))
+    field.forge(udp(*flow.inner, *flow.far_place))
+    assert flow.untouched()
+
+
+def test_nothing_is_slipped_into_a_flow_of_the_host(field):
+    flow = field.outgoing(field.lab.host)
+    field.forge(udp(*flow.far_place, *flow.near_place))
+    assert flow.untouched()
+
+
+def test_nothing_is_said_to_the_host_in_the_name_of_another_network(field):
+    listener = field.open(field.lab.host, 9000)
+    gateway = {4: "172.30.0.1", 6: "fd00:30::1"}[field.version]
+    for forged in (field.address(field.victim), PEER[field.version]):
+        field.forge(udp(forged, OWN, gateway, 9000))
+        field.forge(udp(forged, OWN, HOST[field.version], 9000))
+    assert heard(listener) == b""
+    field.forge(udp(field.address(field.mallory), OWN, HOST[field.version], 9000, b"own"))
+    assert heard(listener, PATIENCE) == b"own"
+
+
+@pytest.mark.parametrize("kind", ["outgoing", "published"])
+def test_an_error_of_another_container_ends_no_flow(field, kind):
+    flow = getattr(field, kind)()
+    mtus = [path_mtu(sock, field.version) for sock in (flow.near, flow.far)]
+    field.complain(flow.near_place[0], about(flow.near_place, flow.far_place))
+    field.complain(flow.far_place[0], about(flow.far_place, flow.inner))
+    field.complain(flow.far_place[0], about(flow.far_place, flow.near_place))
+    assert flow.untouched()
+    assert [path_mtu(sock, field.version) for sock in (flow.near, flow.far)] == mtus
+
+
+def test_an_error_of_a_container_ends_no_flow_of_the_host(field):
+    flow = field.outgoing(field.lab.host)
+    mtu = path_mtu(flow.near, field.version)
+    field.complain(flow.near_place[0], about(flow.near_place, flow.far_place))
+    assert flow.untouched()
+    assert path_mtu(flow.near, field.version) == mtu
+
+
+def test_containers_kept_apart_forge_nothing_by_way_of_the_host(apart):
+    outgoing, published = apart.outgoing(), apart.published()
+    for flow in (outgoing, published):
+        apart.forge(udp(*flow.far_place, *flow.near_place))
+        apart.complain(flow.near_place[0], about(flow.near_place, flow.far_place))
+    assert outgoing.untouched()
+    assert published.untouched()
+
+
+def test_errors_about_own_connections_arrive(field):
+    """A closed port is told to a container of another network, to the peer, to the host, and by the peer."""
+    host, peer = HOST[field.version], PEER[field.version]
+    for client, place in (
+        (field.mallory, (host, PUBLISHED)),
+        (field.peer, (host, PUBLISHED)),
+        (field.lab.host, (field.address(field.victim), INNER)),
+        (field.victim, (peer, 9999)),
+        (field.victim, (host, 9999)),
+    ):
+        asking = field.open(client, 0, place)
+        asking.send(b"anyone?")
+        assert heard(asking, PATIENCE) == b"error 111", place
