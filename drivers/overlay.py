@@ -8,17 +8,21 @@ business either (the engine joins a bridge network for that), so a join offers n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
-from drivers import overlay_options, overlay_port
+from drivers import overlay_options, overlay_port, vxlan
 from drivers import sandbox as sandboxes
-from drivers.api import EndpointSpec, IPAddress, JoinInfo, Missing, NetworkSpec, Peer, Sandbox
+from drivers.api import EndpointSpec, IPAddress, JoinInfo, Link, Missing, NetworkSpec, Peer, Sandbox
+from drivers.firewall import table, tunnels
+from drivers.firewall.elements import Element
+from drivers.firewall.tunnels import Gate
+from drivers.linux import link
 from drivers.linux.netlink import Session
 from drivers.neighbor_announcement import announce
 from drivers.overlay_options import OverlayOptions
 from drivers.overlay_place import Place
-from drivers.plan import Step, apply
+from drivers.plan import Step, apply, teardown
 from drivers.vxlan import BRIDGE
 from drivers.vxlan_tables import Tables
 
@@ -40,11 +44,14 @@ class OverlayDriver:
 
         Raises `Unsupported` for an encrypted network that can't be encrypted here.
         """
-        Place.of(network).make(overlay_options.complete(network))
+        options = overlay_options.complete(network)
+        self.shut(network)
+        Place.of(network).make(options)
 
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the network's devices and namespace from this host; idempotent."""
-        Place.of(network).remove()
+        senders = Step("senders", lambda: table.change(remove=_senders_to_devices(network)))
+        teardown((senders, Step("devices", Place.of(network).remove)))
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
         """Refuse bad endpoint options; nothing is reserved outside the sandbox."""
@@ -88,6 +95,7 @@ class OverlayDriver:
         options = overlay_options.complete(network)
         Place.of(network).mend(options)
         _synchronise_tunnel(network, options)
+        table.change(*_senders(network, peers))
         _with_tables(network, options, lambda tables: _reconcile(tables, peers))
         _require_tunnels(options, peers)
 
@@ -96,13 +104,18 @@ class OverlayDriver:
         options = overlay_options.complete(network)
         _require_tunnels(options, [peer])
         _synchronise_tunnel(network, options)
+        gate = _gate(network)
+        if gate and Place.of(network).exists():
+            gate.admit([peer.vtep])
         _with_tables(network, options, lambda tables: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Remove one peer; idempotent, and nothing to do where the network is not up."""
         if Place.of(network).exists():
             options = overlay_options.complete(network)
-            _with_tables(network, options, lambda tables: tables.remove(peer))
+            unused = _with_tables(network, options, lambda tables: tables.remove(peer))
+            if gate := _gate(network):
+                gate.dismiss(unused)
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
         """Tell how this host differs from what the network calls for, a line each; ``fix`` puts it right too."""
@@ -112,7 +125,79 @@ class OverlayDriver:
             self.create_network(network)
         if fix or not lines:
             lines += _with_tables(network, options, lambda t: _compared(t, peers, fix))
+        lines += _compared_senders(network, peers, fix)
         return lines + [f"missing: a tunnel to {vtep}" for vtep in _without_tunnel(options, peers)]
+
+    def shut(self, network: NetworkSpec) -> None:
+        """Keep everyone but peers out of the network's tunnels; idempotent."""
+        if gate := _gate(network):
+            gate.shut()
+
+    def resync(
+        self,
+        networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]],
+        unsettled: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]] = (),
+        *,
+        links: Sequence[Link] = (),
+        unsettled_links: Sequence[Link] = (),
+        keepsakes: Sequence[str] = (),
+    ) -> None:
+        """Let those hosts send into these networks' tunnels that the networks' own tables have."""
+        wanted: list[Element] = []
+        for network, _ in networks:
+            if gate := _gate(network):
+                wanted += [*gate.shutting(), *gate.admitting(_known_hosts(network))]
+        gates = (_gate(network) for network, _ in unsettled)
+        tunnels.resync(wanted, [gate for gate in gates if gate])
+
+    def needs_resync(self) -> bool:
+        """Tell whether the firewall's table was lost or begun anew since the last `resync`."""
+        return not tunnels.is_whole()
+
+    def keepsakes(self) -> Sequence[str]:
+        """None: the networks' tables tell everything."""
+        return ()
+
+
+def _gate(network: NetworkSpec) -> Gate | None:
+    """The way into the network's tunnels; None where only authenticated packets come in."""
+    return None if overlay_options.is_encrypted(network) else Gate(vxlan.PORT, overlay_options.vnis(network))
+
+
+def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
+    """What is missing and what is unexpected of the hosts that may send into the network's tunnels."""
+    gate = _gate(network)
+    return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
+
+
+def _senders_to_devices(network: NetworkSpec) -> Sequence[Element]:
+    """The hosts that may send to the network's VXLAN devices on this host.
+
+    Where another network has taken one of the VXLAN ids, the hosts that send with it are that network's.
+    """
+    gate, place = _gate(network), Place.of(network)
+    if gate is None or not place.exists():
+        return ()
+    devices = zip(vxlan.devices(network), gate.vnis, strict=False)
+    own = place.inside(lambda _: tuple(vni for name, vni in devices if link.index(name)))
+    return Gate(gate.port, own).difference(())[1]
+
+
+def _compared_senders(network: NetworkSpec, peers: Iterable[Peer], fix: bool) -> list[str]:
+    missing, unexpected = _senders(network, peers)
+    if fix:
+        table.change(missing, unexpected)
+    return [
+        f"{what}: the firewall's element {element.set} {{ {element.key} }}"
+        for what, elements in (("missing", missing), ("unexpected", unexpected))
+        for element in elements
+    ]
+
+
+def _known_hosts(network: NetworkSpec) -> Collection[IPAddress]:
+    if not Place.of(network).exists():
+        return ()
+    return _with_tables(network, overlay_options.parse(network), lambda tables: tables.hosts())
 
 
 def _with_tables(network: NetworkSpec, options: OverlayOptions, action: Callable[[Tables], T]) -> T:

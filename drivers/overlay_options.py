@@ -54,16 +54,26 @@ class OverlayOptions:
 def parse(network: NetworkSpec) -> OverlayOptions:
     """Read a network's options; raises `BadOption`, with Docker's text where Docker has one."""
     given = network.options
-    wireguard = options.read(given, WIREGUARD, wireguard_config.parse, None) if ENCRYPTED in given else None
+    wireguard = options.read(given, WIREGUARD, wireguard_config.parse, None) if is_encrypted(network) else None
     if wireguard is not None:
         _check_tunnel_addresses(network, wireguard)
     return OverlayOptions(
         vtep=options.read(given, VTEP, options.address, None),
-        vnis=options.read(given, VNIS, _vnis, ()),
+        vnis=vnis(network),
         mtu=options.read(given, options.MTU, _mtu, 0),
-        encrypted=ENCRYPTED in given,
+        encrypted=is_encrypted(network),
         wireguard=wireguard,
     )
+
+
+def vnis(network: NetworkSpec) -> tuple[int, ...]:
+    """The network's VXLAN ids, as far as they have been chosen."""
+    return options.read(network.options, VNIS, _vnis, ())
+
+
+def is_encrypted(network: NetworkSpec) -> bool:
+    """Tell whether the user asked for encryption."""
+    return ENCRYPTED in network.options
 
 
 def complete(network: NetworkSpec) -> OverlayOptions:

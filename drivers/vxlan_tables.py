@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from drivers import vxlan
 from drivers.api import IPAddress, Missing, NetworkSpec, Peer
@@ -85,14 +86,23 @@ class Tables:
         """Add one peer's rows; idempotent."""
         neighbor.change(self.rows(peer))
 
-    def remove(self, peer: Peer) -> None:
-        """Remove one peer's rows, those excepted that say something else by now or that other peers need too."""
+    def hosts(self) -> set[IPAddress]:
+        """The other hosts that have peers, as the kernel's tables have them."""
+        return {ip_address(row.key) for row in neighbor.rows(self.links) if row.kind == "flood"}
+
+    def remove(self, peer: Peer) -> list[IPAddress]:
+        """Remove one peer's rows, those excepted that say something else by now or that other peers need too.
+
+        The hosts that have no peer any more.
+        """
         present, told = neighbor.rows(self.links), set(self.rows(peer))
         forward = {row for row in told if row.kind == "forward"}
         # A MAC that is behind another host by now keeps its rows, whatever order the news came in.
         gone = {row for row in told & present if row.kind == "flood" or forward <= present}
         in_use = {row.value for row in present - gone if row.kind == "forward"}
-        neighbor.change(remove=[row for row in gone if row.kind != "flood" or row.key not in in_use])
+        unused = [row for row in gone if row.kind != "flood" or row.key not in in_use]
+        neighbor.change(remove=unused)
+        return [ip_address(row.key) for row in unused if row.kind == "flood"]
 
     def _home(self, peer: Peer) -> int:
         """The device of the peer's subnet; of its IPv4 one where it has two, as a MAC is behind one port only."""

@@ -263,6 +263,7 @@ def reserving(
         with connected(host) as (client, me):
             for network in shared:
                 _check_attachable(network)
+                _shut(host, network)
                 made.append(_reserve(client, me, container, network))
         with locked(host.run, *BUSY):
             _learn_anew(host, shared, me)
@@ -274,6 +275,21 @@ def reserving(
         for network in shared:
             drop_if_unused(host, network.id)
         raise
+
+
+def _shut(host: Host, network: NetworkRecord) -> None:
+    """Have the driver keep containers' packets out of the network's tunnels.
+
+    The other hosts accept this host's packets as soon as the endpoint is reserved.
+    """
+    from drivers.api import TunnelGuard
+    from engine.endpoints import network_spec
+    from engine.translation import translated
+
+    driver = host.driver(network.driver)
+    if isinstance(driver, TunnelGuard):
+        with translated():
+            driver.shut(network_spec(network))
 
 
 def _learn_anew(host: Host, networks: Sequence[NetworkRecord], me: Membership) -> None:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from drivers import firewall
 from drivers.api import Exists, Missing, Sandbox
 
 pytestmark = pytest.mark.netns
@@ -34,6 +35,7 @@ def test_nothing_is_left_behind(cluster):
         o1.members[0].act("delete_network")
     assert "eth0" not in c1.sh("ip link")
     cluster.forget(c1)
+    o1.members[0].here(firewall.teardown)  # which keeps containers out of the tunnels until the host has no networks
     assert state(host) == before
     assert list(host.run_dir.rglob("*")) == []
 

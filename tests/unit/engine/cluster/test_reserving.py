@@ -1,0 +1,45 @@
+"""The order in which a host takes part in a network of the cluster."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from engine.cluster import overlay
+from engine.errors import Unavailable
+from engine.model import NetworkRecord
+
+
+class Driver:
+    """A driver of networks that span hosts, which only notes what it is asked."""
+
+    def __init__(self, events: list[str]) -> None:
+        self.events = events
+
+    def shut(self, network) -> None:
+        self.events.append(f"shut {network.name}")
+
+
+def test_containers_are_kept_out_of_the_tunnels_before_the_other_hosts_hear_of_this_one(monkeypatch):
+    events: list[str] = []
+    network = NetworkRecord(
+        id="n" * 25, name="app", created="", driver="overlay", options={}, labels={}, scope="swarm", attachable=True
+    )
+
+    @contextmanager
+    def connected(_host):
+        yield None, None
+
+    def reserve(_client, _me, _container, network):
+        events.append(f"tell the cluster of {network.name}")
+        raise Unavailable("the store is away")
+
+    monkeypatch.setattr(overlay, "connected", connected)
+    monkeypatch.setattr(overlay, "_reserve", reserve)
+    monkeypatch.setattr(overlay, "drop_if_unused", lambda *_: None)
+    host = SimpleNamespace(driver=lambda _: Driver(events))
+    with pytest.raises(Unavailable), overlay.reserving(host, None, [network]):
+        pass
+    assert events == ["shut app", "tell the cluster of app"]
