@@ -77,6 +77,7 @@ def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord
         with host.store.write() as tx:
             tx.put_endpoint(endpoint)
         before, members = members, [*members, Membership(network, endpoint)]
+        sandbox.admit_siblings(host, members)
         sandbox_files.add_network(host, record, members)
         members, index = gateway_bridge.settle(host, record, members, index + 1)
         _reroute(record, before, record, members)
@@ -133,7 +134,7 @@ def undo(host: Host, endpoint_id: str) -> None:
         return
     alive = lookup.observed(host, container).status == "running"
     members = [m for m in release.memberships(host, container.id) if m.endpoint.id != endpoint_id]
-    release.release_endpoint(host, container, Membership(network, endpoint), alive=alive)
+    release.release_endpoint(host, container, Membership(network, endpoint), members, alive=alive)
     if alive:
         members = _rerouted(host, container, members)
         publishing.rehome(host, container, members, endpoint.ports)
@@ -220,7 +221,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
         intents.begin(tx, SANDBOX, record.id)
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
-    release.release_endpoint(host, record, gone, alive=True)
+    release.release_endpoint(host, record, gone, rest, alive=True)
     rest, index = gateway_bridge.settle(host, left, rest, left.next_interface)
     _reroute(record, members, left, rest)
     record = left

@@ -6,10 +6,10 @@ touches the kernel only through a driver.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
-from drivers.api import EndpointSpec, IPInterface, NetworkSpec, Pool, PortBinding
+from drivers.api import EndpointSpec, IPAddress, IPInterface, NetworkSpec, Pool, PortBinding
 from engine import exposed, names
 from engine.errors import Forbidden, KernelFailure
 from engine.ipam import addresses
@@ -45,8 +45,10 @@ def gateway_interface(pool: PoolRecord) -> IPInterface | None:
     return ip_interface(f"{pool.gateway}/{ip_network(pool.subnet).prefixlen}") if pool.gateway else None
 
 
-def endpoint_spec(record: EndpointRecord, container: ContainerRecord) -> EndpointSpec:
-    """An endpoint as its driver sees it."""
+def endpoint_spec(
+    record: EndpointRecord, container: ContainerRecord, siblings: Iterable[EndpointRecord] = ()
+) -> EndpointSpec:
+    """An endpoint as its driver sees it; ``siblings`` are the container's others, where the driver is to know them."""
     settings = attachment_of(container, record.network_id).settings
     ipv4, ipv6 = record.ipv4, record.ipv6
     return EndpointSpec(
@@ -58,7 +60,13 @@ def endpoint_spec(record: EndpointRecord, container: ContainerRecord) -> Endpoin
         options=settings.driver_opts or {},
         ports=port_bindings(record.ports),
         exposed=tuple(exposed.spans(container.config.exposed_ports)),
+        siblings=addresses_of(siblings),
     )
+
+
+def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
+    """The addresses of endpoints."""
+    return tuple(ip_interface(text).ip for record in records for text in (record.ipv4, record.ipv6) if text)
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from engine import allocation, filters, intents, keepsakes, names, obstacles, owner, timestamps
 from engine.api import Created, Documents, Json, Strings
 from engine.cluster import gateway, overlay
-from engine.containers.release import release_endpoint
+from engine.containers.release import memberships, release_endpoint
 from engine.endpoints import network_spec, pool_key
 from engine.errors import EngineError, Forbidden
 from engine.host import Host
@@ -224,7 +224,8 @@ def release_ghosts(host: Host, reference: str) -> None:
             from engine.containers.lookup import observed
 
             if observed(host, container).status != "running":
-                release_endpoint(host, container, Membership(network, endpoint), alive=False)
+                others = [m for m in memberships(host, container.id) if m.endpoint.id != endpoint.id]
+                release_endpoint(host, container, Membership(network, endpoint), others, alive=False)
 
 
 def prune(host: Host, wanted: Filters) -> Strings:

@@ -18,7 +18,7 @@ from engine.containers import publishing, start, stop
 from engine.errors import EngineError
 from engine.host import Host
 from engine.locks import locked
-from engine.model import ContainerRecord
+from engine.model import ContainerRecord, EndpointRecord
 from engine.names_service import announce
 from engine.store.api import Intent, Reader, Transaction
 from engine.translation import translated
@@ -95,13 +95,19 @@ def _networks(reader: Reader, driver: str, *, live: bool) -> list[tuple[NetworkS
         if network.driver == driver and not network.config_only and (settled or not live):
             pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
             specs = [
-                endpoints.endpoint_spec(e, c)
+                endpoints.endpoint_spec(e, c, _siblings(reader, e))
                 for e, c in pairs
                 if c is not None and (settled and e.phase == "live") is live
             ]
             if live or not settled or specs:
                 found.append((endpoints.network_spec(network), specs))
     return found
+
+
+def _siblings(reader: Reader, endpoint: EndpointRecord) -> list[EndpointRecord]:
+    """The other endpoints of the same container; of a live one the live ones."""
+    others = [e for e in reader.endpoints(container_id=endpoint.container_id) if e.id != endpoint.id]
+    return [e for e in others if e.phase == "live" or endpoint.phase != "live"]
 
 
 def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:

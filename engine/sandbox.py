@@ -7,13 +7,13 @@ network has a way out. Published ports follow the endpoint that holds the defaul
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from drivers import sandbox as kernel
-from drivers.api import EndpointSpec, PortBinding, Publisher, Sandbox
+from drivers.api import EndpointSpec, IPAddress, Multihomed, NetworkSpec, PortBinding, Publisher, Sandbox
 from engine import endpoints
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
@@ -94,6 +94,39 @@ def leave(host: Host, container: ContainerRecord, member: Membership, *, alive: 
     with translated():
         driver.leave(network, endpoint, of(container) if alive else None)
         driver.delete_endpoint(network, endpoint)
+
+
+def admit_siblings(host: Host, members: Sequence[Membership]) -> None:
+    """Let a sandbox send by each of its networks from its addresses on the others, as its default route may move.
+
+    Idempotent.
+    """
+    for driver, crossings in _crossings(host, [(m, o) for m in members for o in members if m is not o]):
+        with translated():
+            driver.admit(crossings)
+
+
+def dismiss_siblings(host: Host, member: Membership, others: Sequence[Membership]) -> None:
+    """Take that back for one endpoint, which is to leave the others; idempotent."""
+    for driver, crossings in _crossings(host, [pair for o in others for pair in ((member, o), (o, member))]):
+        with translated():
+            driver.dismiss(crossings)
+
+
+def _crossings(
+    host: Host, pairs: Iterable[tuple[Membership, Membership]]
+) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
+    """By drivers that concern themselves with it, each first one's network with the second one's addresses."""
+    found: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
+    for member, other in pairs:
+        addresses = endpoints.addresses_of([other.endpoint])
+        if addresses:
+            network = endpoints.network_spec(member.network)
+            found.setdefault(member.network.driver, []).append((network, addresses))
+    for name, crossings in found.items():
+        driver = host.driver(name)
+        if isinstance(driver, Multihomed):
+            yield driver, crossings
 
 
 def gateways(container: ContainerRecord, members: Sequence[Membership]) -> tuple[Membership | None, Membership | None]:

@@ -92,7 +92,9 @@ def settle(
     if own is not None:
         return _leave(host, container, own, others), index
     assert bridge is not None
-    return [*members, _join(host, container, bridge, index)], index + 1
+    joined = [*members, _join(host, container, bridge, index)]
+    sandbox.admit_siblings(host, joined)
+    return joined, index + 1
 
 
 def _unnamed(container: ContainerRecord, member: Membership) -> bool:
@@ -112,7 +114,7 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: 
 def _leave(host: Host, container: ContainerRecord, own: Membership, others: Sequence[Membership]) -> list[Membership]:
     from engine.containers import publishing, release
 
-    release.release_endpoint(host, container, own, alive=True)
+    release.release_endpoint(host, container, own, others, alive=True)
     if own.endpoint.ports:
         publishing.rehome(host, container, others, own.endpoint.ports)
     return release.memberships(host, container.id)

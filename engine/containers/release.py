@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,21 +24,28 @@ def memberships(host: Host, container_id: str) -> list[Membership]:
 def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> None:
     """Take every endpoint out of the sandbox and forget it; errors of one do not keep the others."""
     failures: list[EngineError] = []
-    for member in memberships(host, record.id):
+    members = memberships(host, record.id)
+    for number, member in enumerate(members, 1):
         try:
-            release_endpoint(host, record, member, alive=alive)
+            release_endpoint(host, record, member, members[number:], alive=alive)
         except EngineError as error:
             failures.append(error)
     if failures:
         raise failures[0]
 
 
-def release_endpoint(host: Host, record: ContainerRecord, member: Membership, *, alive: bool) -> None:
-    """Take one endpoint out: ports first (nobody new comes in), then the interface, then the record."""
+def release_endpoint(
+    host: Host, record: ContainerRecord, member: Membership, others: Sequence[Membership], *, alive: bool
+) -> None:
+    """Take one endpoint out: ports first (nobody new comes in), then the interface, then the record.
+
+    ``others`` are the container's endpoints that are still there.
+    """
     with host.store.write() as tx:
         # From here on a repair of the firewall puts nothing of it back.
         tx.put_endpoint(replace(member.endpoint, phase="leaving"))
     try:
+        sandbox.dismiss_siblings(host, member, others)
         links.close_links(host, record, member)
         sandbox.unpublish(host, record, member, member.endpoint.ports, leaving=True)
         sandbox.leave(host, record, member, alive=alive)

@@ -192,6 +192,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     members = []
     for index, member in enumerate(reserved.members):
         members.append(replace(member, endpoint=_join(host, record, member, index)))
+    sandbox.admit_siblings(host, members)
     record = _with_process(host, record)
     if members and netns != "host":
         sandbox.route(record, members)

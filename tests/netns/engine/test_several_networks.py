@@ -1,0 +1,109 @@
+"""A container on several networks sends by the one that holds its default route, from whatever address it has begun."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from drivers.linux import netns as namespaces
+from tests.installation import CHECKOUT
+
+pytestmark = pytest.mark.netns
+PEER = "192.168.99.99"
+REPAIR_WHILE_STARTING = """
+from cli.__main__ import main
+from engine import recovery, sandbox
+
+def admit_and_repair(host, members, admit=sandbox.admit_siblings):
+    admit(host, members)
+    recovery.repair(host, whole=False)
+
+sandbox.admit_siblings = admit_and_repair
+main()
+"""
+LAST, FIRST = ["--subnet", "172.30.0.0/16", "zz"], ["--subnet", "172.31.0.0/16", "aa"]
+
+
+class Call:
+    """A connection from a container to the peer, open from now on."""
+
+    def __init__(self, host, container: str) -> None:
+        pid = host.hawse("inspect", "-f", "{{.State.Pid}}", container).stdout.strip()
+        listener = namespaces.inside(host.peer.path, lambda: socket.create_server((PEER, 0)))
+        with listener:
+            place = listener.getsockname()
+            self.near = namespaces.inside(f"/proc/{pid}/ns/net", lambda: socket.create_connection(place, 5))
+            self.far, _ = listener.accept()
+
+    def goes_on(self) -> bool:
+        """Whether words still get through, to and fro."""
+        for sender, receiver in ((self.near, self.far), (self.far, self.near)):
+            receiver.settimeout(3)
+            sender.send(b"word")
+            try:
+                if receiver.recv(10) != b"word":
+                    return False
+            except TimeoutError:
+                return False
+        return True
+
+    def close(self) -> None:
+        self.near.close()
+        self.far.close()
+
+
+@pytest.fixture(params=[0, 2], ids=lambda value: f"rp_filter {value}")
+def web(request, host) -> Iterator[str]:
+    """A container on one network, to which there is another one, first in the alphabet."""
+    host.sh(f"sysctl -qw net.ipv4.conf.all.rp_filter={request.param} net.ipv4.conf.default.rp_filter={request.param}")
+    for network in (LAST, FIRST):
+        host.hawse("network", "create", *network)
+    host.hawse("run", "-d", "--name", "web", "--network", "zz", "hostfs", "sleep", "1000")
+    yield "web"
+
+
+def siblings(host) -> list[str]:
+    """The addresses that bridges of other networks may send from."""
+    listed = json.loads(host.sh("nft -j list set inet hawse siblings4"))["nftables"]
+    elements = next(item["set"].get("elem", []) for item in listed if "set" in item)
+    return sorted(element["concat"][0] for element in elements)
+
+
+def test_connections_outlive_the_move_of_the_default_route(host, web):
+    call = Call(host, web)
+    assert call.goes_on()
+    assert siblings(host) == []
+    host.hawse("network", "connect", "aa", web)
+    assert call.goes_on(), "it is sent by the network that holds the default route now"
+    assert siblings(host) == ["172.30.0.2", "172.31.0.2"]
+    later = Call(host, web)
+    host.sh("nft flush ruleset")
+    host.hawse("network", "rm", host.hawse("network", "create", "other").stdout.strip())
+    assert siblings(host) == ["172.30.0.2", "172.31.0.2"], "a repair brings them back"
+    assert call.goes_on() and later.goes_on()
+    host.hawse("network", "disconnect", "aa", web)
+    assert siblings(host) == []
+    assert call.goes_on()
+    for one in (call, later):
+        one.close()
+
+
+def test_addresses_go_with_the_container(host, web):
+    host.hawse("network", "connect", "aa", web)
+    host.hawse("restart", "-t", "0", web)
+    assert siblings(host) == ["172.30.0.2", "172.31.0.2"]
+    host.hawse("rm", "-f", web)
+    assert siblings(host) == []
+
+
+def test_repair_takes_nothing_from_a_container_that_is_being_started(host, web):
+    """Another command repairs the firewall after the addresses are admitted and before the endpoints are live."""
+    host.hawse("network", "connect", "aa", web)
+    host.hawse("stop", "-t", "0", web)
+    assert siblings(host) == []
+    host.run(sys.executable, "-c", REPAIR_WHILE_STARTING, "start", web, env=host.env(), cwd=CHECKOUT)
+    assert siblings(host) == ["172.30.0.2", "172.31.0.2"]
