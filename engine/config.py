@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_interface, ip_network
@@ -21,6 +22,7 @@ from engine.validate.logging import DEFAULT_LIMIT_BYTES, JSON_FILE, check_defaul
 from engine.validate.sizes import parse_size
 
 DEFAULT_PATH = Path("/etc/hawse/daemon.json")
+UNSIGNED = re.compile(r"0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7])+|0|[1-9](_?[0-9])*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Config:
     log_driver: str = JSON_FILE
     log_opts: Mapping[str, str] = field(default_factory=dict)
     default_log_limit: int = DEFAULT_LIMIT_BYTES  # of a container's log whose options have no max-size; 0 for none
+    allow_direct_routing: bool = False
+    bridge_accept_fwmark: str = ""  # "mark" or "mark/mask", in decimal
 
 
 class _Wrong(Exception):
@@ -175,6 +179,27 @@ def _limit(value: object) -> int:
     if size < 0:
         raise _Wrong('expected a size such as "100m", or "0" for no limit')
     return size
+def _firewall_mark(value: object) -> str:
+    """Read "mark[/mask]" in any of Go's notations; wrong ones get Docker's text."""
+    text = _text(value)
+    if not text:
+        return ""
+    mark, slash, mask = text.partition("/")
+    read = [_unsigned(mark, f"invalid firewall mark {json.dumps(text)}")]
+    if slash:
+        read.append(_unsigned(mask, f"invalid firewall mask {json.dumps(text)}"))
+    return "/".join(map(str, read))
+
+
+def _unsigned(text: str, title: str) -> int:
+    """Read a number of 32 bits like Go's strconv.ParseUint with base 0."""
+    if not UNSIGNED.fullmatch(text):
+        raise _Wrong(f"{title}: strconv.ParseUint: parsing {json.dumps(text)}: invalid syntax")
+    digits = text.replace("_", "")
+    number = int(digits, 8 if digits.startswith("0") and digits.isdecimal() else 0)
+    if number >= 2**32:
+        raise _Wrong(f"{title}: strconv.ParseUint: parsing {json.dumps(text)}: value out of range")
+    return number
 
 
 _KEYS: dict[str, Callable[[object], Any]] = {
@@ -201,6 +226,8 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "log-driver": _log_driver,
     "log-opts": _log_options,
     "default-log-limit": _limit,
+    "allow-direct-routing": _boolean,
+    "bridge-accept-fwmark": _firewall_mark,
 }
 
 _OF_DOCKER = """

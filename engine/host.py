@@ -31,14 +31,17 @@ class Host:
 
     def driver(self, type_name: str) -> Driver:
         """Find the driver of a network type; Docker's ``plugin "x" not found`` when there is none."""
-        from drivers.api import Missing
+        from drivers.api import Configurable, Missing, Settings
         from drivers.registry import load
 
         if type_name not in self._drivers:
             try:
-                self._drivers[type_name] = load(type_name)
+                driver = load(type_name)
             except Missing as error:
                 raise NotFound(str(error)) from error
+            if isinstance(driver, Configurable):
+                driver.configure(Settings(self.config.allow_direct_routing, self.config.bridge_accept_fwmark))
+            self._drivers[type_name] = driver
         return self._drivers[type_name]
 
     def container_directory(self, container_id: str) -> Path:

@@ -55,6 +55,8 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         "log-driver": "local",
         "log-opts": {"max-size": "10m"},
         "default-log-limit": "50m",
+        "allow-direct-routing": True,
+        "bridge-accept-fwmark": "0x10/0xff",
     }
     assert load_config(written(tmp_path, document)) == Config(
         default_address_pools=(
@@ -83,6 +85,8 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         log_driver="local",
         log_opts={"max-size": "10m"},
         default_log_limit=50_000_000,
+        allow_direct_routing=True,
+        bridge_accept_fwmark="16/255",
     )
     assert {key.replace("-", "_") for key in document} == set(Config.__dataclass_fields__)
 
@@ -148,3 +152,32 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path):
     path.write_bytes(b"\xff")
     with pytest.raises(EngineError, match="not valid JSON"):
         load_config(path)
+
+
+# As daemon/config/config_linux_test.go of moby 28.5 has them (TestValidateAcceptFwMarkMark), and what ParseUint allows.
+MARKS = {
+    "": "", "1": "1", "0x1": "1", "1/2": "1/2", "0x1/0x2": "1/2", "010/0xff": "8/255", "0b11/0o17": "3/15",
+    "0": "0", "1_0/0x_f": "10/15", "4294967295": "4294967295",
+}  # fmt: skip
+BAD_MARKS = {
+    "hello/0x2": 'invalid firewall mark "hello/0x2": strconv.ParseUint: parsing "hello": invalid syntax',
+    "1/hello": 'invalid firewall mask "1/hello": strconv.ParseUint: parsing "hello": invalid syntax',
+    "1+hello": 'invalid firewall mark "1+hello": strconv.ParseUint: parsing "1+hello": invalid syntax',
+    "1/": 'invalid firewall mask "1/": strconv.ParseUint: parsing "": invalid syntax',
+    "-1": 'invalid firewall mark "-1": strconv.ParseUint: parsing "-1": invalid syntax',
+    "09": 'invalid firewall mark "09": strconv.ParseUint: parsing "09": invalid syntax',
+    "1/0x100000000": 'invalid firewall mask "1/0x100000000": strconv.ParseUint: parsing "0x100000000": '
+    "value out of range",
+}
+
+
+@pytest.mark.parametrize("text", MARKS)
+def test_a_firewall_mark_is_read_as_docker_reads_it(tmp_path, text):
+    assert load_config(written(tmp_path, {"bridge-accept-fwmark": text})).bridge_accept_fwmark == MARKS[text]
+
+
+@pytest.mark.parametrize("text", BAD_MARKS)
+def test_a_wrong_firewall_mark_is_refused_in_dockers_words(tmp_path, text):
+    with pytest.raises(InvalidArgument) as refused:
+        load_config(written(tmp_path, {"bridge-accept-fwmark": text}))
+    assert str(refused.value).endswith(f"daemon.json: bridge-accept-fwmark: {BAD_MARKS[text]}")
