@@ -132,7 +132,7 @@ function __hawse_source
                     __hawse_source overlay-option
             end
         case bridge-option
-            __hawse_keys 'com.docker.network.bridge.enable_icc=' 'bool' 'com.docker.network.bridge.enable_ip_masquerade=' 'bool' 'com.docker.network.bridge.inhibit_ipv4=' 'bool' 'com.docker.network.bridge.gateway_mode_ipv4=' 'gateway-mode' 'com.docker.network.bridge.gateway_mode_ipv6=' 'gateway-mode' 'com.docker.network.bridge.host_binding_ipv4=' 'host-binding' 'com.docker.network.bridge.name=' 'none' 'com.docker.network.driver.mtu=' 'mtu' 'com.docker.network.host_ipv4=' 'none' 'com.docker.network.host_ipv6=' 'none' 'com.hawse.bridge.spoof_guard=' 'bool'
+            __hawse_keys 'com.docker.network.bridge.enable_icc=' 'bool' 'com.docker.network.bridge.enable_ip_masquerade=' 'bool' 'com.docker.network.bridge.inhibit_ipv4=' 'bool' 'com.docker.network.bridge.gateway_mode_ipv4=' 'gateway-mode' 'com.docker.network.bridge.gateway_mode_ipv6=' 'gateway-mode' 'com.docker.network.bridge.host_binding_ipv4=' 'host-binding' 'com.docker.network.bridge.name=' 'none' 'com.docker.network.bridge.trusted_host_interfaces=' 'interfaces' 'com.docker.network.driver.mtu=' 'mtu' 'com.docker.network.host_ipv4=' 'none' 'com.docker.network.host_ipv6=' 'none' 'com.hawse.bridge.spoof_guard=' 'bool'
         case macvlan-option
             __hawse_keys 'parent=' 'interfaces' 'macvlan_mode=' 'macvlan-mode' 'com.docker.network.driver.mtu=' 'mtu'
         case ipvlan-option

@@ -48,6 +48,7 @@ NETWORKS: Mapping[str, Source] = {
             **dict.fromkeys((f"{BRIDGE}gateway_mode_ipv4=", f"{BRIDGE}gateway_mode_ipv6="), "gateway-mode"),
             f"{BRIDGE}host_binding_ipv4=": "host-binding",
             f"{BRIDGE}name=": "none",
+            f"{BRIDGE}trusted_host_interfaces=": "interfaces",
             MTU: "mtu",
             "com.docker.network.host_ipv4=": "none",
             "com.docker.network.host_ipv6=": "none",
