@@ -179,6 +179,8 @@ def _limit(value: object) -> int:
     if size < 0:
         raise _Wrong('expected a size such as "100m", or "0" for no limit')
     return size
+
+
 def _firewall_mark(value: object) -> str:
     """Read "mark[/mask]" in any of Go's notations; wrong ones get Docker's text."""
     text = _text(value)

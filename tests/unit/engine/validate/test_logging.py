@@ -75,7 +75,7 @@ def test_what_creating_accepts(driver, options):
         ({"max-size": "0x10"}, "invalid size: '0x10'"),
         ({"max-size": "1.2.3"}, 'strconv.ParseFloat: parsing "1.2.3": invalid syntax'),
         ({"max-size": "999999999999999999p"}, "max-size must be a positive number"),
-        ({"max-size": "9" * 400}, "max-size must be a positive number"),
+        ({"max-size": "9" * 400}, 'strconv.ParseFloat: parsing "' + "9" * 400 + '": value out of range'),
         ({"max-file": "0"}, "max-file cannot be less than 1"),
         ({"max-file": "-1"}, "max-file cannot be less than 1"),
         ({"max-file": "x"}, 'strconv.Atoi: parsing "x": invalid syntax'),
