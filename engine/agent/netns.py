@@ -66,9 +66,9 @@ def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
 
 
 def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:
-    """Make so many, or fewer where descriptors run out; raises OSError where there can be none.
+    """Make ``number`` such sockets, or fewer if descriptors run out; raises OSError if there can be none.
 
-    They are sockets of the C library's interface alone, which are made in half the time.
+    Because Python's wrapper takes as long as the system call, these sockets are without it.
     """
     kind |= socket.SOCK_NONBLOCK
 

@@ -41,7 +41,7 @@ class Query(NamedTuple):
 
     @property
     def edns(self) -> bool:
-        """Whether there is an OPT record."""
+        """Return whether there is an OPT record."""
         return self.opt > 0
 
     @property
@@ -62,7 +62,7 @@ class Query(NamedTuple):
 
     @property
     def lowered(self) -> bool:
-        """Whether `for_datagram` asks for a smaller reply than the client takes. A signed query stays as it is."""
+        """Return whether `for_datagram` asks for less than the client takes. A signed query stays as it is."""
         alone = self.message[10:12] == b"\0\1"
         return (
             self.opt > 0 and alone and int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
@@ -150,7 +150,7 @@ def _end_of_name(message: bytes, at: int) -> int:
 
 
 def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
-    """Offset of the OPT record, which is among the additional ones after ``others``; 0 where there is none."""
+    """Return the offset of the OPT record, one of the additional ones after ``others``; 0 if there is none."""
     for index in range(others + additional):
         end = _end_of_record(message, at)
         if end < 0:
@@ -162,7 +162,7 @@ def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
 
 
 def _end_of_record(message: bytes, at: int) -> int:
-    """Offset after a record; -1 where it is cut off. A compressed name ends with its pointer, which is not followed."""
+    """Return the offset after a record; -1 if it is cut off. A name ends at a pointer, which is not followed."""
     while at < len(message) and 0 < message[at] < 64:
         at += message[at] + 1
     if at >= len(message) or 64 <= message[at] < 192:
@@ -173,7 +173,7 @@ def _end_of_record(message: bytes, at: int) -> int:
 
 
 def is_truncated(message: bytes) -> bool:
-    """Whether a message has TC set: there is more than it holds."""
+    """Return whether a message has TC set: there is more than it holds."""
     return bool(int.from_bytes(message[2:4], "big") & TC)
 
 

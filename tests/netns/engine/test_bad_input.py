@@ -76,3 +76,15 @@ def test_a_damaged_store_is_named(host):
     refused = host.hawse("network", "ls", check=False)
     assert refused.returncode == 1
     assert "hawse.db is damaged" in refused.stderr
+
+
+def test_filters_that_would_take_a_backtracking_engine_for_ever_end_at_once(host):
+    """Also on names that match up to their last letter, which are the worst."""
+    long = "a" * 60 + "-b"
+    host.hawse("network", "create", long)
+    host.hawse("create", "--name", long, "hostfs", "true")
+    for pattern in ("^(a+)+$", "(a|aa)+$", "(a*)*-c", "(" * 30_000 + "a" + ")" * 30_000 + "{9}c", "(", "a{1001}"):
+        for listing in (("network", "ls"), ("ps", "-a")):
+            listed = host.hawse(*listing, "-q", "--filter", f"name={pattern}", timeout=20)
+            assert (listed.stdout, listed.stderr) == ("", "")
+    assert host.hawse("ps", "-aq", "--filter", "name=^(a+)+-b$").stdout

@@ -1,0 +1,37 @@
+"""Which shares a client of the port proxy counts in."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+from engine.agent.clients import claims
+from engine.agent.forwarding import Origin
+
+WEB, API = (Origin("tcp", IPv6Address("::1"), port) for port in (80, 81))
+TARGET = ("172.30.0.2", 80)
+
+
+def shared(one: tuple, other: tuple) -> int:
+    """How many of the shares two clients have in common, which must be the wide ones."""
+    same = [a == b for a, b in zip(claims(*one), claims(*other), strict=True)]
+    assert same == sorted(same)
+    return sum(same)
+
+
+def test_each_share_is_twice_as_wide_as_the_one_before():
+    assert [claim.share for claim in claims("fd00::1", WEB, TARGET)] == [1, 2, 4, 8]
+
+
+def test_clients_share_what_they_have_in_common():
+    first = ("fd00::1", WEB, TARGET)
+    assert shared(first, first) == 4
+    assert shared(first, ("fd00::1", API, TARGET)) == 3
+    assert shared(first, ("fd00::2", WEB, TARGET)) == 2
+    assert shared(first, ("fd00:0:0:1::1", WEB, TARGET)) == 1
+    assert shared(first, ("fd00:0:0:1::1", WEB, ("172.30.0.3", 80))) == 0
+    assert shared(("fe80::1%eth0", WEB, TARGET), ("fe80::1%eth1", WEB, TARGET)) == 2
+
+
+def test_address_of_a_client_is_not_taken_for_a_target():
+    holders = [claim.holder for claim in (*claims("fd00::9", WEB, TARGET), *claims("fd00::1", WEB, ("fd00::9", 80)))]
+    assert len(set(holders)) == len(holders) - 1  # both are of one /64
