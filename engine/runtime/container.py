@@ -40,7 +40,7 @@ class Container:
         on_end: Callable[[Container], None],
     ) -> None:
         self.directory, self.spec, self.on_end = directory, spec, on_end
-        self.streams = Streams(loop, directory, spec)
+        self.streams = Streams(loop, children, directory, spec)
         self.waiters: list[Connection] = []
         self.stage, self.exit_code = "preparing", 0
         self.pid = self.pid_start = 0

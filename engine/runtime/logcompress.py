@@ -11,14 +11,14 @@ import os
 import struct
 
 from engine.runtime import kernel
+from engine.runtime.children import leave_parent
 from engine.runtime.jsonlog import COMPRESSED
-from engine.runtime.loop import READABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from engine.runtime.loop import Loop
+    from engine.runtime.children import Children
 
 HEADER = struct.Struct("<12s2sHQQ")
 """A gzip header with an extra field of our own: the original's inode and its time of modification in nanoseconds."""
@@ -33,8 +33,8 @@ _NICENESS = 10
 class Compressor:
     """Compresses the older files of the log at ``path``."""
 
-    def __init__(self, loop: Loop, path: str) -> None:
-        self._loop, self._path, self._busy = loop, path, False
+    def __init__(self, children: Children, path: str) -> None:
+        self._children, self._path, self._busy = children, path, False
         self._unlink(path + _TEMPORARY)
 
     def start(self) -> None:
@@ -51,17 +51,13 @@ class Compressor:
         if pid == 0:
             _compress(source, self._path + _TEMPORARY, parent)
         self._busy = True
-        pidfd = os.pidfd_open(pid)
-        self._loop.watch(pidfd, READABLE, lambda _: self._finish(pid, pidfd, source))
+        self._children.expect(pid, lambda status: self._finish(status, source))
 
-    def _finish(self, pid: int, pidfd: int, source: int) -> None:
+    def _finish(self, status: int, source: int) -> None:
         """Put the compressed file in the place that its original has by now, and go on with the next one.
 
         Because the original has been open until now, no other file has its inode.
         """
-        self._loop.forget(pidfd)
-        os.close(pidfd)
-        _, status = os.waitpid(pid, 0)
         self._busy, inode = False, os.fstat(source).st_ino
         name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")
         if status or not name:
@@ -108,6 +104,7 @@ def _inode(path: str) -> int:
 def _compress(source: int, target: str, parent: int) -> NoReturn:
     """Be the child: compress, and end with 0 if all of it has been written."""
     try:
+        leave_parent()
         kernel.die_with_parent()
         if os.getppid() != parent:
             os._exit(1)

@@ -117,7 +117,7 @@ def _files(path: str) -> list[_File]:
             file.close()
         current = _opened(path)
         found = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
-        if _inode(path) == (current.inode if current else 0):  # while it is open, no other file has its inode
+        if not found or (current and current.inode == _inode(path)):  # while it is open, no other file has its inode
             break
     return found
 

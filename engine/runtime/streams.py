@@ -12,6 +12,7 @@ import struct
 import termios
 
 from engine.runtime import crun, wire
+from engine.runtime.children import Children
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.jsonlog import LogWriter
 from engine.runtime.logcompress import Compressor
@@ -26,20 +27,20 @@ _CHUNK = 65536
 _FULL = 1 << 18
 
 
-def _open_log(loop: Loop, spec: Mapping[str, Any]) -> LogWriter:
+def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
     """Open the container's log, which is bounded as its spec says (a spec of an older hawse says nothing)."""
     path = spec["log_path"]
-    compress = Compressor(loop, path).start if path and spec.get("log_compress") else None
+    compress = Compressor(children, path).start if path and spec.get("log_compress") else None
     return LogWriter(path, spec.get("log_max_size", 0), spec.get("log_max_files", 1), compress)
 
 
 class Streams:
     """Standard input, output and error of one container, and who is attached to them."""
 
-    def __init__(self, loop: Loop, directory: ContainerDirectory, spec: Mapping[str, Any]) -> None:
+    def __init__(self, loop: Loop, children: Children, directory: ContainerDirectory, spec: Mapping[str, Any]) -> None:
         self.attached: list[Connection] = []
         self._loop, self._directory, self._spec = loop, directory, spec
-        self._log = _open_log(loop, spec)
+        self._log = _open_log(children, spec)
         self._outputs: dict[int, int] = {}
         self._stdin, self._unsent, self._stdin_ended = -1, bytearray(), False
         self._terminal, self._size = -1, (0, 0)
