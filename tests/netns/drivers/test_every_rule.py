@@ -116,7 +116,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("errors", "ct original ip6 saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "fd00:33::2", w.out6),
     ("errors", "ct reply ip saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "172.33.0.2", w.in4),
     ("errors", "ct reply ip6 saddr . meta nfproto"): lambda w: not complains(w, w.sourced, "fd00:33::2", w.in6),
-    ("errors", "fib daddr . iif type local accept"): lambda w: w.refused(w.host, NEXT_TO, 5999),
+    ("errors", "fib daddr . iif type local return"): lambda w: w.refused(w.host, NEXT_TO, 5999),
     ("errors", "fib daddr type local drop"): lambda w: not complains_to_host(w),
     ("between", "@trusted"): lambda w: w.sees(w.other, "172.30.0.2", 80, "172.31.0.2"),
     ("between", "@unprotected"): lambda w: w.sees(w.other, "172.36.0.2", 81, "172.31.0.2"),
@@ -132,7 +132,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("containers_to_host", "iifname != @bridges"): lambda w: w.gets(
         w.plain, w.far, udp("203.0.113.9", 1, "10.9.0.1", PLAIN)
     ),
-    ("containers_to_host", "ip6 saddr"): lambda w: w.answers_link_local(),
+    ("containers_to_host", "icmpv6 type"): lambda w: w.answers_link_local(),
     ("containers_to_host", "ct direction reply"): lambda w: w.with_marks(w.host_hears_by_mark),
     ("containers_to_host", "goto from_bridge"): lambda w: (
         not w.gets(w.plain, w.other, udp("172.30.0.9", 1, "172.31.0.1", PLAIN))

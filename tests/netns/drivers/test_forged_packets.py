@@ -29,12 +29,14 @@ WAYS = [(4, 0, True), (4, 1, True), (4, 2, False), (6, 0, True), (6, 0, False)]
 UNFILTERED = [way for way in WAYS if not way[2]]
 
 
-def opened(path: str, version: int, port: int = 0, to: tuple[str, int] | None = None) -> socket.socket:
+def opened(
+    path: str, version: int, port: int = 0, to: tuple[str, int] | None = None, address: str = ""
+) -> socket.socket:
     """A UDP socket in a namespace."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     made = namespaces.inside(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     made.settimeout(PATIENCE)
-    made.bind((ANY[version], port))
+    made.bind((address or ANY[version], port))
     if to is not None:
         made.connect(to)
     return made
@@ -101,8 +103,8 @@ class Field:
         endpoint = container.endpoint
         return str((endpoint.ipv4 if self.version == 4 else endpoint.ipv6).ip)
 
-    def open(self, where, port: int = 0, to: tuple[str, int] | None = None) -> socket.socket:
-        return self.sockets.enter_context(opened(where.path, self.version, port, to))
+    def open(self, where, port: int = 0, to: tuple[str, int] | None = None, address: str = "") -> socket.socket:
+        return self.sockets.enter_context(opened(where.path, self.version, port, to, address))
 
     def outgoing(self, where=None) -> Flow:
         """The victim's own flow to the peer, masqueraded; or one of the host's."""
@@ -135,9 +137,16 @@ class Field:
         assert heard(self.latest, PATIENCE) == b"latest"
 
     def complain(self, destination: str, quoted: bytes) -> None:
-        """Send ICMP errors in mallory's own name."""
+        """Send ICMP errors in mallory's own name, from each of her addresses."""
         for kind in (UNREACHABLE, TOO_BIG):
-            self.forge(icmp_error(self.address(self.mallory), destination, quoted, kind))
+            for source in [self.address(self.mallory), *([] if self.version == 4 else [self.link_local()])]:
+                self.forge(icmp_error(source, destination, quoted, kind))
+
+    def link_local(self) -> str:
+        """Mallory's link-local address; the host routes none of them, but hears them."""
+        return (
+            self.mallory.run("ip", "-br", "-6", "addr", "show", "dev", "eth0", "scope", "link").split()[2].split("/")[0]
+        )
 
 
 def told(way: tuple[int, int, bool]) -> str:
@@ -187,7 +196,7 @@ def test_nothing_is_slipped_into_a_flow_of_the_host(field):
 def test_nothing_is_said_to_the_host_in_the_name_of_another_network(field):
     listener = field.open(field.lab.host, 9000)
     gateway = {4: "172.30.0.1", 6: "fd00:30::1"}[field.version]
-    for forged in (field.address(field.victim), PEER[field.version]):
+    for forged in (field.address(field.victim), PEER[field.version], gateway, HOST[field.version]):
         field.forge(udp(forged, OWN, gateway, 9000))
         field.forge(udp(forged, OWN, HOST[field.version], 9000))
     assert heard(listener) == b""
@@ -212,6 +221,19 @@ def test_an_error_of_a_container_ends_no_flow_of_the_host(field):
     field.complain(flow.near_place[0], about(flow.near_place, flow.far_place))
     assert flow.untouched()
     assert path_mtu(flow.near, field.version) == mtu
+
+
+def test_an_error_of_a_container_ends_no_flow_with_the_hosts_address_on_its_bridge(field):
+    """That address is a member of mallory's subnet, but it is the host's."""
+    place, own = ({4: "172.30.0.1", 6: "fd00:30::1"}[field.version], 9000), (field.address(field.victim), OWN)
+    near, far = field.open(field.victim, OWN, place), field.open(field.lab.host, 9000, address=place[0])
+    near.send(b"hello")
+    far.recvfrom(100)
+    far.connect(own)
+    flow = Flow(near, far, own, place, own)
+    field.complain(own[0], about(own, place))
+    field.complain(place[0], about(place, own))
+    assert flow.untouched()
 
 
 def test_containers_kept_apart_forge_nothing_by_way_of_the_host(apart):
