@@ -18,6 +18,7 @@ from engine.runtime import children, descriptors, kernel, rootfs
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
 from engine.runtime.failure import BAD_CWD, CREATE, NOT_FOUND, OTHER, SetupFailed, describe, message, reason
+from engine.runtime.hiding import hide
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,10 +100,11 @@ def join_network(spec: Mapping[str, Any], birth: Birth) -> None:
 
 def build_mounts(spec: Mapping[str, Any]) -> int:
     """Make the whole mount tree, while the network is being plumbed; a descriptor of its root."""
-    sources = rootfs.Sources(spec["mounts"])
+    sources = rootfs.Sources(spec["mounts"], spec["files"])
     root = rootfs.enter_root(read_only=spec["read_only"])
+    sources.hidden = hide(spec.get("hidden", ()))
     rootfs.populate(spec, sources)
-    rootfs.bind_files(spec["files"], read_only=spec["read_only"])
+    rootfs.bind_files(sources, read_only=spec["read_only"])
     if spec["netns"] == "":
         rootfs.apply_default_sysctls()
     if not spec["sysctls"]:

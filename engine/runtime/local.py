@@ -46,7 +46,7 @@ class LocalRuntime:
             raise RuntimeFailure(OTHER, f"container {spec.id} is running")
         self.delete(spec.id)
         launch.make_run_directory(self._run)
-        directory.create(prepare(spec))
+        directory.create(prepare(spec, hidden=(self._root, self._run)))
         mounts, network = (os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net"))
         try:
             answer = self._ask({"op": "create", "id": spec.id}, (mounts, network))

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from engine.runtime.api import ProcessSpec, RuntimeFailure
 from engine.runtime.failure import OTHER
 
 
-def prepare(spec: ProcessSpec) -> dict[str, Any]:
-    """The spec as JSON; missing bind sources are made as directories, as Docker does."""
+def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
+    """The spec as JSON; missing bind sources are made as directories, as Docker does.
+
+    A container on the host's file system does not see the ``hidden`` directories.
+    """
     document = asdict(spec)
     document["rootfs"] = os.path.realpath(spec.rootfs)
+    document["hidden"] = [os.path.realpath(path) for path in hidden] if document["rootfs"] == "/" else []
     document["log_path"] = os.path.abspath(spec.log_path) if spec.log_path else ""
     document["files"] = {target: os.path.realpath(source) for target, source in spec.files.items()}
     if spec.netns not in ("", "host"):

@@ -13,6 +13,7 @@ import stat
 
 from engine.runtime import kernel
 from engine.runtime.failure import CREATE, NOT_FOUND, OTHER, SetupFailed, reason
+from engine.runtime.hiding import uncover
 from engine.runtime.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC
 
 TYPE_CHECKING = False
@@ -41,10 +42,12 @@ MASKED_PATHS = (
 class Sources:
     """What a mount tree takes from the host, held open while the root changes."""
 
-    def __init__(self, mounts: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, mounts: Sequence[Mapping[str, Any]], files: Mapping[str, str]) -> None:
         self.devices = os.open("/dev", os.O_PATH)
         self.groups = os.open("/sys/fs/cgroup", os.O_PATH) if os.path.ismount("/sys/fs/cgroup") else None
         self.mounts = [(_open_source(m["source"]), m["target"], bool(m["read_only"])) for m in mounts]
+        self.files = {target: os.open(path, os.O_PATH | os.O_NOFOLLOW) for target, path in files.items()}
+        self.hidden: set[tuple[int, int]] = set()
 
 
 def enter_root(*, read_only: bool) -> int:
@@ -105,6 +108,7 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
             kernel.make_read_only("/sys/fs/cgroup")
     for source, target, read_only in sorted(sources.mounts, key=lambda m: m[1].count("/")):
         _bind(_path_of(source), target, read_only=read_only)
+        uncover(source, target, sources.hidden)
 
 
 def shows_devices(found: os.stat_result, devices: int) -> bool:
@@ -159,12 +163,12 @@ def _all_devices(devices: int) -> Iterator[str]:
             yield entry.name
 
 
-def bind_files(files: Mapping[str, str], *, read_only: bool) -> None:
-    """Bind files (real paths) over those of a hostfs container; what the host lacks is not made on it."""
-    for target, source in files.items():
+def bind_files(sources: Sources, *, read_only: bool) -> None:
+    """Bind files over those of a hostfs container; what the host lacks is not made on it."""
+    for target, source in sources.files.items():
         if not os.path.exists(target):
             _shadow(os.path.dirname(target), without=os.path.basename(target))
-        _bind(source, target, read_only=read_only)
+        _bind(_path_of(source), target, read_only=read_only)
 
 
 def _shadow(directory: str, without: str) -> None:

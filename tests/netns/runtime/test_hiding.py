@@ -1,0 +1,81 @@
+"""A container on the host's file system does not see hawse's own directories, at whatever path they can be seen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.model import Mount
+from engine.runtime import kernel
+from engine.runtime.api import RuntimeFailure
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture
+def secret(lab) -> Path:
+    """What is in HAWSE_ROOT; HAWSE_RUN has the socket of the supervisor."""
+    (lab.state / "root").mkdir(mode=0o700)
+    (lab.state / "root" / "ca.key").write_text("secret")
+    return lab.state / "root" / "ca.key"
+
+
+def look(lab, *directories: Path, **fields) -> str:
+    return lab.sh(f"for d in {' '.join(map(str, directories))}; do ls -A $d; done", **fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"pid_host": True}, {"privileged": True}, {"read_only": True}, {"user": "1000"}]
+)
+def test_hawse_directories_are_empty_and_cannot_be_written(lab, secret, fields):
+    script = f"ls -A {lab.run_dir} {secret.parent}; touch {lab.run_dir}/x {secret.parent}/x; true"
+    output = lab.sh(script, **fields)
+    assert "secret" not in output and "supervisor.sock" not in output
+    assert output.count("Read-only file system") + output.count("Permission denied") >= 2
+    assert not (lab.run_dir / "x").exists()
+    assert look(lab, secret.parent.parent).split() == ["logs", "root", "run"]
+
+
+@pytest.fixture
+def elsewhere(lab, tmp_path_factory):
+    """The lab's file system at another path too, and HAWSE_RUN bound there once more, in a path with a blank."""
+    other, bound = tmp_path_factory.mktemp("other"), tmp_path_factory.mktemp("a b")
+    lab.run_dir.mkdir(mode=0o700)
+    kernel.bind(str(lab.state.parent), str(other))
+    kernel.bind(str(lab.run_dir), str(bound))
+    yield other / lab.state.name, bound
+    kernel.unmount(str(bound))
+    kernel.unmount(str(other))
+
+
+def test_directories_are_hidden_at_every_path_of_a_file_system_mounted_twice(lab, secret, elsewhere):
+    lab.launch("other", "sleep", "60")
+    other, bound = elsewhere
+    assert os.listdir(other / "root") == ["ca.key"]
+    assert look(lab, other).split() == ["logs", "root", "run"]
+    assert lab.sh(f"ls -A {other}/root {other}/run '{bound}' | grep -v :; true").split() == []
+
+
+def test_what_the_user_binds_from_there_is_shown(lab, secret):
+    mounts = [Mount(str(secret.parent), "/mnt")]
+    assert look(lab, Path("/mnt"), secret.parent, mounts=mounts).split() == ["ca.key"]
+    assert lab.sh(f"cat {secret}", mounts=[Mount(str(secret.parent), str(secret.parent))]) == "secret"
+
+
+def test_files_of_the_container_are_there_though_they_are_kept_in_the_hidden_directory(lab, secret):
+    hosts = secret.parent / "hosts"
+    hosts.write_text("10.0.0.1 own\n")
+    assert lab.sh("cat /etc/hosts", files={"/etc/hosts": str(hosts)}) == "10.0.0.1 own\n"
+
+
+def test_mount_below_a_hidden_directory_is_refused(lab, secret):
+    with pytest.raises(RuntimeFailure, match="read-only file system"):
+        lab.run("one", "true", mounts=[Mount("/usr", f"{secret.parent}/new")])
+
+
+def test_container_on_a_directory_of_its_own_is_not_concerned(lab, secret, tmp_path):
+    (tmp_path / "image").mkdir()
+    lab.runtime.create(lab.spec("one", "true", rootfs=str(tmp_path / "image")))
+    assert lab.runtime._directory("one").read("spec")["hidden"] == []
