@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from cli.launch import EXITED, KILLED, STOPPED, message
 from cli.warm import worker
-from cli.warm.peer import rights
 from cli.warm.place import Place
+from engine import peer
 from engine.agent.inotify import Inotify
 from engine.agent.loop import Loop
 
@@ -39,7 +39,7 @@ class Server:
         self._loop, self._inotify, self._idle = loop, inotify, idle
         self._place: Place
         self._children: dict[int, socket.socket] = {}
-        self._rights = rights(os.getpid())
+        self._identity = peer.identity(os.getpid())
         self._spare: Spare | None = None
         self._served, self._leaving = True, False
 
@@ -94,7 +94,7 @@ class Server:
                 return spare.pid
         pid = os.fork()
         if pid == 0:
-            worker.serve(connection, self._rights)
+            worker.serve(connection, self._identity)
         return pid
 
     def _prepare(self) -> None:
@@ -106,7 +106,7 @@ class Server:
             pid = os.fork()
             if pid == 0:
                 ours.close()
-                worker.stand_by(theirs, self._rights)
+                worker.stand_by(theirs, self._identity)
             self._spare = Spare(pid, ours)
 
     def _take_spare(self) -> Spare | None:

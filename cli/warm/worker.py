@@ -19,22 +19,22 @@ from cli.root import INTERRUPTED
 from cli.root import run as run_command
 from cli.warm import grants
 from cli.warm.identity import identities
-from cli.warm.peer import Rights, peer, rights
 from cli.warm.rehearsal import rehearse
 from cli.warm.request import Malformed, Request, receive
+from engine import peer
 from engine.runtime import kernel
 
 CONNECTION = 3
 MODES = ("r", "w", "w")
 
 
-def serve(connection: socket.socket, own: Rights) -> NoReturn:
+def serve(connection: socket.socket, own: peer.Identity) -> NoReturn:
     """Serve one launcher, in the child; nothing of the server's is used after this."""
     leave_server(connection)
     serve_launcher(own)
 
 
-def stand_by(channel: socket.socket, own: Rights) -> NoReturn:
+def stand_by(channel: socket.socket, own: peer.Identity) -> NoReturn:
     """Rehearse, then serve the launcher whose connection comes through the channel; end when none will come."""
     leave_server(channel)
     try:
@@ -61,7 +61,7 @@ def leave_server(kept: socket.socket) -> None:
     os.setpgid(0, 0)  # a group whose parent lives in another one of the session can be stopped
 
 
-def serve_launcher(own: Rights) -> NoReturn:
+def serve_launcher(own: peer.Identity) -> NoReturn:
     """Serve the launcher on the connection."""
     try:
         connection = socket.socket(fileno=CONNECTION)
@@ -83,14 +83,14 @@ def max_descriptor() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def agreed(connection: socket.socket, own: Rights) -> list[str] | None:
+def agreed(connection: socket.socket, own: peer.Identity) -> list[str] | None:
     """Become the launcher's equal and agree with it that the command runs here: its arguments, None if it doesn't."""
     try:
-        launcher, group = peer(connection)
-        if rights(launcher) != own:
-            raise PermissionError
-        welcome(connection)
-        grants.take(launcher, connection, group)  # while the launcher writes its request
+        with peer.process(connection) as launcher:
+            if peer.identity(launcher) != own:
+                raise PermissionError
+            welcome(connection)
+            grants.take(launcher, connection, peer.credentials(connection)[2])  # while the launcher writes its request
         request = receive(connection)
         if request.identity not in identities():
             raise Malformed

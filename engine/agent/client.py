@@ -20,17 +20,17 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
 PAUSE = 0.02
 
 
-def notify(run_dir: Path, root: Path, *, wait: bool = True, timeout: float = 10.0, start: bool = True) -> bool:
-    """Tell the agent that the store changed; with ``wait``, return when its services have followed.
+def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True) -> bool:
+    """Tell the agent that the store changed, and return when its services have followed.
 
-    Starts the agent where there is none, unless ``start`` is False. ``timeout`` in seconds. False where it could not
-    be told (or, waiting, did not follow in time): names are then late, nothing else is lost.
+    Starts the agent where there is none, unless ``start`` is False. ``timeout`` in seconds. False if the agent could
+    not be told, refused this process, or did not follow in time: names are then late, nothing else is lost.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        answer = ask(run_dir, "changed", deadline - time.monotonic() if wait else 0)
+        answer = ask(run_dir, "changed", deadline - time.monotonic())
         if answer is not None:
-            return answer == "ok" or not wait
+            return answer == "ok"
         if not start:
             return False
         ensure(run_dir, root, timeout=deadline - time.monotonic())
@@ -38,16 +38,15 @@ def notify(run_dir: Path, root: Path, *, wait: bool = True, timeout: float = 10.
 
 
 def ask(run_dir: Path, line: str, patience: float) -> str | None:
-    """Send one line and return the answer, "" at once where ``patience`` (seconds) is 0, None where nobody listens."""
+    """Send one line and return the answer, "late" after ``patience`` seconds, None if no agent answers."""
     try:
         sock = place.connect(str(run_dir), max(patience, 1.0))
     except OSError:
         return None
     with sock:
         try:
-            sock.sendall(line.encode() + b"\n")
-            if patience <= 0:
-                return ""
+            with suppress(BrokenPipeError):  # an agent that refuses this process answers before it is asked
+                sock.sendall(line.encode() + b"\n")
             return sock.recv(65536).decode().strip() or None
         except TimeoutError:
             return "late"

@@ -3,17 +3,16 @@
 ``changed`` makes the services read the store again and is answered ``ok`` when they have, so that a command can wait
 until its names are live; requests that arrive together share one reading. No answer: another agent is to be asked.
 ``status`` is answered by a line of JSON.
-Only root and the agent's own user are served.
+A process without the agent's rights (`engine.peer`) is answered ``refused``; one of another user gets no answer.
 """
 
 from __future__ import annotations
 
-import os
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 
+from engine import peer
 from engine.agent.loop import Loop, Timer
 from engine.errors import Outdated
 
@@ -22,7 +21,6 @@ DEADLINE = 5.0
 """Seconds a connection may stay silent."""
 PAUSE = 0.5
 """Seconds to stop accepting when descriptors have run out."""
-CREDENTIALS = struct.Struct("3i")
 
 
 class Control:
@@ -32,6 +30,7 @@ class Control:
         self, loop: Loop, listener: socket.socket, changed: Callable[[], bool], status: Callable[[], str]
     ) -> None:
         self._loop, self._listener, self._changed, self._status = loop, listener, changed, status
+        self._rights = peer.own_rights(any_network=True)
         self._open: dict[socket.socket, Timer] = {}
         self._waiting: list[socket.socket] = []
         listener.setblocking(False)
@@ -45,10 +44,11 @@ class Control:
         except OSError:
             self._loop.rest(self._listener.fileno(), PAUSE)
             return
-        if not permitted(connection):
-            connection.close()
-            return
         connection.setblocking(False)
+        objection = peer.objection(connection, self._rights)
+        if objection:
+            _send(connection, "" if objection == peer.OTHER_USER else "refused")
+            return
         self._open[connection] = self._loop.after(DEADLINE, lambda: self._close(connection))
         self._loop.watch(connection.fileno(), lambda _: self._read(connection))
 
@@ -86,10 +86,7 @@ class Control:
             return
         timer.cancel()
         self._loop.forget(connection.fileno())
-        with suppress(OSError):
-            if text:
-                connection.send(text.encode() + b"\n")
-        connection.close()
+        _send(connection, text)
 
     @property
     def busy(self) -> bool:
@@ -105,8 +102,8 @@ class Control:
             self._close(connection)
 
 
-def permitted(connection: socket.socket) -> bool:
-    """Whether the peer is root or this process's own user (SO_PEERCRED)."""
-    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-    _pid, uid, _gid = CREDENTIALS.unpack(data)
-    return uid in (0, os.geteuid())
+def _send(connection: socket.socket, text: str) -> None:
+    """Send a line, unless there is none, and close the connection."""
+    with connection, suppress(OSError):
+        if text:
+            connection.send(text.encode() + b"\n")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+from engine import peer
 
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
 
@@ -53,12 +56,14 @@ def listen(run_dir: str) -> socket.socket:
 
 
 def connect(run_dir: str, timeout: float) -> socket.socket:
-    """Connect to the agent; raises OSError where none listens."""
+    """Connect to the agent; raises OSError where none listens, or another program in its place."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(timeout)
     try:
         with address(run_dir) as name:
             sock.connect(name)
+        if not peer.is_genuine(sock):
+            raise PermissionError(errno.EPERM, "not an agent of this user", run_dir)
     except OSError:
         sock.close()
         raise

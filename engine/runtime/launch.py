@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from engine import peer
 from engine.private import make_private
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.failure import OTHER
@@ -20,7 +21,7 @@ _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.su
 
 
 def try_connect(run: Path) -> socket.socket | None:
-    """Connect to the supervisor that is there; None when there is none."""
+    """Connect to the supervisor that is there; None when there is none, or another program listens in its place."""
     connection = socket.socket(socket.AF_UNIX)
     try:
         directory = os.open(run, os.O_PATH | os.O_CLOEXEC)
@@ -30,6 +31,8 @@ def try_connect(run: Path) -> socket.socket | None:
     try:
         # by way of the directory, since the path itself may be too long for a socket's name
         connection.connect(f"/proc/self/fd/{directory}/{SOCKET}")
+        if not peer.is_genuine(connection):
+            raise PermissionError
     except OSError:
         connection.close()
         return None

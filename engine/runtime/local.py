@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,12 @@ class LocalRuntime:
                 if not select.select([connection], [], [], left)[0]:
                     return None
                 try:
-                    code = wire.receive(connection)["exit"]
+                    answer = wire.receive(connection)
                 except (wire.Broken, OSError):
                     continue  # the supervisor was killed; its successor knows
+            if "message" in answer:
+                raise RuntimeFailure(answer["kind"], answer["message"])
+            code = answer["exit"]
             if code is None:
                 ended = self._directory(container_id).read("exit")
                 code = ended["code"] if ended else 0
@@ -153,7 +156,7 @@ class LocalRuntime:
             connection.settimeout(_ANSWER)
             try:
                 wire.send(connection, {"op": "hold", "id": container_id})
-                held = wire.receive(connection)["ok"]
+                held = bool(wire.receive(connection).get("ok"))
             except (wire.Broken, OSError):
                 held = False
             yield connection if held else None
@@ -212,7 +215,8 @@ class LocalRuntime:
         for _ in range(_ATTEMPTS):
             connection = launch.connect(self._run)
             try:
-                wire.send(connection, request, fds)
+                with suppress(OSError):  # a supervisor that refuses this process answers before it is asked
+                    wire.send(connection, request, fds)
                 answer = wire.receive(connection)
             except (wire.Broken, OSError):
                 connection.close()
@@ -224,15 +228,11 @@ class LocalRuntime:
         raise RuntimeFailure(OTHER, "the supervisor of containers was killed")
 
     def _ask_to_wait(self, container_id: str) -> socket.socket:
-        """A connection that becomes readable at the container's end."""
-        while True:
-            connection = launch.connect(self._run)
-            try:
-                wire.send(connection, {"op": "wait", "id": container_id})
-            except OSError:
-                connection.close()
-                continue
-            return connection
+        """A connection that becomes readable at the container's end, or when the supervisor ends or refuses."""
+        connection = launch.connect(self._run)
+        with suppress(OSError):
+            wire.send(connection, {"op": "wait", "id": container_id})
+        return connection
 
     def _supervise(self) -> None:
         """Make sure, once in this object's life, that there is a supervisor to learn of the end."""

@@ -12,10 +12,10 @@ import fcntl
 import json
 import os
 import socket
-import struct
 import sys
 import time
 
+from engine import peer
 from engine.runtime import descriptors, kernel
 from engine.runtime.children import Children
 from engine.runtime.container import Container
@@ -50,6 +50,8 @@ class Supervisor:
     def __init__(self, run: str, listener: socket.socket) -> None:
         self.loop, self._run, self._listener = Loop(), run, listener
         self._children = Children(self.loop)
+        self._rights = peer.own_rights()
+        self._leaving = False
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
@@ -58,9 +60,9 @@ class Supervisor:
         self._adopt()
 
     def serve(self, idle: float) -> None:
-        """Work until nothing has been left to do for ``idle`` seconds."""
+        """Work until nothing has been left to do for ``idle`` seconds, or another host needs this one's place."""
         self.loop.watch(self._listener.fileno(), READABLE, self._accept)
-        while self.loop.turn(idle) or self._containers or self._clients:
+        while not self._leaving and (self.loop.turn(idle) or self._containers or self._clients):
             continue
 
     def _adopt(self) -> None:
@@ -82,15 +84,28 @@ class Supervisor:
             connection, _ = self._listener.accept()
         except OSError:
             return
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        _, uid, _ = struct.unpack("3i", credentials)
-        if uid not in (0, os.geteuid()):
-            connection.close()
-            return
+        objection = peer.objection(connection, self._rights)
         client = Connection(self.loop, connection)
+        if objection:
+            self._refuse(client, objection)
+            return
         client.on_frame = self._request
         client.on_close = self._clients.discard
         self._clients.add(client)
+
+    def _refuse(self, client: Connection, objection: str) -> None:
+        """Answer with the objection, and close; a client of another user gets no answer.
+
+        A network namespace that was deleted and made again is another host with the same directories. Its commands are
+        served by a supervisor of their own as soon as this one has nothing to do.
+        """
+        if objection == peer.OTHER_NETWORK and not (self._containers or self._clients):
+            self._leaving = True
+            self.loop.forget(self._listener.fileno())
+            self._listener.close()
+        elif objection != peer.OTHER_USER:
+            client.reply({"kind": OTHER, "message": f"the supervisor of containers refuses a process that {objection}"})
+        client.finish()
 
     def _request(self, client: Connection, kind: int, payload: bytes) -> None:
         if kind != CONTROL:

@@ -13,7 +13,7 @@ import pytest
 
 from cli.launch import EXITED, SOCKET, message
 from cli.warm import worker
-from cli.warm.peer import rights
+from engine import peer
 from tests.installation import CHECKOUT, script
 
 pytestmark = pytest.mark.netns
@@ -63,7 +63,7 @@ def stand_in(host):
         answer = host.run_dir.parent / "facts"
         listener.bind(SOCKET)
         listener.listen()
-        own = rights(os.getpid())
+        own = peer.identity(os.getpid())
         worker.identities = Everyone
         while True:
             connection, _ = listener.accept()

@@ -1,0 +1,190 @@
+"""Identify the process at the other end of a Unix socket, and decide what the two processes may do for each other.
+
+The supervisor, the agent and the warm server act with their own rights for the processes that connect to them. So a
+peer must be of the same user, and must have every right that the server has:
+
+- Same user: the kernel notes it when the peer connects.
+- Same user namespace: any process has all capabilities in a user namespace of its own.
+- All capabilities of the server, CAP_SYS_ADMIN normally among them.
+- No more seccomp filters than the server.
+- Same network namespace, for the supervisor: a host is a network namespace with its directories, and what the
+  supervisor executes at a container's end runs in the supervisor's own. The agent executes nothing for its clients.
+
+The mount namespace is not compared. Each ``ip netns exec`` makes one, and the capabilities that a peer must have are
+enough to enter any. Neither are labels of security modules, because these modules control the connection itself.
+
+The warm server's child becomes its launcher and cannot gain any right, so that server requires equality (`identity`).
+It takes the launcher's network and mount namespace.
+Imports little, because the supervisor lives on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SO_NETNS_COOKIE, SO_PEERPIDFD = 71, 77
+_CREDENTIALS = struct.Struct("iII")
+_COOKIE = struct.Struct("Q")
+_CAP_SYS_ADMIN = 1 << 21
+_FILE_BYTES = 65536  # more than any of the files of /proc that are read here has
+_SAME = (
+    b"Uid", b"CapInh", b"CapPrm", b"CapEff", b"CapBnd", b"CapAmb", b"NoNewPrivs", b"Seccomp", b"Seccomp_filters"
+)  # fmt: skip
+_NAMESPACES = ("user", "pid", "uts", "ipc", "cgroup", "time")
+
+OTHER_USER, OTHER_NETWORK = "is of another user", "is in another network namespace"
+"""Two of the objections to a peer that servers treat differently."""
+
+Identity = tuple[object, ...]
+
+
+class Rights:
+    """What the kernel lets a process do, as far as it decides whether another process may act for it."""
+
+    def __init__(self, pid: int, user: int, network: int) -> None:
+        # The order matters: a process can enter a new user namespace, and have all capabilities in it, but not return.
+        status = _status(pid)
+        self.user, self.network = user, network
+        self.capabilities = _permitted(status)
+        self.filters = int(_value(status, b"Seccomp_filters") or b"0")
+        self.user_namespace = _user_namespace(pid)
+
+
+def own_rights(*, any_network: bool = False) -> Rights:
+    """Return the rights of this process; with ``any_network``, peers may be in another network namespace than it."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        return Rights(os.getpid(), os.geteuid(), 0 if any_network else _network(connection))
+
+
+def credentials(connection: socket.socket) -> tuple[int, int, int]:
+    """Return the peer's pid (0 if it is not in our pid namespace), user and group, noted when it connected."""
+    pid, user, group = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, user, group
+
+
+@contextlib.contextmanager
+def process(connection: socket.socket) -> Iterator[int]:
+    """Yield the peer's pid; raises OSError if the peer has ended by the end of the block, when the pid can be reused.
+
+    Before Linux 6.5, which gives the peer's pidfd, a process that got the pid before this call is taken for the peer.
+    """
+    pid, _, _ = credentials(connection)
+    if pid == 0:
+        raise PermissionError("the peer is in another pid namespace")
+    pidfd = _pidfd(connection, pid)
+    try:
+        yield pid
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        if ended.poll(0):
+            raise ProcessLookupError(f"process {pid} has ended")
+    finally:
+        os.close(pidfd)
+
+
+def objection(connection: socket.socket, own: Rights) -> str:
+    """Say why this process, a server with these rights, must not act for the peer; empty where it may."""
+    try:
+        theirs = _rights(connection)
+    except OSError:
+        return "cannot be identified"
+    if theirs.user != own.user:
+        return OTHER_USER
+    if theirs.user_namespace != own.user_namespace:
+        return "is in another user namespace"
+    if own.capabilities & ~theirs.capabilities:
+        return "lacks some of its capabilities"
+    if theirs.filters > own.filters:
+        return "is under a seccomp filter"
+    if own.network and theirs.network != own.network:
+        return OTHER_NETWORK
+    return ""
+
+
+def is_genuine(connection: socket.socket) -> bool:
+    """Tell whether the peer, a server, can be one of ours: of our user and user namespace, and with CAP_SYS_ADMIN.
+
+    It may have fewer capabilities than this process, for the command that started it may have had fewer. If it has
+    more, the kernel does not show its namespaces; then the server decides.
+    """
+    try:
+        with process(connection) as pid:
+            status = _status(pid)
+            same = _user_namespace(pid) in (_user_namespace(os.getpid()), 0)
+    except OSError:
+        return False
+    same_user = credentials(connection)[1] == os.geteuid()
+    return same and same_user and bool(_permitted(status) & _CAP_SYS_ADMIN)
+
+
+def identity(pid: int) -> Identity:
+    """Return all that must be equal in two processes for one to become the other; raises OSError."""
+    status = _status(pid)
+    spaces = tuple(os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in _NAMESPACES)
+    return (*(_value(status, name) for name in _SAME), *spaces, _label(pid))
+
+
+def _rights(connection: socket.socket) -> Rights:
+    with process(connection) as pid:
+        return Rights(pid, credentials(connection)[1], _network(connection))
+
+
+def _network(connection: socket.socket) -> int:
+    """Return the number of the network namespace in which the client made this connection; 0 before Linux 5.14."""
+    try:
+        (cookie,) = _COOKIE.unpack(connection.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, _COOKIE.size))
+    except OSError:
+        return 0
+    return int(cookie)
+
+
+def _pidfd(connection: socket.socket, pid: int) -> int:
+    try:
+        return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+    except OSError:
+        return os.pidfd_open(pid)
+
+
+def _status(pid: int) -> bytes:
+    return _content(f"/proc/{pid}/status")
+
+
+def _value(status: bytes, name: bytes) -> bytes:
+    """Return the value of one line of /proc/PID/status; empty where the kernel has no such line."""
+    return status.partition(b"\n" + name + b":\t")[2].partition(b"\n")[0]
+
+
+def _permitted(status: bytes) -> int:
+    return int(_value(status, b"CapPrm"), 16)
+
+
+def _user_namespace(pid: int) -> int:
+    """Return the inode of a process's user namespace; 0 where the process has rights that this one lacks."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/user").st_ino
+    except PermissionError:
+        return 0
+
+
+def _label(pid: int) -> bytes:
+    """Return what security modules call the process; empty where there is no such module."""
+    try:
+        return _content(f"/proc/{pid}/attr/current")
+    except OSError:
+        return b""
+
+
+def _content(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _FILE_BYTES)
+    finally:
+        os.close(fd)
