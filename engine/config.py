@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_interface, ip_network
@@ -18,6 +19,7 @@ from typing import Any
 
 from engine.errors import EngineError, InvalidArgument, PermissionDenied, Unavailable
 from engine.ipam.pools import LOCAL_POOLS, DefaultPool
+from engine.private import is_own
 from engine.validate.logging import DEFAULT_LIMIT_BYTES, JSON_FILE, check_default_options
 from engine.validate.sizes import parse_size
 
@@ -84,7 +86,9 @@ def load_config(path: Path | None = None) -> Config:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8").strip() or "{}")
+        with path.open(encoding="utf-8") as file:
+            _require_trusted(path, os.fstat(file.fileno()))
+            document = json.loads(file.read().strip() or "{}")
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -94,6 +98,14 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidArgument(f"{path}: expected an object")
     return document
+
+
+def _require_trusted(path: Path, found: os.stat_result) -> None:
+    """Refuse a file that a user other than root and the caller can change; devices (/dev/null) are root's."""
+    if not stat.S_ISCHR(found.st_mode) and not is_own(found):
+        raise PermissionDenied(
+            f"{path} is refused: it belongs to another user or can be written by one (chown root, chmod go-w)"
+        )
 
 
 def _unreadable(path: Path, error: OSError) -> EngineError:

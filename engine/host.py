@@ -10,7 +10,7 @@ from pathlib import Path
 from drivers.api import Driver
 from engine.config import Config
 from engine.errors import NotFound
-from engine.private import make_private
+from engine.private import check, make_private
 from engine.runtime.api import Runtime
 from engine.store.api import Store
 
@@ -67,10 +67,16 @@ class Host:
 
 
 def root_directory() -> Path:
-    """HAWSE_ROOT, by default /var/lib/hawse."""
-    return Path(os.environ.get("HAWSE_ROOT") or DEFAULT_ROOT).absolute()
+    """HAWSE_ROOT, by default /var/lib/hawse; raises PermissionDenied if another user can change what is in it."""
+    return _directory("HAWSE_ROOT", DEFAULT_ROOT)
 
 
 def run_directory() -> Path:
-    """HAWSE_RUN, by default /run/hawse."""
-    return Path(os.environ.get("HAWSE_RUN") or DEFAULT_RUN).absolute()
+    """HAWSE_RUN, by default /run/hawse; raises PermissionDenied as `root_directory` does."""
+    return _directory("HAWSE_RUN", DEFAULT_RUN)
+
+
+def _directory(name: str, default: str) -> Path:
+    path = Path(os.environ.get(name) or default).absolute()
+    check(path, name)
+    return path

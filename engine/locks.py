@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import Unavailable
-from engine.private import make_private
+from engine.private import make_private, open_private
 
 PATIENCE = 60.0
 """Seconds to wait for another command on the same object before giving up with a clear error."""
@@ -40,7 +40,7 @@ def forget(run: Path, kind: str, object_id: str) -> None:
 
 def _acquire(path: Path, deadline: float) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
         if _lock(descriptor, deadline, path) and _still_named(descriptor, path):
             return descriptor
         os.close(descriptor)

@@ -1,18 +1,172 @@
-"""Directories of hawse's own: nobody but root looks into them, nor into those that had to be made above them."""
+"""Keep hawse's own directories and files from all users but root, and refuse those that another user can change.
+
+`check` walks a path from the root down. Each directory on it belongs to root or the caller, and no other user can
+write to it; in a sticky directory (/tmp) that holds for the next one. A directory that has been checked cannot be
+replaced by another user, so nothing can change between the check of a directory and the use of what is below it.
+What another user left in a directory before it became root's is not used either: files are opened with O_NOFOLLOW, and
+must belong to root or the caller.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
+
+from engine.errors import PermissionDenied
+
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS = "is a link, belongs to another user or can be written by one: refusing to use it"
+_LINKS_LIMIT = 40
+_WHOLE_MAP = ["0", "0", "4294967295"]
+"""/proc/self/uid_map in the first user namespace."""
+
+
+def check(path: Path, name: str) -> None:
+    """Refuse the directory of the setting ``name`` if a user other than root and the caller can change what is in it.
+
+    Raises PermissionDenied. A directory that does not exist is made by `make_private`, but in a sticky directory it is
+    made here, because another user could make it in the meantime.
+    """
+    try:
+        _check_path(str(path))
+    except _Untrusted as error:
+        what = "it" if error.place == str(path) else error.place
+        remedy = f"{error.remedy} {error.place}, or choose another directory"
+        raise PermissionDenied(f"{name} {path} is refused: {what} {error.fault} ({remedy})") from error
 
 
 def make_private(path: Path) -> None:
-    """Make a directory, and what is missing above it, for root alone (0700); one that is there stays as it is."""
-    if path.is_dir():
-        return
-    make_private(path.parent)
+    """Make a directory, and what is missing above it, for root alone (0700); one that is there stays as it is.
+
+    Raises PermissionDenied if the one that is there belongs to another user or can be written by one.
+    """
+    if not _make_missing(path) and not is_own(os.stat(path)):
+        raise PermissionDenied(f"{path} {_OTHERS}")
+
+
+def open_private(path: Path | str | bytes, flags: int) -> int:
+    """Open a file of hawse's own, which only root can read (0600), and no link; the caller closes the descriptor.
+
+    Raises PermissionDenied if it belongs to another user or can be written by one.
+    """
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        path.mkdir(mode=0o700, exist_ok=True)
-    except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
+        found = os.fstat(fd)
+        require_own_file(path, found)
+        if stat.S_IMODE(found.st_mode) != 0o600:
+            os.fchmod(fd, 0o600)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def no_follow(path: str, flags: int) -> int:
+    """Open a file but no link, as the ``opener`` of open(), in a directory whose files containers may own."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def require_own_file(path: Path | str | bytes, found: os.stat_result) -> None:
+    """Raise PermissionDenied if a file, found by lstat, is a link, another user's, or can be written by one."""
+    if stat.S_ISLNK(found.st_mode) or not is_own(found):
+        raise PermissionDenied(f"{os.fsdecode(path)} {_OTHERS}")
+
+
+class _Untrusted(Exception):
+    """A place that another user can change, what is wrong with it, and the command that puts it right."""
+
+    def __init__(self, place: str, fault: str, remedy: str) -> None:
+        super().__init__(place, fault, remedy)
+        self.place, self.fault, self.remedy = place, fault, remedy
+
+
+def _check_path(path: str) -> None:
+    """Check every directory from the root down to ``path``, and every symbolic link on the way."""
+    current, links = "", 0
+    sticky = _check_directory("/", os.lstat("/"), in_sticky=False, is_last=False)
+    pending = _parts(path)
+    while pending:
+        part = pending.pop()
+        place = current.rpartition("/")[0] if part == ".." else f"{current}/{part}"
+        try:
+            found = _found(place or "/", make=sticky)
+        except OSError:
+            return  # only root or the caller can make it, or it cannot be used at all
+        if stat.S_ISLNK(found.st_mode):
+            _check_owner(place, found, in_sticky=sticky)
+            links += 1
+            if links > _LINKS_LIMIT:
+                raise _Untrusted(place, "is one of too many symbolic links", "unlink")
+            target = os.readlink(place)
+            current = "" if target.startswith("/") else current
+            pending += _parts(target)
+        else:
+            sticky = _check_directory(place or "/", found, in_sticky=sticky, is_last=not pending)
+            current = place
+
+
+def _found(place: str, *, make: bool) -> os.stat_result:
+    """Look at a place; with ``make``, take a free one for a directory before another user does."""
+    if make:
+        with suppress(OSError):
+            os.mkdir(place, 0o700)
+            os.chmod(place, 0o700)
+    return os.lstat(place)
+
+
+def _parts(path: str) -> list[str]:
+    """Split a path into its names, the first one last."""
+    return [part for part in path.split("/") if part not in ("", ".")][::-1]
+
+
+def _check_directory(place: str, found: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
+    """Check one directory; whether it is a sticky one that others can write to."""
+    _check_owner(place, found, in_sticky=in_sticky or is_last)
+    if not found.st_mode & _WRITABLE_BY_OTHERS:
+        return False
+    if is_last or not found.st_mode & stat.S_ISVTX:
+        raise _Untrusted(place, "can be written by other users", "chmod go-w")
+    return True
+
+
+def _check_owner(place: str, found: os.stat_result, *, in_sticky: bool) -> None:
+    if found.st_uid not in (0, os.geteuid()) and (in_sticky or not _is_unmapped(found.st_uid)):
+        raise _Untrusted(place, f"belongs to user {found.st_uid}", "chown -h root")
+
+
+def _is_unmapped(user: int) -> bool:
+    """Tell whether, in a user namespace, a file's owner is none of its users: normally the host's root."""
+    if user != int(Path("/proc/sys/kernel/overflowuid").read_text()):
+        return False
+    return Path("/proc/self/uid_map").read_text().split() != _WHOLE_MAP
+
+
+def _make_missing(path: Path) -> bool:
+    """Make a directory (0700 whatever the umask) and those missing above it; False if it was there."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        if not _make_missing(path.parent) and not _is_safe_parent(path.parent):
+            raise PermissionDenied(f"{path.parent} {_OTHERS}") from None
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+            os.chmod(path, 0o700)
+            return True
+        found = os.stat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    return False
+
+
+def _is_safe_parent(path: Path) -> bool:
+    """Tell whether no other user can replace what we make in a directory."""
+    found = os.stat(path)
+    return is_own(found) or bool(found.st_uid in (0, os.geteuid()) and found.st_mode & stat.S_ISVTX)
+
+
+def is_own(found: os.stat_result) -> bool:
+    """Tell whether a file belongs to root or the caller, and no other user can write to it."""
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & _WRITABLE_BY_OTHERS

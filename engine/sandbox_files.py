@@ -6,6 +6,7 @@ sandbox uses that one's files.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from engine.files.hosts import Link, hosts_file, own_lines, with_address, withou
 from engine.files.resolv_conf import Overrides, Transform, resolv_conf
 from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
+from engine.private import no_follow
 from engine.sandbox import Membership
 from engine.validate.modes import is_container_mode
 
@@ -37,7 +39,7 @@ def write(host: Host, record: ContainerRecord, members: Sequence[Membership]) ->
 def add_network(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> None:
     """Follow a running container onto one more network, the last of ``members``."""
     directory = host.container_directory(record.id)
-    with (directory / "hosts").open("a", encoding="utf-8") as hosts:
+    with open(directory / "hosts", "a", encoding="utf-8", opener=no_follow) as hosts:
         hosts.write(own_lines(record.config, _addresses(members[-1:])))
     path = directory / "resolv.conf"
     if _present(path) in _unedited(host, record, members[:-1]):
@@ -124,14 +126,13 @@ def _read(path: Path) -> str:
 def _present(path: Path) -> str | None:
     """What a container's file holds by now, whatever the container wrote; None where it is gone or too long."""
     try:
-        if path.stat().st_size > LARGEST:
-            return None
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        with open(path, encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
+            return file.read() if os.fstat(file.fileno()).st_size <= LARGEST else None
     except FileNotFoundError:
         return None
 
 
 def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8", errors="surrogateescape") as file:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
         file.write(text)
-    path.chmod(0o644)
+        os.fchmod(file.fileno(), 0o644)

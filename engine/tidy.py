@@ -18,7 +18,7 @@ from engine import intents, keepsakes
 from engine.endpoints import network_spec
 from engine.host import Host
 from engine.networks import ENSURE
-from engine.private import make_private
+from engine.private import make_private, open_private
 from engine.store.api import Reader
 from engine.translation import translated
 
@@ -33,7 +33,7 @@ def hold(host: Host) -> None:
     path = host.run / "locks" / "host"
     if path not in _held:
         make_private(path.parent)
-        _held[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _held[path] = open_private(path, os.O_RDWR | os.O_CREAT)
         fcntl.flock(_held[path], fcntl.LOCK_SH)
 
 
@@ -67,7 +67,7 @@ def sweep(host: Host) -> None:
     """Take away the default bridge, the firewall table and our forwarding, unless somebody works or uses them."""
     from drivers import firewall
 
-    descriptor = os.open(host.run / "locks" / "host", os.O_RDWR | os.O_CLOEXEC)
+    descriptor = open_private(host.run / "locks" / "host", os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with host.store.write() as tx:

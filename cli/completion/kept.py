@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from cli.completion.finders import FINDERS
+from engine.private import make_private, open_private
 
 DIRECTORY = "names"
 SETTLED = 50_000_000
@@ -35,8 +36,9 @@ def keep(store: Path, kinds: str, answer: str, written: int) -> None:
     if time.time_ns() - written < SETTLED:
         return
     directory = store.parent / DIRECTORY
-    directory.mkdir(mode=0o700, exist_ok=True)
+    make_private(directory)
     unfinished = directory / f".{os.getpid()}"
-    unfinished.write_text(answer, encoding="utf-8", errors="surrogateescape")
+    with open(open_private(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+        file.write(answer.encode("utf-8", "surrogateescape"))
     os.utime(unfinished, ns=(written, written))
     unfinished.rename(directory / kinds)

@@ -6,6 +6,7 @@ Ends at once where another server serves it already. HAWSE_WARM_IDLE: seconds wi
 from __future__ import annotations
 
 import os
+import sys
 
 IDLE = 600.0
 
@@ -13,8 +14,12 @@ IDLE = 600.0
 def main() -> None:
     """Serve until nobody has come for long enough."""
     from cli.warm import place
+    from engine.errors import PermissionDenied
 
-    lock = place.lock()
+    try:
+        lock = place.lock()
+    except PermissionDenied as error:
+        sys.exit(f"hawse: {error}")
     if lock is not None:
         serve(lock)
 

@@ -6,8 +6,10 @@ import fcntl
 import os
 import socket
 from contextlib import suppress
+from pathlib import Path
 
 from cli.launch import DEFAULT_RUN, SOCKET
+from engine.private import check, make_private, open_private
 
 LOCK = b"warm.lock"
 FIRST_GIVEN = 3
@@ -52,11 +54,14 @@ class Place:
 def lock() -> int | None:
     """Take the lock of HAWSE_RUN (made, 0700, where it is missing); None where another server has it.
 
-    Whom systemd has given a socket goes on without: that other server is not found any more, and about to notice.
+    Raises PermissionDenied if another user can change what is there. Whom systemd has given a socket goes on without
+    the lock: that other server is not found any more, and about to notice.
     """
     run = directory()
-    os.makedirs(run, mode=0o700, exist_ok=True)
-    descriptor = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = Path(os.fsdecode(run))
+    check(path, "HAWSE_RUN")
+    make_private(path)
+    descriptor = open_private(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

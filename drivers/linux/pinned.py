@@ -51,7 +51,7 @@ def make(file: Path) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if exists(file):
         return
-    file.touch(mode=0o600)
+    os.close(_open(file, os.O_RDWR | os.O_CREAT))
     with netns.fresh():
         if _init_shares(file.parent):
             _run("nsenter", f"--mount={INIT}/ns/mnt", "--", "mount", "--bind", OWN, str(file))
@@ -83,7 +83,7 @@ def alone(directory: Path) -> Iterator[None]:
     """Let one process at a time into the block, by a lock on a directory; made on demand, removed when empty."""
     while True:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = _open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             if _is(fd, directory):  # else the last user removed it while this one waited
@@ -93,6 +93,11 @@ def alone(directory: Path) -> Iterator[None]:
                 return
         finally:
             os.close(fd)
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open what is at the path itself, not what a link there leads to; made for root alone."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def _is(fd: int, directory: Path) -> bool:
@@ -115,14 +120,16 @@ def _start_keeper(file: Path) -> None:
     process = subprocess.Popen(KEEPER, cwd="/", stdin=pipe, stdout=null, stderr=null, start_new_session=True)
     assert process.stdin is not None
     with process.stdin:
-        file.write_text(f"{process.pid} {_start_time(process.pid)}\n")
+        with open(_open(file, os.O_WRONLY | os.O_TRUNC), "w") as note:
+            note.write(f"{process.pid} {_start_time(process.pid)}\n")
         process.stdin.write(b"\n")
 
 
 def _keeper(file: Path) -> int:
     """The process that keeps a namespace, 0 where none does or the one that did has ended."""
     try:
-        pid, start = map(int, file.read_text().split())
+        with open(_open(file, os.O_RDONLY)) as note:
+            pid, start = map(int, note.read().split())
     except (OSError, ValueError):  # no file, or a mount, or empty
         return 0
     return pid if _start_time(pid) == start else 0

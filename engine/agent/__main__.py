@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from drivers.firewall import nft
 from engine.agent import place
@@ -21,6 +22,7 @@ from engine.agent.resident import IDLE, Agent
 from engine.cluster.service import ClusterService
 from engine.config import load_config
 from engine.dns.server import DnsService, ttl_from_environment
+from engine.errors import PermissionDenied
 from engine.host import root_directory, run_directory
 from engine.store.recall import Recall
 from engine.store.sqlite import SqliteStore
@@ -28,7 +30,11 @@ from engine.store.sqlite import SqliteStore
 
 def main() -> int:
     """Serve until nothing needs the agent; the exit code."""
-    run_dir = str(run_directory())
+    try:
+        run_dir, root = str(run_directory()), root_directory()
+    except PermissionDenied as error:
+        print(f"hawse: {error}", file=sys.stderr)
+        return 1
     place.prepare(run_dir)
     if place.lock(run_dir) is None:
         return 0
@@ -38,14 +44,14 @@ def main() -> int:
     loop = Loop()
     inotify = Inotify(loop)
     config = load_config()
-    cluster = ClusterService(loop, root_directory(), run_directory())
+    cluster = ClusterService(loop, root, Path(run_dir))
     services = (
         cluster,
         DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
         ForwardService(loop, budget),
-        GuardService(loop, run_directory()),
+        GuardService(loop, Path(run_dir)),
     )
-    store = SqliteStore(root_directory() / "hawse.db", recall=Recall())
+    store = SqliteStore(root / "hawse.db", recall=Recall())
     agent = Agent(loop, store, services, place.listen(run_dir), idle=idle_from_environment(), extend=cluster.extend)
     cluster.changed = agent.reconcile
     agent.reconcile()

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.agent import place
+from engine.private import open_private
 
 CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
 PAUSE = 0.02
@@ -99,7 +100,7 @@ def _become_agent(run_dir: Path, root: Path, told: int) -> None:
             os._exit(0)
         os.chdir("/")
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        log = os.open(os.path.join(run_dir, place.LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log = open_private(os.path.join(run_dir, place.LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.dup2(told, 3)

@@ -8,8 +8,10 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from engine import peer
+from engine.private import make_private, open_private
 
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
 
@@ -26,12 +28,12 @@ def address(run_dir: str) -> Iterator[str]:
 
 def prepare(run_dir: str) -> None:
     """Make the run directory (0700) where it is missing."""
-    os.makedirs(run_dir, mode=0o700, exist_ok=True)
+    make_private(Path(run_dir))
 
 
 def lock(run_dir: str) -> int | None:
     """Take the agent's lock, held until the process ends; None where another agent has it."""
-    fd = os.open(os.path.join(run_dir, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = open_private(os.path.join(run_dir, LOCK), os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -14,6 +14,7 @@ import time
 from engine.agent import client, place
 from engine.cluster import membership
 from engine.host import root_directory, run_directory
+from engine.private import open_private
 
 PAUSE = 0.2
 """Seconds between two attempts to start an agent that does not stay."""
@@ -24,7 +25,7 @@ def main() -> int:
     root, run = root_directory(), run_directory()
     while membership.exists(root):
         try:
-            lock = os.open(run / place.LOCK, os.O_RDWR | os.O_CLOEXEC)
+            lock = open_private(run / place.LOCK, os.O_RDWR)
         except FileNotFoundError:
             return 0
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from engine import owner
 from engine.locks import locked
-from engine.private import make_private
+from engine.private import make_private, open_private
 
 PATIENCE = 5.0
 """Seconds a process may take to end when asked to."""
@@ -49,13 +49,15 @@ def ensure(
         if is_running(run, name):
             return False
         where = run_directory(run)
-        with (where / f"{name}.log").open("ab") as log:
-            os.chmod(log.fileno(), 0o600)
+        with (
+            open(open_private(where / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as log,
+            open(open_private(where / f"{name}.pid", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w") as note,
+        ):
             process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory, start_new_session=True,
                 umask=0o077, env=dict(environment) if environment is not None else None,
             )  # fmt: skip
-        (where / f"{name}.pid").write_text(f"{process.pid}:{owner.start_ticks(process.pid)}")
+            note.write(f"{process.pid}:{owner.start_ticks(process.pid)}")
         process.returncode = 0  # it is nobody's to wait for: `reap` collects it where it was our child
         return True
 
@@ -106,12 +108,14 @@ def _plain(line: str) -> str:
 def trim_logs(run: Path) -> None:
     """Begin logs anew that have grown long: HAWSE_RUN is memory on most systems."""
     for log in run_directory(run).glob("*.log"):
-        if log.stat().st_size > LONG_LOG:
-            os.truncate(log, 0)  # it is appended to
+        with open(open_private(log, os.O_WRONLY), "ab") as file:
+            if file.tell() > LONG_LOG:
+                file.truncate(0)  # it is appended to
 
 
 def _note(run: Path, name: str) -> str:
     try:
-        return (run / "cluster" / f"{name}.pid").read_text()
+        with open(open_private(run / "cluster" / f"{name}.pid", os.O_RDONLY)) as note:
+            return note.read()
     except OSError:
         return ""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.host import Host
+from engine.private import make_private
 
 
 def remove(host: Host, container_id: str) -> None:
@@ -17,7 +18,7 @@ def remove(host: Host, container_id: str) -> None:
     So is what an earlier removal, killed between the two, has left.
     """
     discarded = host.root / "discarded"
-    discarded.mkdir(mode=0o700, exist_ok=True)
+    make_private(discarded)
     try:
         _directory(host, container_id).rename(discarded / container_id)
     except FileNotFoundError:

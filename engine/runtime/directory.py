@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 _WRITERS = 100  # more than ever write into a directory while it is being removed
 _MOUNT_POINTS = ("rootfs", "dev")
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
@@ -25,6 +26,15 @@ _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 def containers_directory(run: str) -> str:
     """Where all containers of a HAWSE_RUN are."""
     return os.path.join(run, "containers")
+
+
+def _open_own(path: str) -> int:
+    """Open a file, not a link, for reading; raises PermissionError if it belongs to another user."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if os.fstat(fd).st_uid in (0, os.geteuid()):
+        return fd
+    os.close(fd)
+    raise PermissionError(errno.EPERM, "belongs to another user", path)
 
 
 class ContainerDirectory:
@@ -57,9 +67,10 @@ class ContainerDirectory:
         """Write a file in one step; nothing happens when the directory has been removed meanwhile."""
         temporary = self.file(f".{name}.{os.getpid()}")
         try:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            fd = os.open(temporary, _WRITE | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             return
+        os.fchmod(fd, 0o600)  # whatever the umask
         with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
             json.dump(document, file)
         os.replace(temporary, self.file(name))
@@ -67,7 +78,7 @@ class ContainerDirectory:
     def read(self, name: str) -> dict[str, Any] | None:
         """Read a file; None when it is not there."""
         try:
-            with open(self.file(name), encoding="utf-8", errors="surrogateescape") as file:
+            with open(_open_own(self.file(name)), encoding="utf-8", errors="surrogateescape") as file:
                 document: dict[str, Any] = json.load(file)
         except (FileNotFoundError, NotADirectoryError):
             return None

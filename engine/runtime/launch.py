@@ -61,17 +61,12 @@ def connect(run: Path) -> socket.socket:
     raise RuntimeFailure(OTHER, "the supervisor of containers does not start")
 
 
-def make_run_directory(run: Path) -> None:
-    """Make HAWSE_RUN, for root alone, where there is none."""
-    make_private(run)
-
-
 def _start(run: Path) -> None:
     """Start a supervisor and wait until it listens, or has found that another one does.
 
     Without site packages and the user's environment of Python: it needs the standard library alone.
     """
-    make_run_directory(run)
+    make_private(run)
     subprocess.run(
         [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGES, str(run.resolve())],
         stdin=subprocess.DEVNULL,

@@ -62,7 +62,7 @@ class _File:
     """One file of a log, open."""
 
     def __init__(self, path: str) -> None:
-        self.file: BinaryIO = open(path, "rb")  # noqa: SIM115 (closed by `close`)
+        self.file: BinaryIO = open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")  # noqa: SIM115 (closed by `close`)
         self.inode = os.fstat(self.file.fileno()).st_ino
         self.original = 0, 0  # inode and time of modification of the file that was compressed
         self._partial = b""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _FULL = 1 << 18
+_FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
@@ -51,10 +52,10 @@ class Streams:
         if self._spec["tty"]:
             return
         for kind, name in wire.STREAM_NAMES.items():
-            fd = os.open(self._directory.make_fifo(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = os.open(self._directory.make_fifo(name), os.O_RDONLY | _FIFO | os.O_NONBLOCK)
             self._outputs[fd] = kind
         if self._spec["open_stdin"] and not (adopting and self._spec["stdin_once"]):
-            self._stdin = os.open(self._directory.make_fifo("stdin"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._stdin = os.open(self._directory.make_fifo("stdin"), os.O_RDWR | _FIFO | os.O_NONBLOCK)
         if adopting:
             self._fresh = False
             self.begin()
@@ -64,12 +65,12 @@ class Streams:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         if self._spec["tty"]:
             return null, null, null
-        out, err = (os.open(self._directory.file(n), os.O_RDWR | os.O_CLOEXEC) for n in ("stdout", "stderr"))
+        out, err = (os.open(self._directory.file(n), os.O_RDWR | _FIFO) for n in ("stdout", "stderr"))
         if self._stdin < 0:
             return null, out, err
         os.close(null)
         mode = os.O_RDONLY if self._spec["stdin_once"] else os.O_RDWR
-        return os.open(self._directory.file("stdin"), mode | os.O_CLOEXEC), out, err
+        return os.open(self._directory.file("stdin"), mode | _FIFO), out, err
 
     def take_terminal(self, master: int) -> None:
         """Use a terminal's master for all streams."""

@@ -198,7 +198,10 @@ class Supervisor:
 
     def _execute(self, argv: list[str], env: dict[str, str], log: str) -> None:
         files = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
-        files += [(os.POSIX_SPAWN_OPEN, fd, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for fd in (1, 2)]
+        files += [
+            (os.POSIX_SPAWN_OPEN, fd, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            for fd in (1, 2)
+        ]
         with contextlib.suppress(OSError):
             os.posix_spawn(argv[0], argv, env, file_actions=files, setsid=True, setsigdef=[13, 25])
 
@@ -255,7 +258,7 @@ def main(run: str) -> None:
     os.setsid()
     os.chdir("/")
     os.umask(0o077)
-    lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -5,12 +5,15 @@ For what must never be in the way, such as tab completion; everything else opens
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from engine.errors import PermissionDenied
+from engine.private import require_own_file
 from engine.store import schema
 from engine.store.api import Reader
 from engine.store.transaction import SqliteReader
@@ -23,8 +26,9 @@ PATIENCE = 0.2
 def glance(path: Path) -> Iterator[Reader | None]:
     """Open a snapshot of the store, None where there is none that this user may read and this version knows."""
     try:
+        require_own_file(path, os.lstat(path))
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=PATIENCE)
-    except sqlite3.Error:
+    except (OSError, PermissionDenied, sqlite3.Error):
         yield None
         return
     with closing(connection):

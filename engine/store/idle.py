@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.private import require_own_file
+
 MOST = 4
 """Connections kept; a command uses one, or two where a block is inside another."""
 
@@ -32,8 +34,9 @@ _idle: deque[tuple[Key, sqlite3.Connection]] = deque()
 
 
 def key(path: Path, busy_seconds: float) -> Key:
-    """The key of a store as it is now; raises OSError where it is not there."""
-    file = os.stat(path)
+    """The key of a store as it is now; raises OSError where it is not there, PermissionDenied where it is another's."""
+    file = os.lstat(path)
+    require_own_file(path, file)
     return Key(path, file.st_dev, file.st_ino, busy_seconds)
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import EngineError, Outdated, PermissionDenied, Unavailable
-from engine.private import make_private
+from engine.private import make_private, open_private, require_own_file
 from engine.store import idle, schema
 from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError, decode
@@ -30,6 +30,8 @@ LOG_SIZE = 1 << 20
 """Bytes of log from which a writer moves it into the file: who opens the store next has to read it all."""
 RESERVE = 1 << 17
 """Bytes of disk that the log keeps even when it is empty, so that a full disk keeps nobody from removing things."""
+FILES = ("-wal", "-shm", "-journal")
+"""The ends of the names of SQLite's other files."""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "is locked by another command",
@@ -99,14 +101,19 @@ class SqliteStore:
 
     def _open(self) -> tuple[idle.Key, sqlite3.Connection]:
         try:
-            if not self.path.exists():
+            try:
+                key = idle.key(self.path, self.busy_seconds)
+            except FileNotFoundError:
                 self._create_file()
-            key = idle.key(self.path, self.busy_seconds)
+                key = idle.key(self.path, self.busy_seconds)
             return key, idle.take(key) or self._connect()
         except OSError as error:  # caught here and not around the block, whose body may have OSErrors of its own
             raise self._translate(error) from error
 
     def _connect(self) -> sqlite3.Connection:
+        for suffix in FILES:
+            with suppress(FileNotFoundError):
+                require_own_file(f"{self.path}{suffix}", os.lstat(f"{self.path}{suffix}"))
         # Whichever thread has it uses it alone.
         connection = sqlite3.connect(
             self.path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=False
@@ -134,8 +141,11 @@ class SqliteStore:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 finally:
                     connection.execute(f"PRAGMA busy_timeout = {int(self.busy_seconds * 1000)}")
-                with open(f"{self.path}-wal", "r+b") as log:
-                    os.posix_fallocate(log.fileno(), 0, RESERVE)  # zeros are no log to SQLite
+                log = open_private(f"{self.path}-wal", os.O_RDWR)
+                try:
+                    os.posix_fallocate(log, 0, RESERVE)  # zeros are no log to SQLite
+                finally:
+                    os.close(log)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
         """Where the disk is as good as full, move the log into the file: its place is then written anew."""
@@ -147,7 +157,7 @@ class SqliteStore:
     def _create_file(self) -> None:
         """Make an empty file with its final mode, which SQLite then gives to the files beside it too."""
         make_private(self.path.parent)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(open_private(self.path, os.O_RDWR | os.O_CREAT))
 
     def _initialize(self, connection: sqlite3.Connection) -> None:
         """Create or upgrade the tables; one process at a time, since SQLite does not queue for a change of mode."""

@@ -25,7 +25,7 @@ def test_all_directories_are_roots_alone(host):
 def small_disk(host):
     """HAWSE_ROOT on a disk of its own."""
     host.root.mkdir(parents=True)
-    kernel.mount("small", str(host.root), "tmpfs", data="size=3m")
+    kernel.mount("small", str(host.root), "tmpfs", data="size=3m,mode=700")
     yield host.root
     kernel.unmount(str(host.root))
 

@@ -1,4 +1,13 @@
-"""What processes that outlive the agent have written."""
+"""Processes that outlive the agent: what they have written, and who can read and redirect it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
 
 from engine.cluster import processes
 
@@ -31,3 +40,37 @@ def test_a_log_that_has_grown_long_begins_anew_and_is_written_on(tmp_path):
         processes.trim_logs(tmp_path)
         writer.write("again")
     assert file.read_text() == "again"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A HAWSE_RUN whose process, if there is one, ends with the test."""
+    yield tmp_path / "run"
+    note = tmp_path / "run" / "cluster" / "store.pid"
+    if note.exists() and note.read_text():
+        os.kill(int(note.read_text().partition(":")[0]), signal.SIGKILL)
+        processes.reap(tmp_path / "run", "store")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def test_note_and_log_are_for_root_alone_whatever_the_umask(run):
+    before = os.umask(0)
+    try:
+        assert processes.ensure(run, "store", ["sleep", "60"])
+    finally:
+        os.umask(before)
+    assert {path.name: mode(path) for path in (run / "cluster").iterdir()} == {"store.pid": 0o600, "store.log": 0o600}
+    assert processes.is_running(run, "store")
+    assert not processes.ensure(run, "store", ["false"])
+
+
+@pytest.mark.parametrize("name", ["store.log", "store.pid"])
+def test_links_are_not_followed(run, name):
+    (run / "cluster").mkdir(mode=0o700, parents=True)
+    (run / "cluster" / name).symlink_to(run / "victim")
+    with pytest.raises(OSError, match="symbolic links"):
+        processes.ensure(run, "store", ["sleep", "60"])
+    assert not (run / "victim").exists()

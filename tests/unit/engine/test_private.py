@@ -1,0 +1,116 @@
+"""Directories and files that no other user can change: how they are made, and which ones are refused."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from engine import private
+from engine.errors import PermissionDenied
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(PermissionDenied) as raised:
+        private.check(path, "HAWSE_RUN")
+    return str(raised.value)
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o777])
+def umask(request):
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def test_what_is_made_is_for_its_owner_alone_whatever_the_umask(tmp_path, umask):
+    private.make_private(tmp_path / "a" / "b")
+    os.close(private.open_private(tmp_path / "a" / "file", os.O_RDWR | os.O_CREAT))
+    assert [mode(tmp_path / name) for name in ("a", "a/b", "a/file")] == [0o700, 0o700, 0o600]
+
+
+def test_file_that_others_could_read_is_theirs_no_more(tmp_path):
+    path = tmp_path / "note"
+    path.touch(mode=0o644)
+    os.close(private.open_private(path, os.O_RDONLY))
+    assert mode(path) == 0o600
+
+
+@pytest.mark.parametrize("how", [0o777, 0o770, 0o702, 0o1777])
+def test_directory_that_others_can_write_is_refused(tmp_path, how):
+    path = tmp_path / "run"
+    path.mkdir()
+    path.chmod(how)
+    assert refusal(path) == (
+        f"HAWSE_RUN {path} is refused: it can be written by other users "
+        f"(chmod go-w {path}, or choose another directory)"
+    )
+    with pytest.raises(PermissionDenied):
+        private.make_private(path)
+
+
+def test_so_is_one_below_such_a_directory_whether_it_exists_or_not(tmp_path):
+    (tmp_path / "open" / "run").mkdir(parents=True)
+    (tmp_path / "open").chmod(0o777)
+    for name in ("run", "missing", "missing/run"):
+        assert f"{tmp_path}/open can be written by other users" in refusal(tmp_path / "open" / name)
+    with pytest.raises(PermissionDenied):
+        private.make_private(tmp_path / "open" / "new")
+    assert not (tmp_path / "open" / "new").exists()
+
+
+def test_directory_of_ours_in_a_sticky_one_is_not(tmp_path):
+    (tmp_path / "sticky").mkdir()
+    (tmp_path / "sticky").chmod(0o1777)
+    private.check(tmp_path / "sticky" / "run", "HAWSE_RUN")
+    private.make_private(tmp_path / "sticky" / "run" / "deep")
+    private.check(tmp_path / "sticky" / "run", "HAWSE_RUN")
+    assert f"{tmp_path}/sticky can be written" in refusal(tmp_path / "sticky" / "run" / "..")
+
+
+def test_links_of_ours_are_followed_and_where_they_lead_is_checked(tmp_path):
+    (tmp_path / "real" / "run").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real/./run")
+    (tmp_path / "far").symlink_to(f"{tmp_path}/link")
+    private.check(tmp_path / "far", "HAWSE_RUN")
+    private.make_private(tmp_path / "far" / "deep")
+    (tmp_path / "real").chmod(0o777)
+    assert f"{tmp_path}/real can be written" in refusal(tmp_path / "far")
+
+
+def test_endless_links_are_refused(tmp_path):
+    (tmp_path / "run").symlink_to("run")
+    assert "too many symbolic links" in refusal(tmp_path / "run")
+
+
+def test_file_is_no_directory(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        private.make_private(tmp_path / "file")
+    with pytest.raises(NotADirectoryError):
+        private.make_private(tmp_path / "file" / "below")
+
+
+def test_links_are_not_opened(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic links"):
+        private.open_private(tmp_path / "link", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(OSError, match="symbolic links"), open(tmp_path / "link", "w", opener=private.no_follow):
+        pass
+    assert not (tmp_path / "victim").exists()
+    with pytest.raises(PermissionDenied):
+        private.require_own_file(tmp_path / "link", os.lstat(tmp_path / "link"))
+
+
+def test_file_that_others_can_write_is_not_opened(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(0o666)
+    with pytest.raises(PermissionDenied, match="can be written by one"):
+        private.open_private(path, os.O_RDWR)
