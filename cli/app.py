@@ -1,22 +1,28 @@
 """The object that every command receives: the engine, the output streams, facts about the terminal.
 
 All output goes through here, so that colour, pipes and encodings have one owner. Text is written as bytes, at once,
-in the order of the calls; undecodable bytes of the command line come out as they went in.
+in the order of the calls; undecodable bytes of the command line come out as they went in. On a terminal, control
+characters are spelled out (`cli.escaping`); a pipe gets every byte.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar, cast
 
 from cli.errors import StatusError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from engine.api import Engine
+    from engine.errors import EngineError
+
+T = TypeVar("T")
 
 
 def open_default_engine() -> Engine:
@@ -33,6 +39,13 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
     descriptor = os.open(os.devnull, os.O_RDWR)
     os.set_inheritable(descriptor, True)
     return cast("BinaryIO", os.fdopen(descriptor, mode, closefd=False))
+
+
+def _escaping() -> ModuleType:
+    """Import what only a terminal needs."""
+    from cli import escaping
+
+    return escaping
 
 
 def let_go(stream: BinaryIO) -> None:
@@ -68,18 +81,55 @@ class App:
         """This host's engine, opened when first needed."""
         return self.open_engine()
 
+    @cached_property
+    def on_terminal(self) -> bool:
+        """Whether stdout is a terminal."""
+        return self.stdout.isatty()
+
     @property
     def color(self) -> bool:
         """Whether stdout may carry colour: a terminal, and nobody said no."""
-        return not self.no_color and self.stdout.isatty() and self.environ.get("TERM") != "dumb"
+        return not self.no_color and self.on_terminal and self.environ.get("TERM") != "dumb"
 
     def out(self, text: str) -> None:
-        """Write to stdout, exactly this text."""
-        self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
+        """Write to stdout, exactly this text but for control characters on a terminal."""
+        self._write_text(self.stdout, text)
 
     def err(self, text: str) -> None:
-        """Write to stderr, exactly this text."""
-        self.write(self.stderr, text.encode("utf-8", "surrogateescape"))
+        """Write to stderr, exactly this text but for control characters on a terminal."""
+        self._write_text(self.stderr, text)
+
+    def out_lines(self, lines: Iterable[str]) -> None:
+        """Write lines to stdout; on a terminal a line break within one is spelled out, too."""
+        self._write_text(self.stdout, "".join(f"{self.line(line, self.stdout)}\n" for line in lines))
+
+    def err_lines(self, lines: Iterable[str]) -> None:
+        """Write lines to stderr; on a terminal a line break within one is spelled out, too."""
+        self._write_text(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
+
+    def line(self, text: str, stream: BinaryIO) -> str:
+        """Prepare a text that is to be one line of a stream."""
+        return _escaping().escaped_line(text) if stream.isatty() else text
+
+    def daemon_text(self, error: EngineError) -> str:
+        """The text of an engine's error as the user reads it: one line, unless it is laid out in several."""
+        text = str(error).strip()
+        return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"
+
+    def protected(self, data: T) -> T:
+        """Prepare a string or a document for a template, whose output goes through `out_rendered`."""
+        return cast("T", _escaping().marked(data)) if self.on_terminal else data
+
+    def out_rendered(self, text: str) -> None:
+        """Write to stdout what a template, or the caller, has made of data that was `protected`."""
+        if self.on_terminal:
+            text = _escaping().revealed(text)
+        self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
+
+    def _write_text(self, stream: BinaryIO, text: str) -> None:
+        if stream.isatty():
+            text = _escaping().escaped(text)
+        self.write(stream, text.encode("utf-8", "surrogateescape"))
 
     def write(self, stream: BinaryIO, data: bytes) -> None:
         """Write at once; what stdout cannot take ends the command, as in Docker, what stderr cannot take is lost."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from cli.app import App
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from engine.errors import EngineError
 
 Json = dict[str, Any]
@@ -82,16 +82,18 @@ class TemplateWriter:
 
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
     """Print the documents of all references that exist; then fail with the errors of the others."""
-    writer: Writer = JsonWriter(INDENTS[template]) if template in INDENTS else TemplateWriter(template, kinds)
+    rendered = template not in INDENTS
+    writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])
     problems: list[str] = []
     for reference in references:
         try:
-            writer.add(*fetch(reference))
+            kind, document = fetch(reference)
+            writer.add(kind, app.protected(document) if rendered else document)
         except EngineError as error:
-            problems.append(daemon_text(error))
+            problems.append(app.daemon_text(error))
         except StatusError as error:
             problems.append(error.text)
-    app.out(writer.text())
+    (app.out_rendered if rendered else app.out)(writer.text())
     if problems:
         raise StatusError("\n".join(problems))
 

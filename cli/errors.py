@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from engine.errors import EngineError
-
 FLAG_ERROR = 125
 """Exit code of a bad flag, and of a `run` whose container could not be started."""
-
-
-def daemon_text(error: EngineError) -> str:
-    """The text of an engine's error as the user reads it."""
-    return f"Error response from daemon: {str(error).strip()}"
 
 
 class StatusError(Exception):

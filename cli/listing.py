@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from cli.app import App
+from cli.columns import columns as width_of
 from cli.errors import StatusError
 from cli.formatting import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError
-from cli.table import align, align_columns
+from cli.table import Measure, align, align_columns
 
 PARSING = "template parsing error: "
 
@@ -18,9 +19,9 @@ def write_listing(
     """Print rows, all or (after a template error) none; ``failing`` stands before an error of execution."""
     try:
         listing = ListFormat(template)
-        lines = [listing.row(row) for row in rows]
+        lines = [listing.row(shown(app, row)) for row in rows]
         if listing.is_table:
-            lines = align("\n".join([listing.header(header), *lines]).split("\n"))
+            lines = align("\n".join([listing.header(header), *lines]).split("\n"), measure(app))
     except TemplateSyntaxError as error:
         raise StatusError(f"{PARSING}{error}") from error
     except TemplateExecError as error:
@@ -31,14 +32,15 @@ def write_listing(
 def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]], header: Mapping[str, str]) -> None:
     """Print the same, much faster, where a template `shows_only` fields of which there are the cells of all rows."""
     listing = ListFormat(template)
+    columns = {name: app.protected(cells) for name, cells in columns.items()}
     if listing.is_table:
         columns = {name: [header[name], *cells] for name, cells in columns.items()}
     if listing.grid:
-        lines = align_columns([columns[name] for name in listing.grid])
+        lines = align_columns([columns[name] for name in listing.grid], measure(app))
     else:
         lines = listing.rows(columns)
         if listing.is_table:
-            lines = align("\n".join(lines).split("\n"))
+            lines = align("\n".join(lines).split("\n"), measure(app))
     write(app, lines, headed=listing.is_table)
 
 
@@ -48,4 +50,20 @@ def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
         from cli.style import bold
 
         lines = [bold(lines[0]), *lines[1:]]
-    app.out("".join(f"{line}\n" for line in lines))
+    app.out_rendered("".join(f"{line}\n" for line in lines))
+
+
+def shown(app: App, row: FormatContext) -> FormatContext:
+    """Have a row's data prepared for a terminal; in a pipe it needs no preparation."""
+    if app.on_terminal:
+        row.protect = app.protected
+    return row
+
+
+def measure(app: App) -> Measure:
+    """Choose how to count the terminal columns of a text that is still to be revealed."""
+    if app.on_terminal:
+        from cli.escaping import revealed_width
+
+        return revealed_width
+    return width_of

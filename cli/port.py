@@ -31,7 +31,7 @@ def port(app: App, container: str, private_port: str | None) -> None:
         lines = mappings_of(ports, private_port, container)
     else:
         lines = [f"{name} -> {address}" for name, bindings in ports.items() for address in addresses(bindings or ())]
-    app.out("".join(line + "\n" for line in sorted(lines, key=natural_key)))
+    app.out_lines(sorted(lines, key=natural_key))
 
 
 def mappings_of(ports: PortMap, wanted: str, container: str) -> list[str]:

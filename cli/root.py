@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cli.app import App
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from cli.pflag import STRING, Flag, Group
 from engine.errors import EngineError
 
@@ -118,7 +118,7 @@ def _run(argv: Sequence[str], app: App) -> int:
     except StatusError as error:
         return fail(app, error.text, error.exit_code)
     except EngineError as error:
-        return fail(app, daemon_text(error), error.exit_code)
+        return fail(app, app.daemon_text(error), error.exit_code)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -14,12 +14,19 @@ class EngineError(Exception):
 
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
+    lines: ClassVar[bool] = False  # whether the message is laid out in several lines
 
 
 class InvalidArgument(EngineError):
     """The request itself is wrong, whatever the state of the host (HTTP 400)."""
 
     status = 400
+
+
+class InvalidSettings(InvalidArgument):
+    """Several settings of the request may be wrong; the message has a line for each."""
+
+    lines = True
 
 
 class NotFound(EngineError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from cli.app import App
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from engine.errors import EngineError
 
 
@@ -18,12 +18,12 @@ def for_each(
         try:
             act(container)
         except forgiven as error:
-            app.err(daemon_text(error) + "\n")
+            app.err(app.daemon_text(error) + "\n")
         except EngineError as error:
-            problems.append(daemon_text(error))
+            problems.append(app.daemon_text(error))
         except StatusError as error:
             problems.append(error.text)
         else:
-            app.out(f"{container}\n")
+            app.out_lines([container])
     if problems:
         raise StatusError("\n".join(problems))

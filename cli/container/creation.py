@@ -58,10 +58,10 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
             created = app.engine.containers.create(request)
         except NotFound:
             if name and pull == "missing" and not quiet:
-                app.err(f"Unable to find image '{name}' locally\n")
+                app.err_lines([f"Unable to find image '{name}' locally"])
             raise
         for warning in created.warnings:
-            app.err(f"WARNING: {warning}\n")
+            app.err_lines([f"WARNING: {warning}"])
         keep(created.id)
     return created.id
 

@@ -10,7 +10,7 @@ import click
 from cli.app import App
 from cli.container.kinds import ENV
 from cli.container.session import ESCAPED, check_terminal
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from cli.options.environment import env_value, latest, with_files
 from cli.pflag import LIST, STRING, at_least, command, flag
 from cli.reference import named
@@ -47,9 +47,9 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -
         code = app.engine.containers.exec(named(container), request, Stdio())
     except StartFailure as error:
         if request.detach:
-            raise StatusError(daemon_text(error)) from error
+            raise StatusError(app.daemon_text(error)) from error
         # Docker sends this text where the command's output would have been.
-        app.out(f"{error}\r\n")
+        app.out_rendered(app.line(str(error), app.stdout) + "\r\n")
         return NOT_EXECUTED
     if code == LEFT:
         raise StatusError(ESCAPED)

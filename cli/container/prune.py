@@ -12,5 +12,5 @@ def prune(app: App, filters: Filters) -> None:
     """Remove stopped containers; print their ids and the space they took."""
     removed, reclaimed = app.engine.containers.prune(filters)
     if removed:
-        app.out("Deleted Containers:\n" + "".join(f"{id}\n" for id in removed) + "\n")
+        app.out_lines(["Deleted Containers:", *removed, ""])
     app.out(f"Total reclaimed space: {human_size(reclaimed)}\n")

@@ -27,4 +27,4 @@ def publish(app: App, container: str, publish: tuple[str, ...]) -> None:
     if not ports:
         raise StatusError("nothing to publish: give at least one -p\nSee 'hawse publish --help'.", FLAG_ERROR)
     app.engine.containers.publish(named(container), ports)
-    app.out(f"{container}\n")
+    app.out_lines([container])

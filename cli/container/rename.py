@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from cli.pflag import command, exactly
 from cli.reference import addressed
 from engine.errors import EngineError
@@ -23,5 +23,5 @@ def rename(app: App, container: str, new_name: str) -> None:
     try:
         app.engine.containers.rename(addressed(container), new_name)
     except EngineError as error:
-        app.err(daemon_text(error) + "\n")
+        app.err(app.daemon_text(error) + "\n")
         raise StatusError(f"Error: failed to rename container named {container}") from error

@@ -11,7 +11,7 @@ from cli.container.creation import create_container, make_request, report
 from cli.container.flags import container_flags
 from cli.container.request import detached
 from cli.container.session import attached, check_terminal, exit_code, proxied, streams
-from cli.errors import FLAG_ERROR, StatusError, daemon_text
+from cli.errors import FLAG_ERROR, StatusError
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import EngineError, StartFailure
 from engine.model import ContainerCreate
@@ -57,7 +57,7 @@ def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: boo
     try:
         return create_container(app, request, pull=pull, quiet=quiet)
     except EngineError as error:
-        raise report("run", daemon_text(error), failure_code(error)) from error
+        raise report("run", app.daemon_text(error), failure_code(error)) from error
     except StatusError as error:
         raise report("run", error.text) from error
 
@@ -67,7 +67,7 @@ def start_reported(app: App, container_id: str) -> None:
     try:
         app.engine.containers.start(container_id)
     except EngineError as error:
-        raise report("run", daemon_text(error), failure_code(error), advice=False) from error
+        raise report("run", app.daemon_text(error), failure_code(error), advice=False) from error
 
 
 def failure_code(error: EngineError) -> int:

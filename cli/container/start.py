@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.container.session import attached, exit_code, proxied, streams
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from cli.pflag import STRING, at_least, command, flag
 from cli.reference import addressed, named
 from engine.errors import EngineError
@@ -32,10 +32,10 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
         try:
             app.engine.containers.start(addressed(container))
         except EngineError as error:
-            app.err(daemon_text(error) + "\n")
+            app.err(app.daemon_text(error) + "\n")
             failed.append(container)
         else:
-            app.out(f"{container}\n")
+            app.out_lines([container])
     if failed:
         raise StatusError(f"Error: failed to start containers: {', '.join(failed)}")
     return 0
@@ -60,4 +60,4 @@ def started(app: App, container_id: str) -> None:
     try:
         app.engine.containers.start(container_id)
     except EngineError as error:
-        raise StatusError(daemon_text(error)) from error
+        raise StatusError(app.daemon_text(error)) from error

@@ -22,7 +22,7 @@ def unpublish(app: App, container: str, ports: tuple[str, ...]) -> None:
     """Take the ports back and print the container as typed."""
     for first, last, protocol in [container_ports(text) for text in ports]:
         app.engine.containers.unpublish(named(container), first, last, protocol)
-    app.out(f"{container}\n")
+    app.out_lines([container])
 
 
 def container_ports(text: str) -> tuple[int, int, str]:

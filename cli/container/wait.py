@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from cli.pflag import at_least, command
 from cli.reference import addressed
 from engine.errors import EngineError
@@ -24,6 +24,6 @@ def wait(app: App, containers: tuple[str, ...]) -> None:
         try:
             app.out(f"{app.engine.containers.wait(addressed(container))}\n")
         except EngineError as error:
-            problems.append(daemon_text(error))
+            problems.append(app.daemon_text(error))
     if problems:
         raise StatusError("\n".join(problems))

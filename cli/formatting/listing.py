@@ -25,7 +25,7 @@ class FormatContext:
     """One row: what a template's methods return for it.
 
     ``type_name`` is the Go type error messages show (``*network.networkContext``). ``newer`` names fields that Docker
-    26.1.5 has not: templates may use them, JSON does not show them.
+    26.1.5 has not: templates may use them, JSON does not show them. ``protect`` changes what is shown of any value.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class FormatContext:
         self.fields = fields
         self.lookups = lookups or {}
         self.newer = newer
+        self.protect: Callable[[Cell], Cell] = lambda cell: cell
 
     def value(self) -> Value:
         """Return the row as a pointer to a Go object."""
@@ -51,7 +52,11 @@ class FormatContext:
     def cell(self, name: str) -> Cell:
         """Return a field's value, computed where it is a function."""
         field = self.fields[name]
-        return field() if callable(field) else field
+        return self.protect(field() if callable(field) else field)
+
+    def look_up(self, name: str, key: str) -> str:
+        """Return what one of the methods gives for an argument."""
+        return str(self.protect(self.lookups[name](key)))
 
     def marshal_json(self) -> str:
         """Return all fields as a JSON object, sorted, with HTML characters escaped as Docker's rows have them."""
@@ -65,7 +70,7 @@ def _reader(name: str) -> Callable[[FormatContext], Value]:
 
 
 def _lookup(name: str) -> Callable[[FormatContext, bytes], Value]:
-    return lambda context, key: string(encode(context.lookups[name](decode(key))))
+    return lambda context, key: string(encode(context.look_up(name, decode(key))))
 
 
 def _cell_value(cell: Cell) -> Value:

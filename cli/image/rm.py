@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cli.app import App
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from cli.pflag import at_least, command, flag
 from cli.reference import addressed
 from engine.errors import EngineError, NotFound
@@ -51,9 +51,9 @@ def remove_images(app: App, images: tuple[str, ...], *, force: bool) -> None:
             removed = app.engine.images.remove(addressed(image), force=force)
         except EngineError as error:
             fatal = fatal or not isinstance(error, NotFound)
-            problems.append(daemon_text(error))
+            problems.append(app.daemon_text(error))
         else:
-            app.out("".join(f"{what}: {name}\n" for entry in removed for what, name in entry.items()))
+            app.out_lines(f"{what}: {name}" for entry in removed for what, name in entry.items())
     if problems and fatal:
         raise StatusError("\n".join(problems))
     if problems:

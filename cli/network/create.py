@@ -55,5 +55,5 @@ def create(ctx: click.Context, /, name: str, **flags: Any) -> None:
     )
     created = app.engine.networks.create(request)
     for warning in created.warnings:
-        app.err(f"WARNING: {warning}\n")
+        app.err_lines([f"WARNING: {warning}"])
     app.out(created.id + "\n")

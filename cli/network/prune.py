@@ -11,4 +11,4 @@ def prune(app: App, filters: Filters) -> None:
     """Remove unused networks and print their names."""
     removed = app.engine.networks.prune(filters)
     if removed:
-        app.out("Deleted Networks:\n" + "".join(name + "\n" for name in removed) + "\n")
+        app.out_lines(["Deleted Networks:", *removed, ""])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from cli.pflag import at_least, command, flag
 from cli.prompt import confirmed
 from cli.reference import addressed
@@ -36,9 +36,9 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
         except EngineError as error:
             if not (force and isinstance(error, NotFound)):
                 failed = True
-                app.err(daemon_text(error) + "\n")
+                app.err(app.daemon_text(error) + "\n")
         else:
-            app.out(name + "\n")
+            app.out_lines([name])
     if failed:
         raise StatusError()
 

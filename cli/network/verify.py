@@ -21,6 +21,6 @@ from cli.pflag import command, exactly, flag
 def verify(app: App, network: str, fix: bool) -> None:
     """Print a line for each difference; fail if there is any."""
     lines = app.engine.swarm.verify(network, fix=fix)
-    app.out("".join(line + "\n" for line in lines))
+    app.out_lines(lines)
     if lines:
         raise StatusError()

@@ -24,13 +24,14 @@ def inspect(app: App, nodes: tuple[str, ...], format: str, pretty: bool) -> None
 
         if format:
             raise StatusError("--format is incompatible with human friendly format")
-        app.out("\n".join(text(app.engine.swarm.inspect_node(reference)) for reference in nodes))
+        documents = map(app.engine.swarm.inspect_node, nodes)
+        app.out_rendered("\n".join(text(document, app.protected) for document in documents))
         return
 
     def fetch(reference: str) -> tuple[str, Json]:
         try:
             return "node", app.engine.swarm.inspect_node(reference)
         except EngineError as error:
-            raise StatusError(f"Status: Error response from daemon: {error}, Code: 1") from error
+            raise StatusError(f"Status: {app.daemon_text(error)}, Code: 1") from error
 
     inspect_all(app, nodes, format, ["node"], fetch)

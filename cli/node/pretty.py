@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cli.network.ls import created_at
 from cli.system.info import binary_size
 
 
-def text(document: dict[str, Any]) -> str:
-    """Lay one node out."""
+def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
+    """Lay one node out; ``protected`` prepares its data to be shown. The certificate alone has lines of its own."""
+    trust_root = document["Description"]["TLSInfo"]["TrustRoot"].split("\n")
+    document = protected(document)
     about = document["Description"]
     lines = [
         f"ID:\t\t\t{document['ID']}",
@@ -41,7 +44,7 @@ def text(document: dict[str, Any]) -> str:
         f"Engine Version:\t\t{about['Engine']['EngineVersion']}",
         "TLS Info:",
         " TrustRoot:",
-        about["TLSInfo"]["TrustRoot"],
+        *map(protected, trust_root),
         f" Issuer Subject:\t{about['TLSInfo']['CertIssuerSubject']}",
         f" Issuer Public Key:\t{about['TLSInfo']['CertIssuerPublicKey']}",
     ]

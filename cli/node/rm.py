@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from cli.pflag import at_least, command, flag
 from engine.errors import EngineError
 
@@ -24,8 +24,8 @@ def rm(app: App, nodes: tuple[str, ...], force: bool) -> None:
         try:
             app.engine.swarm.remove_node(reference, force=force)
         except EngineError as error:
-            problems.append(daemon_text(error))
+            problems.append(app.daemon_text(error))
         else:
-            app.out(reference + "\n")
+            app.out_lines([reference])
     if problems:
         raise StatusError("\n".join(problems))

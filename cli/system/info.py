@@ -10,7 +10,7 @@ import click
 from cli.app import App
 from cli.errors import StatusError
 from cli.pflag import STRING, command, flag
-from cli.system.rendering import render, server_document
+from cli.system.rendering import server_document, write_document
 from cli.usages import INSPECT_FORMAT
 
 Json = dict[str, Any]
@@ -40,13 +40,11 @@ def info(app: App, format: str) -> None:
     client = {"Version": version_text(), "Context": "default", "Debug": app.debug}
     server, problem = server_document(app, lambda system: system.info())
     if format:
-        app.out(
-            render({**(server or {}), "ServerErrors": [problem] if problem else None, "ClientInfo": client}, format)
-        )
-        app.out("\n")
+        document = {**(server or {}), "ServerErrors": [problem] if problem else None, "ClientInfo": client}
+        write_document(app, document, format)
     else:
-        app.out("".join(line + "\n" for line in report(client, server)))
-        app.err("".join(f"{warning}\n" for warning in (server or {}).get("Warnings") or ()))
+        app.out_lines(report(client, server))
+        app.err_lines((server or {}).get("Warnings") or ())
         if problem:
             app.err(f"ERROR: {problem}\n")
     if problem:

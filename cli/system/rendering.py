@@ -1,4 +1,4 @@
-"""What ``version`` and ``info`` share: a document that may be missing, rendered through a ``--format``."""
+"""What ``version`` and ``info`` share: a document that may be missing, printed through a ``--format``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from cli.app import App
 from cli.documents import Json, as_json
-from cli.errors import StatusError, daemon_text
+from cli.errors import StatusError
 from engine.api import System
 from engine.errors import EngineError
 
@@ -16,19 +16,21 @@ def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | Non
     try:
         return ask(app.engine.system), ""
     except EngineError as error:
-        return None, daemon_text(error)
+        return None, app.daemon_text(error)
 
 
-def render(document: Json, format: str) -> str:
-    """The document as JSON, or as the template says; StatusError with Docker's exit codes."""
+def write_document(app: App, document: Json, format: str) -> None:
+    """Print the document as JSON, or as the template says; StatusError with Docker's exit codes."""
     if format == "json":
-        return as_json(document)
+        app.out(as_json(document) + "\n")
+        return
     from cli.formatting import TemplateExecError, TemplateSyntaxError, parse
     from cli.formatting.decoding import untyped
 
     try:
-        return parse(format).execute(untyped(document), missing_key_fails=True)
+        text = parse(format).execute(untyped(app.protected(document)), missing_key_fails=True)
     except TemplateSyntaxError as error:
         raise StatusError(f"template parsing error: {error}", error.exit_code) from error
     except TemplateExecError as error:
         raise StatusError(str(error)) from error
+    app.out_rendered(text + "\n")

@@ -12,7 +12,7 @@ from cli.app import App
 from cli.documents import Json
 from cli.errors import StatusError
 from cli.pflag import STRING, command, flag
-from cli.system.rendering import render, server_document
+from cli.system.rendering import server_document, write_document
 from cli.usages import INSPECT_FORMAT
 
 COLUMN = 20  # where the values begin
@@ -30,7 +30,10 @@ def version(app: App, format: str) -> None:
     """Print the versions of the command line and of the engine."""
     server, problem = server_document(app, lambda system: system.version())
     document = {"Client": client_document(), "Server": server}
-    app.out((render(document, format) if format else "\n".join(report(document))) + "\n")
+    if format:
+        write_document(app, document, format)
+    else:
+        app.out_lines(report(document))
     if problem:
         raise StatusError(problem)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_interface
 
-from engine.errors import InvalidArgument
+from engine.errors import InvalidSettings
 from engine.model import EndpointIPAM, EndpointSettings, NetworkRecord, PoolRecord
 from engine.names import is_mac
 from engine.validate.addresses import bullets, join_errors, parse_address
@@ -15,7 +15,7 @@ from engine.validate.modes import is_user_defined
 def check_endpoint_settings(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> None:
     """Refuse settings that network ``name`` (as the user typed it) cannot meet; ``network`` is None if missing."""
     if fault := _fault(name, settings, network):
-        raise InvalidArgument(fault)
+        raise InvalidSettings(fault)
 
 
 def check_networking_config(
@@ -28,7 +28,7 @@ def check_networking_config(
         if (fault := _fault(name, wanted, networks.get(name)))
     ]
     if errors:
-        raise InvalidArgument(bullets(errors))
+        raise InvalidSettings(bullets(errors))
 
 
 def _fault(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> str:

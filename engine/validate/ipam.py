@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from drivers.api import IPInterface
-from engine.errors import InvalidArgument
+from engine.errors import InvalidSettings
 from engine.model import IPAMConfig
 from engine.validate.addresses import family_name, join_errors, parse_address, parse_prefix
 
@@ -14,7 +14,7 @@ def check_ipam(configs: Sequence[IPAMConfig], *, enable_ipv6: bool) -> None:
     """Refuse a malformed configuration, listing every fault; IPv6 entries count only on an IPv6 network."""
     errors = [error for config in configs for error in _config_errors(config, enable_ipv6)]
     if errors:
-        raise InvalidArgument(join_errors("invalid network config", errors))
+        raise InvalidSettings(join_errors("invalid network config", errors))
 
 
 def _config_errors(config: IPAMConfig, enable_ipv6: bool) -> Iterator[str]:
