@@ -604,12 +604,13 @@ __hawse_behind_comma() {
 
 # Offer the names of hawse's objects; the words of the line say which ones.
 __hawse_names() {
-    local store=${HAWSE_ROOT:-/var/lib/hawse}/hawse.db
-    local answer=${store%/*}/names/$1
+    local root=${HAWSE_ROOT:-/var/lib/hawse}
+    local store=$root/hawse.db answer=$root/names/$1
     local -a names
     [[ -e $store-wal ]] && store+=-wal
-    # What hawse has answered before holds as long as nothing has been written into its store since.
-    if ((!${#given[@]})) && [[ -r $answer && ! $answer -nt $store && ! $answer -ot $store ]]; then
+    # What hawse has answered before holds as long as nothing has been written into its store since. In a directory of
+    # another user it is not read.
+    if ((!${#given[@]})) && [[ -O $root && -r $answer && ! $answer -nt $store && ! $answer -ot $store ]]; then
         mapfile -t names <"$answer"
     else
         mapfile -t names < <(command hawse __complete "$1" "$place" "${given[@]}" 2>/dev/null)
@@ -802,14 +803,23 @@ __hawse_reply() {
         word=${word#"$untouched"}
         case $quote in
             '') printf -v word %q "$word"; word=${word//\\,/,} ;;
-            '"') word=${word//\\/\\\\} word=${word//\"/\\\"} word=${word//\$/\\\$} word=${word//\`/\\\`} ;;
+            '"')
+                # Nothing keeps the shell from expanding its history in double quotes.
+                [[ $word == *'!'* && $- == *H* ]] && continue
+                word=${word//\\/\\\\} word=${word//\"/\\\"} word=${word//\$/\\\$} word=${word//\`/\\\`}
+                ;;
+            \') word=${word//\'/\'\\\'\'} ;;
         esac
+        # Readline takes a quote at the end for the closing one, which it adds to all other words.
+        [[ $quote && $word == *"$quote" ]] && word+=$quote
         COMPREPLY+=("$word")
     done
     [[ ${#found[@]} != 1 || ${found[0]} != *[=:,/] ]] || compopt -o nospace
 }
 
 _hawse() {
+    local -
+    set -o noglob  # the tables have stars, which are to match no file of the user's directory
     local path='' commands='' aliases='' flags='' arguments='' strict='' awaiting='' ended='' place current kept=''
     local quote untouched long='' source='' valued='' word
     local -a words behind given=() found=()

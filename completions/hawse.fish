@@ -992,9 +992,10 @@ function __hawse_names
     set -l store $root[1]/hawse.db
     set -l answer $root[1]/names/$argv[1]
     test -e $store-wal; and set store $store-wal
-    # What hawse has answered before holds as long as nothing has been written into its store since.
+    # What hawse has answered before holds as long as nothing has been written into its store since. In a directory of
+    # another user it is not read.
     if not count $__hawse_given $__hawse_behind >/dev/null
-        and test -r $answer; and not test $answer -nt $store; and not test $answer -ot $store
+        and test -O $root[1]; and test -r $answer; and not test $answer -nt $store; and not test $answer -ot $store
         __hawse_words (string match -- '*' <$answer)
     else
         __hawse_words (command hawse __complete $argv[1] (count $__hawse_given) $__hawse_given $__hawse_behind 2>/dev/null)

@@ -51,11 +51,12 @@ _hawse_keys() {
 }
 
 # What hawse has answered before, as long as nothing has been written into its store since; else what it says now.
+# In a directory of another user it is not read.
 _hawse_ask() {
-  local store=${HAWSE_ROOT:-/var/lib/hawse}/hawse.db
-  local answer=$store:h/names/$1
+  local root=${HAWSE_ROOT:-/var/lib/hawse}
+  local store=$root/hawse.db answer=$root/names/$1
   [[ -e $store-wal ]] && store+=-wal
-  if (( $#before + $#behind == 0 )) && [[ -r $answer && ! $answer -nt $store && ! $answer -ot $store ]]; then
+  if (( $#before + $#behind == 0 )) && [[ -O $root && -r $answer && ! $answer -nt $store && ! $answer -ot $store ]]; then
     print -r -- "$(<$answer)"
   else
     command hawse __complete $1 $#before $before $behind 2>/dev/null

@@ -16,9 +16,8 @@ import click
 from cli.app import App
 from cli.completion import kept
 from cli.completion.finders import FINDERS, Names
+from cli.escaping import escaped_line
 from cli.pflag import at_least, command
-
-BLANKS = str.maketrans(dict.fromkeys("\t\r\n", " "))
 
 
 @command("__complete KIND[,KIND...] INDEX [ARG...]", "Names for tab completion", at_least(2),
@@ -57,9 +56,13 @@ def answer(kinds: str, index: int, words: Sequence[str]) -> str:
 def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:
     """Give the lines of one kind; one that ends with ``+`` leaves out what is on the line already."""
     for name, description in find(kind.removesuffix("+"), index, words):
-        # A name with a line break would read as two, and nobody can type it at a prompt anyway.
-        if name == name.translate(BLANKS) and not (kind.endswith("+") and name in words):
-            yield f"{name}\t{description.translate(BLANKS)}\n"
+        if can_be_typed(name) and not (kind.endswith("+") and name in words):
+            yield f"{name}\t{escaped_line(description)}\n"
+
+
+def can_be_typed(name: str) -> bool:
+    """Tell whether a name has no control characters, and does not begin as flags do."""
+    return name == escaped_line(name) and not name.startswith("-")
 
 
 def find(kind: str, index: int, words: Sequence[str]) -> Names:

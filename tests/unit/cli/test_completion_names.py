@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,17 @@ def test_names(complete, store, asked, expected):
 
 def test_descriptions(complete, store):
     assert complete("containers", "0") == ["web\thostfs running", "old\thostfs exited"]
+
+
+def test_what_cannot_be_typed_is_not_offered_and_descriptions_have_no_controls(complete, tmp_path):
+    with SqliteStore(tmp_path / "root" / "hawse.db").write() as tx:
+        for number, name in enumerate(
+            ["a\x1b[2J", "b\u202e", "c\x9b", "d\ne", "f\tg", "-h", "--help", "$(i)", "j'k \"l"]
+        ):
+            tx.put_network(network(number, name))
+        tx.put_container(replace(container(1, "web", "running", "app"), config=ContainerConfig("im\x1b[2Jage")))
+    assert names(complete("networks", "0")) == ["$(i)", "j'k \"l"]
+    assert complete("containers", "0") == ["web\tim\\u001b[2Jage running"]
 
 
 def test_without_a_store_nothing_is_said_and_nothing_made(complete, tmp_path):

@@ -1,0 +1,142 @@
+"""Names that another host or an image has chosen: a TAB neither executes nor garbles anything, whatever is in them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.store.sqlite import SqliteStore
+from tests.terminal.conftest import CHECKOUT, PATIENCE, Screen, network, start
+
+PROGRAM = """#!/bin/sh
+[ "$1" != __complete ] || PYTHONPATH={checkout} exec {python} -m cli "$@"
+printf '%s\\0' "$@" > said.new && mv said.new said
+"""
+"""Names are asked of hawse; the arguments of any other command are written down."""
+
+NAMES = {
+    "n01": "$(touch pwned)",
+    "n02": "`touch pwned`",
+    "n03": "it's; touch pwned; '",
+    "n04": 'say "; touch pwned; "',
+    "n05": ";touch pwned",
+    "n06": "|touch pwned&",
+    "n07": "<pwned>pwned",
+    "n08": "back\\slash\\",
+    "n09": "$HOME ${HOME} ~root",
+    "n10": "*?[a-z]{a,b}",
+    "n11": "%F{red}%n%%",
+    "n12": "#c =ls ^a",
+    "n13": "a:b=c,d",
+    "n14": "网络 ünï",
+    "n15": "!touch",
+}
+NOT_OFFERED = ["n20\x1b[2J", "n21\x9b31m", "n22\u202etxt", "n23\nline", "n24\x07", "n25\x7f", "--n26", "-v /:/x"]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> Path:
+    """A directory as the other tests have it, with hostile names in the store and a file with one in it."""
+    home = tmp_path_factory.mktemp("hostile")
+    (home / "bin").mkdir()
+    program = home / "bin" / "hawse"
+    program.write_text(PROGRAM.format(python=shlex.quote(sys.executable), checkout=shlex.quote(str(CHECKOUT))))
+    program.chmod(0o755)
+    shutil.copytree(CHECKOUT / "completions", home / "completions")
+    with SqliteStore(home / "state" / "hawse.db").write() as tx:
+        for number, name in enumerate([*(key + rest for key, rest in NAMES.items()), *NOT_OFFERED], 1):
+            labels = {f"l{number}\x1b[2J$(touch pwned)": "\x1b[2J`touch pwned`", "good": "1", "great": "2"}
+            tx.put_network(network(number, name, labels=labels))
+    return home
+
+
+@pytest.fixture(scope="module", params=["bash", "zsh", "fish"])
+def shell(request, hostile) -> Iterator[Screen]:
+    screen = start(request.param, hostile)
+    yield screen
+    screen.close()
+
+
+def executed(screen: Screen, home: Path, line: str) -> list[str]:
+    """Type a line, TAB and Enter; the arguments of the command that was executed, or the screen where none was."""
+    said = home / "said"
+    said.unlink(missing_ok=True)
+    screen.fresh()
+    screen.keys("-l", line)
+    screen.keys("Tab", "Enter")
+    end = time.monotonic() + PATIENCE
+    while not said.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return said.read_text().split("\0")[:-1] if said.exists() else [screen.text()]
+
+
+@pytest.fixture
+def untouched(hostile) -> Iterator[None]:
+    """Nothing that a name holds is executed in the test."""
+    (hostile / "pwned").unlink(missing_ok=True)
+    yield
+    assert not (hostile / "pwned").exists()
+
+
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_name_becomes_one_word_and_nothing_is_executed(shell, hostile, untouched, quote):
+    found = {key: executed(shell, hostile, f"hawse network rm {quote}{key}")[2:] for key in NAMES if key != "n15"}
+    assert found == {key: [key + rest] for key, rest in NAMES.items() if key != "n15"}
+
+
+@pytest.mark.parametrize("quote", ["", "'"])
+def test_name_that_a_shell_could_take_for_its_history(shell, hostile, untouched, quote):
+    assert executed(shell, hostile, f"hawse network rm {quote}n15")[2:] == ["n15!touch"]
+
+
+def test_in_double_quotes_bash_is_not_offered_such_a_name(hostile, started, untouched):
+    line = 'hawse network rm "n15'
+    assert started("bash", hostile).completed(line, f"{line}Z") == f"{line}Z"
+
+
+@pytest.mark.parametrize(("line", "word"), [("hawse network rm n", "n14"), ("hawse network ls -f label=", "good")])
+def test_what_nobody_can_type_is_not_offered(shell, hostile, untouched, line, word):
+    shown = shell.offered(line, word)
+    assert word in shown
+    assert [text for text in ("n20", "n21", "txt", "line", "n24", "n25", "n26", "/x", "l1") if text in shown] == []
+
+
+def test_hostile_file_names_are_no_flags(shell, hostile, untouched):
+    """In the directory where the user works; a star in the tables must match none of them."""
+    evil = hostile / "evil--label,$(touch pwned)=environment"
+    evil.touch()
+    line = "hawse network create --lab"
+    wanted = ("hawse network create --label Z", "hawse network create --label=Z")
+    assert shell.completed(line, *wanted) in wanted
+    evil.unlink()
+
+
+@pytest.mark.parametrize("option", ["failglob", "nullglob"])
+def test_options_of_bash_for_stars_that_match_nothing(hostile, started, option):
+    screen = started("bash", hostile)
+    screen.keys("-l", f"shopt -s {option}")
+    screen.keys("Enter")
+    line = "hawse network create --lab"
+    assert screen.completed(line, "hawse network create --label Z") == "hawse network create --label Z"
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_answer_in_a_directory_of_another_user_is_not_read(name, hostile, tmp_path, started):
+    """It would be the names that he likes, and hawse itself refuses that directory."""
+    root = tmp_path / "state"
+    (root / "names").mkdir(parents=True)
+    for file in (root / "hawse.db", root / "names" / "custom-networks+"):
+        file.write_text("from-another-user\t\n")
+    for path in (root, *root.rglob("*")):
+        os.chown(path, 65534, 65534)
+        os.utime(path, ns=(1, 1))
+    screen = started(name, hostile, root=root)
+    nothing = ("hawse network rm fromZ",)
+    assert screen.completed("hawse network rm from", *nothing) in nothing
