@@ -21,6 +21,7 @@ Imports little, because the supervisor lives on it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -149,7 +150,9 @@ def _network(connection: socket.socket) -> int:
 def _pidfd(connection: socket.socket, pid: int) -> int:
     try:
         return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.ENOPROTOOPT:  # the peer has ended, and its pid may be another process's
+            raise
         return os.pidfd_open(pid)
 
 
