@@ -42,7 +42,7 @@ def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str
                 if size and kind != "container":
                     app.err(f"WARNING: --size ignored for {kind}\n")
                 return kind, document
-        raise StatusError(f"Error: No such object: {name}")
+        raise StatusError(f"Error: No such object: {app.line(name, app.stderr)}")
 
     inspect_all(app, names, format, inspectors, fetch)
 

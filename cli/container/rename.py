@@ -24,4 +24,4 @@ def rename(app: App, container: str, new_name: str) -> None:
         app.engine.containers.rename(addressed(container), new_name)
     except EngineError as error:
         app.err(app.daemon_text(error) + "\n")
-        raise StatusError(f"Error: failed to rename container named {container}") from error
+        raise StatusError(f"Error: failed to rename container named {app.line(container, app.stderr)}") from error

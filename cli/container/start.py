@@ -37,7 +37,7 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
         else:
             app.out_lines([container])
     if failed:
-        raise StatusError(f"Error: failed to start containers: {', '.join(failed)}")
+        raise StatusError(f"Error: failed to start containers: {app.line(', '.join(failed), app.stderr)}")
     return 0
 
 
