@@ -18,7 +18,8 @@ from engine.runtime.api import RuntimeFailure
 pytestmark = pytest.mark.netns
 
 ASK = """
-import contextlib, os, socket, sys
+import contextlib, ctypes, os, socket, sys
+ctypes.CDLL(None).prctl(15, b"\\nCapPrm:\\t1ff")  # PR_SET_NAME: a line for /proc/PID/status
 directory, request = os.open(sys.argv[1], os.O_PATH), sys.argv[2].encode()
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect(f"/proc/self/fd/{directory}/supervisor.sock")
@@ -27,7 +28,7 @@ with socket.socket(socket.AF_UNIX) as connection:
     with contextlib.suppress(ConnectionResetError):
         print(connection.recv(65536)[5:].decode())
 """
-"""Ask the supervisor of a HAWSE_RUN, as a program that has nothing of hawse; prints the answer."""
+"""Ask the supervisor of a HAWSE_RUN, as a program that has nothing of hawse and a forged name; prints the answer."""
 
 FILTERED = """
 import ctypes, os, struct, sys
