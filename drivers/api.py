@@ -122,10 +122,15 @@ Link = tuple[EndpointSpec, EndpointSpec]
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """An isolated network stack, named by a path that opens its namespace (``/proc/PID/ns/net``, a bind mount)."""
+    """An isolated network stack, named by a path that opens its namespace (``/proc/PID/ns/net``, a bind mount).
+
+    ``inode`` is the namespace's number, 0 where it is not known. A sandbox is entered only while the path still leads
+    to that namespace (`drivers.linux.netns.opened`).
+    """
 
     id: str
     path: str
+    inode: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ class BridgeDriver:
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Plug the sandbox into the bridge; redone from scratch when it was plugged in before."""
         options = bridge_options.parse(network)
-        with session() as opened, netns.opened(sandbox.path) as namespace:
+        with session() as opened, netns.opened(sandbox.path, sandbox.inode) as namespace:
             port = _Port(opened, endpoint, options)
             apply(
                 (

@@ -25,7 +25,7 @@ def inside(sandbox: Sandbox, action: Callable[[Session], T]) -> T:
         with session() as opened:
             return action(opened)
 
-    return netns.inside(sandbox.path, run)
+    return netns.inside(sandbox.path, run, sandbox.inode)
 
 
 def raise_loopback(sandbox: Sandbox) -> None:
@@ -78,7 +78,7 @@ def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
         for path, value in paths.items():
             sysctl.write(path, value)
 
-    netns.inside(sandbox.path, write_all)
+    netns.inside(sandbox.path, write_all, sandbox.inode)
 
 
 def set_default_routes(

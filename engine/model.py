@@ -312,8 +312,9 @@ class ContainerRecord:
     """What a person names: a sandbox plus, optionally, the process that hawse runs in it.
 
     ``kind`` is "process", or "adopted" for a namespace that hawse did not make. ``sandbox_path`` opens the network
-    namespace while the container runs; ``pid`` and ``pid_start`` (clock ticks since boot, /proc/PID/stat field 22)
-    together name the process, so that a reused pid is noticed.
+    namespace while the container runs, ``sandbox_inode`` tells it from another one that the path may lead to later;
+    ``pid`` and ``pid_start`` (clock ticks since boot, /proc/PID/stat field 22) together name the process, so that a
+    reused pid is noticed.
     """
 
     id: str
@@ -330,6 +331,7 @@ class ContainerRecord:
     status: str = "created"  # created, running, restarting, exited, removing, dead
     sandbox_id: str = ""
     sandbox_path: str = ""
+    sandbox_inode: int = 0
     pid: int = 0
     pid_start: int = 0
     exit_code: int = 0

@@ -7,6 +7,7 @@ network has a way out. Published ports follow the endpoint that holds the defaul
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
@@ -45,7 +46,7 @@ def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
 
 def of(container: ContainerRecord) -> Sandbox:
     """The container's sandbox as drivers see it."""
-    return Sandbox(container.sandbox_id, container.sandbox_path)
+    return Sandbox(container.sandbox_id, container.sandbox_path, container.sandbox_inode)
 
 
 def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
@@ -55,6 +56,14 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
     path.unlink(missing_ok=True)
     path.symlink_to(namespace)
     return str(path)
+
+
+def inode_of(namespace: str) -> int:
+    """The number of the namespace that a path opens, 0 where its process has ended already."""
+    try:
+        return os.stat(namespace).st_ino
+    except OSError:
+        return 0
 
 
 def path_of(run: Path, sandbox_id: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,12 +19,17 @@ from drivers.api import Missing
 from drivers.linux.netlink import refusal
 
 CLONE_NEWNET = 0x40000000
+NS_GET_NSTYPE = 0xB703
 T = TypeVar("T")
 
 
 @contextmanager
-def opened(path: str) -> Iterator[int]:
-    """Pin the namespace that ``path`` names by a file descriptor; raises `Missing` where there is none."""
+def opened(path: str, inode: int = 0) -> Iterator[int]:
+    """Pin the namespace that ``path`` names by a file descriptor; raises `Missing` where there is none.
+
+    With an ``inode``, raises `Missing` too where the path leads to another namespace than the one of that number: a
+    process may have moved, and a pid or a name may have come to stand for something else.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
@@ -31,9 +37,19 @@ def opened(path: str) -> Iterator[int]:
     except OSError as error:
         raise refusal("open network namespace", path, error.errno or errno.EIO) from error
     try:
+        if inode and os.fstat(fd).st_ino != inode:
+            raise Missing(f"network namespace {path} is gone: another one is there now")
         yield fd
     finally:
         os.close(fd)
+
+
+def is_network_namespace(fd: int) -> bool:
+    """Tell whether a descriptor is one of a network namespace, and not of another file or kind of namespace."""
+    try:
+        return fcntl.ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -71,9 +87,9 @@ def fresh() -> Iterator[None]:
             enter(home)
 
 
-def inside(path: str, action: Callable[[], T]) -> T:
-    """Run ``action`` in the namespace that ``path`` names and give back its result."""
-    with opened(path) as fd, entered(fd):
+def inside(path: str, action: Callable[[], T], inode: int = 0) -> T:
+    """Run ``action`` in the namespace that ``path`` (and ``inode``, as in `opened`) names and give back its result."""
+    with opened(path, inode) as fd, entered(fd):
         return action()
 
 

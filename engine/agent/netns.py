@@ -95,16 +95,26 @@ class PinnedNamespace:
     """A network namespace held open by descriptor, with a watch on what it was opened through.
 
     ``gone`` is called once, from the loop, when the process has ended or the path was removed. Raises OSError where
-    the path cannot be opened or the process is not the one meant.
+    the path cannot be opened, or the process or the namespace (by its ``inode``) is not the one meant.
     """
 
     def __init__(
-        self, loop: Loop, inotify: Inotify, path: str, gone: Callable[[], None], *, pid: int = 0, pid_start: int = 0
+        self,
+        loop: Loop,
+        inotify: Inotify,
+        path: str,
+        gone: Callable[[], None],
+        *,
+        inode: int = 0,
+        pid: int = 0,
+        pid_start: int = 0,
     ) -> None:
         self._loop, self._inotify, self._gone = loop, inotify, gone
         self._stop: Callable[[], None] = lambda: None
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            if inode and os.fstat(self.fd).st_ino != inode:
+                raise FileNotFoundError(f"network namespace {path} is another one now")
             found = PROCESS_PATH.match(path)
             if found:
                 self._watch_process(int(found[1]), pid_start if int(found[1]) == pid else 0)

@@ -184,6 +184,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         pid=created.pid,
         pid_start=created.pid_start,
         sandbox_path=sandbox.open_path(host.run, record.sandbox_id, created.netns),
+        sandbox_inode=sandbox.inode_of(created.netns),
         next_interface=sum(m.network.driver != "null" for m in reserved.members),
         status="running",
         exit_code=0,

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from engine.agent.budget import Budget
 from engine.agent.inotify import Inotify
@@ -30,6 +31,7 @@ DEFAULT_TTL = 5
 RETRY = 2.0
 """Seconds until a sandbox that could not be bound is tried again; doubled up to `LAST_RETRY` while it can't."""
 LAST_RETRY = 60.0
+PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start")
 
 
 @dataclass(slots=True)
@@ -126,7 +128,8 @@ class DnsService:
 
     def _pin(self, view: SandboxView) -> PinnedNamespace:
         gone: Callable[[], None] = lambda: self._drop(view.id)  # noqa: E731
-        return PinnedNamespace(self._loop, self._inotify, view.netns_path, gone, pid=view.pid, pid_start=view.pid_start)
+        identity = {"inode": view.netns_inode, "pid": view.pid, "pid_start": view.pid_start}
+        return PinnedNamespace(self._loop, self._inotify, view.netns_path, gone, **identity)
 
     def _drop(self, identity: str) -> None:
         resident = self._residents.pop(identity, None)
@@ -155,7 +158,7 @@ def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
     """Whether a view's sockets can stay: the same namespace by the same path and process."""
     if new is None or new is old:
         return new is old
-    return (old.netns_path, old.pid, old.pid_start) == (new.netns_path, new.pid, new.pid_start)
+    return bool(PLACE(old) == PLACE(new))
 
 
 def ttl_from_environment() -> int:

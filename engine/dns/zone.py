@@ -36,6 +36,7 @@ class SandboxView:
 
     id: str
     netns_path: str
+    netns_inode: int = 0
     pid: int = 0
     pid_start: int = 0
     networks: tuple[str, ...] = ()
@@ -119,6 +120,7 @@ def _view(container: ContainerRecord, members: Sequence[NetworkRecord], conf: Re
     return SandboxView(
         id=sandbox_id(container),
         netns_path=container.sandbox_path,
+        netns_inode=container.sandbox_inode,
         pid=container.pid,
         pid_start=container.pid_start,
         networks=tuple(n.id for n in searched),
