@@ -31,7 +31,7 @@ from drivers.api import (
 )
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall import conntrack, elements, forwarding, relay, spoofing, strangers, table, tunnels
-from drivers.linux import address, link, names, netns, sysctl
+from drivers.linux import address, link, marks, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.ports import without
@@ -246,7 +246,7 @@ class _Bridge:
     def __init__(self, opened: Session, network: NetworkSpec, options: BridgeOptions) -> None:
         self.session, self.network, self.options = opened, network, options
         self.name = options.bridge
-        self.mark = f"hawse network {network.id}"
+        self.mark = marks.of_network(network.id)
 
     def create(self) -> None:
         found = link.find(self.session, self.name)
@@ -305,7 +305,7 @@ class _Port:
 
     def __init__(self, opened: Session, endpoint: EndpointSpec, options: BridgeOptions) -> None:
         self.session, self.endpoint, self.options = opened, endpoint, options
-        self.mark = f"hawse endpoint {endpoint.id}"
+        self.mark = marks.of_endpoint(endpoint.id)
         self.name = names.host_end_names(endpoint.id)[0]
 
     def create(self, namespace: int, interface: str) -> None:
@@ -337,8 +337,13 @@ class _Port:
         for candidate in names.host_end_names(self.endpoint.id):
             if link.index(candidate):
                 found = link.find(self.session, candidate)
-                if found is not None and found.alias in (self.mark, ""):
+                if found is not None and self._is_ours(found):
                     link.delete(self.session, candidate)
+
+    def _is_ours(self, found: link.Link) -> bool:
+        # A creation cut short may have left a port without a mark, but on the bridge from its beginning.
+        unmarked = found.alias == "" and found.master == link.index(self.options.bridge) > 0
+        return found.alias == self.mark or unmarked
 
     def guard(self) -> None:
         if self.options.spoof_guard:

@@ -25,7 +25,7 @@ from drivers.api import (
     Sandbox,
     Unsupported,
 )
-from drivers.linux import link, names, netns
+from drivers.linux import link, marks, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply
 
@@ -65,7 +65,7 @@ class ParentedDriver:
         """Remove the parent if `create_network` made it; idempotent."""
         with session() as opened:
             found = link.find(opened, parent_name(network))
-            if found is not None and found.alias == _network_mark(network):
+            if found is not None and found.alias == marks.of_network(network.id):
                 link.delete(opened, found.name)
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
@@ -82,9 +82,10 @@ class ParentedDriver:
             (
                 Step(
                     "sub-interface",
-                    lambda: self._make_endpoint(network, endpoint, sandbox, interface),
+                    lambda: self._make_endpoint(network, endpoint, sandbox),
                     lambda: self.leave(network, endpoint, sandbox),
                 ),
+                Step("name", lambda: sandboxes.inside(sandbox, lambda there: _finish(there, endpoint, interface))),
                 Step("interface", lambda: sandboxes.configure(sandbox, endpoint, interface)),
             )
         )
@@ -97,7 +98,7 @@ class ParentedDriver:
 
         def remove(opened: Session) -> None:
             for found in link.all_links(opened):
-                if found.alias == _endpoint_mark(endpoint):
+                if found.alias == marks.of_endpoint(endpoint.id) or found.name == names.unfinished_name(endpoint.id):
                     link.delete(opened, found.name)
 
         sandboxes.inside(sandbox, remove)
@@ -136,21 +137,33 @@ class ParentedDriver:
             link.add(opened, parent, kind, **attributes)
         except KernelError as error:
             raise _explained(error, prefix) from error
-        link.change(opened, link.index(parent), ifalias=_network_mark(network), state="up")
+        # Because it comes up on a wire whose routers are the containers' business, the host must not listen to them.
+        sysctl.write_if_present(sysctl.conf("ipv6", parent, "accept_ra"), "0")
+        link.change(opened, link.index(parent), ifalias=marks.of_network(network.id), state="up")
 
-    def _make_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> None:
+    def _make_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox) -> None:
         parent = parent_name(network)
         found = link.index(parent)
         if not found:
             raise Missing(f"-o parent interface was not found on the host: {parent}")
         attributes = {**self.attributes(network), **self.link_address(endpoint), "link": found}
-        with session() as opened, netns.opened(sandbox.path) as namespace:
+        name = names.unfinished_name(endpoint.id)
+        with session() as opened, netns.opened(sandbox.path, sandbox.inode) as namespace:
             try:
-                link.add(opened, interface, self.type, net_ns_fd=namespace, **attributes)
+                link.add(opened, name, self.type, net_ns_fd=namespace, **attributes)
             except KernelError as error:
                 raise _explained(error, f"failed to create the {self.type} port: ") from error
-        mark = _endpoint_mark(endpoint)
-        sandboxes.inside(sandbox, lambda there: link.change(there, link.index(interface), ifalias=mark))
+
+
+def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
+    """Give a new sub-interface its mark and its name, in one request: by the one or the other `leave` finds it."""
+    try:
+        found = link.index(names.unfinished_name(endpoint.id))
+        link.change(there, found, ifname=interface, ifalias=marks.of_endpoint(endpoint.id))
+    except KernelError as error:
+        if error.errno == errno.EEXIST:
+            raise Exists(f"the sandbox has an interface {interface} already") from error
+        raise
 
 
 def parent_name(network: NetworkSpec) -> str:
@@ -177,11 +190,3 @@ def _explained(error: KernelError, prefix: str) -> Exception:
     if error.errno == errno.EOPNOTSUPP:
         return Unsupported(text)
     return Busy(text) if error.errno == errno.EBUSY else error
-
-
-def _network_mark(network: NetworkSpec) -> str:
-    return f"hawse network {network.id}"
-
-
-def _endpoint_mark(endpoint: EndpointSpec) -> str:
-    return f"hawse endpoint {endpoint.id}"

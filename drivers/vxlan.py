@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from drivers.api import Exists, KernelError, NetworkSpec, Unsupported
-from drivers.linux import address, link, sysctl
+from drivers.linux import address, link, marks, sysctl
 from drivers.linux.netlink import Session, by_pyroute2, doing
 from drivers.overlay_options import OverlayOptions
 
@@ -40,6 +40,7 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
     if not link.index(BRIDGE):
         mac = "02:" + os.urandom(5).hex(":")
         link.add(there, BRIDGE, "bridge", address=mac, br_mcast_snooping=0)
+        link.change(there, link.index(BRIDGE), ifalias=marks.of_network(network.id))
     bridge = link.index(BRIDGE)
     for number, pool in enumerate(network.pools):
         name, vni = device(number), options.vnis[number]

@@ -20,10 +20,12 @@ NEW, DELETE, GET, SET = 16, 17, 18, 19  # RTM_*LINK
 CREATE, EXCLUSIVE = 0x400, 0x200  # NLM_F_*
 IFINFOMSG = struct.Struct("=BxHiII")  # family, hardware type, index, flags, which flags change
 UP = 1  # IFF_UP
+LOOPBACK = 8  # IFF_LOOPBACK
 ADDRESS, IFNAME, MTU, LINKINFO, PROTINFO, IFALIAS, EXT_MASK = 1, 3, 4, 18, 12, 20, 29  # IFLA_*
+MASTER, LINK_NETNSID, PARENT_DEV_NAME = 10, 37, 56  # IFLA_*; the parent device since Linux 5.14
 INFO_KIND, INFO_DATA, VETH_PEER = 1, 2, 1
 SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
-NUMBERS = {"mtu": MTU, "master": 10, "txqlen": 13, "net_ns_fd": 28}
+NUMBERS = {"mtu": MTU, "master": MASTER, "txqlen": 13, "net_ns_fd": 28}
 TEXTS = {"ifname": IFNAME, "ifalias": IFALIAS}
 PORT_MODE, PORT_LEARNING, PORT_ISOLATED = 4, 8, 33  # IFLA_BRPORT_*
 OWN_KINDS = ("bridge", "veth", "wireguard")
@@ -33,7 +35,11 @@ GONE = (errno.ENODEV, errno.ENXIO)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link as the kernel describes it; ``kind`` is "" for hardware, ``alias`` is free text kept by the kernel."""
+    """A link as the kernel describes it; ``kind`` is "" for hardware, ``alias`` is free text kept by the kernel.
+
+    ``master`` is the index of the bridge (or bond …) it is a port of, ``device`` the bus device it is the interface of,
+    and ``is_split`` says that its other end, or what it is an interface of, is in another namespace.
+    """
 
     name: str
     index: int
@@ -42,6 +48,10 @@ class Link:
     mac: str
     mtu: int
     up: bool
+    master: int = 0
+    device: str = ""
+    is_loopback: bool = False
+    is_split: bool = False
 
 
 def index(name: str) -> int:
@@ -171,4 +181,8 @@ def _read(body: bytes) -> Link:
         mac=found.get(ADDRESS, b"").hex(":"),
         mtu=read_number(found.get(MTU, b"")),
         up=bool(flags & UP),
+        master=read_number(found.get(MASTER, b"")),
+        device=read_text(found.get(PARENT_DEV_NAME, b"")),
+        is_loopback=bool(flags & LOOPBACK),
+        is_split=LINK_NETNSID in found,
     )

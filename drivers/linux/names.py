@@ -25,6 +25,11 @@ def host_end_names(endpoint_id: str) -> tuple[str, ...]:
     return tuple(f"veth{endpoint_id[s : s + HOST_END_DIGITS]}" for s in starts)
 
 
+def unfinished_name(endpoint_id: str) -> str:
+    """The name that a link has in its sandbox until it bears a mark and its own name."""
+    return f"hw-{endpoint_id[:12]}"
+
+
 def fits(name: str) -> bool:
     """Tell whether a name is short enough for the kernel."""
     return len(name.encode()) <= MAX_BYTES
