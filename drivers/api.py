@@ -114,6 +114,7 @@ class EndpointSpec:
     ports: Sequence[PortBinding] = ()
     exposed: Sequence[tuple[str, int, int]] = ()  # protocol, first and last port; ranges apart from each other
     siblings: Sequence[IPAddress] = ()
+    accept_ra: str = "0"  # the interface's net.ipv6.conf.*.accept_ra: routers are believed only where that was asked
 
 
 Link = tuple[EndpointSpec, EndpointSpec]

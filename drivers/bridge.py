@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-from drivers import bridge_options
+from drivers import advertisements, bridge_options
 from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
@@ -40,6 +40,7 @@ MAX_PORTS = 1023
 FEW = 3  # bridges that a warning names
 LINK_LOCAL = IPv6Network("fe80::/64")
 FULL = (errno.EXFULL, errno.ENOSPC)
+Networks = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
 
 
 class BridgeDriver:
@@ -171,25 +172,25 @@ class BridgeDriver:
 
     def resync(
         self,
-        networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]],
-        unsettled: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]] = (),
+        networks: Networks,
+        unsettled: Networks = (),
         *,
         links: Sequence[Link] = (),
         unsettled_links: Sequence[Link] = (),
         keepsakes: Sequence[str] = (),
     ) -> None:
         """Make the firewall hold exactly these networks, ports and links, touching only what differs."""
-        guarded = _guarded(networks)
+        guarded, muted = _guarded(networks), _muted(networks)
         whole = self._whole()
         table.resync(
             [*self._elements(networks, links), *forwarding.recalled(keepsakes)],
             keep=(*forwarding.STATE_SETS, *relay.STATE_SETS, *tunnels.STATE_SETS),
             unsettled=self._elements(unsettled, unsettled_links),
-            marks=(whole, table.GUARDED) if guarded else (whole,),
+            marks=(whole, table.GUARDED) if guarded or muted else (whole,),
             accept_mark=self.settings.accept_mark,
         )
-        if guarded:
-            spoofing.resync(guarded)
+        if guarded or muted:
+            spoofing.resync(guarded, muted)
 
     def needs_resync(self) -> bool:
         """Tell at little cost whether somebody flushed the firewall since the last `resync`."""
@@ -259,20 +260,24 @@ class _Bridge:
 
     def delete(self) -> None:
         found = link.find(self.session, self.name)
-        if found is None:
-            return
-        if self._is_ours(found):
+        if found is not None and self._is_ours(found):
             link.delete(self.session, self.name)
-        else:
+            return
+        if found is not None:
             address.remove_ours(self.session, found.index)
             sysctl.write(sysctl.conf("ipv4", self.name, "route_localnet"), "0")
+        advertisements.restore(self.name)
 
     def set_parameters(self) -> None:
         """Before the bridge is up: an interface that comes up without these would already have spoken."""
         found = link.find(self.session, self.name)
         if found is not None and self._is_ours(found):
-            sysctl.write_if_present(sysctl.conf("ipv6", self.name, "accept_ra"), "0")
-            sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "0" if self.network.ipv6 else "1")
+            advertisements.ignore(self.name)
+            # Without an address of its own the host is not to have a link-local one either.
+            speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
+            sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "0" if speaks_ipv6 else "1")
+        elif found is not None:
+            advertisements.ignore_where_alone(self.session, found)
         sysctl.write(sysctl.conf("ipv4", self.name, "route_localnet"), "1")
         if not self.options.icc:
             # Isolated ports can't hear each other's ARP. The bridge answers for them, so that what is allowed between
@@ -348,10 +353,14 @@ class _Port:
     def guard(self) -> None:
         if self.options.spoof_guard:
             spoofing.guard(self.name, self.endpoint)
+        elif advertisements.are_believed(self.options.bridge):
+            spoofing.mute(self.name)
 
     def release(self) -> None:
         if self.options.spoof_guard:
             spoofing.release(self.name, self.endpoint)
+        elif advertisements.are_believed(self.options.bridge):
+            spoofing.unmute(self.name)
 
     def _explained(self, error: KernelError, interface: str) -> Exception:
         if error.errno in FULL:
@@ -361,14 +370,29 @@ class _Port:
         return error
 
 
-def _guarded(networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]) -> list[tuple[str, EndpointSpec]]:
+def _guarded(networks: Networks) -> list[tuple[str, EndpointSpec]]:
     """The bridge ports under spoof guard, with their endpoints."""
-    parsed = ((bridge_options.parse(network), endpoints) for network, endpoints in networks)
-    wanted = [(options, endpoint) for options, endpoints in parsed if options.spoof_guard for endpoint in endpoints]
-    if not wanted:
+    return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
+
+
+def _muted(networks: Networks) -> list[str]:
+    """The bridge ports without spoof guard where the host listens to routers."""
+    mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
+    heard = [(o, endpoints) for o, endpoints in mixed if advertisements.are_believed(o.bridge)]
+    return [name for name, _ in _ports((o, e) for o, endpoints in heard for e in endpoints)]
+
+
+def _parsed(networks: Networks) -> list[tuple[BridgeOptions, Sequence[EndpointSpec]]]:
+    return [(bridge_options.parse(network), endpoints) for network, endpoints in networks]
+
+
+def _ports(wanted: Iterable[tuple[BridgeOptions, EndpointSpec]]) -> list[tuple[str, EndpointSpec]]:
+    """The names of the ports that these endpoints have."""
+    pairs = list(wanted)
+    if not pairs:
         return []
     with session() as opened:
-        found = ((_Port(opened, endpoint, options).present(), endpoint) for options, endpoint in wanted)
+        found = ((_Port(opened, endpoint, options).present(), endpoint) for options, endpoint in pairs)
         return [(name, endpoint) for name, endpoint in found if name]
 
 

@@ -42,6 +42,7 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
     """Do what `configure` does, the thread being in the sandbox."""
     found = link.index(interface)
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "disable_ipv6"), "0" if _speaks_ipv6(endpoint) else "1")
+    sysctl.write_if_present(sysctl.conf("ipv6", interface, "accept_ra"), endpoint.accept_ra)
     # The kernel itself announces a new owner of the address, by gratuitous ARP and unsolicited NA, at "up".
     sysctl.write_if_present(sysctl.conf("ipv4", interface, "arp_notify"), "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "ndisc_notify"), "1")

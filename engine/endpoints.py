@@ -6,7 +6,7 @@ touches the kernel only through a driver.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
 from drivers.api import EndpointSpec, IPAddress, IPInterface, NetworkSpec, Pool, PortBinding
@@ -61,12 +61,19 @@ def endpoint_spec(
         ports=port_bindings(record.ports),
         exposed=tuple(exposed.spans(container.config.exposed_ports)),
         siblings=addresses_of(siblings),
+        accept_ra=_accept_ra(container.host.sysctls) if container.host.sysctls else "0",
     )
 
 
 def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
     """The addresses of endpoints."""
     return tuple(ip_interface(text).ip for record in records for text in (record.ipv4, record.ipv6) if text)
+
+
+def _accept_ra(sysctls: Mapping[str, str]) -> str:
+    """Whether interfaces are to listen to routers: not, unless ``--sysctl`` says so of those to come."""
+    given = {key.replace("/", "."): value for key, value in sysctls.items()}
+    return given.get("net.ipv6.conf.default.accept_ra", "0")
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:

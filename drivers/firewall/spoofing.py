@@ -2,6 +2,7 @@
 
 Made when the first network asks for it (com.hawse.bridge.spoof_guard). The table grows by elements: per guarded port
 one in ``ports``, one in ``macs``, and one per address. Filtering by port name needs no support for bridge metadata.
+Ports in ``muted`` may send all but what routers tell their neighbours.
 """
 
 from __future__ import annotations
@@ -19,19 +20,18 @@ TABLE = "bridge hawse"
 
 def guard(port: str, endpoint: EndpointSpec) -> None:
     """Hold the container behind a bridge port to the endpoint's MAC and addresses; idempotent."""
-    elements = _commands("add", port, endpoint)
-    try:
-        nft.run(elements)
-    except nft.Refused as error:
-        if not error.nothing_there:
-            raise
-        install(elements)
-        table.mark(table.GUARDED)
+    _add(_commands("add", port, endpoint))
 
 
-def resync(guarded: Iterable[tuple[str, EndpointSpec]]) -> None:
-    """Write the rules anew and guard these ports, where they are not guarded already."""
-    install("".join(_commands("add", port, endpoint) for port, endpoint in guarded))
+def mute(port: str) -> None:
+    """Drop the router advertisements and redirects of the container behind a bridge port; idempotent."""
+    _add(_muting("add", port))
+
+
+def resync(guarded: Iterable[tuple[str, EndpointSpec]], muted: Iterable[str]) -> None:
+    """Write the rules anew and guard and mute these ports, where they are not already."""
+    elements = [_commands("add", port, endpoint) for port, endpoint in guarded]
+    install("".join([*elements, *(_muting("add", port) for port in muted)]))
 
 
 def is_whole() -> bool:
@@ -41,11 +41,12 @@ def is_whole() -> bool:
 
 def release(port: str, endpoint: EndpointSpec) -> None:
     """Forget a guarded port; idempotent."""
-    try:
-        nft.run(_commands("destroy", port, endpoint))
-    except nft.Refused as error:
-        if not error.nothing_there:
-            raise
+    _destroy(_commands("destroy", port, endpoint))
+
+
+def unmute(port: str) -> None:
+    """Forget a muted port; idempotent."""
+    _destroy(_muting("destroy", port))
 
 
 def remove_all() -> None:
@@ -67,6 +68,29 @@ def install(elements: str = "") -> None:
         nft.run(f"add table {TABLE}\nflush table {TABLE}\n{ruleset}\n{elements}")
     except nft.Refused as error:
         raise Unsupported(f"this kernel can't guard against spoofing: {error}") from error
+
+
+def _add(elements: str) -> None:
+    """Add elements, with the rules where there are none yet."""
+    try:
+        nft.run(elements)
+    except nft.Refused as error:
+        if not error.nothing_there:
+            raise
+        install(elements)
+        table.mark(table.GUARDED)
+
+
+def _destroy(elements: str) -> None:
+    try:
+        nft.run(elements)
+    except nft.Refused as error:
+        if not error.nothing_there:
+            raise
+
+
+def _muting(verb: str, port: str) -> str:
+    return f"{verb} element {TABLE} muted {{ {name(port)} }}\n"
 
 
 def _commands(verb: str, port: str, endpoint: EndpointSpec) -> str:

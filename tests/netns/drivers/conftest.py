@@ -230,7 +230,8 @@ class Lab:
 
 
 @pytest.fixture
-def lab(host) -> Iterator[Lab]:
+def lab(host, monkeypatch) -> Iterator[Lab]:
+    monkeypatch.setenv("HAWSE_RUN", str(host.run_dir))
     made = Lab(host)
     yield made
     made.close()

@@ -209,13 +209,15 @@ def icmpv6(source: str, kind: int, target: str = OWN6) -> bytes:
 
 
 class Sent(NamedTuple):
-    """A frame, and whether it has to get through."""
+    """A frame, and whether it has to get through; from a guarded port, or from one that is muted."""
 
     frame: bytes
     passes: bool
+    muted: bool = False
 
 
 SPOOF_PROBES: dict[tuple[str, str], Sent] = {
+    ("prerouting", "@muted"): Sent(icmpv6(OWN6, ROUTER), False, muted=True),
     ("prerouting", "@ports goto sender"): Sent(ipv4(OTHER), False),
     ("sender", "@macs"): Sent(ipv4(OWN, OTHER_MAC), False),
     ("sender", "goto arp_sender"): Sent(arp(OWN), True),
@@ -235,12 +237,17 @@ SPOOF_PROBES: dict[tuple[str, str], Sent] = {
 
 
 class Wire:
-    """A guarded container that sends whole frames, and a neighbour that sees what comes out of the bridge."""
+    """Containers that send whole frames, and neighbours that see what comes out of their bridges.
+
+    One is on a guarded port, the other on a bridge of the user's that has a wire plugged in.
+    """
 
     def __init__(self, lab) -> None:
-        network = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={"com.hawse.bridge.spoof_guard": "true"})
-        self.sender = self.open(lab.container(network, 2, mac=MAC))
-        self.receiver = self.open(lab.container(network, 3))
+        guarded = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={"com.hawse.bridge.spoof_guard": "true"})
+        lab.host.sh("ip link add mybr type bridge; ip link add wire master mybr type veth peer name far")
+        muted = lab.network("n2", "172.31.0.0/16", options={"com.docker.network.bridge.name": "mybr"})
+        self.senders = [self.open(lab.container(network, 2, mac=MAC)) for network in (guarded, muted)]
+        self.receivers = [self.open(lab.container(network, 3)) for network in (guarded, muted)]
 
     def open(self, container) -> socket.socket:
         every_protocol = socket.htons(0x0003)
@@ -250,24 +257,24 @@ class Wire:
         made.bind(("eth0", 0))
         return made
 
-    def carries(self, frame: bytes, wait: float = 0.1) -> bool:
-        self.sender.send(frame)
+    def carries(self, frame: bytes, wire: int, wait: float = 0.1) -> bool:
+        self.senders[wire].send(frame)
         deadline = time.monotonic() + wait
         while (left := deadline - time.monotonic()) > 0:
-            self.receiver.settimeout(left)
+            self.receivers[wire].settimeout(left)
             try:
-                if self.receiver.recv(2000).startswith(frame):
+                if self.receivers[wire].recv(2000).startswith(frame):
                     return True
             except TimeoutError:
                 break
         return False
 
     def as_expected(self, probe: Sent) -> bool:
-        return self.carries(probe.frame) == probe.passes
+        return self.carries(probe.frame, int(probe.muted)) == probe.passes
 
     def close(self) -> None:
-        self.sender.close()
-        self.receiver.close()
+        for opened in (*self.senders, *self.receivers):
+            opened.close()
 
 
 def test_each_rule_against_spoofing_is_missed_when_it_is_gone(lab):

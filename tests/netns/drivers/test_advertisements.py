@@ -1,0 +1,155 @@
+"""Router advertisements by packets: neither the host nor another container believes those of a container."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+import pytest
+
+from drivers import sandbox as sandboxes
+from drivers.firewall import spoofing
+from tests.netns.routers import advertise, learnt
+
+pytestmark = pytest.mark.netns
+
+BRIDGE = "com.docker.network.bridge."
+NAMED = {BRIDGE + "name": "mybr"}
+V4, V6 = "172.30.0.0/16", "fd00:30::/64"
+GENUINE = IPv6Address("2001:db8:900d::")
+ARRIVAL = 3.0  # seconds in which what is expected comes
+
+
+def parameter(lab, bridge: str = "mybr") -> str:
+    return lab.host.sh(f"cat /proc/sys/net/ipv6/conf/{bridge}/accept_ra").strip()
+
+
+def hears(lab, container) -> bool:
+    """Whether the host believes a container: a default route, or an address of the container's prefix."""
+    advertise(container.path)
+    return bool(learnt(lab.host)) or "2001:db8:bad" in lab.host.sh("ip -6 addr")
+
+
+@pytest.fixture
+def mybr(lab):
+    """A bridge of the user's, which listens to routers as interfaces do where nobody says otherwise."""
+    lab.host.sh("ip link add mybr type bridge; sysctl -qw net.ipv6.conf.mybr.accept_ra=2; ip link set mybr up")
+    return lab
+
+
+@pytest.mark.parametrize("subnets", [(V4,), (V4, V6)])
+@pytest.mark.parametrize("forwarding", ["0", "1"])
+def test_the_host_believes_no_container_of_an_own_bridge(lab, subnets, forwarding):
+    n1 = lab.network("n1", *subnets, internal=True)
+    c1 = lab.container(n1, 2)
+    lab.host.sh(f"sysctl -qw net.ipv6.conf.all.forwarding={forwarding}")
+    assert not hears(lab, c1)
+    name = f"br-{n1.id[:12]}"
+    lab.host.sh(f"sysctl -qw net.ipv6.conf.{name}.disable_ipv6=0 net.ipv6.conf.{name}.accept_ra=2")
+    advertise(c1.path)
+    assert learnt(lab.host, ARRIVAL), "the frame is none that any host believes"
+
+
+@pytest.mark.parametrize("subnets", [(V4,), (V4, V6)])
+def test_the_host_believes_no_container_of_a_bridge_that_is_the_users(mybr, subnets):
+    n1 = mybr.network("n1", *subnets, options=NAMED)
+    mybr.host.sh("sysctl -qw net.ipv6.conf.all.forwarding=0")
+    assert not hears(mybr, mybr.container(n1, 2))
+    assert parameter(mybr) == "0"
+
+
+def test_a_bridge_that_is_given_back_listens_as_before(mybr):
+    n1 = mybr.network("n1", V4, options=NAMED)
+    for _ in range(2):  # as after a reboot, or a creation that was killed
+        mybr.on_host(lambda: mybr.driver.create_network(n1))
+    assert parameter(mybr) == "0"
+    for _ in range(2):
+        mybr.on_host(lambda: mybr.driver.delete_network(n1))
+    assert parameter(mybr) == "2"
+
+
+def test_nothing_is_remembered_of_a_bridge_that_the_user_has_removed(mybr):
+    n1 = mybr.network("n1", V4, options=NAMED)
+    mybr.host.sh("ip link del mybr")
+    mybr.on_host(lambda: mybr.driver.delete_network(n1))
+    assert not (mybr.host.run_dir / "accept_ra").exists()
+
+
+def test_what_the_user_sets_meanwhile_stays_and_containers_are_muted_then(mybr):
+    n1 = mybr.network("n1", V4, options=NAMED)
+    mybr.host.sh("sysctl -qw net.ipv6.conf.mybr.accept_ra=2")
+    c1 = mybr.container(n1, 2)
+    assert not hears(mybr, c1)
+    mybr.leave(c1)
+    assert muted(mybr) == ""
+    mybr.on_host(lambda: mybr.driver.delete_network(n1))
+    assert parameter(mybr) == "2"
+
+
+def muted(lab) -> str:
+    return lab.host.sh(f"nft list set {spoofing.TABLE} muted | grep elements", check=False).strip()
+
+
+@pytest.fixture
+def lan(mybr, netns):
+    """The same with a wire to a LAN plugged in, where the host's router is."""
+    mybr.host.sh(f"ip link add wire master mybr type veth peer name eth0 netns {netns.name}; ip link set wire up")
+    netns.sh("ip link set eth0 up")
+    return netns
+
+
+def test_a_bridge_with_a_wire_goes_on_listening_there_and_to_no_container(mybr, lan):
+    n1 = mybr.network("n1", V4, V6, options=NAMED)
+    c1, c2 = mybr.container(n1, 2), mybr.container(n1, 3)
+    assert not hears(mybr, c1)
+    advertise(lan.path, prefix=GENUINE)
+    assert [line.split()[4] for line in learnt(mybr.host, ARRIVAL)] == ["mybr"]
+    assert mybr.pings(c1, "172.30.0.3")
+    assert mybr.pings(c1, "fd00:30::3")
+    assert parameter(mybr) == "2"
+    mybr.leave(c1)
+    assert muted(mybr) == f'elements = {{ "veth{c2.endpoint.id[:7]}" }}'
+
+
+@pytest.mark.parametrize("what", ["flush ruleset", "delete table bridge hawse"])
+def test_rules_that_others_remove_come_back_for_muted_ports_too(mybr, lan, what):
+    n1 = mybr.network("n1", V4, options=NAMED)
+    c1 = mybr.container(n1, 2)
+    mybr.on_host(lambda: mybr.driver.resync([(n1, [c1.endpoint])]))
+    mybr.host.sh(f"nft {what}")
+    assert mybr.on_host(mybr.driver.needs_resync)
+    mybr.on_host(lambda: mybr.driver.resync([(n1, [c1.endpoint])]))
+    assert not mybr.on_host(mybr.driver.needs_resync)
+    assert not hears(mybr, c1)
+
+
+def test_containers_believe_each_other_only_where_that_was_asked(lab):
+    n1 = lab.network("n1", V4, V6)
+    option = {sandboxes.SYSCTLS_OPTION: "net.ipv6.conf.IFNAME.accept_ra=1"}
+    rogue, plain = lab.container(n1, 2), lab.container(n1, 3)
+    asked, by_default = lab.container(n1, 4, options=option), lab.container(n1, 5, accept_ra="2")
+    advertise(rogue.path)
+    listening = [c for c in (asked, by_default) if learnt(Shell(c), ARRIVAL)]
+    assert listening == [asked, by_default]
+    assert learnt(Shell(plain)) == []
+    assert "2001:db8:bad" not in plain.run("ip", "-6", "addr")
+
+
+class Shell:
+    """A container whose commands may be of several words."""
+
+    def __init__(self, container) -> None:
+        self.container = container
+
+    def sh(self, script: str) -> str:
+        return self.container.run("sh", "-c", script)
+
+
+def test_the_bridge_of_an_isolated_network_has_no_address_at_all(lab):
+    options = {BRIDGE + "gateway_mode_ipv4": "isolated", BRIDGE + "gateway_mode_ipv6": "isolated"}
+    n1 = lab.network("n1", V4, V6, options=options, internal=True)
+    c1, c2 = lab.container(n1, 2), lab.container(n1, 3)
+    assert lab.host.sh(f"ip addr show dev br-{n1.id[:12]} | grep inet", check=False) == ""
+    assert lab.pings(c1, "fd00:30::3")
+    neighbours = c2.run("sh", "-c", "ping -c2 -W1 -i0.2 ff02::1%eth0 >&2; ip -6 neigh show dev eth0; true")
+    assert c1.endpoint.mac in neighbours
+    assert lab.host.sh(f"cat /sys/class/net/br-{n1.id[:12]}/address").strip() not in neighbours

@@ -1,0 +1,54 @@
+"""Whether containers listen to routers: only where ``--sysctl`` or an option of the endpoint asks for it."""
+
+import json
+
+import pytest
+
+from tests.netns.routers import advertise, learnt
+
+pytestmark = pytest.mark.netns
+
+DEFAULT, OWN = "net.ipv6.conf.default.accept_ra=2", "net.ipv6.conf.eth0.accept_ra=1"
+
+
+class Inside:
+    """A container's network."""
+
+    def __init__(self, host, name) -> None:
+        self.host, self.pid = host, json.loads(host.hawse("inspect", name).stdout)[0]["State"]["Pid"]
+        self.path = f"/proc/{self.pid}/ns/net"
+
+    def sh(self, script):
+        return self.host.run("nsenter", "-t", str(self.pid), "-n", "sh", "-c", script).stdout
+
+
+@pytest.fixture
+def app(host):
+    for name, number in (("app", 30), ("zoo", 31)):
+        host.hawse("network", "create", "--ipv6", "--subnet", f"fd00:{number}::/64", name)
+    return host
+
+
+def test_containers_listen_to_routers_only_where_they_are_to(app):
+    asked = {"rogue": (), "plain": (), "all": ("--sysctl", DEFAULT), "one": ("--sysctl", OWN)}
+    for name, options in asked.items():
+        app.hawse("run", "-d", "--name", name, "--network", "app", *options, "hostfs", "sleep", "1d")
+    inside = {name: Inside(app, name) for name in asked}
+    advertise(inside["rogue"].path)
+    assert [name for name in ("all", "one") if learnt(inside[name], 3)] == ["all", "one"]
+    assert learnt(inside["plain"]) == []
+    for name in ("plain", "all", "one"):
+        app.hawse("network", "connect", "zoo", name)
+    later = [inside[name].sh("cat /proc/sys/net/ipv6/conf/eth1/accept_ra").strip() for name in ("plain", "all", "one")]
+    assert later == ["0", "2", "0"]
+
+
+def test_an_adopted_namespace_keeps_listening_to_its_own_routers_alone(app, netns, peer):
+    peer.sh(f"ip link add lab0 type veth peer name eth0 netns {netns.name}; ip link set lab0 master br0 up")
+    netns.sh("ip link set eth0 up")
+    app.hawse("network", "connect", "app", f"netns:{netns.name}")
+    app.hawse("run", "-d", "--name", "rogue", "--network", "app", "hostfs", "sleep", "1d")
+    advertise(Inside(app, "rogue").path)
+    assert learnt(netns) == []
+    advertise(peer.path, "br0")
+    assert "dev eth0" in learnt(netns, 3)[0]

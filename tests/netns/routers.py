@@ -1,0 +1,43 @@
+"""Router advertisements (RFC 4861), made by hand and sent as whole frames."""
+
+import socket
+import struct
+import time
+from ipaddress import IPv6Address
+
+from drivers.linux import netns as namespaces
+
+ALL_NODES, ALL_NODES_MAC = IPv6Address("ff02::1"), "33:33:00:00:00:01"
+SOURCE, SOURCE_MAC = IPv6Address("fe80::bad"), "02:42:00:00:0b:ad"
+PREFIX = IPv6Address("2001:db8:bad::")
+ICMPV6, ADVERTISEMENT = 58, 134
+LIFETIME = 1800  # seconds
+ON_LINK_AND_AUTONOMOUS = 0xC0
+
+
+def advertisement(prefix: IPv6Address = PREFIX) -> bytes:
+    """A frame that offers a default route and a prefix to make an address of."""
+    option = struct.pack("!BBBBIII", 3, 4, 64, ON_LINK_AND_AUTONOMOUS, LIFETIME, LIFETIME, 0) + prefix.packed
+    message = struct.pack("!BBHBBHII", ADVERTISEMENT, 0, 0, 64, 0, LIFETIME, 0, 0) + option
+    pseudo = SOURCE.packed + ALL_NODES.packed + struct.pack("!II", len(message), ICMPV6)
+    total = sum(struct.unpack(f"!{(len(pseudo) + len(message)) // 2}H", pseudo + message))
+    total = (total & 0xFFFF) + (total >> 16)
+    message = message[:2] + struct.pack("!H", 0xFFFF - ((total & 0xFFFF) + (total >> 16))) + message[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(message), ICMPV6, 255) + SOURCE.packed + ALL_NODES.packed
+    return bytes.fromhex((ALL_NODES_MAC + SOURCE_MAC).replace(":", "")) + struct.pack("!H", 0x86DD) + header + message
+
+
+def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX) -> None:
+    """Advertise a router from an interface of a namespace, as root in a container can."""
+    sender = namespaces.inside(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+    with sender:
+        sender.bind((interface, 0))
+        sender.send(advertisement(prefix))
+
+
+def learnt(where, wait: float = 0.3) -> list[str]:
+    """The default routes that a namespace has learnt from routers within ``wait`` seconds."""
+    deadline = time.monotonic() + wait
+    while not (found := where.sh("ip -6 route show default proto ra").splitlines()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
