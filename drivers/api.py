@@ -136,12 +136,16 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class JoinInfo:
-    """What a join gave: the interface's name in the sandbox, and the next hops its network offers."""
+    """What a join gave: the interface's name in the sandbox, and the next hops its network offers.
+
+    A network that is ``on_link`` is a way out without a next hop: everything may leave by the interface.
+    """
 
     interface: str
     mac: str
     gateway4: IPv4Address | None = None
     gateway6: IPv6Address | None = None
+    on_link: bool = False
 
 
 @dataclass(frozen=True, slots=True)

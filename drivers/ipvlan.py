@@ -5,13 +5,12 @@ Tested as far as the netlink message: the kernels this is developed on have no i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from drivers import sandbox as sandboxes
 from drivers.api import BadOption, EndpointSpec, JoinInfo, NetworkSpec, Sandbox
-from drivers.linux import link, route
-from drivers.linux.netlink import Session
+from drivers.linux import link
 from drivers.parented import ParentedDriver
 
 MODE, FLAG = "ipvlan_mode", "ipvlan_flag"
@@ -45,14 +44,7 @@ class IpvlanDriver(ParentedDriver):
         """Make the interface; in the l3 modes everything leaves by it, without a next hop."""
         link.know_ipvlan_flags()
         info = super().join(network, endpoint, sandbox, interface)
-        if self._routed(network) and not network.internal:
-            sandboxes.inside(sandbox, lambda opened: _route_through(opened, network, interface))
-        return JoinInfo(info.interface, "", info.gateway4, info.gateway6)
+        return replace(info, mac="", on_link=self._routed(network) and not network.internal)
 
     def _routed(self, network: NetworkSpec) -> bool:
         return network.options.get(MODE) in ("l3", "l3s")
-
-
-def _route_through(opened: Session, network: NetworkSpec, interface: str) -> None:
-    for version in sorted({pool.subnet.version for pool in network.pools}):
-        route.add_link_default(opened, version, link.index(interface))

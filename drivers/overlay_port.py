@@ -54,7 +54,7 @@ def route_other_subnets(there: Session, network: NetworkSpec, endpoint: Endpoint
     """
     own = [a.network for a in (endpoint.ipv4, endpoint.ipv6) if a is not None]
     for subnet in _others(network, own):
-        route.replace_direct(there, subnet, link.index(interface))
+        route.add_direct(there, subnet, link.index(interface))
 
 
 def _others(network: NetworkSpec, own: Sequence[IPNetwork]) -> list[IPNetwork]:

@@ -5,12 +5,14 @@ Every function enters the sandbox's namespace, acts, and comes back; the calling
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import TypeVar
 
+from drivers import default_routes
 from drivers.api import BadOption, EndpointSpec, Sandbox
-from drivers.linux import address, link, netns, route, sysctl
+from drivers.default_routes import WayOut
+from drivers.linux import address, link, netns, sysctl
 from drivers.linux.netlink import Session, session
 
 LOOPBACK_INDEX = 1
@@ -83,23 +85,19 @@ def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
 
 
 def set_default_routes(
-    sandbox: Sandbox,
-    gateway4: IPv4Address | None,
-    gateway6: IPv6Address | None,
-    *,
-    interface4: str = "",
-    interface6: str = "",
+    sandbox: Sandbox, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int = default_routes.BOOT
 ) -> None:
-    """Make these the sandbox's default routes; None takes the family's away. Idempotent."""
+    """Make these the sandbox's default routes, as `default_routes.synchronise` does. Idempotent."""
+    inside(sandbox, lambda opened: default_routes.synchronise(opened, chosen, offered, protocol))
 
-    def set_all(opened: Session) -> None:
-        for version, gateway, interface in ((4, gateway4, interface4), (6, gateway6, interface6)):
-            if gateway is None:
-                route.remove_default(opened, version)
-            else:
-                route.replace_default(opened, gateway, link.index(interface) if interface else 0)
 
-    inside(sandbox, set_all)
+def free_name(sandbox: Sandbox, prefix: str, first: int) -> str:
+    """The name of the first interface from number ``first`` on that the sandbox does not have: ``eth0``, ``eth1`` …"""
+
+    def find() -> str:
+        return next(name for name in (f"{prefix}{number}" for number in count(first)) if not link.index(name))
+
+    return netns.inside(sandbox.path, find, sandbox.inode)
 
 
 def interfaces(sandbox: Sandbox) -> list[link.Link]:

@@ -121,6 +121,7 @@ def reserve(
         ipv6=ipv6,
         link_local=[_with_prefix(a) for a in wanted.link_local] if wanted else [],
         names=dns_names(container, settings),
+        default_route=settings.default_route,
     )
 
 

@@ -61,6 +61,7 @@ class EndpointSettings:
     """EndpointSettings of the Engine API: what one container wants of one network.
 
     ``None`` and empty differ, because Docker's inspect shows them apart (``null`` against ``[]`` and ``{}``).
+    ``default_route`` is hawse's own: "yes" (before that of others), "no", or "" (where there is no other).
     """
 
     ipam: EndpointIPAM | None = None
@@ -69,6 +70,7 @@ class EndpointSettings:
     driver_opts: Mapping[str, str] | None = None
     mac_address: str = ""
     gw_priority: int = 0
+    default_route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +292,8 @@ class EndpointRecord:
     interface: str = ""
     gateway4: str = ""
     gateway6: str = ""
+    on_link: bool = False  # a way out without a gateway
+    default_route: str = ""  # as in the settings with which it was made
     names: Sequence[str] = ()  # DNS names on this network, container name first
     ports: Sequence[PortRecord] = ()
     phase: str = "reserved"

@@ -2,7 +2,8 @@
 
 Rules of Docker's libnetwork: a container's interfaces are eth0, eth1 … in the order of joining; at a start that order
 is `engine.precedence`. Each family's default route belongs to the endpoint that comes first in it, among those whose
-network has a way out. Published ports follow the endpoint that holds the default route.
+network has a way out. Published ports follow the endpoint that holds the default route. hawse's own: an endpoint may be
+put first, or never hold it (``default_route``).
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import ip_address
 from pathlib import Path
 
 from drivers import sandbox as kernel
 from drivers.api import EndpointSpec, IPAddress, Multihomed, NetworkSpec, PortBinding, Publisher, Sandbox
+from drivers.default_routes import BOOT, OURS, WayOut
 from engine import endpoints
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
@@ -22,6 +24,10 @@ from engine.precedence import Rank, rank
 from engine.private import make_private
 from engine.translation import translated
 
+DEFAULT_ROUTE = ("yes", "", "no")
+"""What may be said of an endpoint and the default route: those that come first get it first, and the last never."""
+PROTOCOLS = {"process": BOOT, "adopted": OURS}
+"""The protocol of the default routes we add. In a container they look as Docker's; where others set routes, as ours."""
 PREFIX_OPTION = "com.docker.network.container_iface_prefix"
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
@@ -33,10 +39,10 @@ class Membership:
     network: NetworkRecord
     endpoint: EndpointRecord
 
-    def priority(self, container: ContainerRecord) -> Rank:
+    def priority(self, container: ContainerRecord) -> tuple[int, Rank]:
         """Sort key of default-route candidates, best first."""
         settings = endpoints.attachment_of(container, self.network.id).settings
-        return rank(self.network, settings.gw_priority)
+        return DEFAULT_ROUTE.index(self.endpoint.default_route), rank(self.network, settings.gw_priority)
 
 
 def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
@@ -72,10 +78,13 @@ def path_of(run: Path, sandbox_id: str) -> str:
 
 
 def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:
-    """The name of the container's interface number ``index`` on a network."""
+    """The name of the container's interface number ``index`` on a network; in a foreign namespace the next free one."""
     settings = endpoints.attachment_of(container, network.id).settings
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
-    return chosen or (network.options or {}).get(PREFIX_OPTION, "eth") + str(index)
+    prefix = (network.options or {}).get(PREFIX_OPTION, "eth")
+    if container.kind == "adopted" and not chosen:
+        return kernel.free_name(of(container), prefix, index)
+    return chosen or f"{prefix}{index}"
 
 
 def join(host: Host, container: ContainerRecord, member: Membership, index: int) -> EndpointRecord:
@@ -84,14 +93,16 @@ def join(host: Host, container: ContainerRecord, member: Membership, index: int)
     network = endpoints.network_spec(member.network)
     endpoint = endpoints.endpoint_spec(member.endpoint, container)
     with translated():
+        name = interface_name(member.network, container, index)
         driver.create_endpoint(network, endpoint)
-        info = driver.join(network, endpoint, of(container), interface_name(member.network, container, index))
+        info = driver.join(network, endpoint, of(container), name)
     return replace(
         member.endpoint,
         interface=info.interface,
         mac=info.mac,
         gateway4=str(info.gateway4 or ""),
         gateway6=str(info.gateway6 or ""),
+        on_link=info.on_link,
     )
 
 
@@ -141,22 +152,33 @@ def _crossings(
 def gateways(container: ContainerRecord, members: Sequence[Membership]) -> tuple[Membership | None, Membership | None]:
     """The endpoints that hold the IPv4 and the IPv6 default route."""
     ranked = sorted(members, key=lambda m: m.priority(container))
-    best4 = next((m for m in ranked if m.endpoint.gateway4), None)
-    best6 = next((m for m in ranked if m.endpoint.gateway6), None)
+    able = [m for m in ranked if m.endpoint.default_route != "no"]
+    best4, best6 = (next((m for m in able if _way_out(m, version)), None) for version in (4, 6))
     return best4, best6
 
 
 def route(container: ContainerRecord, members: Sequence[Membership]) -> None:
-    """Set the sandbox's default routes to what its endpoints call for."""
-    best4, best6 = gateways(container, members)
+    """Set the sandbox's default routes to what its endpoints call for; those that others have set are left alone."""
+    if container.host.network_mode == "host":
+        return
+    chosen = [
+        replace(way, takes_over=m.endpoint.default_route == "yes")
+        for m, version in zip(gateways(container, members), (4, 6), strict=True)
+        if m is not None and (way := _way_out(m, version)) is not None
+    ]
+    offered = [way for m in members for version in (4, 6) if (way := _way_out(m, version)) is not None]
     with translated():
-        kernel.set_default_routes(
-            of(container),
-            IPv4Address(best4.endpoint.gateway4) if best4 else None,
-            IPv6Address(best6.endpoint.gateway6) if best6 else None,
-            interface4=best4.endpoint.interface if best4 else "",
-            interface6=best6.endpoint.interface if best6 else "",
-        )
+        kernel.set_default_routes(of(container), chosen, offered, PROTOCOLS[container.kind])
+
+
+def _way_out(member: Membership, version: int) -> WayOut | None:
+    """The way out that an endpoint offers for a family."""
+    endpoint = member.endpoint
+    of_family = {4: (endpoint.gateway4, endpoint.ipv4), 6: (endpoint.gateway6, endpoint.ipv6)}
+    gateway, address = of_family[version]
+    if gateway:
+        return WayOut(version, endpoint.interface, ip_address(gateway))
+    return WayOut(version, endpoint.interface) if endpoint.on_link and address else None
 
 
 def raise_loopback(container: ContainerRecord) -> None:

@@ -17,6 +17,7 @@ FLAGS: Mapping[str, str] = {
     "network.create --config-from": "config-networks",
     "network.create --ipam-driver": "ipam-driver",
     "network.create --scope": "scope",
+    "network.connect --default-route": "default-route",
     "network.connect --driver-opt": "endpoint-option",
     "network.connect --link": "containers",
     "network.ls --filter": "network-filter",

@@ -95,6 +95,13 @@ NETWORKS: Mapping[str, Source] = {
     "network-prune-filter": Source(keys={"label=": "network-labels", "label!=": "network-labels", "until=": "age"}),
     "network-format": list_format(NETWORK_FIELDS),
     "endpoint-option": Source(keys={f"{ENDPOINT}sysctls=": "none"}),
+    "default-route": Source(
+        {
+            "auto": "Where the namespace has none of its own",
+            "yes": "Before those that there are",
+            "no": "Never",
+        }
+    ),
     "network-mode": Source(
         {"host": "The host's own network", "none": "No network", "bridge": "The default bridge"},
         ("joinable-networks",),

@@ -11,13 +11,25 @@ from cli.app import App
 from cli.errors import FLAG_ERROR, StatusError
 from cli.options.hosts import link
 from cli.options.ports import published_ports
-from cli.pflag import INT, LIST, STRING, STRINGS, command, exactly, flag, list_of
+from cli.pflag import INT, LIST, STRING, STRINGS, command, exactly, flag, list_of, scalar
 from cli.reference import addressed
 from engine.model import EndpointIPAM, EndpointSettings, PortSpec
 
 
+def default_route(word: str) -> str:
+    """Read who is to have the default route; "auto" is what it is without a word."""
+    if word not in ("yes", "no", "auto"):
+        raise ValueError('must be "yes", "no" or "auto"')
+    return "" if word == "auto" else word
+
+
+DEFAULT_ROUTE = scalar("string", default_route, "")
+DEFAULT_ROUTE_USAGE = 'Whether the network gives the default route: "yes", "no", or "auto" (where there is none)'
+
+
 @command("connect [OPTIONS] NETWORK CONTAINER", "Connect a container to a network", exactly(2))
 @flag("--alias", kind=STRINGS, usage="Add network-scoped alias for the container")
+@flag("--default-route", kind=DEFAULT_ROUTE, usage=DEFAULT_ROUTE_USAGE, hidden=True)
 @flag("--driver-opt", kind=STRINGS, usage="driver options for the network")
 @flag("--gw-priority", kind=INT, usage="Highest gw-priority provides the default gateway", hidden=True)
 @flag("--ip", kind=STRING, usage='IPv4 address (e.g., "172.30.100.104")')
@@ -36,6 +48,7 @@ def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
         aliases=flags["alias"],
         driver_opts=driver_options(flags["driver_opt"]),
         gw_priority=flags["gw_priority"],
+        default_route=flags["default_route"],
     )
     app.engine.networks.connect(addressed(network), container, settings, ports(flags["publish"]))
 

@@ -19,7 +19,7 @@ from engine.model import (
     NetworkRecord,
 )
 from engine.sandbox import Membership
-from engine.store.api import Transaction
+from engine.store.api import Reader, Transaction
 
 OPTIONS = {
     "com.docker.network.bridge.enable_icc": "false",
@@ -73,8 +73,15 @@ def prepared(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | Non
 
 def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord) -> Membership:
     """Reserve a container's endpoint on the gateway bridge; it has no names there."""
-    attachment = NetworkAttachment("", EndpointSettings(), network.id)
+    attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
     return Membership(network, replace(endpoints.reserve(tx, network, container, attachment), names=()))
+
+
+def _default_route(reader: Reader, container: ContainerRecord) -> str:
+    """What the settings of the networks that it is the way out of say of the default route, taken together."""
+    attached = [(reader.network(a.network_id), a.settings.default_route) for a in container.attachments]
+    said = {word for network, word in attached if network is not None and network.scope == "swarm"}
+    return "yes" if "yes" in said else "no" if said == {"no"} else ""
 
 
 def settle(

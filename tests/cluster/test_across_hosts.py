@@ -72,6 +72,29 @@ def test_addresses_differ_between_hosts_and_a_taken_one_is_refused(pair):
     assert b.verify("app").stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("word", "added"),
+    [
+        ("auto", "default via {} dev eth1 proto 104 metric 1 "),
+        ("no", ""),
+        ("yes", "0.0.0.0/1 via {} dev eth1 proto 104 "),
+    ],
+)
+def test_a_foreign_namespace_keeps_its_default_route(pair, netns, word, added):
+    """The way out of an overlay network is the gateway bridge, which does what was said of the network."""
+    a, _ = pair
+    netns.sh("ip link add own type bridge; ip addr add 10.9.0.2/24 dev own; ip link set own up")
+    netns.sh("ip route add default via 10.9.0.1")
+    before = netns.sh("ip route")
+    a.hawse("network", "connect", "--default-route", word, "app", f"netns:{netns.name}")
+    gateway = json.loads(a.hawse("network", "inspect", "docker_gwbridge").stdout)[0]["IPAM"]["Config"][0]["Gateway"]
+    new = set(netns.sh("ip route").splitlines()) - set(before.splitlines())
+    assert set(before.splitlines()) <= set(netns.sh("ip route").splitlines())
+    assert [line for line in sorted(new) if "via" in line][:1] == ([added.format(gateway)] if added else [])
+    a.hawse("network", "disconnect", "app", f"netns:{netns.name}")
+    assert netns.sh("ip route") == before
+
+
 def test_a_mac_in_any_spelling(pair):
     a, b = pair
     b.start("own", "app", "--mac-address", "02-42-AC-11-00-98")

@@ -18,6 +18,7 @@ import pytest
 from drivers import sandbox as sandboxes
 from drivers.api import EndpointSpec, NetworkSpec, Pool, PortBinding, Sandbox
 from drivers.bridge import BridgeDriver
+from drivers.default_routes import WayOut
 from drivers.firewall import table
 from drivers.firewall.elements import Element
 from drivers.linux import netns as namespaces
@@ -116,6 +117,7 @@ class Container:
     namespace: str
     sandbox: Sandbox
     endpoints: list[tuple[NetworkSpec, EndpointSpec]] = field(default_factory=list)
+    ways: list[WayOut] = field(default_factory=list)
 
     @property
     def endpoint(self) -> EndpointSpec:
@@ -173,8 +175,10 @@ class Lab:
         interface = interface or f"eth{len(container.endpoints)}"
         self.on_host(lambda: self.driver.create_endpoint(network, endpoint))
         info = self.on_host(lambda: self.driver.join(network, endpoint, container.sandbox, interface))
-        if info.gateway4 or info.gateway6:
-            sandboxes.set_default_routes(container.sandbox, info.gateway4, info.gateway6)
+        ways = [WayOut(g.version, info.interface, g) for g in (info.gateway4, info.gateway6) if g is not None]
+        container.ways += ways
+        if ways:
+            sandboxes.set_default_routes(container.sandbox, ways, container.ways)
         container.endpoints.append((network, endpoint))
         if ports:
             self.on_host(lambda: self.driver.publish(network, endpoint, endpoint.ports))

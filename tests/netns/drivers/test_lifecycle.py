@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import replace
 
 import pytest
 
 from drivers import firewall
 from drivers import sandbox as sandboxes
-from drivers.api import Busy, DriverError, Exists, Missing, Sandbox
+from drivers.api import Busy, DriverError, Exists, KernelError, Missing, Sandbox
+from drivers.default_routes import WayOut
 from drivers.firewall import table
-from drivers.linux import link
+from drivers.linux import link, names
 from drivers.linux.netlink import session
 
 pytestmark = pytest.mark.netns
@@ -66,6 +69,18 @@ def test_a_failed_join_leaves_nothing(lab):
     with pytest.raises(Exists, match="eth0"):
         lab.join(c1, n1, 3, interface="eth0")
     assert lab.host.sh("ip -o link") == before
+
+
+def test_a_link_of_the_same_name_that_is_somebody_elses_stays(lab):
+    """Another one is chosen then, and what a join that was cut short has left is still found."""
+    n1 = lab.network("n1", "172.30.0.0/16")
+    first, second = names.host_end_names(lab.endpoint(n1, 2).id)[:2]
+    lab.host.sh(f"ip link add {first} type veth peer name far")
+    c1 = lab.container(n1, 2)
+    assert {first, second} <= set(lab.host.sh("ls /sys/class/net").split())
+    lab.host.sh(f"ip link set {second} alias ''")
+    lab.leave(c1)
+    assert {first, second} & set(lab.host.sh("ls /sys/class/net").split()) == {first}
 
 
 def test_a_failed_creation_leaves_nothing(lab):
@@ -174,14 +189,77 @@ def test_default_routes_follow_what_is_asked(lab):
     c1 = lab.container(n1, 2)
     lab.join(c1, n2, 2)
     assert c1.run("ip", "route", "show", "default") == "default via 172.31.0.1 dev eth1 \n"
-    gateways = [pool.gateway.ip for pool in n1.pools]
+    ways = [WayOut(pool.gateway.version, "eth0", pool.gateway.ip) for pool in n1.pools]
     for _ in range(2):
-        sandboxes.set_default_routes(c1.sandbox, *gateways, interface4="eth0", interface6="eth0")
+        sandboxes.set_default_routes(c1.sandbox, ways, c1.ways)
     assert c1.run("ip", "route", "show", "default") == "default via 172.30.0.1 dev eth0 \n"
     assert c1.run("ip", "-6", "route", "show", "default").startswith("default via fd00:30::1 dev eth0 metric 1024")
     for _ in range(2):
-        sandboxes.set_default_routes(c1.sandbox, None, None)
+        sandboxes.set_default_routes(c1.sandbox, [], c1.ways)
     assert c1.run("ip", "route", "show", "default") == c1.run("ip", "-6", "route", "show", "default") == ""
+
+
+def test_a_way_out_without_a_next_hop_leads_through_the_link(lab):
+    c1 = lab.container(lab.network("n1", "172.30.0.0/16", "fd00:30::/64", gateways=False), 2)
+    ways = [WayOut(version, "eth0") for version in (4, 6)]
+    for _ in range(2):
+        sandboxes.set_default_routes(c1.sandbox, ways, ways)
+    assert c1.run("ip", "route", "show", "default") == "default dev eth0 scope link \n"
+    assert c1.run("ip", "-6", "route", "show", "default").startswith("default dev eth0 metric 1024")
+    sandboxes.set_default_routes(c1.sandbox, [], ways)
+    assert c1.run("ip", "route", "show", "default") == c1.run("ip", "-6", "route", "show", "default") == ""
+
+
+def test_routes_of_others_are_neither_replaced_nor_removed(lab):
+    """Also those of several next hops, and those that are like ours but for the protocol or the gateway."""
+    c1 = lab.container(lab.network("n1", "172.30.0.0/16", "fd00:30::/64"), 2)
+    c1.run("sh", "-c", "ip route flush default; ip -6 route flush default")
+    for other in (
+        "route add default metric 5 nexthop via 172.30.0.1 dev eth0 nexthop via 172.30.0.9 dev eth0",
+        "route add default via 172.30.0.9 dev eth0 metric 6",
+        "route add default via 172.30.0.1 dev eth0 proto static metric 7",
+        "-6 route add default via fd00:30::1 dev eth0 proto static metric 8",
+    ):
+        c1.run("sh", "-c", f"ip {other}")
+    before = c1.run("sh", "-c", "ip route; ip -6 route")
+    for takes_over in (False, True):
+        sandboxes.set_default_routes(c1.sandbox, [replace(w, takes_over=takes_over) for w in c1.ways], c1.ways)
+        after = c1.run("sh", "-c", "ip route; ip -6 route").splitlines()
+        assert [line for line in after if line in before.splitlines()] == before.splitlines()
+        assert len(after) > len(before.splitlines())
+        sandboxes.set_default_routes(c1.sandbox, [], c1.ways)
+        assert c1.run("sh", "-c", "ip route; ip -6 route") == before
+
+
+def test_what_cannot_be_taken_over_is_told_and_left(lab):
+    """As where a VPN has done so before."""
+    c1 = lab.container(lab.network("n1", "172.30.0.0/16"), 2)
+    c1.run("sh", "-c", "ip route replace default via 172.30.0.9; ip route add 128.0.0.0/1 via 172.30.0.9")
+    with pytest.raises(KernelError, match=r"^set route to 128.0.0.0/1 via 172.30.0.1: file exists$"):
+        sandboxes.set_default_routes(c1.sandbox, [replace(w, takes_over=True) for w in c1.ways], c1.ways)
+    sandboxes.set_default_routes(c1.sandbox, [], c1.ways)
+    found = c1.run("ip", "-o", "route")
+    assert [line.split(" dev")[0] for line in found.splitlines() if "via" in line] == [
+        "default via 172.30.0.9",
+        "128.0.0.0/1 via 172.30.0.9",
+    ]
+
+
+def test_a_namespace_that_is_another_one_by_now_is_not_entered(lab):
+    n1 = lab.network("n1", "172.30.0.0/16")
+    container = lab.sandbox()
+    stale = replace(container.sandbox, inode=os.stat(container.path).st_ino + 1)
+    gone = f"^network namespace {container.path} is gone: another one is there now$"
+    for action in (
+        lambda: lab.driver.join(n1, lab.endpoint(n1, 2), stale, "eth0"),
+        lambda: sandboxes.set_default_routes(stale, [], []),
+        lambda: sandboxes.free_name(stale, "eth", 0),
+    ):
+        with pytest.raises(Missing, match=gone):
+            lab.on_host(action)
+    assert "veth" not in lab.host.sh("ip -br link")
+    known = replace(stale, inode=os.stat(container.path).st_ino)
+    assert lab.on_host(lambda: sandboxes.free_name(known, "lo", 0)) == "lo0"
 
 
 def test_a_sandbox_interface_can_be_listed_and_renamed(lab):

@@ -7,6 +7,7 @@ import pytest
 from drivers.api import BadOption, Exists, Unsupported
 from drivers.linux import link
 from drivers.macvlan import MacvlanDriver
+from drivers.parented import parent_name
 
 pytestmark = pytest.mark.netns
 
@@ -89,3 +90,24 @@ def test_deleting_a_network_leaves_the_users_parent_alone(macvlan):
     for _ in range(2):
         macvlan.on_host(lambda: macvlan.driver.delete_network(network))
     assert macvlan.on_host(lambda: link.index("ext0"))
+
+
+def test_the_host_listens_to_no_router_on_a_parent_that_was_made(macvlan, monkeypatch):
+    """A bridge stands in for the dummy and the VLAN, which not every kernel has."""
+    add = link.add
+    monkeypatch.setattr(link, "add", lambda opened, name, _kind, **_: add(opened, name, "bridge"))
+    network = macvlan.network("m1", "192.168.98.0/24")
+    name = parent_name(network)
+    assert macvlan.host.sh(f"cat /proc/sys/net/ipv6/conf/{name}/accept_ra; ip -br link show {name}").split()[:2] == [
+        "0",
+        name,
+    ]
+
+
+def test_a_name_that_is_taken_leaves_nothing_behind(macvlan):
+    network = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0"})
+    container = macvlan.sandbox()
+    container.run("ip", "link", "add", "eth0", "type", "bridge")
+    with pytest.raises(Exists, match=r"^the sandbox has an interface eth0 already"):
+        macvlan.join(container, network, 128, interface="eth0")
+    assert [line.split()[0] for line in container.run("ip", "-br", "link").splitlines()] == ["lo", "eth0"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from drivers.api import BadOption, EndpointSpec, NetworkSpec, Pool
+from drivers.api import BadOption, EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox
 from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link
 from drivers.macvlan import MacvlanDriver
-from drivers.parented import parent_name
+from drivers.parented import ParentedDriver, parent_name
 
 
 def network(**options: str) -> NetworkSpec:
@@ -73,3 +74,13 @@ def test_ipvlan_offers_next_hops_on_the_wire_only():
     driver = IpvlanDriver()
     assert str(driver.gateways(network())[0]) == "172.30.0.1"
     assert driver.gateways(network(ipvlan_mode="l3")) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "internal", "on_link"), [("l2", False, False), ("l3", False, True), ("l3s", True, False)]
+)
+def test_an_ipvlan_network_that_routes_is_a_way_out_without_a_next_hop(monkeypatch, mode, internal, on_link):
+    monkeypatch.setattr(ParentedDriver, "join", lambda *_: JoinInfo("eth0", "02:42:00:00:00:01"))
+    joined = replace(network(ipvlan_mode=mode), internal=internal)
+    info = IpvlanDriver().join(joined, EndpointSpec("e", ""), Sandbox("s", "/nowhere"), "eth0")
+    assert (info.interface, info.mac, info.on_link) == ("eth0", "", on_link)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 
-from drivers.api import Exists, Missing
+from drivers.api import Exists, KernelError, Missing, Sandbox
 
 pytestmark = pytest.mark.netns
 
@@ -33,6 +34,20 @@ def test_several_subnets_of_one_network_are_neighbours(cluster):
     near = o1.container(0, pool=1)
     for here, there in ((first, second), (second, first), (first, near), (near, second)):
         assert here.pings(there.ipv4)
+
+
+def test_a_sandbox_keeps_a_route_of_its_own_to_another_subnet(cluster):
+    o1 = cluster.network("o1", "10.0.1.0/24", "10.0.2.0/24", hosts=1)
+    name = cluster.namespace()
+    run = ["ip", "netns", "exec", name]
+    subprocess.run(
+        [*run, "sh", "-ec", "ip link add own type bridge; ip link set own up; ip route add 10.0.2.0/24 dev own"]
+    )
+    endpoint = o1.endpoint(pool=0)
+    with pytest.raises(KernelError, match=r"^set route to 10.0.2.0/24: file exists"):
+        o1.members[0].act("join", endpoint, Sandbox(name, f"/run/netns/{name}"), "eth0")
+    left = subprocess.run([*run, "ip", "-o", "route"], capture_output=True, text=True, check=True).stdout
+    assert left.startswith("10.0.2.0/24 dev own scope link") and left.count("\n") == 1
 
 
 def test_the_gateway_addresses_answer_on_every_host(cluster):

@@ -1,0 +1,61 @@
+"""Which endpoints hold a sandbox's default routes, and what the kernel is asked for."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from drivers.default_routes import BOOT, OURS, WayOut
+from engine import sandbox
+from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostConfig, NetworkRecord
+from engine.sandbox import Membership
+
+
+def member(name: str, default_route: str = "", **fields) -> Membership:
+    network = NetworkRecord(id=name, name=name, created="", driver="bridge")
+    fields = {"gateway4": f"172.30.{ord(name)}.1", "ipv4": f"172.30.{ord(name)}.2/24", **fields}
+    endpoint = EndpointRecord(name, name, "c", "", interface=f"eth{name}", default_route=default_route, **fields)
+    return Membership(network, endpoint)
+
+
+def container(kind: str = "process", mode: str = "bridge") -> ContainerRecord:
+    return ContainerRecord("c", "web", "", ContainerConfig(image=""), HostConfig(network_mode=mode), kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("members", "holders"),
+    [
+        ([member("b"), member("a")], ("a", None)),
+        ([member("b", "yes"), member("a")], ("b", None)),
+        ([member("b"), member("a", "no")], ("b", None)),
+        ([member("a", "no")], (None, None)),
+        ([member("b", gateway6="fd00::1"), member("a")], ("a", "b")),
+        ([member("b", "yes", gateway4=""), member("a")], ("a", None)),
+        ([member("a", gateway4="", on_link=True)], ("a", None)),
+    ],
+)
+def test_who_holds_the_default_routes(members, holders):
+    assert tuple(m and m.network.id for m in sandbox.gateways(container(), members)) == holders
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What is asked of the kernel."""
+    calls = []
+    monkeypatch.setattr(sandbox.kernel, "set_default_routes", lambda *given: calls.append(given[1:]))
+    return calls
+
+
+def test_others_than_the_holder_offer_what_is_ours_to_remove(asked):
+    members = [member("a", "yes"), member("b", "no", ipv6="fd00::2/64", gateway4="", on_link=True)]
+    sandbox.route(container("adopted"), members)
+    first = WayOut(4, "etha", ip_address("172.30.97.1"))
+    chosen = WayOut(4, "etha", ip_address("172.30.97.1"), takes_over=True)
+    assert asked == [([chosen], [first, WayOut(4, "ethb"), WayOut(6, "ethb")], OURS)]
+
+
+def test_routes_of_a_container_look_as_dockers_and_those_of_the_host_are_nobodys_business(asked):
+    sandbox.route(container(), [])
+    sandbox.route(container(mode="host"), [])
+    assert asked == [([], [], BOOT)]
