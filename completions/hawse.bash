@@ -178,8 +178,8 @@ __hawse_command() {
             strict=1
             ;;
         'network connect')
-            flags='*--alias=none *--driver-opt=endpoint-option --gw-priority=none --help --ip=none --ip6=none
-                   *--link=containers *--link-local-ip=none *--publish,-p=none'
+            flags='*--alias=none --default-route=default-route *--driver-opt=endpoint-option --force --gw-priority=none
+                   --help --ip=none --ip6=none *--link=containers *--link-local-ip=none *--publish,-p=none'
             arguments='connectable-networks strangers'
             ;;
         'network create')
@@ -370,6 +370,9 @@ __hawse_source() {
             ;;
         endpoint-option)
             __hawse_keys com.docker.network.endpoint.sysctls= none
+            ;;
+        default-route)
+            __hawse_words auto yes no
             ;;
         network-mode)
             __hawse_behind_comma

@@ -47,7 +47,7 @@ function __hawse_valued
         case 'inspect'
             printf '%s\n' --format=container-document-format -f=container-document-format --type=object-type
         case 'network connect'
-            printf '%s\n' --alias=none --driver-opt=endpoint-option --gw-priority=none --ip=none --ip6=none --link=containers --link-local-ip=none --publish=none -p=none
+            printf '%s\n' --alias=none --default-route=default-route --driver-opt=endpoint-option --gw-priority=none --ip=none --ip6=none --link=containers --link-local-ip=none --publish=none -p=none
         case 'network create'
             printf '%s\n' --aux-address=none --config-from=config-networks --driver=driver -d=driver --gateway=none --ip-range=none --ipam-driver=ipam-driver --ipam-opt=none --label=none --opt=driver-option -o=driver-option --scope=scope --subnet=none
         case 'network inspect'
@@ -170,6 +170,8 @@ function __hawse_source
             __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}' '{{.Name}}' '{{.Driver}}' '{{.Scope}}' '{{.IPv4}}' '{{.IPv6}}' '{{.Internal}}' '{{.Labels}}' '{{.CreatedAt}}' '{{json .}}'
         case endpoint-option
             __hawse_keys 'com.docker.network.endpoint.sysctls=' 'none'
+        case default-route
+            __hawse_words 'auto'\t'Where the namespace has none of its own' 'yes'\t'Before those that there are' 'no'\t'Never'
         case network-mode
             __hawse_behind_comma
             __hawse_words 'host'\t'The host\'s own network' 'none'\t'No network' 'bridge'\t'The default bridge'
@@ -715,7 +717,9 @@ complete -c hawse -n '__hawse_argument_of 0 \'network\'; and __hawse_none_of con
 complete -c hawse -n '__hawse_flags_of \'network\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l alias -x -a '(__hawse_offer none)' -d 'Add network-scoped alias for the container'
+complete -c hawse -n '__hawse_flags_of \'network connect\'' -l default-route -x -a '(__hawse_offer default-route)' -d 'Whether the network gives the default route: "yes", "no", or "auto" (where there is none)'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l driver-opt -x -a '(__hawse_offer endpoint-option)' -d 'driver options for the network'
+complete -c hawse -n '__hawse_flags_of \'network connect\'' -l force -d 'Connect a namespace that is a host\'s own, too'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l gw-priority -x -a '(__hawse_offer none)' -d 'Highest gw-priority provides the default gateway'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l ip -x -a '(__hawse_offer none)' -d 'IPv4 address (e.g., "172.30.100.104")'

@@ -82,9 +82,18 @@ class Networks(Protocol):
         """Remove a network that has no active endpoints."""
 
     def connect(
-        self, reference: str, container: str, settings: EndpointSettings, ports: Sequence[PortSpec] = ()
+        self,
+        reference: str,
+        container: str,
+        settings: EndpointSettings,
+        ports: Sequence[PortSpec] = (),
+        *,
+        force: bool = False,
     ) -> None:
-        """Connect a container (or ``netns:NAME``, ``pid:N``); ``ports`` are published at once (hawse's own)."""
+        """Connect a container (or ``netns:NAME``, ``pid:N``); ``ports`` are published at once (hawse's own).
+
+        ``force`` connects a namespace too that is a host's own.
+        """
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
         """Disconnect a container."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 
 from engine import adoption, endpoints, intents, names, networks, sandbox, sandbox_files
 from engine.cluster import gateway_bridge, overlay
@@ -12,7 +13,7 @@ from engine.containers import lookup, ports, publishing, release, stop
 from engine.containers.publishing import SANDBOX
 from engine.errors import NotFound
 from engine.host import Host
-from engine.locks import locked
+from engine.locks import forget, locked
 from engine.model import ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
 from engine.names_service import announce
 from engine.sandbox import Membership
@@ -22,28 +23,63 @@ ENDPOINT = "endpoint"
 
 
 def connect(
-    host: Host, reference: str, container: str, settings: EndpointSettings, published: Sequence[PortSpec] = ()
+    host: Host,
+    reference: str,
+    container: str,
+    settings: EndpointSettings,
+    published: Sequence[PortSpec] = (),
+    *,
+    force: bool = False,
 ) -> None:
-    """Connect a container, or a namespace that hawse did not make (``netns:NAME``, ``netns:/path``, ``pid:N``)."""
-    if adoption.is_adoptable(container):
-        container = adoption.adopt(host, container)
-    found = lookup.resolve(host, container)
-    with locked(host.run, "container", found.id):
-        record = _settled(host, found.id)
-        joined = []
+    """Connect a container, or a namespace that hawse did not make (``netns:NAME``, ``netns:/path``, ``pid:N``).
+
+    A namespace that is a host's own is connected only by ``force``.
+    """
+    with _held(host, container, force=force) as held:
+        record = held.record
         if record.status == "running":
             check.check_own_sandbox(record)
             overlay.learn(host, reference)
-            joined.append(_find(host, reference))
-            _connect_running(host, record, joined[0], settings)
-        else:
-            _connect_stopped(host, record, reference, settings)
-        try:
-            if published:
+            network = _find(host, reference)
+            _connect_running(host, held, network, settings, published)
+            announce(host, [network])
+            return
+        _connect_stopped(host, record, reference, settings)
+        if published:
+            try:
                 publishing.publish_locked(host, record.id, published)
-        finally:
-            if joined or published:
-                announce(host, joined)
+            finally:
+                announce(host)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A container under its lock, which a foreign namespace without a record has only once `hold` is called."""
+
+    record: ContainerRecord
+    hold: Callable[[], object] = lambda: None
+
+
+@contextmanager
+def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
+    """Hold a container for a connect; of a foreign namespace that has no record yet, the one that it is to get."""
+    if not adoption.is_adoptable(container):
+        found = lookup.resolve(host, container)
+        with locked(host.run, "container", found.id):
+            yield _Held(_settled(host, found.id))
+        return
+    with adoption.held(container, force=force) as place, ExitStack() as held:
+        container_id = adoption.known_id(host, place)
+        if container_id:
+            held.enter_context(locked(host.run, "container", container_id))
+            yield _Held(adoption.record_of(stop.settle(host, container_id), container_id, place))
+            return
+        record = adoption.record_of(None, names.generate_id(), place)
+        try:
+            yield _Held(record, lambda: held.enter_context(locked(host.run, "container", record.id)))
+        except BaseException:
+            adoption.let_go_if_unused(host, record.id)
+            raise
 
 
 def _settled(host: Host, container_id: str) -> ContainerRecord:
@@ -59,7 +95,10 @@ def _find(host: Host, reference: str) -> NetworkRecord:
         return networks.find(reader, reference)
 
 
-def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord, settings: EndpointSettings) -> None:
+def _connect_running(
+    host: Host, held: _Held, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
+) -> None:
+    record = held.record
     members = release.memberships(host, record.id)
     check.check_connect(record, network, settings, [m.network for m in members])
     attachment = NetworkAttachment(network.name, settings, network.id)
@@ -70,6 +109,9 @@ def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord
         with host.store.write() as tx:
             network = networks.find(tx, network.id)
             endpoint = granted.get(network.id) or endpoints.reserve(tx, network, record, attachment)
+            if record.kind == "adopted":
+                held.hold()
+                tx.put_container(held.record)
             tx.put_endpoint(endpoint)
             intents.begin(tx, ENDPOINT, endpoint.id)
     with intents.undone(host, ENDPOINT, endpoint.id, undo):
@@ -82,8 +124,14 @@ def _connect_running(host: Host, record: ContainerRecord, network: NetworkRecord
         members, index = gateway_bridge.settle(host, record, members, index + 1)
         _reroute(record, before, record, members)
         ports.move(host, record, members)
+        record = replace(record, next_interface=index)
+        if published:
+            with host.store.write() as tx:
+                tx.put_container(record)
+            publishing.publish_locked(host, record.id, published)
     with host.store.write() as tx:
-        tx.put_container(replace(record, next_interface=index))
+        if not published:
+            tx.put_container(record)
         intents.end(tx, ENDPOINT, endpoint.id)
 
 
@@ -131,13 +179,19 @@ def undo(host: Host, endpoint_id: str) -> None:
     if network is None or container is None:
         with host.store.write() as tx:
             tx.delete_endpoint(endpoint_id)
+        adoption.let_go_if_unused(host, endpoint.container_id)
         return
     alive = lookup.observed(host, container).status == "running"
     members = [m for m in release.memberships(host, container.id) if m.endpoint.id != endpoint_id]
     release.release_endpoint(host, container, Membership(network, endpoint), members, alive=alive)
+    left = replace(container, attachments=_without(container, network))
+    if len(left.attachments) != len(container.attachments):
+        with host.store.write() as tx:
+            tx.put_container(left)
     if alive:
-        members = _rerouted(host, container, members)
-        publishing.rehome(host, container, members, endpoint.ports)
+        members = _rerouted(host, left, members)
+        publishing.rehome(host, left, members, endpoint.ports)
+    adoption.let_go_if_unused(host, container.id)
     announce(host)
 
 
@@ -145,9 +199,16 @@ def refit(host: Host, container_id: str) -> None:
     """Give a running sandbox the routes and ports that its endpoints call for; idempotent."""
     with host.store.read() as reader:
         container = reader.container(container_id)
-    if container is None or lookup.observed(host, container).status != "running":
+    if container is None:
+        forget(host.run, "container", container_id)  # its remover's lock was another file
         return
-    members = _rerouted(host, container, release.memberships(host, container_id))
+    if lookup.observed(host, container).status != "running":
+        return
+    members = release.memberships(host, container_id)
+    if container.kind == "adopted" and not members:
+        adoption.let_go_if_unused(host, container_id)
+        return
+    members = _rerouted(host, container, members)
     for member in ports.move(host, container, members):
         sandbox.publish(host, container, member, member.endpoint.ports)  # recorded there, but perhaps not yet done
     sandbox_files.remove_network(host, container, None)
@@ -185,8 +246,8 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         record = _settled(host, found.id)
         if record.status == "running":
             _disconnect_running(host, record, network)
-    if found.kind == "adopted":
-        adoption.let_go_if_unused(host, found.id)
+            return
+    _disconnect_stopped(host, found.id, reference)
 
 
 def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
@@ -203,6 +264,9 @@ def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
                 raise check.not_connected(record, reference, running=False)
         with host.store.write() as tx:
             tx.put_container(replace(record, attachments=rest))
+            forgotten = record.kind == "adopted" and adoption.forget_if_unused(tx, container_id)
+        if forgotten:
+            forget(host.run, "container", container_id)
 
 
 def _is_configured(record: ContainerRecord, network: NetworkRecord) -> bool:
@@ -232,6 +296,9 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
         tx.put_container(replace(record, next_interface=index))
         intents.end(tx, ENDPOINT, gone.endpoint.id)
         intents.end(tx, SANDBOX, record.id)
+        forgotten = record.kind == "adopted" and adoption.forget_if_unused(tx, record.id)
+    if forgotten:
+        forget(host.run, "container", record.id)
     announce(host)
 
 

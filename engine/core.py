@@ -128,10 +128,16 @@ class NetworkVerbs(Verbs):
         tidy.sweep_later(host)
 
     def connect(
-        self, reference: str, container: str, settings: EndpointSettings, ports: Sequence[PortSpec] = ()
+        self,
+        reference: str,
+        container: str,
+        settings: EndpointSettings,
+        ports: Sequence[PortSpec] = (),
+        *,
+        force: bool = False,
     ) -> None:
         """Connect a container."""
-        connections.connect(self.changing(), reference, container, settings, ports)
+        connections.connect(self.changing(), reference, container, settings, ports, force=force)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
         """Disconnect a container."""

@@ -33,6 +33,11 @@ def locked(run: Path, kind: str, object_id: str, patience: float = PATIENCE) -> 
         os.close(descriptor)
 
 
+def lock_open_file(descriptor: int, name: str, patience: float = PATIENCE) -> None:
+    """Take the lock of a file that is open and keeps its inode, such as a namespace; released when it is closed."""
+    _lock(descriptor, time.monotonic() + patience, name)
+
+
 def forget(run: Path, kind: str, object_id: str) -> None:
     """Remove the lock's file; called by the holder, once the object is gone."""
     (run / "locks" / f"{kind}-{object_id}").unlink(missing_ok=True)
@@ -41,21 +46,25 @@ def forget(run: Path, kind: str, object_id: str) -> None:
 def _acquire(path: Path, deadline: float) -> int:
     while True:
         descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
-        if _lock(descriptor, deadline, path) and _still_named(descriptor, path):
+        try:
+            _lock(descriptor, deadline, path.name)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if _still_named(descriptor, path):
             return descriptor
         os.close(descriptor)
 
 
-def _lock(descriptor: int, deadline: float, path: Path) -> bool:
+def _lock(descriptor: int, deadline: float, name: str) -> None:
     pause = 0.001
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+            return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise Unavailable(f"another command has been working on {path.name} for too long") from None
+                raise Unavailable(f"another command has been working on {name} for too long") from None
         time.sleep(pause)
         pause = min(pause * 2, 0.05)
 

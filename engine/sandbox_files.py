@@ -1,7 +1,7 @@
 """The files of /etc that are a container's own: hosts, resolv.conf and hostname, kept in its directory.
 
 They are bind-mounted into the container, so they are always rewritten in place. A container that joins another's
-sandbox uses that one's files.
+sandbox uses that one's files. An adopted namespace has none, for nothing can be mounted for its processes.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def write(host: Host, record: ContainerRecord, members: Sequence[Membership]) ->
 
 def add_network(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> None:
     """Follow a running container onto one more network, the last of ``members``."""
+    if record.kind == "adopted":
+        return
     directory = host.container_directory(record.id)
     with open(directory / "hosts", "a", encoding="utf-8", opener=no_follow) as hosts:
         hosts.write(own_lines(record.config, _addresses(members[-1:])))
@@ -51,7 +53,7 @@ def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord |
 
     None of them when it leaves the default bridge, which knows no names; ``network`` is None if it can't be told.
     """
-    if network is not None and network.predefined:
+    if record.kind == "adopted" or (network is not None and network.predefined):
         return
     path = host.container_directory(record.id) / "hosts"
     text = _present(path)

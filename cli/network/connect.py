@@ -31,6 +31,7 @@ DEFAULT_ROUTE_USAGE = 'Whether the network gives the default route: "yes", "no",
 @flag("--alias", kind=STRINGS, usage="Add network-scoped alias for the container")
 @flag("--default-route", kind=DEFAULT_ROUTE, usage=DEFAULT_ROUTE_USAGE, hidden=True)
 @flag("--driver-opt", kind=STRINGS, usage="driver options for the network")
+@flag("--force", usage="Connect a namespace that is a host's own, too", hidden=True)
 @flag("--gw-priority", kind=INT, usage="Highest gw-priority provides the default gateway", hidden=True)
 @flag("--ip", kind=STRING, usage='IPv4 address (e.g., "172.30.100.104")')
 @flag("--ip6", kind=STRING, usage='IPv6 address (e.g., "2001:db8::33")')
@@ -50,7 +51,8 @@ def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
         gw_priority=flags["gw_priority"],
         default_route=flags["default_route"],
     )
-    app.engine.networks.connect(addressed(network), container, settings, ports(flags["publish"]))
+    published = ports(flags["publish"])
+    app.engine.networks.connect(addressed(network), container, settings, published, force=flags["force"])
 
 
 def driver_options(pairs: Sequence[str]) -> dict[str, str]:

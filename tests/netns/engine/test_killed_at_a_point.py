@@ -18,24 +18,13 @@ from engine.runtime import kernel
 from engine.store.api import Intent
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT
+from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
 
 DEAD = "4194304:1"  # no pid is as high
-KILLED = "import os, pkgutil, sys; from cli.app import App; from cli.root import run\n"
-KILLED += (
-    "m = pkgutil.resolve_name({module!r})\nm.{name} = lambda *a, **k: os.kill(os.getpid(), 9)\nrun(sys.argv[1:], App())"
-)
 UNTOLD = "import sys, engine.names_service as m; from cli.app import App; from cli.root import run\n"
 UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
-
-
-def killed(host, where, *command):
-    """Run a command that dies when it comes to a function."""
-    module, _, name = where.rpartition(".")
-    code = KILLED.format(module=module, name=name)
-    done = host.run(sys.executable, "-c", code, *command, env=host.env(), cwd=CHECKOUT, check=False)
-    assert done.returncode == -9
 
 
 @pytest.fixture

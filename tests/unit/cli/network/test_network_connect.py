@@ -12,21 +12,39 @@ NOTHING = EndpointSettings(ipam=EndpointIPAM(), aliases=(), driver_opts={})
 def test_plain(cli):
     result = cli("network", "connect", "n1", "c1")
     assert (result.code, result.out, result.err) == (0, "", "")
-    assert cli.engine.call == ("connect", ("n1", "c1", NOTHING, ()), {})
+    assert cli.engine.call == ("connect", ("n1", "c1", NOTHING, ()), {"force": False})
 
 
 def test_every_flag(cli):
     cli(
         "network", "connect", "--alias", "a,b", "--alias", "c", "--driver-opt", " k = v ,x=", "--gw-priority", "5",
         "--ip", "10.0.0.5", "--ip6", "fd00::5", "--link", "c2:db", "--link-local-ip", "169.254.1.1,fe80::1",
-        "-p", "8080:80", "-p", "53:53/udp", "n1", "c1",
+        "-p", "8080:80", "-p", "53:53/udp", "--default-route", "yes", "--force", "n1", "c1",
     )  # fmt: skip
     settings = EndpointSettings(
         ipam=EndpointIPAM("10.0.0.5", "fd00::5", ("169.254.1.1", "fe80::1")),
         links=("c2:db",), aliases=("a", "b", "c"), driver_opts={"k": "v", "x": ""}, gw_priority=5,
+        default_route="yes",
     )  # fmt: skip
     ports = (PortSpec("tcp", 80, "", "8080"), PortSpec("udp", 53, "", "53"))
-    assert cli.engine.call == ("connect", ("n1", "c1", settings, ports), {})
+    assert cli.engine.call == ("connect", ("n1", "c1", settings, ports), {"force": True})
+
+
+@pytest.mark.parametrize(("word", "meaning"), [("auto", ""), ("no", "no"), ("yes", "yes")])
+def test_default_route(cli, word, meaning):
+    cli("network", "connect", f"--default-route={word}", "n1", "c1")
+    assert cli.engine.call[1][2].default_route == meaning
+
+
+def test_a_default_route_that_is_no_word_we_know(cli):
+    result = cli("network", "connect", "--default-route", "maybe", "n1", "c1")
+    text = 'invalid argument "maybe" for "--default-route" flag: must be "yes", "no" or "auto"\n'
+    assert (result.code, result.err) == (125, text + "See 'hawse network connect --help'.\n")
+    assert cli.engine.calls == []
+
+
+def test_help_is_dockers(cli):
+    assert not {"--default-route", "--force", "--publish"} & set(cli("network", "connect", "--help").out.split())
 
 
 def test_bad_port(cli):

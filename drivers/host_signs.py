@@ -1,0 +1,93 @@
+"""Signs that a network namespace is a host's own, and not a sandbox to put networks into.
+
+A network that is joined there would give the host an interface, and perhaps another default route. A veth pair is no
+sign, though its other end is elsewhere: that is how any laboratory, container or pod is connected.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from drivers.linux import link, marks, netns
+from drivers.linux.netlink import session
+
+PROCESSES = Path("/proc")
+FIRST_NAMESPACE = 0xEFFFFFF9
+"""The number of the machine's first network namespace (NET_NS_INIT_INO of Linux 6.18; before, no namespace has it)."""
+PAIRS = ("veth", "netkit", "vxcan")
+LISTENING = 1 << 16  # the flag of /proc/net/unix for sockets that listen
+FEW = 3  # interfaces that are named
+
+
+def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) -> list[str]:
+    """What a namespace, open as a descriptor, shares with a host, in words; nothing where it is a mere sandbox.
+
+    ``sockets`` are the names of the sockets that hawse's resident processes listen at. Nothing is changed.
+    """
+    with netns.entered(namespace):
+        inside = [*_of_residents(sockets), *_of_links()]
+    return [*_of_identity(namespace, processes), *inside]
+
+
+def _of_identity(namespace: int, processes: Path) -> Iterator[str]:
+    """By inode and not by path: of paths to a namespace there are any number."""
+    found = os.fstat(namespace)
+    if _is(found, processes / "thread-self/ns/net"):
+        yield "the network namespace of hawse itself"
+    if _is(found, processes / "1/ns/net"):
+        yield "the network namespace of PID 1"
+    elif found.st_ino == FIRST_NAMESPACE:
+        yield "the machine's first network namespace"
+
+
+def _is(found: os.stat_result, path: Path) -> bool:
+    try:
+        return os.path.samestat(found, os.stat(path))
+    except OSError:
+        return False  # what may not even be looked at cannot be entered
+
+
+def _of_residents(sockets: Collection[str]) -> Iterator[str]:
+    """Find resident processes of hawse, of any HAWSE_RUN, by the sockets that this namespace has."""
+    ours = re.compile(rf"/proc/self/fd/\d+/(?:{'|'.join(map(re.escape, sockets))})")
+    with open("/proc/thread-self/net/unix", encoding="utf-8", errors="replace") as table:
+        for line in table:
+            fields = line.split()
+            if len(fields) == 8 and ours.fullmatch(fields[7]) and int(fields[3], 16) & LISTENING:
+                yield "a resident process of hawse"
+                return
+
+
+def _of_links() -> Iterator[str]:
+    with session() as opened:
+        found = link.all_links(opened)
+    made = [one.name for one in found if _is_of_a_host(one)]
+    hardware = [f"{one.name} ({one.device or 'hardware'})" for one in found if _is_hardware(one)]
+    split = [one.name for one in found if _is_part_of_another(one)]
+    if made:
+        yield f"networks of hawse: {_listed(made)}"
+    if hardware:
+        yield f"the machine's devices: {_listed(hardware)}"
+    if split:
+        yield f"interfaces whose parent is in another network namespace: {_listed(split)}"
+
+
+def _is_of_a_host(found: link.Link) -> bool:
+    """A bridge or parent that a driver has made, or the host end of a pair: the other end bears no mark."""
+    return found.alias.startswith(marks.NETWORK) or (found.kind == "veth" and found.alias.startswith(marks.ENDPOINT))
+
+
+def _is_hardware(found: link.Link) -> bool:
+    return bool(found.device) or not (found.kind or found.is_loopback)
+
+
+def _is_part_of_another(found: link.Link) -> bool:
+    """A macvlan, a VLAN or the like of an interface elsewhere, unless it is an endpoint of ours."""
+    return found.is_split and found.kind not in PAIRS and not found.alias.startswith(marks.ENDPOINT)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:FEW]) + (" …" if len(names) > FEW else "")

@@ -1,0 +1,18 @@
+"""Commands that are killed in the middle of their work."""
+
+import sys
+
+from tests.conftest import CHECKOUT
+
+KILLED = "import os, pkgutil, sys; from cli.app import App; from cli.root import run\n"
+KILLED += (
+    "m = pkgutil.resolve_name({module!r})\nm.{name} = lambda *a, **k: os.kill(os.getpid(), 9)\nrun(sys.argv[1:], App())"
+)
+
+
+def killed(host, where, *command):
+    """Run a command that dies when it comes to a function."""
+    module, _, name = where.rpartition(".")
+    code = KILLED.format(module=module, name=name)
+    done = host.run(sys.executable, "-c", code, *command, env=host.env(), cwd=CHECKOUT, check=False)
+    assert done.returncode == -9

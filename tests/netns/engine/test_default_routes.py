@@ -1,0 +1,307 @@
+"""Default routes of namespaces that have some of their own: kept by every command, and by every one that fails."""
+
+import json
+import os
+import threading
+from dataclasses import replace
+
+import pytest
+
+from engine.store.sqlite import SqliteStore
+from tests.netns.engine.killing import killed
+
+pytestmark = pytest.mark.netns
+
+FAR, FAR6 = "9.9.9.9", "2001:db8:9::9"
+
+
+def routes(namespace):
+    """All routes, but those that come a moment later than what they are for."""
+    shown = namespace.sh("ip route; ip -6 route show table all | grep -v 'fe80::.* table local'")
+    return shown.replace(" linkdown", "")
+
+
+def defaults(namespace):
+    """The default routes, without what says nothing."""
+    lines = namespace.sh("ip route show default; ip -6 route show default").splitlines()
+    return [" ".join(line.removesuffix("pref medium").replace("linkdown", "").split()[1:]) for line in lines]
+
+
+def way(namespace, address=FAR):
+    """The interface by which an address is reached."""
+    words = namespace.run("ip", "route", "get", address).stdout.split()
+    return words[words.index("dev") + 1]
+
+
+def recorded(host):
+    """What the store has of containers, endpoints and work begun."""
+    with SqliteStore(host.root / "hawse.db").read() as reader:
+        return [*reader.containers(), *reader.intents(), *reader.endpoints()]
+
+
+def locks(host):
+    return sorted(path.name for path in (host.run_dir / "locks").iterdir())
+
+
+def network(host, name, number):
+    host.hawse(
+        "network", "create", "--subnet", f"172.{number}.0.0/16", "--ipv6", "--subnet", f"fd00:{number}::/64", name
+    )
+
+
+@pytest.fixture
+def app(host):
+    """A host with a network of that name."""
+    network(host, "app", 30)
+    return host
+
+
+@pytest.fixture
+def zoo(app):
+    """One more, which comes last in the alphabet."""
+    network(app, "zoo", 31)
+
+
+@pytest.fixture
+def lab(netns, peer):
+    """A namespace with an uplink eth0 of its own and default routes by it, as labs have them."""
+    peer.sh(f"ip link add lab0 type veth peer name eth0 netns {netns.name}; ip link set lab0 master br0 up")
+    netns.sh(
+        "ip addr add 192.168.99.70/24 dev eth0; ip addr add fd99::70/64 dev eth0 nodad\n"
+        "ip link set eth0 addrgenmode none; ip link set eth0 up\n"
+        "ip route add default via 192.168.99.99; ip -6 route add default via fd99::99 metric 50"
+    )
+    return netns
+
+
+def test_a_namespace_keeps_its_default_routes_and_ours_come_after_them(app, lab):
+    before, reference = routes(lab), f"netns:{lab.name}"
+    app.hawse("network", "connect", "app", reference)
+    assert defaults(lab) == [
+        "via 192.168.99.99 dev eth0",
+        "via 172.30.0.1 dev eth1 proto 104 metric 1",
+        "via fd99::99 dev eth0 metric 50",
+        "via fd00:30::1 dev eth1 proto 104 metric 51",
+    ]
+    assert (way(lab), way(lab, FAR6)) == ("eth0", "eth0")
+    assert app.run("ping", "-c1", "-W2", "172.30.0.2").returncode == 0
+    lab.sh("ip route del default via 192.168.99.99")
+    assert way(lab) == "eth1"
+    lab.sh("ip route add default via 192.168.99.99")
+    app.hawse("network", "disconnect", "app", reference)
+    assert routes(lab) == before
+    assert recorded(app) == []
+    assert locks(app) == ["host"]
+
+
+def test_only_a_family_without_default_route_gets_ours_in_its_place(app, lab):
+    lab.sh("ip route del default; ip route add default via 192.168.99.99 metric 100; ip -6 route del default")
+    before = routes(lab)
+    app.hawse("network", "connect", "app", f"netns:{lab.name}")
+    assert defaults(lab) == [
+        "via 192.168.99.99 dev eth0 metric 100",
+        "via 172.30.0.1 dev eth1 proto 104 metric 101",
+        "via fd00:30::1 dev eth1 proto 104 metric 1024",
+    ]
+    assert way(lab, FAR6) == "eth1"
+    app.hawse("network", "disconnect", "app", f"netns:{lab.name}")
+    assert routes(lab) == before
+
+
+def test_a_route_that_refuses_everything_else_goes_on_refusing(app, netns):
+    netns.sh("ip route add unreachable default metric 4294967295; ip -6 route add blackhole default metric 7")
+    before = routes(netns)
+    app.hawse("network", "connect", "app", f"netns:{netns.name}")
+    assert netns.run("ip", "route", "get", FAR, check=False).returncode != 0
+    assert netns.run("ip", "route", "get", FAR6, check=False).returncode != 0
+    app.hawse("network", "disconnect", "app", f"netns:{netns.name}")
+    assert routes(netns) == before
+
+
+def test_yes_takes_over_without_touching_what_is_there(app, lab):
+    before = routes(lab)
+    app.hawse("network", "connect", "--default-route=yes", "app", f"netns:{lab.name}")
+    assert (way(lab), way(lab, FAR6)) == ("eth1", "eth1")
+    assert set(before.splitlines()) <= set(routes(lab).splitlines())
+    app.hawse("network", "disconnect", "app", f"netns:{lab.name}")
+    assert routes(lab) == before
+
+
+def test_no_adds_none_and_auto_is_the_default(app, netns, zoo):
+    reference = f"netns:{netns.name}"
+    app.hawse("network", "connect", "--default-route", "no", "app", reference)
+    assert defaults(netns) == []
+    app.hawse("network", "connect", "--default-route", "auto", "zoo", reference)
+    assert way(netns) == "eth1"
+    app.hawse("network", "disconnect", "zoo", reference)
+    assert defaults(netns) == []
+
+
+def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
+    """To the network that comes first in the alphabet, unless another one is to have it; the user's own never moves."""
+    reference, own = f"netns:{lab.name}", ("via 192.168.99.99 dev eth0", "via fd99::99 dev eth0 metric 50")
+    app.hawse("network", "connect", "zoo", reference)
+    app.hawse("network", "connect", "app", reference)
+    ours = [line for line in defaults(lab) if line not in own]
+    assert ours == ["via 172.30.0.1 dev eth2 proto 104 metric 1", "via fd00:30::1 dev eth2 proto 104 metric 51"]
+    app.hawse("network", "disconnect", "app", reference)
+    ours = [line for line in defaults(lab) if line not in own]
+    assert ours == ["via 172.31.0.1 dev eth1 proto 104 metric 1", "via fd00:31::1 dev eth1 proto 104 metric 51"]
+    app.hawse("network", "connect", "app", reference)
+    app.hawse("network", "create", "--subnet", "172.32.0.0/16", "zzz")
+    app.hawse("network", "connect", "--default-route=yes", "zzz", reference)
+    assert (way(lab), way(lab, FAR6)) == ("eth3", "eth0")
+    app.hawse("network", "disconnect", "zzz", reference)
+    assert way(lab) == "eth0"
+    assert set(own) < set(defaults(lab))
+
+
+CONNECT = (
+    "engine.containers.lookup.observed",
+    "engine.sandbox.join",
+    "drivers.sandbox.configure",
+    "engine.cluster.gateway_bridge.settle",
+    "engine.sandbox.route",
+    "drivers.linux.route.add",
+    "engine.containers.ports.move",
+    "engine.containers.publishing.publish_locked",
+    "engine.sandbox.publish",
+    "engine.intents.end",
+)
+
+
+@pytest.mark.parametrize("where", CONNECT)
+def test_a_connect_that_is_killed_leaves_nothing_after_the_next_command(app, lab, where):
+    before = routes(lab)
+    killed(app, where, "network", "connect", "-p", "8080:80", "app", f"netns:{lab.name}")
+    app.hawse("network", "create", "--internal", "any")
+    assert routes(lab) == before
+    assert "eth1" not in lab.sh("ip -br link")
+    assert recorded(app) == []
+    assert locks(app) == ["host"]
+
+
+@pytest.mark.parametrize("where", ["engine.containers.release.release_endpoint", "engine.sandbox.route"])
+def test_a_disconnect_that_is_killed_is_finished_by_the_next_command(app, lab, where):
+    before, reference = routes(lab), f"netns:{lab.name}"
+    app.hawse("network", "connect", "app", reference)
+    killed(app, where, "network", "disconnect", "app", reference)
+    app.hawse("network", "create", "--internal", "any")
+    assert routes(lab) == before
+    assert recorded(app) == []
+
+
+@pytest.mark.parametrize("where", ["drivers.parented._finish", "drivers.sandbox.configure"])
+def test_a_sub_interface_that_has_no_name_yet_goes_too(host, netns, where):
+    host.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "192.168.99.0/24", "lan")
+    killed(host, where, "network", "connect", "lan", f"netns:{netns.name}")
+    host.hawse("network", "create", "any")
+    assert [line.split()[0] for line in netns.sh("ip -br link").splitlines()] == ["lo"]
+    assert recorded(host) == []
+
+
+def failing(app):
+    """Ways to fail, from the first check to the last step."""
+    app.hawse("run", "-d", "--name", "web", "-p", "8080:80", "--network", "app", "hostfs", "sleep", "1d")
+    named = "com.docker.network.endpoint.ifname=eth0"
+    wrong = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.nosuch=1"
+    return (
+        (("nosuch",), "network nosuch not found"),
+        (("--ip", "172.30.0.2", "app"), "Address already in use"),
+        (("--driver-opt", named, "app"), "the sandbox has an interface eth0 already"),
+        (("--driver-opt", wrong, "app"), "write sysctl net/ipv4/conf/eth1/nosuch: no such file or directory"),
+        (("-p", "8080:80", "app"), "port is already allocated"),
+    )
+
+
+def test_a_connect_that_fails_leaves_no_record_and_no_route_behind(app, lab):
+    before = routes(lab)
+    ways = failing(app)
+    known = recorded(app)
+    for arguments, text in ways:
+        done = app.hawse("network", "connect", *arguments, f"netns:{lab.name}", check=False)
+        assert (done.returncode, text in done.stderr) == (1, True), done
+        assert routes(lab) == before
+        assert "eth1" not in lab.sh("ip -br link")
+        assert recorded(app) == known
+    assert locks(app) == [f"container-{known[0].id}", "host"]
+
+
+def test_a_failed_connect_takes_nothing_from_another_network(app, lab, zoo):
+    reference = f"netns:{lab.name}"
+    app.hawse("network", "connect", "zoo", reference)
+    before, ways, known = routes(lab), failing(app), recorded(app)
+    for arguments, _ in ways:
+        assert app.hawse("network", "connect", *arguments, reference, check=False).returncode == 1
+    assert routes(lab) == before
+    assert [replace(r, next_interface=1) if r.id == known[0].id else r for r in recorded(app)] == known
+
+
+def test_many_commands_on_one_namespace_leave_one_record_and_its_own_routes(app, lab, zoo):
+    before, reference = routes(lab), f"netns:{lab.name}"
+
+    def at_once(*commands):
+        done = []
+        threads = [
+            threading.Thread(target=lambda c=c: done.append(app.hawse("network", *c, check=False).returncode))
+            for c in commands
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return done
+
+    assert at_once(*[("connect", name, reference) for name in ("app", "zoo", "nosuch")]).count(0) == 2
+    assert len(app.hawse("ps", "-q").stdout.split()) == 1
+    members = [json.loads(app.hawse("network", "inspect", name).stdout)[0]["Containers"] for name in ("app", "zoo")]
+    assert [m["Name"] for of in members for m in of.values()] == [reference] * 2
+    at_once(("disconnect", "app", reference), ("disconnect", "zoo", reference), ("connect", "nosuch", reference))
+    assert routes(lab) == before
+    assert recorded(app) == []
+
+
+def test_a_namespace_made_anew_under_the_same_name_begins_anew(app, netns, zoo):
+    """What was in the old one is no business of the new one, even before any command has noticed."""
+    reference = f"netns:{netns.name}"
+    app.hawse("network", "connect", "app", reference)
+    kept = netns.popen("sleep", "1000")  # so that the old one lives on, and its inode is not given to the new one
+    try:
+        while os.stat(f"/proc/{kept.pid}/ns/net").st_ino != os.stat(netns.path).st_ino:
+            pass
+        netns.delete()
+        netns.__init__(netns.name)
+        app.hawse("network", "connect", "zoo", reference)
+        assert "172.31.0.2/16" in netns.sh("ip -br addr show eth0")
+        document = json.loads(app.hawse("inspect", reference).stdout)[0]
+        assert list(document["NetworkSettings"]["Networks"]) == ["zoo"]
+        assert "eth0" not in app.sh(f"nsenter -t {kept.pid} -n ip -br link")
+    finally:
+        kept.kill()
+        kept.wait()
+
+
+def pid_of(host, name):
+    return json.loads(host.hawse("inspect", name).stdout)[0]["State"]["Pid"]
+
+
+def test_a_container_keeps_a_default_route_that_it_has_set_itself(app, zoo):
+    app.hawse("run", "-d", "--name", "web", "--network", "zoo", "hostfs", "sleep", "1d")
+    inside = f"nsenter -t {pid_of(app, 'web')} -n "
+    app.sh(inside + "ip route replace default via 172.31.0.99")
+    app.hawse("network", "connect", "app", "web")
+    assert "via 172.31.0.99 dev eth0" in app.sh(inside + f"ip route get {FAR}")
+    app.hawse("network", "disconnect", "app", "web")
+    assert "via 172.31.0.99 dev eth0" in app.sh(inside + f"ip route get {FAR}")
+
+
+def test_a_container_may_be_told_which_network_gives_its_default_route(app, zoo):
+    app.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
+    app.hawse("network", "connect", "--default-route", "yes", "zoo", "web")
+    app.hawse("network", "create", "aaa")
+    app.hawse("network", "connect", "--default-route", "no", "aaa", "web")
+    for _ in range(2):
+        found = app.sh(f"nsenter -t {pid_of(app, 'web')} -n ip route show default")
+        assert found.split()[:3] == ["default", "via", "172.31.0.1"]
+        assert "proto" not in found
+        app.hawse("restart", "-t0", "web")

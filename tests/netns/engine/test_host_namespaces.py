@@ -1,0 +1,203 @@
+"""Namespaces that are a host's own: no network is joined there by mistake, whatever they are called."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from engine.containers.publishing import SANDBOX
+from engine.store.api import Intent
+from engine.store.sqlite import SqliteStore
+from tests.conftest import CHECKOUT, COUNTER, Host
+
+pytestmark = pytest.mark.netns
+
+DEAD = "4194304:1"  # no pid is as high
+MOVING = """
+import os, sys
+from engine.runtime import kernel
+sys.stdin.readline()
+kernel.setns(os.open(sys.argv[1], os.O_RDONLY), kernel.CLONE_NEWNET)
+print("there", flush=True)
+sys.stdin.readline()
+"""
+
+
+def network_of(namespace):
+    """All that a namespace's network is, as far as a join could change it; whether a wire carries is no matter."""
+    shown = "ip -br link | cut -d' ' -f1; ip -o addr; ip route show table all; ip -6 route show table all"
+    return re.sub(r" (tentative|linkdown)\b", "", namespace.sh(shown))
+
+
+def recorded(host):
+    """What the store has of containers and of work begun."""
+    with SqliteStore(host.root / "hawse.db").read() as reader:
+        return [*reader.containers(), *reader.intents(), *reader.endpoints()]
+
+
+def refused(host, reference, *, by=None):
+    """Try to connect a namespace; it must be refused, and nothing be touched. What the error says it shares."""
+    before = network_of(host)
+    run = by or partial(host.hawse, check=False)
+    done = run("network", "connect", "app", reference)
+    assert done.returncode == 1, done
+    start = f"Error response from daemon: {reference} is in a host's own network, which a network joined there would "
+    start += "change: it shares "
+    assert done.stderr.startswith(start)
+    assert done.stderr.endswith("Use --force to connect it all the same\n")
+    assert network_of(host) == before
+    assert recorded(host) == []
+    assert sorted(p.name for p in (host.run_dir / "locks").iterdir()) == ["host"]
+    return done.stderr.removeprefix(start).partition(". Use --force")[0]
+
+
+@pytest.fixture
+def app(host):
+    host.hawse("network", "create", "--subnet", "172.30.0.0/16", "app")
+    return host
+
+
+def test_hawses_own_namespace_is_refused_by_any_name(app, tmp_path):
+    mounted = tmp_path / "other-name"
+    mounted.touch()
+    subprocess.run(["mount", "--bind", app.path, mounted], check=True)
+    process = app.popen("sleep", "1000")
+    try:
+        for reference in (
+            f"netns:{app.name}",
+            f"netns:{mounted}",
+            "netns:/proc/self/ns/net",
+            f"netns:/proc/{process.pid}/ns/net",
+            f"netns:/proc/{process.pid}/root/run/netns/{app.name}",
+            f"netns:/run/../run/netns/{app.name}",
+        ):
+            assert refused(app, reference) == "the network namespace of hawse itself; networks of hawse: " + bridge(app)
+        while os.stat(f"/proc/{process.pid}/ns/net").st_ino != os.stat(app.path).st_ino:
+            pass
+        assert refused(app, f"pid:{process.pid}").startswith("the network namespace of hawse itself; ")
+    finally:
+        process.kill()
+        process.wait()
+        subprocess.run(["umount", mounted], check=True)
+
+
+def bridge(host):
+    return "br-" + json.loads(host.hawse("network", "inspect", "app").stdout)[0]["Id"][:12]
+
+
+def test_the_namespace_of_pid_1_is_refused(app, netns):
+    """The machine's own PID 1 is left alone: hawse runs where another process is PID 1, in a throwaway namespace."""
+
+    def nested(*command):
+        hawse = ["nsenter", f"--net={app.path}", sys.executable, "-m", "cli", *command]
+        within = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", '"$@"; exit $?', "sh"]
+        return netns.run(*within, *hawse, env=app.env(HAWSE_WARM="off"), cwd=CHECKOUT, check=False)
+
+    for reference in ("pid:1", f"netns:{netns.name}", "netns:/proc/1/root/proc/1/ns/net"):
+        assert refused(app, reference, by=nested) == "the network namespace of PID 1"
+    assert app.hawse("network", "connect", "app", f"netns:{netns.name}").returncode == 0
+
+
+def test_the_host_of_another_hawse_is_refused(app, peer, tmp_path):
+    other = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path, index=2)
+    try:
+        other.hawse("run", "-d", "--network", "host", "hostfs", "sleep", "1d")
+        assert refused(app, f"netns:{other.name}") == "a resident process of hawse"
+        other.hawse("network", "create", "app")
+        shared = refused(app, f"netns:{other.name}")
+        assert shared == f"a resident process of hawse; networks of hawse: {bridge(other)}"
+    finally:
+        other.delete()
+
+
+def test_an_interface_whose_parent_is_elsewhere_is_a_sign_and_a_veth_pair_is_none(app, netns):
+    app.sh(f"ip link add uplink link ext0 type macvlan; ip link set uplink netns {netns.name}")
+    assert refused(app, f"netns:{netns.name}") == "interfaces whose parent is in another network namespace: uplink"
+    netns.sh("ip link del uplink")
+    app.sh(f"ip link add lab type veth peer name eth0 netns {netns.name}")
+    app.hawse("network", "connect", "app", f"netns:{netns.name}")
+    assert "172.30.0.2/16" in netns.sh("ip -br addr show eth1")
+
+
+def test_endpoints_of_ours_are_no_sign(app, netns):
+    """A macvlan endpoint has its parent in the host's namespace."""
+    app.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "192.168.99.0/24", "lan")
+    app.hawse("network", "connect", "lan", f"netns:{netns.name}")
+    app.hawse("network", "connect", "app", f"netns:{netns.name}")
+    assert [line.split()[0].partition("@")[0] for line in netns.sh("ip -br addr").splitlines()] == [
+        "lo",
+        "eth0",
+        "eth1",
+    ]
+
+
+def test_force_connects_all_the_same_and_leaves_as_it_came(app, netns):
+    app.sh(f"ip link add uplink link ext0 type macvlan; ip link set uplink netns {netns.name}")
+    netns.sh("ip link set uplink addrgenmode none; ip addr add 192.168.99.50/24 dev uplink; ip link set uplink up")
+    netns.sh("ip route add default via 192.168.99.99")
+    before = network_of(netns)
+    app.hawse("network", "connect", "--force", "app", f"netns:{netns.name}")
+    assert app.run("ping", "-c1", "-W2", "172.30.0.2").returncode == 0
+    app.hawse("network", "disconnect", "app", f"netns:{netns.name}")
+    assert network_of(netns) == before
+    assert recorded(app) == []
+
+
+def test_force_on_hawses_own_namespace_leaves_its_routes(app):
+    before, way = network_of(app), app.sh("ip route get 9.9.9.9")
+    app.hawse("network", "connect", "--force", "app", f"netns:{app.name}")
+    assert "172.30.0.2/16" in app.sh("ip -br addr show eth0")
+    assert app.sh("ip route get 9.9.9.9") == way
+    app.hawse("network", "disconnect", "app", f"netns:{app.name}")
+    assert network_of(app) == before
+
+
+def test_a_process_that_has_moved_to_the_host_is_not_followed_there(app, netns):
+    """Neither by the command that lets it go, nor by one that finds work begun on it, nor by another connect."""
+    app.hawse("network", "create", "zoo")
+    pipe = subprocess.PIPE
+    process = netns.popen(sys.executable, "-c", MOVING, app.path, stdin=pipe, stdout=pipe, text=True, cwd=CHECKOUT)
+    try:
+        while os.stat(f"/proc/{process.pid}/ns/net").st_ino != os.stat(netns.path).st_ino:
+            pass
+        app.hawse("network", "connect", "app", f"pid:{process.pid}")
+        app.hawse("network", "connect", "zoo", f"pid:{process.pid}")
+        before = network_of(app)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "there\n"
+        assert app.hawse("ps", "-q").stdout == ""
+        done = app.hawse("network", "connect", "bridge", f"pid:{process.pid}", check=False)
+        assert "the network namespace of hawse itself" in done.stderr
+        app.hawse("network", "disconnect", "app", f"pid:{process.pid}")
+        assert routes(app) == [line for line in before.splitlines() if line.startswith("default")]
+        assert "eth0" not in app.sh("ip -br link")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def routes(host):
+    return [line for line in network_of(host).splitlines() if line.startswith("default")]
+
+
+def test_settling_work_on_a_container_of_the_hosts_network_leaves_the_hosts_routes(host):
+    container = host.hawse("run", "-d", "--network", "host", "hostfs", "sleep", "1d").stdout.strip()
+    before = network_of(host)
+    with SqliteStore(host.root / "hawse.db").write() as tx:
+        tx.put_intent(Intent(SANDBOX, container, DEAD))
+    host.hawse("network", "create", "--internal", "any")
+    host.hawse("network", "rm", "any")
+    assert routes(host) == [line for line in before.splitlines() if line.startswith("default")] != []
+
+
+def test_what_is_no_network_namespace_is_not_opened(app, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/proc/self/ns/mnt"), Path("/dev/null")):
+        done = app.hawse("network", "connect", "app", f"netns:{path}", check=False)
+        assert done.stderr == f"Error response from daemon: {path} is not a network namespace\n"
