@@ -7,17 +7,15 @@ the sandbox. A link we made bears our mark in its alias, so a bridge somebody el
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-from drivers import advertisements, bridge_options
+from drivers import advertisements, bridge_options, bridge_port
 from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
-    Busy,
     EndpointSpec,
     Exists,
     IPAddress,
@@ -30,17 +28,15 @@ from drivers.api import (
     Settings,
 )
 from drivers.bridge_options import BridgeOptions
+from drivers.bridge_port import Networks, Port
 from drivers.firewall import conntrack, elements, forwarding, relay, spoofing, strangers, table, tunnels
 from drivers.linux import address, link, marks, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.ports import without
 
-MAX_PORTS = 1023
 FEW = 3  # bridges that a warning names
 LINK_LOCAL = IPv6Network("fe80::/64")
-FULL = (errno.EXFULL, errno.ENOSPC)
-Networks = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
 
 
 class BridgeDriver:
@@ -118,7 +114,7 @@ class BridgeDriver:
         """Plug the sandbox into the bridge; redone from scratch when it was plugged in before."""
         options = bridge_options.parse(network)
         with session() as opened, netns.opened(sandbox.path, sandbox.inode) as namespace:
-            port = _Port(opened, endpoint, options)
+            port = Port(opened, endpoint, options)
             apply(
                 (
                     Step("veth pair", lambda: port.create(namespace, interface), port.delete),
@@ -132,7 +128,7 @@ class BridgeDriver:
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Unplug the sandbox; idempotent, and needs nothing of it."""
         with session() as opened:
-            port = _Port(opened, endpoint, bridge_options.parse(network))
+            port = Port(opened, endpoint, bridge_options.parse(network))
             teardown((Step("veth pair", port.delete), Step("spoof guard", port.release)))
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
@@ -180,7 +176,7 @@ class BridgeDriver:
         keepsakes: Sequence[str] = (),
     ) -> None:
         """Make the firewall hold exactly these networks, ports and links, touching only what differs."""
-        guarded, muted = _guarded(networks), _muted(networks)
+        guarded, muted = bridge_port.guarded(networks), bridge_port.muted(networks)
         whole = self._whole()
         table.resync(
             [*self._elements(networks, links), *forwarding.recalled(keepsakes)],
@@ -303,97 +299,6 @@ class _Bridge:
     def _is_ours(self, found: link.Link) -> bool:
         # A creation cut short may have left a bridge without a mark, but only the generated name tells it is ours.
         return found.alias == self.mark or self.name == names.bridge_name(self.network.id)
-
-
-class _Port:
-    """One endpoint's port of the bridge: the host end of its veth pair, recognised by its alias."""
-
-    def __init__(self, opened: Session, endpoint: EndpointSpec, options: BridgeOptions) -> None:
-        self.session, self.endpoint, self.options = opened, endpoint, options
-        self.mark = marks.of_endpoint(endpoint.id)
-        self.name = names.host_end_names(endpoint.id)[0]
-
-    def create(self, namespace: int, interface: str) -> None:
-        """Make the pair, its far end straight in the sandbox; one left by an earlier join is replaced."""
-        self.delete()
-        bridge = link.index(self.options.bridge)
-        mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
-        peer = {"ifname": interface, "net_ns_fd": namespace, "address": self.endpoint.mac, "txqlen": 0, **mtu}
-        self.name = next(n for n in names.host_end_names(self.endpoint.id) if not link.index(n))
-        try:
-            link.add_veth(self.session, self.name, peer, master=bridge, txqlen=0, **mtu)
-        except KernelError as error:
-            raise self._explained(error, interface) from error
-        # Neither end speaks for itself: with IPv6 on, every port would flood DAD and MLD to all others.
-        sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
-
-    def set_up(self) -> None:
-        found = link.index(self.name)
-        link.set_bridge_port(self.session, found, hairpin=True, isolated=not self.options.icc)
-        link.change(self.session, found, state="up", ifalias=self.mark)
-
-    def present(self) -> str:
-        """The name the port has, "" where there is none."""
-        candidates = (c for c in names.host_end_names(self.endpoint.id) if link.index(c))
-        found = ((c, link.find(self.session, c)) for c in candidates)
-        return next((name for name, one in found if one is not None and one.alias == self.mark), "")
-
-    def delete(self) -> None:
-        for candidate in names.host_end_names(self.endpoint.id):
-            if link.index(candidate):
-                found = link.find(self.session, candidate)
-                if found is not None and self._is_ours(found):
-                    link.delete(self.session, candidate)
-
-    def _is_ours(self, found: link.Link) -> bool:
-        # A creation cut short may have left a port without a mark, but on the bridge from its beginning.
-        unmarked = found.alias == "" and found.master == link.index(self.options.bridge) > 0
-        return found.alias == self.mark or unmarked
-
-    def guard(self) -> None:
-        if self.options.spoof_guard:
-            spoofing.guard(self.name, self.endpoint)
-        elif advertisements.are_believed(self.options.bridge):
-            spoofing.mute(self.name)
-
-    def release(self) -> None:
-        if self.options.spoof_guard:
-            spoofing.release(self.name, self.endpoint)
-        elif advertisements.are_believed(self.options.bridge):
-            spoofing.unmute(self.name)
-
-    def _explained(self, error: KernelError, interface: str) -> Exception:
-        if error.errno in FULL:
-            return Busy(f"bridge full: {self.options.bridge} has {MAX_PORTS} ports, the most a Linux bridge takes")
-        if error.errno == errno.EEXIST:
-            return Exists(f"the sandbox has an interface {interface} already")
-        return error
-
-
-def _guarded(networks: Networks) -> list[tuple[str, EndpointSpec]]:
-    """The bridge ports under spoof guard, with their endpoints."""
-    return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
-
-
-def _muted(networks: Networks) -> list[str]:
-    """The bridge ports without spoof guard where the host listens to routers."""
-    mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
-    heard = [(o, endpoints) for o, endpoints in mixed if advertisements.are_believed(o.bridge)]
-    return [name for name, _ in _ports((o, e) for o, endpoints in heard for e in endpoints)]
-
-
-def _parsed(networks: Networks) -> list[tuple[BridgeOptions, Sequence[EndpointSpec]]]:
-    return [(bridge_options.parse(network), endpoints) for network, endpoints in networks]
-
-
-def _ports(wanted: Iterable[tuple[BridgeOptions, EndpointSpec]]) -> list[tuple[str, EndpointSpec]]:
-    """The names of the ports that these endpoints have."""
-    pairs = list(wanted)
-    if not pairs:
-        return []
-    with session() as opened:
-        found = ((_Port(opened, endpoint, options).present(), endpoint) for options, endpoint in pairs)
-        return [(name, endpoint) for name, endpoint in found if name]
 
 
 def _siblings(siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> list[elements.Element]:
