@@ -63,10 +63,9 @@ class Query(NamedTuple):
     @property
     def lowered(self) -> bool:
         """Return whether `for_datagram` asks for less than the client takes. A signed query stays as it is."""
-        alone = self.message[10:12] == b"\0\1"
-        return (
-            self.opt > 0 and alone and int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
-        )
+        if not self.opt or self.message[10:12] != b"\0\1":
+            return False
+        return int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
 
     def for_datagram(self) -> bytes:
         """Return the message as it goes to an upstream server by UDP."""
