@@ -89,6 +89,10 @@ class Scene:
     def alive(sock: socket.socket) -> bool:
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1  # ESTABLISHED
 
+    def settle(self) -> None:
+        """Wait until the agent has let go of the connections of clients that left."""
+        until(lambda: self.descriptors() <= self.idle + 1)  # the question itself may have one
+
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.agent}/fd"))
 
@@ -176,6 +180,7 @@ def test_idle_clients_leave_names_commands_and_other_clients_alone(scene):
 
 
 def test_many_addresses_of_one_network_leave_room_for_other_networks(scene):
+    scene.settle()
     scene.serve()
     scene.host.peer.sh("".join(f"ip -6 addr add fd98:0:0:1::{n:x}/128 dev br0 nodad\n" for n in range(1, 200)))
     for number in range(1, 200):
@@ -186,6 +191,7 @@ def test_many_addresses_of_one_network_leave_room_for_other_networks(scene):
 
 
 def test_places_of_clients_that_left_are_free_again(scene):
+    scene.settle()
     scene.serve()
     for _ in range(3):
         flood = scene.clients(CONNECTIONS)
@@ -193,6 +199,7 @@ def test_places_of_clients_that_left_are_free_again(scene):
         for sock in flood:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             sock.close()
+        scene.settle()
 
 
 def test_connections_are_probed_on_both_sides_and_may_be_idle_for_ever(scene):
@@ -209,6 +216,7 @@ def test_connections_are_probed_on_both_sides_and_may_be_idle_for_ever(scene):
 
 
 def test_what_clients_do_not_read_is_not_kept_in_memory(scene):
+    scene.settle()
     server = scene.serve()
     clients = scene.clients(100)
     writers = [server.accept()[0] for _ in clients]
@@ -229,7 +237,7 @@ def test_what_clients_do_not_read_is_not_kept_in_memory(scene):
 
 def test_reset_of_a_client_is_noticed_though_the_container_reads_nothing(scene):
     server = scene.serve()
-    until(lambda: scene.descriptors() <= scene.idle + 1)  # the last question itself may have one
+    scene.settle()
     [asking] = scene.clients(1)
     accepted, _ = server.accept()
     with suppress(BlockingIOError):
@@ -240,7 +248,7 @@ def test_reset_of_a_client_is_noticed_though_the_container_reads_nothing(scene):
     assert scene.descriptors() >= scene.idle + 2
     asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     asking.close()
-    until(lambda: scene.descriptors() <= scene.idle + 1)
+    scene.settle()
     accepted.close()
 
 
