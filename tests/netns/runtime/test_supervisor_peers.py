@@ -194,7 +194,8 @@ def test_container_with_the_hosts_pids_reaches_the_socket_but_is_refused(lab):
     lab.run_dir.mkdir(mode=0o700)
     other = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "60"])
     try:
-        time.sleep(0.2)
+        while "Uid:\t65534" not in Path(f"/proc/{other.pid}/status").read_text():
+            time.sleep(0.01)
         script = [sys.executable, "-c", REACH, str(other.pid), str(socket_of(lab))]
         code, output = lab.run("one", *script, pid_host=True)
     finally:
