@@ -328,7 +328,7 @@ def test_an_import_leaves_a_tenth_of_the_file_system_free(tmp_path):
         print(os.listdir(root / "images"), free - os.statvfs(root).f_bavail < 64)
     """
     program = [sys.executable, "-c", textwrap.dedent(script)]
-    mounted = f'mount -t tmpfs -o size=16m tmpfs {tmp_path} && exec "$@"'
+    mounted = f'mount -t tmpfs -o size=16m,mode=700 tmpfs {tmp_path} && exec "$@"'
     result = subprocess.run(
         ["unshare", "-m", "sh", "-c", mounted, "sh", *program], capture_output=True, text=True, check=True
     )
