@@ -17,6 +17,7 @@ import pytest
 from drivers import sandbox as sandboxes
 from drivers.api import EndpointSpec, Exists, NetworkSpec, Pool, Sandbox
 from drivers.bridge import BridgeDriver
+from drivers.default_routes import WayOut
 from drivers.firewall import table
 from drivers.linux import netns as namespaces
 from tests.packets import VXLAN_PORT, ethernet, send, udp, vxlan
@@ -64,7 +65,8 @@ class Field:
         path, driver, here = f"/run/netns/{name}", BridgeDriver(), self.members[number].here
         here(lambda: driver.create_network(network))
         info = here(lambda: driver.join(network, endpoint, Sandbox(name, path), "eth0"))
-        sandboxes.set_default_routes(Sandbox(name, path), info.gateway4, info.gateway6)
+        ways = [WayOut(gateway.version, "eth0", gateway) for gateway in (info.gateway4, info.gateway6)]
+        sandboxes.set_default_routes(Sandbox(name, path), ways, ways)
         for address in (GATEWAY[self.version], PEER[self.version]):
             self.pings(path, address)
         return path
