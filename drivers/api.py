@@ -121,6 +121,43 @@ Link = tuple[EndpointSpec, EndpointSpec]
 """A legacy link: who may reach whose exposed ports."""
 
 
+Members = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
+"""Networks with endpoints of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the records call for, of all networks of one driver on this host.
+
+    ``networks`` and ``links`` are live. Those ``unsettled`` are being made or removed by other commands: what the
+    kernel has of them is right, and so is what it lacks. ``keepsakes`` are a driver's own words, kept for it. ``relay``
+    says on which port the agent carries each protocol; it is None for a process that does not know.
+    """
+
+    networks: Members = ()
+    unsettled: Members = ()
+    links: Sequence[Link] = ()
+    unsettled_links: Sequence[Link] = ()
+    keepsakes: Sequence[str] = ()
+    relay: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference between what is desired and what the kernel has.
+
+    ``kind`` is ``missing``, ``foreign`` (of another program), ``changed``, ``superseded`` (made by another version of
+    hawse), or ``upkeep``: what is put right in the course of normal work, and no damage. ``opens`` says that packets
+    may pass which must not. Equal differences are one difference seen twice; ``detail`` is the driver's own.
+    """
+
+    kind: str
+    place: str
+    what: str
+    opens: bool = False
+    detail: object = None
+
+
 @dataclass(frozen=True, slots=True)
 class Sandbox:
     """An isolated network stack, named by a path that opens its namespace (``/proc/PID/ns/net``, a bind mount).
@@ -221,7 +258,7 @@ class Configurable(Protocol):
     """Optional power: heed the settings of this host."""
 
     def configure(self, settings: Settings) -> None:
-        """Take the settings, before anything else is asked; what they change takes effect by `Repairer.resync`."""
+        """Take the settings, before anything else is asked; what they change takes effect by `Repairer.repair`."""
 
 
 @runtime_checkable
@@ -250,25 +287,60 @@ class Linker(Protocol):
 class Repairer(Protocol):
     """Optional power: put right what others did to the host's shared kernel state (flushed rules, stale entries)."""
 
-    def resync(
-        self,
-        networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]],
-        unsettled: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]] = (),
-        *,
-        links: Sequence[Link] = (),
-        unsettled_links: Sequence[Link] = (),
-        keepsakes: Sequence[str] = (),
-    ) -> None:
-        """Make shared state hold exactly these live networks, their endpoints, published ports and links; idempotent.
+    def compare(self, desired: Desired) -> Sequence[Difference]:
+        """Tell how the kernel differs from what is desired, nothing where it does not; changes nothing."""
 
-        What unsettled ones have of it, which other commands are making or removing now, is left to those.
-        """
+    def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
+        """Put right what `compare` found, touching nothing else; live connections go on. Idempotent."""
 
     def keepsakes(self) -> Sequence[str]:
-        """What this process put into shared state that nothing else tells, for `resync` after a loss; mostly none."""
+        """What this process put into shared state that nothing else tells, for `repair` after a loss; mostly none."""
 
-    def needs_resync(self) -> bool:
-        """Tell at little cost whether shared state was lost since the last `resync`."""
+    def needs_repair(self) -> bool:
+        """Tell at little cost whether shared state was lost since the last `repair`."""
+
+    def watch(self) -> Watch:
+        """Follow what other programs do to the shared state, in the calling thread's network namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a `Watch` has heard since it was last asked.
+
+    ``foreign`` is True where another program than hawse changed the shared state, and where that cannot be excluded;
+    ``by`` names the last one ("nft (4711)", "" if unknown). ``lost`` is True where something of it was removed.
+    ``own`` is True where hawse changed it.
+    """
+
+    foreign: bool = False
+    lost: bool = False
+    own: bool = False
+    by: str = ""
+
+
+class Watch(Protocol):
+    """Notices changes of a driver's shared state. All calls come from one thread, which stays in its namespace."""
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when there is news."""
+
+    def read(self) -> News:
+        """What has happened since the last call; never waits."""
+
+    def missed(self) -> bool:
+        """Tell at little cost whether something has happened that the last `read` did not tell."""
+
+    def block(self, networks: Sequence[NetworkSpec], keepsakes: Sequence[str]) -> None:
+        """Let no new connection through these networks until `unblock`, whatever becomes of the shared state.
+
+        Established connections go on. Idempotent.
+        """
+
+    def unblock(self) -> None:
+        """End `block`; idempotent."""
+
+    def close(self) -> None:
+        """Let go of everything."""
 
 
 @runtime_checkable

@@ -12,24 +12,26 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-from drivers import advertisements, bridge_options, bridge_port
+from drivers import advertisements, bridge_options, loopback
 from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
+    Desired,
+    Difference,
     EndpointSpec,
     Exists,
     IPAddress,
     JoinInfo,
     KernelError,
-    Link,
     NetworkSpec,
     PortBinding,
     Sandbox,
     Settings,
+    Watch,
 )
 from drivers.bridge_options import BridgeOptions
-from drivers.bridge_port import Networks, Port
-from drivers.firewall import conntrack, elements, forwarding, relay, spoofing, strangers, table, tunnels
+from drivers.bridge_port import Port
+from drivers.firewall import conntrack, elements, forwarding, spoofing, strangers, table
 from drivers.linux import address, link, marks, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
@@ -133,7 +135,10 @@ class BridgeDriver:
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
         """Make host ports lead to the endpoint; flows that went elsewhere are forgotten."""
+        options = bridge_options.parse(network)
         table.change(add=self._of_ports(network, endpoint, ports))
+        if loopback.is_needed(network, options, endpoint, ports):
+            loopback.switch_on(options.bridge)
         conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # a new TCP connection is a new flow anyway
 
     def unpublish(
@@ -166,32 +171,28 @@ class BridgeDriver:
         """Accept them no more; idempotent."""
         table.change(remove=_siblings(siblings))
 
-    def resync(
-        self,
-        networks: Networks,
-        unsettled: Networks = (),
-        *,
-        links: Sequence[Link] = (),
-        unsettled_links: Sequence[Link] = (),
-        keepsakes: Sequence[str] = (),
-    ) -> None:
-        """Make the firewall hold exactly these networks, ports and links, touching only what differs."""
-        guarded, muted = bridge_port.guarded(networks), bridge_port.muted(networks)
-        whole = self._whole()
-        table.resync(
-            [*self._elements(networks, links), *forwarding.recalled(keepsakes)],
-            keep=(*forwarding.STATE_SETS, *relay.STATE_SETS, *tunnels.STATE_SETS),
-            unsettled=self._elements(unsettled, unsettled_links),
-            marks=(whole, table.GUARDED) if guarded or muted else (whole,),
-            accept_mark=self.settings.accept_mark,
-        )
-        if guarded or muted:
-            spoofing.resync(guarded, muted)
+    def compare(self, desired: Desired) -> Sequence[Difference]:
+        """Tell how the firewall and route_localnet differ from what these networks, ports and links call for."""
+        from drivers import shared_state
 
-    def needs_resync(self) -> bool:
-        """Tell at little cost whether somebody flushed the firewall since the last `resync`."""
+        return shared_state.compare(desired, self.settings)
+
+    def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
+        """Put right what `compare` found, touching only what differs."""
+        from drivers import shared_state
+
+        shared_state.repair(desired, found, self.settings)
+
+    def needs_repair(self) -> bool:
+        """Tell at little cost whether another program flushed the firewall since the last `repair`."""
         noted = table.noted()
-        return self._whole() not in noted or (table.GUARDED in noted and not spoofing.is_whole())
+        return table.whole(self.settings) not in noted or (table.GUARDED in noted and not spoofing.is_whole())
+
+    def watch(self) -> Watch:
+        """Follow what other programs do to the firewall."""
+        from drivers.firewall.watch import FirewallWatch
+
+        return FirewallWatch()
 
     def obstacles(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Other programs' rules that drop what is forwarded for these networks."""
@@ -209,13 +210,8 @@ class BridgeDriver:
         """What forwarding this process has switched on, which is to be switched off again and kept from strangers."""
         return forwarding.kept()
 
-    def _whole(self) -> str:
-        """What is noted when everything is there. It tells the settings, so that new ones call for a repair."""
-        direct = ", direct routing" if self.settings.direct_routing else ""
-        return table.WHOLE + direct + (f", mark {self.settings.accept_mark}" if self.settings.accept_mark else "")
-
     def _accept_mark(self) -> None:
-        if self.settings.accept_mark and self._whole() not in table.noted():
+        if self.settings.accept_mark and table.whole(self.settings) not in table.noted():
             table.accept_mark(self.settings.accept_mark)
 
     def _of_ports(
@@ -223,18 +219,6 @@ class BridgeDriver:
     ) -> Iterator[elements.Element]:
         direct = self.settings.direct_routing
         return elements.of_ports(network, bridge_options.parse(network), endpoint, ports, direct=direct)
-
-    def _elements(
-        self, networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]], links: Sequence[Link] = ()
-    ) -> list[elements.Element]:
-        found: list[elements.Element] = []
-        for network, endpoints in networks:
-            options = bridge_options.parse(network)
-            found += elements.of_network(network, options)
-            for endpoint in endpoints:
-                found += self._of_ports(network, endpoint, endpoint.ports)
-                found += elements.of_siblings(options, endpoint.siblings)
-        return found + [element for pair in links for element in elements.of_link(*pair)]
 
 
 class _Bridge:
@@ -261,7 +245,7 @@ class _Bridge:
             return
         if found is not None:
             address.remove_ours(self.session, found.index)
-            sysctl.write(sysctl.conf("ipv4", self.name, "route_localnet"), "0")
+            loopback.switch_off(self.name)
         advertisements.restore(self.name)
 
     def set_parameters(self) -> None:
@@ -274,7 +258,6 @@ class _Bridge:
             sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "0" if speaks_ipv6 else "1")
         elif found is not None:
             advertisements.ignore_where_alone(self.session, found)
-        sysctl.write(sysctl.conf("ipv4", self.name, "route_localnet"), "1")
         if not self.options.icc:
             # Isolated ports can't hear each other's ARP. The bridge answers for them, so that what is allowed between
             # them (links) comes to the firewall's forward chain; at once, not after the usual random delay.

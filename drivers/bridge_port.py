@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterable, Sequence
 
 from drivers import advertisements, bridge_options
-from drivers.api import Busy, EndpointSpec, Exists, KernelError, NetworkSpec
+from drivers.api import Busy, EndpointSpec, Exists, KernelError, Members
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall import spoofing
 from drivers.linux import link, marks, names, sysctl
@@ -14,7 +14,6 @@ from drivers.linux.netlink import Session, session
 
 MAX_PORTS = 1023
 FULL = (errno.EXFULL, errno.ENOSPC)
-Networks = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
 
 
 class Port:
@@ -86,19 +85,19 @@ class Port:
         return error
 
 
-def guarded(networks: Networks) -> list[tuple[str, EndpointSpec]]:
+def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
     """The bridge ports under spoof guard, with their endpoints."""
     return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
 
 
-def muted(networks: Networks) -> list[str]:
+def muted(networks: Members) -> list[str]:
     """The bridge ports without spoof guard where the host listens to routers."""
     mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
     heard = [(o, endpoints) for o, endpoints in mixed if advertisements.are_believed(o.bridge)]
     return [name for name, _ in _ports((o, e) for o, endpoints in heard for e in endpoints)]
 
 
-def _parsed(networks: Networks) -> list[tuple[BridgeOptions, Sequence[EndpointSpec]]]:
+def _parsed(networks: Members) -> list[tuple[BridgeOptions, Sequence[EndpointSpec]]]:
     return [(bridge_options.parse(network), endpoints) for network, endpoints in networks]
 
 

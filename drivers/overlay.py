@@ -13,7 +13,18 @@ from typing import TypeVar
 
 from drivers import overlay_options, overlay_port, vxlan
 from drivers import sandbox as sandboxes
-from drivers.api import EndpointSpec, IPAddress, JoinInfo, Link, Missing, NetworkSpec, Peer, Sandbox
+from drivers.api import (
+    Desired,
+    Difference,
+    EndpointSpec,
+    IPAddress,
+    JoinInfo,
+    Missing,
+    NetworkSpec,
+    Peer,
+    Sandbox,
+    Watch,
+)
 from drivers.firewall import table, tunnels
 from drivers.firewall.elements import Element
 from drivers.firewall.tunnels import Gate
@@ -133,26 +144,28 @@ class OverlayDriver:
         if gate := _gate(network):
             gate.shut()
 
-    def resync(
-        self,
-        networks: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]],
-        unsettled: Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]] = (),
-        *,
-        links: Sequence[Link] = (),
-        unsettled_links: Sequence[Link] = (),
-        keepsakes: Sequence[str] = (),
-    ) -> None:
-        """Let those hosts send into these networks' tunnels that the networks' own tables have."""
+    def compare(self, desired: Desired) -> Sequence[Difference]:
+        """Tell how the hosts that may send into these networks' tunnels differ from those the networks' tables have."""
         wanted: list[Element] = []
-        for network, _ in networks:
+        for network, _ in desired.networks:
             if gate := _gate(network):
                 wanted += [*gate.shutting(), *gate.admitting(_known_hosts(network))]
-        gates = (_gate(network) for network, _ in unsettled)
-        tunnels.resync(wanted, [gate for gate in gates if gate])
+        gates = (_gate(network) for network, _ in desired.unsettled)
+        return tunnels.compare(wanted, [gate for gate in gates if gate])
 
-    def needs_resync(self) -> bool:
-        """Tell whether the firewall's table was lost or begun anew since the last `resync`."""
+    def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
+        """Put right what `compare` found."""
+        tunnels.repair(found)
+
+    def needs_repair(self) -> bool:
+        """Tell whether the firewall's table was lost or begun anew since the last `repair`."""
         return not tunnels.is_whole()
+
+    def watch(self) -> Watch:
+        """Follow what other programs do to the firewall."""
+        from drivers.firewall.watch import TableWatch
+
+        return TableWatch()
 
     def keepsakes(self) -> Sequence[str]:
         """None: the networks' tables tell everything."""

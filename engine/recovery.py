@@ -7,19 +7,20 @@ intents, one comparison of the boot's identity.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from drivers import boot
-from drivers.api import EndpointSpec, Link, NetworkSpec, Repairer
-from engine import connections, endpoints, intents, keepsakes, links, networks, owner, predefined
+from drivers.api import Repairer
+from engine import connections, desired, intents, keepsakes, networks, owner, predefined
 from engine.cluster import overlay
 from engine.containers import publishing, start, stop
+from engine.desired import BOOT
 from engine.errors import EngineError
 from engine.host import Host
 from engine.locks import locked
-from engine.model import ContainerRecord, EndpointRecord
-from engine.names_service import announce
+from engine.model import ContainerRecord
+from engine.names_service import announce, keep_agent
 from engine.store.api import Intent, Reader, Transaction
 from engine.translation import translated
 
@@ -38,7 +39,6 @@ SETTLERS: dict[str, intents.Settler] = {
 UNDER_LOCK = (connections.ENDPOINT, publishing.SANDBOX, start.START)
 """Work on a container that only the holder of its lock may settle; of the others, those that need it take it."""
 
-BOOT = "boot"
 RESTARTED_AT_BOOT = ("always", "unless-stopped")
 
 
@@ -73,49 +73,13 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
         with host.store.read() as reader:
             drivers = _drivers(reader)
     for driver in map(host.driver, sorted(drivers)):
-        if isinstance(driver, Repairer) and (not whole or driver.needs_resync()):
+        keep_agent(host, driver)
+        if isinstance(driver, Repairer) and (not whole or driver.needs_repair()):
             # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.
             with host.store.write() as tx, translated():
-                links = list(_links(tx, driver.type))
-                driver.resync(
-                    _networks(tx, driver.type, live=True),
-                    unsettled=_networks(tx, driver.type, live=False),
-                    links=[specs for specs, settled in links if settled],
-                    unsettled_links=[specs for specs, settled in links if not settled],
-                    keepsakes=keepsakes.recall(tx, driver.type),
-                )
+                wanted = desired.of(tx, driver.type)
+                driver.repair(wanted, driver.compare(wanted))
             announce(host)
-
-
-def _networks(reader: Reader, driver: str, *, live: bool) -> list[tuple[NetworkSpec, list[EndpointSpec]]]:
-    """The live networks with their live endpoints; or, of those in the making or in removal, what might be there."""
-    found = []
-    for network in reader.networks():
-        settled = network.phase == "live"
-        if network.driver == driver and not network.config_only and (settled or not live):
-            pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
-            specs = [
-                endpoints.endpoint_spec(e, c, _siblings(reader, e))
-                for e, c in pairs
-                if c is not None and (settled and e.phase == "live") is live
-            ]
-            if live or not settled or specs:
-                found.append((endpoints.network_spec(network), specs))
-    return found
-
-
-def _siblings(reader: Reader, endpoint: EndpointRecord) -> list[EndpointRecord]:
-    """The other endpoints of the same container; of a live one the live ones."""
-    others = [e for e in reader.endpoints(container_id=endpoint.container_id) if e.id != endpoint.id]
-    return [e for e in others if e.phase == "live" or endpoint.phase != "live"]
-
-
-def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:
-    """Legacy links between endpoints, and whether both are live."""
-    for network in reader.networks(driver=driver):
-        for source, source_end, target, target_end in links.pairs(reader, network):
-            specs = endpoints.endpoint_spec(source_end, source), endpoints.endpoint_spec(target_end, target)
-            yield specs, source_end.phase == target_end.phase == "live"
 
 
 def settle(host: Host, abandoned: Sequence[Intent]) -> None:

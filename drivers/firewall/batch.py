@@ -10,11 +10,12 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 
 from drivers.api import NoPermission
+from drivers.firewall.decoding import unpacked
 from drivers.firewall.elements import Element
-from drivers.firewall.encoding import KEY, VALUE, encoded
+from drivers.firewall.encoding import Packed, encoded, item, shapes
 from drivers.firewall.nft import Refused
 from drivers.firewall.rules import NETFILTER, NFGENMSG, place
 from drivers.linux.attributes import each, nested, read, text
@@ -26,35 +27,49 @@ ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  
 SET, ELEMENTS = 2, 3  # NFTA_SET_ELEM_LIST_*
 CREATE = 0x400  # NLM_F_CREATE
 CHUNK = 400  # elements a message, since an attribute's length has 16 bits
+SIGNATURE = 0xE9A377C1
+"""The sequence number of all our messages of changes. The kernel repeats it where it tells others of them, so the agent
+knows hawse's own changes; nftables numbers its messages from zero or from the time."""
 
-SET_OF = attrgetter("set")
+SET_OF = itemgetter(0)
 
 
-def change(table: str, add: Iterable[Element], destroy: Iterable[Element]) -> None:
+def change(
+    table: str, add: Iterable[Element], destroy: Iterable[Element], unwanted: Iterable[tuple[str, Packed]] = ()
+) -> None:
     """Destroy elements, where they are there, then add some; all of it or nothing, which raises `Refused`.
 
-    ``table`` is as nftables writes it, ``inet hawse``. Acts in the calling thread's network namespace.
+    ``table`` is as nftables writes it, ``inet hawse``; ``unwanted`` are elements to destroy as `held` lists them, each
+    with its set. Acts in the calling thread's network namespace.
     """
-    messages = [*_messages(table, DESTROY, destroy), *_messages(table, ADD, add)]
+    known = shapes(table)
+    gone = [(e.set, encoded(e, with_value=False, table=table)) for e in destroy]
+    gone += [(set_name, item(packed, with_value=False)) for set_name, packed in unwanted if set_name in known]
+    made = [(e.set, encoded(e, with_value=True, table=table)) for e in add]
+    messages = [*_messages(table, DESTROY, gone), *_messages(table, ADD, made)]
     session = Session(NETFILTER)
     try:
-        session.request_all(_transaction(messages))
+        session.request_all(_transaction(messages), SIGNATURE)
     except OSError as error:
         raise _refusal(error) from error
     finally:
         aside(session.close, LINGER)
 
 
-def keys(table: str, set_name: str) -> list[bytes]:
-    """The keys of a set's elements, as the kernel has them; none where there is no such set."""
-    session, listed = Session(NETFILTER), list[bytes]()
+def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
+    """The elements of sets, as the kernel has them; none where there is no such set."""
+    session, known = Session(NETFILTER), shapes(table)
+    found = {}
     try:
-        with doing("list elements of", f"{table} {set_name}", ignore=(errno.ENOENT,)):
-            listed = session.dump(GET, place(table) + text(SET, set_name))
+        for set_name in sets:
+            listed: list[bytes] = []
+            with doing("list elements of", f"{table} {set_name}", ignore=(errno.ENOENT,)):
+                listed = session.dump(GET, place(table) + text(SET, set_name))
+            lists = (read(message, NFGENMSG.size).get(ELEMENTS, b"") for message in listed)
+            found[set_name] = [unpacked(one, known[set_name]) for given in lists for _, one in each(given)]
     finally:
         aside(session.close, LINGER)
-    items = (read(item) for message in listed for _, item in each(read(message, NFGENMSG.size).get(ELEMENTS, b"")))
-    return [read(item[KEY])[VALUE] for item in items]
+    return found
 
 
 def _transaction(messages: list[Message]) -> list[Message]:
@@ -64,13 +79,14 @@ def _transaction(messages: list[Message]) -> list[Message]:
     return [Message(BEGIN, 0, mark), *messages[:-1], Message(kind, flags | ACK, body), Message(END, 0, mark)]
 
 
-def _messages(table: str, kind: int, items: Iterable[Element]) -> Iterator[Message]:
-    beginning, adding = place(table), kind == ADD
+def _messages(table: str, kind: int, items: Iterable[tuple[str, bytes]]) -> Iterator[Message]:
+    """Make messages of items, each with the name of its set."""
+    beginning = place(table)
     for set_name, group in groupby(sorted(items, key=SET_OF), key=SET_OF):
-        packed = [encoded(item, with_value=adding) for item in group]
-        for start in range(0, len(packed), CHUNK):
-            body = beginning + text(SET, set_name) + nested(ELEMENTS, *packed[start : start + CHUNK])
-            yield Message(kind, CREATE if adding else 0, body)
+        given = [encoded_item for _, encoded_item in group]
+        for start in range(0, len(given), CHUNK):
+            body = beginning + text(SET, set_name) + nested(ELEMENTS, *given[start : start + CHUNK])
+            yield Message(kind, CREATE if kind == ADD else 0, body)
 
 
 def _refusal(error: OSError) -> Exception:

@@ -17,11 +17,14 @@ from typing import NamedTuple
 from drivers.firewall.elements import Element
 from drivers.linux.attributes import attribute, nested
 
-KEY, DATA, KEY_END = 1, 2, 10  # NFTA_SET_ELEM_*
+MAIN = "inet hawse"
+FILES = {MAIN: "ruleset.nft", "bridge hawse": "spoofing.nft"}
+KEY, DATA, FLAGS, KEY_END = 1, 2, 3, 10  # NFTA_SET_ELEM_*
+CATCH_ALL = (2).to_bytes(4)  # NFT_SET_ELEM_CATCHALL
 VALUE, VERDICT = 1, 2  # NFTA_DATA_*
 VERDICT_CODE, VERDICT_CHAIN = 1, 2  # NFTA_VERDICT_*
 ACCEPT, GOTO = 1, -4  # NF_ACCEPT, NFT_GOTO
-NAME_SIZE = 16  # IFNAMSIZ
+NAME_SIZE, MAC_SIZE = 16, 6  # IFNAMSIZ, ETH_ALEN
 LIST_ITEM = 1  # NFTA_LIST_ELEM
 KEPT = 1 << 12  # parts of keys that are read once: of many ports, addresses and protocols are the same
 NUMBERS = {
@@ -46,18 +49,29 @@ class Shape(NamedTuple):
     interval: bool
 
 
-@cache
-def ruleset() -> str:
-    """The static rules."""
-    return (Path(__file__).parent / "ruleset.nft").read_text()
+class Packed(NamedTuple):
+    """An element in bytes, equal for equal elements: an interval's ``end`` is "" in sets of single keys.
+
+    ``value`` is the mapped data, a verdict as text; ``key`` is "" for the element that stands for all other keys.
+    """
+
+    key: bytes
+    end: bytes = b""
+    value: bytes = b""
 
 
 @cache
-def shapes() -> dict[str, Shape]:
+def ruleset(table: str = MAIN) -> str:
+    """The static rules of a table of ours, which is named as nftables does."""
+    return (Path(__file__).parent / FILES[table]).read_text()
+
+
+@cache
+def shapes(table: str = MAIN) -> dict[str, Shape]:
     """The shape of each of our sets."""
     return {
         name: Shape(_types(key), _types(value) if value else (), bool(interval))
-        for name, key, value, interval in DECLARATION.findall(ruleset())
+        for name, key, value, interval in DECLARATION.findall(ruleset(table))
     }
 
 
@@ -65,16 +79,30 @@ def _types(text: str) -> tuple[str, ...]:
     return tuple(TYPES.get(part, part) for part in text.split(" . "))
 
 
-def encoded(element: Element, *, with_value: bool) -> bytes:
+def encoded(element: Element, *, with_value: bool, table: str = MAIN) -> bytes:
     """One element as an item of a message's list."""
-    shape = shapes()[element.set]
+    shape = shapes(table)[element.set]
+    return item(packed(element, table), shape, with_value=with_value)
+
+
+def packed(element: Element, table: str = MAIN) -> Packed:
+    """One element in bytes."""
+    shape = shapes(table)[element.set]
     ends = _ends(element.key, shape.key)
-    key = nested(KEY, attribute(VALUE, _first(ends)))
-    if shape.interval:
-        key += nested(KEY_END, attribute(VALUE, b"".join([last for _, last in ends])))
-    if with_value and element.value:
-        key += nested(DATA, _data(element.value, shape.value))
-    return nested(LIST_ITEM, key)
+    value = element.value.encode() if shape.value == ("verdict",) else b""
+    if element.value and not value:
+        value = _first(_ends(element.value, shape.value))
+    return Packed(_first(ends), b"".join([last for _, last in ends]) if shape.interval else b"", value)
+
+
+def item(given: Packed, shape: Shape | None = None, *, with_value: bool) -> bytes:
+    """The same as an item of a message's list; without a value it needs no ``shape``."""
+    body = nested(KEY, attribute(VALUE, given.key)) if given.key else attribute(FLAGS, CATCH_ALL)
+    if given.end:
+        body += nested(KEY_END, attribute(VALUE, given.end))
+    if with_value and given.value and shape is not None:
+        body += nested(DATA, _data(given.value, shape.value))
+    return nested(LIST_ITEM, body)
 
 
 def _ends(text: str, types: tuple[str, ...]) -> list[Ends]:
@@ -93,12 +121,12 @@ def _first(ends: list[Ends]) -> bytes:
     return b"".join([first for first, _ in ends])
 
 
-def _data(text: str, types: tuple[str, ...]) -> bytes:
+def _data(value: bytes, types: tuple[str, ...]) -> bytes:
     if types != ("verdict",):
-        return attribute(VALUE, _first(_ends(text, types)))
-    chain = text.removeprefix("goto ") if text != "accept" else ""
+        return attribute(VALUE, value)
+    chain = value.removeprefix(b"goto ") if value != b"accept" else b""
     code = attribute(VERDICT_CODE, (GOTO if chain else ACCEPT).to_bytes(4, signed=True))
-    return nested(VERDICT, code, attribute(VERDICT_CHAIN, chain.encode() + b"\0") if chain else b"")
+    return nested(VERDICT, code, attribute(VERDICT_CHAIN, chain + b"\0") if chain else b"")
 
 
 def _address(text: str) -> Ends:
@@ -134,6 +162,11 @@ def _mark(text: str) -> Ends:
     return value, value
 
 
+def _mac(text: str) -> Ends:
+    value = bytes.fromhex(text.replace(":", ""))[:MAC_SIZE]
+    return value, value
+
+
 READERS: dict[str, Callable[[str], Ends]] = {
     "ipv4_addr": _address,
     "ipv6_addr": _address,
@@ -143,4 +176,5 @@ READERS: dict[str, Callable[[str], Ends]] = {
     "vxlan_id": _vxlan_id,
     "ifname": _interface,
     "mark": _mark,
+    "ether_addr": _mac,
 }

@@ -18,14 +18,19 @@ STATE_SETS = (PORTS, SOCKETS)
 
 def lead_to(ports: Mapping[str, int]) -> None:
     """Lead relayed ports to these sockets (protocol to port) and nowhere else; idempotent."""
-    wanted = [Element(PORTS, protocol, str(port)) for protocol, port in ports.items()]
-    wanted += [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in ports.items()]
     unused = [Element(PORTS, protocol) for protocol in PROTOCOLS if protocol not in ports]
     old = [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in sockets() - ports.items()]
-    table.change(add=wanted, remove=[*unused, *old])
+    table.change(add=elements(ports), remove=[*unused, *old])
+
+
+def elements(ports: Mapping[str, int]) -> list[Element]:
+    """The elements that lead relayed ports to these sockets."""
+    found = [Element(PORTS, protocol, str(port)) for protocol, port in ports.items()]
+    return found + [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in ports.items()]
 
 
 def sockets() -> set[tuple[str, int]]:
     """Protocol and port of each socket that relayed ports lead to."""
     names = {NUMBERS[protocol]: protocol for protocol in PROTOCOLS}
-    return {(names[key[0]], int.from_bytes(key[4:6])) for key in batch.keys(table.TABLE, SOCKETS)}
+    listed = batch.held(table.TABLE, [SOCKETS])[SOCKETS]
+    return {(names[e.key[0]], int.from_bytes(e.key[4:6])) for e in listed if e.key[0] in names}

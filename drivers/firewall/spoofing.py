@@ -7,46 +7,66 @@ Ports in ``muted`` may send all but what routers tell their neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv6Address
-from pathlib import Path
 
-from drivers.api import EndpointSpec, Unsupported
-from drivers.firewall import nft, rules, table
-from drivers.firewall.elements import name
+from drivers.api import Difference, EndpointSpec, Unsupported
+from drivers.firewall import batch, comparison, nft, rules, table
+from drivers.firewall.comparison import Contents
+from drivers.firewall.elements import Element, name
 
 TABLE = "bridge hawse"
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The ports that the table holds: ``guarded`` ones with the endpoints behind them, and ``muted`` ones."""
+
+    guarded: Sequence[tuple[str, EndpointSpec]] = ()
+    muted: Sequence[str] = ()
+
+
 def guard(port: str, endpoint: EndpointSpec) -> None:
     """Hold the container behind a bridge port to the endpoint's MAC and addresses; idempotent."""
-    _add(_commands("add", port, endpoint))
+    _add(list(_elements(port, endpoint)))
 
 
 def mute(port: str) -> None:
     """Drop the router advertisements and redirects of the container behind a bridge port; idempotent."""
-    _add(_muting("add", port))
+    _add([_muted(port)])
 
 
-def resync(guarded: Iterable[tuple[str, EndpointSpec]], muted: Iterable[str]) -> None:
-    """Write the rules anew and guard and mute these ports, where they are not already."""
-    elements = [_commands("add", port, endpoint) for port, endpoint in guarded]
-    install("".join([*elements, *(_muting("add", port) for port in muted)]))
+def release(port: str, endpoint: EndpointSpec) -> None:
+    """Forget a guarded port; idempotent."""
+    _destroy(_elements(port, endpoint))
+
+
+def unmute(port: str) -> None:
+    """Forget a muted port; idempotent."""
+    _destroy([_muted(port)])
+
+
+def contents(held: Held, unsettled: Held) -> Contents:
+    """What the table is to hold for these ports; those ``unsettled`` may be in it or not."""
+    return Contents(list(_of(held)), list(_of(unsettled)))
+
+
+def compare(given: Contents) -> list[Difference]:
+    """Tell how the table differs; none is needed where no port is guarded or muted."""
+    found = comparison.compare(TABLE, given)
+    return found if given.wanted or not any(d.kind == "missing" for d in found) else []
+
+
+def repair(given: Contents, found: Sequence[Difference]) -> None:
+    """Put right what `compare` found, touching only what differs."""
+    if found:
+        comparison.repair(TABLE, given, found)
 
 
 def is_whole() -> bool:
     """Tell whether the rules are there."""
     return bool(rules.comments(TABLE, "prerouting"))
-
-
-def release(port: str, endpoint: EndpointSpec) -> None:
-    """Forget a guarded port; idempotent."""
-    _destroy(_commands("destroy", port, endpoint))
-
-
-def unmute(port: str) -> None:
-    """Forget a muted port; idempotent."""
-    _destroy(_muting("destroy", port))
 
 
 def remove_all() -> None:
@@ -61,19 +81,18 @@ def link_local(mac: str) -> IPv6Address:
     return IPv6Address(b"\xfe\x80" + bytes(6) + identifier)
 
 
-def install(elements: str = "") -> None:
+def install(elements: Sequence[Element] = ()) -> None:
     """Write the rules anew with ``elements`` added to those there are, in one transaction."""
-    ruleset = (Path(__file__).parent / "spoofing.nft").read_text()
     try:
-        nft.run(f"add table {TABLE}\nflush table {TABLE}\n{ruleset}\n{elements}")
+        nft.run(comparison.install_script(TABLE) + comparison.script(TABLE, elements))
     except nft.Refused as error:
         raise Unsupported(f"this kernel can't guard against spoofing: {error}") from error
 
 
-def _add(elements: str) -> None:
+def _add(elements: Sequence[Element]) -> None:
     """Add elements, with the rules where there are none yet."""
     try:
-        nft.run(elements)
+        batch.change(TABLE, elements, ())
     except nft.Refused as error:
         if not error.nothing_there:
             raise
@@ -81,25 +100,28 @@ def _add(elements: str) -> None:
         table.mark(table.GUARDED)
 
 
-def _destroy(elements: str) -> None:
+def _destroy(elements: Iterable[Element]) -> None:
     try:
-        nft.run(elements)
+        batch.change(TABLE, (), elements)
     except nft.Refused as error:
         if not error.nothing_there:
             raise
 
 
-def _muting(verb: str, port: str) -> str:
-    return f"{verb} element {TABLE} muted {{ {name(port)} }}\n"
+def _of(ports: Held) -> Iterator[Element]:
+    for port, endpoint in ports.guarded:
+        yield from _elements(port, endpoint)
+    yield from map(_muted, ports.muted)
 
 
-def _commands(verb: str, port: str, endpoint: EndpointSpec) -> str:
+def _muted(port: str) -> Element:
+    return Element("muted", name(port))
+
+
+def _elements(port: str, endpoint: EndpointSpec) -> Iterator[Element]:
     interface = name(port)
     given = [a.ip for a in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if a is not None]
-    addresses = [*given, *([link_local(endpoint.mac)] if any(a.version == 6 for a in given) else [])]
-    keys: Iterable[tuple[str, str]] = [
-        ("ports", interface),
-        ("macs", f"{interface} . {endpoint.mac}"),
-        *((f"addresses{a.version}", f"{interface} . {a}") for a in addresses),
-    ]
-    return "".join(f"{verb} element {TABLE} {where} {{ {key} }}\n" for where, key in keys)
+    yield Element("ports", interface)
+    yield Element("macs", f"{interface} . {endpoint.mac}")
+    for address in [*given, *([link_local(endpoint.mac)] if any(a.version == 6 for a in given) else [])]:
+        yield Element(f"addresses{address.version}", f"{interface} . {address}")

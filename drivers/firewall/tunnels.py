@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 
-from drivers.api import IPAddress
-from drivers.firewall import batch, table
+from drivers.api import Difference, IPAddress
+from drivers.firewall import table
 from drivers.firewall.elements import Element
 
 TUNNELS, PEERS = "tunnels", {4: "tunnel_peers4", 6: "tunnel_peers6"}
 STATE_SETS = (TUNNELS, *PEERS.values())
 WHOLE = f"tunnels, as of {table.VERSION_SET}"
-ADDRESS_SIZE = {4: 4, 6: 16}  # bytes
-ID_SIZE = 3  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +58,35 @@ class Gate:
         return int(port) == self.port and int(vni) in self.vnis
 
 
-def resync(wanted: Iterable[Element], unsettled: Sequence[Gate] = ()) -> None:
-    """Make the sets hold ``wanted``, and let in no others but those of networks that are not settled."""
+def compare(wanted: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
+    """Tell what of ``wanted`` is missing and which others are let in, but those of networks that are not settled."""
     target, present = set(wanted), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]
-    table.change(add=sorted(target - present), remove=gone)
+    return [
+        *(Difference("missing", _place(e), e.key, e.set == TUNNELS, e) for e in sorted(target - present)),
+        *(Difference("foreign", _place(e), e.key, opens=True, detail=e) for e in sorted(gone)),
+        *(() if is_whole() else [Difference("upkeep", table.TABLE, f"the note: {WHOLE}")]),
+    ]
+
+
+def repair(found: Iterable[Difference]) -> None:
+    """Put right what `compare` found."""
+    elements = [(d.kind, d.detail) for d in found if isinstance(d.detail, Element)]
+    missing = [element for kind, element in elements if kind == "missing"]
+    table.change(add=missing, remove=[element for kind, element in elements if kind == "foreign"])
     if not is_whole():
         table.mark(WHOLE)
 
 
 def is_whole() -> bool:
-    """Tell whether the sets are as the last `resync` left them; they are not where the table was lost since."""
+    """Tell whether the sets are as the last `repair` left them; they are not where the table was lost since."""
     return WHOLE in table.noted()
 
 
 def _present() -> list[Element]:
     """All elements of the sets, as the kernel has them."""
-    found = [Element(TUNNELS, _place(key)) for key in batch.keys(table.TABLE, TUNNELS)]
-    for version, name in PEERS.items():
-        size = ADDRESS_SIZE[version]
-        keys = batch.keys(table.TABLE, name)
-        found += [Element(name, f"{ip_address(key[:size])} . {_place(key[size:])}") for key in keys]
-    return found
+    return [element for name in STATE_SETS for element in table.elements(name)]
 
 
-def _place(key: bytes) -> str:
-    """The port, which fills four bytes, and the VXLAN id."""
-    return f"{int.from_bytes(key[:2])} . {int.from_bytes(key[4 : 4 + ID_SIZE])}"
+def _place(element: Element) -> str:
+    return f"{table.TABLE} {element.set}"

@@ -67,9 +67,12 @@ class Session:
         """Send one message; the bodies of what comes back before its acknowledgement. Raises OSError."""
         return self._answers(self._send(kind, body, flags | ACK))
 
-    def request_all(self, messages: Sequence[Message]) -> None:
-        """Send messages together, as a transaction is; return at the first acknowledgement. Raises OSError."""
-        self._sent += 1
+    def request_all(self, messages: Sequence[Message], number: int = 0) -> None:
+        """Send messages together, as a transaction is; return at the first acknowledgement. Raises OSError.
+
+        All of them get one sequence number, ``number`` where it is given.
+        """
+        self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
         if len(data) > SEND:
             self._make_room(2 * len(data))

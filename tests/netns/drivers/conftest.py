@@ -16,7 +16,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 
 from drivers import sandbox as sandboxes
-from drivers.api import EndpointSpec, NetworkSpec, Pool, PortBinding, Sandbox
+from drivers.api import Desired, Difference, EndpointSpec, Members, NetworkSpec, Pool, PortBinding, Sandbox
 from drivers.bridge import BridgeDriver
 from drivers.default_routes import WayOut
 from drivers.firewall import table
@@ -194,6 +194,13 @@ class Lab:
             self.on_host(lambda: self.driver.unpublish(network, endpoint, endpoint.ports, leaving=True))  # noqa: B023
             self.on_host(lambda: self.driver.leave(network, endpoint, container.sandbox))  # noqa: B023
             self.on_host(lambda: self.driver.delete_endpoint(network, endpoint))  # noqa: B023
+
+    def repair(self, networks: Members, unsettled: Members = (), **fields) -> list[Difference]:
+        """Compare what is shared with what these networks call for, repair it, and tell what was found."""
+        desired = Desired(networks, unsettled, **fields)
+        found = list(self.on_host(lambda: self.driver.compare(desired)))
+        self.on_host(lambda: self.driver.repair(desired, found))
+        return found
 
     def serve(self, where, port: int, protocol: str = "tcp", address: str = "0.0.0.0") -> Server:
         made = Server(where.path, address, port, protocol)

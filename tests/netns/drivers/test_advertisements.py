@@ -114,11 +114,12 @@ def test_a_bridge_with_a_wire_goes_on_listening_there_and_to_no_container(mybr, 
 def test_rules_that_others_remove_come_back_for_muted_ports_too(mybr, lan, what):
     n1 = mybr.network("n1", V4, options=NAMED)
     c1 = mybr.container(n1, 2)
-    mybr.on_host(lambda: mybr.driver.resync([(n1, [c1.endpoint])]))
+    mybr.repair([(n1, [c1.endpoint])])
+    assert mybr.repair([(n1, [c1.endpoint])]) == []
     mybr.host.sh(f"nft {what}")
-    assert mybr.on_host(mybr.driver.needs_resync)
-    mybr.on_host(lambda: mybr.driver.resync([(n1, [c1.endpoint])]))
-    assert not mybr.on_host(mybr.driver.needs_resync)
+    assert mybr.on_host(mybr.driver.needs_repair)
+    mybr.repair([(n1, [c1.endpoint])])
+    assert not mybr.on_host(mybr.driver.needs_repair)
     assert not hears(mybr, c1)
 
 

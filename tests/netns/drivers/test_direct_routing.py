@@ -128,20 +128,21 @@ def test_new_settings_call_for_a_repair_that_heeds_them(lab, peer):
     state = [(network, [e for n, e in wires.web.endpoints if n is network]) for network in lab.networks]
     driver = lab.driver
 
-    def resync() -> None:
-        lab.on_host(lambda: driver.resync(state))
-
-    resync()
-    assert not lab.on_host(driver.needs_resync)
+    lab.repair(state)
+    assert not lab.on_host(driver.needs_repair)
     for settings, ports in (
         (Settings(direct_routing=True), {80, 90, 92, 93}),
+        (Settings(), {EVERYWHERE}),
+        (Settings(accept_mark="7"), {EVERYWHERE}),
+        (Settings(accept_mark="9"), {EVERYWHERE}),
         (Settings(accept_mark="7"), {EVERYWHERE}),
         (Settings(), {EVERYWHERE}),
     ):
         driver.configure(settings)
-        assert lab.on_host(driver.needs_resync)
-        resync()
-        assert not lab.on_host(driver.needs_resync)
+        assert lab.on_host(driver.needs_repair)
+        assert lab.repair(state)
+        assert lab.repair(state) == []
+        assert not lab.on_host(driver.needs_repair)
         assert wires.reached(peer) == ports
         accepting = lab.host.sh(f"nft list chain {table.TABLE} {table.MARKED}")
         assert ("meta mark 0x00000007" in accepting) == (settings.accept_mark == "7")
@@ -152,3 +153,15 @@ def test_first_network_of_a_host_has_the_mark_accepted(lab):
     for name, subnet in (("a", "172.30.0.0/16"), ("b", "172.31.0.0/16")):
         lab.network(name, subnet)
         assert lab.host.sh(f"nft list chain {table.TABLE} {table.MARKED}").count("meta mark 0x00000000") == 1
+
+
+@pytest.mark.parametrize("damage", ["flush chain inet hawse marked", "flush ruleset"])
+def test_rule_of_the_accepted_mark_that_another_program_removes_comes_back(lab, damage):
+    lab.driver.configure(Settings(accept_mark="2/3"))
+    state = [(lab.network("a", "172.30.0.0/16"), [])]
+    lab.repair(state)
+    before = lab.host.sh(f"nft list chain {table.TABLE} {table.MARKED}")
+    assert lab.repair(state) == []
+    lab.host.sh(f"nft {damage}")
+    assert lab.repair(state)
+    assert lab.host.sh(f"nft list chain {table.TABLE} {table.MARKED}") == before

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from drivers.api import NoPermission
-from drivers.firewall import batch, nft, relay, table
+from drivers.firewall import batch, comparison, nft, relay, table
 from drivers.firewall.elements import Element
 from drivers.linux import netns as namespaces
 from tests.installation import CHECKOUT
@@ -75,12 +75,12 @@ def there(netns):
 def test_an_element_of_every_set_is_as_nftables_has_it(there):
     there(lambda: table.change(add=OF_EVERY_SET))
     assert sorted(there(table.elements)) == sorted(OF_EVERY_SET)
-    there(lambda: nft.run(table._script([], OF_EVERY_SET)))
+    there(lambda: nft.run(comparison.script(table.TABLE, [], OF_EVERY_SET)))
     assert there(table.elements) == []
 
 
 def test_what_nftables_has_added_is_removed(there):
-    there(lambda: nft.run(table._script(OF_EVERY_SET, [])))
+    there(lambda: nft.run(comparison.script(table.TABLE, OF_EVERY_SET)))
     there(lambda: table.change(remove=OF_EVERY_SET))
     assert there(table.elements) == []
 

@@ -96,15 +96,15 @@ def test_a_flushed_firewall_comes_back_whole_and_live_connections_go_on(lab, pee
     web = lab.container(n1, 2, [lab.binding(8080, 80), lab.binding(7000, 7000, host_port_end=7010, port_end=7010)])
     lab.serve(web, 80)
     before = set(lab.elements())
-    lab.on_host(lambda: lab.driver.resync([(n1, [web.endpoint])]))
-    assert not lab.on_host(lab.driver.needs_resync)
+    lab.repair([(n1, [web.endpoint])])
+    assert not lab.on_host(lab.driver.needs_repair)
     lab.host.sh("nft flush ruleset")
-    assert lab.on_host(lab.driver.needs_resync)
+    assert lab.on_host(lab.driver.needs_repair)
     n2 = lab.network("n2", "172.31.0.0/16")
     assert lab.silent(peer, HOST, 8080)
-    assert lab.on_host(lab.driver.needs_resync), "what that command began anew is not whole"
-    lab.on_host(lambda: lab.driver.resync([(n1, [web.endpoint]), (n2, [])]))
-    assert not lab.on_host(lab.driver.needs_resync)
+    assert lab.on_host(lab.driver.needs_repair), "what that command began anew is not whole"
+    lab.repair([(n1, [web.endpoint]), (n2, [])])
+    assert not lab.on_host(lab.driver.needs_repair)
     assert lab.ask(peer, HOST, 8080) == "192.168.99.99"
     assert before - {e for e in before if e.set == "forwarding"} <= set(lab.elements())
 
@@ -113,22 +113,22 @@ def test_a_table_of_another_version_is_written_anew(lab, monkeypatch):
     n1 = lab.network("n1", "172.30.0.0/16")
     with monkeypatch.context() as earlier:
         earlier.setattr(table, "WHOLE", "whole, as of ruleset_0")
-        lab.on_host(lambda: table.resync([], marks=[table.WHOLE]))
-        assert not lab.on_host(lab.driver.needs_resync)
-    assert lab.on_host(lab.driver.needs_resync)
-    lab.on_host(lambda: lab.driver.resync([(n1, [])]))
-    assert not lab.on_host(lab.driver.needs_resync)
+        lab.on_host(lambda: table.mark(table.WHOLE))
+        assert not lab.on_host(lab.driver.needs_repair)
+    assert lab.on_host(lab.driver.needs_repair)
+    lab.repair([(n1, [])])
+    assert not lab.on_host(lab.driver.needs_repair)
 
 
 def test_repair_removes_what_nobody_owns_and_restores_lost_rules(lab):
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
     web = lab.container(n1, 2, [lab.binding(8080, 80), lab.binding(8081, 81, host_ip="::")])
-    lab.on_host(lambda: lab.driver.resync([(n1, [web.endpoint])]))
+    lab.repair([(n1, [web.endpoint])])
     whole, elements = lab.host.sh("nft list table inet hawse"), lab.elements()
     lab.host.sh("nft add element inet hawse any4 '{ tcp . 99 : 172.30.0.9 . 9 }'")
     lab.host.sh("nft delete element inet hawse any4 '{ tcp . 8080 }'")
     lab.host.sh("nft flush chain inet hawse forward")
-    lab.on_host(lambda: lab.driver.resync([(n1, [web.endpoint])]))
+    lab.repair([(n1, [web.endpoint])])
     assert sorted(lab.elements()) == sorted(elements)
     assert sorted(lab.host.sh("nft list table inet hawse").split()) == sorted(whole.split())
 
@@ -137,10 +137,10 @@ def test_repair_leaves_alone_what_others_are_about(lab):
     n1, n2 = lab.network("n1", "172.30.0.0/16"), lab.network("n2", "172.31.0.0/16")
     web = lab.container(n1, 2, [lab.binding(8080, 80)])
     elements = lab.elements()
-    lab.on_host(lambda: lab.driver.resync([(n1, [])], unsettled=[(n1, [web.endpoint]), (n2, [])]))
+    lab.repair([(n1, [])], unsettled=[(n1, [web.endpoint]), (n2, [])])
     assert sorted(lab.elements()) == sorted(elements)
     lab.on_host(lambda: lab.driver.delete_network(n2))
-    lab.on_host(lambda: lab.driver.resync([(n1, [web.endpoint])], unsettled=[(n2, [])]))
+    lab.repair([(n1, [web.endpoint])], unsettled=[(n2, [])])
     assert not [e for e in lab.elements() if "172.31." in e.key]
 
 

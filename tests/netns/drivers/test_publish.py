@@ -78,14 +78,17 @@ def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
 
 def test_a_container_gets_no_loopback_service_of_the_host(lab):
     n1 = lab.network("n1", "172.30.0.0/16")
-    thief = lab.container(n1, 2)
+    thief = lab.container(n1, 2, [lab.binding(8080, 80)])  # for whose sake route_localnet is on
     private = lab.serve(lab.host, 9000, "udp", "127.0.0.1")
     lab.serve(lab.host, 9001, "udp", "0.0.0.0")
     assert lab.ask(thief, "172.30.0.1", 9001, "udp") == "172.30.0.2"
     thief.run("sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1", "net.ipv4.conf.eth0.route_localnet=1")
-    thief.run("ip", "route", "del", "local", "127.0.0.0/8", "dev", "lo", "table", "local")
+    for route in ("127.0.0.0/8", "127.0.0.1"):
+        thief.run("ip", "route", "del", "local", route, "dev", "lo", "table", "local")
     thief.run("ip", "route", "add", "127.0.0.0/8", "via", "172.30.0.1", "src", "172.30.0.2")
     assert not lab.hears(private, thief, "127.0.0.1", 9000)
+    lab.host.sh("nft flush chain inet hawse loopback_guard")
+    assert lab.hears(private, thief, "127.0.0.1", 9000), "it is the rule that keeps it out"
 
 
 def test_neighbours_that_route_to_a_network_reach_published_container_ports_only(lab, peer):

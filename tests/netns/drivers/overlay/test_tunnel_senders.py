@@ -15,7 +15,7 @@ from ipaddress import ip_interface, ip_network
 import pytest
 
 from drivers import sandbox as sandboxes
-from drivers.api import EndpointSpec, Exists, NetworkSpec, Pool, Sandbox
+from drivers.api import Desired, EndpointSpec, Exists, NetworkSpec, Pool, Sandbox
 from drivers.bridge import BridgeDriver
 from drivers.default_routes import WayOut
 from drivers.firewall import table
@@ -200,22 +200,26 @@ def test_lost_firewall_is_made_again_from_what_the_kernel_knows(field):
     member = field.members[0]
     state = [(member.network, [field.first.endpoint])]
 
-    def resync(networks, unsettled=()):
-        member.here(lambda: member.driver.resync(networks, unsettled=unsettled))
+    def repair(networks, unsettled=()):
+        desired = Desired(networks, unsettled)
+        found = member.here(lambda: member.driver.compare(desired))
+        member.here(lambda: member.driver.repair(desired, found))
+        return found
 
-    resync(state)
-    assert not member.here(member.driver.needs_resync)
+    repair(state)
+    assert repair(state) == []
+    assert not member.here(member.driver.needs_repair)
     field.cluster.hosts[0].sh("nft flush ruleset")
-    assert member.here(member.driver.needs_resync)
+    assert member.here(member.driver.needs_repair)
     assert field.gets_in(field.cluster.peer.path, PEER[field.version], 0, PATIENCE)
     for _ in range(2):
-        resync(state)
-    assert not member.here(member.driver.needs_resync)
+        repair(state)
+    assert not member.here(member.driver.needs_repair)
     assert not field.gets_in(field.cluster.peer.path, PEER[field.version], 0)
     assert field.first.pings(field.second.ipv4)
-    resync([], state)
+    repair([], state)
     assert field.senders(0) == {field.address(1)}, "what is another command's stays as it is"
-    resync([])
+    repair([])
     assert field.senders(0) == set()
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from drivers.firewall.elements import Element
-from drivers.firewall.encoding import READERS, Shape, encoded, ruleset, shapes
+from drivers.firewall.encoding import FILES, READERS, Shape, encoded, ruleset, shapes
 from drivers.linux.attributes import each
 
 KEY, DATA, KEY_END, VALUE, VERDICT = 1, 2, 10, 1, 2
@@ -19,8 +19,9 @@ def parts(element: Element, *, with_value: bool = True) -> dict[int, dict[int, b
 
 
 def test_every_set_has_a_shape_of_types_that_can_be_read():
-    assert shapes().keys() == set(re.findall(r"^\t(?:set|map) (\w+)", ruleset(), re.MULTILINE))
-    types = {kind for shape in shapes().values() for kind in (*shape.key, *shape.value)}
+    for table in FILES:
+        assert shapes(table).keys() == set(re.findall(r"^\t(?:set|map) (\w+)", ruleset(table), re.MULTILINE))
+    types = {kind for table in FILES for shape in shapes(table).values() for kind in (*shape.key, *shape.value)}
     assert types == {*READERS, "verdict"}
     assert shapes()["range4"] == Shape(("ipv4_addr", "inet_proto", "inet_service"), ("ipv4_addr",), interval=True)
 

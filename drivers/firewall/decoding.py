@@ -1,0 +1,96 @@
+"""Elements as the kernel lists them, back into bytes that can be compared and into nftables' own text. Pure.
+
+What hawse wants is compared in bytes (`drivers.firewall.encoding`). Text is for people, and for the elements of another
+program, which no text of ours may ever have named.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv6Address, summarize_address_range
+
+from drivers.firewall.elements import Element, name
+from drivers.firewall.encoding import (
+    DATA,
+    KEY,
+    KEY_END,
+    NUMBERS,
+    VALUE,
+    VERDICT,
+    VERDICT_CHAIN,
+    VERDICT_CODE,
+    Packed,
+    Shape,
+)
+from drivers.linux.attributes import read, read_text
+
+VERDICTS = {0: "drop", 1: "accept", -1: "continue", -3: "jump", -4: "goto", -5: "return"}  # NF_*, NFT_*
+SIZES = {
+    "ipv4_addr": 4, "ipv6_addr": 16, "inet_proto": 1, "nf_proto": 1, "inet_service": 2, "ifname": 16, "mark": 4,
+    "ether_addr": 6, "vxlan_id": 3,
+}  # fmt: skip
+PROTOCOLS = {NUMBERS[text]: text for text in ("tcp", "udp", "sctp", "icmp", "ipv6-icmp")}
+FAMILIES = {NUMBERS[text]: text for text in ("ipv4", "ipv6")}
+
+
+def unpacked(listed: bytes, shape: Shape) -> Packed:
+    """Read one item of the kernel's list of a set's elements."""
+    given = read(listed)
+    key = read(given.get(KEY, b"")).get(VALUE, b"")
+    end = read(given.get(KEY_END, b"")).get(VALUE, key) if shape.interval else b""
+    data = read(given.get(DATA, b""))
+    return Packed(key, end, _verdict(data[VERDICT]) if VERDICT in data else data.get(VALUE, b""))
+
+
+def element(set_name: str, given: Packed, shape: Shape) -> Element:
+    """Write an element as nftables does."""
+    if not given.key:
+        return Element(set_name, "*")
+    key = " . ".join(_between(kind, *ends) for kind, *ends in _parts(shape.key, given.key, given.end or given.key))
+    if shape.value == ("verdict",):
+        return Element(set_name, key, given.value.decode(errors="replace"))
+    values = _parts(shape.value, given.value, given.value) if given.value else ()
+    return Element(set_name, key, " . ".join(_between(kind, *ends) for kind, *ends in values))
+
+
+def _verdict(data: bytes) -> bytes:
+    given = read(data)
+    code = int.from_bytes(given[VERDICT_CODE], signed=True)
+    return f"{VERDICTS.get(code, code)} {read_text(given.get(VERDICT_CHAIN, b''))}".strip().encode()
+
+
+def _parts(types: tuple[str, ...], first: bytes, last: bytes) -> Iterator[tuple[str, bytes, bytes]]:
+    """Take a concatenation apart; each part fills whole registers of four bytes."""
+    at = 0
+    for kind in types:
+        size = SIZES[kind]
+        yield kind, first[at : at + size], last[at : at + size]
+        at += size + 3 & ~3
+
+
+def _between(kind: str, first: bytes, last: bytes) -> str:
+    if first == last:
+        return WRITERS[kind](first)
+    if kind in ADDRESSES:
+        ranges = list(summarize_address_range(ADDRESSES[kind](first), ADDRESSES[kind](last)))
+        if len(ranges) == 1:
+            return str(ranges[0])
+    return f"{WRITERS[kind](first)}-{WRITERS[kind](last)}"
+
+
+ADDRESSES: dict[str, Callable[[bytes], IPv4Address | IPv6Address]] = {
+    "ipv4_addr": IPv4Address,
+    "ipv6_addr": IPv6Address,
+}
+WRITERS: dict[str, Callable[[bytes], str]] = {
+    "ipv4_addr": lambda data: str(IPv4Address(data)),
+    "ipv6_addr": lambda data: str(IPv6Address(data)),
+    "inet_proto": lambda data: PROTOCOLS.get(data[0], str(data[0])),
+    "nf_proto": lambda data: FAMILIES.get(data[0], str(data[0])),
+    "inet_service": lambda data: str(int.from_bytes(data)),
+    "vxlan_id": lambda data: str(int.from_bytes(data)),
+    "ifname": lambda data: name(read_text(data)),
+    "mark": lambda data: str(int.from_bytes(data, sys.byteorder)),
+    "ether_addr": lambda data: data.hex(":"),
+}

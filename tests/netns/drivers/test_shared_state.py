@@ -1,0 +1,188 @@
+"""Desired against actual: whatever another program does to what bridge networks share is found, named and put right."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from drivers.firewall import batch, comparison, structure, table
+from drivers.firewall.elements import Element
+from drivers.firewall.encoding import shapes
+from tests.netns.drivers.conftest import a_socket
+
+pytestmark = pytest.mark.netns
+
+GUARD, NO_ICC = "com.hawse.bridge.spoof_guard", "com.docker.network.bridge.enable_icc"
+FOREIGN = {
+    "ifname": '"evil0"', "nf_proto": "ipv6", "ipv4_addr": "10.9.8.7", "ipv6_addr": "fd09::7", "inet_proto": "icmp",
+    "inet_service": "9", "mark": "7", "verdict": "accept",
+}  # fmt: skip
+"""A value of each type that no network of ours has."""
+NOT_JUDGED = ("forwarding", "router_advertisements")
+"""Sets that remember what hawse switched on; what is in them only keeps strangers out."""
+TAMPERED = {
+    "a rule is removed": "nft delete rule inet hawse forward handle $(nft -a list chain inet hawse forward | sed -n "
+    "'s/.*iifname @bridges oifname @bridges drop # handle //p')",
+    "a rule is added": "nft insert rule inet hawse forward accept",
+    "a chain is emptied": "nft flush chain inet hawse forward",
+    "all rules are removed": "nft flush table inet hawse",
+    "two rules change places": "nft replace rule inet hawse no_icc handle $(nft -a list chain inet hawse no_icc | "
+    "sed -n 's/.*ct status dnat accept # handle //p') ct state established,related accept",
+    "an anonymous set is another": "nft replace rule bridge hawse ipv6_sender handle $(nft -a list chain bridge hawse "
+    "ipv6_sender | sed -n 's/.*nd-router-advert.* # handle //p') icmpv6 type { nd-redirect, nd-router-solicit } drop",
+    "a chain is removed": "nft flush chain inet hawse loopback_guard; nft delete chain inet hawse loopback_guard",
+    "a chain is added": "nft 'add chain inet hawse evil { type filter hook forward priority 0; policy drop; }'",
+    "a policy changes": "nft 'chain inet hawse forward { policy drop; }'",
+    "a set is added": "nft 'add set inet hawse evil { type ifname; }'",
+    "a set is of another type": "nft 'flush table inet hawse; delete set inet hawse bridges'; "
+    "nft 'add set inet hawse bridges { type ipv4_addr; }'",
+    "the table sleeps": "nft 'add table inet hawse { flags dormant; }'",
+    "the table is removed": "nft delete table inet hawse",
+    "the spoof guard's table is removed": "nft delete table bridge hawse",
+    "everything is removed": "nft flush ruleset",
+}
+
+
+@pytest.fixture
+def scene(lab):
+    """Networks of several kinds, a link and a guarded port; what `Lab.repair` needs to know of them."""
+    n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={GUARD: "true"})
+    n2 = lab.network("n2", "172.31.0.0/16", options={NO_ICC: "false"})
+    n3 = lab.network("n3", "172.32.0.0/16", internal=True)
+    ports = [lab.binding(8080, 80), lab.binding(7000, 7000, host_port_end=7010, port_end=7010)]
+    web, hidden = lab.container(n1, 2, ports), lab.container(n3, 2)
+    source, target = lab.container(n2, 2), lab.container(n2, 3, exposed=(("tcp", 80, 80),))
+    lab.on_host(lambda: lab.driver.link(n2, source.endpoint, target.endpoint))
+    members = [(n1, [web.endpoint]), (n2, [source.endpoint, target.endpoint]), (n3, [hidden.endpoint])]
+    fields = {"links": [(source.endpoint, target.endpoint)], "keepsakes": lab.on_host(lab.driver.keepsakes)}
+    lab.repair(members, **fields)
+    return members, fields
+
+
+def state(lab):
+    """All of both tables, in no order."""
+    found = {t: lab.on_host(lambda: structure.find(t)) for t in ("inet hawse", "bridge hawse")}  # noqa: B023
+    return found, {t: sorted(lab.on_host(lambda: comparison.held(t))) for t in found}  # noqa: B023
+
+
+def test_nothing_differs_where_nothing_was_done(lab, scene):
+    members, fields = scene
+    assert lab.repair(members, **fields) == []
+    assert lab.repair(members, relay={}, **fields) == []
+
+
+@pytest.mark.parametrize("damage", TAMPERED.values(), ids=TAMPERED)
+def test_damage_to_rules_is_found_and_put_right(lab, scene, damage):
+    members, fields = scene
+    before = state(lab)
+    lab.host.sh(damage)
+    assert state(lab) != before
+    found = lab.repair(members, **fields)
+    assert any(difference.opens for difference in found), found
+    assert lab.repair(members, **fields) == []
+    assert state(lab) == before
+
+
+def test_foreign_elements_go_from_every_set(lab, scene):
+    members, fields = scene
+    before = state(lab)
+    for set_name, shape in shapes().items():
+        if set_name in (table.VERSION_SET, *NOT_JUDGED):
+            continue
+        key, value = (" . ".join(FOREIGN[kind] for kind in kinds) for kinds in (shape.key, shape.value))
+        lab.host.sh(f"nft 'add element inet hawse {set_name} {{ {key}{f' : {value}' if value else ''} }}'")
+        (found,) = lab.repair(members, relay={}, **fields)
+        assert (found.kind, found.place) == ("foreign", f"inet hawse {set_name}")
+        assert found.what.startswith(key)
+    assert state(lab) == before
+
+
+def test_every_element_of_ours_comes_back_alone(lab, scene):
+    members, fields = scene
+    before = sorted(lab.elements())
+    for element in before:
+        if element.set in NOT_JUDGED:
+            continue
+        lab.host.sh(f"nft 'delete element inet hawse {element.set} {{ {element.key} }}'")
+        (found,) = lab.repair(members, **fields)
+        assert (found.kind, found.place, found.detail) == ("missing", f"inet hawse {element.set}", element)
+        assert found.opens == (element.set in ("bridges", "internal"))
+    assert sorted(lab.elements()) == before
+
+
+def test_what_forwarding_was_switched_on_is_recalled(lab, scene):
+    members, fields = scene
+    lab.host.sh("nft flush ruleset")
+    lab.repair(members, **fields)
+    assert Element("forwarding", "ipv4") in lab.elements()
+
+
+def test_a_value_that_was_changed_is_ours_again(lab, scene, peer):
+    members, fields = scene
+    lab.host.sh("nft 'delete element inet hawse any4 { tcp . 8080 }; "
+                "add element inet hawse any4 { tcp . 8080 : 172.31.0.2 . 80 }'")  # fmt: skip
+    found = lab.repair(members, **fields)
+    assert sorted(difference.kind for difference in found) == ["foreign", "missing"]
+    assert Element("any4", "tcp . 8080", "172.30.0.2 . 80") in lab.elements("any4")
+
+
+def test_a_foreign_range_in_the_way_of_ours_goes_first(lab, scene):
+    members, fields = scene
+    before = sorted(lab.elements())
+    lab.host.sh(
+        "nft 'flush map inet hawse range4; add element inet hawse range4 { 0.0.0.0/0 . tcp . 7005-7020 : 10.9.8.7 }'"
+    )
+    lab.host.sh("nft flush chain inet hawse forward")
+    lab.repair(members, **fields)
+    assert sorted(lab.elements()) == before
+
+
+def test_sets_that_the_agent_fills_are_judged_by_who_knows_them(lab, scene):
+    members, fields = scene
+    carried = {"tcp": 40000}
+    lab.repair(members, relay=carried, **fields)
+    assert Element("relay", "tcp", "40000") in lab.elements("relay")
+    assert lab.repair(members, **fields) == [], "a command does not know them"
+    assert {d.kind for d in lab.repair(members, relay={}, **fields)} == {"foreign"}
+    assert lab.elements("relay") == lab.elements("relay_sockets") == []
+
+
+@pytest.mark.parametrize("version", [1, 999])
+def test_a_table_of_another_version_is_made_new_with_what_it_remembers(lab, scene, version):
+    members, fields = scene
+    before = state(lab)
+    lab.host.sh(
+        f"nft 'delete set inet hawse {table.VERSION_SET}; add set inet hawse ruleset_{version} {{ type mark; }}; "
+        "add element inet hawse router_advertisements { x0 }'"
+    )
+    found = lab.repair(members, links=fields["links"])
+    assert "superseded" in {difference.kind for difference in found}
+    assert Element("router_advertisements", '"x0"') in lab.elements()
+    assert Element("forwarding", "ipv4") in lab.elements()
+    lab.host.sh("nft 'delete element inet hawse router_advertisements { x0 }'")
+    assert state(lab) == before
+
+
+def test_connections_go_on_while_the_whole_table_is_made_new(lab, scene, peer):
+    members, fields = scene
+    with a_socket(f"/run/netns/{lab.namespaces[0]}", socket.AF_INET, "tcp") as server:
+        server.bind(("0.0.0.0", 80))
+        server.listen()
+        client = lab.client(peer, "192.168.99.11", 8080)
+        channel, _ = server.accept()
+    with client, channel:
+        lab.host.sh("nft 'add chain inet hawse evil { type filter hook forward priority 0; }'")
+        lab.repair(members, **fields)
+        client.sendall(b"word")
+        channel.settimeout(5)
+        assert channel.recv(10) == b"word"
+
+
+def test_elements_are_repaired_by_what_differs_only(lab, scene, monkeypatch):
+    members, fields = scene
+    changed, made = [], batch._transaction
+    monkeypatch.setattr(batch, "_transaction", lambda messages: changed.append(messages) or made(messages))
+    lab.host.sh("nft 'delete element inet hawse any4 { tcp . 8080 }'")
+    lab.repair(members, **fields)
+    assert [len(messages) for messages in changed] == [1]
