@@ -5,6 +5,7 @@ One call is one transaction: all of a script happens or nothing. Acts in the cal
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import json
 import os
@@ -39,6 +40,8 @@ class Refused(DriverError):
 
 
 _places: list[int] = []
+_one_at_a_time = _thread.RLock()
+"""Held while the library works, because all its contexts share some lists."""
 
 
 def keep_places(count: int = 4) -> None:
@@ -71,12 +74,13 @@ def listing(what: str) -> list[dict[str, Any]]:
 
 
 def _execute(script: str, *, as_json: bool) -> str:
-    library = _library()
-    with _places_free():
-        if library is not None and _next_descriptor() < SELECTABLE:
-            ok, output, errors = _in_process(library, script, as_json)
-        else:
-            ok, output, errors = _by_program(script, as_json)
+    with _one_at_a_time, _places_free():
+        if _library() is not None and _next_descriptor() < SELECTABLE:
+            return _checked(*_in_process(script, as_json))
+        return _checked(*_by_program(script, as_json))
+
+
+def _checked(ok: bool, output: str, errors: str) -> str:
     if ok:
         return output
     text = next((line for line in errors.splitlines() if "Error:" in line), errors.strip())
@@ -103,21 +107,51 @@ def _next_descriptor() -> int:
     return fd
 
 
-def _in_process(library: ctypes.CDLL, script: str, as_json: bool) -> tuple[bool, str, str]:
-    # A context holds a netlink socket of the namespace it was made in, so it is not kept.
-    context = ctypes.c_void_p(library.nft_ctx_new(0))
+class Context:
+    """A context of nftables' library, with a netlink socket of the namespace it was made in.
+
+    A table with the flag ``owner`` belongs to that socket: others can neither change nor flush it, and the kernel
+    removes it when the context is closed, or its process ends. Raises `Unsupported` where the library is missing.
+    """
+
+    def __init__(self) -> None:
+        library = _library()
+        if library is None:
+            raise Unsupported("nftables' library is missing: install libnftables")
+        self._library = library
+        with _one_at_a_time:
+            self._context = ctypes.c_void_p(library.nft_ctx_new(0))
+            library.nft_ctx_buffer_output(self._context)
+            library.nft_ctx_buffer_error(self._context)
+            library.nft_ctx_input_set_flags(self._context, NO_DNS)
+
+    def run(self, script: str) -> None:
+        """Run a script as one transaction; raises `Refused` with nftables' text."""
+        _checked(*self.attempt(script))
+
+    def attempt(self, script: str, *, as_json: bool = False) -> tuple[bool, str, str]:
+        """Run a script; whether it worked, its output and its complaints."""
+        with _one_at_a_time:
+            self._library.nft_ctx_output_set_flags(self._context, JSON_OUTPUT if as_json else 0)
+            code = self._library.nft_run_cmd_from_buffer(self._context, script.encode())
+            output = self._library.nft_ctx_get_output_buffer(self._context).decode()
+            errors = self._library.nft_ctx_get_error_buffer(self._context).decode()
+        return code == 0, output, errors
+
+    def close(self) -> None:
+        """Close the socket, and so remove the tables that it owns; idempotent."""
+        context, self._context = self._context, ctypes.c_void_p()
+        if context:
+            with _one_at_a_time:
+                self._library.nft_ctx_free(context)
+
+
+def _in_process(script: str, as_json: bool) -> tuple[bool, str, str]:
+    context = Context()  # one for each script: a process acts in several namespaces
     try:
-        library.nft_ctx_buffer_output(context)
-        library.nft_ctx_buffer_error(context)
-        library.nft_ctx_input_set_flags(context, NO_DNS)
-        if as_json:
-            library.nft_ctx_output_set_flags(context, JSON_OUTPUT)
-        code = library.nft_run_cmd_from_buffer(context, script.encode())
-        output = library.nft_ctx_get_output_buffer(context).decode()
-        errors = library.nft_ctx_get_error_buffer(context).decode()
+        return context.attempt(script, as_json=as_json)
     finally:
-        library.nft_ctx_free(context)
-    return code == 0, output, errors
+        context.close()
 
 
 def _by_program(script: str, as_json: bool) -> tuple[bool, str, str]:

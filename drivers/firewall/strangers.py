@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from drivers.firewall import standby
 from drivers.firewall.rules import FAMILIES, GET_RULE, NETFILTER, NFGENMSG
 from drivers.firewall.table import TABLE
 from drivers.linux.attributes import each, read, read_text, text
@@ -26,6 +27,7 @@ COMPARED, VALUE = 3, 1  # NFTA_CMP_DATA, NFTA_DATA_VALUE
 TARGET = 1  # NFTA_TARGET_NAME, of iptables' own targets
 FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # NF_INET_FORWARD, NF_DROP, NF_ACCEPT
 FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", 10: "ip6"}  # NFPROTO_*
+OURS = (TABLE, standby.TABLE)
 SHORTEST = 2
 """Bytes of a value compared with that may be the beginning of a name or address; one is compared for any reason."""
 
@@ -73,7 +75,7 @@ def _forwarding(session: Session) -> Iterator[Chain]:
         here = read(given.get(HOOK, b"")).get(HOOK_NUMBER) == FORWARD
         if here and family in FAMILY and read_text(given[KIND]) == "filter":
             table, name = read_text(given[CHAIN_TABLE]), read_text(given[CHAIN_NAME])
-            if f"{FAMILY[family]} {table}" != TABLE:
+            if f"{FAMILY[family]} {table}" not in OURS:
                 yield Chain(family, table, name, given[POLICY])
 
 

@@ -1,0 +1,118 @@
+"""What the kernel tells of changes of nftables in one network namespace (NFNLGRP_NFTABLES).
+
+Every transaction is told as its messages and, last, the new generation with the process that made it. Other tables may
+change by the thousand: what does not hold the name of ours is passed over unread.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from threading import get_native_id
+
+from drivers.api import News
+from drivers.firewall.batch import SIGNATURE
+from drivers.firewall.rules import FAMILIES, NETFILTER, NFGENMSG
+from drivers.linux.attributes import read, read_text
+from drivers.linux.netlink import HEADER, RECEIVE, SOL_NETLINK, Session, doing, messages
+
+GROUP, ADD_MEMBERSHIP = 7, 1  # NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
+BUFFER, BUFFER_FORCE = 1 << 22, 33  # bytes that may wait to be read; SO_RCVBUFFORCE
+NEW_ELEMENTS, NEW_GENERATION, GET_GENERATION = 10 << 8 | 12, 10 << 8 | 15, 10 << 8 | 16
+TABLE = 1  # NFTA_*_TABLE and NFTA_TABLE_NAME
+GENERATION, PROCESS, PROCESS_NAME = 1, 2, 3  # NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME
+NAME = b"hawse"
+OURS = frozenset(FAMILIES.values())
+
+
+class Listener:
+    """Hears of every transaction from now on, in the namespace that the calling thread is in now."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, NETFILTER
+        )
+        self._asking = Session(NETFILTER)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, BUFFER_FORCE, BUFFER)
+        except PermissionError:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        self._socket.bind((0, 0))
+        with doing("follow", "nftables"):
+            self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, GROUP)
+        self._generation = self.generation()
+        self._touched = self._lost = False
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when there is news."""
+        return self._socket.fileno()
+
+    def read(self) -> News:
+        """What has happened since the last call; never waits. Where the kernel had to drop some of it, all is open."""
+        news = News()
+        while True:
+            try:
+                data = self._socket.recv(RECEIVE)
+            except BlockingIOError:
+                return news
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self._touched = self._lost = False
+                news = News(True, news.lost, news.own, news.by)
+                self._generation = self.generation()  # of what comes after, everything is told again
+                continue
+            news = self._heard(news, data)
+
+    def missed(self) -> bool:
+        """Tell whether there has been a transaction that `read` has not told."""
+        now = self.generation()
+        missed = now != self._generation and not self._waiting()
+        self._generation = now if missed else self._generation
+        return missed
+
+    def generation(self) -> int:
+        """Ask the kernel which generation of its rules is in force."""
+        with doing("look up", "the generation of nftables"):
+            answer = self._asking.request(GET_GENERATION, NFGENMSG.pack(0, 0, 0))
+            return int.from_bytes(read(answer[0], NFGENMSG.size)[GENERATION])
+        raise AssertionError
+
+    def close(self) -> None:
+        """Stop listening; idempotent."""
+        self._socket.close()
+        self._asking.close()
+
+    def _waiting(self) -> bool:
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def _heard(self, news: News, data: bytes) -> News:
+        """Take one datagram in; the news with what is complete by it."""
+        kind = HEADER.unpack_from(data)[1]
+        if kind != NEW_GENERATION:
+            if NAME + b"\0" in data:
+                self._look(data)
+            return news
+        _, _, _, number, _ = HEADER.unpack_from(data)
+        told = read(data, HEADER.size + NFGENMSG.size)
+        self._generation = int.from_bytes(told[GENERATION])
+        touched, lost, self._touched, self._lost = self._touched, self._lost, False, False
+        if not touched:
+            return news
+        pid = int.from_bytes(told.get(PROCESS, b""))
+        if number == SIGNATURE or pid == get_native_id():
+            return News(news.foreign, news.lost, True, news.by)
+        by = f"{read_text(told.get(PROCESS_NAME, b''))} ({pid})"
+        return News(True, news.lost or lost, news.own, by)
+
+    def _look(self, data: bytes) -> None:
+        """Note which of the messages are about tables of ours; what only adds elements takes nothing away."""
+        for kind, _, _, body in messages(data):
+            if body[0] in OURS and read(body, NFGENMSG.size).get(TABLE, b"").rstrip(b"\0") == NAME:
+                self._touched = True
+                self._lost = self._lost or kind != NEW_ELEMENTS

@@ -1,0 +1,60 @@
+"""Notices what other programs do to the firewall, and holds the place meanwhile (`drivers.api.Watch`)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from drivers import bridge_options, loopback
+from drivers.api import DriverError, NetworkSpec, News
+from drivers.firewall import forwarding
+from drivers.firewall.notifications import Listener
+from drivers.firewall.standby import Standby
+
+
+class FirewallWatch:
+    """A listener and the table that stands by; without the latter, where it cannot be had."""
+
+    def __init__(self) -> None:
+        self._listener = Listener()
+        self._standby: Standby | None = None
+        try:
+            self._standby = Standby()
+        except DriverError as error:
+            print(f"no table can stand by for a flushed firewall: {error}", file=sys.stderr, flush=True)
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when there is news."""
+        return self._listener.fileno()
+
+    def read(self) -> News:
+        """What has happened since the last call; never waits."""
+        return self._listener.read()
+
+    def missed(self) -> bool:
+        """Tell whether something has happened that the last `read` did not tell."""
+        return self._listener.missed()
+
+    def block(self, networks: Sequence[NetworkSpec], keepsakes: Sequence[str]) -> None:
+        """Let no new connection through these networks' bridges until `unblock`.
+
+        Without a table that stands by, at least the host's loopback services are out of containers' reach.
+        """
+        bridges = {bridge_options.parse(network).bridge: network.internal for network in networks}
+        if self._standby is None:
+            for bridge in bridges:
+                loopback.switch_off(bridge)
+            return
+        families = [e.key for e in forwarding.recalled(keepsakes) if e.set == "forwarding"]
+        self._standby.block(bridges, (b for b, internal in bridges.items() if internal), families)
+
+    def unblock(self) -> None:
+        """End `block`; idempotent."""
+        if self._standby is not None:
+            self._standby.unblock()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._listener.close()
+        if self._standby is not None:
+            self._standby.close()

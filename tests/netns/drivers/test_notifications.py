@@ -1,0 +1,119 @@
+"""Who changed our tables is heard, whatever else changes; and what could not be heard is noticed."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from drivers.api import News
+from drivers.firewall import nft, notifications, table
+from drivers.firewall.elements import Element
+from drivers.firewall.notifications import Listener
+from drivers.linux import netns as namespaces
+from drivers.linux.netlink import SOL_NETLINK
+
+pytestmark = pytest.mark.netns
+
+OTHERS = (
+    "add table inet other; add set inet other s { type inet_service; }; add set inet other hawse { type ipv4_addr; }"
+)
+NOTHING = News()
+
+
+@pytest.fixture
+def place(netns) -> Iterator:
+    """A namespace with our table, one of another program, and a listener."""
+    namespaces.inside(netns.path, lambda: nft.run(table.install_script()))
+    netns.sh(f"nft '{OTHERS}'")
+    netns.listener = namespaces.inside(netns.path, Listener)
+    yield netns
+    netns.listener.close()
+
+
+def change(place, **changes) -> None:
+    namespaces.inside(place.path, lambda: table.change(**changes))
+
+
+def test_silence_is_no_news(place):
+    assert place.listener.read() == NOTHING
+    assert not place.listener.missed()
+
+
+@pytest.mark.parametrize(
+    ("script", "lost"),
+    [
+        ("add element inet hawse bridges { x }", False),
+        ("add element inet hawse bridges { x }; delete element inet hawse bridges { x }", True),
+        ("flush chain inet hawse forward", True),
+        ("insert rule inet hawse forward accept", True),
+        ("delete table inet hawse", True),
+        ("add table inet hawse { flags dormant; }", True),
+        ("flush ruleset", True),
+        ("add table bridge hawse", True),
+        ("add element inet other s { 80 }; add element inet hawse bridges { x }", False),
+    ],
+)
+def test_changes_of_another_program_are_told_with_its_name(place, script, lost):
+    place.sh(f"nft '{script}'")
+    news = place.listener.read()
+    assert (news.foreign, news.lost, news.own) == (True, lost, False)
+    assert news.by.startswith("nft (")
+    assert place.listener.read() == NOTHING
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "add element inet other s { 80 }",
+        "add element inet other hawse { 10.0.0.1 }",
+        "add table inet hawse2; add chain inet hawse2 hawse; add rule inet hawse2 hawse accept",
+        "add table ip hawse",
+        "delete table inet other",
+    ],
+)
+def test_other_tables_are_no_news_whatever_they_hold(place, script):
+    place.sh(f"nft '{script}'")
+    assert place.listener.read() == NOTHING
+    assert not place.listener.missed()
+
+
+def test_hawses_own_changes_are_told_apart(place):
+    change(place, add=[Element("bridges", '"br-1"')])
+    change(place, remove=[Element("bridges", '"br-1"')])
+    assert place.listener.read() == News(own=True)
+    place.sh("nft flush chain inet hawse forward")
+    change(place, add=[Element("bridges", '"br-1"')])
+    news = place.listener.read()
+    assert (news.foreign, news.lost, news.own) == (True, True, True)
+
+
+def test_thousands_of_elements_of_another_program_are_passed_over(place):
+    for start in range(0, 60000, 20000):
+        elements = ", ".join(map(str, range(start + 1, start + 20001)))
+        place.run("nft", "-f", "-", stdin=None, input=f"add element inet other s {{ {elements} }}\n")
+        assert place.listener.read() == NOTHING
+
+
+def test_what_the_kernel_had_to_drop_may_have_been_anything(place):
+    place.listener._socket.setsockopt(socket.SOL_SOCKET, notifications.BUFFER_FORCE, 1)
+    elements = ", ".join(map(str, range(1, 3000)))
+    place.run("nft", "-f", "-", stdin=None, input=f"add element inet other s {{ {elements} }}\n")
+    assert place.listener.read().foreign
+    assert place.listener.read() == NOTHING
+    assert not place.listener.missed()
+
+
+def test_a_change_that_was_never_told_is_noticed_once(place):
+    place.listener._socket.setsockopt(SOL_NETLINK, 2, notifications.GROUP)  # NETLINK_DROP_MEMBERSHIP
+    place.sh("nft flush chain inet hawse forward")
+    assert place.listener.read() == NOTHING
+    assert place.listener.missed()
+    assert not place.listener.missed()
+
+
+def test_a_change_that_waits_to_be_read_is_not_missed(place):
+    place.sh("nft flush chain inet hawse forward")
+    assert not place.listener.missed()
+    assert place.listener.read().foreign
