@@ -31,7 +31,7 @@ class Host:
 
     def driver(self, type_name: str) -> Driver:
         """Find the driver of a network type; Docker's ``plugin "x" not found`` when there is none."""
-        from drivers.api import Configurable, Missing, Settings
+        from drivers.api import Missing
         from drivers.registry import load
 
         if type_name not in self._drivers:
@@ -39,8 +39,7 @@ class Host:
                 driver = load(type_name)
             except Missing as error:
                 raise NotFound(str(error)) from error
-            if isinstance(driver, Configurable):
-                driver.configure(Settings(self.config.allow_direct_routing, self.config.bridge_accept_fwmark))
+            configure(driver, self.config)
             self._drivers[type_name] = driver
         return self._drivers[type_name]
 
@@ -64,6 +63,14 @@ class Host:
         environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
         boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launch import main; main()"
         return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment
+
+
+def configure(driver: Driver, config: Config) -> None:
+    """Give a driver the settings of the configuration that it heeds."""
+    from drivers.api import Configurable, Settings
+
+    if isinstance(driver, Configurable):
+        driver.configure(Settings(config.allow_direct_routing, config.bridge_accept_fwmark))
 
 
 def root_directory() -> Path:

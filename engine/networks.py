@@ -16,6 +16,7 @@ from engine.host import Host
 from engine.ipam.usage import usage
 from engine.locks import forget, locked
 from engine.model import Filters, NetworkCreate, NetworkRecord, NetworkSummary, PoolRecord
+from engine.names_service import keep_agent
 from engine.natural import natural_key
 from engine.render.network import network_document
 from engine.sandbox import Membership
@@ -48,6 +49,7 @@ def create(host: Host, request: NetworkCreate) -> Created:
         keepsakes.keep(tx, driver)
         tx.put_network(replace(record, phase="live", owner=""))
         intents.end(tx, CREATE, record.id)
+    keep_agent(host, driver)
     return Created(record.id, obstacles.of(host, [record]))
 
 
@@ -174,6 +176,7 @@ def _made(host: Host, record: NetworkRecord) -> NetworkRecord:
         keepsakes.keep(tx, driver)
         tx.put_network(record)
         intents.end(tx, ENSURE, record.id)
+    keep_agent(host, driver)
     return record
 
 

@@ -5,12 +5,13 @@ Imported by every command that changes names: the standard library's small modul
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,17 +22,17 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
 PAUSE = 0.02
 
 
-def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True) -> bool:
-    """Tell the agent that the store changed, and return when its services have followed.
+def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
+    """Tell the agent that the store changed, and return when its services have followed; at once without ``wait``.
 
     Starts the agent where there is none, unless ``start`` is False. ``timeout`` in seconds. False if the agent could
     not be told, refused this process, or did not follow in time: names are then late, nothing else is lost.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        answer = ask(run_dir, "changed", deadline - time.monotonic())
+        answer = ask(run_dir, "changed", deadline - time.monotonic() if wait else 0)
         if answer is not None:
-            return answer == "ok"
+            return answer == "ok" or not wait
         if not start:
             return False
         ensure(run_dir, root, timeout=deadline - time.monotonic())
@@ -39,7 +40,10 @@ def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = Tr
 
 
 def ask(run_dir: Path, line: str, patience: float) -> str | None:
-    """Send one line and return the answer, "late" after ``patience`` seconds, None if no agent answers."""
+    """Send one line and return the answer, "late" after ``patience`` seconds, None if no agent answers.
+
+    Without patience it does not wait for an answer: it is "" then.
+    """
     try:
         sock = place.connect(str(run_dir), max(patience, 1.0))
     except OSError:
@@ -48,6 +52,8 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
         try:
             with suppress(BrokenPipeError):  # an agent that refuses this process answers before it is asked
                 sock.sendall(line.encode() + b"\n")
+            if patience <= 0:
+                return ""
             return sock.recv(65536).decode().strip() or None
         except TimeoutError:
             return "late"
@@ -56,10 +62,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
 
 
 def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
-    """Start the agent unless one is listening; return when it listens, False after ``timeout`` seconds.
-
-    Two commands may do this at once: one of the two agents finds the lock taken and ends.
-    """
+    """Start the agent unless one is listening; return when it listens, False after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     place.prepare(str(run_dir))
     while True:
@@ -70,21 +73,24 @@ def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return False
-            if not _start(run_dir, root, remaining):
+            if not _start_and_wait(run_dir, root, remaining):
                 time.sleep(PAUSE)  # another agent is about to listen, or about to end
 
 
-def _start(run_dir: Path, root: Path, timeout: float) -> bool:
-    """Start an agent that outlives this process; whether it said (on a pipe) that it listens."""
+def launch(run_dir: Path, root: Path) -> None:
+    """Start the agent unless there is one; return at once, whether it listens already or not."""
+    place.prepare(str(run_dir))
+    _start(run_dir, root, -1)
+
+
+def _start_and_wait(run_dir: Path, root: Path, timeout: float) -> bool:
+    """Start an agent; whether it said (on a pipe) within ``timeout`` seconds that it listens."""
     ready, told = os.pipe()
     try:
-        child = os.fork()
-        if child == 0:
-            _become_agent(run_dir, root, told)
+        started = _start(run_dir, root, told)
         os.close(told)
         told = -1
-        os.waitpid(child, 0)
-        readable, _, _ = select.select([ready], [], [], timeout)
+        readable, _, _ = select.select([ready], [], [], timeout if started else 0)
         return bool(readable) and os.read(ready, 1) == b"!"
     finally:
         os.close(ready)
@@ -92,20 +98,34 @@ def _start(run_dir: Path, root: Path, timeout: float) -> bool:
             os.close(told)
 
 
-def _become_agent(run_dir: Path, root: Path, told: int) -> None:
+def _start(run_dir: Path, root: Path, told: int) -> bool:
+    """Start an agent that outlives this process; False where another one is there, or is starting.
+
+    It inherits the agent's lock, so that of several commands at once only one starts an agent.
+    """
+    lock = place.lock(str(run_dir))
+    if lock is None:
+        return False
+    try:
+        child = os.fork()
+        if child == 0:
+            _become_agent(run_dir, root, told, lock)
+        os.waitpid(child, 0)
+        return True
+    finally:
+        os.close(lock)
+
+
+def _become_agent(run_dir: Path, root: Path, told: int, lock: int) -> None:
     """In the forked child: leave the caller's session and descriptors behind, and execute the agent."""
     try:
         os.setsid()
         if os.fork():
             os._exit(0)
         os.chdir("/")
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        null = os.open(os.devnull, os.O_RDWR)
         log = open_private(os.path.join(run_dir, place.LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.dup2(told, 3)
-        os.set_inheritable(3, True)
-        os.closerange(4, 65536)
+        _arrange((null, log, log, told if told >= 0 else null, lock))
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         with suppress(AttributeError):
@@ -116,6 +136,14 @@ def _become_agent(run_dir: Path, root: Path, told: int) -> None:
         os._exit(127)
 
 
+def _arrange(descriptors: Sequence[int]) -> None:
+    """Make these the process's descriptors from 0 on, inherited by what it executes, and close all others."""
+    apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, len(descriptors)) for descriptor in descriptors]
+    for number, descriptor in enumerate(apart):
+        os.dup2(descriptor, number)
+    os.closerange(len(descriptors), 65536)
+
+
 def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[str, str]:
     """The agent's environment: the caller's, with its places spelt out."""
     return {
@@ -123,5 +151,6 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
         "HAWSE_ROOT": str(root),
         "HAWSE_RUN": str(run_dir),
         "HAWSE_AGENT_READY": "3",
+        "HAWSE_AGENT_LOCK": "4",
         "PYTHONPATH": CHECKOUT,
     }

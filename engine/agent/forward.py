@@ -59,11 +59,15 @@ class ForwardService:
             return StreamListener(self._background, self._target, self._budget.connections)
         return DatagramListener(self._background, self._target, self._budget.flows)
 
+    def ports(self) -> dict[str, int]:
+        """The port of each protocol's socket; may be called by any thread."""
+        return {protocol: listener.port for protocol, listener in list(self._listeners.items())}
+
     def _target(self, origin: Origin) -> Target | None:
         return self._forwards.target(origin)
 
     def _lead(self) -> None:
-        relay.lead_to({protocol: listener.port for protocol, listener in self._listeners.items()})
+        relay.lead_to(self.ports())
 
     def needed(self) -> bool:
         """Whether any port is carried."""

@@ -38,6 +38,7 @@ class Agent:
         self._extend = extend
         self._control = Control(loop, listener, self.reconcile, self.status)
         self._quiet, self._read = 0, object()
+        self._unneeded = False
 
     def reconcile(self) -> bool:
         """Read the store and let every service follow; False where one could not (the others still do).
@@ -72,6 +73,10 @@ class Agent:
         for service in self._services:
             service.close()
 
+    def overlooks(self) -> bool:
+        """Tell whether it ended for want of need, and something has been recorded since: that may need an agent."""
+        return self._unneeded and self._store.stamp() != self._read
+
     def _consider(self) -> None:
         """End where nothing was needed at two looks in a row, half the idle time apart.
 
@@ -83,6 +88,7 @@ class Agent:
         needed = any(s.needed() for s in self._services) or self._control.busy
         self._quiet = 0 if needed else self._quiet + 1
         if self._quiet >= 2:
+            self._unneeded = True
             self._loop.stop()
         else:
             self._loop.after(self._idle / 2, self._consider)

@@ -6,23 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from engine import desired
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.store.api import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The store's records at one moment."""
+    """The store's records at one moment; those of an earlier boot tell of kernel state that is gone."""
 
     networks: Sequence[NetworkRecord] = ()
     containers: Sequence[ContainerRecord] = ()
     endpoints: Sequence[EndpointRecord] = ()
+    of_this_boot: bool = True
 
 
 def snapshot(store: Store) -> Snapshot:
     """Read one consistent state."""
     with store.read() as reader:
-        return Snapshot(reader.networks(), reader.containers(), reader.endpoints())
+        return Snapshot(
+            reader.networks(), reader.containers(), reader.endpoints(), of_this_boot=desired.is_of_this_boot(reader)
+        )
 
 
 class Service(Protocol):

@@ -188,7 +188,7 @@ def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host)
 def test_agent_notices_what_it_was_not_told(host):
     """A command that is killed between its work and its word."""
     env = {"HAWSE_AGENT_IDLE": "1"}
-    host.hawse("network", "create", "app")  # else all would go when nothing is left
+    host.hawse("network", "create", "app", env=env)  # else all would go when nothing is left
     host.hawse("run", "-d", "--name", "web", "-p", "[::1]:7000:70", "hostfs", "sleep", "1d", env=env)
 
     def carried():

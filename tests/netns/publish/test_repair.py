@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 
 import pytest
+
+from engine.agent import client
+from engine.runtime import process
+from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns
 HOST, HOST6 = "192.168.99.11", "fd99::11"
@@ -19,6 +24,13 @@ LOSSES = {
     "the spoof guard": "nft delete table bridge hawse",
     "the spoof guard's rules": "nft flush table bridge hawse",
 }
+REPAIR = """
+from engine import recovery
+from engine.core import open_engine
+
+recovery.announce = recovery.keep_agent = lambda *_: None
+recovery.repair(open_engine().host)
+"""
 REPAIR_WHILE_LEAVING = """
 import subprocess
 from cli.__main__ import main
@@ -83,19 +95,38 @@ def settled(world, wanted: list[str]) -> list[str]:
     return now
 
 
+@pytest.fixture
+def without_agent(world) -> Iterator[None]:
+    """End the agent, and have one again after the test."""
+    pid = json.loads(client.ask(world.host.run_dir, "status", 5))["pid"]
+    started = process.start_time(pid)
+    os.kill(pid, signal.SIGTERM)
+    while process.is_alive(pid, started):
+        time.sleep(0.02)
+    yield
+    world.hawse("network", "rm", world.hawse("network", "create", "next"))
+
+
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 def test_what_was_taken_out_comes_back_whole(world, scene, loss):
     before = tables(world)
     world.host.sh(loss)
-    assert tables(world) != before
-    world.hawse("network", "rm", world.hawse("network", "create", "next"))
     assert settled(world, before) == before
 
 
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_without_an_agent_the_next_command_brings_it_back(world, scene, without_agent, loss):
+    before = tables(world)
+    world.host.sh(loss)
+    assert tables(world) != before
+    world.host.run(sys.executable, "-c", REPAIR, env=world.host.env(), cwd=CHECKOUT)
+    assert tables(world) == before
+
+
 def test_what_came_back_works(world, scene):
+    before = tables(world)
     world.host.sh("nft flush ruleset")
-    assert not world.reaches(world.peer.path, HOST, 8080)
-    world.hawse("network", "rm", world.hawse("network", "create", "next"))
+    assert settled(world, before) == before
     for address, port in ((HOST, 8080), (HOST6, 8080), (HOST, 8083), (HOST6, 8083)):
         assert world.reaches(world.peer.path, address, port)
     db = json.loads(world.hawse("inspect", "db"))[0]["NetworkSettings"]["IPAddress"]

@@ -1,0 +1,141 @@
+"""The agent is there whenever there is something to guard, whoever killed it, and gone when there is nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from drivers.firewall import table
+from drivers.firewall.standby import TABLE
+from engine.agent import client
+from engine.runtime.supervisor import _SETTLED
+from tests.installation import CHECKOUT
+
+pytestmark = pytest.mark.netns
+
+ENDS_TOO_SOON = """
+import subprocess, sys
+from engine.agent.__main__ import main
+from engine.agent.resident import Agent
+
+def run(agent, run=Agent.run):
+    run(agent)
+    subprocess.run([sys.executable, "-m", "cli", "network", "create", "late"], check=True)
+
+Agent.run = run
+main()
+"""
+CONTAINER = ["run", "-d", "--name", "web", "-p", "8080:80", "hostfs", "sleep", "1000"]
+
+
+def agent(host) -> int:
+    """The agent's process, 0 where there is none."""
+    answer = client.ask(host.run_dir, "status", 5)
+    return json.loads(answer)["pid"] if answer else 0
+
+
+def until(condition, patience: float = 20.0):
+    deadline = time.monotonic() + patience
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def repaired(host) -> bool:
+    """Whether another program's flush is made good without any command."""
+    host.sh("nft flush ruleset")
+    return until(lambda: "drop" in host.sh("nft list chain inet hawse forward", check=False))
+
+
+def agents(host) -> list[int]:
+    """All agents of a host, those about to end included."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and b"engine.agent" in (entry / "cmdline").read_bytes().split(b"\0"):
+                mark = f"HAWSE_RUN={host.run_dir}".encode()
+                found += [int(entry.name)] if mark in (entry / "environ").read_bytes().split(b"\0") else []
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("command", [["network", "create", "app"], CONTAINER], ids=["empty network", "default bridge"])
+def test_an_agent_guards_whatever_is_up(host, command):
+    host.hawse(*command)
+    until(lambda: agent(host))
+    until(lambda: TABLE in host.sh("nft list tables"))
+    assert repaired(host)
+
+
+def test_commands_at_once_start_one_agent(host):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: host.hawse("network", "create", f"n{number}"), range(4)))
+    until(lambda: agent(host))
+    assert agents(host) == [agent(host)]
+
+
+def test_the_next_command_replaces_an_agent_that_was_killed(host):
+    host.hawse("network", "create", "app")
+    first = until(lambda: agent(host))
+    os.kill(first, signal.SIGKILL)
+    until(lambda: TABLE not in host.sh("nft list tables"))
+    host.hawse("network", "create", "next")
+    assert until(lambda: agent(host)) != first
+    assert repaired(host)
+
+
+def test_a_flush_just_after_the_agent_was_killed_is_repaired_by_the_one_that_comes(host):
+    host.hawse(*CONTAINER)
+    first = until(lambda: agent(host))
+    time.sleep(_SETTLED)
+    os.kill(first, signal.SIGKILL)
+    assert repaired(host)
+    assert agent(host) not in (0, first)
+
+
+def test_an_agent_that_guards_nothing_any_more_lets_go_and_ends(host):
+    env = {"HAWSE_AGENT_IDLE": "2"}
+    host.hawse("network", "create", "app", env=env)
+    until(lambda: TABLE in host.sh("nft list tables"))
+    first = agent(host)
+    host.hawse("network", "rm", "app", env=env)
+    until(lambda: TABLE not in host.sh("nft list tables"), 5)
+    until(lambda: not agents(host))
+    assert "hawse" not in host.sh("nft list tables")
+    host.hawse("network", "create", "app", env=env)
+    assert until(lambda: agent(host)) != first
+
+
+@pytest.mark.parametrize("version", [1, 999])
+def test_an_agent_makes_room_for_another_version_of_hawse(host, version):
+    """A command of that version has begun the table anew; it, or the next one, starts an agent of its own kind."""
+    host.hawse("network", "create", "app")
+    first = until(lambda: agent(host))
+    until(lambda: TABLE in host.sh("nft list tables"))
+    time.sleep(0.5)
+    theirs = re.sub(r"ruleset_\d+", f"ruleset_{version}", host.sh("nft list table inet hawse"))
+    host.run("nft", "-f", "-", stdin=None, input=f"delete table inet hawse\n{theirs}")
+    until(lambda: first not in agents(host))
+    assert f"ruleset_{version} " in host.sh("nft list table inet hawse")
+    host.hawse("network", "create", "next")
+    until(lambda: table.VERSION_SET in host.sh("nft list table inet hawse"))
+    assert f"ruleset_{version} " not in host.sh("nft list table inet hawse")
+    until(lambda: agent(host) not in (0, first))
+
+
+def test_an_agent_that_ends_as_a_network_comes_up_starts_the_next_one(host):
+    """The command finds the lock of the old agent taken, and starts none itself."""
+    host.run(sys.executable, "-c", ENDS_TOO_SOON, env=host.env(HAWSE_AGENT_IDLE="0.2"), cwd=CHECKOUT)
+    assert "late" in host.hawse("network", "ls").stdout
+    until(lambda: agent(host))
+    assert repaired(host)

@@ -1,0 +1,262 @@
+"""Another program damages the firewall: the agent notices by itself, and no packet passes meanwhile that must not."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import statistics
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import ip_address
+
+import pytest
+
+from drivers.linux import netns as namespaces
+from engine.store.sqlite import SqliteStore
+from tests.netns.agent.conftest import Guarded
+from tests.netns.drivers.test_standby import stream
+
+pytestmark = pytest.mark.netns
+
+HOST, PEER = "192.168.99.11", "192.168.99.99"
+BOUND = 3.0
+"""Seconds to a repair, however busy the machine is; mostly it takes hundredths."""
+FAULTS = {
+    "everything is flushed": "flush ruleset",
+    "the table is deleted": "delete table inet hawse",
+    "all rules are flushed": "flush table inet hawse",
+    "isolation is flushed": "flush chain inet hawse forward",
+    "the loopback guard is flushed": "flush chain inet hawse loopback_guard",
+    "a rule is put first": "insert rule inet hawse forward accept",
+    "a port is deleted": "delete element inet hawse any4 { tcp . 8080 }",
+    "a port leads elsewhere": "delete element inet hawse any4 { tcp . 8080 }; "
+    "add element inet hawse any4 { tcp . 8080 : 172.32.0.2 . 80 }",
+    "a bridge is deleted": "delete element inet hawse bridges { %(app)s }",
+    "masquerading is deleted": "delete element inet hawse masqueraded { %(app)s . ipv4 }",
+    "a subnet is deleted": "delete element inet hawse members4 { 172.31.0.0/16 . %(app)s }",
+    "the internal networks are flushed": "flush set inet hawse internal",
+    "a port of another program's is added": "add element inet hawse any4 { tcp . 99 : 172.32.0.2 . 99 }",
+    "a network is opened": "add element inet hawse unprotected { %(app)s . ipv4 }",
+    "the spoof guard is deleted": "delete table bridge hawse",
+    "the guarded ports are flushed": "flush set bridge hawse ports",
+}
+ENOUGH = 4  # pieces of damage before a test gets a new agent
+TOOK: dict[str, float] = {}
+
+
+@pytest.fixture
+def calm(guarded: Guarded) -> Iterator[Guarded]:
+    """The host as it is when all is well, which it is again after the test."""
+    if guarded.damaged > ENOUGH:
+        guarded.calm_down()
+    before = guarded.state()
+    yield guarded
+    guarded.until(before)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_damage_is_repaired_without_any_command(calm, fault, request):
+    before, told = calm.state(), calm.log()
+    calm.nft(fault)
+    TOOK[request.node.callspec.id] = took = calm.until(before)
+    assert took < BOUND
+    assert re.search(r"repaired in \d+ ms", calm.logged(told))
+
+
+def test_repairs_take_hundredths_of_a_second(guarded, capsys):
+    with capsys.disabled():
+        for name, took in TOOK.items():
+            print(f"\n  {took * 1000:6.0f} ms  {name}", end="")
+        print(f"\n  {statistics.median(TOOK.values()) * 1000:6.0f} ms  median", end=" ")
+    assert statistics.median(TOOK.values()) < 1.0
+
+
+def test_busy_connections_do_not_notice(calm):
+    web, peer = calm.paths_of["web"], calm.peer.path
+    streams = [stream(peer, HOST, 8080, web, 80), stream(web, PEER, 81, peer, 81)]
+    streams.append(stream(calm.host.path, "127.0.0.1", 8081, web, 80))
+    before = calm.state()
+    try:
+        for fault in ("flush ruleset", "delete table inet hawse", "flush chain inet hawse forward"):
+            assert all(one.goes_on() for one in streams)
+            calm.nft(fault)
+            calm.until(before)
+        assert [one.goes_on() for one in streams] == [True] * 3, [one.error for one in streams]
+    finally:
+        for one in streams:
+            one.close()
+
+
+class Thief:
+    """A container that never ceases to write to the host's 127.0.0.1, and to send what claims to come from there."""
+
+    def __init__(self, path: str, gateway: str) -> None:
+        self.gateway, self.sent, self.ended = gateway, 0, False
+        self.plain = namespaces.inside(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.raw = namespaces.inside(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW))
+        self.thread = threading.Thread(target=self.send, daemon=True)
+        self.thread.start()
+
+    def send(self) -> None:
+        ends = ip_address("127.0.0.5").packed + ip_address(self.gateway).packed
+        spoofed = struct.pack("!BBHHHBBH", 0x45, 0, 28, 0, 0, 64, socket.IPPROTO_UDP, 0) + ends
+        while not self.ended:
+            with suppress(OSError):
+                self.plain.sendto(b"stolen", ("127.0.0.1", 9000))
+                self.raw.sendto(spoofed + struct.pack("!4H", 5000, 9001, 8, 0), (self.gateway, 0))
+                self.sent += 1
+            time.sleep(0.0002)
+
+    def close(self) -> None:
+        self.ended = True
+        self.thread.join(5)
+        self.plain.close()
+        self.raw.close()
+
+
+def test_the_hosts_loopback_stays_out_of_reach_during_and_after_a_flush(calm):
+    calm.host.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0")
+    path = calm.containers(thief=["--network", "app", "--ip", "172.31.0.9"])["thief"]
+    calm.inside(
+        path,
+        "sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.eth0.route_localnet=1; "
+        "ip route del local 127.0.0.0/8 dev lo table local; ip route del local 127.0.0.1 dev lo table local; "
+        "ip route add 127.0.0.0/8 via 172.31.0.1 src 172.31.0.9",
+    )
+    heard = []
+    services = [
+        namespaces.inside(calm.host.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in "12"
+    ]
+    for service, place in zip(services, (("127.0.0.1", 9000), ("0.0.0.0", 9001)), strict=True):
+        service.bind(place)
+        service.settimeout(0)
+    before, thief = calm.state(), Thief(path, "172.31.0.1")
+    try:
+        for _ in range(5):
+            calm.nft("flush ruleset")
+            calm.until(before)
+            time.sleep(0.1)
+    finally:
+        thief.close()
+    for service in services:
+        with suppress(BlockingIOError):
+            heard.append(service.recvfrom(100))
+        service.close()
+    assert thief.sent > 100
+    assert heard == []
+    calm.hawse("rm", "-f", "thief")
+
+
+def test_new_connections_are_kept_out_until_the_repair_is_done(calm):
+    """A process that sits on the store delays the repair, so that there is time to see what holds meanwhile."""
+    db, web = calm.paths_of["db"], calm.paths_of["web"]
+    calm.serve(db, 80, addresses=["0.0.0.0"])
+    calm.peer.sh(f"ip route replace 172.32.0.0/16 via {HOST}")
+    before, standing = calm.state(), stream(calm.peer.path, HOST, 8080, web, 80)
+    with SqliteStore(calm.host.root / "hawse.db").write():
+        calm.nft("flush ruleset")
+        time.sleep(0.2)
+        assert calm.state() != before, "else nothing is shown here"
+        assert calm.silent(*(calm.question(path, "172.32.0.2", 80) for path in (web, calm.peer.path)))
+        assert standing.goes_on()
+        assert calm.until(before) < BOUND, "the repair does not wait for that process for long"
+    standing.close()
+    assert calm.silent(calm.question(web, "172.32.0.2", 80))
+
+
+def test_commands_and_flushes_at_once_end_well(calm):
+    """Neither what a command is about nor what it has just done is taken for damage, or lost in a repair."""
+    before, ended = calm.state(), threading.Event()
+
+    def flush() -> None:
+        while not ended.wait(1):
+            calm.nft("flush ruleset")
+
+    flushing = threading.Thread(target=flush)
+    flushing.start()
+    try:
+        for number in range(3):
+            names = [f"c{number}{n}" for n in "ab"]
+            calm.containers(**{n: ["--network", "app", "-p", f"{9000 + i}:80"] for i, n in enumerate(names)})
+            calm.hawse("publish", names[0], "-p", "9100:81")
+            calm.at_once(["rm", "-f", names[0]], ["rm", "-f", names[1]])
+    finally:
+        ended.set()
+        flushing.join()
+    assert calm.until(before) < 40
+
+
+def test_what_commands_do_is_no_damage(calm):
+    time.sleep(2.5)  # the flushes of other tests are over
+    before = calm.log()
+    calm.containers(quiet=["--network", "app", "-p", "9200:80", "-p", "[::1]:9201:80"])
+    calm.hawse("publish", "quiet", "-p", "9300-9400:300-400")
+    time.sleep(2.5)
+    calm.hawse("unpublish", "quiet", "80/tcp")
+    calm.hawse("rm", "-f", "quiet")
+    time.sleep(2.5)
+    assert calm.log() == before
+
+
+def test_thousands_of_elements_of_another_program_cost_nothing_and_hide_nothing(calm):
+    before, used = calm.state(), calm.cpu()
+    calm.host.sh("nft 'add table inet other; add set inet other s { type inet_service; }'")
+    for start in range(1, 9000, 3000):
+        many = ", ".join(map(str, range(start, start + 3000)))
+        calm.host.run("nft", "-f", "-", stdin=None, input=f"add element inet other s {{ {many} }}\n")
+    assert calm.cpu() - used < 0.2
+    calm.host.sh("nft 'add set inet other t { type inet_service; }'")
+    script = f"add element inet other t {{ {', '.join(map(str, range(1, 5000)))} }}\nflush chain inet hawse forward\n"
+    calm.host.run("nft", "-f", "-", stdin=None, input=script)
+    assert calm.until(before) < BOUND
+    calm.host.sh("nft delete table inet other")
+
+
+def test_route_localnet_follows_the_ports(calm):
+    bridge = calm.bridge("other")
+
+    def until(wanted: str) -> bool:
+        deadline = time.monotonic() + 10
+        while (now := calm.host.sh(f"sysctl -n net.ipv4.conf.{bridge}.route_localnet").strip()) != wanted:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return now == wanted
+
+    assert until("0")
+    calm.hawse("publish", "db", "-p", "8500:80")
+    assert calm.host.sh(f"sysctl -n net.ipv4.conf.{bridge}.route_localnet") == "1\n"
+    calm.hawse("publish", "db", "-p", "8501:81")
+    calm.hawse("unpublish", "db", "80/tcp")
+    time.sleep(2.5)
+    assert until("1")
+    calm.hawse("unpublish", "db", "81/tcp")
+    assert until("0")
+
+
+def test_an_idle_agent_costs_no_processor_time(calm):
+    time.sleep(2.5)
+    used, began = calm.cpu(), time.monotonic()
+    time.sleep(6)
+    share = (calm.cpu() - used) / (time.monotonic() - began)
+    assert share < 0.001, f"{share:.3%}"
+
+
+def test_a_program_that_deletes_the_table_for_ever_is_met_ever_more_seldom(guarded):
+    guarded.calm_down()
+    before, told = guarded.state(), guarded.log()
+    loop = guarded.host.popen("sh", "-c", "while :; do nft delete table inet hawse 2>/dev/null; done")
+    try:
+        assert re.search(r"nft \(\d+\) keeps undoing the repair", guarded.logged(told, "keeps"))
+        used, began = guarded.cpu(), time.monotonic()
+        time.sleep(3)
+        share = (guarded.cpu() - used) / (time.monotonic() - began)
+    finally:
+        loop.send_signal(signal.SIGKILL)
+        loop.wait()
+    assert share < 0.1, f"{share:.1%} of a processor"
+    assert guarded.until(before, 40) < 40

@@ -1,0 +1,95 @@
+"""How soon the agent looks: at once after a stranger's change, later after hawse's own, seldom while one fights it."""
+
+from __future__ import annotations
+
+from engine.agent.pace import (
+    LONGEST_REST_SECONDS,
+    NEVER,
+    PATIENCE_ROUNDS,
+    RECOVERY_SECONDS,
+    SETTLE_SECONDS,
+    SHARE,
+    Pace,
+)
+
+
+def fight(pace: Pace, now: float, rounds: int, every: float = 0.03) -> float:
+    """Another program changes something ``every`` so many seconds after each look; the time after the last look."""
+    for _ in range(rounds):
+        now = max(now + every, pace.due if pace.resting(now) else 0.0)
+        pace.foreign(now)
+        now = pace.due
+        pace.looked(now, now + 0.02)
+        now += 0.02
+    return now
+
+
+def test_nothing_is_due_without_a_cause():
+    assert Pace(0.0).due == NEVER
+
+
+def test_another_programs_change_is_looked_at_at_once():
+    pace = Pace(0.0)
+    pace.foreign(5.0)
+    assert (pace.due, pace.resting(5.0)) == (5.0, False)
+    pace.looked(5.0, 5.1)
+    assert pace.due == NEVER
+
+
+def test_own_changes_are_looked_at_when_they_have_settled():
+    pace = Pace(0.0)
+    pace.own(5.0)
+    pace.own(5.5)
+    assert pace.due == 5.0 + SETTLE_SECONDS
+    pace.foreign(5.6)
+    assert pace.due == 5.6
+
+
+def test_looks_after_own_changes_take_a_small_share_of_the_time():
+    pace = Pace(0.0)
+    pace.looked(10.0, 10.5)
+    pace.own(10.6)
+    assert pace.due == 10.5 + SHARE * 0.5
+    pace.foreign(10.7)
+    assert pace.due == 10.7, "damage does not wait for that"
+
+
+def test_a_program_that_undoes_every_repair_is_met_ever_more_seldom():
+    pace = Pace(0.0)
+    now = fight(pace, 0.0, int(PATIENCE_ROUNDS))
+    assert pace.rest == 0.0
+    rests = []
+    for _ in range(8):
+        now = fight(pace, now, 1)
+        rests.append(pace.rest)
+    assert rests == [1.0, 2.0, 4.0, 8.0, 16.0, *[LONGEST_REST_SECONDS] * 3]
+    assert pace.resting(now)
+    assert pace.due == now + LONGEST_REST_SECONDS
+
+
+def test_a_look_ends_each_rest_even_where_nothing_more_has_happened():
+    pace = Pace(0.0)
+    now = fight(pace, 0.0, int(PATIENCE_ROUNDS) + 1)
+    assert (pace.rest, pace.due) == (1.0, now + 1.0)
+    pace.looked(pace.due, pace.due)
+    assert (pace.rest, pace.due) == (0.0, NEVER)
+
+
+def test_patience_comes_back_in_quiet_times_only():
+    pace = Pace(0.0)
+    now = fight(pace, 0.0, int(PATIENCE_ROUNDS) + 3)
+    now = fight(pace, now, 1)
+    assert pace.rest == 8.0, "the fight went on during the rest"
+    pace.looked(pace.due, pace.due)
+    now = pace.due if pace.due != NEVER else now + 8.0
+    now = fight(pace, now + 3 * RECOVERY_SECONDS, 3)
+    assert pace.rest == 0.0
+    now = fight(pace, now, 2)
+    assert pace.rest > 0.0
+
+
+def test_changes_far_apart_never_make_it_wait():
+    pace, now = Pace(0.0), 0.0
+    for _ in range(100):
+        now = fight(pace, now + RECOVERY_SECONDS, 1)
+        assert pace.rest == 0.0

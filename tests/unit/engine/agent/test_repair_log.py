@@ -1,0 +1,28 @@
+"""Lines that tell of repairs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from drivers.api import Difference
+from engine.agent import repair_log
+
+MISSING = [Difference("missing", "inet hawse any4", f"tcp . {port}") for port in (84, 80, 82, 81, 83)]
+
+
+def test_a_line_names_a_few_of_each_kind_and_counts_the_rest():
+    found = [*MISSING, Difference("changed", "inet hawse forward", "the rules")]
+    wanted = "missing inet hawse any4 (tcp . 80, tcp . 81, tcp . 82 and 2 more), changed inet hawse forward (the rules)"
+    assert repair_log.described(found) == wanted
+
+
+def test_a_long_log_begins_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(repair_log, "LONG_LOG_BYTES", 1000)
+    path = tmp_path / "agent.log"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "w") as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        for _ in range(50):
+            repair_log.say_resting("bridge", "nft (7)", 4.0)
+    assert 0 < path.stat().st_size < 1200
+    assert path.read_text().endswith("bridge: nft (7) keeps undoing the repair; the next one waits 4 s\n")

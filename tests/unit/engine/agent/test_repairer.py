@@ -1,0 +1,247 @@
+"""What is repaired at once, what only after a second look, and what becomes of failures; the driver is a stand-in."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from drivers import boot
+from drivers.api import Desired, Difference, NetworkSpec, News
+from engine import desired
+from engine.agent import pace, repairer
+from engine.agent.repairer import RepairThread
+from engine.model import NetworkRecord
+from engine.store.sqlite import SqliteStore
+
+HARMLESS = Difference("missing", "set", "element")
+OPEN = Difference("changed", "chain", "the rules", opens=True)
+UPKEEP = Difference("upkeep", "route_localnet", "br0")
+SUPERSEDED = Difference("superseded", "table", "set ruleset_9", opens=True)
+
+
+class StandIn:
+    """A driver, and what it watches."""
+
+    def __init__(self) -> None:
+        self.found: Sequence[Difference] = ()
+        self.repaired: list[Difference] = []
+        self.blocked: list[bool] = []
+        self.fails, self.stubborn, self.looks = 0, False, 0
+        self.news: list[News] = []
+        self.unheard = False
+        self.read_end, self.write_end = os.pipe()
+
+    def compare(self, wanted: Desired) -> Sequence[Difference]:
+        self.looks += 1
+        assert [network.name for network, _ in wanted.networks] == ["app"]
+        if self.fails:
+            self.fails -= 1
+            raise RuntimeError("cannot look")
+        return self.found
+
+    def repair(self, wanted: Desired, found: Sequence[Difference]) -> None:
+        self.repaired += found
+        if not self.stubborn:
+            self.found = [difference for difference in self.found if difference not in found]
+
+    def keepsakes(self) -> Sequence[str]:
+        return ()
+
+    def needs_repair(self) -> bool:
+        return False
+
+    def watch(self) -> StandIn:
+        return self
+
+    def tell(self, news: News) -> None:
+        self.news.append(news)
+        os.write(self.write_end, b"!")
+
+    def fileno(self) -> int:
+        return self.read_end
+
+    def read(self) -> News:
+        if not self.news:
+            return News()
+        os.read(self.read_end, 1)
+        return self.news.pop(0)
+
+    def missed(self) -> bool:
+        unheard, self.unheard = self.unheard, False
+        return unheard
+
+    def block(self, networks: Sequence[NetworkSpec], keepsakes: Sequence[str]) -> None:
+        self.blocked.append(True)
+
+    def unblock(self) -> None:
+        self.blocked.append(False)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    made = SqliteStore(tmp_path / "hawse.db", busy_seconds=0.1)
+    with made.write() as tx:
+        tx.put_network(NetworkRecord(id="a" * 64, name="app", created="2026-01-01T00:00:00Z", driver="bridge"))
+        tx.set_meta(desired.BOOT, boot.identity())
+    return made
+
+
+class Running:
+    def __init__(self, driver: StandIn, store: SqliteStore) -> None:
+        self.driver, self.words = driver, list[str]()
+        self.thread = RepairThread(driver, "bridge", store, relay=dict, tell=self.words.append)
+
+    def until(self, condition: Callable[[], object], patience: float = 10.0) -> None:
+        deadline = time.monotonic() + patience
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def running(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    monkeypatch.setattr(pace, "SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr(pace, "SHARE", 0)
+    monkeypatch.setattr(repairer, "CHECK_SECONDS", 0.3)
+    made = Running(StandIn(), store)
+    made.until(lambda: made.driver.looks and made.driver.blocked)
+    yield made
+    made.thread.close()
+
+
+def test_what_another_program_did_is_repaired_at_once(running, capfd):
+    running.driver.found = [HARMLESS, OPEN]
+    running.driver.tell(News(foreign=True, lost=True, by="nft (7)"))
+    running.until(lambda: running.driver.repaired)
+    assert running.driver.repaired == [HARMLESS, OPEN]
+    running.until(lambda: running.driver.blocked[-2:] == [True, False])
+    assert "bridge: nft (7) changed what the networks share: missing set (element)" in capfd.readouterr().err
+
+
+def test_what_hawse_may_be_about_counts_when_it_is_seen_twice(running, capfd):
+    running.driver.found = [HARMLESS]
+    running.driver.tell(News(own=True))
+    running.until(lambda: running.driver.repaired)
+    assert running.driver.looks >= 3, "two that saw it, and one before the deed"
+    assert "bridge: differs from the records: missing set (element)" in capfd.readouterr().err
+
+
+def test_what_a_command_had_not_yet_done_is_left_to_it(running):
+    before = running.driver.looks
+    running.driver.found = [HARMLESS]
+    running.thread.changed()
+    running.until(lambda: running.driver.looks > before)
+    running.driver.found = ()
+    time.sleep(0.4)
+    assert running.driver.repaired == []
+
+
+@pytest.mark.parametrize("difference", [OPEN, UPKEEP])
+def test_what_stands_open_or_is_no_damage_is_put_right_at_the_first_look(running, difference):
+    before = running.driver.looks
+    running.driver.found = [difference]
+    running.thread.changed()
+    running.until(lambda: running.driver.repaired)
+    assert running.driver.looks == before + 2
+
+
+def test_upkeep_is_not_worth_a_line(running, capfd):
+    running.driver.found = [UPKEEP]
+    running.thread.changed()
+    running.until(lambda: running.driver.repaired)
+    time.sleep(0.2)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_was_never_told_is_found_by_the_check(running):
+    running.driver.found = [OPEN]
+    running.driver.unheard = True
+    running.until(lambda: running.driver.repaired)
+
+
+def test_a_look_that_fails_is_repeated_and_told(running, capfd):
+    running.driver.fails = 2
+    running.driver.found = [OPEN]
+    running.driver.tell(News(foreign=True, lost=True, by="nft (7)"))
+    running.until(lambda: running.driver.repaired)
+    assert capfd.readouterr().err.count("cannot repair: RuntimeError('cannot look')") == 2
+    running.until(lambda: running.driver.blocked[-1] is False)
+
+
+def test_what_cannot_be_heard_is_tried_again(store, monkeypatch, capfd):
+    monkeypatch.setattr(repairer, "CHECK_SECONDS", 0.05)
+    driver, tries = StandIn(), []
+
+    def watch() -> StandIn:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError("no netlink")
+        return driver
+
+    monkeypatch.setattr(driver, "watch", watch)
+    made = Running(driver, store)
+    made.until(lambda: driver.looks)
+    made.thread.close()
+    assert capfd.readouterr().err.count("cannot follow other programs' changes") == 2
+
+
+def test_new_connections_stay_out_while_it_rests_from_a_fight(running, monkeypatch, capfd):
+    monkeypatch.setattr(pace, "FIRST_REST_SECONDS", 0.3)
+    driver = running.driver
+    driver.found, driver.stubborn = [OPEN], True
+    deadline = time.monotonic() + 10
+    while "keeps undoing" not in (told := capfd.readouterr().err) and time.monotonic() < deadline:
+        driver.tell(News(foreign=True, lost=True, by="nft (7)"))
+        time.sleep(0.02)
+    assert "bridge: nft (7) keeps undoing the repair" in told
+    assert driver.blocked[-1] is True
+    driver.stubborn = False
+    running.until(lambda: driver.blocked[-1] is False)
+
+
+def test_a_command_that_sits_on_the_store_delays_only_what_is_not_open(running, store):
+    running.driver.found = [HARMLESS, OPEN]
+    with store.write():
+        running.driver.tell(News(foreign=True, lost=True, by="nft (7)"))
+        running.until(lambda: running.driver.repaired)
+        assert running.driver.repaired == [OPEN]
+    running.until(lambda: running.driver.repaired == [OPEN, HARMLESS])
+
+
+def test_the_agent_is_told_when_no_network_is_up(running, store):
+    with store.write() as tx:
+        tx.delete_network("a" * 64)
+    running.thread.changed()
+    running.until(lambda: running.words == ["unneeded"])
+
+
+def test_records_of_an_earlier_boot_call_for_nothing(store, monkeypatch):
+    with store.write() as tx:
+        tx.set_meta(desired.BOOT, "earlier")
+    made = Running(StandIn(), store)
+    made.until(lambda: made.words)
+    made.thread.close()
+    assert (made.driver.looks, set(made.words)) == (0, {"unneeded"})
+
+
+def test_an_agent_of_another_version_is_told_to_leave_what_it_finds_later(running):
+    running.driver.found = [SUPERSEDED]
+    running.driver.tell(News(foreign=True, lost=True, by="python3 (7)"))
+    running.until(lambda: "superseded" in running.words)
+    assert running.driver.repaired == []
+
+
+def test_what_another_version_left_is_made_new_at_the_first_look(store):
+    driver = StandIn()
+    driver.found = [SUPERSEDED]
+    made = Running(driver, store)
+    made.until(lambda: driver.repaired == [SUPERSEDED])
+    made.thread.close()
+    assert made.words == []
