@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 
@@ -42,7 +41,12 @@ taylor thompson tomlinson turing varley volta wheatstone wheeler wilkes wirth
 
 def generate_container_name() -> str:
     """Make up a name, ``adjective_surname``; the caller tries again when it is taken."""
-    return f"{secrets.choice(ADJECTIVES.split())}_{secrets.choice(SURNAMES.split())}"
+    return f"{_any_of(ADJECTIVES.split())}_{_any_of(SURNAMES.split())}"
+
+
+def _any_of(words: Sequence[str]) -> str:
+    """Choose a word; `secrets` would load OpenSSL, which takes 5 MB in every process that knows names."""
+    return words[int.from_bytes(os.urandom(8)) % len(words)]
 
 
 def generate_id() -> str:
