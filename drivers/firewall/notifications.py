@@ -7,8 +7,8 @@ change by the thousand: what does not hold the name of ours is passed over unrea
 from __future__ import annotations
 
 import errno
+import os
 import socket
-from threading import get_native_id
 
 from drivers.api import News
 from drivers.firewall.batch import SIGNATURE
@@ -105,7 +105,7 @@ class Listener:
         if not touched:
             return news
         pid = int.from_bytes(told.get(PROCESS, b""))
-        if number == SIGNATURE or pid == get_native_id():
+        if number == SIGNATURE or _is_own(pid):
             return News(news.foreign, news.lost, True, news.by)
         by = f"{read_text(told.get(PROCESS_NAME, b''))} ({pid})"
         return News(True, news.lost or lost, news.own, by)
@@ -116,3 +116,8 @@ class Listener:
             if body[0] in OURS and read(body, NFGENMSG.size).get(TABLE, b"").rstrip(b"\0") == NAME:
                 self._touched = True
                 self._lost = self._lost or kind != NEW_ELEMENTS
+
+
+def _is_own(thread: int) -> bool:
+    """Tell whether it is a thread of this process: each driver's repairs have one."""
+    return os.path.exists(f"/proc/self/task/{thread}")

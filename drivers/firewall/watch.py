@@ -12,16 +12,11 @@ from drivers.firewall.notifications import Listener
 from drivers.firewall.standby import Standby
 
 
-class FirewallWatch:
-    """A listener and the table that stands by; without the latter, where it cannot be had."""
+class TableWatch:
+    """A listener, for a driver whose networks do not pass the table's chains: `block` has nothing to keep out there."""
 
     def __init__(self) -> None:
         self._listener = Listener()
-        self._standby: Standby | None = None
-        try:
-            self._standby = Standby()
-        except DriverError as error:
-            print(f"no table can stand by for a flushed firewall: {error}", file=sys.stderr, flush=True)
 
     def fileno(self) -> int:
         """The descriptor that is readable when there is news."""
@@ -34,6 +29,28 @@ class FirewallWatch:
     def missed(self) -> bool:
         """Tell whether something has happened that the last `read` did not tell."""
         return self._listener.missed()
+
+    def block(self, networks: Sequence[NetworkSpec], keepsakes: Sequence[str]) -> None:
+        """Do nothing."""
+
+    def unblock(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._listener.close()
+
+
+class FirewallWatch(TableWatch):
+    """A listener and the table that stands by; without the latter, where it cannot be had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._standby: Standby | None = None
+        try:
+            self._standby = Standby()
+        except DriverError as error:
+            print(f"no table can stand by for a flushed firewall: {error}", file=sys.stderr, flush=True)
 
     def block(self, networks: Sequence[NetworkSpec], keepsakes: Sequence[str]) -> None:
         """Let no new connection through these networks' bridges until `unblock`.
@@ -55,6 +72,6 @@ class FirewallWatch:
 
     def close(self) -> None:
         """Let go of everything."""
-        self._listener.close()
+        super().close()
         if self._standby is not None:
             self._standby.close()
