@@ -3,6 +3,7 @@
 import socket
 import struct
 import time
+from collections.abc import Callable
 from ipaddress import IPv6Address
 
 from drivers.linux import netns as namespaces
@@ -35,9 +36,13 @@ def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX) 
         sender.send(advertisement(prefix))
 
 
-def learnt(where, wait: float = 0.3) -> list[str]:
-    """The default routes that a namespace has learnt from routers within ``wait`` seconds."""
+def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None) -> list[str]:
+    """The default routes that a namespace has learnt from routers within ``wait`` seconds.
+
+    A frame may come to an interface that is not ready yet, so where one is awaited it is sent ``again``.
+    """
     deadline = time.monotonic() + wait
     while not (found := where.sh("ip -6 route show default proto ra").splitlines()) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(0.05)
+        again()
     return found

@@ -25,8 +25,9 @@ def parameter(lab, bridge: str = "mybr") -> str:
 
 def hears(lab, container) -> bool:
     """Whether the host believes a container: a default route, or an address of the container's prefix."""
-    advertise(container.path)
-    return bool(learnt(lab.host)) or "2001:db8:bad" in lab.host.sh("ip -6 addr")
+    return bool(learnt(lab.host, again=lambda: advertise(container.path))) or "2001:db8:bad" in lab.host.sh(
+        "ip -6 addr"
+    )
 
 
 @pytest.fixture
@@ -45,8 +46,7 @@ def test_the_host_believes_no_container_of_an_own_bridge(lab, subnets, forwardin
     assert not hears(lab, c1)
     name = f"br-{n1.id[:12]}"
     lab.host.sh(f"sysctl -qw net.ipv6.conf.{name}.disable_ipv6=0 net.ipv6.conf.{name}.accept_ra=2")
-    advertise(c1.path)
-    assert learnt(lab.host, ARRIVAL), "the frame is none that any host believes"
+    assert learnt(lab.host, ARRIVAL, again=lambda: advertise(c1.path)), "the frame is none that any host believes"
 
 
 @pytest.mark.parametrize("subnets", [(V4,), (V4, V6)])
@@ -101,8 +101,8 @@ def test_a_bridge_with_a_wire_goes_on_listening_there_and_to_no_container(mybr, 
     n1 = mybr.network("n1", V4, V6, options=NAMED)
     c1, c2 = mybr.container(n1, 2), mybr.container(n1, 3)
     assert not hears(mybr, c1)
-    advertise(lan.path, prefix=GENUINE)
-    assert [line.split()[4] for line in learnt(mybr.host, ARRIVAL)] == ["mybr"]
+    found = learnt(mybr.host, ARRIVAL, again=lambda: advertise(lan.path, prefix=GENUINE))
+    assert [line.split()[4] for line in found] == ["mybr"]
     assert mybr.pings(c1, "172.30.0.3")
     assert mybr.pings(c1, "fd00:30::3")
     assert parameter(mybr) == "2"
@@ -128,8 +128,7 @@ def test_containers_believe_each_other_only_where_that_was_asked(lab):
     option = {sandboxes.SYSCTLS_OPTION: "net.ipv6.conf.IFNAME.accept_ra=1"}
     rogue, plain = lab.container(n1, 2), lab.container(n1, 3)
     asked, by_default = lab.container(n1, 4, options=option), lab.container(n1, 5, accept_ra="2")
-    advertise(rogue.path)
-    listening = [c for c in (asked, by_default) if learnt(Shell(c), ARRIVAL)]
+    listening = [c for c in (asked, by_default) if learnt(Shell(c), ARRIVAL, again=lambda: advertise(rogue.path))]
     assert listening == [asked, by_default]
     assert learnt(Shell(plain)) == []
     assert "2001:db8:bad" not in plain.run("ip", "-6", "addr")
