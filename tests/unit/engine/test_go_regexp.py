@@ -93,3 +93,14 @@ def test_plain_name_does_not_load_the_library():
     code = "import sys; from engine.go_regexp import found; assert found('a-b', 'xa-b'); print('re2' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
     assert result.stdout == "False\n"
+
+
+@pytest.mark.parametrize("pattern", [r"\C", r"a\C", r"[\C]", r"\Qx\E\C"])
+def test_one_byte_of_any_kind_is_no_expression_of_go(pattern):
+    with pytest.raises(Invalid):
+        found(pattern, "abc")
+
+
+@pytest.mark.parametrize("pattern", [r"\\C", r"\Q\C\E", r"\Q\C"])
+def test_a_quoted_escape_is_text(pattern):
+    assert found(pattern, r"\C")
