@@ -190,10 +190,13 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         exit_code=0,
         started_at=timestamps.now(),
     )
-    members = []
-    for index, member in enumerate(reserved.members):
-        members.append(replace(member, endpoint=_join(host, record, member, index)))
-    sandbox.admit_siblings(host, members)
+    try:
+        members = [replace(m, endpoint=_join(host, record, m, n)) for n, m in enumerate(reserved.members)]
+        sandbox.admit_siblings(host, members)
+    except EngineError:
+        # Because a process that fails takes the namespace with it, its failure is the cause to report.
+        _with_process(host, record)
+        raise
     record = _with_process(host, record)
     if members and netns != "host":
         sandbox.route(record, members)
