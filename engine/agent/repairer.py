@@ -94,10 +94,11 @@ class RepairThread:
     def _follow(self, watch: Watch) -> None:
         checked = time.monotonic()
         while not self._stopped:
-            self._sleep(watch, min(self._pace.due, checked + CHECK_SECONDS))
-            now = time.monotonic()
-            if self._pace.resting(now):
+            if self._pace.resting(time.monotonic()):
+                self._wait(self._pace.due - time.monotonic())
                 continue
+            self._wait(min(self._pace.due, checked + CHECK_SECONDS) - time.monotonic(), watch.fileno())
+            now = time.monotonic()
             self._hear(watch, watch.read(), now)
             if now >= checked + CHECK_SECONDS:
                 checked = now
@@ -105,11 +106,6 @@ class RepairThread:
                     self._pace.foreign(now)
             if now >= self._pace.due and not self._stopped:
                 self._look(watch)
-
-    def _sleep(self, watch: Watch, until: float) -> None:
-        """Wait for news of other programs, unless it is time to rest from them, or of the agent."""
-        now = time.monotonic()
-        self._wait(until - now, *(() if self._pace.resting(now) else (watch.fileno(),)))
 
     def _wait(self, seconds: float, *others: int) -> None:
         """Wait until the agent or one of the other descriptors has news."""

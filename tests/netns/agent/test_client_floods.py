@@ -37,10 +37,10 @@ class Scene:
         self.host, self.stack = host, ExitStack()
         host.peer.sh(f"ip -6 route add fd98::/32 dev br0; ip -6 route add fd00::/16 via {host.address6}")
         host.sh("ip -6 route add fd98::/32 via fd99::99")
-        host.hawse("network", "create", "app")
+        host.run(*LIMITED, *HAWSE, "network", "create", "app", env=host.env())  # which starts the agent
         published = ("-p", "8080:80", "-p", "8081:81", "-p", "8080:80/udp")
         argv = ("run", "-d", "--name", "web", "--network", "app", *published, "hostfs", "sleep", "1000")
-        host.run(*LIMITED, *HAWSE, *argv, env=host.env())
+        host.hawse(*argv)
         host.hawse("run", "-d", "--name", "db", "--network", "app", "hostfs", "sleep", "1000")
         pids = host.hawse("inspect", "-f", "{{.State.Pid}}", "web", "db").stdout.split()
         self.web, self.db = (f"/proc/{pid}/ns/net" for pid in pids)

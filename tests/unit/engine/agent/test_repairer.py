@@ -206,6 +206,18 @@ def test_new_connections_stay_out_while_it_rests_from_a_fight(running, monkeypat
     running.until(lambda: driver.blocked[-1] is False)
 
 
+def test_a_rest_longer_than_the_time_between_checks_costs_nothing(running, monkeypatch):
+    monkeypatch.setattr(pace, "FIRST_REST_SECONDS", 1.0)
+    driver = running.driver
+    driver.found, driver.stubborn = [OPEN], True
+    while driver.looks < 20 and not running.thread._pace.rest:
+        driver.tell(News(foreign=True, lost=True, by="nft (7)"))
+        time.sleep(0.01)
+    used = time.process_time()
+    time.sleep(0.7)
+    assert time.process_time() - used < 0.1
+
+
 def test_a_command_that_sits_on_the_store_delays_only_what_is_not_open(running, store):
     running.driver.found = [HARMLESS, OPEN]
     with store.write():
