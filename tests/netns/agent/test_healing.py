@@ -260,3 +260,25 @@ def test_a_program_that_deletes_the_table_for_ever_is_met_ever_more_seldom(guard
         loop.wait()
     assert share < 0.05, f"{share:.1%} of a processor"
     assert guarded.until(before, 40) < 40
+
+
+def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeypatch):
+    """Of a firewall mark that daemon.json accepts: its rule comes back, and goes, without a new agent."""
+    config = tmp_path / "daemon.json"
+    config.write_text("{}")
+    monkeypatch.setenv("HAWSE_CONFIG", str(config))
+    guarded.damaged += 1
+    guarded.calm_down()
+    without, agent = guarded.state(), guarded.agent()
+    for damage in ("flush ruleset", "flush chain inet hawse marked"):
+        config.write_text('{"bridge-accept-fwmark": "7"}')
+        guarded.nft(damage)
+        deadline = time.monotonic() + BOUND
+        while "0x00000007" not in guarded.host.sh("nft list chain inet hawse marked", check=False):
+            assert time.monotonic() < deadline, guarded.log()
+            time.sleep(0.02)
+    config.write_text("{}")
+    guarded.nft("flush ruleset")
+    guarded.until(without)
+    assert guarded.agent() == agent
+    guarded.damaged = ENOUGH + 1  # the next test gets an agent without this file
