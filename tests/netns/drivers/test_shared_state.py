@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from drivers.firewall import batch, comparison, structure, table
+from drivers.firewall import batch, comparison, forwarding, structure, table, tunnels
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import shapes
 from tests.netns.drivers.conftest import a_socket
@@ -19,11 +19,11 @@ FOREIGN = {
     "inet_service": "9", "mark": "7", "verdict": "accept",
 }  # fmt: skip
 """A value of each type that no network of ours has."""
-NOT_JUDGED = ("forwarding", "router_advertisements")
-"""Sets that remember what hawse switched on; what is in them only keeps strangers out."""
+NOT_JUDGED = (*forwarding.STATE_SETS, *tunnels.STATE_SETS)
+"""Sets that remember what hawse switched on, and those of the overlay driver."""
 TAMPERED = {
     "a rule is removed": "nft delete rule inet hawse forward handle $(nft -a list chain inet hawse forward | sed -n "
-    "'s/.*iifname @bridges oifname @bridges drop # handle //p')",
+    "'s/.*oifname @internal drop # handle //p')",
     "a rule is added": "nft insert rule inet hawse forward accept",
     "a chain is emptied": "nft flush chain inet hawse forward",
     "all rules are removed": "nft flush table inet hawse",
@@ -107,7 +107,7 @@ def test_every_element_of_ours_comes_back_alone(lab, scene):
         lab.host.sh(f"nft 'delete element inet hawse {element.set} {{ {element.key} }}'")
         (found,) = lab.repair(members, **fields)
         assert (found.kind, found.place, found.detail) == ("missing", f"inet hawse {element.set}", element)
-        assert found.opens == (element.set in ("bridges", "internal"))
+        assert found.opens == (element.set in comparison.RESTRICTING)
     assert sorted(lab.elements()) == before
 
 
