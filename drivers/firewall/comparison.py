@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from drivers.api import Difference
+from drivers.api import Difference, NoPermission
 from drivers.firewall import batch, decoding, nft, structure
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import MAIN, Packed, packed, ruleset, shapes
@@ -40,7 +40,11 @@ def compare(table: str, contents: Contents) -> list[Difference]:
     found = structure.find(table)
     if found is None:
         return [Difference("missing", table, "the table", opens=True, detail=FRAME)]
-    due = structure.expected(table, contents.rules)
+    try:
+        due = structure.expected(table, contents.rules)
+    except NoPermission:
+        # Because only CAP_SYS_ADMIN makes the namespace to compare with, the rules are written anew without a look.
+        return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
     if found[:3] != due[:3]:
         kind = "changed" if _version(found) == _version(due) else "superseded"
         return [Difference(kind, table, _reshaped(found, due), opens=True, detail=FRAME)]
@@ -92,8 +96,9 @@ def _commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
 
 def _whole(table: str, contents: Contents) -> str:
     """The script of a new table, with what is tolerated of the one there is."""
-    found, due = structure.find(table), structure.expected(table)
-    alike = [name for name in shapes(table) if found is not None and found.sets.get(name) == due.sets[name]]
+    found = structure.find(table)
+    due = structure.expected(table) if found is not None else None
+    alike = [name for name in shapes(table) if found and due and found.sets.get(name) == due.sets[name]]
     tolerated = set(contents.tolerated)
     stay = [e for e in held(table, alike) if e.set in contents.kept or e in tolerated]
     return install_script(table) + script(table, dict.fromkeys([*contents.wanted, *stay]))
