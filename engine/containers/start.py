@@ -17,7 +17,7 @@ from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailur
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.names_service import announce
-from engine.runtime import failure
+from engine.runtime import failure, process
 from engine.runtime.api import Created as CreatedProcess
 from engine.runtime.api import RuntimeFailure
 from engine.sandbox import Membership
@@ -194,8 +194,8 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         members = [replace(m, endpoint=_join(host, record, m, n)) for n, m in enumerate(reserved.members)]
         sandbox.admit_siblings(host, members)
     except EngineError:
-        # Because a process that fails takes the namespace with it, its failure is the cause to report.
-        _with_process(host, record)
+        if not process.is_alive(created.pid, created.pid_start):
+            _with_process(host, record)  # because its failure, which took the namespace away, is the cause to report
         raise
     record = _with_process(host, record)
     if members and netns != "host":
