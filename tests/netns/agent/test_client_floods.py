@@ -46,7 +46,7 @@ class Scene:
         self.web, self.db = (f"/proc/{pid}/ns/net" for pid in pids)
         self.agent = json.loads(client.ask(host.run_dir, "status", 5) or "{}")["pid"]
         self.here, self.there = (os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in (host.path, host.peer.path))
-        self.idle = self.descriptors()
+        self.idle = self.resting_descriptors()
 
     def open(self, path: str) -> int:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -92,6 +92,14 @@ class Scene:
     def settle(self) -> None:
         """Wait until the agent has let go of the connections of clients that left."""
         until(lambda: self.descriptors() <= self.idle + 1)  # the question itself may have one
+
+    def resting_descriptors(self) -> int:
+        """The least that the agent has open over a second: a look at the firewall opens some for a moment."""
+        counts = []
+        for _ in range(20):
+            counts.append(self.descriptors())
+            time.sleep(0.05)
+        return min(counts)
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.agent}/fd"))
