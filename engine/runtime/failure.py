@@ -13,8 +13,6 @@ CREATE = (
 EXEC = "OCI runtime exec failed: exec failed: "
 
 NOT_FOUND, PERMISSION, BAD_USER, BAD_CWD, OTHER = "not-found", "permission", "bad-user", "bad-cwd", "other"
-ENDING = "ending"
-"""The kind of a failure to create a container whose last run the supervisor has not yet seen to the end."""
 
 _WRONG_TYPE = (
     ": Are you trying to mount a directory onto a file (or vice-versa)? "

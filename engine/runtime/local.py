@@ -23,13 +23,12 @@ from engine.runtime.api import Created, LogLine, ProcessSpec, ProcessState, Runt
 from engine.runtime.attach import SupervisedAttachment
 from engine.runtime.directory import ContainerDirectory, containers_directory
 from engine.runtime.enter import execute_in
-from engine.runtime.failure import ENDING, OTHER
+from engine.runtime.failure import OTHER
 from engine.runtime.image_exec import execute_in_image
 from engine.runtime.prepare import prepare
 
 _DEATH = 10.0  # seconds that a killed process is given to vanish
 _ANSWER = 5.0  # seconds to wait for a supervisor that need not answer
-_ENDING_SECONDS = 5.0
 _OVERDUE = 5.0  # seconds after its end in which a container's ``on_exit`` has settled it, if it ever does
 _ATTEMPTS = 2
 
@@ -51,7 +50,7 @@ class LocalRuntime:
         directory.create(prepare(spec, hidden=(self._root, self._run)))
         mounts, network = (os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net"))
         try:
-            answer = self._ask_to_create(spec.id, (mounts, network))
+            answer = self._ask({"op": "create", "id": spec.id}, (mounts, network))
         except RuntimeFailure:
             self.delete(spec.id)
             raise
@@ -118,17 +117,6 @@ class LocalRuntime:
                 ended = self._directory(container_id).read("exit")
                 code = ended["code"] if ended else 0
             return int(code)
-
-    def _ask_to_create(self, container_id: str, fds: tuple[int, int]) -> dict[str, Any]:
-        """Have the supervisor create a container; blocks up to 5 s while the last run's end has not been handled."""
-        end = time.monotonic() + _ENDING_SECONDS
-        while True:
-            try:
-                return self._ask({"op": "create", "id": container_id}, fds)
-            except RuntimeFailure as error:
-                if error.kind != ENDING or time.monotonic() > end:
-                    raise
-            time.sleep(0.005)
 
     def delete(self, container_id: str) -> None:
         """Kill what is left and remove the runtime's files; idempotent, needs no supervisor.

@@ -20,7 +20,7 @@ from engine.runtime import descriptors, kernel
 from engine.runtime.children import Children
 from engine.runtime.container import Container
 from engine.runtime.directory import ContainerDirectory, containers_directory
-from engine.runtime.failure import ENDING, OTHER
+from engine.runtime.failure import OTHER
 from engine.runtime.loop import READABLE, Connection, Loop
 from engine.runtime.wire import CONTROL, STDIN
 
@@ -130,8 +130,7 @@ class Supervisor:
         directory = ContainerDirectory(self._run, container_id)
         spec = directory.read("spec")
         if spec is None or container_id in self._containers or len(client.fds) != 2:
-            kind = ENDING if container_id in self._containers else OTHER
-            client.reply({"kind": kind, "message": f"container {container_id} is there already"})
+            client.reply({"kind": OTHER, "message": f"container {container_id} is there already"})
             return
         container = Container(self.loop, self._children, directory, spec, self._ended)
         self._containers[container_id] = container
