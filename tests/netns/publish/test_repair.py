@@ -97,7 +97,7 @@ def settled(world, wanted: list[str]) -> list[str]:
 
 @pytest.fixture
 def without_agent(world) -> Iterator[None]:
-    """End the agent, and have one again after the test."""
+    """End the agent, and have one again after the test, with all that an agent puts into the firewall."""
     pid = json.loads(client.ask(world.host.run_dir, "status", 5))["pid"]
     started = process.start_time(pid)
     os.kill(pid, signal.SIGTERM)
@@ -105,6 +105,10 @@ def without_agent(world) -> Iterator[None]:
         time.sleep(0.02)
     yield
     world.hawse("network", "rm", world.hawse("network", "create", "next"))
+    deadline = time.monotonic() + 10  # the command does not wait for the agent that it starts
+    while not all(any(sign in line for line in tables(world)) for sign in ('["relay", ["tcp"', "hawse_standby")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
