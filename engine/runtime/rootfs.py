@@ -61,7 +61,8 @@ def enter_root(*, read_only: bool) -> int:
 def show_unified_groups() -> None:
     """Have crun find the unified control groups alone: it refuses the hierarchies that some hosts have beside them.
 
-    Because a new mount of them takes the kernel some milliseconds, the one that there is is bound.
+    The mount that there is is bound. Where there is none, a new one is made in a new control group namespace: in the
+    first one, the kernel applies the options of the mount to all groups, and waits 5 to 30 milliseconds for that.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         found = [line.split()[4] for line in file if " - cgroup2 " in line and line.split()[3] == "/"]
@@ -70,6 +71,7 @@ def show_unified_groups() -> None:
     if found:
         kernel.mount(found[0], _GROUPS, flags=kernel.MS_BIND)
     else:
+        kernel.unshare(kernel.CLONE_NEWCGROUP)
         kernel.mount("cgroup2", _GROUPS, "cgroup2")
 
 
