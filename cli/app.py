@@ -2,7 +2,7 @@
 
 All output goes through here, so that colour, pipes and encodings have one owner. Text is written as bytes, at once,
 in the order of the calls; undecodable bytes of the command line come out as they went in. On a terminal, control
-characters are spelled out (`cli.escaping`); a pipe gets every byte.
+characters are spelled out (`cli.output.terminal_escapes`); a pipe gets every byte.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
 
 def _escaping() -> ModuleType:
     """Import what only a terminal needs."""
-    from cli import escaping
+    from cli.output import terminal_escapes
 
-    return escaping
+    return terminal_escapes
 
 
 def let_go(stream: BinaryIO) -> None:

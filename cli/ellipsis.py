@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.columns import columns
+from cli.output.text import columns
 
 SHORT_ID = 12
 

@@ -1,13 +1,13 @@
-# What an installed `hawse` begins with: it hands the command to the warm server as cli/launch.py does, in less than half
+# What an installed `hawse` begins with: it hands the command to the warm server as cli/launcher/launch.py does, in less than half
 # the time, because perl (of Debian's essential perl-base) starts in 2 ms where an interpreter of Python needs 8.
 #
-# Read cli/launch.py first: it has the words on the conversation. What this file cannot or should not do, it leaves to
+# Read cli/launcher/launch.py first: it has the words on the conversation. What this file cannot or should not do, it leaves to
 # that one, before GO and never after: no server, a stranger's, a command that must run cold. It starts no server and
 # runs no command. It loads no module, not even strict (the tests do): each costs more than a whole round of messages.
 #
 # Arguments: the interpreter to give way to, the installed script that it is to read, and the command line.
 
-my ( $PROTOCOL, $PATIENCE, $MESSAGE, $LOST ) = ( 1, 5, 5, 125 );    # as in cli/launch.py
+my ( $PROTOCOL, $PATIENCE, $MESSAGE, $LOST ) = ( 1, 5, 5, 125 );    # as in cli/launcher/launch.py
 my ( $AF_UNIX, $SOCK_STREAM, $SOL_SOCKET, $SCM_RIGHTS ) = ( 1, 1, 1, 1 );
 my ( $SO_PEERCRED, $SO_RCVTIMEO, $SO_SNDTIMEO ) = ( 17, 20, 21 );
 my ( $MSG_NOSIGNAL, $MSG_CMSG_CLOEXEC ) = ( 0x4000, 0x40000000 );
@@ -55,7 +55,7 @@ sub give_way {
     exit $LOST;
 }
 
-# Tell whether only a process of the caller's can run this command: see cli/launch.py.
+# Tell whether only a process of the caller's can run this command: see cli/launcher/launch.py.
 sub must_run_cold {
     return 1 if ( $ENV{HAWSE_WARM} // '' ) eq 'off' || grep { m{/dev/fd/|/proc/self/fd/} } @arguments;
     my $group = pack 'i', 0;

@@ -8,9 +8,9 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
+from cli.options.object_reference import named
 from cli.pflag import between, command
 from cli.pflag.strconv import parse_uint
-from cli.reference import named
 from engine.natural import natural_key
 
 PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]

@@ -14,7 +14,7 @@ from cli.pflag import STRING, Flag, Group
 from engine.errors import EngineError
 
 COMMANDS = {
-    "__complete": "cli.completion.names:complete",
+    "__complete": "cli.completion.complete:complete",
     "__exited": "cli.system.exited:exited",
     "attach": "cli.container.attach:attach",
     "completion": "cli.completion.command:completion",
@@ -26,7 +26,7 @@ COMMANDS = {
     "images": "cli.image.ls:images",
     "import": "cli.image.import_:import_",
     "info": "cli.system.info:info",
-    "inspect": "cli.container.inspect_any:inspect",
+    "inspect": "cli.inspect:inspect",
     "kill": "cli.container.kill:kill",
     "logs": "cli.container.logs:logs",
     "network": "cli.network:network",

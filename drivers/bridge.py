@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-from drivers import advertisements, bridge_options, loopback
+from drivers import bridge_loopback, bridge_options
 from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
@@ -31,11 +31,11 @@ from drivers.api import (
 )
 from drivers.bridge_options import BridgeOptions
 from drivers.bridge_port import Port
-from drivers.firewall import conntrack, elements, forwarding, spoofing, strangers, table
-from drivers.linux import address, link, marks, names, netns, sysctl
+from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
+from drivers.linux import address, conntrack, link, marks, names, netns, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
-from drivers.ports import without
+from drivers.port_ranges import without
 
 FEW = 3  # bridges that a warning names
 LINK_LOCAL = IPv6Network("fe80::/64")
@@ -137,8 +137,8 @@ class BridgeDriver:
         """Make host ports lead to the endpoint; flows that went elsewhere are forgotten."""
         options = bridge_options.parse(network)
         table.change(add=self._of_ports(network, endpoint, ports))
-        if loopback.is_needed(network, options, endpoint, ports):
-            loopback.switch_on(options.bridge)
+        if bridge_loopback.is_needed(network, options, endpoint, ports):
+            bridge_loopback.switch_on(options.bridge)
         conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # a new TCP connection is a new flow anyway
 
     def unpublish(
@@ -173,20 +173,20 @@ class BridgeDriver:
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
         """Tell how the firewall and route_localnet differ from what these networks, ports and links call for."""
-        from drivers import shared_state
+        from drivers import bridge_shared_state
 
-        return shared_state.compare(desired, self.settings)
+        return bridge_shared_state.compare(desired, self.settings)
 
     def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
         """Put right what `compare` found, touching only what differs."""
-        from drivers import shared_state
+        from drivers import bridge_shared_state
 
-        shared_state.repair(desired, found, self.settings)
+        bridge_shared_state.repair(desired, found, self.settings)
 
     def needs_repair(self) -> bool:
         """Tell at little cost whether another program flushed the firewall since the last `repair`."""
         noted = table.noted()
-        return table.whole(self.settings) not in noted or (table.GUARDED in noted and not spoofing.is_whole())
+        return table.whole(self.settings) not in noted or (table.GUARDED in noted and not spoof_guard.is_whole())
 
     def watch(self) -> Watch:
         """Follow what other programs do to the firewall."""
@@ -202,7 +202,7 @@ class BridgeDriver:
             known[bridge] = [bridge.encode(), *(pool.subnet.network_address.packed for pool in network.pools)]
         return [
             f"the chain '{chain}' drops forwarded packets: it has to let through what comes in or goes out by {shown}"
-            for chain, bridges in strangers.droppers(known).items()
+            for chain, bridges in foreign_drops.droppers(known).items()
             for shown in [", ".join(bridges[:FEW]) + (" …" if len(bridges) > FEW else "")]
         ]
 
@@ -245,19 +245,19 @@ class _Bridge:
             return
         if found is not None:
             address.remove_ours(self.session, found.index)
-            loopback.switch_off(self.name)
-        advertisements.restore(self.name)
+            bridge_loopback.switch_off(self.name)
+        router_advertisements.restore(self.name)
 
     def set_parameters(self) -> None:
         """Before the bridge is up: an interface that comes up without these would already have spoken."""
         found = link.find(self.session, self.name)
         if found is not None and self._is_ours(found):
-            advertisements.ignore(self.name)
+            router_advertisements.ignore(self.name)
             # Without an address of its own the host is not to have a link-local one either.
             speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
             sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "0" if speaks_ipv6 else "1")
         elif found is not None:
-            advertisements.ignore_where_alone(self.session, found)
+            router_advertisements.ignore_where_alone(self.session, found)
         if not self.options.icc:
             # Isolated ports can't hear each other's ARP. The bridge answers for them, so that what is allowed between
             # them (links) comes to the firewall's forward chain; at once, not after the usual random delay.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Sequence
 
-from drivers import advertisements, bridge_options
+from drivers import bridge_options
 from drivers.api import Busy, EndpointSpec, Exists, KernelError, Members
 from drivers.bridge_options import BridgeOptions
-from drivers.firewall import spoofing
-from drivers.linux import link, marks, names, sysctl
+from drivers.firewall import spoof_guard
+from drivers.linux import link, marks, names, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
 
 MAX_PORTS = 1023
@@ -66,16 +66,16 @@ class Port:
     def guard(self) -> None:
         """Drop what the container must not send by it; idempotent."""
         if self.options.spoof_guard:
-            spoofing.guard(self.name, self.endpoint)
-        elif advertisements.are_believed(self.options.bridge):
-            spoofing.mute(self.name)
+            spoof_guard.guard(self.name, self.endpoint)
+        elif router_advertisements.are_believed(self.options.bridge):
+            spoof_guard.mute(self.name)
 
     def release(self) -> None:
         """Forget what `guard` noted of it; idempotent."""
         if self.options.spoof_guard:
-            spoofing.release(self.name, self.endpoint)
-        elif advertisements.are_believed(self.options.bridge):
-            spoofing.unmute(self.name)
+            spoof_guard.release(self.name, self.endpoint)
+        elif router_advertisements.are_believed(self.options.bridge):
+            spoof_guard.unmute(self.name)
 
     def _explained(self, error: KernelError, interface: str) -> Exception:
         if error.errno in FULL:
@@ -93,7 +93,7 @@ def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
 def muted(networks: Members) -> list[str]:
     """The bridge ports without spoof guard where the host listens to routers."""
     mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
-    heard = [(o, endpoints) for o, endpoints in mixed if advertisements.are_believed(o.bridge)]
+    heard = [(o, endpoints) for o, endpoints in mixed if router_advertisements.are_believed(o.bridge)]
     return [name for name, _ in _ports((o, e) for o, endpoints in heard for e in endpoints)]
 
 

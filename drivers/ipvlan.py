@@ -11,7 +11,7 @@ from typing import Any
 
 from drivers.api import BadOption, EndpointSpec, JoinInfo, NetworkSpec, Sandbox
 from drivers.linux import link
-from drivers.parented import ParentedDriver
+from drivers.subinterface import ParentedDriver
 
 MODE, FLAG = "ipvlan_mode", "ipvlan_flag"
 FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # IPVLAN_F_PRIVATE, IPVLAN_F_VEPA

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from drivers.api import NetworkSpec
-from drivers.parented import ParentedDriver
+from drivers.subinterface import ParentedDriver
 
 MODE = "macvlan_mode"
 

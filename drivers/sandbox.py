@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TypeVar
 
-from drivers import default_routes
 from drivers.api import BadOption, EndpointSpec, Sandbox
-from drivers.default_routes import WayOut
-from drivers.linux import address, link, netns, sysctl
+from drivers.linux import address, default_routes, link, netns, sysctl
+from drivers.linux.default_routes import WayOut
 from drivers.linux.netlink import Session, session
 
 LOOPBACK_INDEX = 1

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from drivers.host_facts import has_net_admin
-from engine import connections, networks, predefined, recovery, tidy
+from drivers.linux.host import has_net_admin
 from engine.api import Created, Documents, Images, Json, Strings, Swarm
-from engine.cluster import overlay
+from engine.cluster import hooks
 from engine.config import load_config
-from engine.containers import creation, executing, lookup, publishing, reading, renaming, stop
+from engine.containers import connect as connections
+from engine.containers import create as creation
+from engine.containers import exec as executing
+from engine.containers import lookup, query, stop
+from engine.containers import publish as publishing
+from engine.containers import rename as renaming
 from engine.errors import PermissionDenied
 from engine.host import Host, root_directory, run_directory
 from engine.model import (
@@ -23,6 +27,8 @@ from engine.model import (
     NetworkSummary,
     PortSpec,
 )
+from engine.networks import activate, predefined
+from engine.recovery import cleanup, recover
 from engine.runtime.api import Attachment, LogLine, Stdio
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
@@ -61,7 +67,7 @@ class LocalEngine:
     @cached_property
     def swarm(self) -> Swarm:
         """The verbs of /swarm and /nodes."""
-        from engine.cluster.verbs import SwarmVerbs
+        from engine.swarm.verbs import SwarmVerbs
 
         return SwarmVerbs(self.host, prepare=lambda: Verbs(self.host).changing())
 
@@ -87,17 +93,17 @@ class Verbs:
     def reading(self) -> Host:
         """The host for a verb that only reads; the predefined networks are recorded where that has not happened."""
         predefined.ensure(self.host)
-        overlay.keep_agent(self.host)
+        hooks.keep_agent(self.host)
         return self.host
 
     def changing(self) -> Host:
         """The host for a verb that changes something: permitted, and put right first, once in a command."""
         if not self._ready:
             require_net_admin()
-            tidy.hold(self.host)
+            cleanup.hold(self.host)
             predefined.ensure(self.host)
-            recovery.recover(self.host)
-            overlay.keep_agent(self.host)
+            recover.recover(self.host)
+            hooks.keep_agent(self.host)
             self._ready = True
         return self.host
 
@@ -107,25 +113,25 @@ class NetworkVerbs(Verbs):
 
     def create(self, request: NetworkCreate) -> Created:
         """Create a network."""
-        return networks.create(self.changing(), request)
+        return activate.create(self.changing(), request)
 
     def list(self, filters: Filters) -> Documents:
         """List networks."""
-        return networks.list_documents(self.reading(), filters)
+        return activate.list_documents(self.reading(), filters)
 
     def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:
         """List networks in brief."""
-        return networks.list_summaries(self.reading(), filters)
+        return activate.list_summaries(self.reading(), filters)
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
         """Inspect one network."""
-        return networks.inspect(self.reading(), reference, verbose=verbose)
+        return activate.inspect(self.reading(), reference, verbose=verbose)
 
     def remove(self, reference: str) -> None:
         """Remove a network."""
         host = self.changing()
-        networks.remove(host, reference)
-        tidy.sweep_later(host)
+        activate.remove(host, reference)
+        cleanup.sweep_later(host)
 
     def connect(
         self,
@@ -146,8 +152,8 @@ class NetworkVerbs(Verbs):
     def prune(self, filters: Filters) -> Strings:
         """Remove unused networks."""
         host = self.changing()
-        removed = networks.prune(host, filters)
-        tidy.sweep_later(host)
+        removed = activate.prune(host, filters)
+        cleanup.sweep_later(host)
         return removed
 
 
@@ -187,7 +193,7 @@ class ContainerVerbs(Verbs):
         del volumes
         host = self.changing()
         stop.remove(host, lookup.resolve(host, reference).id, force=force)
-        tidy.sweep_later(host)
+        cleanup.sweep_later(host)
 
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
@@ -199,11 +205,11 @@ class ContainerVerbs(Verbs):
 
     def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:
         """List containers."""
-        return reading.list_documents(self.reading(), filters, everything=all, limit=limit, size=size)
+        return query.list_documents(self.reading(), filters, everything=all, limit=limit, size=size)
 
     def inspect(self, reference: str, *, size: bool = False) -> Json:
         """Inspect one container."""
-        return reading.inspect(self.reading(), reference, size=size)
+        return query.inspect(self.reading(), reference, size=size)
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a container."""
@@ -217,7 +223,7 @@ class ContainerVerbs(Verbs):
         """Remove stopped containers."""
         host = self.changing()
         removed = stop.prune(host, filters)
-        tidy.sweep_later(host)
+        cleanup.sweep_later(host)
         return removed
 
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
@@ -232,4 +238,4 @@ class ContainerVerbs(Verbs):
         """Settle a container whose process has ended."""
         host = self.changing()
         stop.exited(host, container_id)
-        tidy.sweep_later(host)
+        cleanup.sweep_later(host)

@@ -10,7 +10,7 @@ from pathlib import Path
 from drivers.api import Driver
 from engine.config import Config
 from engine.errors import NotFound
-from engine.private import check, make_private
+from engine.paths import check, make_private
 from engine.runtime.api import Runtime
 from engine.store.api import Store
 
@@ -61,7 +61,7 @@ class Host:
             environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
         # A server that is there, if any; none is started for the sake of a callback.
         environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
-        boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launch import main; main()"
+        boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
         return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment
 
 

@@ -85,18 +85,18 @@ class SystemVerbs:
         }
 
     def _warnings(self) -> list[str] | None:
-        from engine import obstacles
+        from engine.networks import warnings
 
         with self.host.store.read() as reader:
             made = [network for network in reader.networks() if network.phase == "live"]
-        return [f"WARNING: {text}" for text in obstacles.of(self.host, made)] or None
+        return [f"WARNING: {text}" for text in warnings.of(self.host, made)] or None
 
     def _swarm(self) -> Json:
         from engine.cluster import membership
 
         if not membership.exists(self.host.root):
             return OUTSIDE
-        from engine.cluster.nodes import summary
+        from engine.swarm.nodes import summary
 
         return summary(self.host)
 

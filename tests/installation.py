@@ -25,7 +25,7 @@ def install(prefix: Path, packages: Path = CHECKOUT, launcher: str = "launch.pl"
     (libraries / "hawse.pth").write_text("\n".join(map(str, (packages, *site.getsitepackages()))))
     if launcher == "launch.pl":
         shutil.copy(packages / "cli/launch.pl", prefix / "share/hawse")
-    return Path(shutil.copy(packages / "cli/hawse", prefix / "bin"))
+    return Path(shutil.copy(packages / "cli/launcher/hawse", prefix / "bin"))
 
 
 @cache

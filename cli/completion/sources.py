@@ -8,7 +8,7 @@ from cli.completion.source import Source, plain
 from cli.container.row import HEADER as CONTAINER_FIELDS
 from cli.image.ls import HEADER as IMAGE_FIELDS
 from cli.network.ls import HEADER as NETWORK_FIELDS
-from engine.container_filters import HEALTH, STATUSES
+from engine.filters.containers import HEALTH, STATUSES
 from engine.validate.capabilities import NAMES as CAPABILITIES
 
 BRIDGE, ENDPOINT = "com.docker.network.bridge.", "com.docker.network.endpoint."

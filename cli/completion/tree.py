@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import click
 
-from cli.completion.places import argument_source, flag_source
+from cli.completion.bindings import argument_source, flag_source
 from cli.pflag import Command, Group
 from cli.pflag.reading import flags_of
 

@@ -7,8 +7,8 @@ import click
 from cli.app import App
 from cli.container.session import ESCAPED, attached, check_terminal, exit_code, proxied, streams
 from cli.errors import StatusError
+from cli.options.object_reference import named
 from cli.pflag import STRING, command, exactly, flag
-from cli.reference import named
 
 ATTACH = "Attach local standard input, output, and error streams to a running container"
 

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from cli.app import App
-from cli.container.kinds import ENV
+from cli.container.flag_types import ENV
 from cli.container.session import ESCAPED, check_terminal
 from cli.errors import StatusError
 from cli.options.environment import env_value, latest, with_files
+from cli.options.object_reference import named
 from cli.pflag import LIST, STRING, at_least, command, flag
-from cli.reference import named
 from engine.errors import StartFailure
 from engine.model import ExecCreate
 from engine.runtime.api import LEFT, Stdio

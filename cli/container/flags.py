@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from cli.container.kinds import (
+from cli.container.flag_types import (
     BYTES,
     CGROUP_RULE,
     CPUS,

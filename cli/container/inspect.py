@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.documents import inspect_all
+from cli.options.object_reference import named
+from cli.output.documents import inspect_all
+from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, at_least, command, flag
-from cli.reference import named
-from cli.usages import INSPECT_FORMAT
 
 
 @command(

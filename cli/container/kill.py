@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.container.batch import for_each
+from cli.container.each import for_each
+from cli.options.object_reference import addressed
 from cli.pflag import STRING, at_least, command, flag
-from cli.reference import addressed
 
 
 @command(

@@ -8,10 +8,10 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
+from cli.options.object_reference import named
 from cli.options.times import parse_timestamp
 from cli.pflag import STRING, command, exactly, flag
 from cli.pflag.strconv import parse_int
-from cli.reference import named
 from engine.model import LogOptions
 from engine.runtime.api import LogLine
 

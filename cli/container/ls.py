@@ -9,10 +9,10 @@ import click
 from cli.app import App
 from cli.container.row import HEADER, empty_row, row
 from cli.errors import StatusError
-from cli.formatting import TemplateExecError, TemplateSyntaxError, parse
-from cli.listing import write_listing
+from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
+from cli.output.listing import write_listing
+from cli.output.usages import LIST_FORMAT
 from cli.pflag import FILTER, INT, STRING, changed, command, flag
-from cli.usages import LIST_FORMAT
 
 ALIASES = "hawse container ls, hawse container list, hawse container ps, hawse ps"
 TABLE = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"

@@ -6,9 +6,9 @@ import click
 
 from cli.app import App
 from cli.errors import FLAG_ERROR, StatusError
+from cli.options.object_reference import named
 from cli.options.ports import published_ports
 from cli.pflag import LIST, command, exactly, flag
-from cli.reference import named
 
 
 @command(

@@ -6,8 +6,8 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
+from cli.options.object_reference import addressed
 from cli.pflag import command, exactly
-from cli.reference import addressed
 from engine.errors import EngineError
 
 

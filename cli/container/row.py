@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from cli.container.ports import displayed_ports
+from cli.container.ports_column import displayed_ports
 from cli.ellipsis import ellipsis, short_id
-from cli.formatting import FormatContext
-from cli.quoting import quote
-from cli.units import human_duration, human_size
+from cli.gotemplate import FormatContext
+from cli.output.units import human_duration, human_size
+from engine.golang.quote import quote
 
 HEADER = {
     "ID": "CONTAINER ID", "Names": "NAMES", "Image": "IMAGE", "Command": "COMMAND", "CreatedAt": "CREATED AT",

@@ -7,8 +7,8 @@ import click
 from cli.app import App
 from cli.container.session import attached, exit_code, proxied, streams
 from cli.errors import StatusError
+from cli.options.object_reference import addressed, named
 from cli.pflag import STRING, at_least, command, flag
-from cli.reference import addressed, named
 from engine.errors import EngineError
 
 

@@ -6,9 +6,9 @@ import click
 
 from cli.app import App
 from cli.errors import FLAG_ERROR, StatusError
+from cli.options.object_reference import named
 from cli.options.ports import PROTOCOLS, port_range, split_protocol
 from cli.pflag import at_least, command
-from cli.reference import named
 
 
 @command(

@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.reference import check_reference
+from cli.options.image_reference import check_reference
 from cli.pflag import LIST, STRING, at_least, command, flag
 
 URL_SCHEMES = ("http://", "https://")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.documents import Json, inspect_all
 from cli.errors import StatusError
+from cli.output.documents import Json, inspect_all
+from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, at_least, command, flag
-from cli.usages import INSPECT_FORMAT
 
 
 @command("inspect [OPTIONS] IMAGE [IMAGE...]", "Display detailed information on one or more images", at_least(1))

@@ -8,8 +8,8 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
+from cli.options.object_reference import addressed
 from cli.pflag import at_least, command, flag
-from cli.reference import addressed
 from engine.errors import EngineError, NotFound
 
 ALIASES = "hawse image rm, hawse image remove, hawse rmi"

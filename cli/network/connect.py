@@ -10,9 +10,9 @@ import click
 from cli.app import App
 from cli.errors import FLAG_ERROR, StatusError
 from cli.options.hosts import link
+from cli.options.object_reference import addressed
 from cli.options.ports import published_ports
 from cli.pflag import INT, LIST, STRING, STRINGS, command, exactly, flag, list_of, scalar
-from cli.reference import addressed
 from engine.model import EndpointIPAM, EndpointSettings, PortSpec
 
 

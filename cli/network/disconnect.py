@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from cli.app import App
+from cli.options.object_reference import addressed
 from cli.pflag import command, exactly, flag
-from cli.reference import addressed
 
 
 @command("disconnect [OPTIONS] NETWORK CONTAINER", "Disconnect a container from a network", exactly(2))

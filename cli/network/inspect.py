@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.documents import Json, inspect_all
 from cli.errors import StatusError
+from cli.options.object_reference import addressed
+from cli.output.documents import Json, inspect_all
+from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, at_least, command, flag
-from cli.reference import addressed
-from cli.usages import INSPECT_FORMAT
 
 
 @command("inspect [OPTIONS] NETWORK [NETWORK...]", "Display detailed information on one or more networks", at_least(1))

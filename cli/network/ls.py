@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from cli.app import App
-from cli.formatting import FormatContext, shows_only
-from cli.listing import write_columns, write_listing
+from cli.gotemplate import FormatContext, shows_only
+from cli.output.listing import write_columns, write_listing
+from cli.output.usages import LIST_FORMAT
 from cli.pflag import FILTER, STRING, command, flag
-from cli.usages import LIST_FORMAT
 from engine.model import NetworkSummary
 from engine.natural import natural_key
 

@@ -6,9 +6,9 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
+from cli.options.object_reference import addressed
 from cli.pflag import at_least, command, flag
 from cli.prompt import confirmed
-from cli.reference import addressed
 from engine.errors import EngineError, NotFound
 
 INGRESS_WARNING = (

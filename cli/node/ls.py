@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from cli.app import App
-from cli.formatting import FormatContext
-from cli.listing import write_listing
+from cli.gotemplate import FormatContext
+from cli.output.listing import write_listing
+from cli.output.usages import LIST_FORMAT
 from cli.pflag import FILTER, STRING, command, flag
-from cli.usages import LIST_FORMAT
 from engine.natural import natural_key
 
 HEADER = {

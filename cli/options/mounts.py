@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from cli.pflag.strconv import csv_fields, parse_bool
-from cli.quoting import quote
+from engine.golang.quote import quote
 
 _ADVICE = "only bind mounts are supported, as in -v /host/path:/container/path"
 _SOURCE = ("source", "src")

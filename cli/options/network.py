@@ -9,7 +9,7 @@ from typing import Any
 
 from cli.options.address import mac_address
 from cli.pflag.strconv import csv_fields, parse_int
-from cli.quoting import quote
+from engine.golang.quote import quote
 from engine.model import EndpointIPAM, EndpointSettings
 
 _LONG_SYNTAX = re.compile(r"\w=\w", re.ASCII)  # finds the same values as Docker's \w+=\w+, in linear time

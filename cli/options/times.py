@@ -6,8 +6,8 @@ import re
 from datetime import datetime
 from decimal import Decimal
 
-from cli.quoting import quote
-from engine.until import moment
+from engine.golang.quote import quote
+from engine.golang.time import moment
 
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from cli.pflag.flag import Flag
-from cli.quoting import quote
+from engine.golang.quote import quote
 
 
 class FlagError(Exception):

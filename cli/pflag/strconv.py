@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cli.quoting import quote
+from engine.golang.quote import quote
 from engine.natural import whole_number
 
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})

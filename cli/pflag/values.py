@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.pflag.strconv import csv_fields, parse_bool, parse_int, parse_uint
-from cli.quoting import quote
+from engine.golang.quote import quote
 
 
 @dataclass(frozen=True, slots=True)

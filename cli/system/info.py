@@ -9,9 +9,9 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
+from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
-from cli.usages import INSPECT_FORMAT
 
 Json = dict[str, Any]
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cli.app import App
-from cli.documents import Json, as_json
 from cli.errors import StatusError
+from cli.output.documents import Json, as_json
 from engine.api import System
 from engine.errors import EngineError
 
@@ -24,8 +24,8 @@ def write_document(app: App, document: Json, format: str) -> None:
     if format == "json":
         app.out(as_json(document) + "\n")
         return
-    from cli.formatting import TemplateExecError, TemplateSyntaxError, parse
-    from cli.formatting.decoding import untyped
+    from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
+    from cli.gotemplate.decoding import untyped
 
     try:
         text = parse(format).execute(untyped(app.protected(document)), missing_key_fails=True)

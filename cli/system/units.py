@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from cli.errors import StatusError
-from cli.launch import PACKAGES
+from cli.launcher.launch import PACKAGES
 from engine.host import root_directory, run_directory
 
 TEMPLATES = Path(__file__).parent / "units"

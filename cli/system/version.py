@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from cli.app import App
-from cli.documents import Json
 from cli.errors import StatusError
+from cli.output.documents import Json
+from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
-from cli.usages import INSPECT_FORMAT
 
 COLUMN = 20  # where the values begin
 LINES = (

@@ -13,11 +13,11 @@ IDLE = 600.0
 
 def main() -> None:
     """Serve until nobody has come for long enough."""
-    from cli.warm import place
+    from cli.warm import socket
     from engine.errors import PermissionDenied
 
     try:
-        lock = place.lock()
+        lock = socket.lock()
     except PermissionDenied as error:
         sys.exit(f"hawse: {error}")
     if lock is not None:
@@ -28,10 +28,10 @@ def serve(lock: int) -> None:
     """Import everything, then take commands."""
     import gc
 
-    from cli.warm import place, preload
+    from cli.warm import preload, socket
     from cli.warm.server import Server
-    from engine.agent.inotify import Inotify
-    from engine.agent.loop import Loop
+    from engine.eventloop.inotify import Inotify
+    from engine.eventloop.loop import Loop
 
     loop = Loop()
     inotify = Inotify(loop)
@@ -39,22 +39,22 @@ def serve(lock: int) -> None:
     preload.watch(inotify, server.leave)
     preload.import_all()
 
-    from cli.warm import rehearsal
+    from cli.warm import prefault
 
     if stand_aside():
-        rehearsal.set_the_scene()
+        prefault.set_the_scene()
     gc.collect()
     gc.freeze()  # spares children the sweep over all of it
-    server.run(place.listen(lock))
-    rehearsal.forget()
+    server.run(socket.listen(lock))
+    prefault.forget()
 
 
 def stand_aside() -> bool:
     """Leave the host's network namespace for an empty one, so that no idle server keeps a removed one alive."""
-    from engine.runtime import kernel
+    from engine.runtime import syscalls
 
     try:
-        kernel.unshare(kernel.CLONE_NEWNET)
+        syscalls.unshare(syscalls.CLONE_NEWNET)
     except OSError:
         return False
     return True

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 
-from cli.launch import PACKAGES
-from engine.agent.inotify import CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MOVE_SELF, MOVED_FROM, MOVED_TO, Inotify
+from cli.launcher.launch import PACKAGES
+from engine.eventloop.inotify import CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MOVE_SELF, MOVED_FROM, MOVED_TO, Inotify
 
 OURS = ("cli", "engine", "drivers")
 # What is imported late, on purpose, where it is needed, so that a command without a server need not wait for it.

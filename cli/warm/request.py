@@ -1,4 +1,4 @@
-"""Reads what a launcher sends; see `cli.launch` for its half of the conversation."""
+"""Reads what a launcher sends; see `cli.launcher.launch` for its half of the conversation."""
 
 from __future__ import annotations
 

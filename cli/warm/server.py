@@ -12,12 +12,12 @@ import socket
 from contextlib import suppress
 from typing import NamedTuple
 
-from cli.launch import EXITED, KILLED, STOPPED, message
+from cli.launcher.launch import EXITED, KILLED, STOPPED, message
 from cli.warm import worker
-from cli.warm.place import Place
-from engine import peer
-from engine.agent.inotify import Inotify
-from engine.agent.loop import Loop
+from cli.warm.socket import Place
+from engine.eventloop.inotify import Inotify
+from engine.eventloop.loop import Loop
+from engine.runtime import peer
 
 LOOK = 30.0
 """Seconds between two looks at whether anybody can find us."""

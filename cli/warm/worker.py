@@ -14,15 +14,14 @@ from contextlib import suppress
 from typing import NoReturn
 
 from cli.app import App
-from cli.launch import EXITED, GO, MESSAGE, PATIENCE, READY, REFUSED, WELCOME, message
+from cli.launcher.launch import EXITED, GO, MESSAGE, PATIENCE, READY, REFUSED, WELCOME, message
 from cli.root import INTERRUPTED
 from cli.root import run as run_command
-from cli.warm import grants
-from cli.warm.identity import identities
-from cli.warm.rehearsal import rehearse
+from cli.warm import process_attributes
+from cli.warm.build_id import identities
+from cli.warm.prefault import rehearse
 from cli.warm.request import Malformed, Request, receive
-from engine import peer
-from engine.runtime import kernel
+from engine.runtime import peer, syscalls
 
 CONNECTION = 3
 MODES = ("r", "w", "w")
@@ -90,7 +89,9 @@ def agreed(connection: socket.socket, own: peer.Identity) -> list[str] | None:
             if peer.identity(launcher) != own:
                 raise PermissionError
             welcome(connection)
-            grants.take(launcher, connection, peer.credentials(connection)[2])  # while the launcher writes its request
+            process_attributes.take(
+                launcher, connection, peer.credentials(connection)[2]
+            )  # while the launcher writes its request
         request = receive(connection)
         if request.identity not in identities():
             raise Malformed
@@ -111,8 +112,8 @@ def welcome(connection: socket.socket) -> None:
 
 def become(request: Request) -> None:
     """Take the launcher's namespaces, directories, streams and environment; raises OSError."""
-    enter(request.mounts, "mnt", kernel.CLONE_NEWNS)
-    enter(request.network, "net", kernel.CLONE_NEWNET)
+    enter(request.mounts, "mnt", syscalls.CLONE_NEWNS)
+    enter(request.network, "net", syscalls.CLONE_NEWNET)
     take_root(request.root)
     os.fchdir(request.directory)
     os.umask(request.umask)
@@ -139,7 +140,7 @@ def take_root(root: int) -> None:
 def enter(space: int, kind: str, flag: int) -> None:
     """Enter a namespace, where it is another one than ours."""
     if not same_file(space, f"/proc/self/ns/{kind}"):
-        kernel.setns(space, flag)
+        syscalls.setns(space, flag)
 
 
 def same_file(fd: int, path: str) -> bool:

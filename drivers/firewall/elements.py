@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from drivers.api import EndpointSpec, IPAddress, NetworkSpec, PortBinding
 from drivers.bridge_options import BridgeOptions
-from drivers.firewall.relayed import relayed_places
+from drivers.firewall.proxied_ports import relayed_places
 
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 ICMP = {4: "icmp", 6: "ipv6-icmp"}

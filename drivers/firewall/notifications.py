@@ -11,10 +11,10 @@ import os
 import socket
 
 from drivers.api import News
-from drivers.firewall.batch import SIGNATURE
-from drivers.firewall.rules import FAMILIES, NETFILTER, NFGENMSG
+from drivers.firewall.transaction import SIGNATURE
 from drivers.linux.attributes import read, read_text
 from drivers.linux.netlink import HEADER, RECEIVE, SOL_NETLINK, Session, doing, messages
+from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 
 GROUP, ADD_MEMBERSHIP = 7, 1  # NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
 BUFFER, BUFFER_FORCE = 1 << 22, 33  # bytes that may wait to be read; SO_RCVBUFFORCE

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from drivers.api import Difference, Settings
-from drivers.firewall import batch, comparison, nft, rules
-from drivers.firewall.comparison import MARKS, Contents, install_script, script
+from drivers.firewall import table_repair, transaction
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import MAIN
+from drivers.firewall.table_repair import MARKS, Contents, install_script, script
+from drivers.linux import libnftables, nfnetlink
 
 TABLE = MAIN
 VERSION_SET = "ruleset_5"
@@ -29,28 +30,28 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
     if not added and not removed:
         return
     try:
-        batch.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
-    except nft.Refused as error:
+        transaction.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
+    except libnftables.Refused as error:
         if error.taken:
             # Not done at once, because removing and adding in one transaction costs time that grows with the map.
-            batch.change(TABLE, added, [*removed, *(e for e in added if e.value)])
+            transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
         elif added:
-            nft.run(install_script() + script(TABLE, added, removed))
+            libnftables.run(install_script() + script(TABLE, added, removed))
 
 
 def compare(contents: Contents, marks: Sequence[str] = (WHOLE,)) -> list[Difference]:
     """Tell how the table differs from what it is to hold and to have noted; changes nothing."""
-    found = comparison.compare(TABLE, contents)
-    if any(d.detail == comparison.FRAME for d in found):
+    found = table_repair.compare(TABLE, contents)
+    if any(d.detail == table_repair.FRAME for d in found):
         return found
     there = noted()
     # Because a note can only go with all rules, those are written anew where one tells of other settings.
     outdated = sorted(note for note in there if note.startswith(WHOLE) and note not in marks)
     return [
         *found,
-        *(Difference("upkeep", TABLE, f"the note: {note}", detail=comparison.RULES) for note in outdated),
+        *(Difference("upkeep", TABLE, f"the note: {note}", detail=table_repair.RULES) for note in outdated),
         *(Difference("upkeep", TABLE, f"the note: {note}", detail=note) for note in marks if note not in there),
     ]
 
@@ -58,7 +59,7 @@ def compare(contents: Contents, marks: Sequence[str] = (WHOLE,)) -> list[Differe
 def repair(contents: Contents, found: Sequence[Difference], marks: Sequence[str] = (WHOLE,)) -> None:
     """Put right what `compare` found, touching only what differs; live connections go on."""
     if found:
-        comparison.repair(TABLE, contents, found, "".join(map(_marking, marks)))
+        table_repair.repair(TABLE, contents, found, "".join(map(_marking, marks)))
         there = noted()
         for lacking in (note for note in marks if note not in there):
             mark(lacking)
@@ -73,20 +74,20 @@ def whole(settings: Settings) -> str:
 def mark(what: str) -> None:
     """Note ``what`` among the rules, unless there are none yet."""
     try:
-        nft.run(_marking(what))
-    except nft.Refused as error:
+        libnftables.run(_marking(what))
+    except libnftables.Refused as error:
         if not error.nothing_there:
             raise
 
 
 def accept_mark(given: str) -> None:
     """Let in packets with this firewall mark ("mark" or "mark/mask") and no other; idempotent."""
-    nft.run(f"flush chain {TABLE} {MARKED}\n{accepting(given)}")
+    libnftables.run(f"flush chain {TABLE} {MARKED}\n{accepting(given)}")
 
 
 def noted() -> set[str]:
     """What is noted among the rules: `WHOLE` if the table is as the last `repair` left it, not begun anew since."""
-    return set(filter(None, rules.comments(TABLE, MARKS)))
+    return set(filter(None, nfnetlink.comments(TABLE, MARKS)))
 
 
 def _marking(what: str) -> str:
@@ -102,9 +103,9 @@ def accepting(given: str) -> str:
 
 def remove_all() -> None:
     """Remove the table; idempotent."""
-    nft.run(f"destroy table {TABLE}")
+    libnftables.run(f"destroy table {TABLE}")
 
 
 def elements(set_name: str = "") -> list[Element]:
     """The elements the kernel has, of one set or map or of all; none where there is no table."""
-    return comparison.held(TABLE, [set_name] if set_name else ())
+    return table_repair.held(TABLE, [set_name] if set_name else ())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from drivers import bridge_options, loopback
+from drivers import bridge_loopback, bridge_options
 from drivers.api import DriverError, NetworkSpec, News
 from drivers.firewall import forwarding
 from drivers.firewall.notifications import Listener
-from drivers.firewall.standby import Standby
+from drivers.firewall.standby_table import Standby
 
 
 class TableWatch:
@@ -60,7 +60,7 @@ class FirewallWatch(TableWatch):
         bridges = {bridge_options.parse(network).bridge: network.internal for network in networks}
         if self._standby is None:
             for bridge in bridges:
-                loopback.switch_off(bridge)
+                bridge_loopback.switch_off(bridge)
             return
         families = [e.key for e in forwarding.recalled(keepsakes) if e.set == "forwarding"]
         self._standby.block(bridges, (b for b, internal in bridges.items() if internal), families)

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from engine.agent import place
-from engine.private import open_private
+from engine.agent import socket
+from engine.paths import open_private
 
 CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
 PAUSE = 0.02
@@ -45,7 +45,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
     Without patience it does not wait for an answer: it is "" then.
     """
     try:
-        sock = place.connect(str(run_dir), max(patience, 1.0))
+        sock = socket.connect(str(run_dir), max(patience, 1.0))
     except OSError:
         return None
     with sock:
@@ -64,10 +64,10 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
 def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
     """Start the agent unless one is listening; return when it listens, False after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
-    place.prepare(str(run_dir))
+    socket.prepare(str(run_dir))
     while True:
         try:
-            place.connect(str(run_dir), 1.0).close()
+            socket.connect(str(run_dir), 1.0).close()
             return True
         except OSError:
             remaining = deadline - time.monotonic()
@@ -79,7 +79,7 @@ def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
 
 def launch(run_dir: Path, root: Path) -> None:
     """Start the agent unless there is one; return at once, whether it listens already or not."""
-    place.prepare(str(run_dir))
+    socket.prepare(str(run_dir))
     _start(run_dir, root, -1)
 
 
@@ -103,7 +103,7 @@ def _start(run_dir: Path, root: Path, told: int) -> bool:
 
     It inherits the agent's lock, so that of several commands at once only one starts an agent.
     """
-    lock = place.lock(str(run_dir))
+    lock = socket.lock(str(run_dir))
     if lock is None:
         return False
     try:
@@ -124,7 +124,7 @@ def _become_agent(run_dir: Path, root: Path, told: int, lock: int) -> None:
             os._exit(0)
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDWR)
-        log = open_private(os.path.join(run_dir, place.LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        log = open_private(os.path.join(run_dir, socket.LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         _arrange((null, log, log, told if told >= 0 else null, lock))
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from drivers.api import NetworkSpec
 from engine.cluster.model import Membership, Node
 from engine.cluster.shared_networks import FIRST_VNI, vnis_of
-from engine.endpoints import network_spec
+from engine.dispatch.specs import network_spec
 from engine.model import NetworkRecord
 
 ENCRYPTED, WIREGUARD = "encrypted", "com.hawse.overlay.wireguard"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from drivers.api import Peer
 from engine.cluster.model import SharedEndpoint
-from engine.cluster.view import View
-from engine.locks import locked
+from engine.cluster.snapshot import View
+from engine.store.locks import locked
 
 
 def programming(run: Path) -> AbstractContextManager[None]:

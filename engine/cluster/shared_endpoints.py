@@ -14,8 +14,8 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from engine.cluster import keys, records
-from engine.cluster.choice import GIVEN_UP, choose, first_pools, is_usable
+from engine.cluster import keys, record_checks
+from engine.cluster.addressing import GIVEN_UP, choose, first_pools, is_usable
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.shared_networks import ATTEMPTS
@@ -54,7 +54,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
             changes = [c for c in changes if c["request_put"]["key"] not in _keys(more[1])] + more[1]
-        records.check_endpoint(made)
+        record_checks.check_endpoint(made)
         if client.transact(conditions, changes).succeeded:
             return made
         used = _used(client, network)
@@ -180,7 +180,9 @@ def release(client: Client, network_id: str, node: str, identity: str) -> None:
 
 def _claims_of(found: KeyValue) -> list[str]:
     """The claims of a stored endpoint; none of one that cannot be read."""
-    return [c for e in records.all_readable([found], records.read_endpoint) for c in _claimed(e)] or [found.key]
+    return [c for e in record_checks.all_readable([found], record_checks.read_endpoint) for c in _claimed(e)] or [
+        found.key
+    ]
 
 
 def _release_balancer(client: Client, network_id: str, node: str) -> None:
@@ -218,13 +220,13 @@ def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
 
 def of_network(client: Client, network_id: str) -> list[SharedEndpoint]:
     """All endpoints of a network, those of silent hosts too."""
-    return records.all_readable(client.range(keys.endpoints(network_id))[0], records.read_endpoint)
+    return record_checks.all_readable(client.range(keys.endpoints(network_id))[0], record_checks.read_endpoint)
 
 
 def of_node(client: Client, node: str) -> list[SharedEndpoint]:
     """All endpoints of a host."""
     found = client.range(keys.ENDPOINTS)[0]
-    return records.all_readable((kv for kv in found if _owner(kv) == node), records.read_endpoint)
+    return record_checks.all_readable((kv for kv in found if _owner(kv) == node), record_checks.read_endpoint)
 
 
 def _owner(kv: KeyValue) -> str:

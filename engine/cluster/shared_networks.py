@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_network
 
-from engine.cluster import keys, records
+from engine.cluster import keys, record_checks
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.etcd.client import read
 from engine.cluster.model import Cluster, Cursor
-from engine.cluster.token import derived_id
 from engine.errors import Conflict, Forbidden, NotFound, Unavailable
 from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import decode, encode
+from engine.swarm.token import derived_id
 
 VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 FIRST_VNI, LAST_VNI = 4096, 2**24 - 1
@@ -26,7 +26,7 @@ Ledger = tuple[Cluster, Cursor, int, list[NetworkRecord]]
 
 def all_networks(client: Client) -> list[NetworkRecord]:
     """Every network of the cluster."""
-    return records.all_readable(client.range(keys.NETWORKS)[0], records.read_network)
+    return record_checks.all_readable(client.range(keys.NETWORKS)[0], record_checks.read_network)
 
 
 def find(client: Client, reference: str) -> list[NetworkRecord]:
@@ -64,7 +64,7 @@ def _read_ledger(client: Client) -> Ledger:
     if not answer[0]:
         raise Unavailable("the cluster's store holds no cluster")
     cursor = answer[1][0] if answer[1] else KeyValue(keys.CURSOR, encode(Cursor()))
-    networks = records.all_readable(answer[2], records.read_network)
+    networks = record_checks.all_readable(answer[2], record_checks.read_network)
     return decode(Cluster, answer[0][0].value), decode(Cursor, cursor.value), cursor.revision, networks
 
 

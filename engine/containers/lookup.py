@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine import adoption, names, owner, timestamps
-from engine.containers import policy
+from engine import names, owner, timestamps
+from engine.containers import adopted, restart_policy
 from engine.errors import Conflict
 from engine.host import Host
 from engine.model import ContainerRecord
@@ -65,7 +65,7 @@ def observed(host: Host, record: ContainerRecord) -> ContainerRecord:
         if current is not None and current.status != "running":
             return current
     finished_at = timestamps.from_seconds(state.finished_at)
-    return policy.after_end(replace(record, exit_code=state.exit_code, finished_at=finished_at))
+    return restart_policy.after_end(replace(record, exit_code=state.exit_code, finished_at=finished_at))
 
 
 def check_not_restarting(record: ContainerRecord) -> None:
@@ -77,5 +77,5 @@ def check_not_restarting(record: ContainerRecord) -> None:
 def is_alive(record: ContainerRecord) -> bool:
     """Tell whether the record's process, or the namespace it was adopted with, is still the same."""
     if record.kind == "adopted":
-        return adoption.is_there(record)
+        return adopted.is_there(record)
     return record.status == "running" and owner.is_process(record.pid, record.pid_start)

@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine import endpoints, intents, links, names, networks, sandbox, sandbox_files, timestamps
-from engine.cluster import gateway_bridge, overlay
-from engine.containers import lookup, ports, release
-from engine.containers.process import process_spec
+from engine import intents, names, timestamps
+from engine.agent.notify import announce
+from engine.cluster import hooks
+from engine.containers import etc_files, gateway_bridge, lookup, port_assignment
+from engine.containers.process_spec import process_spec
+from engine.dispatch import specs
+from engine.endpoints import links, release, sandbox
+from engine.endpoints.sandbox import Membership
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
-from engine.names_service import announce
-from engine.runtime import failure, process
+from engine.networks import activate
+from engine.runtime import errors, process
 from engine.runtime.api import Created as CreatedProcess
 from engine.runtime.api import RuntimeFailure
-from engine.sandbox import Membership
 from engine.store.api import Reader, Transaction
 from engine.validate.connection import check_not_config_only
 from engine.validate.modes import is_container_mode, is_user_defined, shared_container
@@ -65,9 +68,9 @@ def _start(host: Host, record: ContainerRecord) -> None:
     record, netns = _with_namespace(host, record)
     joined = _networks_of(host, record)
     bridge = gateway_bridge.prepared(host, joined)
-    with overlay.reserving(host, record, joined) as granted:
+    with hooks.reserving(host, record, joined) as granted:
         for network in joined:
-            networks.ensure(host, network.id)
+            activate.ensure(host, network.id)
         with host.store.write() as tx:
             reserved = _reserve(tx, host, record, granted, bridge)
             intents.begin(tx, START, record.id)
@@ -98,7 +101,7 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
     if is_container_mode(record.host.network_mode):
         return []
     for attachment in record.attachments:
-        overlay.learn(host, attachment.network_id or attachment.network)
+        hooks.learn(host, attachment.network_id or attachment.network)
     with host.store.read() as reader:
         found = [_network(reader, a) for a in record.attachments]
         for network in found:
@@ -116,7 +119,7 @@ def _check_main_network(reader: Reader, mode: str) -> None:
 
 def _network(reader: Reader, attachment: NetworkAttachment) -> NetworkRecord:
     try:
-        return networks.find(reader, attachment.network_id or attachment.network)
+        return activate.find(reader, attachment.network_id or attachment.network)
     except NotFound:
         wanted = attachment.network_id or attachment.network
         raise NotFound(f"network {wanted} not found") from None
@@ -143,17 +146,17 @@ def _reserve(
     by_id = {a.network_id: a for a in attachments if a.network_id}
     found = {i: n for i in by_id if (n := tx.network(i)) is not None}
     members = [
-        Membership(n, granted.get(n.id) or endpoints.reserve(tx, n, record, by_id[n.id]))
+        Membership(n, granted.get(n.id) or specs.reserve(tx, n, record, by_id[n.id]))
         for n in sandbox.joining_order(found.values())
     ]
     if bridge is not None:
         members.append(gateway_bridge.reserve(tx, record, bridge))
-    publisher = ports.holder(host, record, members)
+    publisher = port_assignment.holder(host, record, members)
     for index, member in enumerate(members):
         if member is publisher:
-            chosen = ports.allocate(tx, host, record, member, ports.wanted(record))
+            chosen = port_assignment.allocate(tx, host, record, member, port_assignment.wanted(record))
             members[index] = replace(member, endpoint=replace(member.endpoint, ports=chosen))
-        ports.record_ports(tx, record, members[index].endpoint)
+        port_assignment.record_ports(tx, record, members[index].endpoint)
     tx.put_container(record)
     return Reserved(record, members)
 
@@ -177,7 +180,7 @@ def _whole_mode(reader: Reader, record: ContainerRecord) -> str:
 
 def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     record = reserved.record
-    sandbox_files.write(host, record, reserved.members)
+    etc_files.write(host, record, reserved.members)
     created = _create_process(host, record, netns)
     record = replace(
         record,
@@ -205,7 +208,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     for member in members:
         sandbox.publish(host, record, member, member.endpoint.ports)
         links.open_links(host, record, member)
-    sandbox_files.follow_links(host, record)
+    etc_files.follow_links(host, record)
     with host.store.write() as tx:
         for member in members:
             tx.put_endpoint(member.endpoint)
@@ -228,7 +231,7 @@ def _join(host: Host, record: ContainerRecord, member: Membership, index: int) -
     try:
         return replace(sandbox.join(host, record, member, index), phase="live")
     except InterfaceFailure as error:
-        raise KernelFailure(failure.in_hook(str(error))) from error
+        raise KernelFailure(errors.in_hook(str(error))) from error
 
 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:

@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
-from engine import filters, intents, locks, timestamps
-from engine.containers import files, lookup, policy, release, stray
+from engine import intents, timestamps
+from engine.agent.notify import announce
+from engine.containers import directory, lookup, orphan_process, restart_policy
 from engine.containers.start import begin_anew, start
+from engine.endpoints import release
 from engine.errors import Conflict, EngineError, NotFound
+from engine.filters import networks
 from engine.host import Host
-from engine.locks import locked
 from engine.model import ContainerRecord, Filters
-from engine.names_service import announce
+from engine.store import locks
+from engine.store.locks import locked
 from engine.validate.signals import RTMAX, check_supported, parse_signal
 
 REMOVE, RESTART = "container-remove", "container-restart"
@@ -63,8 +66,8 @@ def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[objec
 def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> None:
     """Ask, and force after ``patience`` seconds (never, if negative)."""
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
-    if stray.is_stray(host, record):
-        stray.end(record, number, None if patience < 0 else patience)
+    if orphan_process.is_stray(host, record):
+        orphan_process.end(record, number, None if patience < 0 else patience)
         return
     if number <= RTMAX:
         host.runtime.signal(record.id, number)
@@ -159,7 +162,7 @@ def _restart_later(host: Host, record: ContainerRecord) -> None:
         if current is None or current.status != "restarting":
             return
         intents.begin(tx, RESTART, record.id)
-    time.sleep(policy.backoff(record))
+    time.sleep(restart_policy.backoff(record))
     restart_now(host, record.id, record.finished_at)
 
 
@@ -212,8 +215,8 @@ def finish_removal(host: Host, container_id: str) -> None:
         release.close_sandbox(record)
     host.runtime.delete(container_id)
     if record is not None and record.kind == "process":
-        stray.end(record, signals.SIGKILL, None)
-    files.remove(host, container_id)
+        orphan_process.end(record, signals.SIGKILL, None)
+    directory.remove(host, container_id)
     with host.store.write() as tx:
         tx.delete_container(container_id)
         intents.end(tx, RESTART, container_id)
@@ -229,13 +232,13 @@ def _refuse_running(record: ContainerRecord, force: bool) -> None:
 
 def prune(host: Host, wanted: Filters) -> tuple[list[str], int]:
     """Remove all stopped containers that match; their ids and the bytes that their own files took."""
-    filters.check_container_prune(wanted)
+    networks.check_container_prune(wanted)
     with host.store.read() as reader:
         stopped = [c for c in reader.containers() if lookup.observed(host, c).status in ("created", "exited", "dead")]
     removed, reclaimed = [], 0
     for record in stopped:
-        if filters.container_prunable(record, wanted):
-            size = files.size(host, record.id)
+        if networks.container_prunable(record, wanted):
+            size = directory.size(host, record.id)
             try:
                 remove(host, record.id, force=False)
             except (Conflict, NotFound):
@@ -255,10 +258,10 @@ def kill(host: Host, reference: str, signal: str) -> None:
     if record.status == "restarting":
         stop(host, record.id, None, "")
         return
-    if policy.ends_with(record, number):
+    if restart_policy.ends_with(record, number):
         _marked_stopped(host, record.id)
-    if number == signals.SIGKILL and stray.is_stray(host, record):
-        stray.end(record, number, None)
+    if number == signals.SIGKILL and orphan_process.is_stray(host, record):
+        orphan_process.end(record, number, None)
     host.runtime.signal(record.id, number)
     if number == signals.SIGKILL and host.runtime.wait(record.id, DEFAULT_TIMEOUT) is not None:
         with locked(host.run, "container", record.id):

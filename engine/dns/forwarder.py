@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from engine.agent.loop import Loop, Timer
-from engine.agent.quota import Claim, Quota
 from engine.dns import wire
+from engine.dns.sandbox_view import SandboxView
 from engine.dns.upstream import DatagramExchange, FreshSockets, StreamExchange, destination
-from engine.dns.zone import SandboxView
-from engine.files.resolv_conf import Upstream
+from engine.etc_files.resolv_conf import Upstream
+from engine.eventloop.loop import Loop, Timer
+from engine.eventloop.quota import Claim, Quota
 
 LIMIT = 1024
 STREAM_LIMIT = 64

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from engine.dns import wire
-from engine.dns.datagrams import ID
+from engine.dns.mmsg import ID
+from engine.dns.sandbox_view import SandboxView
 from engine.dns.table import EMPTY, Answer, LinkTable, NetworkTable, Table
-from engine.dns.zone import SandboxView
 
 MOST_READY = 256
 """Replies kept ready for a sandbox; a client that varies its questions gets them made anew."""

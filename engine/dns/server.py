@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
-from engine.agent.budget import Budget
-from engine.agent.inotify import Inotify
-from engine.agent.loop import Loop, Timer
-from engine.agent.netns import PinnedNamespace
-from engine.agent.services import Snapshot
-from engine.dns.datagrams import Datagrams
-from engine.dns.resolvconf import BEHIND_STUB, SYSTEM, read_host
+from engine.agent.service import Snapshot
+from engine.dns.file_watch import FileWatch
+from engine.dns.mmsg import Datagrams
+from engine.dns.resolver import SandboxResolver
 from engine.dns.responder import Responder
-from engine.dns.sandbox import SandboxResolver
+from engine.dns.sandbox_view import Defaults, Made, SandboxView, has_names, views
 from engine.dns.table import NetworkTable
-from engine.dns.watch import FileWatch
-from engine.dns.zone import Defaults, Made, SandboxView, has_names, views
+from engine.etc_files.host_resolv_conf import BEHIND_STUB, SYSTEM, read_host
+from engine.eventloop.descriptor_budget import Budget
+from engine.eventloop.inotify import Inotify
+from engine.eventloop.loop import Loop, Timer
+from engine.eventloop.netns import PinnedNamespace
 from engine.model import EndpointRecord, NetworkRecord
 
 DEFAULT_TTL = 5

@@ -13,10 +13,10 @@ from errno import EINPROGRESS
 from functools import lru_cache
 from typing import Protocol
 
-from engine.agent.loop import READ, WRITE, Loop
-from engine.agent.netns import sockets_in
 from engine.dns import wire
-from engine.files.resolv_conf import Upstream
+from engine.etc_files.resolv_conf import Upstream
+from engine.eventloop.loop import READ, WRITE, Loop
+from engine.eventloop.netns import sockets_in
 
 BATCH = 64
 """Messages read in one go that are no reply, so that a flood of forged ones does not hold up the others."""

@@ -22,7 +22,7 @@ from engine.images.compression import Measured, decompressed
 from engine.images.limits import Limits
 from engine.images.place import Placer
 from engine.images.tar import TarReader
-from engine.runtime import kernel
+from engine.runtime import syscalls
 from engine.shown import shown
 
 _BUFFER_BYTES = 1 << 18
@@ -81,7 +81,7 @@ def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
 def _unpack_inside(layers: Sequence[Layer], root: str, limits: Limits, report: int, parent: int) -> NoReturn:
     """Be the child: unpack within ``root`` as the whole world."""
     try:
-        kernel.die_with_parent()
+        syscalls.die_with_parent()
         if os.getppid() != parent:
             os._exit(1)
         zstd.load()

@@ -5,8 +5,8 @@ They are translated for RE2: a backtracking engine, or Python's fnmatch, takes m
 
 from __future__ import annotations
 
-from engine import go_regexp
 from engine.errors import EngineError
+from engine.golang import regexp
 
 SPECIAL = frozenset("*?[\\")
 NOTHING = r"[^\x00-\x{10FFFF}]"
@@ -18,8 +18,8 @@ def matches(pattern: str, text: str) -> bool:
         return pattern == text
     expression = _Translator(pattern).whole()
     try:
-        return go_regexp.found(expression, text)
-    except go_regexp.Invalid:
+        return regexp.found(expression, text)
+    except regexp.Invalid:
         return False  # no UTF-8, or far longer than any reference
 
 

@@ -18,16 +18,16 @@ from typing import BinaryIO
 from engine import timestamps
 from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.filters.images import filter_images
 from engine.images.archive import ArchivedImage, read_archive
 from engine.images.compression import Bounded, decompressed
 from engine.images.config import parse_config, plain_config, read_record, render_inspect, render_summary
 from engine.images.extract import unpack
-from engine.images.filters import filter_images
 from engine.images.limits import Limits, limits_for, within_free_space
 from engine.images.reference import archived_name, id_prefix, new_name, normalise
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
-from engine.private import make_private
+from engine.paths import make_private
 from engine.runtime import process
 from engine.store.api import Store, Transaction
 from engine.system import architecture

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine import exposed
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
+from engine.ports import exposed
 from engine.render.endpoint import address_document, listed_networks_document, networks_document
 from engine.render.host_config import host_config_document
 from engine.render.mounts import mounts_document

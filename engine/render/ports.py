@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.exposed import each
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
+from engine.ports.exposed import each
 
 Json = dict[str, Any]
 PortMap = dict[str, list[dict[str, str]] | None]

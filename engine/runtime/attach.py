@@ -8,7 +8,7 @@ import select
 import socket
 from contextlib import ExitStack
 
-from engine.runtime import terminal, wire
+from engine.runtime import protocol, terminal
 from engine.runtime.api import Stdio
 
 _CHUNK = 32768
@@ -25,7 +25,7 @@ class SupervisedAttachment:
         self.detached = False
         self._connection, self._stdio, self._tty = connection, stdio, tty
         self._stdin_open, self._server_open = stdin, True
-        self._decoder, self._keys = wire.Decoder(), terminal.DetachKeys()
+        self._decoder, self._keys = protocol.Decoder(), terminal.DetachKeys()
         self._unsent = bytearray()
 
     def run(self) -> None:
@@ -63,10 +63,10 @@ class SupervisedAttachment:
             data = b""
         self._server_open = bool(data)
         for kind, payload in self._decoder.feed(data):
-            if kind == wire.CONTROL:
+            if kind == protocol.CONTROL:
                 self.exit_code = json.loads(payload).get("exit", self.exit_code)
             else:
-                _write(self._stdio.stdout if kind == wire.STDOUT else self._stdio.stderr, payload)
+                _write(self._stdio.stdout if kind == protocol.STDOUT else self._stdio.stderr, payload)
 
     def _copy_input(self) -> None:
         try:
@@ -78,12 +78,12 @@ class SupervisedAttachment:
             data, self.detached = self._keys.filter(data)
             if not data:
                 return
-        self._send(wire.frame(wire.STDIN, data))
+        self._send(protocol.frame(protocol.STDIN, data))
 
     def _send_size(self) -> None:
         rows, columns = terminal.size(self._stdio.stdout)
         if rows or columns:
-            self._send(wire.control({"op": "resize", "rows": rows, "columns": columns}))
+            self._send(protocol.control({"op": "resize", "rows": rows, "columns": columns}))
 
     def _send(self, data: bytes) -> None:
         self._unsent += data

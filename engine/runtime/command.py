@@ -10,7 +10,7 @@ import os
 import signal
 import stat
 
-from engine.runtime.failure import NOT_FOUND, PERMISSION, SetupFailed, reason
+from engine.runtime.errors import NOT_FOUND, PERMISSION, SetupFailed, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import os
 import socket
 import time
 
-from engine.runtime import birth, crun, init, kernel, process, wire
-from engine.runtime.children import Children
+from engine.runtime import crun, image_init, init, process, protocol, syscalls
 from engine.runtime.directory import ContainerDirectory
-from engine.runtime.failure import CREATE, OTHER, SetupFailed, message
+from engine.runtime.errors import CREATE, OTHER, SetupFailed, message
 from engine.runtime.loop import READABLE, Connection, Loop
+from engine.runtime.reaper import Children
 from engine.runtime.streams import Streams
 
 TYPE_CHECKING = False
@@ -76,7 +76,7 @@ class Container:
     def _fork_maker(self, inherited: init.Birth) -> int:
         pid = os.fork()
         if pid == 0:
-            birth.run(self.spec, inherited, self.directory)
+            image_init.run(self.spec, inherited, self.directory)
         return pid
 
     def _note_process(self, pid: int, start: int) -> None:
@@ -134,7 +134,7 @@ class Container:
     def _heard(self, _events: int) -> None:
         while self._channel is not None:
             try:
-                data, fds = wire.receive_with_fds(self._channel)
+                data, fds = protocol.receive_with_fds(self._channel)
             except BlockingIOError:
                 return
             except ConnectionResetError:
@@ -145,7 +145,7 @@ class Container:
         if data.startswith(init.READY):
             self.stage = "waiting"
             self._answer(self._found())
-        elif data.startswith(birth.PREPARED):
+        elif data.startswith(image_init.PREPARED):
             document = json.loads(data[1:])
             self._note_process(document["pid"], document["start"])
             self._children.expect(self.pid, self._died)
@@ -263,12 +263,12 @@ class Container:
 def _fork(spec: Mapping[str, Any], inherited: init.Birth, own_pid_namespace: int) -> int:
     """Fork into a new pid namespace while staying the parent: only children enter it, so we leave it again."""
     if not spec["pid_host"]:
-        kernel.unshare(kernel.CLONE_NEWPID)
+        syscalls.unshare(syscalls.CLONE_NEWPID)
     pid = os.fork()
     if pid == 0:
         init.run(spec, inherited)
     if not spec["pid_host"]:
-        kernel.setns(own_pid_namespace, kernel.CLONE_NEWPID)
+        syscalls.setns(own_pid_namespace, syscalls.CLONE_NEWPID)
     return pid
 
 

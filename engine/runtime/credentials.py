@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 
-from engine.runtime import beneath, kernel
-from engine.runtime.failure import BAD_USER, OTHER, SetupFailed
+from engine.runtime import root_paths, syscalls
+from engine.runtime.errors import BAD_USER, OTHER, SetupFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _checked(number: int | None) -> int:
 
 def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
     """Split lines of name:password:``numeric`` numbers:three more fields in passwd, one in group."""
-    for line in beneath.read_lines(root, path):
+    for line in root_paths.read_lines(root, path):
         fields = line.split(":")
         if len(fields) >= 3 * numeric + 1 and all(f.isascii() and f.isdigit() for f in fields[2 : 2 + numeric]):
             yield fields
@@ -100,7 +100,7 @@ def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool
 
     Never more than this process has itself.
     """
-    known = kernel.permitted_capabilities()
+    known = syscalls.permitted_capabilities()
     if privileged:
         return known
     added, dropped = _normalise(add), _normalise(drop)
@@ -128,8 +128,8 @@ def assume(identity: Identity, capabilities: int) -> None:
     """Become ``identity`` with no more than ``capabilities``, now and in all that is executed."""
     for number in range(len(CAPABILITIES)):
         if not capabilities >> number & 1:
-            kernel.drop_from_bounding_set(number)
+            syscalls.drop_from_bounding_set(number)
     os.setgroups(identity.groups)
     os.setresgid(identity.gid, identity.gid, identity.gid)
     os.setresuid(identity.uid, identity.uid, identity.uid)
-    kernel.set_capabilities(0 if identity.uid else capabilities)
+    syscalls.set_capabilities(0 if identity.uid else capabilities)

@@ -14,7 +14,7 @@ import shutil
 import signal
 import time
 
-from engine.runtime.failure import BAD_CWD, NOT_FOUND, OTHER, PERMISSION, SetupFailed
+from engine.runtime.errors import BAD_CWD, NOT_FOUND, OTHER, PERMISSION, SetupFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
-from engine.runtime import beneath, crun, kernel, oci, process, rootfs, wire
+from engine.runtime import crun, oci, process, protocol, root_paths, rootfs, syscalls
 from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.credentials import capability_mask, find_identity
 from engine.runtime.directory import ContainerDirectory
-from engine.runtime.enter import exec_environment, working_directory
-from engine.runtime.failure import EXEC, NOT_FOUND, OTHER, SetupFailed, message
+from engine.runtime.errors import EXEC, NOT_FOUND, OTHER, SetupFailed, message
+from engine.runtime.exec import exec_environment, working_directory
 from engine.runtime.init import close_all_but
 from engine.runtime.relay import relay
-from engine.runtime.shield import Shield
+from engine.runtime.stdio_proxy import Shield
 from engine.runtime.terminal import size
 
 _UNSTARTED = 255
@@ -45,7 +45,7 @@ def _describe(
     """The process, as crun is told of it."""
     known = directory.read("process") or {"pid": 0}
     try:
-        root = beneath.open_root(f"/proc/{known['pid']}/root")
+        root = root_paths.open_root(f"/proc/{known['pid']}/root")
     except OSError as error:
         raise RuntimeFailure(OTHER, f"container {spec['id']} is not running") from error
     try:
@@ -66,7 +66,7 @@ def _describe(
 def _check_directory(root: int, path: str) -> None:
     """Refuse a working directory that is missing: crun would make it."""
     try:
-        os.close(kernel.open_in_root(root, path, os.O_PATH))
+        os.close(syscalls.open_in_root(root, path, os.O_PATH))
     except FileNotFoundError as error:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
@@ -122,8 +122,8 @@ def _execute(
 def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> NoReturn:
     try:
         os.setsid()
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         rootfs.show_unified_groups()
         copies = [os.dup(fd) for fd in streams]  # the targets may be among the sources
         for number, fd in enumerate(copies):
@@ -142,7 +142,7 @@ class Terminal:
     def __init__(self, directory: ContainerDirectory) -> None:
         name = f"console.{os.getpid()}"
         self.path = directory.file(name)
-        self._listener, place = socket.socket(socket.AF_UNIX), beneath.open_root(directory.path)
+        self._listener, place = socket.socket(socket.AF_UNIX), root_paths.open_root(directory.path)
         try:
             self._listener.bind(f"/proc/self/fd/{place}/{name}")  # the path may be too long for a socket's name
         finally:
@@ -172,7 +172,7 @@ class Terminal:
             os.close(pidfd)
         connection.setblocking(True)
         with connection:
-            _, fds = wire.receive_with_fds(connection)
+            _, fds = protocol.receive_with_fds(connection)
         return fds[0] if fds else -1
 
 
@@ -183,4 +183,4 @@ def _memory(stack: ExitStack, name: str) -> int:
 
 
 def _content(log: int) -> str:
-    return os.pread(log, beneath.LARGEST, 0).decode("utf-8", "surrogateescape")
+    return os.pread(log, root_paths.LARGEST, 0).decode("utf-8", "surrogateescape")

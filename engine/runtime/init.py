@@ -14,11 +14,11 @@ import os
 import socket
 import termios
 
-from engine.runtime import children, descriptors, kernel, rootfs
+from engine.runtime import descriptors, reaper, rootfs, syscalls
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
-from engine.runtime.failure import BAD_CWD, CREATE, NOT_FOUND, OTHER, SetupFailed, describe, message, reason
-from engine.runtime.hiding import hide
+from engine.runtime.errors import BAD_CWD, CREATE, NOT_FOUND, OTHER, SetupFailed, describe, message, reason
+from engine.runtime.hidden_directories import hide
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ class Birth:
 def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
     """Become the container's command; never returns."""
     try:
-        children.leave_parent()
+        reaper.leave_parent()
         close_all_but(birth.descriptors())
         os.setsid()
         os.umask(0o022)
         descriptors.restore_limit()
-        kernel.hide_process()
+        syscalls.hide_process()
         enter_namespaces(spec, birth)
         birth.channel.send(READY)
         root = build_mounts(spec)
@@ -80,22 +80,22 @@ def close_all_but(kept: list[int]) -> None:
 def enter_namespaces(spec: Mapping[str, Any], birth: Birth) -> None:
     """Take the caller's mount tree and the network namespace asked for; make all else anew."""
     join_network(spec, birth)
-    kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC)
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
     if spec["hostname"]:
         socket.sethostname(spec["hostname"])
     if spec["domainname"]:
-        kernel.set_domain_name(spec["domainname"])
+        syscalls.set_domain_name(spec["domainname"])
 
 
 def join_network(spec: Mapping[str, Any], birth: Birth) -> None:
     """Take the caller's mount tree and the network namespace asked for."""
-    kernel.setns(birth.mounts, kernel.CLONE_NEWNS)
-    kernel.setns(birth.network, kernel.CLONE_NEWNET)
+    syscalls.setns(birth.mounts, syscalls.CLONE_NEWNS)
+    syscalls.setns(birth.network, syscalls.CLONE_NEWNET)
     if spec["netns"] == "":
-        kernel.unshare(kernel.CLONE_NEWNET)
+        syscalls.unshare(syscalls.CLONE_NEWNET)
     elif spec["netns"] != "host":
         with open(spec["netns"], "rb") as file:
-            kernel.setns(file.fileno(), kernel.CLONE_NEWNET)
+            syscalls.setns(file.fileno(), syscalls.CLONE_NEWNET)
 
 
 def build_mounts(spec: Mapping[str, Any]) -> int:
@@ -133,7 +133,7 @@ def finish(spec: Mapping[str, Any], birth: Birth, root: int) -> NoReturn:
     env.setdefault("HOME", identity.home)
     argv = [spec["init_path"], "--", *spec["argv"]] if spec["init_path"] else spec["argv"]
     if spec["no_new_privileges"]:
-        kernel.refuse_new_privileges()
+        syscalls.refuse_new_privileges()
     execute(find_executable(argv[0], env), argv, env)
 
 
@@ -141,13 +141,13 @@ def connect_streams(spec: Mapping[str, Any], birth: Birth, identity: Identity) -
     """Make the streams, or a new terminal whose master goes to the supervisor, the standard ones."""
     stdio = birth.stdio
     if spec["tty"]:
-        master, slave = kernel.open_terminal()
+        master, slave = syscalls.open_terminal()
         socket.send_fds(birth.channel, [TERMINAL], [master])
         os.close(master)
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         console = os.path.realpath("/dev/console")
         os.close(os.open(console, os.O_WRONLY | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC, 0o620))
-        kernel.bind(os.ttyname(slave), console)
+        syscalls.bind(os.ttyname(slave), console)
         stdio = (slave, slave, slave)
     for number, fd in enumerate(stdio):
         if os.fstat(fd).st_rdev != os.stat("/dev/null").st_rdev:

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from engine.model import ExecCreate, LogOptions
-from engine.private import make_private
-from engine.runtime import crun, launch, logs, process, wire
+from engine.paths import make_private
+from engine.runtime import crun, logs, process, protocol, supervisor_client
 from engine.runtime.api import Created, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio
 from engine.runtime.attach import SupervisedAttachment
 from engine.runtime.directory import ContainerDirectory, containers_directory
-from engine.runtime.enter import execute_in
-from engine.runtime.failure import OTHER
+from engine.runtime.errors import OTHER
+from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
-from engine.runtime.prepare import prepare
+from engine.runtime.spec import prepare
 
 _DEATH = 10.0  # seconds that a killed process is given to vanish
 _ANSWER = 5.0  # seconds to wait for a supervisor that need not answer
@@ -107,8 +107,8 @@ class LocalRuntime:
                 if not select.select([connection], [], [], left)[0]:
                     return None
                 try:
-                    answer = wire.receive(connection)
-                except (wire.Broken, OSError):
+                    answer = protocol.receive(connection)
+                except (protocol.Broken, OSError):
                     continue  # the supervisor was killed; its successor knows
             if "message" in answer:
                 raise RuntimeFailure(answer["kind"], answer["message"])
@@ -149,16 +149,16 @@ class LocalRuntime:
         Unless this process is killed, or leaves the block before it has deleted the container. What is given becomes
         readable at the end; None where no supervisor has such a process.
         """
-        connection = launch.try_connect(self._run)
+        connection = supervisor_client.try_connect(self._run)
         if connection is None:
             yield None
             return
         with connection:
             connection.settimeout(_ANSWER)
             try:
-                wire.send(connection, {"op": "hold", "id": container_id})
-                held = bool(wire.receive(connection).get("ok"))
-            except (wire.Broken, OSError):
+                protocol.send(connection, {"op": "hold", "id": container_id})
+                held = bool(protocol.receive(connection).get("ok"))
+            except (protocol.Broken, OSError):
                 held = False
             yield connection if held else None
 
@@ -214,12 +214,12 @@ class LocalRuntime:
     def _converse(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[socket.socket, dict[str, Any]]:
         """Ask the supervisor, once more if it went away meanwhile (idle, or killed); the connection and its answer."""
         for _ in range(_ATTEMPTS):
-            connection = launch.connect(self._run)
+            connection = supervisor_client.connect(self._run)
             try:
                 with suppress(OSError):  # a supervisor that refuses this process answers before it is asked
-                    wire.send(connection, request, fds)
-                answer = wire.receive(connection)
-            except (wire.Broken, OSError):
+                    protocol.send(connection, request, fds)
+                answer = protocol.receive(connection)
+            except (protocol.Broken, OSError):
                 connection.close()
                 continue
             if answer.get("ok"):
@@ -230,15 +230,15 @@ class LocalRuntime:
 
     def _ask_to_wait(self, container_id: str) -> socket.socket:
         """A connection that becomes readable at the container's end, or when the supervisor ends or refuses."""
-        connection = launch.connect(self._run)
+        connection = supervisor_client.connect(self._run)
         with suppress(OSError):
-            wire.send(connection, {"op": "wait", "id": container_id})
+            protocol.send(connection, {"op": "wait", "id": container_id})
         return connection
 
     def _supervise(self) -> None:
         """Make sure, once in this object's life, that there is a supervisor to learn of the end."""
         if not self._supervised:
-            launch.connect(self._run).close()
+            supervisor_client.connect(self._run).close()
             self._supervised = True
 
 

@@ -10,15 +10,15 @@ import contextlib
 import os
 import struct
 
-from engine.runtime import kernel
-from engine.runtime.children import leave_parent
+from engine.runtime import syscalls
 from engine.runtime.jsonlog import COMPRESSED
+from engine.runtime.reaper import leave_parent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from engine.runtime.children import Children
+    from engine.runtime.reaper import Children
 
 HEADER = struct.Struct("<12s2sHQQ")
 """A gzip header with an extra field of our own: the original's inode and its time of modification in nanoseconds."""
@@ -105,10 +105,10 @@ def _compress(source: int, target: str, parent: int) -> NoReturn:
     """Be the child: compress, and end with 0 if all of it has been written."""
     try:
         leave_parent()
-        kernel.die_with_parent()
+        syscalls.die_with_parent()
         if os.getppid() != parent:
             os._exit(1)
-        kernel.set_process_name("hawse-gzip")
+        syscalls.set_process_name("hawse-gzip")
         os.nice(_NICENESS)
         os.dup2(source, 3)
         os.closerange(4, 1 << 20)

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from engine.model import LogOptions
-from engine.runtime import descriptors, wire
+from engine.runtime import descriptors, protocol
 from engine.runtime.api import LogLine
 from engine.runtime.jsonlog import COMPRESSED, NEXT
 from engine.runtime.logcompress import HEADER, HEADER_START
@@ -278,8 +278,8 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> I
 def _has_ended(connection: socket.socket) -> bool:
     """Tell whether the readable connection tells of the container's end, and not of its supervisor's."""
     try:
-        wire.receive(connection)
-    except (wire.Broken, OSError):
+        protocol.receive(connection)
+    except (protocol.Broken, OSError):
         return False
     return True
 

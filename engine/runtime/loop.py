@@ -9,7 +9,7 @@ import os
 import select
 import socket
 
-from engine.runtime import wire
+from engine.runtime import protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Connection:
         self.on_close: Callable[[Connection], None] = lambda _: None
         self.on_drain: Callable[[], None] = lambda: None
         self.fds: list[int] = []
-        self._loop, self._socket, self._decoder = loop, connection, wire.Decoder()
+        self._loop, self._socket, self._decoder = loop, connection, protocol.Decoder()
         self._outgoing, self._closing, self._paused, self._closed = bytearray(), False, False, False
         connection.setblocking(False)
         self._watch()
@@ -67,7 +67,7 @@ class Connection:
 
     def reply(self, document: dict[str, Any]) -> None:
         """Send a control frame."""
-        self.send(wire.control(document))
+        self.send(protocol.control(document))
 
     def send(self, data: bytes) -> None:
         """Send bytes, as soon as the client takes them."""
@@ -129,7 +129,7 @@ class Connection:
 
     def _receive(self) -> None:
         try:
-            data, fds = wire.receive_with_fds(self._socket)
+            data, fds = protocol.receive_with_fds(self._socket)
         except BlockingIOError:
             return
         except OSError:
@@ -141,5 +141,5 @@ class Connection:
         try:
             for kind, payload in self._decoder.feed(data):
                 self.on_frame(self, kind, payload)
-        except (wire.Broken, ValueError, KeyError):
+        except (protocol.Broken, ValueError, KeyError):
             self.close()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from engine.runtime import kernel
+from engine.runtime import syscalls
 
 _STATE, _START_TIME, _EXIT_CODE = 0, 19, 49  # positions behind the command name in /proc/PID/stat
 
@@ -56,4 +56,4 @@ def foreign_exit_status(pid: int, pidfd: int) -> int | None:
     fields = _stat(pid)
     if len(fields) > _EXIT_CODE and fields[_STATE] == "Z":
         return int(fields[_EXIT_CODE])
-    return kernel.pidfd_exit_status(pidfd)
+    return syscalls.pidfd_exit_status(pidfd)

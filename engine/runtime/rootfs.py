@@ -11,10 +11,10 @@ import errno
 import os
 import stat
 
-from engine.runtime import kernel
-from engine.runtime.failure import CREATE, NOT_FOUND, OTHER, SetupFailed, reason
-from engine.runtime.hiding import uncover
-from engine.runtime.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC
+from engine.runtime import syscalls
+from engine.runtime.errors import CREATE, NOT_FOUND, OTHER, SetupFailed, reason
+from engine.runtime.hidden_directories import uncover
+from engine.runtime.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class Sources:
 
 def enter_root(*, read_only: bool) -> int:
     """Make the mounts of a hostfs container its own; a descriptor of its root."""
-    kernel.mount("", "/", flags=MS_REC | MS_PRIVATE)
+    syscalls.mount("", "/", flags=MS_REC | MS_PRIVATE)
     if read_only:
-        kernel.make_read_only("/")
+        syscalls.make_read_only("/")
     return os.open("/", os.O_PATH | os.O_CLOEXEC)
 
 
@@ -69,10 +69,10 @@ def show_unified_groups() -> None:
     if _GROUPS in found:
         return
     if found:
-        kernel.mount(found[0], _GROUPS, flags=kernel.MS_BIND)
+        syscalls.mount(found[0], _GROUPS, flags=syscalls.MS_BIND)
     else:
-        kernel.unshare(kernel.CLONE_NEWCGROUP)
-        kernel.mount("cgroup2", _GROUPS, "cgroup2")
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        syscalls.mount("cgroup2", _GROUPS, "cgroup2")
 
 
 def mount_root(spec: Mapping[str, Any], place: str) -> None:
@@ -80,9 +80,9 @@ def mount_root(spec: Mapping[str, Any], place: str) -> None:
     if spec["overlay_dir"]:
         _mount_overlay(spec["rootfs"], spec["overlay_dir"], place)
     else:
-        kernel.bind(spec["rootfs"], place)
+        syscalls.bind(spec["rootfs"], place)
     if not spec["privileged"]:
-        kernel.restrict(place, kernel.MOUNT_ATTR_NODEV)
+        syscalls.restrict(place, syscalls.MOUNT_ATTR_NODEV)
 
 
 def _mount_overlay(lower: str, layer: str, mount_point: str) -> None:
@@ -91,7 +91,7 @@ def _mount_overlay(lower: str, layer: str, mount_point: str) -> None:
     os.makedirs(work, mode=0o700, exist_ok=True)
     options = ",".join(f"{key}={_escape(path)}" for key, path in
                        (("lowerdir", lower), ("upperdir", upper), ("workdir", work)))  # fmt: skip
-    kernel.mount("overlay", mount_point, "overlay", data=options)
+    syscalls.mount("overlay", mount_point, "overlay", data=options)
 
 
 def _escape(path: str) -> str:
@@ -105,9 +105,9 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
     _populate_dev(sources.devices, privileged=spec["privileged"])
     _mount_sysfs(privileged=spec["privileged"])
     if sources.groups is not None and os.path.isdir("/sys/fs/cgroup"):
-        kernel.bind(_path_of(sources.groups), "/sys/fs/cgroup")
+        syscalls.bind(_path_of(sources.groups), "/sys/fs/cgroup")
         if not spec["privileged"]:
-            kernel.make_read_only("/sys/fs/cgroup")
+            syscalls.make_read_only("/sys/fs/cgroup")
     for source, target, read_only in sorted(sources.mounts, key=lambda m: m[1].count("/")):
         _bind(_path_of(source), target, read_only=read_only)
         uncover(source, target, sources.hidden)
@@ -126,19 +126,19 @@ def _mount_sysfs(*, privileged: bool) -> None:
         if error.errno != errno.EBUSY:  # EBUSY: in the host's network namespace it is what is mounted there already
             raise
     if not privileged:
-        kernel.make_read_only("/sys")
+        syscalls.make_read_only("/sys")
 
 
 def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = "") -> None:
     target = os.path.realpath(target)
     os.makedirs(target, exist_ok=True)
-    kernel.mount(source, target, fstype, flags, data)
+    syscalls.mount(source, target, fstype, flags, data)
 
 
 def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> None:
     """Mount a small /dev at ``dev``: no other device can be opened, though CAP_MKNOD is among Docker's defaults."""
     flags = MS_NOSUID | (0 if privileged else MS_NODEV)
-    kernel.mount("tmpfs", dev, "tmpfs", flags, "size=65536k,mode=755")
+    syscalls.mount("tmpfs", dev, "tmpfs", flags, "size=65536k,mode=755")
     for name in _all_devices(devices) if privileged else _DEVICES:
         _bind(f"{_path_of(devices)}/{name}", f"{dev}/{name}", read_only=False)
     for name, destination in _DEVICE_LINKS.items():
@@ -178,7 +178,7 @@ def _shadow(directory: str, without: str) -> None:
     old = os.open(directory, os.O_PATH | os.O_DIRECTORY)
     entries = [entry for entry in os.scandir(_path_of(old)) if entry.name != without]
     mode = stat.S_IMODE(os.stat(old).st_mode)
-    kernel.mount("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV, f"size=1024k,mode={mode:o}")
+    syscalls.mount("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV, f"size=1024k,mode={mode:o}")
     for entry in entries:
         target = os.path.join(directory, entry.name)
         if entry.is_symlink():
@@ -227,20 +227,20 @@ def hide_kernel_paths() -> None:
     """Make read-only, or cover, the paths of /proc and /sys that are not the container's affair."""
     for path in READ_ONLY_PATHS:
         if os.path.exists(path):
-            kernel.bind(path, path)
-            kernel.remount_read_only(path)
+            syscalls.bind(path, path)
+            syscalls.remount_read_only(path)
     for path in MASKED_PATHS:
         if os.path.isdir(path):
-            kernel.mount("tmpfs", path, "tmpfs", MS_RDONLY)
+            syscalls.mount("tmpfs", path, "tmpfs", MS_RDONLY)
         elif os.path.exists(path):
-            kernel.bind("/dev/null", path)
+            syscalls.bind("/dev/null", path)
 
 
 def _bind(source: str, target: str, *, read_only: bool) -> None:
     place = os.path.realpath(target)
     try:
         _make_mount_point(place, directory=os.path.isdir(source))
-        kernel.bind(source, place)
+        syscalls.bind(source, place)
     except OSError as error:
         original = os.path.realpath(source)
         raise SetupFailed(
@@ -249,7 +249,7 @@ def _bind(source: str, target: str, *, read_only: bool) -> None:
             f"mount {original}:{target}, flags: 0x5000: {reason(error)}",
         ) from error
     if read_only:
-        kernel.make_read_only(place)
+        syscalls.make_read_only(place)
 
 
 def _make_mount_point(target: str, *, directory: bool) -> None:

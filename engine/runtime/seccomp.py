@@ -10,7 +10,7 @@ import json
 import os
 import re
 
-from engine.runtime.failure import CREATE, OTHER, SetupFailed
+from engine.runtime.errors import CREATE, OTHER, SetupFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

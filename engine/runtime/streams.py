@@ -11,12 +11,12 @@ import os
 import struct
 import termios
 
-from engine.runtime import crun, wire
-from engine.runtime.children import Children
+from engine.runtime import crun, protocol
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.jsonlog import LogWriter
 from engine.runtime.logcompress import Compressor
 from engine.runtime.loop import READABLE, WRITABLE, Connection, Loop
+from engine.runtime.reaper import Children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Streams:
         """Open our ends; without a terminal. Standard input of an adopted container only if it outlives its writer."""
         if self._spec["tty"]:
             return
-        for kind, name in wire.STREAM_NAMES.items():
+        for kind, name in protocol.STREAM_NAMES.items():
             fd = os.open(self._directory.make_fifo(name), os.O_RDONLY | _FIFO | os.O_NONBLOCK)
             self._outputs[fd] = kind
         if self._spec["open_stdin"] and not (adopting and self._spec["stdin_once"]):
@@ -75,7 +75,7 @@ class Streams:
     def take_terminal(self, master: int) -> None:
         """Use a terminal's master for all streams."""
         os.set_blocking(master, False)
-        self._terminal, self._outputs[master] = master, wire.STDOUT
+        self._terminal, self._outputs[master] = master, protocol.STDOUT
         if self._spec["open_stdin"]:
             self._stdin = master
         self.resize(*self._size)
@@ -156,15 +156,15 @@ class Streams:
             return False
         if data:
             data = self._first_words(data, kind)
-            self._log.write(wire.STREAM_NAMES[kind], data)
+            self._log.write(protocol.STREAM_NAMES[kind], data)
             for client in list(self.attached):
-                client.send(wire.frame(kind, data))
+                client.send(protocol.frame(kind, data))
         return bool(data)
 
     def _first_words(self, data: bytes, kind: int) -> bytes:
         """The first output, in runc's words where it is what crun says of a command that the kernel refuses."""
         fresh, self._fresh = self._fresh, False
-        if not fresh or self._spec["rootfs"] == "/" or (kind == wire.STDOUT and not self._spec["tty"]):
+        if not fresh or self._spec["rootfs"] == "/" or (kind == protocol.STDOUT and not self._spec["tty"]):
             return data
         return crun.refusal(data, self._spec["argv"])
 

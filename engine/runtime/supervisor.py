@@ -15,14 +15,13 @@ import socket
 import sys
 import time
 
-from engine import peer
-from engine.runtime import descriptors, kernel
-from engine.runtime.children import Children
+from engine.runtime import descriptors, peer, syscalls
 from engine.runtime.container import Container
 from engine.runtime.directory import ContainerDirectory, containers_directory
-from engine.runtime.failure import OTHER
+from engine.runtime.errors import OTHER
 from engine.runtime.loop import READABLE, Connection, Loop
-from engine.runtime.wire import CONTROL, STDIN
+from engine.runtime.protocol import CONTROL, STDIN
+from engine.runtime.reaper import Children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -263,9 +262,9 @@ def main(run: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    kernel.set_process_name("hawse-supervise")
+    syscalls.set_process_name("hawse-supervise")
     descriptors.raise_limit()
-    kernel.adopt_orphans()  # the first processes of containers, whose parents end when they have been made
+    syscalls.adopt_orphans()  # the first processes of containers, whose parents end when they have been made
     path = os.path.join(run, SOCKET)
     with socket.socket(socket.AF_UNIX) as listener:
         supervisor = Supervisor(run, listener)  # adopts, before anyone can ask

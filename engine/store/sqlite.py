@@ -1,7 +1,7 @@
 """The store of one host: one SQLite file in WAL mode.
 
 Knows files, locks and SQLite's errors; what the tables hold is in `engine.store.transaction`, how a connection lives on
-between blocks in `engine.store.idle`. A store may be shared by threads, carried across a fork between blocks, and its
+between blocks in `engine.store.connection_pool`. A store may be shared by threads, carried across a fork between blocks, and its
 directory may be removed at any time. Commits survive the death of any process at once (the page cache holds them) and a
 power failure up to the last checkpoint, never with a damaged file; kernel state does not survive that either.
 """
@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import EngineError, Outdated, PermissionDenied, Unavailable
-from engine.private import make_private, open_private, require_own_file
-from engine.store import idle, schema
+from engine.paths import make_private, open_private, require_own_file
+from engine.store import connection_pool, schema
 from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError, decode
-from engine.store.recall import Recall
+from engine.store.decode_cache import Recall
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
@@ -95,18 +95,18 @@ class SqliteStore:
             except BaseException:
                 connection.close()
                 raise
-            idle.keep(key, connection)
+            connection_pool.keep(key, connection)
         except (sqlite3.Error, CodecError, schema.NewerSchema) as error:
             raise self._translate(error) from error
 
-    def _open(self) -> tuple[idle.Key, sqlite3.Connection]:
+    def _open(self) -> tuple[connection_pool.Key, sqlite3.Connection]:
         try:
             try:
-                key = idle.key(self.path, self.busy_seconds)
+                key = connection_pool.key(self.path, self.busy_seconds)
             except FileNotFoundError:
                 self._create_file()
-                key = idle.key(self.path, self.busy_seconds)
-            return key, idle.take(key) or self._connect()
+                key = connection_pool.key(self.path, self.busy_seconds)
+            return key, connection_pool.take(key) or self._connect()
         except OSError as error:  # caught here and not around the block, whose body may have OSErrors of its own
             raise self._translate(error) from error
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from engine.errors import InvalidArgument
 from engine.model import ContainerConfig, HostConfig, PortSpec, RestartPolicy
-from engine.security import parse_security_options
+from engine.runtime.security_options import parse_security_options
 from engine.validate.addresses import parse_address
 from engine.validate.capabilities import check_capabilities
 from engine.validate.modes import CONTAINER_PREFIX, is_container_mode, shared_container

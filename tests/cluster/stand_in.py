@@ -9,17 +9,19 @@ network up, as a command does that is killed then, and ``begin`` as one that is 
 
 import sys
 
-from engine import names, networks
-from engine.cluster import acts, encryption, etcd_member, overlay, shared_networks, view
+from engine import names
+from engine.cluster import encryption, hooks, node_operations, shared_networks, snapshot
 from engine.cluster import keys as cluster_keys
 from engine.cluster.model import SharedEndpoint
 from engine.core import open_engine
-from engine.endpoints import network_spec
+from engine.dispatch.specs import network_spec
+from engine.networks import activate
 from engine.store.codec import decode, encode
+from engine.swarm import etcd_member
 
 
 def reserve(host, network, count, shown):
-    with overlay.connected(host) as (client, me):
+    with hooks.connected(host) as (client, me):
         record = shared_networks.find(client, network)[0]
         for number in range(count):
             name = f"x{number}-{me.index}"
@@ -27,7 +29,7 @@ def reserve(host, network, count, shown):
                 id=names.generate_id(), network_id=record.id, container_id=name, node=me.node_id,
                 mac=names.random_mac(), names=[name], owner=f"1:{start_of(1)}",
             )  # fmt: skip
-            made = acts.perform(client, me, "reserve", endpoint=encode(endpoint))
+            made = node_operations.perform(client, me, "reserve", endpoint=encode(endpoint))
             address = decode(SharedEndpoint, made["endpoint"]).ipv4
             print(f"{address.partition('/')[0]}={endpoint.mac}={name}" if shown else address)
 
@@ -41,7 +43,7 @@ def start_of(pid):
 def spec_of(host, network):
     with host.store.read() as reader:
         record = reader.find_networks(network)[0]
-    with overlay.connected(host) as (_, me):
+    with hooks.connected(host) as (_, me):
         return encryption.spec(record, me, ())
 
 
@@ -55,23 +57,23 @@ def forget(host, network):
 
 
 def compact(host, _network):
-    with overlay.connected(host) as (client, _):
+    with hooks.connected(host) as (client, _):
         client.call("/v3/kv/compaction", {"revision": client.range("/hawse/")[1]})
 
 
 def keys(host, _network):
-    with overlay.connected(host) as (client, _):
-        print(*(n.wireguard_key for n in view.load(client).nodes.values()))
+    with hooks.connected(host) as (client, _):
+        print(*(n.wireguard_key for n in snapshot.load(client).nodes.values()))
 
 
 def members(host, _network):
-    with overlay.connected(host) as (client, _):
+    with hooks.connected(host) as (client, _):
         print(*("learner" if m.get("isLearner") else "votes" for m in etcd_member.members(client)))
 
 
 def residue(host, _network):
     prefixes = (cluster_keys.ENDPOINTS, cluster_keys.ADDRESSES, cluster_keys.MACS, cluster_keys.BALANCERS)
-    with overlay.connected(host) as (client, _):
+    with hooks.connected(host) as (client, _):
         ingress = {n.id for n in shared_networks.all_networks(client) if n.ingress}
         for prefix in prefixes:
             found = (kv.key for kv in client.range(prefix)[0])
@@ -79,7 +81,7 @@ def residue(host, _network):
 
 
 def learned(host, network):
-    overlay.learn(host, network)
+    hooks.learn(host, network)
     with host.store.read() as reader:
         return reader.find_networks(network)[0]
 
@@ -90,7 +92,7 @@ def begin(host, network):
 
 
 def raise_up(host, network):
-    networks.ensure(host, learned(host, network).id)
+    activate.ensure(host, learned(host, network).id)
 
 
 if __name__ == "__main__":

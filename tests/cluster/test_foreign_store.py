@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from engine.cluster import pki
 from engine.cluster.membership import AUTHORITY_KEY, STORE_FILES, load
+from engine.swarm import pki
 from tests.cluster.conftest import eventually, processes_of
 
 pytestmark = pytest.mark.netns

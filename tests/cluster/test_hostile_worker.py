@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.agent.netns import inside
 from engine.cluster import keys, membership
-from engine.cluster.acts import ACTS
 from engine.cluster.etcd.client import b64, end_of
 from engine.cluster.keys import MANAGER_NAME
 from engine.cluster.model import SharedEndpoint
+from engine.cluster.node_operations import ACTS
+from engine.eventloop.netns import inside
 from engine.store.codec import decode, encode
 from tests.cluster.conftest import eventually
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.linux.pinned import opening_path
+from drivers.linux.persistent_netns import opening_path
 from tests.cluster.conftest import eventually
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.agent.netns import inside
 from engine.cluster import keys
-from engine.cluster.server import admission
-from engine.cluster.server.serving import PENALTY
-from engine.cluster.server.visits import GUEST_SECONDS, GUESTS, GUESTS_EACH
+from engine.eventloop.netns import inside
+from engine.swarm.server import admission
+from engine.swarm.server.connections import GUEST_SECONDS, GUESTS, GUESTS_EACH
+from engine.swarm.server.server import PENALTY
 
 pytestmark = pytest.mark.netns
 PLACE = ("192.168.99.11", 2377)

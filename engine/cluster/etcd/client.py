@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from engine.cluster.etcd.dial import NobodyReady, first
 from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.http import Connection, Json
-from engine.cluster.etcd.race import NobodyReady, first
 from engine.cluster.keys import CLUSTER
 from engine.errors import EngineError
 

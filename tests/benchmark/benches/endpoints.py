@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.runtime import kernel
+from engine.runtime import syscalls
 from tests.benchmark.products import Hawse, products
 from tests.benchmark.results import Row, Settings, Table
 
@@ -57,7 +57,7 @@ def in_namespace() -> int:
     before = os.stat("/proc/self/ns/net").st_ino
     pid = os.fork()
     if pid == 0:
-        kernel.unshare(kernel.CLONE_NEWNET)
+        syscalls.unshare(syscalls.CLONE_NEWNET)
         while True:
             signal.pause()
     while os.stat(f"/proc/{pid}/ns/net").st_ino == before:

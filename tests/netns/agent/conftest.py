@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.bridge import BridgeDriver
-from drivers.firewall import comparison, structure
+from drivers.firewall import table_repair, table_structure
 from drivers.linux import netns as namespaces
 from engine.agent import client
 from tests.conftest import COUNTER, Host, Netns, require_root
@@ -58,7 +58,10 @@ class Guarded(World):
         """All of our tables, in no order."""
 
         def look() -> State:
-            return {t: (structure.find(t), sorted(comparison.held(t)) if structure.find(t) else []) for t in OURS}
+            return {
+                t: (table_structure.find(t), sorted(table_repair.held(t)) if table_structure.find(t) else [])
+                for t in OURS
+            }
 
         return namespaces.inside(self.host.path, look)
 

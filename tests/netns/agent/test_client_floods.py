@@ -20,7 +20,7 @@ import dns.message
 import pytest
 
 from engine.agent import client
-from engine.agent.netns import socket_in
+from engine.eventloop.netns import socket_in
 from tests.conftest import COUNTER, HAWSE, Host, Netns, require_root
 
 pytestmark = pytest.mark.netns

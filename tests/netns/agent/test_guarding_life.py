@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from drivers.firewall import table
-from drivers.firewall.standby import TABLE
+from drivers.firewall.standby_table import TABLE
 from engine.agent import client
 from engine.runtime.supervisor import _SETTLED
 from tests.installation import CHECKOUT
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.netns
 
 ENDS_TOO_SOON = """
 import subprocess, sys
-from engine.agent.__main__ import main
-from engine.agent.resident import Agent
+from engine.agentd.__main__ import main
+from engine.agentd.agent import Agent
 
 def run(agent, run=Agent.run):
     run(agent)

@@ -21,14 +21,15 @@ import pytest
 
 from drivers.api import EndpointSpec
 from drivers.bridge_options import BridgeOptions
-from drivers.firewall import conntrack, elements, relay, table
+from drivers.firewall import elements, proxy_redirect, table
+from drivers.linux import conntrack
 from drivers.linux import netns as namespaces
 from drivers.linux.netlink import LINGER
 from engine.agent import client
-from engine.agent.datagram_relay import TRUST
-from engine.agent.netns import socket_in
-from engine.endpoints import network_spec, port_bindings
+from engine.dispatch.specs import network_spec, port_bindings
+from engine.eventloop.netns import socket_in
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
+from engine.portproxy.udp import TRUST
 from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
@@ -245,7 +246,7 @@ def test_clients_port_that_was_silent_may_go_elsewhere(place):
 
 
 def agents_sockets(place) -> dict[str, int]:
-    return dict(namespaces.inside(place.host.path, relay.sockets))
+    return dict(namespaces.inside(place.host.path, proxy_redirect.sockets))
 
 
 def test_the_agents_own_socket_is_nobodys_door(place):

@@ -26,7 +26,7 @@ import dns.rrset
 import pytest
 
 from engine.agent import client
-from engine.agent.netns import socket_in
+from engine.eventloop.netns import socket_in
 from engine.model import (
     ContainerConfig,
     ContainerRecord,

@@ -15,7 +15,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from engine.agent.netns import socket_in
+from engine.eventloop.netns import socket_in
 from engine.model import HostConfig
 from tests.netns.dns.conftest import until
 

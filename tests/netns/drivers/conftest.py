@@ -18,10 +18,10 @@ import pytest
 from drivers import sandbox as sandboxes
 from drivers.api import Desired, Difference, EndpointSpec, Members, NetworkSpec, Pool, PortBinding, Sandbox
 from drivers.bridge import BridgeDriver
-from drivers.default_routes import WayOut
 from drivers.firewall import table
 from drivers.firewall.elements import Element
 from drivers.linux import netns as namespaces
+from drivers.linux.default_routes import WayOut
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 ANSWER_TIME = 2.0  # seconds a client waits where an answer is expected

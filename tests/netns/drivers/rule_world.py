@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from drivers.firewall import relay, table
+from drivers.firewall import proxy_redirect, table
 from drivers.firewall.elements import Element, name
 from drivers.linux import netns as namespaces
 from tests import packets
@@ -97,7 +97,7 @@ class World:
         ):
             lab.serve(server, port, address=address)
         self.agent = lab.serve(lab.host, AGENT, "udp", address="::")
-        lab.on_host(lambda: relay.lead_to({"tcp": AGENT, "udp": AGENT}))
+        lab.on_host(lambda: proxy_redirect.lead_to({"tcp": AGENT, "udp": AGENT}))
         self.outside, self.enclosed, self.published = (lab.serve(s, 50, "udp") for s in (peer, self.inside, self.web))
         self.outside6 = lab.serve(peer, 50, "udp", address=PEER6)
         assert self.pings(self.peer, HOST), "it knows the host: nobody answers ARP from 127.0.0.0/8"

@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 import pytest
 
 from drivers import sandbox as sandboxes
-from drivers.firewall import spoofing
+from drivers.firewall import spoof_guard
 from tests.netns.routers import advertise, learnt
 
 pytestmark = pytest.mark.netns
@@ -86,7 +86,7 @@ def test_what_the_user_sets_meanwhile_stays_and_containers_are_muted_then(mybr):
 
 
 def muted(lab) -> str:
-    return lab.host.sh(f"nft list set {spoofing.TABLE} muted | grep elements", check=False).strip()
+    return lab.host.sh(f"nft list set {spoof_guard.TABLE} muted | grep elements", check=False).strip()
 
 
 @pytest.fixture

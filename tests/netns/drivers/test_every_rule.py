@@ -13,7 +13,8 @@ from typing import NamedTuple, TypeVar
 
 import pytest
 
-from drivers.firewall import nft, spoofing, table
+from drivers.firewall import spoof_guard, table
+from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 from tests.netns.drivers.rule_world import (
     AGENT,
@@ -173,7 +174,7 @@ def test_each_rule_is_missed_when_it_is_gone(lab, peer):
         lab.host.sh(f"nft delete rule inet hawse {rule.chain} handle {rule.handle}; conntrack -F 2>/dev/null || true")
         if probe_of(rule)(world):
             idle.append(rule)
-        lab.on_host(lambda: nft.run(table.install_script()))
+        lab.on_host(lambda: libnftables.run(table.install_script()))
         lab.host.sh("conntrack -F 2>/dev/null || true")
     assert broken == [], "with all rules in place every probe succeeds"
     assert [f"{rule.chain}: {rule.text}" for rule in idle] == [], "rules that nothing misses"
@@ -279,15 +280,15 @@ class Wire:
 
 def test_each_rule_against_spoofing_is_missed_when_it_is_gone(lab):
     wire = Wire(lab)
-    found = rules(lab, spoofing.TABLE)
+    found = rules(lab, spoof_guard.TABLE)
     assert sorted(SPOOF_PROBES.values()) == sorted(probe_of(rule, SPOOF_PROBES) for rule in found), "one for each rule"
     assert [rule for rule in found if not wire.as_expected(probe_of(rule, SPOOF_PROBES))] == []
     idle = []
     for number in range(len(found)):
-        rule = rules(lab, spoofing.TABLE)[number]
-        lab.host.sh(f"nft delete rule {spoofing.TABLE} {rule.chain} handle {rule.handle}")
+        rule = rules(lab, spoof_guard.TABLE)[number]
+        lab.host.sh(f"nft delete rule {spoof_guard.TABLE} {rule.chain} handle {rule.handle}")
         if wire.as_expected(probe_of(rule, SPOOF_PROBES)):
             idle.append(rule)
-        lab.on_host(spoofing.install)
+        lab.on_host(spoof_guard.install)
     wire.close()
     assert [f"{rule.chain}: {rule.text}" for rule in idle] == [], "rules that nothing misses"

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from drivers.api import NoPermission
-from drivers.firewall import batch, comparison, nft, relay, table
+from drivers.firewall import proxy_redirect, table, table_repair, transaction
 from drivers.firewall.elements import Element
+from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 from tests.installation import CHECKOUT
 
@@ -68,43 +69,43 @@ def there(netns):
     def do(action):
         return namespaces.inside(netns.path, action)
 
-    do(lambda: nft.run(table.install_script()))
+    do(lambda: libnftables.run(table.install_script()))
     return do
 
 
 def test_an_element_of_every_set_is_as_nftables_has_it(there):
     there(lambda: table.change(add=OF_EVERY_SET))
     assert sorted(there(table.elements)) == sorted(OF_EVERY_SET)
-    there(lambda: nft.run(comparison.script(table.TABLE, [], OF_EVERY_SET)))
+    there(lambda: libnftables.run(table_repair.script(table.TABLE, [], OF_EVERY_SET)))
     assert there(table.elements) == []
 
 
 def test_what_nftables_has_added_is_removed(there):
-    there(lambda: nft.run(comparison.script(table.TABLE, OF_EVERY_SET)))
+    there(lambda: libnftables.run(table_repair.script(table.TABLE, OF_EVERY_SET)))
     there(lambda: table.change(remove=OF_EVERY_SET))
     assert there(table.elements) == []
 
 
 def test_all_or_nothing(there):
     overlapping = [Element("range4", f"0.0.0.0/0 . tcp . {ports}", "172.18.0.2") for ports in ("80-90", "85-95")]
-    with pytest.raises(nft.Refused) as refused:
-        there(lambda: batch.change(table.TABLE, [Element("bridges", '"br-1"'), *overlapping], []))
+    with pytest.raises(libnftables.Refused) as refused:
+        there(lambda: transaction.change(table.TABLE, [Element("bridges", '"br-1"'), *overlapping], []))
     assert refused.value.taken
     assert there(table.elements) == []
 
 
 def test_the_sockets_of_relayed_ports_are_read_back(there):
-    there(lambda: relay.lead_to({"tcp": 4711, "udp": 4712}))
-    assert there(relay.sockets) == {("tcp", 4711), ("udp", 4712)}
-    there(lambda: relay.lead_to({"udp": 4713}))
-    assert there(relay.sockets) == {("udp", 4713)}
+    there(lambda: proxy_redirect.lead_to({"tcp": 4711, "udp": 4712}))
+    assert there(proxy_redirect.sockets) == {("tcp", 4711), ("udp", 4712)}
+    there(lambda: proxy_redirect.lead_to({"udp": 4713}))
+    assert there(proxy_redirect.sockets) == {("udp", 4713)}
     there(table.remove_all)
-    assert there(relay.sockets) == set()
+    assert there(proxy_redirect.sockets) == set()
 
 
 def test_a_table_that_is_not_there_is_told(netns):
-    with pytest.raises(nft.Refused) as refused:
-        namespaces.inside(netns.path, lambda: batch.change(table.TABLE, [Element("bridges", '"br-1"')], []))
+    with pytest.raises(libnftables.Refused) as refused:
+        namespaces.inside(netns.path, lambda: transaction.change(table.TABLE, [Element("bridges", '"br-1"')], []))
     assert refused.value.nothing_there
 
 
@@ -138,6 +139,6 @@ def test_without_the_right_it_is_told_in_one_word(there, monkeypatch):
     def refused(*_):
         raise PermissionError(1, "refused by the kernel")
 
-    monkeypatch.setattr(batch.Session, "request_all", refused)
+    monkeypatch.setattr(transaction.Session, "request_all", refused)
     with pytest.raises(NoPermission, match="Operation not permitted"):
         there(lambda: table.change(remove=OF_EVERY_SET))

@@ -6,8 +6,8 @@ from ipaddress import ip_address, summarize_address_range
 
 import pytest
 
-from drivers import host_facts
-from drivers.firewall import conntrack
+from drivers.linux import conntrack
+from drivers.linux import host as host_facts
 from drivers.linux import netns as namespaces
 
 pytestmark = pytest.mark.netns

@@ -11,9 +11,9 @@ import pytest
 from drivers import firewall
 from drivers import sandbox as sandboxes
 from drivers.api import Busy, DriverError, Exists, KernelError, Missing, Sandbox
-from drivers.default_routes import WayOut
 from drivers.firewall import table
 from drivers.linux import link, names
+from drivers.linux.default_routes import WayOut
 from drivers.linux.netlink import session
 
 pytestmark = pytest.mark.netns

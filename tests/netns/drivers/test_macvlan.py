@@ -7,7 +7,7 @@ import pytest
 from drivers.api import BadOption, Exists, Unsupported
 from drivers.linux import link
 from drivers.macvlan import MacvlanDriver
-from drivers.parented import parent_name
+from drivers.subinterface import parent_name
 
 pytestmark = pytest.mark.netns
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.api import News
-from drivers.firewall import nft, notifications, table
+from drivers.firewall import notifications, table
 from drivers.firewall.elements import Element
 from drivers.firewall.notifications import Listener
+from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 from drivers.linux.netlink import SOL_NETLINK
 
@@ -25,7 +26,7 @@ NOTHING = News()
 @pytest.fixture
 def place(netns) -> Iterator:
     """A namespace with our table, one of another program, and a listener."""
-    namespaces.inside(netns.path, lambda: nft.run(table.install_script()))
+    namespaces.inside(netns.path, lambda: libnftables.run(table.install_script()))
     netns.sh(f"nft '{OTHERS}'")
     netns.listener = namespaces.inside(netns.path, Listener)
     yield netns

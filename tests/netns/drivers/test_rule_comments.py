@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.firewall import nft, rules
+from drivers.linux import libnftables, nfnetlink
 from drivers.linux import netns as namespaces
 
 pytestmark = pytest.mark.netns
@@ -26,9 +26,9 @@ table bridge t {{ chain c {{ return comment "of a bridge"; }}; }}
 
 def test_of_one_chain_in_order(host):
     def on_host():
-        nft.run(RULES)
+        libnftables.run(RULES)
         chains = (("inet t", "c"), ("bridge t", "c"), ("inet t", "empty"), ("inet t", "none"), ("inet none", "c"))
-        return [rules.comments(*chain) for chain in chains]
+        return [nfnetlink.comments(*chain) for chain in chains]
 
     assert namespaces.inside(host.path, on_host) == [["one", "", LONG], ["of a bridge"], [], [], []]
 
@@ -37,7 +37,7 @@ def test_a_chain_of_many_rules_is_read_whole(host):
     many = "".join(f'add rule inet t c return comment "{n}"\n' for n in range(3000))
 
     def on_host():
-        nft.run("add table inet t\nadd chain inet t c\n" + many)
-        return rules.comments("inet t", "c")
+        libnftables.run("add table inet t\nadd chain inet t c\n" + many)
+        return nfnetlink.comments("inet t", "c")
 
     assert namespaces.inside(host.path, on_host) == [str(n) for n in range(3000)]

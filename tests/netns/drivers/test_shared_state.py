@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from drivers.firewall import batch, comparison, forwarding, structure, table, tunnels
+from drivers.firewall import forwarding, table, table_repair, table_structure, transaction, vxlan_guard
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import shapes
 from tests.netns.drivers.conftest import a_socket
@@ -19,7 +19,7 @@ FOREIGN = {
     "inet_service": "9", "mark": "7", "verdict": "accept",
 }  # fmt: skip
 """A value of each type that no network of ours has."""
-NOT_JUDGED = (*forwarding.STATE_SETS, *tunnels.STATE_SETS)
+NOT_JUDGED = (*forwarding.STATE_SETS, *vxlan_guard.STATE_SETS)
 """Sets that remember what hawse switched on, and those of the overlay driver."""
 TAMPERED = {
     "a rule is removed": "nft delete rule inet hawse forward handle $(nft -a list chain inet hawse forward | sed -n "
@@ -62,8 +62,8 @@ def scene(lab):
 
 def state(lab):
     """All of both tables, in no order."""
-    found = {t: lab.on_host(lambda: structure.find(t)) for t in ("inet hawse", "bridge hawse")}  # noqa: B023
-    return found, {t: sorted(lab.on_host(lambda: comparison.held(t))) for t in found}  # noqa: B023
+    found = {t: lab.on_host(lambda: table_structure.find(t)) for t in ("inet hawse", "bridge hawse")}  # noqa: B023
+    return found, {t: sorted(lab.on_host(lambda: table_repair.held(t))) for t in found}  # noqa: B023
 
 
 def test_nothing_differs_where_nothing_was_done(lab, scene):
@@ -107,7 +107,7 @@ def test_every_element_of_ours_comes_back_alone(lab, scene):
         lab.host.sh(f"nft 'delete element inet hawse {element.set} {{ {element.key} }}'")
         (found,) = lab.repair(members, **fields)
         assert (found.kind, found.place, found.detail) == ("missing", f"inet hawse {element.set}", element)
-        assert found.opens == (element.set in comparison.RESTRICTING)
+        assert found.opens == (element.set in table_repair.RESTRICTING)
     assert sorted(lab.elements()) == before
 
 
@@ -181,8 +181,8 @@ def test_connections_go_on_while_the_whole_table_is_made_new(lab, scene, peer):
 
 def test_elements_are_repaired_by_what_differs_only(lab, scene, monkeypatch):
     members, fields = scene
-    changed, made = [], batch._transaction
-    monkeypatch.setattr(batch, "_transaction", lambda messages: changed.append(messages) or made(messages))
+    changed, made = [], transaction._transaction
+    monkeypatch.setattr(transaction, "_transaction", lambda messages: changed.append(messages) or made(messages))
     lab.host.sh("nft 'delete element inet hawse any4 { tcp . 8080 }'")
     lab.repair(members, **fields)
     assert [len(messages) for messages in changed] == [1]

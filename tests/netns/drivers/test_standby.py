@@ -13,9 +13,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from drivers.firewall import nft
-from drivers.firewall.standby import TABLE
+from drivers.firewall.standby_table import TABLE
 from drivers.firewall.watch import FirewallWatch
+from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 from tests.netns.drivers.conftest import SILENCE, a_socket
 
@@ -222,7 +222,7 @@ def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
         assert all(one.goes_on() for one in streams)
         lab.host.sh("nft flush ruleset")
         time.sleep(0.5)
-        lab.on_host(lambda: nft.run(whole))
+        lab.on_host(lambda: libnftables.run(whole))
         assert [one.goes_on() for one in streams] == [there, there]
     finally:
         for one in streams:
@@ -238,7 +238,7 @@ def test_it_takes_every_hook_of_translation(lab, watch):
 
 
 def test_without_the_table_the_hosts_loopback_is_out_of_reach_all_the_same(lab, monkeypatch, capfd):
-    monkeypatch.setattr(nft, "_library", lambda: None)
+    monkeypatch.setattr(libnftables, "_library", lambda: None)
     watch = lab.on_host(FirewallWatch)
     assert "install libnftables" in capfd.readouterr().err
     n1 = lab.network("n1", "172.30.0.0/16")

@@ -8,13 +8,12 @@ from collections import Counter
 
 import pytest
 
-from drivers.firewall import conntrack, nft
-from drivers.linux import netlink
+from drivers.linux import conntrack, libnftables, netlink
 from drivers.linux import netns as namespaces
-from engine import sandbox
 from engine.core import open_engine
+from engine.endpoints import sandbox
 from engine.model import EndpointSettings, NetworkCreate
-from engine.store import idle
+from engine.store import connection_pool
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.netns
@@ -90,7 +89,7 @@ def spent(monkeypatch):
     for name in ("request", "request_all"):
         counting(netlink.Session, name, lambda _: "request")
     counting(netlink.Session, "dump", lambda args: "list of rules" if args[1] >> 8 else "list")
-    counting(nft, "_execute", lambda _: "nft")
+    counting(libnftables, "_execute", lambda _: "nft")
     counting(conntrack, "_send", lambda args: "list of flows" if args[2] == conntrack.DUMP else "request")
     return counted
 
@@ -121,7 +120,7 @@ def test_every_command_keeps_to_its_budget(netns, verbs, spent):
         ("disconnect", "third", container),
         ("remove", "third"),
     ):
-        idle.close_all()
+        connection_pool.close_all()
         spent.clear()
         verbs("networks", verb, *given)
         over[verb] = {what: number for what, number in spent.items() if number > COSTS[verb].get(what, 0)}

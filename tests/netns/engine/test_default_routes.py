@@ -158,14 +158,14 @@ def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
 
 CONNECT = (
     "engine.containers.lookup.observed",
-    "engine.sandbox.join",
+    "engine.endpoints.sandbox.join",
     "drivers.sandbox.configure",
-    "engine.cluster.gateway_bridge.settle",
-    "engine.sandbox.route",
+    "engine.containers.gateway_bridge.settle",
+    "engine.endpoints.sandbox.route",
     "drivers.linux.route.add",
-    "engine.containers.ports.move",
-    "engine.containers.publishing.publish_locked",
-    "engine.sandbox.publish",
+    "engine.containers.port_assignment.move",
+    "engine.containers.publish.publish_locked",
+    "engine.endpoints.sandbox.publish",
     "engine.intents.end",
 )
 
@@ -181,7 +181,7 @@ def test_a_connect_that_is_killed_leaves_nothing_after_the_next_command(app, lab
     assert locks(app) == ["host"]
 
 
-@pytest.mark.parametrize("where", ["engine.containers.release.release_endpoint", "engine.sandbox.route"])
+@pytest.mark.parametrize("where", ["engine.endpoints.release.release_endpoint", "engine.endpoints.sandbox.route"])
 def test_a_disconnect_that_is_killed_is_finished_by_the_next_command(app, lab, where):
     before, reference = routes(lab), f"netns:{lab.name}"
     app.hawse("network", "connect", "app", reference)
@@ -191,7 +191,7 @@ def test_a_disconnect_that_is_killed_is_finished_by_the_next_command(app, lab, w
     assert recorded(app) == []
 
 
-@pytest.mark.parametrize("where", ["drivers.parented._finish", "drivers.sandbox.configure"])
+@pytest.mark.parametrize("where", ["drivers.subinterface._finish", "drivers.sandbox.configure"])
 def test_a_sub_interface_that_has_no_name_yet_goes_too(host, netns, where):
     host.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "192.168.99.0/24", "lan")
     killed(host, where, "network", "connect", "lan", f"netns:{netns.name}")

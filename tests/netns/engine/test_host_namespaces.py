@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.publishing import SANDBOX
+from engine.containers.publish import SANDBOX
 from engine.store.api import Intent
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT, COUNTER, Host

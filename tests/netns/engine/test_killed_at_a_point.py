@@ -7,15 +7,15 @@ import time
 
 import pytest
 
-from drivers import boot
-from engine import recovery
+from drivers.linux import boot
 from engine.containers.start import START
 from engine.core import open_engine
-from engine.locks import locked
 from engine.owner import start_ticks
-from engine.recovery import BOOT
-from engine.runtime import kernel
+from engine.recovery import recover
+from engine.recovery.recover import BOOT
+from engine.runtime import syscalls
 from engine.store.api import Intent
+from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT
 from tests.netns.engine.killing import killed
@@ -47,9 +47,12 @@ def state(host):
     return sorted(document["Networks"]), gateway, bool(document["Ports"]["70/tcp"]), led_to
 
 
-@pytest.mark.parametrize("where", ["engine.sandbox.join", "engine.sandbox_files.add_network", "engine.ports.move"])
+@pytest.mark.parametrize(
+    "where",
+    ["engine.endpoints.sandbox.join", "engine.containers.etc_files.add_network", "engine.ports.allocation.move"],
+)
 def test_connect_leaves_the_ports_where_they_were(web, where):
-    where = where.replace("engine.ports", "engine.containers.ports")
+    where = where.replace("engine.ports.allocation", "engine.containers.port_assignment")
     killed(web, where, "network", "connect", "zoo", "web")
     web.hawse("network", "create", "any")
     assert state(web) == (["app"], ["app"], True, ["app"])
@@ -58,11 +61,11 @@ def test_connect_leaves_the_ports_where_they_were(web, where):
 @pytest.mark.parametrize(
     "where",
     [
-        "engine.containers.release.release_endpoint",
-        "engine.cluster.gateway_bridge.settle",
-        "engine.containers.publishing.rehome",
-        "engine.sandbox.publish",
-        "engine.sandbox_files.remove_network",
+        "engine.endpoints.release.release_endpoint",
+        "engine.containers.gateway_bridge.settle",
+        "engine.containers.publish.rehome",
+        "engine.endpoints.sandbox.publish",
+        "engine.containers.etc_files.remove_network",
     ],
 )
 def test_disconnect_gives_route_and_ports_to_the_network_that_is_left(web, where):
@@ -83,10 +86,10 @@ def test_connect_that_the_kernel_refuses_leaves_the_ports_too(web):
 
 
 def test_ports_are_what_the_records_say_when_publishing_or_taking_back_is_killed(web):
-    killed(web, "engine.sandbox.publish", "publish", "web", "-p", "7100:71")
+    killed(web, "engine.endpoints.sandbox.publish", "publish", "web", "-p", "7100:71")
     web.hawse("network", "create", "any")
     assert "tcp . 7100 : 172.18.0.2 . 71" in web.sh("nft list table inet hawse")
-    killed(web, "engine.sandbox.unpublish", "unpublish", "web", "71/tcp")
+    killed(web, "engine.endpoints.sandbox.unpublish", "unpublish", "web", "71/tcp")
     web.hawse("network", "create", "other")
     assert "7100" not in web.sh("nft list table inet hawse")
     assert web.hawse("port", "web").stdout == "70/tcp -> 0.0.0.0:7000\n70/tcp -> [::]:7000\n"
@@ -94,7 +97,7 @@ def test_ports_are_what_the_records_say_when_publishing_or_taking_back_is_killed
 
 def test_default_bridge_goes_with_the_command_that_was_making_it(host):
     host.hawse("network", "create", "app")
-    killed(host, "engine.keepsakes.keep", "run", "-d", "hostfs", "true")
+    killed(host, "engine.store.driver_state.keep", "run", "-d", "hostfs", "true")
     assert "docker0" in host.sh("ip -br link")
     host.hawse("rm", host.hawse("ps", "-aq").stdout.strip())
     assert "docker0" not in host.sh("ip -br link; nft list table inet hawse")
@@ -132,15 +135,15 @@ def engine(host, monkeypatch):
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)
     with open("/proc/thread-self/ns/net") as before, open(host.path) as inside:
-        kernel.setns(inside.fileno(), kernel.CLONE_NEWNET)
+        syscalls.setns(inside.fileno(), syscalls.CLONE_NEWNET)
         yield open_engine().host
-        kernel.setns(before.fileno(), kernel.CLONE_NEWNET)
+        syscalls.setns(before.fileno(), syscalls.CLONE_NEWNET)
 
 
 def test_undoing_a_killed_start_gives_way_to_who_has_undone_it_and_started_anew(host, engine):
     """Two commands found the same note; the slower one must not take the running container for what it was about."""
     container = host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d").stdout.strip()
-    recovery.settle(engine, [Intent(START, container, DEAD)])
+    recover.settle(engine, [Intent(START, container, DEAD)])
     assert host.hawse("inspect", "-f", "{{.State.Running}} {{.NetworkSettings.IPAddress}}", "web").stdout.split() == [
         "true",
         "172.17.0.2",
@@ -174,7 +177,7 @@ def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host)
     host.hawse("run", "-d", "--name", "once", "--network", "app", "hostfs", "sleep", "1d")
     host.hawse("run", "-d", "--name", "again", "--restart", "always", "--network", "app", "hostfs", "sleep", "1d")
     rebooted(host)
-    killed(host, "engine.cluster.overlay.await_store", "network", "create", "one")
+    killed(host, "engine.cluster.hooks.await_store", "network", "create", "one")
     host.hawse("network", "create", "two")
     assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split("\n") == [
         "again running",

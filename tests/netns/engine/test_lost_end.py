@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from engine.recovery import BOOT
+from engine.recovery.recover import BOOT
 from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns

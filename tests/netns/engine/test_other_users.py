@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import private
+from engine import paths
 from engine.errors import PermissionDenied
 from tests.installation import CHECKOUT, script
 
@@ -78,7 +78,7 @@ def test_every_command_refuses(host, shared):
 
 
 RESIDENTS = {
-    "agent": "from engine.agent.__main__ import main; sys.exit(main())",
+    "agent": "from engine.agentd.__main__ import main; sys.exit(main())",
     "warm server": "from cli.warm.__main__ import main; main()",
 }
 
@@ -122,8 +122,8 @@ def test_directory_that_another_user_exchanges_all_the_time_is_never_used(shared
             assert time.monotonic() < end
             place = shared / "x" / "run"
             try:
-                private.check(place, "HAWSE_RUN")
-                private.make_private(place / "locks")
+                paths.check(place, "HAWSE_RUN")
+                paths.make_private(place / "locks")
             except (PermissionDenied, OSError):
                 refusals += 1
                 continue
@@ -148,7 +148,7 @@ def left(host) -> Path:
 
 STARTED = {
     "supervisor.lock": "from engine.runtime.supervisor import main; main(sys.argv[1])",
-    "agent.lock": "from engine.agent.__main__ import main; main()",
+    "agent.lock": "from engine.agentd.__main__ import main; main()",
     "agent.log": "from engine.agent import client; client._start(Path(sys.argv[1]), Path(sys.argv[1]), 2)",
     "warm.lock": "from cli.warm.__main__ import main; main()",
     "locks/host": "from cli.app import App; from cli.root import run; run(['network', 'create', 'app'], App())",
@@ -289,7 +289,7 @@ def test_root_of_a_user_namespace_uses_directories_of_his_own(shared):
     (shared / "roots").mkdir(mode=0o777)
     shared.chmod(0o755)
     code = (
-        "import sys; from pathlib import Path; from engine.private import check, make_private\n"
+        "import sys; from pathlib import Path; from engine.paths import check, make_private\n"
         "for path in map(Path, sys.argv[1:]):\n"
         "    try: check(path, 'HAWSE_RUN'); make_private(path / 'deep'); print('used')\n"
         "    except Exception as error: print(error)"

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from engine import peer
+from engine.runtime import peer
 from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns

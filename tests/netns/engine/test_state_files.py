@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runtime import kernel
+from engine.runtime import syscalls
 
 pytestmark = pytest.mark.netns
 
@@ -25,9 +25,9 @@ def test_all_directories_are_roots_alone(host):
 def small_disk(host):
     """HAWSE_ROOT on a disk of its own."""
     host.root.mkdir(parents=True)
-    kernel.mount("small", str(host.root), "tmpfs", data="size=3m,mode=700")
+    syscalls.mount("small", str(host.root), "tmpfs", data="size=3m,mode=700")
     yield host.root
-    kernel.unmount(str(host.root))
+    syscalls.unmount(str(host.root))
 
 
 def test_full_disk_keeps_nobody_from_removing_what_filled_it(host, small_disk):

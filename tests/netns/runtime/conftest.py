@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.model import ExecCreate, LogOptions, Mount
-from engine.runtime import kernel
+from engine.runtime import syscalls
 from engine.runtime.api import ProcessSpec, Stdio
 from engine.runtime.local import LocalRuntime
 
@@ -99,7 +99,7 @@ class Lab:
     def enter_namespace(self) -> None:
         """Take a thread of the test to the lab's network namespace."""
         with open(self.netns) as inside:
-            kernel.setns(inside.fileno(), kernel.CLONE_NEWNET)
+            syscalls.setns(inside.fileno(), syscalls.CLONE_NEWNET)
 
     def supervisor_pid(self) -> int:
         """The process that holds the supervisor's lock."""
@@ -151,4 +151,4 @@ def lab(netns, tmp_path: Path) -> Iterator[Lab]:
             yield lab
         finally:
             lab.clean()
-            kernel.setns(before.fileno(), kernel.CLONE_NEWNET)
+            syscalls.setns(before.fileno(), syscalls.CLONE_NEWNET)

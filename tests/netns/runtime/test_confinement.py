@@ -164,15 +164,17 @@ def test_paths_of_the_kernel_are_hidden_unless_the_user_wants_them(lab, image):
 
 
 def test_mounts_keep_the_flags_that_they_have_on_the_host(lab, image, tmp_path):
-    from engine.runtime import kernel
+    from engine.runtime import syscalls
 
     source = tmp_path / "source"
     (source / "below").mkdir(parents=True)
     shutil.copy(shutil.which("busybox"), source / "tool")
-    kernel.mount("tmpfs", str(source / "below"), "tmpfs")
-    kernel.bind(str(source), str(source))
+    syscalls.mount("tmpfs", str(source / "below"), "tmpfs")
+    syscalls.bind(str(source), str(source))
     try:
-        kernel.mount("", str(source), flags=kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_RDONLY | kernel.MS_NOEXEC)
+        syscalls.mount(
+            "", str(source), flags=syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | syscalls.MS_NOEXEC
+        )
         fields = {**image, "mounts": [Mount(str(source), "/data")]}
         output = lab.sh("(mkdir /data/x; /data/tool true; mkdir /data/below/x && echo below) 2>&1", **fields)
         assert output.count("Read-only") == 1
@@ -181,8 +183,8 @@ def test_mounts_keep_the_flags_that_they_have_on_the_host(lab, image, tmp_path):
         fields["mounts"] = [Mount(str(source), "/data", read_only=True)]
         assert "Read-only" in lab.sh("(mkdir /data/below/y) 2>&1 || true", **fields)
     finally:
-        kernel.unmount(str(source))
-        kernel.unmount(str(source / "below"))
+        syscalls.unmount(str(source))
+        syscalls.unmount(str(source / "below"))
 
 
 def await_children(pid: int, count: int) -> None:

@@ -76,18 +76,18 @@ def test_devices_made_in_a_volume_cannot_be_opened(lab, image, tmp_path):
 
 def test_root_of_a_container_keeps_the_flags_of_its_mount(lab, image, tmp_path):
     """As a directory that the host has mounted read-only."""
-    from engine.runtime import kernel
+    from engine.runtime import syscalls
 
     place = tmp_path / "mounted"
     place.mkdir()
     for name in ("dev", "sys"):
         (image / name).mkdir()
-    kernel.bind(str(image), str(place))
+    syscalls.bind(str(image), str(place))
     try:
-        kernel.make_read_only(str(place))
+        syscalls.make_read_only(str(place))
         output = lab.sh("echo x > /written 2>&1 || true", rootfs=str(place))
     finally:
-        kernel.unmount(str(place))
+        syscalls.unmount(str(place))
     assert "Read-only file system" in output
     assert not (image / "written").exists()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.model import Mount
-from engine.runtime import kernel
+from engine.runtime import syscalls
 from engine.runtime.api import RuntimeFailure
 
 pytestmark = pytest.mark.netns
@@ -43,11 +43,11 @@ def elsewhere(lab, tmp_path_factory):
     """The lab's file system at another path too, and HAWSE_RUN bound there once more, in a path with a blank."""
     other, bound = tmp_path_factory.mktemp("other"), tmp_path_factory.mktemp("a b")
     lab.run_dir.mkdir(mode=0o700)
-    kernel.bind(str(lab.state.parent), str(other))
-    kernel.bind(str(lab.run_dir), str(bound))
+    syscalls.bind(str(lab.state.parent), str(other))
+    syscalls.bind(str(lab.run_dir), str(bound))
     yield other / lab.state.name, bound
-    kernel.unmount(str(bound))
-    kernel.unmount(str(other))
+    syscalls.unmount(str(bound))
+    syscalls.unmount(str(other))
 
 
 def test_directories_are_hidden_at_every_path_of_a_file_system_mounted_twice(lab, secret, elsewhere):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.model import Mount
-from engine.runtime import kernel, launch
+from engine.runtime import supervisor_client, syscalls
 from engine.runtime.api import RuntimeFailure
 
 pytestmark = pytest.mark.netns
@@ -125,7 +125,7 @@ def test_answers_of_a_program_in_the_supervisors_place_are_not_believed(lab, tmp
         try:
             assert impostor.stdout.readline() == b"\n"
             assert lab.launch("one", "sleep", "60").pid != 1
-            assert launch.is_there(lab.run_dir)
+            assert supervisor_client.is_there(lab.run_dir)
         finally:
             impostor.kill()
 
@@ -134,7 +134,7 @@ def test_supervisor_with_nothing_to_do_gives_way_to_one_of_another_network_names
     """As after the namespace of a host was deleted and made again."""
     lab.run("one", "true")
     first = lab.supervisor_pid()
-    kernel.unshare(kernel.CLONE_NEWNET)
+    syscalls.unshare(syscalls.CLONE_NEWNET)
     assert lab.run("two", "true")[0] == 0
     assert lab.supervisor_pid() != first
     lab.await_death(first)
@@ -142,7 +142,7 @@ def test_supervisor_with_nothing_to_do_gives_way_to_one_of_another_network_names
 
 def test_supervisor_with_a_container_stays(running):
     first = running.supervisor_pid()
-    kernel.unshare(kernel.CLONE_NEWNET)
+    syscalls.unshare(syscalls.CLONE_NEWNET)
     with pytest.raises(RuntimeFailure, match="is in another network namespace"):
         running.run("two", "true")
     with pytest.raises(RuntimeFailure, match="is in another network namespace"):

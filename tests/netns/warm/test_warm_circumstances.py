@@ -11,9 +11,9 @@ import sys
 
 import pytest
 
-from cli.launch import EXITED, SOCKET, message
+from cli.launcher.launch import EXITED, SOCKET, message
 from cli.warm import worker
-from engine import peer
+from engine.runtime import peer
 from tests.installation import CHECKOUT, script
 
 pytestmark = pytest.mark.netns

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.launch import PATIENCE
+from cli.launcher.launch import PATIENCE
 
 pytestmark = pytest.mark.netns
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.completion.places import ARGUMENTS, FLAGS
+from cli.completion.bindings import ARGUMENTS, FLAGS
 from cli.completion.sources import DRIVERS, SOURCES
 from cli.completion.tree import nodes
 from cli.root import root
 from drivers.registry import TYPES
-from engine.container_filters import KEYS
-from engine.filters import NETWORK_KEYS, PRUNE_KEYS
+from engine.filters.containers import KEYS
+from engine.filters.networks import NETWORK_KEYS, PRUNE_KEYS
 
 COMPLETIONS = Path(__file__).parent.parent.parent.parent / "completions"
 FILES = {"bash": "hawse.bash", "fish": "hawse.fish", "zsh": "_hawse"}

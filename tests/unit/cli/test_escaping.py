@@ -10,8 +10,8 @@ import unicodedata
 import pytest
 
 from cli.app import App
-from cli.columns import columns
-from cli.escaping import escaped, escaped_line, marked, revealed, revealed_width
+from cli.output.terminal_escapes import escaped, escaped_line, marked, revealed, revealed_width
+from cli.output.text import columns
 from engine.errors import InvalidSettings, NotFound
 
 HOSTILE = "a\x1b[2Jb\x9b31mc\x7f\u202ed\u2066\u2028\u200f\r"

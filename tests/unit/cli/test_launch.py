@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from cli import launch
+from cli.launcher import launch
 from engine import host
 from tests.installation import CHECKOUT, install
 
-BOOT = f"import sys; before = set(sys.modules); sys.path.insert(0, {str(CHECKOUT)!r}); import cli.launch as launch; "
+BOOT = f"import sys; before = set(sys.modules); sys.path.insert(0, {str(CHECKOUT)!r}); import cli.launcher.launch as launch; "
 IMPORTED = BOOT + "print(*sorted(set(sys.modules) - before))"
 
 
 def test_it_imports_only_what_an_interpreter_without_site_packages_has():
     output = subprocess.run([sys.executable, "-IS", "-c", IMPORTED], capture_output=True, text=True, check=True).stdout
-    assert set(output.split()) == {"_socket", "cli", "cli.launch"}
+    assert set(output.split()) == {"_socket", "cli", "cli.launcher.launch"}
 
 
 def test_it_looks_where_the_engine_does():
@@ -31,7 +31,7 @@ def test_it_knows_where_it_was_imported_from():
 
 
 def launched(*argv: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    boot = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from cli.launch import main; main()"
+    boot = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from cli.launcher.launch import main; main()"
     environment = {**os.environ, "HAWSE_RUN": "/nonexistent/run", **extra}
     return subprocess.run([sys.executable, "-IS", "-c", boot, *argv], capture_output=True, text=True, env=environment)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.quoting import quote
+from engine.golang.quote import quote
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.errors import StatusError
-from cli.reference import addressed, named
+from cli.options.object_reference import addressed, named
 from engine.errors import NotFound
 
 

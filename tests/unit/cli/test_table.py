@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.table import MINIMAL_WIDTH, PADDING, align, align_columns
+from cli.output.table import MINIMAL_WIDTH, PADDING, align, align_columns
 
 
 def test_columns_are_at_least_ten_wide_with_three_blanks_between():

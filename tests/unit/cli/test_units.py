@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.units import human_duration, human_size
+from cli.output.units import human_duration, human_size
 
 HOUR, DAY = 3600, 86400
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers import host_signs
-from drivers.linux import link, netns
+from drivers.linux import host_namespace, link, netns
 from drivers.linux.link import Link
 
 LOOPBACK = Link("lo", 1, "", "", "", 65536, up=True, is_loopback=True)
@@ -41,13 +40,13 @@ def interface(name: str, kind: str, **fields) -> Link:
 )
 def test_interfaces(monkeypatch, found, sign):
     monkeypatch.setattr(link, "all_links", lambda _: [LOOPBACK, found])
-    assert list(host_signs._of_links()) == ([sign] if sign else [])
+    assert list(host_namespace._of_links()) == ([sign] if sign else [])
 
 
 def test_a_few_of_many_are_named(monkeypatch):
     many = [interface(f"eth{n}", "", device=f"pci{n}") for n in range(5)]
     monkeypatch.setattr(link, "all_links", lambda _: [LOOPBACK, *many])
-    assert list(host_signs._of_links()) == ["the machine's devices: eth0 (pci0), eth1 (pci1), eth2 (pci2) …"]
+    assert list(host_namespace._of_links()) == ["the machine's devices: eth0 (pci0), eth1 (pci1), eth2 (pci2) …"]
 
 
 @pytest.fixture
@@ -69,11 +68,11 @@ def test_identity_is_that_of_the_file_and_not_of_its_path(namespaces):
         ("other", ["the network namespace of PID 1"]),
     ):
         with netns.opened(str(namespaces / path)) as opened:
-            assert list(host_signs._of_identity(opened, namespaces)) == signs
+            assert list(host_namespace._of_identity(opened, namespaces)) == signs
 
 
 def test_a_process_1_that_cannot_be_looked_at_is_no_sign(namespaces):
     (namespaces / "stranger").touch()
     (namespaces / "1/ns/net").unlink()
     with netns.opened(str(namespaces / "stranger")) as opened:
-        assert list(host_signs._of_identity(opened, namespaces)) == []
+        assert list(host_namespace._of_identity(opened, namespaces)) == []

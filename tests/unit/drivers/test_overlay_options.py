@@ -8,9 +8,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from drivers import overlay_options
 from drivers.api import BadOption, Missing, NetworkSpec, Pool, Unsupported
 from drivers.overlay import OverlayDriver
+from drivers.overlay import options as overlay_options
 
 VTEP, VNIS = "com.hawse.overlay.vtep", "com.docker.network.driver.overlay.vxlanid_list"
 MTU, WIREGUARD = "com.docker.network.driver.mtu", "com.hawse.overlay.wireguard"

@@ -11,7 +11,7 @@ from drivers.api import BadOption, EndpointSpec, JoinInfo, NetworkSpec, Pool, Sa
 from drivers.ipvlan import IpvlanDriver
 from drivers.linux import link
 from drivers.macvlan import MacvlanDriver
-from drivers.parented import ParentedDriver, parent_name
+from drivers.subinterface import ParentedDriver, parent_name
 
 
 def network(**options: str) -> NetworkSpec:

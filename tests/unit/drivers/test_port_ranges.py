@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from drivers.api import PortBinding
-from drivers.ports import around, part, without
+from drivers.port_ranges import around, part, without
 
 ANY, ONE = ip_address("0.0.0.0"), ip_address("192.0.2.1")
 RANGE = PortBinding("tcp", ANY, 8000, 8009, 80, 89)

@@ -10,7 +10,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from drivers.api import DriverError, KernelError, NetworkSpec, NoPermission, Sandbox
 from drivers.linux import link
-from drivers.wireguard import Tunnel, interface_name
+from drivers.overlay.wireguard import Tunnel, interface_name
 
 NETWORK = NetworkSpec("ab" * 32, "o1", {}, ())
 NAME = interface_name(Path("/run/hawse"), NETWORK.id)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.container_filters import filter_containers
 from engine.errors import EngineError
+from engine.filters.containers import filter_containers
 from engine.model import (
     ContainerConfig,
     ContainerRecord,

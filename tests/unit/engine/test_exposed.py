@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.exposed import each, spans
+from engine.ports.exposed import each, spans
 
 
 def test_ranges_that_meet_become_one():

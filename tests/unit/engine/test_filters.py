@@ -5,7 +5,7 @@ import time
 import pytest
 
 from engine.errors import EngineError, InvalidArgument
-from engine.filters import (
+from engine.filters.networks import (
     check_container_prune,
     check_network_prune,
     container_prunable,

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from engine.go_regexp import Invalid, found
-from engine.matching import matches_pattern
+from engine.filters.rules import matches_pattern
+from engine.golang.regexp import Invalid, found
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,9 @@ def test_invalid_expression_matches_nothing_and_prints_nothing(capfd):
 
 
 def test_plain_name_does_not_load_the_library():
-    code = "import sys; from engine.go_regexp import found; assert found('a-b', 'xa-b'); print('re2' in sys.modules)"
+    code = (
+        "import sys; from engine.golang.regexp import found; assert found('a-b', 'xa-b'); print('re2' in sys.modules)"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
     assert result.stdout == "False\n"
 

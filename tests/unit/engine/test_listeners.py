@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from engine.listeners import BIND_LIMIT, HostProbe, free_ports, listens_on_ipv6
-from engine.ports import IN_USE
+from engine.ports.allocation import IN_USE
+from engine.ports.probe import BIND_LIMIT, HostProbe, free_ports, listens_on_ipv6
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from engine import peer
+from engine.runtime import peer
 
 
 class Failing(socket.socket):

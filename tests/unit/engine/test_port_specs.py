@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.model import PortSpec
-from engine.port_specs import apart, covers, exposure, without
+from engine.ports.specs import apart, covers, exposure, without
 
 RANGE = PortSpec("tcp", 80, "", "8000-8009", 89)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.model import PortRecord, PortSpec
-from engine.ports import IN_USE, HostSide, PortConflict, allocate_ports
+from engine.ports.allocation import IN_USE, HostSide, PortConflict, allocate_ports
 
 
 @dataclass

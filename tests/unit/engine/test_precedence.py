@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from engine.endpoints.priority import rank
 from engine.model import NetworkRecord, PoolRecord
-from engine.precedence import rank
 
 V4, V6 = PoolRecord("172.30.0.0/16", gateway="172.30.0.1"), PoolRecord("fd00::/64", gateway="fd00::1")
 

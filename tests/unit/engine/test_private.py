@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import private
+from engine import paths
 from engine.errors import PermissionDenied
 
 
@@ -18,7 +18,7 @@ def mode(path: Path) -> int:
 
 def refusal(path: Path) -> str:
     with pytest.raises(PermissionDenied) as raised:
-        private.check(path, "HAWSE_RUN")
+        paths.check(path, "HAWSE_RUN")
     return str(raised.value)
 
 
@@ -30,15 +30,15 @@ def umask(request):
 
 
 def test_what_is_made_is_for_its_owner_alone_whatever_the_umask(tmp_path, umask):
-    private.make_private(tmp_path / "a" / "b")
-    os.close(private.open_private(tmp_path / "a" / "file", os.O_RDWR | os.O_CREAT))
+    paths.make_private(tmp_path / "a" / "b")
+    os.close(paths.open_private(tmp_path / "a" / "file", os.O_RDWR | os.O_CREAT))
     assert [mode(tmp_path / name) for name in ("a", "a/b", "a/file")] == [0o700, 0o700, 0o600]
 
 
 def test_file_that_others_could_read_is_theirs_no_more(tmp_path):
     path = tmp_path / "note"
     path.touch(mode=0o644)
-    os.close(private.open_private(path, os.O_RDONLY))
+    os.close(paths.open_private(path, os.O_RDONLY))
     assert mode(path) == 0o600
 
 
@@ -52,7 +52,7 @@ def test_directory_that_others_can_write_is_refused(tmp_path, how):
         f"(chmod go-w {path}, or choose another directory)"
     )
     with pytest.raises(PermissionDenied):
-        private.make_private(path)
+        paths.make_private(path)
 
 
 def test_so_is_one_below_such_a_directory_whether_it_exists_or_not(tmp_path):
@@ -61,16 +61,16 @@ def test_so_is_one_below_such_a_directory_whether_it_exists_or_not(tmp_path):
     for name in ("run", "missing", "missing/run"):
         assert f"{tmp_path}/open can be written by other users" in refusal(tmp_path / "open" / name)
     with pytest.raises(PermissionDenied):
-        private.make_private(tmp_path / "open" / "new")
+        paths.make_private(tmp_path / "open" / "new")
     assert not (tmp_path / "open" / "new").exists()
 
 
 def test_directory_of_ours_in_a_sticky_one_is_not(tmp_path):
     (tmp_path / "sticky").mkdir()
     (tmp_path / "sticky").chmod(0o1777)
-    private.check(tmp_path / "sticky" / "run", "HAWSE_RUN")
-    private.make_private(tmp_path / "sticky" / "run" / "deep")
-    private.check(tmp_path / "sticky" / "run", "HAWSE_RUN")
+    paths.check(tmp_path / "sticky" / "run", "HAWSE_RUN")
+    paths.make_private(tmp_path / "sticky" / "run" / "deep")
+    paths.check(tmp_path / "sticky" / "run", "HAWSE_RUN")
     assert f"{tmp_path}/sticky can be written" in refusal(tmp_path / "sticky" / "run" / "..")
 
 
@@ -78,8 +78,8 @@ def test_links_of_ours_are_followed_and_where_they_lead_is_checked(tmp_path):
     (tmp_path / "real" / "run").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real/./run")
     (tmp_path / "far").symlink_to(f"{tmp_path}/link")
-    private.check(tmp_path / "far", "HAWSE_RUN")
-    private.make_private(tmp_path / "far" / "deep")
+    paths.check(tmp_path / "far", "HAWSE_RUN")
+    paths.make_private(tmp_path / "far" / "deep")
     (tmp_path / "real").chmod(0o777)
     assert f"{tmp_path}/real can be written" in refusal(tmp_path / "far")
 
@@ -92,20 +92,20 @@ def test_endless_links_are_refused(tmp_path):
 def test_file_is_no_directory(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
-        private.make_private(tmp_path / "file")
+        paths.make_private(tmp_path / "file")
     with pytest.raises(NotADirectoryError):
-        private.make_private(tmp_path / "file" / "below")
+        paths.make_private(tmp_path / "file" / "below")
 
 
 def test_links_are_not_opened(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "victim")
     with pytest.raises(OSError, match="symbolic links"):
-        private.open_private(tmp_path / "link", os.O_RDWR | os.O_CREAT)
-    with pytest.raises(OSError, match="symbolic links"), open(tmp_path / "link", "w", opener=private.no_follow):
+        paths.open_private(tmp_path / "link", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(OSError, match="symbolic links"), open(tmp_path / "link", "w", opener=paths.no_follow):
         pass
     assert not (tmp_path / "victim").exists()
     with pytest.raises(PermissionDenied):
-        private.require_own_file(tmp_path / "link", os.lstat(tmp_path / "link"))
+        paths.require_own_file(tmp_path / "link", os.lstat(tmp_path / "link"))
 
 
 def test_file_that_others_can_write_is_not_opened(tmp_path):
@@ -113,4 +113,4 @@ def test_file_that_others_can_write_is_not_opened(tmp_path):
     path.touch()
     path.chmod(0o666)
     with pytest.raises(PermissionDenied, match="can be written by one"):
-        private.open_private(path, os.O_RDWR)
+        paths.open_private(path, os.O_RDWR)

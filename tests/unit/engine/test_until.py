@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import InvalidArgument
-from engine.until import parse_duration, parse_moment
+from engine.golang.time import parse_duration, parse_moment
 
 NOW, NEW_YEAR_2020 = 1_800_000_000.0, 1577836800
 LAST_WHOLE_SECOND = 1_799_999_998  # a moment so long ago is a whole second

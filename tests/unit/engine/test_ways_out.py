@@ -6,10 +6,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from drivers.default_routes import BOOT, OURS, WayOut
-from engine import sandbox
+from drivers.linux.default_routes import BOOT, OURS, WayOut
+from engine.endpoints import sandbox
+from engine.endpoints.sandbox import Membership
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostConfig, NetworkRecord
-from engine.sandbox import Membership
 
 
 def member(name: str, default_route: str = "", **fields) -> Membership:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.linux import netns, pinned
+from drivers.linux import netns, persistent_netns
 
 pytestmark = pytest.mark.netns
 
@@ -18,7 +18,9 @@ pytestmark = pytest.mark.netns
 @pytest.fixture(params=["by a mount", "by a process"])
 def way(request, monkeypatch) -> str:
     # This test's own mount namespace stands for that of process 1, or none does.
-    monkeypatch.setattr(pinned, "INIT", f"/proc/{os.getpid()}" if request.param == "by a mount" else "/nosuch")
+    monkeypatch.setattr(
+        persistent_netns, "INIT", f"/proc/{os.getpid()}" if request.param == "by a mount" else "/nosuch"
+    )
     return request.param
 
 
@@ -26,26 +28,26 @@ def way(request, monkeypatch) -> str:
 def file(tmp_path, netns):
     made = tmp_path / "run" / "kept"
     yield made
-    pinned.remove(made)
+    persistent_netns.remove(made)
 
 
 def identity(file: Path) -> int:
-    return os.stat(pinned.opening_path(file)).st_ino
+    return os.stat(persistent_netns.opening_path(file)).st_ino
 
 
 def test_a_namespace_is_kept_until_it_is_removed(way, file):
-    assert not pinned.exists(file)
-    pinned.make(file)
-    assert pinned.exists(file)
+    assert not persistent_netns.exists(file)
+    persistent_netns.make(file)
+    assert persistent_netns.exists(file)
     assert identity(file) != os.stat("/proc/self/ns/net").st_ino
-    links = netns.inside(pinned.opening_path(file), lambda: os.listdir("/proc/self/net/dev_snmp6"))
+    links = netns.inside(persistent_netns.opening_path(file), lambda: os.listdir("/proc/self/net/dev_snmp6"))
     assert links == ["lo"]
     first = identity(file)
-    pinned.make(file)
+    persistent_netns.make(file)
     assert identity(file) == first
     for _ in range(2):
-        pinned.remove(file)
-        assert not pinned.exists(file)
+        persistent_netns.remove(file)
+        assert not persistent_netns.exists(file)
         assert not file.exists()
 
 
@@ -55,11 +57,11 @@ def test_it_outlives_a_mount_namespace_that_ends(way, file):
         "import sys; from pathlib import Path; from drivers.linux import pinned;"
         "pinned.INIT = sys.argv[1]; pinned.make(Path(sys.argv[2])); print(pinned.exists(Path(sys.argv[2])))"
     )
-    command = ["unshare", "--mount", sys.executable, "-c", script, pinned.INIT, str(file)]
+    command = ["unshare", "--mount", sys.executable, "-c", script, persistent_netns.INIT, str(file)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"
-    assert pinned.exists(file)
+    assert persistent_netns.exists(file)
     script = script.replace("make", "remove")
-    command = ["unshare", "--mount", sys.executable, "-c", script, pinned.INIT, str(file)]
+    command = ["unshare", "--mount", sys.executable, "-c", script, persistent_netns.INIT, str(file)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
     assert not file.exists()
 
@@ -68,30 +70,30 @@ def test_it_outlives_a_mount_namespace_that_ends(way, file):
 def test_what_a_crash_left_is_no_namespace_and_is_made_good(way, file, content):
     file.parent.mkdir()
     file.write_text(content)
-    assert not pinned.exists(file)
-    pinned.make(file)
-    assert pinned.exists(file)
+    assert not persistent_netns.exists(file)
+    persistent_netns.make(file)
+    assert persistent_netns.exists(file)
 
 
 def test_a_process_of_the_same_number_is_not_taken_for_the_keeper(file, monkeypatch):
-    monkeypatch.setattr(pinned, "INIT", "/nosuch")
-    pinned.make(file)
+    monkeypatch.setattr(persistent_netns, "INIT", "/nosuch")
+    persistent_netns.make(file)
     keeper = int(file.read_text().split()[0])
     os.kill(keeper, signal.SIGKILL)
     os.waitpid(keeper, 0)
     file.write_text(f"{os.getpid()} 1\n")
-    assert not pinned.exists(file)
-    pinned.remove(file)  # and this test lives
+    assert not persistent_netns.exists(file)
+    persistent_netns.remove(file)  # and this test lives
 
 
 def test_a_lock_on_a_directory_is_taken_by_one_at_a_time(tmp_path):
     directory = tmp_path / "run"
-    with pinned.alone(directory):
+    with persistent_netns.alone(directory):
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(1)
-            with pinned.alone(directory):
+            with persistent_netns.alone(directory):
                 os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGALRM
     assert not directory.exists()

@@ -22,7 +22,7 @@ import pytest
 from drivers.api import EndpointSpec, NetworkSpec, Peer, Pool, Sandbox
 from drivers.linux import netns as namespaces
 from drivers.overlay import OverlayDriver
-from drivers.overlay_place import Place
+from drivers.overlay.namespace import Place
 
 COUNTER = itertools.count(1)
 VTEP, VNIS = "com.hawse.overlay.vtep", "com.docker.network.driver.overlay.vxlanid_list"

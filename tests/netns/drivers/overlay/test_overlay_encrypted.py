@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from drivers.api import BadOption, Missing, Unsupported
-from drivers.firewall import nft
+from drivers.linux import libnftables
 
 pytestmark = pytest.mark.netns
 
@@ -140,8 +140,8 @@ def test_without_keys_or_programs_it_does_not_come_up(cluster, encrypted, monkey
 
 
 def test_without_the_rules_it_does_not_come_up(cluster, encrypted, monkeypatch):
-    run = nft.run
-    monkeypatch.setattr(nft, "run", lambda script: run(re.sub("(?m)^.*oifname.*$", "", script)))
+    run = libnftables.run
+    monkeypatch.setattr(libnftables, "run", lambda script: run(re.sub("(?m)^.*oifname.*$", "", script)))
     with pytest.raises(Unsupported, match="can't come up: the kernel doesn't hold the rules"):
         encrypted("o1")
     assert not cluster.members[-1].place.file.exists()

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from drivers import firewall, host_signs
+from drivers import firewall
 from drivers.api import Exists, Missing, Sandbox
-from drivers.linux import netns
+from drivers.linux import host_namespace, netns
 
 pytestmark = pytest.mark.netns
 
@@ -44,7 +44,7 @@ def test_nothing_is_left_behind(cluster):
 def test_its_own_namespace_is_told_from_a_sandbox(cluster):
     o1 = cluster.network("o1", *DUAL, hosts=1)
     with netns.opened(o1.members[0].place.sandbox.path) as opened:
-        assert host_signs.of(opened, ("agent.sock",))[0] == "networks of hawse: br0"
+        assert host_namespace.of(opened, ("agent.sock",))[0] == "networks of hawse: br0"
 
 
 def test_a_network_in_use_is_made_and_joined_again_without_harm(cluster):

@@ -17,9 +17,9 @@ import pytest
 from drivers import sandbox as sandboxes
 from drivers.api import Desired, EndpointSpec, Exists, NetworkSpec, Pool, Sandbox
 from drivers.bridge import BridgeDriver
-from drivers.default_routes import WayOut
 from drivers.firewall import table
 from drivers.linux import netns as namespaces
+from drivers.linux.default_routes import WayOut
 from tests.packets import VXLAN_PORT, ethernet, send, udp, vxlan
 
 pytestmark = pytest.mark.netns

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from cli.container.ports import displayed_ports
+from cli.container.ports_column import displayed_ports
 
 ID = "0123456789ab" + "c" * 52
 

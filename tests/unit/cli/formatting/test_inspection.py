@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cli.formatting import Inspector, TemplateExecError, TemplateSyntaxError, inspect_format
+from cli.gotemplate import Inspector, TemplateExecError, TemplateSyntaxError, inspect_format
 
 NETWORK = {
     "Name": "web",
@@ -171,7 +171,7 @@ def test_formats_that_are_no_templates():
 )
 def test_the_module_acts_as_docker_inspect_does(template, stdout, stderr, code):
     done = subprocess.run(
-        [sys.executable, "-m", "cli.formatting", "network", template],
+        [sys.executable, "-m", "cli.gotemplate", "network", template],
         input=json.dumps(NETWORK).encode(),
         capture_output=True,
         timeout=30,

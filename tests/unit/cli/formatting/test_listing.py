@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.formatting import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError, shows_only
+from cli.gotemplate import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError, shows_only
 
 LABELS = {"com.example.my-key": "v<1>"}
 ROW = FormatContext(

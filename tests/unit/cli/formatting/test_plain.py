@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.formatting import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError
-from cli.formatting.plain import fields_of
+from cli.gotemplate import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError
+from cli.output.plain import fields_of
 
 ROW = {"Name": "wéb\udcff", "Count": -3, "Yes": True, "No": False, "Later": lambda: "{{.Name}} {} %s", "Empty": ""}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.formatting import parse
+from cli.gotemplate import parse
 
 
 @pytest.mark.parametrize(

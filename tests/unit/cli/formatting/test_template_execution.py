@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.formatting import TemplateExecError, parse
+from cli.gotemplate import TemplateExecError, parse
 
 
 @pytest.mark.parametrize(

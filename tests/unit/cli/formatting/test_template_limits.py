@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.formatting import TemplateError, TemplateExecError, inspect_format, parse
+from cli.gotemplate import TemplateError, TemplateExecError, inspect_format, parse
 
 DOCUMENT = {"Name": "n", "Id": "i", "Labels": {"a": "b"}, "IPAM": {"Config": [{"Subnet": "s"}]}, "List": [1, None, "x"]}
 PIECES = st.sampled_from(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.formatting import TemplateSyntaxError, parse
+from cli.gotemplate import TemplateSyntaxError, parse
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.options.reference import check_reference
+from cli.options.image_reference import check_reference
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from cli.launch import offer
+from cli.launcher.launch import offer
 from cli.warm.request import Malformed, receive
 
 

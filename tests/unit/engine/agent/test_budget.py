@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from engine.agent.budget import Budget
+from engine.eventloop.descriptor_budget import Budget
 
 
 @pytest.mark.parametrize("descriptors", [256, 1024, 20_000, 1 << 20])
@@ -20,7 +20,7 @@ def test_clients_together_cannot_use_up_the_descriptors(descriptors):
 
 def test_limit_is_raised_to_what_is_allowed():
     code = (
-        "import resource as r; from engine.agent.budget import raise_descriptor_limit as raised; "
+        "import resource as r; from engine.eventloop.descriptor_budget import raise_descriptor_limit as raised; "
         "r.setrlimit(r.RLIMIT_NOFILE, (64, 200)); n = raised(); print(n, r.getrlimit(r.RLIMIT_NOFILE)[0])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True).stdout

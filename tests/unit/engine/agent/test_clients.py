@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address
 
-from engine.agent.clients import claims
-from engine.agent.forwarding import Origin
+from engine.portproxy.clients import claims
+from engine.ports.proxied import Origin
 
 WEB, API = (Origin("tcp", IPv6Address("::1"), port) for port in (80, 81))
 TARGET = ("172.30.0.2", 80)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 from ipaddress import IPv6Address
 
-from engine.agent.flows import Flow, Flows
-from engine.agent.forwarding import Origin
-from engine.agent.quota import Claim, Quota
+from engine.eventloop.quota import Claim, Quota
+from engine.portproxy.flows import Flow, Flows
+from engine.ports.proxied import Origin
 
 ORIGIN = Origin("udp", IPv6Address("::1"), 53)
 

@@ -4,8 +4,8 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from engine.agent.forwarding import Forwards, Origin, forwards, forwards_of, translates
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
+from engine.ports.proxied import Forwards, Origin, forwards, forwards_of, translates
 
 
 def found(host_ip: str, ipv6: str = "", protocol: str = "tcp", count: int = 1) -> list[tuple]:

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from engine.agent.inotify import CLOSE_WRITE, Inotify
-from engine.agent.loop import FEW_TIMERS, TURN, Background, Loop
+from engine.eventloop.inotify import CLOSE_WRITE, Inotify
+from engine.eventloop.loop import FEW_TIMERS, TURN, Background, Loop
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.agent.pace import (
+from engine.agentd.repair_schedule import (
     LONGEST_REST_SECONDS,
     NEVER,
     PATIENCE_ROUNDS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.agent.quota import Claim, Quota
+from engine.eventloop.quota import Claim, Quota
 
 
 def fill(quota: Quota, *claims: Claim) -> int:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from drivers.api import Difference
-from engine.agent import repair_log
+from engine.agentd import repair_log
 
 MISSING = [Difference("missing", "inet hawse any4", f"tcp . {port}") for port in (84, 80, 82, 81, 83)]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from drivers import boot
 from drivers.api import Desired, Difference, NetworkSpec, News
-from engine import desired
-from engine.agent import pace, repairer
-from engine.agent.repairer import RepairThread
+from drivers.linux import boot
+from engine.agentd import repair_schedule, repair_thread
+from engine.agentd.repair_thread import RepairThread
+from engine.endpoints import shared_state
 from engine.model import NetworkRecord
 from engine.store.sqlite import SqliteStore
 
@@ -89,7 +89,7 @@ def store(tmp_path: Path) -> SqliteStore:
     made = SqliteStore(tmp_path / "hawse.db", busy_seconds=0.1)
     with made.write() as tx:
         tx.put_network(NetworkRecord(id="a" * 64, name="app", created="2026-01-01T00:00:00Z", driver="bridge"))
-        tx.set_meta(desired.BOOT, boot.identity())
+        tx.set_meta(shared_state.BOOT, boot.identity())
     return made
 
 
@@ -107,9 +107,9 @@ class Running:
 
 @pytest.fixture
 def running(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    monkeypatch.setattr(pace, "SETTLE_SECONDS", 0.1)
-    monkeypatch.setattr(pace, "SHARE", 0)
-    monkeypatch.setattr(repairer, "CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(repair_schedule, "SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr(repair_schedule, "SHARE", 0)
+    monkeypatch.setattr(repair_thread, "CHECK_SECONDS", 0.3)
     made = Running(StandIn(), store)
     made.until(lambda: made.driver.looks and made.driver.blocked)
     yield made
@@ -176,7 +176,7 @@ def test_a_look_that_fails_is_repeated_and_told(running, capfd):
 
 
 def test_what_cannot_be_heard_is_tried_again(store, monkeypatch, capfd):
-    monkeypatch.setattr(repairer, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(repair_thread, "CHECK_SECONDS", 0.05)
     driver, tries = StandIn(), []
 
     def watch() -> StandIn:
@@ -193,7 +193,7 @@ def test_what_cannot_be_heard_is_tried_again(store, monkeypatch, capfd):
 
 
 def test_new_connections_stay_out_while_it_rests_from_a_fight(running, monkeypatch, capfd):
-    monkeypatch.setattr(pace, "FIRST_REST_SECONDS", 0.3)
+    monkeypatch.setattr(repair_schedule, "FIRST_REST_SECONDS", 0.3)
     driver = running.driver
     driver.found, driver.stubborn = [OPEN], True
     deadline = time.monotonic() + 10
@@ -207,7 +207,7 @@ def test_new_connections_stay_out_while_it_rests_from_a_fight(running, monkeypat
 
 
 def test_a_rest_longer_than_the_time_between_checks_costs_nothing(running, monkeypatch):
-    monkeypatch.setattr(pace, "FIRST_REST_SECONDS", 1.0)
+    monkeypatch.setattr(repair_schedule, "FIRST_REST_SECONDS", 1.0)
     driver = running.driver
     driver.found, driver.stubborn = [OPEN], True
     while driver.looks < 20 and not running.thread._pace.rest:
@@ -236,7 +236,7 @@ def test_the_agent_is_told_when_no_network_is_up(running, store):
 
 def test_records_of_an_earlier_boot_call_for_nothing(store, monkeypatch):
     with store.write() as tx:
-        tx.set_meta(desired.BOOT, "earlier")
+        tx.set_meta(shared_state.BOOT, "earlier")
     made = Running(StandIn(), store)
     made.until(lambda: made.words)
     made.thread.close()

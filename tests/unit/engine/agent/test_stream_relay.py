@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from engine.agent.stream_relay import connecting
+from engine.portproxy.tcp import connecting
 
 KEEPALIVE = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
 

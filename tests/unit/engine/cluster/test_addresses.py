@@ -2,14 +2,14 @@
 
 import pytest
 
-from drivers import host_facts
-from engine.cluster import addresses
+from drivers.linux import host
 from engine.errors import InvalidArgument
+from engine.swarm import advertise
 
 
 @pytest.fixture(autouse=True)
 def interfaces(monkeypatch):
-    monkeypatch.setattr(host_facts, "interface_addresses", lambda: [("eth0", "fd00::2"), ("eth0", "192.0.2.2")])
+    monkeypatch.setattr(host, "interface_addresses", lambda: [("eth0", "fd00::2"), ("eth0", "192.0.2.2")])
 
 
 @pytest.mark.parametrize(
@@ -24,17 +24,17 @@ def interfaces(monkeypatch):
     ],
 )
 def test_an_address_or_an_interface_is_advertised(text, meant):
-    assert addresses.advertised(text) == meant
+    assert advertise.advertised(text) == meant
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "::", "[::]:2377", "nosuch", "192.0.2.9:0", "eth0:x"])
 def test_what_nobody_could_reach_is_refused(text):
     with pytest.raises(InvalidArgument, match=r"^advertise address must be a non-zero IP address"):
-        addresses.advertised(text)
+        advertise.advertised(text)
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "nosuch", "192.0.2.9:99"])
 def test_packets_have_a_path_without_a_port(text):
-    assert addresses.data_path("eth0") == "192.0.2.2"
+    assert advertise.data_path("eth0") == "192.0.2.2"
     with pytest.raises(InvalidArgument, match=r"^data path address must be a non-zero IP address"):
-        addresses.data_path(text)
+        advertise.data_path(text)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from engine.cluster.records import HIGHEST_INDEX
-from engine.cluster.server.admission import next_free
+from engine.cluster.record_checks import HIGHEST_INDEX
 from engine.errors import InvalidArgument
+from engine.swarm.server.admission import next_free
 
 
 def test_numbers_are_given_in_turn_and_begin_again_at_the_end():

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.cluster.choice import choose, first_pools
+from engine.cluster.addressing import choose, first_pools
 from engine.cluster.model import Cluster, Cursor
 from engine.cluster.shared_networks import VNIS, allocate, next_subnet, vnis_of
 from engine.errors import Forbidden

@@ -1,4 +1,4 @@
-from engine.cluster import keys, view
+from engine.cluster import keys, snapshot
 from engine.cluster.etcd import KeyValue
 from engine.cluster.model import Node, SharedEndpoint
 from engine.store.codec import encode
@@ -20,13 +20,13 @@ def start():
         keys.endpoint("n1", "a", "e1"): encode(endpoint("e1", "a")),
         keys.endpoint("n1", "b", "e2"): encode(endpoint("e2", "b")),
     }
-    return view.make(5, values)
+    return snapshot.make(5, values)
 
 
 def test_endpoints_of_hosts_without_a_lease_are_left_out_and_come_back_with_it():
     first = start()
     assert [e.id for e in first.endpoints("n1")] == ["e1"]
-    back = view.after(first, 6, [KeyValue(keys.alive("b"), "1")])
+    back = snapshot.after(first, 6, [KeyValue(keys.alive("b"), "1")])
     assert [e.id for e in back.endpoints("n1")] == ["e1", "e2"]
     assert [e.id for e in back.elsewhere("n1", "a")] == ["e2"]
     assert [e.id for e in first.endpoints("n1")] == ["e1"], "a view never changes"
@@ -35,13 +35,13 @@ def test_endpoints_of_hosts_without_a_lease_are_left_out_and_come_back_with_it()
 def test_events_add_and_remove_endpoints():
     new = KeyValue(keys.endpoint("n1", "a", "e3"), encode(endpoint("e3", "a")))
     gone = KeyValue(keys.endpoint("n1", "a", "e1"), "", deleted=True)
-    assert [e.id for e in view.after(start(), 6, [new, gone]).endpoints("n1")] == ["e3"]
+    assert [e.id for e in snapshot.after(start(), 6, [new, gone]).endpoints("n1")] == ["e3"]
 
 
 def test_a_view_survives_the_disk(tmp_path):
     (tmp_path / "cluster").mkdir()
-    view.save(tmp_path, start())
-    again = view.saved(tmp_path)
+    snapshot.save(tmp_path, start())
+    again = snapshot.saved(tmp_path)
     assert again.revision == 5 and again.values == dict(start().values)
     assert [e.id for e in again.endpoints("n1")] == ["e1"]
 
@@ -49,4 +49,4 @@ def test_a_view_survives_the_disk(tmp_path):
 def test_a_damaged_view_is_no_view(tmp_path):
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "view.json").write_text('{"revision": 5')
-    assert view.saved(tmp_path) is None
+    assert snapshot.saved(tmp_path) is None

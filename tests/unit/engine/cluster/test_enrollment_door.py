@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from engine.cluster import pki
-from engine.cluster.enrollment import Manager, enroll
 from engine.cluster.keys import MANAGER_NAME
-from engine.cluster.server import http
-from engine.cluster.token import JoinToken, digest_of, new_secret
 from engine.errors import EngineError, Unavailable
+from engine.swarm import pki
+from engine.swarm.enrollment import Manager, enroll
+from engine.swarm.server import http
+from engine.swarm.token import JoinToken, digest_of, new_secret
 
 
 class Impostor:

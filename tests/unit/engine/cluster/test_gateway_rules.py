@@ -1,10 +1,10 @@
 import pytest
 
-from engine.cluster.addresses import split
-from engine.cluster.enrollment import parse_manager
 from engine.cluster.gateway import is_needed
 from engine.errors import InvalidArgument
 from engine.model import NetworkRecord
+from engine.swarm.advertise import split
+from engine.swarm.enrollment import parse_manager
 
 
 def network(driver, name="n", *, internal=False):

@@ -1,6 +1,7 @@
 """When the agent starts the store's member again."""
 
-from engine.cluster import etcd_member, membership, processes
+from engine.cluster import membership
+from engine.swarm import daemons, etcd_member
 
 
 def test_a_member_that_has_ended_comes_back_but_not_on_a_host_that_has_left(tmp_path):
@@ -9,9 +10,9 @@ def test_a_member_that_has_ended_comes_back_but_not_on_a_host_that_has_left(tmp_
     (where / "etcd.argv").write_text("sleep\0" + "60")
     (where / membership.FILE).write_text("{}")
     etcd_member.keep(tmp_path, tmp_path)
-    assert processes.is_running(tmp_path, etcd_member.NAME)
+    assert daemons.is_running(tmp_path, etcd_member.NAME)
 
     (where / membership.FILE).unlink()  # what leaving does first; then it ends the member
-    processes.stop(tmp_path, etcd_member.NAME)
+    daemons.stop(tmp_path, etcd_member.NAME)
     etcd_member.keep(tmp_path, tmp_path)
-    assert not processes.is_running(tmp_path, etcd_member.NAME)
+    assert not daemons.is_running(tmp_path, etcd_member.NAME)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.cluster import processes
+from engine.swarm import daemons
 
 
 def log_of(run, text):
-    file = processes.run_directory(run) / "etcd.log"
+    file = daemons.run_directory(run) / "etcd.log"
     file.write_text(text)
     return file
 
@@ -22,22 +22,22 @@ def test_the_last_words_are_for_people(tmp_path):
     log_of(
         tmp_path, '{"level":"warn","msg":"first"}\n{"level":"fatal","msg":"discovery failed","error":"no such thing"}\n'
     )
-    assert processes.last_words(tmp_path, "etcd") == "no such thing"
+    assert daemons.last_words(tmp_path, "etcd") == "no such thing"
     log_of(tmp_path, '{"level":"fatal","msg":"discovery failed"}\n')
-    assert processes.last_words(tmp_path, "etcd") == "discovery failed"
+    assert daemons.last_words(tmp_path, "etcd") == "discovery failed"
     log_of(tmp_path, "Traceback\nKeyError: 'x'\n")
-    assert processes.last_words(tmp_path, "etcd") == "KeyError: 'x'"
-    assert processes.last_words(tmp_path, "other") == ""
+    assert daemons.last_words(tmp_path, "etcd") == "KeyError: 'x'"
+    assert daemons.last_words(tmp_path, "other") == ""
 
 
 def test_a_log_that_has_grown_long_begins_anew_and_is_written_on(tmp_path):
-    file = log_of(tmp_path, "x" * processes.LONG_LOG)
+    file = log_of(tmp_path, "x" * daemons.LONG_LOG)
     with file.open("a") as writer:
-        processes.trim_logs(tmp_path)
+        daemons.trim_logs(tmp_path)
         writer.write("more")
         writer.flush()
-        assert file.stat().st_size == processes.LONG_LOG + 4
-        processes.trim_logs(tmp_path)
+        assert file.stat().st_size == daemons.LONG_LOG + 4
+        daemons.trim_logs(tmp_path)
         writer.write("again")
     assert file.read_text() == "again"
 
@@ -49,7 +49,7 @@ def run(tmp_path):
     note = tmp_path / "run" / "cluster" / "store.pid"
     if note.exists() and note.read_text():
         os.kill(int(note.read_text().partition(":")[0]), signal.SIGKILL)
-        processes.reap(tmp_path / "run", "store")
+        daemons.reap(tmp_path / "run", "store")
 
 
 def mode(path: Path) -> int:
@@ -59,12 +59,12 @@ def mode(path: Path) -> int:
 def test_note_and_log_are_for_root_alone_whatever_the_umask(run):
     before = os.umask(0)
     try:
-        assert processes.ensure(run, "store", ["sleep", "60"])
+        assert daemons.ensure(run, "store", ["sleep", "60"])
     finally:
         os.umask(before)
     assert {path.name: mode(path) for path in (run / "cluster").iterdir()} == {"store.pid": 0o600, "store.log": 0o600}
-    assert processes.is_running(run, "store")
-    assert not processes.ensure(run, "store", ["false"])
+    assert daemons.is_running(run, "store")
+    assert not daemons.ensure(run, "store", ["false"])
 
 
 @pytest.mark.parametrize("name", ["store.log", "store.pid"])
@@ -72,5 +72,5 @@ def test_links_are_not_followed(run, name):
     (run / "cluster").mkdir(mode=0o700, parents=True)
     (run / "cluster" / name).symlink_to(run / "victim")
     with pytest.raises(OSError, match="symbolic links"):
-        processes.ensure(run, "store", ["sleep", "60"])
+        daemons.ensure(run, "store", ["sleep", "60"])
     assert not (run / "victim").exists()

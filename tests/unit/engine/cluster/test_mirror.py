@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.cluster import membership, mirror
+from engine.cluster import local_networks, membership
 from engine.cluster.model import Membership
 from engine.config import Config
 from engine.host import Host
@@ -33,31 +33,31 @@ def names(host):
 
 
 def test_what_the_cluster_has_is_learned_and_what_it_has_no_more_forgotten(host):
-    mirror.follow(host, lambda: [network("one"), network("two")], ME)
+    local_networks.follow(host, lambda: [network("one"), network("two")], ME)
     assert names(host) == {"one", "two"}
-    mirror.follow(host, lambda: [network("two")], ME)
+    local_networks.follow(host, lambda: [network("two")], ME)
     assert names(host) == {"two"}
 
 
 def test_a_network_that_a_command_makes_meanwhile_stays(host):
-    mirror.learn(host, network("one"), ME)
+    local_networks.learn(host, network("one"), ME)
 
     def read():
         before = [network("one")]
-        mirror.learn(host, network("two"), ME)
+        local_networks.learn(host, network("two"), ME)
         return before
 
-    mirror.follow(host, read, ME)
+    local_networks.follow(host, read, ME)
     assert names(host) == {"one", "two"}
 
 
 def test_a_host_that_leaves_meanwhile_learns_nothing(host):
-    mirror.learn(host, network("one"), ME)
+    local_networks.learn(host, network("one"), ME)
 
     def read():
         (membership.directory(host.root) / membership.FILE).unlink()
-        mirror.forget_all(host)
+        local_networks.forget_all(host)
         return [network("one"), network("two")]
 
-    mirror.follow(host, read, ME)
+    local_networks.follow(host, read, ME)
     assert names(host) == set()

@@ -2,10 +2,10 @@
 
 import pytest
 
-from engine.cluster import swarm
-from engine.cluster.new_network import check_name, new_record
+from engine.cluster.network_request import check_name, new_record
 from engine.errors import InvalidArgument
 from engine.model import NetworkCreate
+from engine.swarm import swarm
 
 
 @pytest.mark.parametrize("name", ["a", "0", "a--b_c", "A_1", "a" * 63])

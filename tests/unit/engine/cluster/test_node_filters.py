@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.cluster.node_filters import filter_nodes
 from engine.errors import EngineError
+from engine.filters.nodes import filter_nodes
 
 
 def node(identity: str, name: str, role: str) -> dict:

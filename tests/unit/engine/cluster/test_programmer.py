@@ -7,7 +7,8 @@ import time
 import pytest
 
 from drivers.api import NetworkSpec
-from engine.cluster import keys, peers, programmer, view
+from engine.agentd.cluster import peer_sync
+from engine.cluster import keys, peers, snapshot
 from engine.cluster.etcd import KeyValue
 from engine.cluster.model import Node, SharedEndpoint
 from engine.store.codec import encode
@@ -50,7 +51,7 @@ def goes(identity):
 @pytest.fixture
 def first():
     far = encode(Node("far", "now", "far", "worker", "192.0.2.1", "192.0.2.1", 1))
-    return view.make(
+    return snapshot.make(
         1, {keys.node("far"): far, keys.alive("far"): "1", keys.endpoint("n1", "far", "e1"): endpoint("e1")}
     )
 
@@ -63,7 +64,7 @@ def tables():
 @pytest.fixture
 def told(tables, first, tmp_path):
     """A programmer that has programmed the first view."""
-    started = programmer.Programmer(tables, "near", tmp_path)
+    started = peer_sync.Programmer(tables, "near", tmp_path)
     started.start()
     started.tell(view=first, networks={"n1": NETWORK})
     comes_true(lambda: set(tables.peers) == {"e1"})
@@ -79,15 +80,15 @@ def comes_true(condition):
 
 
 def test_a_small_change_is_programmed_alone(told, tables, first):
-    told.tell(view=view.after(first, 2, [appears("e2")]))
+    told.tell(view=snapshot.after(first, 2, [appears("e2")]))
     comes_true(lambda: set(tables.peers) == {"e1", "e2"})
     assert tables.comparisons == 1
 
 
 def test_what_a_command_wrote_of_a_skipped_view_goes(told, tables, first, tmp_path):
-    second = view.after(first, 2, [appears("e2")])
-    third = view.after(second, 3, [appears("e3")])
-    fourth = view.after(third, 4, [goes("e3")])
+    second = snapshot.after(first, 2, [appears("e2")])
+    third = snapshot.after(second, 3, [appears("e3")])
+    fourth = snapshot.after(third, 4, [goes("e3")])
     with peers.programming(tmp_path):
         told.tell(view=second)
         comes_true(lambda: not told._dirty)  # it waits for the tables, with the second view in its hand
@@ -99,7 +100,7 @@ def test_what_a_command_wrote_of_a_skipped_view_goes(told, tables, first, tmp_pa
 
 def test_nothing_is_programmed_while_a_command_holds_the_tables(told, tables, first, tmp_path):
     with peers.programming(tmp_path):
-        told.tell(view=view.after(first, 2, [goes("e1")]))
+        told.tell(view=snapshot.after(first, 2, [goes("e1")]))
         time.sleep(0.2)
         assert set(tables.peers) == {"e1"}
     comes_true(lambda: not tables.peers)
@@ -107,7 +108,7 @@ def test_nothing_is_programmed_while_a_command_holds_the_tables(told, tables, fi
 
 def test_a_peer_that_makes_no_sense_ends_nothing(told, tables, first):
     odd = KeyValue(keys.node("far"), encode(Node("far", "now", "far", "worker", "192.0.2.1", "nowhere", 1)))
-    told.tell(view=view.after(first, 2, [odd, appears("e2")]))
+    told.tell(view=snapshot.after(first, 2, [odd, appears("e2")]))
     comes_true(lambda: not told._dirty)
-    told.tell(view=view.after(first, 3, [appears("e3")]))
+    told.tell(view=snapshot.after(first, 3, [appears("e3")]))
     comes_true(lambda: set(tables.peers) == {"e1", "e3"})

@@ -1,6 +1,6 @@
 import pytest
 
-from engine.cluster import quorum
+from engine.swarm import quorum
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.cluster import keys, records, view
+from engine.cluster import keys, record_checks, snapshot
 from engine.cluster.etcd import KeyValue
 from engine.cluster.model import Node, SharedEndpoint
 from engine.store.codec import encode
@@ -14,8 +14,8 @@ ENDPOINT = SharedEndpoint("e", "n", "c", "a", "02:42:00:00:00:01", "10.0.1.2/24"
 
 
 def test_good_ones_are_read():
-    assert records.read_node(keys.node("a"), encode(NODE)) == NODE
-    assert records.read_endpoint(keys.endpoint("n", "a", "e"), encode(ENDPOINT)) == ENDPOINT
+    assert record_checks.read_node(keys.node("a"), encode(NODE)) == NODE
+    assert record_checks.read_endpoint(keys.endpoint("n", "a", "e"), encode(ENDPOINT)) == ENDPOINT
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_good_ones_are_read():
 )  # fmt: skip
 def test_a_node_that_cannot_be(lie):
     with pytest.raises(ValueError):
-        records.read_node(keys.node("a"), encode(replace(NODE, **lie)))
+        record_checks.read_node(keys.node("a"), encode(replace(NODE, **lie)))
 
 
 @pytest.mark.parametrize(
@@ -45,23 +45,23 @@ def test_a_node_that_cannot_be(lie):
 )  # fmt: skip
 def test_an_endpoint_that_cannot_be(lie):
     with pytest.raises(ValueError):
-        records.read_endpoint(keys.endpoint("n", "a", "e"), encode(replace(ENDPOINT, **lie)))
+        record_checks.read_endpoint(keys.endpoint("n", "a", "e"), encode(replace(ENDPOINT, **lie)))
 
 
 @pytest.mark.parametrize("value", ["", "{", "[]", "null", "7", '{"id": "a"}', "[" * 100_000, "\udc80"])
 def test_a_bad_value_costs_the_others_nothing(value):
     bad = [keys.node("x"), keys.network("x"), keys.endpoint("n", "a", "x"), keys.balancer("n", "x")]
     good = {keys.node("a"): encode(NODE), keys.alive("a"): "1", keys.endpoint("n", "a", "e"): encode(ENDPOINT)}
-    first = view.make(1, {**good, **dict.fromkeys(bad, value)})
-    then = view.after(view.make(1, good), 2, [KeyValue(key, value) for key in bad])
+    first = snapshot.make(1, {**good, **dict.fromkeys(bad, value)})
+    then = snapshot.after(snapshot.make(1, good), 2, [KeyValue(key, value) for key in bad])
     for seen in (first, then):
         assert list(seen.nodes) == ["a"] and seen.endpoints("n") == [ENDPOINT]
         assert not seen.networks and not seen.balancers
         assert set(seen.unreadable()) >= set(bad) - {keys.balancer("n", "x")}
-    mended = view.after(then, 3, [KeyValue(key, "", deleted=True) for key in bad])
+    mended = snapshot.after(then, 3, [KeyValue(key, "", deleted=True) for key in bad])
     assert not mended.unreadable() and mended.endpoints("n") == [ENDPOINT]
 
 
 def test_an_endpoint_of_another_node_s_prefix_is_left_out():
     forged = {keys.node("a"): encode(NODE), keys.alive("a"): "1", keys.endpoint("n", "b", "e"): encode(ENDPOINT)}
-    assert view.make(1, forged).endpoints("n") == []
+    assert snapshot.make(1, forged).endpoints("n") == []

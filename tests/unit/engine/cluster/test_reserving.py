@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.cluster import overlay
+from engine.cluster import hooks
 from engine.errors import Unavailable
 from engine.model import NetworkRecord
 
@@ -36,10 +36,10 @@ def test_containers_are_kept_out_of_the_tunnels_before_the_other_hosts_hear_of_t
         events.append(f"tell the cluster of {network.name}")
         raise Unavailable("the store is away")
 
-    monkeypatch.setattr(overlay, "connected", connected)
-    monkeypatch.setattr(overlay, "_reserve", reserve)
-    monkeypatch.setattr(overlay, "drop_if_unused", lambda *_: None)
+    monkeypatch.setattr(hooks, "connected", connected)
+    monkeypatch.setattr(hooks, "_reserve", reserve)
+    monkeypatch.setattr(hooks, "drop_if_unused", lambda *_: None)
     host = SimpleNamespace(driver=lambda _: Driver(events))
-    with pytest.raises(Unavailable), overlay.reserving(host, None, [network]):
+    with pytest.raises(Unavailable), hooks.reserving(host, None, [network]):
         pass
     assert events == ["shut app", "tell the cluster of app"]

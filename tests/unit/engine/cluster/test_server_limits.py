@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from engine.cluster.server import visits as limits
-from engine.cluster.server.budget import BURST, LONGEST_WAIT, RATE, Budgets
-from engine.cluster.server.visits import Visits, place_of
+from engine.swarm.server import connections as limits
+from engine.swarm.server.connections import Visits, place_of
+from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT, RATE, Budgets
 
 
 @pytest.fixture

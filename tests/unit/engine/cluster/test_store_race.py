@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 import pytest
 
 from engine.cluster.etcd import Client, EtcdError, EtcdUnavailable
-from engine.cluster.etcd.race import HEAD_START, NobodyReady, first
+from engine.cluster.etcd.dial import HEAD_START, NobodyReady, first
 
 
 class Ready:

@@ -1,9 +1,9 @@
 import pytest
 
 from engine.cluster.model import Tokens
-from engine.cluster.server.admission import role_of
-from engine.cluster.token import JoinToken, base36, derived_id, digest_of, new_id, new_secret, parse
 from engine.errors import InvalidArgument
+from engine.swarm.server.admission import role_of
+from engine.swarm.token import JoinToken, base36, derived_id, digest_of, new_id, new_secret, parse
 
 
 def test_a_token_survives_its_own_text():

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from engine import timestamps
-from engine.cluster import membership, pki, tunnel_keys
+from engine.agentd.cluster import wireguard_keys
+from engine.cluster import membership
 from engine.cluster.etcd import EtcdUnavailable, KeyValue
 from engine.cluster.keys import LAYOUT
 from engine.cluster.model import Membership, Node
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
+from engine.swarm import pki
 
 NETWORK = NetworkRecord(id="n1", name="vault", created="now", driver="overlay", options={"encrypted": ""})
 NODE = Node("n", "now", "n", "worker", "192.0.2.1", "192.0.2.1", 1)
@@ -55,9 +57,9 @@ def agree(store, me):
 
 
 def test_a_key_stays_until_it_has_served_its_time(tmp_path, me):
-    assert tunnel_keys.rotated(tmp_path, published(me, timestamps.now()), me, [NETWORK]) is me
+    assert wireguard_keys.rotated(tmp_path, published(me, timestamps.now()), me, [NETWORK]) is me
     store = published(me, "2020-01-01T00:00:00Z")
-    after = tunnel_keys.rotated(tmp_path, store, me, [NETWORK])
+    after = wireguard_keys.rotated(tmp_path, store, me, [NETWORK])
     assert after.wireguard_key != me.wireguard_key and agree(store, after)
     assert membership.load(tmp_path) == after
 
@@ -66,7 +68,7 @@ def test_a_key_whose_publication_was_cut_short_is_replaced_at_once(tmp_path, me)
     store = published(me, "2020-01-01T00:00:00Z")
     store.silent = True
     with pytest.raises(EtcdUnavailable):
-        tunnel_keys.rotated(tmp_path, store, me, [NETWORK])
+        wireguard_keys.rotated(tmp_path, store, me, [NETWORK])
     assert not agree(store, membership.load(tmp_path))
     store.silent = False
-    assert agree(store, tunnel_keys.rotated(tmp_path, store, membership.load(tmp_path), [NETWORK]))
+    assert agree(store, wireguard_keys.rotated(tmp_path, store, membership.load(tmp_path), [NETWORK]))

@@ -7,7 +7,7 @@ from signal import SIGKILL, SIGTERM, SIGUSR1
 
 import pytest
 
-from engine.containers import policy
+from engine.containers import restart_policy
 from engine.model import ContainerConfig, ContainerRecord, HostConfig, RestartPolicy
 
 RAN = {"started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:01Z"}
@@ -33,18 +33,18 @@ def container(name="no", retries=0, **fields) -> ContainerRecord:
     ],
 )
 def test_an_ended_container_is_restarted_as_its_policy_says(ended, status, count):
-    after = policy.after_end(ended)
+    after = restart_policy.after_end(ended)
     assert (after.status, after.restart_count, after.pid) == (status, count, 0)
 
 
 def test_the_pause_doubles_up_to_a_minute_and_is_short_after_a_long_run():
-    assert [policy.backoff(container(restart_count=n)) for n in (1, 2, 7, 11, 99)] == [0.1, 0.2, 6.4, 60, 60]
-    assert policy.backoff(container(restart_count=9, finished_at="2026-01-01T00:00:11Z")) == 0.1
+    assert [restart_policy.backoff(container(restart_count=n)) for n in (1, 2, 7, 11, 99)] == [0.1, 0.2, 6.4, 60, 60]
+    assert restart_policy.backoff(container(restart_count=9, finished_at="2026-01-01T00:00:11Z")) == 0.1
 
 
 def test_a_signal_that_is_not_the_containers_own_leaves_the_policy_in_force():
     plain = container("always")
     chosen = replace(plain, config=ContainerConfig("bb", stop_signal="USR1"))
-    assert policy.ends_with(plain, SIGTERM)
-    assert [policy.ends_with(chosen, number) for number in (SIGTERM, SIGUSR1, SIGKILL)] == [False, True, True]
-    assert policy.ends_with(replace(chosen, host=container("unless-stopped").host), SIGTERM)
+    assert restart_policy.ends_with(plain, SIGTERM)
+    assert [restart_policy.ends_with(chosen, number) for number in (SIGTERM, SIGUSR1, SIGKILL)] == [False, True, True]
+    assert restart_policy.ends_with(replace(chosen, host=container("unless-stopped").host), SIGTERM)

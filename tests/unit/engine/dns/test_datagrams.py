@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.dns.datagrams import ROOM, SIZE, Datagrams
+from engine.dns.mmsg import ROOM, SIZE, Datagrams
 
 
 @pytest.fixture

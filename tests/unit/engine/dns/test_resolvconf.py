@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from engine.dns.resolvconf import read_host
+from engine.etc_files.host_resolv_conf import read_host
 
 
 def test_stub_of_systemd_resolved_stands_for_the_servers_behind_it(tmp_path):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from engine.dns import wire
 from engine.dns.responder import MOST_READY, Responder
+from engine.dns.sandbox_view import Link, SandboxView
 from engine.dns.table import NetworkTable
-from engine.dns.zone import Link, SandboxView
-from engine.files.resolv_conf import Upstream
+from engine.etc_files.resolv_conf import Upstream
 from engine.model import EndpointRecord
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from engine.agent.loop import Loop
-from engine.dns import stream
-from engine.dns.stream import BACKLOG, DUE, LONGEST_QUERY, StreamClient
+from engine.dns import tcp_client
+from engine.dns.tcp_client import BACKLOG, DUE, LONGEST_QUERY, StreamClient
+from engine.eventloop.loop import Loop
 
 Deliver = Callable[[bytes], None]
 
@@ -103,7 +103,7 @@ def test_a_connection_has_one_timer_however_much_it_asks(server):
 
 
 def test_single_bytes_do_not_keep_a_connection(monkeypatch):
-    monkeypatch.setattr(stream, "IDLE", 0.1)
+    monkeypatch.setattr(tcp_client, "IDLE", 0.1)
     server = Server()
     server.client.send(b"\1\0")
     for _ in range(60):
@@ -116,7 +116,7 @@ def test_single_bytes_do_not_keep_a_connection(monkeypatch):
 
 
 def test_whole_questions_keep_a_connection(monkeypatch):
-    monkeypatch.setattr(stream, "IDLE", 0.1)
+    monkeypatch.setattr(tcp_client, "IDLE", 0.1)
     server = Server()
     server.answer = bytes.upper
     for _ in range(40):

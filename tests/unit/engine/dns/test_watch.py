@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.agent.inotify import Inotify
-from engine.agent.loop import Loop
-from engine.dns.watch import PAUSE, FileWatch
+from engine.dns.file_watch import PAUSE, FileWatch
+from engine.eventloop.inotify import Inotify
+from engine.eventloop.loop import Loop
 
 PATIENCE = 4 * PAUSE
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from engine.dns.zone import Defaults, Link, SandboxView, views
-from engine.files.resolv_conf import Upstream
+from engine.dns.sandbox_view import Defaults, Link, SandboxView, views
+from engine.etc_files.resolv_conf import Upstream
 from engine.model import (
     ContainerConfig,
     ContainerRecord,

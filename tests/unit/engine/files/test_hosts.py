@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.files.hosts import Link, hosts_file, own_lines, own_names, with_address, without_own_lines
+from engine.etc_files.hosts import Link, hosts_file, own_lines, own_names, with_address, without_own_lines
 from engine.model import ContainerConfig
 
 LOCAL = """\

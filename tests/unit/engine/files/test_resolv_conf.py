@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EngineError
-from engine.files.resolv_conf import Overrides, Transform, parse, resolv_conf
+from engine.etc_files.resolv_conf import Overrides, Transform, parse, resolv_conf
 
 RECORDED = [
     json.loads(line) for line in (Path(__file__).parent / "docker-26.1.5-resolv-conf.jsonl").read_text().splitlines()

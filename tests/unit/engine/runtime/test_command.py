@@ -10,7 +10,7 @@ import pytest
 
 from engine.runtime.command import environment, find_executable
 from engine.runtime.credentials import CAPABILITIES, DEFAULT_CAPABILITIES
-from engine.runtime.failure import CREATE, EXEC, SetupFailed, message
+from engine.runtime.errors import CREATE, EXEC, SetupFailed, message
 
 
 @pytest.fixture

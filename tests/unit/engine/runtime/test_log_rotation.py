@@ -304,9 +304,9 @@ class End:
         self.ours, self.theirs = socket.socketpair()
 
     def tell(self) -> None:
-        from engine.runtime import wire
+        from engine.runtime import protocol
 
-        wire.send(self.theirs, {"exit": 0})
+        protocol.send(self.theirs, {"exit": 0})
 
 
 @pytest.mark.parametrize("compress", [False, True])

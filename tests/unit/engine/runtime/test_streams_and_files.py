@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from engine.model import LogOptions
-from engine.runtime import logs, wire
+from engine.runtime import logs, protocol
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.jsonlog import LogWriter, encode_entry, format_time
 from engine.runtime.terminal import DetachKeys
@@ -64,24 +64,24 @@ def test_tail_of_a_long_log(tmp_path, tail):
 
 
 def test_frames_survive_any_cutting():
-    frames = [(wire.STDOUT, b"data"), (wire.CONTROL, b'{"a": 1}'), (wire.STDIN, b"")]
-    sent = b"".join(wire.frame(*frame) for frame in frames)
-    decoder = wire.Decoder()
+    frames = [(protocol.STDOUT, b"data"), (protocol.CONTROL, b'{"a": 1}'), (protocol.STDIN, b"")]
+    sent = b"".join(protocol.frame(*frame) for frame in frames)
+    decoder = protocol.Decoder()
     assert [f for byte in sent for f in decoder.feed(bytes([byte]))] == frames
-    assert list(wire.Decoder().feed(sent)) == frames
+    assert list(protocol.Decoder().feed(sent)) == frames
 
 
 def test_frame_too_long_is_refused():
-    with pytest.raises(wire.Broken):
-        list(wire.Decoder().feed(b"\x00\xff\xff\xff\xff"))
+    with pytest.raises(protocol.Broken):
+        list(protocol.Decoder().feed(b"\x00\xff\xff\xff\xff"))
 
 
 def test_descriptors_travel_with_a_control_frame():
     left, right = socket.socketpair()
     with left, right:
-        wire.send(left, {"op": "x"}, [0, 1])
-        data, fds = wire.receive_with_fds(right)
-    assert [json.loads(payload) for _, payload in wire.Decoder().feed(data)] == [{"op": "x"}]
+        protocol.send(left, {"op": "x"}, [0, 1])
+        data, fds = protocol.receive_with_fds(right)
+    assert [json.loads(payload) for _, payload in protocol.Decoder().feed(data)] == [{"op": "x"}]
     assert len(fds) == 2
     for fd in fds:
         assert not os.get_inheritable(fd)

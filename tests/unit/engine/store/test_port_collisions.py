@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.model import EndpointRecord, PortRecord, PortSpec
-from engine.ports import HostSide, PortConflict, allocate_ports
+from engine.ports.allocation import HostSide, PortConflict, allocate_ports
 from engine.store.api import Taken
 from engine.store.sqlite import SqliteStore
 

@@ -1,0 +1,89 @@
+"""``hawse __complete``: names of this host's objects for the shells, one a line with a description behind a tab.
+
+It is called while someone types, so it never fails, says nothing on stderr, needs no privilege and makes no store:
+where nothing can be known, nothing is printed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from cli.app import App
+from cli.completion import cache
+from cli.completion.queries import FINDERS, Names
+from cli.output.terminal_escapes import escaped_line
+from cli.pflag import at_least, command
+
+
+@command("__complete KIND[,KIND...] INDEX [ARG...]", "Names for tab completion", at_least(2),
+         interspersed=False, hidden=True)  # fmt: skip
+@click.argument("kinds")
+@click.argument("index")
+@click.argument("words", nargs=-1)
+@click.pass_obj
+def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
+    """Print names; ``words`` are the line's arguments but the one completed, whose place is ``index``."""
+    with suppress(Exception):
+        place = int(index)
+        if words or not cache.may_be_kept(kinds):
+            app.out(answer(kinds, place, words))
+        else:
+            answer_and_keep(app, kinds)
+
+
+def answer_and_keep(app: App, kinds: str) -> None:
+    """Print an answer that no words limit, and keep it for the shells."""
+    from engine.host import root_directory
+
+    store = root_directory() / "hawse.db"
+    written = cache.last_written(store)
+    found = answer(kinds, 0, ())
+    app.out(found)
+    if found:
+        cache.keep(store, kinds, found, written)
+
+
+def answer(kinds: str, index: int, words: Sequence[str]) -> str:
+    """Find the lines of all kinds."""
+    return "".join(line for kind in kinds.split(",") for line in answers(kind, index, words))
+
+
+def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:
+    """Give the lines of one kind; one that ends with ``+`` leaves out what is on the line already."""
+    for name, description in find(kind.removesuffix("+"), index, words):
+        if can_be_typed(name) and not (kind.endswith("+") and name in words):
+            yield f"{name}\t{escaped_line(description)}\n"
+
+
+def can_be_typed(name: str) -> bool:
+    """Tell whether a name has no control characters, and does not begin as flags do."""
+    return name == escaped_line(name) and not name.startswith("-")
+
+
+def find(kind: str, index: int, words: Sequence[str]) -> Names:
+    """Find the names of one kind."""
+    if kind in MACHINE:
+        return ((name, "") for name in sorted(MACHINE[kind]()))
+    from engine.host import root_directory
+    from engine.store.readonly import glance
+
+    with glance(root_directory() / "hawse.db") as reader:
+        return list(FINDERS[kind](reader, words[:index], words[index:])) if reader else ()
+
+
+def entries(directory: str) -> Callable[[], list[str]]:
+    """Make a lister of a directory that may be absent."""
+    return lambda: os.listdir(directory) if Path(directory).is_dir() else []
+
+
+MACHINE = {
+    "environment": lambda: list(os.environ),
+    "interfaces": entries("/sys/class/net"),
+    "namespaces": entries("/run/netns"),
+}
+"""Kinds that need no store."""

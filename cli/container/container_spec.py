@@ -1,0 +1,111 @@
+"""What ``run`` and ``create`` share: the request, the id file, warnings, and Docker's way of reporting errors."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.app import App
+from cli.container import checks, unsupported
+from cli.container.request import container_create
+from cli.container.session import console_size
+from cli.errors import FLAG_ERROR, StatusError
+from cli.options.image_reference import check_reference, is_identifier
+from cli.pflag import changed
+from engine.errors import NotFound
+from engine.model import ContainerCreate
+
+_LOOPBACK = re.compile(r"127\.([0-9]{1,3}\.){2}[0-9]{1,3}|::1$")
+HOSTFS = "hostfs"
+
+
+def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = True) -> StatusError:
+    """Make Docker's error of ``run`` and ``create``: the program's name before the text, a full stop behind it."""
+    text = f"hawse: {text.removesuffix('.')}."
+    return StatusError(f"{text}\nSee 'hawse {verb} --help'." if advice else text, exit_code)
+
+
+def make_request(
+    ctx: click.Context, verb: str, image: str, command: Sequence[str], given: Mapping[str, Any]
+) -> ContainerCreate:
+    """Turn the command line into a request; say what will be ignored."""
+    app: App = ctx.obj
+    given_flags = {name for name in given if changed(ctx, name)}
+    try:
+        checks.pull(given)
+        request = container_create(image, command, given, given_flags, app.environ)
+    except ValueError as error:
+        raise report(verb, str(error)) from error
+    if names := unsupported.ignored(given, given_flags):
+        app.err(f"WARNING: hawse ignores {', '.join(names)}\n")
+    return request
+
+
+def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
+    """Create the container and keep its id in the id file; errors are EngineError and StatusError."""
+    warn(app, request)
+    with id_file(request.host.container_id_file) as keep:
+        name = reference(request.config.image)
+        request = replace(request, host=replace(request.host, console_size=console_size(app)))
+        try:
+            created = app.engine.containers.create(request)
+        except NotFound:
+            if name and pull == "missing" and not quiet:
+                app.err_lines([f"Unable to find image '{name}' locally"])
+            raise
+        for warning in created.warnings:
+            app.err_lines([f"WARNING: {warning}"])
+        keep(created.id)
+    return created.id
+
+
+def warn(app: App, request: ContainerCreate) -> None:
+    """Say what Docker's client says about name servers that a container cannot reach."""
+    for server in request.host.dns:
+        if _LOOPBACK.search(server):
+            app.err(f"WARNING: Localhost DNS setting (--dns={server}) may fail in containers.\n")
+            return
+
+
+def reference(image: str) -> str:
+    """Check an image's name; "" for what is none: the host's own files, a directory, an id."""
+    if image == HOSTFS or image.startswith("/") or is_identifier(image):
+        return ""
+    try:
+        return check_reference(image)
+    except ValueError as error:
+        raise StatusError(str(error)) from error
+
+
+@contextmanager
+def id_file(path: str) -> Iterator[Callable[[str], None]]:
+    """Reserve the ``--cidfile``, which must not exist, for an id; a failure takes it away again."""
+    if not path:
+        yield lambda _: None
+        return
+    try:
+        Path(path).touch(exist_ok=False)
+    except FileExistsError as error:
+        raise StatusError(
+            f"container ID file found, make sure the other container isn't running or delete {path}"
+        ) from error
+    except OSError as error:
+        problem = f"open {path}: {str(error.strerror).lower()}"
+        raise StatusError(f"failed to create the container ID file: {problem}") from error
+    try:
+        yield functools.partial(write_id, Path(path))
+    except BaseException:
+        Path(path).unlink(missing_ok=True)
+        raise
+
+
+def write_id(path: Path, container_id: str) -> None:
+    """Write the id, and nothing else."""
+    path.write_text(container_id)

@@ -1,0 +1,124 @@
+"""Docker's string types with methods: the modes of a container, and ports (packages container and nat).
+
+It knows which questions a template may ask of such a text, and the answers.
+"""
+
+from __future__ import annotations
+
+from cli.docker_types.schema import text_type
+from cli.gotemplate.gotypes import Method, Raw, integer
+
+
+def _shared(text: str) -> str:
+    """Return the container named by ``container:NAME``, or the empty string."""
+    return text.removeprefix("container:") if _is_container(text) else ""
+
+
+def _is_container(text: str) -> bool:
+    return text.startswith("container:")
+
+
+def _is_host(text: str) -> bool:
+    return text == "host"
+
+
+def _is_user_defined(text: str) -> bool:
+    return text not in ("default", "bridge", "host", "none") and not _is_container(text)
+
+
+def _network_name(text: str) -> str:
+    return "container" if _is_container(text) else text
+
+
+def _port_number(port: str) -> str:
+    return port.split("/", maxsplit=1)[0]
+
+
+def _protocol(port: str) -> str:
+    parts = port.split("/")
+    if not parts[0]:
+        return ""
+    return parts[1] if len(parts) > 1 and parts[1] else "tcp"
+
+
+def _port_int(raw: Raw) -> int:
+    number = _port_number(raw.decode("utf-8", "replace"))
+    return int(number) if number.isascii() and number.isdecimal() and int(number) < 65536 else 0
+
+
+NETWORK_MODE = text_type(
+    "container.NetworkMode",
+    {
+        "IsNone": lambda text: text == "none",
+        "IsDefault": lambda text: text == "default",
+        "IsPrivate": lambda text: not _is_host(text) and not _is_container(text),
+        "IsContainer": _is_container,
+        "IsBridge": lambda text: text == "bridge",
+        "IsHost": _is_host,
+        "IsUserDefined": _is_user_defined,
+    },
+    {
+        "ConnectedContainer": _shared,
+        "UserDefined": lambda text: text if _is_user_defined(text) else "",
+        "NetworkName": _network_name,
+    },
+)
+IPC_MODE = text_type(
+    "container.IpcMode",
+    {
+        "IsPrivate": lambda text: text == "private",
+        "IsHost": _is_host,
+        "IsShareable": lambda text: text == "shareable",
+        "IsContainer": _is_container,
+        "IsNone": lambda text: text == "none",
+        "IsEmpty": lambda text: not text,
+        "Valid": lambda text: text in ("", "none", "private", "host", "shareable") or _is_container(text),
+    },
+    {"Container": _shared},
+)
+PID_MODE = text_type(
+    "container.PidMode",
+    {
+        "IsPrivate": lambda text: not _is_host(text) and not _is_container(text),
+        "IsHost": _is_host,
+        "IsContainer": _is_container,
+        "Valid": lambda text: not text or _is_host(text) or bool(_shared(text)),
+    },
+    {"Container": _shared},
+)
+CGROUP_SPEC = text_type(
+    "container.CgroupSpec",
+    {"IsContainer": _is_container, "Valid": lambda text: not text or _is_container(text)},
+    {"Container": _shared},
+)
+_HOST_OR_PRIVATE = {
+    "IsPrivate": lambda text: not _is_host(text),
+    "IsHost": _is_host,
+    "Valid": lambda text: not text or _is_host(text),
+}
+UTS_MODE = text_type("container.UTSMode", _HOST_OR_PRIVATE)
+USERNS_MODE = text_type("container.UsernsMode", _HOST_OR_PRIVATE)
+CGROUPNS_MODE = text_type(
+    "container.CgroupnsMode",
+    {
+        "IsPrivate": lambda text: text == "private",
+        "IsHost": _is_host,
+        "IsEmpty": lambda text: not text,
+        "Valid": lambda text: text in ("", "private", "host"),
+    },
+)
+ISOLATION = text_type(
+    "container.Isolation",
+    {
+        "IsDefault": lambda text: text.lower() in ("", "default"),
+        "IsHyperV": lambda text: text.lower() == "hyperv",
+        "IsProcess": lambda text: text.lower() == "process",
+        "IsValid": lambda text: text.lower() in ("", "default"),
+    },
+)
+PORT = text_type("nat.Port", {}, {"Proto": _protocol, "Port": _port_number})
+PORT.methods = {
+    **PORT.methods,
+    "Int": Method(lambda raw: integer(_port_int(raw))),
+    "Range": Method(lambda raw: None, fault="function Range has 3 return values; should be 1 or 2"),
+}

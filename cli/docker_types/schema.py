@@ -1,0 +1,63 @@
+"""The vocabulary in which Docker's structs are written down.
+
+It knows how a struct, a field with a JSON name, and an embedded struct are declared. It refuses to know any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from cli.gotemplate.gotypes import Method, Raw, StructField, Type, Value, basic, boolean, string
+
+
+class Tagged(NamedTuple):
+    """A field's type with its JSON tag; an empty ``key`` means the field's own name."""
+
+    type: Type
+    key: str = ""
+    omit_empty: bool = False
+    embedded: bool = False
+
+
+def named(type_: Type, key: str) -> Tagged:
+    """Declare a field with another name in JSON."""
+    return Tagged(type_, key)
+
+
+def optional(type_: Type, key: str = "") -> Tagged:
+    """Declare a field that JSON leaves out when empty."""
+    return Tagged(type_, key, omit_empty=True)
+
+
+def embedded(type_: Type) -> Tagged:
+    """Declare an embedded struct (or pointer to one)."""
+    return Tagged(type_, embedded=True)
+
+
+def struct(name: str, /, **fields: Type | Tagged) -> Type:
+    """Make a struct type with fields in the given order."""
+    type_ = Type("struct", name)
+    type_.fields = tuple(
+        StructField(field, tag.type, tag.key or field, tag.omit_empty, tag.embedded)
+        for field, declared in fields.items()
+        for tag in (declared if isinstance(declared, Tagged) else Tagged(declared),)
+    )
+    return type_
+
+
+def text_type(
+    name: str, predicates: Mapping[str, Callable[[str], bool]], texts: Mapping[str, Callable[[str], str]] | None = None
+) -> Type:
+    """Make a named string type whose methods look at the text alone."""
+    methods = {method: Method(_predicate(test)) for method, test in predicates.items()}
+    methods |= {method: Method(_text(read)) for method, read in (texts or {}).items()}
+    return basic("string", name, methods)
+
+
+def _predicate(test: Callable[[str], bool]) -> Callable[[Raw], Value]:
+    return lambda raw: boolean(test(raw.decode("utf-8", "surrogateescape")))
+
+
+def _text(read: Callable[[str], str]) -> Callable[[Raw], Value]:
+    return lambda raw: string(read(raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"))

@@ -1,0 +1,99 @@
+"""Fits values and constants to the types of parameters.
+
+It knows when Go accepts a value for a parameter and how a constant takes a parameter's type. It refuses to know how
+arguments are evaluated.
+"""
+
+from __future__ import annotations
+
+from cli.gotemplate.errors import Fault
+from cli.gotemplate.gotypes import (
+    ANY,
+    ANY_VALUE,
+    BOOL,
+    COMPLEX128,
+    FLOAT64,
+    INT,
+    INT_KINDS,
+    STRING,
+    UINT_KINDS,
+    Type,
+    Value,
+    pointer_to,
+)
+from cli.gotemplate.nodes import Bool, Node, Number, String
+
+
+def fit(value: Value | None, type_: Type) -> Value | None:
+    """Return ``value`` as an argument of type ``type_``; None stays None where the type has a nil."""
+    if value is None:
+        if not type_.can_be_nil():
+            raise Fault(f"invalid value; expected {type_}")
+        return None if type_ is ANY or type_ is ANY_VALUE else Value(type_, None)
+    if type_ is ANY_VALUE or value.type.assignable_to(type_):
+        return value
+    if value.type.kind == "interface" and value.raw is not None:
+        held: Value = value.raw
+        value = held
+        if value.type.assignable_to(type_):
+            return value
+    if value.type.kind == "ptr" and value.type.element().assignable_to(type_):
+        target = value.dereferenced()
+        if target is None:
+            raise Fault(f"dereference of nil pointer of type {type_}")
+        return target
+    if value.addressable and pointer_to(value.type).assignable_to(type_):
+        return Value(type_, value.raw)
+    raise Fault(f"wrong type for value; expected {type_}; got {value.type}")
+
+
+def nil_argument(type_: Type) -> Value | None:
+    """Return the literal ``nil`` as an argument."""
+    if not type_.can_be_nil():
+        raise Fault(f"cannot assign nil to {type_}")
+    return None if type_ is ANY or type_ is ANY_VALUE else Value(type_, None)
+
+
+def constant(node: Node) -> Value | None:
+    """Return a constant's value where nothing says which type is wanted; its spelling decides."""
+    if isinstance(node, Bool):
+        return Value(BOOL, node.value)
+    if isinstance(node, String):
+        return Value(STRING, node.value)
+    if isinstance(node, Number):
+        return _number(node)
+    raise Fault(f"can't handle assignment of {node.source()} to empty interface argument")
+
+
+def _number(node: Number) -> Value | None:
+    text = node.text
+    if node.as_complex is not None:
+        return Value(COMPLEX128, node.as_complex)
+    hexadecimal = text[:2] in ("0x", "0X") and len(text) > 2 and not any(c in text for c in "pP")
+    if node.as_float is not None and not hexadecimal and text[0] != "'" and any(c in ".eEpP" for c in text):
+        return Value(FLOAT64, node.as_float)
+    if node.as_int is not None:
+        return Value(INT, node.as_int)
+    if node.as_uint is not None:
+        raise Fault(f"{text} overflows int")
+    return None
+
+
+def constant_as(node: Node, type_: Type) -> Value | None:
+    """Return a constant as an argument of type ``type_``."""
+    kind = type_.kind
+    if type_ is ANY or type_ is ANY_VALUE:
+        return constant(node)
+    if kind == "string":
+        if isinstance(node, String):
+            return Value(type_, node.value)
+        raise Fault(f"expected string; found {node.source()}")
+    if kind in INT_KINDS:
+        if isinstance(node, Number) and node.as_int is not None:
+            return Value(type_, node.as_int)
+        raise Fault(f"expected integer; found {node.source()}")
+    if kind in UINT_KINDS:
+        if isinstance(node, Number) and node.as_uint is not None:
+            return Value(type_, node.as_uint)
+        raise Fault(f"expected unsigned integer; found {node.source()}")
+    raise Fault(f"can't handle {node.source()} for arg of type {type_}")

@@ -1,0 +1,112 @@
+"""Turns JSON documents into Go values, as encoding/json's Unmarshal does: into a struct, or into ``any``.
+
+It knows numbers' spelling, nil against empty, embedded structs and growing slices. It refuses to know which struct.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cli.gotemplate.gotime import parse_rfc3339
+from cli.gotemplate.gotypes import ANY, BOOL, STRING, Method, Raw, Slice, Type, Value, basic, map_of, slice_of, string
+from cli.gotemplate.text import encode
+
+JSON_NUMBER = basic("string", "json.Number", {"String": Method(string)})
+_ANY_SLICE = slice_of(ANY)
+_ANY_MAP = map_of(STRING, ANY)
+
+
+class Number(str):
+    """A JSON number as it is spelled."""
+
+    __slots__ = ()
+
+
+def load(text: str) -> Any:
+    """Parse JSON text, keeping the spelling of numbers.
+
+    Raises ValueError.
+    """
+    return json.loads(text, parse_int=Number, parse_float=Number)
+
+
+def _grown(items: list[Raw]) -> Slice:
+    """Return a slice whose capacity doubled while elements were appended."""
+    size = len(items)
+    return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)
+
+
+def untyped(document: Any) -> Value | None:
+    """Return a document as Go's ``any`` with json.Number for numbers; None for null."""
+    if document is None:
+        return None
+    if isinstance(document, bool):
+        return Value(BOOL, document)
+    if isinstance(document, Number | int | float):
+        return Value(JSON_NUMBER, encode(str(document)))
+    if isinstance(document, str):
+        return string(encode(document))
+    if isinstance(document, dict):
+        return Value(_ANY_MAP, {encode(key): untyped(item) for key, item in document.items()})
+    return Value(_ANY_SLICE, _grown([untyped(item) for item in document]))
+
+
+def typed(type_: Type, document: Any) -> Raw:
+    """Return the raw value of ``type_`` for a document.
+
+    Raises ValueError or TypeError where the document does not fit.
+    """
+    if document is None:
+        return type_.zero()
+    kind = type_.kind
+    if type_.name == "time.Time":
+        return parse_rfc3339(document)
+    if kind == "ptr":
+        return typed(type_.element(), document)
+    if kind == "struct":
+        return _struct(type_, document)
+    if kind == "map":
+        elem = type_.element()
+        return {encode(key): typed(elem, item) for key, item in document.items()}
+    if kind in ("slice", "array"):
+        items = [typed(type_.element(), item) for item in _listed(type_, document)]
+        return _grown(items) if kind == "slice" else items
+    if kind == "string":
+        return encode(_checked(document, str))
+    return _checked(document, bool) if kind == "bool" else int(document)
+
+
+def _listed(type_: Type, document: Any) -> list[Any]:
+    """A command may be one string (package strslice)."""
+    if isinstance(document, str) and type_.name == "strslice.StrSlice":
+        return [document]
+    return list(_checked(document, list | tuple))
+
+
+def _checked(document: Any, wanted: Any) -> Any:
+    if not isinstance(document, wanted) or isinstance(document, Number):
+        raise TypeError(f"unexpected {type(document).__name__} in document")
+    return document
+
+
+def _struct(type_: Type, document: Any) -> list[Raw]:
+    raw = []
+    for field in type_.fields:
+        if not field.embedded:
+            raw.append(typed(field.type, _member(document, field.key)))
+        elif field.type.kind != "ptr":
+            raw.append(_struct(field.type, document))
+        else:
+            inner = field.type.element()
+            present = any(_member(document, f.key) is not None for f in inner.fields)
+            raw.append(_struct(inner, document) if present else None)
+    return raw
+
+
+def _member(document: Any, key: str) -> Any:
+    """Return a member; encoding/json takes other capitals where the exact key is missing."""
+    if key in document:
+        return document[key]
+    lower = key.lower()
+    return next((item for name, item in document.items() if name.lower() == lower), None)

@@ -1,0 +1,272 @@
+"""The parts of a parsed template, and their text in error messages.
+
+It knows structure only. It refuses to know how a part is parsed or executed. ``pos`` counts characters from the start
+of the source; ``source()`` is the normal form Go shows in ``at <…>``.
+"""
+
+from __future__ import annotations
+
+from cli.gotemplate.text import decode
+from engine.golang.quote import quote
+
+
+class Node:
+    """A part of a template."""
+
+    __slots__ = ("pos",)
+
+    def __init__(self, pos: int) -> None:
+        self.pos = pos
+
+    def source(self) -> str:
+        """Return the normal form of the node's source.
+
+        Plain calls all the way down: deep templates must not nest on the C stack, as ``str()`` would.
+        """
+        return ""
+
+
+class Text(Node):
+    """Literal text between actions."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, pos: int, text: bytes) -> None:
+        super().__init__(pos)
+        self.text = text
+
+
+class Dot(Node):
+    """The cursor."""
+
+    __slots__ = ()
+
+    def source(self) -> str:  # noqa: D102
+        return "."
+
+
+class Nil(Node):
+    """The untyped nil constant."""
+
+    __slots__ = ()
+
+    def source(self) -> str:  # noqa: D102
+        return "nil"
+
+
+class Bool(Node):
+    """``true`` or ``false``."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, pos: int, value: bool) -> None:
+        super().__init__(pos)
+        self.value = value
+
+    def source(self) -> str:  # noqa: D102
+        return "true" if self.value else "false"
+
+
+class String(Node):
+    """A string constant; ``quoted`` is its spelling in the source."""
+
+    __slots__ = ("quoted", "value")
+
+    def __init__(self, pos: int, quoted: str, value: bytes) -> None:
+        super().__init__(pos)
+        self.quoted = quoted
+        self.value = value
+
+    def source(self) -> str:  # noqa: D102
+        return self.quoted
+
+
+class Number(Node):
+    """A number constant: each attribute is its value as that Go type, or None where it has none."""
+
+    __slots__ = ("as_complex", "as_float", "as_int", "as_uint", "text")
+
+    def __init__(self, pos: int, text: str) -> None:
+        super().__init__(pos)
+        self.text = text
+        self.as_int: int | None = None
+        self.as_uint: int | None = None
+        self.as_float: float | None = None
+        self.as_complex: complex | None = None
+
+    def source(self) -> str:  # noqa: D102
+        return self.text
+
+
+class Identifier(Node):
+    """A function name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, pos: int, name: str) -> None:
+        super().__init__(pos)
+        self.name = name
+
+    def source(self) -> str:  # noqa: D102
+        return self.name
+
+
+class Variable(Node):
+    """``$x.Field``: the variable, ``$`` included, then field names."""
+
+    __slots__ = ("idents",)
+
+    def __init__(self, pos: int, text: str) -> None:
+        super().__init__(pos)
+        self.idents = text.split(".")
+
+    def source(self) -> str:  # noqa: D102
+        return ".".join(self.idents)
+
+
+class Field(Node):
+    """``.A.B`` looked up in dot."""
+
+    __slots__ = ("idents",)
+
+    def __init__(self, pos: int, text: str) -> None:
+        super().__init__(pos)
+        self.idents = text[1:].split(".")
+
+    def source(self) -> str:  # noqa: D102
+        return "." + ".".join(self.idents)
+
+
+class Chain(Node):
+    """``(pipeline).A.B``: fields looked up in a term that is neither field nor variable."""
+
+    __slots__ = ("fields", "node")
+
+    def __init__(self, pos: int, node: Node) -> None:
+        super().__init__(pos)
+        self.node = node
+        self.fields: list[str] = []
+
+    def source(self) -> str:  # noqa: D102
+        return ".".join([_argument(self.node), *self.fields])
+
+
+class Command(Node):
+    """One stage of a pipeline: the first argument may be called with the others."""
+
+    __slots__ = ("args",)
+
+    def __init__(self, pos: int) -> None:
+        super().__init__(pos)
+        self.args: list[Node] = []
+
+    def source(self) -> str:  # noqa: D102
+        return " ".join([_argument(arg) for arg in self.args])
+
+
+class Pipe(Node):
+    """A pipeline, possibly declaring or assigning variables."""
+
+    __slots__ = ("commands", "decl", "is_assign")
+
+    def __init__(self, pos: int) -> None:
+        super().__init__(pos)
+        self.decl: list[Variable] = []
+        self.is_assign = False
+        self.commands: list[Command] = []
+
+    def source(self) -> str:  # noqa: D102
+        text = " | ".join([command.source() for command in self.commands])
+        if not self.decl:
+            return text
+        return ", ".join([v.source() for v in self.decl]) + (" = " if self.is_assign else " := ") + text
+
+
+class Action(Node):
+    """A pipeline whose value is printed."""
+
+    __slots__ = ("pipe",)
+
+    def __init__(self, pos: int, pipe: Pipe) -> None:
+        super().__init__(pos)
+        self.pipe = pipe
+
+    def source(self) -> str:  # noqa: D102
+        return "{{" + self.pipe.source() + "}}"
+
+
+class Body(Node):
+    """A sequence of nodes."""
+
+    __slots__ = ("nodes",)
+
+    def __init__(self, pos: int) -> None:
+        super().__init__(pos)
+        self.nodes: list[Node] = []
+
+    def is_empty(self) -> bool:
+        """Tell whether it holds nothing but white space."""
+        return all(isinstance(node, Text) and not decode(node.text).strip() for node in self.nodes)
+
+
+class Branch(Node):
+    """``if``, ``with`` or ``range`` (``keyword``) with its bodies."""
+
+    __slots__ = ("body", "else_body", "keyword", "pipe")
+
+    def __init__(self, keyword: str, pipe: Pipe, body: Body, else_body: Body | None) -> None:
+        super().__init__(pipe.pos)
+        self.keyword = keyword
+        self.pipe = pipe
+        self.body = body
+        self.else_body = else_body
+
+
+class Jump(Node):
+    """``break`` or ``continue``."""
+
+    __slots__ = ("keyword",)
+
+    def __init__(self, pos: int, keyword: str) -> None:
+        super().__init__(pos)
+        self.keyword = keyword
+
+    def source(self) -> str:  # noqa: D102
+        return "{{" + self.keyword + "}}"
+
+
+class Invocation(Node):
+    """``{{template "name" pipeline}}``."""
+
+    __slots__ = ("name", "pipe")
+
+    def __init__(self, pos: int, name: bytes, pipe: Pipe | None) -> None:
+        super().__init__(pos)
+        self.name = name
+        self.pipe = pipe
+
+    def source(self) -> str:  # noqa: D102
+        argument = " " + self.pipe.source() if self.pipe is not None else ""
+        return "{{template " + quote(decode(self.name)) + argument + "}}"
+
+
+class End(Node):
+    """``{{end}}``; never part of a finished template."""
+
+    __slots__ = ()
+
+    def source(self) -> str:  # noqa: D102
+        return "{{end}}"
+
+
+class Else(Node):
+    """``{{else}}``; never part of a finished template."""
+
+    __slots__ = ()
+
+    def source(self) -> str:  # noqa: D102
+        return "{{else}}"
+
+
+def _argument(node: Node) -> str:
+    return "(" + node.source() + ")" if isinstance(node, Pipe) else node.source()

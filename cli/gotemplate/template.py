@@ -1,0 +1,61 @@
+"""A parsed template, ready to be executed any number of times.
+
+It knows which functions exist and starts executions. It refuses to know what the data is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cli.gotemplate.budget import Budget
+from cli.gotemplate.builtin import BUILTIN_NAMES, builtin_functions
+from cli.gotemplate.docker_functions import DOCKER_NAMES, docker_functions
+from cli.gotemplate.errors import TemplateExecError
+from cli.gotemplate.evaluator import Settings
+from cli.gotemplate.executor import Executor, Source, deep_stack
+from cli.gotemplate.gotypes import Function, Value
+from cli.gotemplate.parser import parse_trees
+from cli.gotemplate.text import decode
+
+_NAMES = BUILTIN_NAMES | DOCKER_NAMES
+
+
+class Template:
+    """A template that parsed."""
+
+    def __init__(self, text: str) -> None:
+        with deep_stack():
+            self._source = Source(text, parse_trees(text, _NAMES))
+
+    def execute(
+        self,
+        data: Value | None,
+        *,
+        missing_key_fails: bool = False,
+        replace: Mapping[str, Function] | None = None,
+        budget: Budget | None = None,
+    ) -> str:
+        """Return the output for ``data``.
+
+        ``missing_key_fails`` is Go's option missingkey=error; ``replace`` holds functions that hide Docker's;
+        ``budget`` bounds several executions together. Raises TemplateExecError, which keeps the output made so far.
+        """
+        budget = budget or Budget()
+        functions = {**docker_functions(budget), **(replace or {})}
+        settings = Settings(builtin_functions(budget), functions, budget, missing_key_fails)
+        output: list[bytes] = []
+        try:
+            with deep_stack():
+                Executor(self._source, settings, b"", data, output, 0).run(data)
+        except TemplateExecError as error:
+            error.partial = decode(b"".join(output))
+            raise
+        return decode(b"".join(output))
+
+
+def parse(text: str) -> Template:
+    """Parse a template.
+
+    Raises TemplateSyntaxError with Go's text.
+    """
+    return Template(text)

@@ -1,0 +1,114 @@
+r"""Go strings as Python values.
+
+A Go string is bytes that are usually UTF-8, and templates can see the bytes (``len``, ``index``, ``truncate``). Values
+are therefore ``bytes``; template source and error texts are ``str`` in which a byte that is not UTF-8 is a surrogate
+escape. This module converts between the two and knows Go's literals (package strconv). It knows no types or verbs.
+"""
+
+from __future__ import annotations
+
+from engine.golang.quote import quote
+
+REPLACEMENT = "\ufffd"
+_UNESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34}
+
+
+def encode(text: str) -> bytes:
+    """Return the bytes of ``text``; code points UTF-8 cannot hold become U+FFFD."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return "".join(
+            REPLACEMENT if 0xD800 <= ord(c) < 0xDC80 or 0xDCFF < ord(c) < 0xE000 else c for c in text
+        ).encode("utf-8", "surrogateescape")
+
+
+def decode(data: bytes) -> str:
+    """Return one character a rune; every byte that is not UTF-8 is one surrogate escape."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def is_invalid(rune: str) -> bool:
+    """Tell whether ``rune`` stands for a byte that is not UTF-8."""
+    return "\ud800" <= rune <= "\udfff"
+
+
+def valid(text: str) -> str:
+    """Return ``text`` with every invalid byte replaced by U+FFFD, as Go's rune loops see it."""
+    return text if text.isascii() else "".join(REPLACEMENT if is_invalid(c) else c for c in text)
+
+
+def rune_to_bytes(code: int) -> bytes:
+    """Return the UTF-8 form of a code point; surrogates and values out of range become U+FFFD."""
+    if code < 0 or code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+        return REPLACEMENT.encode()
+    return chr(code).encode()
+
+
+def quote_rune(code: int, ascii_only: bool = False) -> str:
+    """Quote a code point as a Go character literal."""
+    return quote(rune_to_bytes(code).decode(), ascii_only, "'")
+
+
+def can_backquote(text: str) -> bool:
+    """Tell whether ``text`` can be written unchanged between back quotes."""
+    return not any(is_invalid(c) or c in "\ufeff`\x7f" or (c < " " and c != "\t") for c in text)
+
+
+def describe_rune(rune: str) -> str:
+    """Write a rune as Go's ``%#U`` does: ``U+002D '-'``."""
+    if is_invalid(rune):
+        rune = REPLACEMENT
+    return f"U+{ord(rune):04X} '{rune}'" if rune.isprintable() else f"U+{ord(rune):04X}"
+
+
+def _unquote_numeric(text: str, at: int) -> tuple[bytes, int]:
+    kind = text[at]
+    size = {"x": 2, "u": 4, "U": 8}.get(kind, 3)
+    digits = text[at : at + 3] if size == 3 else text[at + 1 : at + 1 + size]
+    if len(digits) != size or not all(c in "0123456789abcdefABCDEF" for c in digits):
+        raise ValueError("invalid syntax")
+    code = int(digits, 8 if size == 3 else 16)
+    end = at + (3 if size == 3 else 1 + size)
+    if size <= 3:
+        if code > 255:
+            raise ValueError("invalid syntax")
+        return bytes([code]), end
+    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+        raise ValueError("invalid syntax")
+    return chr(code).encode(), end
+
+
+def unquote_char(text: str, at: int, mark: str) -> tuple[bytes, int]:
+    """Read one possibly escaped character of a literal; return its bytes and the next position.
+
+    Raises ValueError (``invalid syntax``) as strconv.UnquoteChar does.
+    """
+    if at >= len(text) or text[at] == mark:
+        raise ValueError("invalid syntax")
+    if text[at] != "\\":
+        return encode(text[at]), at + 1
+    at += 1
+    if at >= len(text):
+        raise ValueError("invalid syntax")
+    kind = text[at]
+    if kind in "xuU01234567":
+        return _unquote_numeric(text, at)
+    if kind not in _UNESCAPES or (kind in "'\"" and kind != mark):
+        raise ValueError("invalid syntax")
+    return bytes([_UNESCAPES[kind]]), at + 1
+
+
+def unquote(literal: str) -> bytes:
+    """Return the value of a Go string literal, double or back quoted.
+
+    Raises ValueError with strconv's text.
+    """
+    if literal[0] == "`":
+        return encode(literal[1:-1].replace("\r", ""))
+    parts = []
+    at, end = 1, len(literal) - 1
+    while at < end:
+        part, at = unquote_char(literal, at, '"')
+        parts.append(part)
+    return b"".join(parts)

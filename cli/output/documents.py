@@ -1,0 +1,105 @@
+"""Print what ``inspect`` commands found: JSON as Docker's, or one template per document; errors come after.
+
+A command says how one reference becomes a document and of which kind it is; this module does the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from cli.app import App
+from cli.errors import StatusError
+from engine.errors import EngineError
+
+Json = dict[str, Any]
+Fetch = Callable[[str], tuple[str, Json]]
+"""A reference to its kind ("network", "container", ...) and document; raises EngineError or StatusError."""
+
+INDENTS = {"": 4, "json": None}
+"""The formats that are no templates, and how deep each indents."""
+
+LINE_SEPARATORS = {0x2028: "\\u2028", 0x2029: "\\u2029"}
+SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
+
+
+class Writer(Protocol):
+    """Collects documents and gives the text of all of them."""
+
+    def add(self, kind: str, document: Json) -> None:
+        """Take one document; StatusError when it cannot be rendered."""
+
+    def text(self) -> str:
+        """Return what goes to stdout."""
+
+
+class JsonWriter:
+    """One JSON array of all documents."""
+
+    def __init__(self, indent: int | None) -> None:
+        self.indent = indent
+        self.documents: list[Json] = []
+
+    def add(self, kind: str, document: Json) -> None:
+        """Take one document."""
+        self.documents.append(document)
+
+    def text(self) -> str:
+        """Return the array."""
+        return as_json(self.documents, indent=self.indent) + "\n"
+
+
+class TemplateWriter:
+    """One output of the template for each document, newline included.
+
+    There is an inspector for each of the ``kinds``, made at once, so that a bad template fails before any work. Only
+    templates need the template engine, so it is imported here.
+    """
+
+    def __init__(self, template: str, kinds: Iterable[str]) -> None:
+        from cli.gotemplate import Inspector, TemplateSyntaxError
+
+        try:
+            self.inspectors = {kind: Inspector(kind, template) for kind in kinds}
+        except TemplateSyntaxError as error:
+            raise StatusError(str(error), error.exit_code) from error
+        self.parts: list[str] = []
+
+    def add(self, kind: str, document: Json) -> None:
+        """Render one document."""
+        from cli.gotemplate import TemplateExecError
+
+        try:
+            self.parts.append(self.inspectors[kind].render(document))
+        except TemplateExecError as error:
+            raise StatusError(str(error)) from error
+
+    def text(self) -> str:
+        """Return all outputs; an empty line where there is none."""
+        return "".join(self.parts) or "\n"
+
+
+def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
+    """Print the documents of all references that exist; then fail with the errors of the others."""
+    rendered = template not in INDENTS
+    writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])
+    problems: list[str] = []
+    for reference in references:
+        try:
+            kind, document = fetch(reference)
+            writer.add(kind, app.protected(document) if rendered else document)
+        except EngineError as error:
+            problems.append(app.daemon_text(error))
+        except StatusError as error:
+            problems.append(error.text)
+    (app.out_rendered if rendered else app.out)(writer.text())
+    if problems:
+        raise StatusError("\n".join(problems))
+
+
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """Write JSON with the bytes of Go's encoder (no HTML escapes, as the daemon sends it)."""
+    separators = (",", ": ") if indent else (",", ":")
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
+    return text if text.isascii() else text.translate({**LINE_SEPARATORS, **SURROGATES})

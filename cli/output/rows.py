@@ -1,0 +1,152 @@
+"""Formats the rows of lists (``network ls``, ``ps``) as Docker's ``--format`` does.
+
+It knows rows as Go objects with methods, the special formats ("table …", "json") and header texts. It refuses to know
+column widths: a table's lines hold tab-separated cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from cli.gotemplate.docker_functions import HEADER_FUNCTIONS
+from cli.gotemplate.errors import TemplateExecError
+from cli.gotemplate.gotypes import STRING, Method, Type, Value, boolean, integer, map_of, pointer_to, string
+from cli.gotemplate.jsontext import quote_json
+from cli.gotemplate.template import parse
+from cli.gotemplate.text import decode, encode
+from cli.output.plain import Cell, fields_of, fill
+
+Field = Cell | Callable[[], Cell]
+
+JSON = "{{json .}}"
+
+
+class FormatContext:
+    """One row: what a template's methods return for it.
+
+    ``type_name`` is the Go type error messages show (``*network.networkContext``). ``newer`` names fields that Docker
+    26.1.5 has not: templates may use them, JSON does not show them. ``protect`` changes what is shown of any value.
+    """
+
+    def __init__(
+        self,
+        type_name: str,
+        fields: Mapping[str, Field],
+        lookups: Mapping[str, Callable[[str], str]] | None = None,
+        newer: Collection[str] = (),
+    ) -> None:
+        self.type_name = type_name
+        self.fields = fields
+        self.lookups = lookups or {}
+        self.newer = newer
+        self.protect: Callable[[Cell], Cell] = lambda cell: cell
+
+    def value(self) -> Value:
+        """Return the row as a pointer to a Go object."""
+        row = Type("opaque", self.type_name.removeprefix("*"))
+        methods = {name: Method(_reader(name)) for name in self.fields}
+        methods |= {name: Method(_lookup(name), (STRING,)) for name in self.lookups}
+        row.pointer_methods = methods
+        return Value(pointer_to(row), self)
+
+    def cell(self, name: str) -> Cell:
+        """Return a field's value, computed where it is a function."""
+        field = self.fields[name]
+        return self.protect(field() if callable(field) else field)
+
+    def look_up(self, name: str, key: str) -> str:
+        """Return what one of the methods gives for an argument."""
+        return str(self.protect(self.lookups[name](key)))
+
+    def marshal_json(self) -> str:
+        """Return all fields as a JSON object, sorted, with HTML characters escaped as Docker's rows have them."""
+        names = sorted(set(self.fields) - set(self.newer))
+        members = [f"{quote_json(name)}:{_json(self.cell(name))}" for name in names]
+        return "{" + ",".join(members) + "}"
+
+
+def _reader(name: str) -> Callable[[FormatContext], Value]:
+    return lambda context: _cell_value(context.cell(name))
+
+
+def _lookup(name: str) -> Callable[[FormatContext, bytes], Value]:
+    return lambda context, key: string(encode(context.look_up(name, decode(key))))
+
+
+def _cell_value(cell: Cell) -> Value:
+    if isinstance(cell, bool):
+        return boolean(cell)
+    return integer(cell) if isinstance(cell, int) else string(encode(cell))
+
+
+def _json(cell: Cell) -> str:
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return str(cell) if isinstance(cell, int) else quote_json(cell, html=True)
+
+
+def _label_header(_: object, key: bytes) -> Value:
+    """The header of ``{{.Label "com.example.my-key"}}`` is the key's last part, "my key"."""
+    return string(key.rpartition(b".")[2].replace(b"-", b" ").replace(b"_", b" "))
+
+
+_HEADERS = map_of(STRING, STRING, "formatter.SubHeaderContext")
+_HEADERS.methods = {"Label": Method(_label_header, (STRING,))}
+
+
+def template_of(text: str) -> str:
+    """The template that a ``--format`` stands for: a table's without that word, with tabs and line ends."""
+    template = JSON if text == "json" else text.removeprefix("table")
+    return template.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
+
+
+def shows_only(text: str, fields: Collection[str]) -> bool:
+    """Tell whether a ``--format`` shows some of these fields and asks for nothing else."""
+    plain = fields_of(template_of(text))
+    return plain is not None and bool(plain[1]) and set(plain[1]) <= set(fields)
+
+
+class ListFormat:
+    """A ``--format`` for lists. Raises TemplateSyntaxError without prefix."""
+
+    def __init__(self, text: str) -> None:
+        self.is_table = text.startswith("table")
+        self.text = template_of(text)
+        self._template = parse(self.text)
+        self._plain = fields_of(self.text)
+
+    def header(self, names: Mapping[str, str]) -> str:
+        """Return the header line for a table; ``names`` maps fields to their titles.
+
+        Functions leave titles alone. An error ends the line, it is not reported.
+        """
+        headers = Value(_HEADERS, {encode(name): encode(title) for name, title in names.items()})
+        try:
+            return self._template.execute(headers, replace=HEADER_FUNCTIONS)
+        except TemplateExecError as error:
+            return error.partial
+
+    def row(self, context: FormatContext) -> str:
+        """Return one row's text without a newline, with the interpreter only where there is something to interpret.
+
+        Raises TemplateExecError without prefix.
+        """
+        if self.text == JSON:
+            return context.marshal_json()
+        if self._plain is not None:
+            pattern, names = self._plain
+            if context.fields.keys() >= set(names):
+                return fill(pattern, names, context.cell)
+        return self._template.execute(context.value())
+
+    @property
+    def grid(self) -> Sequence[str]:
+        """The fields of a table whose cells are a field each; empty for any other format."""
+        pattern, names = self._plain or ("", ())
+        return names if self.is_table and pattern == "\t".join(["{}"] * len(names)) else ()
+
+    def rows(self, columns: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return the texts of all rows of a format that `shows_only` fields for which ``columns`` have the cells."""
+        assert self._plain is not None
+        pattern, names = self._plain
+        return list(map(pattern.format, *(columns[name] for name in names)))

@@ -1,0 +1,66 @@
+"""The column layout of Docker's tables: Go's text/tabwriter with minimal width 10, padding 3 and blanks.
+
+A cell ends with a tab; the last cell of a line belongs to no column. A column is a run of consecutive lines that all
+have it, so a line without tabs separates two tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cli.output.text import columns as width_of
+
+MINIMAL_WIDTH, PADDING = 10, 3
+Measure = Callable[[str], int]
+Columns = Sequence[Sequence[str]]
+"""The cells of a table column by column, all of the same length."""
+
+
+def align(lines: Sequence[str], measure: Measure = width_of) -> list[str]:
+    """Replace the tabs of the lines by blanks so that columns line up; ``measure`` gives the width of a text."""
+    tabs = {line.count("\t") for line in lines}
+    if len(tabs) == 1 and all(map(str.isascii, lines)):
+        number, cells = tabs.pop() + 1, "\t".join(lines).split("\t")
+        return filled([cells[place::number] for place in range(number)])
+    rows = [line.split("\t") for line in lines]
+    widths = column_widths(rows, measure)
+    return [
+        "".join(padded(cell, width, measure) for cell, width in zip(row[:-1], found, strict=True)) + row[-1]
+        for row, found in zip(rows, widths, strict=True)
+    ]
+
+
+def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
+    """Lay out a table, at least one column, as if each row were a line of cells with tabs between them."""
+    text = "".join(map("".join, columns))
+    if text.isascii() and "\t" not in text and "\n" not in text:
+        return filled(columns)
+    return align("\n".join(map("\t".join, zip(*columns, strict=True))).split("\n"), measure)
+
+
+def filled(columns: Columns) -> list[str]:
+    """Write the lines of one table whose letters all take one column of the terminal."""
+    widths = [max(MINIMAL_WIDTH, max(map(len, column)) + PADDING) for column in columns[:-1]]
+    pattern = "".join(f"{{:{width}}}" for width in widths) + "{}"
+    return list(map(pattern.format, *columns))
+
+
+def padded(cell: str, width: int, measure: Measure) -> str:
+    """Fill a cell up to its column's width."""
+    return cell + " " * (width - measure(cell))
+
+
+def column_widths(rows: list[list[str]], measure: Measure) -> list[list[int]]:
+    """Find for every row the widths of its columns."""
+    widths: list[list[int]] = [[] for _ in rows]
+    for column in range(max((len(row) for row in rows), default=1) - 1):
+        start = 0
+        while start < len(rows):
+            end = start
+            while end < len(rows) and len(rows[end]) - 1 > column:
+                end += 1
+            width = max([MINIMAL_WIDTH, *(measure(row[column]) + PADDING for row in rows[start:end])])
+            for found in widths[start:end]:
+                found.append(width)
+            start = end + 1
+    return widths

@@ -1,0 +1,78 @@
+r"""Spell out control characters, which on a terminal move the cursor, hide text or imitate other output.
+
+These are C0 with DEL, C1, line and paragraph separators, controls of bidirectional text, and bytes that are not UTF-8.
+They are written as JSON does (``\u001b``, ``\n``), so JSON text remains valid and has the same value.
+
+A template sees data unchanged: `marked` puts a mark of one character in the place of each control character, which
+`revealed` spells out when the output is written. So what the user writes himself in a template stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from cli.output.text import columns
+
+_UNSAFE = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_IN_TEXT = re.compile(f"[{_UNSAFE}\ud800-\udfff]")
+_IN_LINE = re.compile(f"[\t\n{_UNSAFE}\ud800-\udfff]")
+_IN_DATA = re.compile(f"[\t\n{_UNSAFE}\U00100000-\U0010ffff]")
+_MARKS = re.compile("[\U00100000-\U0010ffff\ud800-\udfff]")
+
+_FIRST_MARK = 0x100000
+"""The first character of plane 16, which is for private use; data with such characters has them replaced."""
+_REPLACEMENT = "\ufffd"
+_SHORT = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escaped(text: str) -> str:
+    """Spell out control characters, but keep tabs and line breaks, which lay the text out."""
+    return _IN_TEXT.sub(_spelled, text)
+
+
+def escaped_line(text: str) -> str:
+    """Spell out all control characters of a text that is one line."""
+    return _IN_LINE.sub(_spelled, text)
+
+
+def marked(value: Any) -> Any:
+    """Mark control characters in a string, or in all strings of a document."""
+    if isinstance(value, str):
+        return _IN_DATA.sub(_mark, value)
+    if isinstance(value, dict):
+        return {marked(key): marked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [marked(item) for item in value]
+    return value
+
+
+def revealed(text: str) -> str:
+    """Spell out what was marked, and bytes that are not UTF-8."""
+    return _MARKS.sub(lambda match: _spell(_unmarked(match[0])), text)
+
+
+def revealed_width(text: str) -> int:
+    """Count the terminal columns of a text whose marks will be revealed."""
+    return columns(revealed(text))
+
+
+def _mark(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return chr(_FIRST_MARK + code) if code < _FIRST_MARK else _REPLACEMENT
+
+
+def _unmarked(rune: str) -> str:
+    code = ord(rune) - _FIRST_MARK
+    return chr(code) if code >= 0 else rune
+
+
+def _spelled(match: re.Match[str]) -> str:
+    return _spell(match[0])
+
+
+def _spell(rune: str) -> str:
+    code = ord(rune)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return _SHORT.get(rune) or f"\\u{code:04x}"

@@ -1,0 +1,103 @@
+"""Where the server is found: its lock and its socket in HAWSE_RUN, or the socket that systemd gives it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from cli.launcher.launch import DEFAULT_RUN, SOCKET
+from engine.paths import check, make_private, open_private
+
+LOCK = b"warm.lock"
+FIRST_GIVEN = 3
+"""The descriptor of the first socket that systemd gives (sd_listen_fds(3))."""
+
+
+def directory() -> bytes:
+    """HAWSE_RUN."""
+    return os.path.abspath(os.environb.get(b"HAWSE_RUN") or DEFAULT_RUN)
+
+
+class Place:
+    """The server's socket, its own as long as it holds the lock."""
+
+    def __init__(self, listener: socket.socket, path: bytes | None, lock: int) -> None:
+        self.listener, self._path, self._lock = listener, path, lock
+        self._made = os.stat(path) if path else None
+        listener.setblocking(False)
+
+    def is_ours(self) -> bool:
+        """Tell whether commands still find us: whoever removes the directory, or the socket, ends the server."""
+        if self._path is None:
+            return True
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return False
+        return self._made is not None and (found.st_dev, found.st_ino) == (self._made.st_dev, self._made.st_ino)
+
+    def leave(self) -> None:
+        """Listen no longer, and let a successor come; idempotent."""
+        if self._lock < 0:
+            return
+        if self._path is not None and self.is_ours():
+            with suppress(OSError):
+                os.unlink(self._path)
+        self.listener.close()
+        os.close(self._lock)
+        self._lock = -1
+
+
+def lock() -> int | None:
+    """Take the lock of HAWSE_RUN (made, 0700, where it is missing); None where another server has it.
+
+    Raises PermissionDenied if another user can change what is there. Whom systemd has given a socket goes on without
+    the lock: that other server is not found any more, and about to notice.
+    """
+    run = directory()
+    path = Path(os.fsdecode(run))
+    check(path, "HAWSE_RUN")
+    make_private(path)
+    descriptor = open_private(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not is_given():
+            os.close(descriptor)
+            return None
+    return descriptor
+
+
+def is_given() -> bool:
+    """Tell whether systemd has started us with a socket."""
+    return os.environ.get("LISTEN_PID") == str(os.getpid())
+
+
+def listen(locked: int) -> Place:
+    """Listen, holding the lock: on the socket that systemd gives, else on one of our own."""
+    if is_given():
+        os.set_inheritable(FIRST_GIVEN, False)
+        return Place(socket.socket(fileno=FIRST_GIVEN), None, locked)
+    run = directory()
+    return Place(_bind(run), os.path.join(run, SOCKET), locked)
+
+
+def _bind(run: bytes) -> socket.socket:
+    """Make the socket (0600); whatever is there is a dead server's."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # By way of the open directory, for a path may be longer than a socket's name.
+    opened = os.open(run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    name = b"/proc/self/fd/%d/%s" % (opened, SOCKET)
+    with suppress(FileNotFoundError):
+        os.unlink(name)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(name)
+    finally:
+        os.umask(mask)
+        os.close(opened)
+    listener.listen(128)
+    return listener

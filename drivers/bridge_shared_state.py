@@ -1,0 +1,89 @@
+"""What all bridge networks of a host share in the kernel, desired against actual: the one place that knows both.
+
+Each part tells its differences and repairs them: the tables ``inet hawse`` and ``bridge hawse``, and route_localnet of
+the bridges. Another part is one more line in `compare` and in `repair`. Commands come here after a loss they notice,
+the agent whenever something may have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from drivers import bridge_loopback, bridge_options, bridge_port
+from drivers.api import Desired, Difference, Link, Members, Settings
+from drivers.firewall import elements, forwarding, proxy_redirect, spoof_guard, table, vxlan_guard
+from drivers.firewall.elements import Element
+from drivers.firewall.table_repair import Contents
+
+
+def compare(desired: Desired, settings: Settings) -> list[Difference]:
+    """Tell how the kernel differs from what is desired; changes nothing."""
+    ports = _ports(desired.networks)
+    return [
+        *table.compare(_contents(desired, settings), _marks(settings, ports)),
+        *spoof_guard.compare(spoof_guard.contents(ports, _ports(desired.unsettled))),
+        *bridge_loopback.compare(_loopback(desired)),
+    ]
+
+
+def repair(desired: Desired, found: Sequence[Difference], settings: Settings) -> None:
+    """Put right what `compare` found; rules first, because route_localnet is safe behind them only."""
+    ports = _ports(desired.networks)
+    table.repair(_contents(desired, settings), _of(table.TABLE, found), _marks(settings, ports))
+    spoof_guard.repair(spoof_guard.contents(ports, _ports(desired.unsettled)), _of(spoof_guard.TABLE, found))
+    bridge_loopback.repair(_of(bridge_loopback.PLACE, found))
+
+
+def _of(part: str, found: Iterable[Difference]) -> list[Difference]:
+    return [difference for difference in found if difference.place.startswith(part)]
+
+
+def _marks(settings: Settings, ports: spoof_guard.Held) -> tuple[str, ...]:
+    whole = table.whole(settings)
+    return (whole, table.GUARDED) if ports.guarded or ports.muted else (whole,)
+
+
+def _contents(desired: Desired, settings: Settings) -> Contents:
+    kept = (
+        *forwarding.STATE_SETS,
+        *vxlan_guard.STATE_SETS,
+        *(proxy_redirect.STATE_SETS if desired.relay is None else ()),
+    )
+    return Contents(
+        wanted=[
+            *_elements(desired.networks, desired.links, settings),
+            *forwarding.recalled(desired.keepsakes),
+            *proxy_redirect.elements(desired.relay or {}),
+        ],
+        tolerated=_elements(desired.unsettled, desired.unsettled_links, settings),
+        kept=kept,
+        rules=table.accepting(settings.accept_mark) if settings.accept_mark else "",
+    )
+
+
+def _elements(networks: Members, links: Sequence[Link], settings: Settings) -> list[Element]:
+    found: list[Element] = []
+    for network, endpoints in networks:
+        options = bridge_options.parse(network)
+        found += elements.of_network(network, options)
+        for endpoint in endpoints:
+            found += elements.of_ports(network, options, endpoint, endpoint.ports, direct=settings.direct_routing)
+            found += elements.of_siblings(options, endpoint.siblings)
+    return found + [element for pair in links for element in elements.of_link(*pair)]
+
+
+def _ports(networks: Members) -> spoof_guard.Held:
+    return spoof_guard.Held(bridge_port.guarded(networks), bridge_port.muted(networks))
+
+
+def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
+    """Each live network's bridge, and whether its ports need route_localnet; None where only unsettled ones may."""
+    unsettled = dict(_needing(desired.unsettled))
+    for bridge, needed in _needing(desired.networks):
+        yield bridge, needed or (None if unsettled.get(bridge) else False)
+
+
+def _needing(networks: Members) -> Iterator[tuple[str, bool]]:
+    for network, endpoints in networks:
+        options = bridge_options.parse(network)
+        yield options.bridge, any(bridge_loopback.is_needed(network, options, e, e.ports) for e in endpoints)

@@ -1,0 +1,128 @@
+"""The table ``bridge hawse``: containers may send only with the MAC and the addresses they were given.
+
+Made when the first network asks for it (com.hawse.bridge.spoof_guard). The table grows by elements: per guarded port
+one in ``ports``, one in ``macs``, and one per address. Filtering by port name needs no support for bridge metadata.
+Ports in ``muted`` may send all but what routers tell their neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from drivers.api import Difference, EndpointSpec, Unsupported
+from drivers.firewall import table, table_repair, transaction
+from drivers.firewall.elements import Element, name
+from drivers.firewall.table_repair import Contents
+from drivers.linux import libnftables, nfnetlink
+
+TABLE = "bridge hawse"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The ports that the table holds: ``guarded`` ones with the endpoints behind them, and ``muted`` ones."""
+
+    guarded: Sequence[tuple[str, EndpointSpec]] = ()
+    muted: Sequence[str] = ()
+
+
+def guard(port: str, endpoint: EndpointSpec) -> None:
+    """Hold the container behind a bridge port to the endpoint's MAC and addresses; idempotent."""
+    _add(list(_elements(port, endpoint)))
+
+
+def mute(port: str) -> None:
+    """Drop the router advertisements and redirects of the container behind a bridge port; idempotent."""
+    _add([_muted(port)])
+
+
+def release(port: str, endpoint: EndpointSpec) -> None:
+    """Forget a guarded port; idempotent."""
+    _destroy(_elements(port, endpoint))
+
+
+def unmute(port: str) -> None:
+    """Forget a muted port; idempotent."""
+    _destroy([_muted(port)])
+
+
+def contents(held: Held, unsettled: Held) -> Contents:
+    """What the table is to hold for these ports; those ``unsettled`` may be in it or not."""
+    return Contents(list(_of(held)), list(_of(unsettled)))
+
+
+def compare(given: Contents) -> list[Difference]:
+    """Tell how the table differs; none is needed where no port is guarded or muted."""
+    found = table_repair.compare(TABLE, given)
+    return found if given.wanted or not any(d.kind == "missing" for d in found) else []
+
+
+def repair(given: Contents, found: Sequence[Difference]) -> None:
+    """Put right what `compare` found, touching only what differs."""
+    if found:
+        table_repair.repair(TABLE, given, found)
+
+
+def is_whole() -> bool:
+    """Tell whether the rules are there."""
+    return bool(nfnetlink.comments(TABLE, "prerouting"))
+
+
+def remove_all() -> None:
+    """Remove the table; idempotent."""
+    libnftables.run(f"destroy table {TABLE}")
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The link-local address that the kernel derives from a MAC (RFC 4291, modified EUI-64)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return IPv6Address(b"\xfe\x80" + bytes(6) + identifier)
+
+
+def install(elements: Sequence[Element] = ()) -> None:
+    """Write the rules anew with ``elements`` added to those there are, in one transaction."""
+    try:
+        libnftables.run(table_repair.install_script(TABLE) + table_repair.script(TABLE, elements))
+    except libnftables.Refused as error:
+        raise Unsupported(f"this kernel can't guard against spoofing: {error}") from error
+
+
+def _add(elements: Sequence[Element]) -> None:
+    """Add elements, with the rules where there are none yet."""
+    try:
+        transaction.change(TABLE, elements, ())
+    except libnftables.Refused as error:
+        if not error.nothing_there:
+            raise
+        install(elements)
+        table.mark(table.GUARDED)
+
+
+def _destroy(elements: Iterable[Element]) -> None:
+    try:
+        transaction.change(TABLE, (), elements)
+    except libnftables.Refused as error:
+        if not error.nothing_there:
+            raise
+
+
+def _of(ports: Held) -> Iterator[Element]:
+    for port, endpoint in ports.guarded:
+        yield from _elements(port, endpoint)
+    yield from map(_muted, ports.muted)
+
+
+def _muted(port: str) -> Element:
+    return Element("muted", name(port))
+
+
+def _elements(port: str, endpoint: EndpointSpec) -> Iterator[Element]:
+    interface = name(port)
+    given = [a.ip for a in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if a is not None]
+    yield Element("ports", interface)
+    yield Element("macs", f"{interface} . {endpoint.mac}")
+    for address in [*given, *([link_local(endpoint.mac)] if any(a.version == 6 for a in given) else [])]:
+        yield Element(f"addresses{address.version}", f"{interface} . {address}")

@@ -1,0 +1,111 @@
+"""What a table of ours is made of besides its elements: its chains, rules and sets, as the kernel lists them.
+
+What there should be is not written down a second time: the static rules are loaded into an empty network namespace,
+once a process, and listed there. The same kernel and the same library then make the same list of the same rules.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
+
+from drivers.firewall.encoding import ruleset
+from drivers.linux import libnftables, netns
+from drivers.linux.attributes import each, read, read_text, text
+from drivers.linux.netlink import LINGER, Session, aside, doing
+from drivers.linux.nfnetlink import GET_RULE, NETFILTER, NFGENMSG, place
+
+GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
+TABLE, TABLE_FLAGS = 1, 2  # NFTA_TABLE_NAME, and NFTA_*_TABLE of all that is in a table; NFTA_TABLE_FLAGS
+CHAIN_NAME, CHAIN_PARTS = 3, (4, 5, 7, 10)  # NFTA_CHAIN_NAME; _HOOK, _POLICY, _TYPE, _FLAGS
+SET_NAME, SET_PARTS = 2, (3, 4, 5, 6, 7, 9)  # NFTA_SET_NAME; _FLAGS, _KEY_TYPE, _KEY_LEN, _DATA_TYPE, _DATA_LEN, _DESC
+RULE_CHAIN, EXPRESSIONS, COMPAT = 2, 4, 5  # NFTA_RULE_*
+EXPRESSION_NAME, EXPRESSION_DATA = 1, 2  # NFTA_EXPR_*
+LOOKUP_SET = 1  # NFTA_LOOKUP_SET
+ELEMENTS = 3  # NFTA_SET_ELEM_LIST_ELEMENTS
+ANONYMOUS = b"__"  # how the names of sets begin that belong to one rule
+
+Parts = tuple[bytes, ...]
+
+
+class Structure(NamedTuple):
+    """Chains, sets and rules by their names, without what counts or numbers them."""
+
+    flags: bytes
+    chains: Mapping[str, Parts]
+    sets: Mapping[str, Parts]
+    rules: Mapping[str, tuple[object, ...]]
+
+
+@cache
+def expected(table: str, rules: str = "") -> Structure:
+    """What a table of ours is to be, as nftables' library of this process makes it; ``rules`` adds some to it."""
+    with netns.fresh():
+        libnftables.run(f"add table {table}\n{ruleset(table)}\n{rules}")
+        made = find(table)
+    assert made is not None
+    return made
+
+
+def find(table: str) -> Structure | None:
+    """What a table in the calling thread's namespace is, None where there is none."""
+    session = Session(NETFILTER)
+    try:
+        return _read(session, table)
+    finally:
+        aside(session.close, LINGER)
+
+
+def _read(session: Session, table: str) -> Structure | None:
+    found: list[bytes] = []
+    with doing("look up table", table, ignore=(errno.ENOENT,)):
+        found = session.request(GET_TABLE, place(table))
+    if not found:
+        return None
+    with doing("list rules of", table):
+        chains = _listed(session, GET_CHAIN, table)
+        sets = {read_text(s[SET_NAME]): _parts(s, SET_PARTS) for s in _listed(session, GET_SET, table)}
+        own = {name.encode(): _contents(session, table, name) for name in sets if name.encode().startswith(ANONYMOUS)}
+        rules: dict[str, list[object]] = {}
+        for rule in _listed(session, GET_RULE, table):
+            rules.setdefault(read_text(rule[RULE_CHAIN]), []).append(_rule(rule, own))
+    return Structure(
+        read(found[0], NFGENMSG.size).get(TABLE_FLAGS, b""),
+        {read_text(c[CHAIN_NAME]): _parts(c, CHAIN_PARTS) for c in chains},
+        {name: parts for name, parts in sets.items() if name.encode() not in own},
+        {chain: tuple(given) for chain, given in rules.items()},
+    )
+
+
+def _listed(session: Session, kind: int, table: str) -> list[dict[int, bytes]]:
+    """List what is in a table; of some kinds, the kernel lists that of all tables of the family."""
+    name = table.partition(" ")[2]
+    found = [read(message, NFGENMSG.size) for message in session.dump(kind, place(table))]
+    return [one for one in found if read_text(one[TABLE]) == name]
+
+
+def _parts(given: Mapping[int, bytes], kinds: tuple[int, ...]) -> Parts:
+    return tuple(given.get(kind, b"") for kind in kinds)
+
+
+def _contents(session: Session, table: str, set_name: str) -> frozenset[bytes]:
+    listed = session.dump(GET_ELEMENTS, place(table) + text(SET_NAME, set_name))
+    return frozenset(item for message in listed for _, item in each(read(message, NFGENMSG.size).get(ELEMENTS, b"")))
+
+
+def _rule(given: Mapping[int, bytes], anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
+    parts = (read(part) for _, part in each(given.get(EXPRESSIONS, b"")))
+    expressions = (_expression(p[EXPRESSION_NAME], p.get(EXPRESSION_DATA, b""), anonymous) for p in parts)
+    return given.get(COMPAT, b""), tuple(expressions)
+
+
+def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
+    """Name an anonymous set by what is in it: its own name is a number, which differs from one writing to the next."""
+    if name.startswith(b"lookup"):
+        given = read(data)
+        looked_up = given[LOOKUP_SET].rstrip(b"\0")
+        if looked_up in anonymous:
+            return name, anonymous[looked_up], tuple(sorted((k, v) for k, v in given.items() if k != LOOKUP_SET))
+    return name, data

@@ -1,0 +1,96 @@
+"""Changes of set elements as messages to the kernel, in one transaction; and what a set holds.
+
+What nftables' library would do for it takes several times as long: it reads the whole table's sets, parses a script,
+and then closes its socket, which waits until nobody in the kernel can see any more what was removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+
+from drivers.api import NoPermission
+from drivers.firewall.decoding import unpacked
+from drivers.firewall.elements import Element
+from drivers.firewall.encoding import Packed, encoded, item, shapes
+from drivers.linux.attributes import each, nested, read, text
+from drivers.linux.libnftables import Refused
+from drivers.linux.netlink import ACK, LINGER, Message, Session, aside, doing
+from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, place
+
+BEGIN, END = 0x10, 0x11  # NFNL_MSG_BATCH_*
+NFTABLES = 10  # NFNL_SUBSYS_NFTABLES
+ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # NFT_MSG_{NEW,GET,DESTROY}SETELEM
+SET, ELEMENTS = 2, 3  # NFTA_SET_ELEM_LIST_*
+CREATE = 0x400  # NLM_F_CREATE
+CHUNK = 400  # elements a message, since an attribute's length has 16 bits
+SIGNATURE = 0xE9A377C1
+"""The sequence number of all our messages of changes. The kernel repeats it where it tells others of them, so the agent
+knows hawse's own changes; nftables numbers its messages from zero or from the time."""
+
+SET_OF = itemgetter(0)
+
+
+def change(
+    table: str, add: Iterable[Element], destroy: Iterable[Element], unwanted: Iterable[tuple[str, Packed]] = ()
+) -> None:
+    """Destroy elements, where they are there, then add some; all of it or nothing, which raises `Refused`.
+
+    ``table`` is as nftables writes it, ``inet hawse``; ``unwanted`` are elements to destroy as `held` lists them, each
+    with its set. Acts in the calling thread's network namespace.
+    """
+    known = shapes(table)
+    gone = [(e.set, encoded(e, with_value=False, table=table)) for e in destroy]
+    gone += [(set_name, item(packed, with_value=False)) for set_name, packed in unwanted if set_name in known]
+    made = [(e.set, encoded(e, with_value=True, table=table)) for e in add]
+    messages = [*_messages(table, DESTROY, gone), *_messages(table, ADD, made)]
+    session = Session(NETFILTER)
+    try:
+        session.request_all(_transaction(messages), SIGNATURE)
+    except OSError as error:
+        raise _refusal(error) from error
+    finally:
+        aside(session.close, LINGER)
+
+
+def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
+    """The elements of sets, as the kernel has them; none where there is no such set."""
+    session, known = Session(NETFILTER), shapes(table)
+    found = {}
+    try:
+        for set_name in sets:
+            listed: list[bytes] = []
+            with doing("list elements of", f"{table} {set_name}", ignore=(errno.ENOENT,)):
+                listed = session.dump(GET, place(table) + text(SET, set_name))
+            lists = (read(message, NFGENMSG.size).get(ELEMENTS, b"") for message in listed)
+            found[set_name] = [unpacked(one, known[set_name]) for given in lists for _, one in each(given)]
+    finally:
+        aside(session.close, LINGER)
+    return found
+
+
+def _transaction(messages: list[Message]) -> list[Message]:
+    """Put messages between a beginning and an end; the last of them is acknowledged, when all is done."""
+    mark = NFGENMSG.pack(0, 0, NFTABLES)
+    kind, flags, body = messages[-1]
+    return [Message(BEGIN, 0, mark), *messages[:-1], Message(kind, flags | ACK, body), Message(END, 0, mark)]
+
+
+def _messages(table: str, kind: int, items: Iterable[tuple[str, bytes]]) -> Iterator[Message]:
+    """Make messages of items, each with the name of its set."""
+    beginning = place(table)
+    for set_name, group in groupby(sorted(items, key=SET_OF), key=SET_OF):
+        given = [encoded_item for _, encoded_item in group]
+        for start in range(0, len(given), CHUNK):
+            body = beginning + text(SET, set_name) + nested(ELEMENTS, *given[start : start + CHUNK])
+            yield Message(kind, CREATE if kind == ADD else 0, body)
+
+
+def _refusal(error: OSError) -> Exception:
+    """Word the kernel's refusal as nftables does."""
+    if error.errno == errno.EPERM:
+        return NoPermission("nftables: Operation not permitted")
+    return Refused(f"nftables: Error: Could not process rule: {os.strerror(error.errno or errno.EIO)}")

@@ -1,0 +1,215 @@
+"""Forgets tracked connections, so that no flow goes on to a container that a port no longer leads to.
+
+Speaks ctnetlink itself. Since Linux 6.11 the kernel removes what matches a filter (CTA_FILTER) at one go, in a fraction
+of a millisecond; before, and for what no filter can say, the flows are listed, which walks the kernel's whole hash
+table under its locks, and those that match are deleted one by one. IPv6 addresses are never left to a filter, because
+the kernel takes every address but the one asked for.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv6Address
+
+from drivers.api import IPAddress, KernelError, PortBinding
+from drivers.linux import sysctl
+from drivers.linux.attributes import attribute, nested, read
+from drivers.linux.netlink import LINGER, aside, refusal
+from drivers.linux.nfnetlink import NETFILTER
+
+GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_GET and _DELETE
+REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
+DONE, ERROR = 3, 2
+TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # CTA_FILTER_ORIG_FLAGS and _REPLY_FLAGS are 1 and 2, too
+TUPLE_IP, TUPLE_PROTO = 1, 2
+SOURCE, DESTINATION = (1, 3), (2, 4)  # CTA_IP_V4_SRC, CTA_IP_V6_SRC …
+PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
+SOURCE_ADDRESS, DESTINATION_ADDRESS, PROTO_AND_DESTINATION_PORT = 1 << 0, 1 << 1, 1 << 3 | 1 << 5
+BUFFER = 1 << 16
+FEW_FLOWS = 1000  # are sooner read all at once than picked by several walks through the table
+FEW_FILTERS = 16  # take less time than one list
+UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # what a kernel answers that removes by no filter
+FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
+
+Place = tuple[str, int]  # address and port
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One tracked connection: its original direction, and who answers. ``key`` is its original tuple as received."""
+
+    source: bytes
+    destination: bytes
+    protocol: int
+    port: int
+    answering: bytes
+    key: bytes
+
+
+def forget_ports(ports: Iterable[PortBinding]) -> None:
+    """Forget the connections to published host ports; idempotent."""
+    given = list(ports)
+    for version in FAMILY:
+        chosen = [binding for binding in given if binding.host_ip.version == version]
+        if chosen:
+            few = sum(map(len, map(_numbers, chosen))) <= FEW_FILTERS
+            filters = [_port_filter(b, port) for b in chosen for port in _numbers(b)] if few else [b""]
+            _forget(version, partial(_leads_to_any, chosen), filters)
+
+
+def forget_address(address: IPAddress) -> None:
+    """Forget the connections from and to a container; idempotent."""
+    filters = [_source_filter(direction, address) for direction in (TUPLE_ORIG, TUPLE_REPLY)]
+    _forget(address.version, lambda flow: address.packed in (flow.source, flow.answering), filters)
+
+
+def original_destination(protocol: str, client: Place, server: Place) -> tuple[IPv6Address, int] | None:
+    """Tell where an IPv6 client wrote to, of the flow that a rule has led to ``server``; None when it is unknown.
+
+    ``client`` and ``server`` are addresses and ports as the server's socket has them.
+    """
+    addresses = attribute(SOURCE[1], _packed(server[0])) + attribute(DESTINATION[1], _packed(client[0]))
+    ports = attribute(PROTO_SOURCE_PORT, struct.pack("!H", server[1]))
+    ports += attribute(PROTO_DESTINATION_PORT, struct.pack("!H", client[1]))
+    number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[protocol]))
+    wanted = nested(TUPLE_IP, addresses) + nested(TUPLE_PROTO, number + ports)
+    with _opened() as channel:
+        _send(channel, GET, ACK, struct.pack("!BBH", socket.AF_INET6, 0, 0) + nested(TUPLE_REPLY, wanted))
+        flows = [_flow(message) for message in _answers(channel)]
+    return next(((IPv6Address(flow.destination), flow.port) for flow in flows), None)
+
+
+def _packed(address: str) -> bytes:
+    return IPv6Address(address).packed
+
+
+def _forget(version: int, matches: Callable[[Flow], bool], filters: Sequence[bytes]) -> None:
+    """Forget the flows that match, which are those that the filters find; an empty one says that no filter can."""
+    tracked = _tracked()
+    if not tracked:
+        return
+    header, able = struct.pack("!BBH", FAMILY[version], 0, 0), all(filters)
+    channel = _opened()
+    try:
+        if able and _remove_at_once(channel, header, filters):
+            return
+        narrow = able and (len(filters) == 1 or tracked > FEW_FLOWS)
+        for narrowing in filters if narrow else (b"",):
+            _remove_one_by_one(channel, header, narrowing, matches)
+    finally:
+        aside(channel.close, LINGER)
+
+
+def _opened() -> socket.socket:
+    channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
+    channel.bind((0, 0))
+    return channel
+
+
+def _remove_at_once(channel: socket.socket, header: bytes, filters: Iterable[bytes]) -> bool:
+    """Have the kernel remove what each filter finds; False where it can't, and has removed nothing."""
+    try:
+        for each in filters:
+            _send(channel, DELETE, ACK, header + each)
+            for _ in _answers(channel):
+                pass
+    except KernelError as error:
+        if error.errno not in UNABLE:
+            raise
+        return False
+    return True
+
+
+def _remove_one_by_one(
+    channel: socket.socket, header: bytes, narrowing: bytes, matches: Callable[[Flow], bool]
+) -> None:
+    _send(channel, GET, DUMP, header + narrowing)
+    doomed = [flow for message in _answers(channel) if matches(flow := _flow(message))]
+    for flow in doomed:
+        _send(channel, DELETE, ACK, header + nested(TUPLE_ORIG, flow.key))
+        for _ in _answers(channel):
+            pass
+
+
+def _tracked() -> int:
+    return int(sysctl.read("net/netfilter/nf_conntrack_count") or 1)
+
+
+def _numbers(binding: PortBinding) -> range:
+    return range(binding.host_port, binding.host_port_end + 1)
+
+
+def _leads_to_any(bindings: Iterable[PortBinding], flow: Flow) -> bool:
+    return any(_leads_to(binding, flow) for binding in bindings)
+
+
+def _leads_to(binding: PortBinding, flow: Flow) -> bool:
+    same = flow.protocol == PROTOCOLS[binding.protocol] and flow.port in _numbers(binding)
+    return same and (binding.host_ip.is_unspecified or flow.destination == binding.host_ip.packed)
+
+
+def _port_filter(binding: PortBinding, port: int) -> bytes:
+    host = binding.host_ip
+    number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[binding.protocol]))
+    proto = nested(TUPLE_PROTO, number + attribute(PROTO_DESTINATION_PORT, struct.pack("!H", port)))
+    if host.is_unspecified:
+        return _filter(TUPLE_ORIG, proto, PROTO_AND_DESTINATION_PORT)
+    if host.version == 6:
+        return b""
+    address = nested(TUPLE_IP, attribute(DESTINATION[0], host.packed))
+    return _filter(TUPLE_ORIG, address + proto, PROTO_AND_DESTINATION_PORT | DESTINATION_ADDRESS)
+
+
+def _source_filter(direction: int, address: IPAddress) -> bytes:
+    if address.version == 6:
+        return b""
+    return _filter(direction, nested(TUPLE_IP, attribute(SOURCE[0], address.packed)), SOURCE_ADDRESS)
+
+
+def _filter(direction: int, content: bytes, flags: int) -> bytes:
+    """The tuple to compare with, and which of its fields count."""
+    counting = attribute(direction, struct.pack("=I", flags))
+    return nested(direction, content) + nested(FILTER, counting)
+
+
+def _send(channel: socket.socket, kind: int, flags: int, body: bytes) -> None:
+    channel.send(struct.pack("=IHHII", 16 + len(body), kind, REQUEST | flags, 1, 0) + body)
+
+
+def _answers(channel: socket.socket) -> Iterator[bytes]:
+    """The payloads of a request's answers, up to the acknowledgement; a flow that ended meanwhile is no error."""
+    while True:
+        data = channel.recv(BUFFER)
+        while data:
+            length, kind = struct.unpack_from("=IH", data)
+            if kind in (DONE, ERROR):
+                code = -int(struct.unpack_from("=i", data, 16)[0])
+                if code not in (0, errno.ENOENT):
+                    raise refusal("forget", "tracked connections", code)
+                return
+            yield data[20:length]  # after nlmsghdr and nfgenmsg
+            data = data[(length + 3) & ~3 :]
+
+
+def _flow(message: bytes) -> Flow:
+    attributes = read(message)
+    original, reply = read(attributes[TUPLE_ORIG]), read(attributes[TUPLE_REPLY])
+    addresses, proto = read(original[TUPLE_IP]), read(original[TUPLE_PROTO])
+    return Flow(
+        source=_one_of(addresses, SOURCE),
+        destination=_one_of(addresses, DESTINATION),
+        protocol=proto[PROTO_NUMBER][0],
+        port=int.from_bytes(proto.get(PROTO_DESTINATION_PORT, b"")),
+        answering=_one_of(read(reply[TUPLE_IP]), SOURCE),
+        key=attributes[TUPLE_ORIG],
+    )
+
+
+def _one_of(attributes: dict[int, bytes], kinds: Iterable[int]) -> bytes:
+    return next((attributes[k] for k in kinds if k in attributes), b"")

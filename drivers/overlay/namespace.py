@@ -1,0 +1,145 @@
+"""What one host has of an overlay network: a namespace, the devices in it and, where it is encrypted, the tunnel.
+
+The namespace is kept at ``$HAWSE_RUN/overlay/<12 hex>``. Everything is found by names that follow from the network's
+id, so a creation that was killed is completed by the next, and a removal needs no memory of what there is.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from drivers import sandbox as sandboxes
+from drivers.api import Missing, NetworkSpec, Sandbox
+from drivers.linux import address, link, netns, persistent_netns
+from drivers.linux.netlink import Session, session
+from drivers.overlay import vxlan
+from drivers.overlay.options import OverlayOptions
+from drivers.overlay.wireguard import Tunnel, interface_name
+from drivers.plan import Step, apply, teardown
+
+DEFAULT_RUN = "/run/hawse"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One network's place on this host. Calls are made in the host's namespace."""
+
+    network: NetworkSpec
+    run: Path
+
+    @classmethod
+    def of(cls, network: NetworkSpec) -> Place:
+        """The network's place, whether there is anything of it or not."""
+        return cls(network, Path(os.environ.get("HAWSE_RUN") or DEFAULT_RUN).absolute())
+
+    @property
+    def file(self) -> Path:
+        """Where the namespace is kept."""
+        return self.run / "overlay" / self.network.id[:12]
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The namespace, as a sandbox to act in."""
+        return Sandbox(self.network.id, persistent_netns.opening_path(self.file))
+
+    @property
+    def tunnel(self) -> Tunnel:
+        """The tunnel of the network, if it is to have one."""
+        return Tunnel(self.network, interface_name(self.run, self.network.id), self.sandbox)
+
+    def exists(self) -> bool:
+        """Tell whether the namespace is there; what is in it may be incomplete."""
+        return persistent_netns.exists(self.file)
+
+    def inside(self, action: Callable[[Session], T]) -> T:
+        """Run ``action`` with the thread and a netlink session in the namespace; raises `Missing` if there is none."""
+        self._require()
+        return sandboxes.inside(self.sandbox, action)
+
+    def make(self, options: OverlayOptions) -> None:
+        """Make what is missing; idempotent. A network that was not there before is removed when anything fails."""
+        with persistent_netns.alone(self.file.parent):
+            self._make(options)
+
+    def mend(self, options: OverlayOptions) -> None:
+        """Make what was lost of a network that is up; raises `Missing` where it is not, or not any more."""
+        with persistent_netns.alone(self.file.parent):
+            self._require()
+            if self.missing(options):
+                self._make(options)
+
+    def remove(self) -> None:
+        """Remove everything; idempotent."""
+        with persistent_netns.alone(self.file.parent):
+            self._remove()
+
+    def missing(self, options: OverlayOptions) -> list[str]:
+        """What is not there of all that `make` makes, in words."""
+        if not self.exists():
+            return ["missing: the network's namespace"]
+        names = [vxlan.BRIDGE, *vxlan.devices(self.network)]
+        lost = self.inside(lambda _: [f"missing: {name}" for name in names if not link.index(name)])
+        if options.wireguard is not None:
+            lost += [] if self.tunnel.is_there() else ["missing: the encrypting interface"]
+            lost += [] if self.tunnel.is_guarded() else ["missing: the rules against packets in clear"]
+        return lost
+
+    def _require(self) -> None:
+        if not self.exists():
+            raise Missing(f"network {self.network.name} is not up on this host")
+
+    def _make(self, options: OverlayOptions) -> None:
+        underlay = _underlay_mtu(options)
+        undo = None if self.exists() else self._remove
+        apply(
+            (
+                Step("namespace", lambda: persistent_netns.make(self.file), undo),
+                Step("tunnel", lambda: self._make_tunnel(options, underlay)),
+                Step("devices", lambda: self._make_devices(options, options.inner_mtu(underlay))),
+            )
+        )
+
+    def _make_tunnel(self, options: OverlayOptions, underlay: int) -> None:
+        if options.wireguard is not None:
+            tunnel = self.tunnel
+            tunnel.guard()
+            tunnel.make()
+            tunnel.set_up(options.wireguard, options.tunnel_mtu(underlay))
+
+    def _make_devices(self, options: OverlayOptions, mtu: int) -> None:
+        with session() as host, netns.opened(self.sandbox.path) as namespace:
+
+            def make(there: Session) -> None:
+                underlay = there if options.wireguard else host
+                vxlan.make(underlay, there, namespace, self.network, options)
+                vxlan.set_up(there, self.network, mtu)
+
+            self.inside(make)
+
+    def _remove(self) -> None:
+        there = self.exists()
+        devices = Step("devices", lambda: self.inside(lambda opened: vxlan.delete(opened, self.network)))
+        teardown(
+            (
+                *((devices,) if there else ()),
+                Step("tunnel", lambda: self.tunnel.delete(there)),
+                Step("namespace", lambda: persistent_netns.remove(self.file)),
+            )
+        )
+
+
+def _underlay_mtu(options: OverlayOptions) -> int:
+    """The MTU of the host's device that has this host's underlay address; raises `Missing` where none has."""
+    assert options.vtep is not None
+    with session() as host:
+        index = address.holder(host, options.vtep)
+        found = link.find(host, socket.if_indextoname(index)) if index else None
+    if found is None:
+        raise Missing(f"no interface of this host has the underlay address {options.vtep}")
+    return found.mtu

@@ -1,0 +1,119 @@
+"""The options of an overlay network, parsed: Docker's labels, and those in which a host is told its part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drivers import options
+from drivers.api import BadOption, IPAddress, Missing, NetworkSpec, Unsupported
+from drivers.overlay import wireguard_config
+from drivers.overlay.wireguard_config import WireguardConfig
+
+VNIS = "com.docker.network.driver.overlay.vxlanid_list"
+ENCRYPTED = "encrypted"
+VTEP = "com.hawse.overlay.vtep"
+WIREGUARD = "com.hawse.overlay.wireguard"
+MAX_VNI = 2**24 - 1
+VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes an inner packet grows by, the inner Ethernet header included (RFC 7348)
+WIREGUARD_OVERHEAD = {4: 60, 6: 80}
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayOptions:
+    """What an overlay network's options mean; what the cluster has not said yet is None or empty.
+
+    ``mtu`` is that of the underlay, 0 for the underlay device's own. ``vnis`` are the VXLAN ids, one a pool.
+    """
+
+    vtep: IPAddress | None
+    vnis: tuple[int, ...]
+    mtu: int = 0
+    encrypted: bool = False
+    wireguard: WireguardConfig | None = None
+
+    @property
+    def local(self) -> IPAddress:
+        """The address VXLAN packets leave from: the tunnel's, where there is one."""
+        assert self.vtep is not None
+        return self.wireguard.address if self.wireguard else self.vtep
+
+    def tunnel_mtu(self, underlay: int) -> int:
+        """The MTU of what VXLAN packets leave by: the tunnel, or the underlay device, which has ``underlay``."""
+        assert self.vtep is not None
+        return (self.mtu or underlay) - (WIREGUARD_OVERHEAD[self.vtep.version] if self.wireguard else 0)
+
+    def inner_mtu(self, underlay: int) -> int:
+        """The MTU of containers, where the underlay device has ``underlay``."""
+        return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
+
+    def remote(self, vtep: IPAddress) -> IPAddress | None:
+        """Where VXLAN packets for another host go; None where that would be in clear although they must not."""
+        return self.wireguard.tunnels.get(vtep) if self.wireguard else vtep
+
+
+def parse(network: NetworkSpec) -> OverlayOptions:
+    """Read a network's options; raises `BadOption`, with Docker's text where Docker has one."""
+    given = network.options
+    wireguard = options.read(given, WIREGUARD, wireguard_config.parse, None) if is_encrypted(network) else None
+    if wireguard is not None:
+        _check_tunnel_addresses(network, wireguard)
+    return OverlayOptions(
+        vtep=options.read(given, VTEP, options.address, None),
+        vnis=vnis(network),
+        mtu=options.read(given, options.MTU, _mtu, 0),
+        encrypted=is_encrypted(network),
+        wireguard=wireguard,
+    )
+
+
+def vnis(network: NetworkSpec) -> tuple[int, ...]:
+    """The network's VXLAN ids, as far as they have been chosen."""
+    return options.read(network.options, VNIS, _vnis, ())
+
+
+def is_encrypted(network: NetworkSpec) -> bool:
+    """Tell whether the user asked for encryption."""
+    return ENCRYPTED in network.options
+
+
+def complete(network: NetworkSpec) -> OverlayOptions:
+    """Read the options of a network that is to come up: all that it needs must have been said by now."""
+    found = parse(network)
+    if found.vtep is None:
+        raise Missing(f"network {network.name} has no underlay address on this host ({VTEP})")
+    if not found.vnis:
+        raise BadOption("no VNI provided")
+    if len(found.vnis) < len(network.pools):
+        raise BadOption(f"insufficient vnis({len(found.vnis)}) passed to overlay")
+    if found.encrypted and found.wireguard is None:
+        raise Unsupported(f"network {network.name} is encrypted, and this host was given no keys for it ({WIREGUARD})")
+    return found
+
+
+def _vnis(label: str, value: str) -> tuple[int, ...]:
+    found = []
+    for text in value.split(","):
+        if not (text.isascii() and text.isdecimal() and 0 < int(text) <= MAX_VNI):
+            raise BadOption(f'invalid vxlan id value "{text}" passed')
+        found.append(int(text))
+    if len(set(found)) < len(found):
+        raise BadOption(f"a vxlan id is given twice in {label}: {value}")
+    return tuple(found)
+
+
+def _mtu(label: str, value: str) -> int:
+    number = options.integer(label, value)
+    if number < 0:
+        raise BadOption(f"invalid MTU value: {number}")
+    return number
+
+
+def _check_tunnel_addresses(network: NetworkSpec, config: WireguardConfig) -> None:
+    tunnels: Mapping[IPAddress, IPAddress] = config.tunnels
+    for address in (config.address, *tunnels.values()):
+        pool = next((p.subnet for p in network.pools if address in p.subnet), None)
+        if pool is not None:
+            raise BadOption(f"tunnel address {address} is in the network's own subnet {pool}")
+        if address.version != config.address.version:
+            raise BadOption(f"tunnel addresses of two families: {config.address} and {address}")

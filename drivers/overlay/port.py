@@ -1,0 +1,70 @@
+"""One endpoint's way into an overlay network: a veth pair from its sandbox to the bridge in the network's namespace."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+
+from drivers.api import Busy, EndpointSpec, Exists, IPNetwork, KernelError, NetworkSpec, Sandbox
+from drivers.linux import link, marks, names, neighbor, netns, route, sysctl
+from drivers.linux.neighbor import Row
+from drivers.linux.netlink import Session
+from drivers.overlay.vxlan import BRIDGE
+
+FULL = (errno.EXFULL, errno.ENOSPC)
+MAX_PORTS = 1023
+
+
+def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> None:
+    """Make the pair, its far end straight in the sandbox, and plug it in; one left by an earlier join is replaced.
+
+    The calling thread is in the network's namespace, and ``there`` is a session in it.
+    """
+    unplug(there, endpoint)
+    bridge = link.find(there, BRIDGE)
+    if bridge is None:
+        raise KernelError("find bridge", BRIDGE, errno.ENODEV)
+    name = next(n for n in names.host_end_names(endpoint.id) if not link.index(n))
+    with netns.opened(sandbox.path, sandbox.inode) as namespace:
+        peer = {"ifname": interface, "net_ns_fd": namespace, "address": endpoint.mac, "mtu": bridge.mtu}
+        try:
+            link.add_veth(there, name, peer, master=bridge.index, mtu=bridge.mtu, txqlen=0)
+        except KernelError as error:
+            raise _explained(error, interface) from error
+    found = link.index(name)
+    sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "1")
+    link.set_bridge_port(there, found, hairpin=False, isolated=False, learning=False)
+    neighbor.change([Row("port", found, endpoint.mac)])
+    link.change(there, found, state="up", ifalias=marks.of_endpoint(endpoint.id))
+
+
+def unplug(there: Session, endpoint: EndpointSpec) -> None:
+    """Delete the pair from its end in the network's namespace, where the calling thread is; idempotent."""
+    for name in names.host_end_names(endpoint.id):
+        if link.index(name):
+            found = link.find(there, name)
+            if found is not None and found.alias in (marks.of_endpoint(endpoint.id), ""):
+                link.delete(there, name)
+
+
+def route_other_subnets(there: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str) -> None:
+    """Lead the network's other subnets out of the interface too: their endpoints are neighbours on the same bridge.
+
+    The calling thread is in the sandbox.
+    """
+    own = [a.network for a in (endpoint.ipv4, endpoint.ipv6) if a is not None]
+    for subnet in _others(network, own):
+        route.add_direct(there, subnet, link.index(interface))
+
+
+def _others(network: NetworkSpec, own: Sequence[IPNetwork]) -> list[IPNetwork]:
+    versions = {subnet.version for subnet in own}
+    return [p.subnet for p in network.pools if p.subnet not in own and p.subnet.version in versions]
+
+
+def _explained(error: KernelError, interface: str) -> Exception:
+    if error.errno in FULL:
+        return Busy(f"bridge full: the network has {MAX_PORTS} ports on this host, the most a Linux bridge takes")
+    if error.errno == errno.EEXIST:
+        return Exists(f"the sandbox has an interface {interface} already")
+    return error

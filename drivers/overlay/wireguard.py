@@ -1,0 +1,168 @@
+"""Encryption of an overlay network: its VXLAN devices' underlay is a WireGuard tunnel and nothing else.
+
+The network's namespace holds the VXLAN devices and the tunnel's interface, and no link to the host. VXLAN packets in
+clear have no way out; the encrypted ones leave from the host's namespace, where the tunnel was made and keeps its UDP
+socket. The kernel's WireGuard is used where there is one, else wireguard-go, one process a network. A nftables table
+in the namespace drops VXLAN that would go or come another way; it is there, and read back, before anything is up.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import time
+from hashlib import sha256
+from ipaddress import ip_interface
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from drivers import sandbox as sandboxes
+from drivers.api import DriverError, KernelError, NetworkSpec, Sandbox, Unsupported
+from drivers.linux import address, libnftables, link, netns, route
+from drivers.linux.netlink import Session, session
+from drivers.overlay.wireguard_config import WireguardConfig
+
+TABLE = "inet hawse_overlay"
+RULES = Path(__file__).parent / "wireguard.nft"
+VXLAN_PORT = 4789
+TIMEOUT = 30  # seconds
+START_ATTEMPTS = 20  # a predecessor of the same name may still be ending
+RETRY_DELAY = 0.1  # seconds
+
+
+def interface_name(run: Path, network_id: str) -> str:
+    """The tunnel's interface; wireguard-go's control sockets are shared by name, so no two hosts may have the same."""
+    return "hw" + sha256(f"{run} {network_id}".encode()).hexdigest()[:12]
+
+
+class Tunnel:
+    """The tunnel of one network on one host. Calls are made in the host's namespace; ``place`` is the network's."""
+
+    def __init__(self, network: NetworkSpec, name: str, place: Sandbox) -> None:
+        self.network, self.name, self.place = network, name, place
+
+    def guard(self) -> None:
+        """Drop VXLAN outside the tunnel, and read the rules back; idempotent.
+
+        Raises `Unsupported` where that cannot be had: then the network must not come up.
+        """
+        rules = Template(RULES.read_text()).substitute(TUNNEL=self.name)
+        script = f"add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n{rules}}}\n"
+        try:
+            netns.inside(self.place.path, lambda: libnftables.run(script))
+        except DriverError as error:
+            raise self._refused(f"its packets can't be kept from leaving in clear: {error}") from error
+        if not self.is_guarded():
+            raise self._refused("the kernel doesn't hold the rules that keep its packets from leaving in clear")
+
+    def is_guarded(self) -> bool:
+        """Tell whether the rules are in force, to the letter."""
+        try:
+            listed = netns.inside(self.place.path, lambda: libnftables.listing(f"table {TABLE}"))
+        except libnftables.Refused:
+            return False
+        chains = {c["chain"]["name"]: c["chain"].get("hook") for c in listed if "chain" in c}
+        rules = [(r["rule"]["chain"], r["rule"]["expr"]) for r in listed if "rule" in r]
+        return rules == self._rules() and chains == {chain: chain for chain, _ in rules}
+
+    def make(self) -> None:
+        """Make the interface, in the host's namespace so that its UDP socket stays there; idempotent."""
+        if self.is_there():
+            return
+        with session() as host, netns.opened(self.place.path) as namespace:
+            # One in the host's namespace was left by a creation cut short.
+            if not link.index(self.name) and not self._in_kernel(host, namespace):
+                self._start_process()
+            if link.index(self.name):
+                # wireguard-go answers once it has looked up its interface, which it does in its own namespace.
+                self._wg("show", self.name)
+                link.change(host, link.index(self.name), net_ns_fd=namespace)
+
+    def is_there(self) -> bool:
+        """Tell whether the interface is where it belongs; wireguard-go may have died."""
+        return netns.inside(self.place.path, lambda: link.index(self.name)) > 0
+
+    def set_up(self, config: WireguardConfig, mtu: int) -> None:
+        """Give the interface its keys, peers, address and route, and bring it up; idempotent."""
+
+        def configure(there: Session) -> None:
+            found = link.index(self.name)
+            link.change(there, found, mtu=mtu)
+            address.add(there, found, ip_interface(config.address))
+            link.change(there, found, state="up")
+            route.add_link_default(there, config.address.version, found)
+
+        self.synchronise(config)
+        sandboxes.inside(self.place, configure)
+
+    def synchronise(self, config: WireguardConfig) -> None:
+        """Tell the interface its keys and peers; sessions with peers that stay go on."""
+        syncconf = ("syncconf", self.name, "/dev/stdin")
+        netns.inside(self.place.path, lambda: self._wg(*syncconf, given=config.text()))
+
+    def delete(self, place_exists: bool) -> None:
+        """Delete the interface, wherever a crash left it; idempotent. A wireguard-go ends with its interface."""
+        if place_exists:
+            sandboxes.inside(self.place, lambda there: link.delete(there, self.name))
+        with session() as host:
+            link.delete(host, self.name)
+
+    def _in_kernel(self, host: Session, namespace: int) -> bool:
+        try:
+            link.add(host, self.name, "wireguard", net_ns_fd=namespace)
+        except KernelError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                return False
+            raise
+        return True
+
+    def _start_process(self) -> None:
+        """Start wireguard-go, in a session of its own; it goes to the background when the interface is there."""
+        if shutil.which("wireguard-go") is None:
+            raise self._refused("this kernel has no WireGuard and the wireguard-go program is missing")
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LOG_LEVEL": "silent"}
+        for _ in range(START_ATTEMPTS):
+            done = subprocess.run(
+                ["wireguard-go", self.name],
+                cwd="/",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # no pipes: the process that stays would hold them open
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+            if done.returncode == 0:
+                return
+            time.sleep(RETRY_DELAY)
+        raise self._refused("wireguard-go did not start")
+
+    def _wg(self, *argv: str, given: str = "") -> None:
+        """Run wg(8), ``given`` on its stdin."""
+        if shutil.which("wg") is None:
+            raise self._refused("the wg program is missing (package wireguard-tools)")
+        done = subprocess.run(["wg", *argv], input=given, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        if done.returncode:
+            raise self._refused(f"wg {argv[0]}: {done.stderr.strip()}")
+
+    def _rules(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        """The chain and the expressions of each rule, as nftables lists them."""
+
+        def through(key: str, op: str) -> dict[str, Any]:
+            return {"match": {"op": op, "left": {"meta": {"key": key}}, "right": self.name}}
+
+        port = {"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": VXLAN_PORT}}
+        drop = {"drop": None}
+        return [
+            ("output", [port, through("oifname", "!="), drop]),
+            ("input", [port, through("iifname", "!="), drop]),
+            ("forward", [through("oifname", "=="), drop]),
+            ("forward", [through("iifname", "=="), drop]),
+        ]
+
+    def _refused(self, why: str) -> Unsupported:
+        return Unsupported(f"network {self.network.name} is encrypted and can't come up: {why}")

@@ -1,0 +1,109 @@
+"""The agent itself: its services on one loop, kept in step with the store, and its end when nothing needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from socket import socket
+
+from engine.agent.service import Service, Snapshot, snapshot
+from engine.agentd.control import Control
+from engine.errors import EngineError, Outdated
+from engine.eventloop.loop import Loop
+from engine.store.api import Store
+
+IDLE = 10.0
+"""Seconds after which an agent that nothing needs ends."""
+
+
+class Agent:
+    """Runs ``services`` until none of them is needed for ``idle`` seconds, or a signal asks it to end."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        store: Store,
+        services: Sequence[Service],
+        listener: socket,
+        *,
+        idle: float = IDLE,
+        extend: Callable[[Snapshot], Snapshot] = lambda state: state,
+    ) -> None:
+        self._loop, self._store, self._services, self._idle = loop, store, services, idle
+        self._extend = extend
+        self._control = Control(loop, listener, self.reconcile, self.status)
+        self._quiet, self._read = 0, object()
+        self._unneeded = False
+
+    def reconcile(self) -> bool:
+        """Read the store and let every service follow; False where one could not (the others still do).
+
+        Raises what the store does; after `Outdated`, the agent ends, for the next command to start one of its own kind.
+        """
+        done = True
+        try:
+            self._read = self._store.stamp()
+            state = self._extend(snapshot(self._store))
+        except Outdated:
+            self._loop.stop()
+            raise
+        for service in self._services:
+            try:
+                service.reconcile(state)
+            except Exception:
+                traceback.print_exc(file=sys.stderr)
+                done = False
+        return done
+
+    def status(self) -> str:
+        """One line of JSON: process id and which services are needed."""
+        return json.dumps({"pid": os.getpid(), "services": {s.name: s.needed() for s in self._services}})
+
+    def run(self) -> None:
+        """Serve; returns when the agent should end."""
+        self._watch_signals()
+        self._loop.after(self._idle, self._consider)
+        self._loop.run()
+        self._control.close()
+        for service in self._services:
+            service.close()
+
+    def overlooks(self) -> bool:
+        """Tell whether it ended for want of need, and something has been recorded since: that may need an agent."""
+        return self._unneeded and self._store.stamp() != self._read
+
+    def _consider(self) -> None:
+        """End where nothing was needed at two looks in a row, half the idle time apart.
+
+        A look also finds what nobody has told us of: a command was killed after its work and before its word.
+        """
+        with suppress(EngineError):  # a store that cannot be read now can be at another look
+            if self._store.stamp() != self._read:
+                self.reconcile()
+        needed = any(s.needed() for s in self._services) or self._control.busy
+        self._quiet = 0 if needed else self._quiet + 1
+        if self._quiet >= 2:
+            self._unneeded = True
+            self._loop.stop()
+        else:
+            self._loop.after(self._idle / 2, self._consider)
+
+    def _watch_signals(self) -> None:
+        """SIGTERM and SIGINT end the loop; they wake it through a pipe, for it may sleep."""
+        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waker)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._loop.stop())
+        self._loop.watch(wake, _drainer(wake))
+
+
+def _drainer(fd: int) -> Callable[[int], None]:
+    def drain(_events: int) -> None:
+        os.read(fd, 64)
+
+    return drain

@@ -1,0 +1,165 @@
+"""What the agent does for a host that is in a cluster."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from drivers.registry import load as load_driver
+from engine.agent.service import Snapshot
+from engine.agentd.cluster import wireguard_keys
+from engine.agentd.cluster.lease import Heartbeat
+from engine.agentd.cluster.peer_sync import Programmer
+from engine.agentd.cluster.watcher import Follower
+from engine.cluster import encryption, endpoint_sync, hooks, local_networks, membership, shared_networks
+from engine.cluster import snapshot as views
+from engine.cluster.etcd import Client
+from engine.cluster.model import MANAGER, Membership
+from engine.cluster.snapshot import View
+from engine.core import open_engine
+from engine.model import EndpointRecord, NetworkRecord
+from engine.swarm import certificates, daemons, etcd_member
+from engine.swarm.enrollment import Manager
+
+
+class Resident:
+    """Follows the cluster for the host of ``root``; ``poke`` is called, by any thread, when names have changed."""
+
+    def __init__(self, root: Path, run: Path, me: Membership, poke: Callable[[], None]) -> None:
+        self._root, self._run, self._me, self._poke = root, run, me, poke
+        self._host = open_engine().host
+        self._live: list[NetworkRecord] = []
+        self._mirrored = False
+        self._unreadable: dict[str, str] = {}
+        self._telling = threading.Lock()
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._view = views.saved(root)
+        self._saved: View | None = self._view
+        self._programmer = Programmer(load_driver("overlay"), me.node_id, run)
+        self._follower = Follower(self._open, self._changed, self._view)
+        self._heartbeat = Heartbeat(self._open, me, settle=self._settle, beaten=self._beaten)
+        if self._view is not None:
+            self._programmer.tell(view=self._view)
+        for part in (self._programmer, self._follower, self._heartbeat):
+            part.start()
+
+    @property
+    def node_id(self) -> str:
+        """Which node this is."""
+        return self._me.node_id
+
+    def _open(self) -> Client:
+        return membership.open_client(self._root, membership.load(self._root) or self._me)
+
+    def _changed(self, view: View) -> None:
+        """Take a new view (in the follower's thread)."""
+        before, self._view = self._view, view
+        self._tell_unreadable(view)
+        self._programmer.tell(view=view)
+        self._poke()
+        if before is None or before.networks != view.networks:
+            self._mirrored = False
+            self._heartbeat.wake()
+        if before is None or before.nodes != view.nodes:
+            self._tell_networks()
+            self._learn_managers(view)
+
+    def _tell_unreadable(self, view: View) -> None:
+        """Log each record that is left out, once for each of its values."""
+        unreadable = view.unreadable()
+        told = {key: view.values[key] for key in unreadable}
+        for key, why in unreadable.items():
+            if self._unreadable.get(key) != told[key]:
+                print(f"left out of the cluster's records: {key}: {why}"[:500], file=sys.stderr, flush=True)
+        self._unreadable = told
+
+    def _learn_managers(self, view: View) -> None:
+        """Note where the managers are by now, of whom managers alone have written that they are."""
+        managers = sorted((n for n in view.nodes.values() if n.role == MANAGER), key=lambda n: n.id)
+        places = [str(Manager(n.address, n.enrollment_port)) for n in managers if n.id != self.node_id]
+        if places or self._me.is_manager:
+            membership.update(self._root, lambda known: replace(known, managers=places))
+
+    def _settle(self, client: Client) -> None:
+        """Make the store know this host's endpoints, and this host all networks (in the heartbeat's thread)."""
+        endpoint_sync.settle(self._host, client, self._me)
+        self._mirrored = False
+
+    def _beaten(self, client: Client) -> None:
+        """Follow the networks, and renew this host's keys where that is due (in the heartbeat's thread)."""
+        self._mirror(client)
+        known = membership.load(self._root)
+        if known is not None and not known.is_manager and certificates.is_due(known):
+            certificates.renew_worker(self._root, client, known)
+        me = wireguard_keys.rotated(self._root, client, self._me, self._live)
+        if me is not self._me:
+            self._me = me
+            self._tell_networks()
+
+    def _mirror(self, client: Client) -> None:
+        """Follow the cluster's networks as the store has them now: a view may be older than what commands have done.
+
+        First what is up here without need goes down.
+        """
+        if self._mirrored:
+            return
+        self._mirrored = True
+        try:
+            if hooks.drop_all_unused(self._host, local_networks.SHORT):
+                self._poke()
+            local_networks.follow(self._host, lambda: shared_networks.all_networks(client), self._me)
+        except BaseException:
+            self._mirrored = False
+            raise
+
+    def follow(self, state: Snapshot) -> None:
+        """Take what is up on this host (in the loop's thread)."""
+        shared = {n.id: n for n in state.networks if n.scope == local_networks.SWARM}
+        self._live = [n for n in shared.values() if n.phase == "live" and n.driver == "overlay"]
+        self._tell_networks()
+        names = {e.id: tuple(e.names) for e in state.endpoints if e.network_id in shared}
+        if any(self._names.get(i, n) != n for i, n in names.items()):
+            self._heartbeat.poke()
+        self._names = names
+
+    def _tell_networks(self) -> None:
+        """Tell the programmer which networks are up, with the tunnels of this moment; who tells last knows all."""
+        with self._telling:
+            nodes = self._view.nodes.values() if self._view is not None else ()
+            self._programmer.tell(networks={n.id: encryption.spec(n, self._me, nodes) for n in self._live})
+
+    def remote_endpoints(self, networks: Iterable[NetworkRecord]) -> list[EndpointRecord]:
+        """The endpoints of other hosts on networks that are up on this one."""
+        view = self._view
+        if view is None:
+            return []
+        used = [n.id for n in networks if n.scope == local_networks.SWARM and n.phase == "live"]
+        return [views.record_of(e) for i in used for e in view.elsewhere(i, self.node_id)]
+
+    def keep(self) -> None:
+        """Keep the manager's processes alive, and the view on the disk."""
+        if self._me.is_manager:
+            known = membership.load(self._root)
+            if known is not None and certificates.is_due(known):
+                certificates.renew_manager(self._root)
+            if not self._me.external:
+                etcd_member.keep(self._run, self._root)
+            self._keep_module("server", "engine.swarm.server")
+        self._keep_module("guard", "engine.agentd.cluster.respawn")
+        daemons.trim_logs(self._run)
+        if self._view is not None and self._view is not self._saved and membership.exists(self._root):
+            self._saved = self._view
+            views.save(self._root, self._view)
+
+    def _keep_module(self, name: str, module: str) -> None:
+        daemons.reap(self._run, name)
+        if not daemons.is_running(self._run, name):
+            daemons.ensure(self._run, name, [sys.executable, "-P", "-m", module])
+
+    def close(self) -> None:
+        """End the threads."""
+        for part in (self._programmer, self._follower, self._heartbeat):
+            part.stop()

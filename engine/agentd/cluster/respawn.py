@@ -1,0 +1,40 @@
+"""``python -m engine.cluster.guard``: brings a killed agent back, so that this host's lease does not run out with it.
+
+It sleeps in the kernel on the agent's own lock, which is free the moment the agent is gone. Ends when this host has
+left its cluster, or lives in a run directory that is there no more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+
+from engine.agent import client, socket
+from engine.cluster import membership
+from engine.host import root_directory, run_directory
+from engine.paths import open_private
+
+PAUSE = 0.2
+"""Seconds between two attempts to start an agent that does not stay."""
+
+
+def main() -> int:
+    """Guard until there is nothing to guard."""
+    root, run = root_directory(), run_directory()
+    while membership.exists(root):
+        try:
+            lock = open_private(run / socket.LOCK, os.O_RDWR)
+        except FileNotFoundError:
+            return 0
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.close(lock)
+        if membership.exists(root):
+            client.ensure(run, root)
+        time.sleep(PAUSE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The agent's part in a cluster: loads nothing until this host is in one, and lets go when it has left.
+
+Three threads do what waits (following the store, keeping the lease, programming tables); the loop only hands out what
+they found, and keeps the manager's processes alive.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.agent.service import Snapshot
+from engine.cluster import membership
+from engine.errors import EngineError
+from engine.eventloop.loop import Loop
+
+if TYPE_CHECKING:
+    from engine.agentd.cluster.node import Resident
+    from engine.cluster.model import Membership
+
+CHECK = 1.0
+"""Seconds between two looks at the processes that are to be kept."""
+
+
+class ClusterService:
+    """Implements `engine.agent.services.Service`; ``changed`` is to make the agent read everything again."""
+
+    name = "cluster"
+
+    changed: Callable[[], object] = staticmethod(lambda: None)
+
+    def __init__(self, loop: Loop, root: Path, run: Path) -> None:
+        self._loop, self._root, self._run = loop, root, run
+        self._resident: Resident | None = None
+        self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        loop.watch(self._wake, lambda _: self._woken())
+
+    def extend(self, state: Snapshot) -> Snapshot:
+        """The state with the endpoints that other hosts have on this host's networks."""
+        if self._resident is None:
+            return state
+        return replace(state, endpoints=[*state.endpoints, *self._resident.remote_endpoints(state.networks)])
+
+    def reconcile(self, state: Snapshot) -> None:
+        """Enter, follow or leave the cluster as this host's membership and networks say."""
+        me = self._membership()
+        if self._resident is not None and (me is None or me.node_id != self._resident.node_id):
+            self._resident.close()
+            self._resident = None
+        if me is not None and self._resident is None:
+            from engine.agentd.cluster.node import Resident
+
+            self._resident = Resident(self._root, self._run, me, self._poke)
+            self._keep()
+            self._poke()  # the names that were kept from last time count from the next reading on
+        if self._resident is not None:
+            self._resident.follow(state)
+
+    def _membership(self) -> Membership | None:
+        """This host's membership; none where it is of another version of hawse, which commands tell."""
+        try:
+            return membership.load(self._root)
+        except EngineError:
+            return None
+
+    def _poke(self) -> None:
+        """Wake the loop; called by threads."""
+        try:
+            os.write(self._waker, b"!")
+        except BlockingIOError:
+            return  # it is about to wake anyway
+
+    def _woken(self) -> None:
+        os.read(self._wake, 4096)
+        self.changed()
+
+    def _keep(self) -> None:
+        if self._resident is None:
+            return
+        try:
+            self._resident.keep()
+        except Exception as error:
+            print(f"cannot keep the cluster's processes: {error}", file=sys.stderr, flush=True)
+        self._loop.after(CHECK, self._keep)
+
+    def needed(self) -> bool:
+        """Whether this host is in a cluster."""
+        return self._resident is not None
+
+    def close(self) -> None:
+        """End the threads; the processes go on, for the next agent."""
+        if self._resident is not None:
+            self._resident.close()
+        self._loop.forget(self._wake)
+        os.close(self._wake)
+        os.close(self._waker)

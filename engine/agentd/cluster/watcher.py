@@ -1,0 +1,78 @@
+"""Follows the store in a thread of its own: one reading, then a watch; anew where revisions were missed.
+
+While the store is away the last view stays in force: names and peers go on.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+
+from engine.cluster import keys
+from engine.cluster import snapshot as views
+from engine.cluster.etcd import Client, Compacted
+from engine.cluster.snapshot import View
+from engine.errors import EngineError
+
+SILENCE = 30.0
+"""Seconds without a word after which a watch is given up; this host's own lease is renewed more often than that."""
+FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
+
+
+class Follower:
+    """Calls ``changed`` with every new view; ``open_client`` makes clients, ``known`` is the view to go on from."""
+
+    def __init__(
+        self,
+        open_client: Callable[[], Client],
+        changed: Callable[[View], None],
+        known: View | None,
+        silence: float = SILENCE,
+    ) -> None:
+        self._open_client, self._changed, self._view, self._silence = open_client, changed, known, silence
+        self._ended = threading.Event()
+        self._pause = FIRST_PAUSE
+
+    def start(self) -> None:
+        """Begin to follow."""
+        threading.Thread(target=self._run, name="follower", daemon=True).start()
+
+    def stop(self) -> None:
+        """End soon; does not wait."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            client = None
+            try:
+                client = self._open_client()
+                self._follow(client)
+            except Compacted:
+                self._view = None
+            except EngineError:
+                self._ended.wait(self._pause)
+                self._pause = min(self._pause * 2, LAST_PAUSE)
+            except Exception:
+                traceback.print_exc(file=sys.stderr)
+                self._view = None
+                self._ended.wait(LAST_PAUSE)
+            finally:
+                if client is not None:
+                    client.close()
+
+    def _follow(self, client: Client) -> None:
+        if self._view is None:
+            self._take(views.load(client))
+        assert self._view is not None
+        for revision, events in client.watch(keys.SHARED, self._view.revision + 1, self._silence):
+            self._pause = FIRST_PAUSE
+            if self._ended.is_set():
+                return
+            if events:
+                self._take(views.after(self._view, revision, events))
+
+    def _take(self, view: View) -> None:
+        self._view = view
+        self._changed(view)

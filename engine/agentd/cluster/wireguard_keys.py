@@ -1,0 +1,49 @@
+"""Rotation of this host's tunnel key: the new public one is published, others follow as they watch."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from engine import timestamps
+from engine.cluster import keys, membership, node_operations
+from engine.cluster.encryption import is_encrypted
+from engine.cluster.etcd import Client
+from engine.cluster.model import Membership, Node
+from engine.model import NetworkRecord
+from engine.store.codec import decode, encode
+
+LIFETIME = 12 * 3600.0
+"""Seconds that a key is used, as Docker's; HAWSE_KEY_LIFETIME overrides it."""
+
+
+def lifetime() -> float:
+    """HAWSE_KEY_LIFETIME in seconds, by default `LIFETIME`."""
+    text = os.environ.get("HAWSE_KEY_LIFETIME", "")
+    return float(text) if text.isascii() and text.isdigit() else LIFETIME
+
+
+def rotated(root: Path, client: Client, me: Membership, live: Iterable[NetworkRecord]) -> Membership:
+    """The membership with a new key, where the old one has served its time and is used at all.
+
+    Also where the published key is not this host's, as when it was killed, or the store's answer lost, in between.
+    """
+    if not any(map(is_encrypted, live)):
+        return me
+    from engine.swarm import pki
+
+    found = client.get(keys.node(me.node_id))
+    if found is None:
+        return me
+    node = decode(Node, found.value)
+    fresh = time.time() - timestamps.to_seconds(node.updated) < lifetime()
+    if fresh and node.wireguard_key == pki.public_tunnel_key(me.wireguard_key):
+        return me
+    private, public = pki.new_tunnel_key()
+    record = encode(replace(node, wireguard_key=public, updated=timestamps.now()))
+    if not node_operations.perform(client, me, "publish", node=record, revision=found.revision)["done"]:
+        return me
+    return membership.update(root, lambda known: replace(known, wireguard_key=private)) or me

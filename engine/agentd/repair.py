@@ -1,0 +1,85 @@
+"""Keeps the shared kernel state of networks that are up: a thread for each driver that can repair it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from drivers.api import Driver, Missing, Repairer
+from drivers.registry import load
+from engine.agent.service import Snapshot
+from engine.agentd.repair_thread import RepairThread, Word
+from engine.config import load_config
+from engine.errors import EngineError
+from engine.eventloop.loop import Loop
+from engine.host import configure
+from engine.store.api import Store
+
+
+class RepairService:
+    """Implements `engine.agent.services.Service`.
+
+    ``store`` is for the threads, ``relay`` tells where the agent carries ports. Set are ``changed``, to make the agent
+    read everything again, and ``leave``, to make it end.
+    """
+
+    name = "repair"
+
+    changed: Callable[[], object] = staticmethod(lambda: None)
+    leave: Callable[[], object] = staticmethod(lambda: None)
+
+    def __init__(self, loop: Loop, store: Store, relay: Callable[[], Mapping[str, int]]) -> None:
+        self._loop, self._store, self._relay = loop, store, relay
+        self._threads: dict[str, RepairThread] = {}
+        self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        loop.watch(self._wake, lambda _: self._heard())
+
+    def reconcile(self, state: Snapshot) -> None:
+        """Have a thread for each driver that has networks up, and tell it that the records have changed."""
+        up = (
+            {n.driver for n in state.networks if n.phase == "live" and not n.config_only}
+            if state.of_this_boot
+            else set()
+        )
+        for name in self._threads.keys() - up:
+            self._threads.pop(name).close()
+        for name in self._threads.keys() & up:
+            self._threads[name].changed()
+        for name in up - self._threads.keys():
+            with suppress(Missing):
+                self._start(name)
+
+    def _start(self, name: str) -> None:
+        driver = load(name)
+        if isinstance(driver, Repairer):
+            self._threads[name] = RepairThread(
+                driver, name, self._store, relay=self._relay, configure=lambda: _configure(driver), tell=self._say
+            )
+
+    def _say(self, word: Word) -> None:
+        """Pass a thread's word on to the loop; called by threads."""
+        with suppress(BlockingIOError):
+            os.write(self._waker, b"!" if word == "superseded" else b".")
+
+    def _heard(self) -> None:
+        (self.leave if b"!" in os.read(self._wake, 4096) else self.changed)()
+
+    def needed(self) -> bool:
+        """Whether any network is up whose driver shares something between networks."""
+        return bool(self._threads)
+
+    def close(self) -> None:
+        """End the threads."""
+        for thread in self._threads.values():
+            thread.close()
+        self._threads.clear()
+        self._loop.forget(self._wake)
+        os.close(self._wake)
+        os.close(self._waker)
+
+
+def _configure(driver: Driver) -> None:
+    """Have the driver heed daemon.json as it is now, as commands do; where it is wrong, as it was."""
+    with suppress(EngineError):
+        configure(driver, load_config())

@@ -1,0 +1,208 @@
+"""A thread of the agent that keeps what a driver's networks share in the kernel as the records call for it.
+
+It hears of other programs' changes as they happen, and then looks: the records against the kernel. After hawse's own
+changes it looks too, later; a difference counts there when two looks in a row have seen it, because commands may be
+between record and deed. What is compared and how it is repaired is the driver's (`drivers.api.Repairer`). The thread is
+there because a look may take long, and the agent's other services must not wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Literal
+
+from drivers.api import Desired, Difference, DriverError, News, Repairer, Watch
+from engine.agentd import repair_log
+from engine.agentd.repair_schedule import LONGEST_REST_SECONDS, Pace
+from engine.endpoints import shared_state
+from engine.errors import EngineError, Unavailable
+from engine.store.api import Reader, Store
+
+CHECK_SECONDS = 5.0
+"""Between two checks whether any change has gone unheard."""
+PATIENCE_SECONDS = 5.0
+"""How long the agent waits for the thread to listen, and to end."""
+
+Word = Literal["unneeded", "superseded"]
+"""What the thread tells the agent: no network is up any more, or a command of another version of hawse was here."""
+
+
+class RepairThread:
+    """The thread of one driver, from here to `close`; ``configure`` gives it the settings there are now."""
+
+    def __init__(
+        self,
+        driver: Repairer,
+        name: str,
+        store: Store,
+        *,
+        relay: Callable[[], Mapping[str, int]],
+        configure: Callable[[], None] = lambda: None,
+        tell: Callable[[Word], None],
+    ) -> None:
+        self._driver, self._name, self._store = driver, name, store
+        self._relay, self._configure, self._tell = relay, configure, tell
+        self._pace, self._wanted = Pace(time.monotonic()), Desired()
+        self._suspects = frozenset[Difference]()
+        self._foreign, self._by, self._stopped = False, "", False
+        self._settled = False  # whether there has been a look, after which all is of this version of hawse
+        self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"repair {name}", daemon=True)
+        self._thread.start()
+        self._listening.wait(PATIENCE_SECONDS)
+
+    def changed(self) -> None:
+        """The records have changed."""
+        with suppress(BlockingIOError):  # then it is about to wake anyway
+            os.write(self._waker, b"!")
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stopped = True
+        self.changed()
+        self._thread.join(PATIENCE_SECONDS)
+        if not self._thread.is_alive():
+            os.close(self._wake)
+            os.close(self._waker)
+
+    def _run(self) -> None:
+        pause = CHECK_SECONDS
+        while not self._stopped:
+            try:
+                self._watch()
+            except Exception as error:
+                repair_log.say(f"{self._name}: cannot follow other programs' changes: {error!r}")
+            self._listening.set()
+            self._wait(pause)
+            pause = min(2 * pause, LONGEST_REST_SECONDS)
+
+    def _watch(self) -> None:
+        watch = self._driver.watch()
+        self._listening.set()
+        try:
+            self._pace.foreign(time.monotonic())  # what has happened before is not known
+            self._follow(watch)
+        finally:
+            watch.close()
+
+    def _follow(self, watch: Watch) -> None:
+        checked = time.monotonic()
+        while not self._stopped:
+            if self._pace.resting(time.monotonic()):
+                self._wait(self._pace.due - time.monotonic())
+                continue
+            self._wait(min(self._pace.due, checked + CHECK_SECONDS) - time.monotonic(), watch.fileno())
+            now = time.monotonic()
+            self._hear(watch, watch.read(), now)
+            if now >= checked + CHECK_SECONDS:
+                checked = now
+                if watch.missed():
+                    self._pace.foreign(now)
+            if now >= self._pace.due and not self._stopped:
+                self._look(watch)
+
+    def _wait(self, seconds: float, *others: int) -> None:
+        """Wait until the agent or one of the other descriptors has news."""
+        if self._stopped:
+            return
+        poll = select.poll()
+        for descriptor in (self._wake, *others):
+            poll.register(descriptor, select.POLLIN)
+        ready = dict(poll.poll(max(0.0, seconds) * 1000))
+        if self._wake in ready:
+            os.read(self._wake, 4096)
+            self._pace.own(time.monotonic())
+
+    def _hear(self, watch: Watch, news: News, now: float) -> None:
+        if news.lost:
+            self._attempt(lambda: self._block(watch))
+        if news.foreign:
+            self._foreign, self._by = True, news.by
+            self._pace.foreign(now)
+        if news.own:
+            self._pace.own(now)
+
+    def _block(self, watch: Watch) -> None:
+        watch.block([network for network, _ in self._wanted.networks], self._wanted.keepsakes)
+
+    def _look(self, watch: Watch) -> None:
+        """Compare and repair; new connections are kept out as long as what keeps them apart is not there."""
+        began, rested = time.monotonic(), self._pace.rest
+        found = self._attempt(self._put_right)
+        self._pace.looked(began, time.monotonic())
+        if found is None:
+            self._pace.foreign(time.monotonic())  # tried again, ever more seldom
+            return
+        self._foreign, self._settled = False, True
+        if self._suspects:
+            self._pace.own(time.monotonic())
+        if self._pace.rest and any(difference.opens for difference in found):
+            self._attempt(lambda: self._block(watch))
+        else:
+            self._attempt(watch.unblock)
+        if found and self._pace.rest > rested:
+            repair_log.say_resting(self._name, self._by, self._pace.rest)
+
+    def _attempt(self, action: Callable[[], list[Difference] | None]) -> list[Difference] | None:
+        """Do something that may fail; None where it did, or has nothing to tell."""
+        try:
+            return action()
+        except (EngineError, DriverError, OSError) as error:
+            repair_log.say(f"{self._name}: cannot repair: {error}")
+        except Exception as error:
+            repair_log.say(f"{self._name}: cannot repair: {error!r}")
+        return None
+
+    def _put_right(self) -> list[Difference]:
+        """Repair what differs for certain; the differences there were."""
+        certain: Callable[[Difference], bool] = _always
+        if not self._foreign:
+            with self._store.read() as reader:
+                found = frozenset(self._compared(reader))
+            chosen = frozenset(d for d in found if d.opens or d.kind == "upkeep" or d in self._suspects)
+            if not chosen:
+                self._suspects = found
+                return []
+            certain = chosen.__contains__
+        try:
+            # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.
+            with self._store.write() as tx:
+                return self._repair(tx, certain)
+        except Unavailable:
+            with self._store.read() as reader:  # a process sits on the store: what is open can't wait for its end
+                return self._repair(reader, lambda difference: difference.opens)
+
+    def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:
+        """Repair what is ``certain``; the rest is suspected until the next look."""
+        began, found = time.monotonic(), self._compared(reader)
+        chosen = [difference for difference in found if certain(difference)]
+        self._suspects = frozenset(found) - frozenset(chosen)
+        if chosen:
+            self._driver.repair(self._wanted, chosen)
+            if self._pace.rest < LONGEST_REST_SECONDS:
+                by = self._by if self._foreign else ""
+                repair_log.say_repaired(self._name, by, chosen, time.monotonic() - began)
+        return chosen
+
+    def _compared(self, reader: Reader) -> list[Difference]:
+        here = shared_state.is_of_this_boot(reader)
+        self._wanted = shared_state.of(reader, self._name, self._relay()) if here else Desired()
+        if not self._wanted.networks:
+            self._tell("unneeded")
+            return []
+        self._configure()
+        found = list(self._driver.compare(self._wanted))
+        if self._settled and any(difference.kind == "superseded" for difference in found):
+            self._tell("superseded")
+            return []
+        return found
+
+
+def _always(_: Difference) -> bool:
+    return True

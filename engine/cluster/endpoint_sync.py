@@ -1,0 +1,56 @@
+"""This host's own endpoints, here and in the cluster's store: what differs, and putting it right by difference."""
+
+from __future__ import annotations
+
+from engine import owner
+from engine.cluster import node_operations, shared_endpoints
+from engine.cluster.etcd import Client
+from engine.cluster.local_networks import SWARM
+from engine.cluster.model import Membership, SharedEndpoint
+from engine.cluster.snapshot import View
+from engine.host import Host
+from engine.model import EndpointRecord, NetworkRecord
+from engine.store.codec import encode
+
+
+def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
+    """The endpoints that this host has on networks that span hosts, by id."""
+    with host.store.read() as reader:
+        shared = {n.id for n in reader.networks() if n.scope == SWARM}
+        return {e.id: e for e in reader.endpoints() if e.network_id in shared}
+
+
+def differences(host: Host, view: View, network: NetworkRecord, me: Membership) -> list[str]:
+    """A line for each endpoint of this host on a network that only one side knows."""
+    here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
+    there = {e.id: e for e in view.endpoints(network.id) if e.node == me.node_id}
+    lines = [f"missing in the store: endpoint {i} ({here[i].ipv4})" for i in here.keys() - there.keys()]
+    surplus = [i for i in there.keys() - here.keys() if not owner.alive(there[i].owner)]
+    return sorted(lines + [f"unexpected in the store: endpoint {i} ({there[i].ipv4})" for i in surplus])
+
+
+def settle(host: Host, client: Client, me: Membership) -> None:
+    """Make the store know this host's endpoints, all of them and no others; those being made right now are left."""
+    there = {e.id: e for e in shared_endpoints.of_node(client, me.node_id)}
+    here = own_endpoints(host)
+    for identity in there.keys() - here.keys():
+        if not owner.alive(there[identity].owner) and identity not in own_endpoints(host):
+            node_operations.perform(client, me, "release", network=there[identity].network_id, endpoint=identity)
+    for identity, endpoint in here.items():
+        if identity not in there or tuple(there[identity].names) != tuple(endpoint.names):
+            node_operations.perform(client, me, "restore", endpoint=encode(shared(endpoint, me)))
+
+
+def shared(endpoint: EndpointRecord, me: Membership) -> SharedEndpoint:
+    """One of this host's endpoints as all hosts see it."""
+    return SharedEndpoint(
+        id=endpoint.id,
+        network_id=endpoint.network_id,
+        container_id=endpoint.container_id,
+        node=me.node_id,
+        mac=endpoint.mac,
+        ipv4=endpoint.ipv4,
+        ipv6=endpoint.ipv6,
+        names=endpoint.names,
+        owner=endpoint.owner,
+    )

@@ -1,0 +1,175 @@
+"""What a host does to its own part of the cluster's records: the only changes that a worker can cause.
+
+A manager acts on the store itself. A worker asks a manager's server, which does the same for the node that the worker's
+certificate names: the node is never what the caller says. Arguments and results are JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+from engine.cluster import keys, record_checks, shared_endpoints
+from engine.cluster.etcd import Client, EtcdError, delete, none_since, present, put, unchanged
+from engine.cluster.model import MANAGER, WORKER, Member, Membership, Node, SharedEndpoint
+from engine.cluster.shared_endpoints import REMOVED
+from engine.cluster.shared_networks import ATTEMPTS
+from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavailable
+from engine.model import NetworkRecord
+from engine.store.codec import decode, encode
+
+Json = dict[str, Any]
+PATH = "/hawse/"
+"""Where a manager's server takes acts."""
+SHORTEST, LONGEST = 2, 300
+"""Seconds that a host's lease may last."""
+MOST_ENDPOINTS = 20_000
+"""Endpoints that one host may have on one network."""
+
+
+def perform(client: Client, me: Membership, act: str, **arguments: object) -> Json:
+    """Do an act for this host: with its own hands where it manages, else through the server it is connected to."""
+    if not me.is_manager:
+        return client.call(PATH + act, arguments)
+    try:
+        return ACTS[act](client, Member(me.node_id, me.role, me.index), arguments)
+    except ValueError as error:
+        raise InvalidArgument(str(error)) from error
+
+
+# ------------------------------------------------------------------------------------------------ endpoints
+
+
+def _reserve(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+    """Reserve an endpoint with its addresses; the record as it was made."""
+    endpoint = _endpoint(member, given)
+    network = _usable(client, member, endpoint.network_id)
+    _check_number(client, member, network)
+    ipv4, ipv6 = (str(ip_address(given[f])) if given.get(f) else "" for f in ("ipv4", "ipv6"))
+    made = shared_endpoints.reserve(client, network, replace(endpoint, ipv4="", ipv6=""), ipv4, ipv6)
+    return {"endpoint": encode(made)}
+
+
+def _release(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+    """Forget one of the host's endpoints."""
+    shared_endpoints.release(client, _id(given, "network"), member.id, _id(given, "endpoint"))
+    return {}
+
+
+def _restore(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+    """Put back an endpoint that the store has lost, with the addresses it has; or change its names."""
+    endpoint = _endpoint(member, given)
+    network = _usable(client, member, endpoint.network_id)
+    _check_number(client, member, network)
+    return {"done": shared_endpoints.restore(client, network, endpoint)}
+
+
+def _balancer(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+    """Reserve the host's own address on a network."""
+    network = _usable(client, member, _id(given, "network"))
+    return {"address": shared_endpoints.reserve_balancer(client, network, member.id)}
+
+
+def _endpoint(member: Member, given: Mapping[str, Any]) -> SharedEndpoint:
+    """The endpoint that is spoken of, as one of the caller's own."""
+    return record_checks.check_endpoint(replace(decode(SharedEndpoint, str(given["endpoint"])), node=member.id))
+
+
+def _usable(client: Client, member: Member, network_id: str) -> NetworkRecord:
+    """A network that the host may have endpoints on: an attachable one, or ingress."""
+    found = client.get(keys.network(network_id))
+    if found is None:
+        raise NotFound(f"network {network_id} not found")
+    network = record_checks.read_network(found.key, found.value)
+    if member.role != MANAGER and not (network.attachable or network.ingress):
+        raise Forbidden(f"network {network.name} not manually attachable")
+    return network
+
+
+def _check_number(client: Client, member: Member, network: NetworkRecord) -> None:
+    """Refuse a worker one more endpoint than it may have on a network."""
+    if member.role == WORKER and client.count(keys.endpoint(network.id, member.id, "")) >= MOST_ENDPOINTS:
+        raise Forbidden(f"node {member.id} has too many endpoints on network {network.name}")
+
+
+def _id(given: Mapping[str, Any], name: str) -> str:
+    """An id among the arguments: it becomes part of a key, so it may be nothing else."""
+    text = str(given[name])
+    if not record_checks.ID.fullmatch(text):
+        raise InvalidArgument(f"not an id: {text[:64]!r}")
+    return text
+
+
+# ------------------------------------------------------------------------------------------------- the host
+
+
+def _publish(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+    """Write the host's own record; with ``revision``, only where that one is still what the store has."""
+    told = replace(decode(Node, str(given["node"])), id=member.id, role=member.role, index=member.index)
+    node = record_checks.check_node(told)
+    if member.role == WORKER and ip_address(node.data_address).is_loopback:
+        raise InvalidArgument(f"no other host reaches {node.data_address}")
+    key = keys.node(node.id)
+    for _ in range(ATTEMPTS):
+        pairs, revision = client.range(keys.NODES)
+        _check_unique(node, record_checks.all_readable(pairs, record_checks.read_node))
+        known = next((kv.revision for kv in pairs if kv.key == key), 0)
+        if "revision" in given and int(given["revision"]) != known:
+            return {"done": False}
+        conditions = [present(keys.member(node.id)), unchanged(key, known), none_since(keys.NODES, revision)]
+        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # it has taken its place
+        if client.transact(conditions, changes).succeeded:
+            return {"done": True}
+        if client.get(keys.member(node.id)) is None:
+            raise Unavailable(REMOVED)
+    raise Unavailable("the cluster's store is too busy")
+
+
+def _check_unique(node: Node, others: list[Node]) -> None:
+    """Refuse a tunnel key that another host has: WireGuard sends a key's packets to one host alone."""
+    if node.wireguard_key and any(o.wireguard_key == node.wireguard_key for o in others if o.id != node.id):
+        raise Conflict("the tunnel's key is another node's")
+
+
+def _beat(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+    """Renew the host's lease, or begin one where the host does not name it or it has run out; its number."""
+    seconds = min(max(int(given["seconds"]), SHORTEST), LONGEST)
+    key = keys.alive(member.id)
+    known = client.get(key)
+    held = int(known.value) if known and known.value.isdigit() else 0
+    if held and str(held) == given.get("lease") and client.renew(held):
+        return {"lease": str(held)}
+    lease = client.grant(seconds)
+    conditions = [present(keys.member(member.id)), present(keys.node(member.id))]
+    if not client.transact(conditions, [put(key, str(lease), lease)]).succeeded:
+        client.revoke(lease)
+        raise Unavailable(REMOVED)
+    if held:
+        with suppress(EtcdError):  # it has run out
+            client.revoke(held)
+    return {"lease": str(lease)}
+
+
+def _leave(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+    """End the host's membership: its record stays, as one that is down, until a manager removes it."""
+    changes = [delete(keys.alive(member.id)), delete(keys.member(member.id))]
+    found = client.get(keys.node(member.id))
+    if found is not None and member.role == MANAGER:
+        left = replace(record_checks.read_node(found.key, found.value), role=WORKER)
+        changes.append(put(found.key, encode(left)))
+    client.transact([], changes)
+    return {}
+
+
+ACTS: Mapping[str, Callable[[Client, Member, Mapping[str, Any]], Json]] = {
+    "reserve": _reserve,
+    "release": _release,
+    "restore": _restore,
+    "balancer": _balancer,
+    "publish": _publish,
+    "beat": _beat,
+    "leave": _leave,
+}

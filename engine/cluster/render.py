@@ -1,0 +1,54 @@
+"""What Docker's document of a network says more when the network spans hosts."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from ipaddress import IPv4Address, ip_network
+
+from engine.api import Json
+from engine.cluster.model import Membership
+from engine.cluster.snapshot import View
+from engine.model import NetworkRecord
+from engine.names import mac_from_ipv4
+
+INGRESS_SANDBOX = "ingress-sbox"
+
+
+def completed(document: Json, record: NetworkRecord, view: View | None, me: Membership | None) -> Json:
+    """Complete a document: while the network is unused here, most is null; then this host's own address, and peers."""
+    used = bool(document["Containers"]) or record.ingress
+    if not used:
+        return {**document, "Containers": None}
+    document = {**document, "Labels": document["Labels"] or {}}
+    if view is None or me is None:
+        return document
+    own = view.balancers.get((record.id, me.node_id))
+    if own:
+        members = {**document["Containers"], **_own_member(record, own)}
+        document["Containers"] = dict(sorted(members.items()))
+    nodes = {e.node for e in view.endpoints(record.id)} if not record.ingress else view.alive
+    found = [view.nodes[n] for n in sorted({*nodes, me.node_id}) if n in view.nodes]
+    document["Peers"] = [{"Name": _short(n.id), "IP": n.data_address} for n in found]
+    return document
+
+
+def _own_member(record: NetworkRecord, address: str) -> Json:
+    """The host's own address: Docker's load balancer, which answers for services."""
+    name = "ingress" if record.ingress else record.name
+    key = INGRESS_SANDBOX if record.ingress else f"lb-{name}"
+    length = next(ip_network(p.subnet).prefixlen for p in record.pools if not p.unused)
+    identity = sha256(f"{record.id}/{address}".encode()).hexdigest()
+    return {
+        key: {
+            "Name": f"{name}-endpoint",
+            "EndpointID": identity,
+            "MacAddress": mac_from_ipv4(IPv4Address(address)),
+            "IPv4Address": f"{address}/{length}",
+            "IPv6Address": "",
+        }
+    }
+
+
+def _short(node_id: str) -> str:
+    """Twelve hexadecimal digits that stand for a node."""
+    return sha256(node_id.encode()).hexdigest()[:12]

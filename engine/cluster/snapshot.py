@@ -1,0 +1,160 @@
+"""What this host knows of the cluster: everything under ``shared/`` at one revision, as values that never change.
+
+A view grows by events, one revision after another, and is kept on disk, so that a restarted agent knows names and
+peers at once, also while the store does not answer. Records that cannot be read are not in it; ``refused`` says which.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from engine.cluster import keys, membership, record_checks
+from engine.cluster.etcd import Client, KeyValue
+from engine.cluster.model import Node, SharedEndpoint
+from engine.model import EndpointRecord, NetworkRecord
+
+FILE = "view.json"
+T = TypeVar("T")
+Values = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class View:
+    """All shared values at ``revision``."""
+
+    revision: int
+    values: Values
+    _endpoints: Mapping[str, Mapping[str, SharedEndpoint]] = field(default_factory=dict, repr=False)
+    refused: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Why records of endpoints are left out, by key."""
+    _others: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Why records of other kinds are, as far as they have been read."""
+
+    @cached_property
+    def nodes(self) -> Mapping[str, Node]:
+        """All hosts by id."""
+        return {n.id: n for n in self._read(keys.NODES, record_checks.read_node).values()}
+
+    @cached_property
+    def alive(self) -> frozenset[str]:
+        """The ids of hosts whose lease holds."""
+        return frozenset(k.removeprefix(keys.ALIVE) for k in self.values if k.startswith(keys.ALIVE))
+
+    @cached_property
+    def networks(self) -> Mapping[str, NetworkRecord]:
+        """All networks by id."""
+        return {n.id: n for n in self._read(keys.NETWORKS, record_checks.read_network).values()}
+
+    @cached_property
+    def balancers(self) -> Mapping[tuple[str, str], str]:
+        """The address that each host itself has on a network, by network and host."""
+        found = self._read(keys.BALANCERS, record_checks.read_balancer)
+        parts = {k.removeprefix(keys.BALANCERS).partition("/"): v for k, v in found.items()}
+        return {(network, node): v for (network, _, node), v in parts.items()}
+
+    def _read(self, prefix: str, read: Callable[[str, str], T]) -> dict[str, T]:
+        stored = ((k, v) for k, v in self.values.items() if k.startswith(prefix))
+        return record_checks.readable(stored, read, self._others.__setitem__)
+
+    def unreadable(self) -> dict[str, str]:
+        """Why records are left out, by key."""
+        for read in (self.nodes, self.networks):
+            assert read is not None  # it has been read now, if it was not before
+        return {**self.refused, **self._others}
+
+    def endpoints(self, network_id: str) -> list[SharedEndpoint]:
+        """The endpoints of a network on hosts whose lease holds."""
+        return [e for e in self._endpoints.get(network_id, {}).values() if e.node in self.alive]
+
+    def differing(self, other: View) -> set[str]:
+        """The networks whose endpoints may differ: all of them, where hosts have come, gone or moved."""
+        here, there = self._endpoints, other._endpoints
+        if self.alive != other.alive or self.nodes != other.nodes:
+            return {*here, *there}
+        return {i for i in {*here, *there} if here.get(i) is not there.get(i)}
+
+    def elsewhere(self, network_id: str, node: str) -> list[SharedEndpoint]:
+        """Those of other hosts than ``node``."""
+        return [e for e in self.endpoints(network_id) if e.node != node]
+
+
+def make(revision: int, values: Values) -> View:
+    """Build a view from all its values."""
+    found: dict[str, dict[str, SharedEndpoint]] = {}
+    refused: dict[str, str] = {}
+    stored = ((k, v) for k, v in values.items() if k.startswith(keys.ENDPOINTS))
+    for key, endpoint in record_checks.readable(stored, record_checks.read_endpoint, refused.__setitem__).items():
+        found.setdefault(endpoint.network_id, {})[key] = endpoint
+    return View(revision, MappingProxyType(dict(values)), found, refused)
+
+
+def load(client: Client) -> View:
+    """Read everything anew."""
+    pairs, revision = client.range(keys.SHARED)
+    return make(revision, {kv.key: kv.value for kv in pairs})
+
+
+def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
+    """The view that follows from events; what they do not touch is shared with the old one."""
+    values = dict(view.values)
+    found, refused = dict(view._endpoints), dict(view.refused)
+    for event in events:
+        if event.deleted:
+            values.pop(event.key, None)
+        else:
+            values[event.key] = event.value
+        if event.key.startswith(keys.ENDPOINTS):
+            network_id = event.key.removeprefix(keys.ENDPOINTS).partition("/")[0]
+            members = dict(found.get(network_id, {}))
+            members.pop(event.key, None)
+            refused.pop(event.key, None)
+            if not event.deleted:
+                stored = [(event.key, event.value)]
+                members |= record_checks.readable(stored, record_checks.read_endpoint, refused.__setitem__)
+            found[network_id] = members
+    changed = View(revision, values, found, refused)
+    _share(view, changed, {event.key for event in events})
+    return changed
+
+
+def _share(view: View, changed: View, touched: set[str]) -> None:
+    """Let a view have what has been read for the one before it, where no event is of that kind."""
+    for prefix, name in ((keys.NODES, "nodes"), (keys.ALIVE, "alive"), (keys.NETWORKS, "networks")):
+        if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):
+            changed.__dict__[name] = view.__dict__[name]
+            changed._others.update({k: why for k, why in view._others.items() if k.startswith(prefix)})
+
+
+def save(root: Path, view: View) -> None:
+    """Keep the view for the next agent."""
+    text = json.dumps({"revision": view.revision, "values": dict(view.values)})
+    membership.write_private(membership.directory(root) / FILE, text)
+
+
+def saved(root: Path) -> View | None:
+    """The view that was kept last; None where there is none that can be read."""
+    try:
+        document = json.loads((membership.directory(root) / FILE).read_text(encoding="utf-8"))
+        return make(int(document["revision"]), document["values"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def record_of(endpoint: SharedEndpoint) -> EndpointRecord:
+    """An endpoint of another host as the resolver sees endpoints."""
+    return EndpointRecord(
+        id=endpoint.id,
+        network_id=endpoint.network_id,
+        container_id=f"{endpoint.node}/{endpoint.container_id}",
+        mac=endpoint.mac,
+        ipv4=endpoint.ipv4,
+        ipv6=endpoint.ipv6,
+        names=endpoint.names,
+        phase="live",
+    )

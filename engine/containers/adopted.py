@@ -1,0 +1,173 @@
+"""Anything can be a container: network namespaces that hawse did not make.
+
+``netns:NAME`` is a namespace of ``ip netns``, ``netns:/path`` any bind-mounted one, ``pid:N`` that of a process. An
+adopted sandbox has a record like a container's while it is connected to something: from the reservation of its first
+endpoint to the release of its last. It is pinned by no one, so its death is noticed, not prevented; that it is the same
+one is told by its inode. A namespace that is a host's own is refused, for the host is not to be changed by mistake.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from drivers.linux import host_namespace, netns
+from engine import names, owner, timestamps
+from engine.agent.socket import SOCKET as AGENT_SOCKET
+from engine.dispatch.errors import translated
+from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
+from engine.host import Host
+from engine.model import ContainerConfig, ContainerRecord, HostConfig
+from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
+from engine.store import locks
+from engine.store.api import Transaction
+
+NETNS_DIRECTORY = Path("/run/netns")
+NETNS_NAME = re.compile(r"[^/\0]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a foreign namespace is found, and which one it is.
+
+    ``start`` is the start time of the process of a ``pid:``; a named namespace has its inode there, too.
+    """
+
+    name: str
+    path: str
+    inode: int
+    pid: int
+    start: int
+
+
+def is_adoptable(reference: str) -> bool:
+    """Tell whether a container argument names a foreign namespace."""
+    return reference.startswith(("netns:", "pid:"))
+
+
+@contextmanager
+def held(reference: str, *, force: bool) -> Iterator[Place]:
+    """Find a foreign namespace, and let no other command connect it in the block, whatever that calls it.
+
+    One that is a host's own is refused unless by ``force``. Nothing is changed.
+    """
+    path, pid = _path(reference)
+    name = reference.replace("/", "_") if "/" in reference else reference
+    with _opened(path, reference) as namespace:
+        signs = [] if force else _signs(namespace)
+        if signs:
+            raise Forbidden(
+                f"{reference} is in a host's own network, which a network joined there would change: "
+                f"it shares {'; '.join(signs)}. Use --force to connect it all the same"
+            )
+        inode = os.fstat(namespace).st_ino
+        start = owner.start_ticks(pid) if pid else inode
+        if not start:
+            raise _missing(reference)
+        locks.lock_open_file(namespace, name)
+        yield Place(name, path, inode, pid, start)
+
+
+def record_of(known: ContainerRecord | None, container_id: str, place: Place) -> ContainerRecord:
+    """The record of a namespace that is about to be connected, to be stored with its first endpoint.
+
+    One that is ``known`` and on networks still is as it was; else it begins anew.
+    """
+    if known is not None and known.status == "running":
+        if known.sandbox_inode not in (0, place.inode):
+            raise Conflict(f"the name {place.name} is in use for another network namespace, {known.sandbox_path}")
+        return replace(known, sandbox_path=place.path, sandbox_inode=place.inode, pid=place.pid, pid_start=place.start)
+    return ContainerRecord(
+        id=container_id,
+        name=known.name if known else place.name,
+        created=known.created if known else timestamps.now(),
+        config=ContainerConfig(image=""),
+        host=HostConfig(network_mode="none"),
+        kind="adopted",
+        status="running",
+        sandbox_id=names.generate_id(),
+        sandbox_path=place.path,
+        sandbox_inode=place.inode,
+        pid=place.pid,
+        pid_start=place.start,
+        started_at=timestamps.now(),
+    )
+
+
+def known_id(host: Host, place: Place) -> str:
+    """The id of the record that a foreign namespace has by its name, "" where it has none."""
+    with host.store.read() as reader:
+        return next((c.id for c in reader.find_containers(place.name) if c.name == place.name), "")
+
+
+def is_there(record: ContainerRecord) -> bool:
+    """Tell whether an adopted namespace still is the one that was adopted."""
+    if record.pid and not owner.is_process(record.pid, record.pid_start):
+        return False
+    inode = record.sandbox_inode or (0 if record.pid else record.pid_start)
+    try:
+        return inode in (0, os.stat(record.sandbox_path).st_ino)
+    except OSError:
+        return False
+
+
+def let_go_if_unused(host: Host, container_id: str) -> None:
+    """Forget an adopted namespace that is on no network any more, and its lock, which the caller holds; idempotent."""
+    with host.store.write() as tx:
+        forgotten = forget_if_unused(tx, container_id)
+    if forgotten:
+        locks.forget(host.run, "container", container_id)
+
+
+def forget_if_unused(tx: Transaction, container_id: str) -> bool:
+    """Forget the record of an adopted namespace that is on no network any more; whether there is none."""
+    record = tx.container(container_id)
+    if record is None:
+        return True
+    if record.kind != "adopted" or record.attachments or tx.endpoints(container_id=container_id):
+        return False
+    tx.delete_container(container_id)
+    return True
+
+
+def _path(reference: str) -> tuple[str, int]:
+    """The path that opens the namespace and, for ``pid:``, the process."""
+    kind, _, rest = reference.partition(":")
+    if kind == "pid":
+        if not rest.isdecimal():
+            raise _missing(reference)
+        return f"/proc/{int(rest)}/ns/net", int(rest)
+    if not NETNS_NAME.fullmatch(rest) and not rest.startswith("/"):
+        raise InvalidArgument(f"invalid network namespace name: {rest}")
+    return rest if rest.startswith("/") else str(NETNS_DIRECTORY / rest), 0
+
+
+@contextmanager
+def _opened(path: str, reference: str) -> Iterator[int]:
+    """Open a namespace; only what is one is opened, as opening may have effects of its own elsewhere."""
+    try:
+        is_namespace = os.stat(path).st_dev == os.stat("/proc/thread-self/ns/net").st_dev
+        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if is_namespace else -1
+    except OSError:
+        raise _missing(reference) from None
+    try:
+        if namespace < 0 or not netns.is_network_namespace(namespace):
+            raise InvalidArgument(f"{path} is not a network namespace")
+        yield namespace
+    finally:
+        if namespace >= 0:
+            os.close(namespace)
+
+
+def _missing(reference: str) -> NotFound:
+    kind, _, rest = reference.partition(":")
+    return NotFound(f"No such {'process' if kind == 'pid' else 'network namespace'}: {rest}")
+
+
+def _signs(namespace: int) -> list[str]:
+    with translated():
+        return host_namespace.of(namespace, (AGENT_SOCKET, SUPERVISOR_SOCKET))

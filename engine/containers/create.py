@@ -1,0 +1,207 @@
+"""Creating a container: everything is checked and recorded, nothing is started."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from engine import names, timestamps
+from engine.api import Created
+from engine.errors import InvalidArgument, NotFound
+from engine.host import Host
+from engine.model import (
+    ContainerConfig,
+    ContainerCreate,
+    ContainerRecord,
+    EndpointSettings,
+    HostConfig,
+    ImageRecord,
+    NetworkAttachment,
+    NetworkRecord,
+)
+from engine.networks import warnings as obstacles
+from engine.runtime.seccomp import UNCONFINED
+from engine.runtime.security_options import parse_security_options
+from engine.store.api import Reader, Taken
+from engine.validate.container import check_container_create, check_name
+from engine.validate.links import link_target, parse_link
+from engine.validate.logging import JSON_FILE, choose_driver
+from engine.validate.modes import is_container_mode, is_user_defined, shared_container
+from engine.validate.mounts import check_binds
+
+HOSTFS = "hostfs"
+PREDEFINED_MODES = ("bridge", "host", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Where a container's file system comes from; ``image`` is None for hostfs and for a plain directory."""
+
+    directory: str
+    image: ImageRecord | None = None
+
+
+def create(host: Host, request: ContainerCreate) -> Created:
+    """Create a container; raises Docker's refusals, in its order, and leaves nothing behind then."""
+    request = _normalised(request)
+    with host.store.read() as reader:
+        found = _found_networks(reader, request)
+        warnings = check_container_create(request, found)
+        attachments = _attachments(request, next(iter(reader.find_networks(request.host.network_mode)), None))
+    root = find_root(host, request.config.image)
+    if root.directory == "/":
+        _check_hostfs_security(request)
+    config = _without_empty_entrypoint(merged(request.config, root.image))
+    argv = [*(config.entrypoint or ()), *(config.cmd or ())]
+    if not argv:
+        raise InvalidArgument("no command specified")
+    driver, options = choose_driver(
+        request.host.log_driver, request.host.log_options, host.config.log_driver, host.config.log_opts
+    )
+    name = check_name(request) or names.generate_container_name()
+    check_binds(request.host.binds)
+    container_id = names.generate_id()
+    record = ContainerRecord(
+        id=container_id,
+        name=name,
+        created=timestamps.now(),
+        config=replace(
+            config,
+            hostname=config.hostname or _default_hostname(request, container_id),
+            mac_address=config.mac_address or _main_mac(request, attachments),
+        ),
+        host=replace(
+            _with_targets(host, request), log_driver="" if driver == JSON_FILE else driver, log_options=options
+        ),
+        attachments=attachments,
+        image_id=root.image.id if root.image else "",
+        path=argv[0],
+        args=argv[1:],
+    )
+    _record(host, record)
+    return Created(container_id, [*warnings, *obstacles.of_first_use(host, (a.network for a in record.attachments))])
+
+
+def _check_hostfs_security(request: ContainerCreate) -> None:
+    """Refuse a filter of system calls for the host's own files: it would not be applied."""
+    profile = parse_security_options(request.host.security_opt or ()).seccomp
+    if profile not in ("", UNCONFINED):
+        raise InvalidArgument(f"--security-opt seccomp is for images and directories, not for {HOSTFS}")
+
+
+def _found_networks(reader: Reader, request: ContainerCreate) -> dict[str, NetworkRecord | None]:
+    return {n: next(iter(reader.find_networks(n)), None) for n in request.networks}
+
+
+def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
+    """The host configuration with the containers it names looked up: whose sandbox it joins, whom it links to."""
+    settings = request.host
+    with host.store.read() as reader:
+        if is_container_mode(settings.network_mode):
+            matches = reader.find_containers(shared_container(settings.network_mode))
+            if len(matches) == 1:
+                settings = replace(settings, network_mode=f"container:{matches[0].id}")
+        for link in settings.links or ():
+            if is_user_defined(settings.network_mode):
+                break  # there a link is only a name, whoever bears it later
+            target = parse_link(link)[0]
+            link_target(reader.find_containers(target), target)
+    return settings
+
+
+def _record(host: Host, record: ContainerRecord) -> None:
+    try:
+        with host.store.write() as tx:
+            tx.put_container(record)
+    except Taken as error:
+        raise names.container_name_taken(record.name, error.holder) from error
+
+
+def find_root(host: Host, image: str) -> Root:
+    """Where the image argument's files are: the host itself, a directory, or an imported image."""
+    if image == HOSTFS:
+        return Root("/")
+    from engine.images import ImageStore
+
+    found = ImageStore(host.store, host.root).resolve(image)
+    if found is not None:
+        return Root(found.rootfs, found)
+    if image.startswith("/"):
+        return Root(_directory(image))
+    raise NotFound(f"No such image: {image if ':' in image else image + ':latest'}")
+
+
+def _directory(path: str) -> str:
+    if not os.path.isdir(path):
+        raise NotFound(f"No such image: {path} is not a directory")
+    return os.path.realpath(path)
+
+
+def _without_empty_entrypoint(config: ContainerConfig) -> ContainerConfig:
+    """Drop the entrypoint "", which only says that the image's, and its command, are not wanted."""
+    return replace(config, entrypoint=None) if list(config.entrypoint or ()) == [""] else config
+
+
+def merged(config: ContainerConfig, image: ImageRecord | None) -> ContainerConfig:
+    """The user's configuration over the image's, by Docker's rules (an own entrypoint clears the image's command)."""
+    if image is None:
+        return config
+    entrypoint, cmd = config.entrypoint, config.cmd
+    if entrypoint is None:
+        entrypoint = image.entrypoint
+        cmd = cmd if cmd is not None else image.cmd
+    return replace(
+        config,
+        entrypoint=entrypoint,
+        cmd=cmd,
+        env=_merged_env(image.env, config.env or ()) or None,
+        working_dir=config.working_dir or image.working_dir,
+        user=config.user or image.user,
+        labels={**image.labels, **config.labels},
+        exposed_ports=sorted({*image.exposed_ports, *config.exposed_ports}),
+        stop_signal=config.stop_signal or image.stop_signal,
+    )
+
+
+def _merged_env(base: Sequence[str], own: Sequence[str]) -> list[str]:
+    taken = {e.partition("=")[0] for e in own}
+    return [*own, *(e for e in base if e.partition("=")[0] not in taken)]
+
+
+def _normalised(request: ContainerCreate) -> ContainerCreate:
+    """Docker's silent corrections: the mode ``default`` is the bridge, a working directory has no dots."""
+    mode = request.host.network_mode
+    networks = {("bridge" if n == "default" else n): s for n, s in request.networks.items()}
+    if mode in ("", "default"):
+        mode = "bridge"
+    config, directory = request.config, request.config.working_dir
+    if posixpath.isabs(directory):
+        config = replace(config, working_dir="/" + posixpath.normpath(directory).lstrip("/"))
+    return replace(request, config=config, host=replace(request.host, network_mode=mode), networks=networks)
+
+
+def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
+    """The networks by the names given; the main one by its own where nothing is wanted of it, or its id was given."""
+    mode, networks = request.host.network_mode, request.networks
+    if not is_container_mode(mode) and mode not in networks:
+        networks = {main.name if main else mode: EndpointSettings(), **networks}
+    elif main and mode == main.id and main.name not in networks:
+        networks = {(main.name if name == mode else name): settings for name, settings in networks.items()}
+    return [NetworkAttachment(name, settings) for name, settings in networks.items()]
+
+
+def _main_mac(request: ContainerCreate, attachments: Sequence[NetworkAttachment]) -> str:
+    """Docker shows the main network's hardware address in the old container-wide field too."""
+    mode = request.host.network_mode
+    shown = "" if mode in ("host", "none") else mode
+    return next((a.settings.mac_address for a in attachments if a.network == shown), "")
+
+
+def _default_hostname(request: ContainerCreate, container_id: str) -> str:
+    return container_id[:12] if request.host.network_mode != "host" else _host_name()
+
+
+def _host_name() -> str:
+    return os.uname().nodename

@@ -1,0 +1,140 @@
+"""The files of /etc that are a container's own: hosts, resolv.conf and hostname, kept in its directory.
+
+They are bind-mounted into the container, so they are always rewritten in place. A container that joins another's
+sandbox uses that one's files. An adopted namespace has none, for nothing can be mounted for its processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.cluster.gateway import is_gateway
+from engine.endpoints import links
+from engine.endpoints.sandbox import Membership
+from engine.etc_files.hosts import Link, hosts_file, own_lines, with_address, without_own_lines
+from engine.etc_files.resolv_conf import Overrides, Transform, resolv_conf
+from engine.host import Host
+from engine.model import ContainerRecord, NetworkRecord
+from engine.paths import no_follow
+from engine.validate.modes import is_container_mode
+
+HOST_RESOLV_CONF = Path("/etc/resolv.conf")
+HOST_HOSTS = Path("/etc/hosts")
+LARGEST = 1 << 20
+"""Bytes of a file that is still followed; a container may write into its own what it likes."""
+
+
+def write(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> None:
+    """Write all three for a starting container."""
+    if is_container_mode(record.host.network_mode):
+        return
+    directory = host.container_directory(record.id)
+    _write(directory / "hostname", f"{record.config.hostname}\n")
+    _write(directory / "hosts", _hosts(host, record, members))
+    _write(directory / "resolv.conf", _resolv_conf(host, record, members, _transform(record, members)))
+
+
+def add_network(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> None:
+    """Follow a running container onto one more network, the last of ``members``."""
+    if record.kind == "adopted":
+        return
+    directory = host.container_directory(record.id)
+    with open(directory / "hosts", "a", encoding="utf-8", opener=no_follow) as hosts:
+        hosts.write(own_lines(record.config, _addresses(members[-1:])))
+    path = directory / "resolv.conf"
+    if _present(path) in _unedited(host, record, members[:-1]):
+        _write(path, _resolv_conf(host, record, members, _transform(record, members)))
+
+
+def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord | None) -> None:
+    """Follow a running container off a network: Docker drops all of its own lines, which share one name.
+
+    None of them when it leaves the default bridge, which knows no names; ``network`` is None if it can't be told.
+    """
+    if record.kind == "adopted" or (network is not None and network.predefined):
+        return
+    path = host.container_directory(record.id) / "hosts"
+    text = _present(path)
+    if text is not None:
+        _write(path, without_own_lines(text, record.config))
+
+
+def follow_links(host: Host, record: ContainerRecord) -> None:
+    """Tell the running containers that link to a container of the default bridge where it is now."""
+    for source, alias, address in links.linking(host, record):
+        path = host.container_directory(source.id) / "hosts"
+        text = _present(path)
+        if text is not None:
+            _write(path, with_address(text, alias, address))
+
+
+def _hosts(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> str:
+    extra = list(record.host.extra_hosts or ())
+    gateway = host.config.host_gateway_ip or _default_bridge_address(host)
+    if record.host.network_mode == "host" and not extra:
+        return _read(HOST_HOSTS)
+    linked = [
+        Link(to.address, to.alias, to.target.config.hostname, to.target.name) for to in links.linked(host, record)
+    ]
+    return hosts_file(record.config, _addresses(members), extra_hosts=extra, links=linked, host_gateway=gateway)
+
+
+def _addresses(members: Sequence[Membership]) -> list[str]:
+    named = [m for m in members if not is_gateway(m.network)]
+    found = [a for m in named for a in (m.endpoint.ipv4, m.endpoint.ipv6) if a]
+    return [a.partition("/")[0] for a in found]
+
+
+def _default_bridge_address(host: Host) -> str:
+    with host.store.read() as reader:
+        for network in reader.find_networks("bridge"):
+            for pool in network.pools:
+                return pool.gateway
+    return ""
+
+
+def _unedited(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> list[str]:
+    """What the file may read as long as nobody has edited it; one on no network may have come from any."""
+    transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
+    return [_resolv_conf(host, record, members, transform) for transform in transforms]
+
+
+def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[Membership], transform: Transform) -> str:
+    settings, defaults = record.host, host.config
+    overrides = Overrides(
+        settings.dns or defaults.dns,
+        settings.dns_search or defaults.dns_search,
+        settings.dns_options or defaults.dns_opts,
+    )
+    ipv6 = any(m.endpoint.ipv6 for m in members)
+    return resolv_conf(_read(HOST_RESOLV_CONF), transform, overrides, ipv6=ipv6).text
+
+
+def _transform(record: ContainerRecord, members: Sequence[Membership]) -> Transform:
+    if record.host.network_mode == "host" or not members:
+        return Transform.NONE
+    return Transform.INTERNAL if any(not m.network.predefined for m in members) else Transform.LEGACY
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _present(path: Path) -> str | None:
+    """What a container's file holds by now, whatever the container wrote; None where it is gone or too long."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
+            return file.read() if os.fstat(file.fileno()).st_size <= LARGEST else None
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
+        file.write(text)
+        os.fchmod(file.fileno(), 0o644)

@@ -1,0 +1,96 @@
+"""Reaching into a container: its streams, its log, further commands, its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from engine.containers import lookup
+from engine.containers.log import log_bounds, log_path
+from engine.containers.stop import make_up, settle
+from engine.errors import Conflict, EngineError, KernelFailure, NotFound, StartFailure
+from engine.host import Host
+from engine.model import ContainerRecord, ExecCreate, LogOptions
+from engine.runtime.api import Attachment, LogLine, RuntimeFailure, Stdio
+from engine.store.locks import locked
+
+POLL = 0.02
+"""Seconds between looks for a container's removal, which has no descriptor to wait on."""
+
+OVERDUE = 5.0
+"""Seconds after which a removal that has not happened is nobody's any more."""
+
+
+def running(host: Host, reference: str) -> ContainerRecord:
+    """The container, which must run."""
+    record = lookup.observed(host, lookup.resolve(host, reference))
+    lookup.check_not_restarting(record)
+    if record.status != "running":
+        raise Conflict(f"container {record.id} is not running")
+    return record
+
+
+def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> int:
+    """Run another command in a running container; its exit code."""
+    record = running(host, reference)
+    try:
+        return host.runtime.exec(record.id, request, stdio)
+    except RuntimeFailure as error:
+        if error.kind == "other":
+            raise KernelFailure(str(error)) from error
+        raise StartFailure(str(error), 126) from error
+
+
+def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
+    """Connect to the streams of a container that runs, or is about to."""
+    record = lookup.resolve(host, reference)
+    return host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
+
+
+def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
+    """The container's log, from its file."""
+    record = lookup.resolve(host, reference)
+    path = log_path(host, record)
+    if not path:
+        raise EngineError("configured logging driver does not support reading")
+    try:
+        log_bounds(host, record)
+    except ValueError as error:
+        raise EngineError(str(error)) from None
+    return host.runtime.logs(path, options, record.id)
+
+
+def wait(host: Host, reference: str, condition: str) -> int:
+    """Wait for the container's end, or its removal; the exit code."""
+    record = lookup.observed(host, lookup.resolve(host, reference))
+    while record.status == "restarting":
+        time.sleep(POLL)
+        record = lookup.observed(host, lookup.resolve(host, record.id))
+    code = record.exit_code
+    if record.status == "running" or condition == "next-exit":
+        code = host.runtime.wait(record.id) or 0
+    with locked(host.run, "container", record.id):
+        settled = settle(host, record.id)  # whoever has waited finds its addresses and ports free
+    if condition == "removed":
+        _await_removal(host, record.id)
+    # What is on record counts, for the runtime forgets; but a restart policy may have begun the next run already.
+    return code if settled is None or settled.status == "running" else settled.exit_code
+
+
+def _await_removal(host: Host, container_id: str) -> None:
+    """Wait until it is gone; whoever was to remove a container at its end may have been killed, then we do it."""
+    overdue = time.monotonic() + OVERDUE
+    while _exists(host, container_id):
+        time.sleep(POLL)
+        if time.monotonic() > overdue:
+            with suppress(NotFound):  # it was slow, not dead
+                make_up(host, container_id)
+
+
+def _exists(host: Host, container_id: str) -> bool:
+    try:
+        lookup.resolve(host, container_id)
+    except NotFound:
+        return False
+    return True

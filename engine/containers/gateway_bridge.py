@@ -1,0 +1,131 @@
+"""Joining sandboxes to the gateway bridge, and taking them off; what it is says `engine.cluster.gateway`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_network
+
+from engine import names
+from engine.cluster.gateway import INGRESS_SANDBOX, NAME, is_gateway, is_needed
+from engine.dispatch import specs
+from engine.dispatch.specs import pool_key
+from engine.endpoints import sandbox
+from engine.endpoints.sandbox import Membership
+from engine.host import Host
+from engine.model import (
+    ContainerRecord,
+    EndpointRecord,
+    EndpointSettings,
+    NetworkAttachment,
+    NetworkCreate,
+    NetworkRecord,
+)
+from engine.networks import activate
+from engine.store.api import Reader, Transaction
+
+OPTIONS = {
+    "com.docker.network.bridge.enable_icc": "false",
+    "com.docker.network.bridge.enable_ip_masquerade": "true",
+    "com.docker.network.bridge.name": NAME,
+}
+
+
+def prepare(host: Host) -> NetworkRecord:
+    """Make the gateway bridge where it is missing; as in Docker, its second address is the ingress sandbox's."""
+    with host.store.read() as reader:
+        known = bool(reader.find_networks(NAME))
+    if not known:
+        activate.create(host, NetworkCreate(NAME, options=OPTIONS))
+    with host.store.write() as tx:
+        network = tx.find_networks(NAME)[0]
+        if network.ipam_options is not None:  # nobody gave any, as with the networks Docker begins with
+            tx.put_network(replace(network, ipam_options=None))
+        if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
+            tx.put_endpoint(_ingress_endpoint(tx, network))
+    return network
+
+
+def _ingress_endpoint(tx: Transaction, network: NetworkRecord) -> EndpointRecord:
+    endpoint_id, subnet = names.generate_id(), ip_network(network.pools[0].subnet)
+    address = IPv4Address(int(subnet[2]))
+    tx.reserve_address(pool_key(network, network.pools[0]), int(address), endpoint_id)
+    return EndpointRecord(
+        id=endpoint_id,
+        network_id=network.id,
+        container_id=INGRESS_SANDBOX,
+        mac=names.mac_from_ipv4(address),
+        ipv4=f"{address}/{subnet.prefixlen}",
+        phase="live",
+    )
+
+
+def let_go(host: Host) -> None:
+    """Give the ingress sandbox's address back: this host leaves its cluster."""
+    with host.store.write() as tx:
+        for endpoint in [e for e in tx.endpoints() if e.container_id == INGRESS_SANDBOX]:
+            tx.delete_endpoint(endpoint.id)
+
+
+def prepared(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | None:
+    """The gateway bridge, up, where a sandbox on these networks needs it."""
+    if not is_needed(joined):
+        return None
+    return activate.ensure(host, prepare(host).id)
+
+
+def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord) -> Membership:
+    """Reserve a container's endpoint on the gateway bridge; it has no names there."""
+    attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
+    return Membership(network, replace(specs.reserve(tx, network, container, attachment), names=()))
+
+
+def _default_route(reader: Reader, container: ContainerRecord) -> str:
+    """What the settings of the networks that it is the way out of say of the default route, taken together."""
+    attached = [(reader.network(a.network_id), a.settings.default_route) for a in container.attachments]
+    said = {word for network, word in attached if network is not None and network.scope == "swarm"}
+    return "yes" if "yes" in said else "no" if said == {"no"} else ""
+
+
+def settle(
+    host: Host, container: ContainerRecord, members: Sequence[Membership], index: int
+) -> tuple[list[Membership], int]:
+    """Join a running container to the gateway bridge or take it off, as its networks call for.
+
+    The memberships as they are then, and the number of its next interface.
+    """
+    own = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
+    others = [m for m in members if m is not own]
+    bridge = prepared(host, [m.network for m in others])
+    if (bridge is None) == (own is None):
+        return list(members), index
+    if own is not None:
+        return _leave(host, container, own, others), index
+    assert bridge is not None
+    joined = [*members, _join(host, container, bridge, index)]
+    sandbox.admit_siblings(host, joined)
+    return joined, index + 1
+
+
+def _unnamed(container: ContainerRecord, member: Membership) -> bool:
+    return specs.attachment_of(container, member.network.id).network == ""
+
+
+def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: int) -> Membership:
+    with host.store.write() as tx:
+        member = reserve(tx, container, bridge)
+        tx.put_endpoint(member.endpoint)
+    live = replace(sandbox.join(host, container, member, index), phase="live")
+    with host.store.write() as tx:
+        tx.put_endpoint(live)
+    return replace(member, endpoint=live)
+
+
+def _leave(host: Host, container: ContainerRecord, own: Membership, others: Sequence[Membership]) -> list[Membership]:
+    from engine.containers import publish
+    from engine.endpoints import release
+
+    release.release_endpoint(host, container, own, others, alive=True)
+    if own.endpoint.ports:
+        publish.rehome(host, container, others, own.endpoint.ports)
+    return release.memberships(host, container.id)

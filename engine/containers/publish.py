@@ -1,0 +1,113 @@
+"""Changing the published ports of a container that may be running, without touching its other connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from drivers.port_ranges import around, part
+from engine import intents
+from engine.agent.notify import announce
+from engine.containers import lookup, port_assignment
+from engine.endpoints import release, sandbox
+from engine.endpoints.sandbox import Membership
+from engine.errors import Forbidden, NotFound
+from engine.host import Host
+from engine.model import ContainerRecord, PortRecord, PortSpec
+from engine.ports.specs import covers, exposure, without
+from engine.store.api import Transaction
+from engine.store.locks import locked
+
+SANDBOX = "sandbox"
+"""Work on the ports or routes of a running container."""
+
+
+def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
+    """Publish more ports, at once when the container runs; kept in its configuration."""
+    found = lookup.resolve(host, reference)
+    with locked(host.run, "container", found.id):
+        publish_locked(host, found.id, specs)
+        announce(host)
+
+
+def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
+    """The same under a lock that the caller holds, who then tells the agent."""
+    record = lookup.resolve(host, container_id)
+    known = record.host.port_bindings
+    wanted = [*known, *(spec for spec in specs if not any(covers(one, spec) for one in known))]
+    exposed = {*record.config.exposed_ports, *map(exposure, specs)}
+    record = replace(
+        record,
+        host=replace(record.host, port_bindings=wanted),
+        config=replace(record.config, exposed_ports=sorted(exposed)),
+    )
+    member = None
+    if lookup.observed(host, record).status == "running":
+        member = port_assignment.holder(host, record, release.memberships(host, record.id))
+        if member is None:
+            raise Forbidden(f"container {record.name} is on no network that ports can be published from")
+    added: list[PortRecord] = []
+    with host.store.write() as tx:
+        if member is not None:
+            added = port_assignment.allocate(tx, host, record, member, specs)
+            held = replace(member.endpoint, ports=[*member.endpoint.ports, *added])
+            port_assignment.record_ports(tx, record, held)
+            member = replace(member, endpoint=held)
+            intents.begin(tx, SANDBOX, record.id)
+        tx.put_container(record)
+    if member is not None:
+        sandbox.publish(host, record, member, added)
+        with host.store.write() as tx:
+            intents.end(tx, SANDBOX, record.id)
+
+
+def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
+    """Take container ports back; a range that holds them is split around them."""
+    found = lookup.resolve(host, reference)
+    with locked(host.run, "container", found.id):
+        record = lookup.resolve(host, found.id)
+        specs = record.host.port_bindings
+        missing = _uncovered(range(first, last + 1), [s.ports for s in specs if s.protocol == protocol])
+        if missing is not None:
+            raise NotFound(f"No public port '{missing}/{protocol}' published for {record.name}")
+        kept = [p for s in specs for p in (without(s, first, last) if s.protocol == protocol else [s])]
+        members = release.memberships(host, record.id)
+        with host.store.write() as tx:
+            gone = [_take_back(tx, member, first, last, protocol) for member in members]
+            tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))
+            intents.begin(tx, SANDBOX, record.id)
+        for member, cut in zip(members, gone, strict=True):
+            sandbox.unpublish(host, record, member, cut)
+        with host.store.write() as tx:
+            intents.end(tx, SANDBOX, record.id)
+    announce(host)
+
+
+def _uncovered(wanted: range, held: Iterable[range]) -> int | None:
+    """The lowest of the ports wanted that is in no range, None where all are."""
+    port = wanted[0]
+    for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
+        if port in ports_held:
+            port = ports_held.stop
+    return port if port in wanted else None
+
+
+def _take_back(tx: Transaction, member: Membership, first: int, last: int, protocol: str) -> list[PortRecord]:
+    """Take ports out of an endpoint's record: those that it held."""
+    held = member.endpoint.ports
+    gone = [cut for p in held if p.protocol == protocol for cut in part(p, first, last)]
+    if gone:
+        kept = [rest for p in held for rest in (around(p, first, last) if p.protocol == protocol else [p])]
+        tx.put_endpoint(replace(member.endpoint, ports=kept))
+    return gone
+
+
+def rehome(host: Host, record: ContainerRecord, members: Sequence[Membership], kept: Sequence[PortRecord]) -> None:
+    """Give ports whose endpoint has left to the endpoint they belong to now, with the same numbers."""
+    target = port_assignment.holder(host, record, members)
+    if target is None or not kept:
+        return  # with none to give it, the target keeps its own
+    held = replace(target.endpoint, ports=kept)
+    with host.store.write() as tx:
+        port_assignment.record_ports(tx, record, held)
+    sandbox.publish(host, record, replace(target, endpoint=held), kept)

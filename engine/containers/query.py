@@ -1,0 +1,79 @@
+"""Documents of containers as they are now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from engine.api import Documents, Json
+from engine.containers import directory as files
+from engine.containers import lookup
+from engine.containers.log import log_path
+from engine.endpoints.links import link_names
+from engine.filters.containers import filter_containers
+from engine.host import Host
+from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord
+from engine.render.container import NO_SIZES, ContainerFiles, container_document, container_summary
+from engine.store.api import Reader
+from engine.validate.logging import JSON_FILE
+
+
+def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
+    """One document of GET /containers/{id}/json."""
+    with host.store.read() as reader:
+        record = lookup.find(reader, reference)
+        endpoints, networks = _network_side(reader, record)
+    record = lookup.observed(host, record)
+    live = endpoints if record.status == "running" else []
+    sizes = _sizes(host, record) if size else NO_SIZES
+    return container_document(record, live, networks, _files(host, record), sizes=sizes)
+
+
+def list_documents(host: Host, wanted: Filters, *, everything: bool, limit: int, size: bool = False) -> Documents:
+    """Documents of GET /containers/json, newest first."""
+    with host.store.read() as reader:
+        records = [lookup.observed(host, r) for r in reversed(reader.containers())]
+        sides = {r.id: _network_side(reader, r) for r in records}
+        linked = link_names(reader, records)
+    chosen = filter_containers(records, sides, wanted, everything=everything or limit > 0)
+    if limit > 0:
+        chosen = chosen[:limit]
+    return [_summary(r, *sides[r.id], linked.get(r.id, ()), _sizes(host, r) if size else NO_SIZES) for r in chosen]
+
+
+def _summary(
+    record: ContainerRecord,
+    endpoints: list[EndpointRecord],
+    networks: dict[str, NetworkRecord],
+    linked: Sequence[str],
+    sizes: Mapping[str, int],
+) -> Json:
+    live = endpoints if record.status == "running" else []
+    return container_summary(record, live, networks, now=time.time(), link_names=linked, sizes=sizes)
+
+
+def _sizes(host: Host, record: ContainerRecord) -> Mapping[str, int]:
+    """Measure what the container has written, and that with its image; costly, so only where asked for."""
+    written = files.size(host, record.id)
+    with host.store.read() as reader:
+        image = next((i for i in reader.images() if i.id == record.image_id), None)
+    return {"SizeRw": written, "SizeRootFs": written + (image.size if image else 0)}
+
+
+def _network_side(reader: Reader, record: ContainerRecord) -> tuple[list[EndpointRecord], dict[str, NetworkRecord]]:
+    endpoints = [e for e in reader.endpoints(container_id=record.id) if e.phase == "live"]
+    ids = {e.network_id for e in endpoints} | {a.network_id for a in record.attachments if a.network_id}
+    networks = {i: n for i in ids if (n := reader.network(i)) is not None}
+    return endpoints, networks
+
+
+def _files(host: Host, record: ContainerRecord) -> ContainerFiles:
+    if record.kind == "adopted" or not record.sandbox_id:
+        return ContainerFiles()
+    directory = host.root / "containers" / lookup.sandbox_owner(host, record)
+    return ContainerFiles(
+        resolv_conf=str(directory / "resolv.conf"),
+        hostname=str(directory / "hostname"),
+        hosts=str(directory / "hosts"),
+        log=log_path(host, record) if record.host.log_driver in ("", JSON_FILE) else "",
+    )

@@ -1,0 +1,35 @@
+"""Giving a container another name, in the store and for everyone who asks the resolver."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.agent.notify import announce
+from engine.containers import lookup
+from engine.dispatch.specs import attachment_of, dns_names
+from engine.endpoints import links
+from engine.host import Host
+from engine.store.api import Taken
+from engine.store.locks import locked
+from engine.validate.rename import check_rename, check_rename_given, rename_conflict
+
+
+def rename(host: Host, reference: str, name: str) -> None:
+    """Rename; the names on every network change with it at once."""
+    check_rename_given(name)
+    found = lookup.resolve(host, reference)
+    new = check_rename(found, name)
+    with locked(host.run, "container", found.id):
+        try:
+            with host.store.write() as tx:
+                record = replace(lookup.find(tx, found.id), name=new)
+                tx.put_container(record)
+                for other in tx.containers():
+                    if (linked := links.renamed(other, found, new)) is not other:
+                        tx.put_container(linked)
+                for endpoint in tx.endpoints(container_id=record.id):
+                    settings = attachment_of(record, endpoint.network_id).settings
+                    tx.put_endpoint(replace(endpoint, names=dns_names(record, settings)))
+        except Taken as error:
+            raise rename_conflict(new, error.holder) from error
+    announce(host)

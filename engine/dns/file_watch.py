@@ -1,0 +1,78 @@
+"""Follows one file through edits, replacements and changed links, and tells once per burst of events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from engine.eventloop.inotify import (
+    CLOSE_WRITE,
+    CREATE,
+    DELETE,
+    DELETE_SELF,
+    MODIFY,
+    MOVE_SELF,
+    MOVED_FROM,
+    MOVED_TO,
+    Inotify,
+    Watch,
+)
+from engine.eventloop.loop import Loop, Timer
+
+PAUSE = 0.05
+"""Seconds to wait for a burst of events to end."""
+GONE = DELETE_SELF | MOVE_SELF
+
+
+class FileWatch:
+    """Calls ``changed`` after the file at ``path``, or what it links to, may have changed.
+
+    The directories of both are watched, or what there is of the way to them, and the file itself: where it is
+    bind-mounted (``ip netns exec``) its directory never hears of it.
+    """
+
+    def __init__(self, loop: Loop, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:
+        self._loop, self._inotify, self._path, self._changed = loop, inotify, path, changed
+        self._watches: list[Watch] = []
+        self._timer: Timer | None = None
+        self._watch()
+
+    def _watch(self) -> None:
+        for watch in self._watches:
+            self._inotify.remove(watch)
+        self._watches = []
+        target = os.path.realpath(self._path)
+        for path in dict.fromkeys((self._path, target)):
+            directory, name = os.path.split(path)
+            while not os.path.isdir(directory):
+                directory, name = os.path.split(directory)
+            self._add(directory, CLOSE_WRITE | CREATE | DELETE | MOVED_FROM | MOVED_TO | GONE, name)
+        self._add(target, MODIFY | CLOSE_WRITE, "")
+
+    def _add(self, path: str, mask: int, name: str) -> None:
+        def seen(changed: str, mask: int) -> None:
+            if changed == name or mask & GONE:
+                self._later()
+
+        try:
+            self._watches.append(self._inotify.add(path, mask, seen))
+        except OSError:
+            return  # what does not exist yet is seen through its directory
+
+    def _later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.after(PAUSE, self._settled)
+
+    def _settled(self) -> None:
+        self._timer = None
+        self._watch()
+        self._changed()
+
+    def close(self) -> None:
+        """End the watch."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for watch in self._watches:
+            self._inotify.remove(watch)
+        self._watches = []

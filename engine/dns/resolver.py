@@ -1,0 +1,141 @@
+"""The resolver of one sandbox: its sockets at 127.0.0.11.
+
+Each wake-up reads one batch of datagrams, then the other sandboxes have their turn: a sandbox that floods its resolver
+loses its own queries (in the socket's buffer) and slows nobody by more than one batch.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from ipaddress import IPv4Address
+
+from drivers.api import DriverError
+from drivers.firewall.resolver_redirect import lead
+from engine.dns import wire
+from engine.dns.forwarder import Outstanding, forward
+from engine.dns.mmsg import Datagrams
+from engine.dns.responder import Responder
+from engine.dns.sandbox_view import SandboxView
+from engine.dns.tcp_client import StreamClient
+from engine.eventloop.descriptor_budget import Budget
+from engine.eventloop.loop import Loop
+from engine.eventloop.netns import inside, socket_in
+from engine.eventloop.quota import Claim
+
+ADDRESS = "127.0.0.11"
+MAX_STREAMS = 64
+PAUSE = 0.5
+"""Seconds to stop accepting when descriptors have run out."""
+IP_FREEBIND = 15
+
+
+class SandboxResolver:
+    """Serves one sandbox through sockets made inside its namespace, which is open as ``netns``."""
+
+    __slots__ = (
+        "_claims", "_clients", "_datagrams", "_loop", "_streams", "_tcp", "_udp", "netns", "outstanding", "responder",
+    )  # fmt: skip
+
+    def __init__(self, loop: Loop, datagrams: Datagrams, budget: Budget, netns: int, responder: Responder) -> None:
+        self._loop, self._datagrams, self.netns, self.responder = loop, datagrams, netns, responder
+        self._claims, self._streams = (Claim(netns),), budget.streams
+        self.outstanding = Outstanding(budget.queries, self._claims)
+        self._clients: set[StreamClient] = set()
+        self._udp, self._tcp = serving_pair(netns)
+        loop.watch(self._udp.fileno(), self._drain)
+        loop.watch(self._tcp.fileno(), self._accept)
+
+    @property
+    def view(self) -> SandboxView:
+        """What the sandbox sees now."""
+        return self.responder.view
+
+    def _drain(self, _events: int) -> None:
+        self._datagrams.answer(self._udp.fileno(), self.responder.ready.get, self._answer)
+
+    def _answer(self, message: bytes, client: tuple[str, int]) -> None:
+        result = self.responder.respond(message)
+        if isinstance(result, wire.Query):
+            forward(self._loop, self, result, lambda reply: self._reply(reply, client))
+        elif result is not None:
+            self._reply(result, client)
+
+    def _reply(self, message: bytes, client: tuple[str, int]) -> None:
+        try:
+            self._udp.sendto(message, client)
+        except OSError:
+            return  # the client's own trouble: its socket is gone or the buffer is full
+
+    def _accept(self, _events: int) -> None:
+        try:
+            connection, _ = self._tcp.accept()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._loop.rest(self._tcp.fileno(), PAUSE)
+            return
+        if len(self._clients) >= MAX_STREAMS or not self._streams.take(self._claims):
+            connection.close()
+            return
+        self._clients.add(StreamClient(self._loop, connection, self._respond_stream, self._closed))
+
+    def _closed(self, client: StreamClient) -> None:
+        self._clients.discard(client)
+        self._streams.give(self._claims)
+
+    def _respond_stream(self, message: bytes, deliver: Callable[[bytes], None]) -> None:
+        result = self.responder.respond(message, stream=True)
+        if isinstance(result, wire.Query):
+            forward(self._loop, self, result, deliver, stream=True)
+        else:
+            deliver(result or b"")
+
+    def close(self) -> None:
+        """Close every socket; idempotent."""
+        self.outstanding.abandon()
+        for client in list(self._clients):
+            client.close()
+        for sock in (self._udp, self._tcp):
+            if sock.fileno() >= 0:
+                self._loop.forget(sock.fileno())
+                sock.close()
+
+
+def bound(netns: int, kind: int, port: int) -> socket.socket:
+    """A socket at 127.0.0.11 inside a namespace, whether its loopback is up yet or not; port 0: any free one."""
+    sock = socket_in(netns, socket.AF_INET, kind)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        sock.bind((ADDRESS, port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(MAX_STREAMS)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def pair(netns: int, port: int) -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket on one port; port 0: one that is free for both."""
+    tcp = bound(netns, socket.SOCK_STREAM, port)
+    try:
+        return bound(netns, socket.SOCK_DGRAM, tcp.getsockname()[1]), tcp
+    except OSError:
+        tcp.close()
+        raise
+
+
+def serving_pair(netns: int) -> tuple[socket.socket, socket.socket]:
+    """Sockets that serve port 53: led to from there, or, where nftables is missing, bound to it."""
+    udp, tcp = pair(netns, 0)
+    try:
+        inside(netns, lambda: lead(IPv4Address(ADDRESS), wire.PORT, udp.getsockname()[1]))
+    except DriverError as error:
+        print(f"port 53 is taken from the sandbox itself: {error}", file=sys.stderr, flush=True)
+        udp.close()
+        tcp.close()
+        return pair(netns, wire.PORT)
+    return udp, tcp

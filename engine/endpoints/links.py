@@ -1,0 +1,141 @@
+"""Legacy links of the default bridge: whom a container links to, and the way there where containers are kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from drivers.api import Linker
+from engine.dispatch import specs
+from engine.dispatch.errors import translated
+from engine.endpoints.sandbox import Membership
+from engine.host import Host
+from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+from engine.store.api import Reader
+from engine.validate.links import check_link_at_start, link_target, parse_link
+
+Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A running container that another links to, and where it is on the default bridge."""
+
+    alias: str
+    address: str
+    target: ContainerRecord
+
+
+def linked(host: Host, record: ContainerRecord) -> list[Linked]:
+    """Look up whom a container of the default bridge links to; raises where one of them doesn't run there."""
+    if record.host.network_mode != "bridge":
+        return []
+    found = []
+    with host.store.read() as reader:
+        for text in record.host.links or ():
+            name, alias = parse_link(text)
+            target = link_target(reader.find_containers(name), name)
+            check_link_at_start(target, record.name, alias)
+            for endpoint in reader.endpoints(container_id=target.id):
+                network = reader.network(endpoint.network_id)
+                if network is not None and network.predefined and endpoint.ipv4:
+                    found.append(Linked(alias, endpoint.ipv4.partition("/")[0], target))
+    return found
+
+
+def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
+    """Who has a link to a container on the default bridge, what they call it, and its address there."""
+    with host.store.read() as reader:
+        for endpoint in reader.endpoints(container_id=record.id):
+            network = reader.network(endpoint.network_id)
+            if network is not None and network.predefined and endpoint.ipv4:
+                for source, *_ in _incoming(reader, network, record, endpoint):
+                    for alias in (parse_link(text)[1] for text in source.host.links or () if _leads_to(text, record)):
+                        yield source, alias, endpoint.ipv4.partition("/")[0]
+
+
+def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
+    """A container whose links go on leading to ``target`` when that is called ``name``."""
+    if record.host.network_mode != "bridge":
+        return record
+    texts = [f"{name}:{parse_link(t)[1]}" if _leads_to(t, target) else t for t in record.host.links or ()]
+    return record if texts == list(record.host.links or ()) else replace(record, host=replace(record.host, links=texts))
+
+
+def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:
+    """What containers are called by those that link to them on the default bridge, by their ids: "web/db"."""
+    names: dict[str, list[str]] = {}
+    for record in records:
+        if record.host.network_mode == "bridge":
+            for name, alias in map(parse_link, record.host.links or ()):
+                for target in reader.find_containers(name)[:1]:
+                    names.setdefault(target.id, []).append(f"{record.name}/{alias}")
+    return names
+
+
+def open_links(host: Host, record: ContainerRecord, member: Membership) -> None:
+    """Let a container that has joined reach those it links to, and be reached by those that link to it."""
+    driver = host.driver(member.network.driver)
+    if not (member.network.predefined and isinstance(driver, Linker)):
+        return
+    with host.store.read() as reader:
+        found = _concerning(reader, record, member)
+    for source, source_end, target, target_end in found:
+        with translated():
+            driver.link(
+                specs.network_spec(member.network),
+                specs.endpoint_spec(source_end, source),
+                specs.endpoint_spec(target_end, target),
+            )
+
+
+def close_links(host: Host, record: ContainerRecord, member: Membership) -> None:
+    """Take back what links from and to a leaving container have opened; idempotent."""
+    driver = host.driver(member.network.driver)
+    if not (member.network.predefined and isinstance(driver, Linker)):
+        return
+    with host.store.read() as reader:
+        found = _concerning(reader, record, member)
+    for source, source_end, target, target_end in found:
+        with translated():
+            driver.unlink(
+                specs.network_spec(member.network),
+                specs.endpoint_spec(source_end, source),
+                specs.endpoint_spec(target_end, target),
+            )
+
+
+def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
+    """All links between the endpoints of a network."""
+    for endpoint in reader.endpoints(network_id=network.id) if network.predefined else ():
+        record = reader.container(endpoint.container_id)
+        if record is not None:
+            yield from _outgoing(reader, record, endpoint)
+
+
+def _concerning(reader: Reader, record: ContainerRecord, member: Membership) -> list[Pair]:
+    """The links from and to one endpoint."""
+    outgoing = _outgoing(reader, record, member.endpoint)
+    return [*outgoing, *_incoming(reader, member.network, record, member.endpoint)]
+
+
+def _outgoing(reader: Reader, record: ContainerRecord, endpoint: EndpointRecord) -> Iterator[Pair]:
+    for text in record.host.links or ():
+        for target in reader.find_containers(parse_link(text)[0])[:1]:
+            for other in reader.endpoints(container_id=target.id):
+                if other.network_id == endpoint.network_id:
+                    yield record, endpoint, target, other
+
+
+def _incoming(
+    reader: Reader, network: NetworkRecord, record: ContainerRecord, endpoint: EndpointRecord
+) -> Iterator[Pair]:
+    for other in reader.endpoints(network_id=network.id):
+        source = reader.container(other.container_id)
+        if source is not None and any(_leads_to(text, record) for text in source.host.links or ()):
+            yield source, other, record, endpoint
+
+
+def _leads_to(text: str, record: ContainerRecord) -> bool:
+    target, _ = parse_link(text)
+    return target == record.name or record.id.startswith(target)

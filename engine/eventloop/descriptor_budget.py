@@ -1,0 +1,40 @@
+"""How many descriptors each of the agent's services may have open for its clients.
+
+Clients of one service can never use up what another needs: together their quotas are less than the process may have
+open, and the rest is for what clients have no say in: sandboxes (four descriptors each), the store, the cluster.
+"""
+
+from __future__ import annotations
+
+import resource
+
+from engine.eventloop.quota import Quota
+
+WANTED = 131072
+MOST_CONNECTIONS, MOST_FLOWS, MOST_QUERIES, MOST_STREAMS = 16384, 8192, 8192, 2048
+
+
+class Budget:
+    """The quotas of a process that may have ``descriptors`` open."""
+
+    def __init__(self, descriptors: int) -> None:
+        self.connections = Quota(min(MOST_CONNECTIONS, descriptors // 4))
+        """TCP connections through the port proxy: two descriptors each."""
+        self.flows = Quota(min(MOST_FLOWS, descriptors // 8))
+        """UDP clients of the port proxy."""
+        self.queries = Quota(min(MOST_QUERIES, descriptors // 16))
+        """DNS queries that wait for an upstream server."""
+        self.streams = Quota(min(MOST_STREAMS, descriptors // 32))
+        """TCP clients of the resolvers."""
+
+
+def raise_descriptor_limit() -> int:
+    """Allow this process as many descriptors as the system does, at least `WANTED` where that is up to it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (max(hard, WANTED), hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        except (ValueError, OSError):
+            continue
+        return limit
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

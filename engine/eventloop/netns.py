@@ -1,0 +1,159 @@
+"""Makes sockets inside other network namespaces, and notices when such a namespace has lost its reason to be.
+
+A socket keeps the namespace it was made in, so the agent (one thread) is inside for a few system calls only. An open
+socket also keeps the namespace itself alive: whoever holds one must let go when the sandbox ends, which a pidfd
+(``/proc/PID/ns/net``) or the removal of the path (a bind mount such as /run/netns/NAME) tells, without polling.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import select
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from engine.eventloop.inotify import DELETE, MOVED_FROM, Inotify
+from engine.eventloop.loop import Loop
+
+CLONE_NEWNET = 0x40000000
+T = TypeVar("T")
+PROCESS_PATH = re.compile(r"/proc/(\d+)/")
+
+
+_libc = ctypes.CDLL(None, use_errno=True)  # once: to open it takes ten times as long as the call
+
+
+def _libc_setns(fd: int, kind: int) -> None:
+    if _libc.setns(fd, kind) != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno))
+
+
+setns: Callable[[int, int], None] = getattr(os, "setns", _libc_setns)  # os.setns is new in Python 3.12
+_home: list[int] = []
+
+
+def home() -> int:
+    """A descriptor of the namespace this process was started in, the host's."""
+    if not _home:
+        _home.append(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+    return _home[0]
+
+
+def inside(netns: int, action: Callable[[], T]) -> T:
+    """Do something in the namespace open as ``netns``, and come back. Not for processes with threads."""
+    back = home()
+    setns(netns, CLONE_NEWNET)
+    try:
+        return action()
+    finally:
+        try:
+            setns(back, CLONE_NEWNET)
+        except OSError:
+            os._exit(71)  # whatever came next would act on the wrong host; the next command starts a new agent
+
+
+def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
+    """Make a non-blocking socket in the namespace open as ``netns`` (None: the host's)."""
+    kind |= socket.SOCK_NONBLOCK
+    if netns is None:
+        return socket.socket(family, kind)
+    return inside(netns, lambda: socket.socket(family, kind))
+
+
+def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:
+    """Make ``number`` such sockets, or fewer if descriptors run out; raises OSError if there can be none.
+
+    Because Python's wrapper takes as long as the system call, these sockets are without it.
+    """
+    kind |= socket.SOCK_NONBLOCK
+
+    def make() -> list[socket.SocketType]:
+        made = [socket.SocketType(family, kind)]
+        with suppress(OSError):
+            while len(made) < number:
+                made.append(socket.SocketType(family, kind))
+        return made
+
+    return make() if netns is None else inside(netns, make)
+
+
+def start_time(pid: int) -> int:
+    """When a process started, in clock ticks since boot (proc(5), field 22 of stat); 0 where it does not exist."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+class PinnedNamespace:
+    """A network namespace held open by descriptor, with a watch on what it was opened through.
+
+    ``gone`` is called once, from the loop, when the process has ended or the path was removed. Raises OSError where
+    the path cannot be opened, or the process or the namespace (by its ``inode``) is not the one meant.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        inotify: Inotify,
+        path: str,
+        gone: Callable[[], None],
+        *,
+        inode: int = 0,
+        pid: int = 0,
+        pid_start: int = 0,
+    ) -> None:
+        self._loop, self._inotify, self._gone = loop, inotify, gone
+        self._stop: Callable[[], None] = lambda: None
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if inode and os.fstat(self.fd).st_ino != inode:
+                raise FileNotFoundError(f"network namespace {path} is another one now")
+            found = PROCESS_PATH.match(path)
+            if found:
+                self._watch_process(int(found[1]), pid_start if int(found[1]) == pid else 0)
+            else:
+                self._watch_path(path)
+        except OSError:
+            os.close(self.fd)
+            raise
+
+    def _watch_process(self, pid: int, expected_start: int) -> None:
+        pidfd = os.pidfd_open(pid)
+        if expected_start and start_time(pid) != expected_start:
+            os.close(pidfd)
+            raise ProcessLookupError(f"process {pid} is another one now")
+
+        def stop() -> None:
+            self._loop.forget(pidfd)
+            os.close(pidfd)
+
+        self._stop = stop
+        self._loop.watch(pidfd, lambda _: self._lost(), select.EPOLLIN)
+
+    def _watch_path(self, path: str) -> None:
+        directory, name = os.path.split(path)
+
+        def seen(changed: str, _mask: int) -> None:
+            if changed == name:
+                self._lost()
+
+        watch = self._inotify.add(directory, DELETE | MOVED_FROM, seen)
+        self._stop = lambda: self._inotify.remove(watch)
+
+    def _lost(self) -> None:
+        stop, self._stop = self._stop, lambda: None
+        stop()
+        self._gone()
+
+    def close(self) -> None:
+        """Let go of the namespace."""
+        stop, self._stop = self._stop, lambda: None
+        stop()
+        os.close(self.fd)

@@ -1,0 +1,166 @@
+"""Which containers ``ps`` shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from engine.errors import EngineError, InvalidArgument, NotFound
+from engine.filters.rules import check_keys, matches_labels, matches_pattern
+from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord
+from engine.natural import whole_number
+from engine.render.mounts import parse_bind
+from engine.render.ports import listed_ports_document, ports_document
+from engine.render.state import ALIVE, NEVER
+
+Sides = Mapping[str, tuple[Sequence[EndpointRecord], Mapping[str, NetworkRecord]]]
+Test = Callable[[ContainerRecord], bool]
+
+KEYS = frozenset(
+    {"ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network"}
+    | {"publish", "since", "status", "volume"}
+)
+STATUSES = ("created", "dead", "exited", "paused", "removing", "restarting", "running")
+HEALTH = ("healthy", "none", "starting", "unhealthy")
+MAX_PORT = 65535
+INTEGER = re.compile("[+-]?[0-9]+")
+
+
+def filter_containers(
+    records: Sequence[ContainerRecord], sides: Sides, wanted: Filters, *, everything: bool = False
+) -> list[ContainerRecord]:
+    """Choose the containers that match, newest first as ``records`` must be.
+
+    ``sides`` gives each container's live endpoints and their networks. Without ``everything`` only those that run are
+    chosen, unless a ``status`` is asked for.
+    """
+    check_keys(wanted, KEYS)
+    _check_values(wanted)
+    tests = [*_value_tests(wanted), _port_test(wanted, sides)]
+    shown = everything or bool(wanted.get("status"))
+    return [r for r in _between(records, wanted) if (shown or r.status in ALIVE) and all(test(r) for test in tests)]
+
+
+def _check_values(wanted: Filters) -> None:
+    for value in wanted.get("status", ()):
+        if value not in STATUSES:
+            raise InvalidArgument(f"invalid filter 'status={value}'")
+    for value in wanted.get("health", ()):
+        if value not in HEALTH:
+            raise InvalidArgument(f"unrecognized filter value for health: {value}")
+    values = wanted.get("is-task", ())
+    if values and (len(values) > 1 or values[0] not in ("0", "1", "false", "true")):
+        raise InvalidArgument(f"invalid filter 'is-task=[{' '.join(values)}]'")
+
+
+def _value_tests(wanted: Filters) -> list[Test]:
+    ids, statuses, ancestors = wanted.get("id", ()), wanted.get("status", ()), wanted.get("ancestor", ())
+    codes, volumes, networks = _exit_codes(wanted), wanted.get("volume", ()), wanted.get("network", ())
+    return [
+        lambda r: not ids or any(i and r.id.startswith(i) for i in ids),
+        lambda r: matches_pattern(wanted, "name", r.name, f"/{r.name}"),
+        lambda r: matches_labels(wanted.get("label", ()), r.config.labels),
+        lambda r: not statuses or r.status in statuses,
+        lambda r: not codes or (r.exit_code in codes and r.status not in ALIVE and r.started_at != NEVER),
+        lambda r: not ancestors or any(_descends(r, image) for image in ancestors),
+        lambda r: not volumes or any(_mounts(r, volume) for volume in volumes),
+        lambda r: not networks or any(_is_on(r, network) for network in networks),
+        lambda r: "none" in wanted.get("health", ()) or not wanted.get("health"),
+        # Tasks belong to swarm services, and hawse has none.
+        lambda r: not wanted.get("is-task") or wanted["is-task"][0] in ("0", "false"),
+    ]
+
+
+def _exit_codes(wanted: Filters) -> set[int]:
+    return {_exit_code(value) for value in wanted.get("exited", ())}
+
+
+def _exit_code(text: str) -> int:
+    fault = "value out of range" if INTEGER.fullmatch(text) else "invalid syntax"
+    if fault == "invalid syntax" or not -(2**63) <= whole_number(text) < 2**63:
+        raise InvalidArgument(f"invalid filter 'exited={text}': strconv.Atoi: parsing \"{text}\": {fault}")
+    return whole_number(text)
+
+
+def _descends(record: ContainerRecord, image: str) -> bool:
+    if not image:
+        return False
+    own = record.image_id
+    names = (record.config.image, _tagged(record.config.image))
+    return image == own or own.removeprefix("sha256:").startswith(image) or _tagged(image) in names or image in names
+
+
+def _tagged(image: str) -> str:
+    return image if ":" in image.rpartition("/")[2] else f"{image}:latest"
+
+
+def _mounts(record: ContainerRecord, place: str) -> bool:
+    mounts = [parse_bind(bind)[0] for bind in record.host.binds or ()]
+    return any(place in (mount.source, mount.target) for mount in mounts)
+
+
+def _is_on(record: ContainerRecord, network: str) -> bool:
+    ids = [attachment.network_id for attachment in record.attachments]
+    names = [attachment.network for attachment in record.attachments]
+    return network in names or any(network_id.startswith(network) for network_id in ids)
+
+
+def _between(records: Sequence[ContainerRecord], wanted: Filters) -> Sequence[ContainerRecord]:
+    order = {record.id: index for index, record in enumerate(records)}
+    first, last = 0, len(records)
+    for reference in wanted.get("before", ()):
+        first = order[_named(records, reference).id] + 1
+    for reference in wanted.get("since", ()):
+        last = order[_named(records, reference).id]
+    return records[first:last]
+
+
+def _named(records: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
+    # Docker takes no id prefix here.
+    for record in records:
+        if reference.removeprefix("/") == record.name or reference == record.id:
+            return record
+    raise NotFound(f"No such container: {reference}")
+
+
+def _port_test(wanted: Filters, sides: Sides) -> Test:
+    published = _port_set("publish", wanted)
+    exposed = _port_set("expose", wanted)
+
+    def test(record: ContainerRecord) -> bool:
+        if not wanted.get("publish") and not wanted.get("expose"):
+            return True
+        endpoints, networks = sides[record.id] if record.status in ALIVE else ((), {})
+        listed = listed_ports_document(ports_document(record, endpoints, networks))
+        outside = {(port.get("PublicPort", 0), port["Type"]) for port in listed}
+        return bool(outside & published or {(port["PrivatePort"], port["Type"]) for port in listed} & exposed)
+
+    return test
+
+
+def _port_set(key: str, wanted: Filters) -> set[tuple[int, str]]:
+    ports = set()
+    for value in wanted.get(key, ()):
+        if ":" in value:
+            raise EngineError(f"filter for '{key}' should not contain ':': {value}")
+        numbers, _, protocol = value.partition("/")
+        start, end = _port_range(numbers, f"error while looking up for {key} {value}")
+        ports |= {(number, protocol or "tcp") for number in range(start, end + 1)}
+    return ports
+
+
+def _port_range(text: str, title: str) -> tuple[int, int]:
+    if not text:
+        raise EngineError(f"{title}: Empty string specified for ports.")
+    start, dash, end = text.partition("-")
+    first, last = _port(start, title), _port(end if dash else start, title)
+    if last < first:
+        raise EngineError(f"{title}: Invalid range specified for the Port: {text}")
+    return first, last
+
+
+def _port(text: str, title: str) -> int:
+    fault = "value out of range" if text.isdecimal() and text.isascii() else "invalid syntax"
+    if fault == "invalid syntax" or whole_number(text) > MAX_PORT:
+        raise EngineError(f'{title}: strconv.ParseUint: parsing "{text}": {fault}')
+    return whole_number(text)

@@ -1,0 +1,53 @@
+"""Which images ``ls`` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from engine.errors import InvalidArgument
+from engine.filters.rules import check_keys, matches_labels
+from engine.images import globs
+from engine.model import Filters, ImageRecord
+
+_KEYS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
+
+
+def filter_images(
+    images: Iterable[ImageRecord], wanted: Filters, created_of: Callable[[str], str]
+) -> list[ImageRecord]:
+    """Choose the images that match; ``created_of`` tells when the image of a reference was made, or raises."""
+    check_keys(wanted, _KEYS)
+    dangling = _dangling(wanted)
+    before = [created_of(reference) for reference in wanted.get("before", ())]
+    since = [created_of(reference) for reference in wanted.get("since", ())]
+    chosen = []
+    for image in images:
+        if dangling not in (None, not image.references) or not matches_labels(wanted.get("label", ()), image.labels):
+            continue
+        if all(image.created < moment for moment in before) and all(image.created > moment for moment in since):
+            chosen += _by_reference(image, wanted)
+    return chosen
+
+
+def _by_reference(image: ImageRecord, wanted: Filters) -> list[ImageRecord]:
+    """The image with those of its references that match a pattern."""
+    patterns = wanted.get("reference", ())
+    if not patterns:
+        return [image]
+    kept = [ref for ref in image.references if any(_matches(ref, pattern) for pattern in patterns)]
+    return [replace(image, references=kept)] if kept else []
+
+
+def _matches(reference: str, pattern: str) -> bool:
+    """Match name and tag, or the name alone."""
+    return globs.matches(pattern, reference) or globs.matches(pattern, reference.rpartition(":")[0])
+
+
+def _dangling(wanted: Filters) -> bool | None:
+    values = wanted.get("dangling", ())
+    if not values:
+        return None
+    if values[0] not in ("1", "true", "0", "false"):
+        raise InvalidArgument(f"invalid filter 'dangling=[{' '.join(values)}]'")
+    return values[0] in ("1", "true")

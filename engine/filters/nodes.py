@@ -1,0 +1,30 @@
+"""Which nodes ``node ls`` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.api import Documents, Json
+from engine.errors import EngineError
+from engine.filters.rules import check_keys
+from engine.model import Filters
+
+KEYS = frozenset({"id", "label", "membership", "name", "node.label", "role"})
+VALUES = {"membership": ("accepted", "pending"), "role": ("manager", "worker")}
+
+
+def filter_nodes(documents: Iterable[Json], wanted: Filters) -> Documents:
+    """Choose the nodes that match; raises `InvalidArgument` for unknown keys, `EngineError` for unknown values."""
+    check_keys(wanted, KEYS)
+    for key, known in VALUES.items():
+        for value in wanted.get(key, ()):
+            if value not in known:
+                raise EngineError(f"Invalid {key} filter: '{value}'")
+    return [d for d in documents if all(any(_has(d, key, v) for v in values) for key, values in wanted.items())]
+
+
+def _has(document: Json, key: str, value: str) -> bool:
+    beginnings = {"id": document["ID"], "name": document["Description"]["Hostname"]}
+    if key in beginnings:
+        return str(beginnings[key]).startswith(value)
+    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)  # nodes have no labels

@@ -1,0 +1,97 @@
+"""The three networks every host has: bridge, host and none.
+
+They are recorded when the store is first written; the default bridge's kernel objects are made before its first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
+
+from engine import names, timestamps
+from engine.host import Host
+from engine.ipam.overlap import Range
+from engine.model import IPAMConfig, NetworkCreate, NetworkRecord
+from engine.networks import activate, allocation
+from engine.store.api import Transaction
+
+MARK = "predefined"
+BRIDGE_OPTION = "com.docker.network.bridge."
+
+
+def ensure(host: Host) -> None:
+    """Record the predefined networks, once per store."""
+    from drivers.linux.host import interface_exists
+    from engine.networks.host_ranges import ranges_in_use
+
+    with host.store.read() as reader:
+        if reader.meta(MARK):
+            return
+    bridge_name = "hawse0" if interface_exists("docker0") else "docker0"
+    on_host = ranges_in_use()
+    with host.store.write() as tx:
+        if tx.meta(MARK):
+            return
+        tx.put_network(_bridge(tx, host, bridge_name, on_host))
+        tx.put_network(_plain("host", "host"))
+        tx.put_network(_plain("none", "null"))
+        tx.set_meta(MARK, "1")
+
+
+def _plain(name: str, driver: str) -> NetworkRecord:
+    return NetworkRecord(
+        id=names.generate_id(),
+        name=name,
+        created=timestamps.now(),
+        driver=driver,
+        options={},
+        labels={},
+        predefined=True,
+    )
+
+
+def _bridge(tx: Transaction, host: Host, bridge_name: str, on_host: Mapping[int, Sequence[Range]]) -> NetworkRecord:
+    config = host.config
+    record = NetworkRecord(
+        id=names.generate_id(),
+        name="bridge",
+        created=timestamps.now(),
+        driver="bridge",
+        enable_ipv6=config.ipv6,
+        options=_bridge_options(host, bridge_name),
+        labels={},
+        predefined=True,
+        phase="planned",
+    )
+    request = NetworkCreate("bridge", enable_ipv6=config.ipv6, ipam_config=_bridge_ipam(host))
+    pools = allocation.allocate_pools(tx, request, config, activate.host_id(tx), on_host)
+    return allocation.reserve_fixed(tx, replace(record, pools=pools))
+
+
+def _bridge_options(host: Host, bridge_name: str) -> dict[str, str]:
+    config = host.config
+    return {
+        BRIDGE_OPTION + "default_bridge": "true",
+        BRIDGE_OPTION + "enable_icc": str(config.icc).lower(),
+        BRIDGE_OPTION + "enable_ip_masquerade": str(config.ip_masq).lower(),
+        BRIDGE_OPTION + "host_binding_ipv4": config.ip or "0.0.0.0",
+        BRIDGE_OPTION + "name": bridge_name,
+        "com.docker.network.driver.mtu": str(config.mtu or 1500),
+    }
+
+
+def _bridge_ipam(host: Host) -> list[IPAMConfig]:
+    """The default bridge's subnets from the configuration file's bip and fixed-cidr keys."""
+    config = host.config
+    entries = []
+    for own, fixed, gateway in (
+        (config.bip, config.fixed_cidr, config.default_gateway),
+        (config.bip6, config.fixed_cidr_v6, config.default_gateway_v6),
+    ):
+        if own:
+            subnet = ip_interface(own)
+            entries.append(IPAMConfig(str(subnet.network), fixed, gateway or str(subnet.ip)))
+        elif fixed:
+            entries.append(IPAMConfig(str(ip_network(fixed)), "", gateway))
+    return entries

@@ -1,0 +1,134 @@
+"""UDP from ports of the host to containers: each client has a socket of its own towards its target while it talks.
+
+All ports share one socket, so the kernel's flow tracking is asked where a client wrote to. The answer holds while
+the client talks; after a pause the flow may have been forgotten and the client's port be used for another one.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from ipaddress import IPv6Address
+
+from drivers.linux import conntrack
+from engine.eventloop.loop import Watcher
+from engine.eventloop.quota import Quota
+from engine.portproxy.clients import claims
+from engine.portproxy.flows import Flow, Flows
+from engine.ports.proxied import Origin, Target
+
+DATAGRAM = 65535
+BATCH = 16
+"""Datagrams read in one go, then it is the others' turn."""
+IDLE = 90.0
+"""Seconds of silence, in both directions, after which a client is forgotten."""
+TRUST = 2.0
+"""Seconds of silence after which the kernel is asked again; far less than it keeps a silent flow."""
+PACKET_INFO = 20  # struct in6_pktinfo: address and interface index
+
+
+class DatagramListener:
+    """One socket; ``target_of`` tells where the port that a client wrote to leads."""
+
+    def __init__(self, watcher: Watcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
+        self._watcher, self._target_of = watcher, target_of
+        self._flows = Flows(quota, lambda flow: watcher.forget(flow.socket.fileno()))
+        self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        self._socket.bind(("::", 0))
+        self.port: int = self._socket.getsockname()[1]
+        watcher.watch(self._socket.fileno(), lambda _: self._drain())
+
+    def _drain(self) -> None:
+        for _ in range(BATCH):
+            try:
+                data, ancillary, _flags, peer = self._socket.recvmsg(DATAGRAM, socket.CMSG_SPACE(PACKET_INFO))
+            except OSError:
+                return
+            try:
+                self._flow(peer, ancillary[0][2][:16]).socket.send(data)
+            except OSError:
+                continue  # not a published port; or the target is away or slow: a datagram is lost
+
+    def _flow(self, peer: tuple[str, int], local: bytes) -> Flow:
+        """Return the flow of a client's datagrams; raises OSError where its port leads nowhere."""
+        now, known = time.monotonic(), self._flows.get((peer, local))
+        if known is None or known.last < now - TRUST:
+            known = self._asked(peer, local, known)
+        known.last = now
+        return known
+
+    def _asked(self, peer: tuple[str, int], local: bytes, known: Flow | None) -> Flow:
+        address, server = peer[0].partition("%")[0], (str(IPv6Address(local)), self.port)
+        asked = conntrack.original_destination("udp", (address, peer[1]), server)
+        if asked is None:
+            raise ConnectionRefusedError
+        origin = Origin("udp", *asked)
+        if known is not None and known.origin == origin:
+            return known
+        if known is not None:
+            self._flows.remove(known)
+        target = self._target_of(origin)
+        if target is None:
+            raise ConnectionRefusedError
+        return self._admit(peer, local, origin, target)
+
+    def _admit(self, peer: tuple[str, int], local: bytes, origin: Origin, target: Target) -> Flow:
+        flow = Flow((peer, local), origin, target, claims(peer[0], origin, target), connected(target))
+        if not self._flows:
+            self._watcher.after(IDLE / 2, self._sweep)
+        self._flows.add(flow)
+        self._watcher.watch(flow.socket.fileno(), self._back(flow, peer, local))
+        return flow
+
+    def _back(self, flow: Flow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
+        """Answers leave from the address the client wrote to; its tracked flow restores the port."""
+        source = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, local + bytes(4))]
+
+        def drain(_events: int) -> None:
+            for _ in range(BATCH):
+                try:
+                    data = flow.socket.recv(DATAGRAM)
+                    flow.last = time.monotonic()
+                    self._socket.sendmsg([data], source, 0, peer)
+                except OSError:
+                    return
+
+        return drain
+
+    def _sweep(self) -> None:
+        oldest = time.monotonic() - IDLE
+        for flow in self._flows:
+            if flow.last < oldest:
+                self._flows.remove(flow)
+        if self._flows:
+            self._watcher.after(IDLE / 2, self._sweep)
+
+    def prune(self) -> None:
+        """Forget the clients whose port leads elsewhere or nowhere now."""
+        targets = {origin: self._target_of(origin) for origin in {flow.origin for flow in self._flows}}
+        for flow in self._flows:
+            if targets[flow.origin] != flow.target:
+                self._flows.remove(flow)
+
+    def close(self) -> None:
+        """Close the socket and forget its clients."""
+        if self._socket.fileno() >= 0:
+            self._watcher.forget(self._socket.fileno())
+            self._socket.close()
+        for flow in self._flows:
+            self._flows.remove(flow)
+
+
+def connected(target: Target) -> socket.socket:
+    """A datagram socket towards ``target``; raises OSError where there is no way."""
+    family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(target)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,147 @@
+"""Putting a host right: after a killed command, and after a reboot.
+
+Cheap when there is nothing to do, as it runs before every command that changes something: one query for abandoned
+intents, one comparison of the boot's identity.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from drivers.api import Repairer
+from drivers.linux import boot
+from engine import intents, owner
+from engine.agent.notify import announce, keep_agent
+from engine.cluster import hooks
+from engine.containers import connect, publish, start, stop
+from engine.dispatch.errors import translated
+from engine.endpoints import shared_state
+from engine.endpoints.shared_state import BOOT
+from engine.errors import EngineError
+from engine.host import Host
+from engine.model import ContainerRecord
+from engine.networks import activate, predefined
+from engine.store import driver_state
+from engine.store.api import Intent, Reader, Transaction
+from engine.store.locks import locked
+
+SETTLERS: dict[str, intents.Settler] = {
+    activate.CREATE: activate.unmake,
+    activate.REMOVE: activate.unmake,
+    activate.ENSURE: activate.unmake_planned,
+    connect.ENDPOINT: connect.undo,
+    publish.SANDBOX: connect.refit,
+    start.START: start.undo,
+    stop.REMOVE: stop.resume_removal,
+    stop.RESTART: stop.restart_now,
+}
+"""What to do about abandoned work: creations are undone, removals finished, restarts made up for."""
+
+UNDER_LOCK = (connect.ENDPOINT, publish.SANDBOX, start.START)
+"""Work on a container that only the holder of its lock may settle; of the others, those that need it take it."""
+
+RESTARTED_AT_BOOT = ("always", "unless-stopped")
+
+
+def recover(host: Host) -> None:
+    """Settle what dead commands left, and what a reboot swept away."""
+    with host.store.read() as reader:
+        begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
+    abandoned = intents.abandoned(begun)
+    restarts = [intent for intent in abandoned if intent.kind == stop.RESTART]
+    settle(host, [intent for intent in abandoned if intent.kind != stop.RESTART])
+    booted = known != boot.identity()
+    if booted:
+        after_boot(host)
+    repair(host, None if booted or abandoned else drivers, whole=not abandoned)
+    settle(host, restarts)  # only now is the host as a start needs it
+    for container_id in host.runtime.overdue():
+        with contextlib.suppress(EngineError):  # the next command tries again
+            stop.make_up(host, container_id)
+
+
+def _drivers(reader: Reader) -> set[str]:
+    return reader.drivers_in_use() if reader.meta(predefined.MARK) else set()
+
+
+def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True) -> None:
+    """Put back what others took out of the kernel state that all networks of a driver share (a flushed firewall).
+
+    ``drivers`` are those in use, where the caller has just read them. Where it is known not to be ``whole``, because
+    whoever was changing it has been killed, it is compared with the records whatever the driver thinks of it.
+    """
+    if drivers is None:
+        with host.store.read() as reader:
+            drivers = _drivers(reader)
+    for driver in map(host.driver, sorted(drivers)):
+        keep_agent(host, driver)
+        if isinstance(driver, Repairer) and (not whole or driver.needs_repair()):
+            # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.
+            with host.store.write() as tx, translated():
+                wanted = shared_state.of(tx, driver.type)
+                driver.repair(wanted, driver.compare(wanted))
+            announce(host)
+
+
+def settle(host: Host, abandoned: Sequence[Intent]) -> None:
+    """Finish or undo work whose process is gone; what fails stays noted for the next command."""
+    for intent in abandoned:
+        with contextlib.suppress(EngineError), _alone(host, intent):
+            with host.store.read() as reader:
+                if intent not in reader.intents():
+                    continue  # another command has settled it, and may have begun anew
+            SETTLERS[intent.kind](host, intent.object_id)
+            with host.store.write() as tx:
+                intents.end(tx, intent.kind, intent.object_id)
+
+
+def _alone(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:
+    """The lock of the container that the work is about, where it needs one."""
+    if intent.kind not in UNDER_LOCK:
+        return contextlib.nullcontext()
+    container_id = intent.object_id
+    if intent.kind == connect.ENDPOINT:
+        with host.store.read() as reader:
+            endpoint = reader.endpoint(intent.object_id)
+        if endpoint is None:
+            return contextlib.nullcontext()
+        container_id = endpoint.container_id
+    return locked(host.run, "container", container_id)
+
+
+def after_boot(host: Host) -> None:
+    """Forget what only the last boot had, make the networks again, and start what is to be always running."""
+    with host.store.write() as tx:
+        if tx.meta(BOOT) == boot.identity():
+            return
+        fresh = tx.meta(BOOT) is None
+        tx.set_meta(BOOT, boot.identity())
+        driver_state.forget(tx)
+        if fresh:
+            return
+        live = [n for n in tx.networks() if n.phase == "live" and not n.config_only]
+        for network in live:
+            tx.put_network(replace(network, phase="planned"))
+        planned = [n.id for n in live if n.scope != "swarm"]  # a cluster's networks come up when they are used
+        stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
+        for record in stale:
+            _note_end(tx, record)
+        noted = [i for i in tx.intents() if i.owner == owner.me()]
+    hooks.await_store(host)
+    settle(host, [intent for intent in noted if intent.kind != stop.RESTART])
+    for network_id in planned:
+        with contextlib.suppress(EngineError):
+            activate.ensure(host, network_id)
+    settle(host, [intent for intent in noted if intent.kind == stop.RESTART])
+
+
+def _note_end(tx: Transaction, record: ContainerRecord) -> None:
+    """Record that a run has ended with the last boot, and what is still to be done about it."""
+    again = record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT
+    status = "restarting" if again else "exited"
+    tx.put_container(replace(record, status=status, pid=0, exit_code=255, sandbox_path=""))
+    intents.begin(tx, stop.REMOVE if record.host.auto_remove else start.START, record.id)
+    if again:
+        intents.begin(tx, stop.RESTART, record.id)

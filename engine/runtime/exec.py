@@ -1,0 +1,153 @@
+"""Executes another command in a hostfs container: the calling process enters its namespaces, without the supervisor.
+
+Two forks: the first enters the namespaces and passes the exit code on, the second is born into the pid namespace. Both
+lead sessions of their own, so that an interrupted caller leaves the command running, as with Docker. No process of the
+container finds memory or descriptors of the host in the second one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import termios
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any, NoReturn
+
+from engine.model import ExecCreate
+from engine.runtime import process, protocol, root_paths, syscalls
+from engine.runtime.api import LEFT, RuntimeFailure, Stdio
+from engine.runtime.command import environment, execute, find_executable
+from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
+from engine.runtime.errors import BAD_CWD, EXEC, OTHER, SetupFailed, describe, message
+from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory
+from engine.runtime.relay import relay
+from engine.runtime.stdio_proxy import Shield
+
+_NAMESPACES = (
+    syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWPID
+)
+
+
+def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
+    """Run ``request`` in the container of ``pidfd``; the exit code, 0 when detached, LEFT if the user leaves."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
+    if not request.attach_stdin:
+        streams[0] = null
+    shield = Shield([null, null, null] if request.tty else streams)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    middle = os.fork()
+    if middle == 0:
+        _enter(theirs, pidfd, spec, request, shield.theirs)
+    theirs.close()
+    os.close(null)
+    shield.handed_over()
+    with ours, closing(shield):
+        try:
+            master = _hear(ours)
+        except RuntimeFailure:
+            os.waitpid(middle, 0)
+            raise
+        if master >= 0:
+            left = relay(master, middle, stdio, stdin=request.attach_stdin, detached=request.detach)
+            if left and not request.detach:
+                return LEFT
+        else:
+            shield.relay(middle)
+    return process.exit_code(os.waitpid(middle, 0)[1])
+
+
+def _hear(channel: socket.socket) -> int:
+    """Wait until the command executes; the terminal's master or -1. Raises `RuntimeFailure` when it can't."""
+    master = -1
+    while True:
+        data, fds = protocol.receive_with_fds(channel)
+        if not data:
+            return master
+        if data.startswith(FAILED):
+            failure = json.loads(data[1:])
+            raise RuntimeFailure(failure["kind"], failure["message"])
+        (master,) = fds
+
+
+def _enter(
+    channel: socket.socket, pidfd: int, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
+) -> NoReturn:
+    """Enter the namespaces, and pass on how the command ended, which is born there."""
+    try:
+        os.setsid()
+        syscalls.hide_process()
+        syscalls.setns(pidfd, _NAMESPACES)
+        inner = os.fork()
+        if inner == 0:
+            close_all_but([channel.fileno(), *streams])
+            _become_command(channel, spec, request, streams)
+        close_all_but([])
+        code = 0 if request.detach else process.exit_code(os.waitpid(inner, 0)[1])
+        os._exit(code)
+    except Exception as error:
+        _report(channel, SetupFailed(OTHER, describe(error)))
+    finally:
+        os._exit(1)
+
+
+def _become_command(
+    channel: socket.socket, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
+) -> NoReturn:
+    try:
+        os.setsid()
+        os.umask(0o022)
+        cwd = working_directory(spec, request)
+        root = root_paths.open_root("/")
+        identity = find_identity(request.user or spec["user"], root)
+        os.close(root)
+        _connect(channel, streams, identity, tty=request.tty)
+        privileged = request.privileged or spec["privileged"]
+        assume(identity, capability_mask(spec["cap_add"], spec["cap_drop"], privileged=privileged))
+        enter_working_directory(cwd)
+        if spec["no_new_privileges"]:
+            syscalls.refuse_new_privileges()
+        env = exec_environment(spec, request, identity)
+        execute(find_executable(request.cmd[0], env), request.cmd, env)
+    except SetupFailed as failure:
+        _report(channel, failure)
+    except Exception as error:
+        _report(channel, SetupFailed(OTHER, describe(error)))
+    finally:
+        os._exit(1)
+
+
+def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
+    """Where the command is to be executed; raises `SetupFailed`."""
+    cwd: str = request.working_dir or spec["cwd"]
+    if not cwd.startswith("/"):
+        raise SetupFailed(BAD_CWD, f"{EXEC}Cwd must be an absolute path: unknown", plain=True)
+    return cwd
+
+
+def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
+    """The environment of a command: the container's, and what the request adds or unsets."""
+    terminal = {"TERM": "xterm"} if request.tty else {}
+    unset = {"HOME", *(entry for entry in request.env if "=" not in entry)}
+    container = environment([entry for entry in spec["env"] if entry.partition("=")[0] not in unset])
+    return {**container, **terminal, "HOME": identity.home, **environment(request.env)}
+
+
+def _connect(channel: socket.socket, streams: Sequence[int], identity: Identity, *, tty: bool) -> None:
+    if tty:
+        master, slave = syscalls.open_terminal()
+        socket.send_fds(channel, [TERMINAL], [master])
+        os.close(master)
+        os.fchown(slave, identity.uid, -1)
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        streams = (slave, slave, slave)
+    copies = [os.dup(fd) for fd in streams]  # the targets may be among the sources
+    for number, fd in enumerate(copies):
+        os.dup2(fd, number)
+
+
+def _report(channel: socket.socket, failure: SetupFailed) -> None:
+    channel.send(FAILED + json.dumps({"kind": failure.kind, "message": message(failure, EXEC)}).encode())

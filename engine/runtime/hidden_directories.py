@@ -1,0 +1,87 @@
+"""Hide hawse's own directories from a container that is on the host's file system.
+
+HAWSE_ROOT has the store and keys, HAWSE_RUN has the sockets and specs of all containers. A directory can be seen at
+several paths, because file systems are mounted more than once and directories are bound elsewhere. So it is hidden at
+every path that the mounts of this namespace give it. What the user binds into the container himself is shown.
+Imports little, because the supervisor lives on it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from engine.runtime import syscalls
+from engine.runtime.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+Mount = tuple[str, str, str]
+"""Device, directory of its file system that is shown, and the path where it is shown."""
+
+
+def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
+    """Put an empty read-only directory over each of ``directories`` that exists, wherever it is seen.
+
+    Returns device and inode of those that are hidden now.
+    """
+    hidden = set()
+    mounts = _mounts() if directories else []
+    for directory in filter(os.path.isdir, directories):
+        found = os.stat(directory)
+        hidden.add((found.st_dev, found.st_ino))
+        for path in list(_paths(directory, mounts)):
+            syscalls.mount("tmpfs", path, "tmpfs", _FLAGS, "size=4k,mode=700")
+    return hidden
+
+
+def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
+    """Show at ``target`` a hidden directory that the user has bound there: the bind has copied what hides it."""
+    found = os.stat(source)
+    if (found.st_dev, found.st_ino) in hidden:
+        syscalls.unmount(os.path.realpath(target))
+
+
+def _paths(directory: str, mounts: list[Mount]) -> Iterator[str]:
+    """Give every path of a directory (a real path), its own one last."""
+    found = os.stat(directory)
+    device, root, at = max((m for m in mounts if _is_below(directory, m[2])), key=lambda m: len(m[2]))
+    inside = _joined(root, directory[len(at.rstrip("/")) :])
+    for other, shown, path in mounts:
+        if other == device and _is_below(inside, shown):
+            alias = _joined(path, inside[len(shown.rstrip("/")) :])
+            if alias != directory and _is(alias, found):
+                yield alias
+    yield directory
+
+
+def _mounts() -> list[Mount]:
+    """Read the mounts of this namespace (proc_pid_mountinfo(5)), the latest first."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        rows = [line.split(" ", 5) for line in file]
+    return [(row[2], _plain(row[3]), _plain(row[4])) for row in reversed(rows)]
+
+
+def _plain(path: str) -> str:
+    """Undo the escapes of blanks and backslashes."""
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), path)
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def _joined(directory: str, rest: str) -> str:
+    return directory.rstrip("/") + rest or "/"
+
+
+def _is(path: str, found: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), found)
+    except OSError:
+        return False

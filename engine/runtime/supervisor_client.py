@@ -1,0 +1,78 @@
+"""Reaches the supervisor of a HAWSE_RUN, starting it where there is none."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from engine.paths import make_private
+from engine.runtime import peer
+from engine.runtime.api import RuntimeFailure
+from engine.runtime.errors import OTHER
+from engine.runtime.supervisor import SOCKET
+
+_PATIENCE = 10.0  # seconds
+_PACKAGES = str(Path(__file__).resolve().parents[2])
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.supervisor import main; main(sys.argv[1])"
+
+
+def try_connect(run: Path) -> socket.socket | None:
+    """Connect to the supervisor that is there; None when there is none, or another program listens in its place."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        directory = os.open(run, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        connection.close()
+        return None
+    try:
+        # by way of the directory, since the path itself may be too long for a socket's name
+        connection.connect(f"/proc/self/fd/{directory}/{SOCKET}")
+        if not peer.is_genuine(connection):
+            raise PermissionError
+    except OSError:
+        connection.close()
+        return None
+    finally:
+        os.close(directory)
+    return connection
+
+
+def is_there(run: Path) -> bool:
+    """Tell whether a supervisor answers."""
+    connection = try_connect(run)
+    if connection is not None:
+        connection.close()
+    return connection is not None
+
+
+def connect(run: Path) -> socket.socket:
+    """Connect to the supervisor, starting it if need be; raises `RuntimeFailure` when it doesn't come up."""
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        connection = try_connect(run)
+        if connection is not None:
+            return connection
+        _start(run)
+        time.sleep(0.005)
+    raise RuntimeFailure(OTHER, "the supervisor of containers does not start")
+
+
+def _start(run: Path) -> None:
+    """Start a supervisor and wait until it listens, or has found that another one does.
+
+    Without site packages and the user's environment of Python: it needs the standard library alone.
+    """
+    make_private(run)
+    subprocess.run(
+        [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGES, str(run.resolve())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        timeout=_PATIENCE,
+        check=False,
+    )

@@ -1,0 +1,90 @@
+"""Which of this host's addresses the other hosts are to use: Docker's --advertise-addr and its guesses."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import ip_address
+
+from drivers.linux import host as host_facts
+from engine.errors import InvalidArgument
+
+DEFAULT_PORT = 2377
+BAD_ADVERTISED = "advertise address must be a non-zero IP address or network interface (with optional port number)"
+BAD_DATA_PATH = "data path address must be a non-zero IP address or network interface (without a port number)"
+
+
+def advertised(text: str) -> tuple[str, int]:
+    """The address and port of ``IP|INTERFACE[:PORT]``; without one, the host's only address."""
+    host, port = split(text)
+    return _resolved(host, BAD_ADVERTISED) if host else only_address(), port
+
+
+def data_path(text: str) -> str:
+    """The address of ``IP|INTERFACE``."""
+    return _resolved(text, BAD_DATA_PATH)
+
+
+def _resolved(host: str, refusal: str) -> str:
+    """The address that an address or the name of an interface means."""
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return of_interface(host, refusal)
+    if found.is_unspecified:
+        raise InvalidArgument(refusal)
+    return str(found)
+
+
+def split(text: str) -> tuple[str, int]:
+    """Cut ``HOST[:PORT]``."""
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]") or (":" in host and not text.startswith("[")):
+        return text.strip("[]"), DEFAULT_PORT
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise InvalidArgument(BAD_ADVERTISED)
+    return host.strip("[]"), int(port)
+
+
+def of_interface(name: str, refusal: str) -> str:
+    """The address of an interface; IPv4 before IPv6."""
+    found = [a for i, a in host_facts.interface_addresses() if i == name]
+    if not found:
+        raise InvalidArgument(refusal)
+    return min(found, key=lambda a: ip_address(a).version)
+
+
+def only_address() -> str:
+    """The one address that others could use; Docker's text where there are several or none."""
+    candidates = [
+        (i, a)
+        for i, a in host_facts.interface_addresses()
+        if not ip_address(a).is_loopback and not ip_address(a).is_link_local
+    ]
+    by_version = [[c for c in candidates if ip_address(c[1]).version == v] for v in (4, 6)]
+    found = by_version[0] or by_version[1]
+    if not found:
+        raise InvalidArgument("could not find the system's IP address - specify one with --advertise-addr")
+    if len({i for i, _ in found}) > 1:
+        (first, a), (second, b) = found[0], next(c for c in found if c[0] != found[0][0])
+        raise InvalidArgument(
+            "could not choose an IP address to advertise since this system has multiple addresses on different "
+            f"interfaces ({a} on {first} and {b} on {second}) - specify one with --advertise-addr"
+        )
+    if len(found) > 1:
+        raise InvalidArgument(
+            "could not choose an IP address to advertise since this system has multiple addresses on interface "
+            f"{found[0][0]} ({found[0][1]} and {found[1][1]}) - specify one with --advertise-addr"
+        )
+    return found[0][1]
+
+
+def towards(host: str, port: int) -> str:
+    """The address from which this host reaches another."""
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(target)
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        reason = str(error.strerror or error).lower()
+        raise InvalidArgument(f"could not find local IP address: dial udp {host}:{port}: connect: {reason}") from error

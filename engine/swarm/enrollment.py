@@ -1,0 +1,92 @@
+"""How a host asks a manager's server for its place in the cluster, over TLS on port 2377.
+
+First the authority's certificate is fetched from whoever answers and compared with the digest in the token; only then,
+on a second connection that this certificate verifies as a manager's, is the token's secret sent.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from engine.cluster.etcd.http import Connection
+from engine.cluster.keys import MANAGER_NAME
+from engine.errors import EngineError, InvalidArgument, Unavailable
+from engine.swarm.advertise import DEFAULT_PORT, split
+from engine.swarm.token import JoinToken, digest_of
+
+CONNECT, PATIENCE = 5.0, 30.0
+"""Seconds to wait for a connection to a manager, and for its answer."""
+OPENING = 5.0
+"""Seconds that a manager's enrollment may take to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """Where a manager enrolls hosts."""
+
+    host: str
+    port: int = DEFAULT_PORT
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_manager(text: str) -> Manager:
+    """Read ``HOST[:PORT]``, brackets around an IPv6 address with a port."""
+    try:
+        return Manager(*split(text))
+    except InvalidArgument as error:
+        raise InvalidArgument(f"invalid remote address: {text}") from error
+
+
+def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask for a place; the manager's answer, with the authority's certificate as ``authority``."""
+    unverified = ssl._create_unverified_context()
+    authority = str(_ask(manager, unverified, "/hawse/authority", {}).get("authority", ""))
+    if digest_of(authority) != token.digest:
+        raise EngineError(f"remote CA does not match fingerprint. Expected: {token.digest}")
+    verified = ssl.create_default_context(cadata=authority)
+    answer = _ask(manager, verified, "/hawse/join", {"secret": token.secret, **request})
+    return {**answer, "authority": authority}
+
+
+def wait_until_open(manager: Manager) -> None:
+    """Wait until a manager takes connections, so that hosts may join at once; not longer than it should take."""
+    deadline = time.monotonic() + OPENING
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection((manager.host, manager.port), OPENING):
+            return
+        time.sleep(0.02)
+
+
+def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
+    """Post one question; a manager is known by what its certificate is for, whatever its address is here."""
+    try:
+        connection = Connection(f"https://{manager}", lambda: context, CONNECT, MANAGER_NAME)
+        try:
+            connection.set_timeout(PATIENCE)
+            return connection.post(path, dict(question))
+        finally:
+            connection.close()
+    except ssl.SSLCertVerificationError as error:
+        raise Unavailable(_certificate_problem(error)) from error
+    except OSError as error:
+        reason = str(error.strerror or error).lower()
+        raise Unavailable(
+            "rpc error: code = Unavailable desc = connection error: desc = "
+            f'"transport: Error while dialing: dial tcp {manager}: connect: {reason}"'
+        ) from error
+    except ValueError as error:
+        raise Unavailable(f"{manager} does not answer as a manager does") from error
+
+
+def _certificate_problem(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in (9, 10):  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+        return f"the manager's {error.verify_message}: compare the clocks of the two hosts"
+    return f"the manager's certificate is not valid: {error.verify_message}"

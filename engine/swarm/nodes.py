@@ -1,0 +1,162 @@
+"""The verbs of /nodes, in the shape of Docker's documents."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+
+from engine import timestamps
+from engine.api import Documents, Json
+from engine.cluster import keys, membership, record_checks, shared_endpoints
+from engine.cluster.etcd import Client, delete
+from engine.cluster.hooks import connected, managing
+from engine.cluster.model import MANAGER, Membership, Node
+from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
+from engine.host import Host
+from engine.swarm import certificates, etcd_member, pki
+from engine.swarm.enrollment import Manager
+from engine.system import OUTSIDE, version_text
+
+NETWORK_PLUGINS = ("bridge", "host", "ipvlan", "macvlan", "null", "overlay")
+
+
+def describe_host(me: Membership, tunnel_key: str) -> Node:
+    """This host's own record."""
+    now = timestamps.now()
+    return Node(
+        id=me.node_id,
+        created=now,
+        hostname=os.uname().nodename,
+        role=me.role,
+        address=me.address,
+        data_address=me.data_address,
+        index=me.index,
+        version=version_text(),
+        architecture=os.uname().machine,
+        cpus=os.cpu_count() or 0,
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        enrollment_port=me.port,
+        wireguard_key=tunnel_key,
+        updated=now,
+    )
+
+
+def list_documents(host: Host) -> Documents:
+    """Documents of all nodes."""
+    with managing(host) as (client, me):
+        return _documents(host, client, me)
+
+
+def _documents(host: Host, client: Client, me: Membership) -> Documents:
+    nodes = _nodes(client)
+    alive = {kv.key.removeprefix(keys.ALIVE) for kv in client.range(keys.ALIVE)[0]}
+    managers = [n.id for n in nodes if n.role == MANAGER]
+    leader = managers[0] if me.external and managers else etcd_member.leader(client, managers)
+    authority = certificates.authority(host.root)
+    return [node_document(n, authority, alive=n.id in alive, leader=n.id == leader) for n in nodes]
+
+
+def _nodes(client: Client) -> list[Node]:
+    return record_checks.all_readable(client.range(keys.NODES)[0], record_checks.read_node)
+
+
+def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> Json:
+    """One document of GET /nodes/{id}."""
+    subject, public = pki.describe(authority)
+    document: Json = {
+        "ID": node.id,
+        "Version": {"Index": node.index},
+        "CreatedAt": node.created,
+        "UpdatedAt": node.updated or node.created,
+        "Spec": {"Labels": {}, "Role": node.role, "Availability": "active"},
+        "Description": {
+            "Hostname": node.hostname,
+            "Platform": {"Architecture": node.architecture, "OS": "linux"},
+            "Resources": {"NanoCPUs": node.cpus * 10**9, "MemoryBytes": node.memory},
+            "Engine": {
+                "EngineVersion": node.version,
+                "Plugins": [{"Type": "Network", "Name": name} for name in NETWORK_PLUGINS],
+            },
+            "TLSInfo": {
+                "TrustRoot": authority,
+                "CertIssuerSubject": b64encode(subject).decode(),
+                "CertIssuerPublicKey": b64encode(public).decode(),
+            },
+        },
+        "Status": {"State": "ready" if alive else "down", "Addr": node.address},
+    }
+    if node.role == MANAGER:
+        reachable = "reachable" if alive else "unreachable"
+        where = str(Manager(node.address, node.enrollment_port))
+        document["ManagerStatus"] = {**({"Leader": True} if leader else {}), "Reachability": reachable, "Addr": where}
+    return document
+
+
+def inspect(host: Host, reference: str) -> Json:
+    """The document of one node, by id, ``self``, host name or id prefix."""
+    with managing(host) as (client, me):
+        return pick(_documents(host, client, me), me.node_id if reference == "self" else reference)
+
+
+def pick(documents: Documents, reference: str) -> Json:
+    """The one node that a reference means; Docker's texts for none and for several."""
+    by_id = [d for d in documents if d["ID"] == reference]
+    by_name = [d for d in documents if d["Description"]["Hostname"] == reference]
+    found = by_id or by_name or [d for d in documents if reference and d["ID"].startswith(reference)]
+    if not found:
+        raise NotFound(f"node {reference} not found")
+    if len(found) > 1:
+        raise Conflict(f"node {reference} is ambiguous ({len(found)} matches found)")
+    return found[0]
+
+
+def remove(host: Host, reference: str, *, force: bool) -> None:
+    """Remove a node that is down, with everything it had; a live worker only with ``force``.
+
+    Its certificate is worth nothing from the first step on.
+    """
+    with managing(host) as (client, me):
+        document = pick(_documents(host, client, me), reference)
+        identity = document["ID"]
+        if document["Spec"]["Role"] == MANAGER and (not force or document["Status"]["State"] == "ready"):
+            raise Forbidden(
+                f"rpc error: code = FailedPrecondition desc = node {identity} is a cluster manager and is a member "
+                "of the raft cluster. It must be demoted to worker before removal"
+            )
+        if document["Status"]["State"] == "ready" and not force:
+            text = f"node {identity} is not down and can't be removed"
+            raise Forbidden(f"rpc error: code = FailedPrecondition desc = {text}")
+        client.transact([], [delete(keys.member(identity)), delete(keys.alive(identity))])
+        shared_endpoints.release_node(client, identity)
+        if not me.external:
+            etcd_member.remove(client, identity)
+        client.transact([], [delete(keys.node(identity))])  # last, so that a removal which was killed can be repeated
+
+
+def summary(host: Host) -> Json:
+    """The ``Swarm`` part of /info."""
+    try:
+        me = membership.load(host.root)
+    except Unavailable as error:
+        return {**OUTSIDE, "LocalNodeState": "error", "Error": str(error)}
+    if me is None:
+        return OUTSIDE
+    document = {
+        **OUTSIDE,
+        "NodeID": me.node_id,
+        "NodeAddr": me.address,
+        "LocalNodeState": "active",
+        "ControlAvailable": me.is_manager,
+    }
+    try:
+        with connected(host) as (client, _):
+            nodes = _nodes(client)
+    except EngineError as error:
+        return document | {"Error": str(error) if me.is_manager else ""}
+    managers = [n for n in nodes if n.role == MANAGER]
+    document["RemoteManagers"] = [
+        {"NodeID": n.id, "Addr": str(Manager(n.address, n.enrollment_port))} for n in managers
+    ]
+    if me.is_manager:
+        document |= {"Nodes": len(nodes), "Managers": len(managers), "Cluster": {"ID": me.cluster_id}}
+    return document

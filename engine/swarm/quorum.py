@@ -1,0 +1,32 @@
+"""What a manager is told that wants to leave, in Docker's words: what its leaving would cost the cluster."""
+
+from __future__ import annotations
+
+from engine.cluster import keys, record_checks
+from engine.cluster.etcd import Client
+from engine.cluster.model import MANAGER
+
+ATTEMPT = "You are attempting to leave the swarm on a node that is participating as a manager. "
+LAST = "Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. "
+RESTORE = (
+    "The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. "
+    "Use `--force` to suppress this message."
+)
+
+
+def managers(client: Client) -> tuple[int, int]:
+    """How many managers can be reached, and how many can't."""
+    nodes = record_checks.all_readable(client.range(keys.NODES)[0], record_checks.read_node)
+    alive = {kv.key.removeprefix(keys.ALIVE) for kv in client.range(keys.ALIVE)[0]}
+    reachable = [n.id in alive for n in nodes if n.role == MANAGER]
+    return sum(reachable), len(reachable) - sum(reachable)
+
+
+def warning(reachable: int, unreachable: int) -> str:
+    """The refusal to let one of so many managers go without ``--force``; without any known, the general one."""
+    if (reachable, unreachable) == (1, 0):
+        return ATTEMPT + LAST
+    if not reachable or reachable - 2 > unreachable:
+        return ATTEMPT + RESTORE
+    left = f"Removing this node leaves {reachable - 1} managers out of {reachable + unreachable}. "
+    return ATTEMPT + left + "Without a Raft quorum your swarm will be inaccessible. " + RESTORE

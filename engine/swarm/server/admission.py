@@ -1,0 +1,101 @@
+"""How a manager admits a host: the token's secret decides what it becomes, which is read from the store each time."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection
+from dataclasses import replace
+from ipaddress import ip_address
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from engine.cluster import keys, membership, record_checks
+from engine.cluster.etcd import Client
+from engine.cluster.model import MANAGER, WORKER, Cursor, Member, Membership, Tokens
+from engine.cluster.shared_networks import update
+from engine.errors import InvalidArgument
+from engine.store.codec import decode, encode
+from engine.swarm import certificates, etcd_member, pki
+from engine.swarm.enrollment import Manager
+from engine.swarm.token import new_id
+
+Json = dict[str, Any]
+REFUSED = "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
+JOINING = 600
+"""Seconds in which a host that was admitted has to take its place."""
+
+
+def role_of(tokens: Tokens, secret: str) -> str:
+    """The role that a secret gives, "" for none."""
+    for role, known in ((WORKER, tokens.worker), (MANAGER, tokens.manager)):
+        if known and hmac.compare_digest(secret.encode(), known.encode()):
+            return role
+    return ""
+
+
+def admitted_role(client: Client, asked: Json) -> str:
+    """The role that a joining host's token gives; "" where it gives none, or another than the host wants."""
+    found = client.get(keys.TOKENS)
+    role = role_of(decode(Tokens, found.value), str(asked.get("secret", ""))) if found else ""
+    return role if str(asked.get("role", "")) in ("", role) else ""
+
+
+def admit(root: Path, client: Client, me: Membership, asked: Json, role: str) -> Json:
+    """Make a host a member; what it has to know, and its certificates."""
+    address = str(ip_address(str(asked.get("address", ""))))
+    member = Member(new_id(), role, _next_index(client))
+    answer = {"node": member.id, "role": role, "index": member.index, "cluster": me.cluster_id}
+    answer |= _papers(root, asked, member, address)
+    answer["managers"] = list(dict.fromkeys([*me.managers, str(Manager(me.address, me.port))]))
+    answer["external"] = me.external
+    client.put(keys.member(member.id), encode(member), client.grant(JOINING))
+    if role == MANAGER:
+        external = me.external
+        answer |= _external_store(root, me) if external else {"members": etcd_member.add(client, member.id, address)}
+    return answer
+
+
+def _papers(root: Path, asked: Json, member: Member, address: str) -> Json:
+    """The host's certificates, and the authority's key for a manager."""
+    papers: Json = {**renew(root, member, asked), "authority": certificates.authority(root)}
+    if member.role == MANAGER:
+        key = (membership.directory(root) / membership.AUTHORITY_KEY).read_text()
+        papers["manager_certificate"] = certificates.of_manager(root, str(asked["manager_request"]), address)
+        papers["authority_key"] = key
+    return papers
+
+
+def renew(root: Path, member: Member, asked: Json) -> Json:
+    """Issue a host's next certificate, and tell how long it is valid."""
+    return {
+        "certificate": certificates.of_node(root, str(asked["request"]), member.id),
+        "lifetime": pki.lifetime(),
+    }
+
+
+def _external_store(root: Path, me: Membership) -> Json:
+    """What reaches a store that we don't run: the very files and credential this manager was given."""
+    files = {name: membership.directory(root) / name for name in membership.STORE_FILES}
+    texts = {name: path.read_text() for name, path in files.items() if path.exists()}
+    return {"files": texts, "urls": list(me.urls), "user": me.user, "password": me.password}
+
+
+def _next_index(client: Client) -> int:
+    """A number that no member has, and none had a short time ago."""
+    used = {decode(Member, kv.value).index for kv in client.range(keys.MEMBERS)[0]}
+    used |= {n.index for n in record_checks.all_readable(client.range(keys.NODES)[0], record_checks.read_node)}
+
+    def step(text: str) -> str:
+        cursor = decode(Cursor, text) if text else Cursor()
+        return encode(replace(cursor, node=next_free(cursor.node, used)))
+
+    return decode(Cursor, update(client, keys.CURSOR, step)).node
+
+
+def next_free(last: int, used: Collection[int]) -> int:
+    """The number after ``last`` that no host has; the lowest one after the highest."""
+    for number in chain(range(last + 1, record_checks.HIGHEST_INDEX + 1), range(1, last + 1)):
+        if number not in used:
+            return number
+    raise InvalidArgument("the cluster has as many hosts as it can have")

@@ -1,0 +1,234 @@
+"""The server itself: takes connections in, finds out whose they are, and answers what is asked on each."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+import threading
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from engine.cluster import keys, membership
+from engine.cluster.etcd import Client, EtcdError, EtcdUnavailable
+from engine.cluster.etcd.errors import kind_of
+from engine.cluster.model import MANAGER, Member, Membership
+from engine.cluster.node_operations import PATH
+from engine.errors import EngineError, Forbidden, InvalidArgument, Unavailable
+from engine.swarm import certificates
+from engine.swarm.server import access, admission, http, store_calls
+from engine.swarm.server.connections import IDLE_SECONDS, KNOWN_SECONDS, Visit, Visits
+from engine.swarm.server.rate_limit import CHANGING, READING, Budgets
+
+Json = dict[str, Any]
+AUTHORITY, JOIN = PATH + "authority", PATH + "join"
+ADMITTED = "(joining)"
+"""What hosts that have shown a good token count as."""
+PENALTY = 1.0
+"""Seconds that the answer to a bad token takes."""
+LINGER = 2.0
+"""Seconds in which the other side may read the last answer."""
+PAUSE = 1.0
+SILENCE = 60.0
+STACK = 1024 * 1024
+"""Bytes of a thread's stack: there is a thread a connection."""
+
+
+class Server:
+    """Answers hosts of the cluster that ``root`` has a manager of."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.visits, self._budgets = root, Visits(), Budgets()
+        self._certificate: tuple[int, ssl.SSLContext] | None = None
+
+    # ------------------------------------------------------------------------------------------- connections
+
+    def serve(self, listener: socket.socket) -> None:
+        """Serve for ever."""
+        threading.stack_size(STACK)
+        self.visits.start()
+        threading.Thread(target=self._follow_members, name="members", daemon=True).start()
+        while True:
+            try:
+                connection, address = listener.accept()
+            except OSError as error:
+                print(f"cannot take a connection: {error}", file=sys.stderr, flush=True)
+                time.sleep(PAUSE)
+                continue
+            self._begin(connection, str(address[0]))
+
+    def _begin(self, connection: socket.socket, address: str) -> None:
+        try:
+            secure = self._context().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        except OSError:
+            connection.close()
+            return
+        visit = self.visits.enter(secure, address)
+        try:
+            threading.Thread(target=self._attend, args=(visit, secure), daemon=True).start()
+        except RuntimeError:  # no thread can be had
+            self._end(visit)
+
+    def _context(self) -> ssl.SSLContext:
+        """TLS with this manager's certificate as it is now."""
+        path = membership.directory(self.root) / membership.MANAGER
+        stamp = path.stat().st_mtime_ns
+        if self._certificate is None or self._certificate[0] != stamp:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+            context.num_tickets = 0
+            context.load_cert_chain(path)
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.load_verify_locations(membership.directory(self.root) / membership.AUTHORITY)
+            self._certificate = stamp, context
+        return self._certificate[1]
+
+    def _attend(self, visit: Visit, secure: ssl.SSLSocket) -> None:
+        try:
+            with suppress(OSError, ValueError):
+                secure.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                secure.do_handshake()
+                self._converse(visit, secure)
+            self._linger(visit)
+        finally:
+            self._end(visit)
+
+    def _linger(self, visit: Visit) -> None:
+        """Let the other side read why it is refused: the kernel drops that where something it has sent is unread."""
+        visit.allow(LINGER)
+        with suppress(OSError):
+            socket.socket.shutdown(visit.socket, socket.SHUT_WR)
+            while not visit.closed and socket.socket.recv(visit.socket, store_calls.CHUNK):
+                continue
+
+    def _end(self, visit: Visit) -> None:
+        self.visits.leave(visit)
+        with suppress(OSError):
+            visit.socket.close()
+
+    # ---------------------------------------------------------------------------------------------- requests
+
+    def _converse(self, visit: Visit, secure: ssl.SSLSocket) -> None:
+        """Answer one request after another until the host goes, or has to."""
+        certificate = secure.getpeercert()
+        node = access.node_of(certificate)
+        with secure.makefile("rb") as file, ExitStack() as opened:
+            store: Client | None = None
+            while not visit.closed:
+                try:
+                    request = http.read(file, http.LARGEST if node else http.LARGEST_GUEST)
+                    if request is None:
+                        return
+                    access.check_layout(request.layout)
+                    if request.path == AUTHORITY:
+                        secure.sendall(http.answer(200, {"authority": certificates.authority(self.root)}))
+                        continue
+                    if store is None:
+                        store = self._open()
+                        opened.callback(store.close)
+                    if not node:
+                        secure.sendall(http.answer(200, self._guest(visit, store, request)))
+                    elif not self._known(visit, store, node, access.expiry_of(certificate), request):
+                        return
+                except EngineError as error:
+                    secure.sendall(refusal(error))
+                    if not visit.node:
+                        return
+
+    def _guest(self, visit: Visit, client: Client, request: http.Request) -> Json:
+        """Answer a host that has shown no certificate."""
+        if request.path != JOIN:
+            raise Forbidden("this takes a certificate of the cluster's authority")
+        role = admission.admitted_role(client, request.body)
+        if not role:
+            time.sleep(PENALTY)
+            raise InvalidArgument(admission.REFUSED)
+        return self._admit(visit, client, request.body, role)
+
+    def _admit(self, visit: Visit, client: Client, asked: Json, role: str) -> Json:
+        """Make a host with a good token a member."""
+        if not self.visits.know(visit, ADMITTED):
+            raise Unavailable("too many hosts join at once")
+        visit.allow(KNOWN_SECONDS)
+        try:
+            return admission.admit(self.root, client, self._me(), asked, role)
+        except access.MISSHAPEN as error:
+            raise InvalidArgument(f"the request is not as it should be: {error}") from error
+
+    def _known(self, visit: Visit, client: Client, node: str, expires: float, request: http.Request) -> bool:
+        """Answer a host with a certificate; whether the connection is of use after that."""
+        member = self._admitted(visit, client, node, expires)
+        visit.allow(KNOWN_SECONDS)
+        self._charge(member, request)
+        if request.path == store_calls.WATCH:
+            access.member_of(client, node)  # it may have been removed before the connection counted as its own
+            store_calls.watch(visit, client, access.watch_request(member, request.body))
+            return False
+        answer = access.answer(self.root, client, member, request.path, request.body)
+        visit.socket.sendall(http.packed(200, answer))
+        visit.allow(IDLE_SECONDS)
+        return True
+
+    def _charge(self, member: Member, request: http.Request) -> None:
+        """Let a worker wait that asks for too much; a manager could do what it likes at its own member of the store."""
+        if member.role == MANAGER:
+            return
+        reading = request.path in (store_calls.RANGE, store_calls.WATCH)
+        wait = self._budgets.spend(member.id, request.size + (READING if reading else CHANGING))
+        if wait is None:
+            raise Unavailable("this node asks for too much at once")
+        time.sleep(wait)
+
+    def _admitted(self, visit: Visit, client: Client, node: str, expires: float) -> Member:
+        """The member that a certificate is of, as the store has it at this moment."""
+        try:
+            member = access.member_of(client, node)
+        except EtcdUnavailable:  # a connection from before the store was started again
+            member = access.member_of(client, node)
+        if not visit.node and not self.visits.know(visit, node, expires):
+            raise Unavailable("this node has too many connections to this manager")
+        return member
+
+    # ------------------------------------------------------------------------------------------------- store
+
+    def _me(self) -> Membership:
+        me = membership.load(self.root)
+        if me is None:
+            raise Unavailable("this host is in no cluster any more")
+        return me
+
+    def _open(self) -> Client:
+        """A client of this manager's own way to the store: other managers' servers could lead back here."""
+        me = self._me()
+        if me.external:
+            return membership.open_client(self.root, me)
+        return Client([membership.socket_url(self.root)])
+
+    def _follow_members(self) -> None:
+        """End the connections of every node that is removed, the moment it is."""
+        while True:
+            try:
+                client = self._open()
+                try:
+                    self._follow_with(client)
+                finally:
+                    client.close()
+            except EngineError:
+                time.sleep(PAUSE)
+
+    def _follow_with(self, client: Client) -> None:
+        pairs, revision = client.range(keys.MEMBERS)
+        members = {kv.key.removeprefix(keys.MEMBERS) for kv in pairs} | {"", ADMITTED}
+        self.visits.close_where(lambda v: v.node not in members)
+        for _, events in client.watch(keys.MEMBERS, revision + 1, SILENCE):
+            gone = {e.key.removeprefix(keys.MEMBERS) for e in events if e.deleted}
+            self.visits.close_where(lambda v: v.node in gone)  # noqa: B023  # called at once
+
+
+def refusal(error: EngineError) -> bytes:
+    """How an error goes over the wire: as itself, or as etcd's own."""
+    if isinstance(error, EtcdError):
+        return http.answer(503, {"code": error.code, "message": error.reason})
+    return http.answer(error.status, {"kind": kind_of(error), "message": str(error)})

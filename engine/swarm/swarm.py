@@ -1,0 +1,344 @@
+"""The verbs of /swarm: making a cluster, joining it, leaving it, and the tokens in between.
+
+A host is a member from the moment its record is in HAWSE_ROOT/cluster, which is written last: a failed or killed join
+leaves a host that is in no cluster.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from engine import timestamps
+from engine.api import SwarmInit, SwarmJoin
+from engine.cluster import keys, local_networks, membership, node_operations, shared_networks
+from engine.cluster.etcd import Client, EtcdError, put
+from engine.cluster.hooks import connected, managing
+from engine.cluster.model import MANAGER, Cluster, Cursor, Member, Membership, Tokens
+from engine.cluster.network_request import new_record
+from engine.containers import gateway_bridge
+from engine.errors import EngineError, InvalidArgument, Unavailable
+from engine.host import Host
+from engine.model import NetworkCreate
+from engine.store.codec import decode, encode
+from engine.swarm import advertise, certificates, daemons, etcd_member, pki, quorum
+from engine.swarm.enrollment import Manager, enroll, parse_manager, wait_until_open
+from engine.swarm.token import JoinToken, digest_of, new_id, new_secret, parse
+
+ALREADY = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
+NOT_PART = "This node is not part of a swarm"
+DEFAULT_POOLS, DEFAULT_SUBNET_SIZE = ("10.0.0.0/8",), 24
+STORE_KEYS = ("cacert", "cert", "key")
+INGRESS = NetworkCreate("ingress", driver="overlay", ingress=True)
+LONGEST_SUBNET = 29
+
+
+# --------------------------------------------------------------------------------------------------- init
+
+
+def init(host: Host, request: SwarmInit) -> str:
+    """Make a cluster with this host as its first manager; the node's id."""
+    _require_outside(host)
+    pools, size = tuple(request.pools) or DEFAULT_POOLS, request.subnet_size or DEFAULT_SUBNET_SIZE
+    _check_pools(pools, size)
+    store = request.store
+    external = _external(store)
+    address, port = advertise.advertised(request.advertise)
+    data_address = advertise.data_path(request.data_path) if request.data_path else address
+    node = new_id()
+    with _workplace(host) as where:
+        authority_key = pki.new_key()
+        authority = pki.new_authority(authority_key)
+        _write(where, {membership.AUTHORITY_KEY: authority_key, membership.AUTHORITY: authority})
+        _write(where, certificates.own(authority, authority_key, node, address))
+        urls, user, password = external
+        if store:
+            _take_store_files(where, request.store_files)
+        me = Membership(
+            new_id(), node, MANAGER, address, data_address, (), urls, user, password,
+            external=bool(store), port=port, index=1, renew_at=certificates.renewal(pki.lifetime()), layout=keys.LAYOUT,
+        )  # fmt: skip
+        cluster = Cluster(me.cluster_id, timestamps.now(), pools, size, layout=keys.LAYOUT)
+        me = _with_store(host, where, me, cluster)
+        _enter(host, me)
+    return node
+
+
+def _check_pools(pools: Sequence[str], size: int) -> None:
+    """Refuse pools that no subnet of ``size`` bits can be cut from."""
+    if size > LONGEST_SUBNET:
+        raise InvalidArgument(f"subnet size is out of range: {size}")
+    for pool in map(ip_network, pools):
+        if size < pool.prefixlen:
+            raise InvalidArgument(f'invalid CIDR: "{pool}". Subnet size is too small for pool: {size}')
+        if pool.version != 4:
+            raise InvalidArgument(f"invalid base pool {pool}: subnets of overlay networks are chosen among IPv4 ones")
+
+
+def _take_store_files(where: Path, given: Mapping[str, str]) -> None:
+    """Keep the user's files, by which a store that is not ours is reached."""
+    _write(where, {n: given[k] for n, k in zip(membership.STORE_FILES, STORE_KEYS, strict=True) if given.get(k)})
+
+
+def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
+    """The URLs of a store of the user's own, and the credential that the first of them carries."""
+    parts = [urlsplit(url if "://" in url else f"https://{url}") for url in store]
+    for part in parts:
+        if part.scheme != "https" or not part.hostname:
+            raise InvalidArgument(
+                f"invalid store {part.scheme}://{part.netloc.rpartition('@')[2]}: must be https://HOST"
+            )
+    urls = [f"https://{p.netloc.rpartition('@')[2]}" for p in parts]
+    first = parts[0] if parts else urlsplit("")
+    return urls, unquote(first.username or ""), unquote(first.password or "")
+
+
+def _with_store(host: Host, where: Path, me: Membership, cluster: Cluster) -> Membership:
+    """Start the store where it is ours, and write the cluster into it; the membership with this host's tunnel key."""
+    _publish_directory(host, where)
+    if not me.external:
+        peer = etcd_member.url(me.address, etcd_member.PEER_PORT)
+        member = etcd_member.Member(me.node_id, me.address, [f"{me.node_id}={peer}"])
+        etcd_member.start(host.run, membership.directory(host.root), member)
+    client = membership.open_client(host.root, me)
+    try:
+        if not me.external:
+            etcd_member.wait_until_ready(host.run, client)
+        return _found(client, cluster, me)
+    finally:
+        client.close()
+
+
+def _found(client: Client, cluster: Cluster, me: Membership) -> Membership:
+    """Write the first records of a cluster; an external store that holds one already is refused."""
+    from engine.cluster.etcd import absent
+    from engine.swarm.nodes import describe_host
+
+    me, public = _with_tunnel_key(me)
+    changes = [
+        put(keys.CLUSTER, encode(cluster)),
+        put(keys.TOKENS, encode(Tokens(new_secret(), new_secret()))),
+        put(keys.CURSOR, encode(Cursor(node=1))),
+        put(keys.member(me.node_id), encode(Member(me.node_id, me.role, me.index))),
+        put(keys.node(me.node_id), encode(describe_host(me, public))),
+    ]
+    if not client.transact([absent(keys.CLUSTER)], changes).succeeded:
+        raise InvalidArgument("the store holds a cluster already: join it with a token from one of its managers")
+    with suppress(EngineError):
+        shared_networks.create(client, replace(new_record(INGRESS), options=None))
+    return me
+
+
+def _with_tunnel_key(me: Membership) -> tuple[Membership, str]:
+    private, public = pki.new_tunnel_key()
+    return replace(me, wireguard_key=private), public
+
+
+# --------------------------------------------------------------------------------------------------- join
+
+
+def join(host: Host, request: SwarmJoin) -> str:
+    """Join the cluster of a manager; the role that the token gave."""
+    _require_outside(host)
+    if not request.token:
+        raise InvalidArgument(
+            "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
+        )
+    token, manager = parse(request.token), parse_manager(request.remote)
+    address, port = advertise.towards(manager.host, manager.port), advertise.DEFAULT_PORT
+    if request.advertise:
+        address, port = advertise.advertised(request.advertise)
+    data_address = advertise.data_path(request.data_path) if request.data_path else address
+    with _workplace(host) as where:
+        key, manager_key = pki.new_key(), pki.new_key()
+        papers = {"request": pki.request(key), "manager_request": pki.request(manager_key), "address": address}
+        answer = enroll(manager, token, {**papers, "role": request.role})
+        _write(where, _given_papers(answer, key, manager_key))
+        me = Membership(
+            answer["cluster"], answer["node"], answer["role"], address, data_address, answer["managers"],
+            answer.get("urls", ()), answer.get("user", ""), answer.get("password", ""), external=answer["external"],
+            port=port, index=answer["index"], renew_at=certificates.renewal(answer["lifetime"]), layout=keys.LAYOUT,
+        )  # fmt: skip
+        me = _take_place(host, where, me, answer.get("members"))
+        _enter(host, me)
+    return me.role
+
+
+def _given_papers(answer: Mapping[str, object], key: str, manager_key: str) -> dict[str, str]:
+    papers = {membership.AUTHORITY: str(answer["authority"]), membership.NODE: str(answer["certificate"]) + key}
+    if answer["role"] == MANAGER:
+        papers[membership.AUTHORITY_KEY] = str(answer["authority_key"])
+        papers[membership.MANAGER] = str(answer["manager_certificate"]) + manager_key
+    files = answer.get("files", {})
+    assert isinstance(files, dict)
+    return papers | {name: str(text) for name, text in files.items() if name in membership.STORE_FILES}
+
+
+def _take_place(host: Host, where: Path, me: Membership, members: Sequence[str] | None) -> Membership:
+    """Write this host's own record into the store; a manager starts its member of it first."""
+    from engine.swarm.nodes import describe_host
+
+    me, public = _with_tunnel_key(me)
+    _publish_directory(host, where)
+    if members is not None:
+        member = etcd_member.Member(me.node_id, me.address, members, existing=True)
+        etcd_member.start(host.run, membership.directory(host.root), member)
+    client = membership.open_client(host.root, me)
+    try:
+        if members is not None:
+            etcd_member.promote(host.run, client, me.node_id)
+        node_operations.perform(client, me, "publish", node=encode(describe_host(me, public)))
+    finally:
+        client.close()
+    return me
+
+
+# -------------------------------------------------------------------------------------------------- leave
+
+
+def leave(host: Host, *, force: bool) -> None:
+    """Leave the cluster: this host's containers lose their overlay networks, its record is marked down."""
+    me = _leaving(host, force=force)
+    _disconnect_all(host)
+    if me is not None:
+        with suppress(EngineError):
+            client = membership.open_client(host.root, me)
+            try:
+                _say_goodbye(client, me)
+            finally:
+                client.close()
+    local_networks.forget_all(host)
+    gateway_bridge.let_go(host)
+    _abandon(host)
+    local_networks.forget_all(host)  # again: what the agent, which did not know yet, has learned meanwhile
+    _tell_agent(host)
+
+
+def _leaving(host: Host, *, force: bool) -> Membership | None:
+    """The membership that ends; None of another version of hawse, which is only forgotten here."""
+    try:
+        me = membership.load(host.root)
+    except Unavailable:
+        if not force:
+            raise
+        return None
+    if me is None:
+        raise Unavailable(NOT_PART)
+    if me.is_manager and not force:
+        raise Unavailable(quorum.warning(*_managers(host)))
+    return me
+
+
+def _managers(host: Host) -> tuple[int, int]:
+    with suppress(EngineError), connected(host) as (client, _):
+        return quorum.managers(client)
+    return 0, 0
+
+
+def _say_goodbye(client: Client, me: Membership) -> None:
+    node_operations.perform(client, me, "leave")
+    if me.is_manager and not me.external:
+        with suppress(EtcdError):
+            etcd_member.remove(client, me.node_id)
+
+
+def _disconnect_all(host: Host) -> None:
+    """Take every container off the networks that are about to go."""
+    from engine.containers import connect
+
+    with host.store.read() as reader:
+        shared = {n.id: n for n in reader.networks() if n.scope == local_networks.SWARM}
+        used = [e for e in reader.endpoints() if e.network_id in shared]
+    for endpoint in used:
+        with suppress(EngineError):
+            connect.disconnect(host, endpoint.network_id, endpoint.container_id, force=True)
+
+
+# -------------------------------------------------------------------------------------------------- tokens
+
+
+def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
+    """The token that lets a host join in a role, made anew if asked, and where to join."""
+    with managing(host) as (client, me):
+        if rotate:
+            text = shared_networks.update(client, keys.TOKENS, lambda old: encode(_rotated(decode(Tokens, old), role)))
+        else:
+            found = client.get(keys.TOKENS)
+            text = found.value if found else ""
+        tokens = decode(Tokens, text)
+        authority = certificates.authority(host.root)
+        secret = tokens.manager if role == MANAGER else tokens.worker
+        return str(JoinToken(digest_of(authority), secret)), str(Manager(me.address, me.port))
+
+
+def _rotated(tokens: Tokens, role: str) -> Tokens:
+    return replace(tokens, manager=new_secret()) if role == MANAGER else replace(tokens, worker=new_secret())
+
+
+# -------------------------------------------------------------------------------------------------- shared
+
+
+def _require_outside(host: Host) -> None:
+    if membership.exists(host.root):
+        raise Unavailable(ALREADY)
+
+
+@contextmanager
+def _workplace(host: Host) -> Iterator[Path]:
+    """An empty directory for what becomes the cluster's; whatever fails inside leaves a host in no cluster."""
+    _abandon(host)  # what a killed attempt may have left
+    path = host.root / "cluster.new"
+    path.mkdir(mode=0o700, parents=True)
+    try:
+        yield path
+    except BaseException:
+        _abandon(host)
+        local_networks.forget_all(host)
+        gateway_bridge.let_go(host)
+        raise
+
+
+def _write(where: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        membership.write_private(where / name, text)
+
+
+def _publish_directory(host: Host, where: Path) -> None:
+    os.rename(where, membership.directory(host.root))
+
+
+def _enter(host: Host, me: Membership) -> None:
+    """Become a member for all to see: the record is written last, then the agent takes over."""
+    membership.save(membership.directory(host.root), me)
+    gateway_bridge.prepare(host)
+    with connected(host) as (client, _):
+        known = shared_networks.all_networks(client)
+        local_networks.follow(host, lambda: known, me)
+        for network in known:
+            if network.ingress:
+                node_operations.perform(client, me, "balancer", network=network.id)
+    _tell_agent(host)
+    if me.is_manager:
+        wait_until_open(Manager(me.address, me.port))
+
+
+def _abandon(host: Host) -> None:
+    """End a membership, or what was to become one: processes first, then what they worked on."""
+    where = membership.directory(host.root)
+    (where / membership.FILE).unlink(missing_ok=True)
+    for name in ("guard", "server", etcd_member.NAME):
+        daemons.stop(host.run, name)
+    for path in (where, host.root / "cluster.new"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _tell_agent(host: Host) -> None:
+    from engine.agent.client import notify
+
+    notify(host.run, host.root)
