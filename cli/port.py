@@ -11,7 +11,7 @@ from cli.errors import StatusError
 from cli.options.object_reference import named
 from cli.pflag import between, command
 from cli.pflag.strconv import parse_uint
-from engine.natural import natural_key
+from engine.names import natural_key
 
 PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]
 """NetworkSettings.Ports: ``80/tcp`` to its host addresses."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Mapping
+
 import click
 
 from cli.app import App
+from cli.pflag import FILTER, command, flag
 
 
 def confirmed(app: App, question: str) -> bool:
@@ -18,3 +22,25 @@ def confirmed(app: App, question: str) -> bool:
     except KeyboardInterrupt:
         app.out("\n")
         raise click.exceptions.Exit(0) from None
+
+
+Filters = Mapping[str, tuple[str, ...]]
+
+
+def prune_command(short: str, removed: str) -> Callable[[Callable[[App, Filters], None]], click.Command]:
+    """Make the command of a function that prunes; ``removed`` says what, in the question."""
+
+    def made(prune: Callable[[App, Filters], None]) -> click.Command:
+        @command("prune [OPTIONS]", short)
+        @flag("--filter", kind=FILTER, usage='Provide filter values (e.g. "until=<timestamp>")')
+        @flag("--force", "-f", usage="Do not prompt for confirmation")
+        @click.pass_obj
+        @functools.wraps(prune)
+        def run(app: App, filter: Filters, force: bool) -> None:
+            question = f"WARNING! This will remove all {removed}.\nAre you sure you want to continue?"
+            if force or confirmed(app, question):
+                prune(app, filter)
+
+        return run
+
+    return made

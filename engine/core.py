@@ -11,9 +11,11 @@ from engine.cluster import hooks
 from engine.config import load_config
 from engine.containers import connect as connections
 from engine.containers import create as creation
+from engine.containers import disconnect as containers_disconnect
 from engine.containers import exec as executing
-from engine.containers import lookup, query, stop
+from engine.containers import lookup, on_exit, query, stop
 from engine.containers import publish as publishing
+from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
 from engine.errors import PermissionDenied
 from engine.host import Host, root_directory, run_directory
@@ -27,7 +29,10 @@ from engine.model import (
     NetworkSummary,
     PortSpec,
 )
-from engine.networks import activate, predefined
+from engine.networks import create as networks_create
+from engine.networks import predefined
+from engine.networks import query as networks_query
+from engine.networks import remove as networks_remove
 from engine.recovery import cleanup, recover
 from engine.runtime.api import Attachment, LogLine, Stdio
 from engine.runtime.local import LocalRuntime
@@ -113,24 +118,24 @@ class NetworkVerbs(Verbs):
 
     def create(self, request: NetworkCreate) -> Created:
         """Create a network."""
-        return activate.create(self.changing(), request)
+        return networks_create.create(self.changing(), request)
 
     def list(self, filters: Filters) -> Documents:
         """List networks."""
-        return activate.list_documents(self.reading(), filters)
+        return networks_query.list_documents(self.reading(), filters)
 
     def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:
         """List networks in brief."""
-        return activate.list_summaries(self.reading(), filters)
+        return networks_query.list_summaries(self.reading(), filters)
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
         """Inspect one network."""
-        return activate.inspect(self.reading(), reference, verbose=verbose)
+        return networks_query.inspect(self.reading(), reference, verbose=verbose)
 
     def remove(self, reference: str) -> None:
         """Remove a network."""
         host = self.changing()
-        activate.remove(host, reference)
+        networks_remove.remove(host, reference)
         cleanup.sweep_later(host)
 
     def connect(
@@ -147,12 +152,12 @@ class NetworkVerbs(Verbs):
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
         """Disconnect a container."""
-        connections.disconnect(self.changing(), reference, container, force=force)
+        containers_disconnect.disconnect(self.changing(), reference, container, force=force)
 
     def prune(self, filters: Filters) -> Strings:
         """Remove unused networks."""
         host = self.changing()
-        removed = activate.prune(host, filters)
+        removed = networks_remove.prune(host, filters)
         cleanup.sweep_later(host)
         return removed
 
@@ -192,7 +197,7 @@ class ContainerVerbs(Verbs):
         """Remove a container; there are no volumes that could be kept."""
         del volumes
         host = self.changing()
-        stop.remove(host, lookup.resolve(host, reference).id, force=force)
+        containers_remove.remove(host, lookup.resolve(host, reference).id, force=force)
         cleanup.sweep_later(host)
 
     def rename(self, reference: str, name: str) -> None:
@@ -222,7 +227,7 @@ class ContainerVerbs(Verbs):
     def prune(self, filters: Filters) -> tuple[Strings, int]:
         """Remove stopped containers."""
         host = self.changing()
-        removed = stop.prune(host, filters)
+        removed = containers_remove.prune(host, filters)
         cleanup.sweep_later(host)
         return removed
 
@@ -237,5 +242,5 @@ class ContainerVerbs(Verbs):
     def exited(self, container_id: str) -> None:
         """Settle a container whose process has ended."""
         host = self.changing()
-        stop.exited(host, container_id)
+        on_exit.exited(host, container_id)
         cleanup.sweep_later(host)

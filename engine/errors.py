@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from engine.shown import _LIMIT
+
 
 class EngineError(Exception):
     """A failure the user must read about; ``str(error)`` is Docker's own text without any prefix."""
@@ -85,3 +87,16 @@ class StartFailure(EngineError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code  # type: ignore[misc]
+
+
+def shown(name: bytes | str) -> str:
+    """Return a short printable name as it is, any other one in double quotes, escaped and cut."""
+    text = name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
+    return text if len(text) <= _LIMIT and text.isprintable() and text else quoted(text)
+
+
+def quoted(text: str) -> str:
+    """Return the text in double quotes, escaped and cut."""
+    cut = text[:_LIMIT]
+    escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in cut)
+    return f'"{escaped}…"' if len(text) > _LIMIT else f'"{escaped}"'

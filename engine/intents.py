@@ -10,9 +10,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from engine import owner
 from engine.errors import EngineError
 from engine.host import Host
+from engine.runtime import process
 from engine.store.api import Intent, Transaction
 
 Settler = Callable[[Host, str], None]
@@ -20,7 +20,7 @@ Settler = Callable[[Host, str], None]
 
 def begin(tx: Transaction, kind: str, object_id: str) -> None:
     """Note, inside the transaction that reserves it, that this process works on an object."""
-    tx.put_intent(Intent(kind, object_id, owner.me()))
+    tx.put_intent(Intent(kind, object_id, process.me()))
 
 
 def end(tx: Transaction, kind: str, object_id: str) -> None:
@@ -30,7 +30,7 @@ def end(tx: Transaction, kind: str, object_id: str) -> None:
 
 def abandoned(begun: Iterable[Intent]) -> list[Intent]:
     """Notes whose owner is gone."""
-    return [intent for intent in begun if not owner.alive(intent.owner)]
+    return [intent for intent in begun if not process.alive(intent.owner)]
 
 
 @contextmanager

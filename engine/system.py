@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 
 from engine.api import Json
 from engine.host import Host
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
+from engine.version import OUTSIDE, version_text
 
 API_VERSION = "1.45"
 MIN_API_VERSION = "1.24"
 DOCKER_VERSION = "26.1.5"
-OUTSIDE: Json = {
-    "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
-    "RemoteManagers": None, "Nodes": 0, "Managers": 0,
-}  # fmt: skip
-"""The ``Swarm`` part of /info on a host in no cluster; templates find the numbers, which Docker leaves out of JSON."""
-
-
-def version_text() -> str:
-    """hawse's own version."""
-    try:
-        return metadata.version("hawse")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"
 
 
 class SystemVerbs:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cli.completion.source import Source
-from cli.completion.sources import SOURCES
+from cli.completion.sources import SOURCES, Source
 from cli.completion.tree import FlagEntry, Node
 
 INDENT, WIDTH = " " * 12, 120

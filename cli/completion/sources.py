@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
-from cli.completion.source import Source, plain
 from cli.container.row import HEADER as CONTAINER_FIELDS
 from cli.image.ls import HEADER as IMAGE_FIELDS
 from cli.network.ls import HEADER as NETWORK_FIELDS
 from engine.filters.containers import HEALTH, STATUSES
 from engine.validate.capabilities import NAMES as CAPABILITIES
+
+Words = Mapping[str, str]
+"""A word to its description, "" where it needs none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """All that may be written in one place; the fields add up.
+
+    ``names`` are kinds that ``hawse __complete`` knows. ``keys`` begin a value and end with ``=`` or ``:``; each names
+    the source of what follows. With ``commas`` the value is a list, whose last part is completed. ``by_flag`` leaves
+    the choice to another flag's value: its long and its short name, and the source for each value ("" for none).
+    """
+
+    words: Words = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    shell: Literal["", "files", "directories", "command"] = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    commas: bool = False
+    by_flag: tuple[str, str, Mapping[str, str]] | None = None
+
+
+def plain(*words: str) -> Source:
+    """Make a source of words that explain themselves."""
+    return Source(dict.fromkeys(words, ""))
+
 
 BRIDGE, ENDPOINT = "com.docker.network.bridge.", "com.docker.network.endpoint."
 MTU = "com.docker.network.driver.mtu="

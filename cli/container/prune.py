@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cli.app import App
 from cli.output.units import human_size
-from cli.pruning import Filters, prune_command
+from cli.prompt import Filters, prune_command
 
 
 @prune_command("Remove all stopped containers", "stopped containers")

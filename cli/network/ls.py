@@ -14,7 +14,7 @@ from cli.output.listing import write_columns, write_listing
 from cli.output.usages import LIST_FORMAT
 from cli.pflag import FILTER, STRING, command, flag
 from engine.model import NetworkSummary
-from engine.natural import natural_key
+from engine.names import natural_key
 
 HEADER = {
     "ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "IPv4": "IPV4", "IPv6": "IPV6",

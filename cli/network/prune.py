@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.app import App
-from cli.pruning import Filters, prune_command
+from cli.prompt import Filters, prune_command
 
 
 @prune_command("Remove all unused networks", "custom networks not used by at least one container")

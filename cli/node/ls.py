@@ -12,7 +12,7 @@ from cli.gotemplate import FormatContext
 from cli.output.listing import write_listing
 from cli.output.usages import LIST_FORMAT
 from cli.pflag import FILTER, STRING, command, flag
-from engine.natural import natural_key
+from engine.names import natural_key
 
 HEADER = {
     "ID": "ID", "Self": "", "Hostname": "HOSTNAME", "Status": "STATUS", "Availability": "AVAILABILITY",

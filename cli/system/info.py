@@ -35,7 +35,7 @@ MACHINE = (
 @click.pass_obj
 def info(app: App, format: str) -> None:
     """Print what is known about this host."""
-    from engine.system import version_text
+    from engine.version import version_text
 
     client = {"Version": version_text(), "Context": "default", "Debug": app.debug}
     server, problem = server_document(app, lambda system: system.info())

@@ -40,14 +40,15 @@ def version(app: App, format: str) -> None:
 
 def version_line() -> str:
     """The one line of ``--version``."""
-    from engine.system import version_text
+    from engine.version import version_text
 
     return f"hawse version {version_text()}"
 
 
 def client_document() -> Json:
     """The ``Client`` part, with Docker's keys where they have a meaning here."""
-    from engine.system import API_VERSION, version_text
+    from engine.system import API_VERSION
+    from engine.version import version_text
 
     machine = platform.machine()
     return {

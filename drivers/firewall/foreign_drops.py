@@ -14,7 +14,8 @@ from typing import NamedTuple
 from drivers.firewall import standby_table
 from drivers.firewall.table import TABLE
 from drivers.linux.attributes import each, read, read_text, text
-from drivers.linux.netlink import Session, doing
+from drivers.linux.errors import doing
+from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import FAMILIES, GET_RULE, NETFILTER, NFGENMSG
 
 GET_CHAIN = 10 << 8 | 4  # NFNL_SUBSYS_NFTABLES with NFT_MSG_GETCHAIN

@@ -13,7 +13,8 @@ import socket
 from drivers.api import News
 from drivers.firewall.transaction import SIGNATURE
 from drivers.linux.attributes import read, read_text
-from drivers.linux.netlink import HEADER, RECEIVE, SOL_NETLINK, Session, doing, messages
+from drivers.linux.errors import doing
+from drivers.linux.netlink import HEADER, RECEIVE, SOL_NETLINK, Session, messages
 from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 
 GROUP, ADD_MEMBERSHIP = 7, 1  # NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP

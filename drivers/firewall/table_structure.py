@@ -14,7 +14,8 @@ from typing import NamedTuple
 from drivers.firewall.encoding import ruleset
 from drivers.linux import libnftables, netns
 from drivers.linux.attributes import each, read, read_text, text
-from drivers.linux.netlink import LINGER, Session, aside, doing
+from drivers.linux.errors import doing
+from drivers.linux.netlink import LINGER, Session, aside
 from drivers.linux.nfnetlink import GET_RULE, NETFILTER, NFGENMSG, place
 
 GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13

@@ -17,8 +17,9 @@ from drivers.firewall.decoding import unpacked
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import Packed, encoded, item, shapes
 from drivers.linux.attributes import each, nested, read, text
+from drivers.linux.errors import doing
 from drivers.linux.libnftables import Refused
-from drivers.linux.netlink import ACK, LINGER, Message, Session, aside, doing
+from drivers.linux.netlink import ACK, LINGER, Message, Session, aside
 from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, place
 
 BEGIN, END = 0x10, 0x11  # NFNL_MSG_BATCH_*

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from drivers.api import IPAddress, IPInterface
 from drivers.linux.attributes import attribute, read
-from drivers.linux.netlink import Session, doing
+from drivers.linux.errors import doing
+from drivers.linux.netlink import Session
 
 NEW, DELETE, GET = 20, 21, 22  # RTM_*ADDR
 CREATE, EXCLUSIVE = 0x400, 0x200  # NLM_F_*

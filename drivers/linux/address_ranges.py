@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from drivers.linux.netlink import DUMP_ATTEMPTS, doing, refusal
+from drivers.linux.errors import doing, refusal
+from drivers.linux.netlink import DUMP_ATTEMPTS
 
 RTM_GETADDR, RTM_GETROUTE = 22, 26
 SOL_NETLINK, GET_STRICT_CHK = 270, 12

@@ -19,7 +19,8 @@ from ipaddress import IPv6Address
 from drivers.api import IPAddress, KernelError, PortBinding
 from drivers.linux import sysctl
 from drivers.linux.attributes import attribute, nested, read
-from drivers.linux.netlink import LINGER, aside, refusal
+from drivers.linux.errors import refusal
+from drivers.linux.netlink import LINGER, aside
 from drivers.linux.nfnetlink import NETFILTER
 
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_GET and _DELETE

@@ -14,7 +14,8 @@ from typing import Any
 
 from drivers.api import InterfaceRefused, KernelError
 from drivers.linux.attributes import attribute, nested, number, read, read_number, read_text, text
-from drivers.linux.netlink import Session, by_pyroute2, doing
+from drivers.linux.errors import doing
+from drivers.linux.netlink import Session, by_pyroute2
 
 NEW, DELETE, GET, SET = 16, 17, 18, 19  # RTM_*LINK
 CREATE, EXCLUSIVE = 0x400, 0x200  # NLM_F_*

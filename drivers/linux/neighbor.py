@@ -14,7 +14,8 @@ from ipaddress import ip_address
 from typing import Literal, NamedTuple
 
 from drivers.api import KernelError
-from drivers.linux.netlink import DUMP_ATTEMPTS, refusal
+from drivers.linux.errors import refusal
+from drivers.linux.netlink import DUMP_ATTEMPTS
 
 NEW, DELETE, GET = 28, 29, 30  # RTM_*NEIGH
 ERROR, DONE = 2, 3  # NLMSG_*

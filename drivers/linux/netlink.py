@@ -12,13 +12,12 @@ import errno
 import socket
 import struct
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import ioctl
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
-from drivers.api import KernelError, NoPermission
 from drivers.linux import names
 
 T = TypeVar("T")
@@ -211,17 +210,6 @@ def session() -> Iterator[Session]:
         opened.close()
 
 
-@contextmanager
-def doing(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
-    """Turn the kernel's refusal inside the block into a driver's error; the errnos in ``ignore`` are no failure."""
-    try:
-        yield
-    except OSError as error:
-        code = error.errno or errno.EIO
-        if code not in ignore:
-            raise refusal(operation, target, code) from error
-
-
 def by_pyroute2(action: Callable[[], T]) -> T:
     """Do something by pyroute2 and give back its result; raises OSError as the rest does."""
     from pyroute2.netlink.exceptions import NetlinkError
@@ -230,10 +218,3 @@ def by_pyroute2(action: Callable[[], T]) -> T:
         return action()
     except NetlinkError as error:
         raise OSError(error.code, str(error)) from error
-
-
-def refusal(operation: str, target: str, code: int) -> KernelError | NoPermission:
-    """The driver's error for an errno."""
-    if code in (errno.EPERM, errno.EACCES):
-        return NoPermission(f"{operation} {target}: operation not permitted (root or CAP_NET_ADMIN is needed)")
-    return KernelError(operation, target, code)

@@ -16,7 +16,7 @@ from os.path import sameopenfile
 from typing import TypeVar
 
 from drivers.api import Missing
-from drivers.linux.netlink import refusal
+from drivers.linux.errors import refusal
 
 CLONE_NEWNET = 0x40000000
 NS_GET_NSTYPE = 0xB703

@@ -10,7 +10,8 @@ import errno
 import struct
 
 from drivers.linux.attributes import read, text
-from drivers.linux.netlink import Session, doing
+from drivers.linux.errors import doing
+from drivers.linux.netlink import Session
 
 NETFILTER = 12  # NETLINK_NETFILTER
 GET_RULE = 10 << 8 | 7  # NFNL_SUBSYS_NFTABLES with NFT_MSG_GETRULE

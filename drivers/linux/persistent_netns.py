@@ -20,7 +20,7 @@ from pathlib import Path
 
 from drivers.api import KernelError, Unsupported
 from drivers.linux import netns
-from drivers.linux.netlink import refusal
+from drivers.linux.errors import refusal
 
 INIT = "/proc/1"
 OWN = "/proc/self/ns/net"

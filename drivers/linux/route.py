@@ -14,7 +14,8 @@ from socket import AF_INET, AF_INET6, AF_UNSPEC
 
 from drivers.api import IPAddress, IPNetwork
 from drivers.linux.attributes import attribute, number, read, read_number
-from drivers.linux.netlink import Session, doing
+from drivers.linux.errors import doing
+from drivers.linux.netlink import Session
 
 NEW, DELETE, GET = 24, 25, 26  # RTM_*ROUTE
 REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400  # NLM_F_*

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from drivers.api import BadOption, KernelError
-from drivers.linux.netlink import refusal
+from drivers.linux.errors import refusal
 
 ROOT = Path("/proc/sys")
 LONGEST = 1 << 16  # bytes of a value

@@ -15,7 +15,8 @@ from typing import Any
 
 from drivers.api import Exists, KernelError, NetworkSpec, Unsupported
 from drivers.linux import address, link, marks, sysctl
-from drivers.linux.netlink import Session, by_pyroute2, doing
+from drivers.linux.errors import doing
+from drivers.linux.netlink import Session, by_pyroute2
 from drivers.overlay.options import OverlayOptions
 
 BRIDGE = "br0"

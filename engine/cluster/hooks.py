@@ -18,6 +18,7 @@ from engine.cluster.local_networks import BUSY, SWARM
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
+from engine.runtime import process
 from engine.store.locks import PATIENCE, locked
 
 if TYPE_CHECKING:
@@ -314,7 +315,7 @@ def _record(endpoint: SharedEndpoint) -> EndpointRecord:
 
 
 def _reserve(client: Client, me: Membership, container: ContainerRecord, network: NetworkRecord) -> SharedEndpoint:
-    from engine import names, owner
+    from engine import names
     from engine.cluster import node_operations
     from engine.cluster.model import SharedEndpoint
     from engine.store.codec import decode, encode
@@ -328,7 +329,7 @@ def _reserve(client: Client, me: Membership, container: ContainerRecord, network
         node=me.node_id,
         mac=names.parse_mac(settings.mac_address) if settings.mac_address else names.random_mac(),
         names=names.dns_names(container, settings),
-        owner=owner.me(),
+        owner=process.me(),
     )
     ipv4, ipv6 = (wanted.ipv4, wanted.ipv6) if wanted else ("", "")
     made = node_operations.perform(client, me, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
@@ -375,27 +376,3 @@ def current_view(host: Host) -> tuple[View | None, Membership | None]:
             return snapshot.load(client), me
     except EngineError:
         return snapshot.saved(host.root), memberships.load(host.root)
-
-
-def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
-    """Compare this host's tables for a network with the store; a line for each difference."""
-    from drivers.api import PeerProgrammer
-    from engine.cluster import encryption, endpoint_sync, peers, snapshot
-    from engine.dispatch.errors import translated
-    from engine.networks.activate import find
-
-    with host.store.read() as reader:
-        record = find(reader, reference)
-    driver = host.driver(record.driver)
-    if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
-        raise NotFound(f"network {reference} does not span hosts: there is nothing to compare")
-    with peers.programming(host.run), connected(host) as (client, me):
-        seen = snapshot.load(client)
-        lines = endpoint_sync.differences(host, seen, record, me)
-        if fix and lines:
-            endpoint_sync.settle(host, client, me)
-        if record.phase == "live":
-            with translated():
-                spec = encryption.spec(record, me, seen.nodes.values())
-                lines += driver.verify(spec, peers.of(seen, record.id, me.node_id), fix)
-    return lines

@@ -6,9 +6,9 @@ import re
 from ipaddress import ip_address, ip_network
 
 from engine import timestamps
+from engine.cluster.ids import new_id
 from engine.errors import InvalidArgument
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
-from engine.swarm.token import new_id
 
 NAME, LONGEST_NAME = re.compile("[a-zA-Z0-9]+(?:[-_]+[A-Za-z0-9]+)*"), 63
 IN_TURN = {"com.docker.network.ipam.serial": "true"}

@@ -9,11 +9,11 @@ from ipaddress import IPv4Network, ip_network
 from engine.cluster import keys, record_checks
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.etcd.client import read
+from engine.cluster.ids import derived_id
 from engine.cluster.model import Cluster, Cursor
 from engine.errors import Conflict, Forbidden, NotFound, Unavailable
 from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import decode, encode
-from engine.swarm.token import derived_id
 
 VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 FIRST_VNI, LAST_VNI = 4096, 2**24 - 1

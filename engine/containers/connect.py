@@ -10,15 +10,13 @@ from dataclasses import dataclass, replace
 from engine import intents, names
 from engine.agent.notify import announce
 from engine.cluster import hooks
-from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment, publish, stop
-from engine.containers.publish import SANDBOX
-from engine.dispatch import specs
-from engine.endpoints import release, sandbox
+from engine.containers import adopted, etc_files, finalize, gateway_bridge, lookup, port_assignment, publish
+from engine.endpoints import release, reservation, sandbox
 from engine.endpoints.sandbox import Membership
 from engine.errors import NotFound
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
-from engine.networks import activate
+from engine.networks import activate, query
 from engine.store.locks import forget, locked
 from engine.validate import connection as check
 
@@ -75,7 +73,7 @@ def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
         container_id = adopted.known_id(host, place)
         if container_id:
             held.enter_context(locked(host.run, "container", container_id))
-            yield _Held(adopted.record_of(stop.settle(host, container_id), container_id, place))
+            yield _Held(adopted.record_of(finalize.settle(host, container_id), container_id, place))
             return
         record = adopted.record_of(None, names.generate_id(), place)
         try:
@@ -87,7 +85,7 @@ def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
 
 def _settled(host: Host, container_id: str) -> ContainerRecord:
     """The container under its lock; one that has just ended gives up what it held before anything is changed."""
-    record = stop.settle(host, container_id)
+    record = finalize.settle(host, container_id)
     if record is None:
         raise NotFound(f"No such container: {container_id}")
     return lookup.observed(host, record)
@@ -95,7 +93,7 @@ def _settled(host: Host, container_id: str) -> ContainerRecord:
 
 def _find(host: Host, reference: str) -> NetworkRecord:
     with host.store.read() as reader:
-        return activate.find(reader, reference)
+        return query.find(reader, reference)
 
 
 def _connect_running(
@@ -110,8 +108,8 @@ def _connect_running(
     with hooks.reserving(host, record, [network]) as granted:
         activate.ensure(host, network.id)
         with host.store.write() as tx:
-            network = activate.find(tx, network.id)
-            endpoint = granted.get(network.id) or specs.reserve(tx, network, record, attachment)
+            network = query.find(tx, network.id)
+            endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment)
             if record.kind == "adopted":
                 held.hold()
                 tx.put_container(held.record)
@@ -193,7 +191,7 @@ def undo(host: Host, endpoint_id: str) -> None:
             tx.put_container(left)
     if alive:
         members = _rerouted(host, left, members)
-        publish.rehome(host, left, members, endpoint.ports)
+        port_assignment.rehome(host, left, members, endpoint.ports)
     adopted.let_go_if_unused(host, container.id)
     announce(host)
 
@@ -227,88 +225,5 @@ def _rerouted(host: Host, container: ContainerRecord, members: Sequence[Membersh
     return found
 
 
-def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
-    """Disconnect a container; ``force`` also takes out what a vanished container left on the network."""
-    with host.store.read() as reader:
-        matches = reader.find_containers(container.removeprefix("/"))
-    if force and not matches:
-        network = _find(host, reference)
-        hooks.check_used_here(host, network)
-        _force_out(host, network, container)
-        return
-    found = names.pick_container(matches, container)
-    if lookup.observed(host, found).status != "running":
-        _disconnect_stopped(host, found.id, reference)
-        return
-    try:
-        network = _find(host, reference)
-    except NotFound as error:
-        raise check.not_connected(found, reference, running=False) if force else error from None
-    hooks.check_used_here(host, network)
-    with locked(host.run, "container", found.id):
-        record = _settled(host, found.id)
-        if record.status == "running":
-            _disconnect_running(host, record, network)
-            return
-    _disconnect_stopped(host, found.id, reference)
-
-
-def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
-    with locked(host.run, "container", container_id):
-        record = _settled(host, container_id)
-        with host.store.read() as reader:
-            found = next(iter(reader.find_networks(reference)), None)
-        if found is not None:
-            check.check_disconnect(record, found, connected=_is_configured(record, found))
-            rest = _without(record, found)
-        else:
-            rest = [a for a in record.attachments if a.network != reference]
-            if len(rest) == len(record.attachments):
-                raise check.not_connected(record, reference, running=False)
-        with host.store.write() as tx:
-            tx.put_container(replace(record, attachments=rest))
-            forgotten = record.kind == "adopted" and adopted.forget_if_unused(tx, container_id)
-        if forgotten:
-            forget(host.run, "container", container_id)
-
-
 def _is_configured(record: ContainerRecord, network: NetworkRecord) -> bool:
     return len(_without(record, network)) != len(record.attachments)
-
-
-def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRecord) -> None:
-    members = release.memberships(host, record.id)
-    gone = next((m for m in members if m.network.id == network.id), None)
-    check.check_disconnect(record, network, connected=gone is not None)
-    assert gone is not None
-    left = replace(record, attachments=_without(record, network))
-    with host.store.write() as tx:
-        tx.put_container(left)
-        intents.begin(tx, ENDPOINT, gone.endpoint.id)
-        intents.begin(tx, SANDBOX, record.id)
-    rest = [m for m in members if m is not gone]
-    kept = gone.endpoint.ports
-    release.release_endpoint(host, record, gone, rest, alive=True)
-    rest, index = gateway_bridge.settle(host, left, rest, left.next_interface)
-    _reroute(record, members, left, rest)
-    record = left
-    if kept:
-        publish.rehome(host, record, rest, kept)
-    etc_files.remove_network(host, record, network)
-    with host.store.write() as tx:
-        tx.put_container(replace(record, next_interface=index))
-        intents.end(tx, ENDPOINT, gone.endpoint.id)
-        intents.end(tx, SANDBOX, record.id)
-        forgotten = record.kind == "adopted" and adopted.forget_if_unused(tx, record.id)
-    if forgotten:
-        forget(host.run, "container", record.id)
-    announce(host)
-
-
-def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
-    with host.store.read() as reader:
-        left = [e for e in reader.endpoints(network_id=network.id) if container in (e.id, *e.names[:1])]
-    if not left:
-        raise NotFound(f"endpoint {container} not found")
-    for endpoint in left:
-        undo(host, endpoint.id)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from engine.containers import lookup
+from engine.containers.finalize import settle
 from engine.containers.log import log_bounds, log_path
-from engine.containers.stop import make_up, settle
+from engine.containers.on_exit import make_up
 from engine.errors import Conflict, EngineError, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.model import ContainerRecord, ExecCreate, LogOptions

@@ -8,9 +8,10 @@ from ipaddress import IPv4Address, ip_network
 
 from engine import names
 from engine.cluster.gateway import INGRESS_SANDBOX, NAME, is_gateway, is_needed
+from engine.containers import port_assignment
 from engine.dispatch import specs
 from engine.dispatch.specs import pool_key
-from engine.endpoints import sandbox
+from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import Membership
 from engine.host import Host
 from engine.model import (
@@ -21,7 +22,7 @@ from engine.model import (
     NetworkCreate,
     NetworkRecord,
 )
-from engine.networks import activate
+from engine.networks import activate, create
 from engine.store.api import Reader, Transaction
 
 OPTIONS = {
@@ -36,7 +37,7 @@ def prepare(host: Host) -> NetworkRecord:
     with host.store.read() as reader:
         known = bool(reader.find_networks(NAME))
     if not known:
-        activate.create(host, NetworkCreate(NAME, options=OPTIONS))
+        create.create(host, NetworkCreate(NAME, options=OPTIONS))
     with host.store.write() as tx:
         network = tx.find_networks(NAME)[0]
         if network.ipam_options is not None:  # nobody gave any, as with the networks Docker begins with
@@ -77,7 +78,7 @@ def prepared(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | Non
 def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord) -> Membership:
     """Reserve a container's endpoint on the gateway bridge; it has no names there."""
     attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
-    return Membership(network, replace(specs.reserve(tx, network, container, attachment), names=()))
+    return Membership(network, replace(reservation.reserve(tx, network, container, attachment), names=()))
 
 
 def _default_route(reader: Reader, container: ContainerRecord) -> str:
@@ -122,10 +123,9 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: 
 
 
 def _leave(host: Host, container: ContainerRecord, own: Membership, others: Sequence[Membership]) -> list[Membership]:
-    from engine.containers import publish
     from engine.endpoints import release
 
     release.release_endpoint(host, container, own, others, alive=True)
     if own.endpoint.ports:
-        publish.rehome(host, container, others, own.endpoint.ports)
+        port_assignment.rehome(host, container, others, own.endpoint.ports)
     return release.memberships(host, container.id)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine import names, owner, timestamps
+from engine import names, timestamps
 from engine.containers import adopted, restart_policy
 from engine.errors import Conflict
 from engine.host import Host
 from engine.model import ContainerRecord
+from engine.runtime import process
 from engine.store.api import Reader
 from engine.validate.links import parse_link
 from engine.validate.modes import shared_container
@@ -78,4 +79,4 @@ def is_alive(record: ContainerRecord) -> bool:
     """Tell whether the record's process, or the namespace it was adopted with, is still the same."""
     if record.kind == "adopted":
         return adopted.is_there(record)
-    return record.status == "running" and owner.is_process(record.pid, record.pid_start)
+    return record.status == "running" and process.is_process(record.pid, record.pid_start)

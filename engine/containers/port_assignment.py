@@ -105,3 +105,14 @@ def _worded(reader: Reader, record: ContainerRecord, endpoint: EndpointRecord) -
             name = gateway.shown_name(network, record)
         where = f"endpoint {name} ({endpoint.id})"
         raise KernelFailure(f"{place}driver failed programming external connectivity on {where}: {error}") from error
+
+
+def rehome(host: Host, record: ContainerRecord, members: Sequence[Membership], kept: Sequence[PortRecord]) -> None:
+    """Give ports whose endpoint has left to the endpoint they belong to now, with the same numbers."""
+    target = holder(host, record, members)
+    if target is None or not kept:
+        return  # with none to give it, the target keeps its own
+    held = replace(target.endpoint, ports=kept)
+    with host.store.write() as tx:
+        record_ports(tx, record, held)
+    sandbox.publish(host, record, replace(target, endpoint=held), kept)

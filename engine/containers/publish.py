@@ -13,7 +13,7 @@ from engine.endpoints import release, sandbox
 from engine.endpoints.sandbox import Membership
 from engine.errors import Forbidden, NotFound
 from engine.host import Host
-from engine.model import ContainerRecord, PortRecord, PortSpec
+from engine.model import PortRecord, PortSpec
 from engine.ports.specs import covers, exposure, without
 from engine.store.api import Transaction
 from engine.store.locks import locked
@@ -100,14 +100,3 @@ def _take_back(tx: Transaction, member: Membership, first: int, last: int, proto
         kept = [rest for p in held for rest in (around(p, first, last) if p.protocol == protocol else [p])]
         tx.put_endpoint(replace(member.endpoint, ports=kept))
     return gone
-
-
-def rehome(host: Host, record: ContainerRecord, members: Sequence[Membership], kept: Sequence[PortRecord]) -> None:
-    """Give ports whose endpoint has left to the endpoint they belong to now, with the same numbers."""
-    target = port_assignment.holder(host, record, members)
-    if target is None or not kept:
-        return  # with none to give it, the target keeps its own
-    held = replace(target.endpoint, ports=kept)
-    with host.store.write() as tx:
-        port_assignment.record_ports(tx, record, held)
-    sandbox.publish(host, record, replace(target, endpoint=held), kept)

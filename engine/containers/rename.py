@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from engine.agent.notify import announce
 from engine.containers import lookup
-from engine.dispatch.specs import attachment_of, dns_names
+from engine.dispatch.specs import attachment_of
 from engine.endpoints import links
+from engine.endpoints.reservation import dns_names
 from engine.host import Host
 from engine.store.api import Taken
 from engine.store.locks import locked

@@ -14,13 +14,12 @@ from engine.agent.notify import announce
 from engine.cluster import hooks
 from engine.containers import etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.process_spec import process_spec
-from engine.dispatch import specs
-from engine.endpoints import links, release, sandbox
+from engine.endpoints import links, release, reservation, sandbox
 from engine.endpoints.sandbox import Membership
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
-from engine.networks import activate
+from engine.networks import activate, query
 from engine.runtime import errors, process
 from engine.runtime.api import Created as CreatedProcess
 from engine.runtime.api import RuntimeFailure
@@ -119,7 +118,7 @@ def _check_main_network(reader: Reader, mode: str) -> None:
 
 def _network(reader: Reader, attachment: NetworkAttachment) -> NetworkRecord:
     try:
-        return activate.find(reader, attachment.network_id or attachment.network)
+        return query.find(reader, attachment.network_id or attachment.network)
     except NotFound:
         wanted = attachment.network_id or attachment.network
         raise NotFound(f"network {wanted} not found") from None
@@ -146,7 +145,7 @@ def _reserve(
     by_id = {a.network_id: a for a in attachments if a.network_id}
     found = {i: n for i in by_id if (n := tx.network(i)) is not None}
     members = [
-        Membership(n, granted.get(n.id) or specs.reserve(tx, n, record, by_id[n.id]))
+        Membership(n, granted.get(n.id) or reservation.reserve(tx, n, record, by_id[n.id]))
         for n in sandbox.joining_order(found.values())
     ]
     if bridge is not None:

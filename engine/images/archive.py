@@ -17,13 +17,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from engine.errors import InvalidArgument
+from engine.errors import InvalidArgument, shown
 from engine.images.config import diff_ids_of, parse_config
 from engine.images.document import SIZE_LIMIT, list_at, mismatch, object_at, parse_document, text_at, texts_at
 from engine.images.extract import Layer
 from engine.images.limits import Limits
 from engine.images.tar import CUT_SHORT, HARD_LINK, REGULAR, SYMBOLIC_LINK, TarReader
-from engine.shown import shown
 from engine.system import architecture
 
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine import timestamps
-from engine.errors import InvalidArgument
+from engine.errors import InvalidArgument, shown
 from engine.golang.time import parse_rfc3339
 from engine.images.document import list_at, mismatch, object_at, parse_document, text_at, texts_at
 from engine.model import ImageRecord
-from engine.shown import shown
 from engine.validate.signals import check_supported, parse_signal
 
 _NAME = "image configuration"

@@ -6,8 +6,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from engine.errors import InvalidArgument
-from engine.shown import shown
+from engine.errors import InvalidArgument, shown
 
 SIZE_LIMIT = 4 << 20  # bytes of one document
 DEPTH_LIMIT = 100

@@ -16,14 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
-from engine.errors import EngineError, InvalidArgument
+from engine.errors import EngineError, InvalidArgument, shown
 from engine.images import zstd
 from engine.images.compression import Measured, decompressed
 from engine.images.limits import Limits
 from engine.images.place import Placer
 from engine.images.tar import TarReader
 from engine.runtime import syscalls
-from engine.shown import shown
 
 _BUFFER_BYTES = 1 << 18
 _OF_THE_HOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EROFS, errno.EMFILE, errno.ENFILE)

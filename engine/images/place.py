@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from engine.errors import InvalidArgument
+from engine.errors import InvalidArgument, shown
 from engine.images.limits import Limits
 from engine.images.tar import (
     BLOCK,
@@ -22,7 +22,6 @@ from engine.images.tar import (
     TarReader,
 )
 from engine.images.trees import remove_tree
-from engine.shown import shown
 
 _WHITEOUT, _OPAQUE, _RESERVED = b".wh.", b".wh..wh..opq", b".wh..wh."
 _LARGEST_ID = 2**32 - 2  # user and group ids; 2**32 - 1 means "do not change"

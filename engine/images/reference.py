@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from engine.errors import InvalidArgument
-from engine.shown import quoted
+from engine.errors import InvalidArgument, quoted
 from engine.validate.image_reference import parse_reference
 
 _IDENTIFIER = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from engine.errors import InvalidArgument
-from engine.shown import shown
+from engine.errors import InvalidArgument, shown
 
 REGULAR, HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 CUT_SHORT = "unexpected EOF"

@@ -7,7 +7,8 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 from engine.config import Config
-from engine.dispatch.specs import IN_USE, pool_key
+from engine.dispatch.specs import pool_key
+from engine.endpoints.reservation import IN_USE
 from engine.errors import Forbidden, InvalidArgument
 from engine.ipam import addresses, pools
 from engine.ipam.overlap import IPNetwork, Occupied, Range, bounds

@@ -13,7 +13,7 @@ from engine import names, timestamps
 from engine.host import Host
 from engine.ipam.overlap import Range
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord
-from engine.networks import activate, allocation
+from engine.networks import allocation, create
 from engine.store.api import Transaction
 
 MARK = "predefined"
@@ -65,7 +65,7 @@ def _bridge(tx: Transaction, host: Host, bridge_name: str, on_host: Mapping[int,
         phase="planned",
     )
     request = NetworkCreate("bridge", enable_ipv6=config.ipv6, ipam_config=_bridge_ipam(host))
-    pools = allocation.allocate_pools(tx, request, config, activate.host_id(tx), on_host)
+    pools = allocation.allocate_pools(tx, request, config, create.host_id(tx), on_host)
     return allocation.reserve_fixed(tx, replace(record, pools=pools))
 
 

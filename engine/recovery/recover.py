@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from drivers.api import Repairer
 from drivers.linux import boot
-from engine import intents, owner
+from engine import intents
 from engine.agent.notify import announce, keep_agent
 from engine.cluster import hooks
-from engine.containers import connect, publish, start, stop
+from engine.containers import connect, on_exit, publish, remove, start, stop
 from engine.dispatch.errors import translated
 from engine.endpoints import shared_state
 from engine.endpoints.shared_state import BOOT
@@ -23,6 +23,7 @@ from engine.errors import EngineError
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.networks import activate, predefined
+from engine.runtime import process
 from engine.store import driver_state
 from engine.store.api import Intent, Reader, Transaction
 from engine.store.locks import locked
@@ -34,8 +35,8 @@ SETTLERS: dict[str, intents.Settler] = {
     connect.ENDPOINT: connect.undo,
     publish.SANDBOX: connect.refit,
     start.START: start.undo,
-    stop.REMOVE: stop.resume_removal,
-    stop.RESTART: stop.restart_now,
+    stop.REMOVE: remove.resume_removal,
+    stop.RESTART: on_exit.restart_now,
 }
 """What to do about abandoned work: creations are undone, removals finished, restarts made up for."""
 
@@ -59,7 +60,7 @@ def recover(host: Host) -> None:
     settle(host, restarts)  # only now is the host as a start needs it
     for container_id in host.runtime.overdue():
         with contextlib.suppress(EngineError):  # the next command tries again
-            stop.make_up(host, container_id)
+            on_exit.make_up(host, container_id)
 
 
 def _drivers(reader: Reader) -> set[str]:
@@ -128,7 +129,7 @@ def after_boot(host: Host) -> None:
         stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
         for record in stale:
             _note_end(tx, record)
-        noted = [i for i in tx.intents() if i.owner == owner.me()]
+        noted = [i for i in tx.intents() if i.owner == process.me()]
     hooks.await_store(host)
     settle(host, [intent for intent in noted if intent.kind != stop.RESTART])
     for network_id in planned:

@@ -16,7 +16,7 @@ import signal
 import socket
 import stat
 
-from engine.runtime import crun, descriptors, oci, process, protocol, reaper, root_paths, rootfs, syscalls
+from engine.runtime import crun, oci, process, protocol, reaper, root_paths, rootfs, syscalls
 from engine.runtime.credentials import find_identity
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import BAD_CWD, OTHER, SetupFailed, describe, reason
@@ -42,7 +42,7 @@ def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) ->
         close_all_but(birth.descriptors())
         os.setsid()
         os.umask(0o022)
-        descriptors.restore_limit()
+        syscalls.restore_limit()
         syscalls.adopt_orphans()  # the first process, whose parent crun ends when it has been made
         join_network(spec, birth)
         syscalls.unshare(syscalls.CLONE_NEWNS)

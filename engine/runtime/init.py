@@ -14,7 +14,7 @@ import os
 import socket
 import termios
 
-from engine.runtime import descriptors, reaper, rootfs, syscalls
+from engine.runtime import reaper, rootfs, syscalls
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
 from engine.runtime.errors import BAD_CWD, CREATE, NOT_FOUND, OTHER, SetupFailed, describe, message, reason
@@ -46,7 +46,7 @@ def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
         close_all_but(birth.descriptors())
         os.setsid()
         os.umask(0o022)
-        descriptors.restore_limit()
+        syscalls.restore_limit()
         syscalls.hide_process()
         enter_namespaces(spec, birth)
         birth.channel.send(READY)

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from engine.model import LogOptions
-from engine.runtime import descriptors, protocol
+from engine.runtime import protocol, syscalls
 from engine.runtime.api import LogLine
 from engine.runtime.jsonlog import COMPRESSED, NEXT
 from engine.runtime.logcompress import HEADER, HEADER_START
@@ -159,7 +159,7 @@ def _last_number(path: str) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return 0
     if len(numbers) > _MANY_FILES:
-        descriptors.raise_limit()
+        syscalls.raise_limit()
     return max(numbers, default=0)
 
 

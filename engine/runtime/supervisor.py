@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 
-from engine.runtime import descriptors, peer, syscalls
+from engine.runtime import peer, syscalls
 from engine.runtime.container import Container
 from engine.runtime.directory import ContainerDirectory, containers_directory
 from engine.runtime.errors import OTHER
@@ -263,7 +263,7 @@ def main(run: str) -> None:
     except BlockingIOError:
         return
     syscalls.set_process_name("hawse-supervise")
-    descriptors.raise_limit()
+    syscalls.raise_limit()
     syscalls.adopt_orphans()  # the first processes of containers, whose parents end when they have been made
     path = os.path.join(run, SOCKET)
     with socket.socket(socket.AF_UNIX) as listener:

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import resource
 import signal
 import struct
 
@@ -181,3 +182,19 @@ def pidfd_exit_status(pidfd: int) -> int | None:
     (mask,) = struct.unpack_from("=Q", buffer)
     (status,) = struct.unpack_from("=i", buffer, _PIDFD_INFO_SIZE - 4)
     return int(status) if mask & _PIDFD_INFO_EXIT else None
+
+
+_found: list[tuple[int, int]] = []
+
+
+def raise_limit() -> None:
+    """Allow this process as many as may be."""
+    _found[:] = [resource.getrlimit(resource.RLIMIT_NOFILE)]
+    _, most = _found[0]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def restore_limit() -> None:
+    """In a child: what was allowed before."""
+    for limits in _found:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

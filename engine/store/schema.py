@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from engine.natural import natural_key
+from engine.names import natural_key
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeVar
 
 from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, NetworkSummary, PortRecord
-from engine.natural import natural_key
+from engine.names import natural_key
 from engine.store.api import Intent, Taken
 from engine.store.codec import Decode, as_text, decode, encode
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from engine import owner
 from engine.paths import make_private, open_private
+from engine.runtime import process as runtime_process
 from engine.store.locks import locked
 
 PATIENCE = 5.0
@@ -34,7 +34,7 @@ def run_directory(run: Path) -> Path:
 
 def is_running(run: Path, name: str) -> bool:
     """Whether the noted process is there."""
-    return owner.alive(_note(run, name))
+    return runtime_process.alive(_note(run, name))
 
 
 def ensure(
@@ -57,7 +57,7 @@ def ensure(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory, start_new_session=True,
                 umask=0o077, env=dict(environment) if environment is not None else None,
             )  # fmt: skip
-            note.write(f"{process.pid}:{owner.start_ticks(process.pid)}")
+            note.write(f"{process.pid}:{runtime_process.start_ticks(process.pid)}")
         process.returncode = 0  # it is nobody's to wait for: `reap` collects it where it was our child
         return True
 
@@ -75,12 +75,12 @@ def stop(run: Path, name: str, patience: float = PATIENCE) -> None:
     note = _note(run, name)
     deadline = time.monotonic() + patience
     number = signal.SIGTERM
-    while owner.alive(note):
+    while runtime_process.alive(note):
         with suppress(ProcessLookupError):
             os.kill(int(note.partition(":")[0]), number)
         for _ in range(20):
             reap(run, name)
-            if not owner.alive(note):
+            if not runtime_process.alive(note):
                 break
             time.sleep(0.05)
         if time.monotonic() > deadline:

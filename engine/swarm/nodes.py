@@ -15,7 +15,7 @@ from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailabl
 from engine.host import Host
 from engine.swarm import certificates, etcd_member, pki
 from engine.swarm.enrollment import Manager
-from engine.system import OUTSIDE, version_text
+from engine.version import OUTSIDE, version_text
 
 NETWORK_PLUGINS = ("bridge", "host", "ipvlan", "macvlan", "null", "overlay")
 

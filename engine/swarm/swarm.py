@@ -20,16 +20,17 @@ from engine.api import SwarmInit, SwarmJoin
 from engine.cluster import keys, local_networks, membership, node_operations, shared_networks
 from engine.cluster.etcd import Client, EtcdError, put
 from engine.cluster.hooks import connected, managing
+from engine.cluster.ids import new_id
 from engine.cluster.model import MANAGER, Cluster, Cursor, Member, Membership, Tokens
 from engine.cluster.network_request import new_record
-from engine.containers import gateway_bridge
+from engine.containers import disconnect, gateway_bridge
 from engine.errors import EngineError, InvalidArgument, Unavailable
 from engine.host import Host
 from engine.model import NetworkCreate
 from engine.store.codec import decode, encode
 from engine.swarm import advertise, certificates, daemons, etcd_member, pki, quorum
 from engine.swarm.enrollment import Manager, enroll, parse_manager, wait_until_open
-from engine.swarm.token import JoinToken, digest_of, new_id, new_secret, parse
+from engine.swarm.token import JoinToken, digest_of, new_secret, parse
 
 ALREADY = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
 NOT_PART = "This node is not part of a swarm"
@@ -250,14 +251,13 @@ def _say_goodbye(client: Client, me: Membership) -> None:
 
 def _disconnect_all(host: Host) -> None:
     """Take every container off the networks that are about to go."""
-    from engine.containers import connect
 
     with host.store.read() as reader:
         shared = {n.id: n for n in reader.networks() if n.scope == local_networks.SWARM}
         used = [e for e in reader.endpoints() if e.network_id in shared]
     for endpoint in used:
         with suppress(EngineError):
-            connect.disconnect(host, endpoint.network_id, endpoint.container_id, force=True)
+            disconnect.disconnect(host, endpoint.network_id, endpoint.container_id, force=True)
 
 
 # -------------------------------------------------------------------------------------------------- tokens

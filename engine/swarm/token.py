@@ -6,11 +6,11 @@ import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 
+from engine.cluster.ids import DIGITS, base36
 from engine.errors import InvalidArgument
 
 PREFIX, VERSION = "SWMTKN", "1"
-DIGEST_LENGTH, SECRET_LENGTH, ID_LENGTH = 50, 25, 25
-DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+DIGEST_LENGTH, SECRET_LENGTH = 50, 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +43,3 @@ def digest_of(certificate: str) -> str:
 def new_secret() -> str:
     """Make up a secret of 128 bits."""
     return base36(secrets.randbits(128), SECRET_LENGTH)
-
-
-def new_id() -> str:
-    """Make up an id as Docker's swarm has them: 25 characters, base 36."""
-    return base36(secrets.randbits(128), ID_LENGTH)
-
-
-def derived_id(hexadecimal: str) -> str:
-    """The id that stands for an object which has a hexadecimal one."""
-    return base36(int(hexadecimal[:32], 16), ID_LENGTH)
-
-
-def base36(number: int, length: int) -> str:
-    """Write a number with at least ``length`` digits."""
-    digits = ""
-    while number:
-        number, rest = divmod(number, 36)
-        digits = DIGITS[rest] + digits
-    return digits.rjust(length, "0")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.api import Documents, Json, Strings, SwarmInit, SwarmJoin
-from engine.cluster import hooks, membership
+from engine.cluster import membership
 from engine.cluster.hooks import NOT_IN_SWARM
 from engine.errors import Unavailable
 from engine.filters.nodes import filter_nodes
 from engine.host import Host
 from engine.model import Filters
 from engine.swarm import nodes, swarm
+from engine.swarm import verify as swarm_verify
 
 
 class SwarmVerbs:
@@ -57,4 +58,4 @@ class SwarmVerbs:
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
         """Compare this host's tables with the store."""
-        return hooks.verify(self._prepare(), reference, fix=fix)
+        return swarm_verify.verify(self._prepare(), reference, fix=fix)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from engine.errors import InvalidArgument
-from engine.shown import shown
+from engine.errors import InvalidArgument, shown
 
 _SEPARATED = r"[a-z0-9]+(?:(?:[.]|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"

@@ -9,8 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.errors import InvalidArgument
-from engine.shown import quoted
+from engine.errors import InvalidArgument, quoted
 from engine.validate.sizes import parse_size
 
 JSON_FILE, LOCAL, NONE = "json-file", "local", "none"

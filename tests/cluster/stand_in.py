@@ -35,7 +35,7 @@ def reserve(host, network, count, shown):
 
 
 def start_of(pid):
-    from engine.owner import start_ticks
+    from engine.runtime.process import start_ticks
 
     return start_ticks(pid)
 

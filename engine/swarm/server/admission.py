@@ -12,13 +12,13 @@ from typing import Any
 
 from engine.cluster import keys, membership, record_checks
 from engine.cluster.etcd import Client
+from engine.cluster.ids import new_id
 from engine.cluster.model import MANAGER, WORKER, Cursor, Member, Membership, Tokens
 from engine.cluster.shared_networks import update
 from engine.errors import InvalidArgument
 from engine.store.codec import decode, encode
 from engine.swarm import certificates, etcd_member, pki
 from engine.swarm.enrollment import Manager
-from engine.swarm.token import new_id
 
 Json = dict[str, Any]
 REFUSED = "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"

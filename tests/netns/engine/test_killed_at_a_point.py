@@ -10,10 +10,10 @@ import pytest
 from drivers.linux import boot
 from engine.containers.start import START
 from engine.core import open_engine
-from engine.owner import start_ticks
 from engine.recovery import recover
 from engine.recovery.recover import BOOT
 from engine.runtime import syscalls
+from engine.runtime.process import start_ticks
 from engine.store.api import Intent
 from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
@@ -63,7 +63,7 @@ def test_connect_leaves_the_ports_where_they_were(web, where):
     [
         "engine.endpoints.release.release_endpoint",
         "engine.containers.gateway_bridge.settle",
-        "engine.containers.publish.rehome",
+        "engine.containers.port_assignment.rehome",
         "engine.endpoints.sandbox.publish",
         "engine.containers.etc_files.remove_network",
     ],

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.natural import natural_key
+from engine.names import natural_key
 
 
 @pytest.mark.parametrize(

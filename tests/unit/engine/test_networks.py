@@ -8,8 +8,8 @@ from engine.config import Config
 from engine.errors import EngineError
 from engine.host import Host
 from engine.model import NetworkRecord
-from engine.natural import natural_key
-from engine.networks import activate
+from engine.names import natural_key
+from engine.networks import query
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
 
@@ -57,9 +57,9 @@ def host(tmp_path, monkeypatch):
     ],
 )
 def test_a_list_in_brief_is_the_list(host, wanted):
-    documents = activate.list_documents(host, wanted)
+    documents = query.list_documents(host, wanted)
     documents.sort(key=lambda document: natural_key(document["Name"]))
-    brief = activate.list_summaries(host, wanted)
+    brief = query.list_summaries(host, wanted)
     assert [(n.id, n.name, n.driver, n.scope) for n in brief] == [
         (d["Id"], d["Name"], d["Driver"], d["Scope"]) for d in documents
     ]
@@ -71,7 +71,7 @@ def test_a_list_in_brief_is_the_list(host, wanted):
 )
 def test_a_bad_filter_is_refused_by_both(host, wanted):
     texts = set()
-    for listed in (activate.list_documents, activate.list_summaries):
+    for listed in (query.list_documents, query.list_summaries):
         with pytest.raises(EngineError) as refused:
             listed(host, wanted)
         texts.add(str(refused.value))

@@ -6,7 +6,7 @@ import pytest
 
 from cli.network import ls as network_ls
 from engine.model import NetworkSummary
-from engine.natural import natural_key
+from engine.names import natural_key
 
 
 def network(name: str, number: str, **more):

@@ -11,7 +11,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from drivers.api import KernelError, NoPermission
 from drivers.linux import attributes, names, netlink
-from drivers.linux.netlink import DUMP_ATTEMPTS, DUMP_INTERRUPTED, Session, by_pyroute2, doing
+from drivers.linux.errors import doing
+from drivers.linux.netlink import DUMP_ATTEMPTS, DUMP_INTERRUPTED, Session, by_pyroute2
 
 LINK, LIST = 16, 18
 

@@ -1,9 +1,10 @@
 import pytest
 
+from engine.cluster.ids import base36, derived_id, new_id
 from engine.cluster.model import Tokens
 from engine.errors import InvalidArgument
 from engine.swarm.server.admission import role_of
-from engine.swarm.token import JoinToken, base36, derived_id, digest_of, new_id, new_secret, parse
+from engine.swarm.token import JoinToken, digest_of, new_secret, parse
 
 
 def test_a_token_survives_its_own_text():

@@ -1,0 +1,27 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from drivers.api import KernelError, NoPermission
+
+
+@contextmanager
+def doing(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
+    """Turn the kernel's refusal inside the block into a driver's error; the errnos in ``ignore`` are no failure."""
+    try:
+        yield
+    except OSError as error:
+        code = error.errno or errno.EIO
+        if code not in ignore:
+            raise refusal(operation, target, code) from error
+
+
+def refusal(operation: str, target: str, code: int) -> KernelError | NoPermission:
+    """The driver's error for an errno."""
+    if code in (errno.EPERM, errno.EACCES):
+        return NoPermission(f"{operation} {target}: operation not permitted (root or CAP_NET_ADMIN is needed)")
+    return KernelError(operation, target, code)

@@ -1,0 +1,101 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine import intents, names
+from engine.agent.notify import announce
+from engine.cluster import hooks
+from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
+from engine.containers.connect import ENDPOINT, _find, _is_configured, _reroute, _settled, _without, undo
+from engine.containers.publish import SANDBOX
+from engine.endpoints import release
+from engine.errors import NotFound
+from engine.host import Host
+from engine.model import ContainerRecord, NetworkRecord
+from engine.store.locks import forget, locked
+from engine.validate import connection as check
+
+
+def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
+    """Disconnect a container; ``force`` also takes out what a vanished container left on the network."""
+    with host.store.read() as reader:
+        matches = reader.find_containers(container.removeprefix("/"))
+    if force and not matches:
+        network = _find(host, reference)
+        hooks.check_used_here(host, network)
+        _force_out(host, network, container)
+        return
+    found = names.pick_container(matches, container)
+    if lookup.observed(host, found).status != "running":
+        _disconnect_stopped(host, found.id, reference)
+        return
+    try:
+        network = _find(host, reference)
+    except NotFound as error:
+        raise check.not_connected(found, reference, running=False) if force else error from None
+    hooks.check_used_here(host, network)
+    with locked(host.run, "container", found.id):
+        record = _settled(host, found.id)
+        if record.status == "running":
+            _disconnect_running(host, record, network)
+            return
+    _disconnect_stopped(host, found.id, reference)
+
+
+def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
+    with locked(host.run, "container", container_id):
+        record = _settled(host, container_id)
+        with host.store.read() as reader:
+            found = next(iter(reader.find_networks(reference)), None)
+        if found is not None:
+            check.check_disconnect(record, found, connected=_is_configured(record, found))
+            rest = _without(record, found)
+        else:
+            rest = [a for a in record.attachments if a.network != reference]
+            if len(rest) == len(record.attachments):
+                raise check.not_connected(record, reference, running=False)
+        with host.store.write() as tx:
+            tx.put_container(replace(record, attachments=rest))
+            forgotten = record.kind == "adopted" and adopted.forget_if_unused(tx, container_id)
+        if forgotten:
+            forget(host.run, "container", container_id)
+
+
+def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRecord) -> None:
+    members = release.memberships(host, record.id)
+    gone = next((m for m in members if m.network.id == network.id), None)
+    check.check_disconnect(record, network, connected=gone is not None)
+    assert gone is not None
+    left = replace(record, attachments=_without(record, network))
+    with host.store.write() as tx:
+        tx.put_container(left)
+        intents.begin(tx, ENDPOINT, gone.endpoint.id)
+        intents.begin(tx, SANDBOX, record.id)
+    rest = [m for m in members if m is not gone]
+    kept = gone.endpoint.ports
+    release.release_endpoint(host, record, gone, rest, alive=True)
+    rest, index = gateway_bridge.settle(host, left, rest, left.next_interface)
+    _reroute(record, members, left, rest)
+    record = left
+    if kept:
+        port_assignment.rehome(host, record, rest, kept)
+    etc_files.remove_network(host, record, network)
+    with host.store.write() as tx:
+        tx.put_container(replace(record, next_interface=index))
+        intents.end(tx, ENDPOINT, gone.endpoint.id)
+        intents.end(tx, SANDBOX, record.id)
+        forgotten = record.kind == "adopted" and adopted.forget_if_unused(tx, record.id)
+    if forgotten:
+        forget(host.run, "container", record.id)
+    announce(host)
+
+
+def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
+    with host.store.read() as reader:
+        left = [e for e in reader.endpoints(network_id=network.id) if container in (e.id, *e.names[:1])]
+    if not left:
+        raise NotFound(f"endpoint {container} not found")
+    for endpoint in left:
+        undo(host, endpoint.id)

@@ -1,0 +1,70 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import time
+
+from engine import intents
+from engine.containers import restart_policy
+from engine.containers.finalize import settle
+from engine.containers.remove import remove
+from engine.containers.start import start
+from engine.containers.stop import RESTART
+from engine.host import Host
+from engine.model import ContainerRecord
+from engine.store import locks
+from engine.store.locks import locked
+
+
+def exited(host: Host, container_id: str) -> None:
+    """What the runtime calls when a process has ended: settle, then restart or remove as configured."""
+    record = _ended(host, container_id)
+    if record is not None and record.status == "restarting":
+        _restart_later(host, record)
+
+
+def make_up(host: Host, container_id: str) -> None:
+    """Do what `exited` should have done some time ago, and could not or was killed; idempotent."""
+    record = _ended(host, container_id)
+    if record is not None and record.status == "restarting":
+        restart_now(host, container_id, record.finished_at)
+
+
+def _ended(host: Host, container_id: str) -> ContainerRecord | None:
+    """Settle, and remove what is to go at its end; the record, None where it is gone or runs."""
+    with locked(host.run, "container", container_id):
+        record = settle(host, container_id)
+        if record is None:
+            locks.forget(host.run, "container", container_id)  # its remover's lock was another file
+            return None
+        if record.status == "running":
+            return None
+        if not record.host.auto_remove:
+            host.runtime.delete(container_id)  # whoever settled it may have been killed before it came to that
+            return record
+    remove(host, container_id, force=False)
+    return None
+
+
+def _restart_later(host: Host, record: ContainerRecord) -> None:
+    """Begin the next run when its time has come, unless somebody has stopped or started the container by then."""
+    with host.store.write() as tx:
+        current = tx.container(record.id)
+        if current is None or current.status != "restarting":
+            return
+        intents.begin(tx, RESTART, record.id)
+    time.sleep(restart_policy.backoff(record))
+    restart_now(host, record.id, record.finished_at)
+
+
+def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:
+    """Begin the next run of a container that waits for it, since the given end of the last one; idempotent."""
+    with locked(host.run, "container", container_id):
+        with host.store.read() as reader:
+            current = reader.container(container_id)
+        if current is not None and finished_at not in ("", current.finished_at):
+            return
+        if current is not None and current.status == "restarting":
+            start(host, container_id)
+        with host.store.write() as tx:
+            intents.end(tx, RESTART, container_id)

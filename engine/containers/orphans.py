@@ -1,0 +1,31 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from engine.cluster import gateway
+from engine.endpoints.release import memberships, release_endpoint
+from engine.endpoints.sandbox import Membership
+from engine.host import Host
+
+
+def release_ghosts(host: Host, reference: str) -> None:
+    """Release endpoints whose container is gone, so that nobody is told of "active endpoints" that aren't."""
+    with host.store.read() as reader:
+        matches = reader.find_networks(reference)
+        if len(matches) != 1:
+            return
+        network = matches[0]
+        pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
+        busy = {i.object_id for i in reader.intents()}
+    for endpoint, container in pairs:
+        if endpoint.container_id == gateway.INGRESS_SANDBOX:
+            continue
+        if container is None and endpoint.container_id not in busy and endpoint.id not in busy:
+            with host.store.write() as tx:
+                tx.delete_endpoint(endpoint.id)
+        elif container is not None and container.status == "running" and container.id not in busy:
+            from engine.containers.lookup import observed
+
+            if observed(host, container).status != "running":
+                others = [m for m in memberships(host, container.id) if m.endpoint.id != endpoint.id]
+                release_endpoint(host, container, Membership(network, endpoint), others, alive=False)

@@ -1,0 +1,89 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import signal as signals
+from contextlib import nullcontext
+from dataclasses import replace
+
+from engine import intents
+from engine.agent.notify import announce
+from engine.containers import directory, lookup, orphan_process
+from engine.containers.finalize import settle
+from engine.containers.stop import REMOVE, RESTART
+from engine.endpoints import release
+from engine.errors import Conflict, NotFound
+from engine.filters import networks
+from engine.host import Host
+from engine.model import ContainerRecord, Filters
+from engine.store import locks
+from engine.store.locks import locked
+
+
+def remove(host: Host, container_id: str, *, force: bool) -> None:
+    """Remove a container and all it has; a running one only by force."""
+    with locked(host.run, "container", container_id):
+        record = settle(host, container_id)
+        if record is None:
+            raise NotFound(f"No such container: {container_id}")
+        _refuse_running(record, force)
+        with host.store.write() as tx:
+            tx.put_container(replace(record, stopped_by_user=True))
+            intents.begin(tx, REMOVE, container_id)
+        with host.runtime.ending(container_id) if record.status == "running" else nullcontext():
+            finish_removal(host, container_id)
+        locks.forget(host.run, "container", container_id)
+        with host.store.write() as tx:
+            intents.end(tx, REMOVE, container_id)
+    announce(host)
+
+
+def resume_removal(host: Host, container_id: str) -> None:
+    """Finish a removal that was begun; idempotent."""
+    with locked(host.run, "container", container_id):
+        finish_removal(host, container_id)
+        locks.forget(host.run, "container", container_id)
+    announce(host)
+
+
+def finish_removal(host: Host, container_id: str) -> None:
+    """Kill, release and forget a container, whatever is left of it; idempotent."""
+    host.runtime.signal(container_id, signals.SIGKILL)  # first, so that it ends while the rest is done
+    with host.store.read() as reader:
+        record = reader.container(container_id)
+    if record is not None:
+        release.release_endpoints(host, record, alive=False)
+        release.close_sandbox(record)
+    host.runtime.delete(container_id)
+    if record is not None and record.kind == "process":
+        orphan_process.end(record, signals.SIGKILL, None)
+    directory.remove(host, container_id)
+    with host.store.write() as tx:
+        tx.delete_container(container_id)
+        intents.end(tx, RESTART, container_id)
+
+
+def _refuse_running(record: ContainerRecord, force: bool) -> None:
+    if record.status in ("running", "restarting") and record.kind == "process" and not force:
+        raise Conflict(
+            f'cannot remove container "/{record.name}": container is {record.status}: '
+            "stop the container before removing or force remove"
+        )
+
+
+def prune(host: Host, wanted: Filters) -> tuple[list[str], int]:
+    """Remove all stopped containers that match; their ids and the bytes that their own files took."""
+    networks.check_container_prune(wanted)
+    with host.store.read() as reader:
+        stopped = [c for c in reader.containers() if lookup.observed(host, c).status in ("created", "exited", "dead")]
+    removed, reclaimed = [], 0
+    for record in stopped:
+        if networks.container_prunable(record, wanted):
+            size = directory.size(host, record.id)
+            try:
+                remove(host, record.id, force=False)
+            except (Conflict, NotFound):
+                continue
+            removed.append(record.id)
+            reclaimed += size
+    return removed, reclaimed

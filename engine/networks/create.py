@@ -1,0 +1,120 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine import intents, names, timestamps
+from engine.agent.notify import keep_agent
+from engine.api import Created
+from engine.cluster import hooks
+from engine.dispatch.errors import translated
+from engine.dispatch.specs import network_spec
+from engine.errors import EngineError
+from engine.host import Host
+from engine.model import NetworkCreate, NetworkRecord, PoolRecord
+from engine.networks import allocation, warnings
+from engine.networks.activate import CREATE, unmake
+from engine.runtime import process
+from engine.store import driver_state
+from engine.store.api import Reader, Taken, Transaction
+from engine.validate.network import SINGLETONS, check_network_create, network_name_taken
+
+
+def create(host: Host, request: NetworkCreate) -> Created:
+    """Create a network: recorded first, then made by its driver; undone whole when anything fails."""
+    if hooks.spans_hosts(host, request):
+        return hooks.create(host, request)
+    record = _reserve(host, request)
+    if record.config_only:
+        return Created(record.id)
+    driver = host.driver(record.driver)
+    with intents.undone(host, CREATE, record.id, unmake), translated():
+        driver.create_network(network_spec(record))
+    with host.store.write() as tx:
+        driver_state.keep(tx, driver)
+        tx.put_network(replace(record, phase="live", owner=""))
+        intents.end(tx, CREATE, record.id)
+    keep_agent(host, driver)
+    return Created(record.id, warnings.of(host, [record]))
+
+
+def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
+    from drivers.registry import available
+    from engine.networks.host_ranges import ranges_in_use
+
+    concerned = (4, 6) if request.enable_ipv6 or request.config_from else (4,)
+    on_host = ranges_in_use(concerned)
+    pools: list[PoolRecord] = []
+    try:
+        with host.store.write() as tx:
+            clustered = request.config_only and hooks.is_member(host)
+            request = check_network_create(request, _concerned(tx, request), available(), clustered=clustered)
+            record = _new_record(request)
+            if not request.config_only and request.driver not in ("host", "null"):
+                pools = allocation.allocate_pools(tx, request, host.config, host_id(tx), on_host)
+                record = allocation.reserve_fixed(tx, replace(record, pools=pools))
+            else:
+                record = replace(record, pools=allocation.configured_pools(request))
+            _check_with_driver(host, tx, record)
+            tx.put_network(record)
+            if not record.config_only:
+                intents.begin(tx, CREATE, record.id)
+    except Taken as error:
+        raise network_name_taken(request.name) from error
+    except EngineError:
+        if pools:
+            with host.store.write() as tx:
+                allocation.pass_over(tx, pools)
+        raise
+    return record
+
+
+def _concerned(reader: Reader, request: NetworkCreate) -> list[NetworkRecord]:
+    """The networks that a check of the request may concern: a namesake, its configuration, others of a singleton."""
+    if request.driver in SINGLETONS:
+        return reader.networks()
+    return [n for name in (request.name, request.config_from) for n in reader.find_networks(name)]
+
+
+def _new_record(request: NetworkCreate) -> NetworkRecord:
+    return NetworkRecord(
+        id=names.generate_id(),
+        name=request.name,
+        created=timestamps.now(),
+        driver=request.driver,
+        scope=request.scope or "local",
+        enable_ipv4=request.enable_ipv4 is not False,
+        enable_ipv6=request.enable_ipv6,
+        ipam_driver=request.ipam_driver or "default",
+        ipam_options=dict(request.ipam_options),
+        internal=request.internal,
+        attachable=request.attachable,
+        ingress=request.ingress,
+        config_only=request.config_only,
+        config_from=request.config_from,
+        options=dict(request.options),
+        labels=dict(request.labels),
+        phase="live" if request.config_only else "creating",
+        owner=process.me(),
+    )
+
+
+def host_id(tx: Transaction) -> str:
+    """This host's own random id, made once; what its automatic IPv6 pools derive from."""
+    known = tx.meta("host-id")
+    if known is None:
+        known = names.generate_id()
+        tx.set_meta("host-id", known)
+    return known
+
+
+def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord) -> None:
+    if record.config_only:
+        return
+    # Names that nobody chose come from ids: of two networks without options, neither is in the other's way.
+    optionless = not (record.options or record.host_options)
+    similar = reader.networks(driver=record.driver, with_options=optionless)
+    others = [network_spec(n) for n in similar if not n.config_only]
+    with translated():
+        host.driver(record.driver).check_network(network_spec(record), others)

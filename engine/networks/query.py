@@ -1,0 +1,72 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+from engine import names
+from engine.api import Documents, Json
+from engine.cluster import gateway, hooks
+from engine.dispatch.specs import pool_key
+from engine.filters import networks
+from engine.host import Host
+from engine.ipam.usage import usage
+from engine.model import Filters, NetworkRecord, NetworkSummary
+from engine.names import natural_key
+from engine.render.network import network_document
+from engine.store.api import Reader
+
+PRESENT = ("live", "planned")
+"""The phases of networks that users see; others are still being made or removed."""
+
+
+def find(reader: Reader, reference: str, *, inspect: bool = False) -> NetworkRecord:
+    """The network of a name, id or unique id prefix; one still being made or removed is not there."""
+    matches = [n for n in reader.find_networks(reference) if n.phase in PRESENT]
+    return names.pick_network(matches, reference, inspect=inspect)
+
+
+def list_documents(host: Host, wanted: Filters) -> Documents:
+    """NetworkResource documents of all networks that match."""
+    return [network_document(n, []) for n in _chosen(host, wanted)]
+
+
+def list_summaries(host: Host, wanted: Filters) -> Sequence[NetworkSummary]:
+    """All networks that match, in brief and in natural order; only to find labels are records read."""
+    if "label" in wanted:
+        chosen = sorted(_chosen(host, wanted), key=lambda n: natural_key(n.name))
+        return [NetworkSummary(n.id, n.name, n.driver, n.scope, n.predefined) for n in chosen]
+    with host.store.read() as reader:
+        return networks.filter_summaries(reader.network_summaries(PRESENT), wanted)
+
+
+def _chosen(host: Host, wanted: Filters) -> list[NetworkRecord]:
+    with host.store.read() as reader:
+        return networks.filter_networks([n for n in reader.networks() if n.phase in PRESENT], wanted)
+
+
+def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
+    """One NetworkResource with its containers."""
+    with host.store.read() as reader:
+        record = find(reader, reference, inspect=True)
+        members = []
+        for endpoint in reader.endpoints(network_id=record.id):
+            container = reader.container(endpoint.container_id)
+            if container is not None and endpoint.phase == "live":
+                members.append((endpoint, gateway.shown_name(record, container)))
+            elif endpoint.container_id == gateway.INGRESS_SANDBOX:
+                members.append((endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"))
+        status = _ipam_status(reader, record) if verbose else {}
+    return {**hooks.completed(host, record, network_document(record, members)), **status}
+
+
+def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:
+    """How full each subnet is, in the shape of API 1.52; Docker 26 has no such key, so only ``--verbose`` shows it."""
+    subnets = {}
+    for pool in record.pools:
+        if not pool.unused:
+            within = ip_network(pool.ip_range) if pool.ip_range else None
+            counted = usage(ip_network(pool.subnet), reader.addresses(pool_key(record, pool)), within)
+            subnets[pool.subnet] = {"IPsInUse": counted.in_use, "DynamicIPsAvailable": counted.available}
+    return {"Status": {"IPAM": {"Subnets": subnets}}}

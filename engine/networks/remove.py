@@ -1,0 +1,60 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.api import Strings
+from engine.cluster import hooks
+from engine.containers.orphans import release_ghosts
+from engine.errors import EngineError, Forbidden
+from engine.filters import networks
+from engine.host import Host
+from engine.model import Filters
+from engine.networks.activate import REMOVE, unmake
+from engine.networks.query import PRESENT, find
+from engine.runtime import process
+from engine.store.api import Intent
+from engine.validate.network import check_network_remove
+
+
+def remove(host: Host, reference: str) -> None:
+    """Remove a network without endpoints; endpoints of the dead are released on the way."""
+    hooks.learn(host, reference, attach=False)
+    release_ghosts(host, reference)
+    with host.store.read() as reader:
+        record = find(reader, reference)
+    if record.scope == "swarm":
+        return hooks.remove(host, record)
+    with host.store.write() as tx:
+        record = find(tx, reference)
+        check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())
+        tx.put_network(replace(record, phase="removing", owner=process.me()))
+        tx.put_intent(Intent(REMOVE, record.id, process.me()))
+    unmake(host, record.id)
+    return None
+
+
+def prune(host: Host, wanted: Filters) -> Strings:
+    """Remove all custom networks that nobody uses, managers those of the cluster too.
+
+    A network that becomes used meanwhile, or is used on another host, stays.
+    """
+    networks.check_network_prune(wanted)
+    with host.store.read() as reader:
+        candidates = [
+            n
+            for n in reader.networks()
+            if not (n.predefined or n.config_only or n.ingress)
+            and n.phase in PRESENT
+            and not reader.endpoints(network_id=n.id)
+            and networks.network_prunable(n, wanted)
+        ]
+    removed = []
+    for record in candidates:
+        try:
+            remove(host, record.id)
+        except (Forbidden, EngineError):
+            continue
+        removed.append(record.name)
+    return removed

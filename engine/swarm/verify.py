@@ -1,0 +1,37 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.cluster.local_networks import SWARM
+from engine.errors import NotFound
+from engine.host import Host
+
+if TYPE_CHECKING:
+    pass
+from engine.cluster.hooks import connected
+
+
+def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
+    """Compare this host's tables for a network with the store; a line for each difference."""
+    from drivers.api import PeerProgrammer
+    from engine.cluster import encryption, endpoint_sync, peers, snapshot
+    from engine.dispatch.errors import translated
+    from engine.networks.query import find
+
+    with host.store.read() as reader:
+        record = find(reader, reference)
+    driver = host.driver(record.driver)
+    if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
+        raise NotFound(f"network {reference} does not span hosts: there is nothing to compare")
+    with peers.programming(host.run), connected(host) as (client, me):
+        seen = snapshot.load(client)
+        lines = endpoint_sync.differences(host, seen, record, me)
+        if fix and lines:
+            endpoint_sync.settle(host, client, me)
+        if record.phase == "live":
+            with translated():
+                spec = encryption.spec(record, me, seen.nodes.values())
+                lines += driver.verify(spec, peers.of(seen, record.id, me.node_id), fix)
+    return lines

@@ -1,0 +1,21 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from engine.api import Json
+
+OUTSIDE: Json = {
+    "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
+    "RemoteManagers": None, "Nodes": 0, "Managers": 0,
+}  # fmt: skip
+"""The ``Swarm`` part of /info on a host in no cluster; templates find the numbers, which Docker leaves out of JSON."""
+
+
+def version_text() -> str:
+    """hawse's own version."""
+    try:
+        return metadata.version("hawse")
+    except metadata.PackageNotFoundError:
+        return "0.1.0"
