@@ -48,7 +48,7 @@ def _escaping() -> ModuleType:
     return terminal_escapes
 
 
-def let_go(stream: BinaryIO) -> None:
+def discard_output(stream: BinaryIO) -> None:
     """Have nobody get what could not be written; the interpreter would try again at its end, and complain."""
     with suppress(OSError):
         null = os.open(os.devnull, os.O_WRONLY)
@@ -137,7 +137,7 @@ class App:
             stream.write(data)
             stream.flush()
         except OSError as error:
-            let_go(stream)
+            discard_output(stream)
             if isinstance(error, BrokenPipeError):
                 raise
             if stream is self.stdout:

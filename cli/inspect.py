@@ -8,7 +8,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import addressed
+from cli.options.object_reference import path_segment
 from cli.output.documents import Json, inspect_all
 from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, at_least, command, flag
@@ -50,9 +50,9 @@ def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str
 def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
     """How each kind of object is looked up, in Docker's order; its verbs stay unloaded until needed."""
     return {
-        "container": lambda name: app.engine.containers.inspect(addressed(name), size=size),
-        "image": lambda name: app.engine.images.inspect(addressed(name)),
-        "network": lambda name: app.engine.networks.inspect(addressed(name)),
+        "container": lambda name: app.engine.containers.inspect(path_segment(name), size=size),
+        "image": lambda name: app.engine.images.inspect(path_segment(name)),
+        "network": lambda name: app.engine.networks.inspect(path_segment(name)),
     }
 
 

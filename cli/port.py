@@ -8,7 +8,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import named
+from cli.options.object_reference import container_path_segment
 from cli.pflag import between, command
 from cli.pflag.strconv import parse_uint
 from engine.names import natural_key
@@ -26,7 +26,7 @@ PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]
 @click.pass_obj
 def port(app: App, container: str, private_port: str | None) -> None:
     """Print where a container's ports are published."""
-    ports: PortMap = app.engine.containers.inspect(named(container))["NetworkSettings"]["Ports"] or {}
+    ports: PortMap = app.engine.containers.inspect(container_path_segment(container))["NetworkSettings"]["Ports"] or {}
     if private_port:
         lines = mappings_of(ports, private_port, container)
     else:

@@ -130,7 +130,7 @@ class Desired:
     """What the records call for, of all networks of one driver on this host.
 
     ``networks`` and ``links`` are live. Those ``unsettled`` are being made or removed by other commands: what the
-    kernel has of them is right, and so is what it lacks. ``keepsakes`` are a driver's own words, kept for it. ``relay``
+    kernel has of them is right, and so is what it lacks. ``saved_state`` are a driver's own words, kept for it. ``relay``
     says on which port the agent carries each protocol; it is None for a process that does not know.
     """
 
@@ -138,7 +138,7 @@ class Desired:
     unsettled: Members = ()
     links: Sequence[Link] = ()
     unsettled_links: Sequence[Link] = ()
-    keepsakes: Sequence[str] = ()
+    saved_state: Sequence[str] = ()
     relay: Mapping[str, int] | None = None
 
 
@@ -163,7 +163,7 @@ class Sandbox:
     """An isolated network stack, named by a path that opens its namespace (``/proc/PID/ns/net``, a bind mount).
 
     ``inode`` is the namespace's number, 0 where it is not known. A sandbox is entered only while the path still leads
-    to that namespace (`drivers.linux.netns.opened`).
+    to that namespace (`drivers.linux.netns.netns_fd`).
     """
 
     id: str
@@ -293,7 +293,7 @@ class Repairer(Protocol):
     def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
         """Put right what `compare` found, touching nothing else; live connections go on. Idempotent."""
 
-    def keepsakes(self) -> Sequence[str]:
+    def saved_state(self) -> Sequence[str]:
         """What this process put into shared state that nothing else tells, for `repair` after a loss; mostly none."""
 
     def needs_repair(self) -> bool:
@@ -330,7 +330,7 @@ class Watch(Protocol):
     def missed(self) -> bool:
         """Tell at little cost whether something has happened that the last `read` did not tell."""
 
-    def block(self, networks: Sequence[NetworkSpec], keepsakes: Sequence[str]) -> None:
+    def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Let no new connection through these networks until `unblock`, whatever becomes of the shared state.
 
         Established connections go on. Idempotent.
@@ -344,10 +344,10 @@ class Watch(Protocol):
 
 
 @runtime_checkable
-class Examiner(Protocol):
+class HealthReporter(Protocol):
     """Optional power: tell what on this host stands in a network's way, which hawse must not touch."""
 
-    def obstacles(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
+    def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """What others do that keeps these networks from working, a clause each; at little cost."""
 
 

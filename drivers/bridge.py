@@ -115,7 +115,7 @@ class BridgeDriver:
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Plug the sandbox into the bridge; redone from scratch when it was plugged in before."""
         options = bridge_options.parse(network)
-        with session() as opened, netns.opened(sandbox.path, sandbox.inode) as namespace:
+        with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             port = Port(opened, endpoint, options)
             apply(
                 (
@@ -185,8 +185,8 @@ class BridgeDriver:
 
     def needs_repair(self) -> bool:
         """Tell at little cost whether another program flushed the firewall since the last `repair`."""
-        noted = table.noted()
-        return table.whole(self.settings) not in noted or (table.GUARDED in noted and not spoof_guard.is_whole())
+        noted = table.read_state()
+        return table.whole(self.settings) not in noted or (table.SPOOF_GUARDED in noted and not spoof_guard.is_whole())
 
     def watch(self) -> Watch:
         """Follow what other programs do to the firewall."""
@@ -194,7 +194,7 @@ class BridgeDriver:
 
         return FirewallWatch()
 
-    def obstacles(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
+    def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Other programs' rules that drop what is forwarded for these networks."""
         known = {}
         for network in (n for n in networks if not n.internal):
@@ -202,16 +202,16 @@ class BridgeDriver:
             known[bridge] = [bridge.encode(), *(pool.subnet.network_address.packed for pool in network.pools)]
         return [
             f"the chain '{chain}' drops forwarded packets: it has to let through what comes in or goes out by {shown}"
-            for chain, bridges in foreign_drops.droppers(known).items()
+            for chain, bridges in foreign_drops.find_dropping_chains(known).items()
             for shown in [", ".join(bridges[:FEW]) + (" …" if len(bridges) > FEW else "")]
         ]
 
-    def keepsakes(self) -> Sequence[str]:
+    def saved_state(self) -> Sequence[str]:
         """What forwarding this process has switched on, which is to be switched off again and kept from strangers."""
         return forwarding.kept()
 
     def _accept_mark(self) -> None:
-        if self.settings.accept_mark and table.whole(self.settings) not in table.noted():
+        if self.settings.accept_mark and table.whole(self.settings) not in table.read_state():
             table.accept_mark(self.settings.accept_mark)
 
     def _of_ports(

@@ -40,7 +40,7 @@ def _of(part: str, found: Iterable[Difference]) -> list[Difference]:
 
 def _marks(settings: Settings, ports: spoof_guard.Held) -> tuple[str, ...]:
     whole = table.whole(settings)
-    return (whole, table.GUARDED) if ports.guarded or ports.muted else (whole,)
+    return (whole, table.SPOOF_GUARDED) if ports.guarded or ports.muted else (whole,)
 
 
 def _contents(desired: Desired, settings: Settings) -> Contents:
@@ -52,7 +52,7 @@ def _contents(desired: Desired, settings: Settings) -> Contents:
     return Contents(
         wanted=[
             *_elements(desired.networks, desired.links, settings),
-            *forwarding.recalled(desired.keepsakes),
+            *forwarding.recalled(desired.saved_state),
             *proxy_redirect.elements(desired.relay or {}),
         ],
         tolerated=_elements(desired.unsettled, desired.unsettled_links, settings),

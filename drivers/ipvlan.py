@@ -42,7 +42,7 @@ class IpvlanDriver(ParentedDriver):
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Make the interface; in the l3 modes everything leaves by it, without a next hop."""
-        link.know_ipvlan_flags()
+        link.register_ipvlan_flags()
         info = super().join(network, endpoint, sandbox, interface)
         return replace(info, mac="", on_link=self._routed(network) and not network.internal)
 

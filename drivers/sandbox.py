@@ -26,7 +26,7 @@ def inside(sandbox: Sandbox, action: Callable[[Session], T]) -> T:
         with session() as opened:
             return action(opened)
 
-    return netns.inside(sandbox.path, run, sandbox.inode)
+    return netns.run_in_netns(sandbox.path, run, sandbox.inode)
 
 
 def raise_loopback(sandbox: Sandbox) -> None:
@@ -80,7 +80,7 @@ def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
         for path, value in paths.items():
             sysctl.write(path, value)
 
-    netns.inside(sandbox.path, write_all, sandbox.inode)
+    netns.run_in_netns(sandbox.path, write_all, sandbox.inode)
 
 
 def set_default_routes(
@@ -96,7 +96,7 @@ def free_name(sandbox: Sandbox, prefix: str, first: int) -> str:
     def find() -> str:
         return next(name for name in (f"{prefix}{number}" for number in count(first)) if not link.index(name))
 
-    return netns.inside(sandbox.path, find, sandbox.inode)
+    return netns.run_in_netns(sandbox.path, find, sandbox.inode)
 
 
 def interfaces(sandbox: Sandbox) -> list[link.Link]:

@@ -148,7 +148,7 @@ class ParentedDriver:
             raise Missing(f"-o parent interface was not found on the host: {parent}")
         attributes = {**self.attributes(network), **self.link_address(endpoint), "link": found}
         name = names.unfinished_name(endpoint.id)
-        with session() as opened, netns.opened(sandbox.path, sandbox.inode) as namespace:
+        with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             try:
                 link.add(opened, name, self.type, net_ns_fd=namespace, **attributes)
             except KernelError as error:

@@ -105,7 +105,7 @@ class Verbs:
         """The host for a verb that changes something: permitted, and put right first, once in a command."""
         if not self._ready:
             require_net_admin()
-            cleanup.hold(self.host)
+            cleanup.hold_shared_lock(self.host)
             predefined.ensure(self.host)
             recover.recover(self.host)
             hooks.keep_agent(self.host)
@@ -136,7 +136,7 @@ class NetworkVerbs(Verbs):
         """Remove a network."""
         host = self.changing()
         networks_remove.remove(host, reference)
-        cleanup.sweep_later(host)
+        cleanup.schedule_cleanup(host)
 
     def connect(
         self,
@@ -158,7 +158,7 @@ class NetworkVerbs(Verbs):
         """Remove unused networks."""
         host = self.changing()
         removed = networks_remove.prune(host, filters)
-        cleanup.sweep_later(host)
+        cleanup.schedule_cleanup(host)
         return removed
 
 
@@ -182,7 +182,7 @@ class ContainerVerbs(Verbs):
         """Stop a container."""
         host = self.changing()
         found = lookup.resolve(host, reference)
-        with stop.worded(f"cannot stop container: {reference}"):
+        with stop.error_prefix(f"cannot stop container: {reference}"):
             stop.stop(host, found.id, timeout, signal)
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
@@ -198,7 +198,7 @@ class ContainerVerbs(Verbs):
         del volumes
         host = self.changing()
         containers_remove.remove(host, lookup.resolve(host, reference).id, force=force)
-        cleanup.sweep_later(host)
+        cleanup.schedule_cleanup(host)
 
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
@@ -228,7 +228,7 @@ class ContainerVerbs(Verbs):
         """Remove stopped containers."""
         host = self.changing()
         removed = containers_remove.prune(host, filters)
-        cleanup.sweep_later(host)
+        cleanup.schedule_cleanup(host)
         return removed
 
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
@@ -243,4 +243,4 @@ class ContainerVerbs(Verbs):
         """Settle a container whose process has ended."""
         host = self.changing()
         on_exit.exited(host, container_id)
-        cleanup.sweep_later(host)
+        cleanup.schedule_cleanup(host)

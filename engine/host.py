@@ -10,7 +10,7 @@ from pathlib import Path
 from drivers.api import Driver
 from engine.config import Config
 from engine.errors import NotFound
-from engine.paths import check, make_private
+from engine.paths import check, make_private_directory
 from engine.runtime.api import Runtime
 from engine.store.api import Store
 
@@ -46,7 +46,7 @@ class Host:
     def container_directory(self, container_id: str) -> Path:
         """Where a container's own files live (0700), made on demand."""
         path = self.root / "containers" / container_id
-        make_private(path)
+        make_private_directory(path)
         return path
 
     def callback(self, *argv: str) -> tuple[list[str], dict[str, str]]:

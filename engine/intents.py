@@ -15,12 +15,12 @@ from engine.host import Host
 from engine.runtime import process
 from engine.store.api import Intent, Transaction
 
-Settler = Callable[[Host, str], None]
+Resolver = Callable[[Host, str], None]
 
 
 def begin(tx: Transaction, kind: str, object_id: str) -> None:
     """Note, inside the transaction that reserves it, that this process works on an object."""
-    tx.put_intent(Intent(kind, object_id, process.me()))
+    tx.put_intent(Intent(kind, object_id, process.process_identity()))
 
 
 def end(tx: Transaction, kind: str, object_id: str) -> None:
@@ -28,13 +28,13 @@ def end(tx: Transaction, kind: str, object_id: str) -> None:
     tx.delete_intent(kind, object_id)
 
 
-def abandoned(begun: Iterable[Intent]) -> list[Intent]:
+def orphaned(begun: Iterable[Intent]) -> list[Intent]:
     """Notes whose owner is gone."""
-    return [intent for intent in begun if not process.alive(intent.owner)]
+    return [intent for intent in begun if not process.is_running(intent.owner)]
 
 
 @contextmanager
-def undone(host: Host, kind: str, object_id: str, undo: Settler) -> Iterator[None]:
+def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> Iterator[None]:
     """Run a block of kernel work; when it fails, undo it with the settler that also clears up after a dead owner."""
     try:
         yield

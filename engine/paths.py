@@ -27,7 +27,7 @@ _WHOLE_MAP = ["0", "0", "4294967295"]
 def check(path: Path, name: str) -> None:
     """Refuse the directory of the setting ``name`` if a user other than root and the caller can change what is in it.
 
-    Raises PermissionDenied. A directory that does not exist is made by `make_private`, but in a sticky directory it is
+    Raises PermissionDenied. A directory that does not exist is made by `make_private_directory`, but in a sticky directory it is
     made here, because another user could make it in the meantime.
     """
     try:
@@ -38,7 +38,7 @@ def check(path: Path, name: str) -> None:
         raise PermissionDenied(f"{name} {path} is refused: {what} {error.fault} ({remedy})") from error
 
 
-def make_private(path: Path) -> None:
+def make_private_directory(path: Path) -> None:
     """Make a directory, and what is missing above it, for root alone (0700); one that is there stays as it is.
 
     Raises PermissionDenied if the one that is there belongs to another user or can be written by one.

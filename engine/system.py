@@ -37,7 +37,7 @@ class SystemVerbs:
 
     def info(self) -> Json:
         """Docker's /info document as far as it has meaning here."""
-        from engine.containers.lookup import observed
+        from engine.containers.lookup import with_actual_state
 
         with self.host.store.read() as reader:
             records = reader.containers()
@@ -46,7 +46,7 @@ class SystemVerbs:
         driver, options, limit = config.log_driver, config.log_opts, config.default_log_limit
         if driver in OTHER_DRIVERS:
             driver, options = JSON_FILE, {}
-        states = [observed(self.host, r).status for r in records]
+        states = [with_actual_state(self.host, r).status for r in records]
         return {
             "ID": "",
             "Containers": len(states),
@@ -76,7 +76,7 @@ class SystemVerbs:
 
         with self.host.store.read() as reader:
             made = [network for network in reader.networks() if network.phase == "live"]
-        return [f"WARNING: {text}" for text in warnings.of(self.host, made)] or None
+        return [f"WARNING: {text}" for text in warnings.warnings_of(self.host, made)] or None
 
     def _swarm(self) -> Json:
         from engine.cluster import membership

@@ -78,6 +78,6 @@ def send(path: str, packet: bytes) -> None:
     version = packet[0] >> 4
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     destination = socket.inet_ntop(family, packet[16:20] if version == 4 else packet[24:40])
-    raw = namespaces.inside(path, lambda: socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW))
+    raw = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW))
     with raw:
         raw.sendto(packet, (destination, 0))

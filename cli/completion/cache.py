@@ -11,19 +11,19 @@ import time
 from pathlib import Path
 
 from cli.completion.queries import FINDERS
-from engine.paths import make_private, open_private
+from engine.paths import make_private_directory, open_private
 
 DIRECTORY = "names"
 SETTLED = 50_000_000
 """Nanoseconds: the kernel's file times may stand still for some of them while a store is written twice."""
 
 
-def may_be_kept(kinds: str) -> bool:
+def is_cacheable(kinds: str) -> bool:
     """Tell whether an answer comes from the store alone, words of the line left out."""
     return all(kind.removesuffix("+") in FINDERS for kind in kinds.split(","))
 
 
-def last_written(store: Path) -> int:
+def store_mtime(store: Path) -> int:
     """When the store was written last, in nanoseconds since 1970; raises OSError where there is none."""
     try:
         return os.stat(f"{store}-wal").st_mtime_ns
@@ -31,12 +31,12 @@ def last_written(store: Path) -> int:
         return os.stat(store).st_mtime_ns
 
 
-def keep(store: Path, kinds: str, answer: str, written: int) -> None:
-    """Keep an answer (to kinds that `may_be_kept`) found in the store as it was ``written``; raises OSError."""
+def store(store: Path, kinds: str, answer: str, written: int) -> None:
+    """Keep an answer (to kinds that `is_cacheable`) found in the store as it was ``written``; raises OSError."""
     if time.time_ns() - written < SETTLED:
         return
     directory = store.parent / DIRECTORY
-    make_private(directory)
+    make_private_directory(directory)
     unfinished = directory / f".{os.getpid()}"
     with open(open_private(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
         file.write(answer.encode("utf-8", "surrogateescape"))

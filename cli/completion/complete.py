@@ -30,7 +30,7 @@ def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
     """Print names; ``words`` are the line's arguments but the one completed, whose place is ``index``."""
     with suppress(Exception):
         place = int(index)
-        if words or not cache.may_be_kept(kinds):
+        if words or not cache.is_cacheable(kinds):
             app.out(answer(kinds, place, words))
         else:
             answer_and_keep(app, kinds)
@@ -41,11 +41,11 @@ def answer_and_keep(app: App, kinds: str) -> None:
     from engine.host import root_directory
 
     store = root_directory() / "hawse.db"
-    written = cache.last_written(store)
+    written = cache.store_mtime(store)
     found = answer(kinds, 0, ())
     app.out(found)
     if found:
-        cache.keep(store, kinds, found, written)
+        cache.store(store, kinds, found, written)
 
 
 def answer(kinds: str, index: int, words: Sequence[str]) -> str:
@@ -70,9 +70,9 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
     if kind in MACHINE:
         return ((name, "") for name in sorted(MACHINE[kind]()))
     from engine.host import root_directory
-    from engine.store.readonly import glance
+    from engine.store.readonly import open_readonly
 
-    with glance(root_directory() / "hawse.db") as reader:
+    with open_readonly(root_directory() / "hawse.db") as reader:
         return list(FINDERS[kind](reader, words[:index], words[index:])) if reader else ()
 
 

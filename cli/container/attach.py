@@ -7,7 +7,7 @@ import click
 from cli.app import App
 from cli.container.session import ESCAPED, attached, check_terminal, exit_code, proxied, streams
 from cli.errors import StatusError
-from cli.options.object_reference import named
+from cli.options.object_reference import container_path_segment
 from cli.pflag import STRING, command, exactly, flag
 
 ATTACH = "Attach local standard input, output, and error streams to a running container"
@@ -21,7 +21,7 @@ ATTACH = "Attach local standard input, output, and error streams to a running co
 @click.pass_obj
 def attach(app: App, container: str, detach_keys: str, no_stdin: bool, sig_proxy: bool) -> int:
     """Attach to a running container until it ends; its exit code."""
-    found = app.engine.containers.inspect(named(container))
+    found = app.engine.containers.inspect(container_path_segment(container))
     state, config = found["State"], found["Config"]
     if not state["Running"]:
         raise StatusError("You cannot attach to a stopped container, start it first")

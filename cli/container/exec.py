@@ -12,7 +12,7 @@ from cli.container.flag_types import ENV
 from cli.container.session import ESCAPED, check_terminal
 from cli.errors import StatusError
 from cli.options.environment import env_value, latest, with_files
-from cli.options.object_reference import named
+from cli.options.object_reference import container_path_segment
 from cli.pflag import LIST, STRING, at_least, command, flag
 from engine.errors import StartFailure
 from engine.model import ExecCreate
@@ -40,11 +40,11 @@ NOT_EXECUTED = 126
 def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -> int:
     """Run a command in a running container; its exit code."""
     request = exec_request(app, command, given)
-    app.engine.containers.inspect(named(container))
+    app.engine.containers.inspect(container_path_segment(container))
     if not request.detach:
         check_terminal(app, stdin=request.attach_stdin, tty=request.tty)
     try:
-        code = app.engine.containers.exec(named(container), request, Stdio())
+        code = app.engine.containers.exec(container_path_segment(container), request, Stdio())
     except StartFailure as error:
         if request.detach:
             raise StatusError(app.daemon_text(error)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.options.object_reference import named
+from cli.options.object_reference import container_path_segment
 from cli.output.documents import inspect_all
 from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, at_least, command, flag
@@ -24,5 +24,5 @@ def inspect(app: App, containers: tuple[str, ...], format: str, size: bool) -> N
     containers_of = app.engine.containers
     inspect_all(
         app, containers, format, ["container"],
-        lambda name: ("container", containers_of.inspect(named(name), size=size)),
+        lambda name: ("container", containers_of.inspect(container_path_segment(name), size=size)),
     )  # fmt: skip

@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.container.each import for_each
-from cli.options.object_reference import addressed
+from cli.options.object_reference import path_segment
 from cli.pflag import STRING, at_least, command, flag
 
 
@@ -19,4 +19,4 @@ from cli.pflag import STRING, at_least, command, flag
 @click.pass_obj
 def kill(app: App, containers: tuple[str, ...], signal: str) -> None:
     """Send one signal to each of the containers."""
-    for_each(app, containers, lambda name: app.engine.containers.kill(addressed(name), signal))
+    for_each(app, containers, lambda name: app.engine.containers.kill(path_segment(name), signal))

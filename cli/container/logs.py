@@ -8,7 +8,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import named
+from cli.options.object_reference import container_path_segment
 from cli.options.times import parse_timestamp
 from cli.pflag import STRING, command, exactly, flag
 from cli.pflag.strconv import parse_int
@@ -35,10 +35,10 @@ def logs(
 ) -> None:
     """Print a container's log, each entry to the stream that it came from."""
     containers = app.engine.containers
-    tty = containers.inspect(named(container))["Config"]["Tty"]
+    tty = containers.inspect(container_path_segment(container))["Config"]["Tty"]
     until = "" if until == "0" else until  # Docker's client leaves this one out
     options = LogOptions(follow, lines(tail), moment("since", since), moment("until", until))
-    for line in containers.logs(named(container), options):
+    for line in containers.logs(container_path_segment(container), options):
         stream = app.stderr if line.stream == "stderr" and not tty else app.stdout
         app.write(stream, prefix(line, timestamps=timestamps, details=details) + line.data)
 

@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.errors import FLAG_ERROR, StatusError
-from cli.options.object_reference import named
+from cli.options.object_reference import container_path_segment
 from cli.options.ports import published_ports
 from cli.pflag import LIST, command, exactly, flag
 
@@ -26,5 +26,5 @@ def publish(app: App, container: str, publish: tuple[str, ...]) -> None:
         raise StatusError(f"{error}\nSee 'hawse publish --help'.", FLAG_ERROR) from error
     if not ports:
         raise StatusError("nothing to publish: give at least one -p\nSee 'hawse publish --help'.", FLAG_ERROR)
-    app.engine.containers.publish(named(container), ports)
+    app.engine.containers.publish(container_path_segment(container), ports)
     app.out_lines([container])

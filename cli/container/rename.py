@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import addressed
+from cli.options.object_reference import path_segment
 from cli.pflag import command, exactly
 from engine.errors import EngineError
 
@@ -21,7 +21,7 @@ def rename(app: App, container: str, new_name: str) -> None:
     if not container or not new_name:
         raise StatusError("Error: Neither old nor new names may be empty")
     try:
-        app.engine.containers.rename(addressed(container), new_name)
+        app.engine.containers.rename(path_segment(container), new_name)
     except EngineError as error:
         app.err(app.daemon_text(error) + "\n")
         raise StatusError(f"Error: failed to rename container named {app.line(container, app.stderr)}") from error

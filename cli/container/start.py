@@ -7,7 +7,7 @@ import click
 from cli.app import App
 from cli.container.session import attached, exit_code, proxied, streams
 from cli.errors import StatusError
-from cli.options.object_reference import addressed, named
+from cli.options.object_reference import container_path_segment, path_segment
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import EngineError
 
@@ -30,7 +30,7 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
     failed = []
     for container in containers:
         try:
-            app.engine.containers.start(addressed(container))
+            app.engine.containers.start(path_segment(container))
         except EngineError as error:
             app.err(app.daemon_text(error) + "\n")
             failed.append(container)
@@ -43,7 +43,7 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
 
 def start_attached(app: App, container: str, *, interactive: bool) -> int:
     """Attach to one container and start it; its exit code."""
-    found = app.engine.containers.inspect(named(container))
+    found = app.engine.containers.inspect(container_path_segment(container))
     container_id, config = found["Id"], found["Config"]
     if found["State"]["Restarting"]:
         raise StatusError("unable to upgrade to tcp, received 409")  # Docker says no more than that

@@ -9,7 +9,7 @@ import click
 
 from cli.app import App
 from cli.container.each import for_each
-from cli.options.object_reference import addressed
+from cli.options.object_reference import path_segment
 from cli.pflag import INT, STRING, at_least, changed, command, flag
 
 Stop = Callable[[App, str, int | None, str], None]
@@ -32,7 +32,7 @@ def stopping_command(verb: str, short: str) -> Callable[[Stop], click.Command]:
         def run(ctx: click.Context, containers: tuple[str, ...], signal: str, time: int) -> None:
             app: App = ctx.obj
             timeout = time if changed(ctx, "time") else None
-            for_each(app, containers, lambda name: stop(app, addressed(name), timeout, signal))
+            for_each(app, containers, lambda name: stop(app, path_segment(name), timeout, signal))
 
         return run
 

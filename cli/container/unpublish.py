@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.errors import FLAG_ERROR, StatusError
-from cli.options.object_reference import named
+from cli.options.object_reference import container_path_segment
 from cli.options.ports import PROTOCOLS, port_range, split_protocol
 from cli.pflag import at_least, command
 
@@ -21,7 +21,7 @@ from cli.pflag import at_least, command
 def unpublish(app: App, container: str, ports: tuple[str, ...]) -> None:
     """Take the ports back and print the container as typed."""
     for first, last, protocol in [container_ports(text) for text in ports]:
-        app.engine.containers.unpublish(named(container), first, last, protocol)
+        app.engine.containers.unpublish(container_path_segment(container), first, last, protocol)
     app.out_lines([container])
 
 

@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import addressed
+from cli.options.object_reference import path_segment
 from cli.pflag import at_least, command
 from engine.errors import EngineError
 
@@ -22,7 +22,7 @@ def wait(app: App, containers: tuple[str, ...]) -> None:
     problems = []
     for container in containers:
         try:
-            app.out(f"{app.engine.containers.wait(addressed(container))}\n")
+            app.out(f"{app.engine.containers.wait(path_segment(container))}\n")
         except EngineError as error:
             problems.append(app.daemon_text(error))
     if problems:

@@ -8,7 +8,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import addressed
+from cli.options.object_reference import path_segment
 from cli.pflag import at_least, command, flag
 from engine.errors import EngineError, NotFound
 
@@ -48,7 +48,7 @@ def remove_images(app: App, images: tuple[str, ...], *, force: bool) -> None:
     problems, fatal = [], not force
     for image in images:
         try:
-            removed = app.engine.images.remove(addressed(image), force=force)
+            removed = app.engine.images.remove(path_segment(image), force=force)
         except EngineError as error:
             fatal = fatal or not isinstance(error, NotFound)
             problems.append(app.daemon_text(error))

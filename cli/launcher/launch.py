@@ -24,12 +24,12 @@ else:
 PROTOCOL = 1
 DEFAULT_RUN = b"/run/hawse"
 SOCKET = b"warm.sock"
-WAITED = "hawse-waited"
+SERVER_HUNG_FLAG = "hawse-waited"
 """An option (-X) that launch.pl gives the interpreter: the server hangs, so much is known."""
-SWITCH = b"HAWSE_WARM"
+MODE_VARIABLE = b"HAWSE_WARM"
 """Set to "off": no server is asked. "use": one that is there is, none is started. "only": without one, fail."""
 
-PATIENCE = 5.0
+SERVER_TIMEOUT_SECONDS = 5.0
 """Seconds to wait for the server to be ready before running the command here."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
@@ -44,26 +44,26 @@ PASSED_ON = tuple(
     getattr(_signal, f"SIG{name}")
     for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "TSTP", "CONT", "WINCH")
 )
-PLACES = (
+HANDOVER_PATHS = (
     (b".", posix.O_PATH), (b"/", posix.O_PATH),
     (b"/proc/self/ns/mnt", posix.O_RDONLY), (b"/proc/self/ns/net", posix.O_RDONLY),
 )  # fmt: skip
 
 
-class Unwilling(Exception):
+class ServerRefused(Exception):
     """The server is there and will not take this command."""
 
 
 def main() -> None:
     """Run the command line of this process, warm where that is possible, and exit."""
-    wanted = posix.environ.get(SWITCH)
+    wanted = posix.environ.get(MODE_VARIABLE)
     if wanted == b"off" or names_descriptor(sys.argv[1:]) or in_background():
         run_cold(leave_server=False)
     absent = False
     try:
-        if WAITED not in sys._xoptions:
+        if SERVER_HUNG_FLAG not in sys._xoptions:
             run_warm()
-    except Unwilling:
+    except ServerRefused:
         pass
     except OSError:
         absent = True
@@ -87,22 +87,22 @@ def in_background() -> bool:
 
 
 def run_warm() -> None:
-    """Have the server run the command and exit as it did; raises OSError or `Unwilling` where nobody has begun it."""
+    """Have the server run the command and exit as it did; raises OSError or `ServerRefused` where nobody has begun it."""
     streams = [fd for fd in range(3) if is_open(fd)]  # now, while no descriptor of ours has such a number
     server = connect()
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, PASSED_ON)
     try:
-        process = willing_process(server)
-        offer(server, streams)
-        if hear(server)[:1] != READY:
-            raise Unwilling
+        process = receive_pidfd(server)
+        send_request(server, streams)
+        if receive_message(server)[:1] != READY:
+            raise ServerRefused
         server.settimeout(None)
         server.sendall(message(GO))
-    except (OSError, Unwilling):
+    except (OSError, ServerRefused):
         server.close()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         raise
-    follow(server, process, before)
+    relay_until_exit(server, process, before)
 
 
 def connect() -> _socket.socket:
@@ -111,21 +111,21 @@ def connect() -> _socket.socket:
     directory = posix.open(posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN, posix.O_PATH | posix.O_CLOEXEC)
     try:
         server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        server.settimeout(PATIENCE)
+        server.settimeout(SERVER_TIMEOUT_SECONDS)
         server.connect(b"/proc/self/fd/%d/%s" % (directory, SOCKET))
     finally:
         posix.close(directory)
     credentials = server.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
     if int.from_bytes(credentials[4:8], sys.byteorder) != posix.geteuid():
-        raise Unwilling
+        raise ServerRefused
     return server
 
 
-def offer(server: _socket.socket, streams: list[int]) -> None:
+def send_request(server: _socket.socket, streams: list[int]) -> None:
     """Send the request, and with it our streams, directory, root and namespaces."""
     own: list[int] = []
     try:
-        for path, how in PLACES:
+        for path, how in HANDOVER_PATHS:
             own.append(posix.open(path, how | posix.O_CLOEXEC))
         rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in streams + own)
         request = request_of_this_process(streams)
@@ -171,17 +171,17 @@ def message(kind: bytes, number: int = 0) -> bytes:
     return kind + number.to_bytes(4, "big")
 
 
-def willing_process(server: _socket.socket) -> int:
+def receive_pidfd(server: _socket.socket) -> int:
     """Wait for the process that is to run the command: its pidfd."""
     answer, rights, _, _ = server.recvmsg(MESSAGE, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
     if answer[:1] == REFUSED:
-        raise Unwilling
+        raise ServerRefused
     if answer[:1] != WELCOME or not rights:
         raise OSError
     return int.from_bytes(rights[0][2], sys.byteorder)
 
 
-def follow(server: _socket.socket, process: int, mask: "set[int]") -> None:
+def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> None:
     """Pass signals on and do what the command does: stop, be continued, end."""
 
     def pass_on(number: int, _frame: object) -> None:
@@ -195,7 +195,7 @@ def follow(server: _socket.socket, process: int, mask: "set[int]") -> None:
             _signal.signal(number, pass_on)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     while True:
-        told = hear(server)
+        told = receive_message(server)
         number = int.from_bytes(told[1:], "big")
         if told[:1] == STOPPED:
             stop(number, pass_on)
@@ -208,7 +208,7 @@ def follow(server: _socket.socket, process: int, mask: "set[int]") -> None:
             posix._exit(LOST)
 
 
-def hear(server: _socket.socket) -> bytes:
+def receive_message(server: _socket.socket) -> bytes:
     """Wait for one message; empty when nobody is there any more."""
     try:
         return server.recv(MESSAGE, _socket.MSG_WAITALL)

@@ -10,7 +10,7 @@ import click
 from cli.app import App
 from cli.errors import FLAG_ERROR, StatusError
 from cli.options.hosts import link
-from cli.options.object_reference import addressed
+from cli.options.object_reference import path_segment
 from cli.options.ports import published_ports
 from cli.pflag import INT, LIST, STRING, STRINGS, command, exactly, flag, list_of, scalar
 from engine.model import EndpointIPAM, EndpointSettings, PortSpec
@@ -52,7 +52,7 @@ def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
         default_route=flags["default_route"],
     )
     published = ports(flags["publish"])
-    app.engine.networks.connect(addressed(network), container, settings, published, force=flags["force"])
+    app.engine.networks.connect(path_segment(network), container, settings, published, force=flags["force"])
 
 
 def driver_options(pairs: Sequence[str]) -> dict[str, str]:

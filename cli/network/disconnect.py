@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.options.object_reference import addressed
+from cli.options.object_reference import path_segment
 from cli.pflag import command, exactly, flag
 
 
@@ -16,4 +16,4 @@ from cli.pflag import command, exactly, flag
 @click.pass_obj
 def disconnect(app: App, network: str, container: str, force: bool) -> None:
     """Disconnect one container from one network."""
-    app.engine.networks.disconnect(addressed(network), container, force=force)
+    app.engine.networks.disconnect(path_segment(network), container, force=force)

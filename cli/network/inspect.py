@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import addressed
+from cli.options.object_reference import path_segment
 from cli.output.documents import Json, inspect_all
 from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, at_least, command, flag
@@ -23,6 +23,6 @@ def inspect(app: App, networks: tuple[str, ...], format: str, verbose: bool) -> 
     def fetch(reference: str) -> tuple[str, Json]:
         if not reference:
             raise StatusError("Error: No such network: ")
-        return "network", app.engine.networks.inspect(addressed(reference), verbose=verbose)
+        return "network", app.engine.networks.inspect(path_segment(reference), verbose=verbose)
 
     inspect_all(app, networks, format, ["network"], fetch)

@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import addressed
+from cli.options.object_reference import path_segment
 from cli.pflag import at_least, command, flag
 from cli.prompt import confirmed
 from engine.errors import EngineError, NotFound
@@ -32,7 +32,7 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
         try:
             if is_ingress(app, name) and not confirmed(app, INGRESS_WARNING):
                 continue
-            app.engine.networks.remove(addressed(name))
+            app.engine.networks.remove(path_segment(name))
         except EngineError as error:
             if not (force and isinstance(error, NotFound)):
                 failed = True

@@ -8,7 +8,7 @@ from cli.errors import StatusError
 from engine.errors import NotFound
 
 
-def addressed(reference: str) -> str:
+def path_segment(reference: str) -> str:
     """Drop leading slashes, which an address swallows; an empty reference, or dots, make an address without a page."""
     stripped = reference.lstrip("/")
     if not reference or (posixpath.normpath(stripped).partition("/")[0] in (".", "..") and stripped):
@@ -16,8 +16,8 @@ def addressed(reference: str) -> str:
     return stripped
 
 
-def named(container: str) -> str:
+def container_path_segment(container: str) -> str:
     """Prepare a container's reference; an empty one is refused by Docker's client, before it asks the daemon."""
     if not container:
         raise StatusError("Error: No such container: ")
-    return addressed(container)
+    return path_segment(container)

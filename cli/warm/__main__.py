@@ -41,15 +41,15 @@ def serve(lock: int) -> None:
 
     from cli.warm import prefault
 
-    if stand_aside():
-        prefault.set_the_scene()
+    if unshare_network():
+        prefault.create_scratch_host()
     gc.collect()
     gc.freeze()  # spares children the sweep over all of it
     server.run(socket.listen(lock))
     prefault.forget()
 
 
-def stand_aside() -> bool:
+def unshare_network() -> bool:
     """Leave the host's network namespace for an empty one, so that no idle server keeps a removed one alive."""
     from engine.runtime import syscalls
 

@@ -27,32 +27,32 @@ COMMANDS = (
     ("run", "--help"),
     ("ps", "-a"),
 )
-SCENERY = ("create", "--name", "rehearsal", "hostfs", "true")
+SCRATCH_OBJECTS = ("create", "--name", "rehearsal", "hostfs", "true")
 
 
-def scratch() -> bytes:
+def scratch_environment() -> bytes:
     """The directory of the host that does not exist."""
     return os.path.join(directory(), SCRATCH)
 
 
-def set_the_scene() -> None:
+def create_scratch_host() -> None:
     """Make the host that does not exist, with a container to read; call in a network namespace that nobody uses."""
     forget()
     pid = os.fork()
     if pid == 0:  # what a change keeps in its process, locks above all, must not be in ours and all our children's
         with elsewhere():
-            perform(SCENERY)
+            run_silently(SCRATCH_OBJECTS)
         os._exit(0)
     os.waitpid(pid, 0)
-    rehearse()
+    warm_up()
 
 
-def perform(command: tuple[str, ...]) -> None:
+def run_silently(command: tuple[str, ...]) -> None:
     """Run one command, unseen and unheard."""
     run(command, App(stdin=io.BytesIO(), stdout=io.BytesIO(), stderr=io.BytesIO()))
 
 
-def rehearse(until: Callable[[], bool] = lambda: False) -> None:
+def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     """Run the commands and open what commands open, or a part of that: a launcher that has come shall not wait.
 
     A failure is no matter, the command itself will tell.
@@ -61,7 +61,7 @@ def rehearse(until: Callable[[], bool] = lambda: False) -> None:
         for command in COMMANDS:
             if until():
                 return
-            perform(command)
+            run_silently(command)
     with suppress(Exception):
         with import_module("drivers.linux.netlink").session() as opened:
             import_module("drivers.linux.link").find(opened, "lo")
@@ -72,7 +72,7 @@ def rehearse(until: Callable[[], bool] = lambda: False) -> None:
 @contextmanager
 def elsewhere() -> Iterator[None]:
     """Make the host that does not exist this process's host."""
-    place = os.fsdecode(scratch())
+    place = os.fsdecode(scratch_environment())
     own = {name: os.environ.get(name) for name in ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")}
     os.environ.update(HAWSE_ROOT=f"{place}/root", HAWSE_RUN=f"{place}/run", HAWSE_CONFIG=os.devnull)
     try:
@@ -87,4 +87,4 @@ def elsewhere() -> Iterator[None]:
 
 def forget() -> None:
     """Remove what rehearsals have written; idempotent."""
-    shutil.rmtree(scratch(), ignore_errors=True)
+    shutil.rmtree(scratch_environment(), ignore_errors=True)

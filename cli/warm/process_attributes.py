@@ -15,12 +15,12 @@ SO_PEERGROUPS = 59
 MOST_GROUPS = 256
 
 
-def take(launcher: int, connection: socket.socket, group: int) -> None:
+def apply_process_attributes(launcher: int, connection: socket.socket, group: int) -> None:
     """Take those of the launcher, whose group is ``group``; raises OSError."""
     _take_groups(connection, group)
     _take_limits(launcher)
     _take_schedule(launcher)
-    _take_badness(launcher)
+    _apply_oom_score(launcher)
 
 
 def _take_groups(connection: socket.socket, group: int) -> None:
@@ -48,7 +48,7 @@ def _take_schedule(launcher: int) -> None:
     os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, launcher))
 
 
-def _take_badness(launcher: int) -> None:
+def _apply_oom_score(launcher: int) -> None:
     """How ready the kernel is to kill it when memory runs out."""
     own, wanted = Path("/proc/self/oom_score_adj"), Path(f"/proc/{launcher}/oom_score_adj").read_bytes()
     if own.read_bytes() != wanted:

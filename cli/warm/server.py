@@ -19,13 +19,13 @@ from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.runtime import peer
 
-LOOK = 30.0
+POLL_INTERVAL_SECONDS = 30.0
 """Seconds between two looks at whether anybody can find us."""
-REST = 0.05
+PREFORK_DELAY_SECONDS = 0.05
 """Seconds after which the next child is made, unless the command before has ended: it should not be slowed by that."""
 
 
-class Spare(NamedTuple):
+class IdleChild(NamedTuple):
     """A child in waiting: it ends when the channel does."""
 
     pid: int
@@ -40,7 +40,7 @@ class Server:
         self._place: Place
         self._children: dict[int, socket.socket] = {}
         self._identity = peer.identity(os.getpid())
-        self._spare: Spare | None = None
+        self._spare: IdleChild | None = None
         self._served, self._leaving = True, False
 
     def run(self, place: Place) -> None:
@@ -53,7 +53,7 @@ class Server:
         self._loop.watch(wake, lambda _: self._reap(wake))
         self._loop.watch(self._place.listener.fileno(), lambda _: self._accept())
         self._loop.after(self._idle, self._consider)
-        self._loop.after(LOOK, self._look)
+        self._loop.after(POLL_INTERVAL_SECONDS, self._look)
         self._prepare()
         self._loop.run()
 
@@ -82,7 +82,7 @@ class Server:
             connection.close()  # the launcher runs the command itself
             return
         self._children[pid] = connection
-        self._loop.after(REST, self._prepare)
+        self._loop.after(PREFORK_DELAY_SECONDS, self._prepare)
         self._loop.watch(connection.fileno(), lambda events: self._hung_up(pid, events), select.EPOLLRDHUP)
 
     def _hand_over(self, connection: socket.socket) -> int:
@@ -106,10 +106,10 @@ class Server:
             pid = os.fork()
             if pid == 0:
                 ours.close()
-                worker.stand_by(theirs, self._identity)
-            self._spare = Spare(pid, ours)
+                worker.wait_for_client(theirs, self._identity)
+            self._spare = IdleChild(pid, ours)
 
-    def _take_spare(self) -> Spare | None:
+    def _take_spare(self) -> IdleChild | None:
         spare, self._spare = self._spare, None
         return spare
 
@@ -155,7 +155,7 @@ class Server:
     def _look(self) -> None:
         if not self._place.is_ours():
             self.leave()
-        self._loop.after(LOOK, self._look)
+        self._loop.after(POLL_INTERVAL_SECONDS, self._look)
 
 
 def outcome(status: int) -> bytes:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cli.launcher.launch import DEFAULT_RUN, SOCKET
-from engine.paths import check, make_private, open_private
+from engine.paths import check, make_private_directory, open_private
 
 LOCK = b"warm.lock"
 FIRST_GIVEN = 3
@@ -60,7 +60,7 @@ def lock() -> int | None:
     run = directory()
     path = Path(os.fsdecode(run))
     check(path, "HAWSE_RUN")
-    make_private(path)
+    make_private_directory(path)
     descriptor = open_private(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,12 +14,12 @@ from contextlib import suppress
 from typing import NoReturn
 
 from cli.app import App
-from cli.launcher.launch import EXITED, GO, MESSAGE, PATIENCE, READY, REFUSED, WELCOME, message
+from cli.launcher.launch import EXITED, GO, MESSAGE, READY, REFUSED, SERVER_TIMEOUT_SECONDS, WELCOME, message
 from cli.root import INTERRUPTED
 from cli.root import run as run_command
 from cli.warm import process_attributes
 from cli.warm.build_id import identities
-from cli.warm.prefault import rehearse
+from cli.warm.prefault import warm_up
 from cli.warm.request import Malformed, Request, receive
 from engine.runtime import peer, syscalls
 
@@ -29,16 +29,16 @@ MODES = ("r", "w", "w")
 
 def serve(connection: socket.socket, own: peer.Identity) -> NoReturn:
     """Serve one launcher, in the child; nothing of the server's is used after this."""
-    leave_server(connection)
+    close_inherited(connection)
     serve_launcher(own)
 
 
-def stand_by(channel: socket.socket, own: peer.Identity) -> NoReturn:
+def wait_for_client(channel: socket.socket, own: peer.Identity) -> NoReturn:
     """Rehearse, then serve the launcher whose connection comes through the channel; end when none will come."""
-    leave_server(channel)
+    close_inherited(channel)
     try:
         channel = socket.socket(fileno=CONNECTION)
-        rehearse(until=lambda: bool(select.select([channel], [], [], 0)[0]))
+        warm_up(until=lambda: bool(select.select([channel], [], [], 0)[0]))
         _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
         if not descriptors:
             os._exit(0)
@@ -50,7 +50,7 @@ def stand_by(channel: socket.socket, own: peer.Identity) -> NoReturn:
         os._exit(1)
 
 
-def leave_server(kept: socket.socket) -> None:
+def close_inherited(kept: socket.socket) -> None:
     """Close the server's descriptors, other launchers' connections among them, and take its signal handlers out."""
     os.dup2(kept.fileno(), CONNECTION, inheritable=False)
     os.closerange(CONNECTION + 1, max_descriptor())
@@ -64,8 +64,8 @@ def serve_launcher(own: peer.Identity) -> NoReturn:
     """Serve the launcher on the connection."""
     try:
         connection = socket.socket(fileno=CONNECTION)
-        connection.settimeout(PATIENCE)
-        arguments = agreed(connection, own)
+        connection.settimeout(SERVER_TIMEOUT_SECONDS)
+        arguments = negotiate(connection, own)
         if arguments is not None:
             connection.settimeout(None)
             code = run(arguments)
@@ -82,20 +82,20 @@ def max_descriptor() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def agreed(connection: socket.socket, own: peer.Identity) -> list[str] | None:
+def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None:
     """Become the launcher's equal and agree with it that the command runs here: its arguments, None if it doesn't."""
     try:
         with peer.process(connection) as launcher:
             if peer.identity(launcher) != own:
                 raise PermissionError
             welcome(connection)
-            process_attributes.take(
+            process_attributes.apply_process_attributes(
                 launcher, connection, peer.credentials(connection)[2]
             )  # while the launcher writes its request
         request = receive(connection)
         if request.identity not in identities():
             raise Malformed
-        become(request)
+        adopt_caller_context(request)
     except (Malformed, OSError):
         connection.sendall(message(REFUSED))
         return None
@@ -110,7 +110,7 @@ def welcome(connection: socket.socket) -> None:
     os.close(process)
 
 
-def become(request: Request) -> None:
+def adopt_caller_context(request: Request) -> None:
     """Take the launcher's namespaces, directories, streams and environment; raises OSError."""
     enter(request.mounts, "mnt", syscalls.CLONE_NEWNS)
     enter(request.network, "net", syscalls.CLONE_NEWNET)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from drivers.api import EndpointSpec, IPAddress, NetworkSpec, PortBinding
 from drivers.bridge_options import BridgeOptions
-from drivers.firewall.proxied_ports import relayed_places
+from drivers.firewall.proxied_ports import proxied_prefixes
 
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 ICMP = {4: "icmp", 6: "ipv6-icmp"}
@@ -67,16 +67,16 @@ def of_ports(
     A binding whose family the endpoint lacks, and ::1, can't be served by rewriting packets: these lead to the agent.
     With ``direct`` neighbours may also write to the container where a port is published on one host address.
     """
-    ways: dict[tuple[str, IPAddress], _Way] = {}
+    ways: dict[tuple[str, IPAddress], _Route] = {}
     for binding in ports:
         kind = binding.protocol, binding.host_ip
         if kind not in ways:
-            ways[kind] = _way(network, options, endpoint, *kind, direct=direct)
+            ways[kind] = _route(network, options, endpoint, *kind, direct=direct)
         yield from _by(ways[kind], binding)
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Route:
     """How ports of one protocol on one host address come to an endpoint.
 
     ``carried`` are the places that the agent serves; ``rewritten``, ``opened`` and ``bound`` the endpoint's address,
@@ -90,7 +90,7 @@ class _Way:
     bound: str = ""
 
 
-def _way(
+def _route(
     network: NetworkSpec,
     options: BridgeOptions,
     endpoint: EndpointSpec,
@@ -98,19 +98,19 @@ def _way(
     host: IPAddress,
     *,
     direct: bool,
-) -> _Way:
+) -> _Route:
     if network.internal:
-        return _Way(host)
-    carried = _carried(options, endpoint, protocol, host)
+        return _Route(host)
+    carried = _proxied(options, endpoint, protocol, host)
     target = endpoint.ipv4 if host.version == 4 else endpoint.ipv6
     mode = options.mode(host.version)
     if target is None or mode == "isolated":
-        return _Way(host, carried)
+        return _Route(host, carried)
     address = str(target.ip)
     # Because a port published on one address is meant for those who reach that address, routing opens it to no others.
     everywhere = mode == "routed" or (mode == "nat" and (host.is_unspecified or (direct and not host.is_loopback)))
     trusting = mode == "nat" and bool(options.trusted) and not host.is_loopback
-    return _Way(
+    return _Route(
         host,
         carried,
         rewritten="" if mode == "routed" or _is_v6_loopback(host) else address,
@@ -119,25 +119,25 @@ def _way(
     )
 
 
-def _carried(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host: IPAddress) -> tuple[str, ...]:
+def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host: IPAddress) -> tuple[str, ...]:
     versions = (6,) if endpoint.ipv6 else (4, 6)
     if not all(options.mode(v).startswith("nat") for v in versions):
         return ()
-    places = relayed_places(protocol, host, has_ipv6=endpoint.ipv6 is not None)
+    places = proxied_prefixes(protocol, host, has_ipv6=endpoint.ipv6 is not None)
     return tuple(str(place[0] if place.num_addresses == 1 else place) for place in places)
 
 
-def _by(way: _Way, binding: PortBinding) -> Iterator[Element]:
+def _by(way: _Route, binding: PortBinding) -> Iterator[Element]:
     """The elements of one binding."""
     for place in way.carried:
         yield _relaying(place, binding)
     if way.rewritten:
-        yield from _rewriting(way.host, way.rewritten, binding)
+        yield from _dnat_target(way.host, way.rewritten, binding)
     if way.opened:
         kind = "open" if binding.port == binding.port_end else "open_range"
-        yield _opening(f"{kind}{way.host.version}", way.opened, binding)
+        yield _allow_target(f"{kind}{way.host.version}", way.opened, binding)
     if way.bound:
-        yield _opening(f"bound{way.host.version}", way.bound, binding)
+        yield _allow_target(f"bound{way.host.version}", way.bound, binding)
 
 
 def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
@@ -173,7 +173,7 @@ def _way_in(version: int, bridge: str, options: BridgeOptions) -> Iterator[Eleme
         yield Element("pingable", f"{bridge} . {ICMP[version]}")
 
 
-def _rewriting(host: IPAddress, target: str, binding: PortBinding) -> Iterator[Element]:
+def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator[Element]:
     version = host.version
     if binding.host_port == binding.port and binding.host_port != binding.host_port_end:
         where = EVERYWHERE[version] if host.is_unspecified else str(host)
@@ -194,7 +194,7 @@ def _relaying(place: str, binding: PortBinding) -> Element:
     return Element("relayed", f"{place} . {ports}")
 
 
-def _opening(set_name: str, target: str, binding: PortBinding) -> Element:
+def _allow_target(set_name: str, target: str, binding: PortBinding) -> Element:
     return Element(set_name, f"{target} . {binding.protocol} . {_span(binding.port, binding.port_end)}")
 
 

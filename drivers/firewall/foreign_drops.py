@@ -14,7 +14,7 @@ from typing import NamedTuple
 from drivers.firewall import standby_table
 from drivers.firewall.table import TABLE
 from drivers.linux.attributes import each, read, read_text, text
-from drivers.linux.errors import doing
+from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import FAMILIES, GET_RULE, NETFILTER, NFGENMSG
 
@@ -48,7 +48,7 @@ class Chain(NamedTuple):
         return f"{FAMILY[self.family]} {self.table} {self.name}"
 
 
-def droppers(known: Mapping[str, Collection[bytes]]) -> dict[str, list[str]]:
+def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, list[str]]:
     """The chains that drop forwarded packets, as nftables names them, each with whose packets it drops.
 
     ``known`` has the name and the addresses by which a rule would know each. Acts in the calling thread's namespace.
@@ -58,11 +58,11 @@ def droppers(known: Mapping[str, Collection[bytes]]) -> dict[str, list[str]]:
         dropping = {chain: _rules(session, chain) for chain in _forwarding(session) if _drops(session, chain)}
     finally:
         session.close()
-    found = {str(chain): _losers(rules, known) for chain, rules in dropping.items()}
+    found = {str(chain): _affected(rules, known) for chain, rules in dropping.items()}
     return {chain: losers for chain, losers in found.items() if losers}
 
 
-def _losers(rules: Collection[Rule], known: Mapping[str, Collection[bytes]]) -> list[str]:
+def _affected(rules: Collection[Rule], known: Mapping[str, Collection[bytes]]) -> list[str]:
     if any(_outcome(rule) == ACCEPT for rule in rules):
         return []
     compared = {value for rule in rules for value in _compared(rule) if len(value) >= SHORTEST}
@@ -70,7 +70,7 @@ def _losers(rules: Collection[Rule], known: Mapping[str, Collection[bytes]]) -> 
 
 
 def _forwarding(session: Session) -> Iterator[Chain]:
-    with doing("list", "chains"):
+    with kernel_errors("list", "chains"):
         listed = session.dump(GET_CHAIN, NFGENMSG.pack(0, 0, 0))
     for family, given in ((message[0], read(message, NFGENMSG.size)) for message in listed):
         here = read(given.get(HOOK, b"")).get(HOOK_NUMBER) == FORWARD
@@ -91,7 +91,7 @@ def _drops(session: Session, chain: Chain) -> bool:
 def _rules(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rule]:
     """The rules of the chain's table, or those that ``narrowing`` leaves."""
     wanted = NFGENMSG.pack(chain.family, 0, 0) + text(RULE_TABLE, chain.table) + narrowing
-    with doing("list rules of", str(chain)):
+    with kernel_errors("list rules of", str(chain)):
         return [_rule(read(message, NFGENMSG.size)) for message in session.dump(GET_RULE, wanted)]
     return []
 

@@ -13,7 +13,7 @@ import socket
 from drivers.api import News
 from drivers.firewall.transaction import SIGNATURE
 from drivers.linux.attributes import read, read_text
-from drivers.linux.errors import doing
+from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import HEADER, RECEIVE, SOL_NETLINK, Session, messages
 from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 
@@ -39,7 +39,7 @@ class Listener:
         except PermissionError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         self._socket.bind((0, 0))
-        with doing("follow", "nftables"):
+        with kernel_errors("follow", "nftables"):
             self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, GROUP)
         self._generation = self.generation()
         self._touched = self._lost = False
@@ -74,7 +74,7 @@ class Listener:
 
     def generation(self) -> int:
         """Ask the kernel which generation of its rules is in force."""
-        with doing("look up", "the generation of nftables"):
+        with kernel_errors("look up", "the generation of nftables"):
             answer = self._asking.request(GET_GENERATION, NFGENMSG.pack(0, 0, 0))
             return int.from_bytes(read(answer[0], NFGENMSG.size)[GENERATION])
         raise AssertionError

@@ -16,7 +16,7 @@ ANY = IPv6Network("::/0")
 LOOPBACK, LINK_LOCAL = IPv6Network("::1/128"), IPv6Network("fe80::/10")
 
 
-def relayed_places(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Sequence[IPv6Network]:
+def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Sequence[IPv6Network]:
     """Where the agent serves a port for a binding of an endpoint: nowhere, if all its packets are rewritten."""
     if not isinstance(host_ip, IPv6Address) or protocol not in PROTOCOLS:
         return ()
@@ -25,7 +25,7 @@ def relayed_places(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Sequ
     return () if has_ipv6 and not host_ip.is_loopback else (IPv6Network(host_ip),)
 
 
-def places_of(address: IPv6Address) -> Sequence[IPv6Network]:
-    """All that `relayed_places` may call the place of an address, the narrowest first."""
+def prefixes_of(address: IPv6Address) -> Sequence[IPv6Network]:
+    """All that `proxied_prefixes` may call the place of an address, the narrowest first."""
     own = IPv6Network(address)
     return (own, LINK_LOCAL, ANY) if address in LINK_LOCAL else (own, ANY)

@@ -16,7 +16,7 @@ PORTS, SOCKETS = "relay", "relay_sockets"
 STATE_SETS = (PORTS, SOCKETS)
 
 
-def lead_to(ports: Mapping[str, int]) -> None:
+def redirect_to(ports: Mapping[str, int]) -> None:
     """Lead relayed ports to these sockets (protocol to port) and nowhere else; idempotent."""
     unused = [Element(PORTS, protocol) for protocol in PROTOCOLS if protocol not in ports]
     old = [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in sockets() - ports.items()]

@@ -16,7 +16,7 @@ TABLE = "hawse_resolver"
 PROTOCOLS = ("udp", "tcp")
 
 
-def lead(address: IPv4Address, public: int, bound: int) -> None:
+def redirect(address: IPv4Address, public: int, bound: int) -> None:
     """Lead ``address``:``public`` to port ``bound`` in the calling thread's namespace; replaces what was led before.
 
     Raises `drivers.api.DriverError` where the kernel or nftables cannot.

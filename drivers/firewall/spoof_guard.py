@@ -98,7 +98,7 @@ def _add(elements: Sequence[Element]) -> None:
         if not error.nothing_there:
             raise
         install(elements)
-        table.mark(table.GUARDED)
+        table.record_state(table.SPOOF_GUARDED)
 
 
 def _destroy(elements: Iterable[Element]) -> None:

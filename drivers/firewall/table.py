@@ -18,7 +18,7 @@ from drivers.linux import libnftables, nfnetlink
 TABLE = MAIN
 VERSION_SET = "ruleset_5"
 MARKED = "marked"  # the chain that lets in packets with a firewall mark
-WHOLE, GUARDED = f"whole, as of {VERSION_SET}", "spoof guard"
+COMPLETE, SPOOF_GUARDED = f"whole, as of {VERSION_SET}", "spoof guard"
 
 
 def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
@@ -41,14 +41,14 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
             libnftables.run(install_script() + script(TABLE, added, removed))
 
 
-def compare(contents: Contents, marks: Sequence[str] = (WHOLE,)) -> list[Difference]:
+def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Difference]:
     """Tell how the table differs from what it is to hold and to have noted; changes nothing."""
     found = table_repair.compare(TABLE, contents)
     if any(d.detail == table_repair.FRAME for d in found):
         return found
-    there = noted()
+    there = read_state()
     # Because a note can only go with all rules, those are written anew where one tells of other settings.
-    outdated = sorted(note for note in there if note.startswith(WHOLE) and note not in marks)
+    outdated = sorted(note for note in there if note.startswith(COMPLETE) and note not in marks)
     return [
         *found,
         *(Difference("upkeep", TABLE, f"the note: {note}", detail=table_repair.RULES) for note in outdated),
@@ -56,22 +56,22 @@ def compare(contents: Contents, marks: Sequence[str] = (WHOLE,)) -> list[Differe
     ]
 
 
-def repair(contents: Contents, found: Sequence[Difference], marks: Sequence[str] = (WHOLE,)) -> None:
+def repair(contents: Contents, found: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
     """Put right what `compare` found, touching only what differs; live connections go on."""
     if found:
         table_repair.repair(TABLE, contents, found, "".join(map(_marking, marks)))
-        there = noted()
+        there = read_state()
         for lacking in (note for note in marks if note not in there):
-            mark(lacking)
+            record_state(lacking)
 
 
 def whole(settings: Settings) -> str:
     """What is noted when everything is there. It tells the settings, so that new ones call for a repair."""
     direct = ", direct routing" if settings.direct_routing else ""
-    return WHOLE + direct + (f", mark {settings.accept_mark}" if settings.accept_mark else "")
+    return COMPLETE + direct + (f", mark {settings.accept_mark}" if settings.accept_mark else "")
 
 
-def mark(what: str) -> None:
+def record_state(what: str) -> None:
     """Note ``what`` among the rules, unless there are none yet."""
     try:
         libnftables.run(_marking(what))
@@ -85,8 +85,8 @@ def accept_mark(given: str) -> None:
     libnftables.run(f"flush chain {TABLE} {MARKED}\n{accepting(given)}")
 
 
-def noted() -> set[str]:
-    """What is noted among the rules: `WHOLE` if the table is as the last `repair` left it, not begun anew since."""
+def read_state() -> set[str]:
+    """What is noted among the rules: `COMPLETE` if the table is as the last `repair` left it, not begun anew since."""
     return set(filter(None, nfnetlink.comments(TABLE, MARKS)))
 
 

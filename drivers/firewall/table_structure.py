@@ -14,9 +14,9 @@ from typing import NamedTuple
 from drivers.firewall.encoding import ruleset
 from drivers.linux import libnftables, netns
 from drivers.linux.attributes import each, read, read_text, text
-from drivers.linux.errors import doing
-from drivers.linux.netlink import LINGER, Session, aside
-from drivers.linux.nfnetlink import GET_RULE, NETFILTER, NFGENMSG, place
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import LINGER, Session, in_background
+from drivers.linux.nfnetlink import GET_RULE, NETFILTER, NFGENMSG, table_header
 
 GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
 TABLE, TABLE_FLAGS = 1, 2  # NFTA_TABLE_NAME, and NFTA_*_TABLE of all that is in a table; NFTA_TABLE_FLAGS
@@ -43,7 +43,7 @@ class Structure(NamedTuple):
 @cache
 def expected(table: str, rules: str = "") -> Structure:
     """What a table of ours is to be, as nftables' library of this process makes it; ``rules`` adds some to it."""
-    with netns.fresh():
+    with netns.new_netns():
         libnftables.run(f"add table {table}\n{ruleset(table)}\n{rules}")
         made = find(table)
     assert made is not None
@@ -56,16 +56,16 @@ def find(table: str) -> Structure | None:
     try:
         return _read(session, table)
     finally:
-        aside(session.close, LINGER)
+        in_background(session.close, LINGER)
 
 
 def _read(session: Session, table: str) -> Structure | None:
     found: list[bytes] = []
-    with doing("look up table", table, ignore=(errno.ENOENT,)):
-        found = session.request(GET_TABLE, place(table))
+    with kernel_errors("look up table", table, ignore=(errno.ENOENT,)):
+        found = session.request(GET_TABLE, table_header(table))
     if not found:
         return None
-    with doing("list rules of", table):
+    with kernel_errors("list rules of", table):
         chains = _listed(session, GET_CHAIN, table)
         sets = {read_text(s[SET_NAME]): _parts(s, SET_PARTS) for s in _listed(session, GET_SET, table)}
         own = {name.encode(): _contents(session, table, name) for name in sets if name.encode().startswith(ANONYMOUS)}
@@ -83,7 +83,7 @@ def _read(session: Session, table: str) -> Structure | None:
 def _listed(session: Session, kind: int, table: str) -> list[dict[int, bytes]]:
     """List what is in a table; of some kinds, the kernel lists that of all tables of the family."""
     name = table.partition(" ")[2]
-    found = [read(message, NFGENMSG.size) for message in session.dump(kind, place(table))]
+    found = [read(message, NFGENMSG.size) for message in session.dump(kind, table_header(table))]
     return [one for one in found if read_text(one[TABLE]) == name]
 
 
@@ -92,7 +92,7 @@ def _parts(given: Mapping[int, bytes], kinds: tuple[int, ...]) -> Parts:
 
 
 def _contents(session: Session, table: str, set_name: str) -> frozenset[bytes]:
-    listed = session.dump(GET_ELEMENTS, place(table) + text(SET_NAME, set_name))
+    listed = session.dump(GET_ELEMENTS, table_header(table) + text(SET_NAME, set_name))
     return frozenset(item for message in listed for _, item in each(read(message, NFGENMSG.size).get(ELEMENTS, b"")))
 
 

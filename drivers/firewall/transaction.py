@@ -17,10 +17,10 @@ from drivers.firewall.decoding import unpacked
 from drivers.firewall.elements import Element
 from drivers.firewall.encoding import Packed, encoded, item, shapes
 from drivers.linux.attributes import each, nested, read, text
-from drivers.linux.errors import doing
+from drivers.linux.errors import kernel_errors
 from drivers.linux.libnftables import Refused
-from drivers.linux.netlink import ACK, LINGER, Message, Session, aside
-from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, place
+from drivers.linux.netlink import ACK, LINGER, Message, Session, in_background
+from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, table_header
 
 BEGIN, END = 0x10, 0x11  # NFNL_MSG_BATCH_*
 NFTABLES = 10  # NFNL_SUBSYS_NFTABLES
@@ -54,7 +54,7 @@ def change(
     except OSError as error:
         raise _refusal(error) from error
     finally:
-        aside(session.close, LINGER)
+        in_background(session.close, LINGER)
 
 
 def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
@@ -64,12 +64,12 @@ def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
     try:
         for set_name in sets:
             listed: list[bytes] = []
-            with doing("list elements of", f"{table} {set_name}", ignore=(errno.ENOENT,)):
-                listed = session.dump(GET, place(table) + text(SET, set_name))
+            with kernel_errors("list elements of", f"{table} {set_name}", ignore=(errno.ENOENT,)):
+                listed = session.dump(GET, table_header(table) + text(SET, set_name))
             lists = (read(message, NFGENMSG.size).get(ELEMENTS, b"") for message in listed)
             found[set_name] = [unpacked(one, known[set_name]) for given in lists for _, one in each(given)]
     finally:
-        aside(session.close, LINGER)
+        in_background(session.close, LINGER)
     return found
 
 
@@ -82,7 +82,7 @@ def _transaction(messages: list[Message]) -> list[Message]:
 
 def _messages(table: str, kind: int, items: Iterable[tuple[str, bytes]]) -> Iterator[Message]:
     """Make messages of items, each with the name of its set."""
-    beginning = place(table)
+    beginning = table_header(table)
     for set_name, group in groupby(sorted(items, key=SET_OF), key=SET_OF):
         given = [encoded_item for _, encoded_item in group]
         for start in range(0, len(given), CHUNK):

@@ -75,12 +75,12 @@ def repair(found: Iterable[Difference]) -> None:
     missing = [element for kind, element in elements if kind == "missing"]
     table.change(add=missing, remove=[element for kind, element in elements if kind == "foreign"])
     if not is_whole():
-        table.mark(WHOLE)
+        table.record_state(WHOLE)
 
 
 def is_whole() -> bool:
     """Tell whether the sets are as the last `repair` left them; they are not where the table was lost since."""
-    return WHOLE in table.noted()
+    return WHOLE in table.read_state()
 
 
 def _present() -> list[Element]:

@@ -30,7 +30,7 @@ class TableWatch:
         """Tell whether something has happened that the last `read` did not tell."""
         return self._listener.missed()
 
-    def block(self, networks: Sequence[NetworkSpec], keepsakes: Sequence[str]) -> None:
+    def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Do nothing."""
 
     def unblock(self) -> None:
@@ -52,7 +52,7 @@ class FirewallWatch(TableWatch):
         except DriverError as error:
             print(f"no table can stand by for a flushed firewall: {error}", file=sys.stderr, flush=True)
 
-    def block(self, networks: Sequence[NetworkSpec], keepsakes: Sequence[str]) -> None:
+    def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Let no new connection through these networks' bridges until `unblock`.
 
         Without a table that stands by, at least the host's loopback services are out of containers' reach.
@@ -62,7 +62,7 @@ class FirewallWatch(TableWatch):
             for bridge in bridges:
                 bridge_loopback.switch_off(bridge)
             return
-        families = [e.key for e in forwarding.recalled(keepsakes) if e.set == "forwarding"]
+        families = [e.key for e in forwarding.recalled(saved_state) if e.set == "forwarding"]
         self._standby.block(bridges, (b for b, internal in bridges.items() if internal), families)
 
     def unblock(self) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from drivers.api import IPAddress, IPInterface
 from drivers.linux.attributes import attribute, read
-from drivers.linux.errors import doing
+from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 
 NEW, DELETE, GET = 20, 21, 22  # RTM_*ADDR
@@ -42,7 +42,7 @@ def add(session: Session, link_index: int, address: IPInterface, *, protocol: in
         body += attribute(BROADCAST, address.network.broadcast_address.packed)
     if protocol:
         body += attribute(PROTOCOL, bytes([protocol]))
-    with doing("add address", str(address), ignore=(errno.EEXIST,)):
+    with kernel_errors("add address", str(address), ignore=(errno.EEXIST,)):
         session.request(NEW, body, CREATE | EXCLUSIVE)
 
 
@@ -50,7 +50,7 @@ def remove_ours(session: Session, link_index: int) -> None:
     """Remove from a link what `add` put there with our protocol number; idempotent."""
     for found in _all(session):
         if found.link == link_index and found.protocol == OURS:
-            with doing("remove address", str(found.address), ignore=(errno.EADDRNOTAVAIL, errno.ENODEV)):
+            with kernel_errors("remove address", str(found.address), ignore=(errno.EADDRNOTAVAIL, errno.ENODEV)):
                 session.request(DELETE, _message(link_index, found.address))
 
 
@@ -72,7 +72,7 @@ def _message(link_index: int, address: IPInterface) -> bytes:
 
 def _all(session: Session) -> Iterator[_Found]:
     for family in FAMILIES.values():
-        with doing("list", "addresses"):
+        with kernel_errors("list", "addresses"):
             listed = session.dump(GET, IFADDRMSG.pack(family, 0, 0, 0, 0))
         yield from map(_read, listed)
 

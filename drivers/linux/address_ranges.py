@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from drivers.linux.errors import doing, refusal
+from drivers.linux.errors import kernel_errors, refusal
 from drivers.linux.netlink import DUMP_ATTEMPTS
 
 RTM_GETADDR, RTM_GETROUTE = 22, 26
@@ -69,7 +69,7 @@ class Reading(NamedTuple):
 def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
     for _ in range(DUMP_ATTEMPTS):
         try:
-            with doing("list", "addresses"), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as opened:
+            with kernel_errors("list", "addresses"), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as opened:
                 opened.setsockopt(SOL_NETLINK, GET_STRICT_CHK, 1)  # or every table of routes would come
                 opened.send(HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + body)
                 return _answer(opened, reading)

@@ -20,7 +20,7 @@ from drivers.api import IPAddress, KernelError, PortBinding
 from drivers.linux import sysctl
 from drivers.linux.attributes import attribute, nested, read
 from drivers.linux.errors import refusal
-from drivers.linux.netlink import LINGER, aside
+from drivers.linux.netlink import LINGER, in_background
 from drivers.linux.nfnetlink import NETFILTER
 
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_GET and _DELETE
@@ -38,7 +38,7 @@ UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # what a kernel answers that removes 
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 
-Place = tuple[str, int]  # address and port
+Address = tuple[str, int]  # address and port
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def forget_address(address: IPAddress) -> None:
     _forget(address.version, lambda flow: address.packed in (flow.source, flow.answering), filters)
 
 
-def original_destination(protocol: str, client: Place, server: Place) -> tuple[IPv6Address, int] | None:
+def original_destination(protocol: str, client: Address, server: Address) -> tuple[IPv6Address, int] | None:
     """Tell where an IPv6 client wrote to, of the flow that a rule has led to ``server``; None when it is unknown.
 
     ``client`` and ``server`` are addresses and ports as the server's socket has them.
@@ -104,7 +104,7 @@ def _forget(version: int, matches: Callable[[Flow], bool], filters: Sequence[byt
         for narrowing in filters if narrow else (b"",):
             _remove_one_by_one(channel, header, narrowing, matches)
     finally:
-        aside(channel.close, LINGER)
+        in_background(channel.close, LINGER)
 
 
 def _opened() -> socket.socket:

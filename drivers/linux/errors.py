@@ -10,7 +10,7 @@ from drivers.api import KernelError, NoPermission
 
 
 @contextmanager
-def doing(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
+def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
     """Turn the kernel's refusal inside the block into a driver's error; the errnos in ``ignore`` are no failure."""
     try:
         yield

@@ -27,7 +27,7 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
 
     ``sockets`` are the names of the sockets that hawse's resident processes listen at. Nothing is changed.
     """
-    with netns.entered(namespace):
+    with netns.enter_netns(namespace):
         inside = [*_of_residents(sockets), *_of_links()]
     return [*_of_identity(namespace, processes), *inside]
 

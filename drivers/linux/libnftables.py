@@ -44,13 +44,13 @@ _one_at_a_time = _thread.RLock()
 """Held while the library works, because all its contexts share some lists."""
 
 
-def keep_places(count: int = 4) -> None:
+def reserve_fds(count: int = 4) -> None:
     """Keep descriptors that select(2) knows for the library, in a process that will have very many; once, early."""
     _places.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
 
 
 @contextmanager
-def _places_free() -> Iterator[None]:
+def _reserved_fds_free() -> Iterator[None]:
     kept = len(_places)
     for place in _places:
         os.close(place)
@@ -58,7 +58,7 @@ def _places_free() -> Iterator[None]:
     try:
         yield
     finally:
-        keep_places(kept)
+        reserve_fds(kept)
 
 
 def run(script: str) -> None:
@@ -74,7 +74,7 @@ def listing(what: str) -> list[dict[str, Any]]:
 
 
 def _execute(script: str, *, as_json: bool) -> str:
-    with _one_at_a_time, _places_free():
+    with _one_at_a_time, _reserved_fds_free():
         if _library() is not None and _next_descriptor() < SELECTABLE:
             return _checked(*_in_process(script, as_json))
         return _checked(*_by_program(script, as_json))

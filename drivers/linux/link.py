@@ -14,8 +14,8 @@ from typing import Any
 
 from drivers.api import InterfaceRefused, KernelError
 from drivers.linux.attributes import attribute, nested, number, read, read_number, read_text, text
-from drivers.linux.errors import doing
-from drivers.linux.netlink import Session, by_pyroute2
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import Session, call_pyroute2
 
 NEW, DELETE, GET, SET = 16, 17, 18, 19  # RTM_*LINK
 CREATE, EXCLUSIVE = 0x400, 0x200  # NLM_F_*
@@ -67,25 +67,25 @@ def find(session: Session, name: str) -> Link | None:
     """Describe a link, None where there is none of that name."""
     wanted = _message() + text(IFNAME, name) + number(EXT_MASK, SKIP_STATISTICS)
     found: list[bytes] = []
-    with doing("look up", name, ignore=(*GONE, errno.ERANGE, errno.EINVAL)):
+    with kernel_errors("look up", name, ignore=(*GONE, errno.ERANGE, errno.EINVAL)):
         found = session.request(GET, wanted)
     return _read(found[0]) if found else None
 
 
 def all_links(session: Session) -> list[Link]:
     """Describe all links."""
-    with doing("list", "links"):
+    with kernel_errors("list", "links"):
         return [_read(m) for m in session.dump(GET, _message() + number(EXT_MASK, SKIP_STATISTICS))]
 
 
 def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
     """Make a link; raises `KernelError` with EEXIST when the name is taken."""
-    with doing(f"create {kind}", name):
+    with kernel_errors(f"create {kind}", name):
         if kind in OWN_KINDS and _are_known(attributes):
             body = _message(attributes) + text(IFNAME, name) + nested(LINKINFO, text(INFO_KIND, kind))
             session.request(NEW, body, CREATE | EXCLUSIVE)
         else:
-            by_pyroute2(lambda: session.pyroute2.link("add", ifname=name, kind=kind, **attributes))
+            call_pyroute2(lambda: session.pyroute2.link("add", ifname=name, kind=kind, **attributes))
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
@@ -97,7 +97,7 @@ def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes:
     other = _message({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
     pair = nested(LINKINFO, text(INFO_KIND, "veth"), nested(INFO_DATA, nested(VETH_PEER, other)))
     try:
-        with doing("create veth", name):
+        with kernel_errors("create veth", name):
             session.request(NEW, _message({**attributes, "ifname": name, "txqlen": 0}) + pair, CREATE | EXCLUSIVE)
     except KernelError as error:
         if error.errno != errno.EADDRNOTAVAIL:
@@ -108,7 +108,7 @@ def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes:
 
 def change(session: Session, link_index: int, **attributes: Any) -> None:
     """Change a link: ``state="up"``, ``mtu``, ``address``, ``master``, ``ifalias``, ``ifname``, ``net_ns_fd``."""
-    with doing(f"change {', '.join(attributes)} of", f"link {link_index}"):
+    with kernel_errors(f"change {', '.join(attributes)} of", f"link {link_index}"):
         session.request(NEW, _message(attributes, link_index))
 
 
@@ -116,7 +116,7 @@ def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolate
     """Set the flags of a bridge's port."""
     flags = ((PORT_MODE, hairpin), (PORT_ISOLATED, isolated), (PORT_LEARNING, learning))
     body = IFINFOMSG.pack(socket.AF_BRIDGE, 0, link_index, 0, 0)
-    with doing("set bridge port flags of", f"link {link_index}"):
+    with kernel_errors("set bridge port flags of", f"link {link_index}"):
         session.request(SET, body + nested(PROTINFO, *(attribute(kind, bytes([value])) for kind, value in flags)))
 
 
@@ -129,11 +129,11 @@ def delete(session: Session, name: str) -> None:
     """
     found = session.index(name)
     if found:
-        with doing("delete link", name, ignore=GONE):
-            session.request_until(DELETE, _message(link_index=found), lambda: session.index(name) != found)
+        with kernel_errors("delete link", name, ignore=GONE):
+            session.request_until_visible(DELETE, _message(link_index=found), lambda: session.index(name) != found)
 
 
-def know_ipvlan_flags() -> None:
+def register_ipvlan_flags() -> None:
     """Teach pyroute2 the ipvlan attribute it lacks (IFLA_IPVLAN_FLAGS, Linux 4.15); idempotent."""
     from pyroute2.netlink import nla
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg

@@ -78,12 +78,12 @@ class Session:
         self._socket.send(data)
         self._answers(self._sent)
 
-    def request_until(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
+    def request_until_visible(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
         """Send one message; return when its effect ``shows``, though the kernel may not have done with it.
 
         The kernel finishes what it has begun, whatever becomes of this process. Raises OSError where it refuses.
         """
-        other = self.twin()
+        other = self.clone_session()
         failures: list[OSError] = []
         done = _thread.allocate_lock()
         done.acquire()
@@ -97,18 +97,18 @@ class Session:
                 other.close()
                 done.release()
 
-        aside(request)
+        in_background(request)
         while not done.acquire(timeout=LOOK):
             if shows():
                 return
         if failures:
             raise failures[0]
 
-    def twin(self) -> Session:
+    def clone_session(self) -> Session:
         """Another session in the same namespace, wherever the calling thread is now."""
         from drivers.linux import netns
 
-        with netns.borrowed(ioctl(self._socket, NAMESPACE_OF_SOCKET)):
+        with netns.enter_owned_fd(ioctl(self._socket, NAMESPACE_OF_SOCKET)):
             return Session()
 
     def index(self, name: str) -> int:
@@ -139,7 +139,7 @@ class Session:
 
         from drivers.linux import netns
 
-        with netns.borrowed(ioctl(self._socket, NAMESPACE_OF_SOCKET)):
+        with netns.enter_owned_fd(ioctl(self._socket, NAMESPACE_OF_SOCKET)):
             return IPRoute()
 
     def _make_room(self, size: int) -> None:
@@ -178,7 +178,7 @@ def _packed(message: Message, number: int) -> bytes:
     return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body
 
 
-def aside(action: Callable[[], object], after: float = 0.0) -> None:
+def in_background(action: Callable[[], object], after: float = 0.0) -> None:
     """Do what only waits for the kernel in a thread of its own, ``after`` seconds; nobody awaits its end."""
 
     def act() -> None:
@@ -210,7 +210,7 @@ def session() -> Iterator[Session]:
         opened.close()
 
 
-def by_pyroute2(action: Callable[[], T]) -> T:
+def call_pyroute2(action: Callable[[], T]) -> T:
     """Do something by pyroute2 and give back its result; raises OSError as the rest does."""
     from pyroute2.netlink.exceptions import NetlinkError
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def opened(path: str, inode: int = 0) -> Iterator[int]:
+def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
     """Pin the namespace that ``path`` names by a file descriptor; raises `Missing` where there is none.
 
     With an ``inode``, raises `Missing` too where the path leads to another namespace than the one of that number: a
@@ -53,9 +53,9 @@ def is_network_namespace(fd: int) -> bool:
 
 
 @contextmanager
-def entered(fd: int) -> Iterator[None]:
+def enter_netns(fd: int) -> Iterator[None]:
     """Move the calling thread into a namespace for the length of the block."""
-    with opened("/proc/thread-self/ns/net") as home:
+    with netns_fd("/proc/thread-self/ns/net") as home:
         enter(fd)
         try:
             yield
@@ -64,19 +64,19 @@ def entered(fd: int) -> Iterator[None]:
 
 
 @contextmanager
-def borrowed(fd: int) -> Iterator[None]:
+def enter_owned_fd(fd: int) -> Iterator[None]:
     """Do the same with a descriptor that is closed at the end; who is there already needs no right to move."""
     try:
-        with opened("/proc/thread-self/ns/net") as home, nullcontext() if sameopenfile(fd, home) else entered(fd):
+        with netns_fd("/proc/thread-self/ns/net") as home, nullcontext() if sameopenfile(fd, home) else enter_netns(fd):
             yield
     finally:
         os.close(fd)
 
 
 @contextmanager
-def fresh() -> Iterator[None]:
+def new_netns() -> Iterator[None]:
     """Move the calling thread into a new, empty namespace for the length of the block."""
-    with opened("/proc/thread-self/ns/net") as home:
+    with netns_fd("/proc/thread-self/ns/net") as home:
         try:
             _unshare(CLONE_NEWNET)
         except OSError as error:
@@ -87,9 +87,9 @@ def fresh() -> Iterator[None]:
             enter(home)
 
 
-def inside(path: str, action: Callable[[], T], inode: int = 0) -> T:
-    """Run ``action`` in the namespace that ``path`` (and ``inode``, as in `opened`) names and give back its result."""
-    with opened(path, inode) as fd, entered(fd):
+def run_in_netns(path: str, action: Callable[[], T], inode: int = 0) -> T:
+    """Run ``action`` in the namespace that ``path`` (and ``inode``, as in `netns_fd`) names and give back its result."""
+    with netns_fd(path, inode) as fd, enter_netns(fd):
         return action()
 
 

@@ -10,7 +10,7 @@ import errno
 import struct
 
 from drivers.linux.attributes import read, text
-from drivers.linux.errors import doing
+from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 
 NETFILTER = 12  # NETLINK_NETFILTER
@@ -26,17 +26,17 @@ def comments(table: str, chain: str) -> list[str]:
 
     ``table`` is as nftables writes it, ``inet hawse``. A chain that is not there has no rules.
     """
-    wanted = place(table) + text(CHAIN, chain)
+    wanted = table_header(table) + text(CHAIN, chain)
     session = Session(NETFILTER)
     try:
-        with doing("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
+        with kernel_errors("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
             return [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, wanted)]
     finally:
         session.close()
     return []
 
 
-def place(table: str) -> bytes:
+def table_header(table: str) -> bytes:
     """How a message about a table's rules or sets begins: its family and its name."""
     family, _, name = table.partition(" ")
     return NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name)

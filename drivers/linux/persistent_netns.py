@@ -25,12 +25,12 @@ from drivers.linux.errors import refusal
 INIT = "/proc/1"
 OWN = "/proc/self/ns/net"
 # It stays only if it is told that the file says so: if the command dies before, nobody would ever find it.
-KEEPER = ("/bin/sh", "-c", "read -r _ && exec sleep infinity </dev/null")
+HOLDER = ("/bin/sh", "-c", "read -r _ && exec sleep infinity </dev/null")
 TIMEOUT = 30  # seconds
 END = 2000  # milliseconds a killed process may take to end
 
 
-def opening_path(file: Path) -> str:
+def netns_path(file: Path) -> str:
     """The path by which this process opens the namespace kept at ``file``."""
     keeper = _keeper(file)
     if keeper:
@@ -41,7 +41,7 @@ def opening_path(file: Path) -> str:
 def exists(file: Path) -> bool:
     """Tell whether a namespace is kept at ``file``; a file that a crash left without one is none."""
     try:
-        return os.stat(opening_path(file)).st_dev == os.stat(OWN).st_dev
+        return os.stat(netns_path(file)).st_dev == os.stat(OWN).st_dev
     except OSError:
         return False
 
@@ -52,7 +52,7 @@ def make(file: Path) -> None:
     if exists(file):
         return
     os.close(_open(file, os.O_RDWR | os.O_CREAT))
-    with netns.fresh():
+    with netns.new_netns():
         if _init_shares(file.parent):
             _run("nsenter", f"--mount={INIT}/ns/mnt", "--", "mount", "--bind", OWN, str(file))
         else:
@@ -79,7 +79,7 @@ def remove(file: Path) -> None:
 
 
 @contextmanager
-def alone(directory: Path) -> Iterator[None]:
+def directory_lock(directory: Path) -> Iterator[None]:
     """Let one process at a time into the block, by a lock on a directory; made on demand, removed when empty."""
     while True:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def _init_shares(directory: Path) -> bool:
 def _start_keeper(file: Path) -> None:
     """Start the process that keeps the calling thread's namespace; it ends by `remove` only."""
     null, pipe = subprocess.DEVNULL, subprocess.PIPE
-    process = subprocess.Popen(KEEPER, cwd="/", stdin=pipe, stdout=null, stderr=null, start_new_session=True)
+    process = subprocess.Popen(HOLDER, cwd="/", stdin=pipe, stdout=null, stderr=null, start_new_session=True)
     assert process.stdin is not None
     with process.stdin:
         with open(_open(file, os.O_WRONLY | os.O_TRUNC), "w") as note:

@@ -14,7 +14,7 @@ from socket import AF_INET, AF_INET6, AF_UNSPEC
 
 from drivers.api import IPAddress, IPNetwork
 from drivers.linux.attributes import attribute, number, read, read_number
-from drivers.linux.errors import doing
+from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 
 NEW, DELETE, GET = 24, 25, 26  # RTM_*ROUTE
@@ -52,7 +52,7 @@ class Route:
 
 def widest(session: Session) -> list[Route]:
     """List the default routes of both families, and those to half of all addresses."""
-    with doing("list", "routes"):
+    with kernel_errors("list", "routes"):
         listed = session.dump(GET, RTMSG.pack(AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0, 0))
     return list(_widest(listed))
 
@@ -62,19 +62,19 @@ def add(session: Session, route: Route, *, replacing: bool = False) -> None:
 
     With ``replacing``, it takes that one's place, without a moment in which there is neither.
     """
-    with doing("set route to", f"{route.destination} via {route.gateway or 'the link'}"):
+    with kernel_errors("set route to", f"{route.destination} via {route.gateway or 'the link'}"):
         session.request(NEW, _body(route), CREATE | (REPLACE if replacing else EXCLUSIVE))
 
 
 def remove(session: Session, route: Route) -> None:
     """Remove exactly this route; idempotent."""
-    with doing("remove route to", str(route.destination), ignore=(errno.ESRCH, errno.ENODEV)):
+    with kernel_errors("remove route to", str(route.destination), ignore=(errno.ESRCH, errno.ENODEV)):
         session.request(DELETE, _body(route, scope=NOWHERE))
 
 
 def add_link_default(session: Session, version: int, link_index: int) -> None:
     """Send everything out of a link without a next hop, unless there is a default route already."""
-    with doing("set default route through", f"link {link_index}", ignore=(errno.EEXIST,)):
+    with kernel_errors("set default route through", f"link {link_index}", ignore=(errno.EEXIST,)):
         session.request(NEW, _message(version, scope=LINK_SCOPE) + _out(link_index), CREATE | EXCLUSIVE)
 
 
@@ -82,7 +82,7 @@ def add_direct(session: Session, destination: IPNetwork, link_index: int) -> Non
     """Reach a subnet straight through a link, its hosts being neighbours; raises `KernelError` where others do."""
     body = _message(destination.version, destination.prefixlen, scope=LINK_SCOPE)
     body += attribute(DESTINATION, destination.network_address.packed) + _out(link_index)
-    with doing("set route to", str(destination)):
+    with kernel_errors("set route to", str(destination)):
         session.request(NEW, body, CREATE | EXCLUSIVE)
 
 

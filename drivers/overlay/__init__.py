@@ -32,7 +32,7 @@ from drivers.linux.netlink import Session
 from drivers.overlay import options as overlay_options
 from drivers.overlay import port, vxlan
 from drivers.overlay.forwarding_tables import Tables
-from drivers.overlay.namespace import Place
+from drivers.overlay.namespace import OverlayNamespace
 from drivers.overlay.neighbor_announcement import announce
 from drivers.overlay.options import OverlayOptions
 from drivers.overlay.vxlan import BRIDGE
@@ -58,12 +58,12 @@ class OverlayDriver:
         """
         options = overlay_options.complete(network)
         self.shut(network)
-        Place.of(network).make(options)
+        OverlayNamespace.of(network).make(options)
 
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the network's devices and namespace from this host; idempotent."""
         senders = Step("senders", lambda: table.change(remove=_senders_to_devices(network)))
-        teardown((senders, Step("devices", Place.of(network).remove)))
+        teardown((senders, Step("devices", OverlayNamespace.of(network).remove)))
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
         """Refuse bad endpoint options; nothing is reserved outside the sandbox."""
@@ -75,7 +75,7 @@ class OverlayDriver:
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Plug the sandbox into the network; redone from scratch when it was plugged in before."""
-        place = Place.of(network)
+        place = OverlayNamespace.of(network)
 
         def configure(opened: Session) -> None:
             sandboxes.configure_here(opened, endpoint, interface)
@@ -95,7 +95,7 @@ class OverlayDriver:
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Delete the endpoint's veth pair; idempotent, and indifferent to the sandbox's fate."""
-        place = Place.of(network)
+        place = OverlayNamespace.of(network)
         if place.exists():
             place.inside(lambda there: port.unplug(there, endpoint))
 
@@ -105,7 +105,7 @@ class OverlayDriver:
         Raises `Missing` where the network is not up, and at the end for hosts that no tunnel leads to.
         """
         options = overlay_options.complete(network)
-        Place.of(network).mend(options)
+        OverlayNamespace.of(network).repair(options)
         _synchronise_tunnel(network, options)
         table.change(*_senders(network, peers))
         _with_tables(network, options, lambda tables: _reconcile(tables, peers))
@@ -117,13 +117,13 @@ class OverlayDriver:
         _require_tunnels(options, [peer])
         _synchronise_tunnel(network, options)
         gate = _gate(network)
-        if gate and Place.of(network).exists():
+        if gate and OverlayNamespace.of(network).exists():
             gate.admit([peer.vtep])
         _with_tables(network, options, lambda tables: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Remove one peer; idempotent, and nothing to do where the network is not up."""
-        if Place.of(network).exists():
+        if OverlayNamespace.of(network).exists():
             options = overlay_options.complete(network)
             unused = _with_tables(network, options, lambda tables: tables.remove(peer))
             if gate := _gate(network):
@@ -132,7 +132,7 @@ class OverlayDriver:
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
         """Tell how this host differs from what the network calls for, a line each; ``fix`` puts it right too."""
         options = overlay_options.complete(network)
-        lines = Place.of(network).missing(options)
+        lines = OverlayNamespace.of(network).missing(options)
         if lines and fix:
             self.create_network(network)
         if fix or not lines:
@@ -168,7 +168,7 @@ class OverlayDriver:
 
         return TableWatch()
 
-    def keepsakes(self) -> Sequence[str]:
+    def saved_state(self) -> Sequence[str]:
         """None: the networks' tables tell everything."""
         return ()
 
@@ -189,7 +189,7 @@ def _senders_to_devices(network: NetworkSpec) -> Sequence[Element]:
 
     Where another network has taken one of the VXLAN ids, the hosts that send with it are that network's.
     """
-    gate, place = _gate(network), Place.of(network)
+    gate, place = _gate(network), OverlayNamespace.of(network)
     if gate is None or not place.exists():
         return ()
     devices = zip(vxlan.devices(network), gate.vnis, strict=False)
@@ -209,13 +209,13 @@ def _compared_senders(network: NetworkSpec, peers: Iterable[Peer], fix: bool) ->
 
 
 def _known_hosts(network: NetworkSpec) -> Collection[IPAddress]:
-    if not Place.of(network).exists():
+    if not OverlayNamespace.of(network).exists():
         return ()
     return _with_tables(network, overlay_options.parse(network), lambda tables: tables.hosts())
 
 
 def _with_tables(network: NetworkSpec, options: OverlayOptions, action: Callable[[Tables], T]) -> T:
-    return Place.of(network).inside(lambda _: action(Tables(network, options)))
+    return OverlayNamespace.of(network).inside(lambda _: action(Tables(network, options)))
 
 
 def _add(tables: Tables, peer: Peer) -> None:
@@ -240,7 +240,7 @@ def _compared(tables: Tables, peers: Iterable[Peer], fix: bool) -> list[str]:
 
 def _synchronise_tunnel(network: NetworkSpec, options: OverlayOptions) -> None:
     if options.wireguard is not None:
-        Place.of(network).tunnel.synchronise(options.wireguard)
+        OverlayNamespace.of(network).tunnel.synchronise(options.wireguard)
 
 
 def _require_tunnels(options: OverlayOptions, peers: Iterable[Peer]) -> None:

@@ -18,7 +18,7 @@ from drivers.linux.neighbor import Row
 from drivers.overlay import vxlan
 from drivers.overlay.options import OverlayOptions
 
-SENTENCES = {
+ROW_TEXT = {
     "forward": "frames for {0.key} go to {0.value}",
     "flood": "broadcast and multicast go to {0.key}",
     "port": "the bridge sends frames for {0.key} this way",
@@ -48,7 +48,7 @@ class Difference:
     def lines(self, names: dict[int, str]) -> list[str]:
         """One line a row, for people; ``names`` are the devices' by index."""
         return [
-            f"{what}: {names.get(row.link, row.link)}: {SENTENCES[row.kind].format(row)}"
+            f"{what}: {names.get(row.link, row.link)}: {ROW_TEXT[row.kind].format(row)}"
             for what, rows in (("missing", self.missing), ("unexpected", self.unexpected))
             for row in rows
         ]

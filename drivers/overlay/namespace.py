@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OverlayNamespace:
     """One network's place on this host. Calls are made in the host's namespace."""
 
     network: NetworkSpec
     run: Path
 
     @classmethod
-    def of(cls, network: NetworkSpec) -> Place:
+    def of(cls, network: NetworkSpec) -> OverlayNamespace:
         """The network's place, whether there is anything of it or not."""
         return cls(network, Path(os.environ.get("HAWSE_RUN") or DEFAULT_RUN).absolute())
 
@@ -46,7 +46,7 @@ class Place:
     @property
     def sandbox(self) -> Sandbox:
         """The namespace, as a sandbox to act in."""
-        return Sandbox(self.network.id, persistent_netns.opening_path(self.file))
+        return Sandbox(self.network.id, persistent_netns.netns_path(self.file))
 
     @property
     def tunnel(self) -> Tunnel:
@@ -64,19 +64,19 @@ class Place:
 
     def make(self, options: OverlayOptions) -> None:
         """Make what is missing; idempotent. A network that was not there before is removed when anything fails."""
-        with persistent_netns.alone(self.file.parent):
+        with persistent_netns.directory_lock(self.file.parent):
             self._make(options)
 
-    def mend(self, options: OverlayOptions) -> None:
+    def repair(self, options: OverlayOptions) -> None:
         """Make what was lost of a network that is up; raises `Missing` where it is not, or not any more."""
-        with persistent_netns.alone(self.file.parent):
+        with persistent_netns.directory_lock(self.file.parent):
             self._require()
             if self.missing(options):
                 self._make(options)
 
     def remove(self) -> None:
         """Remove everything; idempotent."""
-        with persistent_netns.alone(self.file.parent):
+        with persistent_netns.directory_lock(self.file.parent):
             self._remove()
 
     def missing(self, options: OverlayOptions) -> list[str]:
@@ -113,7 +113,7 @@ class Place:
             tunnel.set_up(options.wireguard, options.tunnel_mtu(underlay))
 
     def _make_devices(self, options: OverlayOptions, mtu: int) -> None:
-        with session() as host, netns.opened(self.sandbox.path) as namespace:
+        with session() as host, netns.netns_fd(self.sandbox.path) as namespace:
 
             def make(there: Session) -> None:
                 underlay = there if options.wireguard else host

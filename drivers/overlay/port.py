@@ -25,7 +25,7 @@ def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: st
     if bridge is None:
         raise KernelError("find bridge", BRIDGE, errno.ENODEV)
     name = next(n for n in names.host_end_names(endpoint.id) if not link.index(n))
-    with netns.opened(sandbox.path, sandbox.inode) as namespace:
+    with netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
         peer = {"ifname": interface, "net_ns_fd": namespace, "address": endpoint.mac, "mtu": bridge.mtu}
         try:
             link.add_veth(there, name, peer, master=bridge.index, mtu=bridge.mtu, txqlen=0)

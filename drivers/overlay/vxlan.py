@@ -15,8 +15,8 @@ from typing import Any
 
 from drivers.api import Exists, KernelError, NetworkSpec, Unsupported
 from drivers.linux import address, link, marks, sysctl
-from drivers.linux.errors import doing
-from drivers.linux.netlink import Session, by_pyroute2
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import Session, call_pyroute2
 from drivers.overlay.options import OverlayOptions
 
 BRIDGE = "br0"
@@ -93,8 +93,8 @@ def _add(underlay: Session, namespace: int, name: str, vni: int, options: Overla
 def _is_as_wanted(there: Session, name: str, vni: int, options: OverlayOptions) -> bool:
     if not link.index(name):
         return False
-    with doing("look up", name):
-        message = by_pyroute2(lambda: next(iter(there.pyroute2.link("get", ifname=name))))
+    with kernel_errors("look up", name):
+        message = call_pyroute2(lambda: next(iter(there.pyroute2.link("get", ifname=name))))
     data = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
     local = data.get_attr("IFLA_VXLAN_LOCAL" if options.local.version == 4 else "IFLA_VXLAN_LOCAL6")
     return bool(data.get_attr("IFLA_VXLAN_ID") == vni and local == str(options.local))

@@ -52,7 +52,7 @@ class Tunnel:
         rules = Template(RULES.read_text()).substitute(TUNNEL=self.name)
         script = f"add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n{rules}}}\n"
         try:
-            netns.inside(self.place.path, lambda: libnftables.run(script))
+            netns.run_in_netns(self.place.path, lambda: libnftables.run(script))
         except DriverError as error:
             raise self._refused(f"its packets can't be kept from leaving in clear: {error}") from error
         if not self.is_guarded():
@@ -61,7 +61,7 @@ class Tunnel:
     def is_guarded(self) -> bool:
         """Tell whether the rules are in force, to the letter."""
         try:
-            listed = netns.inside(self.place.path, lambda: libnftables.listing(f"table {TABLE}"))
+            listed = netns.run_in_netns(self.place.path, lambda: libnftables.listing(f"table {TABLE}"))
         except libnftables.Refused:
             return False
         chains = {c["chain"]["name"]: c["chain"].get("hook") for c in listed if "chain" in c}
@@ -72,7 +72,7 @@ class Tunnel:
         """Make the interface, in the host's namespace so that its UDP socket stays there; idempotent."""
         if self.is_there():
             return
-        with session() as host, netns.opened(self.place.path) as namespace:
+        with session() as host, netns.netns_fd(self.place.path) as namespace:
             # One in the host's namespace was left by a creation cut short.
             if not link.index(self.name) and not self._in_kernel(host, namespace):
                 self._start_process()
@@ -83,7 +83,7 @@ class Tunnel:
 
     def is_there(self) -> bool:
         """Tell whether the interface is where it belongs; wireguard-go may have died."""
-        return netns.inside(self.place.path, lambda: link.index(self.name)) > 0
+        return netns.run_in_netns(self.place.path, lambda: link.index(self.name)) > 0
 
     def set_up(self, config: WireguardConfig, mtu: int) -> None:
         """Give the interface its keys, peers, address and route, and bring it up; idempotent."""
@@ -101,7 +101,7 @@ class Tunnel:
     def synchronise(self, config: WireguardConfig) -> None:
         """Tell the interface its keys and peers; sessions with peers that stay go on."""
         syncconf = ("syncconf", self.name, "/dev/stdin")
-        netns.inside(self.place.path, lambda: self._wg(*syncconf, given=config.text()))
+        netns.run_in_netns(self.place.path, lambda: self._wg(*syncconf, given=config.text()))
 
     def delete(self, place_exists: bool) -> None:
         """Delete the interface, wherever a crash left it; idempotent. A wireguard-go ends with its interface."""

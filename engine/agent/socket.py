@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from engine.paths import make_private, open_private
+from engine.paths import make_private_directory, open_private
 from engine.runtime import peer
 
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
@@ -28,7 +28,7 @@ def address(run_dir: str) -> Iterator[str]:
 
 def prepare(run_dir: str) -> None:
     """Make the run directory (0700) where it is missing."""
-    make_private(Path(run_dir))
+    make_private_directory(Path(run_dir))
 
 
 def lock(run_dir: str) -> int | None:

@@ -19,7 +19,7 @@ from engine.agent import socket as place
 from engine.agentd.agent import IDLE, Agent
 from engine.agentd.cluster.service import ClusterService
 from engine.agentd.repair import RepairService
-from engine.agentd.respawn import GuardService
+from engine.agentd.respawn import RespawnService
 from engine.config import load_config
 from engine.dns.server import DnsService, ttl_from_environment
 from engine.errors import PermissionDenied
@@ -30,7 +30,7 @@ from engine.eventloop.netns import home
 from engine.host import root_directory, run_directory
 from engine.portproxy.service import ForwardService
 from engine.store.api import Store
-from engine.store.decode_cache import Recall
+from engine.store.decode_cache import DecodeCache
 from engine.store.sqlite import SqliteStore
 
 BUSY_SECONDS = 1.0
@@ -49,7 +49,7 @@ def main() -> int:
     lock = inherited if inherited >= 0 else place.lock(str(run_dir))
     if lock is None:
         return 0
-    store = SqliteStore(root / "hawse.db", recall=Recall())
+    store = SqliteStore(root / "hawse.db", recall=DecodeCache())
     agent = serving(root, run_dir, store, place.listen(str(run_dir)))
     agent.reconcile()
     tell_ready()
@@ -63,7 +63,7 @@ def main() -> int:
 def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
     """Make the agent with all its services."""
     home()
-    libnftables.keep_places()  # a sandbox takes four descriptors and more
+    libnftables.reserve_fds()  # a sandbox takes four descriptors and more
     budget = Budget(raise_descriptor_limit())
     loop = Loop()
     inotify = Inotify(loop)
@@ -77,7 +77,7 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
         DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
         forward,
         repair,
-        GuardService(loop, run_dir),
+        RespawnService(loop, run_dir),
     )
     agent = Agent(loop, store, services, listener, idle=idle_from_environment(), extend=cluster.extend)
     cluster.changed = repair.changed = agent.reconcile

@@ -129,7 +129,7 @@ class RepairThread:
             self._pace.own(now)
 
     def _block(self, watch: Watch) -> None:
-        watch.block([network for network, _ in self._wanted.networks], self._wanted.keepsakes)
+        watch.block([network for network, _ in self._wanted.networks], self._wanted.saved_state)
 
     def _look(self, watch: Watch) -> None:
         """Compare and repair; new connections are kept out as long as what keeps them apart is not there."""

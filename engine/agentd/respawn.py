@@ -20,7 +20,7 @@ from engine.runtime import protocol
 from engine.runtime.supervisor_client import try_connect
 
 
-class GuardService:
+class RespawnService:
     """A connection to the supervisor of ``run_dir``, made again when there is another supervisor."""
 
     name = "guard"

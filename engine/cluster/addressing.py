@@ -9,14 +9,14 @@ from itertools import chain, islice
 from engine.errors import Forbidden
 from engine.model import NetworkRecord, PoolRecord
 
-GIVEN_UP = (
+NO_ADDRESS = (
     "attaching to network failed, make sure your network options are correct and check manager logs: "
     "context deadline exceeded"
 )
 """What Docker says, after 20 seconds, of an address that is taken and of a network without a free one."""
 
 
-def first_pools(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tuple[PoolRecord, str]]:
+def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tuple[PoolRecord, str]]:
     """The pools that an endpoint gets addresses from, one a family, and what is asked of each."""
     found: dict[int, tuple[PoolRecord, str]] = {}
     for pool in network.pools:
@@ -27,7 +27,7 @@ def first_pools(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tuple[Pool
     return [found[version] for version in sorted(found)]
 
 
-def choose(pool: PoolRecord, last: int, used: Collection[str], asked: str = "", skip: int = 0) -> str:
+def pick_address(pool: PoolRecord, last: int, used: Collection[str], asked: str = "", skip: int = 0) -> str:
     """The address asked for, else the next free one after ``last``; ``skip`` free ones are passed over if there are.
 
     Hosts that have been in each other's way skip at random, so that they are not so again.
@@ -35,11 +35,11 @@ def choose(pool: PoolRecord, last: int, used: Collection[str], asked: str = "", 
     taken = {pool.gateway, *pool.aux_addresses.values(), *used}
     if asked:
         if str(ip_address(asked)) in taken:
-            raise Forbidden(GIVEN_UP)
+            raise Forbidden(NO_ADDRESS)
         return str(ip_address(asked))
     free = list(islice((address for address in candidates(pool, last) if address not in taken), skip + 1))
     if not free:
-        raise Forbidden(GIVEN_UP)
+        raise Forbidden(NO_ADDRESS)
     return free[-1]
 
 

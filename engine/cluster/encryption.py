@@ -12,7 +12,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from drivers.api import NetworkSpec
-from engine.cluster.model import Membership, Node
+from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.shared_networks import FIRST_VNI, vnis_of
 from engine.dispatch.specs import network_spec
 from engine.model import NetworkRecord
@@ -27,7 +27,7 @@ def is_encrypted(record: NetworkRecord) -> bool:
     return ENCRYPTED in (record.options or {})
 
 
-def spec(record: NetworkRecord, me: Membership, nodes: Iterable[Node]) -> NetworkSpec:
+def spec(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
     """A network as its driver is to see it on this host, with the tunnels of this moment."""
     seen = network_spec(record)
     if not is_encrypted(record):
@@ -35,7 +35,7 @@ def spec(record: NetworkRecord, me: Membership, nodes: Iterable[Node]) -> Networ
     return replace(seen, options={**seen.options, WIREGUARD: configuration(record, me, nodes)})
 
 
-def configuration(record: NetworkRecord, me: Membership, nodes: Iterable[Node]) -> str:
+def configuration(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[Node]) -> str:
     """The tunnels of a network on this host, as the driver's option."""
     peers = [
         {"public_key": n.wireguard_key, "endpoint": n.data_address, "address": tunnel_address(n.index)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.cluster import node_operations, shared_endpoints
 from engine.cluster.etcd import Client
 from engine.cluster.local_networks import SWARM
-from engine.cluster.model import Membership, SharedEndpoint
+from engine.cluster.model import ClusterMembership, SharedEndpoint
 from engine.cluster.snapshot import View
 from engine.host import Host
 from engine.model import EndpointRecord, NetworkRecord
@@ -20,28 +20,28 @@ def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
         return {e.id: e for e in reader.endpoints() if e.network_id in shared}
 
 
-def differences(host: Host, view: View, network: NetworkRecord, me: Membership) -> list[str]:
+def differences(host: Host, view: View, network: NetworkRecord, me: ClusterMembership) -> list[str]:
     """A line for each endpoint of this host on a network that only one side knows."""
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
     there = {e.id: e for e in view.endpoints(network.id) if e.node == me.node_id}
     lines = [f"missing in the store: endpoint {i} ({here[i].ipv4})" for i in here.keys() - there.keys()]
-    surplus = [i for i in there.keys() - here.keys() if not process.alive(there[i].owner)]
+    surplus = [i for i in there.keys() - here.keys() if not process.is_running(there[i].owner)]
     return sorted(lines + [f"unexpected in the store: endpoint {i} ({there[i].ipv4})" for i in surplus])
 
 
-def settle(host: Host, client: Client, me: Membership) -> None:
+def sync_endpoints(host: Host, client: Client, me: ClusterMembership) -> None:
     """Make the store know this host's endpoints, all of them and no others; those being made right now are left."""
     there = {e.id: e for e in shared_endpoints.of_node(client, me.node_id)}
     here = own_endpoints(host)
     for identity in there.keys() - here.keys():
-        if not process.alive(there[identity].owner) and identity not in own_endpoints(host):
+        if not process.is_running(there[identity].owner) and identity not in own_endpoints(host):
             node_operations.perform(client, me, "release", network=there[identity].network_id, endpoint=identity)
     for identity, endpoint in here.items():
         if identity not in there or tuple(there[identity].names) != tuple(endpoint.names):
-            node_operations.perform(client, me, "restore", endpoint=encode(shared(endpoint, me)))
+            node_operations.perform(client, me, "restore", endpoint=encode(shared_endpoint(endpoint, me)))
 
 
-def shared(endpoint: EndpointRecord, me: Membership) -> SharedEndpoint:
+def shared_endpoint(endpoint: EndpointRecord, me: ClusterMembership) -> SharedEndpoint:
     """One of this host's endpoints as all hosts see it."""
     return SharedEndpoint(
         id=endpoint.id,

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from engine.api import Created, Json
 from engine.cluster import local_networks
 from engine.cluster import membership as memberships
-from engine.cluster.local_networks import BUSY, SWARM
+from engine.cluster.local_networks import NETWORKS_LOCK, SWARM
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
 from engine.runtime import process
-from engine.store.locks import PATIENCE, locked
+from engine.store.locks import LOCK_TIMEOUT_SECONDS, locked
 
 if TYPE_CHECKING:
     from engine.cluster.etcd import Client
-    from engine.cluster.model import Membership, SharedEndpoint
+    from engine.cluster.model import ClusterMembership, SharedEndpoint
     from engine.cluster.snapshot import View
 
 NOT_IN_SWARM = (
@@ -36,7 +36,7 @@ WORKER = (
 )
 
 
-def spans_hosts(host: Host, request: NetworkCreate) -> bool:
+def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
     """Whether a network to be created is the cluster's; False on a host without one, where it is then refused."""
     wide = request.driver == "overlay" or request.scope == SWARM
     return wide and not request.config_only and is_member(host)
@@ -48,7 +48,7 @@ def is_member(host: Host) -> bool:
 
 
 @contextmanager
-def connected(host: Host) -> Iterator[tuple[Client, Membership]]:
+def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
     """A client of the cluster's store; raises Docker's text where this host is in no cluster."""
     found = memberships.load(host.root)
     if found is None:
@@ -61,7 +61,7 @@ def connected(host: Host) -> Iterator[tuple[Client, Membership]]:
 
 
 @contextmanager
-def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, Membership]]:
+def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, ClusterMembership]]:
     """The same on managers alone."""
     with connected(host) as (client, found):
         if not found.is_manager:
@@ -78,7 +78,7 @@ def keep_agent(host: Host) -> None:
             ensure(host.run, host.root)
 
 
-def await_store(host: Host, patience: float = 15.0) -> None:
+def wait_for_store(host: Host, patience: float = 15.0) -> None:
     """After a reboot, wait until the cluster's store answers, that is until the agent has started it."""
     try:
         if memberships.load(host.root) is None:
@@ -106,7 +106,7 @@ def create(host: Host, request: NetworkCreate) -> Created:
     with managing(host, NOT_IN_SWARM) as (client, me):
         record = _checked(host, request, shared_networks.all_networks(client))
         record = shared_networks.create(client, record)
-        local_networks.learn(host, record, me)
+        local_networks.import_network(host, record, me)
     return Created(record.id)
 
 
@@ -128,10 +128,10 @@ def _checked(host: Host, request: NetworkCreate, shared: Sequence[NetworkRecord]
         raise Conflict(f"rpc error: code = AlreadyExists desc = ingress network ({ingress.id}) is already present")
     request = check_network_create(request, existing, available(), clustered=True)
     record = new_record(request)
-    from engine.dispatch.errors import translated
+    from engine.dispatch.errors import translate_driver_errors
     from engine.dispatch.specs import network_spec
 
-    with translated():
+    with translate_driver_errors():
         host.driver(record.driver).check_network(network_spec(record), [])
     return record
 
@@ -142,10 +142,10 @@ def remove(host: Host, record: NetworkRecord) -> None:
 
     with managing(host) as (client, _):
         shared_networks.remove(client, record)
-    local_networks.forget(host, record.id)
+    local_networks.delete_planned(host, record.id)
 
 
-def learn(host: Host, reference: str, *, attach: bool = True) -> None:
+def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
     """Make a network of the cluster known here before it is looked up, to ``attach`` a container or to remove it.
 
     Docker's text where it takes no containers, and for one to attach to that neither host nor cluster has. Workers
@@ -171,7 +171,7 @@ def learn(host: Host, reference: str, *, attach: bool = True) -> None:
     with host.store.read() as reader:
         known = reader.network(found[0].id) if found else None
     if len(found) == 1 and known is None:
-        local_networks.learn(host, found[0], me)
+        local_networks.import_network(host, found[0], me)
 
 
 def _shared(host: Host, reference: str) -> list[NetworkRecord]:
@@ -197,29 +197,29 @@ def check_used_here(host: Host, record: NetworkRecord) -> None:
                 raise NotFound(f"network {record.name} not found")
 
 
-def brought_up(host: Host, record: NetworkRecord) -> None:
+def after_activate(host: Host, record: NetworkRecord) -> None:
     """Tell the driver of a network that has just come up where the endpoints of other hosts are."""
     from drivers.api import PeerProgrammer
     from engine.cluster import encryption, peers, snapshot
-    from engine.dispatch.errors import translated
+    from engine.dispatch.errors import translate_driver_errors
 
     driver = host.driver(record.driver)
     if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
         return
-    with peers.programming(host.run), connected(host) as (client, me), translated():
+    with peers.programming(host.run), connected(host) as (client, me), translate_driver_errors():
         seen = snapshot.load(client)
         driver.program_peers(encryption.spec(record, me, seen.nodes.values()), peers.of(seen, record.id, me.node_id))
 
 
-def drop_if_unused(host: Host, network_id: str, patience: float = PATIENCE) -> None:
+def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
     """Take a network's kernel objects away from this host once no endpoint here needs them."""
-    with locked(host.run, *BUSY, patience):
+    with locked(host.run, *NETWORKS_LOCK, patience):
         with host.store.read() as reader:
             record = reader.network(network_id)
             used = bool(reader.endpoints(network_id=network_id))
         if record is None or used:
             return
-        local_networks.unmake(host, record)
+        local_networks.delete_local(host, record)
         me = memberships.load(host.root)
         with host.store.write() as tx:
             if (me is not None and me.is_manager) or record.ingress:
@@ -228,7 +228,7 @@ def drop_if_unused(host: Host, network_id: str, patience: float = PATIENCE) -> N
                 tx.delete_network(network_id)
 
 
-def drop_all_unused(host: Host, patience: float) -> bool:
+def deactivate_all_unused(host: Host, patience: float) -> bool:
     """Do so with all networks that commands which were killed have left up; whether there were any.
 
     Waits no longer than ``patience`` seconds for commands at work; then it raises `Unavailable`.
@@ -237,7 +237,7 @@ def drop_all_unused(host: Host, patience: float) -> bool:
         used = {e.network_id for e in reader.endpoints()}
         left = [n.id for n in reader.networks() if n.scope == SWARM and n.phase == "live" and n.id not in used]
     for network_id in left:
-        drop_if_unused(host, network_id, patience)
+        deactivate_if_unused(host, network_id, patience)
     return bool(left)
 
 
@@ -245,7 +245,7 @@ def drop_all_unused(host: Host, patience: float) -> bool:
 
 
 @contextmanager
-def reserving(
+def reserve_endpoints(
     host: Host, container: ContainerRecord, networks: Sequence[NetworkRecord]
 ) -> Iterator[Mapping[str, EndpointRecord]]:
     """Reserve a container's endpoints on those of ``networks`` that span hosts, by network id.
@@ -266,15 +266,15 @@ def reserving(
                 _check_attachable(network)
                 _shut(host, network)
                 made.append(_reserve(client, me, container, network))
-        with locked(host.run, *BUSY):
-            _learn_anew(host, shared, me)
+        with locked(host.run, *NETWORKS_LOCK):
+            _import_again(host, shared, me)
             yield {e.network_id: _record(e) for e in made}
     except BaseException:
         with suppress(EngineError), connected(host) as (client, me):
             for endpoint in made:
                 node_operations.perform(client, me, "release", network=endpoint.network_id, endpoint=endpoint.id)
         for network in shared:
-            drop_if_unused(host, network.id)
+            deactivate_if_unused(host, network.id)
         raise
 
 
@@ -284,21 +284,21 @@ def _shut(host: Host, network: NetworkRecord) -> None:
     The other hosts accept this host's packets as soon as the endpoint is reserved.
     """
     from drivers.api import TunnelGuard
-    from engine.dispatch.errors import translated
+    from engine.dispatch.errors import translate_driver_errors
     from engine.dispatch.specs import network_spec
 
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):
-        with translated():
+        with translate_driver_errors():
             driver.shut(network_spec(network))
 
 
-def _learn_anew(host: Host, networks: Sequence[NetworkRecord], me: Membership) -> None:
+def _import_again(host: Host, networks: Sequence[NetworkRecord], me: ClusterMembership) -> None:
     """Make networks known again that another command has dropped since they were looked up, for nobody used them."""
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:
-        local_networks.learn(host, network, me)
+        local_networks.import_network(host, network, me)
 
 
 def _record(endpoint: SharedEndpoint) -> EndpointRecord:
@@ -314,7 +314,9 @@ def _record(endpoint: SharedEndpoint) -> EndpointRecord:
     )
 
 
-def _reserve(client: Client, me: Membership, container: ContainerRecord, network: NetworkRecord) -> SharedEndpoint:
+def _reserve(
+    client: Client, me: ClusterMembership, container: ContainerRecord, network: NetworkRecord
+) -> SharedEndpoint:
     from engine import names
     from engine.cluster import node_operations
     from engine.cluster.model import SharedEndpoint
@@ -329,7 +331,7 @@ def _reserve(client: Client, me: Membership, container: ContainerRecord, network
         node=me.node_id,
         mac=names.parse_mac(settings.mac_address) if settings.mac_address else names.random_mac(),
         names=names.dns_names(container, settings),
-        owner=process.me(),
+        owner=process.process_identity(),
     )
     ipv4, ipv6 = (wanted.ipv4, wanted.ipv6) if wanted else ("", "")
     made = node_operations.perform(client, me, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
@@ -343,7 +345,7 @@ def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAtt
     )
 
 
-def released(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
+def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
     """Tell the cluster that an endpoint has gone; while the store is away, the agent does it afterwards."""
     if network.scope != SWARM:
         return
@@ -351,13 +353,13 @@ def released(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> No
 
     with suppress(EngineError), connected(host) as (client, me):
         node_operations.perform(client, me, "release", network=network.id, endpoint=endpoint.id)
-    drop_if_unused(host, network.id)
+    deactivate_if_unused(host, network.id)
 
 
 # ------------------------------------------------------------------------------------------------ inspection
 
 
-def completed(host: Host, record: NetworkRecord, document: Json) -> Json:
+def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
     """The document of a network with what the cluster knows of it."""
     if record.scope != SWARM:
         return document
@@ -367,7 +369,7 @@ def completed(host: Host, record: NetworkRecord, document: Json) -> Json:
     return complete(document, record, view, me)
 
 
-def current_view(host: Host) -> tuple[View | None, Membership | None]:
+def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
     """What is known of the cluster: from the store, else as it was kept last."""
     from engine.cluster import snapshot
 

@@ -14,20 +14,20 @@ from engine.cluster import membership as memberships
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.store.api import Taken, Transaction
-from engine.store.locks import PATIENCE, locked
+from engine.store.locks import LOCK_TIMEOUT_SECONDS, locked
 
 if TYPE_CHECKING:
-    from engine.cluster.model import Membership
+    from engine.cluster.model import ClusterMembership
 
 VTEP = "com.hawse.overlay.vtep"
 SWARM = "swarm"
-BUSY = ("cluster", "networks")
+NETWORKS_LOCK = ("cluster", "networks")
 """The lock under which networks come up and go down on this host."""
-SHORT = 1.0
+AGENT_LOCK_TIMEOUT = 1.0
 """Seconds that the agent, which has a lease to keep, waits for commands; it comes again."""
 
 
-def localized(record: NetworkRecord, membership: Membership) -> NetworkRecord:
+def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
     """A shared network's record with this host's part filled in."""
     from engine.cluster import encryption
 
@@ -37,25 +37,25 @@ def localized(record: NetworkRecord, membership: Membership) -> NetworkRecord:
     return replace(record, phase="planned", owner="", host_options=options)
 
 
-def learn(host: Host, record: NetworkRecord, membership: Membership) -> NetworkRecord:
+def import_network(host: Host, record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
     """Record a shared network here; what is known already stays as it is."""
     with host.store.write() as tx:
-        return _learn(tx, record, membership)
+        return _import(tx, record, membership)
 
 
-def _learn(tx: Transaction, record: NetworkRecord, membership: Membership) -> NetworkRecord:
+def _import(tx: Transaction, record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
     known = tx.network(record.id)
     if known is None:
-        known = localized(record, membership)
+        known = with_host_options(record, membership)
         tx.put_network(known)
     return known
 
 
-def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membership: Membership) -> None:
+def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membership: ClusterMembership) -> None:
     """Bring the mirror up to date: learn what this host should know, forget what is gone and unused here.
 
     ``networks`` reads the cluster's. It is called last: what a command has made meanwhile is not taken for gone.
-    Raises `Unavailable` where commands are at networks for longer than `SHORT`.
+    Raises `Unavailable` where commands are at networks for longer than `AGENT_LOCK_TIMEOUT`.
     """
     with host.store.read() as reader:
         known = {n.id: n for n in reader.networks() if n.scope == SWARM}
@@ -63,47 +63,47 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
     shared = {n.id: n for n in networks()}
     for record in shared.values():
         if record.id not in known and (membership.is_manager or record.ingress):
-            _learn_unless_taken(host, record, membership)
+            _import_unless_taken(host, record, membership)
     for identity, record in known.items():
         if identity not in shared and identity not in used and record.phase == "planned":
-            forget(host, identity, patience=SHORT)
+            delete_planned(host, identity, patience=AGENT_LOCK_TIMEOUT)
 
 
-def _learn_unless_taken(host: Host, record: NetworkRecord, membership: Membership) -> None:
+def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterMembership) -> None:
     try:
         with host.store.write() as tx:
             if memberships.exists(host.root):  # else it has left meanwhile, and forgets all networks after that
-                _learn(tx, record, membership)
+                _import(tx, record, membership)
     except Taken:
         return  # a network of this host alone has the name, and keeps it
 
 
-def forget(host: Host, network_id: str, patience: float = PATIENCE) -> None:
+def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
     """Drop a network that the cluster has no more, or this host is to know no more."""
-    with locked(host.run, *BUSY, patience=patience):
+    with locked(host.run, *NETWORKS_LOCK, patience=patience):
         with host.store.read() as reader:
             record = reader.network(network_id)
         if record is not None:
-            unmake(host, record)
+            delete_local(host, record)
             with host.store.write() as tx:
                 tx.delete_network(network_id)
 
 
-def unmake(host: Host, record: NetworkRecord) -> None:
+def delete_local(host: Host, record: NetworkRecord) -> None:
     """Take away what this host's kernel has of a network; idempotent. The caller holds the lock.
 
     There may be something even of a ``planned`` one: a command can be killed between making it and noting that.
     """
-    from engine.dispatch.errors import translated
+    from engine.dispatch.errors import translate_driver_errors
     from engine.dispatch.specs import network_spec
 
-    with translated():
+    with translate_driver_errors():
         host.driver(record.driver).delete_network(network_spec(record))
 
 
-def forget_all(host: Host) -> None:
+def delete_all_planned(host: Host) -> None:
     """Drop all of them: this host leaves the cluster."""
     with host.store.read() as reader:
         known = [n for n in reader.networks() if n.scope == SWARM]
     for record in known:
-        forget(host, record.id)
+        delete_planned(host, record.id)

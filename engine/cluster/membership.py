@@ -14,7 +14,7 @@ from engine.errors import Unavailable
 
 if TYPE_CHECKING:
     from engine.cluster.etcd import Client
-    from engine.cluster.model import Membership
+    from engine.cluster.model import ClusterMembership
 
 FILE = "membership.json"
 AUTHORITY, AUTHORITY_KEY = "ca.pem", "ca.key"
@@ -43,30 +43,30 @@ def exists(root: Path) -> bool:
     return (directory(root) / FILE).exists()
 
 
-def load(root: Path) -> Membership | None:
+def load(root: Path) -> ClusterMembership | None:
     """This host's membership; None where it is in no cluster. Raises `Unavailable` for one of another layout."""
     try:
         text = (directory(root) / FILE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
     from engine.cluster.keys import LAYOUT
-    from engine.cluster.model import Membership
+    from engine.cluster.model import ClusterMembership
     from engine.store.codec import decode
 
-    found = decode(Membership, text)
+    found = decode(ClusterMembership, text)
     if found.layout != LAYOUT:
         raise Unavailable(OTHER_LAYOUT)
     return found
 
 
-def save(where: Path, membership: Membership) -> None:
+def save(where: Path, membership: ClusterMembership) -> None:
     """Write the record into a directory, whole or not at all."""
     from engine.store.codec import encode
 
     write_private(where / FILE, encode(membership))
 
 
-def update(root: Path, change: Callable[[Membership], Membership]) -> Membership | None:
+def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership]) -> ClusterMembership | None:
     """Change the record of a host that is a member; the new one. The agent's threads come one after the other."""
     with _changing:
         known = load(root)
@@ -90,7 +90,7 @@ def write_private(path: Path, text: str) -> None:
     fresh.rename(path)
 
 
-def open_client(root: Path, membership: Membership) -> Client:
+def open_client(root: Path, membership: ClusterMembership) -> Client:
     """A client of the cluster's store: a manager's of the store itself, a worker's of the managers' servers.
 
     It begins with the one that answered last when another did not: a dead one costs one command its patience.
@@ -112,7 +112,7 @@ def open_client(root: Path, membership: Membership) -> Client:
     return Client(urls, lambda: node_context(root), switched=switched, name=MANAGER_NAME)
 
 
-def _urls(root: Path, membership: Membership) -> list[str]:
+def _urls(root: Path, membership: ClusterMembership) -> list[str]:
     """Where the store is reached; a manager's own member first, then by way of the other managers."""
     if membership.external and membership.is_manager:
         return list(membership.urls)
@@ -125,7 +125,7 @@ def socket_url(root: Path) -> str:
     return f"unix:{directory(root) / SOCKET}"
 
 
-def _preferred(hint: Path, membership: Membership) -> str:
+def _preferred(hint: Path, membership: ClusterMembership) -> str:
     """The URL that answered last."""
     try:
         lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR

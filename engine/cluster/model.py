@@ -85,7 +85,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class ClusterMembership:
     """What this host knows of its own part: kept in HAWSE_ROOT/cluster/membership.json (0600).
 
     ``managers`` are the places of all managers' servers. ``urls``, ``user`` and ``password`` reach a store that is not

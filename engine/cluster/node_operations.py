@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.cluster import keys, record_checks, shared_endpoints
 from engine.cluster.etcd import Client, EtcdError, delete, none_since, present, put, unchanged
-from engine.cluster.model import MANAGER, WORKER, Member, Membership, Node, SharedEndpoint
+from engine.cluster.model import MANAGER, WORKER, ClusterMembership, Member, Node, SharedEndpoint
 from engine.cluster.shared_endpoints import REMOVED
 from engine.cluster.shared_networks import ATTEMPTS
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavailable
@@ -30,7 +30,7 @@ MOST_ENDPOINTS = 20_000
 """Endpoints that one host may have on one network."""
 
 
-def perform(client: Client, me: Membership, act: str, **arguments: object) -> Json:
+def perform(client: Client, me: ClusterMembership, act: str, **arguments: object) -> Json:
     """Do an act for this host: with its own hands where it manages, else through the server it is connected to."""
     if not me.is_manager:
         return client.call(PATH + act, arguments)

@@ -6,7 +6,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address, ip_network
 
 from engine.api import Json
-from engine.cluster.model import Membership
+from engine.cluster.model import ClusterMembership
 from engine.cluster.snapshot import View
 from engine.model import NetworkRecord
 from engine.names import mac_from_ipv4
@@ -14,7 +14,7 @@ from engine.names import mac_from_ipv4
 INGRESS_SANDBOX = "ingress-sbox"
 
 
-def completed(document: Json, record: NetworkRecord, view: View | None, me: Membership | None) -> Json:
+def completed(document: Json, record: NetworkRecord, view: View | None, me: ClusterMembership | None) -> Json:
     """Complete a document: while the network is unused here, most is null; then this host's own address, and peers."""
     used = bool(document["Containers"]) or record.ingress
     if not used:

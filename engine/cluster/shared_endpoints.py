@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from engine.cluster import keys, record_checks
-from engine.cluster.addressing import GIVEN_UP, choose, first_pools, is_usable
+from engine.cluster.addressing import NO_ADDRESS, is_usable, pick_address, pools_for_endpoint
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.shared_networks import ATTEMPTS
@@ -38,19 +38,19 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
 
     The host's first endpoint on a network reserves an address for the host itself as well, as Docker's do.
     """
-    pools = first_pools(network, ipv4, ipv6)
+    pools = pools_for_endpoint(network, ipv4, ipv6)
     used: Collection[str] = ()
     for attempt in range(ATTEMPTS):
         skip = random.randrange(2 ** min(attempt, MOST_SKIPPED))
         serials, balancer, mac = _read(client, network, endpoint.node, pools, endpoint.mac)
         claim = _mac_claim(endpoint, mac)
-        chosen = [choose(p, s, used, asked, skip) for (p, asked), s in zip(pools, serials, strict=True)]
+        chosen = [pick_address(p, s, used, asked, skip) for (p, asked), s in zip(pools, serials, strict=True)]
         made = replace(endpoint, ipv4=_with_prefix(chosen, pools, 4), ipv6=_with_prefix(chosen, pools, 6))
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
         if not balancer and pools:
             last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # one asked for is out of turn
-            extra = choose(pools[0][0], last, {*used, chosen[0]})
+            extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
             changes = [c for c in changes if c["request_put"]["key"] not in _keys(more[1])] + more[1]
@@ -58,7 +58,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         if client.transact(conditions, changes).succeeded:
             return made
         used = _used(client, network)
-    raise Forbidden(GIVEN_UP)
+    raise Forbidden(NO_ADDRESS)
 
 
 def _read(
@@ -130,17 +130,17 @@ def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: Pool
 
 def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
     """Reserve the host's own address on a network it has no endpoint on (Docker's ingress); the address."""
-    pools = first_pools(network, "", "")[:1]
+    pools = pools_for_endpoint(network, "", "")[:1]
     used: Collection[str] = ()
     for attempt in range(ATTEMPTS):
         serials, balancer, _ = _read(client, network, node, pools)
         if balancer:
             return balancer
-        address = choose(pools[0][0], serials[0], used, skip=random.randrange(2 ** min(attempt, MOST_SKIPPED)))
+        address = pick_address(pools[0][0], serials[0], used, skip=random.randrange(2 ** min(attempt, MOST_SKIPPED)))
         if client.transact(*_balancer_claims(network, node, address, pools[0][0])).succeeded:
             return address
         used = _used(client, network)
-    raise Forbidden(GIVEN_UP)
+    raise Forbidden(NO_ADDRESS)
 
 
 def _key(endpoint: SharedEndpoint) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from drivers.linux import host_namespace, netns
 from engine import names, timestamps
 from engine.agent.socket import SOCKET as AGENT_SOCKET
-from engine.dispatch.errors import translated
+from engine.dispatch.errors import translate_driver_errors
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from engine.host import Host
 from engine.model import ContainerConfig, ContainerRecord, HostConfig
@@ -105,7 +105,7 @@ def known_id(host: Host, place: Place) -> str:
         return next((c.id for c in reader.find_containers(place.name) if c.name == place.name), "")
 
 
-def is_there(record: ContainerRecord) -> bool:
+def still_exists(record: ContainerRecord) -> bool:
     """Tell whether an adopted namespace still is the one that was adopted."""
     if record.pid and not process.is_process(record.pid, record.pid_start):
         return False
@@ -116,7 +116,7 @@ def is_there(record: ContainerRecord) -> bool:
         return False
 
 
-def let_go_if_unused(host: Host, container_id: str) -> None:
+def forget_if_unused(host: Host, container_id: str) -> None:
     """Forget an adopted namespace that is on no network any more, and its lock, which the caller holds; idempotent."""
     with host.store.write() as tx:
         forgotten = forget_if_unused(tx, container_id)
@@ -170,5 +170,5 @@ def _missing(reference: str) -> NotFound:
 
 
 def _signs(namespace: int) -> list[str]:
-    with translated():
+    with translate_driver_errors():
         return host_namespace.of(namespace, (AGENT_SOCKET, SUPERVISOR_SOCKET))

@@ -12,7 +12,7 @@ from engine.agent.notify import announce
 from engine.cluster import hooks
 from engine.containers import adopted, etc_files, finalize, gateway_bridge, lookup, port_assignment, publish
 from engine.endpoints import release, reservation, sandbox
-from engine.endpoints.sandbox import Membership
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
@@ -40,7 +40,7 @@ def connect(
         record = held.record
         if record.status == "running":
             check.check_own_sandbox(record)
-            hooks.learn(host, reference)
+            hooks.import_network(host, reference)
             network = _find(host, reference)
             _connect_running(host, held, network, settings, published)
             announce(host, [network])
@@ -73,22 +73,22 @@ def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
         container_id = adopted.known_id(host, place)
         if container_id:
             held.enter_context(locked(host.run, "container", container_id))
-            yield _Held(adopted.record_of(finalize.settle(host, container_id), container_id, place))
+            yield _Held(adopted.record_of(finalize.finalize_exit(host, container_id), container_id, place))
             return
         record = adopted.record_of(None, names.generate_id(), place)
         try:
             yield _Held(record, lambda: held.enter_context(locked(host.run, "container", record.id)))
         except BaseException:
-            adopted.let_go_if_unused(host, record.id)
+            adopted.forget_if_unused(host, record.id)
             raise
 
 
 def _settled(host: Host, container_id: str) -> ContainerRecord:
     """The container under its lock; one that has just ended gives up what it held before anything is changed."""
-    record = finalize.settle(host, container_id)
+    record = finalize.finalize_exit(host, container_id)
     if record is None:
         raise NotFound(f"No such container: {container_id}")
-    return lookup.observed(host, record)
+    return lookup.with_actual_state(host, record)
 
 
 def _find(host: Host, reference: str) -> NetworkRecord:
@@ -105,8 +105,8 @@ def _connect_running(
     attachment = NetworkAttachment(network.name, settings, network.id)
     index = record.next_interface
     record = replace(record, attachments=_with(record, attachment))
-    with hooks.reserving(host, record, [network]) as granted:
-        activate.ensure(host, network.id)
+    with hooks.reserve_endpoints(host, record, [network]) as granted:
+        activate.activate(host, network.id)
         with host.store.write() as tx:
             network = query.find(tx, network.id)
             endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment)
@@ -115,14 +115,14 @@ def _connect_running(
                 tx.put_container(held.record)
             tx.put_endpoint(endpoint)
             intents.begin(tx, ENDPOINT, endpoint.id)
-    with intents.undone(host, ENDPOINT, endpoint.id, undo):
-        endpoint = replace(sandbox.join(host, record, Membership(network, endpoint), index), phase="live")
+    with intents.rollback_on_error(host, ENDPOINT, endpoint.id, rollback):
+        endpoint = replace(sandbox.join(host, record, JoinedEndpoint(network, endpoint), index), phase="live")
         with host.store.write() as tx:
             tx.put_endpoint(endpoint)
-        before, members = members, [*members, Membership(network, endpoint)]
+        before, members = members, [*members, JoinedEndpoint(network, endpoint)]
         sandbox.admit_siblings(host, members)
         etc_files.add_network(host, record, members)
-        members, index = gateway_bridge.settle(host, record, members, index + 1)
+        members, index = gateway_bridge.sync_gateway_bridge(host, record, members, index + 1)
         _reroute(record, before, record, members)
         port_assignment.move(host, record, members)
         record = replace(record, next_interface=index)
@@ -137,7 +137,7 @@ def _connect_running(
 
 
 def _reroute(
-    old: ContainerRecord, before: Sequence[Membership], record: ContainerRecord, members: Sequence[Membership]
+    old: ContainerRecord, before: Sequence[JoinedEndpoint], record: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
     """Set the default routes after a change, if other endpoints hold them than before."""
     held = [m and m.endpoint.id for m in sandbox.gateways(old, before)]
@@ -170,7 +170,7 @@ def _without(record: ContainerRecord, network: NetworkRecord) -> list[NetworkAtt
     return [a for a in record.attachments if network.id != a.network_id and network.name != a.network]
 
 
-def undo(host: Host, endpoint_id: str) -> None:
+def rollback(host: Host, endpoint_id: str) -> None:
     """Take a half-made endpoint out again; idempotent."""
     with host.store.read() as reader:
         endpoint = reader.endpoint(endpoint_id)
@@ -180,34 +180,34 @@ def undo(host: Host, endpoint_id: str) -> None:
     if network is None or container is None:
         with host.store.write() as tx:
             tx.delete_endpoint(endpoint_id)
-        adopted.let_go_if_unused(host, endpoint.container_id)
+        adopted.forget_if_unused(host, endpoint.container_id)
         return
-    alive = lookup.observed(host, container).status == "running"
+    alive = lookup.with_actual_state(host, container).status == "running"
     members = [m for m in release.memberships(host, container.id) if m.endpoint.id != endpoint_id]
-    release.release_endpoint(host, container, Membership(network, endpoint), members, alive=alive)
+    release.release_endpoint(host, container, JoinedEndpoint(network, endpoint), members, alive=alive)
     left = replace(container, attachments=_without(container, network))
     if len(left.attachments) != len(container.attachments):
         with host.store.write() as tx:
             tx.put_container(left)
     if alive:
         members = _rerouted(host, left, members)
-        port_assignment.rehome(host, left, members, endpoint.ports)
-    adopted.let_go_if_unused(host, container.id)
+        port_assignment.reassign_ports(host, left, members, endpoint.ports)
+    adopted.forget_if_unused(host, container.id)
     announce(host)
 
 
-def refit(host: Host, container_id: str) -> None:
+def resync_routes_and_ports(host: Host, container_id: str) -> None:
     """Give a running sandbox the routes and ports that its endpoints call for; idempotent."""
     with host.store.read() as reader:
         container = reader.container(container_id)
     if container is None:
         forget(host.run, "container", container_id)  # its remover's lock was another file
         return
-    if lookup.observed(host, container).status != "running":
+    if lookup.with_actual_state(host, container).status != "running":
         return
     members = release.memberships(host, container_id)
     if container.kind == "adopted" and not members:
-        adopted.let_go_if_unused(host, container_id)
+        adopted.forget_if_unused(host, container_id)
         return
     members = _rerouted(host, container, members)
     for member in port_assignment.move(host, container, members):
@@ -216,9 +216,9 @@ def refit(host: Host, container_id: str) -> None:
     announce(host)
 
 
-def _rerouted(host: Host, container: ContainerRecord, members: Sequence[Membership]) -> list[Membership]:
+def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
     """Set the default routes whatever they were, and the gateway bridge where it is needed; the memberships then."""
-    found, index = gateway_bridge.settle(host, container, members, container.next_interface)
+    found, index = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interface)
     with host.store.write() as tx:
         tx.put_container(replace(container, next_interface=index))
     sandbox.route(container, found)

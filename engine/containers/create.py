@@ -21,7 +21,7 @@ from engine.model import (
     NetworkAttachment,
     NetworkRecord,
 )
-from engine.networks import warnings as obstacles
+from engine.networks import warnings as health_warnings
 from engine.runtime.seccomp import UNCONFINED
 from engine.runtime.security_options import parse_security_options
 from engine.store.api import Reader, Taken
@@ -47,7 +47,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
     """Create a container; raises Docker's refusals, in its order, and leaves nothing behind then."""
     request = _normalised(request)
     with host.store.read() as reader:
-        found = _found_networks(reader, request)
+        found = _existing_networks(reader, request)
         warnings = check_container_create(request, found)
         attachments = _attachments(request, next(iter(reader.find_networks(request.host.network_mode)), None))
     root = find_root(host, request.config.image)
@@ -81,7 +81,9 @@ def create(host: Host, request: ContainerCreate) -> Created:
         args=argv[1:],
     )
     _record(host, record)
-    return Created(container_id, [*warnings, *obstacles.of_first_use(host, (a.network for a in record.attachments))])
+    return Created(
+        container_id, [*warnings, *health_warnings.first_use_warnings(host, (a.network for a in record.attachments))]
+    )
 
 
 def _check_hostfs_security(request: ContainerCreate) -> None:
@@ -91,7 +93,7 @@ def _check_hostfs_security(request: ContainerCreate) -> None:
         raise InvalidArgument(f"--security-opt seccomp is for images and directories, not for {HOSTFS}")
 
 
-def _found_networks(reader: Reader, request: ContainerCreate) -> dict[str, NetworkRecord | None]:
+def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, NetworkRecord | None]:
     return {n: next(iter(reader.find_networks(n)), None) for n in request.networks}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.host import Host
-from engine.paths import make_private
+from engine.paths import make_private_directory
 
 
 def remove(host: Host, container_id: str) -> None:
@@ -18,7 +18,7 @@ def remove(host: Host, container_id: str) -> None:
     So is what an earlier removal, killed between the two, has left.
     """
     discarded = host.root / "discarded"
-    make_private(discarded)
+    make_private_directory(discarded)
     try:
         _directory(host, container_id).rename(discarded / container_id)
     except FileNotFoundError:

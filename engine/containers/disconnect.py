@@ -8,7 +8,7 @@ from engine import intents, names
 from engine.agent.notify import announce
 from engine.cluster import hooks
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
-from engine.containers.connect import ENDPOINT, _find, _is_configured, _reroute, _settled, _without, undo
+from engine.containers.connect import ENDPOINT, _find, _is_configured, _reroute, _settled, _without, rollback
 from engine.containers.publish import SANDBOX
 from engine.endpoints import release
 from engine.errors import NotFound
@@ -28,7 +28,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         _force_out(host, network, container)
         return
     found = names.pick_container(matches, container)
-    if lookup.observed(host, found).status != "running":
+    if lookup.with_actual_state(host, found).status != "running":
         _disconnect_stopped(host, found.id, reference)
         return
     try:
@@ -76,11 +76,11 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
     release.release_endpoint(host, record, gone, rest, alive=True)
-    rest, index = gateway_bridge.settle(host, left, rest, left.next_interface)
+    rest, index = gateway_bridge.sync_gateway_bridge(host, left, rest, left.next_interface)
     _reroute(record, members, left, rest)
     record = left
     if kept:
-        port_assignment.rehome(host, record, rest, kept)
+        port_assignment.reassign_ports(host, record, rest, kept)
     etc_files.remove_network(host, record, network)
     with host.store.write() as tx:
         tx.put_container(replace(record, next_interface=index))
@@ -98,4 +98,4 @@ def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
     if not left:
         raise NotFound(f"endpoint {container} not found")
     for endpoint in left:
-        undo(host, endpoint.id)
+        rollback(host, endpoint.id)

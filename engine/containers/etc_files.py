@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.cluster.gateway import is_gateway
 from engine.endpoints import links
-from engine.endpoints.sandbox import Membership
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.etc_files.hosts import Link, hosts_file, own_lines, with_address, without_own_lines
 from engine.etc_files.resolv_conf import Overrides, Transform, resolv_conf
 from engine.host import Host
@@ -26,7 +26,7 @@ LARGEST = 1 << 20
 """Bytes of a file that is still followed; a container may write into its own what it likes."""
 
 
-def write(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> None:
+def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Write all three for a starting container."""
     if is_container_mode(record.host.network_mode):
         return
@@ -36,7 +36,7 @@ def write(host: Host, record: ContainerRecord, members: Sequence[Membership]) ->
     _write(directory / "resolv.conf", _resolv_conf(host, record, members, _transform(record, members)))
 
 
-def add_network(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> None:
+def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Follow a running container onto one more network, the last of ``members``."""
     if record.kind == "adopted":
         return
@@ -70,7 +70,7 @@ def follow_links(host: Host, record: ContainerRecord) -> None:
             _write(path, with_address(text, alias, address))
 
 
-def _hosts(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> str:
+def _hosts(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> str:
     extra = list(record.host.extra_hosts or ())
     gateway = host.config.host_gateway_ip or _default_bridge_address(host)
     if record.host.network_mode == "host" and not extra:
@@ -81,7 +81,7 @@ def _hosts(host: Host, record: ContainerRecord, members: Sequence[Membership]) -
     return hosts_file(record.config, _addresses(members), extra_hosts=extra, links=linked, host_gateway=gateway)
 
 
-def _addresses(members: Sequence[Membership]) -> list[str]:
+def _addresses(members: Sequence[JoinedEndpoint]) -> list[str]:
     named = [m for m in members if not is_gateway(m.network)]
     found = [a for m in named for a in (m.endpoint.ipv4, m.endpoint.ipv6) if a]
     return [a.partition("/")[0] for a in found]
@@ -95,13 +95,13 @@ def _default_bridge_address(host: Host) -> str:
     return ""
 
 
-def _unedited(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> list[str]:
+def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """What the file may read as long as nobody has edited it; one on no network may have come from any."""
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]
 
 
-def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[Membership], transform: Transform) -> str:
+def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], transform: Transform) -> str:
     settings, defaults = record.host, host.config
     overrides = Overrides(
         settings.dns or defaults.dns,
@@ -112,7 +112,7 @@ def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[Membersh
     return resolv_conf(_read(HOST_RESOLV_CONF), transform, overrides, ipv6=ipv6).text
 
 
-def _transform(record: ContainerRecord, members: Sequence[Membership]) -> Transform:
+def _transform(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> Transform:
     if record.host.network_mode == "host" or not members:
         return Transform.NONE
     return Transform.INTERNAL if any(not m.network.predefined for m in members) else Transform.LEGACY

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from engine.containers import lookup
-from engine.containers.finalize import settle
+from engine.containers.finalize import finalize_exit
 from engine.containers.log import log_bounds, log_path
-from engine.containers.on_exit import make_up
+from engine.containers.on_exit import finish_overdue_exit
 from engine.errors import Conflict, EngineError, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.model import ContainerRecord, ExecCreate, LogOptions
@@ -25,7 +25,7 @@ OVERDUE = 5.0
 
 def running(host: Host, reference: str) -> ContainerRecord:
     """The container, which must run."""
-    record = lookup.observed(host, lookup.resolve(host, reference))
+    record = lookup.with_actual_state(host, lookup.resolve(host, reference))
     lookup.check_not_restarting(record)
     if record.status != "running":
         raise Conflict(f"container {record.id} is not running")
@@ -64,15 +64,15 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
 
 def wait(host: Host, reference: str, condition: str) -> int:
     """Wait for the container's end, or its removal; the exit code."""
-    record = lookup.observed(host, lookup.resolve(host, reference))
+    record = lookup.with_actual_state(host, lookup.resolve(host, reference))
     while record.status == "restarting":
         time.sleep(POLL)
-        record = lookup.observed(host, lookup.resolve(host, record.id))
+        record = lookup.with_actual_state(host, lookup.resolve(host, record.id))
     code = record.exit_code
     if record.status == "running" or condition == "next-exit":
         code = host.runtime.wait(record.id) or 0
     with locked(host.run, "container", record.id):
-        settled = settle(host, record.id)  # whoever has waited finds its addresses and ports free
+        settled = finalize_exit(host, record.id)  # whoever has waited finds its addresses and ports free
     if condition == "removed":
         _await_removal(host, record.id)
     # What is on record counts, for the runtime forgets; but a restart policy may have begun the next run already.
@@ -86,7 +86,7 @@ def _await_removal(host: Host, container_id: str) -> None:
         time.sleep(POLL)
         if time.monotonic() > overdue:
             with suppress(NotFound):  # it was slow, not dead
-                make_up(host, container_id)
+                finish_overdue_exit(host, container_id)
 
 
 def _exists(host: Host, container_id: str) -> bool:

@@ -13,13 +13,13 @@ from engine.host import Host
 from engine.model import ContainerRecord
 
 
-def settle(host: Host, container_id: str) -> ContainerRecord | None:
+def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
     """Record the end of a process that has ended and release what it held; under the container's lock, idempotent."""
     with host.store.read() as reader:
         record = reader.container(container_id)
     if record is None or record.status != "running":
         return record
-    seen = lookup.observed(host, record)
+    seen = lookup.with_actual_state(host, record)
     if seen.status == "running":
         return record
     release.release_endpoints(host, record, alive=False)

@@ -12,7 +12,7 @@ from engine.containers import port_assignment
 from engine.dispatch import specs
 from engine.dispatch.specs import pool_key
 from engine.endpoints import reservation, sandbox
-from engine.endpoints.sandbox import Membership
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host
 from engine.model import (
     ContainerRecord,
@@ -61,24 +61,24 @@ def _ingress_endpoint(tx: Transaction, network: NetworkRecord) -> EndpointRecord
     )
 
 
-def let_go(host: Host) -> None:
+def release_ingress_address(host: Host) -> None:
     """Give the ingress sandbox's address back: this host leaves its cluster."""
     with host.store.write() as tx:
         for endpoint in [e for e in tx.endpoints() if e.container_id == INGRESS_SANDBOX]:
             tx.delete_endpoint(endpoint.id)
 
 
-def prepared(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | None:
+def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | None:
     """The gateway bridge, up, where a sandbox on these networks needs it."""
     if not is_needed(joined):
         return None
-    return activate.ensure(host, prepare(host).id)
+    return activate.activate(host, prepare(host).id)
 
 
-def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord) -> Membership:
+def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord) -> JoinedEndpoint:
     """Reserve a container's endpoint on the gateway bridge; it has no names there."""
     attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
-    return Membership(network, replace(reservation.reserve(tx, network, container, attachment), names=()))
+    return JoinedEndpoint(network, replace(reservation.reserve(tx, network, container, attachment), names=()))
 
 
 def _default_route(reader: Reader, container: ContainerRecord) -> str:
@@ -88,16 +88,16 @@ def _default_route(reader: Reader, container: ContainerRecord) -> str:
     return "yes" if "yes" in said else "no" if said == {"no"} else ""
 
 
-def settle(
-    host: Host, container: ContainerRecord, members: Sequence[Membership], index: int
-) -> tuple[list[Membership], int]:
+def sync_gateway_bridge(
+    host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint], index: int
+) -> tuple[list[JoinedEndpoint], int]:
     """Join a running container to the gateway bridge or take it off, as its networks call for.
 
     The memberships as they are then, and the number of its next interface.
     """
     own = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     others = [m for m in members if m is not own]
-    bridge = prepared(host, [m.network for m in others])
+    bridge = prepared_bridge(host, [m.network for m in others])
     if (bridge is None) == (own is None):
         return list(members), index
     if own is not None:
@@ -108,11 +108,11 @@ def settle(
     return joined, index + 1
 
 
-def _unnamed(container: ContainerRecord, member: Membership) -> bool:
+def _unnamed(container: ContainerRecord, member: JoinedEndpoint) -> bool:
     return specs.attachment_of(container, member.network.id).network == ""
 
 
-def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: int) -> Membership:
+def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: int) -> JoinedEndpoint:
     with host.store.write() as tx:
         member = reserve(tx, container, bridge)
         tx.put_endpoint(member.endpoint)
@@ -122,10 +122,12 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: 
     return replace(member, endpoint=live)
 
 
-def _leave(host: Host, container: ContainerRecord, own: Membership, others: Sequence[Membership]) -> list[Membership]:
+def _leave(
+    host: Host, container: ContainerRecord, own: JoinedEndpoint, others: Sequence[JoinedEndpoint]
+) -> list[JoinedEndpoint]:
     from engine.endpoints import release
 
     release.release_endpoint(host, container, own, others, alive=True)
     if own.endpoint.ports:
-        port_assignment.rehome(host, container, others, own.endpoint.ports)
+        port_assignment.reassign_ports(host, container, others, own.endpoint.ports)
     return release.memberships(host, container.id)

@@ -51,7 +51,7 @@ def sandbox_owner(host: Host, record: ContainerRecord) -> str:
     return owner
 
 
-def observed(host: Host, record: ContainerRecord) -> ContainerRecord:
+def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     """The record with what the kernel says now: a process that has ended is shown so before anyone has settled it."""
     if record.status != "running" or is_alive(record):
         return record
@@ -78,5 +78,5 @@ def check_not_restarting(record: ContainerRecord) -> None:
 def is_alive(record: ContainerRecord) -> bool:
     """Tell whether the record's process, or the namespace it was adopted with, is still the same."""
     if record.kind == "adopted":
-        return adopted.is_there(record)
+        return adopted.still_exists(record)
     return record.status == "running" and process.is_process(record.pid, record.pid_start)

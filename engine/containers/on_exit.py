@@ -6,7 +6,7 @@ import time
 
 from engine import intents
 from engine.containers import restart_policy
-from engine.containers.finalize import settle
+from engine.containers.finalize import finalize_exit
 from engine.containers.remove import remove
 from engine.containers.start import start
 from engine.containers.stop import RESTART
@@ -23,7 +23,7 @@ def exited(host: Host, container_id: str) -> None:
         _restart_later(host, record)
 
 
-def make_up(host: Host, container_id: str) -> None:
+def finish_overdue_exit(host: Host, container_id: str) -> None:
     """Do what `exited` should have done some time ago, and could not or was killed; idempotent."""
     record = _ended(host, container_id)
     if record is not None and record.status == "restarting":
@@ -33,7 +33,7 @@ def make_up(host: Host, container_id: str) -> None:
 def _ended(host: Host, container_id: str) -> ContainerRecord | None:
     """Settle, and remove what is to go at its end; the record, None where it is gone or runs."""
     with locked(host.run, "container", container_id):
-        record = settle(host, container_id)
+        record = finalize_exit(host, container_id)
         if record is None:
             locks.forget(host.run, "container", container_id)  # its remover's lock was another file
             return None

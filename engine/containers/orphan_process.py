@@ -16,7 +16,7 @@ from engine.model import ContainerRecord
 from engine.runtime import process
 
 
-def is_stray(host: Host, record: ContainerRecord) -> bool:
+def is_orphan(host: Host, record: ContainerRecord) -> bool:
     """Tell whether the container's process is there, and the runtime does not know it."""
     return record.kind == "process" and lookup.is_alive(record) and not host.runtime.state(record.id).running
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from engine.cluster import gateway
 from engine.endpoints.release import memberships, release_endpoint
-from engine.endpoints.sandbox import Membership
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host
 
 
-def release_ghosts(host: Host, reference: str) -> None:
+def release_orphan_endpoints(host: Host, reference: str) -> None:
     """Release endpoints whose container is gone, so that nobody is told of "active endpoints" that aren't."""
     with host.store.read() as reader:
         matches = reader.find_networks(reference)
@@ -24,8 +24,8 @@ def release_ghosts(host: Host, reference: str) -> None:
             with host.store.write() as tx:
                 tx.delete_endpoint(endpoint.id)
         elif container is not None and container.status == "running" and container.id not in busy:
-            from engine.containers.lookup import observed
+            from engine.containers.lookup import with_actual_state
 
-            if observed(host, container).status != "running":
+            if with_actual_state(host, container).status != "running":
                 others = [m for m in memberships(host, container.id) if m.endpoint.id != endpoint.id]
-                release_endpoint(host, container, Membership(network, endpoint), others, alive=False)
+                release_endpoint(host, container, JoinedEndpoint(network, endpoint), others, alive=False)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from drivers.linux import host as host_facts
 from engine.cluster import gateway
 from engine.endpoints import sandbox
-from engine.endpoints.sandbox import Membership
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
@@ -20,40 +20,40 @@ from engine.store.api import Reader, Taken, Transaction
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
-def wanted(record: ContainerRecord) -> list[PortSpec]:
+def requested_ports(record: ContainerRecord) -> list[PortSpec]:
     """All ports that the container's configuration publishes: bindings, and exposed ones with ``-P``."""
     specs = list(record.host.port_bindings)
     if record.host.publish_all_ports:
         bound = {(port, s.protocol) for s in specs for port in s.ports}
-        for protocol, first, last in exposed.spans(record.config.exposed_ports):
+        for protocol, first, last in exposed.ranges(record.config.exposed_ports):
             specs += [PortSpec(protocol, p) for p in range(first, last + 1) if (p, protocol) not in bound]
     return specs
 
 
-def holder(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> Membership | None:
+def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> JoinedEndpoint | None:
     """The endpoint that published ports belong to: the best-placed one on a network that can publish."""
     able = [m for m in members if sandbox.can_publish(host, m.network)]
     return min(able, key=lambda m: m.priority(record), default=None)
 
 
 def allocate(
-    tx: Transaction, host: Host, record: ContainerRecord, member: Membership, specs: Sequence[PortSpec]
+    tx: Transaction, host: Host, record: ContainerRecord, member: JoinedEndpoint, specs: Sequence[PortSpec]
 ) -> list[PortRecord]:
     """Choose host ports for ``specs`` on one endpoint; raises Docker's text about who has them."""
-    with _worded(tx, record, member.endpoint):
+    with _docker_error_text(tx, record, member.endpoint):
         return allocation.allocate_ports(specs, tx.ports(), _host_side(host, member.network))
 
 
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
     """Put the endpoint with its ports into the store; the store's own refusal is worded like the allocator's."""
-    with _worded(tx, record, endpoint):
+    with _docker_error_text(tx, record, endpoint):
         try:
             tx.put_endpoint(endpoint)
         except Taken as error:
             raise allocation.PortConflict(f"Bind for {error.value} failed: port is already allocated") from error
 
 
-def move(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> list[Membership]:
+def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
     """Bring the ports to the endpoint they belong to now, keeping their numbers; the memberships as they are then.
 
     When no endpoint holds them (the last one able to publish has gone, or the first one comes), they are allocated
@@ -68,7 +68,7 @@ def move(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> 
             kept = list(current.endpoint.ports)
             tx.put_endpoint(replace(current.endpoint, ports=()))
         else:
-            kept = allocate(tx, host, record, target, wanted(record))
+            kept = allocate(tx, host, record, target, requested_ports(record))
         moved = replace(target.endpoint, ports=kept)
         record_ports(tx, record, moved)
     if current is not None:
@@ -77,11 +77,11 @@ def move(host: Host, record: ContainerRecord, members: Sequence[Membership]) -> 
     return [_with_ports(m, kept if m is target else ()) for m in members]
 
 
-def _with_ports(member: Membership, held: Sequence[PortRecord]) -> Membership:
+def _with_ports(member: JoinedEndpoint, held: Sequence[PortRecord]) -> JoinedEndpoint:
     return replace(member, endpoint=replace(member.endpoint, ports=held))
 
 
-def _host_side(host: Host, network: NetworkRecord) -> allocation.HostSide:
+def _host_side(host: Host, network: NetworkRecord) -> allocation.HostAddressing:
     default = (network.options or {}).get(HOST_BINDING, "")
     if default in ("", "0.0.0.0"):
         default = host.config.ip if host.config.ip != "0.0.0.0" else ""
@@ -90,11 +90,11 @@ def _host_side(host: Host, network: NetworkRecord) -> allocation.HostSide:
     probe = HostProbe(
         lambda: free_ports(host_facts.ephemeral_ports(), host_facts.reserved_ports()), read_own=proxy_redirect.sockets
     )
-    return allocation.HostSide(probe, default, ipv6=listens_on_ipv6())
+    return allocation.HostAddressing(probe, default, ipv6=listens_on_ipv6())
 
 
 @contextmanager
-def _worded(reader: Reader, record: ContainerRecord, endpoint: EndpointRecord) -> Iterator[None]:
+def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: EndpointRecord) -> Iterator[None]:
     try:
         yield
     except allocation.PortConflict as error:
@@ -107,7 +107,9 @@ def _worded(reader: Reader, record: ContainerRecord, endpoint: EndpointRecord) -
         raise KernelFailure(f"{place}driver failed programming external connectivity on {where}: {error}") from error
 
 
-def rehome(host: Host, record: ContainerRecord, members: Sequence[Membership], kept: Sequence[PortRecord]) -> None:
+def reassign_ports(
+    host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], kept: Sequence[PortRecord]
+) -> None:
     """Give ports whose endpoint has left to the endpoint they belong to now, with the same numbers."""
     target = holder(host, record, members)
     if target is None or not kept:

@@ -10,11 +10,11 @@ from engine import intents
 from engine.agent.notify import announce
 from engine.containers import lookup, port_assignment
 from engine.endpoints import release, sandbox
-from engine.endpoints.sandbox import Membership
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import Forbidden, NotFound
 from engine.host import Host
 from engine.model import PortRecord, PortSpec
-from engine.ports.specs import covers, exposure, without
+from engine.ports.specs import exposed_port, includes, without
 from engine.store.api import Transaction
 from engine.store.locks import locked
 
@@ -34,15 +34,15 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
     """The same under a lock that the caller holds, who then tells the agent."""
     record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
-    wanted = [*known, *(spec for spec in specs if not any(covers(one, spec) for one in known))]
-    exposed = {*record.config.exposed_ports, *map(exposure, specs)}
+    wanted = [*known, *(spec for spec in specs if not any(includes(one, spec) for one in known))]
+    exposed = {*record.config.exposed_ports, *map(exposed_port, specs)}
     record = replace(
         record,
         host=replace(record.host, port_bindings=wanted),
         config=replace(record.config, exposed_ports=sorted(exposed)),
     )
     member = None
-    if lookup.observed(host, record).status == "running":
+    if lookup.with_actual_state(host, record).status == "running":
         member = port_assignment.holder(host, record, release.memberships(host, record.id))
         if member is None:
             raise Forbidden(f"container {record.name} is on no network that ports can be published from")
@@ -92,7 +92,7 @@ def _uncovered(wanted: range, held: Iterable[range]) -> int | None:
     return port if port in wanted else None
 
 
-def _take_back(tx: Transaction, member: Membership, first: int, last: int, protocol: str) -> list[PortRecord]:
+def _take_back(tx: Transaction, member: JoinedEndpoint, first: int, last: int, protocol: str) -> list[PortRecord]:
     """Take ports out of an endpoint's record: those that it held."""
     held = member.endpoint.ports
     gone = [cut for p in held if p.protocol == protocol for cut in part(p, first, last)]

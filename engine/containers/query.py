@@ -23,7 +23,7 @@ def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
     with host.store.read() as reader:
         record = lookup.find(reader, reference)
         endpoints, networks = _network_side(reader, record)
-    record = lookup.observed(host, record)
+    record = lookup.with_actual_state(host, record)
     live = endpoints if record.status == "running" else []
     sizes = _sizes(host, record) if size else NO_SIZES
     return container_document(record, live, networks, _files(host, record), sizes=sizes)
@@ -32,7 +32,7 @@ def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
 def list_documents(host: Host, wanted: Filters, *, everything: bool, limit: int, size: bool = False) -> Documents:
     """Documents of GET /containers/json, newest first."""
     with host.store.read() as reader:
-        records = [lookup.observed(host, r) for r in reversed(reader.containers())]
+        records = [lookup.with_actual_state(host, r) for r in reversed(reader.containers())]
         sides = {r.id: _network_side(reader, r) for r in records}
         linked = link_names(reader, records)
     chosen = filter_containers(records, sides, wanted, everything=everything or limit > 0)

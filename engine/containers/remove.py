@@ -9,7 +9,7 @@ from dataclasses import replace
 from engine import intents
 from engine.agent.notify import announce
 from engine.containers import directory, lookup, orphan_process
-from engine.containers.finalize import settle
+from engine.containers.finalize import finalize_exit
 from engine.containers.stop import REMOVE, RESTART
 from engine.endpoints import release
 from engine.errors import Conflict, NotFound
@@ -23,7 +23,7 @@ from engine.store.locks import locked
 def remove(host: Host, container_id: str, *, force: bool) -> None:
     """Remove a container and all it has; a running one only by force."""
     with locked(host.run, "container", container_id):
-        record = settle(host, container_id)
+        record = finalize_exit(host, container_id)
         if record is None:
             raise NotFound(f"No such container: {container_id}")
         _refuse_running(record, force)
@@ -75,7 +75,9 @@ def prune(host: Host, wanted: Filters) -> tuple[list[str], int]:
     """Remove all stopped containers that match; their ids and the bytes that their own files took."""
     networks.check_container_prune(wanted)
     with host.store.read() as reader:
-        stopped = [c for c in reader.containers() if lookup.observed(host, c).status in ("created", "exited", "dead")]
+        stopped = [
+            c for c in reader.containers() if lookup.with_actual_state(host, c).status in ("created", "exited", "dead")
+        ]
     removed, reclaimed = [], 0
     for record in stopped:
         if networks.container_prunable(record, wanted):

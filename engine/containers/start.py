@@ -1,6 +1,6 @@
 """Starting a container: reserve everything, make the namespaces, plumb, then let the command run.
 
-One intent spans the whole of it. Whatever fails, or whoever is killed in between, `undo` takes back what there is; the
+One intent spans the whole of it. Whatever fails, or whoever is killed in between, `rollback` takes back what there is; the
 container's configuration is never touched by a failed start.
 """
 
@@ -15,7 +15,7 @@ from engine.cluster import hooks
 from engine.containers import etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.process_spec import process_spec
 from engine.endpoints import links, release, reservation, sandbox
-from engine.endpoints.sandbox import Membership
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
@@ -37,10 +37,10 @@ class Reserved:
     """What a start holds before the kernel is touched."""
 
     record: ContainerRecord
-    members: Sequence[Membership]
+    members: Sequence[JoinedEndpoint]
 
 
-def begin_anew(host: Host, container_id: str) -> None:
+def reset_restart_count(host: Host, container_id: str) -> None:
     """Forget how often the policy has restarted it: a person starts it now."""
     with host.store.write() as tx:
         record = lookup.find(tx, container_id)
@@ -51,7 +51,7 @@ def begin_anew(host: Host, container_id: str) -> None:
 def start(host: Host, container_id: str) -> None:
     """Start a container whose lock the caller holds; no effect on one that runs."""
     with host.store.read() as reader:
-        record = lookup.observed(host, lookup.find(reader, container_id))
+        record = lookup.with_actual_state(host, lookup.find(reader, container_id))
     if record.status == "running":
         return
     if record.status in ("exited", "restarting") and record.pid == 0:
@@ -66,14 +66,14 @@ def start(host: Host, container_id: str) -> None:
 def _start(host: Host, record: ContainerRecord) -> None:
     record, netns = _with_namespace(host, record)
     joined = _networks_of(host, record)
-    bridge = gateway_bridge.prepared(host, joined)
-    with hooks.reserving(host, record, joined) as granted:
+    bridge = gateway_bridge.prepared_bridge(host, joined)
+    with hooks.reserve_endpoints(host, record, joined) as granted:
         for network in joined:
-            activate.ensure(host, network.id)
+            activate.activate(host, network.id)
         with host.store.write() as tx:
             reserved = _reserve(tx, host, record, granted, bridge)
             intents.begin(tx, START, record.id)
-    with intents.undone(host, START, record.id, undo):
+    with intents.rollback_on_error(host, START, record.id, rollback):
         live = _plumb(host, reserved, netns)
         _run(host, live)
     with host.store.write() as tx:
@@ -88,7 +88,7 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
         return record, "host"
     if not is_container_mode(mode):
         return record, ""
-    other = lookup.observed(host, lookup.resolve(host, shared_container(mode)))
+    other = lookup.with_actual_state(host, lookup.resolve(host, shared_container(mode)))
     lookup.check_not_restarting(other)
     if other.status != "running":
         raise Forbidden(f"cannot join network of a non running container: {other.id}")
@@ -100,7 +100,7 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
     if is_container_mode(record.host.network_mode):
         return []
     for attachment in record.attachments:
-        hooks.learn(host, attachment.network_id or attachment.network)
+        hooks.import_network(host, attachment.network_id or attachment.network)
     with host.store.read() as reader:
         found = [_network(reader, a) for a in record.attachments]
         for network in found:
@@ -145,7 +145,7 @@ def _reserve(
     by_id = {a.network_id: a for a in attachments if a.network_id}
     found = {i: n for i in by_id if (n := tx.network(i)) is not None}
     members = [
-        Membership(n, granted.get(n.id) or reservation.reserve(tx, n, record, by_id[n.id]))
+        JoinedEndpoint(n, granted.get(n.id) or reservation.reserve(tx, n, record, by_id[n.id]))
         for n in sandbox.joining_order(found.values())
     ]
     if bridge is not None:
@@ -153,7 +153,7 @@ def _reserve(
     publisher = port_assignment.holder(host, record, members)
     for index, member in enumerate(members):
         if member is publisher:
-            chosen = port_assignment.allocate(tx, host, record, member, port_assignment.wanted(record))
+            chosen = port_assignment.allocate(tx, host, record, member, port_assignment.requested_ports(record))
             members[index] = replace(member, endpoint=replace(member.endpoint, ports=chosen))
         port_assignment.record_ports(tx, record, members[index].endpoint)
     tx.put_container(record)
@@ -225,12 +225,12 @@ def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
     return replace(record, pid=prepared.pid, pid_start=prepared.pid_start, sandbox_path=path)
 
 
-def _join(host: Host, record: ContainerRecord, member: Membership, index: int) -> EndpointRecord:
+def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
     """Plumb one endpoint; an interface that cannot be is told as the failed start of a process, as Docker does."""
     try:
         return replace(sandbox.join(host, record, member, index), phase="live")
     except InterfaceFailure as error:
-        raise KernelFailure(errors.in_hook(str(error))) from error
+        raise KernelFailure(errors.hook_error(str(error))) from error
 
 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
@@ -268,7 +268,7 @@ def _past_path(host: Host, record: ContainerRecord) -> str:
     return sandbox.path_of(host.run, record.sandbox_id) if record.sandbox_id else ""
 
 
-def undo(host: Host, container_id: str) -> None:
+def rollback(host: Host, container_id: str) -> None:
     """Take back whatever a start has done so far; idempotent, and needs neither process nor namespace alive."""
     with host.store.read() as reader:
         record = reader.container(container_id)

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from engine import intents
 from engine.containers import lookup, orphan_process, restart_policy
-from engine.containers.finalize import settle
+from engine.containers.finalize import finalize_exit
 from engine.containers.remove import remove
-from engine.containers.start import begin_anew, start
+from engine.containers.start import reset_restart_count, start
 from engine.errors import Conflict, EngineError
 from engine.host import Host
 from engine.model import ContainerRecord
@@ -25,7 +25,7 @@ IN_VAIN = 2
 
 
 @contextmanager
-def worded(what: str) -> Iterator[None]:
+def error_prefix(what: str) -> Iterator[None]:
     """Put what could not be done before the reason why, as Docker words it."""
     try:
         yield
@@ -49,7 +49,7 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
             patience = timeout if timeout is not None else record.config.stop_timeout
             _end(host, record, signal, DEFAULT_TIMEOUT if patience is None else patience)
         with locked(host.run, "container", record.id):
-            settle(host, record.id)
+            finalize_exit(host, record.id)
 
 
 def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[object]:
@@ -63,7 +63,7 @@ def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[objec
 def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> None:
     """Ask, and force after ``patience`` seconds (never, if negative)."""
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
-    if orphan_process.is_stray(host, record):
+    if orphan_process.is_orphan(host, record):
         orphan_process.end(record, number, None if patience < 0 else patience)
         return
     if number <= RTMAX:
@@ -92,9 +92,9 @@ def _marked_stopped(host: Host, container_id: str, signal: str = "") -> Containe
 
 def kill(host: Host, reference: str, signal: str) -> None:
     """Send one signal; SIGKILL also settles, so that the next command sees the container ended."""
-    with worded(f"cannot kill container: {reference}"):
+    with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
-        record = lookup.observed(host, lookup.resolve(host, reference))
+        record = lookup.with_actual_state(host, lookup.resolve(host, reference))
         if record.status not in ("running", "restarting"):
             raise Conflict(f"container {record.id} is not running")
     if record.status == "restarting":
@@ -102,20 +102,23 @@ def kill(host: Host, reference: str, signal: str) -> None:
         return
     if restart_policy.ends_with(record, number):
         _marked_stopped(host, record.id)
-    if number == signals.SIGKILL and orphan_process.is_stray(host, record):
+    if number == signals.SIGKILL and orphan_process.is_orphan(host, record):
         orphan_process.end(record, number, None)
     host.runtime.signal(record.id, number)
     if number == signals.SIGKILL and host.runtime.wait(record.id, DEFAULT_TIMEOUT) is not None:
         with locked(host.run, "container", record.id):
-            settle(host, record.id)
+            finalize_exit(host, record.id)
 
 
 def start_by_user(host: Host, container_id: str) -> None:
     """Start because a person asked; one that is to be removed after its end is removed when it cannot start."""
     try:
         with locked(host.run, "container", container_id):
-            if lookup.observed(host, lookup.resolve(host, container_id)).status not in ("running", "restarting"):
-                begin_anew(host, container_id)
+            if lookup.with_actual_state(host, lookup.resolve(host, container_id)).status not in (
+                "running",
+                "restarting",
+            ):
+                reset_restart_count(host, container_id)
                 start(host, container_id)
     except EngineError:
         with host.store.read() as reader:
@@ -128,8 +131,8 @@ def start_by_user(host: Host, container_id: str) -> None:
 def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:
     """Stop, then start; the restart count begins anew."""
     container_id = lookup.resolve(host, reference).id
-    with worded(f"Cannot restart container {reference}"):
+    with error_prefix(f"Cannot restart container {reference}"):
         stop(host, container_id, timeout, signal)
         with locked(host.run, "container", container_id):
-            begin_anew(host, container_id)
+            reset_restart_count(host, container_id)
             start(host, container_id)

@@ -22,7 +22,7 @@ KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
 
 
 @contextmanager
-def translated(prefix: str = "") -> Iterator[None]:
+def translate_driver_errors(prefix: str = "") -> Iterator[None]:
     """Turn a driver's failure inside the block into the engine's kind, ``prefix`` before its text."""
     try:
         yield

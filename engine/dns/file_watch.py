@@ -19,7 +19,7 @@ from engine.eventloop.inotify import (
 )
 from engine.eventloop.loop import Loop, Timer
 
-PAUSE = 0.05
+RETRY_INTERVAL_SECONDS = 0.05
 """Seconds to wait for a burst of events to end."""
 GONE = DELETE_SELF | MOVE_SELF
 
@@ -62,7 +62,7 @@ class FileWatch:
     def _later(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.after(PAUSE, self._settled)
+        self._timer = self._loop.after(RETRY_INTERVAL_SECONDS, self._settled)
 
     def _settled(self) -> None:
         self._timer = None

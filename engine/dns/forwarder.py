@@ -21,11 +21,11 @@ from engine.eventloop.quota import Claim, Quota
 
 LIMIT = 1024
 STREAM_LIMIT = 64
-PATIENCE = 4.5
+UPSTREAM_TIMEOUT_SECONDS = 4.5
 """Seconds for all servers together: resolvers in the sandbox give up after 5."""
 LONGEST = 4.0
 """Seconds for one server."""
-GRUDGE = 15.0
+SILENT_PENALTY_SECONDS = 15.0
 """Seconds for which a silent server is asked last."""
 
 
@@ -96,7 +96,7 @@ class Forward:
     ) -> None:
         self._loop, self._asker, self.query, self._deliver, self._stream = loop, asker, query, deliver, stream
         servers = in_order(asker.view.upstreams, asker.outstanding.silent)
-        self._wait = min(LONGEST, PATIENCE / max(len(servers), 1))
+        self._wait = min(LONGEST, UPSTREAM_TIMEOUT_SECONDS / max(len(servers), 1))
         self._remaining: Iterator[Upstream] = iter(servers)
         self._upstream: Upstream | None = None
         self._exchange: DatagramExchange | StreamExchange | None = None
@@ -137,7 +137,7 @@ class Forward:
 
     def _silent(self) -> None:
         if self._upstream is not None:
-            self._asker.outstanding.silent[self._upstream] = time.monotonic() + GRUDGE
+            self._asker.outstanding.silent[self._upstream] = time.monotonic() + SILENT_PENALTY_SECONDS
         self.failed()
 
     def failed(self) -> None:

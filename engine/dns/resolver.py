@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 
 from drivers.api import DriverError
-from drivers.firewall.resolver_redirect import lead
+from drivers.firewall.resolver_redirect import redirect
 from engine.dns import wire
 from engine.dns.forwarder import Outstanding, forward
 from engine.dns.mmsg import Datagrams
@@ -26,7 +26,7 @@ from engine.eventloop.quota import Claim
 
 ADDRESS = "127.0.0.11"
 MAX_STREAMS = 64
-PAUSE = 0.5
+ACCEPT_BACKOFF_SECONDS = 0.5
 """Seconds to stop accepting when descriptors have run out."""
 IP_FREEBIND = 15
 
@@ -74,7 +74,7 @@ class SandboxResolver:
         except BlockingIOError:
             return
         except OSError:
-            self._loop.rest(self._tcp.fileno(), PAUSE)
+            self._loop.rest(self._tcp.fileno(), ACCEPT_BACKOFF_SECONDS)
             return
         if len(self._clients) >= MAX_STREAMS or not self._streams.take(self._claims):
             connection.close()
@@ -132,7 +132,7 @@ def serving_pair(netns: int) -> tuple[socket.socket, socket.socket]:
     """Sockets that serve port 53: led to from there, or, where nftables is missing, bound to it."""
     udp, tcp = pair(netns, 0)
     try:
-        inside(netns, lambda: lead(IPv4Address(ADDRESS), wire.PORT, udp.getsockname()[1]))
+        inside(netns, lambda: redirect(IPv4Address(ADDRESS), wire.PORT, udp.getsockname()[1]))
     except DriverError as error:
         print(f"port 53 is taken from the sandbox itself: {error}", file=sys.stderr, flush=True)
         udp.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from engine.endpoints.priority import Rank, rank
+from engine.endpoints.priority import Rank, gateway_priority
 from engine.errors import EngineError
 from engine.etc_files.resolv_conf import Overrides, ResolvConf, Transform, Upstream, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
@@ -133,7 +133,7 @@ def _view(container: ContainerRecord, members: Sequence[NetworkRecord], conf: Re
 
 def _search_key(network: NetworkRecord, container: ContainerRecord) -> Rank:
     attachment = _attachment(container, network)
-    return rank(network, attachment.settings.gw_priority if attachment else 0)
+    return gateway_priority(network, attachment.settings.gw_priority if attachment else 0)
 
 
 def _attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment | None:

@@ -35,7 +35,7 @@ PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start")
 
 
 @dataclass(slots=True)
-class Resident:
+class ServedSandbox:
     """A sandbox that is served."""
 
     view: SandboxView
@@ -67,7 +67,7 @@ class DnsService:
         self._datagrams = Datagrams()
         self._defaults = Defaults(read_host(), dns, options)
         self._tables: dict[str, NetworkTable] = {}
-        self._residents: dict[str, Resident] = {}
+        self._residents: dict[str, ServedSandbox] = {}
         self._made: dict[str, Made] = {}
         self._state = Snapshot()
         self._retry: Timer | None = None
@@ -123,7 +123,7 @@ class DnsService:
             namespace.close()
             print(f"cannot serve names in sandbox {view.id}: {error}", file=sys.stderr, flush=True)
             return False
-        self._residents[view.id] = Resident(view, namespace, resolver)
+        self._residents[view.id] = ServedSandbox(view, namespace, resolver)
         return True
 
     def _pin(self, view: SandboxView) -> PinnedNamespace:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from drivers.api import Linker
 from engine.dispatch import specs
-from engine.dispatch.errors import translated
-from engine.endpoints.sandbox import Membership
+from engine.dispatch.errors import translate_driver_errors
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.store.api import Reader
@@ -73,7 +73,7 @@ def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, 
     return names
 
 
-def open_links(host: Host, record: ContainerRecord, member: Membership) -> None:
+def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
     """Let a container that has joined reach those it links to, and be reached by those that link to it."""
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
@@ -81,7 +81,7 @@ def open_links(host: Host, record: ContainerRecord, member: Membership) -> None:
     with host.store.read() as reader:
         found = _concerning(reader, record, member)
     for source, source_end, target, target_end in found:
-        with translated():
+        with translate_driver_errors():
             driver.link(
                 specs.network_spec(member.network),
                 specs.endpoint_spec(source_end, source),
@@ -89,7 +89,7 @@ def open_links(host: Host, record: ContainerRecord, member: Membership) -> None:
             )
 
 
-def close_links(host: Host, record: ContainerRecord, member: Membership) -> None:
+def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
     """Take back what links from and to a leaving container have opened; idempotent."""
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
@@ -97,7 +97,7 @@ def close_links(host: Host, record: ContainerRecord, member: Membership) -> None
     with host.store.read() as reader:
         found = _concerning(reader, record, member)
     for source, source_end, target, target_end in found:
-        with translated():
+        with translate_driver_errors():
             driver.unlink(
                 specs.network_spec(member.network),
                 specs.endpoint_spec(source_end, source),
@@ -113,7 +113,7 @@ def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
             yield from _outgoing(reader, record, endpoint)
 
 
-def _concerning(reader: Reader, record: ContainerRecord, member: Membership) -> list[Pair]:
+def _concerning(reader: Reader, record: ContainerRecord, member: JoinedEndpoint) -> list[Pair]:
     """The links from and to one endpoint."""
     outgoing = _outgoing(reader, record, member.endpoint)
     return [*outgoing, *_incoming(reader, member.network, record, member.endpoint)]

@@ -11,7 +11,7 @@ from engine.model import NetworkRecord
 Rank = tuple[bool, int, bool, str]
 
 
-def rank(network: NetworkRecord, gw_priority: int = 0) -> Rank:
+def gateway_priority(network: NetworkRecord, gw_priority: int = 0) -> Rank:
     """The sort key of a network, best first."""
     return network.internal, -gw_priority, not _leads_out_twice(network), network.name
 

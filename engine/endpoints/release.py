@@ -8,17 +8,17 @@ from pathlib import Path
 
 from engine.cluster import hooks
 from engine.endpoints import links, sandbox
-from engine.endpoints.sandbox import Membership
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
 from engine.host import Host
 from engine.model import ContainerRecord
 
 
-def memberships(host: Host, container_id: str) -> list[Membership]:
+def memberships(host: Host, container_id: str) -> list[JoinedEndpoint]:
     """The container's endpoints with their networks, in the order of their creation."""
     with host.store.read() as reader:
         pairs = [(reader.network(e.network_id), e) for e in reader.endpoints(container_id=container_id)]
-    return [Membership(network, endpoint) for network, endpoint in pairs if network is not None]
+    return [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
 
 
 def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> None:
@@ -35,7 +35,7 @@ def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> No
 
 
 def release_endpoint(
-    host: Host, record: ContainerRecord, member: Membership, others: Sequence[Membership], *, alive: bool
+    host: Host, record: ContainerRecord, member: JoinedEndpoint, others: Sequence[JoinedEndpoint], *, alive: bool
 ) -> None:
     """Take one endpoint out: ports first (nobody new comes in), then the interface, then the record.
 
@@ -52,7 +52,7 @@ def release_endpoint(
     finally:
         with host.store.write() as tx:
             tx.delete_endpoint(member.endpoint.id)
-        hooks.released(host, member.network, member.endpoint)
+        hooks.release_endpoint(host, member.network, member.endpoint)
 
 
 def close_sandbox(record: ContainerRecord) -> None:

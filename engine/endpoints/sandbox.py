@@ -18,11 +18,11 @@ from drivers import sandbox as kernel
 from drivers.api import EndpointSpec, IPAddress, Multihomed, NetworkSpec, PortBinding, Publisher, Sandbox
 from drivers.linux.default_routes import BOOT, OURS, WayOut
 from engine.dispatch import specs
-from engine.dispatch.errors import translated
-from engine.endpoints.priority import Rank, rank
+from engine.dispatch.errors import translate_driver_errors
+from engine.endpoints.priority import Rank, gateway_priority
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
-from engine.paths import make_private
+from engine.paths import make_private_directory
 
 DEFAULT_ROUTE = ("yes", "", "no")
 """What may be said of an endpoint and the default route: those that come first get it first, and the last never."""
@@ -33,7 +33,7 @@ IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
+class JoinedEndpoint:
     """One endpoint of a sandbox with the network it belongs to."""
 
     network: NetworkRecord
@@ -42,15 +42,15 @@ class Membership:
     def priority(self, container: ContainerRecord) -> tuple[int, Rank]:
         """Sort key of default-route candidates, best first."""
         settings = specs.attachment_of(container, self.network.id).settings
-        return DEFAULT_ROUTE.index(self.endpoint.default_route), rank(self.network, settings.gw_priority)
+        return DEFAULT_ROUTE.index(self.endpoint.default_route), gateway_priority(self.network, settings.gw_priority)
 
 
 def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
     """The order in which a starting container joins its networks."""
-    return sorted(networks, key=rank)
+    return sorted(networks, key=gateway_priority)
 
 
-def of(container: ContainerRecord) -> Sandbox:
+def sandbox_of(container: ContainerRecord) -> Sandbox:
     """The container's sandbox as drivers see it."""
     return Sandbox(container.sandbox_id, container.sandbox_path, container.sandbox_inode)
 
@@ -58,7 +58,7 @@ def of(container: ContainerRecord) -> Sandbox:
 def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
     """Give a running process's namespace the path that inspect shows as SandboxKey: a link, gone with the process."""
     path = Path(path_of(run, sandbox_id))
-    make_private(path.parent)
+    make_private_directory(path.parent)
     path.unlink(missing_ok=True)
     path.symlink_to(namespace)
     return str(path)
@@ -83,19 +83,19 @@ def interface_name(network: NetworkRecord, container: ContainerRecord, index: in
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
     prefix = (network.options or {}).get(PREFIX_OPTION, "eth")
     if container.kind == "adopted" and not chosen:
-        return kernel.free_name(of(container), prefix, index)
+        return kernel.free_name(sandbox_of(container), prefix, index)
     return chosen or f"{prefix}{index}"
 
 
-def join(host: Host, container: ContainerRecord, member: Membership, index: int) -> EndpointRecord:
+def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
     """Plumb one endpoint into the sandbox; the record with interface, MAC and gateways filled in."""
     driver = host.driver(member.network.driver)
     network = specs.network_spec(member.network)
     endpoint = specs.endpoint_spec(member.endpoint, container)
-    with translated():
+    with translate_driver_errors():
         name = interface_name(member.network, container, index)
         driver.create_endpoint(network, endpoint)
-        info = driver.join(network, endpoint, of(container), name)
+        info = driver.join(network, endpoint, sandbox_of(container), name)
     return replace(
         member.endpoint,
         interface=info.interface,
@@ -106,35 +106,35 @@ def join(host: Host, container: ContainerRecord, member: Membership, index: int)
     )
 
 
-def leave(host: Host, container: ContainerRecord, member: Membership, *, alive: bool) -> None:
+def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, alive: bool) -> None:
     """Take one endpoint out, whatever is left of it; idempotent."""
     driver = host.driver(member.network.driver)
     network = specs.network_spec(member.network)
     endpoint = specs.endpoint_spec(member.endpoint, container)
-    with translated():
-        driver.leave(network, endpoint, of(container) if alive else None)
+    with translate_driver_errors():
+        driver.leave(network, endpoint, sandbox_of(container) if alive else None)
         driver.delete_endpoint(network, endpoint)
 
 
-def admit_siblings(host: Host, members: Sequence[Membership]) -> None:
+def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
     """Let a sandbox send by each of its networks from its addresses on the others, as its default route may move.
 
     Idempotent.
     """
     for driver, crossings in _crossings(host, [(m, o) for m in members for o in members if m is not o]):
-        with translated():
+        with translate_driver_errors():
             driver.admit(crossings)
 
 
-def dismiss_siblings(host: Host, member: Membership, others: Sequence[Membership]) -> None:
+def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[JoinedEndpoint]) -> None:
     """Take that back for one endpoint, which is to leave the others; idempotent."""
     for driver, crossings in _crossings(host, [pair for o in others for pair in ((member, o), (o, member))]):
-        with translated():
+        with translate_driver_errors():
             driver.dismiss(crossings)
 
 
 def _crossings(
-    host: Host, pairs: Iterable[tuple[Membership, Membership]]
+    host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
     """By drivers that concern themselves with it, each first one's network with the second one's addresses."""
     found: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
@@ -149,7 +149,9 @@ def _crossings(
             yield driver, crossings
 
 
-def gateways(container: ContainerRecord, members: Sequence[Membership]) -> tuple[Membership | None, Membership | None]:
+def gateways(
+    container: ContainerRecord, members: Sequence[JoinedEndpoint]
+) -> tuple[JoinedEndpoint | None, JoinedEndpoint | None]:
     """The endpoints that hold the IPv4 and the IPv6 default route."""
     ranked = sorted(members, key=lambda m: m.priority(container))
     able = [m for m in ranked if m.endpoint.default_route != "no"]
@@ -157,7 +159,7 @@ def gateways(container: ContainerRecord, members: Sequence[Membership]) -> tuple
     return best4, best6
 
 
-def route(container: ContainerRecord, members: Sequence[Membership]) -> None:
+def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Set the sandbox's default routes to what its endpoints call for; those that others have set are left alone."""
     if container.host.network_mode == "host":
         return
@@ -167,11 +169,11 @@ def route(container: ContainerRecord, members: Sequence[Membership]) -> None:
         if m is not None and (way := _way_out(m, version)) is not None
     ]
     offered = [way for m in members for version in (4, 6) if (way := _way_out(m, version)) is not None]
-    with translated():
-        kernel.set_default_routes(of(container), chosen, offered, PROTOCOLS[container.kind])
+    with translate_driver_errors():
+        kernel.set_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
 
 
-def _way_out(member: Membership, version: int) -> WayOut | None:
+def _way_out(member: JoinedEndpoint, version: int) -> WayOut | None:
     """The way out that an endpoint offers for a family."""
     endpoint = member.endpoint
     of_family = {4: (endpoint.gateway4, endpoint.ipv4), 6: (endpoint.gateway6, endpoint.ipv6)}
@@ -183,32 +185,37 @@ def _way_out(member: Membership, version: int) -> WayOut | None:
 
 def raise_loopback(container: ContainerRecord) -> None:
     """Bring up the loopback of a sandbox that is on no network; every network does it for those on it."""
-    with translated():
-        kernel.raise_loopback(of(container))
+    with translate_driver_errors():
+        kernel.raise_loopback(sandbox_of(container))
 
 
-def publish(host: Host, container: ContainerRecord, member: Membership, ports: Sequence[PortRecord]) -> None:
+def publish(host: Host, container: ContainerRecord, member: JoinedEndpoint, ports: Sequence[PortRecord]) -> None:
     """Make ports of one endpoint reachable."""
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
         spec = specs.endpoint_spec(member.endpoint, container)
-        with translated():
+        with translate_driver_errors():
             driver.publish(specs.network_spec(member.network), spec, _bindings(member, spec, ports))
 
 
 def unpublish(
-    host: Host, container: ContainerRecord, member: Membership, ports: Sequence[PortRecord], *, leaving: bool = False
+    host: Host,
+    container: ContainerRecord,
+    member: JoinedEndpoint,
+    ports: Sequence[PortRecord],
+    *,
+    leaving: bool = False,
 ) -> None:
     """Take ports of one endpoint back; idempotent. What goes on through those of a ``leaving`` one, `leave` ends."""
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
         spec = specs.endpoint_spec(member.endpoint, container)
-        with translated():
+        with translate_driver_errors():
             bindings = _bindings(member, spec, ports)
             driver.unpublish(specs.network_spec(member.network), spec, bindings, leaving=leaving)
 
 
-def _bindings(member: Membership, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
+def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
     """Ports as a driver sees them; mostly those of the endpoint, which have been read already."""
     return spec.ports if ports is member.endpoint.ports else specs.port_bindings(ports)
 

@@ -55,7 +55,7 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
         unsettled,
         links=[specs for specs, settled in pairs_of_links if settled],
         unsettled_links=[specs for specs, settled in pairs_of_links if not settled],
-        keepsakes=driver_state.recall(reader, driver),
+        saved_state=driver_state.load(reader, driver),
         relay=relay,
     )
 

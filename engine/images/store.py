@@ -27,7 +27,7 @@ from engine.images.limits import Limits, limits_for, within_free_space
 from engine.images.reference import archived_name, id_prefix, new_name, normalise
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
-from engine.paths import make_private
+from engine.paths import make_private_directory
 from engine.runtime import process
 from engine.store.api import Store, Transaction
 from engine.system import architecture
@@ -114,7 +114,7 @@ class ImageStore:
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
         """A directory to work in, gone at the end; so is what killed imports and removals left, and lost images."""
-        make_private(self._directory)
+        make_private_directory(self._directory)
         for left in self._directory.glob(_INCOMING + "*"):
             pid, _, started = left.name.removeprefix(_INCOMING).partition("-")
             if not process.is_alive(int(pid), int(started.partition("-")[0])):

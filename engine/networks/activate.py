@@ -7,7 +7,7 @@ from dataclasses import replace
 from engine import intents
 from engine.agent.notify import keep_agent
 from engine.cluster import hooks
-from engine.dispatch.errors import translated
+from engine.dispatch.errors import translate_driver_errors
 from engine.dispatch.specs import network_spec
 from engine.host import Host
 from engine.model import NetworkRecord
@@ -18,13 +18,13 @@ from engine.store.locks import forget, locked
 CREATE, REMOVE, ENSURE = "network-create", "network-remove", "network-ensure"
 
 
-def unmake(host: Host, network_id: str) -> None:
+def destroy(host: Host, network_id: str) -> None:
     """Remove the kernel objects and the record of a network, whatever there is of them, and notes of it; idempotent."""
     with host.store.read() as reader:
         record = reader.network(network_id)
     if record is None:
         return
-    with translated():
+    with translate_driver_errors():
         host.driver(record.driver).delete_network(network_spec(record))
     with host.store.write() as tx:
         tx.delete_network(network_id)
@@ -32,7 +32,7 @@ def unmake(host: Host, network_id: str) -> None:
             intents.end(tx, kind, network_id)
 
 
-def ensure(host: Host, network_id: str) -> NetworkRecord:
+def activate(host: Host, network_id: str) -> NetworkRecord:
     """Make a planned network's kernel objects (the default bridge before its first use, all after a reboot)."""
     with host.store.read() as reader:
         record = reader.network(network_id)
@@ -40,36 +40,36 @@ def ensure(host: Host, network_id: str) -> NetworkRecord:
     if record.phase != "planned":
         return record
     with locked(host.run, "network", network_id):
-        record = _made(host, record)
+        record = _create_planned(host, record)
         forget(host.run, "network", network_id)
-    hooks.brought_up(host, record)
+    hooks.after_activate(host, record)
     return record
 
 
-def _made(host: Host, record: NetworkRecord) -> NetworkRecord:
+def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
     driver = host.driver(record.driver)
     with host.store.write() as tx:
         record = find(tx, record.id)
         if record.phase != "planned":
             return record  # another command has made it meanwhile
         intents.begin(tx, ENSURE, record.id)
-    with translated():
+    with translate_driver_errors():
         driver.create_network(network_spec(record))
     record = replace(record, phase="live")
     with host.store.write() as tx:
-        driver_state.keep(tx, driver)
+        driver_state.save(tx, driver)
         tx.put_network(record)
         intents.end(tx, ENSURE, record.id)
     keep_agent(host, driver)
     return record
 
 
-def unmake_planned(host: Host, network_id: str) -> None:
+def delete_planned(host: Host, network_id: str) -> None:
     """Remove the kernel objects of a network that has not come to be live, or is no longer; idempotent."""
     with locked(host.run, "network", network_id):
         with host.store.read() as reader:
             record = reader.network(network_id)
         if record is not None and record.phase == "planned":
-            with translated():
+            with translate_driver_errors():
                 host.driver(record.driver).delete_network(network_spec(record))
         forget(host.run, "network", network_id)

@@ -8,13 +8,13 @@ from engine import intents, names, timestamps
 from engine.agent.notify import keep_agent
 from engine.api import Created
 from engine.cluster import hooks
-from engine.dispatch.errors import translated
+from engine.dispatch.errors import translate_driver_errors
 from engine.dispatch.specs import network_spec
 from engine.errors import EngineError
 from engine.host import Host
 from engine.model import NetworkCreate, NetworkRecord, PoolRecord
 from engine.networks import allocation, warnings
-from engine.networks.activate import CREATE, unmake
+from engine.networks.activate import CREATE, destroy
 from engine.runtime import process
 from engine.store import driver_state
 from engine.store.api import Reader, Taken, Transaction
@@ -23,33 +23,33 @@ from engine.validate.network import SINGLETONS, check_network_create, network_na
 
 def create(host: Host, request: NetworkCreate) -> Created:
     """Create a network: recorded first, then made by its driver; undone whole when anything fails."""
-    if hooks.spans_hosts(host, request):
+    if hooks.is_cluster_network(host, request):
         return hooks.create(host, request)
     record = _reserve(host, request)
     if record.config_only:
         return Created(record.id)
     driver = host.driver(record.driver)
-    with intents.undone(host, CREATE, record.id, unmake), translated():
+    with intents.rollback_on_error(host, CREATE, record.id, destroy), translate_driver_errors():
         driver.create_network(network_spec(record))
     with host.store.write() as tx:
-        driver_state.keep(tx, driver)
+        driver_state.save(tx, driver)
         tx.put_network(replace(record, phase="live", owner=""))
         intents.end(tx, CREATE, record.id)
     keep_agent(host, driver)
-    return Created(record.id, warnings.of(host, [record]))
+    return Created(record.id, warnings.warnings_of(host, [record]))
 
 
 def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
     from drivers.registry import available
-    from engine.networks.host_ranges import ranges_in_use
+    from engine.networks.host_ranges import used_ranges
 
     concerned = (4, 6) if request.enable_ipv6 or request.config_from else (4,)
-    on_host = ranges_in_use(concerned)
+    on_host = used_ranges(concerned)
     pools: list[PoolRecord] = []
     try:
         with host.store.write() as tx:
             clustered = request.config_only and hooks.is_member(host)
-            request = check_network_create(request, _concerned(tx, request), available(), clustered=clustered)
+            request = check_network_create(request, _possible_conflicts(tx, request), available(), clustered=clustered)
             record = _new_record(request)
             if not request.config_only and request.driver not in ("host", "null"):
                 pools = allocation.allocate_pools(tx, request, host.config, host_id(tx), on_host)
@@ -70,7 +70,7 @@ def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
     return record
 
 
-def _concerned(reader: Reader, request: NetworkCreate) -> list[NetworkRecord]:
+def _possible_conflicts(reader: Reader, request: NetworkCreate) -> list[NetworkRecord]:
     """The networks that a check of the request may concern: a namesake, its configuration, others of a singleton."""
     if request.driver in SINGLETONS:
         return reader.networks()
@@ -96,7 +96,7 @@ def _new_record(request: NetworkCreate) -> NetworkRecord:
         options=dict(request.options),
         labels=dict(request.labels),
         phase="live" if request.config_only else "creating",
-        owner=process.me(),
+        owner=process.process_identity(),
     )
 
 
@@ -116,5 +116,5 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord) -> Non
     optionless = not (record.options or record.host_options)
     similar = reader.networks(driver=record.driver, with_options=optionless)
     others = [network_spec(n) for n in similar if not n.config_only]
-    with translated():
+    with translate_driver_errors():
         host.driver(record.driver).check_network(network_spec(record), others)

@@ -11,7 +11,7 @@ from engine.etc_files.resolv_conf import parse
 from engine.ipam.overlap import Range
 
 
-def ranges_in_use(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]:
+def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]:
     """What is on the host's interfaces, and its name servers: by IP version, nothing of one that is not asked for."""
     found = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
     for server in parse(read_host()).servers:

@@ -23,13 +23,13 @@ BRIDGE_OPTION = "com.docker.network.bridge."
 def ensure(host: Host) -> None:
     """Record the predefined networks, once per store."""
     from drivers.linux.host import interface_exists
-    from engine.networks.host_ranges import ranges_in_use
+    from engine.networks.host_ranges import used_ranges
 
     with host.store.read() as reader:
         if reader.meta(MARK):
             return
     bridge_name = "hawse0" if interface_exists("docker0") else "docker0"
-    on_host = ranges_in_use()
+    on_host = used_ranges()
     with host.store.write() as tx:
         if tx.meta(MARK):
             return

@@ -29,19 +29,19 @@ def find(reader: Reader, reference: str, *, inspect: bool = False) -> NetworkRec
 
 def list_documents(host: Host, wanted: Filters) -> Documents:
     """NetworkResource documents of all networks that match."""
-    return [network_document(n, []) for n in _chosen(host, wanted)]
+    return [network_document(n, []) for n in _matching(host, wanted)]
 
 
 def list_summaries(host: Host, wanted: Filters) -> Sequence[NetworkSummary]:
     """All networks that match, in brief and in natural order; only to find labels are records read."""
     if "label" in wanted:
-        chosen = sorted(_chosen(host, wanted), key=lambda n: natural_key(n.name))
+        chosen = sorted(_matching(host, wanted), key=lambda n: natural_key(n.name))
         return [NetworkSummary(n.id, n.name, n.driver, n.scope, n.predefined) for n in chosen]
     with host.store.read() as reader:
         return networks.filter_summaries(reader.network_summaries(PRESENT), wanted)
 
 
-def _chosen(host: Host, wanted: Filters) -> list[NetworkRecord]:
+def _matching(host: Host, wanted: Filters) -> list[NetworkRecord]:
     with host.store.read() as reader:
         return networks.filter_networks([n for n in reader.networks() if n.phase in PRESENT], wanted)
 
@@ -58,7 +58,7 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
             elif endpoint.container_id == gateway.INGRESS_SANDBOX:
                 members.append((endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"))
         status = _ipam_status(reader, record) if verbose else {}
-    return {**hooks.completed(host, record, network_document(record, members)), **status}
+    return {**hooks.add_cluster_fields(host, record, network_document(record, members)), **status}
 
 
 def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from engine.api import Strings
 from engine.cluster import hooks
-from engine.containers.orphans import release_ghosts
+from engine.containers.orphans import release_orphan_endpoints
 from engine.errors import EngineError, Forbidden
 from engine.filters import networks
 from engine.host import Host
 from engine.model import Filters
-from engine.networks.activate import REMOVE, unmake
+from engine.networks.activate import REMOVE, destroy
 from engine.networks.query import PRESENT, find
 from engine.runtime import process
 from engine.store.api import Intent
@@ -20,8 +20,8 @@ from engine.validate.network import check_network_remove
 
 def remove(host: Host, reference: str) -> None:
     """Remove a network without endpoints; endpoints of the dead are released on the way."""
-    hooks.learn(host, reference, attach=False)
-    release_ghosts(host, reference)
+    hooks.import_network(host, reference, attach=False)
+    release_orphan_endpoints(host, reference)
     with host.store.read() as reader:
         record = find(reader, reference)
     if record.scope == "swarm":
@@ -29,9 +29,9 @@ def remove(host: Host, reference: str) -> None:
     with host.store.write() as tx:
         record = find(tx, reference)
         check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())
-        tx.put_network(replace(record, phase="removing", owner=process.me()))
-        tx.put_intent(Intent(REMOVE, record.id, process.me()))
-    unmake(host, record.id)
+        tx.put_network(replace(record, phase="removing", owner=process.process_identity()))
+        tx.put_intent(Intent(REMOVE, record.id, process.process_identity()))
+    destroy(host, record.id)
     return None
 
 

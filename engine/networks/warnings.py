@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 
-from drivers.api import DriverError, Examiner, NetworkSpec
+from drivers.api import DriverError, HealthReporter, NetworkSpec
 from engine.dispatch.specs import network_spec
 from engine.host import Host
 from engine.model import NetworkRecord
 
 
-def of(host: Host, networks: Iterable[NetworkRecord]) -> list[str]:
+def warnings_of(host: Host, networks: Iterable[NetworkRecord]) -> list[str]:
     """A warning for each obstacle; what can't be found out is none."""
     by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
     for network in networks:
@@ -20,14 +20,14 @@ def of(host: Host, networks: Iterable[NetworkRecord]) -> list[str]:
     found: list[str] = []
     for name, specs in by_driver.items():
         driver = host.driver(name)
-        if isinstance(driver, Examiner):
+        if isinstance(driver, HealthReporter):
             with suppress(DriverError):
-                found += driver.obstacles(specs)
+                found += driver.health_warnings(specs)
     return found
 
 
-def of_first_use(host: Host, references: Iterable[str]) -> list[str]:
+def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
     """The same of networks that are to be made before they are used, such as the default bridge."""
     with host.store.read() as reader:
         named = [network for reference in references for network in reader.find_networks(reference)]
-    return of(host, [network for network in named if network.phase == "planned"])
+    return warnings_of(host, [network for network in named if network.phase == "planned"])

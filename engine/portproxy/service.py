@@ -67,7 +67,7 @@ class ForwardService:
         return self._forwards.target(origin)
 
     def _lead(self) -> None:
-        proxy_redirect.lead_to(self.ports())
+        proxy_redirect.redirect_to(self.ports())
 
     def needed(self) -> bool:
         """Whether any port is carried."""

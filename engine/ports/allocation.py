@@ -16,7 +16,7 @@ from itertools import chain, islice
 from typing import Protocol
 
 from engine.model import PortRecord, PortSpec
-from engine.ports.specs import apart
+from engine.ports.specs import split_overlapping
 
 _WILDCARDS = ("0.0.0.0", "::")
 IN_USE = "address already in use"
@@ -35,7 +35,7 @@ class Probe(Protocol):
     def ephemeral(self) -> Sequence[range]:
         """Ports the kernel may choose from: net.ipv4.ip_local_port_range without ip_local_reserved_ports."""
 
-    def doubtful(self, ports: range) -> Sequence[int]:
+    def candidates(self, ports: range) -> Sequence[int]:
         """Those of ``ports`` that `refusal` has to be asked about, so that all others are free too."""
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
@@ -43,7 +43,7 @@ class Probe(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class HostSide:
+class HostAddressing:
     """Where ports can be published: the network's default host address, and the families that reach the endpoint.
 
     ``ipv6`` is whether the host can listen on IPv6 at all: an endpoint without an IPv6 address is reached through its
@@ -61,15 +61,15 @@ def family(address: str) -> int:
     return 6 if ":" in address else 4
 
 
-def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host: HostSide) -> list[PortRecord]:
+def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host: HostAddressing) -> list[PortRecord]:
     """Choose host addresses and ports for ``specs``, in Docker's order; ranges that advance together are one record.
 
     ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). Ports that leave no choice are
     settled first, so that a random one never takes them. Raises `PortConflict`. A range costs what one port costs.
     """
-    wishes = [wish for spec in _in_dockers_order(specs) if (wish := _wish(spec, host)).addresses]
+    wishes = [wish for spec in _in_dockers_order(specs) if (wish := _port_request(spec, host)).addresses]
     allocation = _Allocation(host.probe, _Taken(taken))
-    for wish in sorted(wishes, key=lambda wish: wish.freedom):
+    for wish in sorted(wishes, key=lambda wish: wish.choices):
         wish.host_port = allocation.choose(wish)
     wanted = Counter(wish.inside for wish in wishes)
     return _merge((record, wanted[wish.inside] == 1) for wish in wishes for record in wish.records())
@@ -81,13 +81,13 @@ def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
     It decides which of several conflicts is reported, and in what order inspect shows bindings.
     """
     numbered = sorted(
-        enumerate(apart(specs)), key=lambda item: (-item[1].ports[-1], item[1].protocol != "tcp", -item[0])
+        enumerate(split_overlapping(specs)), key=lambda item: (-item[1].ports[-1], item[1].protocol != "tcp", -item[0])
     )
     return [spec for _, spec in numbered]
 
 
 @dataclass(slots=True)
-class _Wish:
+class _PortRequest:
     """One spec, the host addresses it means, and the port it got, or the first of them."""
 
     spec: PortSpec
@@ -100,7 +100,7 @@ class _Wish:
         return len(self.spec.host_ports) == len(self.spec.ports)
 
     @property
-    def freedom(self) -> float:
+    def choices(self) -> float:
         return 1 if self.is_fixed else len(self.spec.host_ports) or float("inf")
 
     @property
@@ -116,10 +116,10 @@ class _Wish:
             yield PortRecord(self.spec.protocol, address, self.host_port, last, ports[0], ports[-1])
 
 
-def _wish(spec: PortSpec, host: HostSide) -> _Wish:
+def _port_request(spec: PortSpec, host: HostAddressing) -> _PortRequest:
     reachable = {4: host.ipv4, 6: host.ipv6}
     addresses = [address for address in _addresses(spec.host_ip, host.default_ip) if reachable[family(address)]]
-    return _Wish(spec, addresses)
+    return _PortRequest(spec, addresses)
 
 
 @cache
@@ -160,7 +160,7 @@ class _Taken:
             return address
         return next((holder for holder in holders if holder in _WILDCARDS or address in _WILDCARDS), None)
 
-    def doubtful(self, protocol: str, address: str, ports: range) -> Iterator[int]:
+    def candidates(self, protocol: str, address: str, ports: range) -> Iterator[int]:
         """Those of ``ports`` that may collide; of a range that is held the highest stands for all."""
         key = protocol, family(address)
         yield from (port for port in self._holders[key] if port in ports)
@@ -176,7 +176,7 @@ class _Allocation:
     taken: _Taken
     chosen: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
 
-    def choose(self, wish: _Wish) -> int:
+    def choose(self, wish: _PortRequest) -> int:
         """Choose ports that are free on all of the wish's addresses, and take them; gives the first."""
         if wish.is_fixed:
             first = self._fixed(wish, wish.spec.host_ports)
@@ -186,18 +186,18 @@ class _Allocation:
             self.taken.add(wish.spec.protocol, address, range(first, first + len(wish.spec.ports)))
         return first
 
-    def _fixed(self, wish: _Wish, ports: range) -> int:
+    def _fixed(self, wish: _PortRequest, ports: range) -> int:
         """Take given ports; the highest that cannot be had is reported."""
         for port in self._doubtful(wish, ports):
             for address in wish.addresses:
                 self._claim(wish.spec.protocol, address, port)
         return ports[0]
 
-    def _doubtful(self, wish: _Wish, ports: range) -> list[int]:
+    def _doubtful(self, wish: _PortRequest, ports: range) -> list[int]:
         if len(ports) == 1:
             return [ports[0]]
-        held = (p for address in wish.addresses for p in self.taken.doubtful(wish.spec.protocol, address, ports))
-        return sorted({*held, *self.probe.doubtful(ports)}, reverse=True)
+        held = (p for address in wish.addresses for p in self.taken.candidates(wish.spec.protocol, address, ports))
+        return sorted({*held, *self.probe.candidates(ports)}, reverse=True)
 
     def _claim(self, protocol: str, address: str, port: int) -> None:
         holder = self.taken.collision(protocol, address, port)
@@ -207,14 +207,14 @@ class _Allocation:
         if reason:
             raise _refused(protocol, address, port, reason)
 
-    def _first_of_range(self, wish: _Wish) -> int:
+    def _first_of_range(self, wish: _PortRequest) -> int:
         """Take the first of a range that no endpoint has; another program's listener is an error."""
         port = next((port for port in wish.spec.host_ports if self._untaken(wish, port)), 0)
         if not port:
             raise PortConflict("all ports are allocated")
         return self._fixed(wish, range(port, port + 1))
 
-    def _any(self, wish: _Wish) -> int:
+    def _any(self, wish: _PortRequest) -> int:
         """Take a port of the kernel's range; bindings of one container port get the same where possible."""
         siblings = self.chosen[wish.spec.protocol, wish.spec.port]
         for port in chain(siblings, _from_anywhere(self.probe.ephemeral())):
@@ -223,10 +223,10 @@ class _Allocation:
                 return port
         raise PortConflict("all ports are allocated")
 
-    def _untaken(self, wish: _Wish, port: int) -> bool:
+    def _untaken(self, wish: _PortRequest, port: int) -> bool:
         return not any(self.taken.collision(wish.spec.protocol, address, port) for address in wish.addresses)
 
-    def _bindable(self, wish: _Wish, port: int) -> bool:
+    def _bindable(self, wish: _PortRequest, port: int) -> bool:
         for address in wish.addresses:
             reason = self.probe.refusal(wish.spec.protocol, address, port)
             if reason == IN_USE:

@@ -47,7 +47,7 @@ class HostProbe:
         """Ports the kernel may choose from."""
         return self._read_ephemeral()
 
-    def doubtful(self, ports: range) -> Sequence[int]:
+    def candidates(self, ports: range) -> Sequence[int]:
         """Of many ports those that some socket has, and one that stands for the address; of few all."""
         return ports if len(ports) <= BIND_LIMIT else sorted({ports[-1], *self._ports_in_use.intersection(ports)})
 

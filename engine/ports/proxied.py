@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_interface
 from typing import NamedTuple
 
-from drivers.firewall.proxied_ports import places_of, relayed_places
+from drivers.firewall.proxied_ports import prefixes_of, proxied_prefixes
 from engine.model import EndpointRecord, NetworkRecord
 
 GATEWAY_MODES = {version: f"com.docker.network.bridge.gateway_mode_ipv{version}" for version in (4, 6)}
@@ -54,7 +54,7 @@ class Forwards:
 
     def target(self, origin: Origin) -> Target | None:
         """Where a port leads: of that very address, else of all of its kind."""
-        for place in places_of(origin.address):
+        for place in prefixes_of(origin.address):
             found = self._held.get((origin.protocol, place), [])
             index = bisect_right(found, origin.port, key=lambda item: item.first) - 1
             if index >= 0 and origin.port <= found[index].last:
@@ -89,7 +89,7 @@ def forwards_of(endpoint: EndpointRecord) -> Iterator[Forward]:
         return
     target, has_ipv6 = str(ip_interface(inside).ip), bool(endpoint.ipv6)
     kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # few, however many ports there are
-    places = {kind: relayed_places(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
+    places = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
     for ports in endpoint.ports:
         for place in places[ports.protocol, ports.host_ip]:
             yield Forward(

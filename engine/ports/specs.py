@@ -10,7 +10,7 @@ from itertools import pairwise
 from engine.model import PortSpec
 
 
-def apart(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
+def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
     """Cut ranges so that any two have all container ports in common or none, and have host ports chosen as one."""
     given = list(specs)
     protocols = {spec.protocol for spec in given}
@@ -18,7 +18,7 @@ def apart(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
     for spec in given:
         known = edges[spec.protocol]
         starts = known[bisect_left(known, spec.port) : bisect_left(known, spec.ports.stop)]
-        yield from (piece(spec, start, stop - 1) for start, stop in pairwise([*starts, spec.ports.stop]))
+        yield from (subrange(spec, start, stop - 1) for start, stop in pairwise([*starts, spec.ports.stop]))
 
 
 def _edges(spec: PortSpec) -> Iterable[int]:
@@ -27,7 +27,7 @@ def _edges(spec: PortSpec) -> Iterable[int]:
     return whole if 0 not in (spec.host_ports or (0,)) else range(whole[0], whole[1] + 1)
 
 
-def piece(spec: PortSpec, first: int, last: int) -> PortSpec:
+def subrange(spec: PortSpec, first: int, last: int) -> PortSpec:
     """The part of ``spec`` that publishes container ports ``first`` to ``last``."""
     if last - first == spec.ports[-1] - spec.port:
         return spec
@@ -39,17 +39,17 @@ def piece(spec: PortSpec, first: int, last: int) -> PortSpec:
 def without(spec: PortSpec, first: int, last: int) -> list[PortSpec]:
     """What is left of ``spec`` without container ports ``first`` to ``last``."""
     sides = ((spec.port, min(first - 1, spec.ports[-1])), (max(last + 1, spec.port), spec.ports[-1]))
-    return [piece(spec, start, end) for start, end in sides if start <= end]
+    return [subrange(spec, start, end) for start, end in sides if start <= end]
 
 
-def covers(one: PortSpec, other: PortSpec) -> bool:
+def includes(one: PortSpec, other: PortSpec) -> bool:
     """Tell whether ``one`` publishes all that ``other`` does, in the same places."""
     if (one.protocol, one.host_ip) != (other.protocol, other.host_ip) or other.port not in one.ports:
         return False
-    return other.ports[-1] in one.ports and piece(one, other.port, other.ports[-1]) == other
+    return other.ports[-1] in one.ports and subrange(one, other.port, other.ports[-1]) == other
 
 
-def exposure(spec: PortSpec) -> str:
+def exposed_port(spec: PortSpec) -> str:
     """The entry of exposed ports that goes with it."""
     return f"{_text(spec.ports)}/{spec.protocol}"
 

@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine import intents
-from engine.dispatch.errors import translated
+from engine.dispatch.errors import translate_driver_errors
 from engine.dispatch.specs import network_spec
 from engine.host import Host
 from engine.networks.activate import ENSURE
-from engine.paths import make_private, open_private
+from engine.paths import make_private_directory, open_private
 from engine.store import driver_state
 from engine.store.api import Reader
 
@@ -29,16 +29,16 @@ DELAY = 1.0
 _held: dict[Path, int] = {}
 
 
-def hold(host: Host) -> None:
+def hold_shared_lock(host: Host) -> None:
     """Keep the sweep away until this process ends."""
     path = host.run / "locks" / "host"
     if path not in _held:
-        make_private(path.parent)
+        make_private_directory(path.parent)
         _held[path] = open_private(path, os.O_RDWR | os.O_CREAT)
         fcntl.flock(_held[path], fcntl.LOCK_SH)
 
 
-def sweep_later(host: Host) -> None:
+def schedule_cleanup(host: Host) -> None:
     """Sweep in a moment, in a process of its own, if nothing is left that anybody uses."""
     with host.store.read() as reader:
         if not _is_unused(reader):
@@ -47,7 +47,7 @@ def sweep_later(host: Host) -> None:
         _detach()
         time.sleep(DELAY)
         with contextlib.suppress(Exception):
-            sweep(host)
+            remove_idle_state(host)
         os._exit(0)
 
 
@@ -64,7 +64,7 @@ def _detach() -> None:
     _held.clear()
 
 
-def sweep(host: Host) -> None:
+def remove_idle_state(host: Host) -> None:
     """Take away the default bridge, the firewall table and our forwarding, unless somebody works or uses them."""
     from drivers import firewall
 
@@ -78,9 +78,9 @@ def sweep(host: Host) -> None:
             for network in made:
                 tx.put_network(replace(network, phase="planned"))
                 intents.begin(tx, ENSURE, network.id)
-            driver_state.forget(tx)
+            driver_state.clear(tx)
         for network in made:
-            with translated():
+            with translate_driver_errors():
                 host.driver(network.driver).delete_network(network_spec(network))
             with host.store.write() as tx:
                 intents.end(tx, ENSURE, network.id)

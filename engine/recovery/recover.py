@@ -16,7 +16,7 @@ from engine import intents
 from engine.agent.notify import announce, keep_agent
 from engine.cluster import hooks
 from engine.containers import connect, on_exit, publish, remove, start, stop
-from engine.dispatch.errors import translated
+from engine.dispatch.errors import translate_driver_errors
 from engine.endpoints import shared_state
 from engine.endpoints.shared_state import BOOT
 from engine.errors import EngineError
@@ -28,13 +28,13 @@ from engine.store import driver_state
 from engine.store.api import Intent, Reader, Transaction
 from engine.store.locks import locked
 
-SETTLERS: dict[str, intents.Settler] = {
-    activate.CREATE: activate.unmake,
-    activate.REMOVE: activate.unmake,
-    activate.ENSURE: activate.unmake_planned,
-    connect.ENDPOINT: connect.undo,
-    publish.SANDBOX: connect.refit,
-    start.START: start.undo,
+SETTLERS: dict[str, intents.Resolver] = {
+    activate.CREATE: activate.destroy,
+    activate.REMOVE: activate.destroy,
+    activate.ENSURE: activate.delete_planned,
+    connect.ENDPOINT: connect.rollback,
+    publish.SANDBOX: connect.resync_routes_and_ports,
+    start.START: start.rollback,
     stop.REMOVE: remove.resume_removal,
     stop.RESTART: on_exit.restart_now,
 }
@@ -50,17 +50,17 @@ def recover(host: Host) -> None:
     """Settle what dead commands left, and what a reboot swept away."""
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
-    abandoned = intents.abandoned(begun)
+    abandoned = intents.orphaned(begun)
     restarts = [intent for intent in abandoned if intent.kind == stop.RESTART]
-    settle(host, [intent for intent in abandoned if intent.kind != stop.RESTART])
+    resolve_intents(host, [intent for intent in abandoned if intent.kind != stop.RESTART])
     booted = known != boot.identity()
     if booted:
         after_boot(host)
     repair(host, None if booted or abandoned else drivers, whole=not abandoned)
-    settle(host, restarts)  # only now is the host as a start needs it
+    resolve_intents(host, restarts)  # only now is the host as a start needs it
     for container_id in host.runtime.overdue():
         with contextlib.suppress(EngineError):  # the next command tries again
-            on_exit.make_up(host, container_id)
+            on_exit.finish_overdue_exit(host, container_id)
 
 
 def _drivers(reader: Reader) -> set[str]:
@@ -80,13 +80,13 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
         keep_agent(host, driver)
         if isinstance(driver, Repairer) and (not whole or driver.needs_repair()):
             # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.
-            with host.store.write() as tx, translated():
+            with host.store.write() as tx, translate_driver_errors():
                 wanted = shared_state.of(tx, driver.type)
                 driver.repair(wanted, driver.compare(wanted))
             announce(host)
 
 
-def settle(host: Host, abandoned: Sequence[Intent]) -> None:
+def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     """Finish or undo work whose process is gone; what fails stays noted for the next command."""
     for intent in abandoned:
         with contextlib.suppress(EngineError), _alone(host, intent):
@@ -119,7 +119,7 @@ def after_boot(host: Host) -> None:
             return
         fresh = tx.meta(BOOT) is None
         tx.set_meta(BOOT, boot.identity())
-        driver_state.forget(tx)
+        driver_state.clear(tx)
         if fresh:
             return
         live = [n for n in tx.networks() if n.phase == "live" and not n.config_only]
@@ -129,13 +129,13 @@ def after_boot(host: Host) -> None:
         stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
         for record in stale:
             _note_end(tx, record)
-        noted = [i for i in tx.intents() if i.owner == process.me()]
-    hooks.await_store(host)
-    settle(host, [intent for intent in noted if intent.kind != stop.RESTART])
+        noted = [i for i in tx.intents() if i.owner == process.process_identity()]
+    hooks.wait_for_store(host)
+    resolve_intents(host, [intent for intent in noted if intent.kind != stop.RESTART])
     for network_id in planned:
         with contextlib.suppress(EngineError):
-            activate.ensure(host, network_id)
-    settle(host, [intent for intent in noted if intent.kind == stop.RESTART])
+            activate.activate(host, network_id)
+    resolve_intents(host, [intent for intent in noted if intent.kind == stop.RESTART])
 
 
 def _note_end(tx: Transaction, record: ContainerRecord) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
-from engine.ports.exposed import each
+from engine.ports.exposed import expand
 
 Json = dict[str, Any]
 PortMap = dict[str, list[dict[str, str]] | None]
@@ -25,7 +25,7 @@ def ports_document(
     for port in (port for endpoint in endpoints for port in endpoint.ports):
         for key, host_ip, host_port in _expand(port):
             bound.setdefault(key, []).append({"HostIp": host_ip, "HostPort": str(host_port)})
-    known = {*each(record.config.exposed_ports), *(key for spec in record.host.port_bindings for key in _keys(spec))}
+    known = {*expand(record.config.exposed_ports), *(key for spec in record.host.port_bindings for key in _keys(spec))}
     return {key: bound.get(key) for key in sorted(known | bound.keys())}
 
 

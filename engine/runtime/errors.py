@@ -40,7 +40,7 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def in_hook(text: str) -> str:
+def hook_error(text: str) -> str:
     """The daemon's answer to a failure of the hook in which runc lets the sandbox be furnished."""
     hook = "error during container init: error running hook #0: error running hook: exit status 1, stdout: , stderr: "
     return message(SetupFailed(OTHER, hook + text), CREATE)

@@ -24,7 +24,7 @@ from engine.runtime.credentials import Identity, assume, capability_mask, find_i
 from engine.runtime.errors import BAD_CWD, EXEC, OTHER, SetupFailed, describe, message
 from engine.runtime.init import FAILED, TERMINAL, close_all_but, enter_working_directory
 from engine.runtime.relay import relay
-from engine.runtime.stdio_proxy import Shield
+from engine.runtime.stdio_proxy import StdioProxy
 
 _NAMESPACES = (
     syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWPID
@@ -37,7 +37,7 @@ def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: 
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
     if not request.attach_stdin:
         streams[0] = null
-    shield = Shield([null, null, null] if request.tty else streams)
+    shield = StdioProxy([null, null, null] if request.tty else streams)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     middle = os.fork()
     if middle == 0:

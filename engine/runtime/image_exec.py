@@ -23,7 +23,7 @@ from engine.runtime.errors import EXEC, NOT_FOUND, OTHER, SetupFailed, message
 from engine.runtime.exec import exec_environment, working_directory
 from engine.runtime.init import close_all_but
 from engine.runtime.relay import relay
-from engine.runtime.stdio_proxy import Shield
+from engine.runtime.stdio_proxy import StdioProxy
 from engine.runtime.terminal import size
 
 _UNSTARTED = 255
@@ -90,7 +90,7 @@ def _execute(
         if not request.attach_stdin:
             streams[0] = null
         screened = None if request.detach or request.tty else crun.may_be_words
-        shield = stack.enter_context(closing(Shield(streams, screened)))
+        shield = stack.enter_context(closing(StdioProxy(streams, screened)))
         terminal = stack.enter_context(Terminal(directory)) if request.tty else None
         arguments = crun.exec_arguments(
             directory.run,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.model import ExecCreate, LogOptions
-from engine.paths import make_private
+from engine.paths import make_private_directory
 from engine.runtime import crun, logs, process, protocol, supervisor_client
 from engine.runtime.api import Created, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio
 from engine.runtime.attach import SupervisedAttachment
@@ -46,7 +46,7 @@ class LocalRuntime:
         if self.state(spec.id).running:
             raise RuntimeFailure(OTHER, f"container {spec.id} is running")
         self.delete(spec.id)
-        make_private(Path(directory.path))
+        make_private_directory(Path(directory.path))
         directory.create(prepare(spec, hidden=(self._root, self._run)))
         mounts, network = (os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net"))
         try:

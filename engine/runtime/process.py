@@ -80,13 +80,13 @@ def is_process(pid: int, ticks: int) -> bool:
     return int(fields[19]) == ticks and fields[0] not in (b"Z", b"X")
 
 
-def me() -> str:
+def process_identity() -> str:
     """This process as an intent's owner."""
     pid = os.getpid()
     return f"{pid}:{start_ticks(pid)}"
 
 
-def alive(owner: str) -> bool:
+def is_running(owner: str) -> bool:
     """Tell whether an intent's owner still runs."""
     pid, _, ticks = owner.partition(":")
     return pid.isdigit() and ticks.isdigit() and is_process(int(pid), int(ticks))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _CHUNK = 32768
 
 
-class Shield:
+class StdioProxy:
     """Stands between the command and those of three streams that are terminals; the others pass through.
 
     With ``image``, files do not pass either, nor do errors: if crun ``may_say`` the first of them, they are held until

@@ -9,13 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-from engine.paths import make_private
+from engine.paths import make_private_directory
 from engine.runtime import peer
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.errors import OTHER
 from engine.runtime.supervisor import SOCKET
 
-_PATIENCE = 10.0  # seconds
+_CONNECT_TIMEOUT_SECONDS = 10.0  # seconds
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.supervisor import main; main(sys.argv[1])"
 
@@ -51,7 +51,7 @@ def is_there(run: Path) -> bool:
 
 def connect(run: Path) -> socket.socket:
     """Connect to the supervisor, starting it if need be; raises `RuntimeFailure` when it doesn't come up."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _CONNECT_TIMEOUT_SECONDS
     while time.monotonic() < end:
         connection = try_connect(run)
         if connection is not None:
@@ -66,13 +66,13 @@ def _start(run: Path) -> None:
 
     Without site packages and the user's environment of Python: it needs the standard library alone.
     """
-    make_private(run)
+    make_private_directory(run)
     subprocess.run(
         [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGES, str(run.resolve())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        timeout=_PATIENCE,
+        timeout=_CONNECT_TIMEOUT_SECONDS,
         check=False,
     )

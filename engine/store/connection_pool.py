@@ -40,7 +40,7 @@ def key(path: Path, busy_seconds: float) -> Key:
     return Key(path, file.st_dev, file.st_ino, busy_seconds)
 
 
-def take(wanted: Key) -> sqlite3.Connection | None:
+def acquire(wanted: Key) -> sqlite3.Connection | None:
     """A connection kept under this key, no longer kept; None where there is none."""
     for _ in range(len(_idle)):
         with suppress(IndexError):  # other threads take some, too
@@ -51,7 +51,7 @@ def take(wanted: Key) -> sqlite3.Connection | None:
     return None
 
 
-def keep(used: Key, connection: sqlite3.Connection) -> None:
+def release(used: Key, connection: sqlite3.Connection) -> None:
     """Keep a connection, with no transaction open, for the next block; the oldest gives way."""
     _idle.append((used, connection))
     _close(all_but=MOST)

@@ -12,7 +12,7 @@ from engine.store.codec import decode
 T = TypeVar("T")
 
 
-class Recall:
+class DecodeCache:
     """Decodes for a store; holds the documents of two readings, so its size is that of the store."""
 
     def __init__(self) -> None:

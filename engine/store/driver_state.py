@@ -15,21 +15,21 @@ from engine.store.api import Reader, Transaction
 KEY = "keepsakes"
 
 
-def keep(tx: Transaction, driver: Driver) -> None:
+def save(tx: Transaction, driver: Driver) -> None:
     """Note what the driver has to tell after an action in this process; normally nothing."""
-    told = driver.keepsakes() if isinstance(driver, Repairer) else ()
+    told = driver.saved_state() if isinstance(driver, Repairer) else ()
     if told:
         known = _noted(tx)
         merged = dict.fromkeys([*known.get(driver.type, ()), *told])
         tx.set_meta(KEY, json.dumps({**known, driver.type: list(merged)}))
 
 
-def recall(reader: Reader, driver: str) -> Sequence[str]:
+def load(reader: Reader, driver: str) -> Sequence[str]:
     """What has been noted of a driver."""
     return _noted(reader).get(driver, ())
 
 
-def forget(tx: Transaction) -> None:
+def clear(tx: Transaction) -> None:
     """Forget all of it."""
     if _noted(tx):
         tx.set_meta(KEY, "{}")

@@ -14,17 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import Unavailable
-from engine.paths import make_private, open_private
+from engine.paths import make_private_directory, open_private
 
-PATIENCE = 60.0
+LOCK_TIMEOUT_SECONDS = 60.0
 """Seconds to wait for another command on the same object before giving up with a clear error."""
 
 
 @contextmanager
-def locked(run: Path, kind: str, object_id: str, patience: float = PATIENCE) -> Iterator[None]:
+def locked(run: Path, kind: str, object_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Hold the lock of one object (``object_id`` is hawse's own hex id, never a user's string)."""
     directory = run / "locks"
-    make_private(directory)
+    make_private_directory(directory)
     path = directory / f"{kind}-{object_id}"
     descriptor = _acquire(path, time.monotonic() + patience)
     try:
@@ -33,7 +33,7 @@ def locked(run: Path, kind: str, object_id: str, patience: float = PATIENCE) -> 
         os.close(descriptor)
 
 
-def lock_open_file(descriptor: int, name: str, patience: float = PATIENCE) -> None:
+def lock_open_file(descriptor: int, name: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
     """Take the lock of a file that is open and keeps its inode, such as a namespace; released when it is closed."""
     _lock(descriptor, time.monotonic() + patience, name)
 

@@ -18,16 +18,16 @@ from engine.store import schema
 from engine.store.api import Reader
 from engine.store.transaction import SqliteReader
 
-PATIENCE = 0.2
+BUSY_TIMEOUT_SECONDS = 0.2
 """Seconds to wait for a file that is being changed."""
 
 
 @contextmanager
-def glance(path: Path) -> Iterator[Reader | None]:
+def open_readonly(path: Path) -> Iterator[Reader | None]:
     """Open a snapshot of the store, None where there is none that this user may read and this version knows."""
     try:
         require_own_file(path, os.lstat(path))
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=PATIENCE)
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_SECONDS)
     except (OSError, PermissionDenied, sqlite3.Error):
         yield None
         return

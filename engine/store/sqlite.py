@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import EngineError, Outdated, PermissionDenied, Unavailable
-from engine.paths import make_private, open_private, require_own_file
+from engine.paths import make_private_directory, open_private, require_own_file
 from engine.store import connection_pool, schema
 from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError, decode
-from engine.store.decode_cache import Recall
+from engine.store.decode_cache import DecodeCache
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
@@ -52,7 +52,7 @@ class SqliteStore:
     commands for longer than ``busy_seconds``. With ``recall`` a reading decodes what has changed since the last one.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS, recall: Recall | None = None) -> None:
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS, recall: DecodeCache | None = None) -> None:
         self.path, self.busy_seconds, self._recall = path, busy_seconds, recall
 
     @contextmanager
@@ -95,7 +95,7 @@ class SqliteStore:
             except BaseException:
                 connection.close()
                 raise
-            connection_pool.keep(key, connection)
+            connection_pool.release(key, connection)
         except (sqlite3.Error, CodecError, schema.NewerSchema) as error:
             raise self._translate(error) from error
 
@@ -106,7 +106,7 @@ class SqliteStore:
             except FileNotFoundError:
                 self._create_file()
                 key = connection_pool.key(self.path, self.busy_seconds)
-            return key, connection_pool.take(key) or self._connect()
+            return key, connection_pool.acquire(key) or self._connect()
         except OSError as error:  # caught here and not around the block, whose body may have OSErrors of its own
             raise self._translate(error) from error
 
@@ -156,7 +156,7 @@ class SqliteStore:
 
     def _create_file(self) -> None:
         """Make an empty file with its final mode, which SQLite then gives to the files beside it too."""
-        make_private(self.path.parent)
+        make_private_directory(self.path.parent)
         os.close(open_private(self.path, os.O_RDWR | os.O_CREAT))
 
     def _initialize(self, connection: sqlite3.Connection) -> None:

@@ -13,10 +13,10 @@ BAD_ADVERTISED = "advertise address must be a non-zero IP address or network int
 BAD_DATA_PATH = "data path address must be a non-zero IP address or network interface (without a port number)"
 
 
-def advertised(text: str) -> tuple[str, int]:
+def advertise_address(text: str) -> tuple[str, int]:
     """The address and port of ``IP|INTERFACE[:PORT]``; without one, the host's only address."""
     host, port = split(text)
-    return _resolved(host, BAD_ADVERTISED) if host else only_address(), port
+    return _resolved(host, BAD_ADVERTISED) if host else sole_address(), port
 
 
 def data_path(text: str) -> str:
@@ -53,7 +53,7 @@ def of_interface(name: str, refusal: str) -> str:
     return min(found, key=lambda a: ip_address(a).version)
 
 
-def only_address() -> str:
+def sole_address() -> str:
     """The one address that others could use; Docker's text where there are several or none."""
     candidates = [
         (i, a)
@@ -78,7 +78,7 @@ def only_address() -> str:
     return found[0][1]
 
 
-def towards(host: str, port: int) -> str:
+def source_address_for(host: str, port: int) -> str:
     """The address from which this host reaches another."""
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]

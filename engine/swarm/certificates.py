@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.cluster import membership, node_operations
 from engine.cluster.etcd import Client
 from engine.cluster.keys import MANAGER_NAME
-from engine.cluster.model import Membership
+from engine.cluster.model import ClusterMembership
 from engine.errors import EngineError
 
 LOCALHOST = "127.0.0.1"
@@ -44,7 +44,7 @@ def renewal(lifetime: float) -> float:
     return time.time() + lifetime / 2
 
 
-def is_due(me: Membership) -> bool:
+def is_due(me: ClusterMembership) -> bool:
     """Whether this host's certificates are to be renewed."""
     return time.time() >= me.renew_at
 
@@ -62,7 +62,7 @@ def own(authority: str, authority_key: str, node: str, address: str) -> dict[str
     }
 
 
-def renew_manager(root: Path) -> Membership | None:
+def renew_manager(root: Path) -> ClusterMembership | None:
     """Renew a manager's certificates with the authority's key, which it has."""
     from engine.swarm import pki
 
@@ -72,7 +72,7 @@ def renew_manager(root: Path) -> Membership | None:
     return _take(root, own(authority(root), _authority_key(root), me.node_id, me.address), pki.lifetime())
 
 
-def renew_worker(root: Path, client: Client, me: Membership) -> Membership | None:
+def renew_worker(root: Path, client: Client, me: ClusterMembership) -> ClusterMembership | None:
     """Ask a manager for this host's next certificate, for a key of its own."""
     from engine.swarm import pki
 
@@ -83,7 +83,7 @@ def renew_worker(root: Path, client: Client, me: Membership) -> Membership | Non
     return _take(root, {membership.NODE: str(answer["certificate"]) + key}, float(answer["lifetime"]))
 
 
-def _take(root: Path, files: Mapping[str, str], lifetime: float) -> Membership | None:
+def _take(root: Path, files: Mapping[str, str], lifetime: float) -> ClusterMembership | None:
     """Put new certificates in place, then note when the next ones are due."""
     for name, text in files.items():
         membership.write_private(membership.directory(root) / name, text)

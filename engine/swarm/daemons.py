@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from engine.paths import make_private, open_private
+from engine.paths import make_private_directory, open_private
 from engine.runtime import process as runtime_process
 from engine.store.locks import locked
 
-PATIENCE = 5.0
+STOP_TIMEOUT_SECONDS = 5.0
 """Seconds a process may take to end when asked to."""
 LONG_LOG = 1 << 20
 """Bytes after which a log begins anew."""
@@ -28,13 +28,13 @@ LONG_LOG = 1 << 20
 def run_directory(run: Path) -> Path:
     """Where notes and logs of kept processes are (0700)."""
     path = run / "cluster"
-    make_private(path)
+    make_private_directory(path)
     return path
 
 
 def is_running(run: Path, name: str) -> bool:
     """Whether the noted process is there."""
-    return runtime_process.alive(_note(run, name))
+    return runtime_process.is_running(_note(run, name))
 
 
 def ensure(
@@ -70,17 +70,17 @@ def reap(run: Path, name: str) -> None:
             os.waitpid(int(pid), os.WNOHANG)
 
 
-def stop(run: Path, name: str, patience: float = PATIENCE) -> None:
+def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
     """End a process: asked first, then forced; idempotent."""
     note = _note(run, name)
     deadline = time.monotonic() + patience
     number = signal.SIGTERM
-    while runtime_process.alive(note):
+    while runtime_process.is_running(note):
         with suppress(ProcessLookupError):
             os.kill(int(note.partition(":")[0]), number)
         for _ in range(20):
             reap(run, name)
-            if not runtime_process.alive(note):
+            if not runtime_process.is_running(note):
                 break
             time.sleep(0.05)
         if time.monotonic() > deadline:
@@ -88,7 +88,7 @@ def stop(run: Path, name: str, patience: float = PATIENCE) -> None:
     (run_directory(run) / f"{name}.pid").unlink(missing_ok=True)
 
 
-def last_words(run: Path, name: str) -> str:
+def last_log_line(run: Path, name: str) -> str:
     """The end of a process's log, for the error that says it did not start."""
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()

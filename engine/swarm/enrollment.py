@@ -20,7 +20,7 @@ from engine.errors import EngineError, InvalidArgument, Unavailable
 from engine.swarm.advertise import DEFAULT_PORT, split
 from engine.swarm.token import JoinToken, digest_of
 
-CONNECT, PATIENCE = 5.0, 30.0
+CONNECT, ENROLL_TIMEOUT_SECONDS = 5.0, 30.0
 """Seconds to wait for a connection to a manager, and for its answer."""
 OPENING = 5.0
 """Seconds that a manager's enrollment may take to start."""
@@ -70,7 +70,7 @@ def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping
     try:
         connection = Connection(f"https://{manager}", lambda: context, CONNECT, MANAGER_NAME)
         try:
-            connection.set_timeout(PATIENCE)
+            connection.set_timeout(ENROLL_TIMEOUT_SECONDS)
             return connection.post(path, dict(question))
         finally:
             connection.close()

@@ -24,7 +24,7 @@ NAME = "etcd"
 PEER_PORT = 2380
 ADVERTISED = "https://127.0.0.1:2379"
 """What members tell each other of where clients reach them; none listens there, and it may not be left out."""
-PATIENCE = 20.0
+READY_TIMEOUT_SECONDS = 20.0
 """Seconds that a member may take until it answers."""
 LEARNING = 12.0
 """Seconds that another host's new member may take until it has a vote; less than a joining host waits."""
@@ -83,7 +83,7 @@ def wait_until_ready(run: Path, client: Client) -> None:
     """Return when the member answers; raises with its own last words where it doesn't."""
     from engine.cluster.etcd import EtcdError, EtcdUnavailable
 
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:
         try:
             client.get(keys.CLUSTER)
@@ -91,7 +91,7 @@ def wait_until_ready(run: Path, client: Client) -> None:
         except (EtcdUnavailable, EtcdError) as error:
             client.close()
             if not daemons.is_running(run, NAME):
-                raise Unavailable(f"etcd did not start: {daemons.last_words(run, NAME)}") from error
+                raise Unavailable(f"etcd did not start: {daemons.last_log_line(run, NAME)}") from error
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.05)
@@ -133,7 +133,7 @@ def promote(run: Path, client: Client, name: str) -> None:
     """Give this host's member its vote, once it has caught up with the others."""
     from engine.cluster.etcd import EtcdError, EtcdUnavailable
 
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:
         mine = next((m for m in members(client) if m.get("name") == name), None)
         try:
@@ -144,7 +144,7 @@ def promote(run: Path, client: Client, name: str) -> None:
             if time.monotonic() > deadline:
                 raise
         if not daemons.is_running(run, NAME):
-            raise Unavailable(f"etcd did not start: {daemons.last_words(run, NAME)}")
+            raise Unavailable(f"etcd did not start: {daemons.last_log_line(run, NAME)}")
         if time.monotonic() > deadline:
             raise Unavailable("this host's member of the store did not reach the others in time")
         time.sleep(0.1)

@@ -10,7 +10,7 @@ from engine.api import Documents, Json
 from engine.cluster import keys, membership, record_checks, shared_endpoints
 from engine.cluster.etcd import Client, delete
 from engine.cluster.hooks import connected, managing
-from engine.cluster.model import MANAGER, Membership, Node
+from engine.cluster.model import MANAGER, ClusterMembership, Node
 from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
 from engine.host import Host
 from engine.swarm import certificates, etcd_member, pki
@@ -20,7 +20,7 @@ from engine.version import OUTSIDE, version_text
 NETWORK_PLUGINS = ("bridge", "host", "ipvlan", "macvlan", "null", "overlay")
 
 
-def describe_host(me: Membership, tunnel_key: str) -> Node:
+def describe_host(me: ClusterMembership, tunnel_key: str) -> Node:
     """This host's own record."""
     now = timestamps.now()
     return Node(
@@ -47,7 +47,7 @@ def list_documents(host: Host) -> Documents:
         return _documents(host, client, me)
 
 
-def _documents(host: Host, client: Client, me: Membership) -> Documents:
+def _documents(host: Host, client: Client, me: ClusterMembership) -> Documents:
     nodes = _nodes(client)
     alive = {kv.key.removeprefix(keys.ALIVE) for kv in client.range(keys.ALIVE)[0]}
     managers = [n.id for n in nodes if n.role == MANAGER]

@@ -21,7 +21,7 @@ from engine.cluster import keys, local_networks, membership, node_operations, sh
 from engine.cluster.etcd import Client, EtcdError, put
 from engine.cluster.hooks import connected, managing
 from engine.cluster.ids import new_id
-from engine.cluster.model import MANAGER, Cluster, Cursor, Member, Membership, Tokens
+from engine.cluster.model import MANAGER, Cluster, ClusterMembership, Cursor, Member, Tokens
 from engine.cluster.network_request import new_record
 from engine.containers import disconnect, gateway_bridge
 from engine.errors import EngineError, InvalidArgument, Unavailable
@@ -50,7 +50,7 @@ def init(host: Host, request: SwarmInit) -> str:
     _check_pools(pools, size)
     store = request.store
     external = _external(store)
-    address, port = advertise.advertised(request.advertise)
+    address, port = advertise.advertise_address(request.advertise)
     data_address = advertise.data_path(request.data_path) if request.data_path else address
     node = new_id()
     with _workplace(host) as where:
@@ -61,7 +61,7 @@ def init(host: Host, request: SwarmInit) -> str:
         urls, user, password = external
         if store:
             _take_store_files(where, request.store_files)
-        me = Membership(
+        me = ClusterMembership(
             new_id(), node, MANAGER, address, data_address, (), urls, user, password,
             external=bool(store), port=port, index=1, renew_at=certificates.renewal(pki.lifetime()), layout=keys.LAYOUT,
         )  # fmt: skip
@@ -100,7 +100,7 @@ def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
     return urls, unquote(first.username or ""), unquote(first.password or "")
 
 
-def _with_store(host: Host, where: Path, me: Membership, cluster: Cluster) -> Membership:
+def _with_store(host: Host, where: Path, me: ClusterMembership, cluster: Cluster) -> ClusterMembership:
     """Start the store where it is ours, and write the cluster into it; the membership with this host's tunnel key."""
     _publish_directory(host, where)
     if not me.external:
@@ -116,7 +116,7 @@ def _with_store(host: Host, where: Path, me: Membership, cluster: Cluster) -> Me
         client.close()
 
 
-def _found(client: Client, cluster: Cluster, me: Membership) -> Membership:
+def _found(client: Client, cluster: Cluster, me: ClusterMembership) -> ClusterMembership:
     """Write the first records of a cluster; an external store that holds one already is refused."""
     from engine.cluster.etcd import absent
     from engine.swarm.nodes import describe_host
@@ -136,7 +136,7 @@ def _found(client: Client, cluster: Cluster, me: Membership) -> Membership:
     return me
 
 
-def _with_tunnel_key(me: Membership) -> tuple[Membership, str]:
+def _with_tunnel_key(me: ClusterMembership) -> tuple[ClusterMembership, str]:
     private, public = pki.new_tunnel_key()
     return replace(me, wireguard_key=private), public
 
@@ -152,16 +152,16 @@ def join(host: Host, request: SwarmJoin) -> str:
             "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
         )
     token, manager = parse(request.token), parse_manager(request.remote)
-    address, port = advertise.towards(manager.host, manager.port), advertise.DEFAULT_PORT
+    address, port = advertise.source_address_for(manager.host, manager.port), advertise.DEFAULT_PORT
     if request.advertise:
-        address, port = advertise.advertised(request.advertise)
+        address, port = advertise.advertise_address(request.advertise)
     data_address = advertise.data_path(request.data_path) if request.data_path else address
     with _workplace(host) as where:
         key, manager_key = pki.new_key(), pki.new_key()
         papers = {"request": pki.request(key), "manager_request": pki.request(manager_key), "address": address}
         answer = enroll(manager, token, {**papers, "role": request.role})
         _write(where, _given_papers(answer, key, manager_key))
-        me = Membership(
+        me = ClusterMembership(
             answer["cluster"], answer["node"], answer["role"], address, data_address, answer["managers"],
             answer.get("urls", ()), answer.get("user", ""), answer.get("password", ""), external=answer["external"],
             port=port, index=answer["index"], renew_at=certificates.renewal(answer["lifetime"]), layout=keys.LAYOUT,
@@ -181,7 +181,7 @@ def _given_papers(answer: Mapping[str, object], key: str, manager_key: str) -> d
     return papers | {name: str(text) for name, text in files.items() if name in membership.STORE_FILES}
 
 
-def _take_place(host: Host, where: Path, me: Membership, members: Sequence[str] | None) -> Membership:
+def _take_place(host: Host, where: Path, me: ClusterMembership, members: Sequence[str] | None) -> ClusterMembership:
     """Write this host's own record into the store; a manager starts its member of it first."""
     from engine.swarm.nodes import describe_host
 
@@ -214,14 +214,14 @@ def leave(host: Host, *, force: bool) -> None:
                 _say_goodbye(client, me)
             finally:
                 client.close()
-    local_networks.forget_all(host)
-    gateway_bridge.let_go(host)
+    local_networks.delete_all_planned(host)
+    gateway_bridge.release_ingress_address(host)
     _abandon(host)
-    local_networks.forget_all(host)  # again: what the agent, which did not know yet, has learned meanwhile
+    local_networks.delete_all_planned(host)  # again: what the agent, which did not know yet, has learned meanwhile
     _tell_agent(host)
 
 
-def _leaving(host: Host, *, force: bool) -> Membership | None:
+def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
     """The membership that ends; None of another version of hawse, which is only forgotten here."""
     try:
         me = membership.load(host.root)
@@ -242,7 +242,7 @@ def _managers(host: Host) -> tuple[int, int]:
     return 0, 0
 
 
-def _say_goodbye(client: Client, me: Membership) -> None:
+def _say_goodbye(client: Client, me: ClusterMembership) -> None:
     node_operations.perform(client, me, "leave")
     if me.is_manager and not me.external:
         with suppress(EtcdError):
@@ -299,8 +299,8 @@ def _workplace(host: Host) -> Iterator[Path]:
         yield path
     except BaseException:
         _abandon(host)
-        local_networks.forget_all(host)
-        gateway_bridge.let_go(host)
+        local_networks.delete_all_planned(host)
+        gateway_bridge.release_ingress_address(host)
         raise
 
 
@@ -313,7 +313,7 @@ def _publish_directory(host: Host, where: Path) -> None:
     os.rename(where, membership.directory(host.root))
 
 
-def _enter(host: Host, me: Membership) -> None:
+def _enter(host: Host, me: ClusterMembership) -> None:
     """Become a member for all to see: the record is written last, then the agent takes over."""
     membership.save(membership.directory(host.root), me)
     gateway_bridge.prepare(host)

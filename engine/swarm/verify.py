@@ -17,7 +17,7 @@ def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
     """Compare this host's tables for a network with the store; a line for each difference."""
     from drivers.api import PeerProgrammer
     from engine.cluster import encryption, endpoint_sync, peers, snapshot
-    from engine.dispatch.errors import translated
+    from engine.dispatch.errors import translate_driver_errors
     from engine.networks.query import find
 
     with host.store.read() as reader:
@@ -29,9 +29,9 @@ def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
         seen = snapshot.load(client)
         lines = endpoint_sync.differences(host, seen, record, me)
         if fix and lines:
-            endpoint_sync.settle(host, client, me)
+            endpoint_sync.sync_endpoints(host, client, me)
         if record.phase == "live":
-            with translated():
+            with translate_driver_errors():
                 spec = encryption.spec(record, me, seen.nodes.values())
                 lines += driver.verify(spec, peers.of(seen, record.id, me.node_id), fix)
     return lines

@@ -85,7 +85,7 @@ class Member(Host):
         """Pull the plug: nothing goes in or out of this host."""
         self.peer.run("ip", "link", "set", f"v{self.index}", "down")
 
-    def mend(self):
+    def repair(self):
         self.peer.run("ip", "link", "set", f"v{self.index}", "up")
 
     @contextmanager

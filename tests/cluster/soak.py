@@ -175,7 +175,7 @@ def crash(_, host, __):
 def cut(_, host, dice):
     host.cut()
     time.sleep(dice.uniform(1, 10))
-    host.mend()
+    host.repair()
 
 
 def deaf(_, host, dice):

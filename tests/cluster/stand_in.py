@@ -81,7 +81,7 @@ def residue(host, _network):
 
 
 def learned(host, network):
-    hooks.learn(host, network)
+    hooks.import_network(host, network)
     with host.store.read() as reader:
         return reader.find_networks(network)[0]
 
@@ -92,7 +92,7 @@ def begin(host, network):
 
 
 def raise_up(host, network):
-    activate.ensure(host, learned(host, network).id)
+    activate.activate(host, learned(host, network).id)
 
 
 if __name__ == "__main__":

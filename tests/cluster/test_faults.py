@@ -59,7 +59,7 @@ def cut(host):
     try:
         yield
     finally:
-        host.mend()
+        host.repair()
 
 
 def test_a_killed_agent_is_missed_by_nobody(three):

@@ -30,7 +30,7 @@ class Target:
         template = f"{{{{.NetworkSettings.Networks.{network}.MacAddress}}}}"
         self.mac = host.hawse("inspect", "-f", template, container).stdout.strip()
         path = namespace(host, container)
-        self.socket = namespaces.inside(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.socket = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         self.socket.bind((self.address, PORT))
 
     def hears(self, path: str, source: str, wait: float = SILENCE) -> bool:

@@ -44,7 +44,7 @@ def test_the_loss_of_one_manager_stops_nothing(cluster, managers):
     eventually(lambda: second.hawse(*made, check=False).returncode == 0, 30)
     third.start("c3", "app")
     eventually(lambda: worker.reaches("c4", "c3"), 20)
-    first.mend()
+    first.repair()
     eventually(lambda: "after" in first.hawse("network", "ls").stdout, 30)
 
 
@@ -59,7 +59,7 @@ def test_a_worker_whose_manager_falls_silent_goes_on_with_another(cluster, manag
     eventually(lambda: worker.reaches("c4", "c6"), 20)
     worker.start("c7", "app")
     eventually(lambda: other.reaches("c6", "c7"))
-    silent.mend()
+    silent.repair()
     states = ("node", "ls", "--format", "{{.Status}}")
     eventually(lambda: silent.hawse(*states, check=False).stdout.split() == ["Ready"] * 4, 30)
     eventually(lambda: managers[2].reaches("c3", "c4"), 20)
@@ -77,7 +77,7 @@ def test_a_manager_that_is_cut_off_refuses_changes_at_once_and_keeps_names_and_t
     assert refused.returncode == 1 and "the cluster's store does not answer" in refused.stderr
     assert spent < 6, "two seconds on a quiet machine"
     assert third.reaches("c3", "c5") and cluster.hosts[3].ip("c4", "app") in lookup(third, "c3", "c4")
-    third.mend()
+    third.repair()
     eventually(lambda: third.hawse("network", "create", "-d", "overlay", "cut", check=False).returncode == 0, 20)
     third.hawse("network", "rm", "cut")
     third.hawse("rm", "-f", "c5")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.linux.persistent_netns import opening_path
+from drivers.linux.persistent_netns import netns_path
 from tests.cluster.conftest import eventually
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -71,7 +71,7 @@ def test_a_new_host_has_a_thousand_peers_three_seconds_after_it_began_to_join(cl
 
 def tables(host, network):
     """MACs in a host's forwarding database that are behind other hosts, and (address, MAC) of its neighbour table."""
-    inside = ["nsenter", f"--net={opening_path(host.run_dir / 'overlay' / network[:12])}"]
+    inside = ["nsenter", f"--net={netns_path(host.run_dir / 'overlay' / network[:12])}"]
     shown = subprocess.run([*inside, "bridge", "fdb", "show"], capture_output=True, text=True).stdout
     forwarding = {line.split()[0] for line in shown.splitlines() if " dst " in line} - {"00:00:00:00:00:00"}
     shown = subprocess.run([*inside, "ip", "-4", "neigh", "show", "nud", "permanent"], capture_output=True, text=True)

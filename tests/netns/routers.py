@@ -30,7 +30,7 @@ def advertisement(prefix: IPv6Address = PREFIX) -> bytes:
 
 def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX) -> None:
     """Advertise a router from an interface of a namespace, as root in a container can."""
-    sender = namespaces.inside(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+    sender = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
     with sender:
         sender.bind((interface, 0))
         sender.send(advertisement(prefix))

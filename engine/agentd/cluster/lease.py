@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from engine.cluster import node_operations
 from engine.cluster.etcd import Client
-from engine.cluster.model import Membership
+from engine.cluster.model import ClusterMembership
 from engine.errors import EngineError
 
 LEASE = 30
@@ -30,7 +30,7 @@ def lease_seconds() -> int:
     return max(2, int(text)) if text.isascii() and text.isdigit() else LEASE
 
 
-class Heartbeat:
+class LeaseKeeper:
     """Renews the lease of the host of ``me``; ``beaten`` is called with a client after each renewal.
 
     ``settle`` is called when the lease was (re)gained, when asked for, and now and then.
@@ -39,12 +39,12 @@ class Heartbeat:
     def __init__(
         self,
         open_client: Callable[[], Client],
-        me: Membership,
+        me: ClusterMembership,
         *,
         settle: Callable[[Client], None],
         beaten: Callable[[Client], None],
     ) -> None:
-        self._open_client, self._me, self._settle, self._beaten = open_client, me, settle, beaten
+        self._open_client, self._me, self._settle, self._after_renewal = open_client, me, settle, beaten
         self._wake = threading.Event()
         self._ended = False
         self._lease = ""
@@ -92,4 +92,4 @@ class Heartbeat:
         if not self._settled or time.monotonic() - self._settled_at > INTERVAL:
             self._settled, self._settled_at = True, time.monotonic()
             self._settle(client)
-        self._beaten(client)
+        self._after_renewal(client)

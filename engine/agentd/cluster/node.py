@@ -11,13 +11,13 @@ from pathlib import Path
 from drivers.registry import load as load_driver
 from engine.agent.service import Snapshot
 from engine.agentd.cluster import wireguard_keys
-from engine.agentd.cluster.lease import Heartbeat
-from engine.agentd.cluster.peer_sync import Programmer
-from engine.agentd.cluster.watcher import Follower
+from engine.agentd.cluster.lease import LeaseKeeper
+from engine.agentd.cluster.peer_sync import PeerSync
+from engine.agentd.cluster.watcher import Watcher
 from engine.cluster import encryption, endpoint_sync, hooks, local_networks, membership, shared_networks
 from engine.cluster import snapshot as views
 from engine.cluster.etcd import Client
-from engine.cluster.model import MANAGER, Membership
+from engine.cluster.model import MANAGER, ClusterMembership
 from engine.cluster.snapshot import View
 from engine.core import open_engine
 from engine.model import EndpointRecord, NetworkRecord
@@ -25,10 +25,10 @@ from engine.swarm import certificates, daemons, etcd_member
 from engine.swarm.enrollment import Manager
 
 
-class Resident:
+class ClusterNode:
     """Follows the cluster for the host of ``root``; ``poke`` is called, by any thread, when names have changed."""
 
-    def __init__(self, root: Path, run: Path, me: Membership, poke: Callable[[], None]) -> None:
+    def __init__(self, root: Path, run: Path, me: ClusterMembership, poke: Callable[[], None]) -> None:
         self._root, self._run, self._me, self._poke = root, run, me, poke
         self._host = open_engine().host
         self._live: list[NetworkRecord] = []
@@ -38,9 +38,9 @@ class Resident:
         self._names: dict[str, tuple[str, ...]] = {}
         self._view = views.saved(root)
         self._saved: View | None = self._view
-        self._programmer = Programmer(load_driver("overlay"), me.node_id, run)
-        self._follower = Follower(self._open, self._changed, self._view)
-        self._heartbeat = Heartbeat(self._open, me, settle=self._settle, beaten=self._beaten)
+        self._programmer = PeerSync(load_driver("overlay"), me.node_id, run)
+        self._follower = Watcher(self._open, self._changed, self._view)
+        self._heartbeat = LeaseKeeper(self._open, me, settle=self._settle, beaten=self._after_renewal)
         if self._view is not None:
             self._programmer.tell(view=self._view)
         for part in (self._programmer, self._follower, self._heartbeat):
@@ -85,10 +85,10 @@ class Resident:
 
     def _settle(self, client: Client) -> None:
         """Make the store know this host's endpoints, and this host all networks (in the heartbeat's thread)."""
-        endpoint_sync.settle(self._host, client, self._me)
+        endpoint_sync.sync_endpoints(self._host, client, self._me)
         self._mirrored = False
 
-    def _beaten(self, client: Client) -> None:
+    def _after_renewal(self, client: Client) -> None:
         """Follow the networks, and renew this host's keys where that is due (in the heartbeat's thread)."""
         self._mirror(client)
         known = membership.load(self._root)
@@ -108,7 +108,7 @@ class Resident:
             return
         self._mirrored = True
         try:
-            if hooks.drop_all_unused(self._host, local_networks.SHORT):
+            if hooks.deactivate_all_unused(self._host, local_networks.AGENT_LOCK_TIMEOUT):
                 self._poke()
             local_networks.follow(self._host, lambda: shared_networks.all_networks(client), self._me)
         except BaseException:

@@ -23,7 +23,7 @@ INTERVAL = 60.0
 RETRY = 2.0
 
 
-class Programmer:
+class PeerSync:
     """Programs ``driver`` for the networks it is told of; ``run`` has the lock that keeps commands from it."""
 
     def __init__(self, driver: Driver, node: str, run: Path) -> None:

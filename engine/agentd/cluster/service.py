@@ -19,8 +19,8 @@ from engine.errors import EngineError
 from engine.eventloop.loop import Loop
 
 if TYPE_CHECKING:
-    from engine.agentd.cluster.node import Resident
-    from engine.cluster.model import Membership
+    from engine.agentd.cluster.node import ClusterNode
+    from engine.cluster.model import ClusterMembership
 
 CHECK = 1.0
 """Seconds between two looks at the processes that are to be kept."""
@@ -35,7 +35,7 @@ class ClusterService:
 
     def __init__(self, loop: Loop, root: Path, run: Path) -> None:
         self._loop, self._root, self._run = loop, root, run
-        self._resident: Resident | None = None
+        self._resident: ClusterNode | None = None
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self._wake, lambda _: self._woken())
 
@@ -52,15 +52,15 @@ class ClusterService:
             self._resident.close()
             self._resident = None
         if me is not None and self._resident is None:
-            from engine.agentd.cluster.node import Resident
+            from engine.agentd.cluster.node import ClusterNode
 
-            self._resident = Resident(self._root, self._run, me, self._poke)
+            self._resident = ClusterNode(self._root, self._run, me, self._poke)
             self._keep()
             self._poke()  # the names that were kept from last time count from the next reading on
         if self._resident is not None:
             self._resident.follow(state)
 
-    def _membership(self) -> Membership | None:
+    def _membership(self) -> ClusterMembership | None:
         """This host's membership; none where it is of another version of hawse, which commands tell."""
         try:
             return membership.load(self._root)

@@ -21,7 +21,7 @@ SILENCE = 30.0
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 
 
-class Follower:
+class Watcher:
     """Calls ``changed`` with every new view; ``open_client`` makes clients, ``known`` is the view to go on from."""
 
     def __init__(

@@ -12,7 +12,7 @@ from engine import timestamps
 from engine.cluster import keys, membership, node_operations
 from engine.cluster.encryption import is_encrypted
 from engine.cluster.etcd import Client
-from engine.cluster.model import Membership, Node
+from engine.cluster.model import ClusterMembership, Node
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
 
@@ -26,7 +26,7 @@ def lifetime() -> float:
     return float(text) if text.isascii() and text.isdigit() else LIFETIME
 
 
-def rotated(root: Path, client: Client, me: Membership, live: Iterable[NetworkRecord]) -> Membership:
+def rotated(root: Path, client: Client, me: ClusterMembership, live: Iterable[NetworkRecord]) -> ClusterMembership:
     """The membership with a new key, where the old one has served its time and is used at all.
 
     Also where the published key is not this host's, as when it was killed, or the store's answer lost, in between.

@@ -17,7 +17,7 @@ from engine.cluster.etcd.http import Connection, Json
 from engine.cluster.keys import CLUSTER
 from engine.errors import EngineError
 
-PATIENCE, ANSWER, IDLE = 2.0, 10.0, 30.0
+REQUEST_TIMEOUT_SECONDS, ANSWER, IDLE = 2.0, 10.0, 30.0
 """Seconds to wait for a member that is ready, and for each of its answers; and after which an unused connection is not
 trusted."""
 
@@ -25,7 +25,7 @@ EXPIRED = (
     "this host's certificate has expired: compare the clocks of the hosts; "
     'a host that was off for longer than its certificate lives has to use "hawse swarm leave", and join again'
 )
-RESPITE = 1.0
+SILENT_PENALTY_SECONDS = 1.0
 """Seconds after which members that were silent are asked again: a command with many calls need not wait for each."""
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
 """When this process last found members silent, and how they were."""
@@ -246,14 +246,14 @@ class Client:
     def _first(self) -> Connection:
         """Connect to the first member that is ready; the next call begins with it."""
         began = time.monotonic()
-        silent, problem = _silences.get(tuple(self._urls), (-RESPITE, None))
-        if problem is not None and began - silent < RESPITE:
+        silent, problem = _silences.get(tuple(self._urls), (-SILENT_PENALTY_SECONDS, None))
+        if problem is not None and began - silent < SILENT_PENALTY_SECONDS:
             raise problem
         try:
-            url, connection = first(self._urls, self._open, PATIENCE)
+            url, connection = first(self._urls, self._open, REQUEST_TIMEOUT_SECONDS)
         except NobodyReady as error:
             problem = _meaning(error)
-            if time.monotonic() - began >= PATIENCE:
+            if time.monotonic() - began >= REQUEST_TIMEOUT_SECONDS:
                 _silences[tuple(self._urls)] = time.monotonic(), problem
             raise problem from error
         if url != self._urls[0]:
@@ -263,7 +263,7 @@ class Client:
 
     def _open(self, url: str) -> Connection:
         """Connect to one member; the first call needs the others too, so one that is alone among them is not ready."""
-        connection = Connection(url, self._context, PATIENCE, self._name)
+        connection = Connection(url, self._context, REQUEST_TIMEOUT_SECONDS, self._name)
         try:
             connection.set_timeout(ANSWER)
             if self._user:

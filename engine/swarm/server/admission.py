@@ -13,7 +13,7 @@ from typing import Any
 from engine.cluster import keys, membership, record_checks
 from engine.cluster.etcd import Client
 from engine.cluster.ids import new_id
-from engine.cluster.model import MANAGER, WORKER, Cursor, Member, Membership, Tokens
+from engine.cluster.model import MANAGER, WORKER, ClusterMembership, Cursor, Member, Tokens
 from engine.cluster.shared_networks import update
 from engine.errors import InvalidArgument
 from engine.store.codec import decode, encode
@@ -41,12 +41,12 @@ def admitted_role(client: Client, asked: Json) -> str:
     return role if str(asked.get("role", "")) in ("", role) else ""
 
 
-def admit(root: Path, client: Client, me: Membership, asked: Json, role: str) -> Json:
+def admit(root: Path, client: Client, me: ClusterMembership, asked: Json, role: str) -> Json:
     """Make a host a member; what it has to know, and its certificates."""
     address = str(ip_address(str(asked.get("address", ""))))
     member = Member(new_id(), role, _next_index(client))
     answer = {"node": member.id, "role": role, "index": member.index, "cluster": me.cluster_id}
-    answer |= _papers(root, asked, member, address)
+    answer |= _certificates(root, asked, member, address)
     answer["managers"] = list(dict.fromkeys([*me.managers, str(Manager(me.address, me.port))]))
     answer["external"] = me.external
     client.put(keys.member(member.id), encode(member), client.grant(JOINING))
@@ -56,7 +56,7 @@ def admit(root: Path, client: Client, me: Membership, asked: Json, role: str) ->
     return answer
 
 
-def _papers(root: Path, asked: Json, member: Member, address: str) -> Json:
+def _certificates(root: Path, asked: Json, member: Member, address: str) -> Json:
     """The host's certificates, and the authority's key for a manager."""
     papers: Json = {**renew(root, member, asked), "authority": certificates.authority(root)}
     if member.role == MANAGER:
@@ -74,7 +74,7 @@ def renew(root: Path, member: Member, asked: Json) -> Json:
     }
 
 
-def _external_store(root: Path, me: Membership) -> Json:
+def _external_store(root: Path, me: ClusterMembership) -> Json:
     """What reaches a store that we don't run: the very files and credential this manager was given."""
     files = {name: membership.directory(root) / name for name in membership.STORE_FILES}
     texts = {name: path.read_text() for name, path in files.items() if path.exists()}

@@ -14,7 +14,7 @@ from typing import Any
 from engine.cluster import keys, membership
 from engine.cluster.etcd import Client, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.errors import kind_of
-from engine.cluster.model import MANAGER, Member, Membership
+from engine.cluster.model import MANAGER, ClusterMembership, Member
 from engine.cluster.node_operations import PATH
 from engine.errors import EngineError, Forbidden, InvalidArgument, Unavailable
 from engine.swarm import certificates
@@ -193,7 +193,7 @@ class Server:
 
     # ------------------------------------------------------------------------------------------------- store
 
-    def _me(self) -> Membership:
+    def _me(self) -> ClusterMembership:
         me = membership.load(self.root)
         if me is None:
             raise Unavailable("this host is in no cluster any more")

@@ -50,7 +50,7 @@ class Guarded(World):
                 time.sleep(0.02)
             self.host.run(sys.executable, "-c", START, env=self.host.env())
         deadline = time.monotonic() + 10
-        while namespaces.inside(self.host.path, BridgeDriver().needs_repair):
+        while namespaces.run_in_netns(self.host.path, BridgeDriver().needs_repair):
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.02)
 
@@ -63,7 +63,7 @@ class Guarded(World):
                 for t in OURS
             }
 
-        return namespaces.inside(self.host.path, look)
+        return namespaces.run_in_netns(self.host.path, look)
 
     def until(self, wanted: State, patience: float = 10) -> float:
         """Seconds until the tables are as they were; fails after ``patience``."""

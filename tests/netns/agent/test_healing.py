@@ -96,8 +96,10 @@ class Thief:
 
     def __init__(self, path: str, gateway: str) -> None:
         self.gateway, self.sent, self.ended = gateway, 0, False
-        self.plain = namespaces.inside(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        self.raw = namespaces.inside(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW))
+        self.plain = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.raw = namespaces.run_in_netns(
+            path, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        )
         self.thread = threading.Thread(target=self.send, daemon=True)
         self.thread.start()
 
@@ -129,7 +131,7 @@ def test_the_hosts_loopback_stays_out_of_reach_during_and_after_a_flush(calm):
     )
     heard = []
     services = [
-        namespaces.inside(calm.host.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in "12"
+        namespaces.run_in_netns(calm.host.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in "12"
     ]
     for service, place in zip(services, (("127.0.0.1", 9000), ("0.0.0.0", 9001)), strict=True):
         service.bind(place)

@@ -76,7 +76,7 @@ class Place:
         found = elements.of_ports(network_spec(NETWORK), BridgeOptions("br0"), spec, port_bindings(ports))
         led = [e for e in found if e.set in ("relayed", "relayed_any")]
         gone, self.led = [e for e in self.led if e not in led], led
-        namespaces.inside(self.host.path, lambda: table.change(add=led, remove=gone))
+        namespaces.run_in_netns(self.host.path, lambda: table.change(add=led, remove=gone))
 
     def serve(self, address: str, port: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
         sock = socket_in(self.there, socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
@@ -238,7 +238,7 @@ def test_clients_port_that_was_silent_may_go_elsewhere(place):
     asking.send(b"one")
     assert servers[7001].recv(10) == b"one"
     held = port_bindings([PortRecord("udp", "::", 7001, 7001, 7001, 7001)])
-    namespaces.inside(place.host.path, lambda: conntrack.forget_ports(held))
+    namespaces.run_in_netns(place.host.path, lambda: conntrack.forget_ports(held))
     time.sleep(TRUST + 0.1)
     asking.connect(("::1", 7002))
     asking.send(b"two")
@@ -246,7 +246,7 @@ def test_clients_port_that_was_silent_may_go_elsewhere(place):
 
 
 def agents_sockets(place) -> dict[str, int]:
-    return dict(namespaces.inside(place.host.path, proxy_redirect.sockets))
+    return dict(namespaces.run_in_netns(place.host.path, proxy_redirect.sockets))
 
 
 def test_the_agents_own_socket_is_nobodys_door(place):
@@ -272,7 +272,7 @@ def test_killed_agent_is_replaced_and_leaves_nothing(place):
     assert len(agents_sockets(place)) == 1
     assert agents_sockets(place) != before
     place.publish()
-    assert namespaces.inside(place.host.path, table.elements) == []
+    assert namespaces.run_in_netns(place.host.path, table.elements) == []
 
 
 def test_flushed_firewall_leads_to_the_agent_again(place):

@@ -31,7 +31,7 @@ COUNTER = itertools.count(1)
 
 def a_socket(path: str, family: int, protocol: str) -> socket.socket:
     """A socket that lives in a namespace, whoever uses it."""
-    return namespaces.inside(path, lambda: socket.socket(family, KINDS[protocol]))
+    return namespaces.run_in_netns(path, lambda: socket.socket(family, KINDS[protocol]))
 
 
 def family_of(address: str) -> int:
@@ -138,7 +138,7 @@ class Lab:
         self.servers: list[Server] = []
 
     def on_host(self, action):
-        return namespaces.inside(self.host.path, action)
+        return namespaces.run_in_netns(self.host.path, action)
 
     def spec(self, name: str, *subnets: str, gateways: bool = True, **fields) -> NetworkSpec:
         pools = []
@@ -221,7 +221,9 @@ class Lab:
     def pings(self, where, address: str, wait: float = 5) -> bool:
         command = ["ping", "-c1", "-W", str(wait), address]
         return (
-            namespaces.inside(where.path, lambda: subprocess.run(command, capture_output=True, timeout=10)).returncode
+            namespaces.run_in_netns(
+                where.path, lambda: subprocess.run(command, capture_output=True, timeout=10)
+            ).returncode
             == 0
         )
 

@@ -54,7 +54,7 @@ class Talk:
 
 def udp_socket(path: str, place: tuple[str, int]) -> socket.socket:
     family = socket.AF_INET if ip_address(place[0]).version == 4 else socket.AF_INET6
-    made = namespaces.inside(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
+    made = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     made.bind(place)
     return made
 
@@ -97,7 +97,7 @@ class World:
         ):
             lab.serve(server, port, address=address)
         self.agent = lab.serve(lab.host, AGENT, "udp", address="::")
-        lab.on_host(lambda: proxy_redirect.lead_to({"tcp": AGENT, "udp": AGENT}))
+        lab.on_host(lambda: proxy_redirect.redirect_to({"tcp": AGENT, "udp": AGENT}))
         self.outside, self.enclosed, self.published = (lab.serve(s, 50, "udp") for s in (peer, self.inside, self.web))
         self.outside6 = lab.serve(peer, 50, "udp", address=PEER6)
         assert self.pings(self.peer, HOST), "it knows the host: nobody answers ARP from 127.0.0.0/8"
@@ -256,7 +256,7 @@ class World:
     def answers_link_local(self) -> bool:
         """Whether the host answers a container that asks for its MAC, where the bridge has no link-local address."""
         every_protocol, source = socket.htons(0x0003), "fe80::1234"
-        wire = namespaces.inside(
+        wire = namespaces.run_in_netns(
             self.sourced.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, every_protocol)
         )
         mac = self.sourced.endpoint.mac
@@ -282,7 +282,7 @@ class World:
             f"import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto({payload!r}, {(PEER, VXLAN_PORT)})"
         )
         command = ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-S", "-c", script]
-        namespaces.inside(self.host.path, lambda: subprocess.run(command, check=False, capture_output=True))
+        namespaces.run_in_netns(self.host.path, lambda: subprocess.run(command, check=False, capture_output=True))
         return server.heard.wait(SILENCE)
 
     def slips_into(self, sender, talk: Talk) -> bool:

@@ -106,7 +106,7 @@ def test_what_came_through_ports_ends_when_the_endpoint_leaves(lab, peer):
     for container in (c1, c2):
         lab.serve(container, 80, "udp")
     lab.serve(lab.host, 40000, "udp", "::")
-    lab.on_host(lambda: proxy_redirect.lead_to({"udp": 40000}))
+    lab.on_host(lambda: proxy_redirect.redirect_to({"udp": 40000}))
     assert lab.ask(peer, HOST, 8080, "udp") == lab.ask(peer, HOST, 8081, "udp") == PEER
     assert lab.ask(lab.host, "::1", 8080, "udp") == "::1"
     assert asked(lab) == {(PEER, 8080), (PEER, 8081), ("::1", 8080)}

@@ -252,7 +252,7 @@ class Wire:
 
     def open(self, container) -> socket.socket:
         every_protocol = socket.htons(0x0003)
-        made = namespaces.inside(
+        made = namespaces.run_in_netns(
             container.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, every_protocol)
         )
         made.bind(("eth0", 0))

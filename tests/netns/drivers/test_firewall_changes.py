@@ -67,7 +67,7 @@ def there(netns):
     """Do something in a namespace that has our table and nothing in it."""
 
     def do(action):
-        return namespaces.inside(netns.path, action)
+        return namespaces.run_in_netns(netns.path, action)
 
     do(lambda: libnftables.run(table.install_script()))
     return do
@@ -95,9 +95,9 @@ def test_all_or_nothing(there):
 
 
 def test_the_sockets_of_relayed_ports_are_read_back(there):
-    there(lambda: proxy_redirect.lead_to({"tcp": 4711, "udp": 4712}))
+    there(lambda: proxy_redirect.redirect_to({"tcp": 4711, "udp": 4712}))
     assert there(proxy_redirect.sockets) == {("tcp", 4711), ("udp", 4712)}
-    there(lambda: proxy_redirect.lead_to({"udp": 4713}))
+    there(lambda: proxy_redirect.redirect_to({"udp": 4713}))
     assert there(proxy_redirect.sockets) == {("udp", 4713)}
     there(table.remove_all)
     assert there(proxy_redirect.sockets) == set()
@@ -105,7 +105,7 @@ def test_the_sockets_of_relayed_ports_are_read_back(there):
 
 def test_a_table_that_is_not_there_is_told(netns):
     with pytest.raises(libnftables.Refused) as refused:
-        namespaces.inside(netns.path, lambda: transaction.change(table.TABLE, [Element("bridges", '"br-1"')], []))
+        namespaces.run_in_netns(netns.path, lambda: transaction.change(table.TABLE, [Element("bridges", '"br-1"')], []))
     assert refused.value.nothing_there
 
 

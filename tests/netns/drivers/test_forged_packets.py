@@ -34,7 +34,7 @@ def opened(
 ) -> socket.socket:
     """A UDP socket in a namespace."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
-    made = namespaces.inside(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
+    made = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     made.settimeout(PATIENCE)
     made.bind((address or ANY[version], port))
     if to is not None:

@@ -19,7 +19,7 @@ def test_subnets_of_interfaces_count_and_routes_through_gateways_do_not(host):
         "ip route add 172.25.0.0/16 dev ext0; ip route add 172.26.0.9 dev ext0; "
         "ip route add 172.27.0.0/16 dev lo scope host"
     )
-    found = [namespaces.inside(host.path, lambda: host_facts.interface_ranges(version)) for version in (4, 6)]  # noqa: B023
+    found = [namespaces.run_in_netns(host.path, lambda: host_facts.interface_ranges(version)) for version in (4, 6)]  # noqa: B023
     assert [sorted(map(written, ranges)) for ranges in found] == [
         ["172.22.7.0/24", "172.25.0.0/16", "172.26.0.9/32", "192.168.99.0/24"],
         ["fd99::/64"],
@@ -30,7 +30,7 @@ def test_an_interface_that_is_down_counts_and_a_tunnel_counts_by_its_own_end(hos
     host.sh(
         "ip link set ext0 down; ip addr add 172.22.7.1 peer 172.23.0.1/24 dev lo; ip addr add 172.25.0.3/16 dev ext0"
     )
-    found = namespaces.inside(host.path, lambda: host_facts.interface_ranges(4))
+    found = namespaces.run_in_netns(host.path, lambda: host_facts.interface_ranges(4))
     assert sorted(map(written, found)) == ["172.22.7.0/24", "172.25.0.0/16", "192.168.99.0/24"]
 
 
@@ -43,7 +43,7 @@ def test_of_a_thousand_addresses_and_routes_none_is_missed_and_none_is_read_wron
     added = [f"addr add {network.replace('.0/', '.7/')} dev ext0" for network in many]
     added[500:500] = [*odd.values(), "addr add 192.0.2.1 peer 192.0.3.1/24 dev lo"]
     host.run("ip", "-batch", "-", input="\n".join(added), stdin=None)
-    found = namespaces.inside(host.path, lambda: host_facts.interface_ranges(4))
+    found = namespaces.run_in_netns(host.path, lambda: host_facts.interface_ranges(4))
     assert sorted(map(written, found)) == sorted([*many, *odd, "192.0.2.0/24", "192.168.99.0/24"])
 
 
@@ -55,13 +55,13 @@ def written(bounds):
 
 def test_port_ranges_are_the_administrators(host):
     host.sh("sysctl -qw net.ipv4.ip_local_port_range='40000 40010' net.ipv4.ip_local_reserved_ports=40001,40003-40005")
-    assert namespaces.inside(host.path, host_facts.ephemeral_ports) == (40000, 40010)
-    assert namespaces.inside(host.path, host_facts.reserved_ports) == [(40001, 40001), (40003, 40005)]
+    assert namespaces.run_in_netns(host.path, host_facts.ephemeral_ports) == (40000, 40010)
+    assert namespaces.run_in_netns(host.path, host_facts.reserved_ports) == [(40001, 40001), (40003, 40005)]
 
 
 def test_interfaces_and_rights(host):
-    assert namespaces.inside(host.path, lambda: host_facts.interface_exists("ext0"))
-    assert not namespaces.inside(host.path, lambda: host_facts.interface_exists("nosuch"))
+    assert namespaces.run_in_netns(host.path, lambda: host_facts.interface_exists("ext0"))
+    assert not namespaces.run_in_netns(host.path, lambda: host_facts.interface_exists("nosuch"))
     assert host_facts.has_net_admin()
 
 

@@ -112,8 +112,8 @@ def test_a_flushed_firewall_comes_back_whole_and_live_connections_go_on(lab, pee
 def test_a_table_of_another_version_is_written_anew(lab, monkeypatch):
     n1 = lab.network("n1", "172.30.0.0/16")
     with monkeypatch.context() as earlier:
-        earlier.setattr(table, "WHOLE", "whole, as of ruleset_0")
-        lab.on_host(lambda: table.mark(table.WHOLE))
+        earlier.setattr(table, "COMPLETE", "whole, as of ruleset_0")
+        lab.on_host(lambda: table.record_state(table.COMPLETE))
         assert not lab.on_host(lab.driver.needs_repair)
     assert lab.on_host(lab.driver.needs_repair)
     lab.repair([(n1, [])])

@@ -26,15 +26,15 @@ NOTHING = News()
 @pytest.fixture
 def place(netns) -> Iterator:
     """A namespace with our table, one of another program, and a listener."""
-    namespaces.inside(netns.path, lambda: libnftables.run(table.install_script()))
+    namespaces.run_in_netns(netns.path, lambda: libnftables.run(table.install_script()))
     netns.sh(f"nft '{OTHERS}'")
-    netns.listener = namespaces.inside(netns.path, Listener)
+    netns.listener = namespaces.run_in_netns(netns.path, Listener)
     yield netns
     netns.listener.close()
 
 
 def change(place, **changes) -> None:
-    namespaces.inside(place.path, lambda: table.change(**changes))
+    namespaces.run_in_netns(place.path, lambda: table.change(**changes))
 
 
 def test_silence_is_no_news(place):

@@ -132,7 +132,7 @@ def test_peer_routed_by_marks_through_a_container_hears_the_answers(site):
 def test_host_hears_a_container_that_has_no_address_yet(site):
     dhcp = site.lab.serve(site.host, 67, "udp")
     request = ethernet("ff:ff:ff:ff:ff:ff", site.router.endpoint.mac, udp("0.0.0.0", 68, "255.255.255.255", 67))
-    wire = namespaces.inside(site.router.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+    wire = namespaces.run_in_netns(site.router.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
     with wire:
         wire.bind(("eth0", 0))
         wire.send(request)
@@ -146,7 +146,7 @@ def test_host_and_container_speak_over_link_local_addresses(site):
 
 def bound(where, version: int, port: int) -> socket.socket:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
-    made = namespaces.inside(where.path, lambda: socket.socket(family, socket.SOCK_DGRAM))
+    made = namespaces.run_in_netns(where.path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     made.settimeout(5)
     made.bind(("0.0.0.0" if version == 4 else "::", port))
     return made

@@ -30,7 +30,7 @@ def test_of_one_chain_in_order(host):
         chains = (("inet t", "c"), ("bridge t", "c"), ("inet t", "empty"), ("inet t", "none"), ("inet none", "c"))
         return [nfnetlink.comments(*chain) for chain in chains]
 
-    assert namespaces.inside(host.path, on_host) == [["one", "", LONG], ["of a bridge"], [], [], []]
+    assert namespaces.run_in_netns(host.path, on_host) == [["one", "", LONG], ["of a bridge"], [], [], []]
 
 
 def test_a_chain_of_many_rules_is_read_whole(host):
@@ -40,4 +40,4 @@ def test_a_chain_of_many_rules_is_read_whole(host):
         libnftables.run("add table inet t\nadd chain inet t c\n" + many)
         return nfnetlink.comments("inet t", "c")
 
-    assert namespaces.inside(host.path, on_host) == [str(n) for n in range(3000)]
+    assert namespaces.run_in_netns(host.path, on_host) == [str(n) for n in range(3000)]

@@ -33,8 +33,8 @@ def watch(lab) -> Iterator[FirewallWatch]:
     made.close()
 
 
-def block(lab, watch, *networks, keepsakes=()) -> None:
-    lab.on_host(lambda: watch.block(networks, keepsakes))
+def block(lab, watch, *networks, saved_state=()) -> None:
+    lab.on_host(lambda: watch.block(networks, saved_state))
 
 
 def flush(lab, watch, rule: str = "") -> None:
@@ -100,7 +100,7 @@ def test_strangers_get_no_use_of_the_forwarding_that_hawse_switched_on(lab, watc
     far.run("sh", "-c", "ip addr add 10.9.0.2/24 dev far; ip link set far up; ip route add default via 10.9.0.1")
     peer.sh(f"ip route add 10.9.0.0/24 via {HOST}")
     lab.serve(peer, 80)
-    block(lab, watch, n1, keepsakes=["forwarding ipv4"])
+    block(lab, watch, n1, saved_state=["forwarding ipv4"])
     flush(lab, watch, without)
     assert lab.silent(far, PEER, 80) is closed
     lab.on_host(watch.unblock)
@@ -153,7 +153,9 @@ def send_from_loopback(container, address: str, port: int) -> None:
     """Send one datagram that says it comes from 127.0.0.5."""
     ends = ip_address("127.0.0.5").packed + ip_address(address).packed
     header = struct.pack("!BBHHHBBH", 0x45, 0, 28, 0, 0, 64, socket.IPPROTO_UDP, 0) + ends
-    raw = namespaces.inside(container.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW))
+    raw = namespaces.run_in_netns(
+        container.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    )
     with raw:
         raw.sendto(header + struct.pack("!4H", 5000, port, 8, 0), (address, 0))
 

@@ -46,7 +46,7 @@ def verbs(host, monkeypatch):
     monkeypatch.setenv("HAWSE_CONFIG", os.devnull)
 
     def call(kind, verb, *given):
-        return namespaces.inside(host.path, lambda: getattr(getattr(open_engine(), kind), verb)(*given))
+        return namespaces.run_in_netns(host.path, lambda: getattr(getattr(open_engine(), kind), verb)(*given))
 
     return call
 

@@ -157,10 +157,10 @@ def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
 
 
 CONNECT = (
-    "engine.containers.lookup.observed",
+    "engine.containers.lookup.with_actual_state",
     "engine.endpoints.sandbox.join",
     "drivers.sandbox.configure",
-    "engine.containers.gateway_bridge.settle",
+    "engine.containers.gateway_bridge.sync_gateway_bridge",
     "engine.endpoints.sandbox.route",
     "drivers.linux.route.add",
     "engine.containers.port_assignment.move",

@@ -22,7 +22,7 @@ def networks(host, monkeypatch):
         monkeypatch.setenv(name, host.env()[name])
     monkeypatch.setenv("HAWSE_CONFIG", os.devnull)
     verbs = open_engine().networks
-    return lambda verb, *arguments: namespaces.inside(host.path, lambda: getattr(verbs, verb)(*arguments))
+    return lambda verb, *arguments: namespaces.run_in_netns(host.path, lambda: getattr(verbs, verb)(*arguments))
 
 
 @pytest.fixture

@@ -62,8 +62,8 @@ def test_connect_leaves_the_ports_where_they_were(web, where):
     "where",
     [
         "engine.endpoints.release.release_endpoint",
-        "engine.containers.gateway_bridge.settle",
-        "engine.containers.port_assignment.rehome",
+        "engine.containers.gateway_bridge.sync_gateway_bridge",
+        "engine.containers.port_assignment.reassign_ports",
         "engine.endpoints.sandbox.publish",
         "engine.containers.etc_files.remove_network",
     ],
@@ -97,7 +97,7 @@ def test_ports_are_what_the_records_say_when_publishing_or_taking_back_is_killed
 
 def test_default_bridge_goes_with_the_command_that_was_making_it(host):
     host.hawse("network", "create", "app")
-    killed(host, "engine.store.driver_state.keep", "run", "-d", "hostfs", "true")
+    killed(host, "engine.store.driver_state.save", "run", "-d", "hostfs", "true")
     assert "docker0" in host.sh("ip -br link")
     host.hawse("rm", host.hawse("ps", "-aq").stdout.strip())
     assert "docker0" not in host.sh("ip -br link; nft list table inet hawse")
@@ -143,7 +143,7 @@ def engine(host, monkeypatch):
 def test_undoing_a_killed_start_gives_way_to_who_has_undone_it_and_started_anew(host, engine):
     """Two commands found the same note; the slower one must not take the running container for what it was about."""
     container = host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d").stdout.strip()
-    recover.settle(engine, [Intent(START, container, DEAD)])
+    recover.resolve_intents(engine, [Intent(START, container, DEAD)])
     assert host.hawse("inspect", "-f", "{{.State.Running}} {{.NetworkSettings.IPAddress}}", "web").stdout.split() == [
         "true",
         "172.17.0.2",
@@ -177,7 +177,7 @@ def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host)
     host.hawse("run", "-d", "--name", "once", "--network", "app", "hostfs", "sleep", "1d")
     host.hawse("run", "-d", "--name", "again", "--restart", "always", "--network", "app", "hostfs", "sleep", "1d")
     rebooted(host)
-    killed(host, "engine.cluster.hooks.await_store", "network", "create", "one")
+    killed(host, "engine.cluster.hooks.wait_for_store", "network", "create", "one")
     host.hawse("network", "create", "two")
     assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split("\n") == [
         "again running",

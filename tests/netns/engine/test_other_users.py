@@ -123,7 +123,7 @@ def test_directory_that_another_user_exchanges_all_the_time_is_never_used(shared
             place = shared / "x" / "run"
             try:
                 paths.check(place, "HAWSE_RUN")
-                paths.make_private(place / "locks")
+                paths.make_private_directory(place / "locks")
             except (PermissionDenied, OSError):
                 refusals += 1
                 continue

@@ -33,10 +33,10 @@ class Call:
 
     def __init__(self, host, container: str) -> None:
         pid = host.hawse("inspect", "-f", "{{.State.Pid}}", container).stdout.strip()
-        listener = namespaces.inside(host.peer.path, lambda: socket.create_server((PEER, 0)))
+        listener = namespaces.run_in_netns(host.peer.path, lambda: socket.create_server((PEER, 0)))
         with listener:
             place = listener.getsockname()
-            self.near = namespaces.inside(f"/proc/{pid}/ns/net", lambda: socket.create_connection(place, 5))
+            self.near = namespaces.run_in_netns(f"/proc/{pid}/ns/net", lambda: socket.create_connection(place, 5))
             self.far, _ = listener.accept()
 
     def goes_on(self) -> bool:

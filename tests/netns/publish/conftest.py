@@ -30,7 +30,7 @@ FILTERED = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
 def open_socket(path: str, address: str, protocol: str) -> socket.socket:
     """A non-blocking socket that lives in a namespace, whoever uses it."""
     family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
-    made = namespaces.inside(path, lambda: socket.socket(family, KINDS[protocol]))
+    made = namespaces.run_in_netns(path, lambda: socket.socket(family, KINDS[protocol]))
     made.setblocking(False)
     return made
 
@@ -185,7 +185,9 @@ class World:
 
     def inside(self, path: str, script: str) -> str:
         """Run a shell script of the host's in a namespace."""
-        return namespaces.inside(path, lambda: subprocess.check_output(["sh", "-ec", script], text=True, timeout=20))
+        return namespaces.run_in_netns(
+            path, lambda: subprocess.check_output(["sh", "-ec", script], text=True, timeout=20)
+        )
 
     def serve(self, path: str, port: int, *, addresses: Iterable[str] = ("0.0.0.0", "::")) -> None:
         """Answer TCP and UDP."""

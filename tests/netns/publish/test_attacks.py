@@ -185,7 +185,7 @@ def test_guarded_container_sends_under_its_own_mac_only(scene, filtered):
 
 def claim_by_arp(path: str, victim: str, address: str) -> None:
     """Tell a neighbour that ``address`` is at a MAC of ours, as a reply to nothing."""
-    sock = namespaces.inside(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0))
+    sock = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0))
     with sock:
         sock.bind(("eth0", 0x0806))
         own = sock.getsockname()[4]
@@ -197,7 +197,7 @@ def claim_by_arp(path: str, victim: str, address: str) -> None:
 
 def claim_by_nd(path: str, victim: str, address: str) -> None:
     """The same over IPv6: a neighbour advertisement that overrides what is known."""
-    sock = namespaces.inside(path, lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
+    sock = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
     with sock:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
         mac = bytes.fromhex("024266666666")
@@ -247,7 +247,7 @@ class Talk:
 
     def open(self, path: str, address: str, port: int, kind: int, *, connect: bool = False) -> socket.socket:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = namespaces.inside(path, lambda: socket.socket(family, kind))
+        sock = namespaces.run_in_netns(path, lambda: socket.socket(family, kind))
         self.sockets.append(sock)
         sock.settimeout(3)
         if connect:
@@ -299,7 +299,7 @@ def test_client_that_never_pauses_follows_the_port(scene, address):
     """A datagram flow tracked before, between and after publications leads nowhere stale."""
     world, port = scene.world, 8005
     path, family = scene.peer, socket.AF_INET6 if ":" in address else socket.AF_INET
-    client = namespaces.inside(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
+    client = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     client.settimeout(0.3)
     client.connect((address, port))
 
@@ -344,7 +344,7 @@ def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scen
 
 def flow_to(path: str, address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    flow = namespaces.inside(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
+    flow = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     flow.connect((address, port))
     return flow
 

@@ -132,7 +132,7 @@ def test_published_port(matrix, answers, server, binding, protocol):
 def test_link_local_address_serves_what_is_published_everywhere(matrix, server, protocol):
     """Linux routes nothing that comes by way of one, so that no packet of it can be rewritten."""
     found = matrix.world.inside(matrix.world.host.path, "ip -br -6 addr show dev ext0 scope link").split()[2]
-    wire = namespaces.inside(matrix.world.peer.path, lambda: socket.if_nametoindex("br0"))
+    wire = namespaces.run_in_netns(matrix.world.peer.path, lambda: socket.if_nametoindex("br0"))
     address = f"{found.partition('/')[0]}%{wire}"
     questions = {
         matrix.world.question(matrix.world.peer.path, address, host_port(server, binding), protocol): binding

@@ -72,10 +72,10 @@ def test_every_port_of_a_range_is_shown(world, ranged):
 
 
 def test_ports_in_the_middle_are_taken_back_and_the_others_never_notice(world, ranged):
-    with namespaces.inside(world.peer.path, lambda: socket.create_connection((HOST, 25001), timeout=5)) as other:
+    with namespaces.run_in_netns(world.peer.path, lambda: socket.create_connection((HOST, 25001), timeout=5)) as other:
         assert other.recv(100) == b"192.168.99.99"
-    talk = namespaces.inside(world.peer.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-    listener = namespaces.inside(ranged["web"], lambda: socket.create_server(("0.0.0.0", 26000)))
+    talk = namespaces.run_in_netns(world.peer.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+    listener = namespaces.run_in_netns(ranged["web"], lambda: socket.create_server(("0.0.0.0", 26000)))
     with talk, listener:
         talk.settimeout(5)
         talk.connect((HOST, 26000))

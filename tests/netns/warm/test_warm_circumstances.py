@@ -71,7 +71,7 @@ def stand_in(host):
                 try:
                     connection.settimeout(10)
                     output = os.open(answer, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                    arguments = worker.agreed(connection, own)
+                    arguments = worker.negotiate(connection, own)
                     os.write(output, facts["facts"](arguments))
                     connection.sendall(message(EXITED, 7))
                 finally:

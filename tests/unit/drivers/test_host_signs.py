@@ -67,12 +67,12 @@ def test_identity_is_that_of_the_file_and_not_of_its_path(namespaces):
         ("1/ns/net", ["the network namespace of PID 1"]),
         ("other", ["the network namespace of PID 1"]),
     ):
-        with netns.opened(str(namespaces / path)) as opened:
+        with netns.netns_fd(str(namespaces / path)) as opened:
             assert list(host_namespace._of_identity(opened, namespaces)) == signs
 
 
 def test_a_process_1_that_cannot_be_looked_at_is_no_sign(namespaces):
     (namespaces / "stranger").touch()
     (namespaces / "1/ns/net").unlink()
-    with netns.opened(str(namespaces / "stranger")) as opened:
+    with netns.netns_fd(str(namespaces / "stranger")) as opened:
         assert list(host_namespace._of_identity(opened, namespaces)) == []

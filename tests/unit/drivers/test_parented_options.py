@@ -56,7 +56,7 @@ def test_an_ipvlan_endpoint_carries_mode_and_flag_in_its_netlink_message():
     from pyroute2 import IPBatch
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-    link.know_ipvlan_flags()
+    link.register_ipvlan_flags()
     driver = IpvlanDriver()
     attributes = driver.attributes(network(ipvlan_mode="l3s", ipvlan_flag="vepa"))
     address = driver.link_address(EndpointSpec("e" * 64, "02:42:00:00:00:02"))

@@ -5,22 +5,24 @@ from __future__ import annotations
 import pytest
 
 from engine.model import PortSpec
-from engine.ports.specs import apart, covers, exposure, without
+from engine.ports.specs import exposed_port, includes, split_overlapping, without
 
 RANGE = PortSpec("tcp", 80, "", "8000-8009", 89)
 
 
 def test_ranges_are_cut_where_others_begin_and_end():
     other = PortSpec("tcp", 84, "", "9000")
-    assert list(apart([RANGE, other])) == [
+    assert list(split_overlapping([RANGE, other])) == [
         PortSpec("tcp", 80, "", "8000-8003", 83), PortSpec("tcp", 84, "", "8004"),
         PortSpec("tcp", 85, "", "8005-8009", 89), other,
     ]  # fmt: skip
-    assert next(apart([RANGE, PortSpec("udp", 84, "", "9000")])) is RANGE
+    assert next(split_overlapping([RANGE, PortSpec("udp", 84, "", "9000")])) is RANGE
 
 
 def test_a_range_whose_host_ports_are_chosen_is_cut_into_ports():
-    assert list(apart([PortSpec("tcp", 80, port_end=82)])) == [PortSpec("tcp", port) for port in (80, 81, 82)]
+    assert list(split_overlapping([PortSpec("tcp", 80, port_end=82)])) == [
+        PortSpec("tcp", port) for port in (80, 81, 82)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -39,12 +41,12 @@ def test_what_is_left_of_a_range(first, last, left):
 
 
 def test_a_range_covers_the_same_mapping_only():
-    assert covers(RANGE, RANGE) and covers(RANGE, PortSpec("tcp", 81, "", "8001"))
-    assert covers(RANGE, PortSpec("tcp", 88, "", "8008-8009", 89))
-    assert not covers(RANGE, PortSpec("tcp", 81, "", "8002"))
-    assert not covers(RANGE, PortSpec("udp", 81, "", "8001")) and not covers(RANGE, PortSpec("tcp", 81))
-    assert not covers(RANGE, PortSpec("tcp", 89, "", "8009-8010", 90))
+    assert includes(RANGE, RANGE) and includes(RANGE, PortSpec("tcp", 81, "", "8001"))
+    assert includes(RANGE, PortSpec("tcp", 88, "", "8008-8009", 89))
+    assert not includes(RANGE, PortSpec("tcp", 81, "", "8002"))
+    assert not includes(RANGE, PortSpec("udp", 81, "", "8001")) and not includes(RANGE, PortSpec("tcp", 81))
+    assert not includes(RANGE, PortSpec("tcp", 89, "", "8009-8010", 90))
 
 
 def test_a_range_is_exposed_as_one():
-    assert (exposure(RANGE), exposure(PortSpec("udp", 53))) == ("80-89/tcp", "53/udp")
+    assert (exposed_port(RANGE), exposed_port(PortSpec("udp", 53))) == ("80-89/tcp", "53/udp")

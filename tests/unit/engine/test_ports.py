@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.model import PortRecord, PortSpec
-from engine.ports.allocation import IN_USE, HostSide, PortConflict, allocate_ports
+from engine.ports.allocation import IN_USE, HostAddressing, PortConflict, allocate_ports
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Kernel:
     def ephemeral(self):
         return self.ports
 
-    def doubtful(self, ports):
+    def candidates(self, ports):
         return sorted({ports[-1], *(port for _, _, port in self.refusals if port in ports)})
 
     def refusal(self, protocol, address, port):
@@ -56,7 +56,7 @@ def by_port(records) -> dict[tuple[str, int], list[tuple[str, int]]]:
 
 
 def publish(*specs, taken=(), kernel=None, **host):
-    return allocate_ports(map(spec, specs), taken, HostSide(kernel or Kernel(), **host))
+    return allocate_ports(map(spec, specs), taken, HostAddressing(kernel or Kernel(), **host))
 
 
 def conflict(*specs, **kw):
@@ -268,7 +268,7 @@ def test_a_range_is_what_its_ports_one_by_one_would_be(specs):
         given = spec(text)
         hosts = given.host_ports
         singles += [PortSpec(given.protocol, p, given.host_ip, str(h)) for p, h in zip(given.ports, hosts, strict=True)]
-    assert by_port(publish(*specs)) == by_port(allocate_ports(singles, (), HostSide(Kernel())))
+    assert by_port(publish(*specs)) == by_port(allocate_ports(singles, (), HostAddressing(Kernel())))
 
 
 def test_of_a_range_the_highest_port_that_is_held_is_reported():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.endpoints.priority import rank
+from engine.endpoints.priority import gateway_priority
 from engine.model import NetworkRecord, PoolRecord
 
 V4, V6 = PoolRecord("172.30.0.0/16", gateway="172.30.0.1"), PoolRecord("fd00::/64", gateway="fd00::1")
@@ -18,9 +18,9 @@ def test_networks_that_lead_out_over_both_families_come_first_and_internal_ones_
         network("e", V4, PoolRecord("fd00::/64", gateway="fd00::1", unused=True)),
         network("a-far", V4, V6, scope="swarm"),
     ]  # fmt: skip
-    assert [n.name for n in sorted(networks, key=rank)] == ["c", "d", "a-far", "b", "e", "aa-inside"]
+    assert [n.name for n in sorted(networks, key=gateway_priority)] == ["c", "d", "a-far", "b", "e", "aa-inside"]
 
 
 def test_a_priority_of_the_users_decides_between_networks_with_a_way_out():
-    assert rank(network("z", V4), 1) < rank(network("a", V4, V6))
-    assert rank(network("z", V4, internal=True), 1) > rank(network("a", V4))
+    assert gateway_priority(network("z", V4), 1) < gateway_priority(network("a", V4, V6))
+    assert gateway_priority(network("z", V4, internal=True), 1) > gateway_priority(network("a", V4))

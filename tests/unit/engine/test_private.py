@@ -30,7 +30,7 @@ def umask(request):
 
 
 def test_what_is_made_is_for_its_owner_alone_whatever_the_umask(tmp_path, umask):
-    paths.make_private(tmp_path / "a" / "b")
+    paths.make_private_directory(tmp_path / "a" / "b")
     os.close(paths.open_private(tmp_path / "a" / "file", os.O_RDWR | os.O_CREAT))
     assert [mode(tmp_path / name) for name in ("a", "a/b", "a/file")] == [0o700, 0o700, 0o600]
 
@@ -52,7 +52,7 @@ def test_directory_that_others_can_write_is_refused(tmp_path, how):
         f"(chmod go-w {path}, or choose another directory)"
     )
     with pytest.raises(PermissionDenied):
-        paths.make_private(path)
+        paths.make_private_directory(path)
 
 
 def test_so_is_one_below_such_a_directory_whether_it_exists_or_not(tmp_path):
@@ -61,7 +61,7 @@ def test_so_is_one_below_such_a_directory_whether_it_exists_or_not(tmp_path):
     for name in ("run", "missing", "missing/run"):
         assert f"{tmp_path}/open can be written by other users" in refusal(tmp_path / "open" / name)
     with pytest.raises(PermissionDenied):
-        paths.make_private(tmp_path / "open" / "new")
+        paths.make_private_directory(tmp_path / "open" / "new")
     assert not (tmp_path / "open" / "new").exists()
 
 
@@ -69,7 +69,7 @@ def test_directory_of_ours_in_a_sticky_one_is_not(tmp_path):
     (tmp_path / "sticky").mkdir()
     (tmp_path / "sticky").chmod(0o1777)
     paths.check(tmp_path / "sticky" / "run", "HAWSE_RUN")
-    paths.make_private(tmp_path / "sticky" / "run" / "deep")
+    paths.make_private_directory(tmp_path / "sticky" / "run" / "deep")
     paths.check(tmp_path / "sticky" / "run", "HAWSE_RUN")
     assert f"{tmp_path}/sticky can be written" in refusal(tmp_path / "sticky" / "run" / "..")
 
@@ -79,7 +79,7 @@ def test_links_of_ours_are_followed_and_where_they_lead_is_checked(tmp_path):
     (tmp_path / "link").symlink_to("real/./run")
     (tmp_path / "far").symlink_to(f"{tmp_path}/link")
     paths.check(tmp_path / "far", "HAWSE_RUN")
-    paths.make_private(tmp_path / "far" / "deep")
+    paths.make_private_directory(tmp_path / "far" / "deep")
     (tmp_path / "real").chmod(0o777)
     assert f"{tmp_path}/real can be written" in refusal(tmp_path / "far")
 
@@ -92,9 +92,9 @@ def test_endless_links_are_refused(tmp_path):
 def test_file_is_no_directory(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
-        paths.make_private(tmp_path / "file")
+        paths.make_private_directory(tmp_path / "file")
     with pytest.raises(NotADirectoryError):
-        paths.make_private(tmp_path / "file" / "below")
+        paths.make_private_directory(tmp_path / "file" / "below")
 
 
 def test_links_are_not_opened(tmp_path):

@@ -8,15 +8,15 @@ import pytest
 
 from drivers.linux.default_routes import BOOT, OURS, WayOut
 from engine.endpoints import sandbox
-from engine.endpoints.sandbox import Membership
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostConfig, NetworkRecord
 
 
-def member(name: str, default_route: str = "", **fields) -> Membership:
+def member(name: str, default_route: str = "", **fields) -> JoinedEndpoint:
     network = NetworkRecord(id=name, name=name, created="", driver="bridge")
     fields = {"gateway4": f"172.30.{ord(name)}.1", "ipv4": f"172.30.{ord(name)}.2/24", **fields}
     endpoint = EndpointRecord(name, name, "c", "", interface=f"eth{name}", default_route=default_route, **fields)
-    return Membership(network, endpoint)
+    return JoinedEndpoint(network, endpoint)
 
 
 def container(kind: str = "process", mode: str = "bridge") -> ContainerRecord:

@@ -19,7 +19,7 @@ NETWORK_ADMIN = ("setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_
 
 @pytest.fixture
 def session(host):
-    with netns.opened(host.path) as fd, netns.entered(fd), netlink.session() as opened:
+    with netns.netns_fd(host.path) as fd, netns.enter_netns(fd), netlink.session() as opened:
         yield opened
 
 
@@ -95,7 +95,7 @@ def test_a_network_takes_no_right_but_that_over_networks(host):
 
 
 def test_a_session_stays_in_its_namespace_wherever_the_thread_is(session):
-    with netns.fresh():
+    with netns.new_netns():
         link.add(session, "br1", "bridge")
         link.add(session, "br2", "bridge", br_mcast_snooping=0)  # by pyroute2
         assert (link.index("br1"), link.index("br2")) == (0, 0)

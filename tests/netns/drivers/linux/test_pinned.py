@@ -32,7 +32,7 @@ def file(tmp_path, netns):
 
 
 def identity(file: Path) -> int:
-    return os.stat(persistent_netns.opening_path(file)).st_ino
+    return os.stat(persistent_netns.netns_path(file)).st_ino
 
 
 def test_a_namespace_is_kept_until_it_is_removed(way, file):
@@ -40,7 +40,7 @@ def test_a_namespace_is_kept_until_it_is_removed(way, file):
     persistent_netns.make(file)
     assert persistent_netns.exists(file)
     assert identity(file) != os.stat("/proc/self/ns/net").st_ino
-    links = netns.inside(persistent_netns.opening_path(file), lambda: os.listdir("/proc/self/net/dev_snmp6"))
+    links = netns.run_in_netns(persistent_netns.netns_path(file), lambda: os.listdir("/proc/self/net/dev_snmp6"))
     assert links == ["lo"]
     first = identity(file)
     persistent_netns.make(file)
@@ -88,12 +88,12 @@ def test_a_process_of_the_same_number_is_not_taken_for_the_keeper(file, monkeypa
 
 def test_a_lock_on_a_directory_is_taken_by_one_at_a_time(tmp_path):
     directory = tmp_path / "run"
-    with persistent_netns.alone(directory):
+    with persistent_netns.directory_lock(directory):
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(1)
-            with persistent_netns.alone(directory):
+            with persistent_netns.directory_lock(directory):
                 os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGALRM
     assert not directory.exists()

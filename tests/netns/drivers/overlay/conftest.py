@@ -22,7 +22,7 @@ import pytest
 from drivers.api import EndpointSpec, NetworkSpec, Peer, Pool, Sandbox
 from drivers.linux import netns as namespaces
 from drivers.overlay import OverlayDriver
-from drivers.overlay.namespace import Place
+from drivers.overlay.namespace import OverlayNamespace
 
 COUNTER = itertools.count(1)
 VTEP, VNIS = "com.hawse.overlay.vtep", "com.docker.network.driver.overlay.vxlanid_list"
@@ -59,13 +59,13 @@ class Container:
 
     def pings(self, address: str, size: int = 56, wait: float = 5) -> bool:
         command = ["ping", "-c1", "-W", str(wait), "-M", "do", "-s", str(size), address]
-        done = namespaces.inside(self.path, lambda: subprocess.run(command, capture_output=True, timeout=10))
+        done = namespaces.run_in_netns(self.path, lambda: subprocess.run(command, capture_output=True, timeout=10))
         return done.returncode == 0
 
     def sends_to_all(self, group: str, others: list[Container]) -> list[int]:
         """How many times each of the others gets one message sent to a group."""
-        receivers = [namespaces.inside(other.path, lambda: _receiver(group)) for other in others]
-        sender = namespaces.inside(self.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        receivers = [namespaces.run_in_netns(other.path, lambda: _receiver(group)) for other in others]
+        sender = namespaces.run_in_netns(self.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
         with contextlib.closing(sender):
@@ -108,11 +108,11 @@ class Member:
     def here(self, action):
         """Run something with the thread, and HAWSE_RUN, on this host."""
         os.environ["HAWSE_RUN"] = str(self.host.run_dir)
-        return namespaces.inside(self.host.path, action)
+        return namespaces.run_in_netns(self.host.path, action)
 
     @property
-    def place(self) -> Place:
-        return self.here(lambda: Place.of(self.network))
+    def place(self) -> OverlayNamespace:
+        return self.here(lambda: OverlayNamespace.of(self.network))
 
     def program(self) -> None:
         self.act("program_peers", self.peers)

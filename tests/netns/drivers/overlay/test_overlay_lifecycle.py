@@ -43,7 +43,7 @@ def test_nothing_is_left_behind(cluster):
 
 def test_its_own_namespace_is_told_from_a_sandbox(cluster):
     o1 = cluster.network("o1", *DUAL, hosts=1)
-    with netns.opened(o1.members[0].place.sandbox.path) as opened:
+    with netns.netns_fd(o1.members[0].place.sandbox.path) as opened:
         assert host_namespace.of(opened, ("agent.sock",))[0] == "networks of hawse: br0"
 
 

@@ -74,7 +74,8 @@ class Field:
     def pings(self, path: str, address: str) -> None:
         command = ["ping", "-c1", "-W5", address]
         assert (
-            namespaces.inside(path, lambda: subprocess.run(command, capture_output=True, check=False)).returncode == 0
+            namespaces.run_in_netns(path, lambda: subprocess.run(command, capture_output=True, check=False)).returncode
+            == 0
         )
 
     def packet(self, source: str, number: int, container, vni: int = VNI) -> bytes:
@@ -100,7 +101,7 @@ class Field:
 
 
 def receiver(path: str, address: str) -> socket.socket:
-    made = namespaces.inside(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    made = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     made.bind((address, PORT))
     return made
 
@@ -136,7 +137,7 @@ def test_no_container_on_a_bridge_gets_frames_in(field):
 
 def receiver_on(path: str, version: int) -> socket.socket:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
-    made = namespaces.inside(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
+    made = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     made.bind(("0.0.0.0" if version == 4 else "::", VXLAN_PORT))
     made.settimeout(PATIENCE)
     return made
@@ -152,7 +153,7 @@ def test_no_user_of_a_host_but_root_gets_frames_in(field, user, gets_in):
         f"import socket; s = socket.socket({int(family)}, 2); s.sendto({payload!r}, {(field.address(1), VXLAN_PORT)})"
     )
     command = ["setpriv", f"--reuid={user}", "--clear-groups", sys.executable, "-S", "-c", script]
-    done = namespaces.inside(
+    done = namespaces.run_in_netns(
         field.cluster.hosts[0].path, lambda: subprocess.run(command, check=False, capture_output=True)
     )
     assert (done.returncode == 0) is gets_in, "the others are told that they may not"

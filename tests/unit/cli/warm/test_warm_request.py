@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from cli.launcher.launch import offer
+from cli.launcher.launch import send_request
 from cli.warm.request import Malformed, receive
 
 
@@ -23,7 +23,7 @@ def test_what_the_launcher_offers_is_what_the_server_receives(ends, monkeypatch)
     monkeypatch.setattr("posix.environ", {b"A": b"1=2", b"EMPTY": b"", b"BYTES": b"\xff"})
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        offer(ends[0], [0, 2])
+        send_request(ends[0], [0, 2])
     finally:
         signal.signal(signal.SIGHUP, before)
     request = receive(ends[1])

@@ -11,8 +11,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from drivers.api import KernelError, NoPermission
 from drivers.linux import attributes, names, netlink
-from drivers.linux.errors import doing
-from drivers.linux.netlink import DUMP_ATTEMPTS, DUMP_INTERRUPTED, Session, by_pyroute2
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import DUMP_ATTEMPTS, DUMP_INTERRUPTED, Session, call_pyroute2
 
 LINK, LIST = 16, 18
 
@@ -69,18 +69,18 @@ def test_an_interrupted_list_is_read_again(kernel):
 def test_a_list_that_never_holds_still_is_unknown_and_not_empty(kernel):
     for number in range(1, DUMP_ATTEMPTS + 1):
         say(kernel, number, (netlink.DONE, DUMP_INTERRUPTED, code()))
-    with pytest.raises(KernelError, match="list links") as caught, doing("list", "links"):
+    with pytest.raises(KernelError, match="list links") as caught, kernel_errors("list", "links"):
         Session().dump(LIST, b"")
     assert caught.value.errno == errno.EINTR
 
 
 def test_a_refusal_names_operation_object_and_errno():
-    with pytest.raises(KernelError) as caught, doing("create bridge", "br0"):
+    with pytest.raises(KernelError) as caught, kernel_errors("create bridge", "br0"):
         raise OSError(errno.EBUSY, "")
     assert str(caught.value) == "create bridge br0: device or resource busy"
-    with pytest.raises(NoPermission), doing("create bridge", "br0"):
+    with pytest.raises(NoPermission), kernel_errors("create bridge", "br0"):
         raise OSError(errno.EPERM, "")
-    with doing("delete link", "br0", ignore=(errno.ENODEV,)):
+    with kernel_errors("delete link", "br0", ignore=(errno.ENODEV,)):
         raise OSError(errno.ENODEV, "")
 
 
@@ -88,8 +88,11 @@ def test_pyroute2s_refusals_are_no_different():
     def refused():
         raise NetlinkError(errno.EBUSY)
 
-    with pytest.raises(KernelError, match="create vxlan vx0: device or resource busy"), doing("create vxlan", "vx0"):
-        by_pyroute2(refused)
+    with (
+        pytest.raises(KernelError, match="create vxlan vx0: device or resource busy"),
+        kernel_errors("create vxlan", "vx0"),
+    ):
+        call_pyroute2(refused)
 
 
 def test_attributes_are_padded_and_read_back():

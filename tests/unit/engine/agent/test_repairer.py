@@ -48,7 +48,7 @@ class StandIn:
         if not self.stubborn:
             self.found = [difference for difference in self.found if difference not in found]
 
-    def keepsakes(self) -> Sequence[str]:
+    def saved_state(self) -> Sequence[str]:
         return ()
 
     def needs_repair(self) -> bool:
@@ -74,7 +74,7 @@ class StandIn:
         unheard, self.unheard = self.unheard, False
         return unheard
 
-    def block(self, networks: Sequence[NetworkSpec], keepsakes: Sequence[str]) -> None:
+    def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         self.blocked.append(True)
 
     def unblock(self) -> None:

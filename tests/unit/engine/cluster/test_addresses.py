@@ -24,13 +24,13 @@ def interfaces(monkeypatch):
     ],
 )
 def test_an_address_or_an_interface_is_advertised(text, meant):
-    assert advertise.advertised(text) == meant
+    assert advertise.advertise_address(text) == meant
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "::", "[::]:2377", "nosuch", "192.0.2.9:0", "eth0:x"])
 def test_what_nobody_could_reach_is_refused(text):
     with pytest.raises(InvalidArgument, match=r"^advertise address must be a non-zero IP address"):
-        advertise.advertised(text)
+        advertise.advertise_address(text)
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "nosuch", "192.0.2.9:99"])

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.cluster.addressing import choose, first_pools
+from engine.cluster.addressing import pick_address, pools_for_endpoint
 from engine.cluster.model import Cluster, Cursor
 from engine.cluster.shared_networks import VNIS, allocate, next_subnet, vnis_of
 from engine.errors import Forbidden
@@ -55,17 +55,17 @@ def test_automatic_subnets_avoid_what_others_have_and_begin_anew_at_the_end():
 
 def test_addresses_are_handed_out_in_turn_and_skip_what_is_reserved():
     pool = PoolRecord("10.0.1.0/29", gateway="10.0.1.1", aux_addresses={"x": "10.0.1.3"})
-    assert choose(pool, 0x0A000100, ()) == "10.0.1.2"
-    assert choose(pool, 0x0A000102, ()) == "10.0.1.4"
-    assert choose(pool, 0x0A000106, {"10.0.1.2"}) == "10.0.1.4"
-    assert choose(pool, 0x0A000102, (), skip=1) == "10.0.1.5"
-    assert choose(pool, 0x0A000102, {"10.0.1.4"}, skip=99) == "10.0.1.2", "never past the last free one"
+    assert pick_address(pool, 0x0A000100, ()) == "10.0.1.2"
+    assert pick_address(pool, 0x0A000102, ()) == "10.0.1.4"
+    assert pick_address(pool, 0x0A000106, {"10.0.1.2"}) == "10.0.1.4"
+    assert pick_address(pool, 0x0A000102, (), skip=1) == "10.0.1.5"
+    assert pick_address(pool, 0x0A000102, {"10.0.1.4"}, skip=99) == "10.0.1.2", "never past the last free one"
     with pytest.raises(Forbidden, match="context deadline exceeded"):
-        choose(pool, 0x0A000102, {"10.0.1.2", "10.0.1.4", "10.0.1.5", "10.0.1.6"})
+        pick_address(pool, 0x0A000102, {"10.0.1.2", "10.0.1.4", "10.0.1.5", "10.0.1.6"})
 
 
 def test_an_endpoint_gets_one_address_a_family_from_the_pool_that_has_the_one_asked_for():
     pools = [PoolRecord("10.1.0.0/24"), PoolRecord("10.2.0.0/24"), PoolRecord("fd00::/64")]
     record = replace(PLAIN, pools=pools)
-    assert [p.subnet for p, _ in first_pools(record, "", "")] == ["10.1.0.0/24", "fd00::/64"]
-    assert [p.subnet for p, _ in first_pools(record, "10.2.0.9", "")] == ["10.2.0.0/24", "fd00::/64"]
+    assert [p.subnet for p, _ in pools_for_endpoint(record, "", "")] == ["10.1.0.0/24", "fd00::/64"]
+    assert [p.subnet for p, _ in pools_for_endpoint(record, "10.2.0.9", "")] == ["10.2.0.0/24", "fd00::/64"]

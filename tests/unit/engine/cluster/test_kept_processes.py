@@ -22,12 +22,12 @@ def test_the_last_words_are_for_people(tmp_path):
     log_of(
         tmp_path, '{"level":"warn","msg":"first"}\n{"level":"fatal","msg":"discovery failed","error":"no such thing"}\n'
     )
-    assert daemons.last_words(tmp_path, "etcd") == "no such thing"
+    assert daemons.last_log_line(tmp_path, "etcd") == "no such thing"
     log_of(tmp_path, '{"level":"fatal","msg":"discovery failed"}\n')
-    assert daemons.last_words(tmp_path, "etcd") == "discovery failed"
+    assert daemons.last_log_line(tmp_path, "etcd") == "discovery failed"
     log_of(tmp_path, "Traceback\nKeyError: 'x'\n")
-    assert daemons.last_words(tmp_path, "etcd") == "KeyError: 'x'"
-    assert daemons.last_words(tmp_path, "other") == ""
+    assert daemons.last_log_line(tmp_path, "etcd") == "KeyError: 'x'"
+    assert daemons.last_log_line(tmp_path, "other") == ""
 
 
 def test_a_log_that_has_grown_long_begins_anew_and_is_written_on(tmp_path):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from engine.cluster import local_networks, membership
-from engine.cluster.model import Membership
+from engine.cluster.model import ClusterMembership
 from engine.config import Config
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
 
-ME = Membership("c", "n", "manager", "192.0.2.1", "192.0.2.1", ())
+ME = ClusterMembership("c", "n", "manager", "192.0.2.1", "192.0.2.1", ())
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def test_what_the_cluster_has_is_learned_and_what_it_has_no_more_forgotten(host)
 
 
 def test_a_network_that_a_command_makes_meanwhile_stays(host):
-    local_networks.learn(host, network("one"), ME)
+    local_networks.import_network(host, network("one"), ME)
 
     def read():
         before = [network("one")]
-        local_networks.learn(host, network("two"), ME)
+        local_networks.import_network(host, network("two"), ME)
         return before
 
     local_networks.follow(host, read, ME)
@@ -52,11 +52,11 @@ def test_a_network_that_a_command_makes_meanwhile_stays(host):
 
 
 def test_a_host_that_leaves_meanwhile_learns_nothing(host):
-    local_networks.learn(host, network("one"), ME)
+    local_networks.import_network(host, network("one"), ME)
 
     def read():
         (membership.directory(host.root) / membership.FILE).unlink()
-        local_networks.forget_all(host)
+        local_networks.delete_all_planned(host)
         return [network("one"), network("two")]
 
     local_networks.follow(host, read, ME)

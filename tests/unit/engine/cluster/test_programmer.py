@@ -64,7 +64,7 @@ def tables():
 @pytest.fixture
 def told(tables, first, tmp_path):
     """A programmer that has programmed the first view."""
-    started = peer_sync.Programmer(tables, "near", tmp_path)
+    started = peer_sync.PeerSync(tables, "near", tmp_path)
     started.start()
     started.tell(view=first, networks={"n1": NETWORK})
     comes_true(lambda: set(tables.peers) == {"e1"})

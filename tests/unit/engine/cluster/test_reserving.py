@@ -38,8 +38,8 @@ def test_containers_are_kept_out_of_the_tunnels_before_the_other_hosts_hear_of_t
 
     monkeypatch.setattr(hooks, "connected", connected)
     monkeypatch.setattr(hooks, "_reserve", reserve)
-    monkeypatch.setattr(hooks, "drop_if_unused", lambda *_: None)
+    monkeypatch.setattr(hooks, "deactivate_if_unused", lambda *_: None)
     host = SimpleNamespace(driver=lambda _: Driver(events))
-    with pytest.raises(Unavailable), hooks.reserving(host, None, [network]):
+    with pytest.raises(Unavailable), hooks.reserve_endpoints(host, None, [network]):
         pass
     assert events == ["shut app", "tell the cluster of app"]

@@ -11,7 +11,7 @@ from engine.agentd.cluster import wireguard_keys
 from engine.cluster import membership
 from engine.cluster.etcd import EtcdUnavailable, KeyValue
 from engine.cluster.keys import LAYOUT
-from engine.cluster.model import Membership, Node
+from engine.cluster.model import ClusterMembership, Node
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
 from engine.swarm import pki
@@ -42,7 +42,7 @@ class Store:
 @pytest.fixture
 def me(tmp_path):
     private, _ = pki.new_tunnel_key()
-    made = Membership("c", "n", "worker", "192.0.2.1", "192.0.2.1", wireguard_key=private, layout=LAYOUT)
+    made = ClusterMembership("c", "n", "worker", "192.0.2.1", "192.0.2.1", wireguard_key=private, layout=LAYOUT)
     membership.directory(tmp_path).mkdir()
     membership.save(membership.directory(tmp_path), made)
     return made

@@ -84,14 +84,14 @@ def test_no_two_threads_get_the_same_connection(store):
 
     class Path(type(store.path)):
         def __eq__(self, other):
-            taken.append(connection_pool.take(kept))  # by another thread, which has its turn while this one compares
+            taken.append(connection_pool.acquire(kept))  # by another thread, which has its turn while this one compares
             return True
 
         __hash__ = None
 
-    taken.append(connection_pool.take(kept._replace(path=Path(store.path))))
+    taken.append(connection_pool.acquire(kept._replace(path=Path(store.path))))
     assert [connection is None for connection in sorted(taken, key=bool)] == [True, False]
-    connection_pool.keep(kept, next(filter(None, taken)))
+    connection_pool.release(kept, next(filter(None, taken)))
 
 
 def test_a_process_keeps_few_open(opened, tmp_path):

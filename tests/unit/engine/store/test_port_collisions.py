@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.model import EndpointRecord, PortRecord, PortSpec
-from engine.ports.allocation import HostSide, PortConflict, allocate_ports
+from engine.ports.allocation import HostAddressing, PortConflict, allocate_ports
 from engine.store.api import Taken
 from engine.store.sqlite import SqliteStore
 
@@ -73,6 +73,6 @@ def test_the_allocator_refuses_exactly_what_the_store_would(taken, protocol, add
     wanted = PortRecord(protocol, address, port, port, 80, 80)
     if meet(taken, wanted):
         with pytest.raises(PortConflict):
-            allocate_ports([spec], [taken], HostSide(Free()))
+            allocate_ports([spec], [taken], HostAddressing(Free()))
     else:
-        assert allocate_ports([spec], [taken], HostSide(Free())) == [wanted]
+        assert allocate_ports([spec], [taken], HostAddressing(Free())) == [wanted]

@@ -30,7 +30,7 @@ def networks(store: SqliteStore) -> list[NetworkRecord]:
 
 
 def test_records_that_have_not_changed_are_not_decoded_again(tmp_path, decoded):
-    store = SqliteStore(tmp_path / "hawse.db", recall=decode_cache.Recall())
+    store = SqliteStore(tmp_path / "hawse.db", recall=decode_cache.DecodeCache())
     records = [NetworkRecord(f"{n:064x}", f"n{n}", "2026-01-02T03:04:05Z", "bridge") for n in range(3)]
     with store.write() as tx:
         for record in records:
@@ -47,7 +47,7 @@ def test_records_that_have_not_changed_are_not_decoded_again(tmp_path, decoded):
 
 
 def test_what_a_reading_does_not_come_across_is_forgotten(tmp_path, decoded):
-    store = SqliteStore(tmp_path / "hawse.db", recall=decode_cache.Recall())
+    store = SqliteStore(tmp_path / "hawse.db", recall=decode_cache.DecodeCache())
     record = NetworkRecord("1" * 64, "n", "2026-01-02T03:04:05Z", "bridge")
     with store.write() as tx:
         tx.put_network(record)
