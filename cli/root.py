@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from cli.app import App
 from cli.errors import StatusError
 from cli.pflag import STRING, Flag, Group
+from cli.system.version import version_line
 from engine.errors import EngineError
 
 COMMANDS = {
@@ -80,8 +82,6 @@ class Root(Group):
     def version_if_wanted(self, ctx: click.Context) -> None:
         """Print the version and end, if ``--version`` was given without a command."""
         if ctx.params.get("version"):
-            from cli.system.version import version_line
-
             ctx.obj.out(version_line() + "\n")
             raise click.exceptions.Exit(0)
 
@@ -137,8 +137,6 @@ def fail(app: App, text: str, exit_code: int) -> int:
 def crashed(app: App, error: Exception) -> int:
     """Report an unexpected exception in one line, or with its traceback when debugging."""
     if app.debug:
-        import traceback
-
         app.err("".join(traceback.format_exception(error)))
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return fail(app, f"hawse: {os.fsdecode(error.filename)}: {error.strerror.lower()}", 1)

@@ -10,6 +10,7 @@ errors, and raises the first one at the end.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
@@ -52,8 +53,6 @@ class KernelError(DriverError):
     """The kernel refused: which operation, on what object, with which errno."""
 
     def __init__(self, operation: str, target: str, errno: int) -> None:
-        import os
-
         super().__init__(f"{operation} {target}: {os.strerror(errno).lower()}")
         self.operation, self.target, self.errno = operation, target, errno
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-from drivers import bridge_loopback, bridge_options
+from drivers import bridge_loopback, bridge_options, bridge_shared_state
 from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
@@ -32,6 +32,7 @@ from drivers.api import (
 from drivers.bridge_options import BridgeOptions
 from drivers.bridge_port import Port
 from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
+from drivers.firewall.watch import FirewallWatch
 from drivers.linux import address, conntrack, link, marks, names, netns, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
@@ -173,14 +174,10 @@ class BridgeDriver:
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
         """Tell how the firewall and route_localnet differ from what these networks, ports and links call for."""
-        from drivers import bridge_shared_state
-
         return bridge_shared_state.compare(desired, self.settings)
 
     def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
         """Put right what `compare` found, touching only what differs."""
-        from drivers import bridge_shared_state
-
         bridge_shared_state.repair(desired, found, self.settings)
 
     def needs_repair(self) -> bool:
@@ -190,8 +187,6 @@ class BridgeDriver:
 
     def watch(self) -> Watch:
         """Follow what other programs do to the firewall."""
-        from drivers.firewall.watch import FirewallWatch
-
         return FirewallWatch()
 
     def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:

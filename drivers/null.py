@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drivers.api import EndpointSpec, Exists, JoinInfo, NetworkSpec, Sandbox
+from drivers.sandbox import raise_loopback
 
 
 class NullDriver:
@@ -32,8 +33,6 @@ class NullDriver:
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Bring the sandbox's loopback up; no interface is added."""
-        from drivers.sandbox import raise_loopback
-
         raise_loopback(sandbox)
         return JoinInfo("", "")
 

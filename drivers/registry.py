@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module, util
+from importlib.metadata import entry_points
 
 from drivers.api import Driver, Missing
 
@@ -71,8 +72,6 @@ def _own(type_name: str) -> Callable[[], Driver] | None:
 
 
 def _entry_point(type_name: str) -> type | None:
-    from importlib.metadata import entry_points
-
     for point in entry_points(group=GROUP, name=type_name):
         factory = point.load()
         return factory if isinstance(factory, type) else None
@@ -81,6 +80,4 @@ def _entry_point(type_name: str) -> type | None:
 
 @cache
 def _outsiders() -> frozenset[str]:
-    from importlib.metadata import entry_points
-
     return frozenset(point.name for point in entry_points(group=GROUP)) - set(TYPES)

@@ -13,12 +13,13 @@ from engine.containers import connect as connections
 from engine.containers import create as creation
 from engine.containers import disconnect as containers_disconnect
 from engine.containers import exec as executing
-from engine.containers import lookup, on_exit, query, stop
+from engine.containers import lookup, on_exit, orphans, query, stop
 from engine.containers import publish as publishing
 from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
 from engine.errors import PermissionDenied
 from engine.host import Host, root_directory, run_directory
+from engine.images import ImageStore
 from engine.model import (
     ContainerCreate,
     EndpointSettings,
@@ -37,6 +38,7 @@ from engine.recovery import cleanup, recover
 from engine.runtime.api import Attachment, LogLine, Stdio
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
+from engine.swarm.verbs import SwarmVerbs
 from engine.system import SystemVerbs
 
 
@@ -65,15 +67,11 @@ class LocalEngine:
     @cached_property
     def images(self) -> Images:
         """The verbs of /images."""
-        from engine.images import ImageStore
-
         return ImageStore(self.host.store, self.host.root)
 
     @cached_property
     def swarm(self) -> Swarm:
         """The verbs of /swarm and /nodes."""
-        from engine.swarm.verbs import SwarmVerbs
-
         return SwarmVerbs(self.host, prepare=lambda: Verbs(self.host).changing())
 
     @cached_property
@@ -135,6 +133,7 @@ class NetworkVerbs(Verbs):
     def remove(self, reference: str) -> None:
         """Remove a network."""
         host = self.changing()
+        orphans.release_orphan_endpoints(host, reference)
         networks_remove.remove(host, reference)
         cleanup.schedule_cleanup(host)
 

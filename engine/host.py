@@ -7,7 +7,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drivers.api import Driver
+from drivers.api import Configurable, Driver, Missing, Settings
+from drivers.registry import load
 from engine.config import Config
 from engine.errors import NotFound
 from engine.paths import check, make_private_directory
@@ -31,9 +32,6 @@ class Host:
 
     def driver(self, type_name: str) -> Driver:
         """Find the driver of a network type; Docker's ``plugin "x" not found`` when there is none."""
-        from drivers.api import Missing
-        from drivers.registry import load
-
         if type_name not in self._drivers:
             try:
                 driver = load(type_name)
@@ -67,8 +65,6 @@ class Host:
 
 def configure(driver: Driver, config: Config) -> None:
     """Give a driver the settings of the configuration that it heeds."""
-    from drivers.api import Configurable, Settings
-
     if isinstance(driver, Configurable):
         driver.configure(Settings(config.allow_direct_routing, config.bridge_accept_fwmark))
 

@@ -9,11 +9,26 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 
 from engine.errors import EngineError
 from engine.host import Host
 from engine.runtime import process
 from engine.store.api import Intent, Transaction
+
+
+class IntentKind(StrEnum):
+    """The kinds of work that a command records before it acts. The values are stored."""
+
+    NETWORK_CREATE = "network-create"
+    NETWORK_REMOVE = "network-remove"
+    NETWORK_ACTIVATE = "network-ensure"
+    CONTAINER_START = "container-start"
+    CONTAINER_RESTART = "container-restart"
+    CONTAINER_REMOVE = "container-remove"
+    ENDPOINT_CHANGE = "endpoint"
+    SANDBOX_CHANGE = "sandbox"
+
 
 Resolver = Callable[[Host, str], None]
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import platform
 
+from drivers.registry import available
 from engine.api import Json
+from engine.cluster import membership
+from engine.containers.lookup import with_actual_state
 from engine.host import Host
+from engine.networks import warnings
+from engine.swarm.nodes import summary
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
 from engine.version import OUTSIDE, version_text
 
@@ -37,8 +42,6 @@ class SystemVerbs:
 
     def info(self) -> Json:
         """Docker's /info document as far as it has meaning here."""
-        from engine.containers.lookup import with_actual_state
-
         with self.host.store.read() as reader:
             records = reader.containers()
             images = len(reader.images())
@@ -72,25 +75,18 @@ class SystemVerbs:
         }
 
     def _warnings(self) -> list[str] | None:
-        from engine.networks import warnings
-
         with self.host.store.read() as reader:
             made = [network for network in reader.networks() if network.phase == "live"]
         return [f"WARNING: {text}" for text in warnings.warnings_of(self.host, made)] or None
 
     def _swarm(self) -> Json:
-        from engine.cluster import membership
-
         if not membership.exists(self.host.root):
             return OUTSIDE
-        from engine.swarm.nodes import summary
 
         return summary(self.host)
 
 
 def _driver_names() -> list[str]:
-    from drivers.registry import available
-
     return sorted(available())
 
 

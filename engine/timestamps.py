@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import time
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -29,7 +30,6 @@ def to_seconds(text: str) -> float:
     """RFC 3339 UTC text as Unix seconds; 0.0 for `NEVER`."""
     if text == NEVER:
         return 0.0
-    import calendar
 
     base, _, fraction = text.removesuffix("Z").partition(".")
     return calendar.timegm(time.strptime(base, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")

@@ -1,12 +1,11 @@
-"""TODO."""
+"""The version of hawse, and the ``Swarm`` part of /info on a host that is in no cluster."""
 
 from __future__ import annotations
 
 from importlib import metadata
+from typing import Any
 
-from engine.api import Json
-
-OUTSIDE: Json = {
+OUTSIDE: dict[str, Any] = {
     "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
     "RemoteManagers": None, "Nodes": 0, "Managers": 0,
 }  # fmt: skip

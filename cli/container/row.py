@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from cli.container.ports_column import displayed_ports
-from cli.gotemplate import FormatContext
+from cli.output.rows import FormatContext
 from cli.output.text import ellipsis, short_id
 from cli.output.units import human_duration, human_size
 from engine.golang.quote import quote

@@ -42,18 +42,11 @@ Text that is not UTF-8 travels as surrogate escapes: write output with ``errors=
 
 from cli.gotemplate.errors import TemplateError, TemplateExecError, TemplateSyntaxError
 from cli.gotemplate.template import Template, parse
-from cli.output.inspection import Inspector, inspect_format
-from cli.output.rows import FormatContext, ListFormat, shows_only
 
 __all__ = [
-    "FormatContext",
-    "Inspector",
-    "ListFormat",
     "Template",
     "TemplateError",
     "TemplateExecError",
     "TemplateSyntaxError",
-    "inspect_format",
     "parse",
-    "shows_only",
 ]

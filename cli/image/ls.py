@@ -10,8 +10,8 @@ import click
 
 from cli.app import App
 from cli.container.row import moment
-from cli.gotemplate import FormatContext
 from cli.output.listing import write_listing
+from cli.output.rows import FormatContext
 from cli.output.text import short_id
 from cli.output.units import human_duration, human_size
 from cli.output.usages import LIST_FORMAT

@@ -6,6 +6,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
+from cli.node.pretty import text
 from cli.output.documents import Json, inspect_all
 from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, at_least, command, flag
@@ -20,8 +21,6 @@ from engine.errors import EngineError
 def inspect(app: App, nodes: tuple[str, ...], format: str, pretty: bool) -> None:
     """Print the documents of the nodes."""
     if pretty:
-        from cli.node.pretty import text
-
         if format:
             raise StatusError("--format is incompatible with human friendly format")
         documents = map(app.engine.swarm.inspect_node, nodes)

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from cli.app import App
 from cli.errors import StatusError
+from cli.gotemplate import TemplateExecError, TemplateSyntaxError
+from cli.output.inspection import Inspector
 from engine.errors import EngineError
 
 Json = dict[str, Any]
@@ -58,8 +60,6 @@ class TemplateWriter:
     """
 
     def __init__(self, template: str, kinds: Iterable[str]) -> None:
-        from cli.gotemplate import Inspector, TemplateSyntaxError
-
         try:
             self.inspectors = {kind: Inspector(kind, template) for kind in kinds}
         except TemplateSyntaxError as error:
@@ -68,8 +68,6 @@ class TemplateWriter:
 
     def add(self, kind: str, document: Json) -> None:
         """Render one document."""
-        from cli.gotemplate import TemplateExecError
-
         try:
             self.parts.append(self.inspectors[kind].render(document))
         except TemplateExecError as error:

@@ -10,6 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cli.docker_types.container_types import CONTAINER_JSON
+from cli.docker_types.image_types import IMAGE_INSPECT
+from cli.docker_types.network_types import NETWORK_RESOURCE
+from cli.docker_types.node_types import NODE
 from cli.gotemplate.budget import Budget
 from cli.gotemplate.decoding import load, typed, untyped
 from cli.gotemplate.errors import TemplateExecError, TemplateSyntaxError
@@ -26,18 +30,11 @@ Document = Mapping[str, Any] | str
 def document_type(kind: str) -> Type:
     """Return the Go type of a kind's documents; its module is loaded on first use, lists never need it."""
     if kind == "network":
-        from cli.docker_types.network_types import NETWORK_RESOURCE
-
         return NETWORK_RESOURCE
     if kind == "image":
-        from cli.docker_types.image_types import IMAGE_INSPECT
-
         return IMAGE_INSPECT
     if kind == "node":
-        from cli.docker_types.node_types import NODE
-
         return NODE
-    from cli.docker_types.container_types import CONTAINER_JSON
 
     return CONTAINER_JSON
 

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.gotemplate import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError
+from cli.gotemplate import TemplateExecError, TemplateSyntaxError
+from cli.output.rows import FormatContext, ListFormat
+from cli.output.style import bold
 from cli.output.table import Measure, align, align_columns
+from cli.output.terminal_escapes import revealed_width
 from cli.output.text import columns as width_of
 
 PARSING = "template parsing error: "
@@ -47,8 +50,6 @@ def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]],
 def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
     """Print lines, the first in bold where it is a header and the terminal wants colour."""
     if headed and app.color:
-        from cli.output.style import bold
-
         lines = [bold(lines[0]), *lines[1:]]
     app.out_rendered("".join(f"{line}\n" for line in lines))
 
@@ -63,7 +64,5 @@ def shown(app: App, row: FormatContext) -> FormatContext:
 def measure(app: App) -> Measure:
     """Choose how to count the terminal columns of a text that is still to be revealed."""
     if app.on_terminal:
-        from cli.output.terminal_escapes import revealed_width
-
         return revealed_width
     return width_of

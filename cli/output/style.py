@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from rich.console import Console
+from rich.text import Text
+
 
 def bold(text: str) -> str:
     """Set one line in bold; rich is imported here because a pipe never needs it."""
-    from rich.console import Console
-    from rich.text import Text
-
     console = Console(force_terminal=True, color_system="standard")
     with console.capture() as capture:
         console.print(Text(text, style="bold"), end="", soft_wrap=True)

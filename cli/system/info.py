@@ -12,6 +12,7 @@ from cli.errors import StatusError
 from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
+from engine.version import version_text
 
 Json = dict[str, Any]
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -35,8 +36,6 @@ MACHINE = (
 @click.pass_obj
 def info(app: App, format: str) -> None:
     """Print what is known about this host."""
-    from engine.version import version_text
-
     client = {"Version": version_text(), "Context": "default", "Debug": app.debug}
     server, problem = server_document(app, lambda system: system.info())
     if format:

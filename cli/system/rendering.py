@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from cli.app import App
 from cli.errors import StatusError
+from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
+from cli.gotemplate.decoding import untyped
 from cli.output.documents import Json, as_json
 from engine.api import System
 from engine.errors import EngineError
@@ -24,8 +26,6 @@ def write_document(app: App, document: Json, format: str) -> None:
     if format == "json":
         app.out(as_json(document) + "\n")
         return
-    from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
-    from cli.gotemplate.decoding import untyped
 
     try:
         text = parse(format).execute(untyped(app.protected(document)), missing_key_fails=True)

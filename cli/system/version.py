@@ -14,6 +14,8 @@ from cli.output.documents import Json
 from cli.output.usages import INSPECT_FORMAT
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
+from engine.system import API_VERSION
+from engine.version import version_text
 
 COLUMN = 20  # where the values begin
 LINES = (
@@ -40,16 +42,11 @@ def version(app: App, format: str) -> None:
 
 def version_line() -> str:
     """The one line of ``--version``."""
-    from engine.version import version_text
-
     return f"hawse version {version_text()}"
 
 
 def client_document() -> Json:
     """The ``Client`` part, with Docker's keys where they have a meaning here."""
-    from engine.system import API_VERSION
-    from engine.version import version_text
-
     machine = platform.machine()
     return {
         "Version": version_text(),

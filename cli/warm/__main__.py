@@ -5,17 +5,22 @@ Ends at once where another server serves it already. HAWSE_WARM_IDLE: seconds wi
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+
+from cli.warm import prefault, preload, socket
+from cli.warm.server import Server
+from engine.errors import PermissionDenied
+from engine.eventloop.inotify import Inotify
+from engine.eventloop.loop import Loop
+from engine.runtime import syscalls
 
 IDLE = 600.0
 
 
 def main() -> None:
     """Serve until nobody has come for long enough."""
-    from cli.warm import socket
-    from engine.errors import PermissionDenied
-
     try:
         lock = socket.lock()
     except PermissionDenied as error:
@@ -26,20 +31,11 @@ def main() -> None:
 
 def serve(lock: int) -> None:
     """Import everything, then take commands."""
-    import gc
-
-    from cli.warm import preload, socket
-    from cli.warm.server import Server
-    from engine.eventloop.inotify import Inotify
-    from engine.eventloop.loop import Loop
-
     loop = Loop()
     inotify = Inotify(loop)
     server = Server(loop, inotify, idle_from_environment())
     preload.watch(inotify, server.leave)
     preload.import_all()
-
-    from cli.warm import prefault
 
     if unshare_network():
         prefault.create_scratch_host()
@@ -51,8 +47,6 @@ def serve(lock: int) -> None:
 
 def unshare_network() -> bool:
     """Leave the host's network namespace for an empty one, so that no idle server keeps a removed one alive."""
-    from engine.runtime import syscalls
-
     try:
         syscalls.unshare(syscalls.CLONE_NEWNET)
     except OSError:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from drivers.firewall import forwarding, spoof_guard, table
+
 
 def teardown() -> None:
     """Remove our table and restore the forwarding we had switched on; for when the last network is gone. Idempotent."""
-    from drivers.firewall import forwarding, spoof_guard, table
-
     forwarding.restore()
     table.remove_all()
     spoof_guard.remove_all()

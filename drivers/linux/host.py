@@ -5,6 +5,7 @@ All answers concern the calling process's network namespace and change nothing.
 
 from __future__ import annotations
 
+import socket
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -36,8 +37,6 @@ def interface_ranges(version: int) -> list[Range]:
 
 def interface_addresses() -> list[tuple[str, str]]:
     """The name and address of every address on every interface, in the kernel's order."""
-    import socket
-
     with session() as opened:
         return [(socket.if_indextoname(index), str(found.ip)) for index, found in address.all_addresses(opened)]
 

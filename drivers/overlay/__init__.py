@@ -27,6 +27,7 @@ from drivers.api import (
 from drivers.firewall import table, vxlan_guard
 from drivers.firewall.elements import Element
 from drivers.firewall.vxlan_guard import Gate
+from drivers.firewall.watch import TableWatch
 from drivers.linux import link
 from drivers.linux.netlink import Session
 from drivers.overlay import options as overlay_options
@@ -164,8 +165,6 @@ class OverlayDriver:
 
     def watch(self) -> Watch:
         """Follow what other programs do to the firewall."""
-        from drivers.firewall.watch import TableWatch
-
         return TableWatch()
 
     def saved_state(self) -> Sequence[str]:

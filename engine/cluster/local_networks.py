@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.cluster import encryption
 from engine.cluster import membership as memberships
+from engine.dispatch.errors import translate_driver_errors
+from engine.dispatch.specs import network_spec
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.store.api import Taken, Transaction
@@ -29,8 +32,6 @@ AGENT_LOCK_TIMEOUT = 1.0
 
 def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
     """A shared network's record with this host's part filled in."""
-    from engine.cluster import encryption
-
     options = {**(record.host_options or {}), VTEP: membership.data_address}
     if encryption.is_encrypted(record) and record.driver == "overlay":
         options[encryption.WIREGUARD] = encryption.configuration(record, membership, ())
@@ -94,9 +95,6 @@ def delete_local(host: Host, record: NetworkRecord) -> None:
 
     There may be something even of a ``planned`` one: a command can be killed between making it and noting that.
     """
-    from engine.dispatch.errors import translate_driver_errors
-    from engine.dispatch.specs import network_spec
-
     with translate_driver_errors():
         host.driver(record.driver).delete_network(network_spec(record))
 

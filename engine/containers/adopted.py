@@ -119,12 +119,12 @@ def still_exists(record: ContainerRecord) -> bool:
 def forget_if_unused(host: Host, container_id: str) -> None:
     """Forget an adopted namespace that is on no network any more, and its lock, which the caller holds; idempotent."""
     with host.store.write() as tx:
-        forgotten = forget_if_unused(tx, container_id)
+        forgotten = forget_record_if_unused(tx, container_id)
     if forgotten:
         locks.forget(host.run, "container", container_id)
 
 
-def forget_if_unused(tx: Transaction, container_id: str) -> bool:
+def forget_record_if_unused(tx: Transaction, container_id: str) -> bool:
     """Forget the record of an adopted namespace that is on no network any more; whether there is none."""
     record = tx.container(container_id)
     if record is None:

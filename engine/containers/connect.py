@@ -15,12 +15,11 @@ from engine.endpoints import release, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
 from engine.networks import activate, query
 from engine.store.locks import forget, locked
 from engine.validate import connection as check
-
-ENDPOINT = "endpoint"
 
 
 def connect(
@@ -114,8 +113,8 @@ def _connect_running(
                 held.hold()
                 tx.put_container(held.record)
             tx.put_endpoint(endpoint)
-            intents.begin(tx, ENDPOINT, endpoint.id)
-    with intents.rollback_on_error(host, ENDPOINT, endpoint.id, rollback):
+            intents.begin(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
+    with intents.rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, endpoint.id, rollback):
         endpoint = replace(sandbox.join(host, record, JoinedEndpoint(network, endpoint), index), phase="live")
         with host.store.write() as tx:
             tx.put_endpoint(endpoint)
@@ -133,7 +132,7 @@ def _connect_running(
     with host.store.write() as tx:
         if not published:
             tx.put_container(record)
-        intents.end(tx, ENDPOINT, endpoint.id)
+        intents.end(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
 
 
 def _reroute(

@@ -11,6 +11,7 @@ from engine import names, timestamps
 from engine.api import Created
 from engine.errors import InvalidArgument, NotFound
 from engine.host import Host
+from engine.images import ImageStore
 from engine.model import (
     ContainerConfig,
     ContainerCreate,
@@ -125,7 +126,6 @@ def find_root(host: Host, image: str) -> Root:
     """Where the image argument's files are: the host itself, a directory, or an imported image."""
     if image == HOSTFS:
         return Root("/")
-    from engine.images import ImageStore
 
     found = ImageStore(host.store, host.root).resolve(image)
     if found is not None:

@@ -8,11 +8,11 @@ from engine import intents, names
 from engine.agent.notify import announce
 from engine.cluster import hooks
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
-from engine.containers.connect import ENDPOINT, _find, _is_configured, _reroute, _settled, _without, rollback
-from engine.containers.publish import SANDBOX
+from engine.containers.connect import _find, _is_configured, _reroute, _settled, _without, rollback
 from engine.endpoints import release
 from engine.errors import NotFound
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import ContainerRecord, NetworkRecord
 from engine.store.locks import forget, locked
 from engine.validate import connection as check
@@ -58,7 +58,7 @@ def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
                 raise check.not_connected(record, reference, running=False)
         with host.store.write() as tx:
             tx.put_container(replace(record, attachments=rest))
-            forgotten = record.kind == "adopted" and adopted.forget_if_unused(tx, container_id)
+            forgotten = record.kind == "adopted" and adopted.forget_record_if_unused(tx, container_id)
         if forgotten:
             forget(host.run, "container", container_id)
 
@@ -71,8 +71,8 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     left = replace(record, attachments=_without(record, network))
     with host.store.write() as tx:
         tx.put_container(left)
-        intents.begin(tx, ENDPOINT, gone.endpoint.id)
-        intents.begin(tx, SANDBOX, record.id)
+        intents.begin(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
+        intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
     release.release_endpoint(host, record, gone, rest, alive=True)
@@ -84,9 +84,9 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     etc_files.remove_network(host, record, network)
     with host.store.write() as tx:
         tx.put_container(replace(record, next_interface=index))
-        intents.end(tx, ENDPOINT, gone.endpoint.id)
-        intents.end(tx, SANDBOX, record.id)
-        forgotten = record.kind == "adopted" and adopted.forget_if_unused(tx, record.id)
+        intents.end(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
+        intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
+        forgotten = record.kind == "adopted" and adopted.forget_record_if_unused(tx, record.id)
     if forgotten:
         forget(host.run, "container", record.id)
     announce(host)

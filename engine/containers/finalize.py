@@ -7,9 +7,9 @@ from dataclasses import replace
 from engine import intents, timestamps
 from engine.agent.notify import announce
 from engine.containers import lookup
-from engine.containers.stop import RESTART
 from engine.endpoints import release
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import ContainerRecord
 
 
@@ -38,7 +38,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
                 ended = replace(ended, status="exited", restart_count=current.restart_count)
             tx.put_container(ended)
             if ended.status == "restarting":
-                intents.begin(tx, RESTART, container_id)
+                intents.begin(tx, IntentKind.CONTAINER_RESTART, container_id)
     if not ended.host.auto_remove:  # that one's files are left until it is removed, lest that be forgotten
         host.runtime.delete(record.id)  # only now, because others read the exit code there until it is on record
     announce(host)

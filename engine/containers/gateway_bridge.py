@@ -11,7 +11,7 @@ from engine.cluster.gateway import INGRESS_SANDBOX, NAME, is_gateway, is_needed
 from engine.containers import port_assignment
 from engine.dispatch import specs
 from engine.dispatch.specs import pool_key
-from engine.endpoints import reservation, sandbox
+from engine.endpoints import release, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host
 from engine.model import (
@@ -125,8 +125,6 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: 
 def _leave(
     host: Host, container: ContainerRecord, own: JoinedEndpoint, others: Sequence[JoinedEndpoint]
 ) -> list[JoinedEndpoint]:
-    from engine.endpoints import release
-
     release.release_endpoint(host, container, own, others, alive=True)
     if own.endpoint.ports:
         port_assignment.reassign_ports(host, container, others, own.endpoint.ports)

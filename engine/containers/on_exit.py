@@ -9,8 +9,8 @@ from engine.containers import restart_policy
 from engine.containers.finalize import finalize_exit
 from engine.containers.remove import remove
 from engine.containers.start import start
-from engine.containers.stop import RESTART
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import ContainerRecord
 from engine.store import locks
 from engine.store.locks import locked
@@ -52,7 +52,7 @@ def _restart_later(host: Host, record: ContainerRecord) -> None:
         current = tx.container(record.id)
         if current is None or current.status != "restarting":
             return
-        intents.begin(tx, RESTART, record.id)
+        intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)
     time.sleep(restart_policy.backoff(record))
     restart_now(host, record.id, record.finished_at)
 
@@ -67,4 +67,4 @@ def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:
         if current is not None and current.status == "restarting":
             start(host, container_id)
         with host.store.write() as tx:
-            intents.end(tx, RESTART, container_id)
+            intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)

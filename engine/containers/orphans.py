@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.cluster import gateway
+from engine.containers.lookup import with_actual_state
 from engine.endpoints.release import memberships, release_endpoint
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host
@@ -24,8 +25,6 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
             with host.store.write() as tx:
                 tx.delete_endpoint(endpoint.id)
         elif container is not None and container.status == "running" and container.id not in busy:
-            from engine.containers.lookup import with_actual_state
-
             if with_actual_state(host, container).status != "running":
                 others = [m for m in memberships(host, container.id) if m.endpoint.id != endpoint.id]
                 release_endpoint(host, container, JoinedEndpoint(network, endpoint), others, alive=False)

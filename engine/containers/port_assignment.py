@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from drivers.firewall import proxy_redirect
 from drivers.linux import host as host_facts
 from engine.cluster import gateway
 from engine.endpoints import sandbox
@@ -85,7 +86,6 @@ def _host_side(host: Host, network: NetworkRecord) -> allocation.HostAddressing:
     default = (network.options or {}).get(HOST_BINDING, "")
     if default in ("", "0.0.0.0"):
         default = host.config.ip if host.config.ip != "0.0.0.0" else ""
-    from drivers.firewall import proxy_redirect  # loads nftables, which most commands have no use for
 
     probe = HostProbe(
         lambda: free_ports(host_facts.ephemeral_ports(), host_facts.reserved_ports()), read_own=proxy_redirect.sockets

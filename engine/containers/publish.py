@@ -13,12 +13,12 @@ from engine.endpoints import release, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import Forbidden, NotFound
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import PortRecord, PortSpec
 from engine.ports.specs import exposed_port, includes, without
 from engine.store.api import Transaction
 from engine.store.locks import locked
 
-SANDBOX = "sandbox"
 """Work on the ports or routes of a running container."""
 
 
@@ -53,12 +53,12 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
             held = replace(member.endpoint, ports=[*member.endpoint.ports, *added])
             port_assignment.record_ports(tx, record, held)
             member = replace(member, endpoint=held)
-            intents.begin(tx, SANDBOX, record.id)
+            intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
         tx.put_container(record)
     if member is not None:
         sandbox.publish(host, record, member, added)
         with host.store.write() as tx:
-            intents.end(tx, SANDBOX, record.id)
+            intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
 
 
 def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
@@ -75,11 +75,11 @@ def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) 
         with host.store.write() as tx:
             gone = [_take_back(tx, member, first, last, protocol) for member in members]
             tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))
-            intents.begin(tx, SANDBOX, record.id)
+            intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):
             sandbox.unpublish(host, record, member, cut)
         with host.store.write() as tx:
-            intents.end(tx, SANDBOX, record.id)
+            intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)
 
 

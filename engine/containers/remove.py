@@ -10,11 +10,11 @@ from engine import intents
 from engine.agent.notify import announce
 from engine.containers import directory, lookup, orphan_process
 from engine.containers.finalize import finalize_exit
-from engine.containers.stop import REMOVE, RESTART
 from engine.endpoints import release
 from engine.errors import Conflict, NotFound
 from engine.filters import networks
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import ContainerRecord, Filters
 from engine.store import locks
 from engine.store.locks import locked
@@ -29,12 +29,12 @@ def remove(host: Host, container_id: str, *, force: bool) -> None:
         _refuse_running(record, force)
         with host.store.write() as tx:
             tx.put_container(replace(record, stopped_by_user=True))
-            intents.begin(tx, REMOVE, container_id)
+            intents.begin(tx, IntentKind.CONTAINER_REMOVE, container_id)
         with host.runtime.ending(container_id) if record.status == "running" else nullcontext():
             finish_removal(host, container_id)
         locks.forget(host.run, "container", container_id)
         with host.store.write() as tx:
-            intents.end(tx, REMOVE, container_id)
+            intents.end(tx, IntentKind.CONTAINER_REMOVE, container_id)
     announce(host)
 
 
@@ -60,7 +60,7 @@ def finish_removal(host: Host, container_id: str) -> None:
     directory.remove(host, container_id)
     with host.store.write() as tx:
         tx.delete_container(container_id)
-        intents.end(tx, RESTART, container_id)
+        intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
 
 
 def _refuse_running(record: ContainerRecord, force: bool) -> None:

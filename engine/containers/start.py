@@ -18,6 +18,7 @@ from engine.endpoints import links, release, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.networks import activate, query
 from engine.runtime import errors, process
@@ -27,7 +28,6 @@ from engine.store.api import Reader, Transaction
 from engine.validate.connection import check_not_config_only
 from engine.validate.modes import is_container_mode, is_user_defined, shared_container
 
-START = "container-start"
 EXIT_CODES = {"not-found": 127, "permission": 126}
 UNKNOWN_EXIT = 128
 
@@ -72,13 +72,13 @@ def _start(host: Host, record: ContainerRecord) -> None:
             activate.activate(host, network.id)
         with host.store.write() as tx:
             reserved = _reserve(tx, host, record, granted, bridge)
-            intents.begin(tx, START, record.id)
-    with intents.rollback_on_error(host, START, record.id, rollback):
+            intents.begin(tx, IntentKind.CONTAINER_START, record.id)
+    with intents.rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
         live = _plumb(host, reserved, netns)
         _run(host, live)
     with host.store.write() as tx:
         tx.put_container(live.record)
-        intents.end(tx, START, record.id)
+        intents.end(tx, IntentKind.CONTAINER_START, record.id)
 
 
 def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecord, str]:

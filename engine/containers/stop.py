@@ -14,11 +14,11 @@ from engine.containers.remove import remove
 from engine.containers.start import reset_restart_count, start
 from engine.errors import Conflict, EngineError
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import ContainerRecord
 from engine.store.locks import locked
 from engine.validate.signals import RTMAX, check_supported, parse_signal
 
-REMOVE, RESTART = "container-remove", "container-restart"
 DEFAULT_TIMEOUT = 10
 IN_VAIN = 2
 """Seconds that Docker waits after a signal that the system does not have, before it forces the end."""
@@ -86,7 +86,7 @@ def _marked_stopped(host: Host, container_id: str, signal: str = "") -> Containe
         status = "exited" if record.status == "restarting" else record.status
         record = replace(record, stopped_by_user=True, status=status)
         tx.put_container(record)
-        intents.end(tx, RESTART, container_id)
+        intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
         return record
 
 

@@ -18,8 +18,6 @@ from engine.model import (
 )
 from engine.store.api import Taken, Transaction
 
-IN_USE = "Address already in use"
-
 
 def reserve(
     tx: Transaction, network: NetworkRecord, container: ContainerRecord, attachment: NetworkAttachment
@@ -83,7 +81,7 @@ def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, asked: 
             chosen = addresses.lowest_free(subnet, used, ip_network(pool.ip_range) if pool.ip_range else None)
         tx.reserve_address(key, int(chosen), holder)
     except (Taken, addresses.AddressInUse, addresses.OutOfPool) as error:
-        raise Forbidden(IN_USE) from error
+        raise Forbidden(addresses.IN_USE) from error
     except addresses.NoFreeAddress as error:
         family = f"IPv{subnet.version}"
         message = f"no available {family} addresses on this network's address pools: {network.name} ({network.id})"

@@ -11,6 +11,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+import re2
+
 if TYPE_CHECKING:
     import re2
 
@@ -33,7 +35,6 @@ def found(pattern: str, text: str) -> bool:
 @cache
 def _compiled(pattern: str) -> re2._Regexp:
     # Because the library takes 5 ms to load, only a filter that needs it loads it.
-    import re2
 
     if any(escape[1] == "C" for escape in ESCAPES.finditer(pattern)):
         raise Invalid(r"invalid escape sequence: `\C`")

@@ -14,6 +14,9 @@ from engine.ipam.overlap import IPNetwork, bounds
 
 IPAddress = IPv4Address | IPv6Address
 
+IN_USE = "Address already in use"
+"""Docker's text for an address that another endpoint holds."""
+
 
 class AddressInUse(Exception):
     """The address asked for is reserved already, or is the subnet's network or broadcast address."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network
 
 from engine.ipam.overlap import IPNetwork, Occupied, Range, bounds, overlapping
@@ -45,8 +46,6 @@ LOCAL_POOLS: tuple[DefaultPool, ...] = (
 
 def ula_pool(host_id: str) -> DefaultPool:
     """Derive this host's own IPv6 pool, /64 subnets of an fd00::/8 /48 that depends on ``host_id`` alone (RFC 4193)."""
-    from hashlib import sha256  # loads OpenSSL, which no other command needs
-
     global_id = int.from_bytes(sha256(host_id.encode()).digest()[3:8])
     return DefaultPool(IPv6Network((0xFD << 120 | global_id << 80, 48)), 64)
 

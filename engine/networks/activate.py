@@ -10,12 +10,11 @@ from engine.cluster import hooks
 from engine.dispatch.errors import translate_driver_errors
 from engine.dispatch.specs import network_spec
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import NetworkRecord
 from engine.networks.query import find
 from engine.store import driver_state
 from engine.store.locks import forget, locked
-
-CREATE, REMOVE, ENSURE = "network-create", "network-remove", "network-ensure"
 
 
 def destroy(host: Host, network_id: str) -> None:
@@ -28,7 +27,7 @@ def destroy(host: Host, network_id: str) -> None:
         host.driver(record.driver).delete_network(network_spec(record))
     with host.store.write() as tx:
         tx.delete_network(network_id)
-        for kind in (CREATE, REMOVE):
+        for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):
             intents.end(tx, kind, network_id)
 
 
@@ -52,14 +51,14 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
         record = find(tx, record.id)
         if record.phase != "planned":
             return record  # another command has made it meanwhile
-        intents.begin(tx, ENSURE, record.id)
+        intents.begin(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     with translate_driver_errors():
         driver.create_network(network_spec(record))
     record = replace(record, phase="live")
     with host.store.write() as tx:
         driver_state.save(tx, driver)
         tx.put_network(record)
-        intents.end(tx, ENSURE, record.id)
+        intents.end(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     keep_agent(host, driver)
     return record
 

@@ -8,9 +8,9 @@ from ipaddress import ip_address, ip_network
 
 from engine.config import Config
 from engine.dispatch.specs import pool_key
-from engine.endpoints.reservation import IN_USE
 from engine.errors import Forbidden, InvalidArgument
 from engine.ipam import addresses, pools
+from engine.ipam.addresses import IN_USE
 from engine.ipam.overlap import IPNetwork, Occupied, Range, bounds
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.store.api import Taken, Transaction

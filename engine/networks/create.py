@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drivers.registry import available
 from engine import intents, names, timestamps
 from engine.agent.notify import keep_agent
 from engine.api import Created
@@ -12,9 +13,11 @@ from engine.dispatch.errors import translate_driver_errors
 from engine.dispatch.specs import network_spec
 from engine.errors import EngineError
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import NetworkCreate, NetworkRecord, PoolRecord
 from engine.networks import allocation, warnings
-from engine.networks.activate import CREATE, destroy
+from engine.networks.activate import destroy
+from engine.networks.host_ranges import used_ranges
 from engine.runtime import process
 from engine.store import driver_state
 from engine.store.api import Reader, Taken, Transaction
@@ -29,20 +32,17 @@ def create(host: Host, request: NetworkCreate) -> Created:
     if record.config_only:
         return Created(record.id)
     driver = host.driver(record.driver)
-    with intents.rollback_on_error(host, CREATE, record.id, destroy), translate_driver_errors():
+    with intents.rollback_on_error(host, IntentKind.NETWORK_CREATE, record.id, destroy), translate_driver_errors():
         driver.create_network(network_spec(record))
     with host.store.write() as tx:
         driver_state.save(tx, driver)
         tx.put_network(replace(record, phase="live", owner=""))
-        intents.end(tx, CREATE, record.id)
+        intents.end(tx, IntentKind.NETWORK_CREATE, record.id)
     keep_agent(host, driver)
     return Created(record.id, warnings.warnings_of(host, [record]))
 
 
 def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
-    from drivers.registry import available
-    from engine.networks.host_ranges import used_ranges
-
     concerned = (4, 6) if request.enable_ipv6 or request.config_from else (4,)
     on_host = used_ranges(concerned)
     pools: list[PoolRecord] = []
@@ -59,7 +59,7 @@ def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
             _check_with_driver(host, tx, record)
             tx.put_network(record)
             if not record.config_only:
-                intents.begin(tx, CREATE, record.id)
+                intents.begin(tx, IntentKind.NETWORK_CREATE, record.id)
     except Taken as error:
         raise network_name_taken(request.name) from error
     except EngineError:

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
+from drivers.linux.host import interface_exists
 from engine import names, timestamps
 from engine.host import Host
 from engine.ipam.overlap import Range
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord
 from engine.networks import allocation, create
+from engine.networks.host_ranges import used_ranges
 from engine.store.api import Transaction
 
 MARK = "predefined"
@@ -22,9 +24,6 @@ BRIDGE_OPTION = "com.docker.network.bridge."
 
 def ensure(host: Host) -> None:
     """Record the predefined networks, once per store."""
-    from drivers.linux.host import interface_exists
-    from engine.networks.host_ranges import used_ranges
-
     with host.store.read() as reader:
         if reader.meta(MARK):
             return

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from engine.api import Strings
 from engine.cluster import hooks
-from engine.containers.orphans import release_orphan_endpoints
 from engine.errors import EngineError, Forbidden
 from engine.filters import networks
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import Filters
-from engine.networks.activate import REMOVE, destroy
+from engine.networks.activate import destroy
 from engine.networks.query import PRESENT, find
 from engine.runtime import process
 from engine.store.api import Intent
@@ -21,7 +21,6 @@ from engine.validate.network import check_network_remove
 def remove(host: Host, reference: str) -> None:
     """Remove a network without endpoints; endpoints of the dead are released on the way."""
     hooks.import_network(host, reference, attach=False)
-    release_orphan_endpoints(host, reference)
     with host.store.read() as reader:
         record = find(reader, reference)
     if record.scope == "swarm":
@@ -30,7 +29,7 @@ def remove(host: Host, reference: str) -> None:
         record = find(tx, reference)
         check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())
         tx.put_network(replace(record, phase="removing", owner=process.process_identity()))
-        tx.put_intent(Intent(REMOVE, record.id, process.process_identity()))
+        tx.put_intent(Intent(IntentKind.NETWORK_REMOVE, record.id, process.process_identity()))
     destroy(host, record.id)
     return None
 

@@ -14,11 +14,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from drivers import firewall
 from engine import intents
 from engine.dispatch.errors import translate_driver_errors
 from engine.dispatch.specs import network_spec
 from engine.host import Host
-from engine.networks.activate import ENSURE
+from engine.intents import IntentKind
 from engine.paths import make_private_directory, open_private
 from engine.store import driver_state
 from engine.store.api import Reader
@@ -66,8 +67,6 @@ def _detach() -> None:
 
 def remove_idle_state(host: Host) -> None:
     """Take away the default bridge, the firewall table and our forwarding, unless somebody works or uses them."""
-    from drivers import firewall
-
     descriptor = open_private(host.run / "locks" / "host", os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -77,13 +76,13 @@ def remove_idle_state(host: Host) -> None:
             made = [n for n in tx.networks() if n.predefined and n.driver == "bridge" and n.phase == "live"]
             for network in made:
                 tx.put_network(replace(network, phase="planned"))
-                intents.begin(tx, ENSURE, network.id)
+                intents.begin(tx, IntentKind.NETWORK_ACTIVATE, network.id)
             driver_state.clear(tx)
         for network in made:
             with translate_driver_errors():
                 host.driver(network.driver).delete_network(network_spec(network))
             with host.store.write() as tx:
-                intents.end(tx, ENSURE, network.id)
+                intents.end(tx, IntentKind.NETWORK_ACTIVATE, network.id)
         firewall.teardown()
     except BlockingIOError:
         return

@@ -15,12 +15,13 @@ from drivers.linux import boot
 from engine import intents
 from engine.agent.notify import announce, keep_agent
 from engine.cluster import hooks
-from engine.containers import connect, on_exit, publish, remove, start, stop
+from engine.containers import connect, on_exit, remove, start
 from engine.dispatch.errors import translate_driver_errors
 from engine.endpoints import shared_state
 from engine.endpoints.shared_state import BOOT
 from engine.errors import EngineError
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.model import ContainerRecord
 from engine.networks import activate, predefined
 from engine.runtime import process
@@ -29,18 +30,18 @@ from engine.store.api import Intent, Reader, Transaction
 from engine.store.locks import locked
 
 SETTLERS: dict[str, intents.Resolver] = {
-    activate.CREATE: activate.destroy,
-    activate.REMOVE: activate.destroy,
-    activate.ENSURE: activate.delete_planned,
-    connect.ENDPOINT: connect.rollback,
-    publish.SANDBOX: connect.resync_routes_and_ports,
-    start.START: start.rollback,
-    stop.REMOVE: remove.resume_removal,
-    stop.RESTART: on_exit.restart_now,
+    IntentKind.NETWORK_CREATE: activate.destroy,
+    IntentKind.NETWORK_REMOVE: activate.destroy,
+    IntentKind.NETWORK_ACTIVATE: activate.delete_planned,
+    IntentKind.ENDPOINT_CHANGE: connect.rollback,
+    IntentKind.SANDBOX_CHANGE: connect.resync_routes_and_ports,
+    IntentKind.CONTAINER_START: start.rollback,
+    IntentKind.CONTAINER_REMOVE: remove.resume_removal,
+    IntentKind.CONTAINER_RESTART: on_exit.restart_now,
 }
 """What to do about abandoned work: creations are undone, removals finished, restarts made up for."""
 
-UNDER_LOCK = (connect.ENDPOINT, publish.SANDBOX, start.START)
+UNDER_LOCK = (IntentKind.ENDPOINT_CHANGE, IntentKind.SANDBOX_CHANGE, IntentKind.CONTAINER_START)
 """Work on a container that only the holder of its lock may settle; of the others, those that need it take it."""
 
 RESTARTED_AT_BOOT = ("always", "unless-stopped")
@@ -51,8 +52,8 @@ def recover(host: Host) -> None:
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
     abandoned = intents.orphaned(begun)
-    restarts = [intent for intent in abandoned if intent.kind == stop.RESTART]
-    resolve_intents(host, [intent for intent in abandoned if intent.kind != stop.RESTART])
+    restarts = [intent for intent in abandoned if intent.kind == IntentKind.CONTAINER_RESTART]
+    resolve_intents(host, [intent for intent in abandoned if intent.kind != IntentKind.CONTAINER_RESTART])
     booted = known != boot.identity()
     if booted:
         after_boot(host)
@@ -103,7 +104,7 @@ def _alone(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None
     if intent.kind not in UNDER_LOCK:
         return contextlib.nullcontext()
     container_id = intent.object_id
-    if intent.kind == connect.ENDPOINT:
+    if intent.kind == IntentKind.ENDPOINT_CHANGE:
         with host.store.read() as reader:
             endpoint = reader.endpoint(intent.object_id)
         if endpoint is None:
@@ -131,11 +132,11 @@ def after_boot(host: Host) -> None:
             _note_end(tx, record)
         noted = [i for i in tx.intents() if i.owner == process.process_identity()]
     hooks.wait_for_store(host)
-    resolve_intents(host, [intent for intent in noted if intent.kind != stop.RESTART])
+    resolve_intents(host, [intent for intent in noted if intent.kind != IntentKind.CONTAINER_RESTART])
     for network_id in planned:
         with contextlib.suppress(EngineError):
             activate.activate(host, network_id)
-    resolve_intents(host, [intent for intent in noted if intent.kind == stop.RESTART])
+    resolve_intents(host, [intent for intent in noted if intent.kind == IntentKind.CONTAINER_RESTART])
 
 
 def _note_end(tx: Transaction, record: ContainerRecord) -> None:
@@ -143,6 +144,6 @@ def _note_end(tx: Transaction, record: ContainerRecord) -> None:
     again = record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT
     status = "restarting" if again else "exited"
     tx.put_container(replace(record, status=status, pid=0, exit_code=255, sandbox_path=""))
-    intents.begin(tx, stop.REMOVE if record.host.auto_remove else start.START, record.id)
+    intents.begin(tx, IntentKind.CONTAINER_REMOVE if record.host.auto_remove else IntentKind.CONTAINER_START, record.id)
     if again:
-        intents.begin(tx, stop.RESTART, record.id)
+        intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import zlib
 
 from engine.runtime import syscalls
 from engine.runtime.jsonlog import COMPRESSED
@@ -112,7 +113,6 @@ def _compress(source: int, target: str, parent: int) -> NoReturn:
         os.nice(_NICENESS)
         os.dup2(source, 3)
         os.closerange(4, 1 << 20)
-        import zlib
 
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         original = os.fstat(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gzip
 import json
 import os
 import re
@@ -103,8 +104,6 @@ class _File:
         return _seek_last(self.file, count), 0
 
     def _decompressed(self) -> Iterator[bytes]:
-        import gzip
-
         with gzip.open(self.file) as content:
             yield from content
 

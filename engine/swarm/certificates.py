@@ -12,6 +12,7 @@ from engine.cluster.etcd import Client
 from engine.cluster.keys import MANAGER_NAME
 from engine.cluster.model import ClusterMembership
 from engine.errors import EngineError
+from engine.swarm import pki
 
 LOCALHOST = "127.0.0.1"
 
@@ -23,15 +24,11 @@ def authority(root: Path) -> str:
 
 def of_node(root: Path, request: str, node: str) -> str:
     """Sign a host's request with the authority's key, which this manager has."""
-    from engine.swarm import pki
-
     return pki.issue(authority(root), _authority_key(root), request, node)
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
     """Sign the request for what serves on a manager."""
-    from engine.swarm import pki
-
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
 
@@ -51,8 +48,6 @@ def is_due(me: ClusterMembership) -> bool:
 
 def own(authority: str, authority_key: str, node: str, address: str) -> dict[str, str]:
     """The certificates that a manager issues to itself, by file."""
-    from engine.swarm import pki
-
     key, manager_key = pki.new_key(), pki.new_key()
     asked = pki.request(manager_key)
     return {
@@ -64,8 +59,6 @@ def own(authority: str, authority_key: str, node: str, address: str) -> dict[str
 
 def renew_manager(root: Path) -> ClusterMembership | None:
     """Renew a manager's certificates with the authority's key, which it has."""
-    from engine.swarm import pki
-
     me = membership.load(root)
     if me is None:
         return None
@@ -74,8 +67,6 @@ def renew_manager(root: Path) -> ClusterMembership | None:
 
 def renew_worker(root: Path, client: Client, me: ClusterMembership) -> ClusterMembership | None:
     """Ask a manager for this host's next certificate, for a key of its own."""
-    from engine.swarm import pki
-
     key = pki.new_key()
     answer = client.call(node_operations.PATH + "certificate", {"request": pki.request(key)})
     if "certificate" not in answer:

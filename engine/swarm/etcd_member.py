@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cluster import keys, membership
+from engine.cluster.etcd import EtcdError, EtcdUnavailable
 from engine.errors import Unavailable
 from engine.swarm import daemons
 
@@ -81,8 +82,6 @@ def keep(run: Path, root: Path) -> None:
 
 def wait_until_ready(run: Path, client: Client) -> None:
     """Return when the member answers; raises with its own last words where it doesn't."""
-    from engine.cluster.etcd import EtcdError, EtcdUnavailable
-
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:
         try:
@@ -113,8 +112,6 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 
     One of the same host is of an attempt that came to nothing.
     """
-    from engine.cluster.etcd import EtcdError, EtcdUnavailable
-
     deadline = time.monotonic() + LEARNING
     while True:
         late = time.monotonic() > deadline
@@ -131,8 +128,6 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 
 def promote(run: Path, client: Client, name: str) -> None:
     """Give this host's member its vote, once it has caught up with the others."""
-    from engine.cluster.etcd import EtcdError, EtcdUnavailable
-
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:
         mine = next((m for m in members(client) if m.get("name") == name), None)

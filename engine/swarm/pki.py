@@ -8,6 +8,7 @@ keys never leave the host that made them, but for the authority's, which every m
 from __future__ import annotations
 
 import os
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -15,10 +16,12 @@ from ipaddress import ip_address
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -82,8 +85,6 @@ def issue(authority: str, authority_key: str, wanted: str, name: str, addresses:
 
 def describe(certificate: str) -> tuple[bytes, bytes]:
     """The subject and the public key of a certificate, both in DER."""
-    from cryptography.hazmat.primitives.serialization import PublicFormat
-
     parsed = x509.load_pem_x509_certificate(certificate.encode())
     public = parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return parsed.subject.public_bytes(), public
@@ -91,20 +92,12 @@ def describe(certificate: str) -> tuple[bytes, bytes]:
 
 def new_tunnel_key() -> tuple[str, str]:
     """Make a WireGuard key pair: private and public, in base64."""
-    from base64 import b64encode
-
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
     private = b64encode(X25519PrivateKey.generate().private_bytes_raw()).decode()
     return private, public_tunnel_key(private)
 
 
 def public_tunnel_key(private: str) -> str:
     """The public half of a WireGuard key, in base64 as the private one is."""
-    from base64 import b64decode, b64encode
-
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
     key = X25519PrivateKey.from_private_bytes(b64decode(private))
     return b64encode(key.public_key().public_bytes_raw()).decode()
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from engine import timestamps
+from engine.agent.client import notify
 from engine.api import SwarmInit, SwarmJoin
 from engine.cluster import keys, local_networks, membership, node_operations, shared_networks
-from engine.cluster.etcd import Client, EtcdError, put
+from engine.cluster.etcd import Client, EtcdError, absent, put
 from engine.cluster.hooks import connected, managing
 from engine.cluster.ids import new_id
 from engine.cluster.model import MANAGER, Cluster, ClusterMembership, Cursor, Member, Tokens
@@ -30,6 +31,7 @@ from engine.model import NetworkCreate
 from engine.store.codec import decode, encode
 from engine.swarm import advertise, certificates, daemons, etcd_member, pki, quorum
 from engine.swarm.enrollment import Manager, enroll, parse_manager, wait_until_open
+from engine.swarm.nodes import describe_host
 from engine.swarm.token import JoinToken, digest_of, new_secret, parse
 
 ALREADY = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
@@ -118,9 +120,6 @@ def _with_store(host: Host, where: Path, me: ClusterMembership, cluster: Cluster
 
 def _found(client: Client, cluster: Cluster, me: ClusterMembership) -> ClusterMembership:
     """Write the first records of a cluster; an external store that holds one already is refused."""
-    from engine.cluster.etcd import absent
-    from engine.swarm.nodes import describe_host
-
     me, public = _with_tunnel_key(me)
     changes = [
         put(keys.CLUSTER, encode(cluster)),
@@ -183,8 +182,6 @@ def _given_papers(answer: Mapping[str, object], key: str, manager_key: str) -> d
 
 def _take_place(host: Host, where: Path, me: ClusterMembership, members: Sequence[str] | None) -> ClusterMembership:
     """Write this host's own record into the store; a manager starts its member of it first."""
-    from engine.swarm.nodes import describe_host
-
     me, public = _with_tunnel_key(me)
     _publish_directory(host, where)
     if members is not None:
@@ -339,6 +336,4 @@ def _abandon(host: Host) -> None:
 
 
 def _tell_agent(host: Host) -> None:
-    from engine.agent.client import notify
-
     notify(host.run, host.root)

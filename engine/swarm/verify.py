@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from drivers.api import PeerProgrammer
+from engine.cluster import encryption, endpoint_sync, peers, snapshot
 from engine.cluster.local_networks import SWARM
+from engine.dispatch.errors import translate_driver_errors
 from engine.errors import NotFound
 from engine.host import Host
+from engine.networks.query import find
 
 if TYPE_CHECKING:
     pass
@@ -15,11 +19,6 @@ from engine.cluster.hooks import connected
 
 def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
     """Compare this host's tables for a network with the store; a line for each difference."""
-    from drivers.api import PeerProgrammer
-    from engine.cluster import encryption, endpoint_sync, peers, snapshot
-    from engine.dispatch.errors import translate_driver_errors
-    from engine.networks.query import find
-
     with host.store.read() as reader:
         record = find(reader, reference)
     driver = host.driver(record.driver)

@@ -15,6 +15,7 @@ from engine.cluster.etcd import Client
 from engine.cluster.model import ClusterMembership, Node
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
+from engine.swarm import pki
 
 LIFETIME = 12 * 3600.0
 """Seconds that a key is used, as Docker's; HAWSE_KEY_LIFETIME overrides it."""
@@ -33,7 +34,6 @@ def rotated(root: Path, client: Client, me: ClusterMembership, live: Iterable[Ne
     """
     if not any(map(is_encrypted, live)):
         return me
-    from engine.swarm import pki
 
     found = client.get(keys.node(me.node_id))
     if found is None:

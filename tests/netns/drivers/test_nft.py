@@ -10,8 +10,8 @@ pytestmark = pytest.mark.netns
 
 CROWDED = """
 import os, resource, sys
-from drivers.firewall import nft
-nft.keep_places(int(sys.argv[1]))
+from drivers.linux import libnftables as nft
+nft.reserve_fds(int(sys.argv[1]))
 if "in process" in sys.argv:
     os.environ["PATH"] = ""
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from drivers.linux import boot
-from engine.containers.start import START
 from engine.core import open_engine
+from engine.intents import IntentKind
 from engine.recovery import recover
 from engine.recovery.recover import BOOT
 from engine.runtime import syscalls
@@ -23,7 +23,7 @@ from tests.netns.engine.killing import killed
 pytestmark = pytest.mark.netns
 
 DEAD = "4194304:1"  # no pid is as high
-UNTOLD = "import sys, engine.names_service as m; from cli.app import App; from cli.root import run\n"
+UNTOLD = "import sys, engine.agent.notify as m; from cli.app import App; from cli.root import run\n"
 UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
 
 
@@ -104,9 +104,9 @@ def test_default_bridge_goes_with_the_command_that_was_making_it(host):
 
 
 def test_default_bridge_goes_though_the_sweep_of_an_unused_host_is_killed(host):
-    code = "import os, sys; from engine import tidy; from engine.core import open_engine\n"
+    code = "import os, sys; from engine.recovery import recover; from engine.core import open_engine\n"
     code += "import drivers.bridge as m; m.BridgeDriver.delete_network = lambda *a, **k: os.kill(os.getpid(), 9)\n"
-    code += "tidy.sweep(open_engine().host)"
+    code += "recover.remove_idle_state(open_engine().host)"
     host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d")
     with SqliteStore(host.root / "hawse.db").write() as tx:
         tx.put_intent(Intent("nothing", "any", f"1:{start_ticks(1)}"))  # keeps the removal's own sweep away
@@ -143,7 +143,7 @@ def engine(host, monkeypatch):
 def test_undoing_a_killed_start_gives_way_to_who_has_undone_it_and_started_anew(host, engine):
     """Two commands found the same note; the slower one must not take the running container for what it was about."""
     container = host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d").stdout.strip()
-    recover.resolve_intents(engine, [Intent(START, container, DEAD)])
+    recover.resolve_intents(engine, [Intent(IntentKind.CONTAINER_START, container, DEAD)])
     assert host.hawse("inspect", "-f", "{{.State.Running}} {{.NetworkSettings.IPAddress}}", "web").stdout.split() == [
         "true",
         "172.17.0.2",
@@ -153,13 +153,13 @@ def test_undoing_a_killed_start_gives_way_to_who_has_undone_it_and_started_anew(
 def test_undoing_waits_for_the_containers_lock(host, engine):
     container = host.hawse("create", "--name", "web", "hostfs", "sleep", "1d").stdout.strip()
     with engine.store.write() as tx:
-        tx.put_intent(Intent(START, container, DEAD))
+        tx.put_intent(Intent(IntentKind.CONTAINER_START, container, DEAD))
     settling = threading.Thread(target=lambda: host.hawse("network", "create", "any"))
     with locked(engine.run, "container", container):
         settling.start()
         time.sleep(1)
         with engine.store.read() as reader:
-            assert [i.kind for i in reader.intents()] == [START]
+            assert [i.kind for i in reader.intents()] == [IntentKind.CONTAINER_START]
     settling.join()
     with engine.store.read() as reader:
         assert reader.intents() == []

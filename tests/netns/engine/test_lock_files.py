@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.containers.stop import REMOVE
+from engine.intents import IntentKind
 from engine.store.api import Intent
 from engine.store.sqlite import SqliteStore
 
@@ -19,7 +19,7 @@ def test_a_removal_that_was_killed_is_finished_with_its_lock(host):
     container = host.hawse("run", "-d", "hostfs", "sleep", "99").stdout.strip()
     assert locks(host) == [f"container-{container}", "host"]
     with SqliteStore(host.root / "hawse.db").write() as tx:
-        tx.put_intent(Intent(REMOVE, container, DEAD))
+        tx.put_intent(Intent(IntentKind.CONTAINER_REMOVE, container, DEAD))
     host.hawse("network", "create", "any")
     assert (host.hawse("ps", "-aq").stdout, locks(host)) == ("", ["host"])
 

@@ -34,11 +34,12 @@ recovery.repair(open_engine().host)
 REPAIR_WHILE_LEAVING = """
 import subprocess
 from cli.__main__ import main
-from engine import recovery, sandbox
+from engine.endpoints import sandbox
+from engine.recovery import recover
 
 def leave(host, *arguments, take_out=sandbox.leave, **options):
     subprocess.run(["nft", "flush", "ruleset"], check=True)
-    recovery.repair(host)
+    recover.repair(host)
     take_out(host, *arguments, **options)
 
 sandbox.leave = leave

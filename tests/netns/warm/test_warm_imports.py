@@ -12,12 +12,12 @@ pytestmark = pytest.mark.netns
 
 SCRIPT = """
 import io, os, sys
-from cli.warm import preload, rehearsal
+from cli.warm import prefault, preload
 preload.import_all()
-rehearsal.set_the_scene()
+prefault.create_scratch_host()
 before = set(sys.modules)
 for line in sys.stdin.read().splitlines():
-    code = rehearsal.run(line.split(), rehearsal.App(stdout=io.BytesIO()))
+    code = prefault.run(line.split(), prefault.App(stdout=io.BytesIO()))
     assert code == 0, line
     print(line.split()[0], *sorted(set(sys.modules) - before))
 """

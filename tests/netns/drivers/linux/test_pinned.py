@@ -54,8 +54,8 @@ def test_a_namespace_is_kept_until_it_is_removed(way, file):
 def test_it_outlives_a_mount_namespace_that_ends(way, file):
     file.parent.mkdir()
     script = (
-        "import sys; from pathlib import Path; from drivers.linux import pinned;"
-        "pinned.INIT = sys.argv[1]; pinned.make(Path(sys.argv[2])); print(pinned.exists(Path(sys.argv[2])))"
+        "import sys; from pathlib import Path; from drivers.linux import persistent_netns as p;"
+        "p.INIT = sys.argv[1]; p.make(Path(sys.argv[2])); print(p.exists(Path(sys.argv[2])))"
     )
     command = ["unshare", "--mount", sys.executable, "-c", script, persistent_netns.INIT, str(file)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from cli.gotemplate import Inspector, TemplateExecError, TemplateSyntaxError, inspect_format
+from cli.gotemplate import TemplateExecError, TemplateSyntaxError
+from cli.output.inspection import Inspector, inspect_format
 
 NETWORK = {
     "Name": "web",

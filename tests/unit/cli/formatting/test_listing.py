@@ -2,7 +2,8 @@
 
 import pytest
 
-from cli.gotemplate import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError, shows_only
+from cli.gotemplate import TemplateExecError, TemplateSyntaxError
+from cli.output.rows import FormatContext, ListFormat, shows_only
 
 LABELS = {"com.example.my-key": "v<1>"}
 ROW = FormatContext(

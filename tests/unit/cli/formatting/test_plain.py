@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.gotemplate import FormatContext, ListFormat, TemplateExecError, TemplateSyntaxError
+from cli.gotemplate import TemplateExecError, TemplateSyntaxError
 from cli.output.plain import fields_of
+from cli.output.rows import FormatContext, ListFormat
 
 ROW = {"Name": "wéb\udcff", "Count": -3, "Yes": True, "No": False, "Later": lambda: "{{.Name}} {} %s", "Empty": ""}
 

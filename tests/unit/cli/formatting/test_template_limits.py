@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.gotemplate import TemplateError, TemplateExecError, inspect_format, parse
+from cli.gotemplate import TemplateError, TemplateExecError, parse
+from cli.output.inspection import inspect_format
 
 DOCUMENT = {"Name": "n", "Id": "i", "Labels": {"a": "b"}, "IPAM": {"Config": [{"Subnet": "s"}]}, "List": [1, None, "x"]}
 PIECES = st.sampled_from(
