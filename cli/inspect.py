@@ -8,9 +8,8 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import path_segment
-from cli.output.documents import Json, inspect_all
-from cli.output.usages import INSPECT_FORMAT
+from cli.options.image_reference import path_segment
+from cli.output.documents import INSPECT_FORMAT, Json, inspect_all
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import NotFound
 from engine.golang.quote import quote

@@ -18,7 +18,7 @@ from engine.containers import publish as publishing
 from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
 from engine.errors import PermissionDenied
-from engine.host import Host, root_directory, run_directory
+from engine.host import Host
 from engine.images import ImageStore
 from engine.model import (
     ContainerCreate,
@@ -34,7 +34,8 @@ from engine.networks import create as networks_create
 from engine.networks import predefined
 from engine.networks import query as networks_query
 from engine.networks import remove as networks_remove
-from engine.recovery import cleanup, recover
+from engine.paths import root_directory, run_directory
+from engine.recovery import recover
 from engine.runtime.api import Attachment, LogLine, Stdio
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
@@ -103,7 +104,7 @@ class Verbs:
         """The host for a verb that changes something: permitted, and put right first, once in a command."""
         if not self._ready:
             require_net_admin()
-            cleanup.hold_shared_lock(self.host)
+            recover.hold_shared_lock(self.host)
             predefined.ensure(self.host)
             recover.recover(self.host)
             hooks.keep_agent(self.host)
@@ -135,7 +136,7 @@ class NetworkVerbs(Verbs):
         host = self.changing()
         orphans.release_orphan_endpoints(host, reference)
         networks_remove.remove(host, reference)
-        cleanup.schedule_cleanup(host)
+        recover.schedule_cleanup(host)
 
     def connect(
         self,
@@ -157,7 +158,7 @@ class NetworkVerbs(Verbs):
         """Remove unused networks."""
         host = self.changing()
         removed = networks_remove.prune(host, filters)
-        cleanup.schedule_cleanup(host)
+        recover.schedule_cleanup(host)
         return removed
 
 
@@ -197,7 +198,7 @@ class ContainerVerbs(Verbs):
         del volumes
         host = self.changing()
         containers_remove.remove(host, lookup.resolve(host, reference).id, force=force)
-        cleanup.schedule_cleanup(host)
+        recover.schedule_cleanup(host)
 
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
@@ -227,7 +228,7 @@ class ContainerVerbs(Verbs):
         """Remove stopped containers."""
         host = self.changing()
         removed = containers_remove.prune(host, filters)
-        cleanup.schedule_cleanup(host)
+        recover.schedule_cleanup(host)
         return removed
 
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
@@ -242,4 +243,4 @@ class ContainerVerbs(Verbs):
         """Settle a container whose process has ended."""
         host = self.changing()
         on_exit.exited(host, container_id)
-        cleanup.schedule_cleanup(host)
+        recover.schedule_cleanup(host)

@@ -15,9 +15,6 @@ from engine.paths import check, make_private_directory
 from engine.runtime.api import Runtime
 from engine.store.api import Store
 
-DEFAULT_ROOT = "/var/lib/hawse"
-DEFAULT_RUN = "/run/hawse"
-
 
 @dataclass(frozen=True)
 class Host:
@@ -67,16 +64,6 @@ def configure(driver: Driver, config: Config) -> None:
     """Give a driver the settings of the configuration that it heeds."""
     if isinstance(driver, Configurable):
         driver.configure(Settings(config.allow_direct_routing, config.bridge_accept_fwmark))
-
-
-def root_directory() -> Path:
-    """HAWSE_ROOT, by default /var/lib/hawse; raises PermissionDenied if another user can change what is in it."""
-    return _directory("HAWSE_ROOT", DEFAULT_ROOT)
-
-
-def run_directory() -> Path:
-    """HAWSE_RUN, by default /run/hawse; raises PermissionDenied as `root_directory` does."""
-    return _directory("HAWSE_RUN", DEFAULT_RUN)
 
 
 def _directory(name: str, default: str) -> Path:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import PermissionDenied
+from engine.host import _directory
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = "is a link, belongs to another user or can be written by one: refusing to use it"
@@ -170,3 +171,19 @@ def _is_safe_parent(path: Path) -> bool:
 def is_own(found: os.stat_result) -> bool:
     """Tell whether a file belongs to root or the caller, and no other user can write to it."""
     return found.st_uid in (0, os.geteuid()) and not found.st_mode & _WRITABLE_BY_OTHERS
+
+
+DEFAULT_ROOT = "/var/lib/hawse"
+
+
+DEFAULT_RUN = "/run/hawse"
+
+
+def root_directory() -> Path:
+    """HAWSE_ROOT, by default /var/lib/hawse; raises PermissionDenied if another user can change what is in it."""
+    return _directory("HAWSE_ROOT", DEFAULT_ROOT)
+
+
+def run_directory() -> Path:
+    """HAWSE_RUN, by default /run/hawse; raises PermissionDenied as `root_directory` does."""
+    return _directory("HAWSE_RUN", DEFAULT_RUN)

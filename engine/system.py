@@ -10,14 +10,10 @@ from engine.api import Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
 from engine.host import Host
-from engine.networks import warnings
+from engine.networks import create
 from engine.swarm.nodes import summary
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
-from engine.version import OUTSIDE, version_text
-
-API_VERSION = "1.45"
-MIN_API_VERSION = "1.24"
-DOCKER_VERSION = "26.1.5"
+from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, version_text
 
 
 class SystemVerbs:
@@ -77,7 +73,7 @@ class SystemVerbs:
     def _warnings(self) -> list[str] | None:
         with self.host.store.read() as reader:
             made = [network for network in reader.networks() if network.phase == "live"]
-        return [f"WARNING: {text}" for text in warnings.warnings_of(self.host, made)] or None
+        return [f"WARNING: {text}" for text in create.warnings_of(self.host, made)] or None
 
     def _swarm(self) -> Json:
         if not membership.exists(self.host.root):

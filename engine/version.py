@@ -18,3 +18,12 @@ def version_text() -> str:
         return metadata.version("hawse")
     except metadata.PackageNotFoundError:
         return "0.1.0"
+
+
+API_VERSION = "1.45"
+
+
+MIN_API_VERSION = "1.24"
+
+
+DOCKER_VERSION = "26.1.5"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from importlib.resources import files
 from typing import cast
 
 import click
 
 from cli.app import App
-from cli.completion.scripts import SHELLS, script
+from cli.completion import bash, fish, zsh
+from cli.completion.tree import Node, nodes
 from cli.errors import StatusError
 from cli.pflag import Group, command, exactly
 
@@ -21,3 +24,13 @@ def completion(ctx: click.Context, shell: str) -> None:
     if shell not in SHELLS:
         raise StatusError(f"hawse completion: '{shell}' is not a shell it knows: use bash, fish or zsh")
     app.out(script(shell, cast("Group", ctx.find_root().command)))
+
+
+SHELLS: Mapping[str, Callable[[list[Node]], str]] = {"bash": bash.render, "fish": fish.render, "zsh": zsh.render}
+"""What writes the variable part for a shell."""
+
+
+def script(shell: str, root: Group) -> str:
+    """Write the completion script of a shell."""
+    fixed = (files("cli.completion") / f"engine.{shell}").read_text(encoding="utf-8")
+    return fixed.replace("@TABLES@\n", SHELLS[shell](nodes(root)))

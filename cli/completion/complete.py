@@ -38,7 +38,7 @@ def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
 
 def answer_and_keep(app: App, kinds: str) -> None:
     """Print an answer that no words limit, and keep it for the shells."""
-    from engine.host import root_directory
+    from engine.paths import root_directory
 
     store = root_directory() / "hawse.db"
     written = cache.store_mtime(store)
@@ -69,7 +69,7 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
     """Find the names of one kind."""
     if kind in MACHINE:
         return ((name, "") for name in sorted(MACHINE[kind]()))
-    from engine.host import root_directory
+    from engine.paths import root_directory
     from engine.store.readonly import open_readonly
 
     with open_readonly(root_directory() / "hawse.db") as reader:

@@ -10,7 +10,7 @@ from cli.container.row import HEADER as CONTAINER_FIELDS
 from cli.image.ls import HEADER as IMAGE_FIELDS
 from cli.network.ls import HEADER as NETWORK_FIELDS
 from engine.filters.containers import HEALTH, STATUSES
-from engine.validate.capabilities import NAMES as CAPABILITIES
+from engine.validate.host_config import NAMES as CAPABILITIES
 
 Words = Mapping[str, str]
 """A word to its description, "" where it needs none."""

@@ -7,7 +7,7 @@ import click
 from cli.app import App
 from cli.container.session import ESCAPED, attached, check_terminal, exit_code, proxied, streams
 from cli.errors import StatusError
-from cli.options.object_reference import container_path_segment
+from cli.options.image_reference import container_path_segment
 from cli.pflag import STRING, command, exactly, flag
 
 ATTACH = "Attach local standard input, output, and error streams to a running container"

@@ -12,7 +12,7 @@ from cli.container.flag_types import ENV
 from cli.container.session import ESCAPED, check_terminal
 from cli.errors import StatusError
 from cli.options.environment import env_value, latest, with_files
-from cli.options.object_reference import container_path_segment
+from cli.options.image_reference import container_path_segment
 from cli.pflag import LIST, STRING, at_least, command, flag
 from engine.errors import StartFailure
 from engine.model import ExecCreate

@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.options.object_reference import container_path_segment
-from cli.output.documents import inspect_all
-from cli.output.usages import INSPECT_FORMAT
+from cli.options.image_reference import container_path_segment
+from cli.output.documents import INSPECT_FORMAT, inspect_all
 from cli.pflag import STRING, at_least, command, flag
 
 

@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.container.each import for_each
-from cli.options.object_reference import path_segment
+from cli.options.image_reference import path_segment
 from cli.pflag import STRING, at_least, command, flag
 
 

@@ -8,7 +8,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import container_path_segment
+from cli.options.image_reference import container_path_segment
 from cli.options.times import parse_timestamp
 from cli.pflag import STRING, command, exactly, flag
 from cli.pflag.strconv import parse_int

@@ -10,8 +10,8 @@ from cli.app import App
 from cli.container.row import HEADER, empty_row, row
 from cli.errors import StatusError
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
+from cli.output.documents import LIST_FORMAT
 from cli.output.listing import write_listing
-from cli.output.usages import LIST_FORMAT
 from cli.pflag import FILTER, INT, STRING, changed, command, flag
 
 ALIASES = "hawse container ls, hawse container list, hawse container ps, hawse ps"

@@ -7,7 +7,7 @@ import click
 from cli.app import App
 from cli.container.session import attached, exit_code, proxied, streams
 from cli.errors import StatusError
-from cli.options.object_reference import container_path_segment, path_segment
+from cli.options.image_reference import container_path_segment, path_segment
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import EngineError
 

@@ -9,7 +9,7 @@ import click
 
 from cli.app import App
 from cli.container.each import for_each
-from cli.options.object_reference import path_segment
+from cli.options.image_reference import path_segment
 from cli.pflag import INT, STRING, at_least, changed, command, flag
 
 Stop = Callable[[App, str, int | None, str], None]

@@ -10,7 +10,7 @@ import click
 from cli.app import App
 from cli.errors import FLAG_ERROR, StatusError
 from cli.options.hosts import link
-from cli.options.object_reference import path_segment
+from cli.options.image_reference import path_segment
 from cli.options.ports import published_ports
 from cli.pflag import INT, LIST, STRING, STRINGS, command, exactly, flag, list_of, scalar
 from engine.model import EndpointIPAM, EndpointSettings, PortSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.options.object_reference import path_segment
+from cli.options.image_reference import path_segment
 from cli.pflag import command, exactly, flag
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from cli.app import App
+from cli.output.documents import LIST_FORMAT
 from cli.output.listing import write_columns, write_listing
 from cli.output.rows import FormatContext, shows_only
-from cli.output.usages import LIST_FORMAT
 from cli.pflag import FILTER, STRING, command, flag
 from engine.model import NetworkSummary
 from engine.names import natural_key

@@ -6,7 +6,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.options.object_reference import path_segment
+from cli.options.image_reference import path_segment
 from cli.pflag import at_least, command, flag
 from cli.prompt import confirmed
 from engine.errors import EngineError, NotFound

@@ -7,8 +7,7 @@ import click
 from cli.app import App
 from cli.errors import StatusError
 from cli.node.pretty import text
-from cli.output.documents import Json, inspect_all
-from cli.output.usages import INSPECT_FORMAT
+from cli.output.documents import INSPECT_FORMAT, Json, inspect_all
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import EngineError
 

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from cli.app import App
+from cli.output.documents import LIST_FORMAT
 from cli.output.listing import write_listing
 from cli.output.rows import FormatContext
-from cli.output.usages import LIST_FORMAT
 from cli.pflag import FILTER, STRING, command, flag
 from engine.names import natural_key
 

@@ -101,3 +101,17 @@ def as_json(value: Any, *, indent: int | None = None) -> str:
     separators = (",", ": ") if indent else (",", ":")
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
     return text if text.isascii() else text.translate({**LINE_SEPARATORS, **SURROGATES})
+
+
+FORMATTING = """'json':             Print in JSON format
+'TEMPLATE':         Print output using the given Go template.
+Refer to https://docs.docker.com/go/formatting/ for more information about formatting output with templates"""
+
+
+INSPECT_FORMAT = f"Format output using a custom template:\n{FORMATTING}"
+
+
+LIST_FORMAT = f"""Format output using a custom template:
+'table':            Print output in table format with column headers (default)
+'table TEMPLATE':   Print output in table format using the given Go template
+{FORMATTING}"""

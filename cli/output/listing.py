@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from rich.console import Console
+from rich.text import Text
+
 from cli.app import App
 from cli.errors import StatusError
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError
 from cli.output.rows import FormatContext, ListFormat
-from cli.output.style import bold
 from cli.output.table import Measure, align, align_columns
 from cli.output.terminal_escapes import revealed_width
 from cli.output.text import columns as width_of
@@ -66,3 +68,11 @@ def measure(app: App) -> Measure:
     if app.on_terminal:
         return revealed_width
     return width_of
+
+
+def bold(text: str) -> str:
+    """Set one line in bold; rich is imported here because a pipe never needs it."""
+    console = Console(force_terminal=True, color_system="standard")
+    with console.capture() as capture:
+        console.print(Text(text, style="bold"), end="", soft_wrap=True)
+    return capture.get()

@@ -9,7 +9,7 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.output.usages import INSPECT_FORMAT
+from cli.output.documents import INSPECT_FORMAT
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
 from engine.version import version_text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cli.errors import StatusError
 from cli.launcher.launch import PACKAGES
-from engine.host import root_directory, run_directory
+from engine.paths import root_directory, run_directory
 
 TEMPLATES = Path(__file__).parent / "units"
 STARTED = ("hawse-warm.socket", "hawse-agent.service")

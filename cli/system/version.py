@@ -10,12 +10,10 @@ import click
 
 from cli.app import App
 from cli.errors import StatusError
-from cli.output.documents import Json
-from cli.output.usages import INSPECT_FORMAT
+from cli.output.documents import INSPECT_FORMAT, Json
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
-from engine.system import API_VERSION
-from engine.version import version_text
+from engine.version import API_VERSION, version_text
 
 COLUMN = 20  # where the values begin
 LINES = (

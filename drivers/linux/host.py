@@ -5,6 +5,7 @@ All answers concern the calling process's network namespace and change nothing.
 
 from __future__ import annotations
 
+import os
 import socket
 from ipaddress import ip_network
 from pathlib import Path
@@ -69,3 +70,9 @@ def has_net_admin() -> bool:
 def interface_exists(name: str) -> bool:
     """Tell whether the host has an interface of that name."""
     return link.index(name) > 0
+
+
+def boot_identity() -> str:
+    """What changes when the kernel, or the network namespace that is this host, starts anew."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot_id}:{os.stat('/proc/self/ns/net').st_ino}"

@@ -16,7 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.agent import socket
+from engine.host import Host
+from engine.model import NetworkRecord
 from engine.paths import open_private
+from engine.ports.proxied import forwards
 
 CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
 PAUSE = 0.02
@@ -154,3 +157,21 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
         "HAWSE_AGENT_LOCK": "4",
         "PYTHONPATH": CHECKOUT,
     }
+
+
+def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
+    """Have the agent bring its services up to date before the command goes on.
+
+    An agent is started only where it has something to serve: a network ``joined`` that has names (the default bridge
+    has none), or a published port that address translation cannot reach. One that has joined none of these is not
+    waited for.
+    """
+    start = any(not network.predefined for network in joined) or _has_forwards(host)
+    notify(host.run, host.root, start=start, wait=start or not joined)
+
+
+def _has_forwards(host: Host) -> bool:
+    with host.store.read() as reader:
+        published = reader.publishing_endpoints()
+        networks = filter(None, map(reader.network, {endpoint.network_id for endpoint in published}))
+        return any(forwards(networks, published))

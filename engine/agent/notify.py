@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 
 from drivers.api import Driver, Repairer
-from engine.agent.client import launch, notify
+from engine.agent.client import launch
 from engine.host import Host
-from engine.model import NetworkRecord
-from engine.ports.proxied import forwards
-
-
-def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
-    """Have the agent bring its services up to date before the command goes on.
-
-    An agent is started only where it has something to serve: a network ``joined`` that has names (the default bridge
-    has none), or a published port that address translation cannot reach. One that has joined none of these is not
-    waited for.
-    """
-    start = any(not network.predefined for network in joined) or _has_forwards(host)
-    notify(host.run, host.root, start=start, wait=start or not joined)
 
 
 def keep_agent(host: Host, driver: Driver) -> None:
@@ -31,10 +17,3 @@ def keep_agent(host: Host, driver: Driver) -> None:
     if isinstance(driver, Repairer):
         with suppress(OSError):
             launch(host.run, host.root)
-
-
-def _has_forwards(host: Host) -> bool:
-    with host.store.read() as reader:
-        published = reader.publishing_endpoints()
-        networks = filter(None, map(reader.network, {endpoint.network_id for endpoint in published}))
-        return any(forwards(networks, published))

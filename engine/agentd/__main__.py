@@ -27,7 +27,7 @@ from engine.eventloop.descriptor_budget import Budget, raise_descriptor_limit
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import home
-from engine.host import root_directory, run_directory
+from engine.paths import root_directory, run_directory
 from engine.portproxy.service import ForwardService
 from engine.store.api import Store
 from engine.store.decode_cache import DecodeCache

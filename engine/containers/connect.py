@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from engine import intents, names
-from engine.agent.notify import announce
+from engine.agent.client import announce
 from engine.cluster import hooks
 from engine.containers import adopted, etc_files, finalize, gateway_bridge, lookup, port_assignment, publish
 from engine.endpoints import release, reservation, sandbox

@@ -22,14 +22,14 @@ from engine.model import (
     NetworkAttachment,
     NetworkRecord,
 )
-from engine.networks import warnings as health_warnings
+from engine.networks import create as networks_create
 from engine.runtime.seccomp import UNCONFINED
 from engine.runtime.security_options import parse_security_options
 from engine.store.api import Reader, Taken
 from engine.validate.container import check_container_create, check_name
+from engine.validate.host_config import is_container_mode, is_user_defined, shared_container
 from engine.validate.links import link_target, parse_link
 from engine.validate.logging import JSON_FILE, choose_driver
-from engine.validate.modes import is_container_mode, is_user_defined, shared_container
 from engine.validate.mounts import check_binds
 
 HOSTFS = "hostfs"
@@ -83,7 +83,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
     )
     _record(host, record)
     return Created(
-        container_id, [*warnings, *health_warnings.first_use_warnings(host, (a.network for a in record.attachments))]
+        container_id, [*warnings, *networks_create.first_use_warnings(host, (a.network for a in record.attachments))]
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine import intents, names
-from engine.agent.notify import announce
+from engine.agent.client import announce
 from engine.cluster import hooks
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.connect import _find, _is_configured, _reroute, _settled, _without, rollback

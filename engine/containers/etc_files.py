@@ -18,7 +18,7 @@ from engine.etc_files.resolv_conf import Overrides, Transform, resolv_conf
 from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
 from engine.paths import no_follow
-from engine.validate.modes import is_container_mode
+from engine.validate.host_config import is_container_mode
 
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")

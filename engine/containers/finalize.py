@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine import intents, timestamps
-from engine.agent.notify import announce
+from engine.agent.client import announce
 from engine.containers import lookup
 from engine.endpoints import release
 from engine.host import Host

@@ -11,8 +11,8 @@ from engine.host import Host
 from engine.model import ContainerRecord
 from engine.runtime import process
 from engine.store.api import Reader
+from engine.validate.host_config import shared_container
 from engine.validate.links import parse_link
-from engine.validate.modes import shared_container
 
 
 def find(reader: Reader, reference: str) -> ContainerRecord:

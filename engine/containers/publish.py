@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from drivers.port_ranges import around, part
 from engine import intents
-from engine.agent.notify import announce
+from engine.agent.client import announce
 from engine.containers import lookup, port_assignment
 from engine.endpoints import release, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint

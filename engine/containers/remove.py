@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from engine import intents
-from engine.agent.notify import announce
+from engine.agent.client import announce
 from engine.containers import directory, lookup, orphan_process
 from engine.containers.finalize import finalize_exit
 from engine.endpoints import release

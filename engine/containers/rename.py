@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.agent.notify import announce
+from engine.agent.client import announce
 from engine.containers import lookup
 from engine.dispatch.specs import attachment_of
 from engine.endpoints import links

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine import intents, names, timestamps
-from engine.agent.notify import announce
+from engine.agent.client import announce
 from engine.cluster import hooks
 from engine.containers import etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.process_spec import process_spec
@@ -26,7 +26,7 @@ from engine.runtime.api import Created as CreatedProcess
 from engine.runtime.api import RuntimeFailure
 from engine.store.api import Reader, Transaction
 from engine.validate.connection import check_not_config_only
-from engine.validate.modes import is_container_mode, is_user_defined, shared_container
+from engine.validate.host_config import is_container_mode, is_user_defined, shared_container
 
 EXIT_CODES = {"not-found": 127, "permission": 126}
 UNKNOWN_EXIT = 128

@@ -6,10 +6,11 @@ touches the kernel only through a driver.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
-from drivers.api import EndpointSpec, IPAddress, IPInterface, NetworkSpec, Pool, PortBinding
+from drivers.api import Driver, EndpointSpec, IPAddress, IPInterface, NetworkSpec, Pool, PortBinding, Repairer
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -20,6 +21,7 @@ from engine.model import (
     PortRecord,
 )
 from engine.ports import exposed
+from engine.store.api import Reader, Transaction
 
 
 def network_spec(record: NetworkRecord) -> NetworkSpec:
@@ -90,3 +92,31 @@ def port_bindings(ports: Sequence[PortRecord]) -> tuple[PortBinding, ...]:
 def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
     """The name under which a network's pool keeps its addresses in the store."""
     return f"{network.id}/{pool.subnet}"
+
+
+DRIVER_STATE_KEY = "keepsakes"
+
+
+def save_driver_state(tx: Transaction, driver: Driver) -> None:
+    """Note what the driver has to tell after an action in this process; normally nothing."""
+    told = driver.saved_state() if isinstance(driver, Repairer) else ()
+    if told:
+        known = _noted(tx)
+        merged = dict.fromkeys([*known.get(driver.type, ()), *told])
+        tx.set_meta(DRIVER_STATE_KEY, json.dumps({**known, driver.type: list(merged)}))
+
+
+def load_driver_state(reader: Reader, driver: str) -> Sequence[str]:
+    """What has been noted of a driver."""
+    return _noted(reader).get(driver, ())
+
+
+def clear_driver_state(tx: Transaction) -> None:
+    """Forget all of it."""
+    if _noted(tx):
+        tx.set_meta(DRIVER_STATE_KEY, "{}")
+
+
+def _noted(reader: Reader) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = json.loads(reader.meta(DRIVER_STATE_KEY) or "{}")
+    return found

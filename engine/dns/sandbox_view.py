@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from engine.endpoints.priority import Rank, gateway_priority
+from engine.endpoints.sandbox import Rank, gateway_priority
 from engine.errors import EngineError
 from engine.etc_files.resolv_conf import Overrides, ResolvConf, Transform, Upstream, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord

@@ -19,7 +19,7 @@ from engine.dns.resolver import SandboxResolver
 from engine.dns.responder import Responder
 from engine.dns.sandbox_view import Defaults, Made, SandboxView, has_names, views
 from engine.dns.table import NetworkTable
-from engine.etc_files.host_resolv_conf import BEHIND_STUB, SYSTEM, read_host
+from engine.etc_files.resolv_conf import BEHIND_STUB, SYSTEM, read_host_resolv_conf
 from engine.eventloop.descriptor_budget import Budget
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop, Timer
@@ -65,7 +65,7 @@ class DnsService:
     ) -> None:
         self._loop, self._inotify, self._budget, self._ttl = loop, inotify, budget, ttl
         self._datagrams = Datagrams()
-        self._defaults = Defaults(read_host(), dns, options)
+        self._defaults = Defaults(read_host_resolv_conf(), dns, options)
         self._tables: dict[str, NetworkTable] = {}
         self._residents: dict[str, ServedSandbox] = {}
         self._made: dict[str, Made] = {}
@@ -137,7 +137,7 @@ class DnsService:
             resident.close()
 
     def _host_changed(self) -> None:
-        host = read_host()
+        host = read_host_resolv_conf()
         if host != self._defaults.host:
             self._defaults = replace(self._defaults, host=host)
             self.reconcile(self._state)

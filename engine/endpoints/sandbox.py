@@ -19,7 +19,6 @@ from drivers.api import EndpointSpec, IPAddress, Multihomed, NetworkSpec, PortBi
 from drivers.linux.default_routes import BOOT, OURS, WayOut
 from engine.dispatch import specs
 from engine.dispatch.errors import translate_driver_errors
-from engine.endpoints.priority import Rank, gateway_priority
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
 from engine.paths import make_private_directory
@@ -223,3 +222,16 @@ def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRe
 def can_publish(host: Host, network: NetworkRecord) -> bool:
     """Tell whether published ports of a container can live on this network."""
     return not network.internal and isinstance(host.driver(network.driver), Publisher)
+
+
+Rank = tuple[bool, int, bool, str]
+
+
+def gateway_priority(network: NetworkRecord, gw_priority: int = 0) -> Rank:
+    """The sort key of a network, best first."""
+    return network.internal, -gw_priority, not _leads_out_twice(network), network.name
+
+
+def _leads_out_twice(network: NetworkRecord) -> bool:
+    families = {":" in pool.gateway for pool in network.pools if pool.gateway and not pool.unused}
+    return len(families) == 2 and network.scope == "local"

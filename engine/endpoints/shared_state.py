@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from drivers.api import Desired, EndpointSpec, Link, NetworkSpec
-from drivers.linux import boot
+from drivers.linux import host
+from engine.dispatch import specs as dispatch_specs
 from engine.dispatch import specs as endpoints
 from engine.endpoints import links
 from engine.model import EndpointRecord
-from engine.store import driver_state
 from engine.store.api import Reader
 
 BOOT = "boot"
@@ -19,7 +19,7 @@ BOOT = "boot"
 
 def is_of_this_boot(reader: Reader) -> bool:
     """Tell whether live networks are up; after a reboot, not before a command has made them again."""
-    return reader.meta(BOOT) == boot.identity()
+    return reader.meta(BOOT) == host.boot_identity()
 
 
 def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> Desired:
@@ -55,7 +55,7 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
         unsettled,
         links=[specs for specs, settled in pairs_of_links if settled],
         unsettled_links=[specs for specs, settled in pairs_of_links if not settled],
-        saved_state=driver_state.load(reader, driver),
+        saved_state=dispatch_specs.load_driver_state(reader, driver),
         relay=relay,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 
 from drivers.api import IPAddress
 from engine.errors import EngineError
@@ -197,3 +198,28 @@ def _parse_server(text: str) -> IPAddress | None:
         return ip_address(text)
     except ValueError:
         return None
+
+
+SYSTEM = Path("/etc/resolv.conf")
+
+
+STUB = "127.0.0.53"
+"""systemd-resolved's listener: it stands for the servers in `BEHIND_STUB`, as in Docker."""
+
+
+BEHIND_STUB = Path("/run/systemd/resolve/resolv.conf")
+
+
+def read_host_resolv_conf(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB) -> str:
+    """The text of the host's own file, or of the one behind systemd-resolved's stub; "" where it is missing."""
+    text = _read(system)
+    if list(parse(text).servers) == [STUB]:
+        return _read(behind_stub) or text
+    return text
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

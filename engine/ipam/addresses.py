@@ -6,11 +6,12 @@ is in use; keeps no state of its own. Cost grows with the logarithm of the addre
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from engine.ipam.overlap import IPNetwork, bounds
+from engine.ipam.pools import IPNetwork, bounds
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -96,3 +97,27 @@ def _first_gap(used: Sequence[int], start: int) -> int:
 
 def _address(subnet: IPNetwork, value: int) -> IPAddress:
     return IPv4Address(value) if subnet.version == 4 else IPv6Address(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """``in_use`` counts addresses of the subnet that nobody can get any more, its network and broadcast ones included.
+
+    ``available`` counts those that automatic allocation can still hand out.
+    """
+
+    in_use: int
+    available: int
+
+
+def usage(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> Usage:
+    """Count; ``used`` are the pool's addresses in use, ascending. Costs the logarithm of their number."""
+    low, high = bounds(subnet)
+    first, last = usable(subnet)
+    if ip_range is not None:
+        range_first, range_last = bounds(ip_range)
+        first_free, last_free = max(first, range_first), min(last, range_last)
+    else:
+        first_free, last_free = first, last
+    within = bisect_right(used, last_free) - bisect_left(used, first_free)
+    return Usage(len(used) + (first - low) + (high - last), max(0, last_free - first_free + 1 - within))

@@ -7,13 +7,13 @@ from dataclasses import replace
 from engine import intents
 from engine.agent.notify import keep_agent
 from engine.cluster import hooks
+from engine.dispatch import specs
 from engine.dispatch.errors import translate_driver_errors
 from engine.dispatch.specs import network_spec
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import NetworkRecord
 from engine.networks.query import find
-from engine.store import driver_state
 from engine.store.locks import forget, locked
 
 
@@ -56,7 +56,7 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
         driver.create_network(network_spec(record))
     record = replace(record, phase="live")
     with host.store.write() as tx:
-        driver_state.save(tx, driver)
+        specs.save_driver_state(tx, driver)
         tx.put_network(record)
         intents.end(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     keep_agent(host, driver)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
+from drivers.linux.host import interface_ranges
 from engine.config import Config
 from engine.dispatch.specs import pool_key
 from engine.errors import Forbidden, InvalidArgument
+from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
 from engine.ipam import addresses, pools
 from engine.ipam.addresses import IN_USE
-from engine.ipam.overlap import IPNetwork, Occupied, Range, bounds
+from engine.ipam.pools import IPNetwork, Occupied, Range, bounds
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.store.api import Taken, Transaction
 
@@ -137,3 +139,13 @@ def _is_size_only(config: IPAMConfig) -> bool:
 def _size(config: IPAMConfig) -> tuple[int, int]:
     subnet = ip_network(config.subnet)
     return subnet.version, subnet.prefixlen
+
+
+def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]:
+    """What is on the host's interfaces, and its name servers: by IP version, nothing of one that is not asked for."""
+    found = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
+    for server in parse(read_host_resolv_conf()).servers:
+        address = ip_address(server.partition("%")[0])
+        if address.version in versions:
+            found[address.version].append((int(address), int(address)))
+    return dict(found)

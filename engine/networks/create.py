@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
+from drivers.api import DriverError, HealthReporter, NetworkSpec
 from drivers.registry import available
 from engine import intents, names, timestamps
 from engine.agent.notify import keep_agent
 from engine.api import Created
 from engine.cluster import hooks
+from engine.dispatch import specs as dispatch_specs
 from engine.dispatch.errors import translate_driver_errors
 from engine.dispatch.specs import network_spec
 from engine.errors import EngineError
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import NetworkCreate, NetworkRecord, PoolRecord
-from engine.networks import allocation, warnings
+from engine.networks import allocation
 from engine.networks.activate import destroy
-from engine.networks.host_ranges import used_ranges
+from engine.networks.allocation import used_ranges
 from engine.runtime import process
-from engine.store import driver_state
 from engine.store.api import Reader, Taken, Transaction
 from engine.validate.network import SINGLETONS, check_network_create, network_name_taken
 
@@ -35,11 +39,11 @@ def create(host: Host, request: NetworkCreate) -> Created:
     with intents.rollback_on_error(host, IntentKind.NETWORK_CREATE, record.id, destroy), translate_driver_errors():
         driver.create_network(network_spec(record))
     with host.store.write() as tx:
-        driver_state.save(tx, driver)
+        dispatch_specs.save_driver_state(tx, driver)
         tx.put_network(replace(record, phase="live", owner=""))
         intents.end(tx, IntentKind.NETWORK_CREATE, record.id)
     keep_agent(host, driver)
-    return Created(record.id, warnings.warnings_of(host, [record]))
+    return Created(record.id, warnings_of(host, [record]))
 
 
 def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
@@ -118,3 +122,24 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord) -> Non
     others = [network_spec(n) for n in similar if not n.config_only]
     with translate_driver_errors():
         host.driver(record.driver).check_network(network_spec(record), others)
+
+
+def warnings_of(host: Host, networks: Iterable[NetworkRecord]) -> list[str]:
+    """A warning for each obstacle; what can't be found out is none."""
+    by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
+    for network in networks:
+        by_driver[network.driver].append(network_spec(network))
+    found: list[str] = []
+    for name, specs in by_driver.items():
+        driver = host.driver(name)
+        if isinstance(driver, HealthReporter):
+            with suppress(DriverError):
+                found += driver.health_warnings(specs)
+    return found
+
+
+def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
+    """The same of networks that are to be made before they are used, such as the default bridge."""
+    with host.store.read() as reader:
+        named = [network for reference in references for network in reader.find_networks(reference)]
+    return warnings_of(host, [network for network in named if network.phase == "planned"])

@@ -12,10 +12,10 @@ from ipaddress import ip_interface, ip_network
 from drivers.linux.host import interface_exists
 from engine import names, timestamps
 from engine.host import Host
-from engine.ipam.overlap import Range
+from engine.ipam.pools import Range
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord
 from engine.networks import allocation, create
-from engine.networks.host_ranges import used_ranges
+from engine.networks.allocation import used_ranges
 from engine.store.api import Transaction
 
 MARK = "predefined"

@@ -11,7 +11,7 @@ from engine.cluster import gateway, hooks
 from engine.dispatch.specs import pool_key
 from engine.filters import networks
 from engine.host import Host
-from engine.ipam.usage import usage
+from engine.ipam.addresses import usage
 from engine.model import Filters, NetworkRecord, NetworkSummary
 from engine.names import natural_key
 from engine.render.network import network_document

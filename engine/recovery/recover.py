@@ -7,16 +7,24 @@ intents, one comparison of the boot's identity.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from drivers import firewall
 from drivers.api import Repairer
-from drivers.linux import boot
+from drivers.linux import host as linux_host
 from engine import intents
-from engine.agent.notify import announce, keep_agent
+from engine.agent.client import announce
+from engine.agent.notify import keep_agent
 from engine.cluster import hooks
 from engine.containers import connect, on_exit, remove, start
+from engine.dispatch import specs
 from engine.dispatch.errors import translate_driver_errors
+from engine.dispatch.specs import network_spec
 from engine.endpoints import shared_state
 from engine.endpoints.shared_state import BOOT
 from engine.errors import EngineError
@@ -24,12 +32,12 @@ from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
 from engine.networks import activate, predefined
+from engine.paths import make_private_directory, open_private
 from engine.runtime import process
-from engine.store import driver_state
 from engine.store.api import Intent, Reader, Transaction
 from engine.store.locks import locked
 
-SETTLERS: dict[str, intents.Resolver] = {
+RESOLVERS: dict[str, intents.Resolver] = {
     IntentKind.NETWORK_CREATE: activate.destroy,
     IntentKind.NETWORK_REMOVE: activate.destroy,
     IntentKind.NETWORK_ACTIVATE: activate.delete_planned,
@@ -54,7 +62,7 @@ def recover(host: Host) -> None:
     abandoned = intents.orphaned(begun)
     restarts = [intent for intent in abandoned if intent.kind == IntentKind.CONTAINER_RESTART]
     resolve_intents(host, [intent for intent in abandoned if intent.kind != IntentKind.CONTAINER_RESTART])
-    booted = known != boot.identity()
+    booted = known != linux_host.boot_identity()
     if booted:
         after_boot(host)
     repair(host, None if booted or abandoned else drivers, whole=not abandoned)
@@ -90,16 +98,16 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
 def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     """Finish or undo work whose process is gone; what fails stays noted for the next command."""
     for intent in abandoned:
-        with contextlib.suppress(EngineError), _alone(host, intent):
+        with contextlib.suppress(EngineError), _container_lock(host, intent):
             with host.store.read() as reader:
                 if intent not in reader.intents():
                     continue  # another command has settled it, and may have begun anew
-            SETTLERS[intent.kind](host, intent.object_id)
+            RESOLVERS[intent.kind](host, intent.object_id)
             with host.store.write() as tx:
                 intents.end(tx, intent.kind, intent.object_id)
 
 
-def _alone(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:
+def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:
     """The lock of the container that the work is about, where it needs one."""
     if intent.kind not in UNDER_LOCK:
         return contextlib.nullcontext()
@@ -116,11 +124,11 @@ def _alone(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None
 def after_boot(host: Host) -> None:
     """Forget what only the last boot had, make the networks again, and start what is to be always running."""
     with host.store.write() as tx:
-        if tx.meta(BOOT) == boot.identity():
+        if tx.meta(BOOT) == linux_host.boot_identity():
             return
         fresh = tx.meta(BOOT) is None
-        tx.set_meta(BOOT, boot.identity())
-        driver_state.clear(tx)
+        tx.set_meta(BOOT, linux_host.boot_identity())
+        specs.clear_driver_state(tx)
         if fresh:
             return
         live = [n for n in tx.networks() if n.phase == "live" and not n.config_only]
@@ -129,7 +137,7 @@ def after_boot(host: Host) -> None:
         planned = [n.id for n in live if n.scope != "swarm"]  # a cluster's networks come up when they are used
         stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
         for record in stale:
-            _note_end(tx, record)
+            _record_end(tx, record)
         noted = [i for i in tx.intents() if i.owner == process.process_identity()]
     hooks.wait_for_store(host)
     resolve_intents(host, [intent for intent in noted if intent.kind != IntentKind.CONTAINER_RESTART])
@@ -139,7 +147,7 @@ def after_boot(host: Host) -> None:
     resolve_intents(host, [intent for intent in noted if intent.kind == IntentKind.CONTAINER_RESTART])
 
 
-def _note_end(tx: Transaction, record: ContainerRecord) -> None:
+def _record_end(tx: Transaction, record: ContainerRecord) -> None:
     """Record that a run has ended with the last boot, and what is still to be done about it."""
     again = record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT
     status = "restarting" if again else "exited"
@@ -147,3 +155,74 @@ def _note_end(tx: Transaction, record: ContainerRecord) -> None:
     intents.begin(tx, IntentKind.CONTAINER_REMOVE if record.host.auto_remove else IntentKind.CONTAINER_START, record.id)
     if again:
         intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)
+
+
+DELAY = 1.0
+"""Seconds after which a host that nobody uses is swept."""
+
+
+_held: dict[Path, int] = {}
+
+
+def hold_shared_lock(host: Host) -> None:
+    """Keep the sweep away until this process ends."""
+    path = host.run / "locks" / "host"
+    if path not in _held:
+        make_private_directory(path.parent)
+        _held[path] = open_private(path, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(_held[path], fcntl.LOCK_SH)
+
+
+def schedule_cleanup(host: Host) -> None:
+    """Sweep in a moment, in a process of its own, if nothing is left that anybody uses."""
+    with host.store.read() as reader:
+        if not _is_unused(reader):
+            return
+    if os.fork() == 0:
+        _detach()
+        time.sleep(DELAY)
+        with contextlib.suppress(Exception):
+            remove_idle_state(host)
+        os._exit(0)
+
+
+def _detach() -> None:
+    """Become nobody's child, with no terminal, no output and no lock."""
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    for descriptor in _held.values():
+        os.close(descriptor)
+    _held.clear()
+
+
+def remove_idle_state(host: Host) -> None:
+    """Take away the default bridge, the firewall table and our forwarding, unless somebody works or uses them."""
+    descriptor = open_private(host.run / "locks" / "host", os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with host.store.write() as tx:
+            if not _is_unused(tx):
+                return
+            made = [n for n in tx.networks() if n.predefined and n.driver == "bridge" and n.phase == "live"]
+            for network in made:
+                tx.put_network(replace(network, phase="planned"))
+                intents.begin(tx, IntentKind.NETWORK_ACTIVATE, network.id)
+            specs.clear_driver_state(tx)
+        for network in made:
+            with translate_driver_errors():
+                host.driver(network.driver).delete_network(network_spec(network))
+            with host.store.write() as tx:
+                intents.end(tx, IntentKind.NETWORK_ACTIVATE, network.id)
+        firewall.teardown()
+    except BlockingIOError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def _is_unused(reader: Reader) -> bool:
+    return not (reader.has_custom_networks() or reader.has_containers() or reader.intents())

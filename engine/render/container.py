@@ -13,7 +13,7 @@ from engine.render.host_config import host_config_document
 from engine.render.mounts import mounts_document
 from engine.render.ports import listed_ports_document, ports_document
 from engine.render.state import state_document, status_text, unix_time
-from engine.validate.modes import is_container_mode
+from engine.validate.host_config import is_container_mode
 
 Json = dict[str, Any]
 NO_SIZES: Mapping[str, int] = {}

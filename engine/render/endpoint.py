@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.model import ContainerRecord, EndpointIPAM, EndpointRecord, NetworkAttachment
 from engine.names import dns_names
-from engine.validate.modes import is_container_mode, is_user_defined
+from engine.validate.host_config import is_container_mode, is_user_defined
 
 Json = dict[str, Any]
 

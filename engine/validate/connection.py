@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from engine.errors import EngineError, Forbidden, InvalidArgument
 from engine.model import ContainerRecord, EndpointSettings, NetworkRecord
 from engine.validate.endpoint import check_endpoint_settings
+from engine.validate.host_config import is_container_mode
 from engine.validate.links import parse_link
-from engine.validate.modes import is_container_mode
 
 SHARED = "container sharing network namespace with another container or host cannot be connected to any other network"
 HOST = "container cannot be disconnected from host network or connected to host network"

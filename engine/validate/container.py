@@ -10,8 +10,7 @@ from engine.errors import InvalidArgument
 from engine.model import ContainerConfig, ContainerCreate, EndpointSettings, NetworkRecord
 from engine.names import check_container_name
 from engine.validate.endpoint import check_networking_config
-from engine.validate.host_config import check_host_config, check_network_mode
-from engine.validate.modes import is_container_mode
+from engine.validate.host_config import check_host_config, check_network_mode, is_container_mode
 from engine.validate.signals import parse_signal
 
 OLD_MAC_FIELD = (

@@ -9,7 +9,7 @@ from engine.errors import InvalidSettings
 from engine.model import EndpointIPAM, EndpointSettings, NetworkRecord, PoolRecord
 from engine.names import is_mac
 from engine.validate.addresses import bullets, join_errors, parse_address
-from engine.validate.modes import is_user_defined
+from engine.validate.host_config import is_user_defined
 
 
 def check_endpoint_settings(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> None:

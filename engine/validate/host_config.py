@@ -9,8 +9,27 @@ from engine.errors import InvalidArgument
 from engine.model import ContainerConfig, HostConfig, PortSpec, RestartPolicy
 from engine.runtime.security_options import parse_security_options
 from engine.validate.addresses import parse_address
-from engine.validate.capabilities import check_capabilities
-from engine.validate.modes import CONTAINER_PREFIX, is_container_mode, shared_container
+
+PREDEFINED_NAMES = frozenset({"bridge", "host", "none", "default"})
+
+
+CONTAINER_PREFIX = "container:"
+
+
+def is_container_mode(mode: str) -> bool:
+    """Tell whether the mode joins another container's sandbox."""
+    return mode.startswith(CONTAINER_PREFIX)
+
+
+def shared_container(mode: str) -> str:
+    """Return the container whose sandbox the mode joins, "" for other modes."""
+    return mode.removeprefix(CONTAINER_PREFIX) if is_container_mode(mode) else ""
+
+
+def is_user_defined(mode: str) -> bool:
+    """Tell whether the mode names a network that a user made."""
+    return mode not in PREDEFINED_NAMES and not is_container_mode(mode)
+
 
 HOST_GATEWAY = "host-gateway"
 PORT_RANGE = re.compile(r"(?P<start>[0-9]+)(?:-(?P<end>[0-9]+))?")
@@ -99,3 +118,25 @@ def check_restart_policy(policy: RestartPolicy) -> None:
         faults.append("cannot be negative")
     if faults:
         raise InvalidArgument("invalid restart policy: maximum retry count " + " and ".join(faults))
+
+
+ALL = "ALL"
+
+
+NAMES = """
+CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
+NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
+MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+"""
+
+
+KNOWN = frozenset(f"CAP_{name}" for name in NAMES.split())
+
+
+def check_capabilities(field: str, names: Sequence[str] | None) -> None:
+    """Refuse unknown capabilities; ``field`` is CapAdd or CapDrop."""
+    for name in names or ():
+        full = name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}"
+        if name.upper() != ALL and full not in KNOWN:
+            raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')

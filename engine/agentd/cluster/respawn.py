@@ -13,8 +13,7 @@ import time
 
 from engine.agent import client, socket
 from engine.cluster import membership
-from engine.host import root_directory, run_directory
-from engine.paths import open_private
+from engine.paths import open_private, root_directory, run_directory
 
 PAUSE = 0.2
 """Seconds between two attempts to start an agent that does not stay."""

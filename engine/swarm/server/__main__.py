@@ -6,7 +6,7 @@ import socket
 import sys
 
 from engine.cluster import membership
-from engine.host import root_directory
+from engine.paths import root_directory
 from engine.swarm.server.server import Server
 
 BACKLOG = 256

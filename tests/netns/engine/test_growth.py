@@ -5,7 +5,7 @@ import os
 import pytest
 
 from drivers.linux import netns as namespaces
-from engine.agent import notify
+from engine.agent import client
 from engine.core import open_engine
 from engine.model import NetworkCreate, NetworkRecord, PoolRecord
 from engine.store import transaction
@@ -71,9 +71,9 @@ def test_telling_the_agent_reads_no_record_of_networks_that_publish_nothing(netw
     networks("create", NetworkCreate("first"))
     host = open_engine().host
     records_read.clear()
-    notify.announce(host)
+    client.announce(host)
     alone = len(records_read)
     crowd(open_engine().networks)
     records_read.clear()
-    notify.announce(host)
+    client.announce(host)
     assert len(records_read) == alone == 0

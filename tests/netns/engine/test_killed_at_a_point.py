@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from drivers.linux import boot
+from drivers.linux import host as linux_host
 from engine.core import open_engine
 from engine.intents import IntentKind
 from engine.recovery import recover
@@ -97,7 +97,7 @@ def test_ports_are_what_the_records_say_when_publishing_or_taking_back_is_killed
 
 def test_default_bridge_goes_with_the_command_that_was_making_it(host):
     host.hawse("network", "create", "app")
-    killed(host, "engine.store.driver_state.save", "run", "-d", "hostfs", "true")
+    killed(host, "engine.dispatch.specs.save_driver_state", "run", "-d", "hostfs", "true")
     assert "docker0" in host.sh("ip -br link")
     host.hawse("rm", host.hawse("ps", "-aq").stdout.strip())
     assert "docker0" not in host.sh("ip -br link; nft list table inet hawse")
@@ -169,7 +169,7 @@ def rebooted(host):
     """Have the host believe that it was: its processes and links are gone, its boot is another one."""
     with SqliteStore(host.root / "hawse.db").write() as tx:
         assert tx.meta(BOOT) is not None
-        tx.set_meta(BOOT, f"{boot.identity()}-before")
+        tx.set_meta(BOOT, f"{linux_host.boot_identity()}-before")
 
 
 def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host):

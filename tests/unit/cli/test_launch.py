@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.launcher import launch
-from engine import host
+from engine import paths
 from tests.installation import CHECKOUT, install
 
 BOOT = f"import sys; before = set(sys.modules); sys.path.insert(0, {str(CHECKOUT)!r}); import cli.launcher.launch as launch; "
@@ -23,7 +23,7 @@ def test_it_imports_only_what_an_interpreter_without_site_packages_has():
 
 
 def test_it_looks_where_the_engine_does():
-    assert os.fsdecode(launch.DEFAULT_RUN) == host.DEFAULT_RUN
+    assert os.fsdecode(launch.DEFAULT_RUN) == paths.DEFAULT_RUN
 
 
 def test_it_knows_where_it_was_imported_from():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.endpoints.priority import gateway_priority
+from engine.endpoints.sandbox import gateway_priority
 from engine.model import NetworkRecord, PoolRecord
 
 V4, V6 = PoolRecord("172.30.0.0/16", gateway="172.30.0.1"), PoolRecord("fd00::/64", gateway="fd00::1")

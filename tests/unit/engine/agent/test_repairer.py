@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from drivers.api import Desired, Difference, NetworkSpec, News
-from drivers.linux import boot
+from drivers.linux import host
 from engine.agentd import repair_schedule, repair_thread
 from engine.agentd.repair_thread import RepairThread
 from engine.endpoints import shared_state
@@ -89,7 +89,7 @@ def store(tmp_path: Path) -> SqliteStore:
     made = SqliteStore(tmp_path / "hawse.db", busy_seconds=0.1)
     with made.write() as tx:
         tx.put_network(NetworkRecord(id="a" * 64, name="app", created="2026-01-01T00:00:00Z", driver="bridge"))
-        tx.set_meta(shared_state.BOOT, boot.identity())
+        tx.set_meta(shared_state.BOOT, host.boot_identity())
     return made
 
 

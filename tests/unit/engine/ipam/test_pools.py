@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.ipam import pools
-from engine.ipam.overlap import Occupied, bounds, overlapping
-from engine.ipam.pools import LOCAL_POOLS, DefaultPool, PoolsExhausted, ula_pool
+from engine.ipam.pools import LOCAL_POOLS, DefaultPool, Occupied, PoolsExhausted, bounds, overlapping, ula_pool
 
 SMALL = (DefaultPool(ip_network("10.0.0.0/22"), 24), DefaultPool(ip_network("10.1.0.0/23"), 25))
 
