@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from engine.shown import _LIMIT
-
 
 class EngineError(Exception):
     """A failure the user must read about; ``str(error)`` is Docker's own text without any prefix."""
@@ -100,3 +98,6 @@ def quoted(text: str) -> str:
     cut = text[:_LIMIT]
     escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in cut)
     return f'"{escaped}…"' if len(text) > _LIMIT else f'"{escaped}"'
+
+
+_LIMIT = 200  # characters

@@ -11,7 +11,7 @@ from drivers.api import Configurable, Driver, Missing, Settings
 from drivers.registry import load
 from engine.config import Config
 from engine.errors import NotFound
-from engine.paths import check, make_private_directory
+from engine.paths import make_private_directory
 from engine.runtime.api import Runtime
 from engine.store.api import Store
 
@@ -64,9 +64,3 @@ def configure(driver: Driver, config: Config) -> None:
     """Give a driver the settings of the configuration that it heeds."""
     if isinstance(driver, Configurable):
         driver.configure(Settings(config.allow_direct_routing, config.bridge_accept_fwmark))
-
-
-def _directory(name: str, default: str) -> Path:
-    path = Path(os.environ.get(name) or default).absolute()
-    check(path, name)
-    return path

@@ -155,3 +155,16 @@ def natural_key(text: str) -> bytes:
 def _number(digits: re.Match[bytes]) -> bytes:
     value = digits[0].lstrip(b"0")
     return b"\0\0%b%b%b" % (len(value).to_bytes(4), value, len(digits[0]).to_bytes(4))
+
+
+def whole_number(text: str) -> int:
+    """Read decimal digits with a sign or none; beyond ±10**40 the value is that bound.
+
+    Because Python refuses to read over 4,300 digits, their callers would not refuse such a number in Docker's words.
+    """
+    digits = text.lstrip("+-").lstrip("0")
+    value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
+    return -value if text.startswith("-") else value
+
+
+MOST_DIGITS = 40

@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import PermissionDenied
-from engine.host import _directory
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = "is a link, belongs to another user or can be written by one: refusing to use it"
@@ -187,3 +186,9 @@ def root_directory() -> Path:
 def run_directory() -> Path:
     """HAWSE_RUN, by default /run/hawse; raises PermissionDenied as `root_directory` does."""
     return _directory("HAWSE_RUN", DEFAULT_RUN)
+
+
+def _directory(name: str, default: str) -> Path:
+    path = Path(os.environ.get(name) or default).absolute()
+    check(path, name)
+    return path

@@ -13,7 +13,7 @@ from engine.host import Host
 from engine.networks import create
 from engine.swarm.nodes import summary
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
-from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, version_text
+from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 
 
 class SystemVerbs:
@@ -84,12 +84,6 @@ class SystemVerbs:
 
 def _driver_names() -> list[str]:
     return sorted(available())
-
-
-def architecture() -> str:
-    """Return this machine's architecture by Go's name."""
-    machine = os.uname().machine
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
 def _operating_system() -> str:

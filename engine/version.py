@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from typing import Any
 
@@ -27,3 +28,9 @@ MIN_API_VERSION = "1.24"
 
 
 DOCKER_VERSION = "26.1.5"
+
+
+def architecture() -> str:
+    """Return this machine's architecture by Go's name."""
+    machine = os.uname().machine
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)

@@ -35,7 +35,7 @@ SERVER_TIMEOUT_SECONDS = 5.0
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
 MESSAGE = 5  # bytes: one of the above and a number
 LOST = 125  # what Docker's client answers for a daemon that fails it
-PACKAGES = __file__.rpartition("/")[0].rpartition("/")[0]
+PACKAGES = __file__.rsplit("/", 3)[0]
 
 DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
 """Paths of descriptors, such as a shell's ``<(...)``; only the three streams are handed over."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from cli.pflag.strconv import parse_int
 from engine.model import RestartPolicy
-from engine.natural import whole_number
+from engine.names import whole_number
 from engine.validate.sizes import parse_size
 
 _ULIMITS = re.compile("core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime|sigpending|stack")

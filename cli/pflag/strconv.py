@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from engine.golang.quote import quote
-from engine.natural import whole_number
+from engine.names import whole_number
 
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})

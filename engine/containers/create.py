@@ -24,13 +24,13 @@ from engine.model import (
 )
 from engine.networks import create as networks_create
 from engine.runtime.seccomp import UNCONFINED
-from engine.runtime.security_options import parse_security_options
 from engine.store.api import Reader, Taken
 from engine.validate.container import check_container_create, check_name
 from engine.validate.host_config import is_container_mode, is_user_defined, shared_container
 from engine.validate.links import link_target, parse_link
 from engine.validate.logging import JSON_FILE, choose_driver
 from engine.validate.mounts import check_binds
+from engine.validate.security_options import parse_security_options
 
 HOSTFS = "hostfs"
 PREDEFINED_MODES = ("bridge", "host", "none")

@@ -15,8 +15,8 @@ from engine.errors import KernelFailure
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.runtime.api import ProcessSpec
-from engine.runtime.security_options import parse_security_options
 from engine.validate.mounts import check_binds
+from engine.validate.security_options import parse_security_options
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INITS = ("docker-init", "tini-static")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine.errors import InvalidArgument
 from engine.filters.rules import check_keys, matches_labels
-from engine.images import globs
+from engine.golang import glob
 from engine.model import Filters, ImageRecord
 
 _KEYS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
@@ -41,7 +41,7 @@ def _by_reference(image: ImageRecord, wanted: Filters) -> list[ImageRecord]:
 
 def _matches(reference: str, pattern: str) -> bool:
     """Match name and tag, or the name alone."""
-    return globs.matches(pattern, reference) or globs.matches(pattern, reference.rpartition(":")[0])
+    return glob.matches(pattern, reference) or glob.matches(pattern, reference.rpartition(":")[0])
 
 
 def _dangling(wanted: Filters) -> bool | None:

@@ -30,7 +30,7 @@ from engine.model import ContainerRecord, Filters, ImageRecord
 from engine.paths import make_private_directory
 from engine.runtime import process
 from engine.store.api import Store, Transaction
-from engine.system import architecture
+from engine.version import architecture
 
 _CHUNK_BYTES = 1 << 20
 _INCOMING = ".incoming-"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from engine.errors import InvalidArgument
 from engine.model import ContainerConfig, HostConfig, PortSpec, RestartPolicy
-from engine.runtime.security_options import parse_security_options
 from engine.validate.addresses import parse_address
+from engine.validate.security_options import parse_security_options
 
 PREDEFINED_NAMES = frozenset({"bridge", "host", "none", "default"})
 

@@ -95,7 +95,7 @@ def test_an_index_of_several_platforms_gives_the_image_of_this_one(images, rootf
     """As BuildKit writes it: the outer index names an index, which holds an attestation too."""
     import json
 
-    from engine.system import architecture
+    from engine.version import architecture
 
     blobs: dict[str, bytes] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import InvalidArgument
-from engine.runtime.security_options import Security, parse_security_options
+from engine.validate.security_options import Security, parse_security_options
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from engine.errors import EngineError
-from engine.images.globs import matches
+from engine.golang.glob import matches
 
 
 @pytest.mark.parametrize(
