@@ -24,7 +24,9 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
         if container is None and endpoint.container_id not in busy and endpoint.id not in busy:
             with host.store.write() as tx:
                 tx.delete_endpoint(endpoint.id)
-        elif container is not None and container.status == "running" and container.id not in busy:
-            if with_actual_state(host, container).status != "running":
-                others = [m for m in memberships(host, container.id) if m.endpoint.id != endpoint.id]
-                release_endpoint(host, container, JoinedEndpoint(network, endpoint), others, alive=False)
+            continue
+        if container is None or container.status != "running" or container.id in busy:
+            continue
+        if with_actual_state(host, container).status != "running":
+            others = [m for m in memberships(host, container.id) if m.endpoint.id != endpoint.id]
+            release_endpoint(host, container, JoinedEndpoint(network, endpoint), others, alive=False)

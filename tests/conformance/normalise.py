@@ -16,7 +16,7 @@ PID = re.compile(r'("Pid": ?)[1-9]\d*')
 
 
 class Normaliser:
-    """One scene on one target: the same id gets the same number throughout."""
+    """One scenario on one target: the same id gets the same number throughout."""
 
     def __init__(self, program: str, places: Mapping[str, str]) -> None:
         self.program, self.places = program, places

@@ -1,4 +1,4 @@
-"""What plays a scene: hawse or a real dockerd, each on a host of its own, both under the name ``docker``."""
+"""What plays a scenario: hawse or a real dockerd, each on a host of its own, both under the name ``docker``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.conftest import Host
 from tests.installation import CHECKOUT, script
 
 from .normalise import Normaliser
-from .scenes import Scene
+from .scenarios import Scenario
 
 CLEAN = "docker ps -aq | xargs -r docker rm -f; docker network ls -q -f type=custom | xargs -r docker network rm -f"
 START_TIME = 60  # seconds until dockerd must answer
@@ -29,7 +29,7 @@ class Result:
 
 
 class Target:
-    """A product on a host: scenes call it ``docker``."""
+    """A product on a host: scenarios call it ``docker``."""
 
     program = "docker"
 
@@ -39,7 +39,7 @@ class Target:
         binary.parent.mkdir()
         binary.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
         binary.chmod(0o755)
-        self.scenes = 0
+        self.scenarios = 0
 
     def sh(self, script: str, directory: Path) -> subprocess.CompletedProcess[str]:
         env = {**self.host.env(), "PATH": f"{self.state}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "COLUMNS": "", "TZ": "UTC"}
@@ -50,14 +50,14 @@ class Target:
         result = self.sh(f"docker import {shlex.quote(str(rootfs))} bb:latest", self.state)
         assert result.returncode == 0, result.stderr
 
-    def play(self, scene: Scene) -> list[Result]:
-        """Run a scene in an empty directory and clean up behind it; the normalised results."""
-        self.scenes += 1
-        directory = self.state / f"scene{self.scenes}"
+    def play(self, scenario: Scenario) -> list[Result]:
+        """Run a scenario in an empty directory and clean up behind it; the normalised results."""
+        self.scenarios += 1
+        directory = self.state / f"scenario{self.scenarios}"
         directory.mkdir()
-        self.sh(scene.script(), directory)
-        normalise = Normaliser(self.program, {str(directory): "<scene>", **self.places()})
-        results = [self.result(directory, n, normalise) for n in range(len(scene.lines))]
+        self.sh(scenario.script(), directory)
+        normalise = Normaliser(self.program, {str(directory): "<scenario>", **self.places()})
+        results = [self.result(directory, n, normalise) for n in range(len(scenario.lines))]
         self.sh(CLEAN, self.state)
         return results
 

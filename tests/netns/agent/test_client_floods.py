@@ -30,7 +30,7 @@ LIMITED = ("setpriv", "--bounding-set", "-sys_resource", "prlimit", f"--nofile={
 RESET = struct.pack("ii", 1, 0)
 
 
-class Scene:
+class Scenario:
     """A host whose agent may have few descriptors open, a published container, and one that asks for its name."""
 
     def __init__(self, host) -> None:
@@ -140,7 +140,7 @@ def until(condition, seconds: float = 10) -> None:
 
 
 @pytest.fixture(scope="module")
-def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
     require_root()
     peer = Netns(f"hwt{os.getpid()}fp{next(COUNTER)}")
     peer.sh(
@@ -148,7 +148,7 @@ def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
     )
     host = Host(f"hwt{os.getpid()}fh{next(COUNTER)}", peer, tmp_path_factory.mktemp("floods"))
-    made = Scene(host)
+    made = Scenario(host)
     yield made
     os.close(made.here)
     os.close(made.there)
@@ -157,64 +157,68 @@ def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 @pytest.fixture
-def scene(flooded) -> Iterator[Scene]:
+def scenario(flooded) -> Iterator[Scenario]:
     with flooded.stack:
         yield flooded
 
 
 def held(clients: list[socket.socket]) -> int:
-    return sum(Scene.alive(sock) for sock in clients)
+    return sum(Scenario.alive(sock) for sock in clients)
 
 
-def test_idle_clients_leave_names_commands_and_other_clients_alone(scene):
-    scene.serve()
-    other = scene.serve(81)
-    before, command, memory = scene.name_time(), scene.command_time(), scene.memory()
-    flood = scene.clients(2 * DESCRIPTORS, outside=True)
+def test_idle_clients_leave_names_commands_and_other_clients_alone(scenario):
+    scenario.serve()
+    other = scenario.serve(81)
+    before, command, memory = scenario.name_time(), scenario.command_time(), scenario.memory()
+    flood = scenario.clients(2 * DESCRIPTORS, outside=True)
     until(lambda: held(flood) <= CONNECTIONS // 2)
     assert held(flood) == CONNECTIONS // 2, "half of all places, and the rest is for others"
-    assert (scene.host.run_dir / "agent.log").read_text().count("connection from fd99::99 reset") == 1
-    assert scene.name_time() < 5 * before + 0.005
-    assert scene.command_time() < 5 * command + 0.05
-    assert scene.memory() < memory + (4 << 20)
-    assert scene.host.hawse("network", "create", "later").stdout.strip()
-    [neighbour] = scene.clients(1)
-    [same_client] = scene.clients(1, port=8081, outside=True)
+    assert (scenario.host.run_dir / "agent.log").read_text().count("connection from fd99::99 reset") == 1
+    assert scenario.name_time() < 5 * before + 0.005
+    assert scenario.command_time() < 5 * command + 0.05
+    assert scenario.memory() < memory + (4 << 20)
+    assert scenario.host.hawse("network", "create", "later").stdout.strip()
+    [neighbour] = scenario.clients(1)
+    [same_client] = scenario.clients(1, port=8081, outside=True)
     same_client.send(b"x")
     accepted, _ = other.accept()
     with accepted:
         assert accepted.recv(1) == b"x"
-        assert Scene.alive(neighbour)
+        assert Scenario.alive(neighbour)
 
 
-def test_many_addresses_of_one_network_leave_room_for_other_networks(scene):
-    scene.settle()
-    scene.serve()
-    scene.host.peer.sh("".join(f"ip -6 addr add fd98:0:0:1::{n:x}/128 dev br0 nodad\n" for n in range(1, 200)))
+def test_many_addresses_of_one_network_leave_room_for_other_networks(scenario):
+    scenario.settle()
+    scenario.serve()
+    scenario.host.peer.sh("".join(f"ip -6 addr add fd98:0:0:1::{n:x}/128 dev br0 nodad\n" for n in range(1, 200)))
     for number in range(1, 200):
-        scene.clients(8, outside=True, source=f"fd98:0:0:1::{number:x}")
-    [asking] = scene.clients(1, outside=True)
+        scenario.clients(8, outside=True, source=f"fd98:0:0:1::{number:x}")
+    [asking] = scenario.clients(1, outside=True)
     time.sleep(0.1)
-    assert Scene.alive(asking)
+    assert Scenario.alive(asking)
 
 
-def test_places_of_clients_that_left_are_free_again(scene):
-    scene.settle()
-    scene.serve()
+def test_places_of_clients_that_left_are_free_again(scenario):
+    scenario.settle()
+    scenario.serve()
     for _ in range(3):
-        flood = scene.clients(CONNECTIONS)
+        flood = scenario.clients(CONNECTIONS)
         until(lambda: held(flood) == CONNECTIONS // 2)  # noqa: B023
         for sock in flood:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             sock.close()
-        scene.settle()
+        scenario.settle()
 
 
-def test_connections_are_probed_on_both_sides_and_may_be_idle_for_ever(scene):
-    server = scene.serve()
-    scene.clients(1)
+def test_connections_are_probed_on_both_sides_and_may_be_idle_for_ever(scenario):
+    server = scenario.serve()
+    scenario.clients(1)
     accepted, _ = server.accept()
-    own = [line for line in scene.host.sh("ss -Htnpo state established").splitlines() if f"pid={scene.agent}," in line]
+    own = [
+        line
+        for line in scenario.host.sh("ss -Htnpo state established").splitlines()
+        if f"pid={scenario.agent}," in line
+    ]
     accepted.close()
     assert len(own) == 2
     for line in own:
@@ -223,12 +227,12 @@ def test_connections_are_probed_on_both_sides_and_may_be_idle_for_ever(scene):
         assert int(found[1]) * (60 if found[2] == "min" else 1) <= 60
 
 
-def test_what_clients_do_not_read_is_not_kept_in_memory(scene):
-    scene.settle()
-    server = scene.serve()
-    clients = scene.clients(100)
+def test_what_clients_do_not_read_is_not_kept_in_memory(scenario):
+    scenario.settle()
+    server = scenario.serve()
+    clients = scenario.clients(100)
     writers = [server.accept()[0] for _ in clients]
-    memory = scene.memory()
+    memory = scenario.memory()
     for _ in range(5):
         for writer in writers:
             writer.setblocking(False)
@@ -236,45 +240,45 @@ def test_what_clients_do_not_read_is_not_kept_in_memory(scene):
                 while True:
                     writer.send(bytes(1 << 16))
         time.sleep(0.1)
-    assert scene.memory() < memory + (1 << 20)
+    assert scenario.memory() < memory + (1 << 20)
     writers[0].setblocking(True)
     clients[0].settimeout(8)
     first = clients[0].recv(1 << 16)
     assert first == bytes(len(first))
 
 
-def test_reset_of_a_client_is_noticed_though_the_container_reads_nothing(scene):
-    server = scene.serve()
-    scene.settle()
-    [asking] = scene.clients(1)
+def test_reset_of_a_client_is_noticed_though_the_container_reads_nothing(scenario):
+    server = scenario.serve()
+    scenario.settle()
+    [asking] = scenario.clients(1)
     accepted, _ = server.accept()
     with suppress(BlockingIOError):
         while True:
             asking.send(bytes(1 << 20))
             time.sleep(0.01)
     time.sleep(0.2)
-    assert scene.descriptors() >= scene.idle + 2
+    assert scenario.descriptors() >= scenario.idle + 2
     asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     asking.close()
-    scene.settle()
+    scenario.settle()
     accepted.close()
 
 
-def test_datagrams_of_a_greedy_client_do_not_displace_anothers_flow(scene):
-    server = scene.serve(80, socket.SOCK_DGRAM)
-    asking = scene.make(scene.there, socket.AF_INET6, socket.SOCK_DGRAM)
-    asking.connect((scene.host.address6, 8080))
+def test_datagrams_of_a_greedy_client_do_not_displace_anothers_flow(scenario):
+    server = scenario.serve(80, socket.SOCK_DGRAM)
+    asking = scenario.make(scenario.there, socket.AF_INET6, socket.SOCK_DGRAM)
+    asking.connect((scenario.host.address6, 8080))
     asking.send(b"mine")
     assert server.recvfrom(10)[0] == b"mine"
     asking.send(b"mine")
     place = server.recvfrom(10)[1]
-    before = scene.descriptors()
+    before = scenario.descriptors()
     for _ in range(4 * FLOWS):
-        greedy = scene.make(scene.here, socket.AF_INET6, socket.SOCK_DGRAM)
+        greedy = scenario.make(scenario.here, socket.AF_INET6, socket.SOCK_DGRAM)
         greedy.connect(("::1", 8080))
         greedy.send(b"flood")
         assert server.recvfrom(10)[0] == b"flood", "each is served, at the cost of its own others"
-    assert scene.descriptors() <= before + FLOWS // 2
+    assert scenario.descriptors() <= before + FLOWS // 2
     asking.send(b"mine")
     assert server.recvfrom(10) == (b"mine", place)
     server.sendto(b"answer", place)
@@ -282,18 +286,18 @@ def test_datagrams_of_a_greedy_client_do_not_displace_anothers_flow(scene):
     assert asking.recv(10) == b"answer"
 
 
-def test_datagrams_of_forged_addresses_leave_room_for_a_new_client(scene):
-    server = scene.serve(80, socket.SOCK_DGRAM)
+def test_datagrams_of_forged_addresses_leave_room_for_a_new_client(scenario):
+    server = scenario.serve(80, socket.SOCK_DGRAM)
     addresses = [f"fd98:0:{n:x}::1" for n in range(2 * FLOWS)]
-    scene.host.peer.sh("".join(f"ip -6 addr add {address}/128 dev br0 nodad\n" for address in addresses))
-    before = scene.descriptors()
+    scenario.host.peer.sh("".join(f"ip -6 addr add {address}/128 dev br0 nodad\n" for address in addresses))
+    before = scenario.descriptors()
     for address in addresses:
-        forged = scene.make(scene.there, socket.AF_INET6, socket.SOCK_DGRAM)
+        forged = scenario.make(scenario.there, socket.AF_INET6, socket.SOCK_DGRAM)
         forged.bind((address, 0))
-        forged.sendto(b"forged", (scene.host.address6, 8080))
+        forged.sendto(b"forged", (scenario.host.address6, 8080))
         assert server.recvfrom(10)[0] == b"forged"
-    assert scene.descriptors() <= before + FLOWS
-    asking = scene.make(scene.here, socket.AF_INET6, socket.SOCK_DGRAM)
+    assert scenario.descriptors() <= before + FLOWS
+    asking = scenario.make(scenario.here, socket.AF_INET6, socket.SOCK_DGRAM)
     asking.settimeout(8)
     asking.connect(("::1", 8080))
     asking.send(b"new")

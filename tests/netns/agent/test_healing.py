@@ -18,7 +18,7 @@ import pytest
 from drivers.linux import netns as namespaces
 from engine.store.sqlite import SqliteStore
 from tests.netns.agent.conftest import Guarded
-from tests.netns.drivers.test_standby import stream
+from tests.netns.drivers.firewall.test_standby_table import stream
 
 pytestmark = pytest.mark.netns
 

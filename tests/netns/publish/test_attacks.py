@@ -40,7 +40,7 @@ def publishing(*specs: str) -> list[str]:
     return [word for spec in specs for protocol in PROTOCOLS for word in ("-p", f"{spec}/{protocol}")]
 
 
-class Scene:
+class Scenario:
     """Networks of every sort, and who lives on them; all serve ports 80 and 90."""
 
     def __init__(self, world) -> None:
@@ -108,79 +108,81 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(world) -> Scene:
-    return Scene(world)
+def scenario(world) -> Scenario:
+    return Scenario(world)
 
 
 @pytest.fixture(params=BOTH.values(), ids=BOTH)
-def filtered(scene, request) -> None:
-    scene.world.filter_bridged(request.param)
+def filtered(scenario, request) -> None:
+    scenario.world.filter_bridged(request.param)
 
 
 @pytest.mark.parametrize("attacker", ["neighbour", "stranger"])
-def test_loopback_ports_stay_on_the_host(scene, attacker):
-    local = [scene.world.question(scene.world.host.path, a, 8001, p) for a in ("127.0.0.1", "::1") for p in PROTOCOLS]
-    assert all(scene.world.ask(dict.fromkeys(local, "?")).values()), "the host itself is served"
+def test_loopback_ports_stay_on_the_host(scenario, attacker):
+    local = [
+        scenario.world.question(scenario.world.host.path, a, 8001, p) for a in ("127.0.0.1", "::1") for p in PROTOCOLS
+    ]
+    assert all(scenario.world.ask(dict.fromkeys(local, "?")).values()), "the host itself is served"
     own = {"neighbour": (PEER, PEER6), "stranger": ("172.31.0.2", "fd00:31::2")}[attacker]
-    path = scene.paths.get(attacker, scene.peer)
+    path = scenario.paths.get(attacker, scenario.peer)
     tried = [
-        scene.world.question(path, address, 8001, protocol, source)
+        scenario.world.question(path, address, 8001, protocol, source)
         for address, source in (("127.0.0.1", own[0]), ("127.0.0.2", own[0]), ("::1", own[1]))
         for protocol in PROTOCOLS
     ]
-    assert scene.world.silent(*tried)
-    assert scene.silent(attacker, 8001, HOST, HOST6)
-    assert scene.silent(attacker, 80, "172.30.0.3", "fd00:30::3"), "nor by the container's own address"
+    assert scenario.world.silent(*tried)
+    assert scenario.silent(attacker, 8001, HOST, HOST6)
+    assert scenario.silent(attacker, 80, "172.30.0.3", "fd00:30::3"), "nor by the container's own address"
 
 
-def test_neighbour_that_routes_to_a_container_finds_published_ports_only(scene, filtered):
-    assert scene.answered("neighbour", 80, "172.30.0.2", "fd00:30::2"), "the routes are good"
-    assert scene.silent("neighbour", 90, "172.30.0.2", "fd00:30::2")
-    assert scene.silent("neighbour", 90, HOST, HOST6)
-    assert scene.silent("neighbour", 80, "172.31.0.2", "fd00:31::2", "172.33.0.2", "172.32.0.2", "fd00:32::2")
+def test_neighbour_that_routes_to_a_container_finds_published_ports_only(scenario, filtered):
+    assert scenario.answered("neighbour", 80, "172.30.0.2", "fd00:30::2"), "the routes are good"
+    assert scenario.silent("neighbour", 90, "172.30.0.2", "fd00:30::2")
+    assert scenario.silent("neighbour", 90, HOST, HOST6)
+    assert scenario.silent("neighbour", 80, "172.31.0.2", "fd00:31::2", "172.33.0.2", "172.32.0.2", "fd00:32::2")
 
 
-def test_networks_reach_each_other_through_published_ports_only(scene, filtered):
-    assert scene.answered("stranger", 8002, HOST, HOST6)
-    assert scene.silent("stranger", 80, "172.30.0.2", "fd00:30::2", "172.33.0.2", "172.32.0.2", "fd00:32::2")
+def test_networks_reach_each_other_through_published_ports_only(scenario, filtered):
+    assert scenario.answered("stranger", 8002, HOST, HOST6)
+    assert scenario.silent("stranger", 80, "172.30.0.2", "fd00:30::2", "172.33.0.2", "172.32.0.2", "fd00:32::2")
 
 
-def test_internal_network_gets_nowhere(scene, filtered):
-    assert scene.silent("hidden", 90, PEER, PEER6)
-    assert scene.silent("hidden", 80, "172.30.0.2", "fd00:30::2")
-    assert scene.silent("hidden", 8002, HOST, HOST6), "not even to published ports of others"
-    assert scene.answered("neighbour", 8003, HOST6)
-    assert scene.silent("hidden", 8003, "fd00:32::1"), "nor by way of the agent"
+def test_internal_network_gets_nowhere(scenario, filtered):
+    assert scenario.silent("hidden", 90, PEER, PEER6)
+    assert scenario.silent("hidden", 80, "172.30.0.2", "fd00:30::2")
+    assert scenario.silent("hidden", 8002, HOST, HOST6), "not even to published ports of others"
+    assert scenario.answered("neighbour", 8003, HOST6)
+    assert scenario.silent("hidden", 8003, "fd00:32::1"), "nor by way of the agent"
 
 
-def test_containers_kept_apart_do_not_talk(scene, filtered):
+def test_containers_kept_apart_do_not_talk(scenario, filtered):
     ways = "ip route replace {0}/32 via 172.33.0.1; ip -6 route replace {1}/128 via fd00:33::1"
-    assert scene.silent("left", 80, "172.33.0.3", "fd00:33::3")
-    scene.world.inside(scene.paths["left"], ways.format("172.33.0.3", "fd00:33::3"))
-    assert scene.silent("left", 80, "172.33.0.3", "fd00:33::3"), "nor by way of the gateway"
+    assert scenario.silent("left", 80, "172.33.0.3", "fd00:33::3")
+    scenario.world.inside(scenario.paths["left"], ways.format("172.33.0.3", "fd00:33::3"))
+    assert scenario.silent("left", 80, "172.33.0.3", "fd00:33::3"), "nor by way of the gateway"
 
 
-def test_guarded_container_sends_under_its_own_addresses_only(scene, filtered):
-    path = scene.paths["mallory"]
-    assert scene.answered("mallory", 80, "172.34.0.3", "fd00:34::3")
-    scene.world.inside(path, "ip addr add 172.34.0.66/16 dev eth0; ip -6 addr add fd00:34::66/64 dev eth0 nodad")
+def test_guarded_container_sends_under_its_own_addresses_only(scenario, filtered):
+    path = scenario.paths["mallory"]
+    assert scenario.answered("mallory", 80, "172.34.0.3", "fd00:34::3")
+    scenario.world.inside(path, "ip addr add 172.34.0.66/16 dev eth0; ip -6 addr add fd00:34::66/64 dev eth0 nodad")
     forged = [
-        scene.world.question(path, address, 80, protocol, source)
+        scenario.world.question(path, address, 80, protocol, source)
         for address, source in (("172.34.0.3", "172.34.0.66"), ("fd00:34::3", "fd00:34::66"))
         for protocol in PROTOCOLS
     ]
-    assert scene.world.silent(*forged)
-    scene.world.inside(path, "ip addr del 172.34.0.66/16 dev eth0; ip -6 addr del fd00:34::66/64 dev eth0")
+    assert scenario.world.silent(*forged)
+    scenario.world.inside(path, "ip addr del 172.34.0.66/16 dev eth0; ip -6 addr del fd00:34::66/64 dev eth0")
 
 
-def test_guarded_container_sends_under_its_own_mac_only(scene, filtered):
-    path = scene.paths["mallory"]
-    own = scene.world.inside(path, "ip -br link show eth0").split()[2]
-    scene.world.inside(path, "ip link set eth0 address 02:42:66:66:66:66")
+def test_guarded_container_sends_under_its_own_mac_only(scenario, filtered):
+    path = scenario.paths["mallory"]
+    own = scenario.world.inside(path, "ip -br link show eth0").split()[2]
+    scenario.world.inside(path, "ip link set eth0 address 02:42:66:66:66:66")
     try:
-        assert scene.silent("mallory", 80, "172.34.0.3", "fd00:34::3")
+        assert scenario.silent("mallory", 80, "172.34.0.3", "fd00:34::3")
     finally:
-        scene.world.inside(path, f"ip link set eth0 address {own}; ip neigh flush all")
+        scenario.world.inside(path, f"ip link set eth0 address {own}; ip neigh flush all")
 
 
 def claim_by_arp(path: str, victim: str, address: str) -> None:
@@ -206,8 +208,8 @@ def claim_by_nd(path: str, victim: str, address: str) -> None:
             sock.sendto(message, (victim, 0))
 
 
-def neighbour_entry(scene, path: str, address: str) -> str:
-    words = scene.world.inside(path, f"ip neigh show {address}").split()
+def neighbour_entry(scenario, path: str, address: str) -> str:
+    words = scenario.world.inside(path, f"ip neigh show {address}").split()
     return words[words.index("lladdr") + 1] if "lladdr" in words else ""
 
 
@@ -215,19 +217,19 @@ def neighbour_entry(scene, path: str, address: str) -> str:
 @pytest.mark.parametrize(("network", "attacker", "victim", "poisoned"), [
     ("guarded", "mallory", "alice", False), ("app", "web", "private", True),
 ])  # fmt: skip
-def test_neighbours_of_a_guarded_container_keep_their_gateway(scene, network, attacker, victim, poisoned, version):
+def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network, attacker, victim, poisoned, version):
     """Without the guard the attack succeeds, which proves it is one."""
-    number, target = NUMBERS[network], scene.paths[victim]
+    number, target = NUMBERS[network], scenario.paths[victim]
     gateway = f"172.{number}.0.1" if version == 4 else f"fd00:{number}::1"
     own = f"172.{number}.0.3" if version == 4 else f"fd00:{number}::3"
-    scene.world.inside(target, f"ip neigh flush all; ping -c1 -W2 {gateway}")
-    before = neighbour_entry(scene, target, gateway)
+    scenario.world.inside(target, f"ip neigh flush all; ping -c1 -W2 {gateway}")
+    before = neighbour_entry(scenario, target, gateway)
     time.sleep(ARP_LOCK)
-    (claim_by_arp if version == 4 else claim_by_nd)(scene.paths[attacker], own, gateway)
+    (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], own, gateway)
     time.sleep(0.2)
-    after = neighbour_entry(scene, target, gateway)
-    for path in (target, scene.paths[attacker]):  # a broadcast comes back to who sent it
-        scene.world.inside(path, "ip neigh flush all")
+    after = neighbour_entry(scenario, target, gateway)
+    for path in (target, scenario.paths[attacker]):  # a broadcast comes back to who sent it
+        scenario.world.inside(path, "ip neigh flush all")
     assert before
     assert (after != before) is poisoned
 
@@ -235,13 +237,13 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scene, network, at
 class Talk:
     """One UDP and one TCP connection of the neighbour's to a published port, kept open from its first word on."""
 
-    def __init__(self, scene, container: str, inner: int, address: str, port: int) -> None:
-        server = scene.paths[container]
+    def __init__(self, scenario, container: str, inner: int, address: str, port: int) -> None:
+        server = scenario.paths[container]
         self.sockets: list[socket.socket] = []
         listener = self.open(server, "::" if ":" in address else "0.0.0.0", inner, socket.SOCK_STREAM)
         self.datagrams = self.open(server, "::" if ":" in address else "0.0.0.0", inner, socket.SOCK_DGRAM)
-        self.client = self.open(scene.peer, address, port, socket.SOCK_STREAM, connect=True)
-        self.sender = self.open(scene.peer, address, port, socket.SOCK_DGRAM, connect=True)
+        self.client = self.open(scenario.peer, address, port, socket.SOCK_STREAM, connect=True)
+        self.sender = self.open(scenario.peer, address, port, socket.SOCK_DGRAM, connect=True)
         self.channel, _ = listener.accept()
         self.sockets.append(self.channel)
 
@@ -279,26 +281,26 @@ class Talk:
             sock.close()
 
 
-def test_taken_back_port_closes_at_once_under_talks_that_go_on(scene):
-    world = scene.world
+def test_taken_back_port_closes_at_once_under_talks_that_go_on(scenario):
+    world = scenario.world
     world.hawse("publish", "web", *publishing("8004:84"))
-    talks = [Talk(scene, "web", 84, address, 8004) for address in (HOST, HOST6)]
+    talks = [Talk(scenario, "web", 84, address, 8004) for address in (HOST, HOST6)]
     assert [talk.passes() for talk in talks] == [{"tcp": True, "udp": True}] * 2
     for protocol in PROTOCOLS:
         world.hawse("unpublish", "web", f"84/{protocol}")
     assert [talk.passes(0.5) for talk in talks] == [{"tcp": False, "udp": False}] * 2
-    assert scene.silent("neighbour", 8004, HOST, HOST6)
-    assert scene.silent("neighbour", 84, "172.30.0.2", "fd00:30::2")
-    assert scene.answered("neighbour", 8002, HOST, HOST6), "other ports are untouched"
+    assert scenario.silent("neighbour", 8004, HOST, HOST6)
+    assert scenario.silent("neighbour", 84, "172.30.0.2", "fd00:30::2")
+    assert scenario.answered("neighbour", 8002, HOST, HOST6), "other ports are untouched"
     for talk in talks:
         talk.close()
 
 
 @pytest.mark.parametrize("address", [HOST, HOST6])
-def test_client_that_never_pauses_follows_the_port(scene, address):
+def test_client_that_never_pauses_follows_the_port(scenario, address):
     """A datagram flow tracked before, between and after publications leads nowhere stale."""
-    world, port = scene.world, 8005
-    path, family = scene.peer, socket.AF_INET6 if ":" in address else socket.AF_INET
+    world, port = scenario.world, 8005
+    path, family = scenario.peer, socket.AF_INET6 if ":" in address else socket.AF_INET
     client = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     client.settimeout(0.3)
     client.connect((address, port))
@@ -321,14 +323,14 @@ def test_client_that_never_pauses_follows_the_port(scene, address):
             assert not answered(0.5)
 
 
-def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scene):
+def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scenario):
     """Flows through rules, through the agent, by routing and from another network, begun while they were allowed."""
-    world, place = scene.world, ["--network", "old", "--ip", "172.35.0.77"]
-    world.inside(scene.peer, f"ip route replace 172.35.0.0/16 via {HOST}")
+    world, place = scenario.world, ["--network", "old", "--ip", "172.35.0.77"]
+    world.inside(scenario.peer, f"ip route replace 172.35.0.0/16 via {HOST}")
     victim = world.containers(victim=[*place, *publishing("8006:86")])["victim"]
     world.serve(victim, 86)
-    stranger = scene.paths["stranger"]
-    ways = [(scene.peer, HOST, 8006), (scene.peer, HOST6, 8006), (scene.peer, "172.35.0.77", 86)]
+    stranger = scenario.paths["stranger"]
+    ways = [(scenario.peer, HOST, 8006), (scenario.peer, HOST6, 8006), (scenario.peer, "172.35.0.77", 86)]
     ways += [(stranger, "172.31.0.1", 8006), (stranger, "fd00:31::1", 8006)]
     flows = [flow_to(*way) for way in ways]
     assert [carries(flow) for flow in flows] == [True] * len(flows)
@@ -359,10 +361,10 @@ def carries(flow: socket.socket, patience: float = 3) -> bool:
     return False
 
 
-def test_ports_of_a_stopped_container_are_closed(scene):
-    world = scene.world
-    assert scene.answered("neighbour", 8002, HOST, HOST6)
+def test_ports_of_a_stopped_container_are_closed(scenario):
+    world = scenario.world
+    assert scenario.answered("neighbour", 8002, HOST, HOST6)
     world.hawse("stop", "-t", "0", "web")
-    assert scene.silent("neighbour", 8002, HOST, HOST6)
-    assert scene.silent("neighbour", 80, "172.30.0.2", "fd00:30::2")
+    assert scenario.silent("neighbour", 8002, HOST, HOST6)
+    assert scenario.silent("neighbour", 80, "172.30.0.2", "fd00:30::2")
     assert "8002" not in world.host.sh("nft list table inet hawse")

@@ -48,7 +48,7 @@ main()
 
 
 @pytest.fixture(scope="module")
-def scene(world, tmp_path_factory) -> Iterator[dict[str, str]]:
+def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
     """One of everything that is in the firewall: ports of all kinds, links, guarded ports, modes and sources."""
     config = tmp_path_factory.mktemp("config") / "daemon.json"
     config.write_text('{"icc": false}')
@@ -113,14 +113,14 @@ def without_agent(world) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-def test_what_was_taken_out_comes_back_whole(world, scene, loss):
+def test_what_was_taken_out_comes_back_whole(world, scenario, loss):
     before = tables(world)
     world.host.sh(loss)
     assert settled(world, before) == before
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-def test_without_an_agent_the_next_command_brings_it_back(world, scene, without_agent, loss):
+def test_without_an_agent_the_next_command_brings_it_back(world, scenario, without_agent, loss):
     before = tables(world)
     world.host.sh(loss)
     assert tables(world) != before
@@ -128,18 +128,18 @@ def test_without_an_agent_the_next_command_brings_it_back(world, scene, without_
     assert tables(world) == before
 
 
-def test_what_came_back_works(world, scene):
+def test_what_came_back_works(world, scenario):
     before = tables(world)
     world.host.sh("nft flush ruleset")
     assert settled(world, before) == before
     for address, port in ((HOST, 8080), (HOST6, 8080), (HOST, 8083), (HOST6, 8083)):
         assert world.reaches(world.peer.path, address, port)
     db = json.loads(world.hawse("inspect", "db"))[0]["NetworkSettings"]["IPAddress"]
-    assert world.reaches(scene["client"], db, 80)
-    assert world.silent(world.question(scene["other"], db, 80), world.question(world.peer.path, HOST, 8081))
+    assert world.reaches(scenario["client"], db, 80)
+    assert world.silent(world.question(scenario["other"], db, 80), world.question(world.peer.path, HOST, 8081))
 
 
-def test_a_link_follows_whom_it_leads_to(world, scene):
+def test_a_link_follows_whom_it_leads_to(world, scenario):
     world.hawse("stop", "-t", "0", "db")
     world.containers(squatter=["--network", "bridge"])
     world.hawse("start", "db")
@@ -147,14 +147,14 @@ def test_a_link_follows_whom_it_leads_to(world, scene):
     db = json.loads(world.hawse("inspect", "renamed"))[0]["NetworkSettings"]["IPAddress"]
     assert f"{db}\tstore " in world.hawse("exec", "client", "cat", "/etc/hosts")
     world.serve(world.paths("renamed")["renamed"], 80)
-    assert world.reaches(scene["client"], db, 80)
-    assert world.silent(world.question(scene["other"], db, 80))
+    assert world.reaches(scenario["client"], db, 80)
+    assert world.silent(world.question(scenario["other"], db, 80))
     world.hawse("restart", "-t", "0", "client")
     assert world.reaches(world.paths("client")["client"], db, 80)
     assert "store" in world.hawse("exec", "client", "cat", "/etc/hosts")
 
 
-def test_a_repair_brings_nothing_back_that_is_leaving(world, scene):
+def test_a_repair_brings_nothing_back_that_is_leaving(world, scenario):
     world.containers(leaving=["--network", "app", "-p", "8090:80", "-p", "9100-9109:9100-9109"])
     assert any("8090" in line for line in tables(world))
     world.host.run(sys.executable, "-c", REPAIR_WHILE_LEAVING, "rm", "-f", "leaving", env=world.host.env())

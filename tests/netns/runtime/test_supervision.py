@@ -30,7 +30,10 @@ def test_files_are_roots_alone(lab):
 
 
 def test_commands_that_race_start_one_supervisor(lab):
-    code = "import sys; from engine.runtime.supervisor_client import connect; from pathlib import Path; connect(Path(sys.argv[1]))"
+    code = (
+        "import sys; from pathlib import Path; from engine.runtime.supervisor_client import connect; "
+        "connect(Path(sys.argv[1]))"
+    )
     command = [sys.executable, "-c", code, str(lab.run_dir)]
     racers = [subprocess.Popen(command, cwd=Path(__file__).parents[3]) for _ in range(6)]
     assert [racer.wait(20) for racer in racers] == [0] * 6

@@ -15,7 +15,7 @@ from drivers.registry import TYPES
 from engine.filters.containers import KEYS
 from engine.filters.networks import NETWORK_KEYS, PRUNE_KEYS
 
-COMPLETIONS = Path(__file__).parent.parent.parent.parent / "completions"
+COMPLETIONS = Path(__file__).parents[4] / "completions"
 FILES = {"bash": "hawse.bash", "fish": "hawse.fish", "zsh": "_hawse"}
 
 

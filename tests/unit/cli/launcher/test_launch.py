@@ -13,7 +13,8 @@ from cli.launcher import launch
 from engine import paths
 from tests.installation import CHECKOUT, install
 
-BOOT = f"import sys; before = set(sys.modules); sys.path.insert(0, {str(CHECKOUT)!r}); import cli.launcher.launch as launch; "
+BOOT = f"import sys; before = set(sys.modules); sys.path.insert(0, {str(CHECKOUT)!r}); "
+BOOT += "import cli.launcher.launch as launch; "
 IMPORTED = BOOT + "print(*sorted(set(sys.modules) - before))"
 
 

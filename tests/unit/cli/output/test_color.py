@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parent.parent.parent.parent
+CHECKOUT = Path(__file__).parents[4]
 PROGRAM = """
 import sys
 from types import SimpleNamespace

@@ -45,7 +45,7 @@ TAMPERED = {
 
 
 @pytest.fixture
-def scene(lab):
+def scenario(lab):
     """Networks of several kinds, a link and a guarded port; what `Lab.repair` needs to know of them."""
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={GUARD: "true"})
     n2 = lab.network("n2", "172.31.0.0/16", options={NO_ICC: "false"})
@@ -66,15 +66,15 @@ def state(lab):
     return found, {t: sorted(lab.on_host(lambda: table_repair.held(t))) for t in found}  # noqa: B023
 
 
-def test_nothing_differs_where_nothing_was_done(lab, scene):
-    members, fields = scene
+def test_nothing_differs_where_nothing_was_done(lab, scenario):
+    members, fields = scenario
     assert lab.repair(members, **fields) == []
     assert lab.repair(members, relay={}, **fields) == []
 
 
 @pytest.mark.parametrize("damage", TAMPERED.values(), ids=TAMPERED)
-def test_damage_to_rules_is_found_and_put_right(lab, scene, damage):
-    members, fields = scene
+def test_damage_to_rules_is_found_and_put_right(lab, scenario, damage):
+    members, fields = scenario
     before = state(lab)
     lab.host.sh(damage)
     assert state(lab) != before
@@ -84,8 +84,8 @@ def test_damage_to_rules_is_found_and_put_right(lab, scene, damage):
     assert state(lab) == before
 
 
-def test_foreign_elements_go_from_every_set(lab, scene):
-    members, fields = scene
+def test_foreign_elements_go_from_every_set(lab, scenario):
+    members, fields = scenario
     before = state(lab)
     for set_name, shape in shapes().items():
         if set_name in (table.VERSION_SET, *NOT_JUDGED):
@@ -98,8 +98,8 @@ def test_foreign_elements_go_from_every_set(lab, scene):
     assert state(lab) == before
 
 
-def test_every_element_of_ours_comes_back_alone(lab, scene):
-    members, fields = scene
+def test_every_element_of_ours_comes_back_alone(lab, scenario):
+    members, fields = scenario
     before = sorted(lab.elements())
     for element in before:
         if element.set in NOT_JUDGED:
@@ -111,15 +111,15 @@ def test_every_element_of_ours_comes_back_alone(lab, scene):
     assert sorted(lab.elements()) == before
 
 
-def test_what_forwarding_was_switched_on_is_recalled(lab, scene):
-    members, fields = scene
+def test_what_forwarding_was_switched_on_is_recalled(lab, scenario):
+    members, fields = scenario
     lab.host.sh("nft flush ruleset")
     lab.repair(members, **fields)
     assert Element("forwarding", "ipv4") in lab.elements()
 
 
-def test_a_value_that_was_changed_is_ours_again(lab, scene, peer):
-    members, fields = scene
+def test_a_value_that_was_changed_is_ours_again(lab, scenario, peer):
+    members, fields = scenario
     lab.host.sh("nft 'delete element inet hawse any4 { tcp . 8080 }; "
                 "add element inet hawse any4 { tcp . 8080 : 172.31.0.2 . 80 }'")  # fmt: skip
     found = lab.repair(members, **fields)
@@ -127,8 +127,8 @@ def test_a_value_that_was_changed_is_ours_again(lab, scene, peer):
     assert Element("any4", "tcp . 8080", "172.30.0.2 . 80") in lab.elements("any4")
 
 
-def test_a_foreign_range_in_the_way_of_ours_goes_first(lab, scene):
-    members, fields = scene
+def test_a_foreign_range_in_the_way_of_ours_goes_first(lab, scenario):
+    members, fields = scenario
     before = sorted(lab.elements())
     lab.host.sh(
         "nft 'flush map inet hawse range4; add element inet hawse range4 { 0.0.0.0/0 . tcp . 7005-7020 : 10.9.8.7 }'"
@@ -138,8 +138,8 @@ def test_a_foreign_range_in_the_way_of_ours_goes_first(lab, scene):
     assert sorted(lab.elements()) == before
 
 
-def test_sets_that_the_agent_fills_are_judged_by_who_knows_them(lab, scene):
-    members, fields = scene
+def test_sets_that_the_agent_fills_are_judged_by_who_knows_them(lab, scenario):
+    members, fields = scenario
     carried = {"tcp": 40000}
     lab.repair(members, relay=carried, **fields)
     assert Element("relay", "tcp", "40000") in lab.elements("relay")
@@ -149,8 +149,8 @@ def test_sets_that_the_agent_fills_are_judged_by_who_knows_them(lab, scene):
 
 
 @pytest.mark.parametrize("version", [1, 999])
-def test_a_table_of_another_version_is_made_new_with_what_it_remembers(lab, scene, version):
-    members, fields = scene
+def test_a_table_of_another_version_is_made_new_with_what_it_remembers(lab, scenario, version):
+    members, fields = scenario
     before = state(lab)
     lab.host.sh(
         f"nft 'delete set inet hawse {table.VERSION_SET}; add set inet hawse ruleset_{version} {{ type mark; }}; "
@@ -164,8 +164,8 @@ def test_a_table_of_another_version_is_made_new_with_what_it_remembers(lab, scen
     assert state(lab) == before
 
 
-def test_connections_go_on_while_the_whole_table_is_made_new(lab, scene, peer):
-    members, fields = scene
+def test_connections_go_on_while_the_whole_table_is_made_new(lab, scenario, peer):
+    members, fields = scenario
     with a_socket(f"/run/netns/{lab.namespaces[0]}", socket.AF_INET, "tcp") as server:
         server.bind(("0.0.0.0", 80))
         server.listen()
@@ -179,8 +179,8 @@ def test_connections_go_on_while_the_whole_table_is_made_new(lab, scene, peer):
         assert channel.recv(10) == b"word"
 
 
-def test_elements_are_repaired_by_what_differs_only(lab, scene, monkeypatch):
-    members, fields = scene
+def test_elements_are_repaired_by_what_differs_only(lab, scenario, monkeypatch):
+    members, fields = scenario
     changed, made = [], transaction._transaction
     monkeypatch.setattr(transaction, "_transaction", lambda messages: changed.append(messages) or made(messages))
     lab.host.sh("nft 'delete element inet hawse any4 { tcp . 8080 }'")
