@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.containers.publish import SANDBOX
+from engine.intents import IntentKind
 from engine.store.api import Intent
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT, COUNTER, Host
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.netns
 DEAD = "4194304:1"  # no pid is as high
 MOVING = """
 import os, sys
-from engine.runtime import kernel
+from engine.runtime import syscalls
 sys.stdin.readline()
-kernel.setns(os.open(sys.argv[1], os.O_RDONLY), kernel.CLONE_NEWNET)
+syscalls.setns(os.open(sys.argv[1], os.O_RDONLY), syscalls.CLONE_NEWNET)
 print("there", flush=True)
 sys.stdin.readline()
 """
@@ -194,7 +194,7 @@ def test_settling_work_on_a_container_of_the_hosts_network_leaves_the_hosts_rout
     container = host.hawse("run", "-d", "--network", "host", "hostfs", "sleep", "1d").stdout.strip()
     before = network_of(host)
     with SqliteStore(host.root / "hawse.db").write() as tx:
-        tx.put_intent(Intent(SANDBOX, container, DEAD))
+        tx.put_intent(Intent(IntentKind.SANDBOX_CHANGE, container, DEAD))
     host.hawse("network", "create", "--internal", "any")
     host.hawse("network", "rm", "any")
     assert routes(host) == [line for line in before.splitlines() if line.startswith("default")] != []

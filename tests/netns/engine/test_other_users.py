@@ -289,7 +289,7 @@ def test_root_of_a_user_namespace_uses_directories_of_his_own(shared):
     (shared / "roots").mkdir(mode=0o777)
     shared.chmod(0o755)
     code = (
-        "import sys; from pathlib import Path; from engine.paths import check, make_private\n"
+        "import sys; from pathlib import Path; from engine.paths import check, make_private_directory as make_private\n"
         "for path in map(Path, sys.argv[1:]):\n"
         "    try: check(path, 'HAWSE_RUN'); make_private(path / 'deep'); print('used')\n"
         "    except Exception as error: print(error)"

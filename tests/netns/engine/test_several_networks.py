@@ -16,11 +16,12 @@ pytestmark = pytest.mark.netns
 PEER = "192.168.99.99"
 REPAIR_WHILE_STARTING = """
 from cli.__main__ import main
-from engine import recovery, sandbox
+from engine.endpoints import sandbox
+from engine.recovery import recover
 
 def admit_and_repair(host, members, admit=sandbox.admit_siblings):
     admit(host, members)
-    recovery.repair(host, whole=False)
+    recover.repair(host, whole=False)
 
 sandbox.admit_siblings = admit_and_repair
 main()

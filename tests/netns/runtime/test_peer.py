@@ -17,8 +17,7 @@ pytestmark = pytest.mark.netns
 INHERITED_PID = """
 import os, socket, sys, time
 sys.path.insert(0, sys.argv[1])
-from engine import peer
-from engine.runtime import kernel
+from engine.runtime import peer, syscalls
 
 def child(action):
     pid = os.fork()
@@ -28,7 +27,7 @@ def child(action):
     return pid
 
 def connect():
-    kernel.set_capabilities(0)
+    syscalls.set_capabilities(0)
     connection = socket.socket(socket.AF_UNIX)
     connection.connect("\\0hawse-test-peer")
     child(lambda: time.sleep(20))  # keeps the connection

@@ -38,7 +38,7 @@ def facts(arguments):
 PYTHON = [sys.executable, "-IS", "-X", "utf8", "-c"]
 COLD = [*PYTHON, FACTS + "os.write(int(os.environ['ANSWER']), facts(sys.argv[1:]))"]
 WARM = {
-    "launch.py": [*PYTHON, FACTS + "from cli import launch; launch.main()"],
+    "launch.py": [*PYTHON, FACTS + "from cli.launcher import launch; launch.main()"],
     "launch.pl": [str(script())],
 }
 
