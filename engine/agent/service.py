@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.endpoints import shared_state
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
-from engine.store.api import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +17,6 @@ class Snapshot:
     containers: Sequence[ContainerRecord] = ()
     endpoints: Sequence[EndpointRecord] = ()
     of_this_boot: bool = True
-
-
-def snapshot(store: Store) -> Snapshot:
-    """Read one consistent state."""
-    with store.read() as reader:
-        return Snapshot(
-            reader.networks(),
-            reader.containers(),
-            reader.endpoints(),
-            of_this_boot=shared_state.is_of_this_boot(reader),
-        )
 
 
 class Service(Protocol):

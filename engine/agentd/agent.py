@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socket import socket
 
-from engine.agent.service import Service, Snapshot, snapshot
+from engine.agent.service import Service, Snapshot
 from engine.agentd.control import Control
+from engine.endpoints import shared_state
 from engine.errors import EngineError, Outdated
 from engine.eventloop.loop import Loop
 from engine.store.api import Store
@@ -107,3 +108,14 @@ def _drainer(fd: int) -> Callable[[int], None]:
         os.read(fd, 64)
 
     return drain
+
+
+def snapshot(store: Store) -> Snapshot:
+    """Read one consistent state."""
+    with store.read() as reader:
+        return Snapshot(
+            reader.networks(),
+            reader.containers(),
+            reader.endpoints(),
+            of_this_boot=shared_state.is_of_this_boot(reader),
+        )
