@@ -245,7 +245,7 @@ def _synchronise_tunnel(network: NetworkSpec, options: OverlayOptions) -> None:
 def _require_tunnels(options: OverlayOptions, peers: Iterable[Peer]) -> None:
     lost = _without_tunnel(options, peers)
     if lost:
-        raise Missing(f"no tunnel leads to {', '.join(map(str, lost))}; nothing is sent there in clear")
+        raise Missing(f"no WireGuard tunnel to {', '.join(map(str, lost))}; refusing to send unencrypted traffic")
 
 
 def _without_tunnel(options: OverlayOptions, peers: Iterable[Peer]) -> list[IPAddress]:

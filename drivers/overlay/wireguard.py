@@ -54,9 +54,9 @@ class Tunnel:
         try:
             netns.run_in_netns(self.place.path, lambda: libnftables.run(script))
         except DriverError as error:
-            raise self._refused(f"its packets can't be kept from leaving in clear: {error}") from error
+            raise self._refused(f"cannot install the rules that block unencrypted packets: {error}") from error
         if not self.is_guarded():
-            raise self._refused("the kernel doesn't hold the rules that keep its packets from leaving in clear")
+            raise self._refused("the kernel does not hold the rules that block unencrypted packets")
 
     def is_guarded(self) -> bool:
         """Tell whether the rules are in force, to the letter."""

@@ -81,7 +81,7 @@ def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterM
 
 def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
     """Drop a network that the cluster has no more, or this host is to know no more."""
-    with locked(host.run, *NETWORKS_LOCK, patience=patience):
+    with locked(host.run, *NETWORKS_LOCK, timeout=patience):
         with host.store.read() as reader:
             record = reader.network(network_id)
         if record is not None:

@@ -21,21 +21,21 @@ LOCK_TIMEOUT_SECONDS = 60.0
 
 
 @contextmanager
-def locked(run: Path, kind: str, object_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
+def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Hold the lock of one object (``object_id`` is hawse's own hex id, never a user's string)."""
     directory = run / "locks"
     make_private_directory(directory)
     path = directory / f"{kind}-{object_id}"
-    descriptor = _acquire(path, time.monotonic() + patience)
+    descriptor = _acquire(path, timeout)
     try:
         yield
     finally:
         os.close(descriptor)
 
 
-def lock_open_file(descriptor: int, name: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
+def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
     """Take the lock of a file that is open and keeps its inode, such as a namespace; released when it is closed."""
-    _lock(descriptor, time.monotonic() + patience, name)
+    _lock(descriptor, timeout, name)
 
 
 def forget(run: Path, kind: str, object_id: str) -> None:
@@ -43,11 +43,11 @@ def forget(run: Path, kind: str, object_id: str) -> None:
     (run / "locks" / f"{kind}-{object_id}").unlink(missing_ok=True)
 
 
-def _acquire(path: Path, deadline: float) -> int:
+def _acquire(path: Path, timeout: float) -> int:
     while True:
         descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
         try:
-            _lock(descriptor, deadline, path.name)
+            _lock(descriptor, timeout, path.name)
         except BaseException:
             os.close(descriptor)
             raise
@@ -56,15 +56,15 @@ def _acquire(path: Path, deadline: float) -> int:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, deadline: float, name: str) -> None:
-    pause = 0.001
+def _lock(descriptor: int, timeout: float, name: str) -> None:
+    pause, deadline = 0.001, time.monotonic() + timeout
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise Unavailable(f"another command has been working on {name} for too long") from None
+                raise Unavailable(f"timed out after {timeout:g} s waiting for another command on {name}") from None
         time.sleep(pause)
         pause = min(pause * 2, 0.05)
 

@@ -142,7 +142,7 @@ def test_without_keys_or_programs_it_does_not_come_up(cluster, encrypted, monkey
 def test_without_the_rules_it_does_not_come_up(cluster, encrypted, monkeypatch):
     run = libnftables.run
     monkeypatch.setattr(libnftables, "run", lambda script: run(re.sub("(?m)^.*oifname.*$", "", script)))
-    with pytest.raises(Unsupported, match="can't come up: the kernel doesn't hold the rules"):
+    with pytest.raises(Unsupported, match="can't come up: the kernel does not hold the rules"):
         encrypted("o1")
     assert not cluster.members[-1].place.file.exists()
 
@@ -177,11 +177,11 @@ def test_a_killed_tunnel_is_mended_with_the_next_look_at_the_peers(cluster, encr
 def test_a_host_without_a_key_gets_nothing_and_the_others_do(cluster, encrypted):
     o1 = encrypted(known=2, hosts=3)
     here, there = o1.container(0), o1.container(1)
-    with pytest.raises(Missing, match=r"^no tunnel leads to 192\.168\.99\.13; nothing is sent there in clear"):
+    with pytest.raises(Missing, match=r"^no WireGuard tunnel to 192\.168\.99\.13; refusing to send unencrypted traffic"):
         o1.container(2)
     member = o1.members[0]
     stranger = member.peers[-1]
-    with pytest.raises(Missing, match=r"^no tunnel leads to"):
+    with pytest.raises(Missing, match=r"^no WireGuard tunnel to"):
         member.add_peer(stranger)
     assert here.pings(there.ipv4, wait=5)
     assert member.verify() == ["missing: a tunnel to 192.168.99.13"]
