@@ -41,6 +41,17 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
     return cast("BinaryIO", os.fdopen(descriptor, mode, closefd=False))
 
 
+def bold(text: str) -> str:
+    """Return one line in bold; imports rich, which only a terminal needs."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(force_terminal=True, color_system="standard")
+    with console.capture() as capture:
+        console.print(Text(text, style="bold"), end="", soft_wrap=True)
+    return capture.get()
+
+
 def _escaping() -> ModuleType:
     """Import what only a terminal needs."""
     from cli.output import terminal_escapes

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.console import Console
-from rich.text import Text
-
-from cli.app import App
+from cli.app import App, bold
 from cli.errors import StatusError
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError
 from cli.output.rows import FormatContext, ListFormat
@@ -68,11 +65,3 @@ def measure(app: App) -> Measure:
     if app.on_terminal:
         return revealed_width
     return width_of
-
-
-def bold(text: str) -> str:
-    """Set one line in bold; rich is imported here because a pipe never needs it."""
-    console = Console(force_terminal=True, color_system="standard")
-    with console.capture() as capture:
-        console.print(Text(text, style="bold"), end="", soft_wrap=True)
-    return capture.get()

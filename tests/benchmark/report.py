@@ -6,6 +6,8 @@ import os
 import platform
 from collections.abc import Sequence
 
+from tabulate import tabulate
+
 from tests.benchmark.results import Row, Table
 
 NONE = "-"
@@ -35,9 +37,10 @@ def markdown(table: Table) -> str:
     targeted = any(row.target for row in table.rows)
     compared = " : ".join(table.ratio)
     head = [f"{table.unit}, {better}", *table.columns, compared, *(["target"] if targeted else [])]
-    lines = [f"## {table.title}", "", _line(head), _line(["---", *["---:"] * (len(head) - 1)])]
-    lines += [_line([row.what, *_figures(table, row), *([_target(row)] if targeted else [])]) for row in table.rows]
-    return "\n".join(lines) + "\n"
+    rows = [[row.what, *_figures(table, row), *([_target(row)] if targeted else [])] for row in table.rows]
+    alignment = ["left", *["right"] * (len(head) - 1)]
+    body = tabulate(rows, head, tablefmt="pipe", colalign=alignment, disable_numparse=True)
+    return f"## {table.title}\n\n{body}\n"
 
 
 def _figures(table: Table, row: Row) -> list[str]:
@@ -59,7 +62,3 @@ def _target(row: Row) -> str:
 def number(value: float) -> str:
     """Three digits are enough."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

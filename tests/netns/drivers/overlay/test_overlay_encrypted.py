@@ -177,7 +177,9 @@ def test_a_killed_tunnel_is_mended_with_the_next_look_at_the_peers(cluster, encr
 def test_a_host_without_a_key_gets_nothing_and_the_others_do(cluster, encrypted):
     o1 = encrypted(known=2, hosts=3)
     here, there = o1.container(0), o1.container(1)
-    with pytest.raises(Missing, match=r"^no WireGuard tunnel to 192\.168\.99\.13; refusing to send unencrypted traffic"):
+    with pytest.raises(
+        Missing, match=r"^no WireGuard tunnel to 192\.168\.99\.13; refusing to send unencrypted traffic"
+    ):
         o1.container(2)
     member = o1.members[0]
     stranger = member.peers[-1]
