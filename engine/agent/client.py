@@ -133,7 +133,7 @@ def _become_agent(run_dir: Path, root: Path, told: int, lock: int) -> None:
             signal.signal(number, signal.SIG_DFL)
         with suppress(AttributeError):
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        argv = [sys.executable, "-P", "-m", "engine.agent"]
+        argv = [sys.executable, "-P", "-m", "engine.agentd"]
         os.execve(sys.executable, argv, environment(run_dir, root, os.environ))
     finally:
         os._exit(127)

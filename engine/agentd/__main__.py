@@ -1,4 +1,4 @@
-"""``python -m engine.agent``: the resident agent of the host given by HAWSE_ROOT and HAWSE_RUN, in the foreground.
+"""``python -m engine.agentd``: the resident agent of the host given by HAWSE_ROOT and HAWSE_RUN, in the foreground.
 
 Ends at once where another agent serves this host already. HAWSE_AGENT_IDLE: seconds without need after which it ends.
 HAWSE_DNS_TTL: seconds a name may be kept. HAWSE_AGENT_READY: a descriptor that gets one byte when the agent listens.

@@ -18,7 +18,7 @@ from engine.store.api import Store
 
 
 class RepairService:
-    """Implements `engine.agent.services.Service`.
+    """Implements `engine.agent.service.Service`.
 
     ``store`` is for the threads, ``relay`` tells where the agent carries ports. Set are ``changed``, to make the agent
     read everything again, and ``leave``, to make it end.

@@ -1,4 +1,4 @@
-"""``python -m engine.cluster.guard``: brings a killed agent back, so that this host's lease does not run out with it.
+"""``python -m engine.agentd.cluster.respawn``: brings a killed agent back, so that this host's lease does not run out with it.
 
 It sleeps in the kernel on the agent's own lock, which is free the moment the agent is gone. Ends when this host has
 left its cluster, or lives in a run directory that is there no more.

@@ -1,4 +1,4 @@
-"""``python -m engine.cluster.server``: serve the host of HAWSE_ROOT until killed."""
+"""``python -m engine.swarm.server``: serve the host of HAWSE_ROOT until killed."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def agents(host) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and b"engine.agent" in (entry / "cmdline").read_bytes().split(b"\0"):
+            if entry.name.isdigit() and b"engine.agentd" in (entry / "cmdline").read_bytes().split(b"\0"):
                 mark = f"HAWSE_RUN={host.run_dir}".encode()
                 found += [int(entry.name)] if mark in (entry / "environ").read_bytes().split(b"\0") else []
         except OSError:
