@@ -18,7 +18,7 @@ LATE = (
     "importlib.metadata", "pyroute2", "pyroute2.netlink.exceptions", "rich.console", "rich.text", "subprocess",
     "tarfile", "traceback",
 )  # fmt: skip
-RESIDENT = ("engine.agent", "engine.dns", "cli.warm")
+RESIDENT = ("engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm")
 """Packages of resident processes; what a command needs of them, its own modules import."""
 
 CHANGES = CLOSE_WRITE | CREATE | DELETE | DELETE_SELF | MOVE_SELF | MOVED_FROM | MOVED_TO
