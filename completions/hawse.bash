@@ -313,12 +313,12 @@ __hawse_source() {
                 com.docker.network.host_ipv4= none com.docker.network.host_ipv6= none com.hawse.bridge.spoof_guard= \
                 bool
             ;;
-        macvlan-option)
-            __hawse_keys parent= interfaces macvlan_mode= macvlan-mode com.docker.network.driver.mtu= mtu
-            ;;
         ipvlan-option)
             __hawse_keys parent= interfaces ipvlan_mode= ipvlan-mode ipvlan_flag= ipvlan-flag \
                 com.docker.network.driver.mtu= mtu
+            ;;
+        macvlan-option)
+            __hawse_keys parent= interfaces macvlan_mode= macvlan-mode com.docker.network.driver.mtu= mtu
             ;;
         overlay-option)
             __hawse_words encrypted
@@ -333,14 +333,14 @@ __hawse_source() {
         mtu)
             __hawse_words 1280 1400 1450 1500 9000
             ;;
-        macvlan-mode)
-            __hawse_words bridge private vepa passthru
-            ;;
         ipvlan-mode)
             __hawse_words l2 l3 l3s
             ;;
         ipvlan-flag)
             __hawse_words bridge private vepa
+            ;;
+        macvlan-mode)
+            __hawse_words bridge private vepa passthru
             ;;
         interfaces)
             __hawse_names interfaces

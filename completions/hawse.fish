@@ -133,10 +133,10 @@ function __hawse_source
             end
         case bridge-option
             __hawse_keys 'com.docker.network.bridge.enable_icc=' 'bool' 'com.docker.network.bridge.enable_ip_masquerade=' 'bool' 'com.docker.network.bridge.inhibit_ipv4=' 'bool' 'com.docker.network.bridge.gateway_mode_ipv4=' 'gateway-mode' 'com.docker.network.bridge.gateway_mode_ipv6=' 'gateway-mode' 'com.docker.network.bridge.host_binding_ipv4=' 'host-binding' 'com.docker.network.bridge.name=' 'none' 'com.docker.network.bridge.trusted_host_interfaces=' 'interfaces' 'com.docker.network.driver.mtu=' 'mtu' 'com.docker.network.host_ipv4=' 'none' 'com.docker.network.host_ipv6=' 'none' 'com.hawse.bridge.spoof_guard=' 'bool'
-        case macvlan-option
-            __hawse_keys 'parent=' 'interfaces' 'macvlan_mode=' 'macvlan-mode' 'com.docker.network.driver.mtu=' 'mtu'
         case ipvlan-option
             __hawse_keys 'parent=' 'interfaces' 'ipvlan_mode=' 'ipvlan-mode' 'ipvlan_flag=' 'ipvlan-flag' 'com.docker.network.driver.mtu=' 'mtu'
+        case macvlan-option
+            __hawse_keys 'parent=' 'interfaces' 'macvlan_mode=' 'macvlan-mode' 'com.docker.network.driver.mtu=' 'mtu'
         case overlay-option
             __hawse_words 'encrypted'\t'Encrypt what goes between hosts'
             __hawse_keys 'com.docker.network.driver.overlay.vxlanid_list=' 'none' 'com.docker.network.driver.mtu=' 'mtu'
@@ -146,12 +146,12 @@ function __hawse_source
             __hawse_words '127.0.0.1'\t'Published ports on this host alone' '0.0.0.0'\t'On every address'
         case mtu
             __hawse_words '1280' '1400' '1450' '1500' '9000'
-        case macvlan-mode
-            __hawse_words 'bridge' 'private' 'vepa' 'passthru'
         case ipvlan-mode
             __hawse_words 'l2' 'l3' 'l3s'
         case ipvlan-flag
             __hawse_words 'bridge' 'private' 'vepa'
+        case macvlan-mode
+            __hawse_words 'bridge' 'private' 'vepa' 'passthru'
         case interfaces
             __hawse_names interfaces
         case ipam-driver

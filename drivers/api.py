@@ -195,12 +195,46 @@ class Peer:
     vtep: IPAddress
 
 
+@dataclass(frozen=True, slots=True)
+class OptionFacts:
+    """One option of a driver (``-o key=value``), as completion offers it.
+
+    ``kind`` names what the value is: ``text``, ``boolean``, ``interface`` (a name of one), ``flag`` (the key stands
+    alone), else a name of the driver's choice, equal for options with equal ``values``. ``values`` are those that are
+    offered, each with a description or "".
+    """
+
+    summary: str
+    kind: str = "text"
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DriverFacts:
+    """What the engine knows of a network type without asking for one of its networks.
+
+    ``scope`` is ``local`` or ``swarm``. ``publishes_ports``: published ports of its endpoints lead to them, by its own
+    doing or by docker_gwbridge. ``offers_gateway``: its endpoints have a way out. ``singleton``: the type has one
+    network a host, which has no subnet, and no addresses and names for endpoints.
+    """
+
+    scope: str = "local"
+    summary: str = ""
+    publishes_ports: bool = False
+    offers_gateway: bool = False
+    singleton: bool = False
+    options: Mapping[str, OptionFacts] = field(default_factory=dict)
+
+
 @runtime_checkable
 class Driver(Protocol):
-    """What the engine may ask of every driver. All calls act in the calling process's network namespace."""
+    """What the engine may ask of every driver. All calls act in the calling process's network namespace.
+
+    A driver's class declares ``facts``, a `DriverFacts`; one without has the default ones, and its own ``scope`` if it
+    declares that.
+    """
 
     type: str
-    scope: str  # "local" or "swarm"
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
         """Refuse bad options and collisions before anything is touched; ``others`` are this driver's live networks."""

@@ -18,6 +18,7 @@ from drivers.api import (
     BadOption,
     Desired,
     Difference,
+    DriverFacts,
     EndpointSpec,
     Exists,
     IPAddress,
@@ -46,7 +47,13 @@ class BridgeDriver:
     """Networks of one host, switched by Linux bridges."""
 
     type = "bridge"
-    scope = "local"
+    facts = DriverFacts(
+        "local",
+        "Networks on this host, behind NAT",
+        publishes_ports=True,
+        offers_gateway=True,
+        options=bridge_options.FACTS,
+    )
     settings = Settings()
 
     def configure(self, settings: Settings) -> None:

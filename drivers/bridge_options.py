@@ -6,20 +6,44 @@ are kept by the engine and ignored here, as Docker does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from drivers import options
-from drivers.api import BadOption, IPAddress, NetworkSpec
+from drivers.api import BadOption, IPAddress, NetworkSpec, OptionFacts
 from drivers.linux import names
 
 PREFIX = "com.docker.network.bridge."
 NAME = PREFIX + "name"
 SPOOF_GUARD = "com.hawse.bridge.spoof_guard"
 TRUSTED = PREFIX + "trusted_host_interfaces"
+HOST_IPV4, HOST_IPV6 = "com.docker.network.host_ipv4", "com.docker.network.host_ipv6"
 MAX_MTU, MIN_MTU = 65535, 68
 
 GatewayMode = Literal["nat", "nat-unprotected", "routed", "isolated"]
+_MODES: Mapping[str, str] = {
+    "nat": "Masqueraded, only published ports open",
+    "nat-unprotected": "Masqueraded, every port open",
+    "routed": "Not masqueraded, only published ports open",
+    "isolated": "No address on the bridge (internal networks)",
+}
+_BINDINGS = {"127.0.0.1": "Published ports on this host alone", "0.0.0.0": "On every address"}
+
+FACTS = {
+    PREFIX + "enable_icc": OptionFacts("Let containers reach each other", "boolean"),
+    PREFIX + "enable_ip_masquerade": OptionFacts("Masquerade packets to the outside", "boolean"),
+    PREFIX + "inhibit_ipv4": OptionFacts("Leave the bridge without an IPv4 address", "boolean"),
+    PREFIX + "gateway_mode_ipv4": OptionFacts("What IPv4 packets of the outside reach", "gateway-mode", _MODES),
+    PREFIX + "gateway_mode_ipv6": OptionFacts("What IPv6 packets of the outside reach", "gateway-mode", _MODES),
+    PREFIX + "host_binding_ipv4": OptionFacts("Default address of published ports", "host-binding", _BINDINGS),
+    NAME: OptionFacts("Name of the bridge"),
+    TRUSTED: OptionFacts("Interfaces whose neighbours may reach containers directly", "interface"),
+    options.MTU: options.MTU_FACTS,
+    HOST_IPV4: OptionFacts("Source address of IPv4 packets to the outside"),
+    HOST_IPV6: OptionFacts("Source address of IPv6 packets to the outside"),
+    SPOOF_GUARD: OptionFacts("Drop packets from addresses that are not the container's", "boolean"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +91,8 @@ def parse(network: NetworkSpec) -> BridgeOptions:
         inhibit_ipv4=options.read(given, PREFIX + "inhibit_ipv4", options.boolean, False),
         mode4=_mode(network, "gateway_mode_ipv4"),
         mode6=_mode(network, "gateway_mode_ipv6"),
-        source4=options.read(given, "com.docker.network.host_ipv4", options.address_of(4), None),
-        source6=options.read(given, "com.docker.network.host_ipv6", options.address_of(6), None),
+        source4=options.read(given, HOST_IPV4, options.address_of(4), None),
+        source6=options.read(given, HOST_IPV6, options.address_of(6), None),
         spoof_guard=options.read(given, SPOOF_GUARD, options.boolean, False),
         trusted=_interfaces(given.get(TRUSTED, "")),
     )

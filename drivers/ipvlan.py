@@ -9,11 +9,13 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from drivers.api import BadOption, EndpointSpec, JoinInfo, NetworkSpec, Sandbox
+from drivers import options
+from drivers.api import BadOption, DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox
 from drivers.linux import link
-from drivers.subinterface import ParentedDriver
+from drivers.subinterface import PARENT, PARENT_FACTS, ParentedDriver
 
 MODE, FLAG = "ipvlan_mode", "ipvlan_flag"
+MODES = {"l2": 0, "l3": 1, "l3s": 2}
 FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # IPVLAN_F_PRIVATE, IPVLAN_F_VEPA
 
 
@@ -21,7 +23,18 @@ class IpvlanDriver(ParentedDriver):
     """Networks whose endpoints are ipvlan interfaces of the parent; in the l3 modes the parent routes for them."""
 
     type = "ipvlan"
-    modes = {"l2": 0, "l3": 1, "l3s": 2}
+    facts = DriverFacts(
+        "local",
+        "Share a parent interface and its MAC address",
+        offers_gateway=True,
+        options={
+            PARENT: PARENT_FACTS,
+            MODE: OptionFacts("Layer that the parent forwards on", "ipvlan-mode", dict.fromkeys(MODES, "")),
+            FLAG: OptionFacts("How endpoints of one parent reach each other", "ipvlan-flag", dict.fromkeys(FLAGS, "")),
+            options.MTU: options.MTU_FACTS,
+        },
+    )
+    modes = MODES
     default_mode = "l2"
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:

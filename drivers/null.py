@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drivers.api import EndpointSpec, Exists, JoinInfo, NetworkSpec, Sandbox
+from drivers.api import DriverFacts, EndpointSpec, Exists, JoinInfo, NetworkSpec, Sandbox
 from drivers.sandbox import raise_loopback
 
 
@@ -12,7 +12,7 @@ class NullDriver:
     """One network without any kernel object outside the sandbox."""
 
     type = "null"
-    scope = "local"
+    facts = DriverFacts("local", "No network", singleton=True)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
         """Refuse a second network of this type, as Docker does."""

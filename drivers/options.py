@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import TypeVar
 
-from drivers.api import BadOption, IPAddress
+from drivers.api import BadOption, IPAddress, OptionFacts
 
 MTU = "com.docker.network.driver.mtu"
+MTU_FACTS = OptionFacts(
+    "MTU of the endpoints, in bytes", "mtu", dict.fromkeys(("1280", "1400", "1450", "1500", "9000"), "")
+)
 INTERNAL = "com.docker.network.internal"
 TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))

@@ -7,31 +7,25 @@ Packages of others add types through the entry-point group ``hawse.drivers``; a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module, util
 from importlib.metadata import entry_points
+from pathlib import Path
+from pkgutil import iter_modules
 
-from drivers.api import Driver, Missing
+from drivers.api import Driver, DriverFacts, Missing
 
 GROUP = "hawse.drivers"
 NAME = re.compile("[a-z][a-z0-9]*")
-TYPES: Mapping[str, str] = {
-    "bridge": "local",
-    "host": "local",
-    "ipvlan": "local",
-    "macvlan": "local",
-    "null": "local",
-    "overlay": "swarm",
-}
-"""The types that come with hawse, and their scopes; `available` must not import a driver to know them."""
 
 
 def load(type_name: str) -> Driver:
     """Make the driver of a network type; raises `Missing` with Docker's text for an unknown one."""
     own = _own(type_name)
     if own is not None:
-        return own()
+        made: Driver = own()  # which keeps the contract: to check that takes as long as a message to the kernel
+        return made
     factory = _entry_point(type_name)
     if factory is None:
         raise Missing(f'plugin "{type_name}" not found')
@@ -41,34 +35,49 @@ def load(type_name: str) -> Driver:
     return driver
 
 
-def available() -> Mapping[str, str]:
-    """Every type that can be loaded, with its scope; others' packages are looked through only when need be."""
+@cache
+def facts(type_name: str) -> DriverFacts:
+    """Return what a driver declares of its type; the defaults for a type that is not installed."""
+    factory = _own(type_name) or _entry_point(type_name)
+    return _declared(factory) if factory is not None else DriverFacts()
+
+
+def available() -> Mapping[str, DriverFacts]:
+    """Return the facts of every type that can be loaded; others' packages are searched only for types not ours."""
     return _Available()
 
 
-class _Available(Mapping[str, str]):
-    def __getitem__(self, type_name: str) -> str:
-        if type_name in TYPES:
-            return TYPES[type_name]
-        factory = _entry_point(type_name)
-        if factory is None:
+class _Available(Mapping[str, DriverFacts]):
+    def __getitem__(self, type_name: str) -> DriverFacts:
+        if _own(type_name) is None and _entry_point(type_name) is None:
             raise KeyError(type_name)
-        return str(getattr(factory, "scope", "local"))
+        return facts(type_name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*TYPES, *sorted(_outsiders())])
+        return iter([*_own_types(), *sorted(_outsiders())])
 
     def __len__(self) -> int:
-        return len(TYPES) + len(_outsiders())
+        return len(_own_types()) + len(_outsiders())
+
+
+def _declared(factory: type) -> DriverFacts:
+    """Return the facts that a class declares itself; those of a driver it derives from are not true of it."""
+    declared = vars(factory).get("facts")
+    return declared if isinstance(declared, DriverFacts) else DriverFacts(str(getattr(factory, "scope", "local")))
 
 
 @cache
-def _own(type_name: str) -> Callable[[], Driver] | None:
-    """Our driver of this type, which keeps the contract: looking it over takes as long as a message to the kernel."""
+def _own(type_name: str) -> type | None:
     if not NAME.fullmatch(type_name) or util.find_spec(f"drivers.{type_name}") is None:
         return None
     factory = getattr(import_module(f"drivers.{type_name}"), f"{type_name.capitalize()}Driver", None)
     return factory if isinstance(factory, type) else None
+
+
+@cache
+def _own_types() -> tuple[str, ...]:
+    """Return the types that come with hawse, by looking for a driver in every file of this folder."""
+    return tuple(m.name for m in iter_modules([str(Path(__file__).parent)]) if _own(m.name) is not None)
 
 
 def _entry_point(type_name: str) -> type | None:
@@ -80,4 +89,4 @@ def _entry_point(type_name: str) -> type | None:
 
 @cache
 def _outsiders() -> frozenset[str]:
-    return frozenset(point.name for point in entry_points(group=GROUP)) - set(TYPES)
+    return frozenset(point.name for point in entry_points(group=GROUP)) - set(_own_types())

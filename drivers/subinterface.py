@@ -16,12 +16,14 @@ from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
     Busy,
+    DriverFacts,
     EndpointSpec,
     Exists,
     JoinInfo,
     KernelError,
     Missing,
     NetworkSpec,
+    OptionFacts,
     Sandbox,
     Unsupported,
 )
@@ -30,6 +32,7 @@ from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply
 
 PARENT = "parent"
+PARENT_FACTS = OptionFacts("Interface of the host that endpoints branch off from", "interface")
 MAX_VLAN = 4094
 
 
@@ -37,7 +40,7 @@ class ParentedDriver:
     """Networks whose endpoints are sub-interfaces of one host interface; subclasses say of which kind."""
 
     type: ClassVar[str]
-    scope = "local"
+    facts: ClassVar[DriverFacts]
     modes: ClassVar[Mapping[str, Any]]
     default_mode: ClassVar[str]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 
+from drivers.api import DriverFacts
 from drivers.registry import available
 from engine.api import Json
 from engine.cluster import membership
@@ -56,7 +58,12 @@ class SystemVerbs:
             "Driver": "hostfs",
             "LoggingDriver": driver,
             "DefaultLogOpts": dict(default_options(driver, options, limit)),
-            "Plugins": {"Volume": [], "Network": _driver_names(), "Authorization": None, "Log": [JSON_FILE, LOCAL]},
+            "Plugins": {
+                "Volume": [],
+                "Network": sorted(network_drivers()),
+                "Authorization": None,
+                "Log": [JSON_FILE, LOCAL],
+            },
             "KernelVersion": os.uname().release,
             "OperatingSystem": _operating_system(),
             "OSType": "linux",
@@ -82,8 +89,9 @@ class SystemVerbs:
         return summary(self.host)
 
 
-def _driver_names() -> list[str]:
-    return sorted(available())
+def network_drivers() -> Mapping[str, DriverFacts]:
+    """Return what each network driver that is installed declares of itself, by type."""
+    return available()
 
 
 def _operating_system() -> str:

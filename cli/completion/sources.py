@@ -10,6 +10,7 @@ from cli.container.row import HEADER as CONTAINER_FIELDS
 from cli.image.ls import HEADER as IMAGE_FIELDS
 from cli.network.ls import HEADER as NETWORK_FIELDS
 from engine.filters.containers import HEALTH, STATUSES
+from engine.system import network_drivers
 from engine.validate.host_config import NAMES as CAPABILITIES
 
 Words = Mapping[str, str]
@@ -38,14 +39,7 @@ def plain(*words: str) -> Source:
     return Source(dict.fromkeys(words, ""))
 
 
-BRIDGE, ENDPOINT = "com.docker.network.bridge.", "com.docker.network.endpoint."
-MTU = "com.docker.network.driver.mtu="
-DRIVERS = {
-    "bridge": "Networks on this host, behind NAT",
-    "ipvlan": "Share a parent interface and its MAC address",
-    "macvlan": "Share a parent interface, each with a MAC address",
-    "overlay": "Networks across hosts (VXLAN)",
-}
+ENDPOINT = "com.docker.network.endpoint."
 ULIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
 SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGSTOP", "SIGWINCH"]
 
@@ -56,6 +50,30 @@ def list_format(fields: Mapping[str, str]) -> Source:
     return Source({**named, **{f"{{{{.{name}}}}}": "" for name in fields}, "{{json .}}": ""})
 
 
+def _drivers() -> dict[str, Source]:
+    """Make the sources of driver names and of the options of those drivers that several networks can have."""
+    drivers = network_drivers()
+    several = {name: facts for name, facts in drivers.items() if not facts.singleton}
+    single = {name: facts.summary for name, facts in drivers.items() if facts.singleton}
+    words = {name: facts.summary for name, facts in several.items()}
+    options = {name: f"{name}-option" for name in several}
+    sources = {
+        "driver": Source(words),
+        "any-driver": Source({**words, **single}),
+        "driver-option": Source(by_flag=("--driver", "-d", {"": options["bridge"], **options})),
+    }
+    kinds = {}
+    for name, facts in several.items():
+        flags = {key: option.summary for key, option in facts.options.items() if option.kind == "flag"}
+        keys = {f"{key}=": KINDS.get(o.kind, o.kind) for key, o in facts.options.items() if o.kind != "flag"}
+        sources[options[name]] = Source(flags, keys=keys)
+        kinds.update({option.kind: Source(option.values) for option in facts.options.values() if option.values})
+    return {**sources, **kinds}
+
+
+KINDS = {"text": "none", "boolean": "bool", "interface": "interfaces"}
+"""The sources of values of driver options that have no list of their own; others are named after their kind."""
+
 NETWORKS: Mapping[str, Source] = {
     "networks": Source(names=("networks",)),
     "more-networks": Source(names=("networks+",)),
@@ -63,46 +81,7 @@ NETWORKS: Mapping[str, Source] = {
     "connectable-networks": Source(names=("connectable-networks",)),
     "used-networks": Source(names=("used-networks",)),
     "config-networks": Source(names=("config-networks",)),
-    "driver": Source(DRIVERS),
-    "any-driver": Source({**DRIVERS, "host": "The host's own network", "null": "No network"}),
-    "driver-option": Source(
-        by_flag=("--driver", "-d", {"": "bridge-option", **{name: f"{name}-option" for name in DRIVERS}})
-    ),
-    "bridge-option": Source(
-        keys={
-            **dict.fromkeys((f"{BRIDGE}enable_icc=", f"{BRIDGE}enable_ip_masquerade=", f"{BRIDGE}inhibit_ipv4="),
-                            "bool"),
-            **dict.fromkeys((f"{BRIDGE}gateway_mode_ipv4=", f"{BRIDGE}gateway_mode_ipv6="), "gateway-mode"),
-            f"{BRIDGE}host_binding_ipv4=": "host-binding",
-            f"{BRIDGE}name=": "none",
-            f"{BRIDGE}trusted_host_interfaces=": "interfaces",
-            MTU: "mtu",
-            "com.docker.network.host_ipv4=": "none",
-            "com.docker.network.host_ipv6=": "none",
-            "com.hawse.bridge.spoof_guard=": "bool",
-        }
-    ),
-    "macvlan-option": Source(keys={"parent=": "interfaces", "macvlan_mode=": "macvlan-mode", MTU: "mtu"}),
-    "ipvlan-option": Source(
-        keys={"parent=": "interfaces", "ipvlan_mode=": "ipvlan-mode", "ipvlan_flag=": "ipvlan-flag", MTU: "mtu"}
-    ),
-    "overlay-option": Source(
-        {"encrypted": "Encrypt what goes between hosts"},
-        keys={"com.docker.network.driver.overlay.vxlanid_list=": "none", MTU: "mtu"},
-    ),
-    "gateway-mode": Source(
-        {
-            "nat": "Masqueraded, only published ports open",
-            "nat-unprotected": "Masqueraded, every port open",
-            "routed": "Not masqueraded, only published ports open",
-            "isolated": "No address on the bridge (internal networks)",
-        }
-    ),
-    "host-binding": Source({"127.0.0.1": "Published ports on this host alone", "0.0.0.0": "On every address"}),
-    "mtu": plain("1280", "1400", "1450", "1500", "9000"),
-    "macvlan-mode": plain("bridge", "private", "vepa", "passthru"),
-    "ipvlan-mode": plain("l2", "l3", "l3s"),
-    "ipvlan-flag": plain("bridge", "private", "vepa"),
+    **_drivers(),
     "interfaces": Source(names=("interfaces",)),
     "ipam-driver": plain("default", "null"),
     "scope": plain("local", "swarm", "global"),

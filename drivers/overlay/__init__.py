@@ -15,6 +15,7 @@ from drivers import sandbox as sandboxes
 from drivers.api import (
     Desired,
     Difference,
+    DriverFacts,
     EndpointSpec,
     IPAddress,
     JoinInfo,
@@ -46,7 +47,7 @@ class OverlayDriver:
     """Networks of several hosts, switched by VXLAN."""
 
     type = "overlay"
-    scope = "swarm"
+    facts = DriverFacts("swarm", "Networks across hosts (VXLAN)", publishes_ports=True, options=overlay_options.FACTS)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
         """Refuse bad options (`BadOption`); like Docker, not a VNI or a subnet that another network has."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drivers import options
-from drivers.api import BadOption, IPAddress, Missing, NetworkSpec, Unsupported
+from drivers.api import BadOption, IPAddress, Missing, NetworkSpec, OptionFacts, Unsupported
 from drivers.overlay import wireguard_config
 from drivers.overlay.wireguard_config import WireguardConfig
 
@@ -14,6 +14,11 @@ VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 ENCRYPTED = "encrypted"
 VTEP = "com.hawse.overlay.vtep"
 WIREGUARD = "com.hawse.overlay.wireguard"
+FACTS = {
+    ENCRYPTED: OptionFacts("Encrypt what goes between hosts", "flag"),
+    VNIS: OptionFacts("VXLAN ids, one a subnet, separated by commas"),
+    options.MTU: options.MTU_FACTS,
+}
 MAX_VNI = 2**24 - 1
 VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes an inner packet grows by, the inner Ethernet header included (RFC 7348)
 WIREGUARD_OVERHEAD = {4: 60, 6: 80}

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from drivers.registry import facts
 from engine.model import ContainerRecord, NetworkRecord
 
 NAME = "docker_gwbridge"
 INGRESS_SANDBOX = "ingress-sbox"
-WITH_GATEWAY = ("bridge", "macvlan", "ipvlan")
 
 
 def is_gateway(network: NetworkRecord) -> bool:
@@ -24,7 +24,7 @@ def is_gateway(network: NetworkRecord) -> bool:
 def is_needed(joined: Sequence[NetworkRecord]) -> bool:
     """Whether a sandbox on these networks needs the gateway bridge."""
     outward = [n for n in joined if not n.internal and not is_gateway(n)]
-    return any(n.driver == "overlay" for n in outward) and not any(n.driver in WITH_GATEWAY for n in outward)
+    return any(n.driver == "overlay" for n in outward) and not any(facts(n.driver).offers_gateway for n in outward)
 
 
 def shown_name(network: NetworkRecord, container: ContainerRecord) -> str:

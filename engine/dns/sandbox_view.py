@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from drivers.registry import facts
 from engine.endpoints.sandbox import Rank, gateway_priority
 from engine.errors import EngineError
 from engine.etc_files.resolv_conf import Overrides, ResolvConf, Transform, Upstream, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 
 MAX_UPSTREAMS = 3
-UNNAMED_DRIVERS = ("host", "null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def views(
 
 def has_names(network: NetworkRecord) -> bool:
     """Whether a network is one whose endpoints find each other by name."""
-    return not network.predefined and network.driver not in UNNAMED_DRIVERS
+    return not network.predefined and not facts(network.driver).singleton
 
 
 def _is_open(container: ContainerRecord) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, ip_address, ip_network
 
+from drivers.registry import facts
 from engine import names
 from engine.dispatch.specs import pool_key
 from engine.errors import Forbidden, KernelFailure
@@ -59,7 +60,7 @@ def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[st
 
 
 def _mac(network: NetworkRecord, asked: str, ipv4: str) -> str:
-    if network.driver in ("host", "null"):
+    if facts(network.driver).singleton:
         return ""
     if asked:
         return names.parse_mac(asked)

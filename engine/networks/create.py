@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from drivers.api import DriverError, HealthReporter, NetworkSpec
-from drivers.registry import available
+from drivers.registry import available, facts
 from engine import intents, names, timestamps
 from engine.agent.notify import keep_agent
 from engine.api import Created
@@ -25,7 +25,7 @@ from engine.networks.activate import destroy
 from engine.networks.allocation import used_ranges
 from engine.runtime import process
 from engine.store.api import Reader, Taken, Transaction
-from engine.validate.network import SINGLETONS, check_network_create, network_name_taken
+from engine.validate.network import check_network_create, network_name_taken
 
 
 def create(host: Host, request: NetworkCreate) -> Created:
@@ -55,7 +55,7 @@ def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
             clustered = request.config_only and hooks.is_member(host)
             request = check_network_create(request, _possible_conflicts(tx, request), available(), clustered=clustered)
             record = _new_record(request)
-            if not request.config_only and request.driver not in ("host", "null"):
+            if not request.config_only and not facts(request.driver).singleton:
                 pools = allocation.allocate_pools(tx, request, host.config, host_id(tx), on_host)
                 record = allocation.reserve_fixed(tx, replace(record, pools=pools))
             else:
@@ -76,7 +76,7 @@ def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
 
 def _possible_conflicts(reader: Reader, request: NetworkCreate) -> list[NetworkRecord]:
     """The networks that a check of the request may concern: a namesake, its configuration, others of a singleton."""
-    if request.driver in SINGLETONS:
+    if facts(request.driver).singleton:
         return reader.networks()
     return [n for name in (request.name, request.config_from) for n in reader.find_networks(name)]
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from drivers.registry import facts
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
 from engine.ports.exposed import expand
 
 Json = dict[str, Any]
 PortMap = dict[str, list[dict[str, str]] | None]
-
-# Only these networks lead outside, through their own bridge or docker_gwbridge.
-PUBLISHING_DRIVERS = frozenset({"bridge", "overlay"})
 
 
 def ports_document(
@@ -44,7 +42,7 @@ def listed_ports_document(ports: PortMap) -> list[Json]:
 
 
 def _leads_outside(network: NetworkRecord | None) -> bool:
-    return network is not None and not network.internal and network.driver in PUBLISHING_DRIVERS
+    return network is not None and not network.internal and facts(network.driver).publishes_ports
 
 
 def _keys(spec: PortSpec) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 
+from drivers.registry import available
 from engine import timestamps
 from engine.api import Documents, Json
 from engine.cluster import keys, membership, record_checks, shared_endpoints
@@ -16,8 +17,6 @@ from engine.host import Host
 from engine.swarm import certificates, etcd_member, pki
 from engine.swarm.enrollment import Manager
 from engine.version import OUTSIDE, version_text
-
-NETWORK_PLUGINS = ("bridge", "host", "ipvlan", "macvlan", "null", "overlay")
 
 
 def describe_host(me: ClusterMembership, tunnel_key: str) -> Node:
@@ -75,7 +74,7 @@ def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> J
             "Resources": {"NanoCPUs": node.cpus * 10**9, "MemoryBytes": node.memory},
             "Engine": {
                 "EngineVersion": node.version,
-                "Plugins": [{"Type": "Network", "Name": name} for name in NETWORK_PLUGINS],
+                "Plugins": [{"Type": "Network", "Name": name} for name in sorted(available())],
             },
             "TLSInfo": {
                 "TrustRoot": authority,

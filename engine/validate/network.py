@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from drivers.api import IPInterface
+from drivers.api import DriverFacts, IPInterface
 from engine.errors import Conflict, Forbidden, InvalidArgument, InvalidSettings, NotFound
 from engine.model import EndpointRecord, IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.validate.addresses import family_name, join_errors, parse_address, parse_prefix
 from engine.validate.host_config import PREDEFINED_NAMES
 
-SINGLETONS = frozenset({"host", "null"})
 NOT_A_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
     "to connect this node to swarm and try again."
@@ -21,13 +20,13 @@ NOT_A_MANAGER = (
 def check_network_create(
     request: NetworkCreate,
     existing: Sequence[NetworkRecord],
-    drivers: Mapping[str, str],
+    drivers: Mapping[str, DriverFacts],
     *,
     clustered: bool = False,
 ) -> NetworkCreate:
     """Refuse what dockerd refuses before allocation; the request completed from its configuration network.
 
-    ``drivers`` maps each known driver type to its scope (``local`` or ``swarm``). ``clustered`` says that swarm-scoped
+    ``drivers`` has the facts of each known driver type. ``clustered`` says that swarm-scoped
     networks are possible on this host.
     """
     driver = request.driver or "bridge"
@@ -47,8 +46,8 @@ def check_network_create(
     completed = _apply_config_from(replace(request, driver=driver), existing)
     if request.scope == "swarm" and not clustered:
         raise Forbidden("cannot create a swarm scoped network when swarm is not active")
-    _check_ipam_driver(completed, clustered=clustered)
-    if driver in SINGLETONS and any(n.driver == driver and not n.config_only for n in existing):
+    _check_ipam_driver(completed, drivers[driver], clustered=clustered)
+    if drivers[driver].singleton and any(n.driver == driver and not n.config_only for n in existing):
         raise Forbidden(f'only one instance of "{driver}" network is allowed')
     return completed
 
@@ -90,10 +89,10 @@ def _check_configuration(request: NetworkCreate) -> None:
         raise Forbidden("network driver options are not supported if the network depends on a configuration network")
 
 
-def _check_driver(request: NetworkCreate, driver: str, drivers: Mapping[str, str]) -> None:
+def _check_driver(request: NetworkCreate, driver: str, drivers: Mapping[str, DriverFacts]) -> None:
     if driver not in drivers:
         raise NotFound(f'plugin "{driver}" not found')
-    spans_hosts = drivers[driver] == "swarm"
+    spans_hosts = drivers[driver].scope == "swarm"
     if request.scope == "local" and spans_hosts:
         raise Forbidden(f"cannot downgrade network scope for {driver} networks")
     if request.ingress and not spans_hosts:
@@ -122,13 +121,13 @@ def _configured(pool: PoolRecord) -> IPAMConfig:
     return IPAMConfig(pool.subnet_typed or pool.subnet, pool.ip_range, gateway, pool.aux_addresses)
 
 
-def _check_ipam_driver(request: NetworkCreate, *, clustered: bool) -> None:
+def _check_ipam_driver(request: NetworkCreate, driver: DriverFacts, *, clustered: bool) -> None:
     if request.ipam_driver not in ("", "default", "null"):
         if clustered:
             lookup = f"error during lookup of plugin {request.ipam_driver}"
             raise InvalidArgument(f"rpc error: code = InvalidArgument desc = {lookup}")
         raise NotFound(f'plugin "{request.ipam_driver}" not found')
-    if request.ipam_driver == "null" and request.driver not in SINGLETONS:
+    if request.ipam_driver == "null" and not driver.singleton:
         raise InvalidArgument("ipv4 pool is empty")
     for config in request.ipam_config:
         for name, address in config.aux_addresses.items():

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
-from drivers.api import Driver, Missing
-from drivers.registry import TYPES, _outsiders, available, load
+from drivers.api import Driver, DriverFacts, Missing
+from drivers.registry import _outsiders, available, facts, load
+
+TYPES = ("bridge", "host", "ipvlan", "macvlan", "null", "overlay")
 
 OUTSIDER = """
 from drivers.null import NullDriver
@@ -30,16 +32,40 @@ def outsider(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     _outsiders.cache_clear()
+    facts.cache_clear()
     yield
     _outsiders.cache_clear()
+    facts.cache_clear()
     sys.modules.pop("ring_driver", None)
 
 
-@pytest.mark.parametrize("type_name", sorted(TYPES))
+def test_the_types_of_ours_are_the_files_that_hold_a_driver():
+    assert tuple(available()) == TYPES
+
+
+@pytest.mark.parametrize("type_name", TYPES)
 def test_every_type_of_ours_loads_and_keeps_the_contract(type_name):
     driver = load(type_name)
     assert isinstance(driver, Driver)
-    assert (driver.type, driver.scope) == (type_name, TYPES[type_name])
+    assert driver.type == type_name
+    assert driver.facts == facts(type_name) == available()[type_name]
+    assert facts(type_name).scope == ("swarm" if type_name == "overlay" else "local")
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_every_type_of_ours_explains_itself_and_its_options(type_name):
+    assert facts(type_name).summary
+    assert all(option.summary for option in facts(type_name).options.values())
+
+
+def test_what_the_types_of_ours_offer():
+    assert [name for name in TYPES if facts(name).publishes_ports] == ["bridge", "overlay"]
+    assert [name for name in TYPES if facts(name).offers_gateway] == ["bridge", "ipvlan", "macvlan"]
+    assert [name for name in TYPES if facts(name).singleton] == ["host", "null"]
+
+
+def test_a_type_that_is_not_installed_offers_nothing():
+    assert facts("nosuch") == DriverFacts()
 
 
 @pytest.mark.parametrize("type_name", ["nosuch", "", "api", "plan", "registry", "../bridge", "Bridge", "linux.link"])
@@ -52,7 +78,18 @@ def test_an_unknown_type_is_missing_in_dockers_words(type_name):
 def test_an_outsiders_package_adds_a_type_but_does_not_replace_ours(outsider):
     assert load("tokenring").type == "tokenring"
     assert load("bridge").type == "bridge"
-    assert dict(available()) == {**TYPES, "tokenring": "swarm"}
+    assert list(available()) == [*TYPES, "tokenring"]
+    assert facts("bridge").scope == "local"
+
+
+def test_facts_that_an_outsiders_driver_inherits_are_not_taken_for_its_own(outsider):
+    assert facts("tokenring") == available()["tokenring"] == DriverFacts("swarm")
+
+
+def test_an_outsiders_driver_may_declare_facts(outsider, tmp_path):
+    text = '    facts = DriverFacts("local", "A ring", singleton=True)\n'
+    (tmp_path / "ring_driver.py").write_text("from drivers.api import DriverFacts\n" + OUTSIDER + text)
+    assert facts("tokenring") == DriverFacts("local", "A ring", singleton=True)
 
 
 def test_known_types_are_looked_up_without_searching_packages(monkeypatch):

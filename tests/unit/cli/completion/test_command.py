@@ -8,10 +8,10 @@ import click
 import pytest
 
 from cli.completion.bindings import ARGUMENTS, FLAGS
-from cli.completion.sources import DRIVERS, SOURCES
+from cli.completion.sources import SOURCES
 from cli.completion.tree import nodes
 from cli.root import root
-from drivers.registry import TYPES
+from drivers.registry import available
 from engine.filters.containers import KEYS
 from engine.filters.networks import NETWORK_KEYS, PRUNE_KEYS
 
@@ -61,8 +61,8 @@ def test_places_name_flags_and_arguments_that_exist():
 
 
 def test_drivers_and_filter_keys_are_those_of_the_engine():
-    assert set(SOURCES["any-driver"].words) == set(TYPES)
-    assert set(DRIVERS) == set(TYPES) - {"host", "null"}
+    assert set(SOURCES["any-driver"].words) == set(available())
+    assert set(SOURCES["driver"].words) == set(available()) - {"host", "null"}
     for source, keys in (
         ("network-filter", NETWORK_KEYS), ("container-filter", KEYS), ("network-prune-filter", PRUNE_KEYS),
         ("container-prune-filter", PRUNE_KEYS),

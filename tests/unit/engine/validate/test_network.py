@@ -2,11 +2,12 @@
 
 import pytest
 
+from drivers.registry import available
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from engine.model import EndpointRecord, IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.validate.network import check_network_create, check_network_remove
 
-DRIVERS = {"bridge": "local", "host": "local", "null": "local", "macvlan": "local", "overlay": "swarm"}
+DRIVERS = available()
 S = "10.1.0.0/16"
 
 
