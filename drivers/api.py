@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 IPAddress = IPv4Address | IPv6Address
@@ -276,12 +277,13 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the administrator has set for all networks of this host.
+    """What holds for all networks of this host.
 
-    ``direct_routing``: neighbours may reach published ports at a container's own address, whatever host address they
+    ``run`` is the directory of files that end with the boot. ``direct_routing``: neighbours may reach published ports at a container's own address, whatever host address they
     are published on. ``accept_mark``: packets with this firewall mark are let in, "mark" or "mark/mask", "" for none.
     """
 
+    run: Path = Path("/run/hawse")
     direct_routing: bool = False
     accept_mark: str = ""
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from pathlib import Path
 
 from drivers import bridge_loopback, bridge_options, bridge_shared_state
 from drivers import sandbox as sandboxes
@@ -80,7 +81,7 @@ class BridgeDriver:
         wanted = list(elements.of_network(network, options))
         forwarded = [] if network.internal else forwarding.plan(_versions(network))
         with session() as opened:
-            made = _Bridge(opened, network, options)
+            made = _Bridge(opened, network, options, self.settings.run)
             apply(
                 (
                     Step("bridge", made.create, made.delete),
@@ -103,7 +104,7 @@ class BridgeDriver:
         if not (names.fits(options.bridge) and names.valid(options.bridge)):
             return  # the kernel never had a bridge of that name
         with session() as opened:
-            made = _Bridge(opened, network, options)
+            made = _Bridge(opened, network, options, self.settings.run)
             gone = list(elements.of_network(network, options))
             teardown((Step("bridge", made.delete), Step("firewall", lambda: table.change(remove=gone))))
 
@@ -226,8 +227,8 @@ class BridgeDriver:
 class _Bridge:
     """One network's bridge in the host's namespace."""
 
-    def __init__(self, opened: Session, network: NetworkSpec, options: BridgeOptions) -> None:
-        self.session, self.network, self.options = opened, network, options
+    def __init__(self, opened: Session, network: NetworkSpec, options: BridgeOptions, run: Path) -> None:
+        self.session, self.network, self.options, self.run = opened, network, options, run
         self.name = options.bridge
         self.mark = marks.of_network(network.id)
 
@@ -248,7 +249,7 @@ class _Bridge:
         if found is not None:
             address.remove_ours(self.session, found.index)
             bridge_loopback.switch_off(self.name)
-        router_advertisements.restore(self.name)
+        router_advertisements.restore(self.name, self.run)
 
     def set_parameters(self) -> None:
         """Before the bridge is up: an interface that comes up without these would already have spoken."""
@@ -259,7 +260,7 @@ class _Bridge:
             speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
             sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "0" if speaks_ipv6 else "1")
         elif found is not None:
-            router_advertisements.ignore_where_alone(self.session, found)
+            router_advertisements.ignore_where_alone(self.session, found, self.run)
         if not self.options.icc:
             # Isolated ports can't hear each other's ARP. The bridge answers for them, so that what is allowed between
             # them (links) comes to the firewall's forward chain; at once, not after the usual random delay.

@@ -34,7 +34,7 @@ class Host:
                 driver = load(type_name)
             except Missing as error:
                 raise NotFound(str(error)) from error
-            configure(driver, self.config)
+            configure(driver, self.config, self.run)
             self._drivers[type_name] = driver
         return self._drivers[type_name]
 
@@ -60,7 +60,7 @@ class Host:
         return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment
 
 
-def configure(driver: Driver, config: Config) -> None:
-    """Give a driver the settings of the configuration that it heeds."""
+def configure(driver: Driver, config: Config, run: Path) -> None:
+    """Give a driver the host's run directory and the settings of the configuration that it heeds."""
     if isinstance(driver, Configurable):
-        driver.configure(Settings(config.allow_direct_routing, config.bridge_accept_fwmark))
+        driver.configure(Settings(run, config.allow_direct_routing, config.bridge_accept_fwmark))

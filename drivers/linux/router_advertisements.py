@@ -15,7 +15,6 @@ from pathlib import Path
 from drivers.linux import link, marks, sysctl
 from drivers.linux.netlink import Session
 
-DEFAULT_RUN = "/run/hawse"
 DEAF = "0"
 
 
@@ -29,12 +28,15 @@ def ignore(bridge: str) -> None:
     sysctl.write_if_present(_parameter(bridge), DEAF)
 
 
-def ignore_where_alone(session: Session, bridge: link.Link) -> None:
-    """Do the same on a bridge of the user's, unless something that is not ours is plugged into it; idempotent."""
+def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
+    """Do the same on a bridge of the user's, unless something that is not ours is plugged into it; idempotent.
+
+    ``run`` is HAWSE_RUN.
+    """
     before = sysctl.read(_parameter(bridge.name))
     if before in (DEAF, None) or any(_is_foreign_port(found, bridge) for found in link.all_links(session)):
         return
-    note = _note(bridge.name)
+    note = _note(bridge.name, run)
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(note, flags, 0o600), "w", encoding="ascii") as file:
@@ -42,9 +44,9 @@ def ignore_where_alone(session: Session, bridge: link.Link) -> None:
     ignore(bridge.name)
 
 
-def restore(bridge: str) -> None:
+def restore(bridge: str, run: Path) -> None:
     """Let a bridge of the user's, if it is still there, do what it did before `ignore_where_alone`; idempotent."""
-    note = _note(bridge)
+    note = _note(bridge, run)
     with suppress(FileNotFoundError):
         before = note.read_text()
         if before and sysctl.read(_parameter(bridge)) == DEAF:
@@ -62,5 +64,5 @@ def _is_foreign_port(found: link.Link, bridge: link.Link) -> bool:
     return found.master == bridge.index and not found.alias.startswith(marks.ENDPOINT)
 
 
-def _note(bridge: str) -> Path:
-    return Path(os.environ.get("HAWSE_RUN") or DEFAULT_RUN).absolute() / "accept_ra" / bridge
+def _note(bridge: str, run: Path) -> Path:
+    return run / "accept_ra" / bridge

@@ -23,6 +23,7 @@ from drivers.api import (
     NetworkSpec,
     Peer,
     Sandbox,
+    Settings,
     Watch,
 )
 from drivers.firewall import table, vxlan_guard
@@ -49,6 +50,16 @@ class OverlayDriver:
     type = "overlay"
     facts = DriverFacts("swarm", "Networks across hosts (VXLAN)", publishes_ports=True, options=overlay_options.FACTS)
 
+    settings = Settings()
+
+    def configure(self, settings: Settings) -> None:
+        """Take the settings of this host."""
+        self.settings = settings
+
+    def namespace(self, network: NetworkSpec) -> OverlayNamespace:
+        """Return what this host has, or would have, of a network."""
+        return OverlayNamespace(network, self.settings.run)
+
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
         """Refuse bad options (`BadOption`); like Docker, not a VNI or a subnet that another network has."""
         overlay_options.parse(network)
@@ -60,12 +71,13 @@ class OverlayDriver:
         """
         options = overlay_options.complete(network)
         self.shut(network)
-        OverlayNamespace.of(network).make(options)
+        self.namespace(network).make(options)
 
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the network's devices and namespace from this host; idempotent."""
-        senders = Step("senders", lambda: table.change(remove=_senders_to_devices(network)))
-        teardown((senders, Step("devices", OverlayNamespace.of(network).remove)))
+        place = self.namespace(network)
+        senders = Step("senders", lambda: table.change(remove=_senders_to_devices(place)))
+        teardown((senders, Step("devices", place.remove)))
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
         """Refuse bad endpoint options; nothing is reserved outside the sandbox."""
@@ -77,7 +89,7 @@ class OverlayDriver:
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Plug the sandbox into the network; redone from scratch when it was plugged in before."""
-        place = OverlayNamespace.of(network)
+        place = self.namespace(network)
 
         def configure(opened: Session) -> None:
             sandboxes.configure_here(opened, endpoint, interface)
@@ -97,7 +109,7 @@ class OverlayDriver:
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Delete the endpoint's veth pair; idempotent, and indifferent to the sandbox's fate."""
-        place = OverlayNamespace.of(network)
+        place = self.namespace(network)
         if place.exists():
             place.inside(lambda there: port.unplug(there, endpoint))
 
@@ -107,38 +119,42 @@ class OverlayDriver:
         Raises `Missing` where the network is not up, and at the end for hosts that no tunnel leads to.
         """
         options = overlay_options.complete(network)
-        OverlayNamespace.of(network).repair(options)
-        _synchronise_tunnel(network, options)
+        place = self.namespace(network)
+        place.repair(options)
+        _synchronise_tunnel(place, options)
         table.change(*_senders(network, peers))
-        _with_tables(network, options, lambda tables: _reconcile(tables, peers))
+        _with_tables(place, options, lambda tables: _reconcile(tables, peers))
         _require_tunnels(options, peers)
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Add one peer, replacing what its MAC and addresses were known for; idempotent."""
         options = overlay_options.complete(network)
+        place = self.namespace(network)
         _require_tunnels(options, [peer])
-        _synchronise_tunnel(network, options)
+        _synchronise_tunnel(place, options)
         gate = _gate(network)
-        if gate and OverlayNamespace.of(network).exists():
+        if gate and place.exists():
             gate.admit([peer.vtep])
-        _with_tables(network, options, lambda tables: _add(tables, peer))
+        _with_tables(place, options, lambda tables: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Remove one peer; idempotent, and nothing to do where the network is not up."""
-        if OverlayNamespace.of(network).exists():
+        place = self.namespace(network)
+        if place.exists():
             options = overlay_options.complete(network)
-            unused = _with_tables(network, options, lambda tables: tables.remove(peer))
+            unused = _with_tables(place, options, lambda tables: tables.remove(peer))
             if gate := _gate(network):
                 gate.dismiss(unused)
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
         """Tell how this host differs from what the network calls for, a line each; ``fix`` puts it right too."""
         options = overlay_options.complete(network)
-        lines = OverlayNamespace.of(network).missing(options)
+        place = self.namespace(network)
+        lines = place.missing(options)
         if lines and fix:
             self.create_network(network)
         if fix or not lines:
-            lines += _with_tables(network, options, lambda t: _compared(t, peers, fix))
+            lines += _with_tables(place, options, lambda t: _compared(t, peers, fix))
         lines += _compared_senders(network, peers, fix)
         return lines + [f"missing: a tunnel to {vtep}" for vtep in _without_tunnel(options, peers)]
 
@@ -152,7 +168,7 @@ class OverlayDriver:
         wanted: list[Element] = []
         for network, _ in desired.networks:
             if gate := _gate(network):
-                wanted += [*gate.shutting(), *gate.admitting(_known_hosts(network))]
+                wanted += [*gate.shutting(), *gate.admitting(_known_hosts(self.namespace(network)))]
         gates = (_gate(network) for network, _ in desired.unsettled)
         return vxlan_guard.compare(wanted, [gate for gate in gates if gate])
 
@@ -184,15 +200,15 @@ def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Elem
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
 
 
-def _senders_to_devices(network: NetworkSpec) -> Sequence[Element]:
+def _senders_to_devices(place: OverlayNamespace) -> Sequence[Element]:
     """The hosts that may send to the network's VXLAN devices on this host.
 
     Where another network has taken one of the VXLAN ids, the hosts that send with it are that network's.
     """
-    gate, place = _gate(network), OverlayNamespace.of(network)
+    gate = _gate(place.network)
     if gate is None or not place.exists():
         return ()
-    devices = zip(vxlan.devices(network), gate.vnis, strict=False)
+    devices = zip(vxlan.devices(place.network), gate.vnis, strict=False)
     own = place.inside(lambda _: tuple(vni for name, vni in devices if link.index(name)))
     return Gate(gate.port, own).difference(())[1]
 
@@ -208,14 +224,14 @@ def _compared_senders(network: NetworkSpec, peers: Iterable[Peer], fix: bool) ->
     ]
 
 
-def _known_hosts(network: NetworkSpec) -> Collection[IPAddress]:
-    if not OverlayNamespace.of(network).exists():
+def _known_hosts(place: OverlayNamespace) -> Collection[IPAddress]:
+    if not place.exists():
         return ()
-    return _with_tables(network, overlay_options.parse(network), lambda tables: tables.hosts())
+    return _with_tables(place, overlay_options.parse(place.network), lambda tables: tables.hosts())
 
 
-def _with_tables(network: NetworkSpec, options: OverlayOptions, action: Callable[[Tables], T]) -> T:
-    return OverlayNamespace.of(network).inside(lambda _: action(Tables(network, options)))
+def _with_tables(place: OverlayNamespace, options: OverlayOptions, action: Callable[[Tables], T]) -> T:
+    return place.inside(lambda _: action(Tables(place.network, options)))
 
 
 def _add(tables: Tables, peer: Peer) -> None:
@@ -238,9 +254,9 @@ def _compared(tables: Tables, peers: Iterable[Peer], fix: bool) -> list[str]:
     return difference.lines(tables.names)
 
 
-def _synchronise_tunnel(network: NetworkSpec, options: OverlayOptions) -> None:
+def _synchronise_tunnel(place: OverlayNamespace, options: OverlayOptions) -> None:
     if options.wireguard is not None:
-        OverlayNamespace.of(network).tunnel.synchronise(options.wireguard)
+        place.tunnel.synchronise(options.wireguard)
 
 
 def _require_tunnels(options: OverlayOptions, peers: Iterable[Peer]) -> None:

@@ -6,7 +6,6 @@ id, so a creation that was killed is completed by the next, and a removal needs 
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,21 +21,18 @@ from drivers.overlay.options import OverlayOptions
 from drivers.overlay.wireguard import Tunnel, interface_name
 from drivers.plan import Step, apply, teardown
 
-DEFAULT_RUN = "/run/hawse"
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayNamespace:
-    """One network's place on this host. Calls are made in the host's namespace."""
+    """One network on this host, whether there is anything of it or not. Calls are made in the host's namespace.
+
+    ``run`` is HAWSE_RUN.
+    """
 
     network: NetworkSpec
     run: Path
-
-    @classmethod
-    def of(cls, network: NetworkSpec) -> OverlayNamespace:
-        """The network's place, whether there is anything of it or not."""
-        return cls(network, Path(os.environ.get("HAWSE_RUN") or DEFAULT_RUN).absolute())
 
     @property
     def file(self) -> Path:

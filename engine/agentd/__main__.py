@@ -71,7 +71,7 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
     cluster = ClusterService(loop, root, run_dir)
     forward = ForwardService(loop, budget)
     threads_store = SqliteStore(root / "hawse.db", busy_seconds=BUSY_SECONDS)
-    repair = RepairService(loop, threads_store, forward.ports)
+    repair = RepairService(loop, threads_store, forward.ports, run_dir)
     services = (
         cluster,
         DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),

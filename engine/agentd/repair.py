@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from drivers.api import Driver, Missing, Repairer
 from drivers.registry import load
 from engine.agent.service import Snapshot
 from engine.agentd.repair_thread import RepairThread, Word
-from engine.config import load_config
+from engine.config import Config, load_config
 from engine.errors import EngineError
 from engine.eventloop.loop import Loop
 from engine.host import configure
@@ -20,7 +21,7 @@ from engine.store.api import Store
 class RepairService:
     """Implements `engine.agent.service.Service`.
 
-    ``store`` is for the threads, ``relay`` tells where the agent carries ports. Set are ``changed``, to make the agent
+    ``store`` is for the threads, ``relay`` tells where the agent carries ports, ``run`` is HAWSE_RUN. Set are ``changed``, to make the agent
     read everything again, and ``leave``, to make it end.
     """
 
@@ -29,8 +30,8 @@ class RepairService:
     changed: Callable[[], object] = staticmethod(lambda: None)
     leave: Callable[[], object] = staticmethod(lambda: None)
 
-    def __init__(self, loop: Loop, store: Store, relay: Callable[[], Mapping[str, int]]) -> None:
-        self._loop, self._store, self._relay = loop, store, relay
+    def __init__(self, loop: Loop, store: Store, relay: Callable[[], Mapping[str, int]], run: Path) -> None:
+        self._loop, self._store, self._relay, self._run = loop, store, relay, run
         self._threads: dict[str, RepairThread] = {}
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self._wake, lambda _: self._heard())
@@ -53,9 +54,15 @@ class RepairService:
     def _start(self, name: str) -> None:
         driver = load(name)
         if isinstance(driver, Repairer):
+            configure(driver, Config(), self._run)
             self._threads[name] = RepairThread(
-                driver, name, self._store, relay=self._relay, configure=lambda: _configure(driver), tell=self._say
+                driver, name, self._store, relay=self._relay, configure=lambda: self._configure(driver), tell=self._say
             )
+
+    def _configure(self, driver: Driver) -> None:
+        """Have the driver heed daemon.json as it is now, as commands do; where it is wrong, as it was."""
+        with suppress(EngineError):
+            configure(driver, load_config(), self._run)
 
     def _say(self, word: Word) -> None:
         """Pass a thread's word on to the loop; called by threads."""
@@ -77,9 +84,3 @@ class RepairService:
         self._loop.forget(self._wake)
         os.close(self._wake)
         os.close(self._waker)
-
-
-def _configure(driver: Driver) -> None:
-    """Have the driver heed daemon.json as it is now, as commands do; where it is wrong, as it was."""
-    with suppress(EngineError):
-        configure(driver, load_config())

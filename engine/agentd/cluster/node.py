@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from drivers.registry import load as load_driver
 from engine.agent.service import Snapshot
 from engine.agentd.cluster import wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper
@@ -38,7 +37,7 @@ class ClusterNode:
         self._names: dict[str, tuple[str, ...]] = {}
         self._view = views.saved(root)
         self._saved: View | None = self._view
-        self._programmer = PeerSync(load_driver("overlay"), me.node_id, run)
+        self._programmer = PeerSync(self._host.driver("overlay"), me.node_id, run)
         self._follower = Watcher(self._open, self._changed, self._view)
         self._heartbeat = LeaseKeeper(self._open, me, settle=self._settle, beaten=self._after_renewal)
         if self._view is not None:

@@ -16,7 +16,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 
 from drivers import sandbox as sandboxes
-from drivers.api import Desired, Difference, EndpointSpec, Members, NetworkSpec, Pool, PortBinding, Sandbox
+from drivers.api import Desired, Difference, EndpointSpec, Members, NetworkSpec, Pool, PortBinding, Sandbox, Settings
 from drivers.bridge import BridgeDriver
 from drivers.firewall import table
 from drivers.firewall.elements import Element
@@ -133,6 +133,7 @@ class Lab:
 
     def __init__(self, host) -> None:
         self.host, self.driver = host, BridgeDriver()
+        self.driver.configure(Settings(host.run_dir))
         self.networks: list[NetworkSpec] = []
         self.namespaces: list[str] = []
         self.servers: list[Server] = []
@@ -243,8 +244,7 @@ class Lab:
 
 
 @pytest.fixture
-def lab(host, monkeypatch) -> Iterator[Lab]:
-    monkeypatch.setenv("HAWSE_RUN", str(host.run_dir))
+def lab(host) -> Iterator[Lab]:
     made = Lab(host)
     yield made
     made.close()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.api import EndpointSpec, NetworkSpec, Peer, Pool, Sandbox
+from drivers.api import EndpointSpec, NetworkSpec, Peer, Pool, Sandbox, Settings
 from drivers.linux import netns as namespaces
 from drivers.overlay import OverlayDriver
 from drivers.overlay.namespace import OverlayNamespace
@@ -101,18 +101,21 @@ class Member:
     peers: list[Peer] = field(default_factory=list)
     driver: OverlayDriver = field(default_factory=OverlayDriver)
 
+    def __post_init__(self) -> None:
+        self.driver.configure(Settings(self.host.run_dir))
+
     def act(self, verb: str, *args, **kwargs):
         """Let the driver act on this host."""
         return self.here(lambda: getattr(self.driver, verb)(self.network, *args, **kwargs))
 
     def here(self, action):
         """Run something with the thread, and HAWSE_RUN, on this host."""
-        os.environ["HAWSE_RUN"] = str(self.host.run_dir)
+        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # which marks the keepers of namespaces
         return namespaces.run_in_netns(self.host.path, action)
 
     @property
     def place(self) -> OverlayNamespace:
-        return self.here(lambda: OverlayNamespace.of(self.network))
+        return self.driver.namespace(self.network)
 
     def program(self) -> None:
         self.act("program_peers", self.peers)

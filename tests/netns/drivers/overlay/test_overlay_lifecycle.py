@@ -139,8 +139,15 @@ def test_a_network_outlives_the_mount_namespace_it_was_made_in(cluster):
 
 def _by_command(member, verb: str) -> None:
     script = (
-        "import pickle, sys; from drivers.overlay import OverlayDriver;"
-        f"OverlayDriver().{verb}(pickle.loads(bytes.fromhex(sys.argv[1])))"
+        "import pickle, sys; from drivers.overlay import OverlayDriver; network, settings = sys.argv[1:];"
+        "driver = OverlayDriver(); driver.configure(pickle.loads(bytes.fromhex(settings)));"
+        f"driver.{verb}(pickle.loads(bytes.fromhex(network)))"
     )
-    argv = (sys.executable, "-c", script, pickle.dumps(member.network).hex())
+    argv = (
+        sys.executable,
+        "-c",
+        script,
+        pickle.dumps(member.network).hex(),
+        pickle.dumps(member.driver.settings).hex(),
+    )
     member.host.run(*argv, env=member.host.env())
