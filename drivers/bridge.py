@@ -35,7 +35,7 @@ from drivers.bridge_options import BridgeOptions
 from drivers.bridge_port import Port
 from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
 from drivers.firewall.watch import FirewallWatch
-from drivers.linux import address, conntrack, link, marks, names, netns, router_advertisements, sysctl
+from drivers.linux import address, conntrack, link, names, netns, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
@@ -230,7 +230,7 @@ class _Bridge:
     def __init__(self, opened: Session, network: NetworkSpec, options: BridgeOptions, run: Path) -> None:
         self.session, self.network, self.options, self.run = opened, network, options, run
         self.name = options.bridge
-        self.mark = marks.of_network(network.id)
+        self.mark = names.network_mark(network.id)
 
     def create(self) -> None:
         found = link.find(self.session, self.name)

@@ -9,7 +9,7 @@ from drivers import bridge_options
 from drivers.api import Busy, EndpointSpec, Exists, KernelError, Members
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall import spoof_guard
-from drivers.linux import link, marks, names, router_advertisements, sysctl
+from drivers.linux import link, names, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
 
 MAX_PORTS = 1023
@@ -21,7 +21,7 @@ class Port:
 
     def __init__(self, opened: Session, endpoint: EndpointSpec, options: BridgeOptions) -> None:
         self.session, self.endpoint, self.options = opened, endpoint, options
-        self.mark = marks.of_endpoint(endpoint.id)
+        self.mark = names.endpoint_mark(endpoint.id)
         self.name = names.host_end_names(endpoint.id)[0]
 
     def create(self, namespace: int, interface: str) -> None:

@@ -27,7 +27,7 @@ from drivers.api import (
     Sandbox,
     Unsupported,
 )
-from drivers.linux import link, marks, names, netns, sysctl
+from drivers.linux import link, names, netns, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply
 
@@ -68,7 +68,7 @@ class ParentedDriver:
         """Remove the parent if `create_network` made it; idempotent."""
         with session() as opened:
             found = link.find(opened, parent_name(network))
-            if found is not None and found.alias == marks.of_network(network.id):
+            if found is not None and found.alias == names.network_mark(network.id):
                 link.delete(opened, found.name)
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
@@ -101,7 +101,7 @@ class ParentedDriver:
 
         def remove(opened: Session) -> None:
             for found in link.all_links(opened):
-                if found.alias == marks.of_endpoint(endpoint.id) or found.name == names.unfinished_name(endpoint.id):
+                if found.alias == names.endpoint_mark(endpoint.id) or found.name == names.unfinished_name(endpoint.id):
                     link.delete(opened, found.name)
 
         sandboxes.inside(sandbox, remove)
@@ -142,7 +142,7 @@ class ParentedDriver:
             raise _explained(error, prefix) from error
         # Because it comes up on a wire whose routers are the containers' business, the host must not listen to them.
         sysctl.write_if_present(sysctl.conf("ipv6", parent, "accept_ra"), "0")
-        link.change(opened, link.index(parent), ifalias=marks.of_network(network.id), state="up")
+        link.change(opened, link.index(parent), ifalias=names.network_mark(network.id), state="up")
 
     def _make_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox) -> None:
         parent = parent_name(network)
@@ -162,7 +162,7 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
     """Give a new sub-interface its mark and its name, in one request: by the one or the other `leave` finds it."""
     try:
         found = link.index(names.unfinished_name(endpoint.id))
-        link.change(there, found, ifname=interface, ifalias=marks.of_endpoint(endpoint.id))
+        link.change(there, found, ifname=interface, ifalias=names.endpoint_mark(endpoint.id))
     except KernelError as error:
         if error.errno == errno.EEXIST:
             raise Exists(f"the sandbox has an interface {interface} already") from error

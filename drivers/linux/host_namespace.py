@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from drivers.linux import link, marks, netns
+from drivers.linux import link, names, netns
 from drivers.linux.netlink import session
 
 PROCESSES = Path("/proc")
@@ -77,7 +77,7 @@ def _of_links() -> Iterator[str]:
 
 def _is_of_a_host(found: link.Link) -> bool:
     """A bridge or parent that a driver has made, or the host end of a pair: the other end bears no mark."""
-    return found.alias.startswith(marks.NETWORK) or (found.kind == "veth" and found.alias.startswith(marks.ENDPOINT))
+    return found.alias.startswith(names.NETWORK_MARK) or (found.kind == "veth" and found.alias.startswith(names.ENDPOINT_MARK))
 
 
 def _is_hardware(found: link.Link) -> bool:
@@ -86,7 +86,7 @@ def _is_hardware(found: link.Link) -> bool:
 
 def _is_part_of_another(found: link.Link) -> bool:
     """A macvlan, a VLAN or the like of an interface elsewhere, unless it is an endpoint of ours."""
-    return found.is_split and found.kind not in PAIRS and not found.alias.startswith(marks.ENDPOINT)
+    return found.is_split and found.kind not in PAIRS and not found.alias.startswith(names.ENDPOINT_MARK)
 
 
 def _listed(names: list[str]) -> str:

@@ -1,4 +1,7 @@
-"""The names of all interfaces that hawse makes; the kernel allows 15 bytes."""
+"""The names of all interfaces that hawse makes, and the marks in their aliases that tell them from those of others.
+
+The kernel allows 15 bytes for a name.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 
 MAX_BYTES = 15
 HOST_END_DIGITS = 7
+NETWORK_MARK, ENDPOINT_MARK = "hawse network ", "hawse endpoint "
 UNFIT = re.compile(r"[\s/:\"\\*\x00-\x1f\x7f]")
 
 
@@ -38,3 +42,13 @@ def fits(name: str) -> bool:
 def valid(name: str) -> bool:
     """Tell whether the kernel, and nftables in quotes, take the name as it is."""
     return name not in ("", ".", "..") and UNFIT.search(name) is None
+
+
+def network_mark(network_id: str) -> str:
+    """The mark of a network's own link: a bridge, or the parent of sub-interfaces."""
+    return NETWORK_MARK + network_id
+
+
+def endpoint_mark(endpoint_id: str) -> str:
+    """The mark of an endpoint's link: the host end of a veth pair, or a sub-interface in its sandbox."""
+    return ENDPOINT_MARK + endpoint_id

@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from drivers.linux import link, marks, sysctl
+from drivers.linux import link, names, sysctl
 from drivers.linux.netlink import Session
 
 DEAF = "0"
@@ -61,7 +61,7 @@ def _parameter(bridge: str) -> str:
 
 
 def _is_foreign_port(found: link.Link, bridge: link.Link) -> bool:
-    return found.master == bridge.index and not found.alias.startswith(marks.ENDPOINT)
+    return found.master == bridge.index and not found.alias.startswith(names.ENDPOINT_MARK)
 
 
 def _note(bridge: str, run: Path) -> Path:

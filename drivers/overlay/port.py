@@ -6,7 +6,7 @@ import errno
 from collections.abc import Sequence
 
 from drivers.api import Busy, EndpointSpec, Exists, IPNetwork, KernelError, NetworkSpec, Sandbox
-from drivers.linux import link, marks, names, neighbor, netns, route, sysctl
+from drivers.linux import link, names, neighbor, netns, route, sysctl
 from drivers.linux.neighbor import Row
 from drivers.linux.netlink import Session
 from drivers.overlay.vxlan import BRIDGE
@@ -35,7 +35,7 @@ def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: st
     sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "1")
     link.set_bridge_port(there, found, hairpin=False, isolated=False, learning=False)
     neighbor.change([Row("port", found, endpoint.mac)])
-    link.change(there, found, state="up", ifalias=marks.of_endpoint(endpoint.id))
+    link.change(there, found, state="up", ifalias=names.endpoint_mark(endpoint.id))
 
 
 def unplug(there: Session, endpoint: EndpointSpec) -> None:
@@ -43,7 +43,7 @@ def unplug(there: Session, endpoint: EndpointSpec) -> None:
     for name in names.host_end_names(endpoint.id):
         if link.index(name):
             found = link.find(there, name)
-            if found is not None and found.alias in (marks.of_endpoint(endpoint.id), ""):
+            if found is not None and found.alias in (names.endpoint_mark(endpoint.id), ""):
                 link.delete(there, name)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from drivers.api import Exists, KernelError, NetworkSpec, Unsupported
-from drivers.linux import address, link, marks, sysctl
+from drivers.linux import address, link, names, sysctl
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session, call_pyroute2
 from drivers.overlay.options import OverlayOptions
@@ -41,7 +41,7 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
     if not link.index(BRIDGE):
         mac = "02:" + os.urandom(5).hex(":")
         link.add(there, BRIDGE, "bridge", address=mac, br_mcast_snooping=0)
-        link.change(there, link.index(BRIDGE), ifalias=marks.of_network(network.id))
+        link.change(there, link.index(BRIDGE), ifalias=names.network_mark(network.id))
     bridge = link.index(BRIDGE)
     for number, pool in enumerate(network.pools):
         name, vni = device(number), options.vnis[number]
