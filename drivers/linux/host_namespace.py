@@ -77,7 +77,9 @@ def _of_links() -> Iterator[str]:
 
 def _is_of_a_host(found: link.Link) -> bool:
     """A bridge or parent that a driver has made, or the host end of a pair: the other end bears no mark."""
-    return found.alias.startswith(names.NETWORK_MARK) or (found.kind == "veth" and found.alias.startswith(names.ENDPOINT_MARK))
+    return found.alias.startswith(names.NETWORK_MARK) or (
+        found.kind == "veth" and found.alias.startswith(names.ENDPOINT_MARK)
+    )
 
 
 def _is_hardware(found: link.Link) -> bool:

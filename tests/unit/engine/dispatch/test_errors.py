@@ -1,0 +1,89 @@
+"""Every failure that a driver of ours raises has a kind of the engine's."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Container, Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+
+import pytest
+
+import drivers
+from drivers.api import BadOption, DriverError, Missing
+from drivers.linux.libnftables import Refused
+from engine import errors
+from engine.dispatch.errors import KINDS, translate_driver_errors
+
+FOLDER = Path(drivers.__file__).parent
+CAUGHT = {
+    ("linux/address_ranges.py", "OSError"),
+    ("linux/address_ranges.py", "_Interrupted"),
+    ("linux/netlink.py", "InterruptedError"),
+    ("linux/netlink.py", "OSError"),
+    ("linux/netns.py", "OSError"),
+    ("overlay/wireguard_config.py", "ValueError"),
+}
+"""Other exceptions that drivers raise, and turn into their own kinds before they return."""
+BUGS = {
+    ("firewall/notifications.py", "AssertionError"),
+    ("registry.py", "KeyError"),  # of a mapping
+    ("subinterface.py", "NotImplementedError"),  # of an abstract method
+}
+
+
+def descendants(kind: type) -> Iterator[type]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+def unmapped(kinds: Container[type]) -> set[type]:
+    """The driver errors, of all modules of the drivers, that ``kinds`` lacks."""
+    for module in walk_packages([str(FOLDER)], "drivers."):
+        import_module(module.name)
+    ours = {kind for kind in descendants(DriverError) if kind.__module__.partition(".")[0] == "drivers"}
+    return {kind for kind in ours if kind not in kinds}
+
+
+def test_every_driver_error_has_a_kind_of_the_engine():
+    assert unmapped(KINDS) == set()
+    assert all(issubclass(kind, errors.EngineError) for kind in KINDS.values())
+
+
+@pytest.mark.parametrize("missing", KINDS, ids=lambda kind: kind.__name__)
+def test_a_gap_is_noticed(missing):
+    assert unmapped({kind for kind in KINDS if kind is not missing}) == {missing}
+
+
+def raised() -> Iterator[tuple[str, str]]:
+    """File and class of every ``raise Class`` and ``raise Class(...)`` in the drivers."""
+    for file in FOLDER.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            thrown = node.exc if isinstance(node, ast.Raise) else None
+            name = ast.unparse(thrown.func if isinstance(thrown, ast.Call) else thrown) if thrown else ""
+            if name.rpartition(".")[2].lstrip("_")[:1].isupper():
+                yield str(file.relative_to(FOLDER)), name.rpartition(".")[2]
+
+
+def test_drivers_raise_nothing_else_that_is_not_caught():
+    kinds = {kind.__name__ for kind in KINDS}
+    assert {place for place in raised() if place[1] not in kinds} == CAUGHT | BUGS
+
+
+def test_the_text_is_kept_behind_the_prefix():
+    with pytest.raises(errors.KernelFailure, match=r"^failed: nftables: Error: x$"), translate_driver_errors("failed: "):
+        raise Refused("nftables: Error: x")
+
+
+def test_a_kind_of_another_package_is_what_its_base_is():
+    class NoRing(Missing):
+        """A kind of another package."""
+
+    with pytest.raises(errors.NotFound), translate_driver_errors():
+        raise NoRing("no ring")
+    with pytest.raises(errors.InvalidArgument), translate_driver_errors():
+        raise BadOption("ring=square")
+    with pytest.raises(errors.KernelFailure), translate_driver_errors():
+        raise DriverError("the ring is broken")
