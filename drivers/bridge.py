@@ -79,7 +79,8 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         bridge_options.check_kernel_limits(options)
         wanted = list(elements.of_network(network, options))
-        forwarded = [] if network.internal else forwarding.plan(_versions(network))
+        forwards = self.settings.forwarding and not network.internal
+        forwarded = forwarding.plan(_versions(network)) if forwards else []
         with session() as opened:
             made = _Bridge(opened, network, options, self.settings.run)
             apply(

@@ -44,10 +44,8 @@ class Config:
     dns_opts: tuple[str, ...] = ()
     icc: bool = True
     ip: str = "0.0.0.0"  # the default host address of published ports
-    ip_forward: bool = True
+    ip_forward: bool = True  # switch forwarding on where a network needs it
     ip_masq: bool = True
-    iptables: bool = True
-    ip6tables: bool = True
     ipv6: bool = False  # on the default bridge
     host_gateway_ip: str = ""
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # driver -> option -> value
@@ -73,9 +71,11 @@ def load_config(path: Path | None = None) -> Config:
         if key not in _KEYS:
             raise InvalidArgument(f"{path}: {key}: no such configuration key")
         try:
-            values[key.replace("-", "_")] = _KEYS[key](value)
+            read = _KEYS[key](value)
         except (_Wrong, ValueError) as error:
             raise InvalidArgument(f"{path}: {key}: {error}") from error
+        if key not in _FIXED:
+            values[key.replace("-", "_")] = read
     config = Config(**values)
     try:
         check_default_options(config.log_driver, config.log_opts)
@@ -117,6 +117,12 @@ def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
         raise _Wrong("expected true or false")
     return value
+
+
+def _true(value: object) -> bool:
+    if not _boolean(value):
+        raise _Wrong("false is not supported: hawse always isolates networks and publishes ports by rules of its own")
+    return True
 
 
 def _text(value: object) -> str:
@@ -232,8 +238,8 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "ip": _address,
     "ip-forward": _boolean,
     "ip-masq": _boolean,
-    "iptables": _boolean,
-    "ip6tables": _boolean,
+    "iptables": _true,
+    "ip6tables": _true,
     "ipv6": _boolean,
     "host-gateway-ip": _address,
     "default-network-opts": _network_options,
@@ -243,6 +249,9 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "allow-direct-routing": _boolean,
     "bridge-accept-fwmark": _firewall_mark,
 }
+
+_FIXED = ("iptables", "ip6tables")
+"""Keys of Docker's whose other values are refused, because ignoring them would change what passes between networks."""
 
 _OF_DOCKER = """
 allow-nondistributable-artifacts api-cors-header authorization-plugins bridge builder cgroup-parent cluster-advertise

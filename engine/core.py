@@ -117,7 +117,8 @@ class NetworkVerbs(Verbs):
 
     def create(self, request: NetworkCreate) -> Created:
         """Create a network."""
-        return networks_create.create(self.changing(), request)
+        host = self.changing()
+        return networks_create.create(host, networks_create.with_default_options(request, host.config))
 
     def list(self, filters: Filters) -> Documents:
         """List networks."""

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping
 
 from drivers.api import DriverFacts
+from drivers.linux.host import is_forwarding
 from drivers.registry import available
 from engine.api import Json
 from engine.cluster import membership
@@ -80,7 +81,10 @@ class SystemVerbs:
     def _warnings(self) -> list[str] | None:
         with self.host.store.read() as reader:
             made = [network for network in reader.networks() if network.phase == "live"]
-        return [f"WARNING: {text}" for text in create.warnings_of(self.host, made)] or None
+        texts = create.warnings_of(self.host, made)
+        if not (self.host.config.ip_forward or is_forwarding()):
+            texts.insert(0, "IPv4 forwarding is disabled")
+        return [f"WARNING: {text}" for text in texts] or None
 
     def _swarm(self) -> Json:
         if not membership.exists(self.host.root):

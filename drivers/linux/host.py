@@ -67,6 +67,11 @@ def has_net_admin() -> bool:
     return False
 
 
+def is_forwarding() -> bool:
+    """Whether the host forwards IPv4 packets between its interfaces."""
+    return sysctl.read("net/ipv4/ip_forward") != "0"
+
+
 def interface_exists(name: str) -> bool:
     """Tell whether the host has an interface of that name."""
     return link.index(name) > 0

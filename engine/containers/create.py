@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from drivers.linux.host import is_forwarding
 from engine import names, timestamps
 from engine.api import Created
 from engine.errors import InvalidArgument, NotFound
@@ -82,9 +83,15 @@ def create(host: Host, request: ContainerCreate) -> Created:
         args=argv[1:],
     )
     _record(host, record)
-    return Created(
-        container_id, [*warnings, *networks_create.first_use_warnings(host, (a.network for a in record.attachments))]
-    )
+    networks = networks_create.first_use_warnings(host, (a.network for a in record.attachments))
+    return Created(container_id, [*_forwarding_warnings(host, request), *warnings, *networks])
+
+
+def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
+    """Return Docker's warning where nothing is forwarded and the configuration keeps hawse from changing that."""
+    if host.config.ip_forward or request.host.network_mode in ("host", "none") or is_forwarding():
+        return []
+    return ["IPv4 forwarding is disabled. Networking will not work."]
 
 
 def _check_hostfs_security(request: ContainerCreate) -> None:

@@ -13,6 +13,7 @@ from engine import intents, names, timestamps
 from engine.agent.notify import keep_agent
 from engine.api import Created
 from engine.cluster import hooks
+from engine.config import Config
 from engine.dispatch import specs as dispatch_specs
 from engine.dispatch.errors import translate_driver_errors
 from engine.dispatch.specs import network_spec
@@ -26,6 +27,18 @@ from engine.networks.allocation import used_ranges
 from engine.runtime import process
 from engine.store.api import Reader, Taken, Transaction
 from engine.validate.network import check_network_create, network_name_taken
+
+
+def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreate:
+    """Add the driver's options of daemon.json's default-network-opts that a user's request does not give.
+
+    As in Docker, a network made from a configuration network has that one's options alone.
+    """
+    if request.config_from:
+        return request
+    return replace(
+        request, options={**config.default_network_opts.get(request.driver or "bridge", {}), **request.options}
+    )
 
 
 def create(host: Host, request: NetworkCreate) -> Created:

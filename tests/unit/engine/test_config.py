@@ -47,8 +47,8 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         "ip": "127.0.0.1",
         "ip-forward": False,
         "ip-masq": False,
-        "iptables": False,
-        "ip6tables": False,
+        "iptables": True,
+        "ip6tables": True,
         "ipv6": True,
         "host-gateway-ip": "192.0.2.1",
         "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1234"}},
@@ -77,8 +77,6 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         ip="127.0.0.1",
         ip_forward=False,
         ip_masq=False,
-        iptables=False,
-        ip6tables=False,
         ipv6=True,
         host_gateway_ip="192.0.2.1",
         default_network_opts={"bridge": {"com.docker.network.driver.mtu": "1234"}},
@@ -88,7 +86,7 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         allow_direct_routing=True,
         bridge_accept_fwmark="16/255",
     )
-    assert {key.replace("-", "_") for key in document} == set(Config.__dataclass_fields__)
+    assert {key.replace("-", "_") for key in document} - {"iptables", "ip6tables"} == set(Config.__dataclass_fields__)
 
 
 def test_keys_for_other_parts_of_a_container_engine_are_ignored(tmp_path):
@@ -134,6 +132,10 @@ def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
         ({"default-log-limit": "x"}, "default-log-limit: invalid size: 'x'"),
         ({"default-log-limit": -1}, "default-log-limit: invalid size: '-1'"),
         ({"default-log-limit": "9" * 99}, "default-log-limit: expected a size"),
+        ({"iptables": False}, "iptables: false is not supported: hawse always isolates networks"),
+        ({"ip6tables": False}, "ip6tables: false is not supported: hawse always isolates networks"),
+        ({"iptables": "no"}, "iptables: expected true or false"),
+        ({"ip-forward": 0}, "ip-forward: expected true or false"),
         ({"default-network-opts": {"bridge": []}}, "default-network-opts: expected an object"),
         ({"default-network-opts": {"bridge": {"a": 1}}}, "default-network-opts: expected a string"),
     ],

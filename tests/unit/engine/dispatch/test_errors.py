@@ -73,7 +73,10 @@ def test_drivers_raise_nothing_else_that_is_not_caught():
 
 
 def test_the_text_is_kept_behind_the_prefix():
-    with pytest.raises(errors.KernelFailure, match=r"^failed: nftables: Error: x$"), translate_driver_errors("failed: "):
+    with (
+        pytest.raises(errors.KernelFailure, match=r"^failed: nftables: Error: x$"),
+        translate_driver_errors("failed: "),
+    ):
         raise Refused("nftables: Error: x")
 
 
