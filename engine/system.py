@@ -12,6 +12,7 @@ from drivers.registry import available
 from engine.api import Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
+from engine.dispatch.specs import network_spec
 from engine.host import Host
 from engine.networks import create
 from engine.swarm.nodes import summary
@@ -80,7 +81,7 @@ class SystemVerbs:
 
     def _warnings(self) -> list[str] | None:
         with self.host.store.read() as reader:
-            made = [network for network in reader.networks() if network.phase == "live"]
+            made = [(n.driver, network_spec(n)) for n in reader.networks() if n.phase == "live"]
         texts = create.warnings_of(self.host, made)
         if not (self.host.config.ip_forward or is_forwarding()):
             texts.insert(0, "IPv4 forwarding is disabled")

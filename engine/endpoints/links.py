@@ -83,7 +83,7 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
     for source, source_end, target, target_end in found:
         with translate_driver_errors():
             driver.link(
-                specs.network_spec(member.network),
+                member.spec,
                 specs.endpoint_spec(source_end, source),
                 specs.endpoint_spec(target_end, target),
             )
@@ -99,7 +99,7 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
     for source, source_end, target, target_end in found:
         with translate_driver_errors():
             driver.unlink(
-                specs.network_spec(member.network),
+                member.spec,
                 specs.endpoint_spec(source_end, source),
                 specs.endpoint_spec(target_end, target),
             )

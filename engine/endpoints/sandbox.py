@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -31,12 +32,17 @@ PREFIX_OPTION = "com.docker.network.container_iface_prefix"
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JoinedEndpoint:
     """One endpoint of a sandbox with the network it belongs to."""
 
     network: NetworkRecord
     endpoint: EndpointRecord
+
+    @cached_property
+    def spec(self) -> NetworkSpec:
+        """The network as its driver sees it."""
+        return specs.network_spec(self.network)
 
     def priority(self, container: ContainerRecord) -> tuple[int, Rank]:
         """Sort key of default-route candidates, best first."""
@@ -89,8 +95,7 @@ def interface_name(network: NetworkRecord, container: ContainerRecord, index: in
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
     """Plumb one endpoint into the sandbox; the record with interface, MAC and gateways filled in."""
     driver = host.driver(member.network.driver)
-    network = specs.network_spec(member.network)
-    endpoint = specs.endpoint_spec(member.endpoint, container)
+    network, endpoint = member.spec, specs.endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
         name = interface_name(member.network, container, index)
         driver.create_endpoint(network, endpoint)
@@ -108,8 +113,7 @@ def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: 
 def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, alive: bool) -> None:
     """Take one endpoint out, whatever is left of it; idempotent."""
     driver = host.driver(member.network.driver)
-    network = specs.network_spec(member.network)
-    endpoint = specs.endpoint_spec(member.endpoint, container)
+    network, endpoint = member.spec, specs.endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
         driver.leave(network, endpoint, sandbox_of(container) if alive else None)
         driver.delete_endpoint(network, endpoint)
@@ -140,8 +144,7 @@ def _crossings(
     for member, other in pairs:
         addresses = specs.addresses_of([other.endpoint])
         if addresses:
-            network = specs.network_spec(member.network)
-            found.setdefault(member.network.driver, []).append((network, addresses))
+            found.setdefault(member.network.driver, []).append((member.spec, addresses))
     for name, crossings in found.items():
         driver = host.driver(name)
         if isinstance(driver, Multihomed):
@@ -194,7 +197,7 @@ def publish(host: Host, container: ContainerRecord, member: JoinedEndpoint, port
     if ports and isinstance(driver, Publisher):
         spec = specs.endpoint_spec(member.endpoint, container)
         with translate_driver_errors():
-            driver.publish(specs.network_spec(member.network), spec, _bindings(member, spec, ports))
+            driver.publish(member.spec, spec, _bindings(member, spec, ports))
 
 
 def unpublish(
@@ -211,7 +214,7 @@ def unpublish(
         spec = specs.endpoint_spec(member.endpoint, container)
         with translate_driver_errors():
             bindings = _bindings(member, spec, ports)
-            driver.unpublish(specs.network_spec(member.network), spec, bindings, leaving=leaving)
+            driver.unpublish(member.spec, spec, bindings, leaving=leaving)
 
 
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:

@@ -45,21 +45,22 @@ def create(host: Host, request: NetworkCreate) -> Created:
     """Create a network: recorded first, then made by its driver; undone whole when anything fails."""
     if hooks.is_cluster_network(host, request):
         return hooks.create(host, request)
-    record = _reserve(host, request)
-    if record.config_only:
+    record, spec = _reserve(host, request)
+    if spec is None:
         return Created(record.id)
     driver = host.driver(record.driver)
     with intents.rollback_on_error(host, IntentKind.NETWORK_CREATE, record.id, destroy), translate_driver_errors():
-        driver.create_network(network_spec(record))
+        driver.create_network(spec)
     with host.store.write() as tx:
         dispatch_specs.save_driver_state(tx, driver)
         tx.put_network(replace(record, phase="live", owner=""))
         intents.end(tx, IntentKind.NETWORK_CREATE, record.id)
     keep_agent(host, driver)
-    return Created(record.id, warnings_of(host, [record]))
+    return Created(record.id, warnings_of(host, [(record.driver, spec)]))
 
 
-def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
+def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, NetworkSpec | None]:
+    """Record the network as being made; a configuration network, which no driver sees, as done."""
     concerned = (4, 6) if request.enable_ipv6 or request.config_from else (4,)
     on_host = used_ranges(concerned)
     pools: list[PoolRecord] = []
@@ -73,10 +74,11 @@ def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
                 record = allocation.reserve_fixed(tx, replace(record, pools=pools))
             else:
                 record = replace(record, pools=allocation.configured_pools(request))
-            _check_with_driver(host, tx, record)
-            tx.put_network(record)
-            if not record.config_only:
+            spec = None if record.config_only else network_spec(record)
+            if spec is not None:
+                _check_with_driver(host, tx, record, spec)
                 intents.begin(tx, IntentKind.NETWORK_CREATE, record.id)
+            tx.put_network(record)
     except Taken as error:
         raise network_name_taken(request.name) from error
     except EngineError:
@@ -84,7 +86,7 @@ def _reserve(host: Host, request: NetworkCreate) -> NetworkRecord:
             with host.store.write() as tx:
                 allocation.pass_over(tx, pools)
         raise
-    return record
+    return record, spec
 
 
 def _possible_conflicts(reader: Reader, request: NetworkCreate) -> list[NetworkRecord]:
@@ -126,22 +128,20 @@ def host_id(tx: Transaction) -> str:
     return known
 
 
-def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord) -> None:
-    if record.config_only:
-        return
+def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: NetworkSpec) -> None:
     # Names that nobody chose come from ids: of two networks without options, neither is in the other's way.
     optionless = not (record.options or record.host_options)
     similar = reader.networks(driver=record.driver, with_options=optionless)
     others = [network_spec(n) for n in similar if not n.config_only]
     with translate_driver_errors():
-        host.driver(record.driver).check_network(network_spec(record), others)
+        host.driver(record.driver).check_network(spec, others)
 
 
-def warnings_of(host: Host, networks: Iterable[NetworkRecord]) -> list[str]:
-    """A warning for each obstacle; what can't be found out is none."""
+def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
+    """A warning for each obstacle of networks, each with its driver's type; what can't be found out is none."""
     by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
-    for network in networks:
-        by_driver[network.driver].append(network_spec(network))
+    for name, spec in networks:
+        by_driver[name].append(spec)
     found: list[str] = []
     for name, specs in by_driver.items():
         driver = host.driver(name)
@@ -155,4 +155,4 @@ def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
     """The same of networks that are to be made before they are used, such as the default bridge."""
     with host.store.read() as reader:
         named = [network for reference in references for network in reader.find_networks(reference)]
-    return warnings_of(host, [network for network in named if network.phase == "planned"])
+    return warnings_of(host, [(n.driver, network_spec(n)) for n in named if n.phase == "planned"])
