@@ -280,9 +280,9 @@ class Settings:
     """What holds for all networks of this host.
 
     ``run`` is the directory of files that end with the boot. ``direct_routing``: neighbours may reach published ports
-    at a container's own address, whatever host address they are published on. ``accept_mark``: packets with this firewall
-    mark are let in, "mark" or "mark/mask", "" for none. ``forwarding``: a network that needs it switches forwarding
-    between the host's interfaces on.
+    at a container's own address, whatever host address they are published on. ``accept_mark``: packets with this
+    firewall mark are let in, "mark" or "mark/mask", "" for none. ``forwarding``: a network that needs it switches
+    forwarding between the host's interfaces on.
     """
 
     run: Path = Path("/run/hawse")

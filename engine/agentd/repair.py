@@ -21,8 +21,8 @@ from engine.store.api import Store
 class RepairService:
     """Implements `engine.agent.service.Service`.
 
-    ``store`` is for the threads, ``relay`` tells where the agent carries ports, ``run`` is HAWSE_RUN. Set are ``changed``, to make the agent
-    read everything again, and ``leave``, to make it end.
+    ``store`` is for the threads, ``relay`` tells where the agent carries ports, ``run`` is HAWSE_RUN. Set are
+    ``changed``, to make the agent read everything again, and ``leave``, to make it end.
     """
 
     name = "repair"
