@@ -25,7 +25,7 @@ LOSSES = {
     "the spoof guard's rules": "nft flush table bridge hawse",
 }
 REPAIR = """
-from engine import recovery
+from engine.recovery import recover as recovery
 from engine.core import open_engine
 
 recovery.announce = recovery.keep_agent = lambda *_: None
