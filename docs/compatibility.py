@@ -18,17 +18,17 @@ from cli.root import root
 HERE = Path(__file__).parent
 TARGET = HERE / "compatibility.md"
 CREATING = ("run", "create", "container run", "container create")
-IGNORED_WHY = "accepted, with a word about it on stderr: it has no effect here"
-REFUSED_WHY = "refused: leaving it out would change what the container is"
+IGNORED_WHY = "Accepted without effect, with a warning on stderr."
+REFUSED_WHY = "Refused, because ignoring it would change the container's files, devices or isolation."
 INTRODUCTION = """# Compatibility with Docker 26.1.5
 
-Made by `docs/compatibility.py`; do not edit. What is not said to differ is held to be the same, in output, error text
-and exit code, by tests that compare hawse with a real dockerd.
+`docs/compatibility.py` writes this page; do not edit it. Anything not listed as different is the same in output, error
+text and exit code. Tests compare hawse with a real dockerd to check this.
 
 - **same**: as Docker 26.1.5
-- **differs**: works, with a difference on purpose
+- **differs**: works, with a deliberate difference
 - **ignored**: accepted without effect
-- **refused**: known, and an error
+- **refused**: recognised, and an error
 - **added**: Docker 26.1.5 has no such thing
 - **absent**: hawse has no such thing
 """
