@@ -15,10 +15,12 @@ NONE = "-"
 INTRODUCTION = """\
 # Benchmarks
 
-Made by `sh tests/benchmark/run --output docs` on {machine}. Each product runs on a throwaway host of its own (network
-namespaces on one machine), and the contenders take turns, so **ratios are what counts**. A figure is the median, with
-the minimum in brackets; the ratio is that of the medians. *cold* is hawse without its warm server
-(`HAWSE_WARM=off`): a new Python for every command. A dash stands for what a product cannot do, or not here.
+`sh tests/benchmark/run --output docs` wrote this page on {machine}.
+
+Each product runs on its own throwaway host (network namespaces on one machine), and the products take turns. Compare
+**ratios**, not absolute times. A figure is the median, with the minimum in brackets. The ratio compares the medians.
+*cold* is hawse without its warm server (`HAWSE_WARM=off`): each command starts a new Python. A dash means that the
+product cannot do this, or not in this setup.
 """
 
 
