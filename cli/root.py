@@ -61,9 +61,9 @@ SECTIONS = {
 
 FLAGS = [
     Flag(["--debug", "-D"], usage="Enable debug mode: show the traceback of an unexpected error"),
-    Flag(["--log-level", "-l"], kind=STRING, usage="Accepted for Docker's sake; has no effect", default_value="info",
+    Flag(["--log-level", "-l"], kind=STRING, usage="Accepted as in Docker; has no effect", default_value="info",
          hidden=True),
-    Flag(["--no-color"], usage="Never write colour, not even to a terminal"),
+    Flag(["--no-color"], usage="Never use colour, even on a terminal"),
     Flag(["--version", "-v"], usage="Print version information and quit"),
 ]  # fmt: skip
 

@@ -117,7 +117,7 @@ function __hawse_source
         case driver
             __hawse_words 'bridge'\t'Networks on this host, behind NAT' 'ipvlan'\t'Share a parent interface and its MAC address' 'macvlan'\t'Share a parent interface, each with a MAC address' 'overlay'\t'Networks across hosts (VXLAN)'
         case any-driver
-            __hawse_words 'bridge'\t'Networks on this host, behind NAT' 'ipvlan'\t'Share a parent interface and its MAC address' 'macvlan'\t'Share a parent interface, each with a MAC address' 'overlay'\t'Networks across hosts (VXLAN)' 'host'\t'The host\'s own network' 'null'\t'No network'
+            __hawse_words 'bridge'\t'Networks on this host, behind NAT' 'ipvlan'\t'Share a parent interface and its MAC address' 'macvlan'\t'Share a parent interface, each with a MAC address' 'overlay'\t'Networks across hosts (VXLAN)' 'host'\t'The host\'s network' 'null'\t'No network'
         case driver-option
             switch (__hawse_value --driver -d)
                 case ''
@@ -138,12 +138,12 @@ function __hawse_source
         case macvlan-option
             __hawse_keys 'parent=' 'interfaces' 'macvlan_mode=' 'macvlan-mode' 'com.docker.network.driver.mtu=' 'mtu'
         case overlay-option
-            __hawse_words 'encrypted'\t'Encrypt what goes between hosts'
+            __hawse_words 'encrypted'\t'Encrypt packets between hosts'
             __hawse_keys 'com.docker.network.driver.overlay.vxlanid_list=' 'none' 'com.docker.network.driver.mtu=' 'mtu'
         case gateway-mode
             __hawse_words 'nat'\t'Masqueraded, only published ports open' 'nat-unprotected'\t'Masqueraded, every port open' 'routed'\t'Not masqueraded, only published ports open' 'isolated'\t'No address on the bridge (internal networks)'
         case host-binding
-            __hawse_words '127.0.0.1'\t'Published ports on this host alone' '0.0.0.0'\t'On every address'
+            __hawse_words '127.0.0.1'\t'Ports open to this host only' '0.0.0.0'\t'Ports open on every address'
         case mtu
             __hawse_words '1280' '1400' '1450' '1500' '9000'
         case ipvlan-mode
@@ -159,7 +159,7 @@ function __hawse_source
         case scope
             __hawse_words 'local' 'swarm' 'global'
         case network-type
-            __hawse_words 'builtin'\t'bridge, host and none' 'custom'\t'All others'
+            __hawse_words 'builtin'\t'bridge, host and none' 'custom'\t'All other networks'
         case network-filter
             __hawse_keys 'dangling=' 'bool' 'driver=' 'any-driver' 'id=' 'none' 'label=' 'network-labels' 'name=' 'networks' 'scope=' 'scope' 'type=' 'network-type'
         case network-labels
@@ -171,10 +171,10 @@ function __hawse_source
         case endpoint-option
             __hawse_keys 'com.docker.network.endpoint.sysctls=' 'none'
         case default-route
-            __hawse_words 'auto'\t'Where the namespace has none of its own' 'yes'\t'Before those that there are' 'no'\t'Never'
+            __hawse_words 'auto'\t'Only if the namespace has no default route' 'yes'\t'Before the existing default routes' 'no'\t'Never'
         case network-mode
             __hawse_behind_comma
-            __hawse_words 'host'\t'The host\'s own network' 'none'\t'No network' 'bridge'\t'The default bridge'
+            __hawse_words 'host'\t'The host\'s network' 'none'\t'No network' 'bridge'\t'The default bridge'
             __hawse_keys 'container:' 'running' 'name=' 'networks' 'alias=' 'none' 'ip=' 'none' 'ip6=' 'none' 'mac-address=' 'none' 'driver-opt=' 'none'
             __hawse_names joinable-networks
         case containers
@@ -215,10 +215,10 @@ function __hawse_source
         case container-format
             __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}' '{{.Names}}' '{{.Image}}' '{{.Command}}' '{{.CreatedAt}}' '{{.RunningFor}}' '{{.Ports}}' '{{.State}}' '{{.Status}}' '{{.Size}}' '{{.Labels}}' '{{.Mounts}}' '{{.LocalVolumes}}' '{{.Networks}}' '{{json .}}'
         case restart
-            __hawse_words 'no'\t'Never' 'always'\t'Whenever it ends' 'unless-stopped'\t'Unless it was stopped' 'on-failure'\t'When its exit code is not 0'
+            __hawse_words 'no'\t'Never' 'always'\t'Each time it ends' 'unless-stopped'\t'Each time it ends, unless it was stopped' 'on-failure'\t'If its exit code is not 0'
             __hawse_keys 'on-failure:' 'none'
         case pull
-            __hawse_words 'missing'\t'hawse pulls nothing' 'never'
+            __hawse_words 'missing'\t'hawse never pulls' 'never'
         case stream
             __hawse_words 'stdin' 'stdout' 'stderr'
         case signal
@@ -251,9 +251,9 @@ function __hawse_source
             __hawse_words 'edns0' 'rotate' 'use-vc'
             __hawse_keys 'attempts:' 'none' 'ndots:' 'none' 'timeout:' 'none'
         case host-mode
-            __hawse_words 'host'\t'The host\'s own'
+            __hawse_words 'host'\t'Share the host\'s namespace'
         case host-private
-            __hawse_words 'host'\t'The host\'s own' 'private'\t'One of its own'
+            __hawse_words 'host'\t'Share the host\'s namespace' 'private'\t'A new namespace'
         case detach-keys
             __hawse_words 'ctrl-p,ctrl-q'
         case environment
@@ -269,7 +269,7 @@ function __hawse_source
         case log-level
             __hawse_words 'debug' 'info' 'warn' 'error' 'fatal'
         case rootfs
-            __hawse_words 'hostfs'\t'The host\'s own files'
+            __hawse_words 'hostfs'\t'The files of the host'
             __hawse_names images
             __hawse_directories
         case images
@@ -317,7 +317,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a network -d 'Manage networks
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a node -d 'Manage Swarm nodes'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a port -d 'List port mappings or a specific mapping for the container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a ps -d 'List containers'
-complete -c hawse -n '__hawse_argument_of 0 \'\'' -a publish -d 'Publish more ports of a container, running or not'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a publish -d 'Publish ports of an existing container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a rename -d 'Rename a container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a restart -d 'Restart one or more containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a rm -d 'Remove one or more containers'
@@ -327,13 +327,13 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a start -d 'Start one or more
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a stop -d 'Stop one or more running containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a swarm -d 'Manage Swarm'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a system -d 'Manage hawse'
-complete -c hawse -n '__hawse_argument_of 0 \'\'' -a unpublish -d 'Take back published ports of a container'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a unpublish -d 'Unpublish ports of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a version -d 'Show the hawse version information'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a wait -d 'Block until one or more containers stop, then print their exit codes'
 complete -c hawse -n '__hawse_flags_of \'\'' -s D -l debug -d 'Enable debug mode: show the traceback of an unexpected error'
 complete -c hawse -n '__hawse_flags_of \'\'' -l help -d 'Print usage'
-complete -c hawse -n '__hawse_flags_of \'\'' -s l -l log-level -x -a '(__hawse_offer log-level)' -d 'Accepted for Docker\'s sake; has no effect'
-complete -c hawse -n '__hawse_flags_of \'\'' -l no-color -d 'Never write colour, not even to a terminal'
+complete -c hawse -n '__hawse_flags_of \'\'' -s l -l log-level -x -a '(__hawse_offer log-level)' -d 'Accepted as in Docker; has no effect'
+complete -c hawse -n '__hawse_flags_of \'\'' -l no-color -d 'Never use colour, even on a terminal'
 complete -c hawse -n '__hawse_flags_of \'\'' -s v -l version -d 'Print version information and quit'
 
 complete -c hawse -n '__hawse_flags_of \'attach\' \'container attach\'' -l detach-keys -x -a '(__hawse_offer detach-keys)' -d 'Override the key sequence for detaching a container'
@@ -354,14 +354,14 @@ complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a logs -d 'Fetch the
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a ls -d 'List containers'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a port -d 'List port mappings or a specific mapping for the container'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a prune -d 'Remove all stopped containers'
-complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a publish -d 'Publish more ports of a container, running or not'
+complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a publish -d 'Publish ports of an existing container'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a rename -d 'Rename a container'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a restart -d 'Restart one or more containers'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a rm -d 'Remove one or more containers'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a run -d 'Create and run a new container from an image'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a start -d 'Start one or more stopped containers'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a stop -d 'Stop one or more running containers'
-complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a unpublish -d 'Take back published ports of a container'
+complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a unpublish -d 'Unpublish ports of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a wait -d 'Block until one or more containers stop, then print their exit codes'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'; and __hawse_none_of attach create exec inspect kill logs ls port prune publish rename restart rm run start stop unpublish wait' -a list -d 'same as ls'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'; and __hawse_none_of attach create exec inspect kill logs ls port prune publish rename restart rm run start stop unpublish wait' -a ps -d 'same as ls'
@@ -717,9 +717,9 @@ complete -c hawse -n '__hawse_argument_of 0 \'network\'; and __hawse_none_of con
 complete -c hawse -n '__hawse_flags_of \'network\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l alias -x -a '(__hawse_offer none)' -d 'Add network-scoped alias for the container'
-complete -c hawse -n '__hawse_flags_of \'network connect\'' -l default-route -x -a '(__hawse_offer default-route)' -d 'Whether the network gives the default route: "yes", "no", or "auto" (where there is none)'
+complete -c hawse -n '__hawse_flags_of \'network connect\'' -l default-route -x -a '(__hawse_offer default-route)' -d 'Use the network for the default route: "yes", "no", or "auto" (only without another one)'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l driver-opt -x -a '(__hawse_offer endpoint-option)' -d 'driver options for the network'
-complete -c hawse -n '__hawse_flags_of \'network connect\'' -l force -d 'Connect a namespace that is a host\'s own, too'
+complete -c hawse -n '__hawse_flags_of \'network connect\'' -l force -d 'Connect a namespace even if it belongs to a host'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l gw-priority -x -a '(__hawse_offer none)' -d 'Highest gw-priority provides the default gateway'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l ip -x -a '(__hawse_offer none)' -d 'IPv4 address (e.g., "172.30.100.104")'
@@ -814,19 +814,19 @@ complete -c hawse -n '__hawse_argument_of 0 \'swarm\'' -a leave -d 'Leave the sw
 complete -c hawse -n '__hawse_flags_of \'swarm\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l advertise-addr -x -a '(__hawse_offer none)' -d 'Advertised address (format: "<ip|interface>[:port]")'
-complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l cacert -x -a '(__hawse_offer files)' -d 'File with the certificate that --store is verified by'
-complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l cert -x -a '(__hawse_offer files)' -d 'File with the certificate to show to --store'
+complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l cacert -x -a '(__hawse_offer files)' -d 'File with the CA certificate that verifies --store'
+complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l cert -x -a '(__hawse_offer files)' -d 'File with the client certificate for --store'
 complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l data-path-addr -x -a '(__hawse_offer none)' -d 'Address or interface to use for data path traffic (format: "<ip|interface>")'
 complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l default-addr-pool -x -a '(__hawse_offer none)' -d 'default address pool in CIDR format'
 complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l default-addr-pool-mask-length -x -a '(__hawse_offer none)' -d 'default address pool subnet mask length'
 complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l key -x -a '(__hawse_offer files)' -d 'File with the private key of --cert'
-complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l store -x -a '(__hawse_offer none)' -d 'Use this etcd instead of a member of our own (URLs, separated by commas)'
+complete -c hawse -n '__hawse_flags_of \'swarm init\'' -l store -x -a '(__hawse_offer none)' -d 'Use this etcd instead of starting a member (URLs, separated by commas)'
 
 complete -c hawse -n '__hawse_flags_of \'swarm join\'' -l advertise-addr -x -a '(__hawse_offer none)' -d 'Advertised address (format: "<ip|interface>[:port]")'
 complete -c hawse -n '__hawse_flags_of \'swarm join\'' -l data-path-addr -x -a '(__hawse_offer none)' -d 'Address or interface to use for data path traffic (format: "<ip|interface>")'
 complete -c hawse -n '__hawse_flags_of \'swarm join\'' -l help -d 'Print usage'
-complete -c hawse -n '__hawse_flags_of \'swarm join\'' -l manager -d 'Insist on joining as a manager: the token must be a manager\'s'
+complete -c hawse -n '__hawse_flags_of \'swarm join\'' -l manager -d 'Join as a manager; refuse a worker token'
 complete -c hawse -n '__hawse_flags_of \'swarm join\'' -l token -x -a '(__hawse_offer none)' -d 'Token for entry into the swarm'
 
 complete -c hawse -n '__hawse_flags_of \'swarm join-token\'' -l help -d 'Print usage'
@@ -838,8 +838,8 @@ complete -c hawse -n '__hawse_flags_of \'swarm leave\'' -s f -l force -d 'Force 
 complete -c hawse -n '__hawse_flags_of \'swarm leave\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a info -d 'Display system-wide information'
-complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a install -d 'Install units that let systemd start the resident parts of hawse'
-complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a uninstall -d 'Remove the units that hawse system install has written'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a install -d 'Install units with which systemd starts the resident processes of hawse'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a uninstall -d 'Remove the units that hawse system install wrote'
 complete -c hawse -n '__hawse_flags_of \'system\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'system install\'' -l help -d 'Print usage'

@@ -28,7 +28,7 @@ _MODES: Mapping[str, str] = {
     "routed": "Not masqueraded, only published ports open",
     "isolated": "No address on the bridge (internal networks)",
 }
-_BINDINGS = {"127.0.0.1": "Published ports on this host alone", "0.0.0.0": "On every address"}
+_BINDINGS = {"127.0.0.1": "Ports open to this host only", "0.0.0.0": "Ports open on every address"}
 
 FACTS = {
     PREFIX + "enable_icc": OptionFacts("Let containers reach each other", "boolean"),

@@ -10,7 +10,7 @@ class HostDriver(NullDriver):
     """One network that adds nothing to the host; joining it means living in the host's namespace."""
 
     type = "host"
-    facts = DriverFacts("local", "The host's own network", singleton=True)
+    facts = DriverFacts("local", "The host's network", singleton=True)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Do nothing: the host's interfaces, loopback included, are the host's business."""

@@ -20,7 +20,7 @@ from cli.output.terminal_escapes import escaped_line
 from cli.pflag import at_least, command
 
 
-@command("__complete KIND[,KIND...] INDEX [ARG...]", "Names for tab completion", at_least(2),
+@command("__complete KIND[,KIND...] INDEX [ARG...]", "Print names for tab completion", at_least(2),
          interspersed=False, hidden=True)  # fmt: skip
 @click.argument("kinds")
 @click.argument("index")

@@ -85,7 +85,7 @@ NETWORKS: Mapping[str, Source] = {
     "interfaces": Source(names=("interfaces",)),
     "ipam-driver": plain("default", "null"),
     "scope": plain("local", "swarm", "global"),
-    "network-type": Source({"builtin": "bridge, host and none", "custom": "All others"}),
+    "network-type": Source({"builtin": "bridge, host and none", "custom": "All other networks"}),
     "network-filter": Source(
         keys={
             "dangling=": "bool",
@@ -103,13 +103,13 @@ NETWORKS: Mapping[str, Source] = {
     "endpoint-option": Source(keys={f"{ENDPOINT}sysctls=": "none"}),
     "default-route": Source(
         {
-            "auto": "Where the namespace has none of its own",
-            "yes": "Before those that there are",
+            "auto": "Only if the namespace has no default route",
+            "yes": "Before the existing default routes",
             "no": "Never",
         }
     ),
     "network-mode": Source(
-        {"host": "The host's own network", "none": "No network", "bridge": "The default bridge"},
+        {"host": "The host's network", "none": "No network", "bridge": "The default bridge"},
         ("joinable-networks",),
         keys={
             "container:": "running",
@@ -162,13 +162,13 @@ CONTAINERS: Mapping[str, Source] = {
     "restart": Source(
         {
             "no": "Never",
-            "always": "Whenever it ends",
-            "unless-stopped": "Unless it was stopped",
-            "on-failure": "When its exit code is not 0",
+            "always": "Each time it ends",
+            "unless-stopped": "Each time it ends, unless it was stopped",
+            "on-failure": "If its exit code is not 0",
         },
         keys={"on-failure:": "none"},
     ),
-    "pull": Source({"missing": "hawse pulls nothing", "never": ""}),
+    "pull": Source({"missing": "hawse never pulls", "never": ""}),
     "stream": plain("stdin", "stdout", "stderr"),
     "signal": plain(*SIGNALS),
     "capability": plain("ALL", *CAPABILITIES.split()),
@@ -201,8 +201,8 @@ CONTAINERS: Mapping[str, Source] = {
     "resolver-option": Source(
         {"edns0": "", "rotate": "", "use-vc": ""}, keys=dict.fromkeys(("attempts:", "ndots:", "timeout:"), "none")
     ),
-    "host-mode": Source({"host": "The host's own"}),
-    "host-private": Source({"host": "The host's own", "private": "One of its own"}),
+    "host-mode": Source({"host": "Share the host's namespace"}),
+    "host-private": Source({"host": "Share the host's namespace", "private": "A new namespace"}),
     "detach-keys": plain("ctrl-p,ctrl-q"),
     "environment": Source(names=("environment",)),
 }
@@ -214,7 +214,7 @@ OTHERS: Mapping[str, Source] = {
     "command": Source(shell="command"),
     "age": Source({"10m": "Older than 10 minutes", "24h": "Older than a day", "168h": "Older than a week"}),
     "log-level": plain("debug", "info", "warn", "error", "fatal"),
-    "rootfs": Source({"hostfs": "The host's own files"}, ("images",), "directories"),
+    "rootfs": Source({"hostfs": "The files of the host"}, ("images",), "directories"),
     "images": Source(names=("images",)),
     "more-images": Source(names=("images+",)),
     "archive": Source({"-": "Standard input"}, shell="files"),

@@ -12,7 +12,7 @@ from cli.pflag import LIST, command, exactly, flag
 
 
 @command(
-    "publish [OPTIONS] CONTAINER", "Publish more ports of a container, running or not", exactly(1),
+    "publish [OPTIONS] CONTAINER", "Publish ports of an existing container", exactly(1),
     aliases="hawse container publish, hawse publish",
 )  # fmt: skip
 @flag("--publish", "-p", kind=LIST, usage="Publish a container's port(s) to the host")

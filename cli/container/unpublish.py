@@ -12,7 +12,7 @@ from cli.pflag import at_least, command
 
 
 @command(
-    "unpublish CONTAINER PRIVATE_PORT[/PROTO] [PRIVATE_PORT[/PROTO]...]", "Take back published ports of a container",
+    "unpublish CONTAINER PRIVATE_PORT[/PROTO] [PRIVATE_PORT[/PROTO]...]", "Unpublish ports of a container",
     at_least(2), aliases="hawse container unpublish, hawse unpublish",
 )  # fmt: skip
 @click.argument("container")

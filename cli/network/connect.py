@@ -24,14 +24,14 @@ def default_route(word: str) -> str:
 
 
 DEFAULT_ROUTE = scalar("string", default_route, "")
-DEFAULT_ROUTE_USAGE = 'Whether the network gives the default route: "yes", "no", or "auto" (where there is none)'
+DEFAULT_ROUTE_USAGE = 'Use the network for the default route: "yes", "no", or "auto" (only without another one)'
 
 
 @command("connect [OPTIONS] NETWORK CONTAINER", "Connect a container to a network", exactly(2))
 @flag("--alias", kind=STRINGS, usage="Add network-scoped alias for the container")
 @flag("--default-route", kind=DEFAULT_ROUTE, usage=DEFAULT_ROUTE_USAGE, hidden=True)
 @flag("--driver-opt", kind=STRINGS, usage="driver options for the network")
-@flag("--force", usage="Connect a namespace that is a host's own, too", hidden=True)
+@flag("--force", usage="Connect a namespace even if it belongs to a host", hidden=True)
 @flag("--gw-priority", kind=INT, usage="Highest gw-priority provides the default gateway", hidden=True)
 @flag("--ip", kind=STRING, usage='IPv4 address (e.g., "172.30.100.104")')
 @flag("--ip6", kind=STRING, usage='IPv6 address (e.g., "2001:db8::33")')

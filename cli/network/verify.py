@@ -15,7 +15,7 @@ from cli.pflag import command, exactly, flag
     exactly(1),
     hidden=True,
 )
-@flag("--fix", usage="Put the differences right, too")
+@flag("--fix", usage="Repair the differences")
 @click.argument("network")
 @click.pass_obj
 def verify(app: App, network: str, fix: bool) -> None:

@@ -45,8 +45,8 @@ UINT32 = scalar("uint32", parse_uint, 0)
 
 @command("init [OPTIONS]", "Initialize a swarm", no_args)
 @flag("--advertise-addr", kind=STRING, usage='Advertised address (format: "<ip|interface>[:port]")')
-@flag("--cacert", kind=STRING, usage="File with the certificate that --store is verified by")
-@flag("--cert", kind=STRING, usage="File with the certificate to show to --store")
+@flag("--cacert", kind=STRING, usage="File with the CA certificate that verifies --store")
+@flag("--cert", kind=STRING, usage="File with the client certificate for --store")
 @flag(
     "--data-path-addr",
     kind=STRING,
@@ -55,7 +55,7 @@ UINT32 = scalar("uint32", parse_uint, 0)
 @flag("--default-addr-pool", kind=NETWORKS, usage="default address pool in CIDR format")
 @flag("--default-addr-pool-mask-length", kind=UINT32, usage="default address pool subnet mask length", default_value=24)
 @flag("--key", kind=STRING, usage="File with the private key of --cert")
-@flag("--store", kind=STRING, usage="Use this etcd instead of a member of our own (URLs, separated by commas)")
+@flag("--store", kind=STRING, usage="Use this etcd instead of starting a member (URLs, separated by commas)")
 @click.pass_obj
 def init(app: App, /, **flags: Any) -> None:
     """Make a cluster, and tell how others join it."""

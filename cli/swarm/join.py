@@ -18,7 +18,7 @@ from engine.api import SwarmJoin
     kind=STRING,
     usage='Address or interface to use for data path traffic (format: "<ip|interface>")',
 )
-@flag("--manager", usage="Insist on joining as a manager: the token must be a manager's")
+@flag("--manager", usage="Join as a manager; refuse a worker token")
 @flag("--token", kind=STRING, usage="Token for entry into the swarm")
 @click.argument("remote")
 @click.pass_obj

@@ -8,7 +8,7 @@ from cli.app import App
 from cli.pflag import command, exactly
 
 
-@command("__exited CONTAINER_ID", "Settle a container whose process has ended", exactly(1), hidden=True)
+@command("__exited CONTAINER_ID", "Clean up after a container whose process has ended", exactly(1), hidden=True)
 @click.argument("container_id")
 @click.pass_obj
 def exited(app: App, container_id: str) -> None:

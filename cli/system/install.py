@@ -10,7 +10,7 @@ from cli.pflag import STRING, command, exactly, flag
 from cli.system import units
 
 
-@command("install [OPTIONS]", "Install units that let systemd start the resident parts of hawse", exactly(0))
+@command("install [OPTIONS]", "Install units with which systemd starts the resident processes of hawse", exactly(0))
 @flag("--root", kind=STRING, usage="Write below this directory, for a system that is not running")
 @click.pass_obj
 def install(app: App, root: str) -> None:

@@ -10,7 +10,7 @@ from cli.pflag import STRING, command, exactly, flag
 from cli.system import units
 
 
-@command("uninstall [OPTIONS]", "Remove the units that hawse system install has written", exactly(0))
+@command("uninstall [OPTIONS]", "Remove the units that hawse system install wrote", exactly(0))
 @flag("--root", kind=STRING, usage="Remove below this directory, for a system that is not running")
 @click.pass_obj
 def uninstall(app: App, root: str) -> None:

@@ -15,7 +15,7 @@ ENCRYPTED = "encrypted"
 VTEP = "com.hawse.overlay.vtep"
 WIREGUARD = "com.hawse.overlay.wireguard"
 FACTS = {
-    ENCRYPTED: OptionFacts("Encrypt what goes between hosts", "flag"),
+    ENCRYPTED: OptionFacts("Encrypt packets between hosts", "flag"),
     VNIS: OptionFacts("VXLAN ids, one a subnet, separated by commas"),
     options.MTU: options.MTU_FACTS,
 }
