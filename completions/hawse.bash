@@ -1,8 +1,8 @@
-# bash completion for hawse. Made by `hawse completion bash`; works with and without the bash-completion package.
+# bash completion for hawse. `hawse completion bash` writes it. It works with and without the bash-completion package.
 
-# What a command takes: sets commands, aliases, flags, arguments and strict.
-#   flags: --long[,-s][=source], with * before a repeatable flag and ! before one that is known but not offered
-#   arguments: sources in order; ... behind the last one repeats it. strict=1: no flags behind the first argument.
+# Set commands, aliases, flags, arguments and strict for the command line $1.
+#   flags: --long[,-s][=source]; * marks a repeatable flag, ! marks a flag that is accepted but not offered
+#   arguments: sources in order; ... after the last source repeats it. strict=1: no flags after the first argument.
 __hawse_command() {
     commands='' aliases='' flags='' arguments='' strict=''
     case $1 in
@@ -268,7 +268,7 @@ __hawse_command() {
     esac
 }
 
-# Offer what a source has.
+# Offer the values of a source.
 __hawse_source() {
     case $1 in
         networks)
@@ -574,7 +574,7 @@ __hawse_source() {
     esac
 }
 
-# Offer the words that begin with the word typed; those that ask for more get no blank behind them.
+# Offer the words that begin with the word typed.
 __hawse_words() {
     local word
     for word; do
@@ -582,7 +582,7 @@ __hawse_words() {
     done
 }
 
-# Offer keys, or, behind a key, what its source offers. Arguments: key source key source ...
+# Offer keys. After a key, offer the values of its source. Arguments: key source key source ...
 __hawse_keys() {
     local key current=$current kept=$kept
     local -a keys=()
@@ -598,21 +598,20 @@ __hawse_keys() {
     __hawse_words "${keys[@]}"
 }
 
-# Go on behind the last comma of a list.
+# Complete after the last comma of a list.
 __hawse_behind_comma() {
     if [[ $current == *,* ]]; then
         kept+=${current%,*}, current=${current##*,}
     fi
 }
 
-# Offer the names of hawse's objects; the words of the line say which ones.
+# Offer the names of hawse's objects. The words of the line limit them.
 __hawse_names() {
     local root=${HAWSE_ROOT:-/var/lib/hawse}
     local store=$root/hawse.db answer=$root/names/$1
     local -a names
     [[ -e $store-wal ]] && store+=-wal
-    # What hawse has answered before holds as long as nothing has been written into its store since. In a directory of
-    # another user it is not read.
+    # A cached answer is valid while the store has not changed since. Answers in a directory of another user are not read.
     if ((!${#given[@]})) && [[ -O $root && -r $answer && ! $answer -nt $store && ! $answer -ot $store ]]; then
         mapfile -t names <"$answer"
     else
@@ -621,7 +620,7 @@ __hawse_names() {
     __hawse_words "${names[@]%%$'\t'*}"
 }
 
-# Offer paths; readline finishes them itself.
+# Offer paths. Readline completes them.
 __hawse_paths() {
     local path paths=$current
     [[ $paths == '~'* ]] && paths=$HOME${paths#'~'}
@@ -632,18 +631,19 @@ __hawse_paths() {
     done < <(compgen "$1" -- "$paths")
 }
 
-# Offer programs for a command's first word, and files for the others.
+# Offer programs for the first word of a command, and files for the other words.
 __hawse_program() {
     local word
     [[ ${arguments[place]} != command ]] && { __hawse_paths -f; return; }
     while IFS= read -r word; do found+=("$word"); done < <(compgen -c -- "$current" | sort -u)
 }
 
-# The value given to a flag, by its long name.
+# Print the value of a flag, by its long name.
 __hawse_value() { printf '%s' "${values[$1]-}"; }
 
-# Cut the line into words as the shell would: words and behind (quotes taken off), current, and what of it readline
-# will not replace (untouched), since it takes a word to begin behind = and : too. quote is the quote left open.
+# Split the line into words as the shell does. Sets words and behind (the words before and after the cursor, without
+# quotes), current (the word at the cursor), quote (the open quote) and untouched: the part of current that readline does not
+# replace, because for readline a word also begins after = and :.
 __hawse_split() {
     local line=$COMP_LINE char='' word='' started='' at
     words=() behind=() quote='' untouched='' current=''
@@ -680,7 +680,7 @@ __hawse_split() {
     quote=$left_open
 }
 
-# Find a flag of the command: sets long, source and valued; fails where there is none.
+# Find a flag of the command. Sets long, source and valued. Fails if the command has no such flag.
 __hawse_flag() {
     local entry names
     for entry in $flags; do
@@ -695,7 +695,7 @@ __hawse_flag() {
     return 1
 }
 
-# Read a group of short flags, such as -itp8080: sets awaiting where the last one still needs its value.
+# Read a group of short flags, such as -itp8080. Sets awaiting if the last flag still needs its value.
 __hawse_letters() {
     local letters=${1#-}
     while [[ $letters ]]; do
@@ -729,7 +729,7 @@ __hawse_read() {
     fi
 }
 
-# Take a word as a command of the group, or as an argument.
+# Read a word as a command of the group, or as an argument.
 __hawse_argument() {
     local name=$1 pair
     for pair in $aliases; do
@@ -754,7 +754,7 @@ __hawse_offer_flags() {
     done
 }
 
-# Offer the commands of a group; another name of a command only where no name fits.
+# Offer the commands of a group. Offer an alias only if no name matches.
 __hawse_offer_commands() {
     local names=$commands pair
     __hawse_words $names
@@ -763,7 +763,7 @@ __hawse_offer_commands() {
     fi
 }
 
-# Offer what may stand where the cursor is.
+# Offer all completions that are valid at the cursor.
 __hawse_offer() {
     local long source valued
     if [[ $awaiting ]]; then
@@ -786,7 +786,7 @@ __hawse_offer() {
     fi
 }
 
-# Offer what the next argument may be.
+# Offer the completions of the next argument.
 __hawse_offer_argument() {
     local -a sources=($arguments)
     local -a arguments=("${sources[@]%...}")
@@ -798,7 +798,7 @@ __hawse_offer_argument() {
     fi
 }
 
-# Write the words as they must stand on the line: quoted, without what readline keeps.
+# Write the words to COMPREPLY as they must be on the line: quoted, and without the part that readline keeps.
 __hawse_reply() {
     local word
     COMPREPLY=()
@@ -807,13 +807,13 @@ __hawse_reply() {
         case $quote in
             '') printf -v word %q "$word"; word=${word//\\,/,} ;;
             '"')
-                # Nothing keeps the shell from expanding its history in double quotes.
+                # In double quotes, no escape stops history expansion, so words with ! are left out.
                 [[ $word == *'!'* && $- == *H* ]] && continue
                 word=${word//\\/\\\\} word=${word//\"/\\\"} word=${word//\$/\\\$} word=${word//\`/\\\`}
                 ;;
             \') word=${word//\'/\'\\\'\'} ;;
         esac
-        # Readline takes a quote at the end for the closing one, which it adds to all other words.
+        # Because readline takes a final quote for the closing quote, a word that ends in one needs another.
         [[ $quote && $word == *"$quote" ]] && word+=$quote
         COMPREPLY+=("$word")
     done
@@ -822,7 +822,7 @@ __hawse_reply() {
 
 _hawse() {
     local -
-    set -o noglob  # the tables have stars, which are to match no file of the user's directory
+    set -o noglob  # because the tables have stars, which must not match file names
     local path='' commands='' aliases='' flags='' arguments='' strict='' awaiting='' ended='' place current kept=''
     local quote untouched long='' source='' valued='' word
     local -a words behind given=() found=()

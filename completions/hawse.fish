@@ -1,6 +1,6 @@
-# fish completion for hawse. Made by `hawse completion fish`.
+# fish completion for hawse. `hawse completion fish` writes it.
 
-# The flags that take a value, with its source, and the other names of the commands, of each command.
+# For each command: the flags that take a value, with its source, and the aliases of its commands.
 set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system install' 'system uninstall' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
@@ -851,8 +851,8 @@ complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l root -x -a '(__h
 complete -c hawse -n '__hawse_flags_of \'version\'' -s f -l format -x -a '(__hawse_offer system-format)' -d 'Format output using a custom template'
 complete -c hawse -n '__hawse_flags_of \'version\'' -l help -d 'Print usage'
 
-# Read the line up to the cursor, once for each TAB: sets __hawse_path (the command), __hawse_given (its arguments),
-# __hawse_behind (words after the cursor), __hawse_values (--flag=value), and __hawse_awaiting (a flag whose value is due).
+# Read the line up to the cursor, once for each TAB. Sets __hawse_path (the command), __hawse_given (its arguments),
+# __hawse_behind (words after the cursor), __hawse_values (--flag=value), and __hawse_awaiting (a flag that needs a value).
 function __hawse_read
     set -l before (commandline -opc)
     set -l all (commandline -op)
@@ -895,7 +895,7 @@ function __hawse_read
     set -g __hawse_awaiting $awaiting
 end
 
-# Take a word as a command of the group, or as an argument.
+# Read a word as a command of the group, or as an argument.
 function __hawse_take
     set -l name (__hawse_alias $__hawse_path $argv[1])
     if not set -q __hawse_given[1]; and contains -- (string trim -- "$__hawse_path $name") $__hawse_paths
@@ -905,14 +905,14 @@ function __hawse_take
     end
 end
 
-# Whether the cursor is where one of these commands takes flags.
+# Return whether one of these commands takes flags at the cursor.
 function __hawse_flags_of
     __hawse_read
     contains -- "$__hawse_path" $argv; or return 1
     not contains -- "$__hawse_path" $__hawse_strict; or not set -q __hawse_given[1]
 end
 
-# Whether the cursor is at the argument PLACE (from 0; + for all further ones) of one of these commands.
+# Return whether the cursor is at the argument PLACE (from 0; + for all further ones) of one of these commands.
 function __hawse_argument_of --argument-names place
     __hawse_read
     contains -- "$__hawse_path" $argv[2..]; and not set -q __hawse_awaiting[1]; or return 1
@@ -920,26 +920,27 @@ function __hawse_argument_of --argument-names place
     string match -q -- '*+' $place; and test $at -ge (string trim -c + -- $place); or test "$at" = "$place"
 end
 
-# Whether the value of a flag is due: fish knows of most, but not behind letters that take a value in another command.
+# Return whether the next word is the value of a flag. fish knows this for most flags, but not after short flags that take a
+# value in another command.
 function __hawse_awaits
     __hawse_read
     set -q __hawse_awaiting[1]
 end
 
-# Offer the values of the flag that awaits one.
+# Offer the values of the flag that needs one.
 function __hawse_offer_awaited
     __hawse_read
     __hawse_offer (string replace -rf -- "^$__hawse_awaiting=" '' (__hawse_valued $__hawse_path))
 end
 
-# Whether the word typed is the beginning of none of these: then other names of commands are offered too.
+# Return whether the word typed is the beginning of none of these. Then aliases of commands are offered too.
 function __hawse_none_of
     set -l typed (commandline -ct)
     test -n "$typed"; and not string match -q -- (string escape --style=regex -- $typed) ''
     and not string match -rq -- '^'(string escape --style=regex -- $typed) $argv
 end
 
-# What has been typed of a value: the word without its flag and its quotes.
+# Print the value typed so far: the word without its flag and its quotes.
 function __hawse_typed
     set -l word (commandline -ct)
     set word (string replace -r -- '^(--[a-z0-9-]+=|-[a-zA-Z])' '' $word)
@@ -948,12 +949,12 @@ function __hawse_typed
     or string replace -r -- '^["\']' '' $word
 end
 
-# What has been typed behind the part of the value that is kept.
+# Print the typed text after the part of the value that stays.
 function __hawse_rest
     string sub -s (math (string length -- $__hawse_kept) + 1) -- (__hawse_typed)
 end
 
-# The value given to a flag, by its names.
+# Print the value of a flag, by its names.
 function __hawse_value
     __hawse_read
     for name in $argv
@@ -966,7 +967,7 @@ function __hawse_words
     printf "%s\n" $__hawse_kept$argv
 end
 
-# Offer keys, or, behind a key, what its source offers. Arguments: key source key source ...
+# Offer keys. After a key, offer the values of its source. Arguments: key source key source ...
 function __hawse_keys
     set -l typed (__hawse_rest)
     for place in (seq 1 2 (count $argv))
@@ -984,20 +985,19 @@ function __hawse_keys
     end
 end
 
-# Go on behind the last comma of a list.
+# Complete after the last comma of a list.
 function __hawse_behind_comma
     set -g __hawse_kept "$(string match -r -- '^.*,' (__hawse_typed))"
 end
 
-# Ask hawse for the names of its objects; the words of the line say which ones.
+# Ask hawse for the names of its objects. The words of the line limit them.
 function __hawse_names
     __hawse_read
     set -l root $HAWSE_ROOT /var/lib/hawse
     set -l store $root[1]/hawse.db
     set -l answer $root[1]/names/$argv[1]
     test -e $store-wal; and set store $store-wal
-    # What hawse has answered before holds as long as nothing has been written into its store since. In a directory of
-    # another user it is not read.
+    # A cached answer is valid while the store has not changed since. Answers in a directory of another user are not read.
     if not count $__hawse_given $__hawse_behind >/dev/null
         and test -O $root[1]; and test -r $answer; and not test $answer -nt $store; and not test $answer -ot $store
         __hawse_words (string match -- '*' <$answer)
@@ -1011,7 +1011,7 @@ function __hawse_files
     __hawse_words (__fish_complete_path (__hawse_rest))
 end
 
-# Offer directories, once it looks as if one were wanted.
+# Offer directories, if the word begins like a path.
 function __hawse_directories
     string match -q -r -- '^[./~]' (__hawse_rest); and __fish_complete_directories (__hawse_rest)
 end
@@ -1021,7 +1021,7 @@ function __hawse_program
     complete -C"$(string join ' ' -- (string escape -- $__hawse_given[2..]) (commandline -ct))"
 end
 
-# Offer what a source has.
+# Offer the values of a source.
 function __hawse_offer
     __hawse_read
     set -g __hawse_kept ''

@@ -12,7 +12,7 @@ INDENT, WIDTH = " " * 12, 120
 
 def render(nodes: list[Node]) -> str:
     """Write both functions."""
-    return "\n".join([*_commands(nodes), "", "# Offer what a source has.", *_sources()]) + "\n"
+    return "\n".join([*_commands(nodes), "", "# Offer the values of a source.", *_sources()]) + "\n"
 
 
 def quoted(word: str) -> str:

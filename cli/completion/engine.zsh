@@ -1,15 +1,15 @@
 #compdef hawse
-# zsh completion for hawse. Made by `hawse completion zsh`.
+# zsh completion for hawse. `hawse completion zsh` writes it.
 
-# Complete a command: flags and arguments in the words of _arguments.
+# Complete a command. Its flags and arguments are specifications of _arguments.
 _hawse_leaf() {
   local line
   local -A opt_args
   _arguments -s -S "$@"
 }
 
-# Complete a group: name, then the specifications of its flags. The arrays verbs and others are the caller's
-# (commands and aliases would hide zsh's own).
+# Complete a group: its name, then the specifications of its flags. The caller sets the arrays verbs and others. They are not
+# called commands and aliases, because these names would hide zsh's own arrays.
 _hawse_group() {
   local name=$1 curcontext=$curcontext state line
   local -A opt_args
@@ -17,7 +17,7 @@ _hawse_group() {
   _arguments -C -s -S -A '-*' "$@" '1: :->command' '*:: :->rest' && return
   case $state in
     command)
-      # Another name of a command is offered only where no name fits.
+      # An alias of a command is offered only if no name matches.
       _describe -t commands "hawse${name:+ }$name command" verbs ||
         _describe -t aliases "hawse${name:+ }$name command" others
       ;;
@@ -35,7 +35,7 @@ _hawse_words() {
   _describe -t values value found
 }
 
-# Offer keys, or, behind a key, what its source offers. Arguments: key source key source ...
+# Offer keys. After a key, offer the values of its source. Arguments: key source key source ...
 _hawse_keys() {
   local key source
   local -a keys
@@ -50,8 +50,8 @@ _hawse_keys() {
   _describe -t keys key keys -S ''
 }
 
-# What hawse has answered before, as long as nothing has been written into its store since; else what it says now.
-# In a directory of another user it is not read.
+# Print the cached answer if the store has not changed since, else ask hawse. Answers in a directory of another user are not
+# read.
 _hawse_ask() {
   local root=${HAWSE_ROOT:-/var/lib/hawse}
   local store=$root/hawse.db answer=$root/names/$1
@@ -63,7 +63,7 @@ _hawse_ask() {
   fi
 }
 
-# Ask hawse for the names of its objects; the words of the line, without this one, say which ones.
+# Ask hawse for the names of its objects. The other words of the line limit them.
 _hawse_names() {
   local -a found before behind
   local text name
@@ -75,7 +75,7 @@ _hawse_names() {
   _describe -t names name found
 }
 
-# Offer directories, once it looks as if one were wanted.
+# Offer directories, if the word begins like a path.
 _hawse_directories() {
   [[ $PREFIX == [./~]* ]] && _directories
 }
