@@ -1,7 +1,7 @@
-"""Make compatibility.md: ``PYTHONPATH=. python docs/compatibility.py``.
+"""Write compatibility.md: ``PYTHONPATH=. python docs/compatibility.py``.
 
-Every command and flag is in one of three places: the command tree, the recording of Docker's, departures.toml. What is
-in the first two is the same unless the third says otherwise; what is in only one of them must be in the third.
+The page compares the command tree of hawse with the recorded commands of Docker. A command or flag in both is the same,
+unless departures.toml lists a difference. A command or flag in only one of them must be in departures.toml.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ text and exit code. Tests compare hawse with a real dockerd to check this.
 - **absent**: hawse has no such thing
 """
 Fact = tuple[str, str]
-"""A state and its reason."""
+"""A state, such as "differs", and its reason."""
 
 
 class Unclassified(Exception):
-    """Something that hawse or Docker has, and no list explains."""
+    """A command or flag of hawse or Docker that no list explains."""
 
 
 class Facts:
-    """What is known of every command and flag. ``unused`` are departures from nothing."""
+    """The states of all commands and flags. ``unused`` has the departures that match no command or flag."""
 
     def __init__(self, departures: Mapping[str, list[dict]], docker: Mapping[str, dict]) -> None:
         self.docker = docker
@@ -55,7 +55,7 @@ class Facts:
         self.unused = {*self.commands, *(f"{path} {flag}" for path, flag in self.flags)}
 
     def command(self, paths: Sequence[str], *, ours: bool) -> Fact:
-        """The fact of a command, under any of its paths; a group's speaks for all that is below it."""
+        """Return the fact of a command, under any of its paths; the fact of a group applies to all commands below it."""
         for path in paths:
             for known in above(path):
                 if known in self.commands and (ours or self.commands[known][0] == "absent" or known == path):
@@ -66,7 +66,7 @@ class Facts:
         raise Unclassified(paths[0])
 
     def flag(self, paths: Sequence[str], name: str, *, ours: bool) -> Fact:
-        """The fact of a flag, under any of its command's paths."""
+        """Return the fact of a flag, under any of the paths of its command."""
         for path in paths:
             if (path, name) in self.flags:
                 self.unused.discard(f"{path} {name}")
@@ -83,50 +83,50 @@ class Facts:
         raise Unclassified(f"{paths[0]} {name}")
 
     def recorded(self, path: str, kind: str) -> Iterable[str]:
-        """What was recorded of a command of Docker's."""
+        """Return the recorded flags of a Docker command; ``kind`` is "flags" or "hidden"."""
         found: list[str] = self.docker.get(path, {}).get(kind, [])
         return found
 
 
 def above(path: str) -> Iterator[str]:
-    """A command and the groups that it is in, innermost first."""
+    """Yield a command and the groups that contain it, innermost first."""
     words = path.split()
     for count in range(len(words), 0, -1):
         yield " ".join(words[:count])
 
 
 def load() -> tuple[Facts, Mapping[str, list[dict]]]:
-    """Read the lists."""
+    """Read departures.toml and the recording of Docker."""
     departures = tomllib.loads((HERE / "departures.toml").read_text(encoding="utf-8"))
     return Facts(departures, json.loads((HERE / "docker-26.1.5.json").read_text(encoding="utf-8"))), departures
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A table in Markdown."""
+    """Yield the lines of a table in Markdown."""
     yield "| " + " | ".join(titles) + " |"
     yield "|" + " --- |" * len(titles)
     yield from ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
 def shown(paths: Iterable[str]) -> str:
-    """Commands as they are typed."""
+    """Return commands as the user types them."""
     return ", ".join(f"`{('hawse ' + path).strip()}`" for path in paths)
 
 
 def command_rows(facts: Facts, tree: Iterable[Node]) -> Iterator[Sequence[str]]:
-    """One row for each command of hawse's, then one for each of Docker's that is absent."""
+    """Yield one row for each command of hawse, then one for each Docker command that hawse lacks."""
     ours: set[str] = set()
     for node in tree:
         ours.update(node.paths)
         yield shown(node.paths), *facts.command(node.paths, ours=True)
     for path in sorted(set(facts.docker) - ours):
         state, why = facts.command([path], ours=False)
-        if path in facts.commands:  # what is below an absent group goes without saying
+        if path in facts.commands:  # the commands below an absent group get no row
             yield f"`docker {path}`", state, why
 
 
 def flag_rows(facts: Facts, node: Node) -> Iterator[Sequence[str]]:
-    """One row for each flag of a command, of hawse's and of Docker's."""
+    """Yield one row for each flag that a command has in hawse or in Docker."""
     ours = {flag.long: flag.short for flag in node.flags}
     docker = {flag for path in node.paths for flag in facts.recorded(path, "flags")}
     for name in sorted({*ours, *docker}):
@@ -135,7 +135,7 @@ def flag_rows(facts: Facts, node: Node) -> Iterator[Sequence[str]]:
 
 
 def document() -> tuple[str, set[str]]:
-    """The whole text, and the departures that concern nothing; raises `Unclassified`."""
+    """Return the text of the page, and the departures that match nothing; raises `Unclassified`."""
     facts, departures = load()
     tree = nodes(root)
     behaviour = ((entry["what"], entry["docker"], entry["hawse"], entry["why"]) for entry in departures["behaviour"])

@@ -1,7 +1,7 @@
-"""Record the commands and flags of the docker client that is installed: ``python docs/record_docker.py``.
+"""Record the commands and flags of the installed docker client: ``python docs/record_docker.py``.
 
-Reads the help texts, with no daemon: docker then shows what it has for any daemon. Hidden commands and flags cannot be
-listed; those that hawse has too are found by trying them.
+It reads the help texts without a daemon, so docker shows the commands for any daemon. Hidden commands and flags are not
+in the help. Those that hawse also has are found by calling them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Recorded = dict[str, dict[str, list[str]]]
 
 
 def docker(*argv: str) -> str:
-    """Run docker without a daemon; both streams."""
+    """Run docker without a daemon and return both output streams as text."""
     ran = subprocess.run(["docker", *argv], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
                          env={**os.environ, "DOCKER_HOST": "unix:///nonexistent"})  # fmt: skip
     return ran.stdout + ran.stderr
 
 
 def walk(path: tuple[str, ...], found: Recorded) -> None:
-    """Add a command and all below it to what is found."""
+    """Add a command and all commands below it to ``found``."""
     text = docker(*path, "--help")
     options = text.partition("Options:\n")[2]
     commands = COMMAND.findall(text) if "COMMAND --help' for more" in text else []
@@ -39,7 +39,7 @@ def walk(path: tuple[str, ...], found: Recorded) -> None:
 
 
 def add_hidden(found: Recorded) -> None:
-    """Try the commands and flags of hawse's that no help shows."""
+    """Try the commands and flags of hawse that no help of docker lists, and add those that exist."""
     for node in nodes(root):
         for path in node.paths:
             if path not in found and f"Usage:  docker {path} " in docker(*path.split(), "--help"):
@@ -51,7 +51,7 @@ def add_hidden(found: Recorded) -> None:
 
 
 def main() -> None:
-    """Record everything."""
+    """Write the recording to `TARGET`."""
     found: Recorded = {}
     walk((), found)
     add_hidden(found)
