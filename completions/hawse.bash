@@ -642,8 +642,8 @@ __hawse_program() {
 __hawse_value() { printf '%s' "${values[$1]-}"; }
 
 # Split the line into words as the shell does. Sets words and behind (the words before and after the cursor, without
-# quotes), current (the word at the cursor), quote (the open quote) and untouched: the part of current that readline does not
-# replace, because for readline a word also begins after = and :.
+# quotes), current (the word at the cursor), quote (the open quote) and untouched. Untouched is the part of current that
+# readline does not replace, because for readline a word also begins after = and :.
 __hawse_split() {
     local line=$COMP_LINE char='' word='' started='' at
     words=() behind=() quote='' untouched='' current=''

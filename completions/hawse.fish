@@ -920,8 +920,8 @@ function __hawse_argument_of --argument-names place
     string match -q -- '*+' $place; and test $at -ge (string trim -c + -- $place); or test "$at" = "$place"
 end
 
-# Return whether the next word is the value of a flag. fish knows this for most flags, but not after short flags that take a
-# value in another command.
+# Return whether the next word is the value of a flag. fish knows this for most flags, but not after short flags that
+# take a value in another command.
 function __hawse_awaits
     __hawse_read
     set -q __hawse_awaiting[1]

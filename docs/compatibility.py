@@ -55,7 +55,7 @@ class Facts:
         self.unused = {*self.commands, *(f"{path} {flag}" for path, flag in self.flags)}
 
     def command(self, paths: Sequence[str], *, ours: bool) -> Fact:
-        """Return the fact of a command, under any of its paths; the fact of a group applies to all commands below it."""
+        """Return the fact of a command, under any of its paths; a group's fact applies to all commands below it."""
         for path in paths:
             for known in above(path):
                 if known in self.commands and (ours or self.commands[known][0] == "absent" or known == path):

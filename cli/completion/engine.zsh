@@ -8,8 +8,8 @@ _hawse_leaf() {
   _arguments -s -S "$@"
 }
 
-# Complete a group: its name, then the specifications of its flags. The caller sets the arrays verbs and others. They are not
-# called commands and aliases, because these names would hide zsh's own arrays.
+# Complete a group. Arguments: its name, then the specifications of its flags. The caller sets the arrays verbs and
+# others. They are not called commands and aliases, because these names would hide zsh's own arrays.
 _hawse_group() {
   local name=$1 curcontext=$curcontext state line
   local -A opt_args
@@ -50,8 +50,8 @@ _hawse_keys() {
   _describe -t keys key keys -S ''
 }
 
-# Print the cached answer if the store has not changed since, else ask hawse. Answers in a directory of another user are not
-# read.
+# Print the cached answer if the store has not changed since, else ask hawse. Answers in a directory of another user are
+# not read.
 _hawse_ask() {
   local root=${HAWSE_ROOT:-/var/lib/hawse}
   local store=$root/hawse.db answer=$root/names/$1
