@@ -1,4 +1,4 @@
-"""hawse laid out as an installation does it, on this interpreter and its libraries, with packages of one's choice."""
+"""hawse laid out as its wheel does it, on this interpreter and its libraries."""
 
 from __future__ import annotations
 
@@ -12,25 +12,35 @@ from functools import cache
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent
+PACKAGES = ("cli", "engine", "drivers")
 
 
-def install(prefix: Path, packages: Path = CHECKOUT, launcher: str = "launch.pl") -> Path:
-    """Lay hawse out below a directory; the script that is the command. Without launch.pl it begins with launch.py."""
+def install(prefix: Path) -> Path:
+    """Copy hawse below a directory; return the script that is the command."""
     interpreter = Path(sys.executable).resolve()
-    libraries = prefix / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    for directory in (prefix / "bin", prefix / "share/hawse", libraries):
+    libraries = packages(prefix)
+    for directory in (prefix / "bin", prefix / "share/hawse", libraries / "hawse"):
         directory.mkdir(parents=True)
     (prefix / "pyvenv.cfg").write_text(f"home = {interpreter.parent}\n")
-    (prefix / "bin/python3").symlink_to(interpreter)
-    (libraries / "hawse.pth").write_text("\n".join(map(str, (packages, *site.getsitepackages()))))
-    if launcher == "launch.pl":
-        shutil.copy(packages / "cli/launch.pl", prefix / "share/hawse")
-    return Path(shutil.copy(packages / "cli/launcher/hawse", prefix / "bin"))
+    for name in ("python", "python3"):
+        (prefix / "bin" / name).symlink_to(interpreter)
+    for name in PACKAGES:
+        shutil.copytree(CHECKOUT / name, libraries / name)
+    (libraries / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
+    launcher = CHECKOUT / "cli/launcher"
+    shutil.copy(launcher / "module.py", libraries / "hawse/__main__.py")
+    shutil.copy(launcher / "boot.py", prefix / "share/hawse")
+    return Path(shutil.copy(launcher / "hawse", prefix / "bin"))
+
+
+def packages(prefix: Path) -> Path:
+    """Return where an installation below this directory has its packages."""
+    return prefix / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 
 @cache
-def script(launcher: str = "launch.pl") -> Path:
-    """The command of an installation of this checkout, which lasts as long as this process."""
+def script() -> Path:
+    """Return the command of an installation of this checkout, which lasts as long as this process."""
     prefix, owner = Path(tempfile.mkdtemp(prefix="hawse-installed-")), os.getpid()
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(prefix))
-    return install(prefix, launcher=launcher)
+    return install(prefix)

@@ -1,14 +1,13 @@
-"""The ``hawse`` command's first process: it hands the command to the warm server, or runs it itself.
+"""Hand the command of the ``hawse`` script to the warm server, or run it in this process.
 
-Where there is perl, cli/launch.pl comes first and does what does not need Python; both hold to what follows.
+Knows the server's socket and what the server needs to run the command as this process would; refuses to know what any
+command does. It imports only modules that are built into the interpreter, and `_socket`: every further module costs
+more time than the exchange with the server.
 
-Knows the server's socket and what must be handed over for the command to run there as it would here; refuses to know
-what any command does. It may import only what an interpreter without site packages (``python -IS``) has at hand: every
-further module would cost more than the whole way to the server and back.
-
-The conversation: WELCOME comes from a process that could run the command, with its pidfd; the request goes out, with
-descriptors (not before, for they would lie about in the queue of a server that hangs); READY comes back; GO commits. Up
-to GO the launcher may always run the command itself, because nobody else will; after GO it never does.
+The protocol: the server sends WELCOME with the pidfd of the process that would run the command. The launcher sends the
+request with its descriptors; not earlier, because they would stay in the queue of a server that hangs. The server sends
+READY, the launcher sends GO. Before GO the launcher may run the command itself, because no other process will. After GO
+it never does.
 """
 
 import _socket
@@ -24,23 +23,23 @@ else:
 PROTOCOL = 1
 DEFAULT_RUN = b"/run/hawse"
 SOCKET = b"warm.sock"
-SERVER_HUNG_FLAG = "hawse-waited"
-"""An option (-X) that launch.pl gives the interpreter: the server hangs, so much is known."""
 MODE_VARIABLE = b"HAWSE_WARM"
-"""Set to "off": no server is asked. "use": one that is there is, none is started. "only": without one, fail."""
+"""Values: "off" runs every command here, "use" starts no server, "only" fails without a server."""
 
 SERVER_TIMEOUT_SECONDS = 5.0
 """Seconds to wait for the server to be ready before running the command here."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
 MESSAGE = 5  # bytes: one of the above and a number
-LOST = 125  # what Docker's client answers for a daemon that fails it
+LOST = 125  # the exit code of Docker's client if the daemon fails
+REFUSED_TEXT = b"hawse: no warm server accepted the command (HAWSE_WARM=only)\n"
+LOST_TEXT = b"hawse: lost the warm server while running this command; the next hawse command will recover\n"
 PACKAGES = __file__.rsplit("/", 3)[0]
 
 DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
-"""Paths of descriptors, such as a shell's ``<(...)``; only the three streams are handed over."""
+"""Paths of descriptors, such as a shell's ``<(...)``; the server gets the three streams only."""
 
-PASSED_ON = tuple(
+FORWARDED = tuple(
     getattr(_signal, f"SIG{name}")
     for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "TSTP", "CONT", "WINCH")
 )
@@ -51,35 +50,34 @@ HANDOVER_PATHS = (
 
 
 class ServerRefused(Exception):
-    """The server is there and will not take this command."""
+    """The server runs and does not accept this command."""
 
 
 def main() -> None:
-    """Run the command line of this process, warm where that is possible, and exit."""
-    wanted = posix.environ.get(MODE_VARIABLE)
-    if wanted == b"off" or names_descriptor(sys.argv[1:]) or in_background():
+    """Run the command line of this process, in the warm server if possible, and exit."""
+    mode = posix.environ.get(MODE_VARIABLE)
+    if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background():
         run_cold(leave_server=False)
     absent = False
     try:
-        if SERVER_HUNG_FLAG not in sys._xoptions:
-            run_warm()
+        run_warm()
     except ServerRefused:
         pass
     except OSError:
         absent = True
-    if wanted == b"only":
-        posix.write(2, b"hawse: no warm server takes this command\n")
+    if mode == b"only":
+        posix.write(2, REFUSED_TEXT)
         posix._exit(LOST)
-    run_cold(leave_server=absent and wanted != b"use")
+    run_cold(leave_server=absent and mode != b"use")
 
 
 def names_descriptor(arguments: list[str]) -> bool:
-    """Tell whether an argument is, or holds, the path of a descriptor, which only this process can follow."""
+    """Tell whether an argument contains the path of a descriptor, which only this process can open."""
     return any(path in argument for argument in arguments for path in DESCRIPTORS)
 
 
 def in_background() -> bool:
-    """Tell whether this is a background job of the terminal on its stdin, which the kernel alone stops as it should."""
+    """Tell whether this is a background job of its terminal; only the kernel stops it correctly when it reads."""
     try:
         return posix.tcgetpgrp(0) != posix.getpgrp()
     except OSError:
@@ -87,10 +85,12 @@ def in_background() -> bool:
 
 
 def run_warm() -> None:
-    """Have the server run the command and exit as it did; raises OSError or `ServerRefused` where nobody has begun it."""
-    streams = [fd for fd in range(3) if is_open(fd)]  # now, while no descriptor of ours has such a number
+    """Run the command in the server and exit as it did; raises OSError or `ServerRefused` before GO."""
+    streams = [
+        fd for fd in range(3) if is_open(fd)
+    ]  # before this process opens descriptors, which could get these numbers
     server = connect()
-    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, PASSED_ON)
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
     try:
         process = receive_pidfd(server)
         send_request(server, streams)
@@ -106,8 +106,8 @@ def run_warm() -> None:
 
 
 def connect() -> _socket.socket:
-    """Reach a server of our own user; raises OSError where there is none."""
-    # By way of the open directory, for a path may be longer than a socket's name.
+    """Connect to a server of the same user; raises OSError if there is none."""
+    # Through the open directory, because a path may be longer than a socket address.
     directory = posix.open(posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN, posix.O_PATH | posix.O_CLOEXEC)
     try:
         server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -122,25 +122,25 @@ def connect() -> _socket.socket:
 
 
 def send_request(server: _socket.socket, streams: list[int]) -> None:
-    """Send the request, and with it our streams, directory, root and namespaces."""
-    own: list[int] = []
+    """Send the request with the descriptors of the streams, directory, root and namespaces."""
+    opened: list[int] = []
     try:
-        for path, how in HANDOVER_PATHS:
-            own.append(posix.open(path, how | posix.O_CLOEXEC))
-        rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in streams + own)
+        for path, flags in HANDOVER_PATHS:
+            opened.append(posix.open(path, flags | posix.O_CLOEXEC))
+        rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in streams + opened)
         request = request_of_this_process(streams)
         sent = server.sendmsg([request], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
         server.sendall(request[sent:])
     finally:
-        for fd in own:
+        for fd in opened:
             posix.close(fd)
 
 
 def request_of_this_process(streams: list[int]) -> bytes:
-    """What must be known to run the command as here."""
+    """Return the request: identity, umask, streams, ignored signals, arguments and environment."""
     umask = posix.umask(0o077)
     posix.umask(umask)
-    ignored = [number for number in PASSED_ON if _signal.getsignal(number) == _signal.SIG_IGN]
+    ignored = [number for number in FORWARDED if _signal.getsignal(number) == _signal.SIG_IGN]
     arguments = [argument.encode(errors="surrogateescape") for argument in sys.argv[1:]]
     numbers = b" ".join(
         b",".join(b"%d" % number for number in group) for group in ([umask, len(arguments)], streams, ignored)
@@ -151,7 +151,7 @@ def request_of_this_process(streams: list[int]) -> bytes:
 
 
 def is_open(fd: int) -> bool:
-    """Tell whether the caller gave us this descriptor."""
+    """Tell whether this descriptor is open."""
     try:
         posix.fstat(fd)
     except OSError:
@@ -160,19 +160,20 @@ def is_open(fd: int) -> bool:
 
 
 def identity() -> bytes:
-    """Which hawse on which Python this is: a server must be the same, down to the file we were read from."""
+    """Return what must be equal in the server: protocol, interpreter, and the file of this module."""
     file = posix.stat(__file__)
-    facts = (PROTOCOL, sys.hexversion, file.st_dev, file.st_ino, file.st_mtime_ns, sys.executable, PACKAGES)
+    interpreters = sys.executable.rpartition("/")[0]  # where python and python3 are the same
+    facts = (PROTOCOL, sys.hexversion, file.st_dev, file.st_ino, file.st_mtime_ns, interpreters, PACKAGES)
     return " ".join(map(str, facts)).encode(errors="surrogateescape")
 
 
 def message(kind: bytes, number: int = 0) -> bytes:
-    """One message of the conversation after the request."""
+    """Return one message of the protocol."""
     return kind + number.to_bytes(4, "big")
 
 
 def receive_pidfd(server: _socket.socket) -> int:
-    """Wait for the process that is to run the command: its pidfd."""
+    """Return the pidfd of the process that would run the command."""
     answer, rights, _, _ = server.recvmsg(MESSAGE, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
     if answer[:1] == REFUSED:
         raise ServerRefused
@@ -182,54 +183,54 @@ def receive_pidfd(server: _socket.socket) -> int:
 
 
 def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> None:
-    """Pass signals on and do what the command does: stop, be continued, end."""
+    """Forward signals to the command, stop and continue as it does, and exit as it ends."""
 
-    def pass_on(number: int, _frame: object) -> None:
+    def forward(number: int, _frame: object) -> None:
         try:
             _signal.pidfd_send_signal(process, number)
         except ProcessLookupError:
             return
 
-    for number in PASSED_ON:
+    for number in FORWARDED:
         if _signal.getsignal(number) != _signal.SIG_IGN:
-            _signal.signal(number, pass_on)
+            _signal.signal(number, forward)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     while True:
-        told = receive_message(server)
-        number = int.from_bytes(told[1:], "big")
-        if told[:1] == STOPPED:
-            stop(number, pass_on)
-        elif told[:1] == KILLED:
+        event = receive_message(server)
+        number = int.from_bytes(event[1:], "big")
+        if event[:1] == STOPPED:
+            stop(number, forward)
+        elif event[:1] == KILLED:
             die(number)
-        elif told[:1] == EXITED:
+        elif event[:1] == EXITED:
             posix._exit(number)
         else:
-            posix.write(2, b"hawse: the process that ran this command is lost; the next command puts things right\n")
+            posix.write(2, LOST_TEXT)
             posix._exit(LOST)
 
 
 def receive_message(server: _socket.socket) -> bytes:
-    """Wait for one message; empty when nobody is there any more."""
+    """Return one message; empty if the server closed the connection."""
     try:
         return server.recv(MESSAGE, _socket.MSG_WAITALL)
     except OSError:
         return b""
 
 
-def stop(number: int, pass_on: "_signal._HANDLER") -> None:
-    """Stop as the command did; when we are continued, so is it."""
+def stop(number: int, forward: "_signal._HANDLER") -> None:
+    """Stop as the command did; continue it when this process is continued."""
     for each in (number, _signal.SIGCONT):
         if each != _signal.SIGSTOP:
             _signal.signal(each, _signal.SIG_DFL)
     posix.kill(posix.getpid(), number)
     for each in (number, _signal.SIGCONT):
-        if each in PASSED_ON:
-            _signal.signal(each, pass_on)
+        if each in FORWARDED:
+            _signal.signal(each, forward)
     posix.kill(posix.getpid(), _signal.SIGCONT)
 
 
 def die(number: int) -> None:
-    """End by the signal that ended the command, so that the caller sees what it would have seen."""
+    """End by the signal that ended the command."""
     if number != _signal.SIGKILL:
         _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number])
@@ -238,7 +239,7 @@ def die(number: int) -> None:
 
 
 def run_cold(*, leave_server: bool) -> None:
-    """Run the command in this process and exit; a server for the next one may be left behind."""
+    """Run the command in this process and exit; ``leave_server`` starts a server for the next command."""
     if sys.flags.no_site:
         import site
 
@@ -246,6 +247,8 @@ def run_cold(*, leave_server: bool) -> None:
     from cli.app import App
     from cli.root import run
 
+    if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     try:
         code = run(sys.argv[1:], App())
     finally:
@@ -255,7 +258,7 @@ def run_cold(*, leave_server: bool) -> None:
 
 
 def start_server() -> None:
-    """Start a server that outlives this process and keeps nothing of it; of several, all but one end at once."""
+    """Start a server that outlives this process; it ends at once if another server runs."""
     if posix.fork():
         return
     try:
@@ -268,7 +271,7 @@ def start_server() -> None:
 
 
 def become_server() -> None:
-    """Execute the server, without the caller's descriptors, directory and variables."""
+    """Execute the server without the descriptors, directory and variables of this process."""
     kept = {name: value for name, value in posix.environ.items() if name == b"PATH" or name.startswith(b"HAWSE_")}
     if kept.get(b"HAWSE_RUN", b"/")[:1] not in (b"", b"/"):
         kept[b"HAWSE_RUN"] = posix.getcwdb() + b"/" + kept[b"HAWSE_RUN"]
@@ -283,7 +286,3 @@ def become_server() -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
     boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.warm.__main__ import main; main()"
     posix.execve(sys.executable, [sys.executable, "-I", "-X", "utf8", "-c", boot, PACKAGES], kept)
-
-
-if __name__ == "__main__":
-    main()

@@ -14,11 +14,10 @@ from contextlib import suppress
 from typing import NoReturn
 
 from cli.app import App
-from cli.launcher.launch import EXITED, GO, MESSAGE, READY, REFUSED, SERVER_TIMEOUT_SECONDS, WELCOME, message
+from cli.launcher.launch import EXITED, GO, MESSAGE, READY, REFUSED, SERVER_TIMEOUT_SECONDS, WELCOME, identity, message
 from cli.root import INTERRUPTED
 from cli.root import run as run_command
 from cli.warm import process_attributes
-from cli.warm.build_id import identities
 from cli.warm.prefault import warm_up
 from cli.warm.request import Malformed, Request, receive
 from engine.runtime import peer, syscalls
@@ -93,7 +92,7 @@ def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None
                 launcher, connection, peer.credentials(connection)[2]
             )  # while the launcher writes its request
         request = receive(connection)
-        if request.identity not in identities():
+        if request.identity != identity():
             raise Malformed
         adopt_caller_context(request)
     except (Malformed, OSError):

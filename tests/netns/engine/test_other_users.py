@@ -232,8 +232,7 @@ except OSError:
 """
 
 
-@pytest.mark.parametrize("launcher", ["launch.py", "launch.pl"])
-def test_server_of_another_user_gets_nothing_of_the_command(host, left, launcher):
+def test_server_of_another_user_gets_nothing_of_the_command(host, left):
     """Neither its environment nor descriptors of root's directories and terminal."""
     host.run_dir.chmod(0o777)
     for path in host.run_dir.parents:
@@ -242,7 +241,7 @@ def test_server_of_another_user_gets_nothing_of_the_command(host, left, launcher
     listener = [*AS_OTHER, sys.executable, "-c", LISTEN, str(host.run_dir)]
     with subprocess.Popen(listener, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "\n"
-        command = ["ip", "netns", "exec", host.name, str(script(launcher)), "network", "ls"]
+        command = ["ip", "netns", "exec", host.name, str(script()), "network", "ls"]
         done = subprocess.run(command, env=host.env(), capture_output=True, text=True, stdin=subprocess.DEVNULL)
         assert "is refused: it can be written by other users" in done.stderr
         assert other.stdout.read() == "0\n"

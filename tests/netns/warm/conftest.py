@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.installation import CHECKOUT, install, script
+from tests.installation import install, packages, script
 
 
 class WarmHost:
-    """Runs an installed hawse, whose packages are in a directory of their own."""
+    """Runs an installed hawse."""
 
-    def __init__(self, host, script: Path, packages: Path = CHECKOUT) -> None:
-        self.host, self.script, self.packages = host, script, packages
+    def __init__(self, host, script: Path) -> None:
+        self.host, self.script, self.packages = host, script, packages(script.parent.parent)
 
     def command(self, *argv: str) -> list[str]:
         return ["ip", "netns", "exec", self.host.name, str(self.script), *argv]
@@ -79,27 +79,16 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def served_by(host):
-    """Makes it a host whose warm server runs, and whose commands begin with this launcher."""
-
-    def start(launcher: str) -> WarmHost:
-        found = WarmHost(host, script(launcher))
-        found.start()
-        return found
-
-    return start
-
-
-@pytest.fixture
-def warm(served_by):
-    """A host whose warm server runs."""
-    return served_by("launch.pl")
-
-
-@pytest.fixture
 def unserved(host):
-    """A host without one."""
+    """A host without a warm server."""
     return WarmHost(host, script())
+
+
+@pytest.fixture
+def warm(unserved):
+    """A host whose warm server runs."""
+    unserved.start()
+    return unserved
 
 
 @pytest.fixture
@@ -110,7 +99,4 @@ def is_alive():
 @pytest.fixture
 def own_packages(host, tmp_path):
     """A host whose hawse is a copy that a test may change."""
-    subprocess.run(
-        ["cp", "-r", *(str(CHECKOUT / name) for name in ("cli", "engine", "drivers")), str(tmp_path)], check=True
-    )
-    return WarmHost(host, install(tmp_path / "installed", tmp_path), tmp_path)
+    return WarmHost(host, install(tmp_path / "installed"))

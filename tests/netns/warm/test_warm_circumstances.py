@@ -37,17 +37,16 @@ def facts(arguments):
 """
 PYTHON = [sys.executable, "-IS", "-X", "utf8", "-c"]
 COLD = [*PYTHON, FACTS + "os.write(int(os.environ['ANSWER']), facts(sys.argv[1:]))"]
-WARM = {
-    "launch.py": [*PYTHON, FACTS + "from cli.launcher import launch; launch.main()"],
-    "launch.pl": [str(script())],
-}
+WARM = [str(script())]
 
 
 class Everyone:
-    """Any identity is one of these."""
+    """Equal to the identity of any launcher."""
 
-    def __contains__(self, _: bytes) -> bool:
+    def __eq__(self, _: object) -> bool:
         return True
+
+    __hash__ = None
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def stand_in(host):
         listener.bind(SOCKET)
         listener.listen()
         own = peer.identity(os.getpid())
-        worker.identities = Everyone
+        worker.identity = Everyone
         while True:
             connection, _ = listener.accept()
             if os.fork() == 0:
@@ -121,10 +120,9 @@ SHELLS = {
 }
 
 
-@pytest.mark.parametrize("launcher", WARM)
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
-def test_circumstances_are_the_callers(stand_in, launcher, shell):
-    cold, warm = observed(stand_in, COLD, shell), observed(stand_in, WARM[launcher], shell)
+def test_circumstances_are_the_callers(stand_in, shell):
+    cold, warm = observed(stand_in, COLD, shell), observed(stand_in, WARM, shell)
     for found in (cold, warm):
         found["environment"] = [pair for pair in found["environment"] if pair[0] not in ("ANSWER", "PWD")]
     assert warm == cold  # but for PWD, which the shell that starts the launcher knows better

@@ -1,4 +1,4 @@
-"""The launcher's one virtue is to be small: what it imports, and that it agrees with those it must not import."""
+"""The launcher imports almost nothing, agrees with modules it must not import, and finds hawse's own packages only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from cli.launcher import launch
 from engine import paths
-from tests.installation import CHECKOUT, install
+from tests.installation import CHECKOUT, PACKAGES, install, packages
 
 BOOT = f"import sys; before = set(sys.modules); sys.path.insert(0, {str(CHECKOUT)!r}); "
 BOOT += "import cli.launcher.launch as launch; "
@@ -45,45 +45,66 @@ def test_without_a_server_the_command_runs_in_its_own_process():
 
 def test_a_command_that_must_be_warm_fails_without_a_server():
     result = launched("--version", HAWSE_WARM="only")
-    assert (result.returncode, result.stderr) == (125, "hawse: no warm server takes this command\n")
+    assert (result.returncode, result.stderr) == (125, "hawse: no warm server accepted the command (HAWSE_WARM=only)\n")
 
 
-PERL = ["perl", "-e", "END { print join ' ', sort keys %INC } do shift @ARGV", str(CHECKOUT / "cli/launch.pl")]
+ONLY_WARM = {"HAWSE_RUN": "/nonexistent/run", "HAWSE_WARM": "only"}
+REFUSED = (125, launch.REFUSED_TEXT.decode())
 
 
-def test_in_perl_it_loads_nothing_and_says_when_there_is_no_interpreter():
-    environment = {**os.environ, "HAWSE_WARM": "off"}
-    result = subprocess.run([*PERL, "/nonexistent", "x"], capture_output=True, text=True, env=environment)
-    assert result.stdout.split() == [str(CHECKOUT / "cli/launch.pl")]
-    assert (result.returncode, result.stderr) == (125, "hawse: /nonexistent: No such file or directory\n")
+def run(command, **options) -> tuple[int, str]:
+    result = subprocess.run(command, capture_output=True, text=True, timeout=20, **options)
+    return result.returncode, result.stderr
 
 
-def test_perl_at_its_strictest_has_no_doubts_about_it():
-    result = subprocess.run(["perl", "-Mstrict", "-wc", CHECKOUT / "cli/launch.pl"], capture_output=True, text=True)
-    assert result.stderr == f"{CHECKOUT}/cli/launch.pl syntax OK\n"
-
-
-@pytest.fixture(params=["launch.py", "launch.pl"])
-def installed(tmp_path, request):
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
     """An installation, with a link to its script as pipx makes one."""
-    install(tmp_path / "venv", launcher=request.param)
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/hawse").symlink_to("../venv/bin/hawse")
-    return tmp_path
+    directory = tmp_path_factory.mktemp("installed")
+    install(directory / "venv")
+    (directory / "bin").mkdir()
+    (directory / "bin/hawse").symlink_to("../venv/bin/hawse")
+    return directory
 
 
 @pytest.mark.parametrize("path", ["", "/nonexistent", "bin"])
 @pytest.mark.parametrize("name", ["{}/venv/bin/hawse", "{}/bin/hawse", "bin/hawse", "./venv/bin/hawse"])
 def test_the_script_finds_its_interpreter_and_packages(installed, name, path):
-    environment = {"PATH": path, "HAWSE_RUN": "/nonexistent/run", "HAWSE_WARM": "only"}
-    result = subprocess.run(
-        [name.format(installed)], env=environment, cwd=installed, capture_output=True, text=True, timeout=20
-    )
-    assert (result.returncode, result.stderr) == (125, "hawse: no warm server takes this command\n")
+    assert run([name.format(installed)], env={**ONLY_WARM, "PATH": path}, cwd=installed) == REFUSED
 
 
-@pytest.mark.parametrize("name, value", [("PERLIO", ":utf8"), ("PERL5OPT", "-Mnosuch"), ("PERL_UNICODE", "SDA")])
-def test_what_changes_every_perl_does_not_change_the_command(installed, name, value):
-    environment = {"PATH": "/usr/bin:/bin", "HAWSE_RUN": "/nonexistent/run", "HAWSE_WARM": "only", name: value}
-    result = subprocess.run([installed / "venv/bin/hawse"], env=environment, capture_output=True, text=True, timeout=20)
-    assert (result.returncode, result.stderr) == (125, "hawse: no warm server takes this command\n")
+@pytest.fixture
+def planted(tmp_path):
+    """A directory with packages named as hawse's, each of which ends the process that imports it."""
+    for name in PACKAGES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("import sys; sys.exit('a planted package was imported')")
+    return tmp_path
+
+
+@pytest.mark.parametrize("mode", ["only", "off"])
+@pytest.mark.parametrize("command", [["bin/hawse"], ["bin/python3", "-m", "hawse"]], ids=["script", "module"])
+def test_packages_in_the_current_directory_and_on_pythonpath_are_not_imported(installed, planted, command, mode):
+    program = [str(installed / "venv" / command[0]), *command[1:], "--version"]
+    environment = {**ONLY_WARM, "HAWSE_WARM": mode, "PYTHONPATH": str(planted), "PATH": os.environ["PATH"]}
+    assert run(program, env=environment, cwd=planted) == (REFUSED if mode == "only" else (0, ""))
+
+
+def test_a_package_of_another_distribution_is_not_imported_by_an_editable_install(tmp_path, planted):
+    prefix = tmp_path / "editable"
+    script, directory = install(prefix), packages(prefix)
+    for name in PACKAGES:
+        (directory / name).rename(prefix / name)
+        (planted / name).rename(directory / name)
+    (directory / "editable.pth").write_text(str(prefix))
+    assert run([script, "--version"], env={**ONLY_WARM, "HAWSE_WARM": "off"}) == (0, "")
+    assert run([prefix / "bin/python", "-m", "hawse", "--version"], env=ONLY_WARM) == REFUSED
+
+
+def test_the_names_of_one_interpreter_have_one_identity(installed):
+    boot = f"import sys; sys.path.insert(0, {str(packages(installed / 'venv'))!r}); "
+    boot += "from cli.launcher.launch import identity; print(identity())"
+    identities = {
+        subprocess.check_output([installed / "venv/bin" / name, "-IS", "-c", boot]) for name in ("python", "python3")
+    }
+    assert len(identities) == 1
