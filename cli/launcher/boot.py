@@ -13,32 +13,20 @@ import _signal  # type: ignore[import-not-found]
 import posix
 import sys
 
-
-def packages_directory() -> str:
-    """Return the directory of hawse's packages; ``site`` knows where they are if this is an editable install."""
-    prefix = __file__.rsplit("/", 3)[0]
-    directory = f"{prefix}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-    if holds_launcher(directory):
-        return directory
-    import site
-
-    site.main()
-    return next(filter(holds_launcher, sys.path), directory)
-
-
-def holds_launcher(directory: str) -> bool:
-    """Tell whether hawse's launcher can be imported from this directory."""
-    try:
-        posix.stat(f"{directory}/cli/launcher/launch.py")
-    except OSError:
-        return False
-    return True
-
-
 if __name__ == "__main__":
-    if _signal.getsignal(_signal.SIGINT) == _signal.default_int_handler:
+    if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    sys.path.insert(0, packages_directory())
+    prefix, version = __file__.rsplit("/", 3)[0], sys.version_info
+    packages = f"{prefix}/lib/python{version[0]}.{version[1]}/site-packages"
+    try:
+        posix.stat(f"{packages}/cli/launcher/launch.py")
+    except OSError:  # an editable install, whose packages only `site` finds
+        import os
+        import site
+
+        site.main()
+        packages = next((path for path in sys.path if os.path.exists(f"{path}/cli/launcher/launch.py")), packages)
+    sys.path.insert(0, packages)
     from cli.launcher.launch import main
 
     main()

@@ -1,6 +1,5 @@
 """The warm server: everything imported once, every command a fork of it.
 
-A child of the server runs each command that `cli.launcher.launch` hands over. It first
-becomes, in all that a command can notice, what the launcher is: streams, directory, environment, namespaces, limits.
-Nothing here is needed for a correct result: without a server, a command merely takes longer.
+A child of the server runs each command that `cli.launcher.launch` hands over. It first takes over the launcher's streams,
+directory, environment, namespaces and limits. No result depends on the server: without it, a command takes longer.
 """
