@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
+from drivers.linux import process
 from engine.errors import EngineError
 from engine.host import Host
-from engine.runtime import process
 from engine.store.api import Intent, Transaction
 
 
@@ -35,7 +35,7 @@ Resolver = Callable[[Host, str], None]
 
 def begin(tx: Transaction, kind: str, object_id: str) -> None:
     """Note, inside the transaction that reserves it, that this process works on an object."""
-    tx.put_intent(Intent(kind, object_id, process.process_identity()))
+    tx.put_intent(Intent(kind, object_id, process.identity()))
 
 
 def end(tx: Transaction, kind: str, object_id: str) -> None:
@@ -45,7 +45,7 @@ def end(tx: Transaction, kind: str, object_id: str) -> None:
 
 def orphaned(begun: Iterable[Intent]) -> list[Intent]:
     """Notes whose owner is gone."""
-    return [intent for intent in begun if not process.is_running(intent.owner)]
+    return [intent for intent in begun if not process.is_owner_running(intent.owner)]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runtime import process
+from drivers.linux import process
 from tests.installation import CHECKOUT, script
 
 COUNTER = itertools.count(1)
@@ -147,7 +147,7 @@ class Host(Netns):
     def container_processes(self) -> set[int]:
         """The first processes of containers: they live in namespaces of their own and bear no mark."""
         known = [json.loads(file.read_text()) for file in self.run_dir.glob("containers/*/process")]
-        return {p["pid"] for p in known if process.is_alive(p["pid"], p["start"])}
+        return {p["pid"] for p in known if process.is_running(p["pid"], p["start"])}
 
     def delete(self) -> None:
         self.kill_processes()

@@ -5,20 +5,18 @@ Entering moves the calling thread only. hawse's processes have one thread, so no
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache, partial
 from os.path import sameopenfile
 from typing import TypeVar
 
 from drivers.api import Missing
 from drivers.linux.errors import refusal
+from drivers.linux.namespaces import CLONE_NEWNET, setns, unshare
 
-CLONE_NEWNET = 0x40000000
 NS_GET_NSTYPE = 0xB703
 T = TypeVar("T")
 
@@ -78,7 +76,7 @@ def new_netns() -> Iterator[None]:
     """Move the calling thread into a new, empty namespace for the length of the block."""
     with netns_fd("/proc/thread-self/ns/net") as home:
         try:
-            _unshare(CLONE_NEWNET)
+            unshare(CLONE_NEWNET)
         except OSError as error:
             raise refusal("make network namespace", "", error.errno or errno.EIO) from error
         try:
@@ -96,22 +94,6 @@ def run_in_netns(path: str, action: Callable[[], T], inode: int = 0) -> T:
 def enter(fd: int) -> None:
     """Move the calling thread into a network namespace for good."""
     try:
-        _setns(fd, CLONE_NEWNET)
+        setns(fd, CLONE_NEWNET)
     except OSError as error:
         raise refusal("enter network namespace", str(fd), error.errno or errno.EIO) from error
-
-
-@cache
-def _libc_itself() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _libc(function: str, *arguments: int) -> None:
-    if getattr(_libc_itself(), function)(*arguments) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-
-
-# Both are new in Python 3.12's os.
-_setns: Callable[[int, int], None] = getattr(os, "setns", partial(_libc, "setns"))
-_unshare: Callable[[int], None] = getattr(os, "unshare", partial(_libc, "unshare"))

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from drivers.api import KernelError, Unsupported
-from drivers.linux import netns
+from drivers.linux import netns, process
 from drivers.linux.errors import refusal
 
 INIT = "/proc/1"
@@ -117,12 +117,12 @@ def _init_shares(directory: Path) -> bool:
 def _start_keeper(file: Path) -> None:
     """Start the process that keeps the calling thread's namespace; it ends by `remove` only."""
     null, pipe = subprocess.DEVNULL, subprocess.PIPE
-    process = subprocess.Popen(HOLDER, cwd="/", stdin=pipe, stdout=null, stderr=null, start_new_session=True)
-    assert process.stdin is not None
-    with process.stdin:
+    keeper = subprocess.Popen(HOLDER, cwd="/", stdin=pipe, stdout=null, stderr=null, start_new_session=True)
+    assert keeper.stdin is not None
+    with keeper.stdin:
         with open(_open(file, os.O_WRONLY | os.O_TRUNC), "w") as note:
-            note.write(f"{process.pid} {_start_time(process.pid)}\n")
-        process.stdin.write(b"\n")
+            note.write(f"{keeper.pid} {process.start_time(keeper.pid)}\n")
+        keeper.stdin.write(b"\n")
 
 
 def _keeper(file: Path) -> int:
@@ -132,16 +132,7 @@ def _keeper(file: Path) -> int:
             pid, start = map(int, note.read().split())
     except (OSError, ValueError):  # no file, or a mount, or empty
         return 0
-    return pid if _start_time(pid) == start else 0
-
-
-def _start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot (proc(5), field 22 of stat); 0 where it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] == b"Z" else int(fields[19])
+    return pid if process.is_running(pid, start) else 0
 
 
 def _end(pid: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drivers.linux import process
 from engine.cluster import node_operations, shared_endpoints
 from engine.cluster.etcd import Client
 from engine.cluster.local_networks import SWARM
@@ -9,7 +10,6 @@ from engine.cluster.model import ClusterMembership, SharedEndpoint
 from engine.cluster.snapshot import View
 from engine.host import Host
 from engine.model import EndpointRecord, NetworkRecord
-from engine.runtime import process
 from engine.store.codec import encode
 
 
@@ -25,7 +25,7 @@ def differences(host: Host, view: View, network: NetworkRecord, me: ClusterMembe
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
     there = {e.id: e for e in view.endpoints(network.id) if e.node == me.node_id}
     lines = [f"missing in the store: endpoint {i} ({here[i].ipv4})" for i in here.keys() - there.keys()]
-    surplus = [i for i in there.keys() - here.keys() if not process.is_running(there[i].owner)]
+    surplus = [i for i in there.keys() - here.keys() if not process.is_owner_running(there[i].owner)]
     return sorted(lines + [f"unexpected in the store: endpoint {i} ({there[i].ipv4})" for i in surplus])
 
 
@@ -34,7 +34,7 @@ def sync_endpoints(host: Host, client: Client, me: ClusterMembership) -> None:
     there = {e.id: e for e in shared_endpoints.of_node(client, me.node_id)}
     here = own_endpoints(host)
     for identity in there.keys() - here.keys():
-        if not process.is_running(there[identity].owner) and identity not in own_endpoints(host):
+        if not process.is_owner_running(there[identity].owner) and identity not in own_endpoints(host):
             node_operations.perform(client, me, "release", network=there[identity].network_id, endpoint=identity)
     for identity, endpoint in here.items():
         if identity not in there or tuple(there[identity].names) != tuple(endpoint.names):

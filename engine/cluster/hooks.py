@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from drivers.linux import process
 from engine.api import Created, Json
 from engine.cluster import local_networks
 from engine.cluster import membership as memberships
@@ -18,7 +19,6 @@ from engine.cluster.local_networks import NETWORKS_LOCK, SWARM
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
-from engine.runtime import process
 from engine.store.locks import LOCK_TIMEOUT_SECONDS, locked
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ def _reserve(
         node=me.node_id,
         mac=names.parse_mac(settings.mac_address) if settings.mac_address else names.random_mac(),
         names=names.dns_names(container, settings),
-        owner=process.process_identity(),
+        owner=process.identity(),
     )
     ipv4, ipv6 = (wanted.ipv4, wanted.ipv6) if wanted else ("", "")
     made = node_operations.perform(client, me, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)

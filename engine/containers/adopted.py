@@ -15,14 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drivers.linux import host_namespace, netns
+from drivers.linux import host_namespace, netns, process
 from engine import names, timestamps
 from engine.agent.socket import SOCKET as AGENT_SOCKET
 from engine.dispatch.errors import translate_driver_errors
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from engine.host import Host
 from engine.model import ContainerConfig, ContainerRecord, HostConfig
-from engine.runtime import process
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks
 from engine.store.api import Transaction
@@ -66,7 +65,7 @@ def held(reference: str, *, force: bool) -> Iterator[Place]:
                 f"it shares {'; '.join(signs)}. Use --force to connect it all the same"
             )
         inode = os.fstat(namespace).st_ino
-        start = process.start_ticks(pid) if pid else inode
+        start = process.start_time(pid) if pid else inode
         if not start:
             raise _missing(reference)
         locks.lock_open_file(namespace, name)
@@ -107,7 +106,7 @@ def known_id(host: Host, place: Place) -> str:
 
 def still_exists(record: ContainerRecord) -> bool:
     """Tell whether an adopted namespace still is the one that was adopted."""
-    if record.pid and not process.is_process(record.pid, record.pid_start):
+    if record.pid and not process.is_running(record.pid, record.pid_start):
         return False
     inode = record.sandbox_inode or (0 if record.pid else record.pid_start)
     try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drivers.linux import process
 from engine import names, timestamps
 from engine.containers import adopted, restart_policy
 from engine.errors import Conflict
 from engine.host import Host
 from engine.model import ContainerRecord
-from engine.runtime import process
 from engine.store.api import Reader
 from engine.validate.host_config import shared_container
 from engine.validate.links import parse_link
@@ -79,4 +79,4 @@ def is_alive(record: ContainerRecord) -> bool:
     """Tell whether the record's process, or the namespace it was adopted with, is still the same."""
     if record.kind == "adopted":
         return adopted.still_exists(record)
-    return record.status == "running" and process.is_process(record.pid, record.pid_start)
+    return record.status == "running" and process.is_running(record.pid, record.pid_start)

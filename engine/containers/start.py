@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from drivers.linux import process
 from engine import intents, names, timestamps
 from engine.agent.client import announce
 from engine.cluster import hooks
@@ -21,7 +22,7 @@ from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.networks import activate, query
-from engine.runtime import errors, process
+from engine.runtime import errors
 from engine.runtime.api import Created as CreatedProcess
 from engine.runtime.api import RuntimeFailure
 from engine.store.api import Reader, Transaction
@@ -196,7 +197,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         members = [replace(m, endpoint=_join(host, record, m, n)) for n, m in enumerate(reserved.members)]
         sandbox.admit_siblings(host, members)
     except EngineError:
-        if not process.is_alive(created.pid, created.pid_start):
+        if not process.is_running(created.pid, created.pid_start):
             _with_process(host, record)  # because its failure, which took the namespace away, is the cause to report
         raise
     record = _with_process(host, record)

@@ -7,7 +7,6 @@ socket also keeps the namespace itself alive: whoever holds one must let go when
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import select
@@ -16,24 +15,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from drivers.linux.namespaces import CLONE_NEWNET, setns
+from drivers.linux.process import start_time
 from engine.eventloop.inotify import DELETE, MOVED_FROM, Inotify
 from engine.eventloop.loop import Loop
 
-CLONE_NEWNET = 0x40000000
 T = TypeVar("T")
 PROCESS_PATH = re.compile(r"/proc/(\d+)/")
-
-
-_libc = ctypes.CDLL(None, use_errno=True)  # once: to open it takes ten times as long as the call
-
-
-def _libc_setns(fd: int, kind: int) -> None:
-    if _libc.setns(fd, kind) != 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, os.strerror(errno))
-
-
-setns: Callable[[int, int], None] = getattr(os, "setns", _libc_setns)  # os.setns is new in Python 3.12
 _home: list[int] = []
 
 
@@ -80,15 +68,6 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
         return made
 
     return make() if netns is None else inside(netns, make)
-
-
-def start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot (proc(5), field 22 of stat); 0 where it does not exist."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 class PinnedNamespace:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from drivers.linux import process
 from engine import timestamps
 from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
@@ -28,7 +29,6 @@ from engine.images.reference import archived_name, id_prefix, new_name, normalis
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
 from engine.paths import make_private_directory
-from engine.runtime import process
 from engine.store.api import Store, Transaction
 from engine.version import architecture
 
@@ -117,7 +117,7 @@ class ImageStore:
         make_private_directory(self._directory)
         for left in self._directory.glob(_INCOMING + "*"):
             pid, _, started = left.name.removeprefix(_INCOMING).partition("-")
-            if not process.is_alive(int(pid), int(started.partition("-")[0])):
+            if not process.is_running(int(pid), int(started.partition("-")[0])):
                 _discard(left)
         owner = f"{_INCOMING}{os.getpid()}-{process.start_time(os.getpid())}-"
         work = Path(tempfile.mkdtemp(prefix=owner, dir=self._directory))

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from drivers.api import DriverError, HealthReporter, NetworkSpec
 from drivers.registry import available, facts
+from drivers.linux import process
 from engine import intents, names, timestamps
 from engine.agent.notify import keep_agent
 from engine.api import Created
@@ -24,7 +25,6 @@ from engine.model import NetworkCreate, NetworkRecord, PoolRecord
 from engine.networks import allocation
 from engine.networks.activate import destroy
 from engine.networks.allocation import used_ranges
-from engine.runtime import process
 from engine.store.api import Reader, Taken, Transaction
 from engine.validate.network import check_network_create, network_name_taken
 
@@ -115,7 +115,7 @@ def _new_record(request: NetworkCreate) -> NetworkRecord:
         options=dict(request.options),
         labels=dict(request.labels),
         phase="live" if request.config_only else "creating",
-        owner=process.process_identity(),
+        owner=process.identity(),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drivers.linux import process
 from engine.api import Strings
 from engine.cluster import hooks
 from engine.errors import EngineError, Forbidden
@@ -13,7 +14,6 @@ from engine.intents import IntentKind
 from engine.model import Filters
 from engine.networks.activate import destroy
 from engine.networks.query import PRESENT, find
-from engine.runtime import process
 from engine.store.api import Intent
 from engine.validate.network import check_network_remove
 
@@ -28,8 +28,8 @@ def remove(host: Host, reference: str) -> None:
     with host.store.write() as tx:
         record = find(tx, reference)
         check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())
-        tx.put_network(replace(record, phase="removing", owner=process.process_identity()))
-        tx.put_intent(Intent(IntentKind.NETWORK_REMOVE, record.id, process.process_identity()))
+        tx.put_network(replace(record, phase="removing", owner=process.identity()))
+        tx.put_intent(Intent(IntentKind.NETWORK_REMOVE, record.id, process.identity()))
     destroy(host, record.id)
     return None
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from drivers import firewall
 from drivers.api import Repairer
 from drivers.linux import host as linux_host
+from drivers.linux import process
 from engine import intents
 from engine.agent.client import announce
 from engine.agent.notify import keep_agent
@@ -33,7 +34,6 @@ from engine.intents import IntentKind
 from engine.model import ContainerRecord
 from engine.networks import activate, predefined
 from engine.paths import make_private_directory, open_private
-from engine.runtime import process
 from engine.store.api import Intent, Reader, Transaction
 from engine.store.locks import locked
 
@@ -138,7 +138,7 @@ def after_boot(host: Host) -> None:
         stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
         for record in stale:
             _record_end(tx, record)
-        noted = [i for i in tx.intents() if i.owner == process.process_identity()]
+        noted = [i for i in tx.intents() if i.owner == process.identity()]
     hooks.wait_for_store(host)
     resolve_intents(host, [intent for intent in noted if intent.kind != IntentKind.CONTAINER_RESTART])
     for network_id in planned:

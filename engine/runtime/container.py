@@ -12,6 +12,7 @@ import os
 import socket
 import time
 
+from drivers.linux.process import start_time
 from engine.runtime import crun, image_init, init, process, protocol, syscalls
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import CREATE, OTHER, SetupFailed, message
@@ -70,7 +71,7 @@ class Container:
         theirs.close()
         for fd in set(inherited.stdio):
             os.close(fd)
-        self._note_process(self.pid, process.start_time(self.pid))
+        self._note_process(self.pid, start_time(self.pid))
         self._loop.watch(self._channel.fileno(), READABLE, self._heard)
 
     def _fork_maker(self, inherited: init.Birth) -> int:

@@ -16,7 +16,8 @@ import signal
 import socket
 import stat
 
-from engine.runtime import crun, oci, process, protocol, reaper, root_paths, rootfs, syscalls
+from drivers.linux import process
+from engine.runtime import crun, oci, protocol, reaper, root_paths, rootfs, syscalls
 from engine.runtime.credentials import find_identity
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import BAD_CWD, OTHER, SetupFailed, describe, reason

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from drivers.linux.process import is_running
 from engine.model import ExecCreate, LogOptions
 from engine.paths import make_private_directory
 from engine.runtime import crun, logs, process, protocol, supervisor_client
@@ -76,7 +77,7 @@ class LocalRuntime:
             return ProcessState(running=False)
         if directory.read("exit") is None:
             self._supervise()
-            if not process.is_alive(known["pid"], known["start"]):
+            if not is_running(known["pid"], known["start"]):
                 _await_file(directory.file("exit"))
         started, ended = directory.read("started"), directory.read("exit")
         started_at = started["at"] if started else 0.0

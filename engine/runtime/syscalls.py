@@ -13,12 +13,12 @@ import resource
 import signal
 import struct
 
-CLONE_NEWNS = 0x00020000
-CLONE_NEWCGROUP = 0x02000000
-CLONE_NEWUTS = 0x04000000
-CLONE_NEWIPC = 0x08000000
-CLONE_NEWPID = 0x20000000
-CLONE_NEWNET = 0x40000000
+from drivers.linux import namespaces
+
+setns, unshare = namespaces.setns, namespaces.unshare
+CLONE_NEWNS, CLONE_NEWCGROUP = namespaces.CLONE_NEWNS, namespaces.CLONE_NEWCGROUP
+CLONE_NEWUTS, CLONE_NEWIPC = namespaces.CLONE_NEWUTS, namespaces.CLONE_NEWIPC
+CLONE_NEWPID, CLONE_NEWNET = namespaces.CLONE_NEWPID, namespaces.CLONE_NEWNET
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 1 << 18
@@ -46,16 +46,6 @@ def _check(result: int, what: str) -> None:
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), what)
-
-
-def unshare(flags: int) -> None:
-    """Leave the given namespaces for new ones (a new pid namespace is for later children only)."""
-    _check(_libc.unshare(flags), "unshare")
-
-
-def setns(fd: int, kinds: int) -> None:
-    """Enter the namespace behind ``fd``; for a pidfd, ``kinds`` says which of that process's namespaces."""
-    _check(_libc.setns(fd, kinds), "setns")
 
 
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:

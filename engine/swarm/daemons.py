@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from drivers.linux.process import is_owner_running, start_time
 from engine.paths import make_private_directory, open_private
-from engine.runtime import process as runtime_process
 from engine.store.locks import locked
 
 STOP_TIMEOUT_SECONDS = 5.0
@@ -34,7 +34,7 @@ def run_directory(run: Path) -> Path:
 
 def is_running(run: Path, name: str) -> bool:
     """Whether the noted process is there."""
-    return runtime_process.is_running(_note(run, name))
+    return is_owner_running(_note(run, name))
 
 
 def ensure(
@@ -57,7 +57,7 @@ def ensure(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory, start_new_session=True,
                 umask=0o077, env=dict(environment) if environment is not None else None,
             )  # fmt: skip
-            note.write(f"{process.pid}:{runtime_process.start_ticks(process.pid)}")
+            note.write(f"{process.pid}:{start_time(process.pid)}")
         process.returncode = 0  # it is nobody's to wait for: `reap` collects it where it was our child
         return True
 
@@ -75,12 +75,12 @@ def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
     note = _note(run, name)
     deadline = time.monotonic() + patience
     number = signal.SIGTERM
-    while runtime_process.is_running(note):
+    while is_owner_running(note):
         with suppress(ProcessLookupError):
             os.kill(int(note.partition(":")[0]), number)
         for _ in range(20):
             reap(run, name)
-            if not runtime_process.is_running(note):
+            if not is_owner_running(note):
                 break
             time.sleep(0.05)
         if time.monotonic() > deadline:

@@ -35,9 +35,9 @@ def reserve(host, network, count, shown):
 
 
 def start_of(pid):
-    from engine.runtime.process import start_ticks
+    from drivers.linux.process import start_time
 
-    return start_ticks(pid)
+    return start_time(pid)
 
 
 def spec_of(host, network):

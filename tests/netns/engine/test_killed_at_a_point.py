@@ -8,12 +8,12 @@ import time
 import pytest
 
 from drivers.linux import host as linux_host
+from drivers.linux.process import start_time
 from engine.core import open_engine
 from engine.intents import IntentKind
 from engine.recovery import recover
 from engine.recovery.recover import BOOT
 from engine.runtime import syscalls
-from engine.runtime.process import start_ticks
 from engine.store.api import Intent
 from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
@@ -109,7 +109,7 @@ def test_default_bridge_goes_though_the_sweep_of_an_unused_host_is_killed(host):
     code += "recover.remove_idle_state(open_engine().host)"
     host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d")
     with SqliteStore(host.root / "hawse.db").write() as tx:
-        tx.put_intent(Intent("nothing", "any", f"1:{start_ticks(1)}"))  # keeps the removal's own sweep away
+        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # keeps the removal's own sweep away
     host.hawse("rm", "-f", "web")
     with SqliteStore(host.root / "hawse.db").write() as tx:
         tx.delete_intent("nothing", "any")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runtime import process
+from drivers.linux import process
 from tests.installation import CHECKOUT
 
 from .archives import make_tar, saved
@@ -92,7 +92,7 @@ def test_what_unpacks_ends_with_the_command(start, tmp_path):
     importing.send_signal(signal.SIGKILL)
     importing.wait(60)
     deadline = time.monotonic() + 10
-    while alive := process.is_alive(children[0], started):
+    while alive := process.is_running(children[0], started):
         if time.monotonic() > deadline:
             os.kill(children[0], signal.SIGKILL)
             break

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from drivers.linux import process
 from engine.agent import client
-from engine.runtime import process
 from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns
@@ -102,7 +102,7 @@ def without_agent(world) -> Iterator[None]:
     pid = json.loads(client.ask(world.host.run_dir, "status", 5))["pid"]
     started = process.start_time(pid)
     os.kill(pid, signal.SIGTERM)
-    while process.is_alive(pid, started):
+    while process.is_running(pid, started):
         time.sleep(0.02)
     yield
     world.hawse("network", "rm", world.hawse("network", "create", "next"))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.runtime import crun, process
+from drivers.linux import process
+from engine.runtime import crun
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.local import LocalRuntime
 
@@ -148,7 +149,7 @@ def test_first_process_is_the_one_that_is_told_of(lab, image):
     lab.runtime.start("one")
     state = lab.runtime.state("one")
     assert (state.running, state.pid) == (True, prepared.pid)
-    assert process.is_alive(prepared.pid, prepared.pid_start)
+    assert process.is_running(prepared.pid, prepared.pid_start)
     for _ in range(100):
         if Path(f"/proc/{prepared.pid}/cmdline").read_bytes() == b"sleep\x0060\x00":
             break

@@ -1,0 +1,44 @@
+"""The identity of a process: its pid and its start time, because the kernel reuses pids.
+
+Reads /proc only. Imports little, because the supervisor of containers uses it.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Positions behind the command name in /proc/PID/stat (proc_pid_stat(5), fields 3 and 22).
+_STATE, _START_TIME = 0, 19
+
+
+def stat_fields(pid: int) -> list[bytes]:
+    """Return the fields of /proc/PID/stat from the state (field 3) on; an empty list if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def start_time(pid: int) -> int:
+    """Return the start of a process in clock ticks since boot; 0 if there is no such process."""
+    fields = stat_fields(pid)
+    return int(fields[_START_TIME]) if fields else 0
+
+
+def is_running(pid: int, started: int) -> bool:
+    """Tell whether the process ``pid`` that started at ``started`` exists and is no zombie."""
+    fields = stat_fields(pid)
+    return bool(fields) and int(fields[_START_TIME]) == started and fields[_STATE] not in (b"Z", b"X")
+
+
+def identity() -> str:
+    """Return the identity of this process, as intents and records name their owner."""
+    pid = os.getpid()
+    return f"{pid}:{start_time(pid)}"
+
+
+def is_owner_running(owner: str) -> bool:
+    """Tell whether the process with the identity ``owner`` still runs."""
+    pid, _, started = owner.partition(":")
+    return pid.isdigit() and started.isdigit() and is_running(int(pid), int(started))
