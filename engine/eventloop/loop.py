@@ -1,7 +1,8 @@
 """One epoll loop with timers: descriptors to handlers. Knows nothing of what is served.
 
 asyncio would cost 90 ms at start and several microseconds per datagram; the services need readiness and timers only.
-Readiness may be over when a handler is called: all descriptors are non-blocking.
+Readiness may be over when a handler is called: all descriptors are non-blocking. Imports little, because the
+supervisor of containers uses it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import itertools
 import select
 import sys
 import time
-import traceback
-from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Handler = Callable[[int], None]
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
-Handler = Callable[[int], None]
 TURN = 8
 """Background handlers called in one round of the loop."""
 FEW_TIMERS = 64
@@ -41,14 +45,19 @@ class Timer:
 class Watcher:
     """Descriptors that are watched, and their handlers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, catches: bool) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._resting: dict[int, Timer] = {}
+        self._catches = catches
 
     def watch(self, fd: int, handler: Handler, events: int = READ) -> None:
-        """Call ``handler`` with the ready events of a descriptor, until `forget`."""
-        self._epoll.register(fd, events)
+        """Call ``handler`` with the ready events of a descriptor until `forget`.
+
+        A second call for the descriptor replaces the handler and the events. Without events the handler is called when
+        the other end closes.
+        """
+        (self._epoll.modify if fd in self._handlers else self._epoll.register)(fd, events)
         self._handlers[fd] = handler
 
     def change(self, fd: int, events: int) -> None:
@@ -83,7 +92,15 @@ class Watcher:
         for fd, events, handler in [(fd, events, handlers.get(fd)) for fd, events in ready]:
             # Because a handler may close descriptors, and their numbers be used again, the others are looked up again.
             if handler is not None and handlers.get(fd) is handler:
-                _guarded(handler, events)
+                self._call(handler, events)
+
+    def _call(self, call: Callable[..., None], *events: int) -> None:
+        try:
+            call(*events)
+        except Exception:
+            if not self._catches:
+                raise
+            sys.excepthook(*sys.exc_info())  # prints the traceback without importing the module
 
     def close(self) -> None:
         """Release the epoll descriptor."""
@@ -91,10 +108,13 @@ class Watcher:
 
 
 class Loop(Watcher):
-    """Calls handlers until `stop`; an exception of a handler is reported on standard error and stops nothing."""
+    """Calls handlers until `stop`.
 
-    def __init__(self) -> None:
-        super().__init__()
+    An exception of a handler is printed on standard error and stops nothing. If ``catches`` is False, it leaves `run`.
+    """
+
+    def __init__(self, *, catches: bool = True) -> None:
+        super().__init__(catches=catches)
         self._timers: list[tuple[float, int, Timer]] = []
         self._cancelled = 0
         self._order = itertools.count()
@@ -122,11 +142,21 @@ class Loop(Watcher):
         """Serve until `stop`."""
         self._running = True
         while self._running:
-            self._handle(self._epoll.poll(self._pause()))
-            self._fire()
+            self.turn()
+
+    def turn(self, timeout: float = -1) -> bool:
+        """Wait for events for at most ``timeout`` seconds and handle them; tell whether there were any.
+
+        Calls timers that are due, too. A negative timeout waits for the next timer or event.
+        """
+        pause = self._pause()
+        ready = self._epoll.poll(min(pause, timeout) if pause >= 0 and timeout >= 0 else max(pause, timeout))
+        self._handle(ready)
+        self._fire()
+        return bool(ready)
 
     def _pause(self) -> float:
-        """Seconds to the next timer, -1 where there is none."""
+        """Return the seconds to the next timer, -1 if there is none."""
         while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)
             self._cancelled -= 1
@@ -138,7 +168,7 @@ class Loop(Watcher):
             timer = heapq.heappop(self._timers)[2]
             call, timer.call = timer.call, None
             if call is not None:
-                _guarded(call)
+                self._call(call)
             else:
                 self._cancelled -= 1
 
@@ -150,7 +180,7 @@ class Background(Watcher):
     """
 
     def __init__(self, loop: Loop) -> None:
-        super().__init__()
+        super().__init__(catches=True)
         self._loop = loop
         loop.watch(self._epoll.fileno(), lambda _: self._handle(self._epoll.poll(0, TURN)))
 
@@ -162,10 +192,3 @@ class Background(Watcher):
         """Leave the loop."""
         self._loop.forget(self._epoll.fileno())
         super().close()
-
-
-def _guarded(call: Callable[..., None], *events: int) -> None:
-    try:
-        call(*events)
-    except Exception:
-        traceback.print_exc(file=sys.stderr)

@@ -13,10 +13,11 @@ import socket
 import time
 
 from drivers.linux.process import start_time
+from engine.eventloop.loop import Loop
 from engine.runtime import crun, image_init, init, process, protocol, syscalls
+from engine.runtime.connection import Connection
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import CREATE, OTHER, SetupFailed, message
-from engine.runtime.loop import READABLE, Connection, Loop
 from engine.runtime.reaper import Children
 from engine.runtime.streams import Streams
 
@@ -72,7 +73,7 @@ class Container:
         for fd in set(inherited.stdio):
             os.close(fd)
         self._note_process(self.pid, start_time(self.pid))
-        self._loop.watch(self._channel.fileno(), READABLE, self._heard)
+        self._loop.watch(self._channel.fileno(), self._heard)
 
     def _fork_maker(self, inherited: init.Birth) -> int:
         pid = os.fork()
@@ -106,7 +107,7 @@ class Container:
         if not started:
             self.directory.write("started", {"at": time.time()})
         self._pidfd = pidfd
-        self._loop.watch(pidfd, READABLE, self._orphan_died)
+        self._loop.watch(pidfd, self._orphan_died)
         return True
 
     def prepare(self, asked: Connection) -> None:

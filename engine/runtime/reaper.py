@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 
-from engine.runtime.loop import READABLE, Loop
+from engine.eventloop.loop import Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Children:
         self._signalled, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        loop.watch(self._signalled, READABLE, self._reap)
+        loop.watch(self._signalled, self._reap)
 
     def expect(self, pid: int, ended: Callable[[int], None]) -> None:
         """Call ``ended`` once, from the loop, when ``pid`` has ended, which is or will be a child of this process."""

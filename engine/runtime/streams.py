@@ -11,11 +11,12 @@ import os
 import struct
 import termios
 
+from engine.eventloop.loop import READ, WRITE, Loop
 from engine.runtime import crun, protocol
+from engine.runtime.connection import Connection
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.jsonlog import LogWriter
 from engine.runtime.logcompress import Compressor
-from engine.runtime.loop import READABLE, WRITABLE, Connection, Loop
 from engine.runtime.reaper import Children
 
 TYPE_CHECKING = False
@@ -133,17 +134,17 @@ class Streams:
         self._log.close()
 
     def _watch(self, fd: int, *, held: bool) -> None:
-        writable = WRITABLE if fd == self._stdin and self._unsent else 0
-        events = (0 if held or not self._begun else READABLE) | writable
+        writable = WRITE if fd == self._stdin and self._unsent else 0
+        events = (0 if held or not self._begun else READ) | writable
         if events:
-            self._loop.watch(fd, events, lambda events: self._ready(fd, events))
+            self._loop.watch(fd, lambda events: self._ready(fd, events), events)
         else:
             self._loop.forget(fd)
 
     def _ready(self, fd: int, events: int) -> None:
-        if events & WRITABLE:
+        if events & WRITE:
             self._write_stdin()
-        if events & ~WRITABLE and fd in self._outputs and not self._copy(fd, self._outputs[fd]):
+        if events & ~WRITE and fd in self._outputs and not self._copy(fd, self._outputs[fd]):
             self._close_output(fd)
         elif any(client.full for client in self.attached):
             self.resume()
@@ -186,7 +187,7 @@ class Streams:
         elif self._stdin == self._terminal:
             self._watch(self._stdin, held=any(client.full for client in self.attached))
         elif self._unsent:
-            self._loop.watch(self._stdin, WRITABLE, lambda _: self._write_stdin())
+            self._loop.watch(self._stdin, lambda _: self._write_stdin(), WRITE)
         else:
             self._loop.forget(self._stdin)
 

@@ -15,11 +15,12 @@ import socket
 import sys
 import time
 
+from engine.eventloop.loop import Loop
 from engine.runtime import peer, syscalls
+from engine.runtime.connection import Connection
 from engine.runtime.container import Container
 from engine.runtime.directory import ContainerDirectory, containers_directory
 from engine.runtime.errors import OTHER
-from engine.runtime.loop import READABLE, Connection, Loop
 from engine.runtime.protocol import CONTROL, STDIN
 from engine.runtime.reaper import Children
 
@@ -47,7 +48,7 @@ class Supervisor:
     """What goes on in the process."""
 
     def __init__(self, run: str, listener: socket.socket) -> None:
-        self.loop, self._run, self._listener = Loop(), run, listener
+        self.loop, self._run, self._listener = Loop(catches=False), run, listener
         self._children = Children(self.loop)
         self._rights = peer.own_rights()
         self._leaving = False
@@ -60,7 +61,7 @@ class Supervisor:
 
     def serve(self, idle: float) -> None:
         """Work until nothing has been left to do for ``idle`` seconds, or another host needs this one's place."""
-        self.loop.watch(self._listener.fileno(), READABLE, self._accept)
+        self.loop.watch(self._listener.fileno(), self._accept)
         while not self._leaving and (self.loop.turn(idle) or self._containers or self._clients):
             continue
 

@@ -1,4 +1,4 @@
-"""The supervisor's event loop, and its side of a connection.
+"""The supervisor's side of a connection.
 
 Imports little, because the supervisor lives on it.
 """
@@ -6,9 +6,9 @@ Imports little, because the supervisor lives on it.
 from __future__ import annotations
 
 import os
-import select
 import socket
 
+from engine.eventloop.loop import READ, WRITE, Loop
 from engine.runtime import protocol
 
 TYPE_CHECKING = False
@@ -16,35 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-READABLE, WRITABLE = select.EPOLLIN, select.EPOLLOUT
 _FULL = 1 << 20
-
-
-class Loop:
-    """Calls back when a descriptor is ready."""
-
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
-        self._callbacks: dict[int, Callable[[int], None]] = {}
-
-    def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
-        """Watch ``fd``, or change what is watched for; 0 events still tell of its end."""
-        (self._epoll.modify if fd in self._callbacks else self._epoll.register)(fd, events)
-        self._callbacks[fd] = callback
-
-    def forget(self, fd: int) -> None:
-        """Stop watching; must come before the descriptor is closed. Idempotent."""
-        if self._callbacks.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
-
-    def turn(self, timeout: float) -> bool:
-        """Wait at most ``timeout`` seconds for events and handle them; whether there were any."""
-        ready = self._epoll.poll(timeout)
-        for fd, events in ready:
-            callback = self._callbacks.get(fd)
-            if callback:
-                callback(events)
-        return bool(ready)
 
 
 class Connection:
@@ -99,13 +71,13 @@ class Connection:
 
     def _watch(self) -> None:
         if not self._closed:
-            events = (0 if self._paused else READABLE) | (WRITABLE if self._outgoing else 0)
-            self._loop.watch(self._socket.fileno(), events, self._ready)
+            events = (0 if self._paused else READ) | (WRITE if self._outgoing else 0)
+            self._loop.watch(self._socket.fileno(), self._ready, events)
 
     def _ready(self, events: int) -> None:
-        if events & WRITABLE:
+        if events & WRITE:
             self._flush()
-        if not self._closed and events & ~WRITABLE:
+        if not self._closed and events & ~WRITE:
             self._receive()
 
     def _flush(self) -> None:
