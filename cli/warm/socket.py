@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from contextlib import suppress
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from cli.launcher.launch import DEFAULT_RUN, SOCKET
 from engine.paths import check, make_private_directory, open_private
+from engine.runtime import resident
 
 LOCK = b"warm.lock"
 FIRST_GIVEN = 3
@@ -62,13 +62,10 @@ def lock() -> int | None:
     check(path, "HAWSE_RUN")
     make_private_directory(path)
     descriptor = open_private(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if not is_given():
-            os.close(descriptor)
-            return None
-    return descriptor
+    if resident.try_lock(descriptor) or is_given():
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def is_given() -> bool:
@@ -82,22 +79,6 @@ def listen(locked: int) -> Place:
         os.set_inheritable(FIRST_GIVEN, False)
         return Place(socket.socket(fileno=FIRST_GIVEN), None, locked)
     run = directory()
-    return Place(_bind(run), os.path.join(run, SOCKET), locked)
-
-
-def _bind(run: bytes) -> socket.socket:
-    """Make the socket (0600); whatever is there is a dead server's."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # By way of the open directory, for a path may be longer than a socket's name.
-    opened = os.open(run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    name = b"/proc/self/fd/%d/%s" % (opened, SOCKET)
-    with suppress(FileNotFoundError):
-        os.unlink(name)
-    mask = os.umask(0o177)
-    try:
-        listener.bind(name)
-    finally:
-        os.umask(mask)
-        os.close(opened)
-    listener.listen(128)
-    return listener
+    resident.listen(listener, os.fsdecode(run), os.fsdecode(SOCKET))
+    return Place(listener, os.path.join(run, SOCKET), locked)

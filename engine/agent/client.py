@@ -1,6 +1,7 @@
 """How a command reaches the agent of its host: tell it that the state changed, and start it where there is none.
 
-Imported by every command that changes names: the standard library's small modules only.
+Imported by every command that changes names: the standard library's small modules only. The agent's lock, its socket
+and its log are files in HAWSE_RUN.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ import fcntl
 import os
 import select
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from engine.agent import socket
+from drivers.api import Driver, Repairer
 from engine.host import Host
 from engine.model import NetworkRecord
-from engine.paths import open_private
+from engine.paths import make_private_directory, open_private
 from engine.ports.proxied import forwards
+from engine.runtime import resident
 
+SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
 CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
 PAUSE = 0.02
 
@@ -48,7 +52,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
     Without patience it does not wait for an answer: it is "" then.
     """
     try:
-        sock = socket.connect(str(run_dir), max(patience, 1.0))
+        sock = connect(run_dir, max(patience, 1.0))
     except OSError:
         return None
     with sock:
@@ -67,10 +71,10 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
 def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
     """Start the agent unless one is listening; return when it listens, False after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
-    socket.prepare(str(run_dir))
+    make_private_directory(run_dir)
     while True:
         try:
-            socket.connect(str(run_dir), 1.0).close()
+            connect(run_dir, 1.0).close()
             return True
         except OSError:
             remaining = deadline - time.monotonic()
@@ -80,9 +84,33 @@ def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
                 time.sleep(PAUSE)  # another agent is about to listen, or about to end
 
 
+def connect(run_dir: Path, timeout: float) -> socket.socket:
+    """Connect to the agent; raises OSError if no agent listens, or another user's process."""
+    return resident.connect(str(run_dir), SOCKET, timeout)
+
+
+def take_lock(run_dir: Path) -> int | None:
+    """Take the agent's lock, which is held until the process ends; None if another agent holds it."""
+    fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
+    if resident.try_lock(fd):
+        return fd
+    os.close(fd)
+    return None
+
+
+def keep_agent(host: Host, driver: Driver) -> None:
+    """Start the agent if the driver repairs what its networks share, and the agent does not run; return at once.
+
+    If no other process can be started now, the next command tries again.
+    """
+    if isinstance(driver, Repairer):
+        with suppress(OSError):
+            launch(host.run, host.root)
+
+
 def launch(run_dir: Path, root: Path) -> None:
     """Start the agent unless there is one; return at once, whether it listens already or not."""
-    socket.prepare(str(run_dir))
+    make_private_directory(run_dir)
     _start(run_dir, root, -1)
 
 
@@ -106,7 +134,7 @@ def _start(run_dir: Path, root: Path, told: int) -> bool:
 
     It inherits the agent's lock, so that of several commands at once only one starts an agent.
     """
-    lock = socket.lock(str(run_dir))
+    lock = take_lock(run_dir)
     if lock is None:
         return False
     try:
@@ -127,7 +155,7 @@ def _become_agent(run_dir: Path, root: Path, told: int, lock: int) -> None:
             os._exit(0)
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDWR)
-        log = open_private(os.path.join(run_dir, socket.LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        log = open_private(os.path.join(run_dir, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         _arrange((null, log, log, told if told >= 0 else null, lock))
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)

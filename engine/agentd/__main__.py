@@ -11,11 +11,10 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from socket import socket
+from socket import AF_UNIX, SOCK_STREAM, socket
 
 from drivers.linux import libnftables
 from engine.agent import client
-from engine.agent import socket as place
 from engine.agentd.agent import IDLE, Agent
 from engine.agentd.cluster.service import ClusterService
 from engine.agentd.repair import RepairService
@@ -27,8 +26,9 @@ from engine.eventloop.descriptor_budget import Budget, raise_descriptor_limit
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import home
-from engine.paths import root_directory, run_directory
+from engine.paths import make_private_directory, root_directory, run_directory
 from engine.portproxy.service import ForwardService
+from engine.runtime import resident
 from engine.store.api import Store
 from engine.store.decode_cache import DecodeCache
 from engine.store.sqlite import SqliteStore
@@ -44,13 +44,15 @@ def main() -> int:
     except PermissionDenied as error:
         print(f"hawse: {error}", file=sys.stderr)
         return 1
-    place.prepare(str(run_dir))
+    make_private_directory(run_dir)
     inherited = given("HAWSE_AGENT_LOCK")
-    lock = inherited if inherited >= 0 else place.lock(str(run_dir))
+    lock = inherited if inherited >= 0 else client.take_lock(run_dir)
     if lock is None:
         return 0
     store = SqliteStore(root / "hawse.db", recall=DecodeCache())
-    agent = serving(root, run_dir, store, place.listen(str(run_dir)))
+    listener = socket(AF_UNIX, SOCK_STREAM)
+    resident.listen(listener, str(run_dir), client.SOCKET)
+    agent = serving(root, run_dir, store, listener)
     agent.reconcile()
     tell_ready()
     agent.run()

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from socket import socket
 
-from engine.agent import socket as place
+from engine.agent.client import LOG
 from engine.agent.service import Snapshot
 from engine.eventloop.loop import Loop
 from engine.runtime import protocol
@@ -39,7 +39,7 @@ class RespawnService:
             return
         self._connection = found
         self._loop.watch(found.fileno(), lambda _: self._lose())
-        log = str(self._run_dir / place.LOG)
+        log = str(self._run_dir / LOG)
         with suppress(OSError):
             protocol.send(found, {"op": "guard", "argv": command(), "env": environment(os.environ), "log": log})
 

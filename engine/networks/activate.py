@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine import intents
-from engine.agent.notify import keep_agent
+from engine.agent.client import keep_agent
 from engine.cluster import hooks
 from engine.dispatch import specs
 from engine.dispatch.errors import translate_driver_errors

@@ -11,7 +11,7 @@ from drivers.api import DriverError, HealthReporter, NetworkSpec
 from drivers.registry import available, facts
 from drivers.linux import process
 from engine import intents, names, timestamps
-from engine.agent.notify import keep_agent
+from engine.agent.client import keep_agent
 from engine.api import Created
 from engine.cluster import hooks
 from engine.config import Config

@@ -19,8 +19,7 @@ from drivers.api import Repairer
 from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine import intents
-from engine.agent.client import announce
-from engine.agent.notify import keep_agent
+from engine.agent.client import announce, keep_agent
 from engine.cluster import hooks
 from engine.containers import connect, on_exit, remove, start
 from engine.dispatch import specs

@@ -8,7 +8,6 @@ no more than it must, since every megabyte here is a megabyte on every host.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -16,7 +15,7 @@ import sys
 import time
 
 from engine.eventloop.loop import Loop
-from engine.runtime import peer, syscalls
+from engine.runtime import peer, resident, syscalls
 from engine.runtime.connection import Connection
 from engine.runtime.container import Container
 from engine.runtime.directory import ContainerDirectory, containers_directory
@@ -259,36 +258,21 @@ def main(run: str) -> None:
     os.chdir("/")
     os.umask(0o077)
     lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not resident.try_lock(lock):
         return
     syscalls.set_process_name("hawse-supervise")
     syscalls.raise_limit()
     syscalls.adopt_orphans()  # the first processes of containers, whose parents end when they have been made
-    path = os.path.join(run, SOCKET)
     with socket.socket(socket.AF_UNIX) as listener:
         supervisor = Supervisor(run, listener)  # adopts, before anyone can ask
-        _listen(listener, path)
+        resident.listen(listener, run, SOCKET)
+        listener.setblocking(False)
         null = os.open("/dev/null", os.O_RDWR)
         for fd in range(3):
             os.dup2(null, fd)
         os.close(null)
         supervisor.serve(float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS)))
-        os.unlink(path)
-
-
-def _listen(listener: socket.socket, path: str) -> None:
-    """Listen at ``path``, by way of the directory, since the path itself may be too long for a socket's name."""
-    directory = os.open(os.path.dirname(path), os.O_PATH | os.O_CLOEXEC)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    os.umask(0o177)
-    listener.bind(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
-    os.umask(0o077)
-    os.close(directory)
-    listener.listen(128)
-    listener.setblocking(False)
+        os.unlink(os.path.join(run, SOCKET))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import time
 from pathlib import Path
 
 from engine.paths import make_private_directory
-from engine.runtime import peer
+from engine.runtime import resident
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.errors import OTHER
 from engine.runtime.supervisor import SOCKET
@@ -22,23 +21,10 @@ _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.su
 
 def try_connect(run: Path) -> socket.socket | None:
     """Connect to the supervisor that is there; None when there is none, or another program listens in its place."""
-    connection = socket.socket(socket.AF_UNIX)
     try:
-        directory = os.open(run, os.O_PATH | os.O_CLOEXEC)
+        return resident.connect(str(run), SOCKET)
     except OSError:
-        connection.close()
         return None
-    try:
-        # by way of the directory, since the path itself may be too long for a socket's name
-        connection.connect(f"/proc/self/fd/{directory}/{SOCKET}")
-        if not peer.is_genuine(connection):
-            raise PermissionError
-    except OSError:
-        connection.close()
-        return None
-    finally:
-        os.close(directory)
-    return connection
 
 
 def is_there(run: Path) -> bool:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from engine.agent import client, socket
+from engine.agent import client
 from engine.cluster import membership
 from engine.paths import open_private, root_directory, run_directory
 
@@ -24,7 +24,7 @@ def main() -> int:
     root, run = root_directory(), run_directory()
     while membership.exists(root):
         try:
-            lock = open_private(run / socket.LOCK, os.O_RDWR)
+            lock = open_private(run / client.LOCK, os.O_RDWR)
         except FileNotFoundError:
             return 0
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -23,7 +23,7 @@ from tests.netns.engine.killing import killed
 pytestmark = pytest.mark.netns
 
 DEAD = "4194304:1"  # no pid is as high
-UNTOLD = "import sys, engine.agent.notify as m; from cli.app import App; from cli.root import run\n"
+UNTOLD = "import sys, engine.agent.client as m; from cli.app import App; from cli.root import run\n"
 UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
 
 

@@ -1,0 +1,69 @@
+"""The lock and the socket of a resident process in HAWSE_RUN: agent, supervisor, warm server.
+
+The lock makes the process the only one of its kind. Commands find it by the socket.
+
+The socket is addressed through its open directory, because a path can exceed the 107 bytes of a socket's name.
+Imports little, because the supervisor lives on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+
+from engine.runtime import peer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BACKLOG = 128
+
+
+def try_lock(fd: int) -> bool:
+    """Lock an open file until it is closed, without waiting; False if another process holds the lock."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def listen(listener: socket.socket, run: str, name: str) -> None:
+    """Listen at ``name`` in a directory (0600). The caller holds the lock, so an existing socket is a dead process's."""
+    with _address(run, name) as address:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(address)
+        mask = os.umask(0o177)
+        try:
+            listener.bind(address)
+        finally:
+            os.umask(mask)
+    listener.listen(_BACKLOG)
+
+
+def connect(run: str, name: str, timeout: float | None = None) -> socket.socket:
+    """Connect to ``name`` in a directory; raises OSError if no process listens, or one that is not genuine."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        with _address(run, name) as address:
+            connection.connect(address)
+        if not peer.is_genuine(connection):
+            raise PermissionError(errno.EPERM, "another user's process listens", os.path.join(run, name))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def _address(run: str, name: str) -> Iterator[str]:
+    directory = os.open(run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{name}"
+    finally:
+        os.close(directory)
