@@ -12,7 +12,7 @@ from cli.options.image_reference import path_segment
 from cli.output.documents import INSPECT_FORMAT, Json, inspect_all
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import NotFound
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 DOCKERS_TYPES = ("", "container", "image", "node", "network", "service", "volume", "task", "plugin", "secret")
 ABSENT = {"volume": "get {name}: no such volume", "plugin": 'plugin "{name}" not found'}

@@ -10,7 +10,7 @@ from cli.app import App
 from cli.errors import StatusError
 from cli.options.image_reference import container_path_segment
 from cli.pflag import between, command
-from cli.pflag.strconv import parse_uint
+from engine.golang.strconv import parse_uint
 from engine.names import natural_key
 
 PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]

@@ -8,14 +8,18 @@ from ipaddress import ip_address
 from typing import TypeVar
 
 from drivers.api import BadOption, IPAddress, OptionFacts
+from drivers.golang import parse_bool
 
 MTU = "com.docker.network.driver.mtu"
 MTU_FACTS = OptionFacts(
     "MTU of the endpoints, in bytes", "mtu", dict.fromkeys(("1280", "1400", "1450", "1500", "9000"), "")
 )
 INTERNAL = "com.docker.network.internal"
-TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
-FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+# Options of an overlay network. The cluster fills in all but ENCRYPTED.
+VNIS = "com.docker.network.driver.overlay.vxlanid_list"
+ENCRYPTED = "encrypted"
+VTEP = "com.hawse.overlay.vtep"
+WIREGUARD = "com.hawse.overlay.wireguard"
 INT64_MAX = 2**63 - 1
 WHOLE = re.compile("[+-]?[0-9]+")
 T = TypeVar("T")
@@ -28,11 +32,12 @@ def read(options: Mapping[str, str], label: str, parse: Callable[[str, str], T],
 
 def boolean(label: str, value: str) -> bool:
     """Read a Go boolean (strconv.ParseBool)."""
-    if value in TRUE:
-        return True
-    if value in FALSE:
-        return False
-    raise BadOption(f'failed to parse {label} value: {value} (strconv.ParseBool: parsing "{value}": invalid syntax)')
+    parsed = parse_bool(value)
+    if parsed is None:
+        raise BadOption(
+            f'failed to parse {label} value: {value} (strconv.ParseBool: parsing "{value}": invalid syntax)'
+        )
+    return parsed
 
 
 def integer(label: str, value: str) -> int:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError, InvalidArgument, PermissionDenied, Unavailable
+from engine.golang.units import parse_size
 from engine.ipam.pools import LOCAL_POOLS, DefaultPool
 from engine.paths import is_own
 from engine.validate.logging import DEFAULT_LIMIT_BYTES, JSON_FILE, check_default_options
-from engine.validate.sizes import parse_size
 
 DEFAULT_PATH = Path("/etc/hawse/daemon.json")
 UNSIGNED = re.compile(r"0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7])+|0|[1-9](_?[0-9])*")

@@ -63,9 +63,14 @@ def short_id(full: str) -> str:
 
 
 def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
-    """List what a user-defined network calls a container: name, aliases, short id, own host name; no repeats."""
+    """List a container's names on a user-defined network: name, aliases, short id, own host name; no repeats."""
     own = short_id(container.id)
     return list(dict.fromkeys([container.name, *(settings.aliases or ()), own, container.config.hostname or own]))
+
+
+def served_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
+    """List those of `dns_names` that a resolver can serve: an empty alias is none of them."""
+    return [name for name in dns_names(container, settings) if name]
 
 
 def check_container_name(name: str) -> str:
@@ -155,16 +160,3 @@ def natural_key(text: str) -> bytes:
 def _number(digits: re.Match[bytes]) -> bytes:
     value = digits[0].lstrip(b"0")
     return b"\0\0%b%b%b" % (len(value).to_bytes(4), value, len(digits[0]).to_bytes(4))
-
-
-def whole_number(text: str) -> int:
-    """Read decimal digits with a sign or none; beyond ±10**40 the value is that bound.
-
-    Because Python refuses to read over 4,300 digits, their callers would not refuse such a number in Docker's words.
-    """
-    digits = text.lstrip("+-").lstrip("0")
-    value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
-    return -value if text.startswith("-") else value
-
-
-MOST_DIGITS = 40

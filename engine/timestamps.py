@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import calendar
 import time
+from datetime import UTC, datetime
 
 NEVER = "0001-01-01T00:00:00Z"
 
@@ -30,6 +30,5 @@ def to_seconds(text: str) -> float:
     """RFC 3339 UTC text as Unix seconds; 0.0 for `NEVER`."""
     if text == NEVER:
         return 0.0
-
-    base, _, fraction = text.removesuffix("Z").partition(".")
-    return calendar.timegm(time.strptime(base, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    return datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp() + float(f"0.{fraction or 0}")

@@ -8,9 +8,9 @@ from typing import Any
 
 from cli.options import address, environment, hosts, limits, mounts
 from cli.options.network import parse_network
-from cli.options.times import parse_duration
 from cli.pflag import MAP, Kind, list_of, scalar
-from cli.pflag.strconv import parse_int, parse_uint
+from engine.golang.strconv import parse_int, parse_uint
+from engine.golang.time import parse_duration
 
 _CGROUP_RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")
 _BYTES_PER_SECOND = (

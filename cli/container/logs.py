@@ -9,9 +9,9 @@ import click
 from cli.app import App
 from cli.errors import StatusError
 from cli.options.image_reference import container_path_segment
-from cli.options.times import parse_timestamp
 from cli.pflag import STRING, command, exactly, flag
-from cli.pflag.strconv import parse_int
+from engine.golang import time as go_time
+from engine.golang.strconv import parse_int
 from engine.model import LogOptions
 from engine.runtime.api import LogLine
 
@@ -61,6 +61,6 @@ def moment(name: str, text: str) -> float | None:
     if not text:
         return None
     try:
-        return parse_timestamp(text, datetime.now().astimezone())
+        return go_time.moment(text, datetime.now().astimezone())
     except ValueError as error:
         raise StatusError(f'invalid value for "{name}": {error}') from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cli.app import App
-from cli.output.units import human_size
 from cli.prompt import Filters, prune_command
+from engine.golang.units import human_size
 
 
 @prune_command("Remove all stopped containers", "stopped containers")

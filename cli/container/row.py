@@ -9,9 +9,10 @@ from typing import Any
 
 from cli.container.ports_column import displayed_ports
 from cli.output.rows import FormatContext
-from cli.output.text import ellipsis, short_id
-from cli.output.units import human_duration, human_size
-from engine.golang.quote import quote
+from cli.output.text import ellipsis
+from engine.golang.strconv import quote
+from engine.golang.units import human_duration, human_size
+from engine.names import short_id
 
 HEADER = {
     "ID": "CONTAINER ID", "Names": "NAMES", "Image": "IMAGE", "Command": "COMMAND", "CreatedAt": "CREATED AT",

@@ -19,7 +19,7 @@ from cli.gotemplate.errors import Fault
 from cli.gotemplate.gotypes import ANY_VALUE, Function, Method, Type, Value, indirect, truth, unwrap
 from cli.gotemplate.nodes import Chain, Command, Dot, Field, Identifier, Nil, Node, Pipe, Variable
 from cli.gotemplate.text import encode
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 
 class Missing:

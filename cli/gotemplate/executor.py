@@ -16,7 +16,7 @@ from cli.gotemplate.gotypes import INT_KINDS, UINT_KINDS, Value, indirect, integ
 from cli.gotemplate.nodes import Action, Body, Branch, Invocation, Jump, Node, Text
 from cli.gotemplate.printing import printable, sprint
 from cli.gotemplate.text import decode
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 GO_MAX_DEPTH = 100_000
 MAX_DEPTH = 5_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cli.gotemplate.text import describe_rune, is_invalid
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 LEFT, RIGHT = "{{", "}}"
 SPACES = " \t\r\n"

@@ -10,7 +10,7 @@ import math
 
 from cli.gotemplate.nodes import Number
 from cli.gotemplate.text import unquote_char
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 MIN_INT, MAX_INT, MAX_UINT = -(2**63), 2**63 - 1, 2**64 - 1
 _BASES = {"x": 16, "b": 2, "o": 8}

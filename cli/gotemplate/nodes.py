@@ -7,7 +7,7 @@ of the source; ``source()`` is the normal form Go shows in ``at <…>``.
 from __future__ import annotations
 
 from cli.gotemplate.text import decode
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 
 class Node:

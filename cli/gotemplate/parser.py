@@ -33,7 +33,7 @@ from cli.gotemplate.nodes import (
     Variable,
 )
 from cli.gotemplate.text import decode, encode, unquote
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 MAX_NESTING = 10_000
 _OPERANDS = frozenset(

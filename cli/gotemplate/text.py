@@ -7,7 +7,7 @@ escape. This module converts between the two and knows Go's literals (package st
 
 from __future__ import annotations
 
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 REPLACEMENT = "\ufffd"
 _UNESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34}

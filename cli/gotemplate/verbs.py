@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cli.gotemplate.numberfmt import digits_in_base, format_float
 from cli.gotemplate.text import can_backquote, decode, encode, quote_rune, rune_to_bytes
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 MAX_UINT = 2**64 - 1
 _BASES = {"d": 10, "v": 10, "b": 2, "o": 8, "O": 8, "x": 16, "X": 16}

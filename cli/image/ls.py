@@ -13,9 +13,9 @@ from cli.container.row import moment
 from cli.output.documents import LIST_FORMAT
 from cli.output.listing import write_listing
 from cli.output.rows import FormatContext
-from cli.output.text import short_id
-from cli.output.units import human_duration, human_size
 from cli.pflag import FILTER, STRING, at_most, command, flag
+from engine.golang.units import human_duration, human_size
+from engine.names import short_id
 
 ALIASES = "hawse image ls, hawse image list, hawse images"
 HEADER = {

@@ -14,7 +14,7 @@ from cli.output.listing import write_columns, write_listing
 from cli.output.rows import FormatContext, shows_only
 from cli.pflag import FILTER, STRING, command, flag
 from engine.model import NetworkSummary
-from engine.names import natural_key
+from engine.names import SHORT_ID, natural_key
 
 HEADER = {
     "ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "IPv4": "IPV4", "IPv6": "IPV6",
@@ -23,7 +23,6 @@ HEADER = {
 IN_BRIEF = ("ID", "Name", "Driver", "Scope")
 TABLE = "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}"
 RAW = "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n"
-SHORT_ID = 12
 TIMESTAMP = re.compile(r"(\S+)T(\d\d:\d\d:\d\d)(?:(\.\d*[1-9])0*|\.0+)?(Z|[+-]\d\d:\d\d)")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cli.options.address import parse_ip
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = re.compile(rf"({_LABEL}(?:\.{_LABEL})*)\.?[\t\n\f\r ]*")

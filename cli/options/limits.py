@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from cli.pflag.strconv import parse_int
+from engine.golang.strconv import parse_int, whole_number
+from engine.golang.units import parse_size
 from engine.model import RestartPolicy
-from engine.names import whole_number
-from engine.validate.sizes import parse_size
 
 _ULIMITS = re.compile("core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime|sigpending|stack")
 _SYSCTLS = re.compile(r"net\..*|fs\.mqueue\..*|kernel\.(msg(max|mnb|mni)|sem|shm(all|max|mni|_rmid_forced))", re.DOTALL)

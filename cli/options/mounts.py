@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from cli.pflag.strconv import csv_fields, parse_bool
-from engine.golang.quote import quote
+from cli.pflag.csv import csv_fields
+from engine.golang.strconv import parse_bool, quote
 
 _ADVICE = "only bind mounts are supported, as in -v /host/path:/container/path"
 _SOURCE = ("source", "src")

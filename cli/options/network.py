@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cli.options.address import mac_address
-from cli.pflag.strconv import csv_fields, parse_int
-from engine.golang.quote import quote
+from cli.pflag.csv import csv_fields
+from engine.golang.strconv import parse_int, quote
 from engine.model import EndpointIPAM, EndpointSettings
 
 _LONG_SYNTAX = re.compile(r"\w=\w", re.ASCII)  # finds the same values as Docker's \w+=\w+, in linear time

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cli.options.address import parse_ip, strip_brackets
-from cli.pflag.strconv import parse_uint
+from engine.golang.strconv import parse_uint
 from engine.model import PortSpec
 
 PROTOCOLS = ("tcp", "udp", "sctp")

@@ -21,14 +21,6 @@ def columns(text: str) -> int:
     )  # fmt: skip
 
 
-SHORT_ID = 12
-
-
-def short_id(identifier: str) -> str:
-    """The first twelve digits of an id, without the name of its hash."""
-    return identifier.rpartition(":")[2][:SHORT_ID]
-
-
 def ellipsis(text: str, width: int) -> str:
     """Cut a text to a number of terminal columns, the last of which is then "…"."""
     if columns(text) <= width:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from cli.pflag.flag import Flag
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 
 class FlagError(Exception):

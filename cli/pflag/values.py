@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cli.pflag.strconv import csv_fields, parse_bool, parse_int, parse_uint
-from engine.golang.quote import quote
+from cli.pflag.csv import csv_fields
+from engine.golang.strconv import parse_bool, parse_int, parse_uint, quote
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import click
 from cli.app import App
 from cli.errors import StatusError
 from cli.pflag import STRING, Kind, command, flag, no_args, scalar
-from cli.pflag.strconv import parse_uint
 from engine.api import SwarmInit
+from engine.golang.strconv import parse_uint
 
 TEXT = """Swarm initialized: current node ({node}) is now a manager.
 

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 from drivers import options
 from drivers.api import BadOption, IPAddress, Missing, NetworkSpec, OptionFacts, Unsupported
+from drivers.options import ENCRYPTED, VNIS, VTEP, WIREGUARD
 from drivers.overlay import wireguard_config
 from drivers.overlay.wireguard_config import WireguardConfig
 
-VNIS = "com.docker.network.driver.overlay.vxlanid_list"
-ENCRYPTED = "encrypted"
-VTEP = "com.hawse.overlay.vtep"
-WIREGUARD = "com.hawse.overlay.wireguard"
 FACTS = {
     ENCRYPTED: OptionFacts("Encrypt packets between hosts", "flag"),
     VNIS: OptionFacts("VXLAN ids, one a subnet, separated by commas"),

@@ -12,12 +12,12 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from drivers.api import NetworkSpec
+from drivers.options import ENCRYPTED, WIREGUARD
 from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.shared_networks import FIRST_VNI, vnis_of
 from engine.dispatch.specs import network_spec
 from engine.model import NetworkRecord
 
-ENCRYPTED, WIREGUARD = "encrypted", "com.hawse.overlay.wireguard"
 FIRST_PORT, PORTS = 51820, 8192
 TUNNELS = IPv4Address("100.127.0.0")
 

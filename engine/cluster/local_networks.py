@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from drivers.options import VTEP, WIREGUARD
 from engine.cluster import encryption
 from engine.cluster import membership as memberships
 from engine.dispatch.errors import translate_driver_errors
@@ -22,7 +23,6 @@ from engine.store.locks import LOCK_TIMEOUT_SECONDS, locked
 if TYPE_CHECKING:
     from engine.cluster.model import ClusterMembership
 
-VTEP = "com.hawse.overlay.vtep"
 SWARM = "swarm"
 NETWORKS_LOCK = ("cluster", "networks")
 """The lock under which networks come up and go down on this host."""
@@ -34,7 +34,7 @@ def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> N
     """A shared network's record with this host's part filled in."""
     options = {**(record.host_options or {}), VTEP: membership.data_address}
     if encryption.is_encrypted(record) and record.driver == "overlay":
-        options[encryption.WIREGUARD] = encryption.configuration(record, membership, ())
+        options[WIREGUARD] = encryption.configuration(record, membership, ())
     return replace(record, phase="planned", owner="", host_options=options)
 
 

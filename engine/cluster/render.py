@@ -6,12 +6,11 @@ from hashlib import sha256
 from ipaddress import IPv4Address, ip_network
 
 from engine.api import Json
+from engine.cluster.gateway import INGRESS_SANDBOX
 from engine.cluster.model import ClusterMembership
 from engine.cluster.snapshot import View
 from engine.model import NetworkRecord
 from engine.names import mac_from_ipv4
-
-INGRESS_SANDBOX = "ingress-sbox"
 
 
 def completed(document: Json, record: NetworkRecord, view: View | None, me: ClusterMembership | None) -> Json:

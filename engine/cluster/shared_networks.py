@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_network
 
+from drivers.options import VNIS
 from engine.cluster import keys, record_checks
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.etcd.client import read
@@ -15,7 +16,6 @@ from engine.errors import Conflict, Forbidden, NotFound, Unavailable
 from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import decode, encode
 
-VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 FIRST_VNI, LAST_VNI = 4096, 2**24 - 1
 ATTEMPTS = 50
 EXHAUSTED = "rpc error: code = InvalidArgument desc = could not find an available, non-overlapping IPv4 address pool"

@@ -8,8 +8,8 @@ from engine.agent.client import announce
 from engine.containers import lookup
 from engine.dispatch.specs import attachment_of
 from engine.endpoints import links
-from engine.endpoints.reservation import dns_names
 from engine.host import Host
+from engine.names import served_names
 from engine.store.api import Taken
 from engine.store.locks import locked
 from engine.validate.rename import check_rename, check_rename_given, rename_conflict
@@ -30,7 +30,7 @@ def rename(host: Host, reference: str, name: str) -> None:
                         tx.put_container(linked)
                 for endpoint in tx.endpoints(container_id=record.id):
                     settings = attachment_of(record, endpoint.network_id).settings
-                    tx.put_endpoint(replace(endpoint, names=dns_names(record, settings)))
+                    tx.put_endpoint(replace(endpoint, names=served_names(record, settings)))
         except Taken as error:
             raise rename_conflict(new, error.holder) from error
     announce(host)

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Reserves an endpoint in the store: its id, its addresses and its MAC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from engine.ipam import addresses
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
-    EndpointSettings,
     NetworkAttachment,
     NetworkRecord,
     PoolRecord,
@@ -48,15 +47,9 @@ def reserve(
         ipv4=ipv4,
         ipv6=ipv6,
         link_local=[_with_prefix(a) for a in wanted.link_local] if wanted else [],
-        names=dns_names(container, settings),
+        names=names.served_names(container, settings),
         default_route=settings.default_route,
     )
-
-
-def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
-    """The container's names on one network: its name, its aliases, its short id, its host name; each once."""
-    found = [container.name, *(settings.aliases or ()), container.id[:12], container.config.hostname]
-    return list(dict.fromkeys(n for n in found if n))
 
 
 def _mac(network: NetworkRecord, asked: str, ipv4: str) -> str:

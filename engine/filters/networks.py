@@ -14,7 +14,7 @@ from engine.filters.containers import filter_containers
 from engine.filters.rules import check_keys, matches_exactly, matches_labels, matches_pattern, parse_bool
 from engine.golang.time import parse_moment
 from engine.model import ContainerRecord, Filters, NetworkRecord, NetworkSummary
-from engine.render.state import unix_time
+from engine.timestamps import to_seconds
 
 __all__ = [
     "check_container_prune",
@@ -82,7 +82,7 @@ def _matches(network: Listed, wanted: Filters) -> bool:
 
 def _prunable(labels: Mapping[str, str], created: str, wanted: Filters) -> bool:
     until = _until(wanted)
-    if until is not None and unix_time(created) > until:
+    if until is not None and to_seconds(created) > until:
         return False
     unwanted = wanted.get("label!", ())
     return matches_labels(wanted.get("label", ()), labels) and not (unwanted and matches_labels(unwanted, labels))

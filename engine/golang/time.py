@@ -1,18 +1,19 @@
-"""The moment a person names: a duration before now, a date, or Unix seconds (Docker's ``until`` and ``--since``)."""
+"""Go's durations, and Docker's moments (``until``, ``--since``): a duration before now, a date, or Unix seconds."""
 
 from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
 
 from engine.errors import InvalidArgument
+from engine.golang.strconv import quote
 
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-TERM = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>ns|us|µs|μs|ms|s|m|h)")
-ONE_TERM = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h)"
-DURATION = re.compile(rf"(?P<sign>[+-]?)(?:0|(?P<terms>(?:{ONE_TERM})+))")
-LONGEST = 2**63 / 1e9  # seconds, for Go counts nanoseconds
+UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
+LIMIT = 1 << 63
 SECONDS = re.compile(r"(?P<whole>[+-]?[0-9]+)(?:\.(?P<fraction>[+-]?[0-9]+))?")
 PIECES = {
     "2006": "[0-9]{4}", "-": "-", "01": "[0-9]{2}", "02": "[0-9]{2}", "T": "T", "15": "[0-9]{1,2}", ":": ":",
@@ -25,15 +26,29 @@ CLOCK = ["T", "15", ":", "04", ":", "05"]
 LIMITS = {"01": ("month", 1, 12), "15": ("hour", 0, 23), "04": ("minute", 0, 59), "05": ("second", 0, 59)}
 
 
-def parse_duration(text: str) -> float | None:
-    """Parse Go's durations (``1h30m``, ``-5m``, ``0``) into seconds, None for anything else."""
-    match = DURATION.fullmatch(text)
-    if match is None:
-        return None
-    seconds = sum(float(term["number"]) * UNITS[term["unit"]] for term in TERM.finditer(match["terms"] or ""))
-    if seconds > LONGEST:
-        return None
-    return -seconds if match["sign"] == "-" else seconds
+def parse_duration(text: str) -> int:
+    """Read a Go duration such as ``1h30m`` or ``-1.5s`` as nanoseconds; ValueError carries Go's text."""
+    invalid = ValueError(f"time: invalid duration {quote(text)}")
+    rest = text[1:] if text[:1] in ("+", "-") else text
+    if rest == "0":
+        return 0
+    if not rest:
+        raise invalid
+    total = 0
+    while rest:
+        found = PART.match(rest)
+        whole, fraction, unit = found.groups() if found else ("", None, "")
+        if not whole and not (fraction or ".")[1:]:
+            raise invalid
+        if not unit:
+            raise ValueError(f"time: missing unit in duration {quote(text)}")
+        if unit not in UNITS:
+            raise ValueError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
+        total += int(Decimal((whole or "0") + (fraction or "").rstrip(".")) * UNITS[unit])
+        if total > LIMIT or (total == LIMIT and text[0] != "-"):
+            raise invalid
+        rest = rest[found.end() :] if found else ""
+    return -total if text.startswith("-") else total
 
 
 def parse_moment(text: str, now: float) -> float:
@@ -49,9 +64,9 @@ def moment(text: str, now: datetime) -> float:
 
     A moment a duration ago is a whole second, and ``0`` is no duration, as in Docker.
     """
-    ago = parse_duration(text) if text != "0" else None
-    if ago is not None:
-        return float(int(now.timestamp() - ago))
+    if text != "0":
+        with suppress(ValueError):
+            return float(int(now.timestamp() - parse_duration(text) / 10**9))
     try:
         return _date(text, now.tzinfo)
     except ValueError:

@@ -2,3 +2,12 @@
 
 Pure functions that return plain dicts; Go prints maps sorted by key, so every map here is sorted as text.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def copied_list(values: Sequence[str] | None) -> list[str] | None:
+    """Return the values as a list of JSON, null for None."""
+    return None if values is None else list(values)

@@ -8,11 +8,13 @@ from typing import Any
 
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
 from engine.ports import exposed
+from engine.render import copied_list
 from engine.render.endpoint import address_document, listed_networks_document, networks_document
 from engine.render.host_config import host_config_document
 from engine.render.mounts import mounts_document
 from engine.render.ports import listed_ports_document, ports_document
-from engine.render.state import state_document, status_text, unix_time
+from engine.render.state import state_document, status_text
+from engine.timestamps import to_seconds
 from engine.validate.host_config import is_container_mode
 
 Json = dict[str, Any]
@@ -86,7 +88,7 @@ def container_summary(
         "Image": record.config.image,
         "ImageID": record.image_id,
         "Command": _command(record),
-        "Created": int(unix_time(record.created)),
+        "Created": int(to_seconds(record.created)),
         "Ports": listed_ports_document(ports_document(record, endpoints, networks)),
         **sizes,
         "Labels": dict(sorted(record.config.labels.items())),
@@ -111,12 +113,12 @@ def config_document(config: ContainerConfig) -> Json:
         "Tty": config.tty,
         "OpenStdin": config.open_stdin,
         "StdinOnce": config.stdin_once,
-        "Env": _list(config.env),
-        "Cmd": _list(config.cmd),
+        "Env": copied_list(config.env),
+        "Cmd": copied_list(config.cmd),
         "Image": config.image,
         "Volumes": None,
         "WorkingDir": config.working_dir,
-        "Entrypoint": _list(config.entrypoint),
+        "Entrypoint": copied_list(config.entrypoint),
         "MacAddress": config.mac_address,
         "OnBuild": None,
         "Labels": dict(sorted(config.labels.items())),
@@ -158,7 +160,3 @@ def _is_default_bridge(network: NetworkRecord | None) -> bool:
 
 def _command(record: ContainerRecord) -> str:
     return " ".join([record.path, *(f"'{arg}'" if " " in arg else arg for arg in record.args)])
-
-
-def _list(values: Sequence[str] | None) -> list[str] | None:
-    return None if values is None else list(values)

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.model import ContainerRecord, EndpointIPAM, EndpointRecord, NetworkAttachment
 from engine.names import dns_names
+from engine.render import copied_list
 from engine.validate.host_config import is_container_mode, is_user_defined
 
 Json = dict[str, Any]
@@ -39,8 +40,8 @@ def endpoint_settings_document(
     settings = attachment.settings
     return {
         "IPAMConfig": _ipam(_granted(endpoint) if endpoint and endpoint.granted else settings.ipam),
-        "Links": _list(settings.links),
-        "Aliases": _list(settings.aliases),
+        "Links": copied_list(settings.links),
+        "Aliases": copied_list(settings.aliases),
         "MacAddress": _mac(attachment, endpoint),
         "NetworkID": attachment.network_id,
         "EndpointID": endpoint.id if endpoint else "",
@@ -91,10 +92,6 @@ def _ipam(ipam: EndpointIPAM | None) -> Json | None:
         "LinkLocalIPs": list(ipam.link_local),
     }
     return {key: value for key, value in given.items() if value}
-
-
-def _list(values: Sequence[str] | None) -> list[str] | None:
-    return None if values is None else list(values)
 
 
 def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[str] | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.model import ContainerRecord
+from engine.render import copied_list
 from engine.render.ports import bindings_document
 from engine.validate.logging import JSON_FILE
 
@@ -33,13 +34,13 @@ def host_config_document(record: ContainerRecord) -> Json:
     host = record.host
     return {
         **_placement(record),
-        "CapAdd": _list(host.cap_add),
-        "CapDrop": _list(host.cap_drop),
+        "CapAdd": copied_list(host.cap_add),
+        "CapDrop": copied_list(host.cap_drop),
         "CgroupnsMode": "private",
         "Dns": list(host.dns),
         "DnsOptions": list(host.dns_options),
         "DnsSearch": list(host.dns_search),
-        "ExtraHosts": _list(host.extra_hosts),
+        "ExtraHosts": copied_list(host.extra_hosts),
         "GroupAdd": None,
         "IpcMode": "private",
         "Cgroup": "",
@@ -79,7 +80,7 @@ def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
 def _placement(record: ContainerRecord) -> Json:
     host = record.host
     return {
-        "Binds": _list(host.binds),
+        "Binds": copied_list(host.binds),
         "ContainerIDFile": host.container_id_file,
         "LogConfig": {"Type": host.log_driver or JSON_FILE, "Config": dict(sorted(host.log_options.items()))},
         "NetworkMode": host.network_mode,
@@ -132,7 +133,3 @@ def _links(record: ContainerRecord) -> list[str] | None:
 def _canonical_link(name: str, link: str) -> str:
     target, _, alias = link.partition(":")
     return f"/{target}:/{name}/{alias or target}"
-
-
-def _list(values: Sequence[str] | None) -> list[str] | None:
-    return None if values is None else list(values)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.errors import InvalidArgument, quoted
-from engine.validate.sizes import parse_size
+from engine.golang.units import parse_size
 
 JSON_FILE, LOCAL, NONE = "json-file", "local", "none"
 OTHER_DRIVERS = frozenset({"awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"})

@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from drivers.options import VNIS
 from engine.cluster.addressing import pick_address, pools_for_endpoint
 from engine.cluster.model import Cluster, Cursor
-from engine.cluster.shared_networks import VNIS, allocate, next_subnet, vnis_of
+from engine.cluster.shared_networks import allocate, next_subnet, vnis_of
 from engine.errors import Forbidden
 from engine.model import NetworkRecord, PoolRecord
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.golang.quote import quote
+from engine.golang.strconv import quote
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,85 @@
 """Moments as Docker's filters take them."""
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
 from engine.errors import InvalidArgument
-from engine.golang.time import parse_duration, parse_moment
+from engine.golang.time import moment, parse_duration, parse_moment
 
 NOW, NEW_YEAR_2020 = 1_800_000_000.0, 1577836800
 LAST_WHOLE_SECOND = 1_799_999_998  # a moment so long ago is a whole second
 
 
+NOON = datetime(2026, 5, 1, 12, 0, 0, tzinfo=timezone(timedelta(hours=2)))
+
+
+def at(*parts: int, hours: int = 2) -> float:
+    return datetime(*parts, tzinfo=timezone(timedelta(hours=hours))).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [
+        ("0", 0),
+        ("1h30m", 5400 * 10**9),
+        ("-1.5s", -1_500_000_000),
+        ("+2h", 7200 * 10**9),
+        (".5m", 30 * 10**9),
+        ("1.s", 10**9),
+        (".5ms", 500_000),
+        ("3us", 3000),
+    ],
+)
+def test_durations(text, nanoseconds):
+    assert parse_duration(text) == nanoseconds
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x", 'time: invalid duration "x"'),
+        ("", 'time: invalid duration ""'),
+        ("3", 'time: missing unit in duration "3"'),
+        ("3x", 'time: unknown unit "x" in duration "3x"'),
+        ("--", 'time: invalid duration "--"'),
+        ("h", 'time: invalid duration "h"'),
+        ("1h-2m", 'time: unknown unit "h-" in duration "1h-2m"'),
+        ("1d", 'time: unknown unit "d" in duration "1d"'),
+        ("9999999h", 'time: invalid duration "9999999h"'),
+    ],
+)
+def test_bad_durations(text, problem):
+    with pytest.raises(ValueError) as caught:
+        parse_duration(text)
+    assert str(caught.value) == problem
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("1h30m", 5400), ("-5m", -300), ("1.5s", 1.5), ("100ms", 0.1), ("0", 0), ("+2h", 7200), (".5m", 30)],
+    [
+        ("10m", NOON.timestamp() - 600),
+        ("2026-05-01", at(2026, 5, 1)),
+        ("2026-05-01Z", at(2026, 5, 1, hours=0)),
+        ("2026-05-01T10", at(2026, 5, 1, 10)),
+        ("2026-05-01T10:30", at(2026, 5, 1, 10, 30)),
+        ("2026-05-01T10:30:15", at(2026, 5, 1, 10, 30, 15)),
+        ("2026-05-01T10:30:15.25", at(2026, 5, 1, 10, 30, 15) + 0.25),
+        ("2026-05-01T10:30:15Z", at(2026, 5, 1, 10, 30, 15, hours=0)),
+        ("2026-05-01T10:30:15-03:00", at(2026, 5, 1, 10, 30, 15, hours=-3)),
+        ("0", 0.0),
+        ("1136073600.000000001", 1136073600.000000001),
+    ],
 )
-def test_a_duration(text, seconds):
-    assert parse_duration(text) == pytest.approx(seconds)
+def test_moments(text, seconds):
+    assert moment(text, NOON) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "10", "h", "1x", "1h-2m", "1d"])
-def test_what_is_no_duration(text):
-    assert parse_duration(text) is None
+def test_what_is_no_moment():
+    with pytest.raises(ValueError, match=r'^failed to parse value as time or duration: "bogus"$'):
+        moment("bogus", NOON)
+    with pytest.raises(ValueError, match=r'^parsing time "2026-13-01": month out of range$'):
+        moment("2026-13-01", NOON)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from engine.model import (
 )
 from engine.render.container import ContainerFiles, container_document, container_summary
 from engine.render.network import network_document
-from engine.render.state import unix_time
+from engine.timestamps import to_seconds
 
 
 def recorded(name):
@@ -228,7 +228,7 @@ def test_a_container_is_listed_as_docker_lists_it(name):
         container_record(document),
         live_endpoints(document),
         RECORDS,
-        now=unix_time(document["Created"]),
+        now=to_seconds(document["Created"]),
         link_names=link_names,
     )
     rendered.pop("Status")

@@ -1,9 +1,19 @@
-"""Durations and sizes in the words of Docker's tables ("About an hour", "1.25MB")."""
+"""Durations and sizes as Docker's go-units writes ("About an hour", "1.25MB") and reads them."""
 
 from __future__ import annotations
 
+import re
+from math import isinf
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 _LARGER = ((24 * 7 * 2, 24, "days"), (24 * 30 * 2, 24 * 7, "weeks"), (24 * 365 * 2, 24 * 30, "months"))
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
+
+
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+
+
+_RANGE = 2**63  # of Go's int64
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 
 
@@ -30,3 +40,21 @@ def human_size(size: float, precision: int = 4) -> str:
     while size >= 1000 and unit < len(_SIZES) - 1:
         size, unit = size / 1000, unit + 1
     return f"{size:.{precision}g}{_SIZES[unit]}"
+
+
+def parse_size(text: str, base: int) -> int:
+    """Return the bytes of ``512m`` or ``1.5 GiB``, units being powers of ``base``; ValueError carries Go's text.
+
+    A size beyond Go's integers is negative, as it is there.
+    """
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise ValueError(f"invalid size: '{text}'")
+    try:
+        number = float(found[1])
+    except ValueError:  # two dots get past Docker's pattern, and then Go's number reader speaks
+        raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": invalid syntax') from None
+    if isinf(number):
+        raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": value out of range')
+    size = number * float(base) ** _POWERS[(found[2] or "").lower()]
+    return int(size) if size < _RANGE else -_RANGE

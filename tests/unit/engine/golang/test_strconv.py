@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cli.pflag.strconv import csv_fields, parse_int, parse_uint
+from cli.pflag.csv import csv_fields
+from engine.golang.strconv import parse_int, parse_uint
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.output.units import human_duration, human_size
+from engine.golang.units import human_duration, human_size
 
 HOUR, DAY = 3600, 86400
 
@@ -10,6 +10,7 @@ HOUR, DAY = 3600, 86400
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
+        (-5, "Less than a second"),
         (0.9, "Less than a second"),
         (1, "1 second"),
         (59.9, "59 seconds"),
@@ -17,12 +18,15 @@ HOUR, DAY = 3600, 86400
         (1800, "30 minutes"),
         (3599, "59 minutes"),
         (HOUR, "About an hour"),
-        (1.6 * HOUR, "2 hours"),
+        (1.49 * HOUR, "About an hour"),
+        (1.5 * HOUR, "2 hours"),
         (47 * HOUR, "47 hours"),
         (2 * DAY, "2 days"),
         (13 * DAY, "13 days"),
         (14 * DAY, "2 weeks"),
+        (59 * DAY, "8 weeks"),
         (60 * DAY, "2 months"),
+        (729 * DAY, "24 months"),
         (730 * DAY, "2 years"),
     ],
 )

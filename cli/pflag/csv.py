@@ -1,0 +1,52 @@
+"""Cuts one CSV record as Go's encoding/csv does; error texts are Go's own."""
+
+from __future__ import annotations
+
+
+def csv_fields(text: str) -> list[str]:
+    """Cut one CSV record like Go's encoding/csv, which reads only the first line that is not empty."""
+    line, _, rest = text.lstrip("\n").partition("\n")
+    if not line:
+        raise ValueError("EOF")
+    fields: list[str] = []
+    at = 0
+    while True:
+        if line.startswith('"', at):
+            field, at, line, rest = quoted_field(line, at + 1, rest)
+        else:
+            end = line.find(",", at)
+            field, start, at = line[at : None if end < 0 else end], at, len(line) if end < 0 else end
+            bare = field.find('"')
+            if bare >= 0:
+                raise csv_error(start + bare, 'bare " in non-quoted-field')
+        fields.append(field)
+        if at >= len(line):
+            return fields
+        at += 1
+
+
+def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
+    """Read a quoted field that begins at ``at``; it may go on in the following lines."""
+    field = ""
+    while True:
+        end = line.find('"', at)
+        if end < 0:
+            if not rest:
+                raise csv_error(len(line.encode()), 'extraneous or missing " in quoted-field')
+            field += line[at:] + "\n"
+            line, _, rest = rest.partition("\n")
+            at = 0
+            continue
+        field += line[at:end]
+        following = line[end + 1 : end + 2]
+        if following == '"':
+            field, at = field + '"', end + 2
+        elif following in ("", ","):
+            return field, end + 1, line, rest
+        else:
+            raise csv_error(end, 'extraneous or missing " in quoted-field')
+
+
+def csv_error(offset: int, problem: str) -> ValueError:
+    """Build the parse error of Go's encoding/csv; ``offset`` counts from 0."""
+    return ValueError(f"parse error on line 1, column {offset + 1}: {problem}")

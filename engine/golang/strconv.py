@@ -1,0 +1,81 @@
+r"""How Go reads and quotes scalars (strconv). Error texts are Go's own.
+
+Text is ``str`` in which a byte that is not UTF-8 is a surrogate escape; it is quoted as ``\xNN``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from drivers import golang
+
+INTEGER = re.compile(r"[+-]?(0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7])*|[1-9](_?[0-9])*)")
+MOST_DIGITS = 40
+ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+
+
+def quote(text: str, ascii_only: bool = False, mark: str = '"') -> str:
+    """Quote ``text`` as a Go string (or, with ``mark`` ``'``, character) literal."""
+    return mark + "".join(_escape(c, mark, ascii_only) for c in text) + mark
+
+
+def _escape(rune: str, mark: str, ascii_only: bool) -> str:
+    code = ord(rune)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if rune in (mark, "\\"):
+        return "\\" + rune
+    if rune.isprintable() and (code < 0x80 or not ascii_only):
+        return rune
+    if rune in ESCAPES:
+        return ESCAPES[rune]
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def parse_bool(text: str) -> bool:
+    """Read a boolean like strconv.ParseBool; ValueError carries Go's text."""
+    parsed = golang.parse_bool(text)
+    if parsed is None:
+        raise ValueError(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
+    return parsed
+
+
+def parse_int(text: str, bits: int = 64, *, base: int = 0) -> int:
+    """Read a signed integer like strconv.ParseInt; base 0 knows 0x, 0b, 0o and a plain leading 0."""
+    return integer("ParseInt", text, base, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+
+def parse_uint(text: str, bits: int = 64, *, base: int = 0) -> int:
+    """Read an unsigned integer like strconv.ParseUint."""
+    if text[:1] in ("+", "-"):
+        raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: invalid syntax")
+    return integer("ParseUint", text, base, 0, (1 << bits) - 1)
+
+
+def integer(function: str, text: str, base: int, low: int, high: int) -> int:
+    """Read an integer within bounds, with Go's errors in the name of ``function``."""
+    valid = INTEGER.fullmatch(text) if base == 0 else re.fullmatch(r"[+-]?[0-9]+", text)
+    if not valid:
+        raise ValueError(f"strconv.{function}: parsing {quote(text)}: invalid syntax")
+    octal = base == 0 and re.fullmatch(r"[+-]?0[0-7_]+", text)
+    value = int(text.replace("_", ""), 8) if octal else _number(text)
+    if not low <= value <= high:
+        raise ValueError(f"strconv.{function}: parsing {quote(text)}: value out of range")
+    return value
+
+
+def _number(text: str) -> int:
+    plain = text.replace("_", "")
+    return whole_number(plain) if plain.lstrip("+-").isdecimal() else int(plain, 0)
+
+
+def whole_number(text: str) -> int:
+    """Read decimal digits with a sign or none; beyond ±10**40 the value is that bound.
+
+    Because Python refuses to read over 4,300 digits, their callers would not refuse such a number in Docker's words.
+    """
+    digits = text.lstrip("+-").lstrip("0")
+    value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS
+    return -value if text.startswith("-") else value
