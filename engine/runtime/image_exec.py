@@ -81,16 +81,11 @@ def _execute(
     stdio: Stdio,
     document: Mapping[str, Any],
 ) -> int:
+    """Run crun with the process in ``document``; return as `execute_in_image` does."""
     with ExitStack() as stack:
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        stack.callback(os.close, null)
         log, order = (_memory(stack, name) for name in ("log", "process"))
         os.write(order, json.dumps(document).encode("utf-8", "surrogateescape"))
-        streams = [null if request.detach or request.tty else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
-        if not request.attach_stdin:
-            streams[0] = null
-        screened = None if request.detach or request.tty else crun.may_be_words
-        shield = stack.enter_context(closing(StdioProxy(streams, screened)))
+        shield = _open_streams(stack, request, stdio)
         terminal = stack.enter_context(Terminal(directory)) if request.tty else None
         arguments = crun.exec_arguments(
             directory.run,
@@ -104,19 +99,34 @@ def _execute(
         if child == 0:
             _become_crun(arguments, shield.theirs, [log, order])
         shield.handed_over()
-        if terminal is not None:
-            master = terminal.receive(child)
-            left = master >= 0 and relay(master, child, stdio, stdin=request.attach_stdin, detached=request.detach)
-            if left and not request.detach:
-                return LEFT
-        else:
+        if terminal is None:
             shield.relay(child)
+        elif _relay_terminal(terminal, child, request, stdio):
+            return LEFT
         code = process.exit_code(os.waitpid(child, 0)[1])
         failure = crun.failure(_content(log), command=request.cmd[0], cwd=document["cwd"], targets={}) if code else None
         if failure is not None:
             raise failure
         shield.release(crun.refusal(shield.held, request.cmd))
         return code
+
+
+def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioProxy:
+    """Open the command's streams until ``stack`` is closed; /dev/null for those that are not attached."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    stack.callback(os.close, null)
+    is_attached = not (request.detach or request.tty)
+    streams = [fd if is_attached else null for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
+    if not request.attach_stdin:
+        streams[0] = null
+    return stack.enter_context(closing(StdioProxy(streams, crun.may_be_words if is_attached else None)))
+
+
+def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: Stdio) -> bool:
+    """Relay the command's terminal until the command ends; True if the user has left before."""
+    master = terminal.receive(child)
+    left = master >= 0 and relay(master, child, stdio, stdin=request.attach_stdin, detached=request.detach)
+    return left and not request.detach
 
 
 def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> NoReturn:

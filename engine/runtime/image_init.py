@@ -17,11 +17,11 @@ import socket
 import stat
 
 from drivers.linux import process
-from engine.runtime import crun, oci, protocol, reaper, root_paths, rootfs, syscalls
+from engine.runtime import crun, oci, protocol, root_paths, rootfs, syscalls
 from engine.runtime.credentials import find_identity
 from engine.runtime.directory import ContainerDirectory
-from engine.runtime.errors import BAD_CWD, OTHER, SetupFailed, describe, reason
-from engine.runtime.init import GO, READY, TERMINAL, close_all_but, join_network, report
+from engine.runtime.errors import BAD_CWD, OTHER, SetupFailed, reason
+from engine.runtime.init import GO, READY, TERMINAL, close_all_but, join_network, run_child
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,30 +37,24 @@ _FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) -> NoReturn:
     """Have the container made, and started when the supervisor says so; never returns."""
-    first = -1
-    try:
-        reaper.leave_parent()
-        close_all_but(birth.descriptors())
-        os.setsid()
-        os.umask(0o022)
-        syscalls.restore_limit()
+    first_process: list[int] = []
+
+    def start() -> None:
         syscalls.adopt_orphans()  # the first process, whose parent crun ends when it has been made
         join_network(spec, birth)
         syscalls.unshare(syscalls.CLONE_NEWNS)
         birth.channel.send(READY)
-        first = _create(spec, birth, directory)
-        started = process.start_time(first)
-        birth.channel.send(PREPARED + json.dumps({"pid": first, "start": started}).encode())
+        pid = _create(spec, birth, directory)
+        first_process.append(pid)
+        birth.channel.send(PREPARED + json.dumps({"pid": pid, "start": process.start_time(pid)}).encode())
         if birth.channel.recv(1) == GO:
-            _start(spec, directory, first)
-    except SetupFailed as failure:
-        report(birth.channel, failure)
-    except Exception as error:
-        report(birth.channel, SetupFailed(OTHER, f"error during container init: {describe(error)}"))
-    finally:
-        if first > 0:
-            os.kill(first, signal.SIGKILL)
-        os._exit(1)  # whatever went wrong: the supervisor's own code must never run on in here
+            _start(spec, directory, pid)
+
+    def kill() -> None:
+        for pid in first_process:
+            os.kill(pid, signal.SIGKILL)
+
+    run_child(birth, start, kill)
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int) -> NoReturn:

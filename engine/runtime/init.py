@@ -22,7 +22,7 @@ from engine.runtime.hidden_directories import hide
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
 READY, GO, TERMINAL, FAILED = b"R", b"G", b"T", b"E"
@@ -41,12 +41,8 @@ class Birth:
 
 def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
     """Become the container's command; never returns."""
-    try:
-        reaper.leave_parent()
-        close_all_but(birth.descriptors())
-        os.setsid()
-        os.umask(0o022)
-        syscalls.restore_limit()
+
+    def start() -> None:
         syscalls.hide_process()
         enter_namespaces(spec, birth)
         birth.channel.send(READY)
@@ -54,12 +50,31 @@ def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
         if birth.channel.recv(1) == GO:
             close_all_but([*birth.descriptors(), root])
             finish(spec, birth, root)
+
+    run_child(birth, start)
+
+
+def run_child(birth: Birth, start: Callable[[], None], clean_up: Callable[[], None] = lambda: None) -> NoReturn:
+    """Call ``start`` in a child that the supervisor has just forked; never returns.
+
+    ``start`` executes a program. If it fails, the supervisor is told why and ``clean_up`` is called.
+    """
+    try:
+        reaper.leave_parent()
+        close_all_but(birth.descriptors())
+        os.setsid()
+        os.umask(0o022)
+        syscalls.restore_limit()
+        start()
     except SetupFailed as failure:
         report(birth.channel, failure)
     except Exception as error:
         report(birth.channel, SetupFailed(OTHER, f"error during container init: {describe(error)}"))
     finally:
-        os._exit(1)  # whatever went wrong: the supervisor's own code must never run on in here
+        try:
+            clean_up()
+        finally:
+            os._exit(1)  # the supervisor's own code must never run on in the child
 
 
 def report(channel: socket.socket, failure: SetupFailed) -> None:
