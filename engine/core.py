@@ -7,7 +7,7 @@ from functools import cached_property
 
 from drivers.linux.host import has_net_admin
 from engine.api import Created, Documents, Images, Json, Strings, Swarm
-from engine.cluster import hooks
+from engine.cluster import network_hooks
 from engine.config import load_config
 from engine.containers import connect as connections
 from engine.containers import create as creation
@@ -97,7 +97,7 @@ class Verbs:
     def reading(self) -> Host:
         """The host for a verb that only reads; the predefined networks are recorded where that has not happened."""
         predefined.ensure(self.host)
-        hooks.keep_agent(self.host)
+        network_hooks.keep_agent(self.host)
         return self.host
 
     def changing(self) -> Host:
@@ -107,7 +107,7 @@ class Verbs:
             recover.hold_shared_lock(self.host)
             predefined.ensure(self.host)
             recover.recover(self.host)
-            hooks.keep_agent(self.host)
+            network_hooks.keep_agent(self.host)
             self._ready = True
         return self.host
 

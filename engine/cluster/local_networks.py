@@ -105,3 +105,33 @@ def delete_all_planned(host: Host) -> None:
         known = [n for n in reader.networks() if n.scope == SWARM]
     for record in known:
         delete_planned(host, record.id)
+
+
+def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
+    """Take a network's kernel objects away from this host once no endpoint here needs them."""
+    with locked(host.run, *NETWORKS_LOCK, patience):
+        with host.store.read() as reader:
+            record = reader.network(network_id)
+            used = bool(reader.endpoints(network_id=network_id))
+        if record is None or used:
+            return
+        delete_local(host, record)
+        me = memberships.load(host.root)
+        with host.store.write() as tx:
+            if (me is not None and me.is_manager) or record.ingress:
+                tx.put_network(replace(record, phase="planned"))
+            else:
+                tx.delete_network(network_id)
+
+
+def deactivate_all_unused(host: Host, patience: float) -> bool:
+    """Do so with all networks that commands which were killed have left up; whether there were any.
+
+    Waits no longer than ``patience`` seconds for commands at work; then it raises `Unavailable`.
+    """
+    with host.store.read() as reader:
+        used = {e.network_id for e in reader.endpoints()}
+        left = [n.id for n in reader.networks() if n.scope == SWARM and n.phase == "live" and n.id not in used]
+    for network_id in left:
+        deactivate_if_unused(host, network_id, patience)
+    return bool(left)

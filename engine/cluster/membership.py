@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Unavailable
+from engine.host import Host
 
 if TYPE_CHECKING:
     from engine.cluster.etcd import Client
@@ -153,3 +154,42 @@ def _context(authority: Path | None, certificate: Path | None, key: Path | None 
     if certificate:
         context.load_cert_chain(certificate, key)
     return context
+
+
+NOT_IN_SWARM = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
+    "to connect this node to swarm and try again."
+)
+
+
+WORKER = (
+    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
+    "Please run this command on a manager node or promote the current node to a manager."
+)
+
+
+def is_member(host: Host) -> bool:
+    """Whether this host is in a cluster."""
+    return exists(host.root)
+
+
+@contextmanager
+def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
+    """A client of the cluster's store; raises Docker's text where this host is in no cluster."""
+    found = load(host.root)
+    if found is None:
+        raise Unavailable(NOT_IN_SWARM)
+    client = open_client(host.root, found)
+    try:
+        yield client, found
+    finally:
+        client.close()
+
+
+@contextmanager
+def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, ClusterMembership]]:
+    """The same on managers alone."""
+    with connected(host) as (client, found):
+        if not found.is_manager:
+            raise Unavailable(refusal)
+        yield client, found

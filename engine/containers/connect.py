@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from engine import intents, names
 from engine.agent.client import announce
-from engine.cluster import hooks
+from engine.cluster import endpoint_hooks, network_hooks
 from engine.containers import adopted, etc_files, finalize, gateway_bridge, lookup, port_assignment, publish
 from engine.endpoints import release, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -39,7 +39,7 @@ def connect(
         record = held.record
         if record.status == "running":
             check.check_own_sandbox(record)
-            hooks.import_network(host, reference)
+            network_hooks.import_network(host, reference)
             network = _find(host, reference)
             _connect_running(host, held, network, settings, published)
             announce(host, [network])
@@ -104,7 +104,7 @@ def _connect_running(
     attachment = NetworkAttachment(network.name, settings, network.id)
     index = record.next_interface
     record = replace(record, attachments=_with(record, attachment))
-    with hooks.reserve_endpoints(host, record, [network]) as granted:
+    with endpoint_hooks.reserve_endpoints(host, record, [network]) as granted:
         activate.activate(host, network.id)
         with host.store.write() as tx:
             network = query.find(tx, network.id)

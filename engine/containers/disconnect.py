@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from engine import intents, names
 from engine.agent.client import announce
-from engine.cluster import hooks
+from engine.cluster import network_hooks
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.connect import _find, _is_configured, _reroute, _settled, _without, rollback
 from engine.endpoints import release
@@ -24,7 +24,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         matches = reader.find_containers(container.removeprefix("/"))
     if force and not matches:
         network = _find(host, reference)
-        hooks.check_used_here(host, network)
+        network_hooks.check_used_here(host, network)
         _force_out(host, network, container)
         return
     found = names.pick_container(matches, container)
@@ -35,7 +35,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         network = _find(host, reference)
     except NotFound as error:
         raise check.not_connected(found, reference, running=False) if force else error from None
-    hooks.check_used_here(host, network)
+    network_hooks.check_used_here(host, network)
     with locked(host.run, "container", found.id):
         record = _settled(host, found.id)
         if record.status == "running":

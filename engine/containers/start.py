@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from drivers.linux import process
 from engine import intents, names, timestamps
 from engine.agent.client import announce
-from engine.cluster import hooks
+from engine.cluster import endpoint_hooks, network_hooks
 from engine.containers import etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.process_spec import process_spec
 from engine.endpoints import links, release, reservation, sandbox
@@ -68,7 +68,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
     record, netns = _with_namespace(host, record)
     joined = _networks_of(host, record)
     bridge = gateway_bridge.prepared_bridge(host, joined)
-    with hooks.reserve_endpoints(host, record, joined) as granted:
+    with endpoint_hooks.reserve_endpoints(host, record, joined) as granted:
         for network in joined:
             activate.activate(host, network.id)
         with host.store.write() as tx:
@@ -101,7 +101,7 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
     if is_container_mode(record.host.network_mode):
         return []
     for attachment in record.attachments:
-        hooks.import_network(host, attachment.network_id or attachment.network)
+        network_hooks.import_network(host, attachment.network_id or attachment.network)
     with host.store.read() as reader:
         found = [_network(reader, a) for a in record.attachments]
         for network in found:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from engine.cluster import hooks
+from engine.cluster import endpoint_hooks
 from engine.endpoints import links, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
@@ -52,7 +52,7 @@ def release_endpoint(
     finally:
         with host.store.write() as tx:
             tx.delete_endpoint(member.endpoint.id)
-        hooks.release_endpoint(host, member.network, member.endpoint)
+        endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
 
 
 def close_sandbox(record: ContainerRecord) -> None:

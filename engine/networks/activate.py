@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from engine import intents
 from engine.agent.client import keep_agent
-from engine.cluster import hooks
+from engine.cluster import network_hooks
 from engine.dispatch import specs
 from engine.dispatch.errors import translate_driver_errors
 from engine.dispatch.specs import network_spec
@@ -41,7 +41,7 @@ def activate(host: Host, network_id: str) -> NetworkRecord:
     with locked(host.run, "network", network_id):
         record = _create_planned(host, record)
         forget(host.run, "network", network_id)
-    hooks.after_activate(host, record)
+    network_hooks.after_activate(host, record)
     return record
 
 

@@ -13,7 +13,7 @@ from drivers.linux import process
 from engine import intents, names, timestamps
 from engine.agent.client import keep_agent
 from engine.api import Created
-from engine.cluster import hooks
+from engine.cluster import membership, network_hooks
 from engine.config import Config
 from engine.dispatch import specs as dispatch_specs
 from engine.dispatch.errors import translate_driver_errors
@@ -43,8 +43,8 @@ def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreat
 
 def create(host: Host, request: NetworkCreate) -> Created:
     """Create a network: recorded first, then made by its driver; undone whole when anything fails."""
-    if hooks.is_cluster_network(host, request):
-        return hooks.create(host, request)
+    if network_hooks.is_cluster_network(host, request):
+        return network_hooks.create(host, request)
     record, spec = _reserve(host, request)
     if spec is None:
         return Created(record.id)
@@ -66,7 +66,7 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
     pools: list[PoolRecord] = []
     try:
         with host.store.write() as tx:
-            clustered = request.config_only and hooks.is_member(host)
+            clustered = request.config_only and membership.is_member(host)
             request = check_network_create(request, _possible_conflicts(tx, request), available(), clustered=clustered)
             record = _new_record(request)
             if not request.config_only and not facts(request.driver).singleton:

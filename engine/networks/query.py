@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 from engine import names
 from engine.api import Documents, Json
-from engine.cluster import gateway, hooks
+from engine.cluster import gateway, network_hooks
 from engine.dispatch.specs import pool_key
 from engine.filters import networks
 from engine.host import Host
@@ -58,7 +58,7 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
             elif endpoint.container_id == gateway.INGRESS_SANDBOX:
                 members.append((endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"))
         status = _ipam_status(reader, record) if verbose else {}
-    return {**hooks.add_cluster_fields(host, record, network_document(record, members)), **status}
+    return {**network_hooks.add_cluster_fields(host, record, network_document(record, members)), **status}
 
 
 def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from drivers.linux import process
 from engine.api import Strings
-from engine.cluster import hooks
+from engine.cluster import network_hooks
 from engine.errors import EngineError, Forbidden
 from engine.filters import networks
 from engine.host import Host
@@ -20,11 +20,11 @@ from engine.validate.network import check_network_remove
 
 def remove(host: Host, reference: str) -> None:
     """Remove a network without endpoints; endpoints of the dead are released on the way."""
-    hooks.import_network(host, reference, attach=False)
+    network_hooks.import_network(host, reference, attach=False)
     with host.store.read() as reader:
         record = find(reader, reference)
     if record.scope == "swarm":
-        return hooks.remove(host, record)
+        return network_hooks.remove(host, record)
     with host.store.write() as tx:
         record = find(tx, reference)
         check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())

@@ -20,7 +20,7 @@ from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine import intents
 from engine.agent.client import announce, keep_agent
-from engine.cluster import hooks
+from engine.cluster import network_hooks
 from engine.containers import connect, on_exit, remove, start
 from engine.dispatch import specs
 from engine.dispatch.errors import translate_driver_errors
@@ -138,7 +138,7 @@ def after_boot(host: Host) -> None:
         for record in stale:
             _record_end(tx, record)
         noted = [i for i in tx.intents() if i.owner == process.identity()]
-    hooks.wait_for_store(host)
+    network_hooks.wait_for_store(host)
     resolve_intents(host, [intent for intent in noted if intent.kind != IntentKind.CONTAINER_RESTART])
     for network_id in planned:
         with contextlib.suppress(EngineError):

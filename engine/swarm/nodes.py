@@ -10,7 +10,7 @@ from engine import timestamps
 from engine.api import Documents, Json
 from engine.cluster import keys, membership, record_checks, shared_endpoints
 from engine.cluster.etcd import Client, delete
-from engine.cluster.hooks import connected, managing
+from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, ClusterMembership, Node
 from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
 from engine.host import Host

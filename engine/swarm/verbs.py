@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from engine.api import Documents, Json, Strings, SwarmInit, SwarmJoin
 from engine.cluster import membership
-from engine.cluster.hooks import NOT_IN_SWARM
+from engine.cluster.membership import NOT_IN_SWARM
 from engine.errors import Unavailable
 from engine.filters.nodes import filter_nodes
 from engine.host import Host

@@ -14,7 +14,7 @@ from engine.networks.query import find
 
 if TYPE_CHECKING:
     pass
-from engine.cluster.hooks import connected
+from engine.cluster.membership import connected
 
 
 def verify(host: Host, reference: str, *, fix: bool) -> list[str]:

@@ -10,7 +10,7 @@ network up, as a command does that is killed then, and ``begin`` as one that is 
 import sys
 
 from engine import names
-from engine.cluster import encryption, hooks, node_operations, shared_networks, snapshot
+from engine.cluster import encryption, membership, network_hooks, node_operations, shared_networks, snapshot
 from engine.cluster import keys as cluster_keys
 from engine.cluster.model import SharedEndpoint
 from engine.core import open_engine
@@ -21,7 +21,7 @@ from engine.swarm import etcd_member
 
 
 def reserve(host, network, count, shown):
-    with hooks.connected(host) as (client, me):
+    with membership.connected(host) as (client, me):
         record = shared_networks.find(client, network)[0]
         for number in range(count):
             name = f"x{number}-{me.index}"
@@ -43,7 +43,7 @@ def start_of(pid):
 def spec_of(host, network):
     with host.store.read() as reader:
         record = reader.find_networks(network)[0]
-    with hooks.connected(host) as (_, me):
+    with membership.connected(host) as (_, me):
         return encryption.spec(record, me, ())
 
 
@@ -57,23 +57,23 @@ def forget(host, network):
 
 
 def compact(host, _network):
-    with hooks.connected(host) as (client, _):
+    with membership.connected(host) as (client, _):
         client.call("/v3/kv/compaction", {"revision": client.range("/hawse/")[1]})
 
 
 def keys(host, _network):
-    with hooks.connected(host) as (client, _):
+    with membership.connected(host) as (client, _):
         print(*(n.wireguard_key for n in snapshot.load(client).nodes.values()))
 
 
 def members(host, _network):
-    with hooks.connected(host) as (client, _):
+    with membership.connected(host) as (client, _):
         print(*("learner" if m.get("isLearner") else "votes" for m in etcd_member.members(client)))
 
 
 def residue(host, _network):
     prefixes = (cluster_keys.ENDPOINTS, cluster_keys.ADDRESSES, cluster_keys.MACS, cluster_keys.BALANCERS)
-    with hooks.connected(host) as (client, _):
+    with membership.connected(host) as (client, _):
         ingress = {n.id for n in shared_networks.all_networks(client) if n.ingress}
         for prefix in prefixes:
             found = (kv.key for kv in client.range(prefix)[0])
@@ -81,7 +81,7 @@ def residue(host, _network):
 
 
 def learned(host, network):
-    hooks.import_network(host, network)
+    network_hooks.import_network(host, network)
     with host.store.read() as reader:
         return reader.find_networks(network)[0]
 

@@ -13,7 +13,7 @@ from engine.agentd.cluster import wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper
 from engine.agentd.cluster.peer_sync import PeerSync
 from engine.agentd.cluster.watcher import Watcher
-from engine.cluster import encryption, endpoint_sync, hooks, local_networks, membership, shared_networks
+from engine.cluster import encryption, endpoint_sync, local_networks, membership, shared_networks
 from engine.cluster import snapshot as views
 from engine.cluster.etcd import Client
 from engine.cluster.model import MANAGER, ClusterMembership
@@ -107,7 +107,7 @@ class ClusterNode:
             return
         self._mirrored = True
         try:
-            if hooks.deactivate_all_unused(self._host, local_networks.AGENT_LOCK_TIMEOUT):
+            if local_networks.deactivate_all_unused(self._host, local_networks.AGENT_LOCK_TIMEOUT):
                 self._poke()
             local_networks.follow(self._host, lambda: shared_networks.all_networks(client), self._me)
         except BaseException:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.cluster import hooks
+from engine.cluster import endpoint_hooks
 from engine.errors import Unavailable
 from engine.model import NetworkRecord
 
@@ -36,10 +36,10 @@ def test_containers_are_kept_out_of_the_tunnels_before_the_other_hosts_hear_of_t
         events.append(f"tell the cluster of {network.name}")
         raise Unavailable("the store is away")
 
-    monkeypatch.setattr(hooks, "connected", connected)
-    monkeypatch.setattr(hooks, "_reserve", reserve)
-    monkeypatch.setattr(hooks, "deactivate_if_unused", lambda *_: None)
+    monkeypatch.setattr(endpoint_hooks, "connected", connected)
+    monkeypatch.setattr(endpoint_hooks, "_reserve", reserve)
+    monkeypatch.setattr(endpoint_hooks, "deactivate_if_unused", lambda *_: None)
     host = SimpleNamespace(driver=lambda _: Driver(events))
-    with pytest.raises(Unavailable), hooks.reserve_endpoints(host, None, [network]):
+    with pytest.raises(Unavailable), endpoint_hooks.reserve_endpoints(host, None, [network]):
         pass
     assert events == ["shut app", "tell the cluster of app"]

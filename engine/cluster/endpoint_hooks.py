@@ -1,0 +1,131 @@
+"""What the verbs on endpoints ask of the cluster: reserve them on the networks that span hosts, and release them.
+
+Sequence only: the shared part is in `shared_endpoints`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from drivers.api import TunnelGuard
+from drivers.linux import process
+from engine import names
+from engine.cluster import local_networks, node_operations
+from engine.cluster.local_networks import NETWORKS_LOCK, SWARM, deactivate_if_unused
+from engine.cluster.membership import connected
+from engine.cluster.model import SharedEndpoint
+from engine.cluster.network_hooks import check_attachable
+from engine.dispatch.errors import translate_driver_errors
+from engine.dispatch.specs import network_spec
+from engine.errors import EngineError
+from engine.host import Host
+from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
+from engine.store.codec import decode, encode
+from engine.store.locks import locked
+
+if TYPE_CHECKING:
+    from engine.cluster.etcd import Client
+    from engine.cluster.model import ClusterMembership
+
+
+@contextmanager
+def reserve_endpoints(
+    host: Host, container: ContainerRecord, networks: Sequence[NetworkRecord]
+) -> Iterator[Mapping[str, EndpointRecord]]:
+    """Reserve a container's endpoints on those of ``networks`` that span hosts, by network id.
+
+    Inside the block they are to be recorded in the host's own store, with their networks brought up; when it fails,
+    all of it is given back.
+    """
+    shared = [n for n in networks if n.scope == SWARM]
+    if not shared:
+        yield {}
+        return
+
+    made: list[SharedEndpoint] = []
+    try:
+        with connected(host) as (client, me):
+            for network in shared:
+                check_attachable(network)
+                _shut(host, network)
+                made.append(_reserve(client, me, container, network))
+        with locked(host.run, *NETWORKS_LOCK):
+            _import_again(host, shared, me)
+            yield {e.network_id: _record(e) for e in made}
+    except BaseException:
+        with suppress(EngineError), connected(host) as (client, me):
+            for endpoint in made:
+                node_operations.perform(client, me, "release", network=endpoint.network_id, endpoint=endpoint.id)
+        for network in shared:
+            deactivate_if_unused(host, network.id)
+        raise
+
+
+def _shut(host: Host, network: NetworkRecord) -> None:
+    """Have the driver keep containers' packets out of the network's tunnels.
+
+    The other hosts accept this host's packets as soon as the endpoint is reserved.
+    """
+    driver = host.driver(network.driver)
+    if isinstance(driver, TunnelGuard):
+        with translate_driver_errors():
+            driver.shut(network_spec(network))
+
+
+def _import_again(host: Host, networks: Sequence[NetworkRecord], me: ClusterMembership) -> None:
+    """Make networks known again that another command has dropped since they were looked up, for nobody used them."""
+    with host.store.read() as reader:
+        dropped = [n for n in networks if reader.network(n.id) is None]
+    for network in dropped:
+        local_networks.import_network(host, network, me)
+
+
+def _record(endpoint: SharedEndpoint) -> EndpointRecord:
+    return EndpointRecord(
+        id=endpoint.id,
+        network_id=endpoint.network_id,
+        container_id=endpoint.container_id,
+        mac=endpoint.mac,
+        ipv4=endpoint.ipv4,
+        ipv6=endpoint.ipv6,
+        names=endpoint.names,
+        granted=True,
+    )
+
+
+def _reserve(
+    client: Client, me: ClusterMembership, container: ContainerRecord, network: NetworkRecord
+) -> SharedEndpoint:
+    settings = attachment(container, network).settings
+    wanted = settings.ipam
+    endpoint = SharedEndpoint(
+        id=names.generate_id(),
+        network_id=network.id,
+        container_id=container.id,
+        node=me.node_id,
+        mac=names.parse_mac(settings.mac_address) if settings.mac_address else names.random_mac(),
+        names=names.dns_names(container, settings),
+        owner=process.identity(),
+    )
+    ipv4, ipv6 = (wanted.ipv4, wanted.ipv6) if wanted else ("", "")
+    made = node_operations.perform(client, me, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
+    return decode(SharedEndpoint, made["endpoint"])
+
+
+def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
+    """The container's configuration for a network, found by id or name."""
+    return next(
+        a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id)
+    )
+
+
+def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
+    """Tell the cluster that an endpoint has gone; while the store is away, the agent does it afterwards."""
+    if network.scope != SWARM:
+        return
+
+    with suppress(EngineError), connected(host) as (client, me):
+        node_operations.perform(client, me, "release", network=network.id, endpoint=endpoint.id)
+    deactivate_if_unused(host, network.id)

@@ -1,0 +1,178 @@
+"""What the verbs on networks ask of the cluster. On a host in no cluster each of them costs one stat.
+
+Sequence only: the shared part is in `shared_networks`, this host's copy in `local_networks`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from drivers.api import PeerProgrammer
+from drivers.registry import available
+from engine.agent.client import ensure
+from engine.api import Created, Json
+from engine.cluster import encryption, local_networks, peers, shared_networks, snapshot
+from engine.cluster import membership as memberships
+from engine.cluster.local_networks import SWARM
+from engine.cluster.membership import NOT_IN_SWARM, connected, is_member, managing
+from engine.cluster.network_request import check_name, new_record
+from engine.cluster.render import completed as complete
+from engine.dispatch.errors import translate_driver_errors
+from engine.dispatch.specs import network_spec
+from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
+from engine.host import Host
+from engine.model import NetworkCreate, NetworkRecord
+from engine.validate.network import check_network_create, network_name_taken
+
+if TYPE_CHECKING:
+    from engine.cluster.model import ClusterMembership
+    from engine.cluster.snapshot import View
+
+
+def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
+    """Whether a network to be created is the cluster's; False on a host without one, where it is then refused."""
+    wide = request.driver == "overlay" or request.scope == SWARM
+    return wide and not request.config_only and is_member(host)
+
+
+def keep_agent(host: Host) -> None:
+    """Start the agent of a host that is in a cluster, where it does not run: it keeps the host's lease."""
+    if memberships.exists(host.root):
+        with suppress(OSError):
+            ensure(host.run, host.root)
+
+
+def wait_for_store(host: Host, patience: float = 15.0) -> None:
+    """After a reboot, wait until the cluster's store answers, that is until the agent has started it."""
+    try:
+        if memberships.load(host.root) is None:
+            return
+    except Unavailable:  # it is of another version of hawse, and no store is to be expected
+        return
+    keep_agent(host)
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            with connected(host) as (client, _):
+                client.count("/hawse/shared/cluster")
+                return
+        except EngineError:
+            time.sleep(0.2)
+
+
+def create(host: Host, request: NetworkCreate) -> Created:
+    """Create a network of the cluster; nothing happens in the kernel before it is used."""
+    with managing(host, NOT_IN_SWARM) as (client, me):
+        record = _checked(host, request, shared_networks.all_networks(client))
+        record = shared_networks.create(client, record)
+        local_networks.import_network(host, record, me)
+    return Created(record.id)
+
+
+def _checked(host: Host, request: NetworkCreate, shared: Sequence[NetworkRecord]) -> NetworkRecord:
+    with host.store.read() as reader:
+        existing = reader.networks()
+    if any(n.name == request.name for n in [*existing, *shared]):
+        raise network_name_taken(request.name)
+    if request.ingress and request.attachable:
+        raise InvalidArgument("rpc error: code = InvalidArgument desc = ingress network cannot be attachable")
+    if request.name.strip():
+        check_name(request.name)
+    ingress = next((n for n in shared if n.ingress), None)
+    if request.ingress and ingress is not None:
+        raise Conflict(f"rpc error: code = AlreadyExists desc = ingress network ({ingress.id}) is already present")
+    request = check_network_create(request, existing, available(), clustered=True)
+    record = new_record(request)
+
+    with translate_driver_errors():
+        host.driver(record.driver).check_network(network_spec(record), [])
+    return record
+
+
+def remove(host: Host, record: NetworkRecord) -> None:
+    """Remove a network of the cluster that nobody uses on any host."""
+    with managing(host) as (client, _):
+        shared_networks.remove(client, record)
+    local_networks.delete_planned(host, record.id)
+
+
+def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
+    """Make a network of the cluster known here before it is looked up, to ``attach`` a container or to remove it.
+
+    Docker's text where it takes no containers, and for one to attach to that neither host nor cluster has. Workers
+    can't see what they don't use, so can't remove it either.
+    """
+    if not memberships.exists(host.root):
+        return
+    with host.store.read() as reader:
+        found = reader.find_networks(reference)
+    if found and found[0].scope != SWARM:
+        return
+    me = memberships.load(host.root)
+    if me is None or not (attach or me.is_manager):
+        return
+    if not found and reference:
+        found = _shared(host, reference)
+    if attach and not found:
+        raise NotFound(
+            f"Could not attach to network {reference}: rpc error: code = NotFound desc = network {reference} not found"
+        )
+    if attach:
+        check_attachable(found[0])
+    with host.store.read() as reader:
+        known = reader.network(found[0].id) if found else None
+    if len(found) == 1 and known is None:
+        local_networks.import_network(host, found[0], me)
+
+
+def _shared(host: Host, reference: str) -> list[NetworkRecord]:
+    with connected(host) as (client, _):
+        return shared_networks.find(client, reference)
+
+
+def check_attachable(record: NetworkRecord) -> None:
+    """Refuse a network of the cluster to which containers cannot be attached by hand."""
+    if record.scope == SWARM and not record.attachable:
+        raise Forbidden(
+            f"Could not attach to network {record.name}: rpc error: code = PermissionDenied "
+            f"desc = network {record.name} not manually attachable"
+        )
+
+
+def check_used_here(host: Host, record: NetworkRecord) -> None:
+    """Refuse, as Docker does, to find a network of the cluster that no container of this host is on."""
+    if record.scope == SWARM:
+        with host.store.read() as reader:
+            if not reader.endpoints(network_id=record.id):
+                raise NotFound(f"network {record.name} not found")
+
+
+def after_activate(host: Host, record: NetworkRecord) -> None:
+    """Tell the driver of a network that has just come up where the endpoints of other hosts are."""
+    driver = host.driver(record.driver)
+    if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
+        return
+    with peers.programming(host.run), connected(host) as (client, me), translate_driver_errors():
+        seen = snapshot.load(client)
+        driver.program_peers(encryption.spec(record, me, seen.nodes.values()), peers.of(seen, record.id, me.node_id))
+
+
+def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
+    """The document of a network with what the cluster knows of it."""
+    if record.scope != SWARM:
+        return document
+
+    view, me = current_view(host)
+    return complete(document, record, view, me)
+
+
+def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
+    """What is known of the cluster: from the store, else as it was kept last."""
+    try:
+        with connected(host) as (client, me):
+            return snapshot.load(client), me
+    except EngineError:
+        return snapshot.saved(host.root), memberships.load(host.root)
