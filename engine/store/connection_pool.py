@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from engine.paths import require_own_file
 
-MOST = 4
+IDLE_LIMIT = 4
 """Connections kept; a command uses one, or two where a block is inside another."""
 
 
-class Key(NamedTuple):
+class PoolKey(NamedTuple):
     """What makes two connections alike: the path, its file (device and inode), and how long they wait."""
 
     path: Path
@@ -29,18 +29,18 @@ class Key(NamedTuple):
     busy_seconds: float
 
 
-_idle: deque[tuple[Key, sqlite3.Connection]] = deque()
+_idle: deque[tuple[PoolKey, sqlite3.Connection]] = deque()
 """A thread takes one out before it looks at it: no two threads ever have the same connection in hand."""
 
 
-def key(path: Path, busy_seconds: float) -> Key:
+def pool_key(path: Path, busy_seconds: float) -> PoolKey:
     """The key of a store as it is now; raises OSError where it is not there, PermissionDenied where it is another's."""
     file = os.lstat(path)
     require_own_file(path, file)
-    return Key(path, file.st_dev, file.st_ino, busy_seconds)
+    return PoolKey(path, file.st_dev, file.st_ino, busy_seconds)
 
 
-def acquire(wanted: Key) -> sqlite3.Connection | None:
+def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
     """A connection kept under this key, no longer kept; None where there is none."""
     for _ in range(len(_idle)):
         with suppress(IndexError):  # other threads take some, too
@@ -51,21 +51,21 @@ def acquire(wanted: Key) -> sqlite3.Connection | None:
     return None
 
 
-def release(used: Key, connection: sqlite3.Connection) -> None:
+def keep_idle(used: PoolKey, connection: sqlite3.Connection) -> None:
     """Keep a connection, with no transaction open, for the next block; the oldest gives way."""
     _idle.append((used, connection))
-    _close(all_but=MOST)
+    _close_oldest(all_but=IDLE_LIMIT)
 
 
-def close_all() -> None:
+def close_idle() -> None:
     """Close what is kept."""
-    _close(all_but=0)
+    _close_oldest(all_but=0)
 
 
-def _close(*, all_but: int) -> None:
+def _close_oldest(*, all_but: int) -> None:
     with suppress(IndexError):
         while len(_idle) > all_but:
             _idle.popleft()[1].close()
 
 
-os.register_at_fork(before=close_all)
+os.register_at_fork(before=close_idle)

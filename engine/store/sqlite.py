@@ -95,18 +95,18 @@ class SqliteStore:
             except BaseException:
                 connection.close()
                 raise
-            connection_pool.release(key, connection)
+            connection_pool.keep_idle(key, connection)
         except (sqlite3.Error, CodecError, schema.NewerSchema) as error:
             raise self._translate(error) from error
 
-    def _open(self) -> tuple[connection_pool.Key, sqlite3.Connection]:
+    def _open(self) -> tuple[connection_pool.PoolKey, sqlite3.Connection]:
         try:
             try:
-                key = connection_pool.key(self.path, self.busy_seconds)
+                key = connection_pool.pool_key(self.path, self.busy_seconds)
             except FileNotFoundError:
                 self._create_file()
-                key = connection_pool.key(self.path, self.busy_seconds)
-            return key, connection_pool.acquire(key) or self._connect()
+                key = connection_pool.pool_key(self.path, self.busy_seconds)
+            return key, connection_pool.take_idle(key) or self._connect()
         except OSError as error:  # caught here and not around the block, whose body may have OSErrors of its own
             raise self._translate(error) from error
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from drivers.golang import parse_bool
 from engine.errors import InvalidArgument, quoted
 from engine.golang.units import parse_size
 
@@ -31,7 +32,6 @@ _LOCAL_FILE_BYTES = 20 << 20
 _ROTATION = frozenset({"max-size", "max-file", "compress"})
 _ACCEPTED = {JSON_FILE: _ROTATION | {"labels", "labels-regex", "env", "env-regex", "tag"}, LOCAL: _ROTATION}
 _BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # of any driver that writes
-_TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
 Options = Mapping[str, str]
 
@@ -159,6 +159,7 @@ def _whole_number(text: str) -> int:
 
 def _boolean(text: str) -> bool:
     """Read a boolean as strconv.ParseBool does."""
-    if text not in _TRUE and text not in _FALSE:
+    value = parse_bool(text)
+    if value is None:
         raise ValueError(f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax")
-    return text in _TRUE
+    return value

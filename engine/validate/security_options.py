@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from drivers.golang import parse_bool
 from engine.errors import InvalidArgument
 
-TRUTHS = {
-    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
-}
 IGNORED = ("label", "apparmor")
 """Keys for modules of the kernel that no container of hawse is confined by."""
 
@@ -30,8 +27,8 @@ def parse_security_options(options: Sequence[str]) -> Security:
         key, _, value = option.partition("=") if "=" in option else option.partition(":")
         if option == "no-new-privileges":
             no_new_privileges = True
-        elif key == "no-new-privileges" and value in TRUTHS:
-            no_new_privileges = TRUTHS[value]
+        elif key == "no-new-privileges" and (stated := parse_bool(value)) is not None:
+            no_new_privileges = stated
         elif key == "seccomp":
             seccomp = value
         elif key not in IGNORED:
