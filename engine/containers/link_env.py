@@ -34,7 +34,7 @@ def link_variables(parent: str, alias: str, address: str, target: ContainerRecor
 
 
 def _exposed(target: ContainerRecord) -> list[Port]:
-    spans = exposed.ranges(target.config.exposed_ports)
+    spans = exposed.exposed_ranges(target.config.exposed_ports)
     found = [(port, protocol) for protocol, first, last in spans for port in range(first, last + 1)]
     return sorted(found, key=lambda p: (p[0], p[1] != "tcp"))
 

@@ -21,7 +21,7 @@ def is_orphan(host: Host, record: ContainerRecord) -> bool:
     return record.kind == "process" and lookup.is_alive(record) and not host.runtime.state(record.id).running
 
 
-def end(record: ContainerRecord, number: int, patience: float | None) -> None:
+def end_orphan(record: ContainerRecord, number: int, patience: float | None) -> None:
     """Send a signal and wait; after ``patience`` seconds (None: never) kill. Nothing where the process has ended."""
     pidfd = process.open_pidfd(record.pid, record.pid_start)
     if pidfd is None:

@@ -26,7 +26,7 @@ def requested_ports(record: ContainerRecord) -> list[PortSpec]:
     specs = list(record.host.port_bindings)
     if record.host.publish_all_ports:
         bound = {(port, s.protocol) for s in specs for port in s.ports}
-        for protocol, first, last in exposed.ranges(record.config.exposed_ports):
+        for protocol, first, last in exposed.exposed_ranges(record.config.exposed_ports):
             specs += [PortSpec(protocol, p) for p in range(first, last + 1) if (p, protocol) not in bound]
     return specs
 

@@ -56,7 +56,7 @@ def finish_removal(host: Host, container_id: str) -> None:
         release.close_sandbox(record)
     host.runtime.delete(container_id)
     if record is not None and record.kind == "process":
-        orphan_process.end(record, signals.SIGKILL, None)
+        orphan_process.end_orphan(record, signals.SIGKILL, None)
     directory.remove(host, container_id)
     with host.store.write() as tx:
         tx.delete_container(container_id)

@@ -64,7 +64,7 @@ def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> Non
     """Ask, and force after ``patience`` seconds (never, if negative)."""
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
     if orphan_process.is_orphan(host, record):
-        orphan_process.end(record, number, None if patience < 0 else patience)
+        orphan_process.end_orphan(record, number, None if patience < 0 else patience)
         return
     if number <= RTMAX:
         host.runtime.signal(record.id, number)
@@ -103,7 +103,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
     if restart_policy.ends_with(record, number):
         _marked_stopped(host, record.id)
     if number == signals.SIGKILL and orphan_process.is_orphan(host, record):
-        orphan_process.end(record, number, None)
+        orphan_process.end_orphan(record, number, None)
     host.runtime.signal(record.id, number)
     if number == signals.SIGKILL and host.runtime.wait(record.id, DEFAULT_TIMEOUT) is not None:
         with locked(host.run, "container", record.id):

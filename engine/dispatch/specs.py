@@ -56,7 +56,7 @@ def endpoint_spec(
         link_local=tuple(ip_interface(a) for a in record.link_local),
         options=settings.driver_opts or {},
         ports=port_bindings(record.ports),
-        exposed=tuple(exposed.ranges(container.config.exposed_ports)),
+        exposed=tuple(exposed.exposed_ranges(container.config.exposed_ports)),
         siblings=addresses_of(siblings),
         accept_ra=_accept_ra(container.host.sysctls) if container.host.sysctls else "0",
     )

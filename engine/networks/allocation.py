@@ -61,10 +61,10 @@ def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
     """Reserve gateways and auxiliary addresses; the record with automatic gateways filled in."""
-    return replace(network, pools=[_reserve(tx, network, p) for p in network.pools])
+    return replace(network, pools=[_reserve_pool(tx, network, p) for p in network.pools])
 
 
-def _reserve(tx: Transaction, network: NetworkRecord, pool: PoolRecord) -> PoolRecord:
+def _reserve_pool(tx: Transaction, network: NetworkRecord, pool: PoolRecord) -> PoolRecord:
     if pool.unused:
         return pool
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)

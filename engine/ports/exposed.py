@@ -11,7 +11,7 @@ Span = tuple[str, int, int]
 """Protocol, first and last port."""
 
 
-def ranges(entries: Iterable[str]) -> list[Span]:
+def exposed_ranges(entries: Iterable[str]) -> list[Span]:
     """Read entries as ranges that neither overlap nor touch, by protocol and number."""
     found: list[Span] = []
     for protocol, first, last in sorted(map(_span, entries)):
@@ -22,7 +22,7 @@ def ranges(entries: Iterable[str]) -> list[Span]:
     return found
 
 
-def expand(entries: Iterable[str]) -> Iterator[str]:
+def expand_exposed(entries: Iterable[str]) -> Iterator[str]:
     """Name every single port, as often as it is in an entry."""
     for entry in entries:
         if "-" in entry.partition("/")[0]:

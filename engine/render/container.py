@@ -109,7 +109,7 @@ def config_document(config: ContainerConfig) -> Json:
         "AttachStdin": config.attach_stdin,
         "AttachStdout": config.attach_stdout,
         "AttachStderr": config.attach_stderr,
-        "ExposedPorts": {port: {} for port in sorted(exposed.expand(config.exposed_ports))},
+        "ExposedPorts": {port: {} for port in sorted(exposed.expand_exposed(config.exposed_ports))},
         "Tty": config.tty,
         "OpenStdin": config.open_stdin,
         "StdinOnce": config.stdin_once,

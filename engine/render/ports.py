@@ -7,7 +7,7 @@ from typing import Any
 
 from drivers.registry import facts
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
-from engine.ports.exposed import expand
+from engine.ports.exposed import expand_exposed
 
 Json = dict[str, Any]
 PortMap = dict[str, list[dict[str, str]] | None]
@@ -23,7 +23,10 @@ def ports_document(
     for port in (port for endpoint in endpoints for port in endpoint.ports):
         for key, host_ip, host_port in _expand(port):
             bound.setdefault(key, []).append({"HostIp": host_ip, "HostPort": str(host_port)})
-    known = {*expand(record.config.exposed_ports), *(key for spec in record.host.port_bindings for key in _keys(spec))}
+    known = {
+        *expand_exposed(record.config.exposed_ports),
+        *(key for spec in record.host.port_bindings for key in _keys(spec)),
+    }
     return {key: bound.get(key) for key in sorted(known | bound.keys())}
 
 
