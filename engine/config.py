@@ -19,7 +19,7 @@ from typing import Any
 
 from engine.errors import EngineError, InvalidArgument, PermissionDenied, Unavailable
 from engine.golang.units import parse_size
-from engine.ipam.pools import LOCAL_POOLS, DefaultPool
+from engine.ipam import LOCAL_POOLS, DefaultPool
 from engine.paths import is_own
 from engine.validate.logging import DEFAULT_LIMIT_BYTES, JSON_FILE, check_default_options
 

@@ -13,10 +13,11 @@ from engine.containers import connect as connections
 from engine.containers import create as creation
 from engine.containers import disconnect as containers_disconnect
 from engine.containers import exec as executing
-from engine.containers import lookup, on_exit, orphans, query, stop
+from engine.containers import lookup, on_exit, query, stop
 from engine.containers import publish as publishing
 from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
+from engine.containers import start as containers_start
 from engine.errors import PermissionDenied
 from engine.host import Host
 from engine.images import ImageStore
@@ -135,7 +136,7 @@ class NetworkVerbs(Verbs):
     def remove(self, reference: str) -> None:
         """Remove a network."""
         host = self.changing()
-        orphans.release_orphan_endpoints(host, reference)
+        containers_disconnect.release_orphan_endpoints(host, reference)
         networks_remove.remove(host, reference)
         recover.schedule_cleanup(host)
 
@@ -173,7 +174,7 @@ class ContainerVerbs(Verbs):
     def start(self, reference: str) -> None:
         """Start a container."""
         host = self.changing()
-        stop.start_by_user(host, lookup.resolve(host, reference).id)
+        containers_start.start_by_user(host, lookup.resolve(host, reference).id)
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
         """Connect to a container's streams."""

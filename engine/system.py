@@ -12,7 +12,7 @@ from drivers.registry import available
 from engine.api import Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
-from engine.dispatch.specs import network_spec
+from engine.dispatch import network_spec
 from engine.host import Host
 from engine.networks import create
 from engine.swarm.nodes import summary

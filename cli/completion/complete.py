@@ -70,7 +70,7 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
     if kind in MACHINE:
         return ((name, "") for name in sorted(MACHINE[kind]()))
     from engine.paths import root_directory
-    from engine.store.readonly import open_readonly
+    from engine.store.sqlite import open_readonly
 
     with open_readonly(root_directory() / "hawse.db") as reader:
         return list(FINDERS[kind](reader, words[:index], words[index:])) if reader else ()

@@ -30,7 +30,7 @@ from engine.paths import make_private_directory, root_directory, run_directory
 from engine.portproxy.service import ForwardService
 from engine.runtime import resident
 from engine.store.api import Store
-from engine.store.decode_cache import DecodeCache
+from engine.store.codec import DecodeCache
 from engine.store.sqlite import SqliteStore
 
 BUSY_SECONDS = 1.0

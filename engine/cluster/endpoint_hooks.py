@@ -17,8 +17,7 @@ from engine.cluster.local_networks import NETWORKS_LOCK, SWARM, deactivate_if_un
 from engine.cluster.membership import connected
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.network_hooks import check_attachable
-from engine.dispatch.errors import translate_driver_errors
-from engine.dispatch.specs import network_spec
+from engine.dispatch import network_spec, translate_driver_errors
 from engine.errors import EngineError
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from drivers.options import VTEP, WIREGUARD
 from engine.cluster import encryption
 from engine.cluster import membership as memberships
-from engine.dispatch.errors import translate_driver_errors
-from engine.dispatch.specs import network_spec
+from engine.dispatch import network_spec, translate_driver_errors
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.store.api import Taken, Transaction

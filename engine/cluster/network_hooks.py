@@ -20,8 +20,7 @@ from engine.cluster.local_networks import SWARM
 from engine.cluster.membership import NOT_IN_SWARM, connected, is_member, managing
 from engine.cluster.network_request import check_name, new_record
 from engine.cluster.render import completed as complete
-from engine.dispatch.errors import translate_driver_errors
-from engine.dispatch.specs import network_spec
+from engine.dispatch import network_spec, translate_driver_errors
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 from engine.host import Host
 from engine.model import NetworkCreate, NetworkRecord

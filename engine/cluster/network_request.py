@@ -6,7 +6,7 @@ import re
 from ipaddress import ip_address, ip_network
 
 from engine import timestamps
-from engine.cluster.ids import new_id
+from engine.cluster.model import new_id
 from engine.errors import InvalidArgument
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 

@@ -10,8 +10,7 @@ from drivers.options import VNIS
 from engine.cluster import keys, record_checks
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.etcd.client import read
-from engine.cluster.ids import derived_id
-from engine.cluster.model import Cluster, Cursor
+from engine.cluster.model import Cluster, Cursor, derived_id
 from engine.errors import Conflict, Forbidden, NotFound, Unavailable
 from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import decode, encode

@@ -18,7 +18,7 @@ from pathlib import Path
 from drivers.linux import host_namespace, netns, process
 from engine import names, timestamps
 from engine.agent.client import SOCKET as AGENT_SOCKET
-from engine.dispatch.errors import translate_driver_errors
+from engine.dispatch import translate_driver_errors
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from engine.host import Host
 from engine.model import ContainerConfig, ContainerRecord, HostConfig

@@ -11,7 +11,7 @@ from engine import intents, names
 from engine.agent.client import announce
 from engine.cluster import endpoint_hooks, network_hooks
 from engine.containers import adopted, etc_files, finalize, gateway_bridge, lookup, port_assignment, publish
-from engine.endpoints import release, reservation, sandbox
+from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.host import Host
@@ -19,7 +19,7 @@ from engine.intents import IntentKind
 from engine.model import ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
 from engine.networks import activate, query
 from engine.store.locks import forget, locked
-from engine.validate import connection as check
+from engine.validate.endpoint import check_connect, check_own_sandbox
 
 
 def connect(
@@ -38,7 +38,7 @@ def connect(
     with _held(host, container, force=force) as held:
         record = held.record
         if record.status == "running":
-            check.check_own_sandbox(record)
+            check_own_sandbox(record)
             network_hooks.import_network(host, reference)
             network = _find(host, reference)
             _connect_running(host, held, network, settings, published)
@@ -99,8 +99,8 @@ def _connect_running(
     host: Host, held: _Held, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
 ) -> None:
     record = held.record
-    members = release.memberships(host, record.id)
-    check.check_connect(record, network, settings, [m.network for m in members])
+    members = reservation.memberships(host, record.id)
+    check_connect(record, network, settings, [m.network for m in members])
     attachment = NetworkAttachment(network.name, settings, network.id)
     index = record.next_interface
     record = replace(record, attachments=_with(record, attachment))
@@ -152,7 +152,7 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
     name, named = reference, False
     with contextlib.suppress(NotFound):
         network = _find(host, reference)
-        check.check_connect(record, network, settings, [])
+        check_connect(record, network, settings, [])
         if _is_configured(record, network):
             return
         name, named = network.name, True
@@ -182,8 +182,8 @@ def rollback(host: Host, endpoint_id: str) -> None:
         adopted.forget_if_unused(host, endpoint.container_id)
         return
     alive = lookup.with_actual_state(host, container).status == "running"
-    members = [m for m in release.memberships(host, container.id) if m.endpoint.id != endpoint_id]
-    release.release_endpoint(host, container, JoinedEndpoint(network, endpoint), members, alive=alive)
+    members = [m for m in reservation.memberships(host, container.id) if m.endpoint.id != endpoint_id]
+    reservation.release_endpoint(host, container, JoinedEndpoint(network, endpoint), members, alive=alive)
     left = replace(container, attachments=_without(container, network))
     if len(left.attachments) != len(container.attachments):
         with host.store.write() as tx:
@@ -204,7 +204,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         return
     if lookup.with_actual_state(host, container).status != "running":
         return
-    members = release.memberships(host, container_id)
+    members = reservation.memberships(host, container_id)
     if container.kind == "adopted" and not members:
         adopted.forget_if_unused(host, container_id)
         return

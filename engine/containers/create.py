@@ -23,15 +23,20 @@ from engine.model import (
     NetworkAttachment,
     NetworkRecord,
 )
-from engine.networks import create as networks_create
+from engine.networks.create import first_use_warnings
 from engine.runtime.seccomp import UNCONFINED
 from engine.store.api import Reader, Taken
 from engine.validate.container import check_container_create, check_name
-from engine.validate.host_config import is_container_mode, is_user_defined, shared_container
-from engine.validate.links import link_target, parse_link
+from engine.validate.host_config import (
+    check_binds,
+    is_container_mode,
+    is_user_defined,
+    link_target,
+    parse_link,
+    parse_security_options,
+    shared_container,
+)
 from engine.validate.logging import JSON_FILE, choose_driver
-from engine.validate.mounts import check_binds
-from engine.validate.security_options import parse_security_options
 
 HOSTFS = "hostfs"
 PREDEFINED_MODES = ("bridge", "host", "none")
@@ -83,7 +88,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
         args=argv[1:],
     )
     _record(host, record)
-    networks = networks_create.first_use_warnings(host, (a.network for a in record.attachments))
+    networks = first_use_warnings(host, (a.network for a in record.attachments))
     return Created(container_id, [*_forwarding_warnings(host, request), *warnings, *networks])
 
 

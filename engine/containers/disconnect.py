@@ -1,4 +1,4 @@
-"""TODO."""
+"""Disconnects a container from a network, and releases endpoints whose container has gone."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from dataclasses import replace
 
 from engine import intents, names
 from engine.agent.client import announce
-from engine.cluster import network_hooks
+from engine.cluster import gateway, network_hooks
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.connect import _find, _is_configured, _reroute, _settled, _without, rollback
-from engine.endpoints import release
+from engine.containers.lookup import with_actual_state
+from engine.endpoints import reservation
+from engine.endpoints.reservation import memberships, release_endpoint
+from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord, NetworkRecord
 from engine.store.locks import forget, locked
-from engine.validate import connection as check
+from engine.validate.endpoint import check_disconnect, not_connected
 
 
 def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
@@ -34,7 +37,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
     try:
         network = _find(host, reference)
     except NotFound as error:
-        raise check.not_connected(found, reference, running=False) if force else error from None
+        raise not_connected(found, reference, running=False) if force else error from None
     network_hooks.check_used_here(host, network)
     with locked(host.run, "container", found.id):
         record = _settled(host, found.id)
@@ -50,12 +53,12 @@ def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
         with host.store.read() as reader:
             found = next(iter(reader.find_networks(reference)), None)
         if found is not None:
-            check.check_disconnect(record, found, connected=_is_configured(record, found))
+            check_disconnect(record, found, connected=_is_configured(record, found))
             rest = _without(record, found)
         else:
             rest = [a for a in record.attachments if a.network != reference]
             if len(rest) == len(record.attachments):
-                raise check.not_connected(record, reference, running=False)
+                raise not_connected(record, reference, running=False)
         with host.store.write() as tx:
             tx.put_container(replace(record, attachments=rest))
             forgotten = record.kind == "adopted" and adopted.forget_record_if_unused(tx, container_id)
@@ -64,9 +67,9 @@ def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
 
 
 def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRecord) -> None:
-    members = release.memberships(host, record.id)
+    members = reservation.memberships(host, record.id)
     gone = next((m for m in members if m.network.id == network.id), None)
-    check.check_disconnect(record, network, connected=gone is not None)
+    check_disconnect(record, network, connected=gone is not None)
     assert gone is not None
     left = replace(record, attachments=_without(record, network))
     with host.store.write() as tx:
@@ -75,7 +78,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
         intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
-    release.release_endpoint(host, record, gone, rest, alive=True)
+    reservation.release_endpoint(host, record, gone, rest, alive=True)
     rest, index = gateway_bridge.sync_gateway_bridge(host, left, rest, left.next_interface)
     _reroute(record, members, left, rest)
     record = left
@@ -99,3 +102,26 @@ def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
         raise NotFound(f"endpoint {container} not found")
     for endpoint in left:
         rollback(host, endpoint.id)
+
+
+def release_orphan_endpoints(host: Host, reference: str) -> None:
+    """Release endpoints whose container is gone, so that nobody is told of "active endpoints" that aren't."""
+    with host.store.read() as reader:
+        matches = reader.find_networks(reference)
+        if len(matches) != 1:
+            return
+        network = matches[0]
+        pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
+        busy = {i.object_id for i in reader.intents()}
+    for endpoint, container in pairs:
+        if endpoint.container_id == gateway.INGRESS_SANDBOX:
+            continue
+        if container is None and endpoint.container_id not in busy and endpoint.id not in busy:
+            with host.store.write() as tx:
+                tx.delete_endpoint(endpoint.id)
+            continue
+        if container is None or container.status != "running" or container.id in busy:
+            continue
+        if with_actual_state(host, container).status != "running":
+            others = [m for m in memberships(host, container.id) if m.endpoint.id != endpoint.id]
+            release_endpoint(host, container, JoinedEndpoint(network, endpoint), others, alive=False)

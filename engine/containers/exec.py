@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from engine.containers import lookup
 from engine.containers.finalize import finalize_exit
-from engine.containers.log import log_bounds, log_path
 from engine.containers.on_exit import finish_overdue_exit
+from engine.containers.process_spec import log_bounds, log_path
 from engine.errors import Conflict, EngineError, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.model import ContainerRecord, ExecCreate, LogOptions

@@ -7,7 +7,7 @@ from dataclasses import replace
 from engine import intents, timestamps
 from engine.agent.client import announce
 from engine.containers import lookup
-from engine.endpoints import release
+from engine.endpoints import release, reservation
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
@@ -22,7 +22,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
     seen = lookup.with_actual_state(host, record)
     if seen.status == "running":
         return record
-    release.release_endpoints(host, record, alive=False)
+    reservation.release_endpoints(host, record, alive=False)
     ended = replace(
         seen,
         pid=0,

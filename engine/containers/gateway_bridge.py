@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_network
 
-from engine import names
+from engine import dispatch, names
 from engine.cluster.gateway import INGRESS_SANDBOX, NAME, is_gateway, is_needed
 from engine.containers import port_assignment
-from engine.dispatch import specs
-from engine.dispatch.specs import pool_key
-from engine.endpoints import release, reservation, sandbox
+from engine.dispatch import pool_key
+from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host
 from engine.model import (
@@ -109,7 +108,7 @@ def sync_gateway_bridge(
 
 
 def _unnamed(container: ContainerRecord, member: JoinedEndpoint) -> bool:
-    return specs.attachment_of(container, member.network.id).network == ""
+    return dispatch.attachment_of(container, member.network.id).network == ""
 
 
 def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: int) -> JoinedEndpoint:
@@ -125,7 +124,7 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: 
 def _leave(
     host: Host, container: ContainerRecord, own: JoinedEndpoint, others: Sequence[JoinedEndpoint]
 ) -> list[JoinedEndpoint]:
-    release.release_endpoint(host, container, own, others, alive=True)
+    reservation.release_endpoint(host, container, own, others, alive=True)
     if own.endpoint.ports:
         port_assignment.reassign_ports(host, container, others, own.endpoint.ports)
-    return release.memberships(host, container.id)
+    return reservation.memberships(host, container.id)

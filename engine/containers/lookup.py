@@ -11,8 +11,7 @@ from engine.errors import Conflict
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.store.api import Reader
-from engine.validate.host_config import shared_container
-from engine.validate.links import parse_link
+from engine.validate.host_config import parse_link, shared_container
 
 
 def find(reader: Reader, reference: str) -> ContainerRecord:

@@ -14,8 +14,9 @@ from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
-from engine.ports import allocation, exposed
+from engine.ports import allocation
 from engine.ports.probe import HostProbe, free_ports, listens_on_ipv6
+from engine.ports.specs import exposed_ranges
 from engine.store.api import Reader, Taken, Transaction
 
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
@@ -26,7 +27,7 @@ def requested_ports(record: ContainerRecord) -> list[PortSpec]:
     specs = list(record.host.port_bindings)
     if record.host.publish_all_ports:
         bound = {(port, s.protocol) for s in specs for port in s.ports}
-        for protocol, first, last in exposed.exposed_ranges(record.config.exposed_ports):
+        for protocol, first, last in exposed_ranges(record.config.exposed_ports):
             specs += [PortSpec(protocol, p) for p in range(first, last + 1) if (p, protocol) not in bound]
     return specs
 

@@ -1,22 +1,24 @@
-"""What a container's process looks like to the runtime: command, environment, files and mounts."""
+"""What a container's process looks like to the runtime: command, environment, files, mounts and log.
+
+The environment of a container on the default bridge says where the containers listen that it links to.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from engine.containers import lookup
 from engine.containers.create import find_root
-from engine.containers.link_env import link_variables
-from engine.containers.log import log_bounds_at_start, log_path
 from engine.endpoints import links
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.model import ContainerRecord
+from engine.ports import specs
 from engine.runtime.api import ProcessSpec
-from engine.validate.mounts import check_binds
-from engine.validate.security_options import parse_security_options
+from engine.validate.host_config import check_binds, parse_security_options
+from engine.validate.logging import LOCAL, NONE, Rotation, rotation
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INITS = ("docker-init", "tini-static")
@@ -98,3 +100,89 @@ def own_files(host: Host, record: ContainerRecord) -> dict[str, str]:
     """The files of /etc that are not the root's, by their path inside; those of another whose sandbox is joined."""
     directory = host.container_directory(lookup.sandbox_owner(host, record))
     return {f"/etc/{name}": str(directory / name) for name in ("hosts", "resolv.conf", "hostname")}
+
+
+def log_path(host: Host, record: ContainerRecord) -> str:
+    """Return the path of the container's log; "" where its driver keeps none."""
+    directory = host.root / "containers" / record.id
+    if record.host.log_driver == NONE:
+        return ""
+    if record.host.log_driver == LOCAL:
+        return str(directory / "local-logs" / "container.log")
+    return str(directory / f"{record.id}-json.log")
+
+
+def log_bounds(host: Host, record: ContainerRecord) -> Rotation:
+    """Return how the log is bounded; ValueError carries Docker's text about options."""
+    return rotation(record.host.log_driver, record.host.log_options, host.config.default_log_limit)
+
+
+def log_bounds_at_start(host: Host, record: ContainerRecord) -> Rotation:
+    """Return how the log is bounded; raises the error of a container that is to start."""
+    try:
+        return log_bounds(host, record)
+    except ValueError as error:
+        text = f"failed to create task for container: failed to initialize logging driver: {error}"
+        raise KernelFailure(text) from None
+
+
+Port = tuple[int, str]
+"""Number and protocol."""
+
+
+NOT_PASSED_ON = ("HOME", "PATH")
+
+
+def link_variables(parent: str, alias: str, address: str, target: ContainerRecord) -> Iterator[str]:
+    """Give NAME=value pairs for one link of the container named ``parent``; later ones of a name repeat the earlier."""
+    prefix = alias.rpartition("/")[2].upper().replace("-", "_")
+    ports = _exposed(target)
+    if ports:
+        number, protocol = ports[0]
+        yield f"{prefix}_PORT={protocol}://{address}:{number}"
+    yield from _ranges(prefix, address, ports)
+    for number, protocol in ports:
+        name = f"{prefix}_PORT_{number}_{protocol.upper()}"
+        yield f"{name}={protocol}://{address}:{number}"
+        yield f"{name}_ADDR={address}"
+        yield f"{name}_PORT={number}"
+        yield f"{name}_PROTO={protocol}"
+    yield f"{prefix}_NAME=/{parent}/{alias}"
+    for variable in target.config.env or ():
+        name, equals, _ = variable.partition("=")
+        if equals and name not in NOT_PASSED_ON:
+            yield f"{prefix}_ENV_{variable}"
+
+
+def _exposed(target: ContainerRecord) -> list[Port]:
+    spans = specs.exposed_ranges(target.config.exposed_ports)
+    found = [(port, protocol) for protocol, first, last in spans for port in range(first, last + 1)]
+    return sorted(found, key=lambda p: (p[0], p[1] != "tcp"))
+
+
+def _ranges(prefix: str, address: str, ports: Sequence[Port]) -> Iterator[str]:
+    """Describe runs of three ports and more as Docker counts them: it does not care about protocols."""
+    first = 0
+    while first < len(ports):
+        last = _end_of_run(ports, first)
+        if last <= first + 1:
+            first += 1
+            continue
+        (low, protocol), (high, other) = ports[first], ports[last]
+        name = f"{prefix}_PORT_{low}"
+        yield f"{name}_{protocol.upper()}_START={protocol}://{address}:{low}"
+        yield f"{name}_{protocol.upper()}_ADDR={address}"
+        yield f"{name}_{protocol.upper()}_PROTO={protocol}"
+        yield f"{name}_{protocol.upper()}_PORT_START={low}"
+        yield f"{name}_{other.upper()}_END={other}://{address}:{high}"
+        yield f"{name}_{other.upper()}_PORT_END={high}"
+        first = last + 1
+
+
+def _end_of_run(ports: Sequence[Port], first: int) -> int:
+    value = ports[first][0]
+    for index in range(first + 1, len(ports)):
+        if ports[index][0] > value + 1:
+            return index - 1
+        value += 1
+    return len(ports) - 1

@@ -9,7 +9,7 @@ from drivers.port_ranges import around, part
 from engine import intents
 from engine.agent.client import announce
 from engine.containers import lookup, port_assignment
-from engine.endpoints import release, sandbox
+from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import Forbidden, NotFound
 from engine.host import Host
@@ -43,7 +43,7 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
     )
     member = None
     if lookup.with_actual_state(host, record).status == "running":
-        member = port_assignment.holder(host, record, release.memberships(host, record.id))
+        member = port_assignment.holder(host, record, reservation.memberships(host, record.id))
         if member is None:
             raise Forbidden(f"container {record.name} is on no network that ports can be published from")
     added: list[PortRecord] = []
@@ -71,7 +71,7 @@ def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) 
         if missing is not None:
             raise NotFound(f"No public port '{missing}/{protocol}' published for {record.name}")
         kept = [p for s in specs for p in (without(s, first, last) if s.protocol == protocol else [s])]
-        members = release.memberships(host, record.id)
+        members = reservation.memberships(host, record.id)
         with host.store.write() as tx:
             gone = [_take_back(tx, member, first, last, protocol) for member in members]
             tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from engine.api import Documents, Json
 from engine.containers import directory as files
 from engine.containers import lookup
-from engine.containers.log import log_path
+from engine.containers.process_spec import log_path
 from engine.endpoints.links import link_names
 from engine.filters.containers import filter_containers
 from engine.host import Host

@@ -1,21 +1,28 @@
-"""TODO."""
+"""Removes containers, and ends processes that the runtime does not know.
+
+The runtime loses a process if its files in HAWSE_RUN are removed. The process is then found by the container's record.
+"""
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import signal as signals
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 from engine import intents
 from engine.agent.client import announce
-from engine.containers import directory, lookup, orphan_process
+from engine.containers import directory, lookup
 from engine.containers.finalize import finalize_exit
-from engine.endpoints import release
+from engine.endpoints import release, reservation
 from engine.errors import Conflict, NotFound
 from engine.filters import networks
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord, Filters
+from engine.runtime import process
 from engine.store import locks
 from engine.store.locks import locked
 
@@ -52,11 +59,11 @@ def finish_removal(host: Host, container_id: str) -> None:
     with host.store.read() as reader:
         record = reader.container(container_id)
     if record is not None:
-        release.release_endpoints(host, record, alive=False)
+        reservation.release_endpoints(host, record, alive=False)
         release.close_sandbox(record)
     host.runtime.delete(container_id)
     if record is not None and record.kind == "process":
-        orphan_process.end_orphan(record, signals.SIGKILL, None)
+        end_orphan(record, signals.SIGKILL, None)
     directory.remove(host, container_id)
     with host.store.write() as tx:
         tx.delete_container(container_id)
@@ -89,3 +96,23 @@ def prune(host: Host, wanted: Filters) -> tuple[list[str], int]:
             removed.append(record.id)
             reclaimed += size
     return removed, reclaimed
+
+
+def is_orphan(host: Host, record: ContainerRecord) -> bool:
+    """Tell whether the container's process is there, and the runtime does not know it."""
+    return record.kind == "process" and lookup.is_alive(record) and not host.runtime.state(record.id).running
+
+
+def end_orphan(record: ContainerRecord, number: int, patience: float | None) -> None:
+    """Send a signal and wait; after ``patience`` seconds (None: never) kill. Nothing where the process has ended."""
+    pidfd = process.open_pidfd(record.pid, record.pid_start)
+    if pidfd is None:
+        return
+    try:
+        for each, seconds in ((number, patience), (signal.SIGKILL, None)):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, each)
+            if select.select([pidfd], [], [], seconds)[0]:
+                return
+    finally:
+        os.close(pidfd)

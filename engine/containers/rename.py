@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from engine.agent.client import announce
 from engine.containers import lookup
-from engine.dispatch.specs import attachment_of
+from engine.dispatch import attachment_of
 from engine.endpoints import links
 from engine.host import Host
 from engine.names import served_names
 from engine.store.api import Taken
 from engine.store.locks import locked
-from engine.validate.rename import check_rename, check_rename_given, rename_conflict
+from engine.validate.container import check_rename, check_rename_given, rename_conflict
 
 
 def rename(host: Host, reference: str, name: str) -> None:

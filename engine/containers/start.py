@@ -15,6 +15,7 @@ from engine.agent.client import announce
 from engine.cluster import endpoint_hooks, network_hooks
 from engine.containers import etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.process_spec import process_spec
+from engine.containers.remove import remove
 from engine.endpoints import links, release, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
@@ -26,7 +27,8 @@ from engine.runtime import errors
 from engine.runtime.api import Created as CreatedProcess
 from engine.runtime.api import RuntimeFailure
 from engine.store.api import Reader, Transaction
-from engine.validate.connection import check_not_config_only
+from engine.store.locks import locked
+from engine.validate.endpoint import check_not_config_only
 from engine.validate.host_config import is_container_mode, is_user_defined, shared_container
 
 EXIT_CODES = {"not-found": 127, "permission": 126}
@@ -56,7 +58,7 @@ def start(host: Host, container_id: str) -> None:
     if record.status == "running":
         return
     if record.status in ("exited", "restarting") and record.pid == 0:
-        release.release_endpoints(host, record, alive=False)
+        reservation.release_endpoints(host, record, alive=False)
     try:
         _start(host, record)
     except EngineError as error:
@@ -276,7 +278,7 @@ def rollback(host: Host, container_id: str) -> None:
     if record is None:
         return
     try:
-        release.release_endpoints(host, record, alive=False)
+        reservation.release_endpoints(host, record, alive=False)
     finally:
         host.runtime.delete(container_id)
         release.close_sandbox(record)
@@ -293,3 +295,21 @@ def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -
         if record is not None:
             status = "exited" if record.status == "restarting" else record.status  # a policy tries no second time
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
+
+
+def start_by_user(host: Host, container_id: str) -> None:
+    """Start because a person asked; one that is to be removed after its end is removed when it cannot start."""
+    try:
+        with locked(host.run, "container", container_id):
+            if lookup.with_actual_state(host, lookup.resolve(host, container_id)).status not in (
+                "running",
+                "restarting",
+            ):
+                reset_restart_count(host, container_id)
+                start(host, container_id)
+    except EngineError:
+        with host.store.read() as reader:
+            record = reader.container(container_id)
+        if record is not None and record.host.auto_remove:
+            remove(host, container_id, force=False)
+        raise

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 from engine import intents
-from engine.containers import lookup, orphan_process, restart_policy
+from engine.containers import lookup, restart_policy
 from engine.containers.finalize import finalize_exit
-from engine.containers.remove import remove
+from engine.containers.remove import end_orphan, is_orphan
 from engine.containers.start import reset_restart_count, start
 from engine.errors import Conflict, EngineError
 from engine.host import Host
@@ -63,8 +63,8 @@ def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[objec
 def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> None:
     """Ask, and force after ``patience`` seconds (never, if negative)."""
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
-    if orphan_process.is_orphan(host, record):
-        orphan_process.end_orphan(record, number, None if patience < 0 else patience)
+    if is_orphan(host, record):
+        end_orphan(record, number, None if patience < 0 else patience)
         return
     if number <= RTMAX:
         host.runtime.signal(record.id, number)
@@ -102,30 +102,12 @@ def kill(host: Host, reference: str, signal: str) -> None:
         return
     if restart_policy.ends_with(record, number):
         _marked_stopped(host, record.id)
-    if number == signals.SIGKILL and orphan_process.is_orphan(host, record):
-        orphan_process.end_orphan(record, number, None)
+    if number == signals.SIGKILL and is_orphan(host, record):
+        end_orphan(record, number, None)
     host.runtime.signal(record.id, number)
     if number == signals.SIGKILL and host.runtime.wait(record.id, DEFAULT_TIMEOUT) is not None:
         with locked(host.run, "container", record.id):
             finalize_exit(host, record.id)
-
-
-def start_by_user(host: Host, container_id: str) -> None:
-    """Start because a person asked; one that is to be removed after its end is removed when it cannot start."""
-    try:
-        with locked(host.run, "container", container_id):
-            if lookup.with_actual_state(host, lookup.resolve(host, container_id)).status not in (
-                "running",
-                "restarting",
-            ):
-                reset_restart_count(host, container_id)
-                start(host, container_id)
-    except EngineError:
-        with host.store.read() as reader:
-            record = reader.container(container_id)
-        if record is not None and record.host.auto_remove:
-            remove(host, container_id, force=False)
-        raise
 
 
 def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from drivers.api import Linker
-from engine.dispatch import specs
-from engine.dispatch.errors import translate_driver_errors
+from engine import dispatch
+from engine.dispatch import translate_driver_errors
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.store.api import Reader
-from engine.validate.links import check_link_at_start, link_target, parse_link
+from engine.validate.host_config import check_link_at_start, link_target, parse_link
 
 Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
@@ -84,8 +84,8 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
         with translate_driver_errors():
             driver.link(
                 member.spec,
-                specs.endpoint_spec(source_end, source),
-                specs.endpoint_spec(target_end, target),
+                dispatch.endpoint_spec(source_end, source),
+                dispatch.endpoint_spec(target_end, target),
             )
 
 
@@ -100,8 +100,8 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
         with translate_driver_errors():
             driver.unlink(
                 member.spec,
-                specs.endpoint_spec(source_end, source),
-                specs.endpoint_spec(target_end, target),
+                dispatch.endpoint_spec(source_end, source),
+                dispatch.endpoint_spec(target_end, target),
             )
 
 

@@ -1,14 +1,19 @@
-"""Reserves an endpoint in the store: its id, its addresses and its MAC."""
+"""Reserves an endpoint in the store (id, addresses, MAC), and releases what a container holds. Releasing is idempotent."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Interface, ip_address, ip_network
 
 from drivers.registry import facts
-from engine import names
-from engine.dispatch.specs import pool_key
-from engine.errors import Forbidden, KernelFailure
-from engine.ipam import addresses
+from engine import ipam, names
+from engine.cluster import endpoint_hooks
+from engine.dispatch import pool_key
+from engine.endpoints import links, sandbox
+from engine.endpoints.sandbox import JoinedEndpoint
+from engine.errors import EngineError, Forbidden, KernelFailure
+from engine.host import Host
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -70,14 +75,55 @@ def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, asked: 
     used = tx.addresses(key)
     try:
         if asked:
-            chosen = addresses.check_address(subnet, used, ip_address(asked))
+            chosen = ipam.check_address(subnet, used, ip_address(asked))
         else:
-            chosen = addresses.lowest_free(subnet, used, ip_network(pool.ip_range) if pool.ip_range else None)
+            chosen = ipam.lowest_free(subnet, used, ip_network(pool.ip_range) if pool.ip_range else None)
         tx.reserve_address(key, int(chosen), holder)
-    except (Taken, addresses.AddressInUse, addresses.OutOfPool) as error:
-        raise Forbidden(addresses.IN_USE) from error
-    except addresses.NoFreeAddress as error:
+    except (Taken, ipam.AddressInUse, ipam.OutOfPool) as error:
+        raise Forbidden(ipam.IN_USE) from error
+    except ipam.NoFreeAddress as error:
         family = f"IPv{subnet.version}"
         message = f"no available {family} addresses on this network's address pools: {network.name} ({network.id})"
         raise KernelFailure(message) from error
     return f"{chosen}/{subnet.prefixlen}"
+
+
+def memberships(host: Host, container_id: str) -> list[JoinedEndpoint]:
+    """The container's endpoints with their networks, in the order of their creation."""
+    with host.store.read() as reader:
+        pairs = [(reader.network(e.network_id), e) for e in reader.endpoints(container_id=container_id)]
+    return [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
+
+
+def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> None:
+    """Take every endpoint out of the sandbox and forget it; errors of one do not keep the others."""
+    failures: list[EngineError] = []
+    members = memberships(host, record.id)
+    for number, member in enumerate(members, 1):
+        try:
+            release_endpoint(host, record, member, members[number:], alive=alive)
+        except EngineError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def release_endpoint(
+    host: Host, record: ContainerRecord, member: JoinedEndpoint, others: Sequence[JoinedEndpoint], *, alive: bool
+) -> None:
+    """Take one endpoint out: ports first (nobody new comes in), then the interface, then the record.
+
+    ``others`` are the container's endpoints that are still there.
+    """
+    with host.store.write() as tx:
+        # From here on a repair of the firewall puts nothing of it back.
+        tx.put_endpoint(replace(member.endpoint, phase="leaving"))
+    try:
+        sandbox.dismiss_siblings(host, member, others)
+        links.close_links(host, record, member)
+        sandbox.unpublish(host, record, member, member.endpoint.ports, leaving=True)
+        sandbox.leave(host, record, member, alive=alive)
+    finally:
+        with host.store.write() as tx:
+            tx.delete_endpoint(member.endpoint.id)
+        endpoint_hooks.release_endpoint(host, member.network, member.endpoint)

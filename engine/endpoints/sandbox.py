@@ -18,8 +18,8 @@ from pathlib import Path
 from drivers import sandbox as kernel
 from drivers.api import EndpointSpec, IPAddress, Multihomed, NetworkSpec, PortBinding, Publisher, Sandbox
 from drivers.linux.default_routes import BOOT, OURS, WayOut
-from engine.dispatch import specs
-from engine.dispatch.errors import translate_driver_errors
+from engine import dispatch
+from engine.dispatch import translate_driver_errors
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
 from engine.paths import make_private_directory
@@ -42,11 +42,11 @@ class JoinedEndpoint:
     @cached_property
     def spec(self) -> NetworkSpec:
         """The network as its driver sees it."""
-        return specs.network_spec(self.network)
+        return dispatch.network_spec(self.network)
 
     def priority(self, container: ContainerRecord) -> tuple[int, Rank]:
         """Sort key of default-route candidates, best first."""
-        settings = specs.attachment_of(container, self.network.id).settings
+        settings = dispatch.attachment_of(container, self.network.id).settings
         return DEFAULT_ROUTE.index(self.endpoint.default_route), gateway_priority(self.network, settings.gw_priority)
 
 
@@ -84,7 +84,7 @@ def path_of(run: Path, sandbox_id: str) -> str:
 
 def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:
     """The name of the container's interface number ``index`` on a network; in a foreign namespace the next free one."""
-    settings = specs.attachment_of(container, network.id).settings
+    settings = dispatch.attachment_of(container, network.id).settings
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
     prefix = (network.options or {}).get(PREFIX_OPTION, "eth")
     if container.kind == "adopted" and not chosen:
@@ -95,7 +95,7 @@ def interface_name(network: NetworkRecord, container: ContainerRecord, index: in
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
     """Plumb one endpoint into the sandbox; the record with interface, MAC and gateways filled in."""
     driver = host.driver(member.network.driver)
-    network, endpoint = member.spec, specs.endpoint_spec(member.endpoint, container)
+    network, endpoint = member.spec, dispatch.endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
         name = interface_name(member.network, container, index)
         driver.create_endpoint(network, endpoint)
@@ -113,7 +113,7 @@ def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: 
 def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, alive: bool) -> None:
     """Take one endpoint out, whatever is left of it; idempotent."""
     driver = host.driver(member.network.driver)
-    network, endpoint = member.spec, specs.endpoint_spec(member.endpoint, container)
+    network, endpoint = member.spec, dispatch.endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
         driver.leave(network, endpoint, sandbox_of(container) if alive else None)
         driver.delete_endpoint(network, endpoint)
@@ -142,7 +142,7 @@ def _crossings(
     """By drivers that concern themselves with it, each first one's network with the second one's addresses."""
     found: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
-        addresses = specs.addresses_of([other.endpoint])
+        addresses = dispatch.addresses_of([other.endpoint])
         if addresses:
             found.setdefault(member.network.driver, []).append((member.spec, addresses))
     for name, crossings in found.items():
@@ -195,7 +195,7 @@ def publish(host: Host, container: ContainerRecord, member: JoinedEndpoint, port
     """Make ports of one endpoint reachable."""
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
-        spec = specs.endpoint_spec(member.endpoint, container)
+        spec = dispatch.endpoint_spec(member.endpoint, container)
         with translate_driver_errors():
             driver.publish(member.spec, spec, _bindings(member, spec, ports))
 
@@ -211,7 +211,7 @@ def unpublish(
     """Take ports of one endpoint back; idempotent. What goes on through those of a ``leaving`` one, `leave` ends."""
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
-        spec = specs.endpoint_spec(member.endpoint, container)
+        spec = dispatch.endpoint_spec(member.endpoint, container)
         with translate_driver_errors():
             bindings = _bindings(member, spec, ports)
             driver.unpublish(member.spec, spec, bindings, leaving=leaving)
@@ -219,7 +219,7 @@ def unpublish(
 
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
     """Ports as a driver sees them; mostly those of the endpoint, which have been read already."""
-    return spec.ports if ports is member.endpoint.ports else specs.port_bindings(ports)
+    return spec.ports if ports is member.endpoint.ports else dispatch.port_bindings(ports)
 
 
 def can_publish(host: Host, network: NetworkRecord) -> bool:

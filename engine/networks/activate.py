@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine import intents
+from engine import dispatch, intents
 from engine.agent.client import keep_agent
 from engine.cluster import network_hooks
-from engine.dispatch import specs
-from engine.dispatch.errors import translate_driver_errors
-from engine.dispatch.specs import network_spec
+from engine.dispatch import network_spec, translate_driver_errors
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import NetworkRecord
@@ -56,7 +54,7 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
         driver.create_network(network_spec(record))
     record = replace(record, phase="live")
     with host.store.write() as tx:
-        specs.save_driver_state(tx, driver)
+        dispatch.save_driver_state(tx, driver)
         tx.put_network(record)
         intents.end(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     keep_agent(host, driver)

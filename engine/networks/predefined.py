@@ -12,10 +12,10 @@ from ipaddress import ip_interface, ip_network
 from drivers.linux.host import interface_exists
 from engine import names, timestamps
 from engine.host import Host
-from engine.ipam.pools import Range
+from engine.ipam import Range
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord
-from engine.networks import allocation, create
-from engine.networks.allocation import used_ranges
+from engine.networks import create
+from engine.networks.create import used_ranges
 from engine.store.api import Transaction
 
 MARK = "predefined"
@@ -64,8 +64,8 @@ def _bridge(tx: Transaction, host: Host, bridge_name: str, on_host: Mapping[int,
         phase="planned",
     )
     request = NetworkCreate("bridge", enable_ipv6=config.ipv6, ipam_config=_bridge_ipam(host))
-    pools = allocation.allocate_pools(tx, request, config, create.host_id(tx), on_host)
-    return allocation.reserve_fixed(tx, replace(record, pools=pools))
+    pools = create.allocate_pools(tx, request, config, create.host_id(tx), on_host)
+    return create.reserve_fixed(tx, replace(record, pools=pools))
 
 
 def _bridge_options(host: Host, bridge_name: str) -> dict[str, str]:

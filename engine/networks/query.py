@@ -8,10 +8,10 @@ from ipaddress import ip_network
 from engine import names
 from engine.api import Documents, Json
 from engine.cluster import gateway, network_hooks
-from engine.dispatch.specs import pool_key
+from engine.dispatch import pool_key
 from engine.filters import networks
 from engine.host import Host
-from engine.ipam.addresses import usage
+from engine.ipam import usage
 from engine.model import Filters, NetworkRecord, NetworkSummary
 from engine.names import natural_key
 from engine.render.network import network_document

@@ -1,16 +1,22 @@
-"""Tells the clients of the port proxy apart, for the quotas that they share. Pure.
+"""The clients of the port proxy: the quotas that they share, and their UDP flows.
 
 One client is an address that asks for one port. Because an IPv6 host has as many addresses as it likes, those of one
 /64 share a quota too. Because many hosts may act together, so do all clients of one container. Each group may have
 twice the share of the one below it, so that no member can use up all of the group's.
+
+A new UDP flow is always admitted. If its client, or a group that the client belongs to, holds too many flows, one of
+theirs gives way; if all places are taken by others, one of theirs. Flows that were used lately stay (CLOCK).
 """
 
 from __future__ import annotations
 
+import socket
+import time
+from collections.abc import Callable, Hashable, Iterator
 from functools import lru_cache
 from ipaddress import IPv6Address
 
-from engine.eventloop.quota import Claim
+from engine.eventloop.quota import Claim, Quota
 from engine.ports.proxied import Origin, Target
 
 PREFIX = 8  # bytes
@@ -25,3 +31,75 @@ def claims(address: str, origin: Origin, target: Target) -> tuple[Claim, ...]:
         Claim(IPv6Address(address).packed[:PREFIX], 4),
         Claim(("to", target[0]), 8),
     )
+
+
+Key = tuple[object, bytes]
+"""A client's address and port, and the host's address that it wrote to."""
+
+
+class Flow:
+    """One client of a port, and the socket towards the port's target."""
+
+    __slots__ = ("claims", "key", "last", "origin", "socket", "target")
+
+    def __init__(
+        self, key: Key, origin: Origin, target: Target, claims: tuple[Claim, ...], sock: socket.socket
+    ) -> None:
+        self.key, self.origin, self.target, self.claims, self.socket = key, origin, target, claims, sock
+        self.last = time.monotonic()
+
+
+class Flows:
+    """The flows of one listener; ``ended`` is called with each that is removed."""
+
+    def __init__(self, quota: Quota, ended: Callable[[Flow], None]) -> None:
+        self._quota, self._ended = quota, ended
+        self._known: dict[Key, Flow] = {}
+        self._groups: dict[Hashable, dict[Flow, float]] = {}
+        """Flows by what they count in, and since when each has its place in that order."""
+
+    def get(self, key: Key) -> Flow | None:
+        """Return the flow of a client, None where it is unknown."""
+        return self._known.get(key)
+
+    def __iter__(self) -> Iterator[Flow]:
+        return iter(list(self._known.values()))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def add(self, flow: Flow) -> None:
+        """Admit a flow; others give way until there is room for it."""
+        while over := self._quota.over(flow.claims):
+            self.remove(self._least_used(next((holder for holder in over if holder in self._groups), None)))
+        self._quota.take(flow.claims)
+        self._known[flow.key] = flow
+        for holder in _holders(flow):
+            self._groups.setdefault(holder, {})[flow] = flow.last
+
+    def _least_used(self, holder: Hashable) -> Flow:
+        """Return the first flow that was not used since it took its place; those that were go to the end."""
+        group = self._groups[holder]
+        while True:
+            flow, since = next(iter(group.items()))
+            if flow.last <= since:
+                return flow
+            del group[flow]
+            group[flow] = flow.last
+
+    def remove(self, flow: Flow) -> None:
+        """Forget a flow and close its socket."""
+        del self._known[flow.key]
+        self._quota.give(flow.claims)
+        for holder in _holders(flow):
+            group = self._groups[holder]
+            del group[flow]
+            if not group:
+                del self._groups[holder]
+        self._ended(flow)
+        flow.socket.close()
+
+
+def _holders(flow: Flow) -> list[Hashable]:
+    """Return what a flow counts in; None stands for all flows."""
+    return [None, *(claim.holder for claim in flow.claims)]

@@ -14,8 +14,7 @@ from ipaddress import IPv6Address
 from drivers.linux import conntrack
 from engine.eventloop.loop import Watcher
 from engine.eventloop.quota import Quota
-from engine.portproxy.clients import claims
-from engine.portproxy.flows import Flow, Flows
+from engine.portproxy.clients import Flow, Flows, claims
 from engine.ports.proxied import Origin, Target
 
 DATAGRAM = 65535

@@ -1,4 +1,4 @@
-"""What the user wants published: ranges of container ports, cut and compared. Pure."""
+"""Ranges of container ports: those to publish (``-p``), cut and compared, and those exposed (``80/tcp``). Pure."""
 
 from __future__ import annotations
 
@@ -56,3 +56,34 @@ def exposed_port(spec: PortSpec) -> str:
 
 def _text(ports: range) -> str:
     return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
+
+
+Span = tuple[str, int, int]
+"""Protocol, first and last port."""
+
+
+def exposed_ranges(entries: Iterable[str]) -> list[Span]:
+    """Read entries as ranges that neither overlap nor touch, by protocol and number."""
+    found: list[Span] = []
+    for protocol, first, last in sorted(map(_span, entries)):
+        if found and found[-1][0] == protocol and first <= found[-1][2] + 1:
+            found[-1] = (protocol, found[-1][1], max(last, found[-1][2]))
+        else:
+            found.append((protocol, first, last))
+    return found
+
+
+def expand_exposed(entries: Iterable[str]) -> Iterator[str]:
+    """Name every single port, as often as it is in an entry."""
+    for entry in entries:
+        if "-" in entry.partition("/")[0]:
+            protocol, first, last = _span(entry)
+            yield from (f"{port}/{protocol}" for port in range(first, last + 1))
+        else:
+            yield entry
+
+
+def _span(entry: str) -> Span:
+    ports, _, protocol = entry.partition("/")
+    first, _, last = ports.partition("-")
+    return protocol or "tcp", int(first), int(last or first)

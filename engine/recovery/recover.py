@@ -18,13 +18,11 @@ from drivers import firewall
 from drivers.api import Repairer
 from drivers.linux import host as linux_host
 from drivers.linux import process
-from engine import intents
+from engine import dispatch, intents
 from engine.agent.client import announce, keep_agent
 from engine.cluster import network_hooks
 from engine.containers import connect, on_exit, remove, start
-from engine.dispatch import specs
-from engine.dispatch.errors import translate_driver_errors
-from engine.dispatch.specs import network_spec
+from engine.dispatch import network_spec, translate_driver_errors
 from engine.endpoints import shared_state
 from engine.endpoints.shared_state import BOOT
 from engine.errors import EngineError
@@ -127,7 +125,7 @@ def after_boot(host: Host) -> None:
             return
         fresh = tx.meta(BOOT) is None
         tx.set_meta(BOOT, linux_host.boot_identity())
-        specs.clear_driver_state(tx)
+        dispatch.clear_driver_state(tx)
         if fresh:
             return
         live = [n for n in tx.networks() if n.phase == "live" and not n.config_only]
@@ -210,7 +208,7 @@ def remove_idle_state(host: Host) -> None:
             for network in made:
                 tx.put_network(replace(network, phase="planned"))
                 intents.begin(tx, IntentKind.NETWORK_ACTIVATE, network.id)
-            specs.clear_driver_state(tx)
+            dispatch.clear_driver_state(tx)
         for network in made:
             with translate_driver_errors():
                 host.driver(network.driver).delete_network(network_spec(network))

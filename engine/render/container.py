@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
-from engine.ports import exposed
+from engine.ports import specs
 from engine.render import copied_list
 from engine.render.endpoint import address_document, listed_networks_document, networks_document
 from engine.render.host_config import host_config_document
@@ -109,7 +109,7 @@ def config_document(config: ContainerConfig) -> Json:
         "AttachStdin": config.attach_stdin,
         "AttachStdout": config.attach_stdout,
         "AttachStderr": config.attach_stderr,
-        "ExposedPorts": {port: {} for port in sorted(exposed.expand_exposed(config.exposed_ports))},
+        "ExposedPorts": {port: {} for port in sorted(specs.expand_exposed(config.exposed_ports))},
         "Tty": config.tty,
         "OpenStdin": config.open_stdin,
         "StdinOnce": config.stdin_once,

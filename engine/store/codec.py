@@ -192,3 +192,27 @@ def _scalar(kind: Any) -> Decoder:
         return value
 
     return scalar
+
+
+class DecodeCache:
+    """Decodes for a store, and returns the same record for a document that the last reading had.
+
+    It is for a process that reads all records again and again, such as the agent: of a thousand, one or two have
+    changed. It holds the documents of two readings, so its size is that of the store.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[Any, str], Any] = {}
+        self._now: dict[tuple[Any, str], Any] = {}
+
+    def decode(self, kind: type[T], document: str) -> T:
+        """Give the record that was made of this document before, else a new one; raises `CodecError`."""
+        key = (kind, document)
+        record = self._now.get(key) or self._last.get(key) or decode(kind, document)
+        self._now[key] = record
+        found: T = record
+        return found
+
+    def turn(self) -> None:
+        """End a reading: what it has not come across is forgotten."""
+        self._last, self._now = self._now, {}

@@ -1,9 +1,13 @@
 """The store of one host: one SQLite file in WAL mode.
 
-Knows files, locks and SQLite's errors; what the tables hold is in `engine.store.transaction`, how a connection lives on
-between blocks in `engine.store.connection_pool`. A store may be shared by threads, carried across a fork between blocks, and its
-directory may be removed at any time. Commits survive the death of any process at once (the page cache holds them) and a
-power failure up to the last checkpoint, never with a damaged file; kernel state does not survive that either.
+Knows files, locks and SQLite's errors; what the tables hold is in `engine.store.transaction`. A store may be shared by
+threads, carried across a fork between blocks, and its directory may be removed at any time. Commits survive the death
+of any process at once (the page cache holds them) and a power failure up to the last checkpoint, never with a damaged
+file; kernel state does not survive that either.
+
+A process keeps the connections that it has opened for its next block, because the process that opens a store first
+reads the whole log, and the one that closes it last may write the log back. A kept connection is not used after a fork,
+whose child would share locks that only the parent holds, nor after the path has become another file.
 """
 
 from __future__ import annotations
@@ -12,17 +16,71 @@ import fcntl
 import os
 import sqlite3
 import sys
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 from engine.errors import EngineError, Outdated, PermissionDenied, Unavailable
 from engine.paths import make_private_directory, open_private, require_own_file
-from engine.store import connection_pool, schema
+from engine.store import schema
 from engine.store.api import Reader, Transaction
-from engine.store.codec import CodecError, decode
-from engine.store.decode_cache import DecodeCache
+from engine.store.codec import CodecError, DecodeCache, decode
 from engine.store.transaction import SqliteReader, SqliteTransaction
+
+IDLE_LIMIT = 4
+"""Connections kept; a command uses one, or two where a block is inside another."""
+
+
+class PoolKey(NamedTuple):
+    """What makes two connections alike: the path, its file (device and inode), and how long they wait."""
+
+    path: Path
+    device: int
+    inode: int
+    busy_seconds: float
+
+
+_idle: deque[tuple[PoolKey, sqlite3.Connection]] = deque()
+"""A thread takes one out before it looks at it: no two threads ever have the same connection in hand."""
+
+
+def pool_key(path: Path, busy_seconds: float) -> PoolKey:
+    """The key of a store as it is now; raises OSError where it is not there, PermissionDenied where it is another's."""
+    file = os.lstat(path)
+    require_own_file(path, file)
+    return PoolKey(path, file.st_dev, file.st_ino, busy_seconds)
+
+
+def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
+    """A connection kept under this key, no longer kept; None where there is none."""
+    for _ in range(len(_idle)):
+        with suppress(IndexError):  # other threads take some, too
+            found, connection = _idle.popleft()
+            if found == wanted:
+                return connection
+            _idle.append((found, connection))
+    return None
+
+
+def keep_idle(used: PoolKey, connection: sqlite3.Connection) -> None:
+    """Keep a connection, with no transaction open, for the next block; the oldest gives way."""
+    _idle.append((used, connection))
+    _close_oldest(all_but=IDLE_LIMIT)
+
+
+def close_idle() -> None:
+    """Close what is kept."""
+    _close_oldest(all_but=0)
+
+
+def _close_oldest(*, all_but: int) -> None:
+    with suppress(IndexError):
+        while len(_idle) > all_but:
+            _idle.popleft()[1].close()
+
 
 BUSY_SECONDS = 30.0
 """How long a command waits for other writers before it gives up."""
@@ -42,6 +100,9 @@ _REASONS = {
     sqlite3.SQLITE_CORRUPT: "is damaged",
     sqlite3.SQLITE_NOTADB: "is damaged: not a database",
 }
+
+
+os.register_at_fork(before=close_idle)
 
 
 class SqliteStore:
@@ -95,18 +156,18 @@ class SqliteStore:
             except BaseException:
                 connection.close()
                 raise
-            connection_pool.keep_idle(key, connection)
+            keep_idle(key, connection)
         except (sqlite3.Error, CodecError, schema.NewerSchema) as error:
             raise self._translate(error) from error
 
-    def _open(self) -> tuple[connection_pool.PoolKey, sqlite3.Connection]:
+    def _open(self) -> tuple[PoolKey, sqlite3.Connection]:
         try:
             try:
-                key = connection_pool.pool_key(self.path, self.busy_seconds)
+                key = pool_key(self.path, self.busy_seconds)
             except FileNotFoundError:
                 self._create_file()
-                key = connection_pool.pool_key(self.path, self.busy_seconds)
-            return key, connection_pool.take_idle(key) or self._connect()
+                key = pool_key(self.path, self.busy_seconds)
+            return key, take_idle(key) or self._connect()
         except OSError as error:  # caught here and not around the block, whose body may have OSErrors of its own
             raise self._translate(error) from error
 
@@ -190,3 +251,31 @@ class SqliteStore:
         if isinstance(error, OSError):
             return Unavailable(f"the store {self.path} cannot be opened: {(error.strerror or str(error)).lower()}")
         return Unavailable(f"the store {self.path} {_REASONS.get(code, f'cannot be used: {error}')}")
+
+
+BUSY_TIMEOUT_SECONDS = 0.2
+"""Seconds to wait for a file that is being changed."""
+
+
+@contextmanager
+def open_readonly(path: Path) -> Iterator[Reader | None]:
+    """Open a snapshot of the store, None where there is none that this user may read and this version knows.
+
+    Leaves no trace: nothing is made, upgraded, repaired or waited for. It is for tab completion.
+    """
+    try:
+        require_own_file(path, os.lstat(path))
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_SECONDS)
+    except (OSError, PermissionDenied, sqlite3.Error):
+        yield None
+        return
+    with closing(connection):
+        yield SqliteReader(connection) if _readable(connection) else None
+
+
+def _readable(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("BEGIN")
+        return schema.version_of(connection) == schema.VERSION
+    except sqlite3.Error:
+        return False

@@ -20,9 +20,8 @@ from engine.agent.client import notify
 from engine.api import SwarmInit, SwarmJoin
 from engine.cluster import keys, local_networks, membership, node_operations, shared_networks
 from engine.cluster.etcd import Client, EtcdError, absent, put
-from engine.cluster.ids import new_id
 from engine.cluster.membership import connected, managing
-from engine.cluster.model import MANAGER, Cluster, ClusterMembership, Cursor, Member, Tokens
+from engine.cluster.model import MANAGER, Cluster, ClusterMembership, Cursor, Member, Tokens, new_id
 from engine.cluster.network_request import new_record
 from engine.containers import disconnect, gateway_bridge
 from engine.errors import EngineError, InvalidArgument, Unavailable

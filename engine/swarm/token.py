@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 
-from engine.cluster.ids import DIGITS, base36
+from engine.cluster.model import DIGITS, base36
 from engine.errors import InvalidArgument
 
 PREFIX, VERSION = "SWMTKN", "1"

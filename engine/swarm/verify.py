@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from drivers.api import PeerProgrammer
 from engine.cluster import encryption, endpoint_sync, peers, snapshot
 from engine.cluster.local_networks import SWARM
-from engine.dispatch.errors import translate_driver_errors
+from engine.cluster.membership import connected
+from engine.dispatch import translate_driver_errors
 from engine.errors import NotFound
 from engine.host import Host
 from engine.networks.query import find
 
 if TYPE_CHECKING:
     pass
-from engine.cluster.membership import connected
 
 
 def verify(host: Host, reference: str, *, fix: bool) -> list[str]:

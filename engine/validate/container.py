@@ -1,4 +1,4 @@
-"""Checks of POST /containers/create that need no image, in the daemon's order."""
+"""Checks of POST /containers/create that need no image, in the daemon's order, and of renaming."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import replace
 
-from engine.errors import InvalidArgument
-from engine.model import ContainerConfig, ContainerCreate, EndpointSettings, NetworkRecord
-from engine.names import check_container_name
+from engine.errors import Conflict, InvalidArgument
+from engine.model import ContainerConfig, ContainerCreate, ContainerRecord, EndpointSettings, NetworkRecord
+from engine.names import check_container_name, container_name_taken
 from engine.validate.endpoint import check_networking_config
 from engine.validate.host_config import check_host_config, check_network_mode, is_container_mode
 from engine.validate.signals import parse_signal
@@ -24,7 +24,7 @@ def check_container_create(request: ContainerCreate, networks: Mapping[str, Netw
 
     ``networks`` maps the names in ``request.networks`` to what was found (None: nothing, which only fails the start).
     After the image come a missing command ("no command specified"), the name (`check_name`) and the binds
-    (`engine.validate.mounts.check_binds`), then links (`engine.validate.links`).
+    (`engine.validate.host_config.check_binds`), then links (`engine.validate.host_config.parse_link`).
     """
     check_network_mode(request.config, request.host)
     settings = _main_network_settings(request)
@@ -71,3 +71,28 @@ def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettin
             "or be left empty"
         )
     return {**settings, mode: replace(main, mac_address=mac)}
+
+
+ALLOCATING = "Error when allocating new name: "
+
+
+def check_rename_given(name: str) -> None:
+    """Refuse an empty name; asked before the container is looked up."""
+    if not name:
+        raise InvalidArgument("Neither old nor new names may be empty")
+
+
+def check_rename(record: ContainerRecord, name: str) -> str:
+    """Return the new name without its slash; raises `InvalidArgument` when it is bad or the present one."""
+    new = f"/{name.removeprefix('/')}"
+    if new == f"/{record.name}":
+        raise InvalidArgument("Renaming a container with the same name as its current name")
+    try:
+        return check_container_name(new)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{ALLOCATING}{error}") from None
+
+
+def rename_conflict(name: str, holder_id: str) -> Conflict:
+    """Make the error for a new name that another container has."""
+    return Conflict(f"{ALLOCATING}{container_name_taken(name, holder_id)}")

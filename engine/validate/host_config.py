@@ -1,14 +1,16 @@
-"""Checks of a container's HostConfig, in the daemon's order."""
+"""Checks of a container's HostConfig, in the daemon's order: modes, links, ``-v``, ``--security-opt``, capabilities."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from engine.errors import InvalidArgument
-from engine.model import ContainerConfig, HostConfig, PortSpec, RestartPolicy
+from drivers.golang import parse_bool
+from engine.errors import EngineError, InvalidArgument
+from engine.model import ContainerConfig, ContainerRecord, HostConfig, Mount, PortSpec, RestartPolicy
 from engine.validate.addresses import parse_address
-from engine.validate.security_options import parse_security_options
 
 PREDEFINED_NAMES = frozenset({"bridge", "host", "none", "default"})
 
@@ -140,3 +142,126 @@ def check_capabilities(field: str, names: Sequence[str] | None) -> None:
         full = name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}"
         if name.upper() != ALL and full not in KNOWN:
             raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')
+
+
+# One of each set at most; propagation and SELinux modes are accepted as Docker accepts them.
+EXCLUSIVE_MODES = (
+    frozenset({"ro", "rw"}),
+    frozenset({"z", "Z"}),
+    frozenset({"shared", "rshared", "slave", "rslave", "private", "rprivate"}),
+    frozenset({"nocopy"}),
+    frozenset({"consistent", "cached", "delegated"}),
+)
+
+
+def check_binds(binds: Sequence[str] | None) -> list[Mount]:
+    """Parse all binds; raises `EngineError` kinds with Docker's texts, and for two mounts at one place."""
+    mounts = [parse_mount(bind) for bind in binds or ()]
+    seen: set[str] = set()
+    for mount in mounts:
+        if mount.target in seen:
+            raise InvalidArgument(f"Duplicate mount point: {mount.target}")
+        seen.add(mount.target)
+    return mounts
+
+
+def parse_mount(bind: str) -> Mount:
+    """Parse one bind; the target is cleaned of dots and double slashes."""
+    source, target, mode = _split(bind)
+    if not posixpath.isabs(target):
+        raise _bad_target(bind, f"invalid mount path: '{target}' mount path must be absolute")
+    if _clean(target) == "/":
+        raise _bad_target(bind, "invalid specification: destination can't be '/'")
+    if not _is_valid_mode(mode):
+        raise EngineError(f"invalid mode: {mode}")
+    if not posixpath.isabs(source):
+        raise InvalidArgument(
+            f'create {source}: "{source}" is not an absolute path. hawse has no volumes: '
+            "if you intended to pass a host directory, use absolute path"
+        )
+    return Mount(source, _clean(target), read_only="ro" in mode.split(","))
+
+
+def _bad_target(bind: str, fault: str) -> EngineError:
+    return EngineError(f"invalid volume specification: '{bind}': invalid mount config for type \"bind\": {fault}")
+
+
+def _split(bind: str) -> tuple[str, str, str]:
+    parts = bind.split(":")
+    if not all(parts[:2]) or len(parts) > 3:
+        raise EngineError(f"invalid volume specification: '{bind}'")
+    if len(parts) == 1:
+        raise InvalidArgument(f"{bind}: anonymous volumes are not supported, name a host directory: source:target")
+    return parts[0], parts[1], parts[2] if len(parts) == 3 else ""
+
+
+def _clean(path: str) -> str:
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
+def _is_valid_mode(mode: str) -> bool:
+    if not mode:
+        return True
+    words = mode.split(",")
+    if any(len(kind & set(words)) > 1 or sum(words.count(w) for w in kind) > 1 for kind in EXCLUSIVE_MODES):
+        return False
+    return all(any(word in kind for kind in EXCLUSIVE_MODES) for word in words)
+
+
+IGNORED = ("label", "apparmor")
+"""Keys for modules of the kernel that no container of hawse is confined by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """The options taken together; ``seccomp`` is "" where nothing was said of it, else a name or a profile as JSON."""
+
+    seccomp: str = ""
+    no_new_privileges: bool = False
+
+
+def parse_security_options(options: Sequence[str]) -> Security:
+    """Take the options in turn, of several of a kind the last; raises Docker's refusals."""
+    seccomp, no_new_privileges = "", False
+    for option in options:
+        key, _, value = option.partition("=") if "=" in option else option.partition(":")
+        if option == "no-new-privileges":
+            no_new_privileges = True
+        elif key == "no-new-privileges" and (stated := parse_bool(value)) is not None:
+            no_new_privileges = stated
+        elif key == "seccomp":
+            seccomp = value
+        elif key not in IGNORED:
+            raise InvalidArgument(f'invalid --security-opt 2: "{option}"')
+    return Security(seccomp, no_new_privileges)
+
+
+def parse_link(text: str) -> tuple[str, str]:
+    """Split a link into the container's name and its alias, which is the name where none was given."""
+    if not text:
+        raise EngineError("empty string specified for links")
+    parts = text.split(":")
+    if len(parts) > 2:
+        raise EngineError(f"bad format for links: {text}")
+    if len(parts) == 1:
+        return text, text
+    # dockerd lists a container's own links as /target:/parent/alias
+    if parts[0].startswith("/"):
+        return parts[0].removeprefix("/"), parts[1].rpartition("/")[2]
+    return parts[0], parts[1]
+
+
+def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecord:
+    """Return the container a link on the default bridge names; raises `InvalidArgument` for none or several."""
+    if len(matches) == 1 and name:
+        return matches[0]
+    fault = f"No such container: {name}" if name else 'invalid name or ID supplied: ""'
+    raise InvalidArgument(f"could not get container for {name}: {fault}")
+
+
+def check_link_at_start(target: ContainerRecord, parent: str, alias: str) -> None:
+    """Refuse a link to a container that is not on the default bridge, or does not run."""
+    if not any(attachment.network == "bridge" for attachment in target.attachments):
+        raise EngineError(f"Cannot link to /{target.name}, as it does not belong to the default network")
+    if target.status != "running":
+        raise EngineError(f"Cannot link to a non running container: /{target.name} AS /{parent}/{alias}")

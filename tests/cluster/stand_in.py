@@ -14,7 +14,7 @@ from engine.cluster import encryption, membership, network_hooks, node_operation
 from engine.cluster import keys as cluster_keys
 from engine.cluster.model import SharedEndpoint
 from engine.core import open_engine
-from engine.dispatch.specs import network_spec
+from engine.dispatch import network_spec
 from engine.networks import activate
 from engine.store.codec import decode, encode
 from engine.swarm import etcd_member

@@ -12,8 +12,7 @@ from typing import Any
 
 from engine.cluster import keys, membership, record_checks
 from engine.cluster.etcd import Client
-from engine.cluster.ids import new_id
-from engine.cluster.model import MANAGER, WORKER, ClusterMembership, Cursor, Member, Tokens
+from engine.cluster.model import MANAGER, WORKER, ClusterMembership, Cursor, Member, Tokens, new_id
 from engine.cluster.shared_networks import update
 from engine.errors import InvalidArgument
 from engine.store.codec import decode, encode

@@ -26,7 +26,7 @@ from drivers.linux import conntrack
 from drivers.linux import netns as namespaces
 from drivers.linux.netlink import LINGER
 from engine.agent import client
-from engine.dispatch.specs import network_spec, port_bindings
+from engine.dispatch import network_spec, port_bindings
 from engine.eventloop.netns import socket_in
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
 from engine.portproxy.udp import TRUST

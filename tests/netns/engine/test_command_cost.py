@@ -13,7 +13,7 @@ from drivers.linux import netns as namespaces
 from engine.core import open_engine
 from engine.endpoints import sandbox
 from engine.model import EndpointSettings, NetworkCreate
-from engine.store import connection_pool
+from engine.store import sqlite
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.netns
@@ -120,7 +120,7 @@ def test_every_command_keeps_to_its_budget(netns, verbs, spent):
         ("disconnect", "third", container),
         ("remove", "third"),
     ):
-        connection_pool.close_idle()
+        sqlite.close_idle()
         spent.clear()
         verbs("networks", verb, *given)
         over[verb] = {what: number for what, number in spent.items() if number > COSTS[verb].get(what, 0)}

@@ -181,7 +181,7 @@ def test_a_connect_that_is_killed_leaves_nothing_after_the_next_command(app, lab
     assert locks(app) == ["host"]
 
 
-@pytest.mark.parametrize("where", ["engine.endpoints.release.release_endpoint", "engine.endpoints.sandbox.route"])
+@pytest.mark.parametrize("where", ["engine.endpoints.reservation.release_endpoint", "engine.endpoints.sandbox.route"])
 def test_a_disconnect_that_is_killed_is_finished_by_the_next_command(app, lab, where):
     before, reference = routes(lab), f"netns:{lab.name}"
     app.hawse("network", "connect", "app", reference)

@@ -61,7 +61,7 @@ def test_connect_leaves_the_ports_where_they_were(web, where):
 @pytest.mark.parametrize(
     "where",
     [
-        "engine.endpoints.release.release_endpoint",
+        "engine.endpoints.reservation.release_endpoint",
         "engine.containers.gateway_bridge.sync_gateway_bridge",
         "engine.containers.port_assignment.reassign_ports",
         "engine.endpoints.sandbox.publish",
@@ -97,7 +97,7 @@ def test_ports_are_what_the_records_say_when_publishing_or_taking_back_is_killed
 
 def test_default_bridge_goes_with_the_command_that_was_making_it(host):
     host.hawse("network", "create", "app")
-    killed(host, "engine.dispatch.specs.save_driver_state", "run", "-d", "hostfs", "true")
+    killed(host, "engine.dispatch.save_driver_state", "run", "-d", "hostfs", "true")
     assert "docker0" in host.sh("ip -br link")
     host.hawse("rm", host.hawse("ps", "-aq").stdout.strip())
     assert "docker0" not in host.sh("ip -br link; nft list table inet hawse")

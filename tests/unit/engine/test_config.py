@@ -9,7 +9,7 @@ import pytest
 
 from engine.config import Config, load_config
 from engine.errors import EngineError, InvalidArgument, Unavailable
-from engine.ipam.pools import DefaultPool
+from engine.ipam import DefaultPool
 
 
 def written(tmp_path, document):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.containers.link_env import link_variables
+from engine.containers.process_spec import link_variables
 from engine.model import ContainerConfig, ContainerRecord, HostConfig
 
 

@@ -14,7 +14,7 @@ import drivers
 from drivers.api import BadOption, DriverError, Missing
 from drivers.linux.libnftables import Refused
 from engine import errors
-from engine.dispatch.errors import KINDS, translate_driver_errors
+from engine.dispatch import KINDS, translate_driver_errors
 
 FOLDER = Path(drivers.__file__).parent
 CAUGHT = {

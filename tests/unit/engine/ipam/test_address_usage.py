@@ -2,7 +2,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from engine.ipam.addresses import Usage, usage
+from engine.ipam import Usage, usage
 
 GATEWAY = int(ip_network("10.0.0.0/24").network_address) + 1
 

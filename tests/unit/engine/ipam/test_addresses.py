@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.ipam.addresses import AddressInUse, NoFreeAddress, OutOfPool, check_address, lowest_free, usable
+from engine.ipam import AddressInUse, NoFreeAddress, OutOfPool, check_address, lowest_free, usable
 
 
 def hand_out(subnet, used=(), ip_range=None, limit=6):

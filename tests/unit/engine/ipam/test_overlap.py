@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.ipam.pools import Occupied, bounds, overlapping
+from engine.ipam import Occupied, bounds, overlapping
 
 
 @st.composite

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.ipam import pools
-from engine.ipam.pools import LOCAL_POOLS, DefaultPool, Occupied, PoolsExhausted, bounds, overlapping, ula_pool
+from engine import ipam
+from engine.ipam import LOCAL_POOLS, DefaultPool, Occupied, PoolsExhausted, bounds, overlapping, ula_pool
 
 SMALL = (DefaultPool(ip_network("10.0.0.0/22"), 24), DefaultPool(ip_network("10.1.0.0/23"), 25))
 
 
 def allocate_pool(defaults, version, in_use, **wanted):
-    return pools.allocate_pool(defaults, version, map(bounds, in_use), **wanted)
+    return ipam.allocate_pool(defaults, version, map(bounds, in_use), **wanted)
 
 
 def fill(defaults, version=4, in_use=()):
@@ -127,7 +127,7 @@ class Counting(Occupied):
     ],
 )
 def test_a_huge_pool_costs_what_a_small_one_does(monkeypatch, base, size, in_use):
-    monkeypatch.setattr(pools, "Occupied", Counting)
+    monkeypatch.setattr(ipam, "Occupied", Counting)
     Counting.asked = 0
     used, pool = ip_network(in_use), DefaultPool(ip_network(base), size)
     found = allocate_pool([pool], pool.base.version, [used])

@@ -6,7 +6,7 @@ import socket
 from ipaddress import IPv6Address
 
 from engine.eventloop.quota import Claim, Quota
-from engine.portproxy.flows import Flow, Flows
+from engine.portproxy.clients import Flow, Flows
 from engine.ports.proxied import Origin
 
 ORIGIN = Origin("udp", IPv6Address("::1"), 53)

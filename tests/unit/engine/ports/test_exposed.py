@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.ports.exposed import expand_exposed, exposed_ranges
+from engine.ports.specs import expand_exposed, exposed_ranges
 
 
 def test_ranges_that_meet_become_one():

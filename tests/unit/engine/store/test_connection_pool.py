@@ -8,14 +8,14 @@ import sqlite3
 import pytest
 
 from engine.model import NetworkRecord
-from engine.store import connection_pool, sqlite
+from engine.store import sqlite
 from engine.store.sqlite import SqliteStore
 
 
 @pytest.fixture
 def opened(monkeypatch):
     """The connections opened since."""
-    connection_pool.close_idle()
+    sqlite.close_idle()
     made, connect = [], sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: made.append(args) or connect(*args, **kw))
     return made
@@ -73,33 +73,31 @@ def test_a_forked_child_opens_its_own(store):
     put(store, "parent")
     child = os.fork()
     if child == 0:
-        os._exit(0 if not connection_pool._idle and names(store) == ["parent"] else 1)
+        os._exit(0 if not sqlite._idle and names(store) == ["parent"] else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
 def test_no_two_threads_get_the_same_connection(store):
     put(store, "one")
-    kept = connection_pool.pool_key(store.path, store.busy_seconds)
+    kept = sqlite.pool_key(store.path, store.busy_seconds)
     taken = []
 
     class Path(type(store.path)):
         def __eq__(self, other):
-            taken.append(
-                connection_pool.take_idle(kept)
-            )  # by another thread, which has its turn while this one compares
+            taken.append(sqlite.take_idle(kept))  # by another thread, which has its turn while this one compares
             return True
 
         __hash__ = None
 
-    taken.append(connection_pool.take_idle(kept._replace(path=Path(store.path))))
+    taken.append(sqlite.take_idle(kept._replace(path=Path(store.path))))
     assert [connection is None for connection in sorted(taken, key=bool)] == [True, False]
-    connection_pool.keep_idle(kept, next(filter(None, taken)))
+    sqlite.keep_idle(kept, next(filter(None, taken)))
 
 
 def test_a_process_keeps_few_open(opened, tmp_path):
-    for number in range(3 * connection_pool.IDLE_LIMIT):
+    for number in range(3 * sqlite.IDLE_LIMIT):
         put(SqliteStore(tmp_path / str(number)), "n")
-    assert len(connection_pool._idle) == connection_pool.IDLE_LIMIT
+    assert len(sqlite._idle) == sqlite.IDLE_LIMIT
 
 
 def test_the_log_stays_short_however_the_processes_end(store, monkeypatch):

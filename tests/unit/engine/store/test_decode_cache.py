@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.model import NetworkRecord
-from engine.store import codec, decode_cache
+from engine.store import codec
 from engine.store.sqlite import SqliteStore
 
 
@@ -15,12 +15,13 @@ from engine.store.sqlite import SqliteStore
 def decoded(monkeypatch) -> list[str]:
     """The documents that were decoded."""
     documents: list[str] = []
+    original = codec.decode
 
     def decode(kind, document):
         documents.append(document)
-        return codec.decode(kind, document)
+        return original(kind, document)
 
-    monkeypatch.setattr(decode_cache, "decode", decode)
+    monkeypatch.setattr(codec, "decode", decode)
     return documents
 
 
@@ -30,7 +31,7 @@ def networks(store: SqliteStore) -> list[NetworkRecord]:
 
 
 def test_records_that_have_not_changed_are_not_decoded_again(tmp_path, decoded):
-    store = SqliteStore(tmp_path / "hawse.db", recall=decode_cache.DecodeCache())
+    store = SqliteStore(tmp_path / "hawse.db", recall=codec.DecodeCache())
     records = [NetworkRecord(f"{n:064x}", f"n{n}", "2026-01-02T03:04:05Z", "bridge") for n in range(3)]
     with store.write() as tx:
         for record in records:
@@ -47,7 +48,7 @@ def test_records_that_have_not_changed_are_not_decoded_again(tmp_path, decoded):
 
 
 def test_what_a_reading_does_not_come_across_is_forgotten(tmp_path, decoded):
-    store = SqliteStore(tmp_path / "hawse.db", recall=decode_cache.DecodeCache())
+    store = SqliteStore(tmp_path / "hawse.db", recall=codec.DecodeCache())
     record = NetworkRecord("1" * 64, "n", "2026-01-02T03:04:05Z", "bridge")
     with store.write() as tx:
         tx.put_network(record)

@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import PermissionDenied, Unavailable
 from engine.model import NetworkRecord
-from engine.store import connection_pool, schema
+from engine.store import schema, sqlite
 from engine.store.sqlite import SqliteStore
 
 FIRST_COLUMNS = "id, name, body, driver, phase, predefined, with_options"
@@ -30,7 +30,7 @@ def touch(store):
     """Write, as a command that has ended since."""
     with store.write() as tx:
         tx.set_meta("key", "value")
-    connection_pool.close_idle()
+    sqlite.close_idle()
 
 
 def complaint(store, error):
@@ -158,7 +158,7 @@ def test_networks_of_the_first_schema_are_listed_as_those_made_since(store, monk
             tx.put_network(network)
         made_since = tx.network_summaries(("live", "planned"))
         rows = tx._connection.execute(f"SELECT {FIRST_COLUMNS} FROM networks").fetchall()
-    connection_pool.close_idle()
+    sqlite.close_idle()
     for path in store.path.parent.iterdir():
         path.unlink()
     with monkeypatch.context() as earlier:

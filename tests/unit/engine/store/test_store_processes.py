@@ -11,8 +11,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from engine.ipam.addresses import lowest_free
-from engine.ipam.pools import bounds
+from engine.ipam import bounds, lowest_free
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
 from engine.store.api import Taken
 from engine.store.sqlite import SqliteStore

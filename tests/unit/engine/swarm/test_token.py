@@ -1,7 +1,6 @@
 import pytest
 
-from engine.cluster.ids import base36, derived_id, new_id
-from engine.cluster.model import Tokens
+from engine.cluster.model import Tokens, base36, derived_id, new_id
 from engine.errors import InvalidArgument
 from engine.swarm.server.admission import role_of
 from engine.swarm.token import JoinToken, digest_of, new_secret, parse

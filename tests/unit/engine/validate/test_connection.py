@@ -12,8 +12,8 @@ from engine.model import (
     NetworkAttachment,
     NetworkRecord,
 )
-from engine.validate import connection
-from engine.validate.connection import check_connect, check_disconnect
+from engine.validate import endpoint
+from engine.validate.endpoint import check_connect, check_disconnect
 
 N1 = NetworkRecord("1" * 64, "n1", "", "bridge")
 N2 = NetworkRecord("2" * 64, "n2", "", "bridge")
@@ -39,19 +39,19 @@ def container(mode, *networks, running=True):
     ("mode", "joined", "network", "error", "text"),
     [
         ("n1", [N1], N1, Forbidden, "endpoint with name c1 already exists in network n1"),
-        ("n1", [N1], HOST, InvalidArgument, connection.HOST),
-        ("n1", [N1], NONE, InvalidArgument, connection.PRIVATE),
+        ("n1", [N1], HOST, InvalidArgument, endpoint.HOST),
+        ("n1", [N1], NONE, InvalidArgument, endpoint.PRIVATE),
         ("n1", [N1], CFG, Forbidden, "cannot create endpoint on configuration-only network"),
-        ("host", [HOST], N1, InvalidArgument, connection.SHARED),
-        ("host", [HOST], NONE, InvalidArgument, connection.SHARED),
-        ("host", [HOST], CFG, InvalidArgument, connection.SHARED),
+        ("host", [HOST], N1, InvalidArgument, endpoint.SHARED),
+        ("host", [HOST], NONE, InvalidArgument, endpoint.SHARED),
+        ("host", [HOST], CFG, InvalidArgument, endpoint.SHARED),
         ("host", [HOST], HOST, Forbidden, "endpoint with name c1 already exists in network host"),
-        ("none", [NONE], N1, InvalidArgument, connection.PRIVATE),
-        ("none", [NONE], CFG, InvalidArgument, connection.PRIVATE),
-        ("none", [NONE], HOST, InvalidArgument, connection.HOST),
+        ("none", [NONE], N1, InvalidArgument, endpoint.PRIVATE),
+        ("none", [NONE], CFG, InvalidArgument, endpoint.PRIVATE),
+        ("none", [NONE], HOST, InvalidArgument, endpoint.HOST),
         ("none", [NONE], NONE, Forbidden, "endpoint with name c1 already exists in network none"),
-        ("container:x", [], N1, InvalidArgument, connection.SHARED),
-        ("container:x", [], HOST, InvalidArgument, connection.SHARED),
+        ("container:x", [], N1, InvalidArgument, endpoint.SHARED),
+        ("container:x", [], HOST, InvalidArgument, endpoint.SHARED),
     ],
 )
 def test_a_running_container_is_refused(mode, joined, network, error, text):
@@ -63,10 +63,10 @@ def test_a_running_container_is_refused(mode, joined, network, error, text):
 @pytest.mark.parametrize(
     ("mode", "configured", "network", "text"),
     [
-        ("n1", [N1], HOST, connection.HOST),
-        ("n1", [N1], NONE, connection.PRIVATE),
-        ("host", [HOST], N1, connection.SHARED),
-        ("none", [NONE], N1, connection.PRIVATE),
+        ("n1", [N1], HOST, endpoint.HOST),
+        ("n1", [N1], NONE, endpoint.PRIVATE),
+        ("host", [HOST], N1, endpoint.SHARED),
+        ("none", [NONE], N1, endpoint.PRIVATE),
     ],
 )
 def test_a_stopped_container_is_refused_by_its_configuration(mode, configured, network, text):
@@ -118,5 +118,5 @@ def test_a_container_that_is_not_connected_is_told_by_state():
 def test_a_running_container_keeps_the_hosts_network():
     with pytest.raises(InvalidArgument) as caught:
         check_disconnect(container("host", HOST), HOST, connected=True)
-    assert str(caught.value) == connection.HOST
+    assert str(caught.value) == endpoint.HOST
     check_disconnect(container("host", HOST, running=False), HOST, connected=True)

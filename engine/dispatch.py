@@ -1,16 +1,19 @@
-"""Endpoints: reserving their addresses in the store, and telling drivers about them.
+"""What passes between engine and drivers: records as drivers' values, drivers' errors as the engine's.
 
-Knows how a record becomes a driver's value and which addresses an endpoint gets; knows nothing of processes, and
-touches the kernel only through a driver.
+Touches neither the kernel nor processes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
+from drivers import api as drivers
 from drivers.api import Driver, EndpointSpec, IPAddress, IPInterface, NetworkSpec, Pool, PortBinding, Repairer
+from drivers.linux import libnftables
+from engine import errors
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -20,7 +23,7 @@ from engine.model import (
     PoolRecord,
     PortRecord,
 )
-from engine.ports import exposed
+from engine.ports import specs
 from engine.store.api import Reader, Transaction
 
 
@@ -56,7 +59,7 @@ def endpoint_spec(
         link_local=tuple(ip_interface(a) for a in record.link_local),
         options=settings.driver_opts or {},
         ports=port_bindings(record.ports),
-        exposed=tuple(exposed.exposed_ranges(container.config.exposed_ports)),
+        exposed=tuple(specs.exposed_ranges(container.config.exposed_ports)),
         siblings=addresses_of(siblings),
         accept_ra=_accept_ra(container.host.sysctls) if container.host.sysctls else "0",
     )
@@ -120,3 +123,28 @@ def clear_driver_state(tx: Transaction) -> None:
 def _noted(reader: Reader) -> dict[str, list[str]]:
     found: dict[str, list[str]] = json.loads(reader.meta(DRIVER_STATE_KEY) or "{}")
     return found
+
+
+KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
+    drivers.BadOption: errors.InvalidArgument,
+    drivers.Exists: errors.Forbidden,
+    drivers.Missing: errors.NotFound,
+    drivers.Busy: errors.KernelFailure,
+    drivers.Unsupported: errors.NotImplementedByHawse,
+    drivers.NoPermission: errors.PermissionDenied,
+    drivers.InterfaceRefused: errors.InterfaceFailure,
+    drivers.KernelError: errors.KernelFailure,
+    libnftables.Refused: errors.KernelFailure,
+}
+"""Every kind that drivers of our own raise; a test walks the tree of `DriverError` and fails on a gap."""
+
+
+@contextmanager
+def translate_driver_errors(prefix: str = "") -> Iterator[None]:
+    """Turn a driver's failure inside the block into the engine's kind, ``prefix`` before its text."""
+    try:
+        yield
+    except drivers.DriverError as error:
+        # Because drivers of others may raise kinds of their own, a kind that is not listed is what its base is.
+        kind = next((KINDS[c] for c in type(error).__mro__ if c in KINDS), errors.KernelFailure)
+        raise kind(prefix + str(error)) from error
