@@ -14,8 +14,6 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar, cast
 
-from cli.errors import StatusError
-
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -23,6 +21,18 @@ if TYPE_CHECKING:
     from engine.errors import EngineError
 
 T = TypeVar("T")
+
+FLAG_ERROR = 125
+"""Exit code of a bad flag, and of a `run` whose container could not be started."""
+
+
+class StatusError(Exception):
+    """End the command with this text on stderr (none when empty) and this exit code; nothing is put before the text."""
+
+    def __init__(self, text: str = "", exit_code: int = 1) -> None:
+        super().__init__(text)
+        self.text = text
+        self.exit_code = exit_code
 
 
 def open_default_engine() -> Engine:

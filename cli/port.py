@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from cli.app import App
-from cli.errors import StatusError
+from cli.app import App, StatusError
 from cli.options.image_reference import container_path_segment
 from cli.pflag import between, command
 from engine.golang.strconv import parse_uint

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from cli.app import App
-from cli.errors import StatusError
+from cli.app import App, StatusError
 from cli.pflag import STRING, Flag, Group
 from cli.system.version import version_line
 from engine.errors import EngineError

@@ -8,10 +8,9 @@ from typing import cast
 
 import click
 
-from cli.app import App
+from cli.app import App, StatusError
 from cli.completion import bash, fish, zsh
 from cli.completion.tree import Node, nodes
-from cli.errors import StatusError
 from cli.pflag import Group, command, exactly
 
 

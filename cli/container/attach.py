@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cli.app import App
+from cli.app import App, StatusError
 from cli.container.session import ESCAPED, attached, check_terminal, exit_code, proxied, streams
-from cli.errors import StatusError
 from cli.options.image_reference import container_path_segment
 from cli.pflag import STRING, command, exactly, flag
 

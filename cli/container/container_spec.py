@@ -12,11 +12,10 @@ from typing import Any
 
 import click
 
-from cli.app import App
+from cli.app import FLAG_ERROR, App, StatusError
 from cli.container import checks, unsupported
 from cli.container.request import container_create
 from cli.container.session import console_size
-from cli.errors import FLAG_ERROR, StatusError
 from cli.options.image_reference import check_reference, is_identifier
 from cli.pflag import changed
 from engine.errors import NotFound

@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from cli.app import App
+from cli.app import App, StatusError
 from cli.container.flag_types import ENV
 from cli.container.session import ESCAPED, check_terminal
-from cli.errors import StatusError
 from cli.options.environment import env_value, latest, with_files
 from cli.options.image_reference import container_path_segment
 from cli.pflag import LIST, STRING, at_least, command, flag

@@ -6,8 +6,7 @@ from datetime import datetime
 
 import click
 
-from cli.app import App
-from cli.errors import StatusError
+from cli.app import App, StatusError
 from cli.options.image_reference import container_path_segment
 from cli.pflag import STRING, command, exactly, flag
 from engine.golang import time as go_time

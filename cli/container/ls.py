@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from cli.app import App
+from cli.app import App, StatusError
 from cli.container.row import HEADER, empty_row, row
-from cli.errors import StatusError
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
 from cli.output.documents import LIST_FORMAT
 from cli.output.listing import write_listing

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cli.app import App
+from cli.app import App, StatusError
 from cli.container.each import for_each
-from cli.errors import StatusError
 from cli.pflag import at_least, command, flag
 from engine.errors import Conflict, NotFound
 

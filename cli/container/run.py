@@ -6,12 +6,11 @@ from typing import Any
 
 import click
 
-from cli.app import App
+from cli.app import FLAG_ERROR, App, StatusError
 from cli.container.container_spec import create_container, make_request, report
 from cli.container.flags import container_flags
 from cli.container.request import detached
 from cli.container.session import attached, check_terminal, exit_code, proxied, streams
-from cli.errors import FLAG_ERROR, StatusError
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import EngineError, StartFailure
 from engine.model import ContainerCreate

@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
-from cli.app import App
+from cli.app import App, StatusError
 from cli.container.signals import SignalProxy
-from cli.errors import StatusError
 from engine.errors import EngineError, NotFound
 from engine.runtime.api import Attachment, Stdio
 

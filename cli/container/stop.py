@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.app import App
-from cli.container.stop_flags import stopping_command
+from cli.container.each import stopping_command
 
 
 @stopping_command("stop", "Stop one or more running containers")

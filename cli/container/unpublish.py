@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.app import App
-from cli.errors import FLAG_ERROR, StatusError
+from cli.app import FLAG_ERROR, App, StatusError
 from cli.options.image_reference import container_path_segment
 from cli.options.ports import PROTOCOLS, port_range, split_protocol
 from cli.pflag import at_least, command

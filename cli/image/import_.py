@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.app import App
-from cli.errors import StatusError
+from cli.app import App, StatusError
 from cli.options.image_reference import check_reference
 from cli.pflag import LIST, STRING, at_least, command, flag
 

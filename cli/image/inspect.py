@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.app import App
-from cli.errors import StatusError
+from cli.app import App, StatusError
 from cli.output.documents import INSPECT_FORMAT, Json, inspect_all
 from cli.pflag import STRING, at_least, command, flag
 

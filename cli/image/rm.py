@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from cli.app import App
-from cli.errors import StatusError
+from cli.app import App, StatusError
 from cli.options.image_reference import path_segment
 from cli.pflag import at_least, command, flag
 from engine.errors import EngineError, NotFound

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from cli.app import App
-from cli.errors import FLAG_ERROR, StatusError
+from cli.app import FLAG_ERROR, App, StatusError
 from cli.options.hosts import link
 from cli.options.image_reference import path_segment
 from cli.options.ports import published_ports

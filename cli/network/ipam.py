@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from cli.errors import StatusError
+from cli.app import StatusError
 from cli.options.address import parse_ip
 from engine.model import IPAMConfig
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from cli.errors import StatusError
+from cli.app import StatusError
 from engine.errors import InvalidArgument, NotFound
 from engine.validate.image_reference import parse_reference
 

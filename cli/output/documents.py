@@ -9,8 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from cli.app import App
-from cli.errors import StatusError
+from cli.app import App, StatusError
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError
 from cli.output.inspection import Inspector
 from engine.errors import EngineError

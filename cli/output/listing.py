@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cli.app import App, bold
-from cli.errors import StatusError
+from cli.app import App, bold, StatusError
+from cli.app import StatusError
+from rich.console import Console
+from rich.text import Text
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError
 from cli.output.rows import FormatContext, ListFormat
 from cli.output.table import Measure, align, align_columns

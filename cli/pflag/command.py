@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cli.errors import StatusError
+from cli.app import StatusError
 from cli.pflag.arity import Arity, no_args
 from cli.pflag.help import leaf_help, parent_path, path
 from cli.pflag.reading import fill_arguments, flags_of, help_flag, help_if_wanted, parse_flags

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from cli.errors import StatusError
+from cli.app import StatusError
 from cli.pflag.help import group_help
 from cli.pflag.reading import flags_of, help_flag, help_if_wanted, parse_flags
 

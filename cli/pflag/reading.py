@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import click
 from click.core import ParameterSource
 
-from cli.errors import FLAG_ERROR, StatusError
+from cli.app import FLAG_ERROR, StatusError
 from cli.pflag.flag import Flag
 from cli.pflag.help import path
 from cli.pflag.parser import FlagError, FlagSet

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from cli.app import App
-from cli.errors import StatusError
+from cli.app import App, StatusError
 from cli.pflag import STRING, Kind, command, flag, no_args, scalar
 from engine.api import SwarmInit
 from engine.golang.strconv import parse_uint

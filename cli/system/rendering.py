@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cli.app import App
-from cli.errors import StatusError
+from cli.app import App, StatusError
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
 from cli.gotemplate.decoding import untyped
 from cli.output.documents import Json, as_json

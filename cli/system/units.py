@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cli.errors import StatusError
+from cli.app import StatusError
 from cli.launcher.launch import PACKAGES
 from engine.paths import root_directory, run_directory
 

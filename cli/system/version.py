@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from cli.app import App
-from cli.errors import StatusError
+from cli.app import App, StatusError
 from cli.output.documents import INSPECT_FORMAT, Json
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document

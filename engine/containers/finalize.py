@@ -7,7 +7,7 @@ from dataclasses import replace
 from engine import intents, timestamps
 from engine.agent.client import announce
 from engine.containers import lookup
-from engine.endpoints import release, reservation
+from engine.endpoints import reservation
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
@@ -29,7 +29,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
         pid_start=0,
         finished_at=seen.finished_at if seen.finished_at != record.finished_at else timestamps.now(),
     )
-    release.close_sandbox(record)
+    reservation.close_sandbox(record)
     with host.store.write() as tx:
         current = tx.container(container_id)
         if current is not None:

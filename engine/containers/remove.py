@@ -16,7 +16,7 @@ from engine import intents
 from engine.agent.client import announce
 from engine.containers import directory, lookup
 from engine.containers.finalize import finalize_exit
-from engine.endpoints import release, reservation
+from engine.endpoints import reservation
 from engine.errors import Conflict, NotFound
 from engine.filters import networks
 from engine.host import Host
@@ -60,7 +60,7 @@ def finish_removal(host: Host, container_id: str) -> None:
         record = reader.container(container_id)
     if record is not None:
         reservation.release_endpoints(host, record, alive=False)
-        release.close_sandbox(record)
+        reservation.close_sandbox(record)
     host.runtime.delete(container_id)
     if record is not None and record.kind == "process":
         end_orphan(record, signals.SIGKILL, None)

@@ -16,7 +16,7 @@ from engine.cluster import endpoint_hooks, network_hooks
 from engine.containers import etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.process_spec import process_spec
 from engine.containers.remove import remove
-from engine.endpoints import links, release, reservation, sandbox
+from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.host import Host
@@ -281,7 +281,7 @@ def rollback(host: Host, container_id: str) -> None:
         reservation.release_endpoints(host, record, alive=False)
     finally:
         host.runtime.delete(container_id)
-        release.close_sandbox(record)
+        reservation.close_sandbox(record)
         with host.store.write() as tx:
             tx.put_container(replace(record, pid=0, pid_start=0, sandbox_path=_past_path(host, record)))
     announce(host)

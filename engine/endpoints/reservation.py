@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface, ip_address, ip_network
+from pathlib import Path
 
 from drivers.registry import facts
 from engine import ipam, names
@@ -127,3 +128,10 @@ def release_endpoint(
         with host.store.write() as tx:
             tx.delete_endpoint(member.endpoint.id)
         endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
+
+
+def close_sandbox(record: ContainerRecord) -> None:
+    """Take away the sandbox's path; the record keeps telling where it was, as Docker's does."""
+    path = Path(record.sandbox_path)
+    if record.kind == "process" and path.is_symlink():
+        path.unlink(missing_ok=True)

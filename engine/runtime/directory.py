@@ -20,12 +20,9 @@ if TYPE_CHECKING:
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 _WRITERS = 100  # more than ever write into a directory while it is being removed
 _MOUNT_POINTS = ("rootfs", "dev")
+CONTAINERS = "containers"
+"""The directory in a HAWSE_RUN that holds those of all containers."""
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
-
-
-def containers_directory(run: str) -> str:
-    """Where all containers of a HAWSE_RUN are."""
-    return os.path.join(run, "containers")
 
 
 def _open_own(path: str) -> int:
@@ -43,7 +40,7 @@ class ContainerDirectory:
     def __init__(self, run: str, container_id: str) -> None:
         if not container_id or not _ALLOWED.issuperset(container_id) or container_id.startswith("."):
             raise ValueError(f"not a container id: {container_id!r}")
-        self.run, self.path = run, os.path.join(containers_directory(run), container_id)
+        self.run, self.path = run, os.path.join(run, CONTAINERS, container_id)
 
     def file(self, name: str) -> str:
         """The path of one of the files."""

@@ -24,7 +24,7 @@ from engine.paths import make_private_directory
 from engine.runtime import crun, logs, process, protocol, supervisor_client
 from engine.runtime.api import Created, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio
 from engine.runtime.attach import SupervisedAttachment
-from engine.runtime.directory import ContainerDirectory, containers_directory
+from engine.runtime.directory import CONTAINERS, ContainerDirectory
 from engine.runtime.errors import OTHER
 from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
@@ -169,7 +169,7 @@ class LocalRuntime:
 
         What ``on_exit`` should have done: that process was killed, or its program is no longer where it was.
         """
-        limit, containers = time.time() - _OVERDUE, containers_directory(os.fspath(self._run))
+        limit, containers = time.time() - _OVERDUE, os.path.join(self._run, CONTAINERS)
         try:
             found = os.listdir(containers)
         except FileNotFoundError:

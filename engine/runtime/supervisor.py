@@ -18,7 +18,7 @@ from engine.eventloop.loop import Loop
 from engine.runtime import peer, resident, syscalls
 from engine.runtime.connection import Connection
 from engine.runtime.container import Container
-from engine.runtime.directory import ContainerDirectory, containers_directory
+from engine.runtime.directory import CONTAINERS, ContainerDirectory
 from engine.runtime.errors import OTHER
 from engine.runtime.protocol import CONTROL, STDIN
 from engine.runtime.reaper import Children
@@ -66,7 +66,7 @@ class Supervisor:
 
     def _adopt(self) -> None:
         try:
-            ids = os.listdir(containers_directory(self._run))
+            ids = os.listdir(os.path.join(self._run, CONTAINERS))
         except FileNotFoundError:
             return
         for container_id in ids:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.errors import StatusError
+from cli.app import StatusError
 from cli.options.image_reference import container_path_segment, path_segment
 from engine.errors import NotFound
 
