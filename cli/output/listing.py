@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cli.app import App, bold, StatusError
-from cli.app import StatusError
-from rich.console import Console
-from rich.text import Text
+from cli.app import App, StatusError, bold
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError
 from cli.output.rows import FormatContext, ListFormat
 from cli.output.table import Measure, align, align_columns
