@@ -22,7 +22,7 @@ CAUGHT = {
     ("linux/address_ranges.py", "_Interrupted"),
     ("linux/netlink.py", "InterruptedError"),
     ("linux/netlink.py", "OSError"),
-    ("linux/netns.py", "OSError"),
+    ("linux/namespaces.py", "OSError"),
     ("overlay/wireguard_config.py", "ValueError"),
 }
 """Other exceptions that drivers raise, and turn into their own kinds before they return."""
