@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
-from engine.runtime import crun, oci, process, protocol, root_paths, rootfs, syscalls
+from engine.runtime import crun, oci, process, protocol, resident, root_paths, rootfs, syscalls
 from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.credentials import capability_mask, find_identity
 from engine.runtime.directory import ContainerDirectory
@@ -152,11 +152,9 @@ class Terminal:
     def __init__(self, directory: ContainerDirectory) -> None:
         name = f"console.{os.getpid()}"
         self.path = directory.file(name)
-        self._listener, place = socket.socket(socket.AF_UNIX), root_paths.open_root(directory.path)
-        try:
-            self._listener.bind(f"/proc/self/fd/{place}/{name}")  # the path may be too long for a socket's name
-        finally:
-            os.close(place)
+        self._listener = socket.socket(socket.AF_UNIX)
+        with resident.socket_address(directory.path, name) as address:
+            self._listener.bind(address)
         self._listener.listen(1)
 
     def __enter__(self) -> Terminal:

@@ -17,7 +17,7 @@ import socket
 import stat
 
 from drivers.linux import process
-from engine.runtime import crun, oci, protocol, root_paths, rootfs, syscalls
+from engine.runtime import crun, oci, protocol, resident, root_paths, rootfs, syscalls
 from engine.runtime.credentials import find_identity
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import BAD_CWD, OTHER, SetupFailed, reason
@@ -137,10 +137,10 @@ def _spawn(program: str, arguments: list[str], stdio: tuple[int, int, int], log:
 
 
 def _listen(directory: ContainerDirectory) -> socket.socket:
-    """Listen for the terminal, by way of the directory, since its path may be too long for a socket's name."""
-    listener, path = socket.socket(socket.AF_UNIX), root_paths.open_root(directory.path)
-    listener.bind(f"/proc/self/fd/{path}/console")
-    os.close(path)
+    """Listen for the terminal."""
+    listener = socket.socket(socket.AF_UNIX)
+    with resident.socket_address(directory.path, "console") as address:
+        listener.bind(address)
     listener.listen(1)
     return listener
 

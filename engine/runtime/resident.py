@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 _BACKLOG = 128
 
 
+@contextlib.contextmanager
+def socket_address(path: str, name: str) -> Iterator[str]:
+    """Open a directory for the block; yield the address of the socket ``name`` in it."""
+    directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{name}"
+    finally:
+        os.close(directory)
+
+
 def try_lock(fd: int) -> bool:
     """Lock an open file until it is closed, without waiting; False if another process holds the lock."""
     try:
@@ -34,7 +44,7 @@ def try_lock(fd: int) -> bool:
 
 def listen(listener: socket.socket, run: str, name: str) -> None:
     """Listen at ``name`` in a directory (0600). The caller holds the lock, so an existing socket is a dead process's."""
-    with _address(run, name) as address:
+    with socket_address(run, name) as address:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(address)
         mask = os.umask(0o177)
@@ -50,7 +60,7 @@ def connect(run: str, name: str, timeout: float | None = None) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)
     try:
-        with _address(run, name) as address:
+        with socket_address(run, name) as address:
             connection.connect(address)
         if not peer.is_genuine(connection):
             raise PermissionError(errno.EPERM, "another user's process listens", os.path.join(run, name))
@@ -58,12 +68,3 @@ def connect(run: str, name: str, timeout: float | None = None) -> socket.socket:
         connection.close()
         raise
     return connection
-
-
-@contextlib.contextmanager
-def _address(run: str, name: str) -> Iterator[str]:
-    directory = os.open(run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{directory}/{name}"
-    finally:
-        os.close(directory)

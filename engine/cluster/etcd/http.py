@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from engine.cluster.etcd.errors import named, refusal
 from engine.cluster.keys import LAYOUT
+from engine.runtime.resident import socket_address
 
 Json = dict[str, Any]
 DEFAULT_PORT = 2379
@@ -163,18 +164,15 @@ def _connected(parts: SplitResult, timeout: float) -> socket.socket:
 
 
 def _connected_locally(path: str, timeout: float) -> socket.socket:
-    """Connect by way of the open directory, for a path may be longer than sun_path's 107 bytes."""
-    directory, _, name = path.rpartition("/")
-    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Connect to the socket at ``path``."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         made.settimeout(timeout)
-        made.connect(f"/proc/self/fd/{opened}/{name}")
+        with socket_address(*os.path.split(path)) as address:
+            made.connect(address)
     except BaseException:
         made.close()
         raise
-    finally:
-        os.close(opened)
     return made
 
 
