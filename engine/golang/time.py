@@ -6,14 +6,14 @@ import json
 import re
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
-from decimal import Decimal
 
 from engine.errors import InvalidArgument
-from engine.golang.strconv import quote
+from engine.golang.strconv import quote, whole_number
 
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 LIMIT = 1 << 63
+MOST_DIGITS = 30  # of a fraction; more make no nanosecond
 SECONDS = re.compile(r"(?P<whole>[+-]?[0-9]+)(?:\.(?P<fraction>[+-]?[0-9]+))?")
 PIECES = {
     "2006": "[0-9]{4}", "-": "-", "01": "[0-9]{2}", "02": "[0-9]{2}", "T": "T", "15": "[0-9]{1,2}", ":": ":",
@@ -44,7 +44,8 @@ def parse_duration(text: str) -> int:
             raise ValueError(f"time: missing unit in duration {quote(text)}")
         if unit not in UNITS:
             raise ValueError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
-        total += int(Decimal((whole or "0") + (fraction or "").rstrip(".")) * UNITS[unit])
+        digits = (fraction or ".")[1:MOST_DIGITS]
+        total += whole_number(whole) * UNITS[unit] + whole_number(digits) * UNITS[unit] // 10 ** len(digits)
         if total > LIMIT or (total == LIMIT and text[0] != "-"):
             raise invalid
         rest = rest[found.end() :] if found else ""
