@@ -98,7 +98,7 @@ class Verbs:
     def reading(self) -> Host:
         """The host for a verb that only reads; the predefined networks are recorded where that has not happened."""
         predefined.ensure(self.host)
-        network_hooks.keep_agent(self.host)
+        network_hooks.ensure_agent(self.host)
         return self.host
 
     def changing(self) -> Host:
@@ -108,7 +108,7 @@ class Verbs:
             recover.hold_shared_lock(self.host)
             predefined.ensure(self.host)
             recover.recover(self.host)
-            network_hooks.keep_agent(self.host)
+            network_hooks.ensure_agent(self.host)
             self._ready = True
         return self.host
 

@@ -1,7 +1,6 @@
 """How a command reaches the agent of its host: tell it that the state changed, and start it where there is none.
 
-Imported by every command that changes names: the standard library's small modules only. The agent's lock, its socket
-and its log are files in HAWSE_RUN.
+The lock, the socket and the log of the agent are files in HAWSE_RUN.
 """
 
 from __future__ import annotations

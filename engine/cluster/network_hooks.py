@@ -37,7 +37,7 @@ def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
     return wide and not request.config_only and is_member(host)
 
 
-def keep_agent(host: Host) -> None:
+def ensure_agent(host: Host) -> None:
     """Start the agent of a host that is in a cluster, where it does not run: it keeps the host's lease."""
     if memberships.exists(host.root):
         with suppress(OSError):
@@ -51,7 +51,7 @@ def wait_for_store(host: Host, patience: float = 15.0) -> None:
             return
     except Unavailable:  # it is of another version of hawse, and no store is to be expected
         return
-    keep_agent(host)
+    ensure_agent(host)
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         try:
