@@ -8,7 +8,15 @@ from ipaddress import ip_address
 from typing import TypeVar
 
 from drivers.api import BadOption, IPAddress, OptionFacts
-from drivers.golang import parse_bool
+
+TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+
+
+def parse_bool(text: str) -> bool | None:
+    """Return the boolean that Go reads from ``text``, None if Go refuses it."""
+    return True if text in TRUE else False if text in FALSE else None
+
 
 MTU = "com.docker.network.driver.mtu"
 MTU_FACTS = OptionFacts(

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from drivers.api import Difference
-from engine import timestamps
+from engine.golang import timestamps
 
 FEW = 3  # differences of a kind that a line names
 LONG_LOG_BYTES = 1 << 20

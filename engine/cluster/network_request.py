@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address, ip_network
 
-from engine import timestamps
 from engine.cluster.model import new_id
 from engine.errors import InvalidArgument
+from engine.golang import timestamps
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 
 NAME, LONGEST_NAME = re.compile("[a-zA-Z0-9]+(?:[-_]+[A-Za-z0-9]+)*"), 63

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drivers.linux import host_namespace, netns, process
-from engine import names, timestamps
+from engine import names
 from engine.agent.client import SOCKET as AGENT_SOCKET
 from engine.dispatch import translate_driver_errors
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
+from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerConfig, ContainerRecord, HostConfig
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from drivers.linux.host import is_forwarding
-from engine import names, timestamps
+from engine import names
 from engine.api import Created
 from engine.errors import InvalidArgument, NotFound
+from engine.golang import timestamps
 from engine.host import Host
 from engine.images import ImageStore
 from engine.model import (

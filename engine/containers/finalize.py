@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine import intents, timestamps
+from engine import intents
 from engine.agent.client import announce
 from engine.containers import lookup
 from engine.endpoints import reservation
+from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from drivers.linux import process
-from engine import names, timestamps
+from engine import names
 from engine.containers import adopted, restart_policy
 from engine.errors import Conflict
+from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.store.api import Reader

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from signal import SIGKILL
 
-from engine import timestamps
+from engine.golang import timestamps
 from engine.model import ContainerRecord
 from engine.validate.signals import parse_signal
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drivers.linux import process
-from engine import intents, names, timestamps
+from engine import intents, names
 from engine.agent.client import announce
 from engine.cluster import endpoint_hooks, network_hooks
 from engine.containers import etc_files, gateway_bridge, lookup, port_assignment
@@ -19,6 +19,7 @@ from engine.containers.remove import remove
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
+from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from engine.errors import EngineError, InvalidArgument, NotFound
 from engine.filters.rules import check_keys, matches_labels, matches_pattern
 from engine.golang.strconv import whole_number
+from engine.golang.timestamps import NEVER
 from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord
 from engine.render.mounts import parse_bind
 from engine.render.ports import listed_ports_document, ports_document
 from engine.render.state import ALIVE
-from engine.timestamps import NEVER
 
 Sides = Mapping[str, tuple[Sequence[EndpointRecord], Mapping[str, NetworkRecord]]]
 Test = Callable[[ContainerRecord], bool]

@@ -13,8 +13,8 @@ from engine.errors import EngineError, InvalidArgument
 from engine.filters.containers import filter_containers
 from engine.filters.rules import check_keys, matches_exactly, matches_labels, matches_pattern, parse_bool
 from engine.golang.time import parse_moment
+from engine.golang.timestamps import to_seconds
 from engine.model import ContainerRecord, Filters, NetworkRecord, NetworkSummary
-from engine.timestamps import to_seconds
 
 __all__ = [
     "check_container_prune",

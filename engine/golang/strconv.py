@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from drivers import golang
+from drivers import options
 
 INTEGER = re.compile(r"[+-]?(0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7])*|[1-9](_?[0-9])*)")
 MOST_DIGITS = 40
@@ -36,7 +36,7 @@ def _escape(rune: str, mark: str, ascii_only: bool) -> str:
 
 def parse_bool(text: str) -> bool:
     """Read a boolean like strconv.ParseBool; ValueError carries Go's text."""
-    parsed = golang.parse_bool(text)
+    parsed = options.parse_bool(text)
     if parsed is None:
         raise ValueError(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
     return parsed

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from engine import timestamps
 from engine.errors import InvalidArgument, shown
+from engine.golang import timestamps
 from engine.golang.time import parse_rfc3339
 from engine.images.document import list_at, mismatch, object_at, parse_document, text_at, texts_at
 from engine.model import ImageRecord

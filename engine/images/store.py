@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from drivers.linux import process
-from engine import timestamps
 from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
 from engine.filters.images import filter_images
+from engine.golang import timestamps
 from engine.images.archive import ArchivedImage, read_archive
 from engine.images.compression import Bounded, decompressed
 from engine.images.config import parse_config, plain_config, read_record, render_inspect, render_summary

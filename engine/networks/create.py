@@ -15,7 +15,7 @@ from drivers.api import DriverError, HealthReporter, NetworkSpec
 from drivers.linux import process
 from drivers.linux.host import interface_ranges
 from drivers.registry import available, facts
-from engine import intents, ipam, names, timestamps
+from engine import intents, ipam, names
 from engine.agent.client import keep_agent
 from engine.api import Created
 from engine.cluster import membership, network_hooks
@@ -23,6 +23,7 @@ from engine.config import Config
 from engine.dispatch import network_spec, pool_key, save_driver_state, translate_driver_errors
 from engine.errors import EngineError, Forbidden, InvalidArgument
 from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
+from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.ipam import IN_USE, IPNetwork, Occupied, Range, bounds

@@ -10,7 +10,8 @@ from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
 from drivers.linux.host import interface_exists
-from engine import names, timestamps
+from engine import names
+from engine.golang import timestamps
 from engine.host import Host
 from engine.ipam import Range
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.golang.timestamps import to_seconds
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
 from engine.ports import specs
 from engine.render import copied_list
@@ -14,7 +15,6 @@ from engine.render.host_config import host_config_document
 from engine.render.mounts import mounts_document
 from engine.render.ports import listed_ports_document, ports_document
 from engine.render.state import state_document, status_text
-from engine.timestamps import to_seconds
 from engine.validate.host_config import is_container_mode
 
 Json = dict[str, Any]

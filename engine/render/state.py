@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.golang.timestamps import NEVER, to_seconds
 from engine.golang.units import human_duration
 from engine.model import ContainerRecord
-from engine.timestamps import NEVER, to_seconds
 
 Json = dict[str, Any]
 

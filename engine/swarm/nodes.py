@@ -6,13 +6,13 @@ import os
 from base64 import b64encode
 
 from drivers.registry import available
-from engine import timestamps
 from engine.api import Documents, Json
 from engine.cluster import keys, membership, record_checks, shared_endpoints
 from engine.cluster.etcd import Client, delete
 from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, ClusterMembership, Node
 from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
+from engine.golang import timestamps
 from engine.host import Host
 from engine.swarm import certificates, etcd_member, pki
 from engine.swarm.enrollment import Manager

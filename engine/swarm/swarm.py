@@ -15,7 +15,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from engine import timestamps
 from engine.agent.client import notify
 from engine.api import SwarmInit, SwarmJoin
 from engine.cluster import keys, local_networks, membership, node_operations, shared_networks
@@ -25,6 +24,7 @@ from engine.cluster.model import MANAGER, Cluster, ClusterMembership, Cursor, Me
 from engine.cluster.network_request import new_record
 from engine.containers import disconnect, gateway_bridge
 from engine.errors import EngineError, InvalidArgument, Unavailable
+from engine.golang import timestamps
 from engine.host import Host
 from engine.model import NetworkCreate
 from engine.store.codec import decode, encode

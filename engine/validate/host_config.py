@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drivers.golang import parse_bool
+from drivers.options import parse_bool
 from engine.errors import EngineError, InvalidArgument
 from engine.model import ContainerConfig, ContainerRecord, HostConfig, Mount, PortSpec, RestartPolicy
 from engine.validate.addresses import parse_address

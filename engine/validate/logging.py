@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drivers.golang import parse_bool
+from drivers.options import parse_bool
 from engine.errors import InvalidArgument, quoted
 from engine.golang.units import parse_size
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from engine import timestamps
 from engine.cluster import keys, membership, node_operations
 from engine.cluster.encryption import is_encrypted
 from engine.cluster.etcd import Client
 from engine.cluster.model import ClusterMembership, Node
+from engine.golang import timestamps
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
 from engine.swarm import pki

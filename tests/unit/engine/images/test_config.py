@@ -10,9 +10,9 @@ import json
 import pytest
 
 from engine.errors import InvalidArgument
+from engine.golang.timestamps import to_seconds
 from engine.images.config import diff_ids_of, parse_config, read_record, render_inspect, render_summary
 from engine.store.codec import decode, encode
-from engine.timestamps import to_seconds
 
 ID = f"sha256:{'0' * 64}"
 ESCAPE = "\x1b[31m"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.golang.timestamps import to_seconds
 from engine.model import (
     ContainerConfig,
     ContainerRecord,
@@ -21,7 +22,6 @@ from engine.model import (
 )
 from engine.render.container import ContainerFiles, container_document, container_summary
 from engine.render.network import network_document
-from engine.timestamps import to_seconds
 
 
 def recorded(name):

@@ -2,9 +2,9 @@
 
 import pytest
 
+from engine.golang.timestamps import to_seconds
 from engine.model import ContainerConfig, ContainerRecord, HostConfig
 from engine.render.state import state_document, status_text
-from engine.timestamps import to_seconds
 
 MINUTE = 60
 STARTED, FINISHED = "2026-11-23T22:43:00.5Z", "2026-11-23T22:44:00.123456789Z"

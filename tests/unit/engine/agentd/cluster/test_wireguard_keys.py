@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from engine import timestamps
 from engine.agentd.cluster import wireguard_keys
 from engine.cluster import membership
 from engine.cluster.etcd import EtcdUnavailable, KeyValue
 from engine.cluster.keys import LAYOUT
 from engine.cluster.model import ClusterMembership, Node
+from engine.golang import timestamps
 from engine.model import NetworkRecord
 from engine.store.codec import decode, encode
 from engine.swarm import pki
