@@ -29,7 +29,6 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
     """Describe the process; ``netns`` is "" for a network namespace of its own, "host", or a path to join."""
     config, settings = record.config, record.host
     root = find_root(host, config.image)
-    directory = host.container_directory(record.id)
     security = parse_security_options(settings.security_opt or ())
     callback, environment = host.callback("__exited", record.id)
     mounts, bounds = check_binds(settings.binds), log_bounds_at_start(host, record)
@@ -42,7 +41,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         hostname=config.hostname,
         domainname=config.domainname,
         rootfs=root.directory,
-        overlay_dir=str(directory / "layer") if root.image else "",
+        overlay_dir=str(host.container_directory(record.id) / "layer") if root.image else "",
         read_only=settings.readonly_rootfs,
         mounts=mounts,
         files=own_files(host, record),

@@ -30,8 +30,26 @@ from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError, DecodeCache, decode
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
+BUSY_SECONDS = 30.0
+"""How long a command waits for other writers before it gives up."""
+LOG_SIZE = 1 << 20
+"""Bytes of log from which a writer moves it into the file: who opens the store next has to read it all."""
+RESERVE = 1 << 17
+"""Bytes of disk that the log keeps even when it is empty, so that a full disk keeps nobody from removing things."""
+FILES = ("-wal", "-shm", "-journal")
+"""The ends of the names of SQLite's other files."""
 IDLE_LIMIT = 4
 """Connections kept; a command uses one, or two where a block is inside another."""
+
+_REASONS = {
+    sqlite3.SQLITE_BUSY: "is locked by another command",
+    sqlite3.SQLITE_LOCKED: "is locked by another command",
+    sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
+    sqlite3.SQLITE_READONLY: "is read-only",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: input/output error",
+    sqlite3.SQLITE_CORRUPT: "is damaged",
+    sqlite3.SQLITE_NOTADB: "is damaged: not a database",
+}
 
 
 class PoolKey(NamedTuple):
@@ -80,26 +98,6 @@ def _close_oldest(*, all_but: int) -> None:
     with suppress(IndexError):
         while len(_idle) > all_but:
             _idle.popleft()[1].close()
-
-
-BUSY_SECONDS = 30.0
-"""How long a command waits for other writers before it gives up."""
-LOG_SIZE = 1 << 20
-"""Bytes of log from which a writer moves it into the file: who opens the store next has to read it all."""
-RESERVE = 1 << 17
-"""Bytes of disk that the log keeps even when it is empty, so that a full disk keeps nobody from removing things."""
-FILES = ("-wal", "-shm", "-journal")
-"""The ends of the names of SQLite's other files."""
-
-_REASONS = {
-    sqlite3.SQLITE_BUSY: "is locked by another command",
-    sqlite3.SQLITE_LOCKED: "is locked by another command",
-    sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
-    sqlite3.SQLITE_READONLY: "is read-only",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: input/output error",
-    sqlite3.SQLITE_CORRUPT: "is damaged",
-    sqlite3.SQLITE_NOTADB: "is damaged: not a database",
-}
 
 
 os.register_at_fork(before=close_idle)
