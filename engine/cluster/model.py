@@ -1,4 +1,4 @@
-"""The values that hosts share: a cluster, its nodes, and the endpoints of networks that span them; and how their ids are made."""
+"""The values that hosts share: a cluster, its nodes, and the endpoints of its networks; and how ids are made."""
 
 from __future__ import annotations
 

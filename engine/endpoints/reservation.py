@@ -1,4 +1,4 @@
-"""Reserves an endpoint in the store (id, addresses, MAC), and releases what a container holds. Releasing is idempotent."""
+"""Reserves an endpoint in the store (id, addresses, MAC); releases what a container holds, which is idempotent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m engine.agentd.cluster.respawn``: brings a killed agent back, so that this host's lease does not run out with it.
+"""``python -m engine.agentd.cluster.respawn``: starts a killed agent again, so that its host's lease does not expire.
 
 It sleeps in the kernel on the agent's own lock, which is free the moment the agent is gone. Ends when this host has
 left its cluster, or lives in a run directory that is there no more.
