@@ -1,6 +1,6 @@
 """Forgets tracked connections, so that no flow goes on to a container that a port no longer leads to.
 
-Speaks ctnetlink itself. Since Linux 6.11 the kernel removes what matches a filter (CTA_FILTER) at one go, in a fraction
+Speaks ctnetlink itself, because no library has its filters. Since Linux 6.11 the kernel removes what matches a filter (CTA_FILTER) at one go, in a fraction
 of a millisecond; before, and for what no filter can say, the flows are listed, which walks the kernel's whole hash
 table under its locks, and those that match are deleted one by one. IPv6 addresses are never left to a filter, because
 the kernel takes every address but the one asked for.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address
@@ -19,19 +19,16 @@ from ipaddress import IPv6Address
 from drivers.api import IPAddress, KernelError, PortBinding
 from drivers.linux import sysctl
 from drivers.linux.attributes import attribute, nested, read
-from drivers.linux.errors import refusal
-from drivers.linux.netlink import LINGER, in_background
-from drivers.linux.nfnetlink import NETFILTER
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import LINGER, Session, in_background
+from drivers.linux.nfnetlink import NETFILTER, NFGENMSG
 
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_GET and _DELETE
-REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
-DONE, ERROR = 3, 2
 TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # CTA_FILTER_ORIG_FLAGS and _REPLY_FLAGS are 1 and 2, too
 TUPLE_IP, TUPLE_PROTO = 1, 2
 SOURCE, DESTINATION = (1, 3), (2, 4)  # CTA_IP_V4_SRC, CTA_IP_V6_SRC …
 PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
 SOURCE_ADDRESS, DESTINATION_ADDRESS, PROTO_AND_DESTINATION_PORT = 1 << 0, 1 << 1, 1 << 3 | 1 << 5
-BUFFER = 1 << 16
 FEW_FLOWS = 1000  # are sooner read all at once than picked by several walks through the table
 FEW_FILTERS = 16  # take less time than one list
 UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # what a kernel answers that removes by no filter
@@ -80,9 +77,11 @@ def original_destination(protocol: str, client: Address, server: Address) -> tup
     ports += attribute(PROTO_DESTINATION_PORT, struct.pack("!H", client[1]))
     number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[protocol]))
     wanted = nested(TUPLE_IP, addresses) + nested(TUPLE_PROTO, number + ports)
-    with _opened() as channel:
-        _send(channel, GET, ACK, struct.pack("!BBH", socket.AF_INET6, 0, 0) + nested(TUPLE_REPLY, wanted))
-        flows = [_flow(message) for message in _answers(channel)]
+    session = Session(NETFILTER)
+    try:
+        flows = _request(session, GET, NFGENMSG.pack(socket.AF_INET6, 0, 0) + nested(TUPLE_REPLY, wanted))
+    finally:
+        session.close()
     return next(((IPv6Address(flow.destination), flow.port) for flow in flows), None)
 
 
@@ -95,31 +94,23 @@ def _forget(version: int, matches: Callable[[Flow], bool], filters: Sequence[byt
     tracked = _tracked()
     if not tracked:
         return
-    header, able = struct.pack("!BBH", FAMILY[version], 0, 0), all(filters)
-    channel = _opened()
+    header, able = NFGENMSG.pack(FAMILY[version], 0, 0), all(filters)
+    session = Session(NETFILTER)
     try:
-        if able and _remove_at_once(channel, header, filters):
+        if able and _remove_at_once(session, header, filters):
             return
         narrow = able and (len(filters) == 1 or tracked > FEW_FLOWS)
         for narrowing in filters if narrow else (b"",):
-            _remove_one_by_one(channel, header, narrowing, matches)
+            _remove_one_by_one(session, header, narrowing, matches)
     finally:
-        in_background(channel.close, LINGER)
+        in_background(session.close, LINGER)
 
 
-def _opened() -> socket.socket:
-    channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER)
-    channel.bind((0, 0))
-    return channel
-
-
-def _remove_at_once(channel: socket.socket, header: bytes, filters: Iterable[bytes]) -> bool:
+def _remove_at_once(session: Session, header: bytes, filters: Iterable[bytes]) -> bool:
     """Have the kernel remove what each filter finds; False where it can't, and has removed nothing."""
     try:
         for each in filters:
-            _send(channel, DELETE, ACK, header + each)
-            for _ in _answers(channel):
-                pass
+            _request(session, DELETE, header + each)
     except KernelError as error:
         if error.errno not in UNABLE:
             raise
@@ -127,15 +118,18 @@ def _remove_at_once(channel: socket.socket, header: bytes, filters: Iterable[byt
     return True
 
 
-def _remove_one_by_one(
-    channel: socket.socket, header: bytes, narrowing: bytes, matches: Callable[[Flow], bool]
-) -> None:
-    _send(channel, GET, DUMP, header + narrowing)
-    doomed = [flow for message in _answers(channel) if matches(flow := _flow(message))]
-    for flow in doomed:
-        _send(channel, DELETE, ACK, header + nested(TUPLE_ORIG, flow.key))
-        for _ in _answers(channel):
-            pass
+def _remove_one_by_one(session: Session, header: bytes, narrowing: bytes, matches: Callable[[Flow], bool]) -> None:
+    with kernel_errors("forget", "tracked connections"):
+        listed = session.dump(GET, header + narrowing)
+    for flow in filter(matches, map(_flow, listed)):
+        _request(session, DELETE, header + nested(TUPLE_ORIG, flow.key))
+
+
+def _request(session: Session, kind: int, body: bytes) -> list[Flow]:
+    """Send a request; return the flows of its answers. A flow that ended meanwhile is no error."""
+    with kernel_errors("forget", "tracked connections", ignore=(errno.ENOENT,)):
+        return [_flow(answer) for answer in session.request(kind, body)]
+    return []
 
 
 def _tracked() -> int:
@@ -179,27 +173,8 @@ def _filter(direction: int, content: bytes, flags: int) -> bytes:
     return nested(direction, content) + nested(FILTER, counting)
 
 
-def _send(channel: socket.socket, kind: int, flags: int, body: bytes) -> None:
-    channel.send(struct.pack("=IHHII", 16 + len(body), kind, REQUEST | flags, 1, 0) + body)
-
-
-def _answers(channel: socket.socket) -> Iterator[bytes]:
-    """The payloads of a request's answers, up to the acknowledgement; a flow that ended meanwhile is no error."""
-    while True:
-        data = channel.recv(BUFFER)
-        while data:
-            length, kind = struct.unpack_from("=IH", data)
-            if kind in (DONE, ERROR):
-                code = -int(struct.unpack_from("=i", data, 16)[0])
-                if code not in (0, errno.ENOENT):
-                    raise refusal("forget", "tracked connections", code)
-                return
-            yield data[20:length]  # after nlmsghdr and nfgenmsg
-            data = data[(length + 3) & ~3 :]
-
-
 def _flow(message: bytes) -> Flow:
-    attributes = read(message)
+    attributes = read(message, NFGENMSG.size)
     original, reply = read(attributes[TUPLE_ORIG]), read(attributes[TUPLE_REPLY])
     addresses, proto = read(original[TUPLE_IP]), read(original[TUPLE_PROTO])
     return Flow(

@@ -1,40 +1,19 @@
-"""What a command on a bridge network costs, counted: nothing is loaded or asked that it can do without."""
+"""What a command on a bridge network costs, counted: nothing is asked that it can do without."""
 
-import json
 import os
 import sqlite3
-import sys
 from collections import Counter
 
 import pytest
 
-from drivers.linux import conntrack, libnftables, netlink
+from drivers.linux import conntrack, libnftables, netlink, nfnetlink
 from drivers.linux import netns as namespaces
 from engine.core import open_engine
 from engine.endpoints import sandbox
 from engine.model import EndpointSettings, NetworkCreate
 from engine.store import sqlite
-from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.netns
-
-LISTED = "import json, sys; json.dump(sorted(sys.modules), open(sys.argv.pop(1), 'w'))"
-COLD = "import sys; from cli.app import App; from cli.root import run; code = run(sys.argv[2:], App()); "
-
-
-def modules_of(host, tmp_path, *command):
-    """The modules that one command loads."""
-    listing = tmp_path / "modules"
-    argv = [sys.executable, "-c", f"{COLD}{LISTED}; sys.exit(code)", str(listing), *command]
-    host.run(*argv, env=host.env(), cwd=CHECKOUT)
-    return json.loads(listing.read_text())
-
-
-def test_bridge_networks_do_without_the_library_that_knows_all_of_netlink(host, tmp_path):
-    for command in (["network", "create", "app"], ["network", "rm", "app"]):
-        loaded = modules_of(host, tmp_path, *command)
-        assert "drivers.linux.link" in loaded
-        assert not [name for name in loaded if name.partition(".")[0] in ("pyroute2", "asyncio")]
 
 
 @pytest.fixture
@@ -88,9 +67,9 @@ def spent(monkeypatch):
     monkeypatch.setattr(sqlite3, "connect", traced)
     for name in ("request", "request_all"):
         counting(netlink.Session, name, lambda _: "request")
-    counting(netlink.Session, "dump", lambda args: "list of rules" if args[1] >> 8 else "list")
+    lists = {nfnetlink.GET_RULE >> 8: "list of rules", conntrack.GET >> 8: "list of flows"}
+    counting(netlink.Session, "dump", lambda args: lists.get(args[1] >> 8, "list"))
     counting(libnftables, "_execute", lambda _: "nft")
-    counting(conntrack, "_send", lambda args: "list of flows" if args[2] == conntrack.DUMP else "request")
     return counted
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from drivers.api import KernelError
 from drivers.firewall import proxy_redirect
-from drivers.linux import conntrack
+from drivers.linux import conntrack, netlink
 
 pytestmark = pytest.mark.netns
 
@@ -32,10 +32,14 @@ def way(request, monkeypatch):
 @pytest.fixture
 def lists(monkeypatch):
     """The lists of flows that were asked for."""
-    asked, send = [], conntrack._send
-    monkeypatch.setattr(
-        conntrack, "_send", lambda *args: (asked.append(args) if args[2] == conntrack.DUMP else None) or send(*args)
-    )
+    asked, dump = [], netlink.Session.dump
+
+    def noting(session, kind, body):
+        if kind == conntrack.GET:
+            asked.append(body)
+        return dump(session, kind, body)
+
+    monkeypatch.setattr(netlink.Session, "dump", noting)
     return asked
 
 
