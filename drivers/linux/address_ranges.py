@@ -1,7 +1,9 @@
-"""The address ranges on a host's interfaces, read at a fraction of what an object for each message costs.
+"""The address ranges on a host's interfaces, decoded from netlink's bytes without pyroute2.
 
-A host with a thousand networks has a thousand addresses, and every new network must avoid them all. Knows the layout
-of the messages of two dumps (rtnetlink(7), RTM_GETADDR and RTM_GETROUTE) and nothing of whose addresses they are.
+A host with a thousand networks has a thousand addresses, and every new network must avoid them all. To decode them
+takes pyroute2 40 ms and this module 0.6 ms, where the rest of `network create` takes 12 ms: with pyroute2, creation
+would not stay flat up to a thousand networks. The module knows the layout of the messages of two dumps (rtnetlink(7),
+RTM_GETADDR and RTM_GETROUTE) and nothing of whose addresses they are.
 """
 
 from __future__ import annotations
@@ -9,33 +11,28 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
-from drivers.linux.errors import kernel_errors, refusal
-from drivers.linux.netlink import DUMP_ATTEMPTS
+from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_GETROUTE
 
-RTM_GETADDR, RTM_GETROUTE = 22, 26
-SOL_NETLINK, GET_STRICT_CHK = 270, 12
-NLM_F_REQUEST, NLM_F_DUMP, NLM_F_DUMP_INTR = 0x01, 0x300, 0x10
-NLMSG_ERROR, NLMSG_DONE = 2, 3
+from drivers.linux import attributes, netlink
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import HEADER
+
+GET_STRICT_CHK = 12
 IFA_ADDRESS, IFA_LOCAL, RTA_DST = 1, 2, 1
 MAIN, KERNEL, LINK = 254, 2, 253  # RT_TABLE_MAIN, RTPROT_KERNEL, RT_SCOPE_LINK
-HEADER, ADDRESS, ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BBBBI"), struct.Struct("=HH")
+ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, link
 FAMILY, PREFIX, FIRST, SECOND, OWN = 16, 17, (26, 27), (34, 35), 36  # where a message of an address has them:
 USUAL = struct.Struct("=16xB9xH6xH4x")  # family, the types of two attributes, and the second's value
 PROTOCOL = 21  # where a message of a route has it
 ROUTE = struct.Struct("=BBBBBBBBI")  # family, destination's length, …, table, protocol, scope, type, flags
-BUFFER = 1 << 16
 FAMILIES = {4: (socket.AF_INET, 32), 6: (socket.AF_INET6, 128)}
 
 Range = tuple[int, int]
 """First and last address, as integers."""
-
-
-class _Interrupted(Exception):
-    """The list changed while it was read."""
 
 
 def ranges(version: int) -> list[Range]:
@@ -67,22 +64,21 @@ class Reading(NamedTuple):
 
 
 def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
-    for _ in range(DUMP_ATTEMPTS):
-        try:
-            with kernel_errors("list", "addresses"), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as opened:
-                opened.setsockopt(SOL_NETLINK, GET_STRICT_CHK, 1)  # or every table of routes would come
-                opened.send(HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | NLM_F_DUMP, 1, 0) + body)
+    request = HEADER.pack(HEADER.size + len(body), kind, netlink.REQUEST | netlink.DUMP, 1, 0) + body
+    with kernel_errors("list", "addresses"):
+        for _ in range(netlink.DUMP_ATTEMPTS):
+            with suppress(InterruptedError), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as opened:
+                opened.setsockopt(netlink.SOL_NETLINK, GET_STRICT_CHK, 1)  # or every table of routes would come
+                opened.send(request)
                 return _answer(opened, reading)
-        except _Interrupted:
-            continue
-    raise refusal("list", "addresses", errno.EINTR)
+        raise OSError(errno.EINTR, "list changed while it was read")
 
 
 def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
     found: list[Range] = []
     done = False
     while not done:
-        data = opened.recv(BUFFER)
+        data = opened.recv(netlink.RECEIVE)
         together = reading.alike(data, size) if (size := _size_if_alike(data)) else None
         if together is None:
             together = []
@@ -98,7 +94,7 @@ def _size_if_alike(data: bytes) -> int:
     """
     length, kind, flags, _, _ = HEADER.unpack_from(data)
     size = _aligned(length)
-    if kind in (NLMSG_DONE, NLMSG_ERROR) or flags & NLM_F_DUMP_INTR or len(data) % size:
+    if kind in (netlink.DONE, netlink.ERROR) or flags & netlink.DUMP_INTERRUPTED or len(data) % size:
         return 0
     return size if _is_same(data, size, range(8)) else 0
 
@@ -133,20 +129,17 @@ def _routes_alike(data: bytes, size: int) -> list[Range] | None:
 
 
 def _of_address(data: bytes, start: int, end: int, bits: int) -> Range:
-    return _range(_address(data, start, end), bits - data[start + 1])
+    values = attributes.read(data[start:end], ADDRESS.size)
+    own = values.get(IFA_LOCAL) or values[IFA_ADDRESS]  # on a point-to-point link IFA_ADDRESS is the other end's
+    return _range(own, bits - data[start + 1])
 
 
 def _of_route(data: bytes, start: int, end: int) -> Range | None:
     length, protocol, scope = data[start + 1], data[start + 5], data[start + 6]
     if protocol == KERNEL or scope != LINK or not length:
         return None
-    at = start + ROUTE.size
-    while at < end:
-        size, kind = ATTRIBUTE.unpack_from(data, at)
-        if kind == RTA_DST:
-            return _range(data[at + ATTRIBUTE.size : at + size], 32 - length)
-        at += _aligned(size)
-    return None
+    destination = attributes.read(data[start:end], ROUTE.size).get(RTA_DST)
+    return None if destination is None else _range(destination, 32 - length)
 
 
 def _range(address: bytes, host_bits: int) -> Range:
@@ -159,31 +152,17 @@ def _one_by_one(data: bytes, reading: Reading, found: list[Range]) -> bool:
     start = 0
     while start < len(data):
         length, kind, flags, _, _ = HEADER.unpack_from(data, start)
-        if flags & NLM_F_DUMP_INTR:
-            raise _Interrupted
-        if kind == NLMSG_DONE:
+        if flags & netlink.DUMP_INTERRUPTED:
+            raise InterruptedError
+        if kind == netlink.DONE:
             return True
-        if kind == NLMSG_ERROR:
-            code = -int.from_bytes(data[start + HEADER.size : start + HEADER.size + 4], sys.byteorder, signed=True)
-            raise OSError(code, "dump refused")
+        if kind == netlink.ERROR:
+            raise OSError(-netlink.CODE.unpack_from(data, start + HEADER.size)[0], "dump refused")
         item = reading.one(data, start + HEADER.size, start + length)
         if item is not None:
             found.append(item)
         start += _aligned(length)
     return False
-
-
-def _address(data: bytes, start: int, end: int) -> bytes:
-    """Find the interface's own address in one message; on a point-to-point link IFA_ADDRESS is the other end's."""
-    at, found = start + ADDRESS.size, b""
-    while at < end:
-        length, kind = ATTRIBUTE.unpack_from(data, at)
-        if kind == IFA_LOCAL:
-            return data[at + ATTRIBUTE.size : at + length]
-        if kind == IFA_ADDRESS:
-            found = data[at + ATTRIBUTE.size : at + length]
-        at += _aligned(length)
-    return found
 
 
 def _aligned(length: int) -> int:

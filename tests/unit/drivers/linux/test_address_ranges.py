@@ -1,0 +1,38 @@
+"""Lists of addresses that change while they are read."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from drivers.api import KernelError
+from drivers.linux import address_ranges
+from drivers.linux.netlink import DUMP_ATTEMPTS
+
+
+@pytest.fixture
+def interruptions(monkeypatch):
+    """The outcomes of the attempts to read a list."""
+    outcomes = []
+
+    def answer(*_):
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(address_ranges, "_answer", answer)
+    return outcomes
+
+
+def test_an_interrupted_list_is_read_again(interruptions):
+    interruptions += [InterruptedError()] * (DUMP_ATTEMPTS - 1) + [[(1, 2)]]
+    assert address_ranges.ranges(4) == [(1, 2)]
+
+
+def test_a_list_that_never_holds_still_is_unknown_and_not_empty(interruptions):
+    interruptions += [InterruptedError()] * DUMP_ATTEMPTS
+    with pytest.raises(KernelError, match="list addresses") as caught:
+        address_ranges.ranges(4)
+    assert caught.value.errno == errno.EINTR
