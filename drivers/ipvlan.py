@@ -11,7 +11,6 @@ from typing import Any
 
 from drivers import options
 from drivers.api import BadOption, DriverFacts, EndpointSpec, JoinInfo, NetworkSpec, OptionFacts, Sandbox
-from drivers.linux import link
 from drivers.subinterface import PARENT, PARENT_FACTS, ParentedDriver
 
 MODE, FLAG = "ipvlan_mode", "ipvlan_flag"
@@ -55,7 +54,6 @@ class IpvlanDriver(ParentedDriver):
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Make the interface; in the l3 modes everything leaves by it, without a next hop."""
-        link.register_ipvlan_flags()
         info = super().join(network, endpoint, sandbox, interface)
         return replace(info, mac="", on_link=self._routed(network) and not network.internal)
 

@@ -14,10 +14,7 @@ from engine.eventloop.inotify import CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, M
 
 OURS = ("cli", "engine", "drivers")
 # What is imported late, on purpose, where it is needed, so that a command without a server need not wait for it.
-LATE = (
-    "importlib.metadata", "pyroute2", "pyroute2.netlink.exceptions", "rich.console", "rich.text", "subprocess",
-    "tarfile", "traceback",
-)  # fmt: skip
+LATE = ("importlib.metadata", "rich.console", "rich.text", "subprocess", "tarfile", "traceback")
 RESIDENT = ("engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm")
 """Packages of resident processes; what a command needs of them, its own modules import."""
 

@@ -7,24 +7,22 @@ made we remove ours and leave theirs.
 from __future__ import annotations
 
 import errno
-import struct
 from collections.abc import Iterator
-from ipaddress import IPv4Interface, ip_address, ip_interface
+from ipaddress import IPv4Interface, ip_interface
 from socket import AF_INET, AF_INET6
 from typing import NamedTuple
 
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
+from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
+
 from drivers.api import IPAddress, IPInterface
-from drivers.linux.attributes import attribute, read
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
+from drivers.linux.rtnetlink import Attributes, dump, encode
 
-NEW, DELETE, GET = 20, 21, 22  # RTM_*ADDR
-CREATE, EXCLUSIVE = 0x400, 0x200  # NLM_F_*
-IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, link
-ADDRESS, LOCAL, BROADCAST, PROTOCOL = 1, 2, 4, 11  # IFA_*
 FAMILIES = {4: AF_INET, 6: AF_INET6}
 OURS = 104
-NODAD = 0x02  # IFA_F_NODAD: addresses are handed out by IPAM, so waiting for duplicates only delays a start
 
 
 class _Found(NamedTuple):
@@ -37,13 +35,13 @@ class _Found(NamedTuple):
 
 def add(session: Session, link_index: int, address: IPInterface, *, protocol: int = 0) -> None:
     """Put an address on a link; one that is there already stays as it is."""
-    body = _message(link_index, address)
+    attributes: list[tuple[str, object]] = []
     if isinstance(address, IPv4Interface) and address.network.prefixlen < 31:
-        body += attribute(BROADCAST, address.network.broadcast_address.packed)
+        attributes.append(("IFA_BROADCAST", str(address.network.broadcast_address)))
     if protocol:
-        body += attribute(PROTOCOL, bytes([protocol]))
+        attributes.append(("IFA_PROTO", protocol))
     with kernel_errors("add address", str(address), ignore=(errno.EEXIST,)):
-        session.request(NEW, body, CREATE | EXCLUSIVE)
+        session.request(RTM_NEWADDR, _body(link_index, address, attributes), NLM_F_CREATE | NLM_F_EXCL)
 
 
 def remove_ours(session: Session, link_index: int) -> None:
@@ -51,7 +49,7 @@ def remove_ours(session: Session, link_index: int) -> None:
     for found in _all(session):
         if found.link == link_index and found.protocol == OURS:
             with kernel_errors("remove address", str(found.address), ignore=(errno.EADDRNOTAVAIL, errno.ENODEV)):
-                session.request(DELETE, _message(link_index, found.address))
+                session.request(RTM_DELADDR, _body(link_index, found.address))
 
 
 def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
@@ -64,22 +62,20 @@ def holder(session: Session, address: IPAddress) -> int:
     return next((found.link for found in _all(session) if found.address.ip == address), 0)
 
 
-def _message(link_index: int, address: IPInterface) -> bytes:
-    flags = 0 if address.version == 4 else NODAD
-    body = IFADDRMSG.pack(FAMILIES[address.version], address.network.prefixlen, flags, 0, link_index)
-    return body + attribute(LOCAL, address.ip.packed) + attribute(ADDRESS, address.ip.packed)
+def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) -> bytes:
+    own = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip)), *attributes]
+    # Because IPAM has handed the address out, the search for duplicates would only delay a start.
+    flags = 0 if address.version == 4 else IFA_F_NODAD
+    fields = {"family": FAMILIES[address.version], "prefixlen": address.network.prefixlen}
+    return encode(ifaddrmsg, own, index=link_index, flags=flags, **fields)
 
 
 def _all(session: Session) -> Iterator[_Found]:
     for family in FAMILIES.values():
         with kernel_errors("list", "addresses"):
-            listed = session.dump(GET, IFADDRMSG.pack(family, 0, 0, 0, 0))
-        yield from map(_read, listed)
-
-
-def _read(body: bytes) -> _Found:
-    _, prefix, _, _, link_index = IFADDRMSG.unpack_from(body)
-    found = read(body, IFADDRMSG.size)
-    # On a point-to-point link IFA_ADDRESS is the other end.
-    own = ip_address(found.get(LOCAL) or found[ADDRESS])
-    return _Found(link_index, ip_interface((own, prefix)), found.get(PROTOCOL, b"\0")[0])
+            messages = dump(session, RTM_GETADDR, ifaddrmsg, family=family)
+        for message in messages:
+            # On a point-to-point link IFA_ADDRESS is the other end.
+            own = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+            interface = ip_interface((own, message["prefixlen"]))
+            yield _Found(message["index"], interface, message.get_attr("IFA_PROTO", 0))

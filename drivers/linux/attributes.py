@@ -12,8 +12,6 @@ HEADER = struct.Struct("=HH")
 NESTED, KIND = 0x8000, 0x3FFF
 """The flag of an attribute that holds others, and the bits of its number."""
 
-_U32 = struct.Struct("=I")
-
 
 def attribute(kind: int, payload: bytes) -> bytes:
     """One attribute, padded."""
@@ -31,11 +29,6 @@ def text(kind: int, value: str) -> bytes:
     return attribute(kind, value.encode() + b"\0")
 
 
-def number(kind: int, value: int) -> bytes:
-    """An attribute of 32 bits in the host's order."""
-    return attribute(kind, _U32.pack(value))
-
-
 def each(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
     """The attributes from ``start`` to the end: number and payload."""
     while start + HEADER.size <= len(data):
@@ -49,11 +42,6 @@ def each(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
 def read(data: bytes, start: int = 0) -> dict[int, bytes]:
     """The attributes from ``start`` to the end, by number; of several alike, the last."""
     return dict(each(data, start))
-
-
-def read_number(value: bytes) -> int:
-    """The number of an attribute in the host's order, 0 where there is none."""
-    return int(_U32.unpack(value)[0]) if value else 0
 
 
 def read_text(value: bytes) -> str:

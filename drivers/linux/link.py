@@ -7,29 +7,22 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drivers.api import InterfaceRefused, KernelError
-from drivers.linux.attributes import attribute, nested, number, read, read_number, read_text, text
-from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import Session, call_pyroute2
+from pyroute2.netlink import NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL
+from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOOPBACK, IFF_UP, ifinfmsg
 
-NEW, DELETE, GET, SET = 16, 17, 18, 19  # RTM_*LINK
-CREATE, EXCLUSIVE = 0x400, 0x200  # NLM_F_*
-IFINFOMSG = struct.Struct("=BxHiII")  # family, hardware type, index, flags, which flags change
-UP = 1  # IFF_UP
-LOOPBACK = 8  # IFF_LOOPBACK
-ADDRESS, IFNAME, MTU, LINKINFO, PROTINFO, IFALIAS, EXT_MASK = 1, 3, 4, 18, 12, 20, 29  # IFLA_*
-MASTER, LINK_NETNSID, PARENT_DEV_NAME = 10, 37, 56  # IFLA_*; the parent device since Linux 5.14
-INFO_KIND, INFO_DATA, VETH_PEER = 1, 2, 1
-SKIP_STATISTICS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
-NUMBERS = {"mtu": MTU, "master": MASTER, "txqlen": 13, "net_ns_fd": 28}
-TEXTS = {"ifname": IFNAME, "ifalias": IFALIAS}
-PORT_MODE, PORT_LEARNING, PORT_ISOLATED = 4, 8, 33  # IFLA_BRPORT_*
-OWN_KINDS = ("bridge", "veth", "wireguard")
+from drivers.api import InterfaceRefused, KernelError
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import Session
+from drivers.linux.rtnetlink import Attributes, decode, dump, encode
+
+ANY_KIND = frozenset(name for name, *_ in ifinfmsg.nla_map)
+"""The attributes that links of every kind have."""
+SKIP_STATISTICS = ("IFLA_EXT_MASK", 1 << 3)  # RTEXT_FILTER_SKIP_STATS
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
 
@@ -65,27 +58,32 @@ def index(name: str) -> int:
 
 def find(session: Session, name: str) -> Link | None:
     """Describe a link, None where there is none of that name."""
-    wanted = _message() + text(IFNAME, name) + number(EXT_MASK, SKIP_STATISTICS)
-    found: list[bytes] = []
-    with kernel_errors("look up", name, ignore=(*GONE, errno.ERANGE, errno.EINVAL)):
-        found = session.request(GET, wanted)
-    return _read(found[0]) if found else None
+    message = _get(session, name)
+    return None if message is None else _read(message)
+
+
+def kind_attributes(session: Session, name: str) -> Any:
+    """Return the attributes that only a link of its kind has; raises `KernelError` where there is no such link."""
+    message = _get(session, name)
+    if message is None:
+        raise KernelError("look up", name, errno.ENODEV)
+    return message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
 
 
 def all_links(session: Session) -> list[Link]:
     """Describe all links."""
     with kernel_errors("list", "links"):
-        return [_read(m) for m in session.dump(GET, _message() + number(EXT_MASK, SKIP_STATISTICS))]
+        return [_read(message) for message in dump(session, RTM_GETLINK, ifinfmsg, [SKIP_STATISTICS])]
 
 
 def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
-    """Make a link; raises `KernelError` with EEXIST when the name is taken."""
+    """Make a link; raises `KernelError` with EEXIST when the name is taken.
+
+    ``attributes`` are pyroute2's, without their prefix and in lower case: those of all links, and those of the kind.
+    """
+    body = encode(ifinfmsg, _attributes({**attributes, "ifname": name}, kind))
     with kernel_errors(f"create {kind}", name):
-        if kind in OWN_KINDS and _are_known(attributes):
-            body = _message(attributes) + text(IFNAME, name) + nested(LINKINFO, text(INFO_KIND, kind))
-            session.request(NEW, body, CREATE | EXCLUSIVE)
-        else:
-            call_pyroute2(lambda: session.pyroute2.link("add", ifname=name, kind=kind, **attributes))
+        session.request(RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
@@ -94,11 +92,9 @@ def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes:
     Raises `InterfaceRefused` where the peer's ``address`` is none for an interface, such as a multicast one. Of an
     address longer than Ethernet's only the first six bytes count. Neither end queues, and both say so as Docker's do.
     """
-    other = _message({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
-    pair = nested(LINKINFO, text(INFO_KIND, "veth"), nested(INFO_DATA, nested(VETH_PEER, other)))
+    other = _attributes({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
     try:
-        with kernel_errors("create veth", name):
-            session.request(NEW, _message({**attributes, "ifname": name, "txqlen": 0}) + pair, CREATE | EXCLUSIVE)
+        add(session, name, "veth", **{**attributes, "txqlen": 0, "VETH_INFO_PEER": {"attrs": other}})
     except KernelError as error:
         if error.errno != errno.EADDRNOTAVAIL:
             raise
@@ -108,16 +104,21 @@ def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes:
 
 def change(session: Session, link_index: int, **attributes: Any) -> None:
     """Change a link: ``state="up"``, ``mtu``, ``address``, ``master``, ``ifalias``, ``ifname``, ``net_ns_fd``."""
+    state = attributes.get("state", "")
+    flags = {"flags": IFF_UP if state == "up" else 0, "change": IFF_UP if state else 0}
+    body = encode(ifinfmsg, _attributes(attributes), index=link_index, **flags)
     with kernel_errors(f"change {', '.join(attributes)} of", f"link {link_index}"):
-        session.request(NEW, _message(attributes, link_index))
+        session.request(RTM_NEWLINK, body)
 
 
 def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolated: bool, learning: bool = True) -> None:
     """Set the flags of a bridge's port."""
-    flags = ((PORT_MODE, hairpin), (PORT_ISOLATED, isolated), (PORT_LEARNING, learning))
-    body = IFINFOMSG.pack(socket.AF_BRIDGE, 0, link_index, 0, 0)
+    names = ("IFLA_BRPORT_MODE", "IFLA_BRPORT_ISOLATED", "IFLA_BRPORT_LEARNING")
+    flags = {"attrs": [(name, int(value)) for name, value in zip(names, (hairpin, isolated, learning), strict=True)]}
+    port = ("IFLA_PROTINFO", flags, NLA_F_NESTED)  # without the flag the kernel reads a state of the spanning tree
+    body = encode(ifinfmsg, [port], family=socket.AF_BRIDGE, index=link_index)
     with kernel_errors("set bridge port flags of", f"link {link_index}"):
-        session.request(SET, body + nested(PROTINFO, *(attribute(kind, bytes([value])) for kind, value in flags)))
+        session.request(RTM_SETLINK, body)
 
 
 def delete(session: Session, name: str) -> None:
@@ -130,60 +131,47 @@ def delete(session: Session, name: str) -> None:
     found = session.index(name)
     if found:
         with kernel_errors("delete link", name, ignore=GONE):
-            session.request_until_visible(DELETE, _message(link_index=found), lambda: session.index(name) != found)
+            session.request_until_visible(
+                RTM_DELLINK, encode(ifinfmsg, index=found), lambda: session.index(name) != found
+            )
 
 
-def register_ipvlan_flags() -> None:
-    """Teach pyroute2 the ipvlan attribute it lacks (IFLA_IPVLAN_FLAGS, Linux 4.15); idempotent."""
-    from pyroute2.netlink import nla
-    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
-    class Ipvlan(nla):  # type: ignore[misc]
-        prefix = "IFLA_"
-        nla_map = (
-            ("IFLA_IPVLAN_UNSPEC", "none"),
-            ("IFLA_IPVLAN_MODE", "uint16"),
-            ("IFLA_IPVLAN_FLAGS", "uint16"),
-        )
-
-    ifinfmsg.ifinfo.register_link_kind(module={"ipvlan": Ipvlan})
+def _get(session: Session, name: str) -> Any:
+    """Return the kernel's message about a link, None where there is none of that name."""
+    bodies: list[bytes] = []
+    with kernel_errors("look up", name, ignore=(*GONE, errno.ERANGE, errno.EINVAL)):
+        bodies = session.request(RTM_GETLINK, encode(ifinfmsg, [("IFLA_IFNAME", name), SKIP_STATISTICS]))
+    return decode(ifinfmsg, bodies[0]) if bodies else None
 
 
-def _are_known(attributes: Mapping[str, Any]) -> bool:
-    return attributes.keys() <= {"state", "address", *NUMBERS, *TEXTS}
+def _attributes(values: Mapping[str, Any], kind: str = "") -> Attributes:
+    """Return pyroute2's attributes for a link; what not every link has belongs to its kind."""
+    named = [(key if key.isupper() else f"IFLA_{key.upper()}", value) for key, value in values.items()]
+    common = [item for item in named if item[0] in ANY_KIND]
+    special = [item for item in named if item[0] not in ANY_KIND]
+    if not kind:
+        return common
+    data = [("IFLA_INFO_DATA", {"attrs": special})] if special else []
+    return [*common, ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), *data]})]
 
 
-def _message(attributes: Mapping[str, Any] | None = None, link_index: int = 0) -> bytes:
-    """A message's body: what it is about, and what it is to become."""
-    wanted = dict(attributes or {})
-    state = wanted.pop("state", "")
-    body = IFINFOMSG.pack(socket.AF_UNSPEC, 0, link_index, UP if state == "up" else 0, UP if state else 0)
-    return body + b"".join(_encoded(key, value) for key, value in wanted.items())
-
-
-def _encoded(key: str, value: Any) -> bytes:
-    if key in NUMBERS:
-        return number(NUMBERS[key], value)
-    if key in TEXTS:
-        return text(TEXTS[key], value)
-    assert key == "address"
-    return attribute(ADDRESS, bytes.fromhex(value.replace(":", "")))
-
-
-def _read(body: bytes) -> Link:
-    """Read one link message of the kernel."""
-    _, _, link_index, flags, _ = IFINFOMSG.unpack_from(body)
-    found = read(body, IFINFOMSG.size)
+def _read(message: Any) -> Link:
+    """Describe the link of one message."""
     return Link(
-        name=read_text(found.get(IFNAME, b"")),
-        index=link_index,
-        kind=read_text(read(found.get(LINKINFO, b"")).get(INFO_KIND, b"")),
-        alias=read_text(found.get(IFALIAS, b"")),
-        mac=found.get(ADDRESS, b"").hex(":"),
-        mtu=read_number(found.get(MTU, b"")),
-        up=bool(flags & UP),
-        master=read_number(found.get(MASTER, b"")),
-        device=read_text(found.get(PARENT_DEV_NAME, b"")),
-        is_loopback=bool(flags & LOOPBACK),
-        is_split=LINK_NETNSID in found,
+        name=_text(message.get_attr("IFLA_IFNAME")),
+        index=message["index"],
+        kind=_text(message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")),
+        alias=_text(message.get_attr("IFLA_IFALIAS")),
+        mac=message.get_attr("IFLA_ADDRESS") or "",
+        mtu=message.get_attr("IFLA_MTU", 0),
+        up=bool(message["flags"] & IFF_UP),
+        master=message.get_attr("IFLA_MASTER", 0),
+        device=_text(message.get_attr("IFLA_PARENT_DEV_NAME")),
+        is_loopback=bool(message["flags"] & IFF_LOOPBACK),
+        is_split=message.get_attr("IFLA_LINK_NETNSID") is not None,
     )
+
+
+def _text(value: str | bytes | None) -> str:
+    """Return a text of the kernel, which pyroute2 leaves as bytes where it is not UTF-8."""
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value or ""

@@ -1,38 +1,29 @@
-"""Rows of the kernel's neighbour tables and forwarding databases, in packed netlink messages.
+"""Rows of the kernel's neighbour tables and forwarding databases (rtnetlink(7), linux/neighbour.h).
 
-A network of a thousand peers is some thousand rows, so this speaks rtnetlink itself (rtnetlink(7), linux/neighbour.h):
-many rows a system call, one acknowledgement a batch. Every function acts in the calling thread's namespace.
+A network of a thousand peers is some thousand rows, so many rows are sent at once, with one acknowledgement a batch.
+Every function acts in the calling thread's namespace.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from drivers.api import KernelError
-from drivers.linux.errors import refusal
-from drivers.linux.netlink import DUMP_ATTEMPTS
+from pyroute2.netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE
+from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH
+from pyroute2.netlink.rtnl.ndmsg import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, ndmsg
 
-NEW, DELETE, GET = 28, 29, 30  # RTM_*NEIGH
-ERROR, DONE = 2, 3  # NLMSG_*
-REQUEST, ACK, DUMP_INTERRUPTED, REPLACE, DUMP, CREATE, APPEND = 0x1, 0x4, 0x10, 0x100, 0x300, 0x400, 0x800  # NLM_F_*
-DST, LLADDR, BRIDGE = 1, 2, 9  # NDA_DST, NDA_LLADDR, NDA_MASTER
-SELF, MASTER = 0x02, 0x04  # NTF_*
-NOARP, PERMANENT = 0x40, 0x80  # NUD_*
-HEADER, NDMSG = struct.Struct("=IHHII"), struct.Struct("=BxxxiHBB")
-ATTRIBUTE, CODE = struct.Struct("=HH"), struct.Struct("=i")
-CAP_ACK, SOL_NETLINK = 10, 270
+from drivers.linux.errors import kernel_errors, refusal
+from drivers.linux.netlink import Message, Session, session
+from drivers.linux.rtnetlink import dump, encode
+
 BATCH = 256  # messages; their refusals, should all be refused, fit the socket's buffer
-RECEIVE = 1 << 17
-TIMEOUT = 30.0  # seconds
-ALL_ZERO = bytes(6)
+ALL_ZERO = "00:00:00:00:00:00"
 
 Kind = Literal["forward", "flood", "port", "neighbor"]
-Encoder = Callable[["Row"], tuple[int, int, bytes]]
 
 
 class Row(NamedTuple):
@@ -54,139 +45,69 @@ def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
 
     Goes on after a refusal and raises the first as `KernelError` at the end.
     """
-    first: Exception | None = None
-    with _socket() as opened:
-        for rows, encode, ignored in ((add, _added, ()), (remove, _removed, (errno.ENOENT, errno.ESRCH))):
-            for row, code in _send(opened, list(rows), encode):
-                if code not in ignored:
-                    first = first or refusal("program", f"{row.kind} {row.key} on link {row.link}", code)
-    if first is not None:
-        raise first
+    with session() as opened:
+        failures = _send(opened, [(row, _added(row)) for row in add])
+        failures += _send(opened, [(row, _removed(row)) for row in remove], ignore=(errno.ENOENT, errno.ESRCH))
+    if failures:
+        row, code = failures[0]
+        raise refusal("program", f"{row.kind} {row.key} on link {row.link}", code)
 
 
 def rows(vxlans: Iterable[int]) -> set[Row]:
     """All rows of these VXLAN devices (by index), and of the bridge for them; learned and local ones left out."""
     chosen, found = set(vxlans), set[Row]()
-    with _socket() as opened:
+    with session() as opened:
         for family in (socket.AF_BRIDGE, socket.AF_INET, socket.AF_INET6):
-            found.update(row for m in _dump(opened, family) if (row := _read(m)) is not None and row.link in chosen)
+            with kernel_errors("list", "neighbours"):
+                messages = dump(opened, RTM_GETNEIGH, ndmsg, family=family)
+            found.update(row for m in messages if m["ifindex"] in chosen and (row := _read(m)) is not None)
     return found
 
 
-def _socket() -> socket.socket:
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-    opened.setsockopt(SOL_NETLINK, CAP_ACK, 1)
-    opened.settimeout(TIMEOUT)
-    return opened
+def _added(row: Row) -> Message:
+    flags = NLM_F_APPEND if row.kind == "flood" else NLM_F_REPLACE
+    return Message(RTM_NEWNEIGH, NLM_F_CREATE | flags, _body(row))
 
 
-def _added(row: Row) -> tuple[int, int, bytes]:
-    return NEW, CREATE | (APPEND if row.kind == "flood" else REPLACE), _body(row)
-
-
-def _removed(row: Row) -> tuple[int, int, bytes]:
-    return DELETE, 0, _body(row)
+def _removed(row: Row) -> Message:
+    return Message(RTM_DELNEIGH, 0, _body(row))
 
 
 def _body(row: Row) -> bytes:
     match row.kind:
         case "forward":
-            return _ndmsg(socket.AF_BRIDGE, row.link, PERMANENT, SELF, _mac(row.key), _packed(row.value))
+            return _encoded(row, row.key, row.value, family=socket.AF_BRIDGE, state=NUD_PERMANENT, flags=NTF_SELF)
         case "flood":
-            return _ndmsg(socket.AF_BRIDGE, row.link, PERMANENT, SELF, ALL_ZERO, _packed(row.key))
+            return _encoded(row, ALL_ZERO, row.key, family=socket.AF_BRIDGE, state=NUD_PERMANENT, flags=NTF_SELF)
         case "port":
-            return _ndmsg(socket.AF_BRIDGE, row.link, NOARP, MASTER, _mac(row.key))
+            return _encoded(row, row.key, family=socket.AF_BRIDGE, state=NUD_NOARP, flags=NTF_MASTER)
         case "neighbor":
-            address = _packed(row.key)
-            family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
-            return _ndmsg(family, row.link, PERMANENT, 0, _mac(row.value), address)
+            family = socket.AF_INET if ip_address(row.key).version == 4 else socket.AF_INET6
+            return _encoded(row, row.value, row.key, family=family, state=NUD_PERMANENT)
 
 
-def _ndmsg(family: int, link: int, state: int, flags: int, mac: bytes, address: bytes = b"") -> bytes:
-    body = NDMSG.pack(family, link, state, flags, 0) + ATTRIBUTE.pack(10, LLADDR) + mac + b"\0\0"
-    return body + ATTRIBUTE.pack(4 + len(address), DST) + address if address else body
+def _encoded(row: Row, mac: str, address: str = "", **fields: int) -> bytes:
+    attributes = [("NDA_LLADDR", mac), *([("NDA_DST", address)] if address else [])]
+    return encode(ndmsg, attributes, ifindex=row.link, **fields)
 
 
-def _send(opened: socket.socket, todo: Sequence[Row], encode: Encoder) -> Iterator[tuple[Row, int]]:
-    """Send rows in batches; gives back each that was refused, with its errno."""
-    for start in range(0, len(todo), BATCH):
-        batch = todo[start : start + BATCH]
-        messages = []
-        for number, row in enumerate(batch):
-            kind, flags, body = encode(row)
-            flags |= REQUEST | (ACK if number == len(batch) - 1 else 0)
-            messages.append(HEADER.pack(HEADER.size + len(body), kind, flags, number, 0) + body)
-        opened.send(b"".join(messages))
-        yield from ((batch[number], code) for number, code in _answers(opened, len(batch) - 1))
+def _send(opened: Session, changes: Sequence[tuple[Row, Message]], ignore: Sequence[int] = ()) -> list[tuple[Row, int]]:
+    """Send changes in batches; return each that was refused, with its errno."""
+    failures = []
+    for start in range(0, len(changes), BATCH):
+        batch = changes[start : start + BATCH]
+        refused = opened.request_each([message for _, message in batch])
+        failures += [(batch[number][0], code) for number, code in refused if code not in ignore]
+    return failures
 
 
-def _answers(opened: socket.socket, last: int) -> Iterator[tuple[int, int]]:
-    """(number, errno) of every refused message, up to the acknowledgement of the last one."""
-    while True:
-        for kind, _, number, body in _messages(opened.recv(RECEIVE)):
-            if kind == ERROR:
-                code = -CODE.unpack_from(body)[0]
-                if code:
-                    yield number, code
-                if number == last:
-                    return
-
-
-def _dump(opened: socket.socket, family: int) -> list[bytes]:
-    """The bodies of a family's rows, read again when the table changed meanwhile; `KernelError` when it never rests."""
-    for _ in range(DUMP_ATTEMPTS):
-        opened.send(HEADER.pack(HEADER.size + NDMSG.size, GET, REQUEST | DUMP, 0, 0) + NDMSG.pack(family, 0, 0, 0, 0))
-        found, interrupted, done = list[bytes](), False, False
-        while not done:
-            for kind, flags, _, body in _messages(opened.recv(RECEIVE)):
-                interrupted |= bool(flags & DUMP_INTERRUPTED)
-                done |= kind in (DONE, ERROR)
-                if kind == NEW:
-                    found.append(body)
-        if not interrupted:
-            return found
-    raise KernelError("list", "neighbours", errno.EINTR)
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    offset = 0
-    while offset + HEADER.size <= len(data):
-        length, kind, flags, number, _ = HEADER.unpack_from(data, offset)
-        yield kind, flags, number, data[offset + HEADER.size : offset + length]
-        offset += length + 3 & ~3
-
-
-def _read(body: bytes) -> Row | None:
-    family, link, state, flags, _ = NDMSG.unpack_from(body)
-    attributes = _attributes(body)
-    mac, address = attributes.get(LLADDR, b"").hex(":"), attributes.get(DST, b"")
-    if family != socket.AF_BRIDGE:
-        return Row("neighbor", link, _text(address), mac) if state & PERMANENT else None
-    if BRIDGE in attributes:
-        return Row("port", link, mac) if state & NOARP else None
-    if not flags & SELF or not address:
+def _read(message: Any) -> Row | None:
+    link, mac = message["ifindex"], message.get_attr("NDA_LLADDR", "")
+    address = message.get_attr("NDA_DST", "")
+    if message["family"] != socket.AF_BRIDGE:
+        return Row("neighbor", link, address, mac) if message["state"] & NUD_PERMANENT else None
+    if message.get_attr("NDA_MASTER") is not None:
+        return Row("port", link, mac) if message["state"] & NUD_NOARP else None
+    if not message["flags"] & NTF_SELF or not address:
         return None
-    return (
-        Row("flood", link, _text(address)) if not any(attributes[LLADDR]) else Row("forward", link, mac, _text(address))
-    )
-
-
-def _attributes(body: bytes) -> dict[int, bytes]:
-    found, offset = {}, NDMSG.size
-    while offset + ATTRIBUTE.size <= len(body):
-        length, kind = ATTRIBUTE.unpack_from(body, offset)
-        found[kind] = body[offset + ATTRIBUTE.size : offset + length]
-        offset += length + 3 & ~3
-    return found
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
-
-
-def _packed(text: str) -> bytes:
-    return ip_address(text).packed
-
-
-def _text(packed: bytes) -> str:
-    return str(ip_address(packed))
+    return Row("flood", link, address) if mac == ALL_ZERO else Row("forward", link, mac, address)

@@ -1,8 +1,7 @@
 """One netlink session in one namespace, and its failures as a driver's errors.
 
-Links, addresses and routes are changed by messages that hawse puts together itself: a library that knows all of
-rtnetlink takes longer to load, and longer for one message, than the kernel for a whole endpoint. Link kinds that few
-networks need (VXLAN, VLAN, macvlan …) are left to pyroute2, which is loaded then.
+It knows how messages are sent and answered, for rtnetlink, nftables and connection tracking alike (netlink(7)), and
+nothing of what they hold: rtnetlink's are encoded and decoded by pyroute2 (`drivers.linux.rtnetlink`).
 """
 
 from __future__ import annotations
@@ -15,12 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import ioctl
-from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-from drivers.linux import names
-
-T = TypeVar("T")
+from drivers.linux import names, netns
 
 DUMP_ATTEMPTS = 5
 REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # NLM_F_*
@@ -57,10 +53,8 @@ class Session:
         self._sent = 0
 
     def close(self) -> None:
-        """Close it, and what it has opened besides."""
+        """Close its socket."""
         self._socket.close()
-        if "pyroute2" in vars(self):
-            self.pyroute2.close()
 
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
         """Send one message; the bodies of what comes back before its acknowledgement. Raises OSError."""
@@ -77,6 +71,15 @@ class Session:
             self._make_room(2 * len(data))
         self._socket.send(data)
         self._answers(self._sent)
+
+    def request_each(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
+        """Send messages together, each on its own account; the number and the errno of every refused one."""
+        first = self._sent + 1
+        self._sent += len(messages)
+        last = messages[-1]._replace(flags=messages[-1].flags | ACK)
+        numbered = enumerate((*messages[:-1], last), first)
+        self._socket.send(b"".join(_packed(message, number) for number, message in numbered))
+        return [(number - first, code) for number, code in self._refusals(first)]
 
     def request_until_visible(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
         """Send one message; return when its effect ``shows``, though the kernel may not have done with it.
@@ -106,8 +109,6 @@ class Session:
 
     def clone_session(self) -> Session:
         """Another session in the same namespace, wherever the calling thread is now."""
-        from drivers.linux import netns
-
         with netns.enter_owned_fd(ioctl(self._socket, NAMESPACE_OF_SOCKET)):
             return Session()
 
@@ -131,16 +132,6 @@ class Session:
             except InterruptedError:
                 continue
         raise OSError(errno.EINTR, "list changed while it was read")
-
-    @cached_property
-    def pyroute2(self) -> Any:
-        """A ``pyroute2.IPRoute`` in the session's namespace, wherever the calling thread is now."""
-        from pyroute2 import IPRoute
-
-        from drivers.linux import netns
-
-        with netns.enter_owned_fd(ioctl(self._socket, NAMESPACE_OF_SOCKET)):
-            return IPRoute()
 
     def _make_room(self, size: int) -> None:
         """Let the socket take so many bytes at once; a user namespace's root has what the host allows anybody."""
@@ -170,6 +161,17 @@ class Session:
                         raise InterruptedError
                     return found
                 found.append(body)
+
+    def _refusals(self, first: int) -> Iterator[tuple[int, int]]:
+        """Number and errno of every refused message since ``first``, up to the acknowledgement of the last one."""
+        while True:
+            for kind, _, number, body in messages(self._socket.recv(RECEIVE)):
+                if kind != ERROR or number < first:
+                    continue
+                if code := -CODE.unpack_from(body)[0]:
+                    yield number, code
+                if number == self._sent:
+                    return
 
 
 def _packed(message: Message, number: int) -> bytes:
@@ -208,13 +210,3 @@ def session() -> Iterator[Session]:
         yield opened
     finally:
         opened.close()
-
-
-def call_pyroute2(action: Callable[[], T]) -> T:
-    """Do something by pyroute2 and give back its result; raises OSError as the rest does."""
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    try:
-        return action()
-    except NetlinkError as error:
-        raise OSError(error.code, str(error)) from error

@@ -6,22 +6,21 @@ Nothing here replaces or removes a route by what it leads to alone: whoever call
 from __future__ import annotations
 
 import errno
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from socket import AF_INET, AF_INET6, AF_UNSPEC
+from typing import Any
+
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
+from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from drivers.api import IPAddress, IPNetwork
-from drivers.linux.attributes import attribute, number, read, read_number
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
+from drivers.linux.rtnetlink import Attributes, dump, encode
 
-NEW, DELETE, GET = 24, 25, 26  # RTM_*ROUTE
-REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400  # NLM_F_*
-# Family, lengths of destination and source, type of service, table, protocol, scope, type, flags.
-RTMSG = struct.Struct("=BBBBBBBBI")
-DESTINATION, OUT, GATEWAY, PRIORITY, TABLE = 1, 4, 5, 6, 15  # RTA_*
 CLONED = 0x200  # RTM_F_CLONED
 MAIN_TABLE = 254
 BOOT = 3  # the protocol of routes set by hand, which `ip route` prints without a word
@@ -53,8 +52,8 @@ class Route:
 def widest(session: Session) -> list[Route]:
     """List the default routes of both families, and those to half of all addresses."""
     with kernel_errors("list", "routes"):
-        listed = session.dump(GET, RTMSG.pack(AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0, 0))
-    return list(_widest(listed))
+        messages = dump(session, RTM_GETROUTE, rtmsg, family=AF_UNSPEC)  # without it pyroute2 asks for IPv4's
+    return list(_widest(messages))
 
 
 def add(session: Session, route: Route, *, replacing: bool = False) -> None:
@@ -63,63 +62,64 @@ def add(session: Session, route: Route, *, replacing: bool = False) -> None:
     With ``replacing``, it takes that one's place, without a moment in which there is neither.
     """
     with kernel_errors("set route to", f"{route.destination} via {route.gateway or 'the link'}"):
-        session.request(NEW, _body(route), CREATE | (REPLACE if replacing else EXCLUSIVE))
+        session.request(RTM_NEWROUTE, _body(route), NLM_F_CREATE | (NLM_F_REPLACE if replacing else NLM_F_EXCL))
 
 
 def remove(session: Session, route: Route) -> None:
     """Remove exactly this route; idempotent."""
     with kernel_errors("remove route to", str(route.destination), ignore=(errno.ESRCH, errno.ENODEV)):
-        session.request(DELETE, _body(route, scope=NOWHERE))
+        session.request(RTM_DELROUTE, _body(route, scope=NOWHERE))
 
 
 def add_link_default(session: Session, version: int, link_index: int) -> None:
     """Send everything out of a link without a next hop, unless there is a default route already."""
+    body = _message(ANYWHERE[version], link_index, scope=LINK_SCOPE)
     with kernel_errors("set default route through", f"link {link_index}", ignore=(errno.EEXIST,)):
-        session.request(NEW, _message(version, scope=LINK_SCOPE) + _out(link_index), CREATE | EXCLUSIVE)
+        session.request(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def add_direct(session: Session, destination: IPNetwork, link_index: int) -> None:
     """Reach a subnet straight through a link, its hosts being neighbours; raises `KernelError` where others do."""
-    body = _message(destination.version, destination.prefixlen, scope=LINK_SCOPE)
-    body += attribute(DESTINATION, destination.network_address.packed) + _out(link_index)
     with kernel_errors("set route to", str(destination)):
-        session.request(NEW, body, CREATE | EXCLUSIVE)
+        session.request(RTM_NEWROUTE, _message(destination, link_index, scope=LINK_SCOPE), NLM_F_CREATE | NLM_F_EXCL)
 
 
-def _widest(listed: list[bytes]) -> Iterator[Route]:
-    for message in listed:
-        family, length, _, service, table, protocol, _, _, flags = RTMSG.unpack_from(message)
-        if family not in VERSIONS or length > 1 or service or table != MAIN_TABLE or flags & CLONED:
+def _widest(messages: Iterable[Any]) -> Iterator[Route]:
+    for message in messages:
+        family, length = message["family"], message["dst_len"]
+        if family not in VERSIONS or length > 1 or message["tos"]:
             continue
-        found, anywhere = read(message, RTMSG.size), ANYWHERE[VERSIONS[family]]
-        start = ip_address(found[DESTINATION]) if DESTINATION in found else anywhere.network_address
+        if message["table"] != MAIN_TABLE or message["flags"] & CLONED:
+            continue
+        start = message.get_attr("RTA_DST") or ANYWHERE[VERSIONS[family]].network_address
+        gateway = message.get_attr("RTA_GATEWAY")
         yield Route(
             destination=ip_network((start, length)),
-            gateway=ip_address(found[GATEWAY]) if GATEWAY in found else None,
-            link=read_number(found.get(OUT, b"")),
-            metric=read_number(found.get(PRIORITY, b"")),
-            protocol=protocol,
+            gateway=ip_address(gateway) if gateway else None,
+            link=message.get_attr("RTA_OIF", 0),
+            metric=message.get_attr("RTA_PRIORITY", 0),
+            protocol=message["proto"],
         )
 
 
 def _body(route: Route, *, scope: int | None = None) -> bytes:
     """A message's body about a route; its ``scope`` is what its next hop calls for, where none is given."""
-    to = route.destination
     if scope is None:
-        scope = UNIVERSE if route.gateway is not None or to.version == 6 else LINK_SCOPE
-    body = _message(to.version, to.prefixlen, scope=scope, protocol=route.protocol)
-    if to.prefixlen:
-        body += attribute(DESTINATION, to.network_address.packed)
+        scope = UNIVERSE if route.gateway is not None or route.destination.version == 6 else LINK_SCOPE
+    attributes: list[tuple[str, object]] = [("RTA_PRIORITY", route.metric)]
     if route.gateway is not None:
-        body += attribute(GATEWAY, route.gateway.packed)
-    return body + number(PRIORITY, route.metric) + _out(route.link)
+        attributes.append(("RTA_GATEWAY", str(route.gateway)))
+    return _message(route.destination, route.link, attributes, scope=scope, protocol=route.protocol)
 
 
-def _message(version: int, length: int = 0, *, scope: int = UNIVERSE, protocol: int = BOOT) -> bytes:
-    """A message's body: a route of the main table, to everywhere or to a prefix of a ``length``."""
-    header = RTMSG.pack(FAMILIES[version], length, 0, 0, MAIN_TABLE, protocol, scope, UNICAST, 0)
-    return header + number(TABLE, MAIN_TABLE)
-
-
-def _out(link_index: int) -> bytes:
-    return number(OUT, link_index) if link_index else b""
+def _message(
+    destination: IPNetwork, link_index: int, attributes: Attributes = (), *, scope: int, protocol: int = BOOT
+) -> bytes:
+    """A message's body: a route of the main table, out of a link where its index is not 0."""
+    fields = {"family": FAMILIES[destination.version], "dst_len": destination.prefixlen, "scope": scope}
+    chosen = [("RTA_TABLE", MAIN_TABLE), *attributes]
+    if destination.prefixlen:
+        chosen.append(("RTA_DST", str(destination.network_address)))
+    if link_index:
+        chosen.append(("RTA_OIF", link_index))
+    return encode(rtmsg, chosen, table=MAIN_TABLE, proto=protocol, type=UNICAST, **fields)

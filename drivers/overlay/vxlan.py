@@ -15,8 +15,7 @@ from typing import Any
 
 from drivers.api import Exists, KernelError, NetworkSpec, Unsupported
 from drivers.linux import address, link, names, sysctl
-from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import Session, call_pyroute2
+from drivers.linux.netlink import Session
 from drivers.overlay.options import OverlayOptions
 
 BRIDGE = "br0"
@@ -93,9 +92,7 @@ def _add(underlay: Session, namespace: int, name: str, vni: int, options: Overla
 def _is_as_wanted(there: Session, name: str, vni: int, options: OverlayOptions) -> bool:
     if not link.index(name):
         return False
-    with kernel_errors("look up", name):
-        message = call_pyroute2(lambda: next(iter(there.pyroute2.link("get", ifname=name))))
-    data = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
+    data = link.kind_attributes(there, name)
     local = data.get_attr("IFLA_VXLAN_LOCAL" if options.local.version == 4 else "IFLA_VXLAN_LOCAL6")
     return bool(data.get_attr("IFLA_VXLAN_ID") == vni and local == str(options.local))
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from drivers.api import BadOption, EndpointSpec, JoinInfo, NetworkSpec, Pool, Sandbox
 from drivers.ipvlan import IpvlanDriver
-from drivers.linux import link
+from drivers.linux import link, rtnetlink
 from drivers.macvlan import MacvlanDriver
 from drivers.subinterface import ParentedDriver, parent_name
 
@@ -53,17 +54,13 @@ def test_wrong_modes_are_refused_in_dockers_words(driver, options, message):
 
 
 def test_an_ipvlan_endpoint_carries_mode_and_flag_in_its_netlink_message():
-    from pyroute2 import IPBatch
-    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
-    link.register_ipvlan_flags()
     driver = IpvlanDriver()
     attributes = driver.attributes(network(ipvlan_mode="l3s", ipvlan_flag="vepa"))
     address = driver.link_address(EndpointSpec("e" * 64, "02:42:00:00:00:02"))
-    batch = IPBatch()
-    link.add(SimpleNamespace(pyroute2=batch), "eth0", "ipvlan", link=7, net_ns_fd=5, **address, **attributes)
-    message = ifinfmsg(bytes(batch.batch))
-    message.decode()
+    bodies: list[bytes] = []
+    session = SimpleNamespace(request=lambda _kind, body, _flags: bodies.append(body))
+    link.add(session, "eth0", "ipvlan", link=7, net_ns_fd=5, **address, **attributes)
+    message = rtnetlink.decode(ifinfmsg, bodies[0])
     data = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
     assert (data.get_attr("IFLA_IPVLAN_MODE"), data.get_attr("IFLA_IPVLAN_FLAGS")) == (2, 2)
     assert message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "ipvlan"

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from pyroute2.netlink.rtnl import RTM_DELLINK
 
 from drivers.api import KernelError
 from drivers.linux import link, netlink, netns
@@ -57,7 +58,7 @@ def test_a_deletion_does_not_wait_until_the_kernel_has_forgotten_the_link(sessio
         link.change(session, session.index("br1"), state="up")
         answered.clear()
         link.delete(session, "br1")
-        return link.DELETE not in answered
+        return RTM_DELLINK not in answered
 
     monkeypatch.setattr(netlink.Session, "request", counted)
     assert any(outpaces_the_answer() for _ in range(20))  # now and then a busy machine looks too late
@@ -97,7 +98,7 @@ def test_a_network_takes_no_right_but_that_over_networks(host):
 def test_a_session_stays_in_its_namespace_wherever_the_thread_is(session):
     with netns.new_netns():
         link.add(session, "br1", "bridge")
-        link.add(session, "br2", "bridge", br_mcast_snooping=0)  # by pyroute2
+        link.add(session, "br2", "bridge", br_mcast_snooping=0)
         assert (link.index("br1"), link.index("br2")) == (0, 0)
         assert session.index("br1") and session.index("br2")
         link.add(netlink.Session(), "br1", "bridge")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import socket
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOOPBACK, IFF_UP, ifinfmsg
 
-from drivers.linux import link
-from drivers.linux.attributes import attribute, nested, number, text
+from drivers.linux import link, rtnetlink
 
 
 class Kernel:
@@ -18,13 +17,14 @@ class Kernel:
         return self.answers
 
 
-def message(index: int, flags: int, *attributes: bytes) -> bytes:
-    return link.IFINFOMSG.pack(socket.AF_UNSPEC, 1, index, flags, 0) + b"".join(attributes)
+def message(index: int, flags: int, **attributes) -> bytes:
+    named = [(f"IFLA_{name.upper()}", value) for name, value in attributes.items()]
+    return rtnetlink.encode(ifinfmsg, named, index=index, flags=flags)
 
 
 def test_a_network_card_is_told_by_its_bus_device():
-    card = message(4, 0x1043, text(3, "eth0"), number(4, 1500), text(56, "0000:00:03.0"), text(57, "pci"))
-    loopback = message(1, 0x49, text(3, "lo"), number(4, 65536))
+    card = message(4, IFF_UP, ifname="eth0", mtu=1500, parent_dev_name="0000:00:03.0", parent_dev_bus_name="pci")
+    loopback = message(1, IFF_UP | IFF_LOOPBACK, ifname="lo", mtu=65536)
     found = link.all_links(Kernel(card, loopback))
     assert [(one.name, one.device, one.is_loopback, one.is_split) for one in found] == [
         ("eth0", "0000:00:03.0", False, False),
@@ -33,11 +33,16 @@ def test_a_network_card_is_told_by_its_bus_device():
 
 
 def test_a_sub_interface_of_a_parent_in_another_namespace_and_a_port_of_a_bridge():
-    kind = nested(18, text(1, "macvlan"))
-    elsewhere = message(7, 0x1003, text(3, "uplink"), number(5, 4), kind, attribute(37, b"\0\0\0\0"))
-    here = message(8, 0x1003, text(3, "sub"), number(5, 4), kind, number(10, 3))
+    kind = {"attrs": [("IFLA_INFO_KIND", "macvlan")]}
+    elsewhere = message(7, IFF_UP, ifname="uplink", link=4, linkinfo=kind, link_netnsid=0)
+    here = message(8, IFF_UP, ifname="sub", link=4, linkinfo=kind, master=3)
     found = link.all_links(Kernel(elsewhere, here))
     assert [(one.name, one.kind, one.is_split, one.master) for one in found] == [
         ("uplink", "macvlan", True, 0),
         ("sub", "macvlan", False, 3),
     ]
+
+
+def test_an_alias_that_is_not_utf_8_is_read_as_it_is():
+    (found,) = link.all_links(Kernel(message(4, 0, ifname="eth0", ifalias=b"caf\xe9")))
+    assert found.alias == "caf\udce9"

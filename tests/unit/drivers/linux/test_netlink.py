@@ -7,12 +7,11 @@ import socket
 import struct
 
 import pytest
-from pyroute2.netlink.exceptions import NetlinkError
 
 from drivers.api import KernelError, NoPermission
 from drivers.linux import attributes, names, netlink
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import DUMP_ATTEMPTS, DUMP_INTERRUPTED, Session, call_pyroute2
+from drivers.linux.netlink import DUMP_ATTEMPTS, DUMP_INTERRUPTED, Message, Session
 
 LINK, LIST = 16, 18
 
@@ -74,6 +73,13 @@ def test_a_list_that_never_holds_still_is_unknown_and_not_empty(kernel):
     assert caught.value.errno == errno.EINTR
 
 
+def test_of_a_batch_every_refusal_comes_back(kernel):
+    say(kernel, 2, (netlink.ERROR, 0, code(errno.EEXIST)))
+    say(kernel, 3, (netlink.ERROR, 0, code()))
+    batch = [Message(LINK, 0, b"1234"), Message(LINK, 0, b"5678"), Message(LINK, 0, b"last")]
+    assert Session().request_each(batch) == [(1, errno.EEXIST)]
+
+
 def test_a_refusal_names_operation_object_and_errno():
     with pytest.raises(KernelError) as caught, kernel_errors("create bridge", "br0"):
         raise OSError(errno.EBUSY, "")
@@ -84,23 +90,12 @@ def test_a_refusal_names_operation_object_and_errno():
         raise OSError(errno.ENODEV, "")
 
 
-def test_pyroute2s_refusals_are_no_different():
-    def refused():
-        raise NetlinkError(errno.EBUSY)
-
-    with (
-        pytest.raises(KernelError, match="create vxlan vx0: device or resource busy"),
-        kernel_errors("create vxlan", "vx0"),
-    ):
-        call_pyroute2(refused)
-
-
 def test_attributes_are_padded_and_read_back():
-    one, two = attributes.text(3, "eth0"), attributes.number(4, 1500)
+    one, two = attributes.text(3, "eth0"), attributes.attribute(4, b"\xdc\5\0\0")
     assert one == b"\x09\x00\x03\x00eth0\0\0\0\0" and len(two) == 8
     both = attributes.nested(18, one, two)
     inner = attributes.read(attributes.read(b"head" + both, 4)[18])
-    assert (attributes.read_text(inner[3]), attributes.read_number(inner[4])) == ("eth0", 1500)
+    assert (attributes.read_text(inner[3]), inner[4]) == ("eth0", b"\xdc\5\0\0")
 
 
 @pytest.mark.parametrize("data", [b"\x03\0\x01\0", b"\x00\0\x01\0abcd", b"\x08", b""])

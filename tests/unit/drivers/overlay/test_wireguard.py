@@ -6,10 +6,12 @@ import errno
 from pathlib import Path
 
 import pytest
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
+from pyroute2.netlink.rtnl import RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from drivers.api import DriverError, KernelError, NetworkSpec, NoPermission, Sandbox
-from drivers.linux import link
+from drivers.linux import rtnetlink
 from drivers.overlay.wireguard import Tunnel, interface_name
 
 NETWORK = NetworkSpec("ab" * 32, "o1", {}, ())
@@ -25,9 +27,7 @@ class Kernel:
         self.requests: list[tuple[int, int, ifinfmsg]] = []
 
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
-        message = ifinfmsg(len(body).to_bytes(4, "little") + bytes(12) + body)
-        message.decode()
-        self.requests.append((kind, flags, message))
+        self.requests.append((kind, flags, rtnetlink.decode(ifinfmsg, body)))
         if self.refusal:
             raise self.refusal
         return []
@@ -41,7 +41,7 @@ def test_the_interface_is_made_from_the_host_s_namespace_into_the_network_s():
     kernel = Kernel()
     assert ask(kernel)
     ((kind, flags, message),) = kernel.requests
-    assert (kind, flags) == (link.NEW, link.CREATE | link.EXCLUSIVE)
+    assert (kind, flags) == (RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL)
     assert message.get_attr("IFLA_IFNAME") == NAME
     assert message.get_attr("IFLA_NET_NS_FD") == NAMESPACE
     assert message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "wireguard"
