@@ -1,1 +1,1 @@
-"""What the user asked: the click command tree, its texts and its tables."""
+"""The command line: the click command tree, its help texts and its tables."""

@@ -1,4 +1,4 @@
-"""``python -m cli`` and the ``hawse`` script."""
+"""The entry point of ``python -m cli`` and of the ``hawse`` script."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line of this process and exit."""
+    """Run the command line of this process, then exit with its exit code."""
     from cli.app import App
     from cli.root import run
 

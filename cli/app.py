@@ -1,8 +1,8 @@
-"""The object that every command receives: the engine, the output streams, facts about the terminal.
+"""The object that every command receives: the engine, the output streams and facts about the terminal.
 
-All output goes through here, so that colour, pipes and encodings have one owner. Text is written as bytes, at once,
-in the order of the calls; undecodable bytes of the command line come out as they went in. On a terminal, control
-characters are spelled out (`cli.output.terminal_escapes`); a pipe gets every byte.
+All output goes through this module, so that it alone decides about colour, pipes and encodings. Text is written as
+bytes, immediately and in the order of the calls. Undecodable bytes from the command line are written unchanged. On a
+terminal, control characters are escaped (`cli.output.terminal_escapes`); a pipe gets every byte unchanged.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FLAG_ERROR = 125
-"""Exit code of a bad flag, and of a `run` whose container could not be started."""
+"""Exit code for an invalid flag, and for a `run` whose container could not be started."""
 
 
 class StatusError(Exception):
-    """End the command with this text on stderr (none when empty) and this exit code; nothing is put before the text."""
+    """Ends the command with this text on stderr (nothing if empty) and this exit code; the text gets no prefix."""
 
     def __init__(self, text: str = "", exit_code: int = 1) -> None:
         super().__init__(text)
@@ -36,14 +36,17 @@ class StatusError(Exception):
 
 
 def open_default_engine() -> Engine:
-    """Open this host's engine; imported late, because help and flag errors need none."""
+    """Open this host's engine; the import is here because help and flag errors need no engine."""
     from engine.core import open_engine
 
     return open_engine()
 
 
 def standard(stream: TextIO | None, mode: str) -> BinaryIO:
-    """The bytes of a standard stream; where the caller closed it, nothing, so that no other file takes its number."""
+    """Return the byte stream of a standard stream, or the null device if the caller closed the stream.
+
+    The null device takes the free file descriptor number, so that no file opened later gets it.
+    """
     if stream is not None:
         return stream.buffer
     descriptor = os.open(os.devnull, os.O_RDWR)
@@ -63,14 +66,14 @@ def bold(text: str) -> str:
 
 
 def _escaping() -> ModuleType:
-    """Import what only a terminal needs."""
+    """Import the module that only terminal output needs."""
     from cli.output import terminal_escapes
 
     return terminal_escapes
 
 
 def discard_output(stream: BinaryIO) -> None:
-    """Have nobody get what could not be written; the interpreter would try again at its end, and complain."""
+    """Redirect the stream to /dev/null, so that the interpreter does not retry the failed flush at exit."""
     with suppress(OSError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -99,7 +102,7 @@ class App:
 
     @cached_property
     def engine(self) -> Engine:
-        """This host's engine, opened when first needed."""
+        """This host's engine, opened at first use."""
         return self.open_engine()
 
     @cached_property
@@ -109,40 +112,40 @@ class App:
 
     @property
     def color(self) -> bool:
-        """Whether stdout may carry colour: a terminal, and nobody said no."""
+        """Whether stdout may have colour: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
         return not self.no_color and self.on_terminal and self.environ.get("TERM") != "dumb"
 
     def out(self, text: str) -> None:
-        """Write to stdout, exactly this text but for control characters on a terminal."""
+        """Write this text to stdout; on a terminal, control characters are escaped."""
         self._write_text(self.stdout, text)
 
     def err(self, text: str) -> None:
-        """Write to stderr, exactly this text but for control characters on a terminal."""
+        """Write this text to stderr; on a terminal, control characters are escaped."""
         self._write_text(self.stderr, text)
 
     def out_lines(self, lines: Iterable[str]) -> None:
-        """Write lines to stdout; on a terminal a line break within one is spelled out, too."""
+        """Write lines to stdout; on a terminal, a line break inside a line is escaped too."""
         self._write_text(self.stdout, "".join(f"{self.line(line, self.stdout)}\n" for line in lines))
 
     def err_lines(self, lines: Iterable[str]) -> None:
-        """Write lines to stderr; on a terminal a line break within one is spelled out, too."""
+        """Write lines to stderr; on a terminal, a line break inside a line is escaped too."""
         self._write_text(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
 
     def line(self, text: str, stream: BinaryIO) -> str:
-        """Prepare a text that is to be one line of a stream."""
+        """Return the text as one line of a stream; on a terminal, control characters and line breaks are escaped."""
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:
-        """The text of an engine's error as the user reads it: one line, unless it is laid out in several."""
+        """Return an engine error as the user sees it: one line, unless the error has a layout of several lines."""
         text = str(error).strip()
         return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"
 
     def protected(self, data: T) -> T:
-        """Prepare a string or a document for a template, whose output goes through `out_rendered`."""
+        """Mark the control characters in data for a template; the output must be printed with `out_rendered`."""
         return cast("T", _escaping().marked(data)) if self.on_terminal else data
 
     def out_rendered(self, text: str) -> None:
-        """Write to stdout what a template, or the caller, has made of data that was `protected`."""
+        """Write to stdout the text that a template or the caller made from `protected` data."""
         if self.on_terminal:
             text = _escaping().revealed(text)
         self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
@@ -153,7 +156,11 @@ class App:
         self.write(stream, text.encode("utf-8", "surrogateescape"))
 
     def write(self, stream: BinaryIO, data: bytes) -> None:
-        """Write at once; what stdout cannot take ends the command, as in Docker, what stderr cannot take is lost."""
+        """Write and flush immediately.
+
+        If stdout fails, raise StatusError, as Docker does. If stderr fails, the data is lost. A broken pipe on either
+        stream raises BrokenPipeError.
+        """
         try:
             stream.write(data)
             stream.flush()

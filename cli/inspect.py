@@ -1,4 +1,4 @@
-"""``hawse inspect``: a container, an image or a network, whichever has the name."""
+"""The ``hawse inspect`` command: show the container, image or network with a given name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SKIPPABLE = ("not supported", "invalid reference format")
 @click.argument("names", nargs=-1)
 @click.pass_obj
 def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str) -> None:
-    """Print the document of each name's first bearer: containers before images before networks."""
+    """Print one document for each name: that of a container, else of an image, else of a network."""
     if type not in DOCKERS_TYPES:
         raise StatusError(f"{quote(type)} is not a valid value for --type")
     inspectors = inspectors_of(app, size=size)
@@ -46,7 +46,10 @@ def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str
 
 
 def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
-    """How each kind of object is looked up, in Docker's order; its verbs stay unloaded until needed."""
+    """Return the lookup function of each kind of object, in Docker's order.
+
+    The engine is opened only when a function is called.
+    """
     return {
         "container": lambda name: app.engine.containers.inspect(path_segment(name), size=size),
         "image": lambda name: app.engine.images.inspect(path_segment(name)),
@@ -55,17 +58,20 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
 
 
 def absent(app: App, kind: str, name: str) -> Json:
-    """Refuse to find what hawse has none of, in the words of a Docker that has none."""
+    """Raise Docker's error for a kind of object that hawse does not have; a node is looked up in the swarm."""
     if kind in ABSENT:
         raise NotFound(ABSENT[kind].format(name=name))
     if kind == "node":
         return app.engine.swarm.inspect_node(name)
-    app.engine.swarm.inspect_node("self")  # what Docker says to a host that manages no swarm
+    app.engine.swarm.inspect_node("self")  # raises Docker's error if this host is no swarm manager
     raise NotFound(f"{kind} {name} not found")
 
 
 def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, only: bool) -> Json | None:
-    """Look a name up among one kind; None when it is not there and other kinds may follow."""
+    """Return the document of a name in one kind; if there is none, raise an error (``only``) or return None.
+
+    None means that the next kind is searched. Other errors are raised too, except those in SKIPPABLE.
+    """
     if not name:
         if only:
             raise StatusError(f"Error: No such {kind}: ")

@@ -1,4 +1,4 @@
-"""``hawse port``."""
+"""The ``hawse port`` command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.golang.strconv import parse_uint
 from engine.names import natural_key
 
 PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]
-"""NetworkSettings.Ports: ``80/tcp`` to its host addresses."""
+"""NetworkSettings.Ports: maps ``80/tcp`` to its host addresses."""
 
 
 @command(
@@ -24,7 +24,7 @@ PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]
 @click.argument("private_port", required=False)
 @click.pass_obj
 def port(app: App, container: str, private_port: str | None) -> None:
-    """Print where a container's ports are published."""
+    """Print the host addresses and ports of a container's published ports."""
     ports: PortMap = app.engine.containers.inspect(container_path_segment(container))["NetworkSettings"]["Ports"] or {}
     if private_port:
         lines = mappings_of(ports, private_port, container)
@@ -34,7 +34,7 @@ def port(app: App, container: str, private_port: str | None) -> None:
 
 
 def mappings_of(ports: PortMap, wanted: str, container: str) -> list[str]:
-    """The host addresses of one container port (tcp where no protocol is named)."""
+    """Return the host addresses of one container port; the default protocol is tcp; raises StatusError."""
     number, _, protocol = wanted.partition("/")
     try:
         parse_uint(number, 16, base=10)
@@ -47,7 +47,7 @@ def mappings_of(ports: PortMap, wanted: str, container: str) -> list[str]:
 
 
 def addresses(bindings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Join host and port, IPv6 hosts in brackets."""
+    """Return each host and port as one text, with IPv6 addresses in brackets."""
     return [
         f"[{b['HostIp']}]:{b['HostPort']}" if ":" in b["HostIp"] else f"{b['HostIp']}:{b['HostPort']}" for b in bindings
     ]

@@ -1,4 +1,4 @@
-"""Ask before something is removed."""
+"""Questions to the user before something is removed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cli.pflag import FILTER, command, flag
 
 
 def confirmed(app: App, question: str) -> bool:
-    """Ask on stdout and read one line; only ``y`` or ``Y`` confirms, the end of input does not.
+    """Ask on stdout and read one line; return True only for ``y`` or ``Y``, False at the end of input.
 
-    An interrupt at the question ends the command, without a failure.
+    Ctrl-C at the question ends the command with exit code 0.
     """
     app.out(f"{question} [y/N] ")
     try:
@@ -28,7 +28,10 @@ Filters = Mapping[str, tuple[str, ...]]
 
 
 def prune_command(short: str, removed: str) -> Callable[[Callable[[App, Filters], None]], click.Command]:
-    """Make the command of a function that prunes; ``removed`` says what, in the question."""
+    """Return a decorator that makes a click command from a function that prunes.
+
+    ``removed`` names the removed objects in the question to the user.
+    """
 
     def made(prune: Callable[[App, Filters], None]) -> click.Command:
         @command("prune [OPTIONS]", short)

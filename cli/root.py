@@ -1,4 +1,4 @@
-"""The root of the command tree, and the one place where failures become text and exit codes."""
+"""The root of the command tree, and the only place where errors become text and exit codes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COMMANDS = {
     "version": "cli.system.version:version",
     "wait": "cli.container.wait:wait",
 }
-"""Where each command is."""
+"""The location of each command."""
 
 COMMON = ("run", "exec", "ps", "images", "version", "info")
 MANAGEMENT = ("container", "image", "network", "node", "swarm", "system")
@@ -67,25 +67,25 @@ FLAGS = [
 ]  # fmt: skip
 
 LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
-INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + the signal, as a shell reports them
+INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + signal number, as in a shell
 
 
 class Root(Group):
-    """The program itself: it takes the global flags and answers for unknown commands."""
+    """The program itself: handles the global flags and reports unknown commands."""
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
-        """Make Docker's error for a word that is no command."""
+        """Return Docker's error for an unknown command."""
         self.version_if_wanted(ctx)
         return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
 
     def version_if_wanted(self, ctx: click.Context) -> None:
-        """Print the version and end, if ``--version`` was given without a command."""
+        """Print the version and exit with 0 if ``--version`` was given without a command."""
         if ctx.params.get("version"):
             ctx.obj.out(version_line() + "\n")
             raise click.exceptions.Exit(0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Take the global flags over into the app, then run the command."""
+        """Copy the global flags to the app, then run the command."""
         app: App = ctx.obj
         app.debug = app.debug or ctx.params["debug"]
         app.no_color = app.no_color or ctx.params["no_color"]
@@ -100,7 +100,7 @@ root = Root("hawse", COMMANDS, sections=SECTIONS, params=list(FLAGS), help="Dock
 
 
 def run(argv: Sequence[str], app: App) -> int:
-    """Run one command line; its exit code. No exception leaves this function."""
+    """Run one command line and return its exit code; errors are printed and not raised."""
     try:
         return _run(argv, app)
     except BrokenPipeError:
@@ -127,14 +127,14 @@ def _run(argv: Sequence[str], app: App) -> int:
 
 
 def fail(app: App, text: str, exit_code: int) -> int:
-    """Print a failure's text, if it has one; the exit code."""
+    """Print an error text, if it is not empty, and return the exit code."""
     if text:
         app.err(text + "\n")
     return exit_code
 
 
 def crashed(app: App, error: Exception) -> int:
-    """Report an unexpected exception in one line, or with its traceback when debugging."""
+    """Print an unexpected exception in one line, with ``--debug`` also its traceback; return the exit code."""
     if app.debug:
         app.err("".join(traceback.format_exception(error)))
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

@@ -1,1 +1,4 @@
-"""How Linux does it: one file a driver type, and the only code that touches netlink, nftables and /proc/sys."""
+"""Network drivers for Linux: one file per driver type.
+
+No other package touches netlink, nftables or /proc/sys.
+"""

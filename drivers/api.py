@@ -1,11 +1,12 @@
 """The driver contract, and the value types that drivers receive.
 
-A driver owns every network of its type and all kernel resources of those networks. It knows nothing of names,
-stores or containers: it gets immutable values, acts on the kernel of the calling process's network namespace (the
-*host*) and on sandboxes given by path, and raises `DriverError`. Two phases on purpose, as in Docker's libnetwork:
-``create_endpoint`` reserves, ``join`` plumbs; ``join`` can be redone from the values at any time. Every ``delete_*``,
-``leave`` and ``unpublish`` is idempotent, needs neither the process nor the namespace to be alive, goes on after
-errors, and raises the first one at the end.
+A driver owns every network of its type and all kernel resources of those networks. It knows nothing of names, stores or
+containers. It receives immutable values and raises `DriverError`. It acts on the kernel of the calling process's
+network namespace (the *host*) and on sandboxes given by path.
+
+Endpoints are set up in two phases, as in Docker's libnetwork: ``create_endpoint`` reserves, ``join`` plumbs. ``join``
+can be repeated from the values at any time. Every ``delete_*``, ``leave`` and ``unpublish`` is idempotent and works
+without the container's process and network namespace. It continues after errors and raises the first one at the end.
 """
 
 from __future__ import annotations
@@ -23,35 +24,35 @@ IPNetwork = IPv4Network | IPv6Network
 
 
 class DriverError(Exception):
-    """Base of all driver failures; ``str(error)`` is the text below Docker's prefix."""
+    """Base class of all driver errors; ``str(error)`` is the message that follows Docker's prefix."""
 
 
 class BadOption(DriverError):
-    """An option's key or value is wrong for this driver."""
+    """A network or endpoint option has a key or value that this driver does not accept."""
 
 
 class Exists(DriverError):
-    """The kernel object to be made is there already and is not ours."""
+    """The kernel object to create already exists and was not made by hawse."""
 
 
 class Missing(DriverError):
-    """An object the request depends on (parent interface, sandbox) is not there."""
+    """A required object (parent interface, sandbox) does not exist."""
 
 
 class Busy(DriverError):
-    """The object is in use: bridge full, port taken, link enslaved elsewhere."""
+    """The object is in use: the bridge is full, the port is taken, or the link belongs to another bridge."""
 
 
 class Unsupported(DriverError):
-    """This kernel or this driver cannot do it (missing module, operation not of this driver)."""
+    """This kernel or this driver does not support the operation (a kernel module is missing, for example)."""
 
 
 class NoPermission(DriverError):
-    """Root or CAP_NET_ADMIN is missing."""
+    """The process lacks the required privilege: root or CAP_NET_ADMIN."""
 
 
 class KernelError(DriverError):
-    """The kernel refused: which operation, on what object, with which errno."""
+    """The kernel refused an operation; the error holds the operation, the object and the errno."""
 
     def __init__(self, operation: str, target: str, errno: int) -> None:
         super().__init__(f"{operation} {target}: {os.strerror(errno).lower()}")
@@ -59,12 +60,12 @@ class KernelError(DriverError):
 
 
 class InterfaceRefused(KernelError):
-    """The kernel would not have a sandbox's interface as asked: no interface may have such a MAC address."""
+    """The kernel refused a sandbox's interface because no interface may have such a MAC address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One subnet of a network. ``gateway`` is the bridge's own address, or None where the network has none."""
+    """One subnet of a network. ``gateway`` is the bridge's own address, or None if the network has no gateway."""
 
     subnet: IPNetwork
     gateway: IPInterface | None = None
@@ -85,9 +86,10 @@ class NetworkSpec:
 
 @dataclass(frozen=True, slots=True)
 class PortBinding:
-    """One published range, host side and container side of equal length; ports inclusive, ``protocol`` tcp|udp|sctp.
+    """One published port range; host side and container side have equal length, and the last ports are included.
 
-    ``host_ip`` is concrete; ``0.0.0.0`` and ``::`` mean every local address of the family.
+    ``protocol`` is tcp, udp or sctp. ``host_ip`` is always set; ``0.0.0.0`` and ``::`` mean every local address of the
+    family.
     """
 
     protocol: str
@@ -100,7 +102,7 @@ class PortBinding:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """A virtual interface that joins one sandbox to one network.
+    """A virtual interface that connects one sandbox to one network.
 
     ``siblings`` are the addresses of the sandbox's other endpoints.
     """
@@ -112,26 +114,26 @@ class EndpointSpec:
     link_local: Sequence[IPInterface] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     ports: Sequence[PortBinding] = ()
-    exposed: Sequence[tuple[str, int, int]] = ()  # protocol, first and last port; ranges apart from each other
+    exposed: Sequence[tuple[str, int, int]] = ()  # (protocol, first port, last port); the ranges do not overlap
     siblings: Sequence[IPAddress] = ()
-    accept_ra: str = "0"  # the interface's net.ipv6.conf.*.accept_ra: routers are believed only where that was asked
+    accept_ra: str = "0"  # value of net.ipv6.conf.*.accept_ra; routers are accepted only on request
 
 
 Link = tuple[EndpointSpec, EndpointSpec]
-"""A legacy link: who may reach whose exposed ports."""
+"""A legacy link: the first endpoint may reach the exposed ports of the second."""
 
 
 Members = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
-"""Networks with endpoints of each."""
+"""Networks, each with some of its endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What the records call for, of all networks of one driver on this host.
+    """The state that the records require for all networks of one driver on this host.
 
-    ``networks`` and ``links`` are live. Those ``unsettled`` are being made or removed by other commands: what the
-    kernel has of them is right, and so is what it lacks. ``saved_state`` are a driver's own words, kept for it. ``relay``
-    says on which port the agent carries each protocol; it is None for a process that does not know.
+    ``networks`` and ``links`` are live. Other commands are creating or removing the ``unsettled`` ones, so their kernel
+    objects may exist or be missing. ``saved_state`` holds lines that the driver itself returned earlier. ``relay`` maps
+    each protocol to the port where the agent proxies it; it is None in a process that does not know these ports.
     """
 
     networks: Members = ()
@@ -144,11 +146,18 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference between what is desired and what the kernel has.
+    """One difference between the desired state and the kernel's state.
 
-    ``kind`` is ``missing``, ``foreign`` (of another program), ``changed``, ``superseded`` (made by another version of
-    hawse), or ``upkeep``: what is put right in the course of normal work, and no damage. ``opens`` says that packets
-    may pass which must not. Equal differences are one difference seen twice; ``detail`` is the driver's own.
+    ``kind`` is one of:
+
+    - ``missing``
+    - ``foreign``: made by another program
+    - ``changed``
+    - ``superseded``: made by another version of hawse
+    - ``upkeep``: a normal update, not damage
+
+    ``opens`` is True if packets may pass that must not pass. Equal differences are the same difference seen twice. Only
+    the driver uses ``detail``.
     """
 
     kind: str
@@ -162,8 +171,8 @@ class Difference:
 class Sandbox:
     """An isolated network stack, named by a path that opens its namespace (``/proc/PID/ns/net``, a bind mount).
 
-    ``inode`` is the namespace's number, 0 where it is not known. A sandbox is entered only while the path still leads
-    to that namespace (`drivers.linux.netns.netns_fd`).
+    ``inode`` is the inode number of the network namespace, or 0 if unknown. A sandbox is entered only while the path
+    still leads to that namespace (`drivers.linux.netns.netns_fd`).
     """
 
     id: str
@@ -173,9 +182,9 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class JoinInfo:
-    """What a join gave: the interface's name in the sandbox, and the next hops its network offers.
+    """The result of a join: the interface's name in the sandbox, its MAC, and the next hops of the network.
 
-    A network that is ``on_link`` is a way out without a next hop: everything may leave by the interface.
+    With ``on_link``, the network routes all traffic out of the interface without a next hop.
     """
 
     interface: str
@@ -187,7 +196,7 @@ class JoinInfo:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An endpoint of a network on another host: inner MAC and addresses, and the underlay address of its host."""
+    """An endpoint of a network on another host: its MAC, its addresses, and the underlay address of its host."""
 
     endpoint_id: str
     mac: str
@@ -238,40 +247,47 @@ class Driver(Protocol):
     type: str
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Refuse bad options and collisions before anything is touched; ``others`` are this driver's live networks."""
+        """Raise an error for bad options and conflicts; changes nothing.
+
+        ``others`` are this driver's live networks.
+        """
 
     def create_network(self, network: NetworkSpec) -> None:
-        """Make the network's kernel objects; idempotent, so that an interrupted creation can be completed."""
+        """Create the network's kernel objects; idempotent, so that an interrupted creation can be completed."""
 
     def delete_network(self, network: NetworkSpec) -> None:
-        """Remove all that create_network made; idempotent."""
+        """Remove all that `create_network` made; idempotent."""
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
         """Reserve what the endpoint needs outside any sandbox; idempotent."""
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Release what create_endpoint reserved; idempotent."""
+        """Release what `create_endpoint` reserved; idempotent."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Plumb the endpoint into the sandbox as ``interface`` (up, addressed, default routes not set)."""
+        """Add the endpoint to the sandbox as ``interface``: up, with addresses, without default routes."""
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
-        """Take the endpoint's interface out of the sandbox; idempotent, also when the sandbox is gone (None)."""
+        """Remove the endpoint's interface from the sandbox; idempotent.
+
+        ``sandbox`` is None if the sandbox no longer exists.
+        """
 
 
 @runtime_checkable
 class Publisher(Protocol):
-    """Optional power: publish ports of an endpoint on the host."""
+    """Optional driver protocol: publish ports of an endpoint on the host."""
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Make ``ports`` reachable; one atomic firewall transaction."""
+        """Publish ``ports`` in one atomic firewall transaction."""
 
     def unpublish(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
     ) -> None:
-        """Take ``ports``, or parts of the endpoint's ranges, back and forget their connections; idempotent.
+        """Unpublish ``ports``, or parts of the endpoint's ranges, and delete their conntrack entries; idempotent.
 
-        Those of an endpoint that is ``leaving`` are left to `Driver.delete_endpoint`, which forgets all it has.
+        With ``leaving``, the conntrack entries are left to `Driver.delete_endpoint`, which deletes all of the
+        endpoint's.
         """
 
 
@@ -293,61 +309,67 @@ class Settings:
 
 @runtime_checkable
 class Configurable(Protocol):
-    """Optional power: heed the settings of this host."""
+    """Optional driver protocol: apply the settings of this host."""
 
     def configure(self, settings: Settings) -> None:
-        """Take the settings, before anything else is asked; what they change takes effect by `Repairer.repair`."""
+        """Store the settings, before any other call; `Repairer.repair` applies their changes to the kernel."""
 
 
 @runtime_checkable
 class Multihomed(Protocol):
-    """Optional power: let a sandbox that has several endpoints send by one from the address of another."""
+    """Optional driver protocol: let a sandbox with several endpoints send by one from the address of another."""
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets from these addresses by the networks they are named with; idempotent."""
+        """Accept packets from these addresses on the networks listed with them; idempotent."""
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept no more packets from these addresses; idempotent."""
+        """Stop accepting packets from these addresses; idempotent."""
 
 
 @runtime_checkable
 class Linker(Protocol):
-    """Optional power: let one endpoint of an icc=false network reach exposed ports of another (legacy links)."""
+    """Optional driver protocol: legacy links between endpoints of an icc=false network.
+
+    A link lets one endpoint reach the exposed ports of another.
+    """
 
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
         """Let ``source`` reach the exposed ports of ``target``; idempotent."""
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Take the permission back; idempotent."""
+        """Remove the permission; idempotent."""
 
 
 @runtime_checkable
 class Repairer(Protocol):
-    """Optional power: put right what others did to the host's shared kernel state (flushed rules, stale entries)."""
+    """Optional driver protocol: repair the host's shared kernel state after other programs changed it.
+
+    Examples are flushed rules and stale entries.
+    """
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Tell how the kernel differs from what is desired, nothing where it does not; changes nothing."""
+        """Return how the kernel differs from the desired state, or an empty sequence; changes nothing."""
 
     def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
-        """Put right what `compare` found, touching nothing else; live connections go on. Idempotent."""
+        """Repair what `compare` found and change nothing else; idempotent. Live connections continue."""
 
     def saved_state(self) -> Sequence[str]:
-        """What this process put into shared state that nothing else tells, for `repair` after a loss; mostly none."""
+        """Return what this process added to shared state and no record holds, for `repair`; usually empty."""
 
     def needs_repair(self) -> bool:
-        """Tell at little cost whether shared state was lost since the last `repair`."""
+        """Return whether shared state was lost since the last `repair`; a fast check."""
 
     def watch(self) -> Watch:
-        """Follow what other programs do to the shared state, in the calling thread's network namespace."""
+        """Start to watch other programs' changes of the shared state, in the calling thread's network namespace."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a `Watch` has heard since it was last asked.
+    """Changes that a `Watch` has seen since its last `read`.
 
-    ``foreign`` is True where another program than hawse changed the shared state, and where that cannot be excluded;
-    ``by`` names the last one ("nft (4711)", "" if unknown). ``lost`` is True where something of it was removed.
-    ``own`` is True where hawse changed it.
+    ``foreign`` is True if another program changed the shared state, or if that cannot be excluded. ``by`` names the
+    last such program ("nft (4711)", "" if unknown). ``lost`` is True if shared state was removed. ``own`` is True if
+    hawse changed it.
     """
 
     foreign: bool = False
@@ -357,58 +379,61 @@ class News:
 
 
 class Watch(Protocol):
-    """Notices changes of a driver's shared state. All calls come from one thread, which stays in its namespace."""
+    """Detects changes of a driver's shared state. All calls come from one thread, which stays in its namespace."""
 
     def fileno(self) -> int:
-        """The descriptor that is readable when there is news."""
+        """Return the file descriptor that becomes readable when there are changes."""
 
     def read(self) -> News:
-        """What has happened since the last call; never waits."""
+        """Return the changes since the last call; never blocks."""
 
     def missed(self) -> bool:
-        """Tell at little cost whether something has happened that the last `read` did not tell."""
+        """Return whether a change happened that the last `read` did not report; a fast check."""
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
-        """Let no new connection through these networks until `unblock`, whatever becomes of the shared state.
+        """Block new connections through these networks until `unblock`, whatever happens to the shared state.
 
-        Established connections go on. Idempotent.
+        Established connections continue. Idempotent.
         """
 
     def unblock(self) -> None:
-        """End `block`; idempotent."""
+        """End the blocking that `block` started; idempotent."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close all resources of the watch."""
 
 
 @runtime_checkable
 class HealthReporter(Protocol):
-    """Optional power: tell what on this host stands in a network's way, which hawse must not touch."""
+    """Optional driver protocol: report obstacles on this host that hawse must not change."""
 
     def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
-        """What others do that keeps these networks from working, a clause each; at little cost."""
+        """Return what other programs do that stops these networks, one clause each; a fast check."""
 
 
 @runtime_checkable
 class PeerProgrammer(Protocol):
-    """Optional power: reach the endpoints that a network has on other hosts."""
+    """Optional driver protocol: reach a network's endpoints on other hosts."""
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
-        """Make the kernel's tables hold exactly these peers, touching only what differs; idempotent."""
+        """Program exactly these peers into the kernel's tables, changing only what differs; idempotent."""
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Add one peer; idempotent, and replaces what was known of its MAC and addresses."""
+        """Add one peer, replacing earlier entries of its MAC and addresses; idempotent."""
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Remove one peer; idempotent, and leaves entries that name another host by now."""
+        """Remove one peer; idempotent. Entries that now name another host are kept."""
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Tell how the kernel differs from these peers, a line each, none when equal; ``fix`` puts it right too."""
+        """Return how the kernel differs from these peers, one line each; with ``fix``, repair it too."""
 
 
 @runtime_checkable
 class TunnelGuard(Protocol):
-    """Optional power: keep packets of all but peers out of a network that others could send to, too."""
+    """Optional driver protocol: accept a network's tunnel packets only from its peers."""
 
     def shut(self, network: NetworkSpec) -> None:
-        """Do so, before other hosts hear that this one takes part in the network; idempotent."""
+        """Block all senders but the admitted peers; idempotent.
+
+        Called before other hosts learn that this host joins the network.
+        """

@@ -1,8 +1,9 @@
-"""The ``bridge`` driver: a Linux bridge a network, a veth pair an endpoint, published ports in the firewall.
+"""The ``bridge`` driver: one Linux bridge per network, one veth pair per endpoint, ports in the firewall.
 
-Kernel objects of a network: the bridge (``br-<12 hex>`` or a name of the user's) with the gateways' addresses, and its
-elements in the firewall. Of an endpoint: the host end ``veth<7 hex>``, a port of the bridge; the other end lives in
-the sandbox. A link we made bears our mark in its alias, so a bridge somebody else made is used but never removed.
+Kernel objects of a network: the bridge (``br-<12 hex>`` or a name that the user chose) with the gateways' addresses,
+and the network's firewall elements. Kernel objects of an endpoint: the host end ``veth<7 hex>``, which is a port of the
+bridge, and the other end in the sandbox. Each link made by hawse has a mark in its alias. A bridge without this mark is
+used but never removed.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
 
-FEW = 3  # bridges that a warning names
+FEW = 3  # bridges listed in a warning
 LINK_LOCAL = IPv6Network("fe80::/64")
 
 
 class BridgeDriver:
-    """Networks of one host, switched by Linux bridges."""
+    """Networks of one host, connected by Linux bridges."""
 
     type = "bridge"
     facts = DriverFacts(
@@ -58,11 +59,11 @@ class BridgeDriver:
     settings = Settings()
 
     def configure(self, settings: Settings) -> None:
-        """Take the settings of this host."""
+        """Store the settings of this host."""
         self.settings = settings
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Refuse bad options (`BadOption`) and a bridge that another network uses (`Exists`)."""
+        """Raise `BadOption` for bad options, and `Exists` for a bridge that another network uses."""
         options = bridge_options.parse(network)
         for version in (4, 6):
             if sum(pool.subnet.version == version for pool in network.pools) > 1:
@@ -75,7 +76,7 @@ class BridgeDriver:
                 raise Exists(f"cannot create network {network.id} ({options.bridge}): {conflict}")
 
     def create_network(self, network: NetworkSpec) -> None:
-        """Make the bridge, or take over an existing one, and tell the firewall of it."""
+        """Create the bridge, or use an existing one, and add the network to the firewall."""
         options = bridge_options.parse(network)
         bridge_options.check_kernel_limits(options)
         wanted = list(elements.of_network(network, options))
@@ -100,30 +101,31 @@ class BridgeDriver:
             )
 
     def delete_network(self, network: NetworkSpec) -> None:
-        """Remove the bridge, if it was ours, and the firewall's elements; idempotent."""
+        """Remove the bridge, if hawse made it, and the network's firewall elements; idempotent."""
         options = bridge_options.parse(network)
         if not (names.fits(options.bridge) and names.valid(options.bridge)):
-            return  # the kernel never had a bridge of that name
+            return  # the kernel cannot have a bridge of that name
         with session() as opened:
             made = _Bridge(opened, network, options, self.settings.run)
             gone = list(elements.of_network(network, options))
             teardown((Step("bridge", made.delete), Step("firewall", lambda: table.change(remove=gone))))
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Refuse bad endpoint options; a bridge needs nothing reserved outside the sandbox."""
+        """Raise `BadOption` for bad endpoint options; a bridge reserves nothing outside the sandbox."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Remove what is left of the endpoint and forget its connections; idempotent."""
+        """Remove the rest of the endpoint and its conntrack entries; idempotent."""
         steps = [Step("leave", lambda: self.leave(network, endpoint, None))]
         addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         steps += [Step(f"connections of {ip}", partial(conntrack.forget_address, ip)) for ip in addresses]
-        # The agent ends the streams that it carries, but a datagram's flow is between a client and the agent alone.
+        # The agent closes its TCP streams itself. A proxied UDP flow is tracked between client and agent only, so
+        # delete it here.
         carried = [p for p in endpoint.ports if p.protocol == "udp" and p.host_ip.version == 6]
         teardown([*steps, Step("connections to the agent", lambda: conntrack.forget_ports(carried))])
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Plug the sandbox into the bridge; redone from scratch when it was plugged in before."""
+        """Connect the sandbox to the bridge; an earlier connection is replaced."""
         options = bridge_options.parse(network)
         with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             port = Port(opened, endpoint, options)
@@ -138,25 +140,29 @@ class BridgeDriver:
         return JoinInfo(interface, endpoint.mac, _gateway4(network, options), _gateway6(network, options))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
-        """Unplug the sandbox; idempotent, and needs nothing of it."""
+        """Disconnect the sandbox; idempotent, and works if the sandbox no longer exists."""
         with session() as opened:
             port = Port(opened, endpoint, bridge_options.parse(network))
             teardown((Step("veth pair", port.delete), Step("spoof guard", port.release)))
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Make host ports lead to the endpoint; flows that went elsewhere are forgotten."""
+        """Direct host ports to the endpoint, and delete conntrack entries of UDP flows that went elsewhere."""
         options = bridge_options.parse(network)
         table.change(add=self._of_ports(network, endpoint, ports))
         if bridge_loopback.is_needed(network, options, endpoint, ports):
             bridge_loopback.switch_on(options.bridge)
-        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # a new TCP connection is a new flow anyway
+        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # a new TCP connection always starts a new flow
 
     def unpublish(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
     ) -> None:
-        """Take host ports back, in one step where a range is cut, and end their flows; idempotent."""
+        """Unpublish host ports and delete their conntrack entries; idempotent.
+
+        If ``ports`` is part of a range, the range is replaced by its rest in one transaction. With ``leaving``,
+        conntrack entries are kept.
+        """
         of_ports = partial(self._of_ports, network, endpoint)
-        if ports == endpoint.ports:  # mostly; and there may be many
+        if ports == endpoint.ports:  # the usual case, without comparing elements, because there may be many
             added, gone = [], list(of_ports(ports))
         else:
             before = dict.fromkeys(of_ports([*endpoint.ports, *ports]))
@@ -166,40 +172,40 @@ class BridgeDriver:
         teardown([firewall] if leaving else [firewall, Step("connections", lambda: conntrack.forget_ports(ports))])
 
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Let ``source`` reach the exposed ports of ``target`` on a network without icc; idempotent."""
+        """Let ``source`` reach the exposed ports of ``target`` on a network with icc=false; idempotent."""
         table.change(add=elements.of_link(source, target))
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Take all permissions of ``source`` at ``target`` back, whatever it exposes by now; idempotent."""
+        """Remove all permissions of ``source`` at ``target``, even for ports no longer exposed; idempotent."""
         table.change(remove=elements.between(source, target, table.elements()))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets that a container sends by these networks from addresses of its other ones; idempotent."""
+        """Accept packets that a container sends on these networks from its addresses on others; idempotent."""
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept them no more; idempotent."""
+        """Stop accepting such packets; idempotent."""
         table.change(remove=_siblings(siblings))
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Tell how the firewall and route_localnet differ from what these networks, ports and links call for."""
+        """Return how the firewall and route_localnet differ from the state that ``desired`` requires."""
         return bridge_shared_state.compare(desired, self.settings)
 
     def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
-        """Put right what `compare` found, touching only what differs."""
+        """Repair what `compare` found and change nothing else."""
         bridge_shared_state.repair(desired, found, self.settings)
 
     def needs_repair(self) -> bool:
-        """Tell at little cost whether another program flushed the firewall since the last `repair`."""
+        """Return whether another program flushed the firewall since the last `repair`; a fast check."""
         noted = table.read_state()
         return table.whole(self.settings) not in noted or (table.SPOOF_GUARDED in noted and not spoof_guard.is_whole())
 
     def watch(self) -> Watch:
-        """Follow what other programs do to the firewall."""
+        """Start to watch other programs' changes of the firewall."""
         return FirewallWatch()
 
     def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
-        """Other programs' rules that drop what is forwarded for these networks."""
+        """Return warnings about other programs' rules that drop forwarded packets of these networks."""
         known = {}
         for network in (n for n in networks if not n.internal):
             bridge = bridge_options.parse(network).bridge
@@ -211,7 +217,10 @@ class BridgeDriver:
         ]
 
     def saved_state(self) -> Sequence[str]:
-        """What forwarding this process has switched on, which is to be switched off again and kept from strangers."""
+        """Return the forwarding that this process switched on.
+
+        hawse must switch it off again, and must not forward for other interfaces meanwhile.
+        """
         return forwarding.kept()
 
     def _accept_mark(self) -> None:
@@ -226,7 +235,7 @@ class BridgeDriver:
 
 
 class _Bridge:
-    """One network's bridge in the host's namespace."""
+    """The bridge of one network in the host's network namespace."""
 
     def __init__(self, opened: Session, network: NetworkSpec, options: BridgeOptions, run: Path) -> None:
         self.session, self.network, self.options, self.run = opened, network, options, run
@@ -253,18 +262,19 @@ class _Bridge:
         router_advertisements.restore(self.name, self.run)
 
     def set_parameters(self) -> None:
-        """Before the bridge is up: an interface that comes up without these would already have spoken."""
+        """Set the bridge's sysctls, before it comes up, because at "up" it would send its first packets."""
         found = link.find(self.session, self.name)
         if found is not None and self._is_ours(found):
             router_advertisements.ignore(self.name)
-            # Without an address of its own the host is not to have a link-local one either.
+            # Without an IPv6 address on the network, the bridge gets no link-local address either.
             speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
             sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "0" if speaks_ipv6 else "1")
         elif found is not None:
             router_advertisements.ignore_where_alone(self.session, found, self.run)
         if not self.options.icc:
-            # Isolated ports can't hear each other's ARP. The bridge answers for them, so that what is allowed between
-            # them (links) comes to the firewall's forward chain; at once, not after the usual random delay.
+            # Because isolated ports cannot receive each other's ARP requests, the bridge answers them as a proxy.
+            # Allowed packets (links) then pass the firewall's forward chain. A delay of 0 replaces the usual random
+            # delay.
             sysctl.write(sysctl.conf("ipv4", self.name, "proxy_arp_pvlan"), "1")
             sysctl.write(f"net/ipv4/neigh/{self.name}/proxy_delay", "0")
 
@@ -284,7 +294,8 @@ class _Bridge:
         link.change(self.session, link.index(self.name), state="up")
 
     def _is_ours(self, found: link.Link) -> bool:
-        # A creation cut short may have left a bridge without a mark, but only the generated name tells it is ours.
+        # An interrupted creation may leave a bridge without a mark. Without it, only the generated name proves that
+        # hawse made the bridge.
         return found.alias == self.mark or self.name == names.bridge_name(self.network.id)
 
 
@@ -305,12 +316,15 @@ def _gateway6(network: NetworkSpec, options: BridgeOptions) -> IPv6Address | Non
 
 
 def _gateways(network: NetworkSpec, options: BridgeOptions) -> list[IPv4Address | IPv6Address]:
-    """The next hops the network offers: none where it is internal."""
+    """Return the next hops that the network offers; none if it is internal."""
     if network.internal:
         return []
     return [pool.gateway.ip for pool in network.pools if pool.gateway is not None]
 
 
 def _random_mac() -> str:
-    """A locally administered MAC as Docker's bridges have; a fixed one, as the kernel's changes with the ports."""
+    """Return a random MAC in the format of Docker's bridges (locally administered, 02:42).
+
+    It is set explicitly, because a MAC chosen by the kernel would change with the bridge's ports.
+    """
     return "02:42:" + os.urandom(4).hex(":")

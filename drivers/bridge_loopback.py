@@ -1,9 +1,12 @@
-"""Ports published on 0.0.0.0 or on a loopback address answer the host itself at 127.0.0.1: what that takes of a bridge.
+"""The sysctl ``route_localnet``, which lets the host reach published ports at 127.0.0.1.
 
-The host's packets from 127.0.0.1 may leave by a bridge, and their answers come in, only where ``route_localnet`` is on.
-Containers could then write to services that listen on the host's 127.0.0.1. The firewall's rules keep them from it, and
-the agent's own table does while those are lost (``standby.nft``). No rule is needed where it is off, so it is on for
-bridges alone that need it. A command switches it on with the port; `compare` finds where it can be off again.
+It concerns ports published on 0.0.0.0 or on a loopback address. Only with ``route_localnet`` can the host's packets
+from 127.0.0.1 leave by a bridge and their answers come in. However, it would also let containers reach services that
+listen on the host's 127.0.0.1. The firewall's rules prevent this. While those rules are lost, the agent's own table
+(``standby.nft``) prevents it.
+
+Because no rule is needed while it is off, it is on only for bridges that need it. A command switches it on when it
+publishes a port. `compare` finds bridges where it can be switched off again.
 """
 
 from __future__ import annotations
@@ -21,24 +24,27 @@ PLACE = "route_localnet"
 def is_needed(
     network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, ports: Iterable[PortBinding]
 ) -> bool:
-    """Tell whether any of an endpoint's ports answers at a loopback address by rewriting IPv4 packets."""
+    """Return whether any of the ports is reached at a loopback address by IPv4 DNAT."""
     if network.internal or endpoint.ipv4 is None or not options.mode4.startswith("nat"):
         return False
     return any(p.host_ip.version == 4 and (p.host_ip.is_unspecified or p.host_ip.is_loopback) for p in ports)
 
 
 def switch_on(bridge: str) -> None:
-    """Let the host's loopback addresses be routed over a bridge; idempotent."""
+    """Switch ``route_localnet`` on for a bridge; idempotent."""
     sysctl.write(_path(bridge), ON)
 
 
 def switch_off(bridge: str) -> None:
-    """End that; idempotent, and nothing to do where the bridge is gone."""
+    """Switch ``route_localnet`` off for a bridge; idempotent. A missing bridge is ignored."""
     sysctl.write_if_present(_path(bridge), OFF)
 
 
 def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
-    """Tell which bridges are not as they should be: each with whether it is to be on, None where that is unsettled."""
+    """Yield the bridges whose ``route_localnet`` is wrong.
+
+    ``bridges`` has each bridge with the wanted state, or with None if the state is not decided yet.
+    """
     for bridge, wanted in bridges:
         found = sysctl.read(_path(bridge)) if wanted is not None else None
         if found is not None and (found == ON) != wanted:
@@ -47,7 +53,7 @@ def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
 
 
 def repair(found: Sequence[Difference]) -> None:
-    """Put right what `compare` found."""
+    """Repair what `compare` found."""
     for difference in found:
         if difference.kind == "missing":
             switch_on(difference.what)

@@ -1,7 +1,7 @@
 """The options of a bridge network, parsed.
 
-Known are Docker's labels, those of newer Docker releases included (gateway modes), and one of our own. Unknown keys
-are kept by the engine and ignored here, as Docker does.
+Known labels are Docker's, including those of newer releases (gateway modes), and one of hawse's own. Unknown keys are
+stored by the engine and ignored here, as in Docker.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class BridgeOptions:
-    """What a bridge network's options mean.
+    """The parsed options of a bridge network.
 
-    ``mtu`` 0 leaves the kernel's default. ``source4``/``source6`` are what packets to the outside are rewritten to,
-    None for the address of the interface they leave by. ``trusted`` are the interfaces whose neighbours may reach
-    published ports at the containers' own addresses, even those published on one host address.
+    ``mtu`` 0 keeps the kernel's default. ``source4`` and ``source6`` are the source addresses after SNAT of packets to
+    the outside; None means the address of the outgoing interface. ``trusted`` lists interfaces whose neighbours may
+    reach published ports at the containers' own addresses. This includes ports published on one host address.
     """
 
     bridge: str
@@ -68,18 +68,18 @@ class BridgeOptions:
     trusted: tuple[str, ...] = ()
 
     def mode(self, version: int) -> GatewayMode:
-        """The gateway mode of an address family."""
+        """Return the gateway mode of an address family."""
         return self.mode4 if version == 4 else self.mode6
 
     def source(self, version: int) -> IPAddress | None:
-        """The source address of an address family's packets to the outside."""
+        """Return the SNAT source address of an address family, or None for the outgoing interface's address."""
         return self.source4 if version == 4 else self.source6
 
 
 def parse(network: NetworkSpec) -> BridgeOptions:
-    """Read a network's options; raises `BadOption` with Docker's text for a wrong value."""
+    """Parse a network's options; raises `BadOption` with Docker's text for a wrong value."""
     given = network.options
-    for label in ("default_bridge", "host_binding_ipv4"):  # the engine's to use, ours to refuse
+    for label in ("default_bridge", "host_binding_ipv4"):  # used by the engine; checked here
         options.read(given, PREFIX + label, options.boolean if label == "default_bridge" else options.address, None)
     for label in ("enable_ipv4", "enable_ipv6"):
         options.read(given, "com.docker.network." + label, options.boolean, None)
@@ -99,7 +99,7 @@ def parse(network: NetworkSpec) -> BridgeOptions:
 
 
 def check_kernel_limits(found: BridgeOptions) -> None:
-    """Refuse what the kernel would refuse, with the kernel's words as Docker passes them on."""
+    """Raise `BadOption` with the kernel's text for a name or MTU that the kernel would refuse."""
     if not names.fits(found.bridge):
         raise BadOption("numerical result out of range")
     if not names.valid(found.bridge) or (found.mtu and not MIN_MTU <= found.mtu <= MAX_MTU):
@@ -107,7 +107,10 @@ def check_kernel_limits(found: BridgeOptions) -> None:
 
 
 def _interfaces(text: str) -> tuple[str, ...]:
-    """Split at colons, as Docker does, without what can't be an interface's name: no packet comes from there."""
+    """Split a list of interface names at colons, as Docker does.
+
+    Names that the kernel cannot have are left out, because no packet can come from such an interface.
+    """
     return tuple(dict.fromkeys(n for n in text.split(":") if n and names.fits(n) and names.valid(n)))
 
 

@@ -1,4 +1,4 @@
-"""An endpoint's port of a bridge: the host end of its veth pair, and what the container may not send by it."""
+"""An endpoint's port of a bridge: the host end of its veth pair, and the spoof guard for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FULL = (errno.EXFULL, errno.ENOSPC)
 
 
 class Port:
-    """One endpoint's port of the bridge: the host end of its veth pair, recognised by its alias."""
+    """One endpoint's port of the bridge: the host end of its veth pair, identified by its alias."""
 
     def __init__(self, opened: Session, endpoint: EndpointSpec, options: BridgeOptions) -> None:
         self.session, self.endpoint, self.options = opened, endpoint, options
@@ -25,7 +25,7 @@ class Port:
         self.name = names.host_end_names(endpoint.id)[0]
 
     def create(self, namespace: int, interface: str) -> None:
-        """Make the pair, its far end straight in the sandbox; one left by an earlier join is replaced."""
+        """Create the veth pair with its far end in the sandbox; a pair of an earlier join is replaced."""
         self.delete()
         bridge = link.index(self.options.bridge)
         mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
@@ -35,23 +35,24 @@ class Port:
             link.add_veth(self.session, self.name, peer, master=bridge, txqlen=0, **mtu)
         except KernelError as error:
             raise self._explained(error, interface) from error
-        # Neither end speaks for itself: with IPv6 on, every port would flood DAD and MLD to all others.
+        # The host end sends no packets of its own. With IPv6 on, each port would flood DAD and MLD packets to all other
+        # ports.
         sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
 
     def set_up(self) -> None:
-        """Set its flags, mark it, and bring it up."""
+        """Set the port's bridge flags and its mark, and bring it up."""
         found = link.index(self.name)
         link.set_bridge_port(self.session, found, hairpin=True, isolated=not self.options.icc)
         link.change(self.session, found, state="up", ifalias=self.mark)
 
     def present(self) -> str:
-        """The name the port has, "" where there is none."""
+        """Return the port's present name, or "" if there is no port."""
         candidates = (c for c in names.host_end_names(self.endpoint.id) if link.index(c))
         found = ((c, link.find(self.session, c)) for c in candidates)
         return next((name for name, one in found if one is not None and one.alias == self.mark), "")
 
     def delete(self) -> None:
-        """Delete it, and with it the far end; idempotent."""
+        """Delete the port, and with it the far end; idempotent."""
         for candidate in names.host_end_names(self.endpoint.id):
             if link.index(candidate):
                 found = link.find(self.session, candidate)
@@ -59,19 +60,20 @@ class Port:
                     link.delete(self.session, candidate)
 
     def _is_ours(self, found: link.Link) -> bool:
-        # A creation cut short may have left a port without a mark, but on the bridge from its beginning.
+        # An interrupted creation may leave a port without a mark. However, it is always on the bridge, because it is
+        # created there.
         unmarked = found.alias == "" and found.master == link.index(self.options.bridge) > 0
         return found.alias == self.mark or unmarked
 
     def guard(self) -> None:
-        """Drop what the container must not send by it; idempotent."""
+        """Drop packets that the container must not send; idempotent."""
         if self.options.spoof_guard:
             spoof_guard.guard(self.name, self.endpoint)
         elif router_advertisements.are_believed(self.options.bridge):
             spoof_guard.mute(self.name)
 
     def release(self) -> None:
-        """Forget what `guard` noted of it; idempotent."""
+        """Remove the rules that `guard` added for the port; idempotent."""
         if self.options.spoof_guard:
             spoof_guard.release(self.name, self.endpoint)
         elif router_advertisements.are_believed(self.options.bridge):
@@ -86,12 +88,12 @@ class Port:
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """The bridge ports under spoof guard, with their endpoints."""
+    """Return the bridge ports under spoof guard, with their endpoints."""
     return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
 
 
 def muted(networks: Members) -> list[str]:
-    """The bridge ports without spoof guard where the host listens to routers."""
+    """Return the ports without spoof guard on bridges where the host accepts router advertisements."""
     mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
     heard = [(o, endpoints) for o, endpoints in mixed if router_advertisements.are_believed(o.bridge)]
     return [name for name, _ in _ports((o, e) for o, endpoints in heard for e in endpoints)]
@@ -102,7 +104,7 @@ def _parsed(networks: Members) -> list[tuple[BridgeOptions, Sequence[EndpointSpe
 
 
 def _ports(wanted: Iterable[tuple[BridgeOptions, EndpointSpec]]) -> list[tuple[str, EndpointSpec]]:
-    """The names of the ports that these endpoints have."""
+    """Return the names of these endpoints' existing ports, each with its endpoint."""
     pairs = list(wanted)
     if not pairs:
         return []

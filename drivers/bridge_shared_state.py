@@ -1,8 +1,8 @@
-"""What all bridge networks of a host share in the kernel, desired against actual: the one place that knows both.
+"""Comparison and repair of the kernel state that all bridge networks of a host share.
 
-Each part tells its differences and repairs them: the tables ``inet hawse`` and ``bridge hawse``, and route_localnet of
-the bridges. Another part is one more line in `compare` and in `repair`. Commands come here after a loss they notice,
-the agent whenever something may have changed.
+The parts are the tables ``inet hawse`` and ``bridge hawse``, and the sysctl route_localnet of the bridges. Each part
+compares and repairs itself. A new part needs one more line in `compare` and in `repair`. Commands call this module
+after a loss that they notice. The agent calls it whenever the state may have changed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from drivers.firewall.table_repair import Contents
 
 
 def compare(desired: Desired, settings: Settings) -> list[Difference]:
-    """Tell how the kernel differs from what is desired; changes nothing."""
+    """Return how the kernel differs from the desired state; changes nothing."""
     ports = _ports(desired.networks)
     return [
         *table.compare(_contents(desired, settings), _marks(settings, ports)),
@@ -27,7 +27,7 @@ def compare(desired: Desired, settings: Settings) -> list[Difference]:
 
 
 def repair(desired: Desired, found: Sequence[Difference], settings: Settings) -> None:
-    """Put right what `compare` found; rules first, because route_localnet is safe behind them only."""
+    """Repair what `compare` found; rules first, because route_localnet is safe only behind them."""
     ports = _ports(desired.networks)
     table.repair(_contents(desired, settings), _of(table.TABLE, found), _marks(settings, ports))
     spoof_guard.repair(spoof_guard.contents(ports, _ports(desired.unsettled)), _of(spoof_guard.TABLE, found))
@@ -77,7 +77,10 @@ def _ports(networks: Members) -> spoof_guard.Held:
 
 
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
-    """Each live network's bridge, and whether its ports need route_localnet; None where only unsettled ones may."""
+    """Yield each live network's bridge, and whether its ports need route_localnet.
+
+    The second value is None if only ports of unsettled networks need it.
+    """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):
         yield bridge, needed or (None if unsettled.get(bridge) else False)

@@ -7,11 +7,11 @@ from drivers.null import NullDriver
 
 
 class HostDriver(NullDriver):
-    """One network that adds nothing to the host; joining it means living in the host's namespace."""
+    """One network that adds nothing to the host; its members use the host's network namespace."""
 
     type = "host"
     facts = DriverFacts("local", "The host's network", singleton=True)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Do nothing: the host's interfaces, loopback included, are the host's business."""
+        """Do nothing, because the host itself manages its interfaces and its loopback."""
         return JoinInfo("", "")

@@ -1,6 +1,6 @@
-"""The ``macvlan`` driver: endpoints with MACs of their own on the parent's wire.
+"""The ``macvlan`` driver: endpoints with their own MACs on the parent's Ethernet segment.
 
-The host itself can't reach them through the parent: that is how macvlan works.
+By design of macvlan, the host itself cannot reach the endpoints through the parent.
 """
 
 from __future__ import annotations
@@ -33,5 +33,5 @@ class MacvlanDriver(ParentedDriver):
     default_mode = "bridge"
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
-        """The mode, ``-o macvlan_mode=``."""
+        """Return the link's mode, from ``-o macvlan_mode=``."""
         return {"macvlan_mode": self.mode(network, MODE)}

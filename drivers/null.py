@@ -1,4 +1,4 @@
-"""The ``null`` driver: the network ``none``, whose sandboxes have nothing but their own loopback."""
+"""The ``null`` driver: the network ``none``, whose sandboxes have only their own loopback."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from drivers.sandbox import raise_loopback
 
 
 class NullDriver:
-    """One network without any kernel object outside the sandbox."""
+    """A network without any kernel object outside the sandbox; at most one exists."""
 
     type = "null"
     facts = DriverFacts("local", "No network", singleton=True)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Refuse a second network of this type, as Docker does."""
+        """Raise `Exists` for a second network of this type, as Docker does."""
         if any(other.id != network.id for other in others):
             raise Exists(f'only one instance of "{self.type}" network is allowed')
 
     def create_network(self, network: NetworkSpec) -> None:
-        """Make nothing."""
+        """Do nothing, because the network has no kernel objects."""
 
     def delete_network(self, network: NetworkSpec) -> None:
-        """Remove nothing."""
+        """Do nothing, because the network has no kernel objects."""
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Reserve nothing."""
+        """Do nothing, because the endpoint needs nothing outside the sandbox."""
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Release nothing."""
+        """Do nothing, because `create_endpoint` reserves nothing."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Bring the sandbox's loopback up; no interface is added."""
@@ -37,4 +37,4 @@ class NullDriver:
         return JoinInfo("", "")
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
-        """Leave the loopback as it is."""
+        """Do nothing; the sandbox's loopback stays up."""

@@ -1,4 +1,4 @@
-"""How Docker reads the values of driver options, with its texts for wrong ones."""
+"""Parsers for values of driver options, with Docker's error messages."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ T = TypeVar("T")
 
 
 def read(options: Mapping[str, str], label: str, parse: Callable[[str, str], T], default: T) -> T:
-    """Parse an option if it is given."""
+    """Return the parsed value of an option, or ``default`` if it is not given."""
     return parse(label, options[label]) if label in options else default
 
 
 def boolean(label: str, value: str) -> bool:
-    """Read a Go boolean (strconv.ParseBool)."""
+    """Parse a Go boolean (strconv.ParseBool)."""
     parsed = parse_bool(value)
     if parsed is None:
         raise BadOption(
@@ -49,7 +49,7 @@ def boolean(label: str, value: str) -> bool:
 
 
 def integer(label: str, value: str) -> int:
-    """Read a Go integer (strconv.Atoi)."""
+    """Parse a Go integer (strconv.Atoi)."""
     if not WHOLE.fullmatch(value):
         raise BadOption(f'failed to parse {label} value: {value} (strconv.Atoi: parsing "{value}": invalid syntax)')
     number = int(value)
@@ -59,7 +59,7 @@ def integer(label: str, value: str) -> int:
 
 
 def address(label: str, value: str) -> IPAddress:
-    """Read an address of either family."""
+    """Parse an IP address of either family."""
     try:
         return ip_address(value)
     except ValueError:
@@ -67,7 +67,7 @@ def address(label: str, value: str) -> IPAddress:
 
 
 def address_of(version: int) -> Callable[[str, str], IPAddress]:
-    """Make a reader of addresses of one family."""
+    """Return a parser for addresses of one family."""
 
     def parse(label: str, value: str) -> IPAddress:
         found = address(label, value)

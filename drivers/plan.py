@@ -1,6 +1,6 @@
-"""Named steps with undo: how a driver changes the kernel all or nothing, and takes everything down whatever happens.
+"""Named steps with undo, for changes of the kernel that happen completely or not at all.
 
-Knows only order and failure; what a step does is the driver's business.
+Teardown runs all its steps, even after errors. This module knows only order and errors, not the content of the steps.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Action = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of the kernel: ``do`` makes it, ``undo`` takes it back (None where a later undo covers it)."""
+    """One change of the kernel: ``do`` makes it, ``undo`` reverts it (None if a later undo covers it)."""
 
     name: str
     do: Action
@@ -22,9 +22,9 @@ class Step:
 
 
 def apply(steps: Iterable[Step]) -> None:
-    """Do the steps in order; when one fails, undo the finished ones, last first, and raise its error.
+    """Run the steps in order; after an error, undo the finished steps, last first, and raise the error.
 
-    An undo that fails too doesn't hide the first error: it is added to it as a note.
+    If an undo fails too, its error is added to the first error as a note.
     """
     with ExitStack() as done:
         for step in steps:
@@ -39,12 +39,12 @@ def apply(steps: Iterable[Step]) -> None:
 
 
 def teardown(steps: Iterable[Step]) -> None:
-    """Do every step, also after failures, and raise the first error at the end."""
+    """Run every step, also after errors, and raise the first error at the end."""
     first: Exception | None = None
     for step in steps:
         try:
             step.do()
-        except Exception as error:  # whatever fails here, the steps after it still have to run
+        except Exception as error:  # the following steps must run after every kind of error
             first = first or error
             first.add_note(f"in step: {step.name}" if first is error else f"also failed: {step.name}: {error}")
     if first is not None:
@@ -57,7 +57,7 @@ class _Undo:
     action: Action
 
     def __enter__(self) -> None:
-        """Nothing: the step is done already."""
+        """Do nothing, because the step is already done."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         try:

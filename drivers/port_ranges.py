@@ -1,4 +1,4 @@
-"""Ranges of published ports, cut by container ports. Pure."""
+"""Splitting of published port ranges by container ports. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PortRange(Protocol):
 
     @property
     def host_port(self) -> int:
-        """The first port of the host."""
+        """The host's first port."""
 
     @property
     def port(self) -> int:
@@ -31,7 +31,7 @@ R = TypeVar("R", bound=PortRange)
 
 
 def part(held: R, first: int, last: int) -> list[R]:
-    """What of a range leads to container ports ``first`` to ``last``: one range, or nothing."""
+    """Return the part of a range that leads to container ports ``first`` to ``last``: one range, or none."""
     start, end = max(first, held.port), min(last, held.port_end)
     if start > end:
         return []
@@ -40,14 +40,14 @@ def part(held: R, first: int, last: int) -> list[R]:
 
 
 def around(held: R, first: int, last: int) -> list[R]:
-    """What is left of a range without container ports ``first`` to ``last``."""
+    """Return the rest of a range without container ports ``first`` to ``last``."""
     return [*part(held, held.port, first - 1), *part(held, last + 1, held.port_end)]
 
 
 def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[PortBinding]:
-    """What is left of ranges when some, or parts of some, are taken out."""
+    """Return the rest of ranges after some ranges, or parts of them, are removed."""
     given, holes = dict.fromkeys(held), dict.fromkeys(gone)
-    left = [one for one in given if one not in holes]  # at once, for whole ones there may be thousands of
+    left = [one for one in given if one not in holes]  # whole ranges in one pass, because there may be thousands
     for hole in (one for one in holes if one not in given):
         left = [
             rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])

@@ -1,7 +1,7 @@
-"""Finds drivers by network type.
+"""Registry of drivers by network type.
 
 A driver's file is named after its type and holds a class named after it (``drivers/bridge.py``: ``BridgeDriver``).
-Packages of others add types through the entry-point group ``hawse.drivers``; a type of our own can't be replaced.
+Third-party packages add types through the entry-point group ``hawse.drivers``. They cannot replace hawse's own types.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAME = re.compile("[a-z][a-z0-9]*")
 
 
 def load(type_name: str) -> Driver:
-    """Make the driver of a network type; raises `Missing` with Docker's text for an unknown one."""
+    """Return a driver of a network type; raises `Missing` with Docker's text for an unknown type."""
     own = _own(type_name)
     if own is not None:
         made: Driver = own()  # which keeps the contract: to check that takes as long as a message to the kernel

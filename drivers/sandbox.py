@@ -1,6 +1,7 @@
-"""What is done inside a sandbox, whichever driver its interfaces come from.
+"""Operations inside a sandbox, the same for all drivers.
 
-Every function enters the sandbox's namespace, acts, and comes back; the calling process must have one thread.
+Every function enters the sandbox's network namespace, acts, and returns to the old one. The calling process must have
+one thread.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 
 def inside(sandbox: Sandbox, action: Callable[[Session], T]) -> T:
-    """Run ``action`` with the thread and a netlink session in the sandbox."""
+    """Return the result of ``action``, run with the thread and a netlink session in the sandbox."""
 
     def run() -> T:
         with session() as opened:
@@ -30,21 +31,24 @@ def inside(sandbox: Sandbox, action: Callable[[Session], T]) -> T:
 
 
 def raise_loopback(sandbox: Sandbox) -> None:
-    """Bring ``lo`` up; idempotent."""
+    """Bring the sandbox's ``lo`` up; idempotent."""
     inside(sandbox, lambda opened: link.change(opened, LOOPBACK_INDEX, state="up"))
 
 
 def configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
-    """Address an interface that is in the sandbox already, bring it and ``lo`` up, and tell the neighbours."""
+    """Configure an interface that is already in the sandbox: sysctls, addresses, up, with ``lo`` up too.
+
+    The kernel announces the addresses to the neighbours.
+    """
     inside(sandbox, lambda opened: configure_here(opened, endpoint, interface))
 
 
 def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
-    """Do what `configure` does, the thread being in the sandbox."""
+    """Do what `configure` does; the thread is already in the sandbox."""
     found = link.index(interface)
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "disable_ipv6"), "0" if _speaks_ipv6(endpoint) else "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "accept_ra"), endpoint.accept_ra)
-    # The kernel itself announces a new owner of the address, by gratuitous ARP and unsolicited NA, at "up".
+    # With these sysctls, the kernel announces the address's new owner at "up", by gratuitous ARP and unsolicited NA.
     sysctl.write_if_present(sysctl.conf("ipv4", interface, "arp_notify"), "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "ndisc_notify"), "1")
     for path, value in endpoint_sysctls(endpoint.options, interface).items():
@@ -57,14 +61,17 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
 
 
 def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, str]:
-    """The sysctls of the endpoint's driver options, IFNAME replaced: ``net.ipv4.conf.IFNAME.log_martians=1,…``."""
+    """Return the sysctls in the endpoint's driver options, with IFNAME replaced by the interface.
+
+    An option has the form ``net.ipv4.conf.IFNAME.log_martians=1,…``. Raises `BadOption` for other forms.
+    """
     found = {}
     for item in filter(None, options.get(SYSCTLS_OPTION, "").split(",")):
         key, equals, value = item.partition("=")
         parts = key.split(".", 4)
         if not equals or len(parts) != 5 or parts[0] != "net" or parts[2] not in ("conf", "neigh", "iface"):
             raise BadOption(f"unrecognised network interface sysctl '{item}'")
-        if parts[3].upper() != "IFNAME":  # --network name=…,driver-opt=… comes in lower case, as from Docker's client
+        if parts[3].upper() != "IFNAME":  # lower case with --network name=…,driver-opt=…, as from Docker's client
             raise BadOption(f"interface sysctl '{item}' must use 'IFNAME' as interface name")
         found["/".join((*parts[:3], interface, parts[4]))] = value
     for path in found:
@@ -73,7 +80,10 @@ def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, st
 
 
 def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
-    """Set ``net.*`` parameters in the sandbox; raises `BadOption` for others and for unknown ones."""
+    """Set ``net.*`` parameters in the sandbox.
+
+    Raises `BadOption` for parameters outside ``net``, and `KernelError` for parameters that the kernel does not have.
+    """
     paths = {sysctl.user_path(key): value for key, value in values.items()}
 
     def write_all() -> None:
@@ -86,12 +96,12 @@ def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
 def set_default_routes(
     sandbox: Sandbox, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int = default_routes.BOOT
 ) -> None:
-    """Make these the sandbox's default routes, as `default_routes.synchronise` does. Idempotent."""
+    """Set the sandbox's default routes as `default_routes.synchronise` does; idempotent."""
     inside(sandbox, lambda opened: default_routes.synchronise(opened, chosen, offered, protocol))
 
 
 def free_name(sandbox: Sandbox, prefix: str, first: int) -> str:
-    """The name of the first interface from number ``first`` on that the sandbox does not have: ``eth0``, ``eth1`` …"""
+    """Return the first free interface name in the sandbox (``eth0``, ``eth1`` …), from number ``first`` on."""
 
     def find() -> str:
         return next(name for name in (f"{prefix}{number}" for number in count(first)) if not link.index(name))
@@ -100,12 +110,12 @@ def free_name(sandbox: Sandbox, prefix: str, first: int) -> str:
 
 
 def interfaces(sandbox: Sandbox) -> list[link.Link]:
-    """All links of the sandbox, loopback included."""
+    """Return all links of the sandbox, including loopback."""
     return inside(sandbox, link.all_links)
 
 
 def rename(sandbox: Sandbox, old: str, new: str) -> None:
-    """Rename an interface of the sandbox, taking it down for the moment that needs; addresses stay."""
+    """Rename an interface of the sandbox; it is down for a moment and keeps its addresses."""
 
     def change(opened: Session) -> None:
         found = link.index(old)

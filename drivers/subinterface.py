@@ -1,8 +1,9 @@
-"""What the drivers of sub-interfaces (macvlan, ipvlan) share: a parent interface of the host.
+"""The parent interface on the host, shared by the drivers of sub-interfaces (macvlan, ipvlan).
 
-The parent is the user's (``-o parent=eth0``), a VLAN sub-interface that is made when it isn't there
-(``-o parent=eth0.10``), or a dummy ``dm-<12 hex>`` where none is named. What we made bears our mark in its alias and
-goes with its network. Endpoints are links that are made straight into the sandbox; the host keeps nothing of them.
+The parent is one of three: the user's interface (``-o parent=eth0``), a VLAN sub-interface that is created if missing
+(``-o parent=eth0.10``), or, if none is named, a dummy ``dm-<12 hex>``. A parent made by hawse has hawse's mark in its
+alias and is removed with its network. Endpoints are links created directly in the sandbox; the host keeps no object for
+them.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ MAX_VLAN = 4094
 
 
 class ParentedDriver:
-    """Networks whose endpoints are sub-interfaces of one host interface; subclasses say of which kind."""
+    """Networks whose endpoints are sub-interfaces of one host interface; subclasses define the kind."""
 
     type: ClassVar[str]
     facts: ClassVar[DriverFacts]
@@ -45,7 +46,7 @@ class ParentedDriver:
     default_mode: ClassVar[str]
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Refuse bad options, an unusable parent (`BadOption`), and a parent that another network uses (`Exists`)."""
+        """Raise `BadOption` for bad options or an unusable parent, and `Exists` for another network's parent."""
         self.attributes(network)
         parent = parent_name(network)
         if parent == "lo":
@@ -58,7 +59,7 @@ class ParentedDriver:
             split_vlan(parent)
 
     def create_network(self, network: NetworkSpec) -> None:
-        """Make the parent if it isn't there; idempotent."""
+        """Create the parent if it does not exist; idempotent."""
         parent = parent_name(network)
         with session() as opened:
             if not link.index(parent):
@@ -72,14 +73,14 @@ class ParentedDriver:
                 link.delete(opened, found.name)
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Refuse bad endpoint options; nothing is reserved outside the sandbox."""
+        """Raise `BadOption` for bad endpoint options; nothing is reserved outside the sandbox."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Release nothing: the sub-interface goes with its sandbox, or by `leave`."""
+        """Release nothing, because `leave` or the end of the sandbox removes the sub-interface."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Make the sub-interface in the sandbox; one left by an earlier join is replaced."""
+        """Create the sub-interface in the sandbox; one of an earlier join is replaced."""
         self.leave(network, endpoint, sandbox)
         apply(
             (
@@ -95,7 +96,7 @@ class ParentedDriver:
         return JoinInfo(interface, endpoint.mac, *self.gateways(network))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
-        """Delete the sub-interface; idempotent, and nothing to do when the sandbox is gone."""
+        """Delete the sub-interface; idempotent. A sandbox of None is ignored."""
         if sandbox is None:
             return
 
@@ -107,22 +108,22 @@ class ParentedDriver:
         sandboxes.inside(sandbox, remove)
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
-        """The kind's own link attributes, from the network's options; raises `BadOption` with Docker's text."""
+        """Return the kind's own link attributes from the network's options; raises `BadOption` with Docker's text."""
         raise NotImplementedError
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """The link-layer address to set, for kinds that have one of their own."""
+        """Return the link-layer address to set, for kinds whose endpoints have their own."""
         return {"address": endpoint.mac}
 
     def gateways(self, network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """The next hops that the network offers."""
+        """Return the next hops that the network offers."""
         given = [] if network.internal else [p.gateway.ip for p in network.pools if p.gateway is not None]
         first4 = next((g for g in given if isinstance(g, IPv4Address)), None)
         first6 = next((g for g in given if isinstance(g, IPv6Address)), None)
         return first4, first6
 
     def mode(self, network: NetworkSpec, label: str) -> Any:
-        """The kernel's value of the network's mode."""
+        """Return the kernel's value for the network's mode; raises `BadOption` for an unknown mode."""
         asked = network.options.get(label) or self.default_mode
         if asked not in self.modes:
             default = f"'{self.default_mode}' mode is the {self.type} driver default"
@@ -140,7 +141,7 @@ class ParentedDriver:
             link.add(opened, parent, kind, **attributes)
         except KernelError as error:
             raise _explained(error, prefix) from error
-        # Because it comes up on a wire whose routers are the containers' business, the host must not listen to them.
+        # Because the routers on the parent's wire serve the containers, the host must ignore their advertisements.
         sysctl.write_if_present(sysctl.conf("ipv6", parent, "accept_ra"), "0")
         link.change(opened, link.index(parent), ifalias=names.network_mark(network.id), state="up")
 
@@ -159,7 +160,10 @@ class ParentedDriver:
 
 
 def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
-    """Give a new sub-interface its mark and its name, in one request: by the one or the other `leave` finds it."""
+    """Give a new sub-interface its mark and its name in one request, so that `leave` finds it at any time.
+
+    `leave` finds it by its mark or by its unfinished name.
+    """
     try:
         found = link.index(names.unfinished_name(endpoint.id))
         link.change(there, found, ifname=interface, ifalias=names.endpoint_mark(endpoint.id))
@@ -170,12 +174,12 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
 
 
 def parent_name(network: NetworkSpec) -> str:
-    """The parent interface of a network: the one named, else its dummy."""
+    """Return the parent interface of a network: the named one, else its dummy."""
     return network.options.get(PARENT) or names.dummy_name(network.id)
 
 
 def split_vlan(parent: str) -> tuple[str, int]:
-    """The master interface and VLAN id of a sub-interface name such as ``eth0.10``; raises `BadOption`."""
+    """Return master interface and VLAN id of a name such as ``eth0.10``; raises `BadOption`."""
     master, dot, text = parent.partition(".")
     if not dot or "." in text:
         raise BadOption(f"invalid subinterface vlan name {parent}, example formatting is eth0.10")

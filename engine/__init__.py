@@ -1,1 +1,1 @@
-"""What Docker means: networks, endpoints, sandboxes and containers, and the rules that hold between them."""
+"""The engine: Docker's rules for networks, endpoints, sandboxes and containers, without any knowledge of terminals."""

@@ -1,8 +1,10 @@
-"""What a front end may ask of the engine: one method a verb, in the shapes of Docker's Engine API (v1.45).
+"""The engine's interface to the command line: one method for each operation, shaped like Docker's Engine API (v1.45).
 
-The command line does what docker/cli does (flags, client-side checks, tables, templates); the engine does what dockerd
-does (daemon-side checks, defaults, sequence). ``reference`` is a name, an id, or a unique id prefix. JSON documents
-are plain dicts with Docker's keys in Docker's order. Every method raises `engine.errors.EngineError` kinds only.
+The command line does what docker/cli does: flags, client-side checks, tables, templates. The engine does what dockerd
+does: daemon-side checks, defaults, order of the steps.
+
+A ``reference`` is a name, an id, or a unique id prefix. JSON documents are plain dicts with Docker's keys in Docker's
+order. Every method raises only `engine.errors.EngineError` and its subclasses.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ Strings = list[str]
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A new object's full id, and warnings for the user (one line each)."""
+    """The full id of a new object, and warnings for the user (one line each)."""
 
     id: str
     warnings: Sequence[str] = ()
@@ -38,10 +40,10 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class SwarmInit:
-    """POST /swarm/init, as far as it has meaning here.
+    """The body of POST /swarm/init, reduced to the fields that hawse uses.
 
-    ``store`` are the URLs of an etcd that the user runs (hawse's own), ``store_files`` the texts of its ``cacert``,
-    ``cert`` and ``key``.
+    ``store`` holds the URLs of an etcd that the user runs (a hawse extension). ``store_files`` holds the contents of
+    its ``cacert``, ``cert`` and ``key`` files.
     """
 
     advertise: str = ""
@@ -54,7 +56,10 @@ class SwarmInit:
 
 @dataclass(frozen=True, slots=True)
 class SwarmJoin:
-    """POST /swarm/join. ``role`` "" takes the role that the token gives, else it must be that."""
+    """The body of POST /swarm/join.
+
+    With ``role`` "", the host takes the role of the token. Otherwise the token must be for that role.
+    """
 
     remote: str
     token: str = ""
@@ -64,19 +69,19 @@ class SwarmJoin:
 
 
 class Networks(Protocol):
-    """The verbs of /networks."""
+    """The operations of Docker's /networks API."""
 
     def create(self, request: NetworkCreate) -> Created:
         """Create a network."""
 
     def list(self, filters: Filters) -> Documents:
-        """NetworkResource documents (without Containers), in no particular order; the front end sorts."""
+        """Return NetworkResource documents, without Containers and unsorted; the command line sorts them."""
 
     def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:
-        """What a table needs of the networks that ``list`` gives, in the order of a table; fast though they be many."""
+        """Return the table fields of the networks that match, in table order; fast even for many networks."""
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
-        """One NetworkResource, Containers included."""
+        """Return the NetworkResource document of one network, including its Containers."""
 
     def remove(self, reference: str) -> None:
         """Remove a network that has no active endpoints."""
@@ -90,149 +95,180 @@ class Networks(Protocol):
         *,
         force: bool = False,
     ) -> None:
-        """Connect a container (or ``netns:NAME``, ``pid:N``); ``ports`` are published at once (hawse's own).
+        """Connect a container or a foreign namespace (``netns:NAME``, ``pid:N``) to a network.
 
-        ``force`` connects a namespace too that is a host's own.
+        ``ports`` are published together with the connection (a hawse extension). A namespace that is a host's own is
+        connected only with ``force``.
         """
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
-        """Disconnect a container."""
+        """Disconnect a container from a network."""
 
     def prune(self, filters: Filters) -> Strings:
-        """Remove unused custom networks; their names."""
+        """Remove unused custom networks and return their names."""
 
 
 class Containers(Protocol):
-    """The verbs of /containers."""
+    """The operations of Docker's /containers API."""
 
     def create(self, request: ContainerCreate) -> Created:
-        """Create a container; nothing is started."""
+        """Create a container without starting it."""
 
     def start(self, reference: str) -> None:
-        """Start a container; no error when it runs already. Raises `StartFailure` with exit code 126 or 127."""
+        """Start a container; no effect on a running one. Raises `StartFailure` with exit code 126 or 127."""
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
-        """Connect to a created or running container's streams (before ``start``, so that nothing is missed)."""
+        """Connect to the streams of a container that was created or runs.
+
+        Callers do this before ``start``, so that no output is missed.
+        """
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
-        """Stop: the stop signal, then SIGKILL after ``timeout`` seconds (None: the container's own, else 10)."""
+        """Stop a container with its stop signal, then with SIGKILL after ``timeout`` seconds.
+
+        With ``timeout`` None, the container's own timeout applies, or 10 seconds if it has none.
+        """
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
-        """Stop, then start."""
+        """Stop a container, then start it."""
 
     def kill(self, reference: str, signal: str = "") -> None:
-        """Send a signal (SIGKILL by default)."""
+        """Send a signal to a container (SIGKILL by default)."""
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove a container; a running one only with ``force``."""
+        """Remove a container; a running container only with ``force``."""
 
     def rename(self, reference: str, name: str) -> None:
-        """Give a container another name."""
+        """Rename a container."""
 
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
-        """Wait for a container to end ("not-running", "next-exit", "removed"); its exit code."""
+        """Wait for a container and return its exit code.
+
+        ``condition`` is "not-running", "next-exit" or "removed".
+        """
 
     def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:
-        """Documents of GET /containers/json, newest first (Id, Names, Image, ImageID, Command, Created, Ports, ...)."""
+        """Return the documents of GET /containers/json, newest first.
+
+        Their keys are Id, Names, Image, ImageID, Command, Created, Ports and so on.
+        """
 
     def inspect(self, reference: str, *, size: bool = False) -> Json:
-        """One document of GET /containers/{id}/json."""
+        """Return the document of GET /containers/{id}/json."""
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run a command in a running container; its exit code (0 at once when detached), LEFT if the user leaves."""
+        """Run a command in a running container and return its exit code.
+
+        Returns 0 immediately if the command is detached, and LEFT if the user detaches from it.
+        """
 
     def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
-        """Read a container's log."""
+        """Return the lines of a container's log."""
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
-        """Remove stopped containers; their ids and the space reclaimed in bytes."""
+        """Remove stopped containers; return their ids and the reclaimed space in bytes."""
 
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
-        """Publish more ports of a container, running or not; kept across restarts (hawse's own)."""
+        """Publish more ports of a container, running or not; they survive restarts (a hawse extension)."""
 
     def unpublish(self, reference: str, first: int, last: int, protocol: str) -> None:
-        """Take published container ports back, all of the range or none (hawse's own)."""
+        """Unpublish container ports ``first`` to ``last``: all of them or none (a hawse extension)."""
 
     def exited(self, container_id: str) -> None:
-        """Settle a container whose process has ended: release, restart by policy, or remove (called by the runtime)."""
+        """Handle the end of a container's process; called by the runtime.
+
+        Releases what the container held. Then restarts it by its policy, or removes it if it was started with --rm.
+        """
 
 
 class Images(Protocol):
-    """The verbs of /images."""
+    """The operations of Docker's /images API."""
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
-        """Import a ``docker save``, OCI or plain root file system tar (gzip too); the image's id ``sha256:...``."""
+        """Import an image from a tar archive, plain or gzip; return its id ``sha256:...``.
+
+        The archive is from ``docker save``, in OCI layout, or a plain root file system.
+        """
 
     def list(self, filters: Filters) -> Documents:
-        """Documents of GET /images/json."""
+        """Return the documents of GET /images/json."""
 
     def inspect(self, reference: str) -> Json:
-        """One document of GET /images/{name}/json."""
+        """Return the document of GET /images/{name}/json."""
 
     def remove(self, reference: str, *, force: bool = False) -> Documents:
-        """Remove or untag; entries {"Untagged": ...} and {"Deleted": ...} in Docker's order."""
+        """Remove or untag an image; return entries {"Untagged": ...} and {"Deleted": ...} in Docker's order."""
 
 
 class System(Protocol):
-    """The verbs of /version and /info."""
+    """The operations of Docker's /version and /info API."""
 
     def version(self) -> Json:
-        """Docker's /version document, filled in honestly."""
+        """Return Docker's /version document with hawse's real values."""
 
     def info(self) -> Json:
-        """Docker's /info document, as far as it has meaning here."""
+        """Return Docker's /info document, reduced to the fields that apply to hawse."""
 
 
 class Swarm(Protocol):
-    """The verbs of /swarm and /nodes."""
+    """The operations of Docker's /swarm and /nodes API."""
 
     def init(self, request: SwarmInit) -> str:
-        """Make a cluster with this host as its first manager; its node id."""
+        """Create a cluster with this host as its first manager; return its node id."""
 
     def join(self, request: SwarmJoin) -> str:
-        """Join a cluster; the role that the token gave: worker or manager."""
+        """Join a cluster and return the role that the token gave: worker or manager."""
 
     def leave(self, *, force: bool = False) -> None:
-        """Leave the cluster; a manager only with ``force``."""
+        """Leave the cluster; a manager leaves only with ``force``."""
 
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
-        """The token by which hosts join in a role, made anew if asked; and ``address:port`` to join at."""
+        """Return the token for joining in a role, and the ``address:port`` to join at.
+
+        With ``rotate``, the token is replaced first.
+        """
 
     def nodes(self, filters: Filters) -> Documents:
-        """Documents of the nodes that match."""
+        """Return the documents of the nodes that match."""
 
     def inspect_node(self, reference: str) -> Json:
-        """The document of one node: id, id prefix, host name or ``self``."""
+        """Return the document of one node, found by id, id prefix, host name or ``self``."""
 
     def remove_node(self, reference: str, *, force: bool = False) -> None:
-        """Remove a node that is down, with all it had; a live worker only with ``force``."""
+        """Remove a node that is down, with everything recorded for it; a live worker only with ``force``."""
 
     def node_id(self) -> str:
-        """This host's own node id."""
+        """Return the node id of this host."""
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare this host's tables for a network with the cluster's store; a line for each difference."""
+        """Compare this host's tables for a network with the cluster's store; return one line per difference.
+
+        With ``fix``, the differences are also repaired.
+        """
 
 
 class Engine(Protocol):
-    """The whole engine of one host; ``engine.core.open_engine()`` makes it from HAWSE_ROOT and HAWSE_RUN."""
+    """The engine of one host.
+
+    ``engine.core.open_engine()`` creates it from HAWSE_ROOT and HAWSE_RUN.
+    """
 
     @property
     def networks(self) -> Networks:
-        """The verbs of /networks."""
+        """The operations of Docker's /networks API."""
 
     @property
     def containers(self) -> Containers:
-        """The verbs of /containers."""
+        """The operations of Docker's /containers API."""
 
     @property
     def images(self) -> Images:
-        """The verbs of /images."""
+        """The operations of Docker's /images API."""
 
     @property
     def swarm(self) -> Swarm:
-        """The verbs of /swarm and /nodes."""
+        """The operations of Docker's /swarm and /nodes API."""
 
     @property
     def system(self) -> System:
-        """The verbs of /version and /info."""
+        """The operations of Docker's /version and /info API."""

@@ -1,8 +1,9 @@
-"""The configuration file: Docker's daemon.json keys that mean something here.
+"""Read the configuration file: those keys of Docker's daemon.json that apply to hawse.
 
-``$HAWSE_CONFIG``, else /etc/hawse/daemon.json; a missing file is an empty one. Keys of Docker's that concern other
-parts of a container engine are accepted and ignored, so that an existing daemon.json serves as it is; a key that Docker
-does not know either is an error, since it is probably a slip of the pen.
+The file is ``$HAWSE_CONFIG``, or /etc/hawse/daemon.json if that is unset. A missing file counts as an empty one.
+
+Docker's keys for other parts of a container engine are accepted and ignored, so that an existing daemon.json works
+unchanged. A key that Docker does not know either is an error, because it is probably a typing mistake.
 """
 
 from __future__ import annotations
@@ -29,39 +30,39 @@ UNSIGNED = re.compile(r"0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7])+|0|
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole configuration; addresses are canonical strings, "" means "not given"."""
+    """A complete configuration; addresses are canonical strings, and "" means "not given"."""
 
     default_address_pools: tuple[DefaultPool, ...] = LOCAL_POOLS
-    bip: str = ""  # the default bridge's own address with prefix, "192.168.5.1/24"
+    bip: str = ""  # the default bridge's address with prefix: "192.168.5.1/24"
     bip6: str = ""
-    fixed_cidr: str = ""  # the default bridge's range for containers
+    fixed_cidr: str = ""  # subnet for containers on the default bridge
     fixed_cidr_v6: str = ""
     default_gateway: str = ""
     default_gateway_v6: str = ""
-    mtu: int = 0  # bytes; 0 leaves the kernel's
+    mtu: int = 0  # bytes; 0: use the kernel's default
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_opts: tuple[str, ...] = ()
     icc: bool = True
-    ip: str = "0.0.0.0"  # the default host address of published ports
+    ip: str = "0.0.0.0"  # default host address of published ports
     ip_forward: bool = True  # switch forwarding on where a network needs it
     ip_masq: bool = True
-    ipv6: bool = False  # on the default bridge
+    ipv6: bool = False  # IPv6 on the default bridge
     host_gateway_ip: str = ""
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # driver -> option -> value
     log_driver: str = JSON_FILE
     log_opts: Mapping[str, str] = field(default_factory=dict)
-    default_log_limit: int = DEFAULT_LIMIT_BYTES  # of a container's log whose options have no max-size; 0 for none
+    default_log_limit: int = DEFAULT_LIMIT_BYTES  # bytes, for a container log without max-size; 0: no limit
     allow_direct_routing: bool = False
-    bridge_accept_fwmark: str = ""  # "mark" or "mark/mask", in decimal
+    bridge_accept_fwmark: str = ""  # firewall mark: "mark" or "mark/mask", in decimal
 
 
 class _Wrong(Exception):
-    """A value is not what its key wants; the message says what that is."""
+    """A value that is invalid for its key; the message says what is expected."""
 
 
 def load_config(path: Path | None = None) -> Config:
-    """Read the configuration; raises `InvalidArgument` that names the file and the key."""
+    """Read the configuration; raises `InvalidArgument` with the file and the key in its text."""
     if path is None:
         path = Path(os.environ.get("HAWSE_CONFIG") or DEFAULT_PATH)
     values = {}
@@ -101,7 +102,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _require_trusted(path: Path, found: os.stat_result) -> None:
-    """Refuse a file that a user other than root and the caller can change; devices (/dev/null) are root's."""
+    """Raise PermissionDenied if a user other than root and the caller can change the file.
+
+    Character devices such as /dev/null are always accepted, because they belong to root.
+    """
     if not stat.S_ISCHR(found.st_mode) and not is_own(found):
         raise PermissionDenied(
             f"{path} is refused: it belongs to another user or can be written by one (chown root, chmod go-w)"
@@ -192,7 +196,7 @@ def _log_options(value: object) -> dict[str, str]:
 
 
 def _limit(value: object) -> int:
-    """Read a size; as a number it is bytes."""
+    """Parse a log size limit in bytes, given as a number or as a string such as "100m"."""
     size = parse_size(str(value) if type(value) is int else _text(value), 1000)
     if size < 0:
         raise _Wrong('expected a size such as "100m", or "0" for no limit')
@@ -200,7 +204,7 @@ def _limit(value: object) -> int:
 
 
 def _firewall_mark(value: object) -> str:
-    """Read "mark[/mask]" in any of Go's notations; wrong ones get Docker's text."""
+    """Parse "mark[/mask]" in any of Go's number notations; errors have Docker's text."""
     text = _text(value)
     if not text:
         return ""
@@ -212,7 +216,7 @@ def _firewall_mark(value: object) -> str:
 
 
 def _unsigned(text: str, title: str) -> int:
-    """Read a number of 32 bits like Go's strconv.ParseUint with base 0."""
+    """Parse an unsigned 32-bit number as Go's strconv.ParseUint does with base 0."""
     if not UNSIGNED.fullmatch(text):
         raise _Wrong(f"{title}: strconv.ParseUint: parsing {json.dumps(text)}: invalid syntax")
     digits = text.replace("_", "")

@@ -1,4 +1,4 @@
-"""The engine of one host: every verb of engine.api, each only a sequence of the modules that know how."""
+"""The engine of one host: implements every operation of engine.api by calls to the modules that do the work."""
 
 from __future__ import annotations
 
@@ -45,64 +45,77 @@ from engine.system import SystemVerbs
 
 
 def open_engine() -> LocalEngine:
-    """Make the engine of the host that HAWSE_ROOT, HAWSE_RUN and the current network namespace name; no I/O yet."""
+    """Create the engine from HAWSE_ROOT, HAWSE_RUN, the configuration and the current network namespace.
+
+    Does not open the store yet.
+    """
     root, run = root_directory(), run_directory()
     return LocalEngine(Host(root, run, load_config(), SqliteStore(root / "hawse.db"), LocalRuntime(root, run)))
 
 
 class LocalEngine:
-    """The engine on this machine's kernel."""
+    """The engine of this machine."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
 
     @cached_property
     def networks(self) -> NetworkVerbs:
-        """The verbs of /networks."""
+        """The operations of Docker's /networks API."""
         return NetworkVerbs(self.host)
 
     @cached_property
     def containers(self) -> ContainerVerbs:
-        """The verbs of /containers."""
+        """The operations of Docker's /containers API."""
         return ContainerVerbs(self.host)
 
     @cached_property
     def images(self) -> Images:
-        """The verbs of /images."""
+        """The operations of Docker's /images API."""
         return ImageStore(self.host.store, self.host.root)
 
     @cached_property
     def swarm(self) -> Swarm:
-        """The verbs of /swarm and /nodes."""
+        """The operations of Docker's /swarm and /nodes API."""
         return SwarmVerbs(self.host, prepare=lambda: Verbs(self.host).changing())
 
     @cached_property
     def system(self) -> SystemVerbs:
-        """The verbs of /version and /info."""
+        """The operations of Docker's /version and /info API."""
         return SystemVerbs(self.host)
 
 
 def require_net_admin() -> None:
-    """Refuse, in one line, what the kernel would refuse piecemeal."""
+    """Raise PermissionDenied without CAP_NET_ADMIN.
+
+    This gives one clear message instead of several kernel errors.
+    """
     if not has_net_admin():
         raise PermissionDenied("permission denied: hawse needs root (CAP_NET_ADMIN) to change networks")
 
 
 class Verbs:
-    """What all verbs share: a host that is made ready before it is changed."""
+    """The base class of all operations: prepares the host before it is read or changed."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self._ready = False
 
     def reading(self) -> Host:
-        """The host for a verb that only reads; the predefined networks are recorded where that has not happened."""
+        """Return the host for an operation that only reads.
+
+        Records the predefined networks if they are missing, and keeps the agent of a cluster host running.
+        """
         predefined.ensure(self.host)
         network_hooks.ensure_agent(self.host)
         return self.host
 
     def changing(self) -> Host:
-        """The host for a verb that changes something: permitted, and put right first, once in a command."""
+        """Return the host for an operation that changes something.
+
+        The first call in a process checks the rights, finishes or undoes interrupted work, and repairs shared kernel
+        state.
+        """
         if not self._ready:
             require_net_admin()
             recover.hold_shared_lock(self.host)
@@ -114,7 +127,7 @@ class Verbs:
 
 
 class NetworkVerbs(Verbs):
-    """engine.api.Networks."""
+    """Implements `engine.api.Networks`."""
 
     def create(self, request: NetworkCreate) -> Created:
         """Create a network."""
@@ -122,15 +135,15 @@ class NetworkVerbs(Verbs):
         return networks_create.create(host, networks_create.with_default_options(request, host.config))
 
     def list(self, filters: Filters) -> Documents:
-        """List networks."""
+        """List networks as documents."""
         return networks_query.list_documents(self.reading(), filters)
 
     def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:
-        """List networks in brief."""
+        """List networks with the fields of a table only."""
         return networks_query.list_summaries(self.reading(), filters)
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
-        """Inspect one network."""
+        """Return the document of one network."""
         return networks_query.inspect(self.reading(), reference, verbose=verbose)
 
     def remove(self, reference: str) -> None:
@@ -149,11 +162,11 @@ class NetworkVerbs(Verbs):
         *,
         force: bool = False,
     ) -> None:
-        """Connect a container."""
+        """Connect a container to a network."""
         connections.connect(self.changing(), reference, container, settings, ports, force=force)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
-        """Disconnect a container."""
+        """Disconnect a container from a network."""
         containers_disconnect.disconnect(self.changing(), reference, container, force=force)
 
     def prune(self, filters: Filters) -> Strings:
@@ -165,7 +178,7 @@ class NetworkVerbs(Verbs):
 
 
 class ContainerVerbs(Verbs):
-    """engine.api.Containers."""
+    """Implements `engine.api.Containers`."""
 
     def create(self, request: ContainerCreate) -> Created:
         """Create a container."""
@@ -192,11 +205,11 @@ class ContainerVerbs(Verbs):
         stop.restart(self.changing(), reference, timeout, signal)
 
     def kill(self, reference: str, signal: str = "") -> None:
-        """Signal a container."""
+        """Send a signal to a container."""
         stop.kill(self.changing(), reference, signal)
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove a container; there are no volumes that could be kept."""
+        """Remove a container; ``volumes`` has no effect, because hawse has no volumes."""
         del volumes
         host = self.changing()
         containers_remove.remove(host, lookup.resolve(host, reference).id, force=force)
@@ -215,7 +228,7 @@ class ContainerVerbs(Verbs):
         return query.list_documents(self.reading(), filters, everything=all, limit=limit, size=size)
 
     def inspect(self, reference: str, *, size: bool = False) -> Json:
-        """Inspect one container."""
+        """Return the document of one container."""
         return query.inspect(self.reading(), reference, size=size)
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
@@ -223,7 +236,7 @@ class ContainerVerbs(Verbs):
         return executing.execute(self.host, reference, request, stdio)
 
     def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
-        """Read a container's log."""
+        """Return the lines of a container's log."""
         return executing.logs(self.host, reference, options)
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
@@ -238,11 +251,11 @@ class ContainerVerbs(Verbs):
         publishing.publish(self.changing(), reference, ports)
 
     def unpublish(self, reference: str, first: int, last: int, protocol: str) -> None:
-        """Take ports back."""
+        """Unpublish ports."""
         publishing.unpublish(self.changing(), reference, first, last, protocol)
 
     def exited(self, container_id: str) -> None:
-        """Settle a container whose process has ended."""
+        """Handle the end of a container's process; called by the runtime."""
         host = self.changing()
         on_exit.exited(host, container_id)
         recover.schedule_cleanup(host)

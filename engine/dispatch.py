@@ -28,7 +28,7 @@ from engine.store.api import Reader, Transaction
 
 
 def network_spec(record: NetworkRecord) -> NetworkSpec:
-    """A network as its driver sees it; subnets that give no addresses are left out."""
+    """Return a network as its driver sees it; subnets that give no addresses are left out."""
     return NetworkSpec(
         id=record.id,
         name=record.name,
@@ -41,14 +41,17 @@ def network_spec(record: NetworkRecord) -> NetworkSpec:
 
 
 def gateway_interface(pool: PoolRecord) -> IPInterface | None:
-    """A pool's gateway address with the pool's prefix length."""
+    """Return a pool's gateway address with the pool's prefix length, or None if it has no gateway."""
     return ip_interface(f"{pool.gateway}/{ip_network(pool.subnet).prefixlen}") if pool.gateway else None
 
 
 def endpoint_spec(
     record: EndpointRecord, container: ContainerRecord, siblings: Iterable[EndpointRecord] = ()
 ) -> EndpointSpec:
-    """An endpoint as its driver sees it; ``siblings`` are the container's others, where the driver is to know them."""
+    """Return an endpoint as its driver sees it.
+
+    ``siblings`` are the container's other endpoints, for drivers that must know them.
+    """
     settings = attachment_of(container, record.network_id).settings
     ipv4, ipv6 = record.ipv4, record.ipv6
     return EndpointSpec(
@@ -66,18 +69,21 @@ def endpoint_spec(
 
 
 def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
-    """The addresses of endpoints."""
+    """Return the IP addresses of the endpoints."""
     return tuple(ip_interface(text).ip for record in records for text in (record.ipv4, record.ipv6) if text)
 
 
 def _accept_ra(sysctls: Mapping[str, str]) -> str:
-    """Whether interfaces are to listen to routers: not, unless ``--sysctl`` says so of those to come."""
+    """Return the accept_ra value for the container's interfaces.
+
+    It is 0, unless ``--sysctl`` sets net.ipv6.conf.default.accept_ra.
+    """
     given = {key.replace("/", "."): value for key, value in sysctls.items()}
     return given.get("net.ipv6.conf.default.accept_ra", "0")
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:
-    """The container's configuration for a network; an empty one where it has none any more."""
+    """Return the container's configuration for a network, or an empty one if it has none any more."""
     for attachment in container.attachments:
         if attachment.network_id == network_id:
             return attachment
@@ -85,15 +91,15 @@ def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachm
 
 
 def port_bindings(ports: Sequence[PortRecord]) -> tuple[PortBinding, ...]:
-    """Published ports as a driver sees them."""
-    addresses = {text: ip_address(text) for text in {p.host_ip for p in ports}}  # many ports are on few addresses
+    """Return published ports as a driver sees them."""
+    addresses = {text: ip_address(text) for text in {p.host_ip for p in ports}}  # many ports share an address
     return tuple(
         PortBinding(p.protocol, addresses[p.host_ip], p.host_port, p.host_port_end, p.port, p.port_end) for p in ports
     )
 
 
 def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
-    """The name under which a network's pool keeps its addresses in the store."""
+    """Return the key under which the store keeps the addresses of a network's pool."""
     return f"{network.id}/{pool.subnet}"
 
 
@@ -101,7 +107,7 @@ DRIVER_STATE_KEY = "keepsakes"
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Note what the driver has to tell after an action in this process; normally nothing."""
+    """Save the state that the driver wants kept after an action in this process; normally there is none."""
     told = driver.saved_state() if isinstance(driver, Repairer) else ()
     if told:
         known = _noted(tx)
@@ -110,12 +116,12 @@ def save_driver_state(tx: Transaction, driver: Driver) -> None:
 
 
 def load_driver_state(reader: Reader, driver: str) -> Sequence[str]:
-    """What has been noted of a driver."""
+    """Return the saved state of a driver."""
     return _noted(reader).get(driver, ())
 
 
 def clear_driver_state(tx: Transaction) -> None:
-    """Forget all of it."""
+    """Delete the saved state of all drivers."""
     if _noted(tx):
         tx.set_meta(DRIVER_STATE_KEY, "{}")
 
@@ -141,7 +147,7 @@ KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
 
 @contextmanager
 def translate_driver_errors(prefix: str = "") -> Iterator[None]:
-    """Turn a driver's failure inside the block into the engine's kind, ``prefix`` before its text."""
+    """Convert a driver error raised in the block into the matching engine error, with ``prefix`` before its text."""
     try:
         yield
     except drivers.DriverError as error:

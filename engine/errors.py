@@ -1,7 +1,7 @@
-"""The engine's errors: each class is a kind of failure, its message is what the user reads.
+"""The engine's errors: the class is the kind of failure, and the message is the text for the user.
 
-The kinds are those of Docker's errdefs. Exit code and HTTP status derive from the class alone; the command line
-prefixes the message with ``Error response from daemon: `` and never changes it.
+The kinds are those of Docker's errdefs. Exit code and HTTP status depend on the class alone. The command line adds the
+prefix ``Error response from daemon: `` and changes nothing else.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import ClassVar
 
 
 class EngineError(Exception):
-    """A failure the user must read about; ``str(error)`` is Docker's own text without any prefix."""
+    """A failure to report to the user; ``str(error)`` is Docker's own text without any prefix."""
 
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
-    lines: ClassVar[bool] = False  # whether the message is laid out in several lines
+    lines: ClassVar[bool] = False  # whether the message has several lines
 
 
 class InvalidArgument(EngineError):
-    """The request itself is wrong, whatever the state of the host (HTTP 400)."""
+    """The request is wrong in itself, independent of the host's state (HTTP 400)."""
 
     status = 400
 
 
 class InvalidSettings(InvalidArgument):
-    """Several settings of the request may be wrong; the message has a line for each."""
+    """Several settings of the request are wrong; the message has one line for each."""
 
     lines = True
 
@@ -36,45 +36,48 @@ class NotFound(EngineError):
 
 
 class Conflict(EngineError):
-    """The request collides with something that exists (HTTP 409)."""
+    """The request conflicts with something that exists (HTTP 409)."""
 
     status = 409
 
 
 class Forbidden(EngineError):
-    """The request is well formed and not allowed in the present state (HTTP 403)."""
+    """The request is valid but not allowed in the present state (HTTP 403)."""
 
     status = 403
 
 
 class PermissionDenied(EngineError):
-    """The caller lacks root or CAP_NET_ADMIN."""
+    """The caller has neither root rights nor CAP_NET_ADMIN, or may not access a file (HTTP 403)."""
 
     status = 403
 
 
 class Unavailable(EngineError):
-    """Something hawse depends on (a store, nft, a kernel module, the cluster) does not answer (HTTP 503)."""
+    """Something that hawse depends on does not answer (HTTP 503): a store, nft, a kernel module, the cluster."""
 
     status = 503
 
 
 class Outdated(Unavailable):
-    """The state is of a newer hawse than this process, which can do no more than make room for one of that kind."""
+    """The state belongs to a newer hawse than this process.
+
+    The process can only end, so that one of the newer version can take its place.
+    """
 
 
 class NotImplementedByHawse(EngineError):
-    """Docker can do it and hawse cannot (HTTP 501)."""
+    """Docker supports this, but hawse does not (HTTP 501)."""
 
     status = 501
 
 
 class KernelFailure(EngineError):
-    """The kernel refused an operation; the message names operation, object and errno (HTTP 500)."""
+    """The kernel refused an operation (HTTP 500); the message names the operation, the object and the errno."""
 
 
 class InterfaceFailure(KernelFailure):
-    """The kernel would not have a sandbox's interface as asked."""
+    """The kernel refused to configure a sandbox's interface as requested."""
 
 
 class StartFailure(EngineError):
@@ -88,16 +91,16 @@ class StartFailure(EngineError):
 
 
 def shown(name: bytes | str) -> str:
-    """Return a short printable name as it is, any other one in double quotes, escaped and cut."""
+    """Return a short printable name unchanged, any other name quoted, escaped and truncated."""
     text = name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
     return text if len(text) <= _LIMIT and text.isprintable() and text else quoted(text)
 
 
 def quoted(text: str) -> str:
-    """Return the text in double quotes, escaped and cut."""
+    """Return the text in double quotes, escaped and truncated."""
     cut = text[:_LIMIT]
     escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in cut)
     return f'"{escaped}…"' if len(text) > _LIMIT else f'"{escaped}"'
 
 
-_LIMIT = 200  # characters
+_LIMIT = 200  # characters, the limit for quoted names

@@ -1,4 +1,4 @@
-"""One host: a network namespace, a state directory and a run directory, and the collaborators that work on them."""
+"""A host as the engine sees it: its state and run directories, configuration, store, runtime and drivers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.store.api import Store
 
 @dataclass(frozen=True)
 class Host:
-    """What the engine's verbs share. ``root`` survives a reboot, ``run`` does not."""
+    """The objects that all operations of the engine share. ``root`` survives a reboot, ``run`` does not."""
 
     root: Path
     run: Path
@@ -28,7 +28,10 @@ class Host:
     _drivers: dict[str, Driver] = field(default_factory=dict, repr=False)
 
     def driver(self, type_name: str) -> Driver:
-        """Find the driver of a network type; Docker's ``plugin "x" not found`` when there is none."""
+        """Return the driver of a network type.
+
+        Raises NotFound with Docker's text ``plugin "x" not found`` if there is none.
+        """
         if type_name not in self._drivers:
             try:
                 driver = load(type_name)
@@ -39,13 +42,13 @@ class Host:
         return self._drivers[type_name]
 
     def container_directory(self, container_id: str) -> Path:
-        """Where a container's own files live (0700), made on demand."""
+        """Return the directory of a container's own files; creates it (0700) if it is missing."""
         path = self.root / "containers" / container_id
         make_private_directory(path)
         return path
 
     def callback(self, *argv: str) -> tuple[list[str], dict[str, str]]:
-        """An argument vector and environment that run hawse itself again, on this host."""
+        """Return the argument vector and environment that run this hawse again for the same host."""
         checkout = str(Path(__file__).resolve().parent.parent)
         environment = {
             "HAWSE_ROOT": str(self.root),
@@ -54,7 +57,7 @@ class Host:
         }
         if "HAWSE_CONFIG" in os.environ:
             environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
-        # A server that is there, if any; none is started for the sake of a callback.
+        # A callback uses a warm server that is running, but does not start one.
         environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
         boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
         return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment

@@ -24,12 +24,15 @@ Range = tuple[int, int]
 
 
 def bounds(network: IPNetwork) -> Range:
-    """Give a network's first and last address as integers."""
+    """Return a network's first and last address as integers."""
     return int(network.network_address), int(network.broadcast_address)
 
 
 def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | None:
-    """Find the first of ``others`` that shares an address with ``network``; families never overlap."""
+    """Return the first of ``others`` that overlaps ``network``, or None.
+
+    Networks of different IP versions never overlap.
+    """
     first, last = bounds(network)
     for other in others:
         if other.version == network.version:
@@ -40,10 +43,10 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 
 
 class Occupied:
-    """The union of ranges of one family.
+    """The union of ranges of one IP version.
 
-    Mostly it is asked about a place that is free, which one look at each range tells. Only when one is in the way are
-    they sorted into disjoint ascending ones, for the questions after it.
+    Because most queries hit a free range, the ranges are scanned unsorted first. On the first overlap they are sorted
+    and merged for this and later queries.
     """
 
     def __init__(self, ranges: Iterable[Range]) -> None:
@@ -52,7 +55,7 @@ class Occupied:
         self._lasts: list[int] = []
 
     def last_within(self, first: int, last: int) -> int | None:
-        """Give the end of the highest occupied range that touches ``first`` to ``last``, or None where all is free."""
+        """Return the end of the highest occupied range that overlaps ``first`` to ``last``, or None."""
         if not self._firsts:
             if all(high < first or last < low for low, high in self._ranges):
                 return None
@@ -84,7 +87,7 @@ class PoolsExhausted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DefaultPool:
-    """A range that is split into subnets of ``size`` prefix bits (daemon.json's default-address-pools)."""
+    """A range that is split into subnets of prefix length ``size`` (daemon.json's default-address-pools)."""
 
     base: IPNetwork
     size: int
@@ -98,11 +101,14 @@ LOCAL_POOLS: tuple[DefaultPool, ...] = (
     *(DefaultPool(IPv4Network(f"172.{n}.0.0/16"), 16) for n in range(17, 32)),
     DefaultPool(IPv4Network("192.168.0.0/16"), 20),
 )
-"""Docker's pools for networks of one host: 15 of /16, then 16 of /20."""
+"""Docker's default pools for networks with local scope: 15 subnets of /16, then 16 of /20."""
 
 
 def ula_pool(host_id: str) -> DefaultPool:
-    """Derive this host's own IPv6 pool, /64 subnets of an fd00::/8 /48 that depends on ``host_id`` alone (RFC 4193)."""
+    """Return this host's own IPv6 pool: /64 subnets of a /48 in fd00::/8 (RFC 4193).
+
+    The /48 depends only on ``host_id``.
+    """
     global_id = int.from_bytes(sha256(host_id.encode()).digest()[3:8])
     return DefaultPool(IPv6Network((0xFD << 120 | global_id << 80, 48)), 64)
 
@@ -115,10 +121,10 @@ def allocate_pool(
     last: IPNetwork | None = None,
     size: int | None = None,
 ) -> IPNetwork:
-    """Choose the next free subnet of family ``version`` after ``last``, the one handed out before.
+    """Return the next free subnet of IP version ``version`` after ``last``, the subnet allocated before.
 
-    ``in_use`` are ranges of that family. ``size`` asks for another prefix length than the pools' own (a request such
-    as ``0.0.0.0/24``); those are always searched from the start. Raises `PoolsExhausted`.
+    ``in_use`` are ranges of that version. ``size`` requests another prefix length than that of the pools (a request
+    such as ``0.0.0.0/24``). Such a search always begins with the first pool. Raises `PoolsExhausted`.
     """
     pools = [pool for pool in defaults if pool.base.version == version]
     if size is not None:
@@ -132,7 +138,7 @@ def allocate_pool(
 
 
 def _after(pools: Sequence[DefaultPool], last: IPNetwork | None) -> Iterator[tuple[IPNetwork, int, int]]:
-    """Yield (base, prefix, first address to try) from behind ``last`` through the end, then everything once more."""
+    """Yield (base, prefix length, first address to try) from after ``last`` to the end, then wrap around."""
     home = next((i for i, p in enumerate(pools) if last and p.size == last.prefixlen and _holds(p, last)), None)
     if home is not None and last is not None:
         yield pools[home].base, pools[home].size, bounds(last)[1] + 1
@@ -147,7 +153,10 @@ def _holds(pool: DefaultPool, subnet: IPNetwork) -> bool:
 
 
 def _first_free(base: IPNetwork, prefix: int, start: int, occupied: Occupied) -> IPNetwork | None:
-    """Find the lowest free block of ``prefix`` bits in ``base`` from the block-aligned address ``start`` on."""
+    """Return the lowest free block of prefix length ``prefix`` in ``base``, or None.
+
+    The search begins at the block-aligned address ``start``.
+    """
     block, end = 1 << (base.max_prefixlen - prefix), bounds(base)[1]
     while start + block - 1 <= end:
         taken_until = occupied.last_within(start, start + block - 1)
@@ -160,11 +169,11 @@ def _first_free(base: IPNetwork, prefix: int, start: int, occupied: Occupied) ->
 IPAddress = IPv4Address | IPv6Address
 
 IN_USE = "Address already in use"
-"""Docker's text for an address that another endpoint holds."""
+"""Docker's message for an address that another endpoint has."""
 
 
 class AddressInUse(Exception):
-    """The address asked for is reserved already, or is the subnet's network or broadcast address."""
+    """The requested address is already reserved, or is the subnet's network or broadcast address."""
 
     def __init__(self, address: IPAddress) -> None:
         super().__init__("Address already in use")
@@ -172,7 +181,7 @@ class AddressInUse(Exception):
 
 
 class OutOfPool(Exception):
-    """The address asked for is not in the subnet."""
+    """The requested address is not in the subnet."""
 
     def __init__(self, address: IPAddress, subnet: IPNetwork) -> None:
         super().__init__(f"{address} is not in {subnet}")
@@ -180,7 +189,7 @@ class OutOfPool(Exception):
 
 
 class NoFreeAddress(Exception):
-    """Every address that may be handed out is in use; the message is Docker's for a gateway."""
+    """Every allocatable address is in use; the message is Docker's message for a gateway."""
 
     def __init__(self, subnet: IPNetwork) -> None:
         super().__init__("no available addresses on this pool")
@@ -188,9 +197,9 @@ class NoFreeAddress(Exception):
 
 
 def usable(subnet: IPNetwork) -> tuple[int, int]:
-    """Give the first and last address that anybody may have, as integers (first > last where there is none).
+    """Return the first and last allocatable address as integers (first > last if there is none).
 
-    The network address of any subnet is not handed out, nor IPv4's broadcast address; IPv4's /31 and /32 have neither
+    The network address is never allocatable, nor is IPv4's broadcast address. IPv4 subnets of /31 and /32 have neither
     (RFC 3021).
     """
     first, last = bounds(subnet)
@@ -200,9 +209,9 @@ def usable(subnet: IPNetwork) -> tuple[int, int]:
 
 
 def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> IPAddress:
-    """Choose the lowest free address of ``ip_range`` (default: the subnet); also how an automatic gateway is chosen.
+    """Return the lowest free address of ``ip_range`` (default: the subnet); also for automatic gateways.
 
-    ``used`` are the pool's addresses in use, ascending and without repeats. Raises `NoFreeAddress`.
+    ``used`` are the pool's used addresses, ascending and without duplicates. Raises `NoFreeAddress`.
     """
     first, last = usable(subnet)
     if ip_range is not None:
@@ -215,9 +224,9 @@ def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | No
 
 
 def check_address(subnet: IPNetwork, used: Sequence[int], wanted: IPAddress) -> IPAddress:
-    """Give ``wanted`` back if it can be had; an ip range does not limit explicit addresses.
+    """Return ``wanted`` if it is free; an ip range does not limit explicit addresses.
 
-    Raises `OutOfPool` or `AddressInUse`. ``used`` as for `lowest_free`.
+    ``used`` is as for `lowest_free`. Raises `OutOfPool` or `AddressInUse`.
     """
     if wanted not in subnet:
         raise OutOfPool(wanted, subnet)
@@ -229,10 +238,10 @@ def check_address(subnet: IPNetwork, used: Sequence[int], wanted: IPAddress) -> 
 
 
 def _first_gap(used: Sequence[int], start: int) -> int:
-    """Find the lowest integer from ``start`` on that ``used`` lacks.
+    """Return the lowest integer from ``start`` on that is not in ``used``.
 
-    In an ascending list without repeats ``used[i] - i`` never falls, so where the unbroken run from ``start`` ends can
-    be bisected.
+    In an ascending list without duplicates, ``used[i] - i`` never decreases. Therefore the end of the consecutive run
+    from ``start`` can be found by bisection.
     """
     low = bisect_left(used, start)
     run = bisect_left(range(low, len(used)), True, key=lambda i: used[i] - (i - low) != start)
@@ -245,9 +254,10 @@ def _address(subnet: IPNetwork, value: int) -> IPAddress:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """``in_use`` counts addresses of the subnet that nobody can get any more, its network and broadcast ones included.
+    """The numbers of used and available addresses of a subnet.
 
-    ``available`` counts those that automatic allocation can still hand out.
+    ``in_use`` counts the addresses that cannot be allocated, including the network and broadcast addresses.
+    ``available`` counts the addresses that automatic allocation can still return.
     """
 
     in_use: int
@@ -255,7 +265,10 @@ class Usage:
 
 
 def usage(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> Usage:
-    """Count; ``used`` are the pool's addresses in use, ascending. Costs the logarithm of their number."""
+    """Return the usage of a pool; ``used`` are its used addresses, ascending.
+
+    The cost grows with the logarithm of their number.
+    """
     low, high = bounds(subnet)
     first, last = usable(subnet)
     if ip_range is not None:

@@ -1,12 +1,14 @@
-"""The engine's records and requests: frozen values, no behaviour beyond derivation.
+"""The engine's records and requests: immutable values with only derived properties.
 
-Requests mirror the bodies of Docker's Engine API (v1.45), so what the command line hands over is what `docker` would
-send. Records are what the store keeps. Configuration (what the user asked) and operational state (what the kernel has)
-are separate fields: a failed start never changes the former. Addresses in requests are the user's strings; in records
-they are strings in canonical form, so that a record is plain JSON.
+Requests have the form of the bodies of Docker's Engine API (v1.45). The command line passes on what `docker` would
+send. Records are what the store keeps.
 
-Annotations are types here and not texts (no ``annotations`` of the future), because every command would have to
-evaluate them before it can read a record (`engine.store.codec`).
+Configuration (requested by the user) and operational state (present in the kernel) are separate fields. A failed start
+never changes the configuration. Addresses in requests are the user's strings. In records they are strings in canonical
+form, so that a record is plain JSON.
+
+This module does not use ``from __future__ import annotations``. With it, every command would have to evaluate the
+annotations before it can read a record (`engine.store.codec`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class IPAMConfig:
-    """One entry of a network's IPAM.Config as the user gave it; empty strings mean "not given"."""
+    """One entry of a network's IPAM.Config, as the user gave it; an empty string means "not given"."""
 
     subnet: str = ""
     ip_range: str = ""
@@ -28,7 +30,7 @@ class IPAMConfig:
 
 @dataclass(frozen=True, slots=True)
 class NetworkCreate:
-    """POST /networks/create."""
+    """The body of POST /networks/create."""
 
     name: str
     driver: str = "bridge"
@@ -49,7 +51,7 @@ class NetworkCreate:
 
 @dataclass(frozen=True, slots=True)
 class EndpointIPAM:
-    """EndpointSettings.IPAMConfig: addresses the user wants, as given."""
+    """EndpointSettings.IPAMConfig: the addresses that the user requested, as typed."""
 
     ipv4: str = ""
     ipv6: str = ""
@@ -58,10 +60,13 @@ class EndpointIPAM:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSettings:
-    """EndpointSettings of the Engine API: what one container wants of one network.
+    """EndpointSettings of the Engine API: the requested settings of one container on one network.
 
-    ``None`` and empty differ, because Docker's inspect shows them apart (``null`` against ``[]`` and ``{}``).
-    ``default_route`` is hawse's own: "yes" (before that of others), "no", or "" (where there is no other).
+    ``None`` and empty are different, because Docker's inspect shows ``null`` for one, and ``[]`` or ``{}`` for the
+    other.
+
+    ``default_route`` is a hawse extension. "yes" puts the endpoint's default route before all others, also those of
+    other programs. "no" adds none. With "", the endpoint is used where there is no other default route.
     """
 
     ipam: EndpointIPAM | None = None
@@ -75,10 +80,11 @@ class EndpointSettings:
 
 @dataclass(frozen=True, slots=True)
 class PortSpec:
-    """One ``-p`` after the command line's parsing; of a range the entries that Docker's PortBindings has, together.
+    """One parsed ``-p`` flag. A port range is one PortSpec, where Docker's PortBindings has one entry per port.
 
-    ``host_port`` is "" (any), "8080" or "8000-8010": for one container port the first free of these; for container
-    ports up to ``port_end`` (0: ``port`` alone) a range of the same length, port by port. ``host_ip`` is "" or typed.
+    ``host_port`` is "" (any port), "8080" or "8000-8010". For one container port, the first free host port of the range
+    is used. For several container ports (``port`` to ``port_end``; 0 means ``port`` alone), the host range has the same
+    length and ports are matched in order. ``host_ip`` is "" or as typed.
     """
 
     protocol: str
@@ -89,12 +95,12 @@ class PortSpec:
 
     @property
     def ports(self) -> range:
-        """All its container ports."""
+        """The container ports."""
         return range(self.port, (self.port_end or self.port) + 1)
 
     @property
     def host_ports(self) -> range:
-        """The host ports it names; empty where any will do."""
+        """The host ports that were given; empty if any port will do."""
         first, _, last = self.host_port.partition("-")
         return range(int(first), int(last or first) + 1) if self.host_port not in ("", "0") else range(0)
 
@@ -110,7 +116,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """HostConfig.RestartPolicy; ``name`` is no, on-failure, always or unless-stopped."""
+    """HostConfig.RestartPolicy; ``name`` is "no", "on-failure", "always" or "unless-stopped"."""
 
     name: str = "no"
     maximum_retry_count: int = 0
@@ -118,7 +124,7 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ContainerConfig:
-    """The ``Config`` part of POST /containers/create. ``cmd`` and ``entrypoint`` are None where not given."""
+    """The ``Config`` part of POST /containers/create; ``cmd`` and ``entrypoint`` are None if not given."""
 
     image: str
     cmd: Sequence[str] | None = None
@@ -143,7 +149,7 @@ class ContainerConfig:
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """The ``HostConfig`` part of POST /containers/create, as far as networking and hawse's containers need it."""
+    """The ``HostConfig`` part of POST /containers/create, reduced to the fields that hawse uses."""
 
     network_mode: str = "default"
     binds: Sequence[str] | None = None
@@ -163,27 +169,30 @@ class HostConfig:
     readonly_rootfs: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
     container_id_file: str = ""
-    init: bool | None = None  # None where the flag was not given
+    init: bool | None = None  # None if the flag was not given
     security_opt: Sequence[str] | None = None
-    system_paths: bool = False  # no path of the kernel is hidden or read-only
+    system_paths: bool = False  # true: no kernel path is masked or read-only
     console_size: tuple[int, int] = (0, 0)
-    log_driver: str = ""  # in a request the daemon's default, in a record json-file
+    log_driver: str = ""  # "" in a request: the configured default; in a record: json-file
     log_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerCreate:
-    """POST /containers/create. ``networks`` maps a network's name, as typed, to its settings, in the order given."""
+    """The body of POST /containers/create.
+
+    ``networks`` maps a network's name, as typed, to its settings, in the order given.
+    """
 
     config: ContainerConfig
     host: HostConfig = HostConfig()
     networks: Mapping[str, EndpointSettings] = field(default_factory=dict)
-    name: str = ""  # "" lets the engine make one up (adjective_surname)
+    name: str = ""  # "": the engine generates one (adjective_surname)
 
 
 @dataclass(frozen=True, slots=True)
 class ExecCreate:
-    """POST /containers/{id}/exec and its start."""
+    """The bodies of POST /containers/{id}/exec and of its start."""
 
     cmd: Sequence[str]
     env: Sequence[str] = ()
@@ -197,7 +206,10 @@ class ExecCreate:
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """GET /containers/{id}/logs. ``since``/``until`` are Unix seconds, None where not given; ``tail`` -1 is all."""
+    """The options of GET /containers/{id}/logs.
+
+    ``since`` and ``until`` are Unix seconds, None if not given. A ``tail`` of -1 means all lines.
+    """
 
     follow: bool = False
     tail: int = -1
@@ -206,16 +218,17 @@ class LogOptions:
 
 
 Filters = Mapping[str, Sequence[str]]
-"""Filter key to its values in the order given, keys already trimmed and lower-cased by the command line."""
+"""Filter key to its values in the order given; the command line has trimmed and lower-cased the keys."""
 
 # ---------------------------------------------------------------------------------------------- records
 
 
 @dataclass(frozen=True, slots=True)
 class PoolRecord:
-    """One subnet of a network as allocated. ``gateway`` is the address without prefix, "" where there is none.
+    """One allocated subnet of a network.
 
-    ``gateway_shown`` says whether inspect prints it (Docker hides an automatic gateway of a user-given subnet).
+    ``gateway`` is the address without prefix, or "" if there is none. ``gateway_shown`` says whether inspect prints it:
+    Docker hides the automatic gateway of a subnet that the user gave.
     """
 
     subnet: str
@@ -223,15 +236,15 @@ class PoolRecord:
     gateway: str = ""
     gateway_shown: bool = True
     aux_addresses: Mapping[str, str] = field(default_factory=dict)
-    automatic: bool = False  # taken from the default pools
-    unused: bool = False  # listed, but no address comes from it (a v6 subnet without --ipv6)
-    subnet_typed: str = ""  # the user's own spelling of the subnet, where it is another
-    gateway_typed: str = ""  # and of the gateway
+    automatic: bool = False  # allocated from the default pools
+    unused: bool = False  # listed, but gives no addresses (an IPv6 subnet without --ipv6)
+    subnet_typed: str = ""  # the subnet as the user typed it, if that differs
+    gateway_typed: str = ""  # the gateway as the user typed it, if that differs
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecord:
-    """A network. ``phase`` is creating, live or removing; ``owner`` names the process that works on it."""
+    """A network. ``phase`` is planned, creating, live or removing; ``owner`` names the process that works on it."""
 
     id: str
     name: str
@@ -250,14 +263,17 @@ class NetworkRecord:
     config_from: str = ""
     options: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None
-    host_options: Mapping[str, str] | None = None  # for the driver only: this host's part of a cluster's network
+    host_options: Mapping[str, str] | None = None  # for the driver only: this host's options of a cluster network
     predefined: bool = False
     phase: str = "live"
     owner: str = ""
 
 
 class NetworkSummary(NamedTuple):
-    """What a listing tells of a network: these fields of its record. A tuple, because there may be very many."""
+    """The fields of a network that a listing shows.
+
+    It is a tuple and not a dataclass, because there may be very many of them.
+    """
 
     id: str
     name: str
@@ -268,7 +284,7 @@ class NetworkSummary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PortRecord:
-    """One published port range of an endpoint, as allocated (see drivers.api.PortBinding for the fields)."""
+    """One allocated range of published ports; the fields are those of `drivers.api.PortBinding`."""
 
     protocol: str
     host_ip: str
@@ -280,7 +296,10 @@ class PortRecord:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
-    """An endpoint as allocated: exists from reservation to release. ``phase`` is reserved, live or leaving."""
+    """An allocated endpoint, which exists from its reservation to its release.
+
+    ``phase`` is reserved, live or leaving.
+    """
 
     id: str
     network_id: str
@@ -292,33 +311,35 @@ class EndpointRecord:
     interface: str = ""
     gateway4: str = ""
     gateway6: str = ""
-    on_link: bool = False  # a way out without a gateway
-    default_route: str = ""  # as in the settings with which it was made
+    on_link: bool = False  # has a default route without a gateway
+    default_route: str = ""  # copied from the settings that created it
     names: Sequence[str] = ()  # DNS names on this network, container name first
     ports: Sequence[PortRecord] = ()
     phase: str = "reserved"
     owner: str = ""
-    granted: bool = False  # by the cluster, with its addresses
+    granted: bool = False  # reserved by the cluster, with its addresses
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkAttachment:
-    """A container's configuration for one network; ``network_id`` is "" until the container first starts on it."""
+    """A container's configuration for one network; ``network_id`` is "" until the first start on it."""
 
-    network: str  # the name (or id) as the user gave it; key of NetworkSettings.Networks
+    network: str  # network name or id as typed; key in NetworkSettings.Networks
     settings: EndpointSettings
     network_id: str = ""
-    named: bool = False  # connected to when there was such a network, so that the container has names there
+    named: bool = False  # connected while the network existed, so that the container has names there
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerRecord:
-    """What a person names: a sandbox plus, optionally, the process that hawse runs in it.
+    """A container: a sandbox and, optionally, the process that hawse runs in it.
 
-    ``kind`` is "process", or "adopted" for a namespace that hawse did not make. ``sandbox_path`` opens the network
-    namespace while the container runs, ``sandbox_inode`` tells it from another one that the path may lead to later;
-    ``pid`` and ``pid_start`` (clock ticks since boot, /proc/PID/stat field 22) together name the process, so that a
-    reused pid is noticed.
+    ``kind`` is "process", or "adopted" for a namespace that hawse did not create. ``sandbox_path`` opens the network
+    namespace while the container runs. ``sandbox_inode`` identifies that namespace, because the path may later lead to
+    another one.
+
+    ``pid`` and ``pid_start`` (clock ticks since boot, /proc/PID/stat field 22) together identify the process, so that a
+    reused pid is detected.
     """
 
     id: str
@@ -331,7 +352,7 @@ class ContainerRecord:
     path: str = ""
     args: Sequence[str] = ()
     kind: str = "process"
-    # operational state
+    # Operational state.
     status: str = "created"  # created, running, restarting, exited, removing, dead
     sandbox_id: str = ""
     sandbox_path: str = ""
@@ -350,7 +371,10 @@ class ContainerRecord:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """An imported root file system; ``rootfs`` is the unpacked directory, config values come from the archive."""
+    """An imported root file system.
+
+    ``rootfs`` is the directory with the unpacked files. The configuration values come from the archive.
+    """
 
     id: str  # sha256:<64 hex>
     references: Sequence[str]  # "name:tag"
@@ -365,4 +389,4 @@ class ImageRecord:
     exposed_ports: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
-    verified: bool = False  # whether the files were compared with the digests in the configuration
+    verified: bool = False  # files were compared with the configuration's digests

@@ -1,7 +1,7 @@
-"""Names, ids and hardware addresses: how they are made up, shortened, parsed and looked up.
+"""Generate, shorten, parse and look up names, ids and MAC addresses.
 
-Knows the wording of Docker's "no such" and "ambiguous" errors. It refuses to know where records are kept: look-ups
-get the matches a store has found.
+Knows the text of Docker's "no such" and "ambiguous" errors. Knows nothing of the store: the look-up functions take the
+matches that the caller found there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.model import ContainerRecord, EndpointSettings, NetworkRecord
 
 SHORT_ID = 12
 CONTAINER_NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-MAC_LENGTHS = (6, 8, 20)  # bytes of EUI-48, EUI-64 and IP over InfiniBand, as Go's net.ParseMAC takes them
+MAC_LENGTHS = (6, 8, 20)  # bytes: EUI-48, EUI-64, IP over InfiniBand, as in Go's net.ParseMAC
 
 
 ADJECTIVES = """
@@ -40,17 +40,23 @@ taylor thompson tomlinson turing varley volta wheatstone wheeler wilkes wirth
 
 
 def generate_container_name() -> str:
-    """Make up a name, ``adjective_surname``; the caller tries again when it is taken."""
+    """Generate a name ``adjective_surname``; the caller tries again if it is taken."""
     return f"{_any_of(ADJECTIVES.split())}_{_any_of(SURNAMES.split())}"
 
 
 def _any_of(words: Sequence[str]) -> str:
-    """Choose a word; `secrets` would load OpenSSL, which takes 5 MB in every process that knows names."""
+    """Choose a random word.
+
+    Does not use `secrets`, because that loads OpenSSL: 5 MB in every process that imports this module.
+    """
     return words[int.from_bytes(os.urandom(8)) % len(words)]
 
 
 def generate_id() -> str:
-    """Make up an id of 64 hex digits whose short form is not a plain number (which would make a bad host name)."""
+    """Generate an id of 64 hex digits.
+
+    Its short form is never all decimal digits, because a number would be a bad host name.
+    """
     while True:
         candidate = os.urandom(32).hex()
         if not candidate[:SHORT_ID].isdigit():
@@ -58,7 +64,7 @@ def generate_id() -> str:
 
 
 def short_id(full: str) -> str:
-    """Shorten an id to the 12 digits people see, an ``algorithm:`` prefix dropped."""
+    """Return the first 12 digits of an id, without an ``algorithm:`` prefix."""
     return full.rpartition(":")[2][:SHORT_ID]
 
 
@@ -74,14 +80,14 @@ def served_names(container: ContainerRecord, settings: EndpointSettings) -> list
 
 
 def check_container_name(name: str) -> str:
-    """Return a container's name without its leading slash; raises `InvalidArgument` unless Docker takes it."""
+    """Return a container name without its leading slash; raises `InvalidArgument` if Docker would refuse it."""
     if not CONTAINER_NAME.fullmatch(name):
         raise InvalidArgument(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
     return name.removeprefix("/")
 
 
 def container_name_taken(name: str, holder_id: str) -> Conflict:
-    """Make the error for a container name that another container has."""
+    """Return the error for a container name that another container has."""
     return Conflict(
         f'Conflict. The container name "/{name}" is already in use by container "{holder_id}". '
         "You have to remove (or rename) that container to be able to reuse that name."
@@ -89,17 +95,20 @@ def container_name_taken(name: str, holder_id: str) -> Conflict:
 
 
 def mac_from_ipv4(address: IPv4Address) -> str:
-    """Derive the hardware address that Docker 26 gives an interface on a bridge: 02:42 and the four octets."""
+    """Return the MAC address that Docker 26 derives from an IPv4 address: 02:42 and the four octets."""
     return _colons(b"\x02\x42" + address.packed)
 
 
 def random_mac() -> str:
-    """Make up a locally administered unicast address in Docker's 02:42 range."""
+    """Return a random, locally administered unicast MAC address in Docker's 02:42 range."""
     return _colons(b"\x02\x42" + os.urandom(4))
 
 
 def parse_mac(text: str) -> str:
-    """Parse colons, hyphens or Cisco's dotted groups as Go's net.ParseMAC does; the canonical colon form."""
+    """Parse a MAC address as Go's net.ParseMAC does and return it with colons.
+
+    Takes colons, hyphens or Cisco's dotted groups; raises `InvalidArgument` for anything else.
+    """
     for separator, width in ((":", 2), ("-", 2), (".", 4)):
         groups = text.split(separator)
         digits = "".join(groups)
@@ -110,7 +119,7 @@ def parse_mac(text: str) -> str:
 
 
 def is_mac(text: str) -> bool:
-    """Tell whether `parse_mac` takes the text."""
+    """Return whether `parse_mac` accepts the text."""
     try:
         parse_mac(text)
     except InvalidArgument:
@@ -119,7 +128,10 @@ def is_mac(text: str) -> bool:
 
 
 def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
-    """Return the one match; raises `NotFound`, or `InvalidArgument` when several match (``inspect`` words it apart)."""
+    """Return the only match; raises `NotFound` if there is none, and `InvalidArgument` if there are several.
+
+    With ``inspect``, the text for several matches is that of Docker's network inspect.
+    """
     if len(matches) == 1:
         return matches[0]
     if not matches:
@@ -131,7 +143,10 @@ def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: b
 
 
 def pick_container(matches: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
-    """Return the one match; raises `NotFound`, or `InvalidArgument` when several match or nothing was asked."""
+    """Return the only match; raises `NotFound` if there is none.
+
+    Raises `InvalidArgument` if there are several, or if ``reference`` is empty.
+    """
     if not reference:
         raise InvalidArgument('invalid name or ID supplied: ""')
     if not matches:
@@ -149,10 +164,13 @@ DIGITS = re.compile(rb"[0-9]+")
 
 
 def natural_key(text: str) -> bytes:
-    """A sort key: digits come before other bytes; of equal numbers the one with fewer leading zeros comes first.
+    """Return a sort key for natural order: numbers in the text are compared by value.
 
-    Bytes, so that a database, too, can keep things in this order. A number begins with a mark that sorts before all
-    else: two NULs, where a NUL of the text is followed by FF. Its lengths say when it is greater and when it is longer.
+    Digits sort before other bytes. Among equal numbers, the one with fewer leading zeros comes first. The key is bytes,
+    so that a database can sort by it too.
+
+    A number begins with two NULs, which sort before everything else; a NUL in the text is followed by FF. Then come the
+    length of its value, the value, and its length with leading zeros.
     """
     return DIGITS.sub(_number, text.encode("utf-8", "surrogateescape").replace(b"\0", b"\0\xff"))
 

@@ -1,10 +1,14 @@
-"""Keep hawse's own directories and files from all users but root, and refuse those that another user can change.
+"""Protect hawse's own directories and files: only root may read them, and no other user may change them.
 
-`check` walks a path from the root down. Each directory on it belongs to root or the caller, and no other user can
-write to it; in a sticky directory (/tmp) that holds for the next one. A directory that has been checked cannot be
-replaced by another user, so nothing can change between the check of a directory and the use of what is below it.
-What another user left in a directory before it became root's is not used either: files are opened with O_NOFOLLOW, and
-must belong to root or the caller.
+`check` walks a path from the root down. Each directory on the path must belong to root or the caller, and no other user
+may write to it. A sticky directory (/tmp) is allowed on the path; the next directory must then meet the same
+conditions.
+
+Another user cannot replace a directory that has been checked. Therefore nothing can change between the check of a
+directory and the use of what is below it.
+
+Another user may have left files in a directory before it became root's. Such files are not used either: files are
+opened with O_NOFOLLOW, and must belong to root or the caller.
 """
 
 from __future__ import annotations
@@ -21,14 +25,15 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = "is a link, belongs to another user or can be written by one: refusing to use it"
 _LINKS_LIMIT = 40
 _WHOLE_MAP = ["0", "0", "4294967295"]
-"""/proc/self/uid_map in the first user namespace."""
+"""The contents of /proc/self/uid_map in the initial user namespace."""
 
 
 def check(path: Path, name: str) -> None:
-    """Refuse the directory of the setting ``name`` if a user other than root and the caller can change what is in it.
+    """Raise PermissionDenied if a user other than root and the caller can change what is in a directory.
 
-    Raises PermissionDenied. A directory that does not exist is made by `make_private_directory`, but in a sticky directory it is
-    made here, because another user could make it in the meantime.
+    ``name`` is the setting that names the directory (HAWSE_ROOT or HAWSE_RUN). A missing directory is normally created
+    later, by `make_private_directory`. In a sticky directory it is created here, because another user could create it
+    in the meantime.
     """
     try:
         _check_path(str(path))
@@ -39,18 +44,18 @@ def check(path: Path, name: str) -> None:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory, and what is missing above it, for root alone (0700); one that is there stays as it is.
+    """Create a directory and its missing parents with mode 0700; an existing directory is not changed.
 
-    Raises PermissionDenied if the one that is there belongs to another user or can be written by one.
+    Raises PermissionDenied if the existing directory belongs to another user or can be written by one.
     """
     if not _make_missing(path) and not is_own(os.stat(path)):
         raise PermissionDenied(f"{path} {_OTHERS}")
 
 
 def open_private(path: Path | str | bytes, flags: int) -> int:
-    """Open a file of hawse's own, which only root can read (0600), and no link; the caller closes the descriptor.
+    """Open one of hawse's own files (mode 0600), but no symbolic link; the caller closes the descriptor.
 
-    Raises PermissionDenied if it belongs to another user or can be written by one.
+    Raises PermissionDenied if the file belongs to another user or can be written by one.
     """
     fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -65,18 +70,24 @@ def open_private(path: Path | str | bytes, flags: int) -> int:
 
 
 def no_follow(path: str, flags: int) -> int:
-    """Open a file but no link, as the ``opener`` of open(), in a directory whose files containers may own."""
+    """Open a file but no symbolic link; for use as ``opener`` of open().
+
+    It is needed in directories whose files containers may own.
+    """
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def require_own_file(path: Path | str | bytes, found: os.stat_result) -> None:
-    """Raise PermissionDenied if a file, found by lstat, is a link, another user's, or can be written by one."""
+    """Raise PermissionDenied if a file is a symbolic link, belongs to another user or can be written by one.
+
+    ``found`` is the result of lstat.
+    """
     if stat.S_ISLNK(found.st_mode) or not is_own(found):
         raise PermissionDenied(f"{os.fsdecode(path)} {_OTHERS}")
 
 
 class _Untrusted(Exception):
-    """A place that another user can change, what is wrong with it, and the command that puts it right."""
+    """A path that another user can change, what is wrong with it, and the command that repairs it."""
 
     def __init__(self, place: str, fault: str, remedy: str) -> None:
         super().__init__(place, fault, remedy)
@@ -84,7 +95,10 @@ class _Untrusted(Exception):
 
 
 def _check_path(path: str) -> None:
-    """Check every directory from the root down to ``path``, and every symbolic link on the way."""
+    """Check every directory from the root down to ``path``, and every symbolic link on the way.
+
+    Raises `_Untrusted` at the first one that another user can change.
+    """
     current, links = "", 0
     sticky = _check_directory("/", os.lstat("/"), in_sticky=False, is_last=False)
     pending = _parts(path)
@@ -94,7 +108,7 @@ def _check_path(path: str) -> None:
         try:
             found = _found(place or "/", make=sticky)
         except OSError:
-            return  # only root or the caller can make it, or it cannot be used at all
+            return  # only root or the caller can create it, or it is unusable
         if stat.S_ISLNK(found.st_mode):
             _check_owner(place, found, in_sticky=sticky)
             links += 1
@@ -109,7 +123,7 @@ def _check_path(path: str) -> None:
 
 
 def _found(place: str, *, make: bool) -> os.stat_result:
-    """Look at a place; with ``make``, take a free one for a directory before another user does."""
+    """Return the lstat of a path; with ``make``, first create a missing directory, before another user can do so."""
     if make:
         with suppress(OSError):
             os.mkdir(place, 0o700)
@@ -118,12 +132,12 @@ def _found(place: str, *, make: bool) -> os.stat_result:
 
 
 def _parts(path: str) -> list[str]:
-    """Split a path into its names, the first one last."""
+    """Return the names in a path in reverse order, without empty names and "."."""
     return [part for part in path.split("/") if part not in ("", ".")][::-1]
 
 
 def _check_directory(place: str, found: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
-    """Check one directory; whether it is a sticky one that others can write to."""
+    """Check one directory; return whether it is a sticky directory that other users can write to."""
     _check_owner(place, found, in_sticky=in_sticky or is_last)
     if not found.st_mode & _WRITABLE_BY_OTHERS:
         return False
@@ -138,14 +152,14 @@ def _check_owner(place: str, found: os.stat_result, *, in_sticky: bool) -> None:
 
 
 def _is_unmapped(user: int) -> bool:
-    """Tell whether, in a user namespace, a file's owner is none of its users: normally the host's root."""
+    """Return whether the owner is a user outside this user namespace, normally the host's root."""
     if user != int(Path("/proc/sys/kernel/overflowuid").read_text()):
         return False
     return Path("/proc/self/uid_map").read_text().split() != _WHOLE_MAP
 
 
 def _make_missing(path: Path) -> bool:
-    """Make a directory (0700 whatever the umask) and those missing above it; False if it was there."""
+    """Create a directory (0700, independent of the umask) and its missing parents; return False if it existed."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -162,13 +176,13 @@ def _make_missing(path: Path) -> bool:
 
 
 def _is_safe_parent(path: Path) -> bool:
-    """Tell whether no other user can replace what we make in a directory."""
+    """Return whether no other user can replace what hawse creates in a directory."""
     found = os.stat(path)
     return is_own(found) or bool(found.st_uid in (0, os.geteuid()) and found.st_mode & stat.S_ISVTX)
 
 
 def is_own(found: os.stat_result) -> bool:
-    """Tell whether a file belongs to root or the caller, and no other user can write to it."""
+    """Return whether a file belongs to root or the caller, and no other user can write to it."""
     return found.st_uid in (0, os.geteuid()) and not found.st_mode & _WRITABLE_BY_OTHERS
 
 
@@ -179,12 +193,15 @@ DEFAULT_RUN = "/run/hawse"
 
 
 def root_directory() -> Path:
-    """HAWSE_ROOT, by default /var/lib/hawse; raises PermissionDenied if another user can change what is in it."""
+    """Return HAWSE_ROOT, by default /var/lib/hawse.
+
+    Raises PermissionDenied if another user can change what is in it.
+    """
     return _directory("HAWSE_ROOT", DEFAULT_ROOT)
 
 
 def run_directory() -> Path:
-    """HAWSE_RUN, by default /run/hawse; raises PermissionDenied as `root_directory` does."""
+    """Return HAWSE_RUN, by default /run/hawse; raises PermissionDenied as `root_directory` does."""
     return _directory("HAWSE_RUN", DEFAULT_RUN)
 
 

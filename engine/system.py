@@ -1,4 +1,4 @@
-"""What this hawse is: the documents of /version and /info, in Docker's shape, honest about what is behind them."""
+"""Build the documents of /version and /info, in Docker's form but with hawse's real values."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE
 
 
 class SystemVerbs:
-    """engine.api.System."""
+    """Implements `engine.api.System`."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
 
     def version(self) -> Json:
-        """Docker's /version document."""
+        """Return Docker's /version document."""
         kernel = os.uname().release
         return {
             "Platform": {"Name": f"hawse (speaks as Docker {DOCKER_VERSION})"},
@@ -41,7 +41,7 @@ class SystemVerbs:
         }
 
     def info(self) -> Json:
-        """Docker's /info document as far as it has meaning here."""
+        """Return Docker's /info document, reduced to the fields that apply to hawse."""
         with self.host.store.read() as reader:
             records = reader.containers()
             images = len(reader.images())

@@ -1,4 +1,4 @@
-"""The version of hawse, and the ``Swarm`` part of /info on a host that is in no cluster."""
+"""The versions of hawse, Docker and its API, and the ``Swarm`` part of /info on a host in no cluster."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ OUTSIDE: dict[str, Any] = {
     "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
     "RemoteManagers": None, "Nodes": 0, "Managers": 0,
 }  # fmt: skip
-"""The ``Swarm`` part of /info on a host in no cluster; templates find the numbers, which Docker leaves out of JSON."""
+"""The ``Swarm`` part of /info on a host in no cluster. Docker's JSON omits the zero numbers, but templates need them.
+"""
 
 
 def version_text() -> str:
-    """hawse's own version."""
+    """Return hawse's own version."""
     try:
         return metadata.version("hawse")
     except metadata.PackageNotFoundError:
@@ -31,6 +32,6 @@ DOCKER_VERSION = "26.1.5"
 
 
 def architecture() -> str:
-    """Return this machine's architecture by Go's name."""
+    """Return this machine's architecture under Go's name for it."""
     machine = os.uname().machine
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)

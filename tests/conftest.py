@@ -28,14 +28,15 @@ HAWSE = WARM if os.environ.get("HAWSE_TEST_WARM") == "on" else COLD
 
 
 def pytest_configure() -> None:
-    # A shell's background jobs ignore some signals, and so would everything that the tests start and interrupt.
+    # Restore default signal handlers, because a shell's background jobs, and the processes they start, ignore some
+    # signals.
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Netns:
-    """A network namespace by name."""
+    """A network namespace with a name, and commands run inside it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -103,7 +104,7 @@ class Host(Netns):
         }
 
     def command(self, *argv: str) -> list[str]:
-        """The argument vector of a hawse command on this host; it wants `env`."""
+        """Return the argument vector of a hawse command on this host; it must run with the environment from `env`."""
         return ["ip", "netns", "exec", self.name, *HAWSE, *argv]
 
     def hawse(
@@ -123,7 +124,9 @@ class Host(Netns):
         return r
 
     def kill_processes(self) -> None:
-        """End every process that carries this host's mark, lives in its namespace, or descends from such a one."""
+        """Kill every process that has this host's mark in its environment or runs in its namespace, and its
+        descendants.
+        """
         mark, inode = f"HAWSE_TEST_HOST={self.name}".encode(), os.stat(self.path).st_ino
         for _ in range(5):
             hit = self.container_processes()
@@ -145,7 +148,7 @@ class Host(Netns):
                     continue
 
     def container_processes(self) -> set[int]:
-        """The first processes of containers: they live in namespaces of their own and bear no mark."""
+        """Return the first processes of containers, which have their own namespaces and no mark."""
         known = [json.loads(file.read_text()) for file in self.run_dir.glob("containers/*/process")]
         return {p["pid"] for p in known if process.is_running(p["pid"], p["start"])}
 
@@ -161,7 +164,7 @@ def require_root() -> None:
 
 @pytest.fixture
 def netns() -> Iterator[Netns]:
-    """One empty network namespace."""
+    """An empty network namespace."""
     require_root()
     n = Netns(f"hwt{os.getpid()}n{next(COUNTER)}")
     yield n
@@ -170,7 +173,7 @@ def netns() -> Iterator[Netns]:
 
 @pytest.fixture
 def peer() -> Iterator[Netns]:
-    """The neighbour: a namespace with a bridge br0 that hosts are plugged into."""
+    """The neighbour: a namespace with a bridge br0, to which hosts are connected."""
     require_root()
     n = Netns(f"hwt{os.getpid()}p{next(COUNTER)}")
     n.sh(
@@ -183,7 +186,7 @@ def peer() -> Iterator[Netns]:
 
 @pytest.fixture
 def host(peer: Netns, tmp_path: Path) -> Iterator[Host]:
-    """One fresh host."""
+    """A new host, deleted after the test."""
     h = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path)
     yield h
     h.delete()

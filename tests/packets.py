@@ -1,4 +1,4 @@
-"""Packets made by hand, with whatever sender: IPv4 and IPv6, UDP, ICMP errors, VXLAN; and sending them."""
+"""Packets made by hand, with any sender: IPv4 and IPv6, UDP, ICMP errors, VXLAN; and sending them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drivers.linux import netns as namespaces
 TTL = 64
 VXLAN_PORT = 4789
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}
-"""Type and code of "port unreachable"."""
+"""Type and code of "port unreachable", by IP version."""
 TOO_BIG = {4: (3, 4), 6: (2, 0)}
 NEXT_MTU = 1280
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
@@ -20,7 +20,7 @@ SOLICIT, ANNOUNCE, ROUTER = 135, 136, 134  # ICMPv6 types of neighbour discovery
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
+    """Return the Internet checksum (RFC 1071)."""
     padded = data + bytes(len(data) % 2)
     total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
@@ -29,7 +29,7 @@ def checksum(data: bytes) -> int:
 
 
 def ip(source: str, destination: str, protocol: int, payload: bytes, hops: int = TTL) -> bytes:
-    """An IP packet; the family is that of the addresses."""
+    """Return an IP packet; the addresses decide the IP version."""
     ends = ip_address(source).packed + ip_address(destination).packed
     if ip_address(source).version == 6:
         return struct.pack("!IHBB", 6 << 28, len(payload), protocol, hops) + ends + payload
@@ -38,43 +38,44 @@ def ip(source: str, destination: str, protocol: int, payload: bytes, hops: int =
 
 
 def _summed(source: str, destination: str, protocol: int, payload: bytes, offset: int, pseudo: bool) -> bytes:
-    """The payload with its checksum at ``offset``, over the pseudo header too where the protocol has one."""
+    """Return the payload with its checksum at ``offset``; with ``pseudo``, the checksum covers the pseudo header too.
+    """
     ends = ip_address(source).packed + ip_address(destination).packed
     value = checksum((ends + struct.pack("!II", len(payload), protocol) if pseudo else b"") + payload)
     return payload[:offset] + struct.pack("!H", value or 0xFFFF) + payload[offset + 2 :]
 
 
 def udp(source: str, source_port: int, destination: str, port: int, payload: bytes = b"forged") -> bytes:
-    """An IP packet with a datagram."""
+    """Return an IP packet with a UDP datagram."""
     datagram = struct.pack("!4H", source_port, port, 8 + len(payload), 0) + payload
     return ip(source, destination, 17, _summed(source, destination, 17, datagram, 6, pseudo=True))
 
 
 def icmp(source: str, destination: str, message: bytes, hops: int = TTL) -> bytes:
-    """An IP packet with an ICMP message, whose checksum is filled in."""
+    """Return an IP packet with an ICMP message, whose checksum is filled in."""
     protocol, pseudo = (1, False) if ip_address(source).version == 4 else (58, True)
     return ip(source, destination, protocol, _summed(source, destination, protocol, message, 2, pseudo=pseudo), hops)
 
 
 def icmp_error(source: str, destination: str, quoted: bytes, kind: dict[int, tuple[int, int]] = UNREACHABLE) -> bytes:
-    """An IP packet with an ICMP error about another packet."""
+    """Return an IP packet with an ICMP error about another packet."""
     head = struct.pack("!BBHI", *kind[ip_address(source).version], 0, NEXT_MTU if kind is TOO_BIG else 0)
     return icmp(source, destination, head + quoted)
 
 
 def ethernet(destination: str, source: str, payload: bytes) -> bytes:
-    """A frame with an IP packet."""
+    """Return an Ethernet frame with an IP packet."""
     macs = bytes.fromhex((destination + source).replace(":", ""))
     return macs + struct.pack("!H", ETHERTYPE[payload[0] >> 4]) + payload
 
 
 def vxlan(source: str, destination: str, vni: int, frame: bytes, port: int = VXLAN_PORT) -> bytes:
-    """An IP packet with a datagram with a frame in it (RFC 7348)."""
+    """Return an IP packet with a VXLAN datagram that contains a frame (RFC 7348)."""
     return udp(source, 49152, destination, port, struct.pack("!BxxxI", 0x08, vni << 8) + frame)
 
 
 def send(path: str, packet: bytes) -> None:
-    """Send a packet from a namespace, as its routes lead to the packet's destination."""
+    """Send a packet from a namespace, by that namespace's route to the packet's destination."""
     version = packet[0] >> 4
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     destination = socket.inet_ntop(family, packet[16:20] if version == 4 else packet[24:40])

@@ -1,4 +1,4 @@
-"""The tables of the bash script: two functions with a case for every command and every source."""
+"""The generated part of the bash script: two functions with a case for every command and every source."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ INDENT, WIDTH = " " * 12, 120
 
 
 def render(nodes: list[Node]) -> str:
-    """Write both functions."""
+    """Return both functions as shell code."""
     return "\n".join([*_commands(nodes), "", "# Offer the values of a source.", *_sources()]) + "\n"
 
 
 def quoted(word: str) -> str:
-    """Quote a word where the shell would take it apart."""
+    """Quote a word if the shell would split or expand it."""
     plain = word and all(c.isalnum() or c in "_-.:=/+,@%" for c in word)
     return word if plain else "'" + word.replace("'", "'\\''") + "'"
 
 
 def filled(words: Iterable[str], width: int) -> list[str]:
-    """Fill lines with words, none of which is taken apart."""
+    """Fill lines of at most ``width`` characters with words; no word is split."""
     lines: list[str] = []
     for word in words:
         if lines and len(lines[-1]) + 1 + len(word) <= width:
@@ -95,6 +95,6 @@ SHELL = {"files": "__hawse_paths -f", "directories": "__hawse_paths -d", "comman
 
 
 def _call(function: str, words: Iterable[str]) -> str:
-    """A call, on several lines where it is long."""
+    """Return a function call, wrapped over several lines if it is long."""
     lines = filled([function, *map(quoted, words)], WIDTH - len(INDENT) - 6)
     return INDENT + f" \\\n{INDENT}    ".join(lines)

@@ -1,7 +1,7 @@
-"""Which source completes which flag and which argument.
+"""The completion source of each flag and each argument.
 
-A key is a flag's or an argument's name; one with the command's module before it (``network.ls --filter``) wins over
-one without. What is in neither table takes words that nobody can foresee, so nothing is offered.
+A key is the name of a flag or an argument. A key with the command's module before it (``network.ls --filter``) takes
+precedence over a key without. A flag or argument in neither table takes free text, so nothing is offered for it.
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ ARGUMENTS: Mapping[str, str] = {
 
 
 def flag_source(module: str, flag: str) -> str:
-    """Name the source of a flag's values; ``module`` is the command's, below ``cli``."""
+    """Return the name of the source of a flag's values; ``module`` is the command's module below ``cli``."""
     return FLAGS.get(f"{module} {flag}") or FLAGS.get(flag, FREE)
 
 
 def argument_source(module: str, argument: str) -> str:
-    """Name the source of an argument."""
+    """Return the name of the source of an argument's values; ``module`` is the command's module below ``cli``."""
     return ARGUMENTS.get(f"{module} {argument}") or ARGUMENTS.get(argument, FREE)

@@ -1,7 +1,8 @@
-"""Answers of ``hawse __complete`` that the shells read themselves, so that a TAB starts no process.
+"""Cached answers of ``hawse __complete`` that the shells read themselves, so that a TAB starts no process.
 
-An answer is HAWSE_ROOT/names/KINDS, and bears the time at which the store was written last before it was found. The
-shells take it only where that time is the store's still; who may not read the store may not read it either.
+An answer is the file HAWSE_ROOT/names/KINDS. Its modification time is that of the store just before the answer was
+computed. The shells use the file only while the store still has the same time. The file is private, so that a user who
+may not read the store may not read the answer.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ from engine.paths import make_private_directory, open_private
 
 DIRECTORY = "names"
 SETTLED = 50_000_000
-"""Nanoseconds: the kernel's file times may stand still for some of them while a store is written twice."""
+"""Nanoseconds since the last write of the store before an answer may be cached.
+
+Because the kernel's file times are coarse, two writes within this interval may have the same time.
+"""
 
 
 def is_cacheable(kinds: str) -> bool:
-    """Tell whether an answer comes from the store alone, words of the line left out."""
+    """Return whether an answer depends on the store alone, not on the words of the command line."""
     return all(kind.removesuffix("+") in FINDERS for kind in kinds.split(","))
 
 
 def store_mtime(store: Path) -> int:
-    """When the store was written last, in nanoseconds since 1970; raises OSError where there is none."""
+    """Return the time of the store's last write in nanoseconds since 1970; raises OSError if there is no store."""
     try:
         return os.stat(f"{store}-wal").st_mtime_ns
     except FileNotFoundError:
@@ -32,7 +36,10 @@ def store_mtime(store: Path) -> int:
 
 
 def store(store: Path, kinds: str, answer: str, written: int) -> None:
-    """Keep an answer (to kinds that `is_cacheable`) found in the store as it was ``written``; raises OSError."""
+    """Cache an answer to `is_cacheable` kinds that was read while the store's time was ``written``.
+
+    Does nothing if that time is less than SETTLED ago; raises OSError.
+    """
     if time.time_ns() - written < SETTLED:
         return
     directory = store.parent / DIRECTORY

@@ -18,7 +18,7 @@ from cli.pflag import Group, command, exactly
 @click.argument("shell")
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script, to be sourced or put where the shell looks for it."""
+    """Print the script; the user sources it or installs it where the shell looks for it."""
     app: App = ctx.obj
     if shell not in SHELLS:
         raise StatusError(f"hawse completion: '{shell}' is not a shell it knows: use bash, fish or zsh")
@@ -26,10 +26,10 @@ def completion(ctx: click.Context, shell: str) -> None:
 
 
 SHELLS: Mapping[str, Callable[[list[Node]], str]] = {"bash": bash.render, "fish": fish.render, "zsh": zsh.render}
-"""What writes the variable part for a shell."""
+"""The function that generates the variable part of the script, by shell."""
 
 
 def script(shell: str, root: Group) -> str:
-    """Write the completion script of a shell."""
+    """Return the completion script of a shell."""
     fixed = (files("cli.completion") / f"engine.{shell}").read_text(encoding="utf-8")
     return fixed.replace("@TABLES@\n", SHELLS[shell](nodes(root)))

@@ -1,7 +1,7 @@
-"""``hawse __complete``: names of this host's objects for the shells, one a line with a description behind a tab.
+"""``hawse __complete``: print names of this host's objects for the shells.
 
-It is called while someone types, so it never fails, says nothing on stderr, needs no privilege and makes no store:
-where nothing can be known, nothing is printed.
+Each line is a name, a tab and a description. Because it runs while the user types, it never fails and writes nothing to
+stderr. It needs no privilege and creates no store. If nothing can be found, it prints nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cli.pflag import at_least, command
 @click.argument("words", nargs=-1)
 @click.pass_obj
 def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
-    """Print names; ``words`` are the line's arguments but the one completed, whose place is ``index``."""
+    """Print names; ``words`` are the line's arguments without the completed one, whose position is ``index``."""
     with suppress(Exception):
         place = int(index)
         if words or not cache.is_cacheable(kinds):
@@ -37,7 +37,7 @@ def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
 
 
 def answer_and_keep(app: App, kinds: str) -> None:
-    """Print an answer that no words limit, and keep it for the shells."""
+    """Print an answer that does not depend on words, and cache it for the shells."""
     from engine.paths import root_directory
 
     store = root_directory() / "hawse.db"
@@ -49,24 +49,24 @@ def answer_and_keep(app: App, kinds: str) -> None:
 
 
 def answer(kinds: str, index: int, words: Sequence[str]) -> str:
-    """Find the lines of all kinds."""
+    """Return the lines of all kinds."""
     return "".join(line for kind in kinds.split(",") for line in answers(kind, index, words))
 
 
 def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:
-    """Give the lines of one kind; one that ends with ``+`` leaves out what is on the line already."""
+    """Yield the lines of one kind; a kind that ends with ``+`` omits names that are on the line already."""
     for name, description in find(kind.removesuffix("+"), index, words):
         if can_be_typed(name) and not (kind.endswith("+") and name in words):
             yield f"{name}\t{escaped_line(description)}\n"
 
 
 def can_be_typed(name: str) -> bool:
-    """Tell whether a name has no control characters, and does not begin as flags do."""
+    """Return whether a name has no control characters and does not start with ``-``, as flags do."""
     return name == escaped_line(name) and not name.startswith("-")
 
 
 def find(kind: str, index: int, words: Sequence[str]) -> Names:
-    """Find the names of one kind."""
+    """Return the names of one kind."""
     if kind in MACHINE:
         return ((name, "") for name in sorted(MACHINE[kind]()))
     from engine.paths import root_directory
@@ -77,7 +77,7 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
 
 
 def entries(directory: str) -> Callable[[], list[str]]:
-    """Make a lister of a directory that may be absent."""
+    """Return a function that lists a directory, or returns nothing if the directory does not exist."""
     return lambda: os.listdir(directory) if Path(directory).is_dir() else []
 
 
@@ -86,4 +86,4 @@ MACHINE = {
     "interfaces": entries("/sys/class/net"),
     "namespaces": entries("/run/netns"),
 }
-"""Kinds that need no store."""
+"""Kinds that need no store; each has a function that lists its names."""

@@ -1,4 +1,4 @@
-"""The tables of the fish script, and its ``complete`` commands."""
+"""The generated part of the fish script: the tables and the ``complete`` commands."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ SHELL = {"files": "__hawse_files", "directories": "__hawse_directories", "comman
 
 
 def render(nodes: list[Node]) -> str:
-    """Write the tables and the commands."""
+    """Return the tables and the commands as shell code."""
     return "\n".join([*_tables(nodes), "", *_sources(), "", *_completions(nodes)]) + "\n"
 
 
 def quoted(word: str) -> str:
-    """Quote a word for the shell."""
+    """Quote a word for fish."""
     return "'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def listed(words: Iterable[str]) -> str:
-    """Quote several words."""
+    """Quote several words for fish, separated by spaces."""
     return " ".join(map(quoted, words))
 
 

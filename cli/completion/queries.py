@@ -1,7 +1,7 @@
-"""How each kind of name is found in a host's records.
+"""The finders: how each kind of name is found in the records of this host.
 
-A finder gets the arguments before and behind the place that is completed, so that ``disconnect`` can offer the
-networks of a container and the containers of a network.
+A finder gets the arguments before and after the position that is completed. This lets ``disconnect`` offer the networks
+of a container and the containers of a network.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from engine.model import ContainerRecord, NetworkRecord, PortRecord
 from engine.store.api import Reader
 
 Names = Iterable[tuple[str, str]]
-"""Names with descriptions."""
+"""Pairs of a name and its description."""
 Words = Sequence[str]
 Finder = Callable[[Reader, Words, Words], Names]
 
 
 def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
-    """Make the finder of networks that pass a test."""
+    """Return a finder of the networks that pass a test."""
     return lambda reader, *_: map(network_entry, filter(test, reader.networks()))
 
 
 def containers(*statuses: str) -> Finder:
-    """Make the finder of containers with one of these statuses, or of all."""
+    """Return a finder of the containers with one of these statuses, or of all containers if none is given."""
     return lambda reader, *_: (
         container_entry(container)
         for container in reader.containers()
@@ -33,17 +33,17 @@ def containers(*statuses: str) -> Finder:
 
 
 def network_entry(network: NetworkRecord) -> tuple[str, str]:
-    """A network's name, driver and subnets."""
+    """Return a network's name, and its driver and subnets as the description."""
     return network.name, " ".join([network.driver, *(pool.subnet for pool in network.pools)])
 
 
 def container_entry(container: ContainerRecord) -> tuple[str, str]:
-    """A container's name, image and status."""
+    """Return a container's name, and its image and status as the description."""
     return container.name, f"{container.config.image} {container.status}".strip()
 
 
 def users(reader: Reader, network: NetworkRecord) -> set[str]:
-    """The ids of the containers that are on a network, or will be when they start."""
+    """Return the ids of the containers that are on a network, or will be when they start."""
     return {
         container.id
         for container in reader.containers()
@@ -52,7 +52,7 @@ def users(reader: Reader, network: NetworkRecord) -> set[str]:
 
 
 def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
-    """Networks with containers; those of one container, where it is named already."""
+    """Yield networks that have containers; only those of one container if the line names one after this position."""
     named = {container.id for word in behind for container in reader.find_containers(word)}
     for network in reader.networks():
         found = users(reader, network)
@@ -61,25 +61,25 @@ def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def members(reader: Reader, before: Words, behind: Words) -> Names:
-    """Containers on the network named before."""
+    """Return the containers on the network that the line names before this position."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id in inside)
 
 
 def strangers(reader: Reader, before: Words, behind: Words) -> Names:
-    """Containers that are not on the network named before."""
+    """Return the containers that are not on the network that the line names before this position."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id not in inside)
 
 
 def users_of_named(reader: Reader, words: Words) -> set[str]:
-    """The ids of the containers on the networks that the words name."""
+    """Return the ids of the containers on the networks that the words name."""
     named = [network for word in words for network in reader.find_networks(word)]
     return {container_id for network in named for container_id in users(reader, network)}
 
 
 def ports(reader: Reader, before: Words, behind: Words) -> Names:
-    """Published ports of the container named before, with their places on the host."""
+    """Yield the published ports of the container named before, with their host addresses and ports."""
     for container in reader.find_containers(before[0]) if before else ():
         places: dict[str, list[str]] = {
             f"{port}/{spec.protocol}": [] for spec in container.host.port_bindings for port in spec.ports
@@ -91,20 +91,20 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
-    """The single ports of a range: ``80/tcp`` and ``0.0.0.0:8080``."""
+    """Yield each single port of a range with its host address: ``80/tcp`` and ``0.0.0.0:8080``."""
     for offset in range(port.port_end - port.port + 1):
         yield f"{port.port + offset}/{port.protocol}", f"{port.host_ip}:{port.host_port + offset}"
 
 
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
-    """Every label that is set."""
+    """Return every label that is set, sorted, as ``key=value``."""
     return (
         (text, "") for text in sorted({f"{key}={value}" for found in holders for key, value in (found or {}).items()})
     )
 
 
 def images(reader: Reader, *_: Any) -> Names:
-    """Names of images, as short as they may be typed, with their short ids."""
+    """Return the names of images in their shortest form, with their short ids."""
     return (
         (reference.removesuffix(":latest"), image.id.removeprefix("sha256:")[:12])
         for image in reader.images()

@@ -1,4 +1,4 @@
-"""Every source of completions, by name: the words, keys and kinds of names that hawse's flags and arguments take."""
+"""Every completion source by name: the words, keys and kinds of names that flags and arguments take."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from engine.system import network_drivers
 from engine.validate.host_config import NAMES as CAPABILITIES
 
 Words = Mapping[str, str]
-"""A word to its description, "" where it needs none."""
+"""Maps each word to its description, or to "" if it needs none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """All that may be written in one place; the fields add up.
+    """All that may be written at one position; everything from all the fields is offered.
 
-    ``names`` are kinds that ``hawse __complete`` knows. ``keys`` begin a value and end with ``=`` or ``:``; each names
-    the source of what follows. With ``commas`` the value is a list, whose last part is completed. ``by_flag`` leaves
-    the choice to another flag's value: its long and its short name, and the source for each value ("" for none).
+    ``names`` are kinds of names that ``hawse __complete`` knows. ``keys`` start a value and end with ``=`` or ``:``;
+    each maps to the source of the text after it. With ``commas`` the value is a list, and its last part is completed.
+    ``by_flag`` selects the source by another flag's value: the flag's long name, its short name, and the source for
+    each value ("" if the flag is not given).
     """
 
     words: Words = field(default_factory=dict)
@@ -35,7 +36,7 @@ class Source:
 
 
 def plain(*words: str) -> Source:
-    """Make a source of words that explain themselves."""
+    """Return a source of words that need no description."""
     return Source(dict.fromkeys(words, ""))
 
 
@@ -45,7 +46,7 @@ SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGT
 
 
 def list_format(fields: Mapping[str, str]) -> Source:
-    """Make the source of a listing's ``--format``."""
+    """Return the source of a listing's ``--format``."""
     named = {"table": "A table with headers", "json": "One JSON object a line", "raw": "One field a line"}
     return Source({**named, **{f"{{{{.{name}}}}}": "" for name in fields}, "{{json .}}": ""})
 

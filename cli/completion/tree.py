@@ -1,7 +1,7 @@
-"""The command tree as the scripts need it: plain values, read off click's commands.
+"""The command tree as the scripts need it: plain values, read from click's commands.
 
-Hidden commands are left out. A hidden flag is offered if it is hawse's own; one that is another spelling of a visible
-flag, or deprecated, is only recognised.
+Hidden commands are omitted. A hidden flag of hawse's own is offered. A hidden flag that is another spelling of a
+visible flag, or is deprecated, is only recognised.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cli.pflag.reading import flags_of
 
 @dataclass(frozen=True, slots=True)
 class FlagEntry:
-    """One flag; ``source`` is "" where it takes no value."""
+    """One flag; ``source`` is "" if the flag takes no value."""
 
     long: str
     short: str
@@ -30,7 +30,7 @@ class FlagEntry:
 
 @dataclass(frozen=True, slots=True)
 class ArgumentEntry:
-    """One argument, or all further ones if ``repeated``."""
+    """One argument, or all remaining arguments if ``repeated``."""
 
     name: str
     source: str
@@ -39,10 +39,10 @@ class ArgumentEntry:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One command under all its ``paths`` (``("run", "container run")``; the root's is "").
+    """One command with all its ``paths``: ``("run", "container run")``; the root's path is "".
 
-    ``commands`` are those of a group with their descriptions, ``aliases`` their other names. ``interspersed`` says
-    whether flags are still flags behind the first argument.
+    ``commands`` maps the commands of a group to their descriptions. ``aliases`` maps their other names to these names.
+    ``interspersed`` says whether flags are still recognised after the first argument.
     """
 
     paths: tuple[str, ...]
@@ -54,7 +54,7 @@ class Node:
 
 
 def nodes(root: Group) -> list[Node]:
-    """List every visible command of the tree, each once, in the order of its first path."""
+    """Return every visible command of the tree once, sorted by its paths."""
     found: dict[int, Node] = {}
     for path, command in _walk("", root):
         known = found.get(id(command))
@@ -70,7 +70,7 @@ def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Comman
 
 
 def _visible(group: Group) -> list[str]:
-    """Names of a group's commands, aliases left out."""
+    """Return the names of a group's visible commands, without aliases."""
     return [name for name in sorted(group.lazy) if not _get(group, name).hidden and _get(group, name).name == name]
 
 

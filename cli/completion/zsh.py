@@ -1,4 +1,4 @@
-"""The tables of the zsh script: every command in the words of ``_arguments``, and a function for every source."""
+"""The generated part of the zsh script: each command as specifications of ``_arguments``, each source as a function."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ SHELL = {"files": "_files", "directories": "_hawse_directories", "command": "_ha
 
 
 def render(nodes: list[Node]) -> str:
-    """Write the functions."""
+    """Return the functions as shell code."""
     return "\n".join([*_commands(nodes), "", *_sources()]) + "\n"
 
 
 def quoted(word: str) -> str:
-    """Quote a word for the shell."""
+    """Quote a word for zsh."""
     return "'" + word.replace("'", "'\\''") + "'"
 
 
 def escaped(text: str, special: str) -> str:
-    """Put a backslash before special characters."""
+    """Put a backslash before each special character and before each backslash."""
     return "".join(f"\\{char}" if char in special + "\\" else char for char in text)
 
 
@@ -56,7 +56,7 @@ def _call(start: str, specifications: Iterable[str]) -> Iterator[str]:
 
 
 def _item(name: str, description: str) -> str:
-    """One entry of an array for ``_describe``."""
+    """Return one entry of an array for ``_describe``."""
     return quoted(escaped(name, ":") + (f":{description}" if description else ""))
 
 
@@ -68,7 +68,7 @@ def _flags(node: Node) -> Iterator[str]:
 
 
 def _flag(flag: FlagEntry, name: str, others: str) -> str:
-    """One spelling of a flag; the others are not offered any more behind it."""
+    """Return the specification of one spelling of a flag; after it, zsh no longer offers the ``others``."""
     before = "!" if not flag.offered else "*" if flag.repeatable else others
     value = ("=" if name.startswith("--") else "+") if flag.source else ""
     text = f"[{escaped(flag.description, '[]')}]" if flag.offered else ""

@@ -1,4 +1,4 @@
-"""What ``run`` and ``create`` share: the request, the id file, warnings, and Docker's way of reporting errors."""
+"""Code that ``run`` and ``create`` share: the request, the id file, warnings, and Docker's form of errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ HOSTFS = "hostfs"
 
 
 def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = True) -> StatusError:
-    """Make Docker's error of ``run`` and ``create``: the program's name before the text, a full stop behind it."""
+    """Return an error in the form that Docker's ``run`` and ``create`` use.
+
+    The text has the prefix "hawse: " and a full stop at the end; ``advice`` adds a hint to ``--help``.
+    """
     text = f"hawse: {text.removesuffix('.')}."
     return StatusError(f"{text}\nSee 'hawse {verb} --help'." if advice else text, exit_code)
 
@@ -34,7 +37,7 @@ def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = 
 def make_request(
     ctx: click.Context, verb: str, image: str, command: Sequence[str], given: Mapping[str, Any]
 ) -> ContainerCreate:
-    """Turn the command line into a request; say what will be ignored."""
+    """Build a request from the command line; warn about flags that hawse ignores."""
     app: App = ctx.obj
     given_flags = {name for name in given if changed(ctx, name)}
     try:
@@ -48,7 +51,7 @@ def make_request(
 
 
 def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
-    """Create the container and keep its id in the id file; errors are EngineError and StatusError."""
+    """Create the container, write its id to the id file and return the id; raises EngineError and StatusError."""
     warn(app, request)
     with id_file(request.host.container_id_file) as keep:
         name = reference(request.config.image)
@@ -66,7 +69,7 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
 
 
 def warn(app: App, request: ContainerCreate) -> None:
-    """Say what Docker's client says about name servers that a container cannot reach."""
+    """Print the warning of Docker's client about loopback DNS servers, which a container cannot reach."""
     for server in request.host.dns:
         if _LOOPBACK.search(server):
             app.err(f"WARNING: Localhost DNS setting (--dns={server}) may fail in containers.\n")
@@ -74,7 +77,7 @@ def warn(app: App, request: ContainerCreate) -> None:
 
 
 def reference(image: str) -> str:
-    """Check an image's name; "" for what is none: the host's own files, a directory, an id."""
+    """Check an image's name and return it in full; return "" for ``hostfs``, a directory or an id."""
     if image == HOSTFS or image.startswith("/") or is_identifier(image):
         return ""
     try:
@@ -85,7 +88,10 @@ def reference(image: str) -> str:
 
 @contextmanager
 def id_file(path: str) -> Iterator[Callable[[str], None]]:
-    """Reserve the ``--cidfile``, which must not exist, for an id; a failure takes it away again."""
+    """Create the ``--cidfile``, which must not exist yet, and yield a function that writes the id to it.
+
+    A failure deletes the file. Without a path, the function does nothing.
+    """
     if not path:
         yield lambda _: None
         return
@@ -106,5 +112,5 @@ def id_file(path: str) -> Iterator[Callable[[str], None]]:
 
 
 def write_id(path: Path, container_id: str) -> None:
-    """Write the id, and nothing else."""
+    """Write the id without a line break at the end."""
     path.write_text(container_id)

@@ -1,4 +1,4 @@
-"""``hawse create``."""
+"""The ``hawse create`` command."""
 
 from __future__ import annotations
 

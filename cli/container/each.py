@@ -19,7 +19,11 @@ from engine.errors import EngineError
 def for_each(
     app: App, containers: Iterable[str], act: Callable[[str], None], *, forgiven: tuple[type[EngineError], ...] = ()
 ) -> None:
-    """Act on each container; a failure does not keep the others, a ``forgiven`` one is mentioned and no failure."""
+    """Call ``act`` for each container; a failure does not stop the loop.
+
+    Errors of the ``forgiven`` types are printed to stderr but do not make the command fail. All other errors raise one
+    StatusError at the end.
+    """
     problems = []
     for container in containers:
         try:
@@ -37,11 +41,11 @@ def for_each(
 
 
 Stop = Callable[[App, str, int | None, str], None]
-"""Does it to one container: which, how many seconds to wait, by what signal."""
+"""Function that stops one container: the app, the container, the timeout in seconds, the signal."""
 
 
 def stopping_command(verb: str, short: str) -> Callable[[Stop], click.Command]:
-    """Make the command of a function that stops one container."""
+    """Return a decorator that makes a click command from a function that stops one container."""
 
     def made(stop: Stop) -> click.Command:
         @command(

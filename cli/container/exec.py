@@ -1,4 +1,4 @@
-"""``hawse exec``."""
+"""The ``hawse exec`` command."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NOT_EXECUTED = 126
 @click.argument("command", nargs=-1)
 @click.pass_obj
 def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -> int:
-    """Run a command in a running container; its exit code."""
+    """Run a command in a running container; return the command's exit code."""
     request = exec_request(app, command, given)
     app.engine.containers.inspect(container_path_segment(container))
     if not request.detach:
@@ -47,7 +47,7 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -
     except StartFailure as error:
         if request.detach:
             raise StatusError(app.daemon_text(error)) from error
-        # Docker sends this text where the command's output would have been.
+        # Docker prints this text to stdout, in place of the command's output.
         app.out_rendered(app.line(str(error), app.stdout) + "\r\n")
         return NOT_EXECUTED
     if code == LEFT:
@@ -56,7 +56,7 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -
 
 
 def exec_request(app: App, command: Sequence[str], given: dict[str, Any]) -> ExecCreate:
-    """Build the request from the flags."""
+    """Build the request from the flags; raises StatusError if an environment variable is invalid."""
     try:
         own = latest(env_value(text, app.environ) for text in given["env"])
         env = with_files(given["env_file"], own, app.environ)

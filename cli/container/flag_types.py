@@ -1,4 +1,4 @@
-"""The kinds of values that the flags of ``run`` and ``create`` have."""
+"""The types of values that the flags of ``run`` and ``create`` take."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _cgroup_rule(text: str) -> str:
 
 
 def _variable(text: str) -> str:
-    # The value of a bare name is filled in later, from the environment of the invocation.
+    # The value of a name without ``=`` is added later, from the environment of the invocation.
     return environment.env_value(text, {})
 
 

@@ -1,4 +1,4 @@
-"""The flags of ``run`` and ``create`` as data: everything that Docker's help shows, in Docker's words."""
+"""The flags of ``run`` and ``create`` as data, with every flag of Docker's help and Docker's own texts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CGROUPNS = """Cgroup namespace to use (host|private)
 '':        Use the cgroup namespace as configured by the
            default-cgroupns-mode option on the daemon (default)"""
 
-# The process, its files and its life.
+# The process, its files and its lifetime.
 GENERAL = (
     flag("--attach", "-a", kind=STREAM, usage="Attach to STDIN, STDOUT or STDERR"),
     flag("--env", "-e", kind=ENV, usage="Set environment variables"),
@@ -141,7 +141,7 @@ HEALTH = (
     flag("--no-healthcheck", usage="Disable any container-specified HEALTHCHECK"),
 )
 
-# What else Docker can set around a container.
+# Other settings: devices, namespaces, logging, security and volumes.
 SURROUNDINGS = (
     flag("--annotation", kind=MAP, usage="Add an annotation to the container (passed through to the OCI runtime)"),
     flag("--cgroup-parent", kind=STRING, usage="Optional parent cgroup for the container"),
@@ -164,7 +164,7 @@ SURROUNDINGS = (
     flag("--volumes-from", kind=LIST, usage="Mount volumes from the specified container(s)"),
 )
 
-# How run and create go about it.
+# How ``run`` and ``create`` create the container.
 CREATION = (
     flag("--disable-content-trust", usage="Skip image verification", default_value=True),
     flag("--name", kind=STRING, usage="Assign a name to the container"),
@@ -174,7 +174,7 @@ CREATION = (
 
 
 def container_flags(function: F) -> F:
-    """Give a command every flag that describes a container; its function takes them as keywords."""
+    """Add every flag that describes a container to a command; its function gets them as keyword arguments."""
     for group in (GENERAL, NETWORK_FLAGS, LIMITS, HEALTH, SURROUNDINGS, CREATION):
         for declare in group:
             function = declare(function)

@@ -1,4 +1,4 @@
-"""``hawse container inspect``."""
+"""The ``hawse container inspect`` command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cli.pflag import STRING, at_least, command, flag
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def inspect(app: App, containers: tuple[str, ...], format: str, size: bool) -> None:
-    """Print the documents of the containers."""
+    """Print the inspect documents of the containers."""
     containers_of = app.engine.containers
     inspect_all(
         app, containers, format, ["container"],

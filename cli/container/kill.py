@@ -1,4 +1,4 @@
-"""``hawse kill``."""
+"""The ``hawse kill`` command."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ from cli.pflag import STRING, at_least, command, flag
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def kill(app: App, containers: tuple[str, ...], signal: str) -> None:
-    """Send one signal to each of the containers."""
+    """Send a signal to each of the containers."""
     for_each(app, containers, lambda name: app.engine.containers.kill(path_segment(name), signal))

@@ -1,4 +1,4 @@
-"""``hawse logs``."""
+"""The ``hawse logs`` command."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ MOMENT = 'timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42
 def logs(
     app: App, container: str, details: bool, follow: bool, since: str, tail: str, timestamps: bool, until: str
 ) -> None:
-    """Print a container's log, each entry to the stream that it came from."""
+    """Print a container's log, each entry to the stream that it came from.
+
+    If the container has a terminal, all entries go to stdout.
+    """
     containers = app.engine.containers
     tty = containers.inspect(container_path_segment(container))["Config"]["Tty"]
-    until = "" if until == "0" else until  # Docker's client leaves this one out
+    until = "" if until == "0" else until  # Docker's client does not send a "0"
     options = LogOptions(follow, lines(tail), moment("since", since), moment("until", until))
     for line in containers.logs(container_path_segment(container), options):
         stream = app.stderr if line.stream == "stderr" and not tty else app.stdout
@@ -43,12 +46,12 @@ def logs(
 
 
 def prefix(line: LogLine, *, timestamps: bool, details: bool) -> bytes:
-    """What stands before an entry; its details are always empty here, and Docker puts a blank behind them."""
+    """Return the text before a log entry; details are always empty here, and Docker puts a space after them."""
     return ((f"{line.time} " if timestamps else "") + (" " if details else "")).encode()
 
 
 def lines(tail: str) -> int:
-    """Read ``--tail``; what is no number, or a negative one, means all, as in Docker."""
+    """Return ``--tail`` as a number; as in Docker, a negative number or other text means all lines (-1)."""
     try:
         return max(parse_int(tail, base=10), -1)
     except ValueError:
@@ -56,7 +59,7 @@ def lines(tail: str) -> int:
 
 
 def moment(name: str, text: str) -> float | None:
-    """Read ``--since`` or ``--until``."""
+    """Return ``--since`` or ``--until`` as Unix seconds, or None if it is empty; raises StatusError."""
     if not text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""``hawse ps`` and ``hawse container ls``."""
+"""The ``hawse ps`` and ``hawse container ls`` commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAILED = "failed to execute template: "
 
 
 def list_flags(function: Any) -> Any:
-    """Give a command the flags of a container listing."""
+    """Add the flags of a container listing to a command."""
     for declare in (
         flag("--all", "-a", usage="Show all containers (default shows just running)"),
         flag("--filter", "-f", kind=FILTER, usage="Filter output based on conditions provided"),
@@ -45,7 +45,7 @@ def list_flags(function: Any) -> Any:
 @list_flags
 @click.pass_context
 def ps(ctx: click.Context, /, **given: Any) -> None:
-    """Print a table of the containers, the newest first."""
+    """Print a table of the containers, newest first."""
     list_containers(ctx, given)
 
 
@@ -53,12 +53,12 @@ def ps(ctx: click.Context, /, **given: Any) -> None:
 @list_flags
 @click.pass_context
 def ls(ctx: click.Context, /, **given: Any) -> None:
-    """Do the same under the name that it has in its group."""
+    """Print the same table as ``ps``, under the name that the command has in its group."""
     list_containers(ctx, given)
 
 
 def list_containers(ctx: click.Context, given: dict[str, Any]) -> None:
-    """Ask for the containers and write them through the format."""
+    """Get the list of containers from the engine and print it in the chosen format."""
     app: App = ctx.obj
     format, quiet, size = given["format"], given["quiet"], given["size"]
     if format and quiet:
@@ -72,7 +72,7 @@ def list_containers(ctx: click.Context, given: dict[str, Any]) -> None:
 
 
 def template(format: str, *, quiet: bool, size: bool) -> str:
-    """The template behind a ``--format``."""
+    """Return the template for a ``--format`` value."""
     if format == "raw":
         return "container_id: {{.ID}}" if quiet else RAW + ("size: {{.Size}}\n" if size else "")
     if quiet:
@@ -83,7 +83,10 @@ def template(format: str, *, quiet: bool, size: bool) -> str:
 
 
 def uses_size(format: str) -> bool:
-    """Try a format on an empty container: whether it works, and whether it shows sizes, which are costly to find."""
+    """Return whether a format shows sizes, which take long to compute; raises StatusError if the format is invalid.
+
+    The format is tried on an empty container.
+    """
     used = []
 
     def size_used() -> str:
@@ -92,7 +95,7 @@ def uses_size(format: str) -> bool:
 
     if format not in NAMED_FORMATS:
         try:
-            parse(format).execute(empty_row(size_used).value())  # as it was typed, "table" and all
+            parse(format).execute(empty_row(size_used).value())  # exactly as typed, even a leading "table"
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

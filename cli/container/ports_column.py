@@ -1,4 +1,4 @@
-"""The PORTS column of ``ps``: neighbouring ports collapse into ranges where nothing is lost by it."""
+"""The PORTS column of ``ps``: adjacent ports are shown as one range if no information is lost."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Port = Mapping[str, Any]
-"""One of the ports of GET /containers/json: IP and PublicPort (when published), PrivatePort, Type."""
+"""One port in GET /containers/json: IP and PublicPort (if published), PrivatePort, Type."""
 
 
 def displayed_ports(ports: Iterable[Port]) -> str:
-    """Write ``0.0.0.0:80->80/tcp, 9000-9002/udp``; a port mapped to another number keeps an entry of its own."""
+    """Return a text like ``0.0.0.0:80->80/tcp, 9000-9002/udp``; a port mapped to another number has its own entry."""
     ranges: dict[tuple[str, str], tuple[int, int]] = {}
     done, mapped = [], []
     for port in sorted(ports, key=_order):

@@ -1,4 +1,4 @@
-"""``hawse rename``."""
+"""The ``hawse rename`` command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.errors import EngineError
 @click.argument("new_name")
 @click.pass_obj
 def rename(app: App, container: str, new_name: str) -> None:
-    """Give a container another name."""
+    """Change the name of a container."""
     container, new_name = container.strip(), new_name.strip()
     if not container or not new_name:
         raise StatusError("Error: Neither old nor new names may be empty")

@@ -1,4 +1,4 @@
-"""From the flags of ``run`` and ``create`` to the request that Docker's client would send."""
+"""Build the request that Docker's client would send from the flags of ``run`` and ``create``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.model import ContainerConfig, ContainerCreate, HostConfig
 def container_create(
     image: str, command: Sequence[str], given: Given, changed: Collection[str], environ: Mapping[str, str]
 ) -> ContainerCreate:
-    """Build the request in the order of Docker's own checks; ValueError carries Docker's text."""
+    """Build the request, with the checks in Docker's order; raises ValueError with Docker's text."""
     if given["mac_address"]:
         mac_address(given["mac_address"])
     checks.swappiness(given)
@@ -36,13 +36,13 @@ def container_create(
     checks.removal(given)
     unsupported.refuse(given)
     networks = endpoint_settings(given["network"], _network_flags(given))
-    # Since API 1.44 the MAC address is sent with the network alone.
+    # Since API 1.44 the MAC address is sent only with the network.
     config = replace(config, mac_address="", exposed_ports=exposed)
     return ContainerCreate(config, host, networks, given["name"])
 
 
 def detached(request: ContainerCreate) -> ContainerCreate:
-    """Take all streams from the container, as ``-d`` does."""
+    """Return the request without attached streams, as ``-d`` does."""
     config = replace(request.config, attach_stdin=False, attach_stdout=False, attach_stderr=False, stdin_once=False)
     return replace(request, config=config)
 
@@ -76,7 +76,7 @@ def _config(
 
 
 def _entrypoint(given: Given, changed: Collection[str]) -> Sequence[str] | None:
-    # ``--entrypoint ""`` takes the image's entrypoint away; not giving the flag keeps it.
+    # ``--entrypoint ""`` removes the image's entrypoint; without the flag, the image's entrypoint is kept.
     return [given["entrypoint"]] if "entrypoint" in changed else None
 
 

@@ -1,4 +1,4 @@
-"""``hawse rm``."""
+"""The ``hawse rm`` command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.errors import Conflict, NotFound
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: bool) -> None:
-    """Remove the containers; with ``--force`` a missing one is mentioned, and no failure."""
+    """Remove the containers; with ``--force``, a missing container is reported but is not an error."""
 
     def remove(name: str) -> None:
         reference = name.strip("/")
@@ -34,6 +34,6 @@ def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: 
 
 
 def remove_link(app: App, reference: str) -> None:
-    """Refuse: legacy links live and end with their container here."""
+    """Raise Conflict, because a legacy link exists as long as its container and cannot be removed separately."""
     app.engine.containers.inspect(reference)
     raise Conflict("Conflict, cannot remove the default link name of the container")

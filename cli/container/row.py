@@ -1,4 +1,4 @@
-"""What ``ps`` and its templates show of one container."""
+"""The fields of one container that ``ps`` and its templates show."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ HEADER = {
 TYPE = "*formatter.ContainerContext"
 COMMAND_WIDTH, MOUNT_WIDTH = 20, 15
 Document = Mapping[str, Any]
-"""One document of GET /containers/json."""
+"""One document from GET /containers/json."""
 
 
 def row(container: Document, *, trunc: bool) -> FormatContext:
-    """Offer a container's fields to a template; ``trunc`` shortens ids, commands and mounts."""
+    """Return a container's fields for a template; ``trunc`` shortens ids, commands and mounts."""
     labels: Mapping[str, str] = container["Labels"] or {}
     return FormatContext(
         TYPE,
@@ -51,17 +51,17 @@ def row(container: Document, *, trunc: bool) -> FormatContext:
 
 
 def empty_row(size_used: Callable[[], str]) -> FormatContext:
-    """Offer every field, empty, to find out what a template uses."""
+    """Return a row with every field empty; ``size_used`` is called when a template uses the size."""
     return FormatContext(TYPE, {**dict.fromkeys(HEADER, ""), "Size": size_used}, lookups={"Label": lambda _: ""})
 
 
 def moment(seconds: float) -> str:
-    """Write Unix seconds like Go's Time.String, in the local time zone."""
+    """Format Unix seconds like Go's Time.String, in the local time zone."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z %Z")
 
 
 def image(container: Document, *, trunc: bool) -> str:
-    """Name the image; truncated, an id becomes a short id and a digest is left out."""
+    """Return the image's name; with ``trunc``, an id is shortened and a digest is omitted."""
     name: str = container["Image"]
     if not name:
         return "<no image>"
@@ -73,7 +73,10 @@ def image(container: Document, *, trunc: bool) -> str:
 
 
 def names(given: list[str], *, trunc: bool) -> str:
-    """Join the names without their slashes; truncated, only the container's own, not those of links."""
+    """Join the names without their leading slashes.
+
+    With ``trunc``, only the container's own name is returned, without the names that links give it.
+    """
     plain = [name.removeprefix("/") for name in given]
     own = [name for name in plain if "/" not in name]
     return ",".join(own[:1] if trunc and own else plain)
@@ -86,6 +89,6 @@ def mounts(container: Document, *, trunc: bool) -> str:
 
 
 def size(container: Document) -> str:
-    """Write the size of the writable layer, and of all layers when that is known."""
+    """Format the size of the writable layer, and the size of all layers if it is known."""
     own, whole = container.get("SizeRw", 0), container.get("SizeRootFs", 0)
     return human_size(own, 3) + (f" (virtual {human_size(whole, 3)})" if whole > 0 else "")

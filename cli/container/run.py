@@ -1,4 +1,4 @@
-"""``hawse run``."""
+"""The ``hawse run`` command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_EXECUTABLE = ("permission denied", "is a directory")
 @click.argument("command", nargs=-1)
 @click.pass_context
 def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **given: Any) -> int:
-    """Create a container and start it; in the foreground, its exit code is the command's."""
+    """Create a container and start it; in the foreground, return the exit code of the container's command."""
     app: App = ctx.obj
     request = make_request(ctx, "run", image, command, given)
     if given["detach"]:
@@ -52,7 +52,7 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **given: An
 
 
 def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
-    """Create the container; report a failure as ``run`` does."""
+    """Create the container and return its id; report a failure as ``run`` does."""
     try:
         return create_container(app, request, pull=pull, quiet=quiet)
     except EngineError as error:
@@ -62,7 +62,10 @@ def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: boo
 
 
 def start_reported(app: App, container_id: str) -> None:
-    """Start the container; report a failure as ``run`` does, without advice, because the container exists."""
+    """Start the container; report a failure as ``run`` does.
+
+    Because the container exists by now, the error has no hint to ``--help``.
+    """
     try:
         app.engine.containers.start(container_id)
     except EngineError as error:
@@ -70,7 +73,7 @@ def start_reported(app: App, container_id: str) -> None:
 
 
 def failure_code(error: EngineError) -> int:
-    """Docker's exit code: 127 for a command that is not there, 126 for one that cannot be executed, else 125."""
+    """Return Docker's exit code: 127 if the command is missing, 126 if it cannot be executed, otherwise 125."""
     if isinstance(error, StartFailure):
         return error.exit_code
     text = str(error)
@@ -80,7 +83,7 @@ def failure_code(error: EngineError) -> int:
 
 
 def in_foreground(app: App, container_id: str, request: ContainerCreate, *, sig_proxy: bool) -> int:
-    """Start attached and stay until the container ends; its exit code, 0 where only stdin was attached."""
+    """Start attached and wait until the container ends; return its exit code, or 0 if only stdin was attached."""
     config = request.config
     with (
         streams(stdout=config.attach_stdout, stderr=config.attach_stderr) as stdio,

@@ -1,4 +1,4 @@
-"""A terminal session with a container: its streams, its signals, and its exit code in the end."""
+"""A terminal session with a container: its streams, its signals and its exit code."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from engine.errors import EngineError, NotFound
 from engine.runtime.api import Attachment, Stdio
 
 ESCAPED = "read escape sequence"
-"""What ``attach`` and ``exec`` fail with when the user types ctrl-p ctrl-q; ``run`` and ``start`` just end."""
+"""Error of ``attach`` and ``exec`` when the user types ctrl-p ctrl-q; ``run`` and ``start`` end without an error."""
 
 
 def check_terminal(app: App, *, stdin: bool, tty: bool) -> None:
-    """Refuse to attach a standard input that is no terminal to one."""
+    """Raise StatusError if stdin is to be attached to a container's terminal but is not a terminal itself."""
     if stdin and tty and not app.stdin.isatty():
         raise StatusError("the input device is not a TTY")
 
 
 def console_size(app: App) -> tuple[int, int]:
-    """Height and width of the terminal on stdout; zeros where there is none."""
+    """Return the height and width of the terminal on stdout, or zeros if stdout is not a terminal."""
     try:
         size = os.get_terminal_size(app.stdout.fileno())
     except OSError:
@@ -32,18 +32,18 @@ def console_size(app: App) -> tuple[int, int]:
 
 @contextmanager
 def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
-    """Name the descriptors to attach; what is not wanted goes to the null device."""
+    """Yield the file descriptors to attach; an unwanted output goes to the null device."""
     with open(os.devnull, "wb") as nowhere:
         yield Stdio(0, 1 if stdout else nowhere.fileno(), 2 if stderr else nowhere.fileno())
 
 
 def proxied(app: App, container_id: str, *, wanted: bool) -> AbstractContextManager[SignalProxy | None]:
-    """Forward signals to the container, if ``wanted``."""
+    """Return a context manager that forwards signals to the container, if ``wanted``."""
     if not wanted:
         return nullcontext()
 
     def send(name: str) -> None:
-        with suppress(EngineError):  # it may have ended meanwhile
+        with suppress(EngineError):  # the container may have ended already
             app.engine.containers.kill(container_id, name)
 
     return SignalProxy(send)
@@ -52,7 +52,7 @@ def proxied(app: App, container_id: str, *, wanted: bool) -> AbstractContextMana
 def attached(
     app: App, container_id: str, stdio: Stdio, *, stdin: bool, proxy: SignalProxy | None, start: Callable[[], None]
 ) -> Attachment:
-    """Attach, then ``start``, and copy streams until the container ends or the user detaches."""
+    """Attach, call ``start``, and copy streams until the container ends or the user detaches."""
     attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
     try:
         start()
@@ -65,7 +65,10 @@ def attached(
 
 
 def exit_code(app: App, container_id: str, attachment: Attachment, *, removed: bool) -> int:
-    """Wait until all is settled, and gone where it is ``removed`` by itself; 0 when the user has detached."""
+    """Wait until the container has stopped, or was removed if ``removed``, and return its exit code.
+
+    After a detach, return 0 immediately.
+    """
     if attachment.detached:
         return 0
     try:
@@ -73,5 +76,5 @@ def exit_code(app: App, container_id: str, attachment: Attachment, *, removed: b
     except NotFound:
         if attachment.exit_code is None:
             raise
-        return attachment.exit_code  # it was removed before we could ask
+        return attachment.exit_code  # removed before the wait call
     return code if attachment.exit_code is None else attachment.exit_code

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-# Not SIGWINCH: the attachment follows the terminal's size itself. SIGCHLD and SIGPIPE concern this process alone.
+# SIGWINCH is not forwarded, because the attachment itself follows the terminal's size. SIGCHLD and SIGPIPE concern only
+# this process.
 FORWARDED = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
     signal.SIGCONT, signal.SIGTSTP,
@@ -15,10 +16,10 @@ FORWARDED = (
 
 
 class SignalProxy:
-    """While entered, signals are kept back, and after `open` they are passed on; nothing is lost, none interrupts.
+    """Context manager that queues signals until `open`, then forwards them; no signal is lost or interrupts hawse.
 
-    Keeping them back protects the steps before the container runs: a handler in the middle of a start could not send
-    anything anywhere. Outside the main thread, where Python has no handlers, it does nothing.
+    Before the container runs, a signal cannot be sent to it, so it is queued. Outside the main thread Python allows no
+    signal handlers, so this class does nothing there.
     """
 
     def __init__(self, send: Callable[[str], None]) -> None:
@@ -42,18 +43,18 @@ class SignalProxy:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def open(self) -> None:
-        """Pass on what came so far, and everything from now on."""
+        """Forward the queued signals, and from now on every new signal immediately."""
         self.ready = True
         while self.pending:
             self.pass_on(self.pending.pop(0))
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """Take one signal."""
+        """Handle one signal: forward or queue it."""
         if self.ready:
             self.pass_on(number)
         else:
             self.pending.append(number)
 
     def pass_on(self, number: int) -> None:
-        """Send one signal by its name without SIG, as Docker's client does."""
+        """Forward one signal by its name without SIG, as Docker's client does."""
         self.send(signal.Signals(number).name.removeprefix("SIG"))

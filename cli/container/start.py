@@ -1,4 +1,4 @@
-"""``hawse start``."""
+"""The ``hawse start`` command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.errors import EngineError
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str, interactive: bool) -> int:
-    """Start the containers; attached, only one, whose exit code is the command's."""
+    """Start the containers; when attached, only one is allowed and its exit code is returned."""
     if attach or interactive:
         if len(containers) > 1:
             raise StatusError("you cannot start and attach multiple containers at once")
@@ -41,11 +41,11 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
 
 
 def start_attached(app: App, container: str, *, interactive: bool) -> int:
-    """Attach to one container and start it; its exit code."""
+    """Attach to one container and start it; return its exit code."""
     found = app.engine.containers.inspect(container_path_segment(container))
     container_id, config = found["Id"], found["Config"]
     if found["State"]["Restarting"]:
-        raise StatusError("unable to upgrade to tcp, received 409")  # Docker says no more than that
+        raise StatusError("unable to upgrade to tcp, received 409")  # Docker's whole error text
     with streams() as stdio, proxied(app, container_id, wanted=not config["Tty"]) as proxy:
         attachment = attached(
             app, container_id, stdio, stdin=interactive and config["OpenStdin"], proxy=proxy,
@@ -55,7 +55,7 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
 
 
 def started(app: App, container_id: str) -> None:
-    """Start the container; every failure ends the command with 1, also one to execute, as in Docker."""
+    """Start the container; as in Docker, every failure makes the command exit with 1, even a failure to execute."""
     try:
         app.engine.containers.start(container_id)
     except EngineError as error:

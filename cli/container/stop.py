@@ -1,4 +1,4 @@
-"""``hawse stop``."""
+"""The ``hawse stop`` command."""
 
 from __future__ import annotations
 

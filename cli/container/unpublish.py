@@ -1,4 +1,4 @@
-"""``hawse unpublish``: take published ports back (hawse's own; Docker cannot)."""
+"""The ``hawse unpublish`` command: remove published ports of a container (only in hawse, not in Docker)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from cli.pflag import at_least, command
 @click.argument("ports", nargs=-1)
 @click.pass_obj
 def unpublish(app: App, container: str, ports: tuple[str, ...]) -> None:
-    """Take the ports back and print the container as typed."""
+    """Unpublish the ports and print the container's name as typed."""
     for first, last, protocol in [container_ports(text) for text in ports]:
         app.engine.containers.unpublish(container_path_segment(container), first, last, protocol)
     app.out_lines([container])
 
 
 def container_ports(text: str) -> tuple[int, int, str]:
-    """Read ``80``, ``53/udp`` or ``8000-8002`` as container ports."""
+    """Parse ``80``, ``53/udp`` or ``8000-8002`` into first port, last port and protocol; raises StatusError."""
     protocol, port = split_protocol(text)
     try:
         start, end = port_range(port)

@@ -1,7 +1,7 @@
-"""Flags that Docker honours and hawse does not: what is refused, what is ignored with a word about it.
+"""Flags of Docker that hawse does not implement: some are refused, others are ignored with a warning.
 
-A flag may be ignored only where the container still does what it should; what would change its files, its devices or
-its isolation is refused.
+A flag is ignored only if the container still works as intended. A flag that would change the container's files, devices
+or isolation is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from engine.validate.logging import IGNORED_OPTIONS, JSON_FILE, OTHER_DRIVERS, c
 
 NEVER_HONOURED = ("device", "gpus", "group_add", "tmpfs", "volumes_from")
 CONFINEMENT = {"apparmor": "unconfined", "label": "disable"}
-"""Security options for modules of the kernel that hawse does not use, and the value that asks for what is so anyway."""
+"""Security options for kernel modules that hawse does not use, each with the only accepted value: no confinement."""
 
 IGNORED = (
     "annotation", "blkio_weight", "blkio_weight_device", "cgroup_parent", "cgroupns", "cpu_period", "cpu_quota",
@@ -27,11 +27,11 @@ IGNORED = (
     "shm_size", "storage_opt", "ulimit", "volume_driver",
 )  # fmt: skip
 SAME_ANYWAY = {"isolation": "default", "runtime": "runc", "ipc": "private"}
-"""Values that name what hawse does anyway, so that nothing is said."""
+"""Values that match what hawse does in any case, so that no warning is printed."""
 
 
 def refuse(given: Mapping[str, Any]) -> None:
-    """Raise for what hawse cannot do and must not leave out."""
+    """Raise ValueError for a flag that hawse does not support and must not ignore."""
     for name in NEVER_HONOURED:
         if given[name]:
             raise ValueError(f"{_flag(name)} is not supported")
@@ -46,13 +46,16 @@ def refuse(given: Mapping[str, Any]) -> None:
 
 
 def ignored(given: Mapping[str, Any], changed: Collection[str]) -> Sequence[str]:
-    """Name the flags that were given and have no effect here."""
+    """Return the given flags that have no effect in hawse."""
     flags = [_flag(n) for n in IGNORED if n in changed and given[n] != SAME_ANYWAY.get(n)]
     return flags + _ignored_logging(given)
 
 
 def _ignored_logging(given: Mapping[str, Any]) -> list[str]:
-    """Name a logging driver that there is not, or options without effect; none of those that the engine refuses."""
+    """Return the logging flags to warn about: an unknown driver, or options without effect.
+
+    Options that the engine refuses are not returned.
+    """
     driver, options = given["log_driver"] or JSON_FILE, pairs_to_map(given["log_opt"])
     if driver in OTHER_DRIVERS:
         return ["--log-driver", *["--log-opt"][: len(options)]]

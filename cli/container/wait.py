@@ -1,4 +1,4 @@
-"""``hawse wait``."""
+"""The ``hawse wait`` command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.errors import EngineError
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def wait(app: App, containers: tuple[str, ...]) -> None:
-    """Wait for one container after the other and print their exit codes."""
+    """Wait for each container in turn and print its exit code."""
     problems = []
     for container in containers:
         try:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The Go types of Docker's inspect documents, one file per document."""

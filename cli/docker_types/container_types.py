@@ -1,6 +1,6 @@
 """The Go types of one container's inspect document (Engine API v1.45, types.ContainerJSON).
 
-It knows names, order and JSON tags; HostConfig has a file of its own. It refuses to know values.
+The module holds names, order and JSON tags, but no values. The types of HostConfig are in `host_config_types`.
 """
 
 from __future__ import annotations

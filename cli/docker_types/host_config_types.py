@@ -1,6 +1,6 @@
 """The Go types of HostConfig in a container's inspect document (Engine API v1.45, container.HostConfig).
 
-It knows names, order, JSON tags and methods. It refuses to know values.
+The module holds names, order, JSON tags and methods, but no values.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ VOLUME_OPTIONS = struct(
 
 
 def _file_mode(raw: Raw) -> bytes:
-    """Write os.FileMode: type letters, then the nine permissions."""
+    """Format an os.FileMode: type letters, then the nine permission letters."""
     letters = "".join(letter for bit, letter in enumerate("dalTLDpSugct?") if raw & 1 << (31 - bit)) or "-"
     bits = "".join(letter if raw & 1 << (8 - bit) else "-" for bit, letter in enumerate("rwxrwxrwx"))
     return (letters + bits).encode()

@@ -1,6 +1,6 @@
-"""Docker's string types with methods: the modes of a container, and ports (packages container and nat).
+"""Docker's string types with methods: the modes of a container, and ports (Go packages container and nat).
 
-It knows which questions a template may ask of such a text, and the answers.
+The module defines the methods that a template may call on such a text, and their results.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from cli.gotemplate.gotypes import Method, Raw, integer
 
 
 def _shared(text: str) -> str:
-    """Return the container named by ``container:NAME``, or the empty string."""
+    """Return NAME from ``container:NAME``, or the empty string for other modes."""
     return text.removeprefix("container:") if _is_container(text) else ""
 
 

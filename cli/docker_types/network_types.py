@@ -1,6 +1,6 @@
 """The Go types of one network's inspect document (Engine API v1.45, types.NetworkResource).
 
-It knows names, order and JSON tags. It refuses to know values.
+The module holds names, order and JSON tags, but no values.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The Go types of one node's inspect document (Engine API v1.45, swarm.Node), as far as hawse's documents go.
+"""The Go types of one node's inspect document (Engine API v1.45, swarm.Node), limited to the fields that hawse writes.
 
-It knows names, order and JSON tags. It refuses to know values.
+The module holds names, order and JSON tags, but no values.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The vocabulary in which Docker's structs are written down.
+"""Functions to declare Docker's structs.
 
-It knows how a struct, a field with a JSON name, and an embedded struct are declared. It refuses to know any of them.
+The module declares structs, fields with a JSON name and embedded structs. It knows no particular struct.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ class Tagged(NamedTuple):
 
 
 def named(type_: Type, key: str) -> Tagged:
-    """Declare a field with another name in JSON."""
+    """Declare a field whose name in JSON is ``key``."""
     return Tagged(type_, key)
 
 
 def optional(type_: Type, key: str = "") -> Tagged:
-    """Declare a field that JSON leaves out when empty."""
+    """Declare a field that JSON omits when it is empty."""
     return Tagged(type_, key, omit_empty=True)
 
 
 def embedded(type_: Type) -> Tagged:
-    """Declare an embedded struct (or pointer to one)."""
+    """Declare an embedded struct, or an embedded pointer to a struct."""
     return Tagged(type_, embedded=True)
 
 
 def struct(name: str, /, **fields: Type | Tagged) -> Type:
-    """Make a struct type with fields in the given order."""
+    """Return a struct type with the fields in the given order."""
     type_ = Type("struct", name)
     type_.fields = tuple(
         StructField(field, tag.type, tag.key or field, tag.omit_empty, tag.embedded)
@@ -49,7 +49,7 @@ def struct(name: str, /, **fields: Type | Tagged) -> Type:
 def text_type(
     name: str, predicates: Mapping[str, Callable[[str], bool]], texts: Mapping[str, Callable[[str], str]] | None = None
 ) -> Type:
-    """Make a named string type whose methods look at the text alone."""
+    """Return a named string type whose methods depend only on the text."""
     methods = {method: Method(_predicate(test)) for method, test in predicates.items()}
     methods |= {method: Method(_text(read)) for method, read in (texts or {}).items()}
     return basic("string", name, methods)

@@ -1,35 +1,36 @@
 """Go templates as Docker's ``--format`` knows them: the language, Docker's functions, inspect documents and list rows.
 
-It knows Go's text/template, fmt and encoding/json and the Go types of Docker's inspect documents. It refuses to know
-where documents come from, how columns are laid out, and which prefix or exit code a command puts on an error.
+The package implements Go's text/template, fmt and encoding/json, and the Go types of Docker's inspect documents. It
+does not know where documents come from, how columns are laid out, or which prefix or exit code a command adds to an
+error.
 
 The engine::
 
     template = parse(text)                    # raises TemplateSyntaxError; str(error) is Go's text
-    output = template.execute(value)          # raises TemplateExecError; error.partial is what was written before
+    output = template.execute(value)          # raises TemplateExecError; error.partial is the output before the error
 
-Inspect (``network inspect``, ``inspect``, ``container inspect``)::
+For inspect (``network inspect``, ``inspect``, ``container inspect``)::
 
     inspect_format(kind, text, document) -> str            # kind "network" or "container"; ends with a newline
 
     inspector = Inspector(kind, text)                      # the same for several documents, in Docker's order
-    output = inspector.render(document)                    # one document's output, newline included
+    output = inspector.render(document)                    # output of one document, with a newline
 
-    ``document`` is a mapping (or JSON text, whose spelling of numbers is then kept). ``text`` may be "json".
+    ``document`` is a mapping (or JSON text; numbers then keep their spelling). ``text`` may be "json".
     Both errors say ``template parsing error: …`` as ``docker inspect`` does. ``error.exit_code`` is 64 for syntax,
     1 for execution. Docker prints an empty line on stdout when no document could be rendered.
 
-Lists (``network ls``, ``ps``)::
+For lists (``network ls``, ``ps``)::
 
     row = FormatContext("*network.networkContext", {"ID": "abc", "Name": name, "Labels": lambda: text},
                         lookups={"Label": lambda key: labels.get(key, "")})
     listing = ListFormat("table {{.Name}}\\t{{upper .Driver}}")   # raises TemplateSyntaxError
     listing.is_table                                       # True: lines hold tab-separated cells
-    listing.header({"Name": "NAME", "Driver": "DRIVER"})   # "NAME\\tDRIVER"; functions leave header texts alone
+    listing.header({"Name": "NAME", "Driver": "DRIVER"})   # "NAME\\tDRIVER"; functions do not change header texts
     listing.row(row)                                       # "web\\tBRIDGE"; raises TemplateExecError
 
-    if shows_only("{{.Name}}", ("ID", "Name")):            # nothing but these fields: no need to offer more
-        ListFormat("{{.Name}}").rows({"ID": ids, "Name": names})        # all rows at once, given by columns
+    if shows_only("{{.Name}}", ("ID", "Name")):            # the format uses only these fields
+        ListFormat("{{.Name}}").rows({"ID": ids, "Name": names})        # all rows together, given by columns
 
     ``fields`` values are strings, booleans, integers or functions of no argument that return one; ``lookups`` are
     methods of one string argument. ``json`` as a format means ``{{json .}}``; ``\\t`` and ``\\n`` are expanded.
@@ -37,7 +38,7 @@ Lists (``network ls``, ``ps``)::
     *network.networkContext``): ``network ls`` prefixes ``template parsing error: ``, ``ps`` ``failed to execute
     template: ``.
 
-Text that is not UTF-8 travels as surrogate escapes: write output with ``errors="surrogateescape"``.
+Bytes that are not UTF-8 are kept as surrogate escapes: write output with ``errors="surrogateescape"``.
 """
 
 from cli.gotemplate.errors import TemplateError, TemplateExecError, TemplateSyntaxError

@@ -1,4 +1,4 @@
-"""``python -m cli.gotemplate KIND TEMPLATE < DOCUMENT``: the tool of `cli.output.__main__`, under the name of the language."""
+"""``python -m cli.gotemplate KIND TEMPLATE < DOCUMENT``: runs the tool of `cli.output.__main__`."""
 
 from __future__ import annotations
 

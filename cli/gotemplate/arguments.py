@@ -1,7 +1,7 @@
-"""Fits values and constants to the types of parameters.
+"""Convert values and constants to the types of parameters.
 
-It knows when Go accepts a value for a parameter and how a constant takes a parameter's type. It refuses to know how
-arguments are evaluated.
+The module knows when Go accepts a value for a parameter, and how a constant takes the parameter's type. It does not
+know how arguments are evaluated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cli.gotemplate.nodes import Bool, Node, Number, String
 
 
 def fit(value: Value | None, type_: Type) -> Value | None:
-    """Return ``value`` as an argument of type ``type_``; None stays None where the type has a nil."""
+    """Return ``value`` as an argument of type ``type_``; None becomes the nil of that type; raises Fault."""
     if value is None:
         if not type_.can_be_nil():
             raise Fault(f"invalid value; expected {type_}")
@@ -48,14 +48,14 @@ def fit(value: Value | None, type_: Type) -> Value | None:
 
 
 def nil_argument(type_: Type) -> Value | None:
-    """Return the literal ``nil`` as an argument."""
+    """Return the argument for a literal ``nil``; raises Fault if the type has no nil."""
     if not type_.can_be_nil():
         raise Fault(f"cannot assign nil to {type_}")
     return None if type_ is ANY or type_ is ANY_VALUE else Value(type_, None)
 
 
 def constant(node: Node) -> Value | None:
-    """Return a constant's value where nothing says which type is wanted; its spelling decides."""
+    """Return a constant's value when no type is required; its spelling decides the type."""
     if isinstance(node, Bool):
         return Value(BOOL, node.value)
     if isinstance(node, String):
@@ -80,7 +80,7 @@ def _number(node: Number) -> Value | None:
 
 
 def constant_as(node: Node, type_: Type) -> Value | None:
-    """Return a constant as an argument of type ``type_``."""
+    """Return a constant as an argument of type ``type_``; raises Fault if it does not fit."""
     kind = type_.kind
     if type_ is ANY or type_ is ANY_VALUE:
         return constant(node)

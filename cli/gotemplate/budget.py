@@ -1,7 +1,7 @@
-"""Bounds on what one execution may use.
+"""Limits on the work and output of one execution.
 
-A template is a program: it can loop, recurse and double strings. This module counts steps and produced bytes, so that
-execution ends with an error instead of exhausting the machine. It knows no template.
+A template is a program: it can loop, recurse and double strings. This module counts steps and produced bytes. At a
+limit, execution ends with an error, before it uses up the machine's time or memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 class Budget:
-    """What is left of the allowance; several executions may share one."""
+    """The steps and bytes that remain; several executions may share one budget."""
 
     __slots__ = ("_bytes", "_steps", "exhausted")
 
@@ -23,19 +23,22 @@ class Budget:
         self.exhausted = False
 
     def step(self, count: int = 1) -> None:
-        """Account for ``count`` units of work."""
+        """Count ``count`` steps of work; raises Fault when the steps are used up."""
         self._steps -= count
         if self._steps < 0:
             self.exhausted = True
             raise Fault("execution takes too many steps")
 
     def read(self, data: object) -> None:
-        """Account for a function's work on a string."""
+        """Count the steps of a function's work on a string, by its length."""
         if isinstance(data, bytes):
             self.step(len(data) >> 3)
 
     def produce(self, size: int) -> None:
-        """Account for ``size`` bytes of output or of a new string, before they are made where possible."""
+        """Count ``size`` bytes of output or of a new string; raises Fault at the limit.
+
+        If possible, this is called before the bytes are made.
+        """
         self._bytes -= size
         if self._bytes < 0:
             self.exhausted = True

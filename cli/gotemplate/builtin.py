@@ -1,7 +1,7 @@
-"""The functions Go gives every template.
+"""The functions that Go provides in every template.
 
-It knows their signatures. The work is done elsewhere: comparing, indexing, printing, escaping. ``and`` and ``or`` are
-only declared here, because they evaluate their arguments as they go.
+The module holds their signatures; the work (comparing, indexing, printing, escaping) is done in other modules. ``and``
+and ``or`` are only declared here, because they stop evaluating their arguments early.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def _call(name: str, function: Value | None) -> Value | None:
 
 
 def call_of(name: str) -> Function:
-    """Return the function ``call`` for a callee spelled ``name``; no value of ours is a function."""
+    """Return the function ``call`` for a callee spelled ``name``.
+
+    Calling it always raises Fault, because no value in a template is a function.
+    """
     return Function(_ONE, lambda function, *_: _call(name, function), ANY_VALUE)
 
 
@@ -50,7 +53,7 @@ def _escaper(escape: Callable[[bytes], bytes], growth: int, budget: Budget) -> F
 
 
 def builtin_functions(budget: Budget) -> Mapping[str, Function]:
-    """Return the functions by name; what they print counts against ``budget``."""
+    """Return the functions by name; their output counts against ``budget``."""
     return {
         "and": Function(_ONE, _declared_only, ANY_VALUE),
         "or": Function(_ONE, _declared_only, ANY_VALUE),

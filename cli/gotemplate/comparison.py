@@ -1,6 +1,6 @@
 """The comparison functions: eq ne lt le gt ge.
 
-It knows which Go kinds compare with which. It refuses to know how the arguments came about.
+The module knows which Go kinds can be compared. It does not know where the arguments come from.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _shown(value: Value, verb: bytes = b"%s") -> str:
 
 
 def _same_other(left: Value | None, right: Value | None) -> bool:
-    """Compare values that are neither numbers, strings nor bools."""
+    """Compare values that are not numbers, strings or booleans."""
     if left is not None and right is not None and left.type.kind != right.type.kind:
         other = _shown(right, b"%v")
         raise Fault(f"non-comparable types {_shown(left)}: {left.type}, {right.type}: {other}")
@@ -56,7 +56,7 @@ def _same(left: Value | None, right: Value | None) -> bool:
 
 
 def equal(left: Value | None, *rights: Value | None) -> bool:
-    """Tell whether ``left`` equals one of ``rights``."""
+    """Return whether ``left`` equals one of ``rights``."""
     if not rights:
         raise Fault("missing argument for comparison")
     left = unwrap(left)
@@ -64,7 +64,7 @@ def equal(left: Value | None, *rights: Value | None) -> bool:
 
 
 def less(left: Value | None, right: Value | None) -> bool:
-    """Tell whether ``left`` comes before ``right``."""
+    """Return whether ``left`` is less than ``right``."""
     left, right = unwrap(left), unwrap(right)
     kind, other = _basic_kind(left), _basic_kind(right)
     if left is None or right is None or not kind or not other:
@@ -78,5 +78,5 @@ def less(left: Value | None, right: Value | None) -> bool:
 
 
 def less_or_equal(left: Value | None, right: Value | None) -> bool:
-    """Tell whether ``left`` does not come after ``right``."""
+    """Return whether ``left`` is less than or equal to ``right``."""
     return less(left, right) or equal(left, right)

@@ -1,6 +1,7 @@
-"""Turns JSON documents into Go values, as encoding/json's Unmarshal does: into a struct, or into ``any``.
+"""Convert JSON documents to Go values, as encoding/json's Unmarshal does: into a struct, or into ``any``.
 
-It knows numbers' spelling, nil against empty, embedded structs and growing slices. It refuses to know which struct.
+The module handles the spelling of numbers, nil and empty values, embedded structs and growing slices. It knows no
+particular struct.
 """
 
 from __future__ import annotations
@@ -18,27 +19,24 @@ _ANY_MAP = map_of(STRING, ANY)
 
 
 class Number(str):
-    """A JSON number as it is spelled."""
+    """A JSON number as text, in its original spelling."""
 
     __slots__ = ()
 
 
 def load(text: str) -> Any:
-    """Parse JSON text, keeping the spelling of numbers.
-
-    Raises ValueError.
-    """
+    """Parse JSON text and keep the spelling of numbers; raises ValueError."""
     return json.loads(text, parse_int=Number, parse_float=Number)
 
 
 def _grown(items: list[Raw]) -> Slice:
-    """Return a slice whose capacity doubled while elements were appended."""
+    """Return a slice with the capacity that Go's append gives up to 512 elements: the next power of two."""
     size = len(items)
     return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)
 
 
 def untyped(document: Any) -> Value | None:
-    """Return a document as Go's ``any`` with json.Number for numbers; None for null."""
+    """Return a document as Go's ``any``, with numbers as json.Number; None for null."""
     if document is None:
         return None
     if isinstance(document, bool):
@@ -53,10 +51,7 @@ def untyped(document: Any) -> Value | None:
 
 
 def typed(type_: Type, document: Any) -> Raw:
-    """Return the raw value of ``type_`` for a document.
-
-    Raises ValueError or TypeError where the document does not fit.
-    """
+    """Return a document as the raw value of ``type_``; raises ValueError or TypeError if it does not fit."""
     if document is None:
         return type_.zero()
     kind = type_.kind
@@ -78,7 +73,7 @@ def typed(type_: Type, document: Any) -> Raw:
 
 
 def _listed(type_: Type, document: Any) -> list[Any]:
-    """A command may be one string (package strslice)."""
+    """Return a document as a list; a command may also be one string (Go package strslice)."""
     if isinstance(document, str) and type_.name == "strslice.StrSlice":
         return [document]
     return list(_checked(document, list | tuple))
@@ -105,7 +100,7 @@ def _struct(type_: Type, document: Any) -> list[Raw]:
 
 
 def _member(document: Any, key: str) -> Any:
-    """Return a member; encoding/json takes other capitals where the exact key is missing."""
+    """Return a member; as in encoding/json, the case of the key is ignored if the exact key is missing."""
     if key in document:
         return document[key]
     lower = key.lower()

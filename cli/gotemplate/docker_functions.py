@@ -1,7 +1,7 @@
-"""The functions Docker adds to templates, and what they become in the header line of a table.
+"""The functions that Docker adds to templates, and their variants for the header line of a table.
 
-It knows json, split, join, title, lower, upper, pad and truncate, which work on Go strings (bytes). It refuses to know
-tables.
+The functions json, split, join, title, lower, upper, pad and truncate work on Go strings (bytes). The module knows
+nothing about tables.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _change_case(text: bytes, upper: bool) -> Value:
 
 def _rune_case(rune: str, upper: bool) -> str:
     changed = rune.upper() if upper else rune.lower()
-    # Go maps rune to rune; where Unicode's full mapping is longer, there usually is no simple one.
+    # Go maps one rune to one rune. If Unicode's full mapping is longer, there is usually no mapping to one rune.
     return changed if len(changed) == 1 else "i" if rune == "\u0130" else rune
 
 
@@ -104,6 +104,6 @@ HEADER_FUNCTIONS: Mapping[str, Function] = {
     "upper": Function((STRING,), _unchanged),
     "truncate": Function((STRING, INT), _unchanged),
 }
-"""Header texts stay as they are, whatever is done to the values; ``pad`` alone keeps working, for alignment."""
+"""In the header line these functions return the text unchanged; only ``pad`` still works there, for alignment."""
 
 DOCKER_NAMES = frozenset(docker_functions(Budget()))

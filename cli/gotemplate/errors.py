@@ -1,26 +1,26 @@
-"""The ways a template fails.
+"""The errors of templates.
 
-It knows the two user-visible kinds and the inner fault that still lacks its place in the template. It refuses to know
-the texts: they are Go's and are written where the fault is found.
+There are two kinds that the user sees, and the internal Fault, which has no position in the template yet. The error
+texts are Go's; they are written where the error is found, not here.
 """
 
 from __future__ import annotations
 
 
 class TemplateError(Exception):
-    """A template failed; ``str()`` is Go's text, ``exit_code`` what ``docker inspect`` exits with."""
+    """A template failed; ``str()`` is Go's text, ``exit_code`` is the exit code of ``docker inspect``."""
 
     exit_code = 1
 
 
 class TemplateSyntaxError(TemplateError):
-    """The template does not parse."""
+    """The template cannot be parsed."""
 
     exit_code = 64
 
 
 class TemplateExecError(TemplateError):
-    """The template failed while executing; ``partial`` is the output written before that."""
+    """The template failed during execution; ``partial`` is the output before the failure."""
 
     def __init__(self, text: str, partial: str = "") -> None:
         super().__init__(text)
@@ -28,4 +28,4 @@ class TemplateExecError(TemplateError):
 
 
 class Fault(Exception):
-    """A failed evaluation, raised without location; the executing frame adds the location."""
+    """A failed evaluation, raised without a position; the frame that executes the node adds the position."""

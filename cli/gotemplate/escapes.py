@@ -1,6 +1,6 @@
-"""Escaping for HTML, JavaScript and URLs as the functions html, js and urlquery do it.
+"""Escaping for HTML, JavaScript and URLs, as the template functions html, js and urlquery do it.
 
-It knows bytes only, no values.
+The module works on bytes and does not know template values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _URL = {byte: f"%{byte:02X}" for byte in range(256) if byte not in _UNRESERVED} 
 
 
 class _JsTable(dict[int, str]):
-    """Escapes by code point, worked out on first use."""
+    """Escapes by code point, computed at first use."""
 
     def __missing__(self, code: int) -> str:
         rune = self[code] = _js_rune(chr(code))
@@ -29,7 +29,7 @@ class _JsTable(dict[int, str]):
 
 
 def html(data: bytes) -> bytes:
-    """Escape for HTML text and quoted attributes."""
+    """Escape text for HTML text and quoted attributes."""
     for plain, escaped in _HTML.items():
         data = data.replace(plain, escaped)
     return data
@@ -38,17 +38,17 @@ def html(data: bytes) -> bytes:
 def _js_rune(rune: str) -> str:
     if rune in _JS:
         return _JS[rune]
-    # Of a byte that is not UTF-8, Go sees U+FFFD, which prints, and copies the byte.
+    # Go decodes a byte that is not UTF-8 as U+FFFD, which is printable, so it copies the byte.
     if rune >= " " and (rune.isprintable() or rune == "\x7f" or is_invalid(rune)):
         return rune
     return f"\\u{ord(rune):04X}"
 
 
 def javascript(data: bytes) -> bytes:
-    """Escape for JavaScript strings."""
+    """Escape text for JavaScript strings."""
     return encode(decode(data).translate(_JsTable()))
 
 
 def url_query(data: bytes) -> bytes:
-    """Escape for the value of a URL query."""
+    """Escape text for the value of a URL query."""
     return data.decode("latin-1").translate(_URL).encode()

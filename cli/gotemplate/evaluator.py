@@ -1,10 +1,11 @@
-"""Evaluates pipelines: commands, fields, methods, function calls and their arguments.
+"""Evaluate pipelines: commands, fields, methods, function calls and their arguments.
 
-It knows how values flow through one invocation of a template. It refuses to know control structures and output
-(executor.py). A failure is raised as Fault; ``node`` then is the part at work, which the message names.
+The module knows how values are passed inside one invocation of a template. It does not know control structures and
+output (executor.py). A failure is raised as Fault; the error message then names ``node``, the part that was being
+evaluated.
 
-Everything here calls plainly, no call runs through C code: deep templates nest on Python's own stack, which is bounded
-by the recursion limit and not by the size of a thread's stack.
+All calls here are plain Python calls; none goes through C code. Deep templates therefore use Python's own stack. The
+recursion limit bounds this stack, not the size of a thread's stack.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from engine.golang.strconv import quote
 
 
 class Missing:
-    """The type of MISSING, which stands for "no previous stage in the pipeline"."""
+    """The type of MISSING, which means "no previous stage in the pipeline"."""
 
 
 MISSING = Missing()
@@ -31,7 +32,7 @@ Final = Value | None | Missing
 
 
 class Settings(NamedTuple):
-    """What all invocations of one execution share."""
+    """The values that all invocations of one execution share."""
 
     builtins: Mapping[str, Function]
     functions: Mapping[str, Function]
@@ -40,7 +41,7 @@ class Settings(NamedTuple):
 
 
 class Evaluator:
-    """Evaluates in one invocation of a template; ``variables`` is a stack, innermost last."""
+    """Evaluator for one invocation of a template; ``variables`` is a stack with the innermost variable last."""
 
     def __init__(self, settings: Settings, dot: Value | None) -> None:
         self.settings = settings
@@ -56,13 +57,13 @@ class Evaluator:
         raise Fault(f"undefined variable: {name}")
 
     def assign(self, name: str, value: Value | None) -> None:
-        """Overwrite the innermost variable of that name."""
+        """Overwrite the innermost variable with that name."""
         self.variables[self._variable_index(name)] = (name, value)
 
     # ------------------------------------------------------------------------------------------------ pipelines
 
     def pipeline(self, dot: Value | None, pipe: Pipe | None) -> Value | None:
-        """Return a pipeline's value; variables it declares stay on the stack."""
+        """Return a pipeline's value; variables that it declares stay on the stack."""
         if pipe is None:
             return None
         self.settings.budget.step()
@@ -256,7 +257,7 @@ class Evaluator:
 
 
 def _passed(value: Value | None, type_: Type) -> object:
-    """Return what a Python function gets for a parameter: Values for open types, raw values for others."""
+    """Return the Python argument for a parameter: a Value for parameters of any type, else the raw value."""
     if type_ is ANY_VALUE:
         return value
     if type_.kind == "interface":
@@ -275,7 +276,7 @@ def _call_method(method: Method, receiver: Value, args: tuple[object, ...]) -> V
 
 
 def _described(final: Final) -> str:
-    """Return reflect.Value.String of a piped value."""
+    """Return the text that Go's reflect.Value.String gives for a piped value."""
     if not isinstance(final, Value):
         return "<invalid Value>"
     return final.raw.decode("utf-8", "surrogateescape") if final.type.kind == "string" else f"<{final.type} Value>"

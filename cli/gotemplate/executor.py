@@ -1,6 +1,6 @@
-"""Executes a parsed template: output, if/with/range, template invocations.
+"""Execute a parsed template: output, if/with/range, template invocations.
 
-It knows control flow and where an error happened. It refuses to know how pipelines are evaluated.
+The module knows control flow and where an error happened. It does not know how pipelines are evaluated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _INVOCATION_STEPS = 10
 
 
 class Source(NamedTuple):
-    """What an execution works on: the source text, and the bodies by name."""
+    """The input of an execution: the source text, and the template bodies by name."""
 
     text: str
     trees: Mapping[bytes, Body]
@@ -33,7 +33,7 @@ class Source(NamedTuple):
 
 @contextmanager
 def deep_stack() -> Iterator[None]:
-    """Let pure Python calls nest as deep as templates may."""
+    """Raise the recursion limit so that Python calls can nest as deep as templates may; restore it afterwards."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, _STACK_FRAMES))
     try:
@@ -43,7 +43,7 @@ def deep_stack() -> Iterator[None]:
 
 
 class Executor(Evaluator):
-    """One invocation of a template; invoked templates get executors of their own, on the same output."""
+    """One invocation of a template; each invoked template has its own executor and writes to the same output."""
 
     def __init__(
         self, source: Source, settings: Settings, name: bytes, dot: Value | None, output: list[bytes], depth: int
@@ -55,10 +55,7 @@ class Executor(Evaluator):
         self.depth = depth
 
     def run(self, dot: Value | None) -> None:
-        """Execute the template's body.
-
-        Raises TemplateExecError with the place of the failure.
-        """
+        """Execute the template's body; raises TemplateExecError with the position of the failure."""
         try:
             self._body(dot, self.source.trees[self.name])
         except Fault as fault:
@@ -80,7 +77,7 @@ class Executor(Evaluator):
         self.output.append(data)
 
     def _body(self, dot: Value | None, body: Body) -> str:
-        """Execute nodes in order; return "break" or "continue" where one ended them."""
+        """Execute nodes in order; return "break" or "continue" if one of them ended the execution, else ""."""
         self.node = body
         for node in body.nodes:
             jump = self._walk(dot, node)
@@ -138,11 +135,11 @@ class Executor(Evaluator):
             if empty and branch.else_body is not None:
                 jump = self._body(dot, branch.else_body)
         del self.variables[mark:]
-        # In the else part, break ends this range and continue the next round of the one around it.
+        # In the else part, break ends this range; continue starts the next round of the enclosing range.
         return jump if empty and jump == "continue" else ""
 
     def _bind(self, branch: Branch, index: Value | None, element: Value | None) -> None:
-        """Set the variables of a range; the first of two is the index."""
+        """Set the variables of a range; if there are two, the first is the index."""
         decl = branch.pipe.decl
         values = (index, element) if len(decl) > 1 else (element,)
         for position, (variable, value) in enumerate(zip(decl, values, strict=False)):

@@ -1,7 +1,7 @@
-"""Format strings: package fmt's Sprintf.
+"""Format strings, as in Sprintf of Go's package fmt.
 
-It knows the grammar of ``%[index]flags width.precision verb`` and how Go reports what is wrong with it. It refuses to
-know how a value looks (printing.py).
+The module knows the grammar of ``%[index]flags width.precision verb`` and how Go reports errors in it. It does not know
+how a value is printed (printing.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DIGITS = "0123456789"
 
 
 class _Format:
-    """One run over a format string. ``at`` is the position, ``arg`` the next argument's index."""
+    """One pass over a format string; ``at`` is the position, ``arg`` is the index of the next argument."""
 
     def __init__(self, text: str, args: Sequence[Value | None], budget: Budget) -> None:
         self.text = text
@@ -58,7 +58,7 @@ class _Format:
             self.at += 1
         self._index()
         self._width()
-        # A point at the very end is not a precision but the verb.
+        # A point at the very end is the verb, not a precision.
         if self._peek() == "." and self.at + 1 < len(self.text):
             self._precision()
         if not self._after_index:
@@ -89,7 +89,7 @@ class _Format:
         number = None
         while (digit := self._peek()) and digit in _DIGITS:
             if number is not None and number > _MAX_NUMBER:
-                # Go gives the whole format up here: no verb is found.
+                # Go stops parsing the format here, and finds no verb.
                 self.at = len(self.text)
                 return None
             number = (number or 0) * 10 + int(digit)
@@ -130,7 +130,7 @@ class _Format:
         self._after_index = False
 
     def _number_argument(self) -> int | None:
-        """Take the next argument as a width or precision; None where it cannot be one."""
+        """Return the next argument as a width or precision; None if it is missing, too large or not an integer."""
         if self.arg >= len(self.args):
             return None
         value = unwrap(self.args[self.arg])
@@ -141,7 +141,7 @@ class _Format:
         return number if -_MAX_NUMBER <= number <= _MAX_NUMBER else None
 
     def _index(self) -> None:
-        """Read ``[n]``, the explicit index of the next argument, where there is one."""
+        """Parse ``[n]``, the explicit index of the next argument, if there is one."""
         self._after_index = False
         if self._peek() != "[":
             return
@@ -176,5 +176,5 @@ class _Format:
 
 
 def sprintf(format_: bytes, args: Sequence[Value | None], budget: Budget) -> bytes:
-    """Print ``args`` as the format says (fmt.Sprintf)."""
+    """Return ``args`` printed in the given format (fmt.Sprintf)."""
     return _Format(decode(format_), args, budget).run()

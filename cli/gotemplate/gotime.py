@@ -1,8 +1,8 @@
-"""Go's times and durations as text (package time).
+"""Go's times and durations as text (Go package time).
 
-It knows RFC 3339, layouts (``2006-01-02``) and the text of durations. It refuses to know types, clocks and zone names
-other than UTC and fixed offsets. A raw time is ``[nanoseconds, seconds since year 1, zone
-offset in seconds or None for UTC]``.
+The module knows RFC 3339, layouts (``2006-01-02``) and the text of durations. It does not know types, clocks and zone
+names other than UTC and fixed offsets. A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in
+seconds or None for UTC]``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FIRST_RUNES = frozenset(element[0] for element in _LAYOUT) | set(".,")
 
 
 class Civil:
-    """The calendar and clock fields of a raw time, in its zone."""
+    """The calendar and clock fields of a raw time, in the time's own zone."""
 
     def __init__(self, raw: Raw) -> None:
         self.nanosecond, seconds, offset = raw
@@ -49,7 +49,7 @@ class Civil:
         self.days = days
         self.hour, rest = divmod(rest, 3600)
         self.minute, self.second = divmod(rest, 60)
-        # date ends at year 9999; Go does not, but RFC 3339 does.
+        # Python's date ends at year 9999; Go's does not, but RFC 3339 does.
         day = date.fromordinal(min(max(days + 1, 1), date.max.toordinal()))
         self.year, self.month, self.day = day.year, day.month, day.day
         self.weekday = (days + 1) % 7
@@ -57,10 +57,7 @@ class Civil:
 
 
 def parse_rfc3339(text: str) -> Raw:
-    """Return the raw time of an RFC 3339 text.
-
-    Raises ValueError.
-    """
+    """Return the raw time of an RFC 3339 text; raises ValueError."""
     day, _, clock = text.partition("T")
     offset = None
     if clock.endswith("Z"):
@@ -149,7 +146,7 @@ _FORMATTERS = _formatters()
 
 
 def format_time(raw: Raw, layout: str) -> str:
-    """Write a time as the layout shows the reference time Mon Jan 2 15:04:05 MST 2006."""
+    """Format a time; the layout shows how the reference time Mon Jan 2 15:04:05 MST 2006 would look."""
     civil = Civil(raw)
     parts = []
     at = 0
@@ -170,7 +167,7 @@ def format_time(raw: Raw, layout: str) -> str:
 
 
 def format_duration(nanoseconds: int) -> str:
-    """Write a duration as Go does: ``1h2m3.5s``, ``1.5ms``, ``0s``."""
+    """Format a duration as Go does: ``1h2m3.5s``, ``1.5ms``, ``0s``."""
     size = abs(nanoseconds)
     sign = "-" if nanoseconds < 0 else ""
     for unit, limit in (("ns", 1000), ("µs", 1_000_000), ("ms", _NANO)):

@@ -1,11 +1,14 @@
-"""Go's types and values, as far as templates can look at them (package reflect).
+"""Go's types and values, as far as templates can inspect them (Go package reflect).
 
-It knows kinds, type names, fields, method sets, assignability and zero values. It refuses to know Docker's structs,
-printing and JSON. How a value is held (``Value.raw``) depends on its kind:
+The module knows kinds, type names, fields, method sets, assignability and zero values. It does not know Docker's
+structs, printing and JSON. The Python form of a value (``Value.raw``) depends on its kind:
 
-bool bool · ints int · float64 float · complex128 complex · string bytes · struct list of raw fields · array list ·
-slice Slice or None (nil) · map dict of raw to raw or None · pointer raw of what it points to, or None ·
-interface Value or None · opaque (a Python object behind a pointer) that object.
+- bool: bool; integers: int; float64: float; complex128: complex; string: bytes
+- struct: list of raw fields; array: list; slice: Slice, or None for nil
+- map: dict from raw key to raw value, or None for nil
+- pointer: raw value that it points to, or None for nil
+- interface: Value, or None for nil
+- opaque (a Python object behind a pointer): that object
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ _ZEROS: dict[str, Raw] = {"bool": False, "string": b"", "float64": 0.0, "complex
 
 
 class Slice:
-    """A slice's elements and how many more its backing array holds (all zero values here)."""
+    """A slice: its elements, and the number of further elements in its backing array (all zero values here)."""
 
     __slots__ = ("items", "spare")
 
@@ -32,7 +35,7 @@ class Slice:
 
 
 class StructField(NamedTuple):
-    """A field: Go name, type, JSON name and how encoding/json treats it."""
+    """A struct field: Go name, type, JSON name, and how encoding/json treats it."""
 
     name: str
     type: Type
@@ -42,16 +45,16 @@ class StructField(NamedTuple):
 
     @property
     def exported(self) -> bool:
-        """Tell whether other packages may see it."""
+        """Whether other packages may access the field."""
         return self.name[0].isupper()
 
 
 class Function(NamedTuple):
-    """A callable of templates. ``call`` gets Go-typed arguments and returns the result.
+    """A function that templates can call; ``call`` gets Go-typed arguments and returns the result.
 
-    ``params`` are the fixed parameters' types, ``rest`` the element type of a variadic one. ANY_VALUE stands for
-    reflect.Value: such parameters get a Value (None when invalid). ``fault`` is what Go says when its result list is
-    not one templates can use.
+    ``params`` are the types of the fixed parameters, ``rest`` is the element type of a variadic parameter. ANY_VALUE
+    means reflect.Value: such a parameter gets a Value, or None if it is invalid. ``fault`` is Go's error text if the
+    function's results cannot be used in templates.
     """
 
     params: tuple[Type, ...]
@@ -61,7 +64,7 @@ class Function(NamedTuple):
 
 
 class Type:
-    """A Go type; two types are the same when their names are."""
+    """A Go type; two types are identical if their names are."""
 
     __slots__ = ("elem", "fields", "key", "kind", "lookup", "methods", "name", "pointer_methods", "size", "underlying")
 
@@ -73,9 +76,9 @@ class Type:
         self.fields: tuple[StructField, ...] = ()
         self.methods: Mapping[str, Method] = {}
         self.pointer_methods: Mapping[str, Method] = {}
-        self.underlying = ""  # of a named slice, map or array type
-        self.size = 0  # of an array
-        self.lookup: dict[str, tuple[int, ...]] | None = None  # field name to path, filled on first use
+        self.underlying = ""  # for a named slice, map or array type
+        self.size = 0  # array length
+        self.lookup: dict[str, tuple[int, ...]] | None = None  # path by field name, filled at first use
 
     def __repr__(self) -> str:
         return self.name
@@ -87,19 +90,19 @@ class Type:
         return self.elem
 
     def can_be_nil(self) -> bool:
-        """Tell whether nil is a value of this type (reflect.Value counts)."""
+        """Return whether nil is a value of this type; for reflect.Value it is."""
         return self.kind in _NILLABLE or self is ANY_VALUE
 
     def assignable_to(self, target: Type) -> bool:
-        """Tell whether a value of this type may be assigned to ``target`` without conversion."""
+        """Return whether a value of this type may be assigned to ``target`` without conversion."""
         if self.name == target.name or target.kind == "interface":
             return True
-        # Identical underlying types suffice when one of the two has no name of its own.
+        # Identical underlying types are enough if one of the two types has no name of its own.
         mine, other = self.underlying or self.name, target.underlying or target.name
         return mine == other and not (self.underlying and target.underlying)
 
     def comparable(self) -> bool:
-        """Tell whether ``==`` is defined for all values of this type."""
+        """Return whether ``==`` is defined for all values of this type."""
         if self.kind == "struct":
             return all(field.type.comparable() for field in self.fields)
         return self.element().comparable() if self.kind == "array" else self.kind not in ("map", "slice", "func")
@@ -115,20 +118,23 @@ class Type:
         return _ZEROS.get(self.kind)
 
     def field_path(self, name: str) -> tuple[int, ...] | None:
-        """Return the indexes that lead to field ``name``, through embedded structs where needed."""
+        """Return the indexes that lead to field ``name``, or None if there is no such field.
+
+        The path goes through embedded structs if needed.
+        """
         if self.lookup is None:
             self.lookup = _field_paths(self)
         return self.lookup.get(name)
 
     def method(self, name: str, addressable: bool = False) -> Method | None:
-        """Return the method ``name`` of this type; ``addressable`` adds those of the pointer to it."""
+        """Return the method ``name``, or None; ``addressable`` includes the methods of the pointer type."""
         if self.kind == "ptr" and self.elem is not None:
             return self.elem.method(name, True)
         return self.methods.get(name) or (self.pointer_methods.get(name) if addressable else None)
 
 
 class Method(NamedTuple):
-    """A method: ``call`` gets the receiver's raw value, then the arguments as Function.call does."""
+    """A method: ``call`` gets the receiver's raw value first, then the arguments, as in Function.call."""
 
     call: Callable[..., Value | None]
     params: tuple[Type, ...] = ()
@@ -136,7 +142,7 @@ class Method(NamedTuple):
 
 
 class Value:
-    """A typed value; what reflect.Value is. An invalid reflect.Value is None."""
+    """A typed value, like Go's reflect.Value; an invalid reflect.Value is None instead."""
 
     __slots__ = ("addressable", "raw", "type")
 
@@ -146,11 +152,11 @@ class Value:
         self.addressable = addressable
 
     def is_nil(self) -> bool:
-        """Tell whether it is the nil of a type that has one."""
+        """Return whether this value is nil."""
         return self.raw is None and self.type.kind in _NILLABLE
 
     def dereferenced(self) -> Value | None:
-        """Return what a pointer points to or an interface holds; None where that is nothing."""
+        """Return the value that a pointer or an interface refers to, or None if it is nil."""
         if self.type.kind == "interface":
             held: Value | None = self.raw
             return held
@@ -163,7 +169,7 @@ class Value:
         return len(self.raw.items) if self.type.kind == "slice" else len(self.raw)
 
     def at(self, index: int) -> Value:
-        """Return the element of an array, slice or string; IndexError carries reflect's panic text."""
+        """Return one element of an array, slice or string; raises IndexError with reflect's panic text."""
         kind = self.type.kind
         items = self.raw.items if kind == "slice" else self.raw
         if not 0 <= index < self.length():
@@ -173,13 +179,13 @@ class Value:
         return Value(self.type.element(), items[index], kind == "slice" or self.addressable)
 
     def entry(self, key: Raw) -> Value | None:
-        """Return a map's value for a raw key, or None."""
+        """Return a map's value for a raw key, or None if the key is missing."""
         if self.raw is None or key not in self.raw:
             return None
         return Value(self.type.element(), self.raw[key])
 
     def entries(self) -> Iterator[tuple[Value, Value]]:
-        """Walk a map in the order of its keys, as templates and fmt do."""
+        """Yield the keys and values of a map in the order of its keys, as templates and fmt do."""
         assert self.type.key is not None
         for key in sorted(self.raw or ()):
             yield Value(self.type.key, key), Value(self.type.element(), self.raw[key])
@@ -190,7 +196,10 @@ class Value:
 
 
 def _field_paths(struct: Type) -> dict[str, tuple[int, ...]]:
-    """Map all names of ``struct``; shallow ones hide deep ones (Docker's structs have no ambiguous ones)."""
+    """Return the path of every field of ``struct``; an outer field hides an inner field with the same name.
+
+    Go also has ambiguous names, but Docker's structs have none.
+    """
     paths: dict[str, tuple[int, ...]] = {}
     level: list[tuple[Type, tuple[int, ...]]] = [(struct, ())]
     while level:
@@ -206,29 +215,29 @@ def _field_paths(struct: Type) -> dict[str, tuple[int, ...]]:
 
 
 def basic(kind: str, name: str = "", methods: Mapping[str, Method] | None = None) -> Type:
-    """Make a bool, number or string type."""
+    """Return a boolean, number or string type."""
     type_ = Type(kind, name or kind)
     type_.methods = methods or {}
     return type_
 
 
 def pointer_to(elem: Type) -> Type:
-    """Make ``*elem``."""
+    """Return the type ``*elem``."""
     return Type("ptr", "*" + elem.name, elem)
 
 
 def slice_of(elem: Type, name: str = "") -> Type:
-    """Make ``[]elem``, or a named type of that shape."""
+    """Return the type ``[]elem``, or a named type with this underlying type."""
     return _composite("slice", f"[]{elem.name}", name, elem)
 
 
 def map_of(key: Type, elem: Type, name: str = "") -> Type:
-    """Make ``map[key]elem``, or a named type of that shape."""
+    """Return the type ``map[key]elem``, or a named type with this underlying type."""
     return _composite("map", f"map[{key.name}]{elem.name}", name, elem, key)
 
 
 def array_of(size: int, elem: Type) -> Type:
-    """Make ``[size]elem``."""
+    """Return the type ``[size]elem``."""
     type_ = _composite("array", f"[{size}]{elem.name}", "", elem)
     type_.size = size
     return type_
@@ -256,22 +265,22 @@ STRINGS = slice_of(STRING)
 
 
 def string(data: bytes) -> Value:
-    """Make a string value."""
+    """Return a string value."""
     return Value(STRING, data)
 
 
 def boolean(value: bool) -> Value:
-    """Make a bool value."""
+    """Return a bool value."""
     return Value(BOOL, value)
 
 
 def integer(value: int) -> Value:
-    """Make an int value."""
+    """Return an int value."""
     return Value(INT, value)
 
 
 def indirect(value: Value | None) -> tuple[Value | None, bool]:
-    """Follow pointers and interfaces; the flag tells that it ended at a nil one."""
+    """Follow pointers and interfaces; return the last value, and whether it is a nil pointer or interface."""
     while value is not None and value.type.kind in ("ptr", "interface"):
         if value.raw is None:
             return value, True
@@ -282,12 +291,12 @@ def indirect(value: Value | None) -> tuple[Value | None, bool]:
 
 
 def unwrap(value: Value | None) -> Value | None:
-    """Return what an interface holds (None where nothing); other values unchanged."""
+    """Return the value inside an interface (None if nil); other values are returned unchanged."""
     return value.raw if value is not None and value.type.kind == "interface" else value
 
 
 def truth(value: Value | None) -> bool:
-    """Tell whether ``if`` takes the value as true."""
+    """Return whether ``if`` treats the value as true."""
     if value is None or value.raw is None:
         return False
     kind = value.type.kind

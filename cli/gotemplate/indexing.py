@@ -1,6 +1,6 @@
-"""The functions that look inside values: index, slice and len.
+"""The functions index, slice and len.
 
-It knows Go's rules for indexes and map keys. It refuses to know pipelines.
+The module knows Go's rules for indexes and map keys. It does not know pipelines.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _item(item: Value, index: Value | None) -> Value:
 
 
 def index(item: Value | None, *indexes: Value | None) -> Value:
-    """Return ``item[i][j]…``; a missing map key gives the zero value."""
+    """Return ``item[i][j]…``; a missing map key gives the zero value; raises Fault."""
     current = unwrap(item)
     if current is None:
         raise Fault("index of untyped nil")
@@ -66,7 +66,7 @@ def _check_order(low: int, high: int) -> None:
 
 
 def slice_value(item: Value | None, *indexes: Value | None) -> Value:
-    """Return ``item[i:j:k]`` of a string, slice or array."""
+    """Return ``item[i:j:k]`` of a string, slice or array; raises Fault."""
     target = unwrap(item)
     if target is None:
         raise Fault("slice of untyped nil")
@@ -102,12 +102,12 @@ def _cut(target: Value, low: int, high: int, capacity: int) -> Value:
 
 
 def length(item: Value | None) -> int:
-    """Return the length of a string, array, slice or map."""
+    """Return the length of a string, array, slice or map; raises Fault for other values."""
     target, is_nil = indirect(item)
     if is_nil:
         raise Fault("len of nil pointer")
     if target is None:
         raise Fault("reflect: call of reflect.Value.Type on zero Value")
     if target.type.kind not in ("array", "map", "slice", "string"):
-        raise Fault(f"len of type {str(target.type).removeprefix('*')}")  # a listing's row is behind a pointer
+        raise Fault(f"len of type {str(target.type).removeprefix('*')}")  # a listing's row is a pointer
     return target.length()

@@ -1,6 +1,7 @@
-"""Writes Go values as encoding/json does, and reshapes JSON text without changing its tokens.
+"""Write Go values as encoding/json does, and change the layout of JSON text without changing its tokens.
 
-It knows struct tags, omitempty, embedding, key order and string escapes. It refuses to know where values come from.
+The module knows struct tags, omitempty, embedding, key order and string escapes. It does not know where values come
+from.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from cli.gotemplate.text import decode, is_invalid
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SEPARATORS = "\u2028\u2029"
 _PLAIN = re.compile(r"[ !#-%'-;=?-\[\]-~]*")
-"""Printable ASCII but for what JSON or HTML treats specially: quotation marks, backslashes and ``&<>``."""
+"""Printable ASCII without the special characters of JSON and HTML: quotation marks, backslashes and ``&<>``."""
 
 
 class UnsupportedValue(Exception):
-    """JSON has no form for the value."""
+    """The value cannot be written in JSON."""
 
 
 def quote_json(text: str, html: bool = False) -> str:
-    """Write a JSON string; ``html`` escapes what HTML treats specially."""
+    """Return a text as a JSON string; ``html`` also escapes the characters that are special in HTML."""
     if _PLAIN.fullmatch(text):
         return f'"{text}"'
     return '"' + "".join(_escape(rune, html) for rune in text) + '"'
@@ -41,10 +42,7 @@ def _escape(rune: str, html: bool) -> str:
 
 
 def marshal(value: Value | None) -> str:
-    """Return the JSON text of a value; None is null.
-
-    Raises UnsupportedValue for what JSON cannot say.
-    """
+    """Return the JSON text of a value; None is null; raises UnsupportedValue if JSON has no form for it."""
     return "null" if value is None else _marshal(value.type, value.raw)
 
 
@@ -102,7 +100,7 @@ def _marshal_float(value: float) -> str:
 
 
 def _members(type_: Type, raw: Raw) -> Iterator[tuple[StructField, Raw]]:
-    """Walk a struct's members with embedded structs' in place."""
+    """Yield a struct's members; the members of an embedded struct appear at its position."""
     for field, item in zip(type_.fields, raw, strict=True):
         if not field.embedded:
             if field.exported and not (field.omit_empty and _is_empty(field.type, item)):
@@ -125,7 +123,7 @@ def _is_empty(type_: Type, raw: Raw) -> bool:
 
 
 def _tokens(text: str) -> Iterator[str]:
-    """Split valid JSON text into strings, punctuation and everything else."""
+    """Split valid JSON text into strings, punctuation and other tokens."""
     at, size = 0, len(text)
     while at < size:
         start = at
@@ -144,12 +142,12 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 def compact(text: str) -> str:
-    """Drop the white space between the tokens of valid JSON text."""
+    """Remove the white space between the tokens of valid JSON text."""
     return "".join(_tokens(text))
 
 
 def indent(text: str, step: str = "    ") -> str:
-    """Lay out valid JSON text, one member a line; empty objects and arrays stay closed."""
+    """Indent valid JSON text, one member per line; empty objects and arrays stay on one line."""
     parts: list[str] = []
     margin = "\n"
     opened = False

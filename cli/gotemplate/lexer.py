@@ -1,7 +1,7 @@
-"""Splits template source into tokens, one at a time, with Go's rules and Go's error texts.
+"""Split template source into tokens, one at a time, with Go's rules and Go's error texts.
 
-It knows delimiters, trim markers, comments and what a token looks like. It refuses to know what tokens mean together,
-and it doesn't check the contents of literals: the parser does.
+The module knows delimiters, trim markers, comments and the form of tokens. It does not know what a sequence of tokens
+means. It does not check the contents of literals, because the parser does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DECIMAL = "0123456789_"
 
 
 class Token(NamedTuple):
-    """``kind`` is a keyword itself, or a class such as "field"; ``pos`` counts characters, ``line`` starts at 1."""
+    """A token; ``kind`` is the keyword or a class such as "field"; ``pos`` counts characters; ``line`` starts at 1."""
 
     kind: str
     pos: int
@@ -46,12 +46,12 @@ class _LexError(Exception):
 
 
 def is_alphanumeric(rune: str) -> bool:
-    """Tell whether ``rune`` may be part of an identifier; false for the empty string."""
+    """Return whether ``rune`` may be part of an identifier; False for the empty string."""
     return rune == "_" or (rune.isalpha() or rune.isdecimal() if rune and not is_invalid(rune) else False)
 
 
 class Lexer:
-    """Hands out the tokens of one template; after an error only EOF follows."""
+    """Lexer that returns the tokens of one template; after an error, only EOF follows."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -63,7 +63,7 @@ class Lexer:
         self._parens = 0
 
     def next_token(self) -> Token:
-        """Return the next token; lexing errors come as tokens of kind "error"."""
+        """Return the next token; a lexing error is returned as a token of kind "error"."""
         try:
             return self._action_token() if self._inside else self._text_token()
         except _LexError as error:
@@ -116,7 +116,7 @@ class Lexer:
         return self.source[at : at + 1] == "-" and self.source[at + 1 : at + 2] in (" ", "\t", "\r", "\n")
 
     def _left_delimiter(self) -> Token | None:
-        """Return the delimiter, or None after a comment, which leaves no token."""
+        """Return the delimiter token, or None after a comment, which has no token."""
         self.pos += len(LEFT)
         marker = 2 if self._has_left_trim(self.pos) else 0
         if self.source.startswith("/*", self.pos + marker):
@@ -232,7 +232,7 @@ class Lexer:
     def _space(self) -> Token:
         first = self.pos
         self._skip_spaces()
-        # The last blank belongs to a trim marker that may follow.
+        # The last space belongs to the trim marker, if one follows.
         self.pos -= 1
         closed, trim = self._at_right_delimiter()
         if not (closed and trim):

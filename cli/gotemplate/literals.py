@@ -1,7 +1,7 @@
-"""Reads number and character constants as Go does (strconv).
+"""Parse number and character constants as Go does (package strconv).
 
-It knows spellings and ranges. It refuses to know where a constant is used: one constant may be an int, an unsigned
-int and a float at the same time, and the executor picks.
+The module knows spellings and ranges. It does not know where a constant is used. One constant may be an int, an
+unsigned int and a float at the same time; the executor chooses.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ _BASES = {"x": 16, "b": 2, "o": 8}
 
 
 def parse_number(pos: int, text: str, kind: str) -> Number:
-    """Return the node for a token of kind "number", "complex" or "char constant".
-
-    Raises ValueError with Go's text.
-    """
+    """Return the node for a token of kind "number", "complex" or "char constant"; raises ValueError with Go's text."""
     number = Number(pos, text)
     if kind == "char constant":
         _read_character(number)
@@ -91,7 +88,7 @@ def _split_sign(text: str) -> tuple[int, str]:
 
 
 def _underscores_ok(text: str) -> bool:
-    """Underscores must stand between digits; a base prefix counts as one."""
+    """Return whether each underscore is between two digits; a base prefix counts as a digit."""
     prefixed = text[:1] == "0" and text[1:2].lower() in _BASES
     hexadecimal = prefixed and text[1:2].lower() == "x"
     before = "0" if prefixed else "^"
@@ -110,7 +107,7 @@ def _underscores_ok(text: str) -> bool:
 
 
 def parse_integer(text: str) -> int | None:
-    """Return the value of a Go integer literal of any size, or None where it is not one."""
+    """Return the value of a Go integer literal of any size; None for other text."""
     sign, digits = _split_sign(text)
     if "_" in digits:
         if not _underscores_ok(digits):
@@ -127,7 +124,7 @@ def parse_integer(text: str) -> int | None:
 
 
 def parse_float(text: str) -> float | None:
-    """Return the value of a Go floating point literal; None where it is not one or overflows."""
+    """Return the value of a Go floating point literal; None for other text and on overflow."""
     sign, digits = _split_sign(text)
     if "_" in digits and not _underscores_ok(digits):
         return None

@@ -1,6 +1,7 @@
-"""Reads a template's tokens with three of look-ahead, and words what is wrong with them.
+"""Read a template's tokens with a look-ahead of three, and build the error texts for wrong tokens.
 
-It knows where Go thinks an error is: on the line of the token read last. It refuses to know the grammar.
+The module knows on which line Go reports an error: the line of the last token that was read. It does not know the
+grammar.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ _NO_TOKEN = Token("eof", 0, "", 0)
 
 
 class Lookahead:
-    """What has been read of one lexer, and pushed back."""
+    """The tokens of one lexer that were read, with those that were pushed back."""
 
     def __init__(self, lexer: Lexer) -> None:
         self.lexer = lexer
@@ -28,7 +29,7 @@ class Lookahead:
         return self._tokens[self._peeked]
 
     def _push_back(self, *tokens: Token) -> None:
-        """Unread the token read last, after the given earlier ones, latest first."""
+        """Push back the last token that was read, after the given earlier tokens, latest first."""
         for index, token in enumerate(tokens, 1):
             self._tokens[index] = token
         self._peeked = 1 + len(tokens) if tokens else self._peeked + 1

@@ -1,7 +1,7 @@
-"""The parts of a parsed template, and their text in error messages.
+"""The nodes of a parsed template, and their text in error messages.
 
-It knows structure only. It refuses to know how a part is parsed or executed. ``pos`` counts characters from the start
-of the source; ``source()`` is the normal form Go shows in ``at <…>``.
+The module knows only structure. It does not know how a node is parsed or executed. ``pos`` counts characters from the
+start of the source; ``source()`` is the normal form that Go shows in ``at <…>``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from engine.golang.strconv import quote
 
 
 class Node:
-    """A part of a template."""
+    """A node of a parsed template."""
 
     __slots__ = ("pos",)
 
@@ -21,7 +21,7 @@ class Node:
     def source(self) -> str:
         """Return the normal form of the node's source.
 
-        Plain calls all the way down: deep templates must not nest on the C stack, as ``str()`` would.
+        All calls are plain Python calls, because deep templates must not use the C stack, as ``str()`` would.
         """
         return ""
 
@@ -37,7 +37,7 @@ class Text(Node):
 
 
 class Dot(Node):
-    """The cursor."""
+    """The dot: the current value."""
 
     __slots__ = ()
 
@@ -55,7 +55,7 @@ class Nil(Node):
 
 
 class Bool(Node):
-    """``true`` or ``false``."""
+    """The constant ``true`` or ``false``."""
 
     __slots__ = ("value",)
 
@@ -82,7 +82,7 @@ class String(Node):
 
 
 class Number(Node):
-    """A number constant: each attribute is its value as that Go type, or None where it has none."""
+    """A number constant: each attribute is its value as one Go type, or None if that type cannot hold it."""
 
     __slots__ = ("as_complex", "as_float", "as_int", "as_uint", "text")
 
@@ -99,7 +99,7 @@ class Number(Node):
 
 
 class Identifier(Node):
-    """A function name."""
+    """The name of a function."""
 
     __slots__ = ("name",)
 
@@ -112,7 +112,7 @@ class Identifier(Node):
 
 
 class Variable(Node):
-    """``$x.Field``: the variable, ``$`` included, then field names."""
+    """``$x.Field``: the variable with its ``$``, then field names."""
 
     __slots__ = ("idents",)
 
@@ -125,7 +125,7 @@ class Variable(Node):
 
 
 class Field(Node):
-    """``.A.B`` looked up in dot."""
+    """``.A.B``: fields of the dot."""
 
     __slots__ = ("idents",)
 
@@ -138,7 +138,7 @@ class Field(Node):
 
 
 class Chain(Node):
-    """``(pipeline).A.B``: fields looked up in a term that is neither field nor variable."""
+    """``(pipeline).A.B``: fields of a term that is neither a field nor a variable."""
 
     __slots__ = ("fields", "node")
 
@@ -152,7 +152,7 @@ class Chain(Node):
 
 
 class Command(Node):
-    """One stage of a pipeline: the first argument may be called with the others."""
+    """One stage of a pipeline; if the first argument is callable, it is called with the others."""
 
     __slots__ = ("args",)
 
@@ -165,7 +165,7 @@ class Command(Node):
 
 
 class Pipe(Node):
-    """A pipeline, possibly declaring or assigning variables."""
+    """A pipeline, which may declare or assign variables."""
 
     __slots__ = ("commands", "decl", "is_assign")
 
@@ -205,12 +205,12 @@ class Body(Node):
         self.nodes: list[Node] = []
 
     def is_empty(self) -> bool:
-        """Tell whether it holds nothing but white space."""
+        """Return whether the body contains only white space."""
         return all(isinstance(node, Text) and not decode(node.text).strip() for node in self.nodes)
 
 
 class Branch(Node):
-    """``if``, ``with`` or ``range`` (``keyword``) with its bodies."""
+    """``if``, ``with`` or ``range`` (see ``keyword``) with its bodies."""
 
     __slots__ = ("body", "else_body", "keyword", "pipe")
 
@@ -223,7 +223,7 @@ class Branch(Node):
 
 
 class Jump(Node):
-    """``break`` or ``continue``."""
+    """A ``break`` or ``continue`` action."""
 
     __slots__ = ("keyword",)
 
@@ -236,7 +236,7 @@ class Jump(Node):
 
 
 class Invocation(Node):
-    """``{{template "name" pipeline}}``."""
+    """A ``{{template "name" pipeline}}`` action."""
 
     __slots__ = ("name", "pipe")
 
@@ -251,7 +251,7 @@ class Invocation(Node):
 
 
 class End(Node):
-    """``{{end}}``; never part of a finished template."""
+    """``{{end}}``; used only during parsing, never part of a finished template."""
 
     __slots__ = ()
 
@@ -260,7 +260,7 @@ class End(Node):
 
 
 class Else(Node):
-    """``{{else}}``; never part of a finished template."""
+    """``{{else}}``; used only during parsing, never part of a finished template."""
 
     __slots__ = ()
 

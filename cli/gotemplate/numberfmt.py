@@ -1,6 +1,6 @@
-"""Number formatting of Go's fmt and strconv, before padding.
+"""The digits of numbers in Go's fmt and strconv, before padding.
 
-It knows bases, shortest decimals and exponents. It refuses to know verbs' flags beyond what changes digits.
+The module knows bases, shortest decimals and exponents. Of a verb's flags, it knows only those that change digits.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 
 
 def digits_in_base(value: int, base: int) -> str:
-    """Write a non-negative integer in base 2, 8, 10 or 16 (lower case)."""
+    """Return a non-negative integer in base 2, 8, 10 or 16 (lower case)."""
     return format(value, {2: "b", 8: "o", 10: "d", 16: "x"}[base])
 
 
@@ -87,7 +87,7 @@ def _hexadecimal(value: float, precision: int, verb: str) -> str:
 
 
 def format_float(value: float, verb: str, precision: int = -1) -> str:
-    """Write ``value`` as strconv.FormatFloat does, always with a sign.
+    """Format ``value`` as strconv.FormatFloat does, always with a sign.
 
     ``verb`` is one of eEfgGbxX; ``precision`` -1 means the shortest exact form.
     """

@@ -1,6 +1,6 @@
-"""Turns template source into trees, with Go's grammar and Go's error texts.
+"""Parse template source into trees, with Go's grammar and Go's error texts.
 
-It knows the grammar, the scope of variables and which functions exist. It refuses to know values.
+The module knows the grammar, the scope of variables and which functions exist. It does not know values.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _STRINGS = ("string", "raw string")
 
 
 class Parser(Lookahead):
-    """Parses the body of one template; bodies defined inside it get parsers of their own on the same lexer."""
+    """Parser for the body of one template; a body defined inside it gets its own parser on the same lexer."""
 
     def __init__(
         self, lexer: Lexer, functions: Container[str], trees: dict[bytes, Body], name: bytes, nesting: int = 0
@@ -76,7 +76,7 @@ class Parser(Lookahead):
     # ------------------------------------------------------------------------------------------------ templates
 
     def parse_main(self) -> None:
-        """Parse the whole source; all templates it defines, itself included, end up in ``trees``."""
+        """Parse the whole source; this template and all templates that it defines are added to ``trees``."""
         root = Body(self._peek().pos)
         while self._peek().kind != "eof":
             if self._peek().kind == "{{":
@@ -92,7 +92,7 @@ class Parser(Lookahead):
         self._add(root)
 
     def parse_definition(self) -> None:
-        """Parse the rest of ``{{define "name"}} … {{end}}``."""
+        """Parse ``{{define "name"}} … {{end}}`` after the word ``define``."""
         context = "define clause"
         token = self._next_non_space()
         if token.kind not in _STRINGS:
@@ -102,7 +102,7 @@ class Parser(Lookahead):
         self.parse_body(context)
 
     def parse_body(self, context: str) -> None:
-        """Parse up to the matching ``{{end}}`` and keep the tree under this parser's name."""
+        """Parse up to the matching ``{{end}}`` and add the tree to ``trees`` under this parser's name."""
         body, end = self._item_list()
         if not isinstance(end, End):
             raise self._error(f"unexpected {end.source()} in {context}")
@@ -176,7 +176,7 @@ class Parser(Lookahead):
 
     def _else(self) -> Node:
         following = self._peek_non_space()
-        # "{{else if" and "{{else with" stand for an else that holds a control of its own.
+        # "{{else if" and "{{else with" mean an else body with a control structure of its own.
         if following.kind in ("if", "with"):
             return Else(following.pos)
         return Else(self._expect("}}", "else").pos)
@@ -250,7 +250,7 @@ class Parser(Lookahead):
                 self._declare(pipe, variable)
                 return
             if following.kind != "char" or following.value != ",":
-                # It was an argument after all: "$x foo" needs all three tokens back.
+                # Here the variable is an argument, so push the tokens back: all three for "$x foo".
                 if after.kind == "space":
                     self._push_back(after, variable)
                 else:
@@ -353,10 +353,7 @@ class Parser(Lookahead):
 
 
 def parse_trees(source: str, functions: Container[str]) -> dict[bytes, Body]:
-    """Return all templates of ``source`` by name; the main one is ``b""``.
-
-    Raises TemplateSyntaxError.
-    """
+    """Return all templates of ``source`` by name; the main one is ``b""``; raises TemplateSyntaxError."""
     trees: dict[bytes, Body] = {}
     Parser(Lexer(source), functions, trees, b"").parse_main()
     return trees

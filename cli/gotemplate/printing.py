@@ -1,7 +1,7 @@
-"""Prints Go values: package fmt's Print, Println and the printing of one argument by one verb.
+"""Print Go values: Print and Println of Go's package fmt, and one argument with one verb.
 
-It knows how composite values, nil, pointers and values with a String method look, and what a wrong verb looks like. It
-refuses to know format strings (formats.py) and digits (verbs.py).
+The module knows how composite values, nil, pointers, values with a String method and wrong verbs are printed. It does
+not know format strings (formats.py) and digits (verbs.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _STRINGABLE = "vsxXq"
 
 
 class Printer:
-    """Collects printed text; ``flags`` are those of the verb at work."""
+    """Collects printed text; ``flags`` are the flags of the current verb."""
 
     __slots__ = ("_erroring", "budget", "flags", "parts")
 
@@ -30,12 +30,12 @@ class Printer:
         self._erroring = False
 
     def write(self, data: bytes) -> None:
-        """Append text."""
+        """Append text; counts against the budget."""
         self.budget.produce(len(data))
         self.parts.append(data)
 
     def result(self) -> bytes:
-        """Return everything printed."""
+        """Return all printed text."""
         return b"".join(self.parts)
 
     def argument(self, value: Value | None, verb: str) -> None:
@@ -54,7 +54,7 @@ class Printer:
             self._value(value, verb, 0)
 
     def bad_verb(self, value: Value | None, verb: str) -> None:
-        """Print ``%!verb(type=value)``."""
+        """Print ``%!verb(type=value)``, Go's text for a verb that does not fit the value."""
         self.write(encode(f"%!{verb}("))
         if value is None:
             self.write(_NIL)
@@ -66,7 +66,10 @@ class Printer:
         self.write(b")")
 
     def _by_method(self, value: Value, verb: str) -> bool:
-        """Print by GoString, Error or String where the type has them and the verb wants text."""
+        """Print with the GoString or String method, and return whether this was possible.
+
+        It is possible if the type has the method and the verb prints text.
+        """
         if self._erroring:
             return False
         name = "GoString" if self.flags.sharp_v else "String" if verb in _STRINGABLE else ""
@@ -134,7 +137,7 @@ class Printer:
         if value.type.kind not in ("ptr", "map", "slice", "func"):
             self.bad_verb(value, verb)
             return
-        # Addresses mean nothing here; this one looks like one of Go's heap.
+        # Addresses have no meaning here; this one looks like an address on Go's heap.
         address = 0 if value.raw is None else 0xC000000000 + id(value.raw) % 2**32
         flags = self.flags
         if verb == "v" and flags.sharp_v:
@@ -194,7 +197,7 @@ class Printer:
 
 
 def sprint(args: Sequence[Value | None], budget: Budget) -> bytes:
-    """Print ``args`` with blanks between those that are not strings (fmt.Sprint)."""
+    """Return ``args`` printed with a space between two arguments if neither is a string (fmt.Sprint)."""
     printer = Printer(budget)
     after_string = False
     for index, arg in enumerate(args):
@@ -208,7 +211,7 @@ def sprint(args: Sequence[Value | None], budget: Budget) -> bytes:
 
 
 def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
-    """Print ``args`` with blanks between all of them and a newline at the end (fmt.Sprintln)."""
+    """Return ``args`` printed with spaces between all of them and a newline at the end (fmt.Sprintln)."""
     printer = Printer(budget)
     for index, arg in enumerate(args):
         if index:
@@ -219,7 +222,7 @@ def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
 
 
 def printable(value: Value | None) -> Value | None:
-    """Return what the template prints for ``value``: pointers followed, except where only they have a String method."""
+    """Return the value to print for ``value``: a pointer's target, unless only the pointer has a String method."""
     if value is None:
         return string(b"<no value>")
     if value.type.kind == "ptr":

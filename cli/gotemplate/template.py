@@ -1,6 +1,6 @@
-"""A parsed template, ready to be executed any number of times.
+"""A parsed template, which can be executed any number of times.
 
-It knows which functions exist and starts executions. It refuses to know what the data is.
+The module knows which functions exist, and starts executions. It does not know the data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NAMES = BUILTIN_NAMES | DOCKER_NAMES
 
 
 class Template:
-    """A template that parsed."""
+    """A successfully parsed template."""
 
     def __init__(self, text: str) -> None:
         with deep_stack():
@@ -35,10 +35,10 @@ class Template:
         replace: Mapping[str, Function] | None = None,
         budget: Budget | None = None,
     ) -> str:
-        """Return the output for ``data``.
+        """Return the output for ``data``; raises TemplateExecError, which holds the output so far.
 
-        ``missing_key_fails`` is Go's option missingkey=error; ``replace`` holds functions that hide Docker's;
-        ``budget`` bounds several executions together. Raises TemplateExecError, which keeps the output made so far.
+        ``missing_key_fails`` is Go's option missingkey=error. ``replace`` holds functions that replace Docker's. A
+        ``budget`` may be shared, to limit several executions together.
         """
         budget = budget or Budget()
         functions = {**docker_functions(budget), **(replace or {})}
@@ -54,8 +54,5 @@ class Template:
 
 
 def parse(text: str) -> Template:
-    """Parse a template.
-
-    Raises TemplateSyntaxError with Go's text.
-    """
+    """Parse a template; raises TemplateSyntaxError with Go's text."""
     return Template(text)

@@ -1,8 +1,9 @@
 r"""Go strings as Python values.
 
-A Go string is bytes that are usually UTF-8, and templates can see the bytes (``len``, ``index``, ``truncate``). Values
-are therefore ``bytes``; template source and error texts are ``str`` in which a byte that is not UTF-8 is a surrogate
-escape. This module converts between the two and knows Go's literals (package strconv). It knows no types or verbs.
+A Go string is a sequence of bytes, usually UTF-8, and templates can access the bytes (``len``, ``index``,
+``truncate``). Values are therefore ``bytes``. Template source and error texts are ``str``, with a surrogate escape for
+each byte that is not UTF-8. This module converts between the two and knows Go's literals (package strconv). It knows no
+types or verbs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _UNESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 
 
 
 def encode(text: str) -> bytes:
-    """Return the bytes of ``text``; code points UTF-8 cannot hold become U+FFFD."""
+    """Return the bytes of ``text``; code points that UTF-8 cannot represent become U+FFFD."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -24,17 +25,17 @@ def encode(text: str) -> bytes:
 
 
 def decode(data: bytes) -> str:
-    """Return one character a rune; every byte that is not UTF-8 is one surrogate escape."""
+    """Return ``data`` with one character per rune; each byte that is not UTF-8 becomes one surrogate escape."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def is_invalid(rune: str) -> bool:
-    """Tell whether ``rune`` stands for a byte that is not UTF-8."""
+    """Return whether ``rune`` is the surrogate escape of a byte that is not UTF-8."""
     return "\ud800" <= rune <= "\udfff"
 
 
 def valid(text: str) -> str:
-    """Return ``text`` with every invalid byte replaced by U+FFFD, as Go's rune loops see it."""
+    """Return ``text`` with every invalid byte replaced by U+FFFD, as Go does when it iterates over runes."""
     return text if text.isascii() else "".join(REPLACEMENT if is_invalid(c) else c for c in text)
 
 
@@ -51,12 +52,12 @@ def quote_rune(code: int, ascii_only: bool = False) -> str:
 
 
 def can_backquote(text: str) -> bool:
-    """Tell whether ``text`` can be written unchanged between back quotes."""
+    """Return whether ``text`` can be written unchanged between back quotes."""
     return not any(is_invalid(c) or c in "\ufeff`\x7f" or (c < " " and c != "\t") for c in text)
 
 
 def describe_rune(rune: str) -> str:
-    """Write a rune as Go's ``%#U`` does: ``U+002D '-'``."""
+    """Format a rune as Go's ``%#U`` does: ``U+002D '-'``."""
     if is_invalid(rune):
         rune = REPLACEMENT
     return f"U+{ord(rune):04X} '{rune}'" if rune.isprintable() else f"U+{ord(rune):04X}"
@@ -80,7 +81,7 @@ def _unquote_numeric(text: str, at: int) -> tuple[bytes, int]:
 
 
 def unquote_char(text: str, at: int, mark: str) -> tuple[bytes, int]:
-    """Read one possibly escaped character of a literal; return its bytes and the next position.
+    """Read one character of a literal, which may be escaped; return its bytes and the next position.
 
     Raises ValueError (``invalid syntax``) as strconv.UnquoteChar does.
     """
@@ -100,10 +101,7 @@ def unquote_char(text: str, at: int, mark: str) -> tuple[bytes, int]:
 
 
 def unquote(literal: str) -> bytes:
-    """Return the value of a Go string literal, double or back quoted.
-
-    Raises ValueError with strconv's text.
-    """
+    """Return the value of a Go string literal in double or back quotes; raises ValueError with strconv's text."""
     if literal[0] == "`":
         return encode(literal[1:-1].replace("\r", ""))
     parts = []

@@ -1,6 +1,6 @@
 """The verbs of Go's fmt for simple values: one set of flags, applied to one bool, number or string.
 
-It knows padding, precision, signs and quoting. It refuses to know Go types, composite values and format strings.
+The module knows padding, precision, signs and quoting. It does not know Go types, composite values and format strings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _BASES = {"d": 10, "v": 10, "b": 2, "o": 8, "O": 8, "x": 16, "X": 16}
 
 
 class Flags:
-    """The flags, width and precision of one verb; ``width`` and ``precision`` are None where not given."""
+    """The flags, width and precision of one verb; ``width`` and ``precision`` are None if not given."""
 
     __slots__ = ("minus", "plus", "plus_v", "precision", "sharp", "sharp_v", "space", "width", "zero")
 
@@ -22,14 +22,14 @@ class Flags:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Reset all flags, the width and the precision."""
         self.minus = self.plus = self.sharp = self.space = self.zero = False
         self.plus_v = self.sharp_v = False
         self.width: int | None = None
         self.precision: int | None = None
 
     def pad(self, data: bytes, zero: bool | None = None) -> bytes:
-        """Fill ``data`` up to the width, which counts runes."""
+        """Pad ``data`` to the width, which counts runes; ``zero`` overrides the zero flag."""
         if not self.width:
             return data
         missing = self.width - len(decode(data))
@@ -40,7 +40,7 @@ class Flags:
         return (b"0" if (self.zero if zero is None else zero) else b" ") * missing + data
 
     def truncate(self, data: bytes) -> bytes:
-        """Cut ``data`` to the precision, which counts runes."""
+        """Cut ``data`` to the precision, which counts runes; without a precision, return it unchanged."""
         if self.precision is None:
             return data
         return encode(decode(data)[: self.precision])
@@ -48,18 +48,18 @@ class Flags:
     # -------------------------------------------------------------------------------------------------- strings
 
     def text(self, data: bytes) -> bytes:
-        """Format for %s."""
+        """Format ``data`` for the verb %s."""
         return self.pad(self.truncate(data))
 
     def quoted(self, data: bytes) -> bytes:
-        """Format for %q."""
+        """Format ``data`` for the verb %q."""
         text = decode(self.truncate(data))
         if self.sharp and can_backquote(text):
             return self.pad(encode(f"`{text}`"))
         return self.pad(encode(quote(text, self.plus)))
 
     def hex_bytes(self, data: bytes, upper: bool) -> bytes:
-        """Format for %x and %X of strings."""
+        """Format ``data`` for the verbs %x and %X."""
         if self.precision is not None:
             data = data[: self.precision]
         pairs = [f"{byte:02X}" if upper else f"{byte:02x}" for byte in data]
@@ -68,7 +68,7 @@ class Flags:
         return self.pad((prefix + text).encode())
 
     def string(self, data: bytes, verb: str) -> bytes | None:
-        """Format a string; None where the verb is not one for strings."""
+        """Format a string; return None if the verb is not for strings."""
         if verb == "v":
             return self.quoted(data) if self.sharp_v else self.text(data)
         if verb == "s":
@@ -78,13 +78,13 @@ class Flags:
         return self.hex_bytes(data, verb == "X") if verb in "xX" else None
 
     def boolean(self, value: bool, verb: str) -> bytes | None:
-        """Format a bool; None where the verb is not one for bools."""
+        """Format a bool; return None if the verb is not for bools."""
         return self.pad(b"true" if value else b"false") if verb in "tv" else None
 
     # ------------------------------------------------------------------------------------------------- integers
 
     def integer(self, value: int, verb: str, signed: bool = True) -> bytes | None:
-        """Format an integer; None where the verb is not one for integers."""
+        """Format an integer; return None if the verb is not for integers."""
         if verb == "v" and self.sharp_v and not signed:
             return self.prefixed_hex(value)
         if verb in _BASES:
@@ -97,7 +97,7 @@ class Flags:
         return self._unicode(code) if verb == "U" else None
 
     def prefixed_hex(self, value: int, prefix: bool = True) -> bytes:
-        """Format as 0x…, whatever the sharp flag says."""
+        """Format as hexadecimal, with ``0x`` if ``prefix``, independent of the sharp flag."""
         sharp, self.sharp = self.sharp, prefix
         data = self._based(value, "x")
         self.sharp = sharp
@@ -130,7 +130,7 @@ class Flags:
     # --------------------------------------------------------------------------------------------------- floats
 
     def floating(self, value: float, verb: str) -> bytes | None:
-        """Format a float64; None where the verb is not one for floats."""
+        """Format a float64; return None if the verb is not for floats."""
         if verb == "v":
             return self._float(value, "g", -1)
         if verb in "bgGxX":
@@ -138,7 +138,7 @@ class Flags:
         return self._float(value, "f" if verb == "F" else verb, 6) if verb in "feEF" else None
 
     def complex_number(self, value: complex, verb: str) -> bytes | None:
-        """Format a complex128; None where the verb is not one for complex numbers."""
+        """Format a complex128; return None if the verb is not for complex numbers."""
         real = self.floating(value.real, verb)
         plus, self.plus = self.plus, True
         imaginary = self.floating(value.imag, verb)
@@ -162,14 +162,14 @@ class Flags:
         return self.pad(text.encode())
 
     def _special(self, text: str) -> bytes:
-        """Infinities and NaN are never padded with zeros."""
+        """Format infinity or NaN, which are never padded with zeros."""
         if text[1] == "N" and not self.space and not self.plus:
             text = text[1:]
         return self.pad(text.encode(), zero=False)
 
 
 def _with_point(text: str, verb: str, precision: int) -> str:
-    """Force a decimal point and, for %g, the zeros that precision promises."""
+    """Add a decimal point if missing and, for %g and %x, zeros up to the precision."""
     wanted = {"g": precision, "G": precision, "x": precision}.get(verb, 0)
     if verb in "gGx" and wanted == -1:
         wanted = 6

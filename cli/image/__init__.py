@@ -1,4 +1,4 @@
-"""The commands of ``hawse image``, one a file."""
+"""The commands of ``hawse image``, one per file."""
 
 from cli.pflag import Group
 

@@ -1,4 +1,4 @@
-"""``hawse import`` and ``hawse image import``."""
+"""The ``hawse import`` and ``hawse image import`` commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ URL_SCHEMES = ("http://", "https://")
 @click.argument("name", required=False)
 @click.pass_obj
 def import_(app: App, source: str, name: str | None, change: tuple[str, ...], message: str, platform: str) -> None:
-    """Import an archive (a root file system, or what ``docker save`` wrote) and print the image's id."""
+    """Import an archive (a root file system, or the output of ``docker save``) and print the image's id."""
     if change:
         raise StatusError("--change is not supported")
     if source.startswith(URL_SCHEMES):
@@ -35,7 +35,7 @@ def import_(app: App, source: str, name: str | None, change: tuple[str, ...], me
 
 
 def import_from(app: App, source: str, reference: str) -> str:
-    """Import a file, or standard input for ``-``; the image's id."""
+    """Import a file, or standard input for ``-``; return the image's id."""
     if source == "-":
         return app.engine.images.import_archive(app.stdin, reference)
     try:

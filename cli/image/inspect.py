@@ -1,4 +1,4 @@
-"""``hawse image inspect``."""
+"""The ``hawse image inspect`` command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli.pflag import STRING, at_least, command, flag
 @click.argument("images", nargs=-1)
 @click.pass_obj
 def inspect(app: App, images: tuple[str, ...], format: str) -> None:
-    """Print the documents of the images."""
+    """Print the inspect documents of the images."""
 
     def fetch(reference: str) -> tuple[str, Json]:
         if not reference:

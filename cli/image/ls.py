@@ -1,4 +1,4 @@
-"""``hawse images`` and ``hawse image ls``."""
+"""The ``hawse images`` and ``hawse image ls`` commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RAW = (
 
 
 def list_flags(function: Any) -> Any:
-    """Give a command the flags of an image listing."""
+    """Add the flags of an image listing to a command."""
     for declare in (
         flag("--all", "-a", usage="Show all images (default hides intermediate images)"),
         flag("--digests", usage="Show digests"),
@@ -49,7 +49,7 @@ def list_flags(function: Any) -> Any:
 @list_flags
 @click.pass_obj
 def images(app: App, /, **given: Any) -> None:
-    """Print a table of the images, the newest first."""
+    """Print a table of the images, newest first."""
     list_images(app, given)
 
 
@@ -57,12 +57,12 @@ def images(app: App, /, **given: Any) -> None:
 @list_flags
 @click.pass_obj
 def ls(app: App, /, **given: Any) -> None:
-    """Do the same under the name that it has in its group."""
+    """Print the same table as ``images``, under the name that the command has in its group."""
     list_images(app, given)
 
 
 def list_images(app: App, given: Mapping[str, Any]) -> None:
-    """Ask for the images and write them through the format."""
+    """Get the list of images from the engine and print it in the chosen format."""
     filters = dict(given["filter"])
     if given["repository"]:
         filters["reference"] = (*filters.get("reference", ()), given["repository"])
@@ -71,7 +71,7 @@ def list_images(app: App, given: Mapping[str, Any]) -> None:
 
 
 def template(format: str, *, quiet: bool, digests: bool) -> str:
-    """The template behind a ``--format``."""
+    """Return the template for a ``--format`` value."""
     if format == "raw":
         return "image_id: {{.ID}}" if quiet else RAW
     if format not in ("", "table"):
@@ -83,7 +83,7 @@ def template(format: str, *, quiet: bool, digests: bool) -> str:
 
 
 def rows_of(image: Mapping[str, Any], *, trunc: bool) -> Iterator[FormatContext]:
-    """Give one row for each name of an image; one with no name at all where it has none."""
+    """Yield one row for each name of an image, or one row with ``<none>`` if the image has no name."""
     for reference in image["RepoTags"] or [f"{NONE}:{NONE}"]:
         repository, _, tag = reference.rpartition(":")
         yield FormatContext(

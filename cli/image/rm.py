@@ -1,4 +1,4 @@
-"""``hawse rmi`` and ``hawse image rm``."""
+"""The ``hawse rmi`` and ``hawse image rm`` commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHORT = "Remove one or more images"
 
 
 def removal_flags(function: Any) -> Any:
-    """Give a command the flags of an image's removal."""
+    """Add the flags of an image removal to a command."""
     for declare in (
         flag("--force", "-f", usage="Force removal of the image"),
         flag("--no-prune", usage="Do not delete untagged parents"),
@@ -38,12 +38,15 @@ def rmi(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
 @removal_flags
 @click.pass_obj
 def rm(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
-    """Do the same under the name that it has in its group."""
+    """Remove or untag the images, as ``rmi`` does, under the name that the command has in its group."""
     remove_images(app, images, force=force)
 
 
 def remove_images(app: App, images: tuple[str, ...], *, force: bool) -> None:
-    """Print what was untagged and deleted; by force, a missing image is mentioned, and no failure."""
+    """Remove the images and print what was untagged and deleted.
+
+    With ``force``, missing images are reported but are not an error, unless another error occurs too.
+    """
     problems, fatal = [], not force
     for image in images:
         try:

@@ -27,10 +27,10 @@ MODE_VARIABLE = b"HAWSE_WARM"
 """Values: "off" runs every command here, "use" starts no server, "only" fails without a server."""
 
 SERVER_TIMEOUT_SECONDS = 5.0
-"""Seconds to wait for the server to be ready before running the command here."""
+"""Seconds to wait for an answer of the server before the command is run in this process."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
-MESSAGE = 5  # bytes: one of the above and a number
+MESSAGE = 5  # bytes: one of the kinds above and a 4-byte number
 LOST = 125  # the exit code of Docker's client if the daemon fails
 REFUSED_TEXT = b"hawse: no warm server accepted the command (HAWSE_WARM=only)\n"
 LOST_TEXT = b"hawse: lost the warm server while running this command; the next hawse command will recover\n"

@@ -1,4 +1,4 @@
-"""The commands of ``hawse network``, one a file."""
+"""The commands of ``hawse network``, one per file."""
 
 from cli.pflag import Group
 

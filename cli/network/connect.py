@@ -1,4 +1,4 @@
-"""``hawse network connect``."""
+"""The ``hawse network connect`` command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.model import EndpointIPAM, EndpointSettings, PortSpec
 
 
 def default_route(word: str) -> str:
-    """Read who is to have the default route; "auto" is what it is without a word."""
+    """Parse ``--default-route``; "auto" is the same as no value; raises ValueError."""
     if word not in ("yes", "no", "auto"):
         raise ValueError('must be "yes", "no" or "auto"')
     return "" if word == "auto" else word
@@ -55,7 +55,10 @@ def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
 
 
 def driver_options(pairs: Sequence[str]) -> dict[str, str]:
-    """Read ``key=value`` pairs; blanks around both are dropped, the last of a key wins."""
+    """Parse ``key=value`` pairs; raises StatusError.
+
+    Spaces around key and value are removed, and the last value of a key is used.
+    """
     options = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -66,7 +69,7 @@ def driver_options(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def ports(values: Sequence[str]) -> tuple[PortSpec, ...]:
-    """Read the ``-p`` values."""
+    """Parse the ``-p`` values; raises StatusError."""
     try:
         return published_ports(values)
     except ValueError as error:

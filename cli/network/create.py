@@ -1,4 +1,4 @@
-"""``hawse network create``."""
+"""The ``hawse network create`` command."""
 
 from __future__ import annotations
 

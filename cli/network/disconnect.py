@@ -1,4 +1,4 @@
-"""``hawse network disconnect``."""
+"""The ``hawse network disconnect`` command."""
 
 from __future__ import annotations
 

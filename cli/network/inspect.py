@@ -1,4 +1,4 @@
-"""``hawse network inspect``."""
+"""The ``hawse network inspect`` command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cli.pflag import STRING, at_least, command, flag
 @click.argument("networks", nargs=-1)
 @click.pass_obj
 def inspect(app: App, networks: tuple[str, ...], format: str, verbose: bool) -> None:
-    """Print the documents of the networks."""
+    """Print the inspect documents of the networks."""
 
     def fetch(reference: str) -> tuple[str, Json]:
         if not reference:

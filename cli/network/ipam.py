@@ -1,6 +1,6 @@
-"""Match ``--ip-range``, ``--gateway`` and ``--aux-address`` to their ``--subnet``, before the engine sees them.
+"""Match ``--ip-range``, ``--gateway`` and ``--aux-address`` to their ``--subnet``, before the engine is called.
 
-The checks and their texts are those of Docker's command line; anything deeper is the engine's.
+The checks and their error texts are those of Docker's command line; all further checks are in the engine.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from engine.model import IPAMConfig
 Configs = dict[str, IPAMConfig]
 Network = IPv4Network | IPv6Network
 PREFIX = re.compile("[0-9]{1,3}")
-MAPPED_BITS = 96  # of an IPv4-mapped address, what stands before the IPv4 address
+MAPPED_BITS = 96  # bits before the IPv4 address in an IPv4-mapped address
 
 
 def ipam_configs(
     subnets: Sequence[str], ranges: Sequence[str], gateways: Sequence[str], aux_addresses: Mapping[str, str]
 ) -> tuple[IPAMConfig, ...]:
-    """Make one entry per subnet; StatusError when something belongs to none, or to one already taken."""
+    """Return one entry per subnet.
+
+    Raises StatusError if an option matches no subnet, or a subnet that has such an option already.
+    """
     if len(subnets) < max(len(ranges), len(gateways)):
         raise StatusError("every ip-range or gateway must have a corresponding subnet")
     configs: Configs = {}
@@ -71,7 +74,10 @@ def _matches_either(one: str, other: str) -> bool:
 
 
 def _contains(subnet: str, data: str) -> bool:
-    """Say whether an address, or the address of a CIDR, lies in a subnet; anything unreadable lies nowhere."""
+    """Return whether an address, or the address of a CIDR, is in a subnet; raises StatusError for an invalid CIDR.
+
+    An invalid plain address is in no subnet.
+    """
     try:
         network = parse_cidr(subnet)[1]
     except ValueError as error:
@@ -84,7 +90,7 @@ def _contains(subnet: str, data: str) -> bool:
 
 
 def parse_cidr(text: str) -> tuple[str, Network]:
-    """Read a CIDR like Go's net.ParseCIDR: the address, and the network it is in; ValueError has Go's text."""
+    """Parse a CIDR as Go's net.ParseCIDR does: return the address and its network; raises ValueError with Go's text."""
     host, _, prefix = text.partition("/")
     address = parse_ip(host)
     bits = int(prefix) if PREFIX.fullmatch(prefix) else -1

@@ -1,4 +1,4 @@
-"""``hawse network ls``."""
+"""The ``hawse network ls`` command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TIMESTAMP = re.compile(r"(\S+)T(\d\d:\d\d:\d\d)(?:(\.\d*[1-9])0*|\.0+)?(Z|[+-]\d
 @flag("--quiet", "-q", usage="Only display network IDs")
 @click.pass_obj
 def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, no_trunc: bool, quiet: bool) -> None:
-    """Print a table of the networks, in natural order of their names."""
+    """Print a table of the networks, in the natural order of their names."""
     text = template(format, quiet=quiet)
     if shows_only(text, IN_BRIEF):
         return write_columns(app, text, columns(app.engine.networks.summaries(filter), no_trunc=no_trunc), HEADER)
@@ -42,7 +42,7 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, no_trunc: bool
 
 
 def template(format: str, *, quiet: bool) -> str:
-    """The template behind a ``--format``."""
+    """Return the template for a ``--format`` value."""
     if format in ("", "table"):
         return "{{.ID}}" if quiet else TABLE
     if format == "raw":
@@ -51,7 +51,7 @@ def template(format: str, *, quiet: bool) -> str:
 
 
 def columns(networks: Sequence[NetworkSummary], *, no_trunc: bool) -> dict[str, list[str]]:
-    """What a summary tells, by field: the same as in `row`."""
+    """Return the cells of network summaries by field, with the same values as in `row`."""
     shown = None if no_trunc else SHORT_ID
     return {
         "ID": [network.id[:shown] for network in networks],
@@ -62,7 +62,7 @@ def columns(networks: Sequence[NetworkSummary], *, no_trunc: bool) -> dict[str, 
 
 
 def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
-    """What a template may ask of one network."""
+    """Return a network's fields for a template."""
     labels: Mapping[str, str] = network["Labels"] or {}
     return FormatContext(
         "*network.networkContext",
@@ -83,18 +83,18 @@ def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
 
 
 def has_ipv4(network: Mapping[str, Any]) -> bool:
-    """Whether a network gives IPv4 addresses: it has such a subnet, or, as host and none, no subnets of its own."""
+    """Return whether a network gives IPv4 addresses: it has an IPv4 subnet, or no subnets at all, as host and none."""
     subnets = [config["Subnet"] for config in network["IPAM"]["Config"] or ()]
     return not subnets or any(":" not in subnet for subnet in subnets)
 
 
 def word(value: bool) -> str:
-    """Go's word for a boolean."""
+    """Return Go's word for a boolean."""
     return "true" if value else "false"
 
 
 def created_at(timestamp: str) -> str:
-    """Write an RFC 3339 time like Go's Time.String: ``2026-01-02 03:04:05.6 +0000 UTC``."""
+    """Format an RFC 3339 time like Go's Time.String: ``2026-01-02 03:04:05.6 +0000 UTC``."""
     parts = TIMESTAMP.fullmatch(timestamp)
     if not parts:
         return timestamp

@@ -1,4 +1,4 @@
-"""``hawse network prune``."""
+"""The ``hawse network prune`` command."""
 
 from __future__ import annotations
 

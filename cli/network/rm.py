@@ -1,4 +1,4 @@
-"""``hawse network rm``."""
+"""The ``hawse network rm`` command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INGRESS_WARNING = (
 @click.argument("networks", nargs=-1)
 @click.pass_obj
 def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
-    """Remove the networks one by one; a failure does not keep the others."""
+    """Remove the networks one by one; a failure does not stop the loop."""
     failed = False
     for name in networks:
         try:
@@ -43,7 +43,7 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
 
 
 def is_ingress(app: App, name: str) -> bool:
-    """Say whether this is the swarm's own network; one that cannot be inspected is not."""
+    """Return whether this is the swarm's ingress network; a network that cannot be inspected is not."""
     try:
         return bool(name and app.engine.networks.inspect(name)["Ingress"])
     except EngineError:

@@ -1,4 +1,4 @@
-"""``hawse network verify``: hawse's own."""
+"""The ``hawse network verify`` command, which only hawse has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cli.pflag import command, exactly, flag
 @click.argument("network")
 @click.pass_obj
 def verify(app: App, network: str, fix: bool) -> None:
-    """Print a line for each difference; fail if there is any."""
+    """Print a line for each difference; exit with 1 if there is any."""
     lines = app.engine.swarm.verify(network, fix=fix)
     app.out_lines(lines)
     if lines:

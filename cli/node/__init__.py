@@ -1,4 +1,4 @@
-"""The commands of ``hawse node``, one a file."""
+"""The commands of ``hawse node``, one per file."""
 
 from cli.pflag import Group
 

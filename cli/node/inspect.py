@@ -1,4 +1,4 @@
-"""``hawse node inspect``."""
+"""The ``hawse node inspect`` command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.errors import EngineError
 @click.argument("nodes", nargs=-1)
 @click.pass_obj
 def inspect(app: App, nodes: tuple[str, ...], format: str, pretty: bool) -> None:
-    """Print the documents of the nodes."""
+    """Print the inspect documents of the nodes."""
     if pretty:
         if format:
             raise StatusError("--format is incompatible with human friendly format")

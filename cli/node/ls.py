@@ -1,4 +1,4 @@
-"""``hawse node ls``."""
+"""The ``hawse node ls`` command."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RAW = (
 @flag("--quiet", "-q", usage="Only display IDs")
 @click.pass_obj
 def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -> None:
-    """Print a table of the nodes, in natural order of their host names."""
+    """Print a table of the nodes, in the natural order of their host names."""
     documents = list(app.engine.swarm.nodes(filter))
     documents.sort(key=lambda d: (natural_key(d["Description"]["Hostname"]), d["ID"]))
     own = app.engine.swarm.node_id()
@@ -42,7 +42,7 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -
 
 
 def template(format: str, *, quiet: bool) -> str:
-    """The template behind a ``--format``."""
+    """Return the template for a ``--format`` value."""
     if format in ("", "table"):
         return "{{.ID}}" if quiet else TABLE
     if format == "raw":
@@ -51,7 +51,7 @@ def template(format: str, *, quiet: bool) -> str:
 
 
 def row(document: Mapping[str, Any], own: str) -> FormatContext:
-    """What a template may ask of one node."""
+    """Return a node's fields for a template; ``own`` is this host's node id."""
     manager = document.get("ManagerStatus")
     status = "" if not manager else "Leader" if manager.get("Leader") else manager["Reachability"].capitalize()
     return FormatContext(

@@ -1,4 +1,4 @@
-"""A node's document for people, laid out as Docker's ``node inspect --pretty``."""
+"""A node's document as readable text, in the layout of Docker's ``node inspect --pretty``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from cli.system.info import binary_size
 
 
 def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
-    """Lay one node out; ``protected`` prepares its data to be shown. The certificate alone has lines of its own."""
+    """Return one node as text; ``protected`` marks control characters in the data.
+
+    Only the certificate keeps its line breaks.
+    """
     trust_root = document["Description"]["TLSInfo"]["TrustRoot"].split("\n")
     document = protected(document)
     about = document["Description"]

@@ -1,4 +1,4 @@
-"""``hawse node rm``."""
+"""The ``hawse node rm`` command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.errors import EngineError
 @click.argument("nodes", nargs=-1)
 @click.pass_obj
 def rm(app: App, nodes: tuple[str, ...], force: bool) -> None:
-    """Remove the nodes one by one; failures are told at the end."""
+    """Remove the nodes one by one; failures are reported together at the end."""
     problems = []
     for reference in nodes:
         try:

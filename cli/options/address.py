@@ -11,7 +11,10 @@ _QUADS = re.compile(r"[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4})+")
 
 
 def parse_ip(text: str) -> str | None:
-    """Read an address without zone; its canonical form, or None. An IPv4-mapped address is IPv4."""
+    """Return the canonical form of an address without zone, or None if it is invalid.
+
+    An IPv4-mapped address becomes an IPv4 address.
+    """
     if "%" in text:
         return None
     try:
@@ -24,14 +27,17 @@ def parse_ip(text: str) -> str | None:
 
 
 def ip_address(text: str) -> str:
-    """Check a ``--dns`` value; blanks around it are allowed."""
+    """Check a ``--dns`` value and return its canonical form; spaces around it are allowed; raises ValueError."""
     if (address := parse_ip(text.strip())) is None:
         raise ValueError(f"IP address is not correctly formatted: {text}")
     return address
 
 
 def mac_address(text: str) -> str:
-    """Check a hardware address (``02:..``, ``02-..`` or ``02aa.bbcc.ddee``); it is kept as typed."""
+    """Check a hardware address and return it as typed; raises ValueError.
+
+    The forms are ``02:..``, ``02-..`` and ``02aa.bbcc.ddee``.
+    """
     candidate = text.strip()
     if not (_PAIRS.fullmatch(candidate) or _QUADS.fullmatch(candidate)) or _octets(candidate) not in _MAC_LENGTHS:
         raise ValueError(f"{text} is not a valid mac address")
@@ -43,7 +49,10 @@ def _octets(text: str) -> int:
 
 
 def strip_brackets(text: str) -> str:
-    """Take the host out of ``host`` or ``[host]``, where a port could follow; Go's SplitHostPort and its errors."""
+    """Return the host from ``host`` or ``[host]``, in which there is no port.
+
+    Raises ValueError with the texts of Go's SplitHostPort.
+    """
     address = text + ":"
 
     def refuse(why: str) -> ValueError:

@@ -1,4 +1,4 @@
-"""``--env``, ``--env-file``, ``--label`` and ``--label-file``: key=value pairs, alone and in files."""
+"""``--env``, ``--env-file``, ``--label`` and ``--label-file``: key=value pairs from flags and from files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 BLANKS = " \t"
 _SPACES = "".join(
     map(chr, (*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000))
-)  # Go's unicode.IsSpace, which is not Python's str.isspace
+)  # Go's unicode.IsSpace, which differs from str.isspace
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOTHING: Mapping[str, str] = {}
 
 
 def env_value(text: str, environ: Mapping[str, str]) -> str:
-    """Check one ``--env``; a bare name takes its value from ``environ`` where it is set there."""
+    """Check one ``--env``; a name without ``=`` gets its value from ``environ`` if set there; raises ValueError."""
     name, equals, _ = text.partition("=")
     if not name:
         raise ValueError(f"invalid environment variable: {text}")
@@ -22,12 +22,12 @@ def env_value(text: str, environ: Mapping[str, str]) -> str:
 
 
 def latest(pairs: Iterable[str]) -> list[str]:
-    """Keep the last of the pairs that have one name, in the place of the first."""
+    """Keep only the last pair of each name, at the position of the first."""
     return list({pair.partition("=")[0]: pair for pair in pairs}.values())
 
 
 def label(text: str) -> str:
-    """Check one ``--label``; kept as typed."""
+    """Check one ``--label`` and return it as typed; raises ValueError."""
     key = text.partition("=")[0].lstrip(BLANKS)
     if not key:
         raise ValueError(f"invalid label '{text}': empty name")
@@ -37,17 +37,20 @@ def label(text: str) -> str:
 
 
 def pairs_to_map(pairs: Iterable[str]) -> dict[str, str]:
-    """Turn ``key=value`` pairs into a map: the last of a key wins, a missing value is empty."""
+    """Convert ``key=value`` pairs to a map: the last value of a key is used, a missing value is empty."""
     return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def with_files(files: Iterable[str], pairs: Iterable[str], environ: Mapping[str, str] = _NOTHING) -> list[str]:
-    """Put the pairs of the command line behind those of the files, so that they win."""
+    """Return the pairs of the files, then those of the command line, so that the latter take precedence."""
     return [*(pair for file in files for pair in read_pairs(file, environ)), *pairs]
 
 
 def read_pairs(file: str, environ: Mapping[str, str] = _NOTHING) -> Iterator[str]:
-    """Read the pairs of a file; a bare name stands for its value in ``environ``, or for nothing."""
+    """Yield the pairs of a file; raises ValueError if it cannot be read or parsed.
+
+    A name without ``=`` gets its value from ``environ``; if it is not set there, it is omitted.
+    """
     if not file:
         raise ValueError("open : no such file or directory")
     try:

@@ -1,4 +1,4 @@
-"""``--dns-search``, ``--add-host`` and ``--link``: names that a container shall know."""
+"""``--dns-search``, ``--add-host`` and ``--link``: names for a container's name resolution."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ HOST_GATEWAY = "host-gateway"
 
 
 def search_domain(text: str) -> str:
-    """Check one ``--dns-search``: a domain, its trailing dot removed, or ``.`` for "no search at all"."""
+    """Check one ``--dns-search`` and return the domain without trailing dot; raises ValueError.
+
+    ``.`` means "no search" and is returned unchanged.
+    """
     domain = text.strip(" ")
     if domain == ".":
         return domain
@@ -25,7 +28,10 @@ def search_domain(text: str) -> str:
 
 
 def extra_host(text: str) -> str:
-    """Read ``name:ip`` or ``name=ip`` (brackets allowed, ``host-gateway`` too) as ``name:ip``."""
+    """Return ``name:ip`` or ``name=ip`` in the form ``name:ip``; raises ValueError.
+
+    The address may be in brackets, or ``host-gateway``.
+    """
     name, separator, address = text.partition("=" if "=" in text else ":")
     if not separator or not name or ":" in name:
         raise ValueError(f"bad format for add-host: {quote(text)}")
@@ -39,7 +45,7 @@ def extra_host(text: str) -> str:
 
 
 def link(text: str) -> str:
-    """Check ``container[:alias]``; kept as typed."""
+    """Check ``container[:alias]`` and return it as typed; raises ValueError."""
     if not text:
         raise ValueError("empty string specified for links")
     if text.count(":") > 1:

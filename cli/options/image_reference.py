@@ -1,4 +1,4 @@
-"""Image references as the command line takes them."""
+"""Image references, as the command line accepts them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ _IDENTIFIER = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
 def is_identifier(text: str) -> bool:
-    """Tell whether the text is a full image id rather than a name."""
+    """Return whether the text is a full image id and not a name."""
     return bool(_IDENTIFIER.fullmatch(text))
 
 
 def check_reference(text: str) -> str:
-    """Check an image reference; the familiar form with a tag, ``app`` as ``app:latest``; ids stay as they are."""
+    """Check an image reference; raises ValueError.
+
+    A name is returned in the familiar form with a tag: ``app`` becomes ``app:latest``. An id is returned unchanged.
+    """
     if is_identifier(text):
         return text
     try:
@@ -28,7 +31,11 @@ def check_reference(text: str) -> str:
 
 
 def path_segment(reference: str) -> str:
-    """Drop leading slashes, which an address swallows; an empty reference, or dots, make an address without a page."""
+    """Return the reference without leading slashes; raises NotFound if it cannot be part of a URL.
+
+    In Docker the reference is part of a URL, where leading slashes have no effect. An empty reference, or one that
+    starts with a ``.`` or ``..`` segment, gives a URL without a page there.
+    """
     stripped = reference.lstrip("/")
     if not reference or (posixpath.normpath(stripped).partition("/")[0] in (".", "..") and stripped):
         raise NotFound("page not found")
@@ -36,7 +43,7 @@ def path_segment(reference: str) -> str:
 
 
 def container_path_segment(container: str) -> str:
-    """Prepare a container's reference; an empty one is refused by Docker's client, before it asks the daemon."""
+    """Return a container's reference as a path segment; an empty one raises the StatusError of Docker's client."""
     if not container:
         raise StatusError("Error: No such container: ")
     return path_segment(container)

@@ -14,23 +14,23 @@ _SYSCTLS = re.compile(r"net\..*|fs\.mqueue\..*|kernel\.(msg(max|mnb|mni)|sem|shm
 _RATIONAL = re.compile(
     r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<exponent>[eE][+-]?[0-9]+)?|[+-]?[0-9]+/((?P<zero>0+)|[0-9]+)"
 )
-_LARGEST_EXPONENT = 1_000_000  # Go refuses a larger one, for its digits would fill the memory
-_LONGEST_RATIONAL = 4000  # characters, because Python reads no number of more than 4,300 digits
+_LARGEST_EXPONENT = 1_000_000  # Go refuses larger exponents, because their digits would fill the memory
+_LONGEST_RATIONAL = 4000  # characters, because Python parses no number with more than 4,300 digits
 STREAMS = ("stdin", "stdout", "stderr")
 
 
 def memory_size(text: str) -> int:
-    """Read ``512m`` or ``1.5 GiB`` as bytes; k, m, g … are powers of 1024."""
+    """Parse ``512m`` or ``1.5 GiB`` into bytes; k, m, g … are powers of 1024."""
     return parse_size(text, 1024)
 
 
 def swap_size(text: str) -> int:
-    """Read a size where ``-1`` means "unlimited"."""
+    """Parse a size in bytes; ``-1`` means "unlimited"."""
     return -1 if text == "-1" else memory_size(text)
 
 
 def cpus(text: str) -> int:
-    """Read a number of CPUs such as ``1.5``, in billionths."""
+    """Parse a number of CPUs such as ``1.5`` into billionths of a CPU; raises ValueError."""
     found = _RATIONAL.fullmatch(text)
     exponent = whole_number((found["exponent"] or "0").lower().removeprefix("e")) if found else 0
     if not found or found["zero"] or abs(exponent) > _LARGEST_EXPONENT or len(text) > _LONGEST_RATIONAL:
@@ -42,13 +42,13 @@ def cpus(text: str) -> int:
 
 
 def _low_bits(number: int) -> int:
-    """Return what Go's big.Int.Int64 makes of a number that may need more than 64 bits."""
+    """Return the result of Go's big.Int.Int64 for a number that may need more than 64 bits."""
     low = (abs(number) + 2**63) % 2**64 - 2**63
     return -low if number < 0 else low
 
 
 def ulimit(text: str) -> tuple[str, int, int]:
-    """Read ``name=soft[:hard]``."""
+    """Parse ``name=soft[:hard]`` into name, soft limit and hard limit; raises ValueError."""
     name, equals, values = text.partition("=")
     if not equals:
         raise ValueError(f"invalid ulimit argument: {text}")
@@ -72,7 +72,7 @@ def _check_limits(soft: int, hard: int) -> None:
 
 
 def sysctl(text: str) -> str:
-    """Check one ``--sysctl key=value``: a namespaced key, as Docker allows it."""
+    """Check that the key of one ``--sysctl key=value`` is namespaced, as Docker requires; raises ValueError."""
     key, equals, _ = text.partition("=")
     if not equals or not _SYSCTLS.fullmatch(key):
         raise ValueError(f"sysctl '{text}' is not allowed")
@@ -80,7 +80,7 @@ def sysctl(text: str) -> str:
 
 
 def restart_policy(text: str) -> RestartPolicy:
-    """Read ``name[:maximum retries]``; whether the name is known, the engine says."""
+    """Parse ``name[:maximum retries]``; raises ValueError. The engine checks the name."""
     name, colon, count = text.partition(":")
     if colon and not name:
         raise ValueError("invalid restart policy format: no policy provided before colon")
@@ -92,7 +92,7 @@ def restart_policy(text: str) -> RestartPolicy:
 
 
 def stream(text: str) -> str:
-    """Check one ``--attach`` value."""
+    """Check one ``--attach`` value and return it in lower case; raises ValueError."""
     if (name := text.lower()) not in STREAMS:
         raise ValueError("valid streams are STDIN, STDOUT and STDERR")
     return name

@@ -1,4 +1,4 @@
-"""``--volume`` and ``--mount``: bind mounts. hawse keeps no volumes, so a named or anonymous one is refused."""
+"""``--volume`` and ``--mount``: bind mounts only, because hawse has no named or anonymous volumes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _READ_ONLY = ("readonly", "ro")
 
 
 def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
-    """Read one ``-v`` value as ``source:target[:options]``; a source that begins with a dot becomes absolute."""
+    """Parse one ``-v`` value into ``source:target[:options]``; raises ValueError.
+
+    A relative source, ``.`` or ``./path``, becomes absolute.
+    """
     if not spec:
         raise ValueError("invalid empty volume spec")
     parts = spec.split(":")
@@ -35,7 +38,7 @@ def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
 
 
 def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
-    """Read one ``--mount type=bind,source=…,target=…[,readonly]`` as a ``-v`` value."""
+    """Convert one ``--mount type=bind,source=…,target=…[,readonly]`` to a ``-v`` value; raises ValueError."""
     fields = dict(_mount_field(entry) for entry in csv_fields(value))
     if (kind := fields.get("type", "volume")) != "bind":
         raise ValueError(f"mount type {quote(kind)} is not supported: use type=bind")
@@ -64,7 +67,7 @@ def _mount_field(entry: str) -> tuple[str, str]:
         return "source", content
     if key in _TARGET:
         return "target", content
-    if key == "consistency":  # means nothing on Linux, in Docker too
+    if key == "consistency":  # has no effect on Linux, in Docker too
         return key, content
     raise ValueError(f"unexpected key '{key}' in '{entry}'")
 

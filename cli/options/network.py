@@ -1,4 +1,4 @@
-"""``--network`` (a name, or ``name=…,alias=…,ip=…``) and how it combines with ``--ip``, ``--network-alias`` and kin."""
+"""``--network`` (a name, or ``name=…,alias=…,ip=…``), and how it combines with flags such as ``--ip``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cli.pflag.csv import csv_fields
 from engine.golang.strconv import parse_int, quote
 from engine.model import EndpointIPAM, EndpointSettings
 
-_LONG_SYNTAX = re.compile(r"\w=\w", re.ASCII)  # finds the same values as Docker's \w+=\w+, in linear time
+_LONG_SYNTAX = re.compile(r"\w=\w", re.ASCII)  # matches the same values as Docker's \w+=\w+, in linear time
 _NOT_USER_DEFINED = frozenset({"default", "bridge", "host", "none"})
 _SINGLE = {"name": "target", "ip": "ipv4", "ip6": "ipv6", "mac-address": "mac"}
 _LISTS = {"alias": "aliases", "link-local-ip": "link_local"}
@@ -20,7 +20,7 @@ _LISTS = {"alias": "aliases", "link-local-ip": "link_local"}
 
 @dataclass(frozen=True, slots=True)
 class NetworkOption:
-    """What one ``--network`` value, or the single flags such as ``--ip``, say; empty means "not given"."""
+    """The values of one ``--network``, or of single flags such as ``--ip``; an empty field means "not given"."""
 
     target: str = "default"
     aliases: Sequence[str] = ()
@@ -33,7 +33,7 @@ class NetworkOption:
     gw_priority: int = 0
 
 
-# Field, name of the flag, and how Docker calls the same thing inside --network.
+# Field, name of the flag, and Docker's name for the same setting inside --network.
 _CONFLICTS = (
     ("aliases", "--network-alias", "alias"),
     ("links", "--link", "links"),
@@ -45,7 +45,10 @@ _CONFLICTS = (
 
 
 def parse_network(value: str) -> NetworkOption:
-    """Read one ``--network`` value. In the long syntax keys and values are lower-cased, as Docker does."""
+    """Parse one ``--network`` value; raises ValueError.
+
+    In the long syntax, keys and values become lower case, as in Docker.
+    """
     if not _LONG_SYNTAX.search(value):
         return NetworkOption(value)
     option = NetworkOption("")
@@ -67,7 +70,7 @@ def _with_field(option: NetworkOption, key: str, content: str) -> NetworkOption:
         change = {_LISTS[key]: (*getattr(option, _LISTS[key]), content)}
     elif key == "driver-opt":
         change = {"driver_opts": {**option.driver_opts, **_driver_opt(content)}}
-    elif key == "gw-priority":  # newer than Docker 26; asks for nothing that Docker 26 could mean otherwise
+    elif key == "gw-priority":  # newer than Docker 26, which gives this key no other meaning
         change = {"gw_priority": _gw_priority(content)}
     else:
         raise ValueError(f"invalid field key {key}")
@@ -90,17 +93,20 @@ def _gw_priority(text: str) -> int:
 
 
 def is_user_defined(mode: str) -> bool:
-    """Tell whether a network mode names a network that someone created."""
+    """Return whether a network mode names a network that a user created."""
     return mode not in _NOT_USER_DEFINED and not mode.startswith("container:")
 
 
 def network_mode(networks: Sequence[NetworkOption]) -> str:
-    """Name HostConfig.NetworkMode: the first network, else "default"."""
+    """Return the value for HostConfig.NetworkMode: the first network, or "default"."""
     return networks[0].target if networks else "default"
 
 
 def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -> dict[str, EndpointSettings]:
-    """Build NetworkingConfig.EndpointsConfig; ``flags`` (``--ip`` and kin) belong to the first network."""
+    """Return NetworkingConfig.EndpointsConfig; ``flags`` (``--ip`` and similar) apply to the first network only.
+
+    Raises ValueError on conflicts.
+    """
     if not networks:
         return {"default": _settings(_combine(NetworkOption("default"), flags))}
     endpoints: dict[str, EndpointSettings] = {}
@@ -109,7 +115,7 @@ def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -
         if network.target in endpoints:
             raise ValueError(f"network {quote(network.target)} is specified multiple times")
         if len(networks) == 1 and settings == EndpointSettings():
-            continue  # the mode alone says it all, and the daemon fills in the rest
+            continue  # the network mode is enough; the daemon adds all other settings
         endpoints[network.target] = settings
     if len({is_user_defined(network.target) for network in networks}) == 2:
         raise ValueError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
@@ -122,7 +128,7 @@ def _combine(network: NetworkOption, flags: NetworkOption) -> NetworkOption:
             raise ValueError(f"conflicting options: cannot specify both {flag} and per-network {own}")
     given = {name: getattr(flags, name) for name, _, _ in _CONFLICTS if getattr(flags, name)}
     if network.target == "default":
-        given.pop("links", None)  # legacy links of the default bridge travel in HostConfig.Links alone
+        given.pop("links", None)  # legacy links of the default bridge are only in HostConfig.Links
     return replace(network, **given)
 
 

@@ -13,18 +13,21 @@ Range = tuple[int, int]
 
 
 def published_ports(values: Iterable[str]) -> tuple[PortSpec, ...]:
-    """Read all ``-p`` values, in the order given."""
+    """Parse all ``-p`` values in the given order; raises ValueError."""
     return tuple(parse_port_spec(_standard_notation(value) if "=" in value else value) for value in values)
 
 
 def exposed_ports(published: Iterable[PortSpec], expose: Iterable[str]) -> tuple[str, ...]:
-    """List ``80/tcp`` or ``8000-8010/tcp`` once for all that is published or exposed."""
+    """Return all published and exposed ports without duplicates; raises ValueError.
+
+    The entries look like ``80/tcp`` or ``8000-8010/tcp``.
+    """
     entries = [_entry(spec.ports[0], spec.ports[-1], spec.protocol) for spec in published]
     return tuple(dict.fromkeys([*entries, *map(_expose, expose)]))
 
 
 def parse_port_spec(value: str) -> PortSpec:
-    """Read one ``-p`` value in the colon notation; the protocol is lower-cased."""
+    """Parse one ``-p`` value in the colon notation; the protocol becomes lower case; raises ValueError."""
     *before, container = value.split(":")
     host_port = before.pop() if before else ""
     host_ip = _host_ip(":".join(before))
@@ -41,7 +44,7 @@ def parse_port_spec(value: str) -> PortSpec:
 
 
 def split_protocol(value: str) -> tuple[str, str]:
-    """Split ``80/udp`` into protocol and port; tcp where none is named."""
+    """Split ``80/udp`` into protocol and port; the default protocol is tcp."""
     port, _, rest = value.partition("/")
     if not port:
         return "", ""
@@ -49,7 +52,7 @@ def split_protocol(value: str) -> tuple[str, str]:
 
 
 def port_range(text: str) -> Range:
-    """Read ``8000`` or ``8000-8010``."""
+    """Parse ``8000`` or ``8000-8010`` into the first and the last port; raises ValueError."""
     if not text:
         raise ValueError("Empty string specified for ports.")
     if "-" not in text:
@@ -70,7 +73,8 @@ def _standard_notation(value: str) -> str:
             raise ValueError(f"invalid publish opts format (should be name=value but got '{field}')")
         fields[key] = content
     port = f"{fields.get('published', '')}:{fields.get('target', '')}/{fields['protocol']}"
-    # Docker 26 drops host_ip silently and publishes on every address; a port must never be more open than asked.
+    # Docker 26 ignores host_ip here and publishes on every address. hawse uses it, because a port must not be more open
+    # than the user asked for.
     host_ip = fields.get("host_ip", "")
     if ":" in host_ip and not host_ip.startswith("["):
         host_ip = f"[{host_ip}]"

@@ -1,4 +1,4 @@
-"""``--security-opt``: what the client makes of it before the daemon sees it."""
+"""``--security-opt``: what the client does with it before the request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.golang.strconv import quote
 
 SEPARATOR = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
-"""A string of JSON, which is kept, or white space between its tokens, which is not."""
+"""Matches a JSON string, which is kept, or white space between tokens, which is removed."""
 
 WHERE = {
     "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
@@ -25,7 +25,10 @@ SYSTEM_PATHS = "systempaths=unconfined"
 
 
 def security_options(given: Sequence[str]) -> list[str]:
-    """The options as they are sent: a seccomp profile is read from its file. ValueError carries Docker's text."""
+    """Return the options for the request; raises ValueError with Docker's text.
+
+    A seccomp profile is read from its file.
+    """
     return [_sent(option) for option in given if option != SYSTEM_PATHS]
 
 
@@ -53,7 +56,7 @@ def _profile(path: str) -> str:
 
 
 def _why(error: Exception, text: str) -> str:
-    """What Go says of text that is not JSON."""
+    """Return Go's error text for text that is not valid JSON."""
     if not isinstance(error, json.JSONDecodeError):
         return "exceeded max depth"
     if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
@@ -63,7 +66,7 @@ def _why(error: Exception, text: str) -> str:
 
 
 def _in_array(text: str) -> bool:
-    """Tell whether the innermost bracket that is open at the end of ``text`` is an array's."""
+    """Return whether the innermost open bracket at the end of ``text`` is that of an array."""
     open_brackets = [""]
     for found in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
         if found[0] in ("[", "{"):

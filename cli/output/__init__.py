@@ -1,1 +1,1 @@
-"""TODO."""
+"""The output of commands: inspect documents, listings, tables, and escapes for terminals."""

@@ -1,7 +1,7 @@
-"""``python -m cli.output KIND TEMPLATE < DOCUMENT``: what ``docker KIND inspect -f TEMPLATE`` prints for it.
+"""``python -m cli.output KIND TEMPLATE < DOCUMENT``: prints the output of ``docker KIND inspect -f TEMPLATE``.
 
-It knows the streams and exit codes of ``docker inspect``: 64 for a template that does not parse, 1 for one that fails,
-with an empty line on stdout.
+The tool uses the streams and exit codes of ``docker inspect``. A template that cannot be parsed gives 64. A template
+that fails gives 1 and an empty line on stdout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cli.output.inspection import KINDS, Inspector
 
 
 def main(argv: list[str]) -> int:
-    """Render standard input; return the exit code."""
+    """Render the document on standard input; return the exit code."""
     if len(argv) != 2 or argv[0] not in KINDS:
         sys.stderr.write(f"usage: python -m cli.output {{{','.join(KINDS)}}} TEMPLATE < DOCUMENT\n")
         return 2

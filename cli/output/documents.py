@@ -1,6 +1,6 @@
-"""Print what ``inspect`` commands found: JSON as Docker's, or one template per document; errors come after.
+"""Print the documents of ``inspect`` commands: JSON as in Docker, or a template per document; errors come after.
 
-A command says how one reference becomes a document and of which kind it is; this module does the rest.
+Each command provides a function from a reference to a document and its kind; this module does everything else.
 """
 
 from __future__ import annotations
@@ -16,46 +16,47 @@ from engine.errors import EngineError
 
 Json = dict[str, Any]
 Fetch = Callable[[str], tuple[str, Json]]
-"""A reference to its kind ("network", "container", ...) and document; raises EngineError or StatusError."""
+"""Function from a reference to its kind ("network", "container", ...) and document; raises EngineError or StatusError.
+"""
 
 INDENTS = {"": 4, "json": None}
-"""The formats that are no templates, and how deep each indents."""
+"""The formats that are not templates, with the spaces of indentation of each; None means one line."""
 
 LINE_SEPARATORS = {0x2028: "\\u2028", 0x2029: "\\u2029"}
 SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
 class Writer(Protocol):
-    """Collects documents and gives the text of all of them."""
+    """Collects documents and returns the text of all of them."""
 
     def add(self, kind: str, document: Json) -> None:
-        """Take one document; StatusError when it cannot be rendered."""
+        """Add one document; raises StatusError if it cannot be rendered."""
 
     def text(self) -> str:
-        """Return what goes to stdout."""
+        """Return the text for stdout."""
 
 
 class JsonWriter:
-    """One JSON array of all documents."""
+    """Writes one JSON array of all documents."""
 
     def __init__(self, indent: int | None) -> None:
         self.indent = indent
         self.documents: list[Json] = []
 
     def add(self, kind: str, document: Json) -> None:
-        """Take one document."""
+        """Add one document."""
         self.documents.append(document)
 
     def text(self) -> str:
-        """Return the array."""
+        """Return the array as text."""
         return as_json(self.documents, indent=self.indent) + "\n"
 
 
 class TemplateWriter:
-    """One output of the template for each document, newline included.
+    """Renders the template for each document, with a newline after each.
 
-    There is an inspector for each of the ``kinds``, made at once, so that a bad template fails before any work. Only
-    templates need the template engine, so it is imported here.
+    All inspectors, one for each of the ``kinds``, are created first. An invalid template therefore fails before any
+    document is fetched.
     """
 
     def __init__(self, template: str, kinds: Iterable[str]) -> None:
@@ -73,12 +74,12 @@ class TemplateWriter:
             raise StatusError(str(error)) from error
 
     def text(self) -> str:
-        """Return all outputs; an empty line where there is none."""
+        """Return all outputs, or an empty line if there are none."""
         return "".join(self.parts) or "\n"
 
 
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
-    """Print the documents of all references that exist; then fail with the errors of the others."""
+    """Print the documents of all references that exist; then raise one StatusError with the errors of the others."""
     rendered = template not in INDENTS
     writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])
     problems: list[str] = []
@@ -96,7 +97,7 @@ def inspect_all(app: App, references: Iterable[str], template: str, kinds: Itera
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:
-    """Write JSON with the bytes of Go's encoder (no HTML escapes, as the daemon sends it)."""
+    """Return JSON with the same bytes as Go's encoder, without HTML escapes, as the daemon sends it."""
     separators = (",", ": ") if indent else (",", ":")
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
     return text if text.isascii() else text.translate({**LINE_SEPARATORS, **SURROGATES})

@@ -1,7 +1,7 @@
-"""Renders inspect documents as ``docker inspect --format`` does: typed first, then as plain JSON.
+"""Render inspect documents as ``docker inspect --format`` does: first as typed values, then as plain JSON.
 
-It knows the two attempts and the formats that are not templates ("json" and none). It refuses to know how documents are
-found and where output goes.
+The module knows the two attempts and the formats that are not templates ("json" and none). It does not know how
+documents are found or where the output goes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Document = Mapping[str, Any] | str
 
 
 def document_type(kind: str) -> Type:
-    """Return the Go type of a kind's documents; its module is loaded on first use, lists never need it."""
+    """Return the Go type of the documents of a kind."""
     if kind == "network":
         return NETWORK_RESOURCE
     if kind == "image":
@@ -40,10 +40,10 @@ def document_type(kind: str) -> Type:
 
 
 class Inspector:
-    """Renders documents of one kind, in the order asked for.
+    """Renders documents of one kind, in the order of the calls.
 
-    Once a document needed the second attempt, missing keys are errors for all that follow: Docker changes the option on
-    the template they share.
+    When a document needs the second attempt, missing keys become errors for all later documents too. The reason is that
+    Docker changes this option on the template that all documents share.
     """
 
     def __init__(self, kind: str, text: str) -> None:
@@ -58,9 +58,9 @@ class Inspector:
                 raise TemplateSyntaxError(f"{_PREFIX}{error}") from None
 
     def render(self, document: Document) -> str:
-        """Return one document's output with its newline.
+        """Return the output of one document with a newline; raises TemplateExecError with Docker's text.
 
-        Without a template that is a JSON array of the one document. Raises TemplateExecError; str is Docker's text.
+        Without a template, the output is a JSON array that contains the document.
         """
         if self._template is None:
             source = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
@@ -84,7 +84,7 @@ class Inspector:
 
 
 def inspect_format(kind: str, text: str, document: Document) -> str:
-    """Return what ``docker KIND inspect --format TEXT`` prints for one document.
+    """Return the output of ``docker KIND inspect --format TEXT`` for one document.
 
     Raises TemplateSyntaxError and TemplateExecError with Docker's texts.
     """

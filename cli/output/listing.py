@@ -1,4 +1,4 @@
-"""Write the rows of an ``ls`` command through a ``--format``: a table with a header, or one text per row."""
+"""Print the rows of an ``ls`` command in a ``--format``: a table with a header, or one text per row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARSING = "template parsing error: "
 def write_listing(
     app: App, template: str, rows: Iterable[FormatContext], header: Mapping[str, str], *, failing: str = PARSING
 ) -> None:
-    """Print rows, all or (after a template error) none; ``failing`` stands before an error of execution."""
+    """Print all rows, or none after a template error; ``failing`` is the prefix of an execution error."""
     try:
         listing = ListFormat(template)
         lines = [listing.row(shown(app, row)) for row in rows]
@@ -31,7 +31,7 @@ def write_listing(
 
 
 def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]], header: Mapping[str, str]) -> None:
-    """Print the same, much faster, where a template `shows_only` fields of which there are the cells of all rows."""
+    """Print the same as `write_listing`, but much faster; the template `shows_only` fields that ``columns`` has."""
     listing = ListFormat(template)
     columns = {name: app.protected(cells) for name, cells in columns.items()}
     if listing.is_table:
@@ -46,21 +46,21 @@ def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]],
 
 
 def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
-    """Print lines, the first in bold where it is a header and the terminal wants colour."""
+    """Print lines; the first is bold if it is a header and the terminal shows colour."""
     if headed and app.color:
         lines = [bold(lines[0]), *lines[1:]]
     app.out_rendered("".join(f"{line}\n" for line in lines))
 
 
 def shown(app: App, row: FormatContext) -> FormatContext:
-    """Have a row's data prepared for a terminal; in a pipe it needs no preparation."""
+    """On a terminal, let the row mark control characters in its data; a pipe needs no marks."""
     if app.on_terminal:
         row.protect = app.protected
     return row
 
 
 def measure(app: App) -> Measure:
-    """Choose how to count the terminal columns of a text that is still to be revealed."""
+    """Return the function that counts the terminal columns of a text, which may contain marks."""
     if app.on_terminal:
         return revealed_width
     return width_of

@@ -1,7 +1,7 @@
-"""List formats of nothing but fields, such as those of all default tables: filled in without the interpreter.
+"""List formats that contain only fields, such as those of all default tables; they need no template interpreter.
 
-It knows which texts say the same to both. It refuses to judge: whatever else a format holds, a field that a row
-does not have among it, is the interpreter's, and so is every error.
+The module knows formats for which the result is the same without the interpreter. All other formats, fields that a row
+does not have, and all errors are left to the interpreter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FIELD = re.compile(r"\{\{ *\.([A-Za-z]\w*) *\}\}", re.ASCII)
 
 
 def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
-    """Split a format into a pattern for ``str.format`` and the names of its fields; None where it holds more."""
+    """Split a format into a pattern for ``str.format`` and field names; return None if it contains anything else."""
     pieces = FIELD.split(text)
     texts, names = pieces[::2], pieces[1::2]
     if any("{{" in piece for piece in texts):
@@ -24,10 +24,10 @@ def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def fill(pattern: str, names: tuple[str, ...], cell: Callable[[str], Cell]) -> str:
-    """Write one row; the row must have all the fields."""
+    """Return the text of one row; the row must have all the fields."""
     return pattern.format(*map(_written, map(cell, names)))
 
 
 def _written(cell: Cell) -> str:
-    """Write a cell as Go prints it."""
+    """Return a cell as Go prints it."""
     return str(cell).lower() if isinstance(cell, bool) else str(cell)

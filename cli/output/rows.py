@@ -1,7 +1,7 @@
-"""Formats the rows of lists (``network ls``, ``ps``) as Docker's ``--format`` does.
+"""Format the rows of lists (``network ls``, ``ps``) as Docker's ``--format`` does.
 
-It knows rows as Go objects with methods, the special formats ("table …", "json") and header texts. It refuses to know
-column widths: a table's lines hold tab-separated cells.
+The module knows rows as Go objects with methods, the special formats ("table …", "json") and header texts. It does not
+know column widths: a table's lines contain tab-separated cells.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ JSON = "{{json .}}"
 
 
 class FormatContext:
-    """One row: what a template's methods return for it.
+    """One row, with the values that a template's methods return for it.
 
-    ``type_name`` is the Go type error messages show (``*network.networkContext``). ``newer`` names fields that Docker
-    26.1.5 has not: templates may use them, JSON does not show them. ``protect`` changes what is shown of any value.
+    ``type_name`` is the Go type that error messages show (``*network.networkContext``). ``newer`` names fields that
+    Docker 26.1.5 does not have: templates may use them, but JSON does not contain them. ``protect`` is applied to every
+    value before it is shown.
     """
 
     def __init__(
@@ -50,16 +51,16 @@ class FormatContext:
         return Value(pointer_to(row), self)
 
     def cell(self, name: str) -> Cell:
-        """Return a field's value, computed where it is a function."""
+        """Return a field's value; if the field is a function, call it."""
         field = self.fields[name]
         return self.protect(field() if callable(field) else field)
 
     def look_up(self, name: str, key: str) -> str:
-        """Return what one of the methods gives for an argument."""
+        """Return the result of one of the methods for an argument."""
         return str(self.protect(self.lookups[name](key)))
 
     def marshal_json(self) -> str:
-        """Return all fields as a JSON object, sorted, with HTML characters escaped as Docker's rows have them."""
+        """Return all fields as a JSON object, sorted, with HTML characters escaped as in Docker's rows."""
         names = sorted(set(self.fields) - set(self.newer))
         members = [f"{quote_json(name)}:{_json(self.cell(name))}" for name in names]
         return "{" + ",".join(members) + "}"
@@ -86,7 +87,7 @@ def _json(cell: Cell) -> str:
 
 
 def _label_header(_: object, key: bytes) -> Value:
-    """The header of ``{{.Label "com.example.my-key"}}`` is the key's last part, "my key"."""
+    """Return the header of ``{{.Label "com.example.my-key"}}``: the last part of the key, here ``my key``."""
     return string(key.rpartition(b".")[2].replace(b"-", b" ").replace(b"_", b" "))
 
 
@@ -95,19 +96,19 @@ _HEADERS.methods = {"Label": Method(_label_header, (STRING,))}
 
 
 def template_of(text: str) -> str:
-    """The template that a ``--format`` stands for: a table's without that word, with tabs and line ends."""
+    """Return the template of a ``--format``: without the word "table", with tabs and line breaks expanded."""
     template = JSON if text == "json" else text.removeprefix("table")
     return template.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
 
 
 def shows_only(text: str, fields: Collection[str]) -> bool:
-    """Tell whether a ``--format`` shows some of these fields and asks for nothing else."""
+    """Return whether a ``--format`` contains at least one of these fields and no other field or action."""
     plain = fields_of(template_of(text))
     return plain is not None and bool(plain[1]) and set(plain[1]) <= set(fields)
 
 
 class ListFormat:
-    """A ``--format`` for lists. Raises TemplateSyntaxError without prefix."""
+    """A ``--format`` for lists; an invalid one raises TemplateSyntaxError without prefix."""
 
     def __init__(self, text: str) -> None:
         self.is_table = text.startswith("table")
@@ -118,7 +119,7 @@ class ListFormat:
     def header(self, names: Mapping[str, str]) -> str:
         """Return the header line for a table; ``names`` maps fields to their titles.
 
-        Functions leave titles alone. An error ends the line, it is not reported.
+        Template functions do not change titles. An error ends the line and is not reported.
         """
         headers = Value(_HEADERS, {encode(name): encode(title) for name, title in names.items()})
         try:
@@ -127,9 +128,9 @@ class ListFormat:
             return error.partial
 
     def row(self, context: FormatContext) -> str:
-        """Return one row's text without a newline, with the interpreter only where there is something to interpret.
+        """Return one row's text without a newline; raises TemplateExecError without prefix.
 
-        Raises TemplateExecError without prefix.
+        The template interpreter is used only if the format needs it.
         """
         if self.text == JSON:
             return context.marshal_json()
@@ -141,12 +142,12 @@ class ListFormat:
 
     @property
     def grid(self) -> Sequence[str]:
-        """The fields of a table whose cells are a field each; empty for any other format."""
+        """The fields of a table in which every cell is exactly one field; empty for any other format."""
         pattern, names = self._plain or ("", ())
         return names if self.is_table and pattern == "\t".join(["{}"] * len(names)) else ()
 
     def rows(self, columns: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the texts of all rows of a format that `shows_only` fields for which ``columns`` have the cells."""
+        """Return the texts of all rows; the format `shows_only` fields that ``columns`` has."""
         assert self._plain is not None
         pattern, names = self._plain
         return list(map(pattern.format, *(columns[name] for name in names)))

@@ -1,10 +1,11 @@
-r"""Spell out control characters, which on a terminal move the cursor, hide text or imitate other output.
+r"""Escape control characters, which on a terminal move the cursor, hide text or imitate other output.
 
 These are C0 with DEL, C1, line and paragraph separators, controls of bidirectional text, and bytes that are not UTF-8.
-They are written as JSON does (``\u001b``, ``\n``), so JSON text remains valid and has the same value.
+They are escaped as in JSON (``\u001b``, ``\n``), so that JSON text stays valid and keeps its value.
 
-A template sees data unchanged: `marked` puts a mark of one character in the place of each control character, which
-`revealed` spells out when the output is written. So what the user writes himself in a template stays as it is.
+A template gets data of unchanged length: `marked` replaces each control character with a mark of one character. When
+the output is written, `revealed` escapes the marked characters. The user's own text in a template is therefore not
+changed.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ _IN_DATA = re.compile(f"[\t\n{_UNSAFE}\U00100000-\U0010ffff]")
 _MARKS = re.compile("[\U00100000-\U0010ffff\ud800-\udfff]")
 
 _FIRST_MARK = 0x100000
-"""The first character of plane 16, which is for private use; data with such characters has them replaced."""
+"""The first character of plane 16, which is for private use; `marked` replaces such characters in data with U+FFFD."""
 _REPLACEMENT = "\ufffd"
 _SHORT = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def escaped(text: str) -> str:
-    """Spell out control characters, but keep tabs and line breaks, which lay the text out."""
+    """Escape control characters, but keep tabs and line breaks, because they are part of the layout."""
     return _IN_TEXT.sub(_spelled, text)
 
 
 def escaped_line(text: str) -> str:
-    """Spell out all control characters of a text that is one line."""
+    """Escape all control characters of a text that must stay on one line."""
     return _IN_LINE.sub(_spelled, text)
 
 
@@ -48,12 +49,12 @@ def marked(value: Any) -> Any:
 
 
 def revealed(text: str) -> str:
-    """Spell out what was marked, and bytes that are not UTF-8."""
+    """Escape the marked characters, and bytes that are not UTF-8."""
     return _MARKS.sub(lambda match: _spell(_unmarked(match[0])), text)
 
 
 def revealed_width(text: str) -> int:
-    """Count the terminal columns of a text whose marks will be revealed."""
+    """Return the number of terminal columns of a text after `revealed`."""
     return columns(revealed(text))
 
 

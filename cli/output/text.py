@@ -1,4 +1,4 @@
-"""How many terminal columns a text takes, by the rules that Docker's tables go by."""
+"""The number of terminal columns that a text takes, by the rules of Docker's tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ JOINER = "\u200d"
 
 
 def columns(text: str) -> int:
-    """Count the columns: East Asian wide letters take two, marks none, and what a joiner glues on none either."""
+    """Return the width in terminal columns.
+
+    East Asian wide characters take two columns. Combining marks, format characters and a character after a joiner take
+    none.
+    """
     if text.isascii():
         return len(text)
     return sum(
@@ -22,7 +26,7 @@ def columns(text: str) -> int:
 
 
 def ellipsis(text: str, width: int) -> str:
-    """Cut a text to a number of terminal columns, the last of which is then "…"."""
+    """Return the text cut to a number of terminal columns; if it was cut, it ends with "…" within this width."""
     if columns(text) <= width:
         return text
     kept = ""

@@ -1,7 +1,7 @@
-"""Docker's flag semantics on click: the rules of pflag and cobra, and their help layout, byte for byte.
+"""Docker's flag rules on top of click: the rules of pflag and cobra, and exactly their help layout.
 
-Knows how a command line is cut into flags and arguments, and how usage is printed. Refuses to know what any command
-does. Import names from here; the modules below are its parts.
+The package knows how a command line is split into flags and arguments, and how usage is printed. It does not know what
+any command does. Import names from this package, not from its modules.
 """
 
 from cli.pflag.arity import Arity, at_least, at_most, between, exactly, no_args

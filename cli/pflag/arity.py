@@ -1,4 +1,4 @@
-"""How many arguments a command takes, and what Docker says about any other number."""
+"""The number of arguments that a command takes, and Docker's error text for any other number."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Arity:
-    """A range of argument counts with Docker's wording of it."""
+    """A range of argument counts with Docker's text for it."""
 
     low: int
     high: int | None
     rule: str
 
     def allows(self, count: int) -> bool:
-        """Say whether this many arguments are right."""
+        """Return whether this number of arguments is allowed."""
         return self.low <= count and (self.high is None or count <= self.high)
 
 
 def plural(count: int) -> str:
-    """Docker's plural."""
+    """Return "argument" or "arguments", as Docker does for this number."""
     return "argument" if count == 1 else "arguments"
 
 
 def exactly(count: int) -> Arity:
-    """Docker's ExactArgs."""
+    """Return the rule for exactly ``count`` arguments (Docker's ExactArgs)."""
     return Arity(count, count, f"requires exactly {count} {plural(count)}.")
 
 
 def at_least(count: int) -> Arity:
-    """Docker's RequiresMinArgs."""
+    """Return the rule for at least ``count`` arguments (Docker's RequiresMinArgs)."""
     return Arity(count, None, f"requires at least {count} {plural(count)}.")
 
 
 def at_most(count: int) -> Arity:
-    """Docker's RequiresMaxArgs."""
+    """Return the rule for at most ``count`` arguments (Docker's RequiresMaxArgs)."""
     return Arity(0, count, f"requires at most {count} {plural(count)}.")
 
 
 def between(low: int, high: int) -> Arity:
-    """Docker's RequiresRangeArgs."""
+    """Return the rule for ``low`` to ``high`` arguments (Docker's RequiresRangeArgs)."""
     return Arity(low, high, f"requires at least {low} and at most {high} {plural(high)}.")
 
 
 no_args = Arity(0, 0, "accepts no arguments.")
-"""Docker's NoArgs."""
+"""The rule for no arguments (Docker's NoArgs)."""

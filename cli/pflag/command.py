@@ -1,4 +1,4 @@
-"""Commands that read their command line and print their help as Docker's do."""
+"""Commands that parse their command line and print their help as Docker's do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli.pflag.reading import fill_arguments, flags_of, help_flag, help_if_wante
 
 
 class Command(click.Command):
-    """A command with arguments. ``use`` is Docker's usage after the path: ``create [OPTIONS] NETWORK``."""
+    """A command with arguments; ``use`` is Docker's usage text after the path: ``create [OPTIONS] NETWORK``."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Command(click.Command):
         self.params.append(help_flag(flags_of(self)))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line in cobra's order: flags, then help, then the number of arguments."""
+        """Parse the command line in cobra's order: flags, then help, then the number of arguments."""
         rest = parse_flags(self, ctx, args, interspersed=self.interspersed)
         if not ctx.resilient_parsing:
             help_if_wanted(ctx)
@@ -44,22 +44,22 @@ class Command(click.Command):
         return []
 
     def arity_text(self, ctx: click.Context) -> str:
-        """Docker's text about a wrong number of arguments."""
+        """Return Docker's error text for a wrong number of arguments."""
         line = path(ctx)
         usage = f"Usage:  {parent_path(ctx)}{self.use}"
         return f"\"{line}\" {self.arity.rule}\nSee '{line} --help'.\n\n{usage}\n\n{self.help}"
 
     def get_help(self, ctx: click.Context) -> str:
-        """Print usage, aliases and options."""
+        """Return the help: usage, aliases and options."""
         return leaf_help(f"{parent_path(ctx)}{self.use}", self.help or "", self.aliases, flags_of(self))
 
 
 def command(
     use: str, short: str, arity: Arity = no_args, *, aliases: str = "", interspersed: bool = True, hidden: bool = False
 ) -> Callable[[Callable[..., Any]], Command]:
-    """Make a command of a function: ``@command("create [OPTIONS] NETWORK", "Create a network", exactly(1))``.
+    """Make a command from a function: ``@command("create [OPTIONS] NETWORK", "Create a network", exactly(1))``.
 
-    Put it above ``@flag`` and ``@click.argument``, which name the parameters. With ``interspersed=False`` flags end at
+    Put it above ``@flag`` and ``@click.argument``, which name the parameters. With ``interspersed=False``, flags end at
     the first argument. ``aliases`` is the text of the Aliases section.
     """
     return click.command(

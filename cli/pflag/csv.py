@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def csv_fields(text: str) -> list[str]:
-    """Cut one CSV record like Go's encoding/csv, which reads only the first line that is not empty."""
+    """Split one CSV record like Go's encoding/csv; only the first non-empty line is read; raises ValueError."""
     line, _, rest = text.lstrip("\n").partition("\n")
     if not line:
         raise ValueError("EOF")
@@ -26,7 +26,10 @@ def csv_fields(text: str) -> list[str]:
 
 
 def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
-    """Read a quoted field that begins at ``at``; it may go on in the following lines."""
+    """Parse a quoted field that starts at ``at`` and may continue on the following lines; raises ValueError.
+
+    Returns the field, the position after it, the current line and the lines after that.
+    """
     field = ""
     while True:
         end = line.find('"', at)
@@ -48,5 +51,5 @@ def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
 
 
 def csv_error(offset: int, problem: str) -> ValueError:
-    """Build the parse error of Go's encoding/csv; ``offset`` counts from 0."""
+    """Return the parse error of Go's encoding/csv; ``offset`` counts from 0."""
     return ValueError(f"parse error on line 1, column {offset + 1}: {problem}")

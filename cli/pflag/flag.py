@@ -1,4 +1,4 @@
-"""One flag of a command, as a click option with pflag's facts."""
+"""One flag of a command, as a click option with pflag's properties."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ UNSET: Any = object()
 
 
 class Flag(click.Option):
-    """A flag: ``--long``, perhaps ``-s``; its value is read by a `Kind`, never by click.
+    """A flag with a long form and perhaps a short form; a `Kind` parses its value, not click.
 
-    ``deprecated_text`` and ``short_deprecated`` are what pflag prints when the flag, or its short form, is used.
+    ``deprecated_text`` and ``short_deprecated`` are the texts that pflag prints when the flag, or its short form, is
+    used.
     """
 
     def __init__(
@@ -44,18 +45,18 @@ class Flag(click.Option):
 
     @property
     def key(self) -> str:
-        """The parameter's name in the command's function."""
+        """The name of the parameter in the command's function."""
         return self.name or ""
 
     @property
     def title(self) -> str:
-        """The flag as error messages name it: ``-f, --force``."""
+        """The flag's name in error messages: ``-f, --force``."""
         return f"{self.short}, {self.long}" if self.short and not self.short_deprecated else self.long
 
 
 def flag(*decls: str, kind: Kind = BOOL, usage: str = "", **more: Any) -> Callable[[F], F]:
     """Declare a flag of a command: ``@flag("--driver", "-d", kind=STRING, usage="...", default_value="bridge")``.
 
-    Further keywords are those of `Flag`, and ``shell_complete``. A name without dashes names the parameter.
+    Other keywords are those of `Flag`, and ``shell_complete``. A declaration without dashes is the parameter's name.
     """
     return click.option(*decls, cls=Flag, kind=kind, usage=usage, **more)

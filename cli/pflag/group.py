@@ -1,6 +1,6 @@
 """Groups of commands that find, list and run their commands as Docker's do.
 
-A group is lazy: a table names each command's module, which is imported only when the command runs or its help is
+A group is lazy: a table names each command's module. The module is imported only when the command runs or its help is
 needed.
 """
 
@@ -17,11 +17,16 @@ from cli.pflag.help import group_help
 from cli.pflag.reading import flags_of, help_flag, help_if_wanted, parse_flags
 
 LazyCommands = Mapping[str, str]
-"""A command's name to where it is: ``cli.network.create:create``; a name other than the command's own is an alias."""
+"""Maps a command's name to its location: ``cli.network.create:create``; a name that is not the command's own is an
+alias.
+"""
 
 
 class Group(click.Group):
-    """A lazy group of commands; ``sections`` titles the listing (default: one section of all visible commands)."""
+    """A lazy group of commands; ``sections`` are the sections of its help.
+
+    By default there is one section with all visible commands.
+    """
 
     def __init__(
         self,
@@ -37,11 +42,11 @@ class Group(click.Group):
         self.params.append(help_flag(flags_of(self)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the commands, aliases left out."""
+        """Return the names of the commands, without aliases."""
         return sorted(name for name in self.lazy if (c := self.get_command(ctx, name)) and c.name == name)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
+        """Import and return a command; None if the name is unknown."""
         target = self.lazy.get(cmd_name)
         if target is None:
             return None
@@ -52,7 +57,7 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the first argument names, by name or alias."""
+        """Find the command for the first argument, which is a name or an alias; raises StatusError if there is none."""
         found = self.get_command(ctx, args[0])
         if found is None and not ctx.resilient_parsing:
             parse_flags(self, ctx, args, interspersed=True)
@@ -61,18 +66,18 @@ class Group(click.Group):
         return (found.name if found else None), found, args[1:]
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
-        """Make the error for arguments that begin with no command."""
+        """Return the error for arguments that do not start with a command."""
         return StatusError("\n" + self.get_help(ctx).strip("\n"))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the flags before the command."""
+        """Parse the flags before the command."""
         ctx.args = parse_flags(self, ctx, args, interspersed=False)
         if not ctx.args and not ctx.resilient_parsing:
             help_if_wanted(ctx)
         return ctx.args
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that the arguments name; without any, print help on stderr."""
+        """Run the command that the arguments name; without arguments, print help on stderr."""
         if not ctx.args:
             ctx.obj.err(self.get_help(ctx) + "\n")
             return None
@@ -83,5 +88,5 @@ class Group(click.Group):
             return sub.command.invoke(sub)
 
     def get_help(self, ctx: click.Context) -> str:
-        """Print usage and the listing of commands."""
+        """Return the help: usage and the list of commands."""
         return group_help(self, ctx, flags_of(self), self.sections)

@@ -1,4 +1,4 @@
-"""The layout of help texts: usage line, description, aliases, options, listing of commands."""
+"""The layout of help texts: usage line, description, aliases, options, list of commands."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import click
 from cli.pflag.flag import Flag
 from cli.pflag.usage import flag_usages
 
-NARROWEST_NAMES = 11  # the column of command names is at least this wide
+NARROWEST_NAMES = 11  # minimal width of the column of command names
 
 
 def path(ctx: click.Context) -> str:
-    """The command's full name, aliases resolved: ``hawse network ls``."""
+    """Return the command's full name with aliases resolved: ``hawse network ls``."""
     names = []
     at: click.Context | None = ctx
     while at is not None:
@@ -24,7 +24,7 @@ def path(ctx: click.Context) -> str:
 
 
 def columns() -> int:
-    """The width to which help is wrapped: that of the terminal on stdin, else 80, less one."""
+    """Return the width of help texts: that of the terminal on stdin, or 80, minus one."""
     try:
         return os.get_terminal_size(0).columns - 1
     except OSError:
@@ -32,7 +32,7 @@ def columns() -> int:
 
 
 def leaf_help(use: str, description: str, aliases: str, flags: Iterable[Flag]) -> str:
-    """The help of one command; it ends without a newline."""
+    """Return the help of one command, without a newline at the end."""
     parts = [f"\nUsage:  {use}", description.strip()]
     if aliases:
         parts.append(f"Aliases:\n  {aliases}")
@@ -43,14 +43,14 @@ def leaf_help(use: str, description: str, aliases: str, flags: Iterable[Flag]) -
 
 
 def parent_path(ctx: click.Context) -> str:
-    """The path of the parent with a blank behind it."""
+    """Return the path of the parent command and a space; empty if there is no parent."""
     return f"{path(ctx.parent)} " if ctx.parent else ""
 
 
 def group_help(
     group: click.Group, ctx: click.Context, flags: Iterable[Flag], sections: Mapping[str, Sequence[str]] | None
 ) -> str:
-    """The help of a group; it ends without a newline."""
+    """Return the help of a group, without a newline at the end."""
     line = path(ctx)
     options = flag_usages(flags, columns())
     parts = [f"\nUsage:  {line} {'[OPTIONS] ' if options else ''}COMMAND", (group.help or "").strip()]
@@ -64,7 +64,10 @@ def group_help(
 
 
 def listing(group: click.Group, ctx: click.Context, sections: Mapping[str, Sequence[str]] | None) -> list[str]:
-    """The sections of commands with their short descriptions; without ``sections`` one of all visible commands."""
+    """Return the sections of commands with short descriptions.
+
+    Without ``sections``, there is one section with all visible commands.
+    """
     commands = {name: c for name in group.list_commands(ctx) if (c := group.get_command(ctx, name)) and not c.hidden}
     width = max([NARROWEST_NAMES, *map(len, commands)]) + 1
     texts = []

@@ -1,7 +1,7 @@
-"""Cut a command line into flag values and arguments by pflag's rules.
+"""Split a command line into flag values and arguments by pflag's rules.
 
-Long flags are never abbreviated; ``--flag=value``, ``--flag value``, ``-f value``, ``-fvalue``, ``-f=value`` and
-grouped short flags are read; ``--`` ends the flags.
+Long flags cannot be abbreviated. Accepted forms are ``--flag=value``, ``--flag value``, ``-f value``, ``-fvalue``,
+``-f=value`` and grouped short flags. ``--`` ends the flags.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from engine.golang.strconv import quote
 
 
 class FlagError(Exception):
-    """The command line is wrong; the text is pflag's."""
+    """The command line is invalid; the text is pflag's."""
 
 
 class FlagSet:
-    """The flags of one command while its command line is read; ``values`` and ``changed`` grow with each `parse`.
+    """The flags of one command during parsing; each `parse` adds to ``values`` and ``changed``.
 
-    ``notice`` receives the lines about deprecated flags at the moment they are met.
+    ``notice`` is called with a line for each deprecated flag when the flag is parsed.
     """
 
     def __init__(self, flags: Iterable[Flag], notice: Callable[[str], None]) -> None:
@@ -32,7 +32,10 @@ class FlagSet:
         self.notice = notice
 
     def parse(self, argv: Sequence[str], *, interspersed: bool = True) -> list[str]:
-        """Read flags; the arguments that are left. Without ``interspersed`` the first argument ends the flags."""
+        """Parse flags and return the remaining arguments.
+
+        Without ``interspersed``, the first argument ends the flags.
+        """
         rest = list(argv)
         arguments: list[str] = []
         while rest:
@@ -50,7 +53,7 @@ class FlagSet:
         return arguments
 
     def read_long(self, text: str, rest: list[str]) -> None:
-        """Read ``--flag``, with its value from behind ``=`` or from ``rest``."""
+        """Parse ``--flag``; its value comes after ``=`` or from ``rest``; raises FlagError."""
         name, equals, value = text.partition("=")
         if text[2:3] in ("-", "="):
             raise FlagError(f"bad flag syntax: {text}")
@@ -64,7 +67,7 @@ class FlagSet:
         self.set(flag, value)
 
     def read_short(self, letters: str, rest: list[str]) -> None:
-        """Read a group of short flags, the last of which may have a value."""
+        """Parse a group of short flags, of which the last may have a value; raises FlagError."""
         while letters:
             flag = self.short.get("-" + letters[0])
             if flag is None:
@@ -86,7 +89,7 @@ class FlagSet:
             letters = following
 
     def set(self, flag: Flag, text: str) -> None:
-        """Let one occurrence of a flag change its value."""
+        """Update a flag's value with one occurrence of the flag; raises FlagError."""
         try:
             self.values[flag.key] = flag.kind.fold(self.values[flag.key], text)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Read a command line into a click context, the same way for commands and groups."""
+"""Parse a command line into a click context, in the same way for commands and groups."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from cli.pflag.help import path
 from cli.pflag.parser import FlagError, FlagSet
 from cli.pflag.values import BOOL
 
-HELP_WANTED = "cli.help"  # click's contexts share their meta, so a --help before a command reaches it
+HELP_WANTED = "cli.help"  # shared by all click contexts, so that a command sees a --help before it
 
 
 def flags_of(node: click.Command) -> list[Flag]:
-    """The flags of a command or group, ``--help`` among them."""
+    """Return the flags of a command or group, including ``--help``."""
     return [p for p in node.params if isinstance(p, Flag)]
 
 
 def changed(ctx: click.Context, key: str) -> bool:
-    """Say whether a flag was given on the command line."""
+    """Return whether a flag was given on the command line."""
     return ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE
 
 
 def help_flag(flags: Iterable[Flag]) -> Flag:
-    """Make ``--help``: hidden, with a deprecated ``-h``, except where ``-h`` is a flag of the command."""
+    """Return the flag ``--help``.
+
+    If the command has no flag ``-h``, ``--help`` is hidden and has the deprecated short form ``-h``.
+    """
     if any(f.short == "-h" for f in flags):
         return Flag(["--help"], kind=BOOL, usage="Print usage", expose_value=False)
     return Flag(
@@ -37,7 +40,10 @@ def help_flag(flags: Iterable[Flag]) -> Flag:
 
 
 def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *, interspersed: bool) -> list[str]:
-    """Read flags into ``ctx.params``; the arguments left over. Flag errors carry usage only for groups."""
+    """Parse flags into ``ctx.params`` and return the remaining arguments; raises StatusError.
+
+    For a group, the error text includes the usage.
+    """
     flags = FlagSet(
         flags_of(node), (lambda _: None) if ctx.resilient_parsing else lambda line: ctx.obj.out(line + "\n")
     )
@@ -51,7 +57,7 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
     for option in flags_of(node):
         given = option.key in flags.changed
         if option.key in ctx.params and not given:
-            continue  # a group reads its flags again behind a word that is no command
+            continue  # a group parses its flags again after an unknown command
         ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if given else ParameterSource.DEFAULT)
         if option.expose_value:
             ctx.params[option.key] = flags.values[option.key]
@@ -60,14 +66,14 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
 
 
 def help_if_wanted(ctx: click.Context) -> None:
-    """Print help on stdout and end, if ``--help`` was given here or to a parent."""
+    """Print help on stdout and exit with 0 if ``--help`` was given here or to a parent command."""
     if ctx.meta.get(HELP_WANTED):
         ctx.obj.out(ctx.command.get_help(ctx) + "\n")
         raise click.exceptions.Exit(0)
 
 
 def fill_arguments(ctx: click.Context, params: Sequence[click.Parameter], rest: Sequence[str]) -> None:
-    """Give the arguments, already counted, their names; a missing one is None."""
+    """Assign the arguments to their parameters; a missing one is None. The caller has checked their number."""
     left = list(rest)
     for param in params:
         if not isinstance(param, click.Argument):

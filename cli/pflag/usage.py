@@ -1,4 +1,4 @@
-"""The layout of flags in help: aligned columns and pflag's way of wrapping a line."""
+"""The layout of flags in help: aligned columns, and lines wrapped as pflag wraps them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 from cli.pflag.flag import Flag
 
-SLOP = 5  # a line may run over by this much, so that no short word is left alone on the last line
-NARROWEST = 24  # a text column below this width moves to a line of its own
+SLOP = 5  # characters that a line may exceed the width, so that the last line is not one short word
+NARROWEST = 24  # characters; if the text column is narrower, the text starts on the next line
 
 
 def flag_usages(flags: Iterable[Flag], columns: int) -> str:
-    """Lay out the visible flags, sorted by long name, for a terminal of ``columns``."""
+    """Return the help lines of the visible flags, sorted by long name, for a terminal of ``columns`` columns."""
     shown = sorted((f for f in flags if not f.hidden), key=lambda f: f.long)
     rows = [(*heading(f), f) for f in shown]
     edge = max((len(left) for left, _, _ in rows), default=0) + 1
@@ -24,7 +24,7 @@ def flag_usages(flags: Iterable[Flag], columns: int) -> str:
 
 
 def heading(flag: Flag) -> tuple[str, str]:
-    """The left column of a flag, and its text; a back-quoted word in the text names the value."""
+    """Return the left column of a flag and its text; a back-quoted word in the text is the name of the value."""
     short = f"  {flag.short}, " if flag.short and not flag.short_deprecated else " " * 6
     quoted = re.search("`([^`]*)`", flag.usage)
     name = quoted[1] if quoted else flag.kind.name
@@ -32,7 +32,7 @@ def heading(flag: Flag) -> tuple[str, str]:
 
 
 def wrap(indent: int, width: int, text: str) -> str:
-    """Wrap ``text`` behind an indent that the caller has already written."""
+    """Wrap ``text``; the caller has written the ``indent`` of the first line already."""
     room, result = width - indent, ""
     if room < NARROWEST:
         indent = 16
@@ -50,7 +50,7 @@ def wrap(indent: int, width: int, text: str) -> str:
 
 
 def cut(width: int, text: str) -> tuple[str, str]:
-    """Cut off one line's worth of text at the last blank, or at a newline before it."""
+    """Split off one line at the last space, or at a newline before it; return the line and the remaining text."""
     if width + SLOP > len(text):
         return text, ""
     head = text[:width]

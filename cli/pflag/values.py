@@ -1,7 +1,7 @@
-"""The kinds of flag values: the name in help, how an occurrence changes the value, how a default is printed.
+"""The kinds of flag values: their name in help, how an occurrence changes the value, how a default is printed.
 
-Knows pflag's and Docker's generic kinds. Kinds that only one family of commands has live with that family, made by
-`scalar` or `list_of`.
+The module has the generic kinds of pflag and Docker. A kind that only one family of commands uses is in that family's
+package, made by `scalar` or `list_of`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from engine.golang.strconv import parse_bool, parse_int, parse_uint, quote
 class Kind:
     """A kind of flag value.
 
-    ``fold`` takes the value so far and the text of one more occurrence; its ValueError carries the user's text.
-    ``bare`` is the text that the flag has without a value ("" means that a value is needed). ``show`` prints a
-    default for help; "" hides it.
+    ``fold`` takes the current value and the text of one more occurrence, and returns the new value; it raises
+    ValueError with the text for the user. ``bare`` is the text used for a flag without a value ("" means that a value
+    is required). ``show`` returns a default as text for help; "" hides it.
     """
 
     name: str
@@ -31,28 +31,37 @@ class Kind:
 
 
 def scalar(name: str, read: Callable[[str], Any], initial: Any = None, **more: Any) -> Kind:
-    """Make a kind whose last occurrence wins; ``read`` raises ValueError."""
+    """Return a kind for which the last occurrence is used; ``read`` raises ValueError."""
     return Kind(name, lambda _, text: read(text), initial, **more)
 
 
 def list_of(read: Callable[[str], Any], name: str = "list", **more: Any) -> Kind:
-    """Make a kind that collects its occurrences, uncut, in a tuple (Docker's ListOpts with a validator)."""
+    """Return a kind that collects all occurrences in a tuple, without splitting them.
+
+    This is Docker's ListOpts with a validator.
+    """
     return Kind(name, lambda values, text: (*values, read(text)), (), **more)
 
 
 def fold_slice(values: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Add the CSV fields of one occurrence (pflag's StringSlice)."""
+    """Return the values with the CSV fields of one occurrence added (pflag's StringSlice)."""
     return (*values, *csv_fields(text)) if text else values
 
 
 def fold_map(pairs: dict[str, str], text: str) -> dict[str, str]:
-    """Add one ``key=value``; a missing value is "", the last of a key wins (Docker's MapOpts)."""
+    """Return the pairs with one ``key=value`` added (Docker's MapOpts).
+
+    A missing value is ""; the last value of a key is used.
+    """
     key, _, value = text.partition("=")
     return {**pairs, key: value}
 
 
 def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tuple[str, ...]]:
-    """Add one ``name=value`` filter: an empty text is nothing, a value given twice counts once (Docker's FilterOpt)."""
+    """Return the filters with one ``name=value`` added (Docker's FilterOpt).
+
+    An empty text is ignored, and so is a value that was given before.
+    """
     if not text:
         return filters
     name, equals, value = text.partition("=")

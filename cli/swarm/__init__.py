@@ -1,4 +1,4 @@
-"""The commands of ``hawse swarm``, one a file."""
+"""The commands of ``hawse swarm``, one per file."""
 
 from cli.pflag import Group
 

@@ -1,4 +1,4 @@
-"""``hawse swarm join``."""
+"""The ``hawse swarm join`` command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from engine.api import SwarmJoin
 @click.argument("remote")
 @click.pass_obj
 def join(app: App, /, remote: str, **flags: Any) -> None:
-    """Join a cluster in the role that the token gives."""
+    """Join a cluster in the role that belongs to the token, and print the role."""
     role = app.engine.swarm.join(
         SwarmJoin(
             remote,

@@ -1,4 +1,4 @@
-"""``hawse swarm join-token``."""
+"""The ``hawse swarm join-token`` command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROLES = ("worker", "manager")
 @click.argument("role")
 @click.pass_obj
 def join_token(app: App, /, role: str, quiet: bool, rotate: bool) -> None:
-    """Print the token of a role, made anew if asked."""
+    """Print the join token of a role; with ``rotate``, create a new token first."""
     if role not in ROLES:
         raise StatusError(f"unknown role {role}")
     token, address = app.engine.swarm.join_token(role, rotate=rotate)

@@ -1,4 +1,4 @@
-"""``hawse swarm leave``."""
+"""The ``hawse swarm leave`` command."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from cli.pflag import command, flag, no_args
 @flag("--force", "-f", usage="Force this node to leave the swarm, ignoring warnings")
 @click.pass_obj
 def leave(app: App, force: bool) -> None:
-    """Take this host out of its cluster."""
+    """Remove this host from its cluster."""
     app.engine.swarm.leave(force=force)
     app.out("Node left the swarm.\n")

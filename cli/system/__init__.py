@@ -1,4 +1,4 @@
-"""The commands about hawse itself: version, info, help, units, and the plumbing that other parts of hawse call."""
+"""The commands about hawse itself: version, info, help, systemd units, and hidden commands for other parts of hawse."""
 
 from cli.pflag import Group
 

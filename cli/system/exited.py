@@ -1,4 +1,4 @@
-"""``hawse __exited``: the runtime's call when a container's process has ended."""
+"""The ``hawse __exited`` command, which the runtime calls when a container's process has ended."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ from cli.pflag import command, exactly
 @click.argument("container_id")
 @click.pass_obj
 def exited(app: App, container_id: str) -> None:
-    """Release what the container held, then restart or remove it as it was asked to."""
+    """Release the container's resources, then restart or remove it according to its settings."""
     app.engine.containers.exited(container_id)

@@ -1,4 +1,4 @@
-"""``hawse help``."""
+"""The ``hawse help`` command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hawse info``."""
+"""The ``hawse info`` command."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MACHINE = (
 @flag("--format", "-f", kind=STRING, usage=INSPECT_FORMAT)
 @click.pass_obj
 def info(app: App, format: str) -> None:
-    """Print what is known about this host."""
+    """Print information about this host."""
     client = {"Version": version_text(), "Context": "default", "Debug": app.debug}
     server, problem = server_document(app, lambda system: system.info())
     if format:
@@ -50,7 +50,7 @@ def info(app: App, format: str) -> None:
 
 
 def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Iterator[str]:
-    """Lay out both parts for people."""
+    """Yield the lines of the client and server parts as readable text."""
     yield "Client:"
     yield f" Version:    {client['Version']}"
     yield f" Context:    {client['Context']}"
@@ -73,7 +73,7 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
 
 
 def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each value that is there."""
+    """Yield one line for each value that exists."""
     for title, key in table:
         value = server.get(key, "")
         if value != "":
@@ -81,7 +81,7 @@ def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iter
 
 
 def binary_size(size: float) -> str:
-    """Write a number of bytes with four digits and a binary unit, as Docker's units.BytesSize."""
+    """Return a number of bytes with four digits and a binary unit, like Docker's units.BytesSize."""
     unit = 0
     while size >= 1024 and unit < len(UNITS) - 1:
         size, unit = size / 1024, unit + 1

@@ -1,4 +1,4 @@
-"""``hawse system install``."""
+"""The ``hawse system install`` command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cli.system import units
 @flag("--root", kind=STRING, usage="Write below this directory, for a system that is not running")
 @click.pass_obj
 def install(app: App, root: str) -> None:
-    """Write the unit files, anew where they are there, and print their paths; what to enable is the user's choice."""
+    """Write the unit files, replacing existing ones, and print their paths; the user decides which units to enable."""
     try:
         for path in units.files(root):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What ``version`` and ``info`` share: a document that may be missing, printed through a ``--format``."""
+"""Code that ``version`` and ``info`` share: a document that may be missing, printed in a ``--format``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.errors import EngineError
 
 
 def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | None, str]:
-    """The engine's document, or None and the reason why there is none."""
+    """Return the engine's document and "", or None and the error text if there is no document."""
     try:
         return ask(app.engine.system), ""
     except EngineError as error:
@@ -21,7 +21,7 @@ def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | Non
 
 
 def write_document(app: App, document: Json, format: str) -> None:
-    """Print the document as JSON, or as the template says; StatusError with Docker's exit codes."""
+    """Print the document as JSON or through the template; raises StatusError with Docker's exit codes."""
     if format == "json":
         app.out(as_json(document) + "\n")
         return

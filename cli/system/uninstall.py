@@ -1,4 +1,4 @@
-"""``hawse system uninstall``."""
+"""The ``hawse system uninstall`` command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cli.system import units
 @flag("--root", kind=STRING, usage="Remove below this directory, for a system that is not running")
 @click.pass_obj
 def uninstall(app: App, root: str) -> None:
-    """Stop and remove the units and print their paths; running containers and commands go on. Idempotent."""
+    """Stop and remove the units and print their paths; running containers and commands continue; idempotent."""
     there = [path for path in units.files(root) if path.exists()]
     if there:
         units.systemctl(root, "disable", "--now", *(path.name for path in there))

@@ -1,4 +1,4 @@
-"""The unit files for systemd: what they are called, where they go, and what is filled in."""
+"""The unit files for systemd: their names, their directory and the values filled in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.paths import root_directory, run_directory
 
 TEMPLATES = Path(__file__).parent / "units"
 STARTED = ("hawse-warm.socket", "hawse-agent.service")
-"""What a user enables; it pulls in the rest."""
+"""The units that the user enables; they start the other unit."""
 
 UNITS = (*STARTED, "hawse-warm.service")
 DIRECTORY = Path("etc/systemd/system")
@@ -20,12 +20,15 @@ BOOTED = Path("/run/systemd/system")
 
 
 def files(root: str) -> list[Path]:
-    """Where the units go below ``root``."""
+    """Return the paths of the units below ``root``."""
     return [Path(root or "/") / DIRECTORY / name for name in UNITS]
 
 
 def text(name: str) -> str:
-    """One unit, for this interpreter, these packages and this host's directories."""
+    """Return the text of one unit; raises StatusError if a path cannot be written in a unit file.
+
+    The unit contains this interpreter, these packages and this host's directories.
+    """
     values = {
         "@PYTHON@": sys.executable,
         "@PACKAGES@": PACKAGES,
@@ -41,6 +44,6 @@ def text(name: str) -> str:
 
 
 def systemctl(root: str, *arguments: str) -> None:
-    """Tell systemd, where it is running and the files are its own."""
+    """Run systemctl if systemd is running and the unit files are its own (no ``root``); a failure is ignored."""
     if not root and BOOTED.is_dir():
         subprocess.run(["systemctl", "--quiet", *arguments], check=False, stdin=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""``hawse version`` and ``hawse --version``."""
+"""The ``hawse version`` command and the ``--version`` flag."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
 from engine.version import API_VERSION, version_text
 
-COLUMN = 20  # where the values begin
+COLUMN = 20  # where the values start
 LINES = (
     ("Version", "Version"), ("API version", "ApiVersion"), ("Python version", "PythonVersion"),
     ("Git commit", "GitCommit"), ("Built", "BuildTime"), ("OS/Arch", "OS/Arch"), ("Context", "Context"),
@@ -38,12 +38,12 @@ def version(app: App, format: str) -> None:
 
 
 def version_line() -> str:
-    """The one line of ``--version``."""
+    """Return the line that ``--version`` prints."""
     return f"hawse version {version_text()}"
 
 
 def client_document() -> Json:
-    """The ``Client`` part, with Docker's keys where they have a meaning here."""
+    """Return the ``Client`` part, with those of Docker's keys that have a meaning here."""
     machine = platform.machine()
     return {
         "Version": version_text(),
@@ -57,7 +57,7 @@ def client_document() -> Json:
 
 
 def report(document: Mapping[str, Any]) -> Iterator[str]:
-    """Lay out both parts for people."""
+    """Yield the lines of the client and server parts as readable text."""
     client, server = document["Client"], document["Server"]
     yield "Client:"
     yield from facts(client, indent=1)
@@ -74,7 +74,7 @@ def report(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
-    """One line for each value that is there, in Docker's order and wording."""
+    """Yield one line for each value that exists, in Docker's order and with Docker's titles."""
     known = dict(values)
     if "Os" in known and "Arch" in known:
         known["OS/Arch"] = f"{known['Os']}/{known['Arch']}"

@@ -1,6 +1,6 @@
 """``python -m cli.warm``: the warm server of the host that HAWSE_RUN names, in the foreground.
 
-Ends at once where another server serves it already. HAWSE_WARM_IDLE: seconds without a command after which it ends.
+It exits immediately if another server serves this host. HAWSE_WARM_IDLE: seconds without a command before it exits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ IDLE = 600.0
 
 
 def main() -> None:
-    """Serve until nobody has come for long enough."""
+    """Serve until no command has come for the idle time."""
     try:
         lock = socket.lock()
     except PermissionDenied as error:
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def serve(lock: int) -> None:
-    """Import everything, then take commands."""
+    """Import everything, then accept commands."""
     loop = Loop()
     inotify = Inotify(loop)
     server = Server(loop, inotify, idle_from_environment())
@@ -40,13 +40,16 @@ def serve(lock: int) -> None:
     if unshare_network():
         prefault.create_scratch_host()
     gc.collect()
-    gc.freeze()  # spares children the sweep over all of it
+    gc.freeze()  # children need not scan all these objects
     server.run(socket.listen(lock))
     prefault.forget()
 
 
 def unshare_network() -> bool:
-    """Leave the host's network namespace for an empty one, so that no idle server keeps a removed one alive."""
+    """Move to a new, empty network namespace; return whether this worked.
+
+    Otherwise an idle server would keep a network namespace alive after its removal.
+    """
     try:
         syscalls.unshare(syscalls.CLONE_NEWNET)
     except OSError:
@@ -55,7 +58,7 @@ def unshare_network() -> bool:
 
 
 def idle_from_environment() -> float:
-    """HAWSE_WARM_IDLE in seconds."""
+    """Return HAWSE_WARM_IDLE in seconds, or the default."""
     try:
         return max(0.1, float(os.environ.get("HAWSE_WARM_IDLE", "")))
     except ValueError:

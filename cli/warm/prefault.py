@@ -1,8 +1,9 @@
-"""Commands run for nothing, by the server once and by every child in waiting.
+"""Rehearsals: commands that are run only to touch memory, once by the server and once by every idle child.
 
-A forked process pays for each page of memory at its first touch, several times what the command itself costs. A child
-that has run some commands before its launcher comes has paid already. It reads, on a host that does not exist; it
-changes nothing anywhere and leaves no state that a later command could notice.
+A forked process pays for each page of memory when it first touches the page. This costs several times as much as the
+command itself. A child that runs some commands before its launcher comes has paid already. A rehearsal reads from a
+scratch host that does not really exist. It changes nothing outside, and leaves no state that a later command could
+notice.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ SCRATCH_OBJECTS = ("create", "--name", "rehearsal", "hostfs", "true")
 
 
 def scratch_environment() -> bytes:
-    """The directory of the host that does not exist."""
+    """Return the directory of the scratch host."""
     return os.path.join(directory(), SCRATCH)
 
 
 def create_scratch_host() -> None:
-    """Make the host that does not exist, with a container to read; call in a network namespace that nobody uses."""
+    """Create the scratch host with one container to read; call it in a network namespace that nothing else uses."""
     forget()
     pid = os.fork()
-    if pid == 0:  # what a change keeps in its process, locks above all, must not be in ours and all our children's
+    if pid == 0:  # in a child, because all later children would inherit locks and other state of a change
         with elsewhere():
             run_silently(SCRATCH_OBJECTS)
         os._exit(0)
@@ -48,14 +49,14 @@ def create_scratch_host() -> None:
 
 
 def run_silently(command: tuple[str, ...]) -> None:
-    """Run one command, unseen and unheard."""
+    """Run one command without input or visible output."""
     run(command, App(stdin=io.BytesIO(), stdout=io.BytesIO(), stderr=io.BytesIO()))
 
 
 def warm_up(until: Callable[[], bool] = lambda: False) -> None:
-    """Run the commands and open what commands open, or a part of that: a launcher that has come shall not wait.
+    """Run the rehearsal commands and open what commands open; stop early when ``until`` returns True.
 
-    A failure is no matter, the command itself will tell.
+    A launcher that has come must not wait. A failure is ignored, because the real command will report it.
     """
     with elsewhere():
         for command in COMMANDS:
@@ -74,7 +75,7 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
 
 @contextmanager
 def elsewhere() -> Iterator[None]:
-    """Make the host that does not exist this process's host."""
+    """Make the scratch host this process's host while entered."""
     place = os.fsdecode(scratch_environment())
     own = {name: os.environ.get(name) for name in ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")}
     os.environ.update(HAWSE_ROOT=f"{place}/root", HAWSE_RUN=f"{place}/run", HAWSE_CONFIG=os.devnull)
@@ -89,5 +90,5 @@ def elsewhere() -> Iterator[None]:
 
 
 def forget() -> None:
-    """Remove what rehearsals have written; idempotent."""
+    """Remove the files of the scratch host; idempotent."""
     shutil.rmtree(scratch_environment(), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Imports everything a command may need, and watches the files it came from."""
+"""Import everything that a command may need, and watch the source files for changes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from cli.launcher.launch import PACKAGES
 from engine.eventloop.inotify import CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MOVE_SELF, MOVED_FROM, MOVED_TO, Inotify
 
 OURS = ("cli", "engine", "drivers")
-# What is imported late, on purpose, where it is needed, so that a command without a server need not wait for it.
+# Modules that a command imports only when it needs them, so that it starts faster without a server.
 LATE = ("importlib.metadata", "rich.console", "rich.text", "subprocess", "tarfile", "traceback")
 RESIDENT = ("engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm")
-"""Packages of resident processes; what a command needs of them, its own modules import."""
+"""Packages of resident processes; they are not imported here, except by modules of commands that need them."""
 
 CHANGES = CLOSE_WRITE | CREATE | DELETE | DELETE_SELF | MOVE_SELF | MOVED_FROM | MOVED_TO
 CACHE = "__pycache__"
 
 
 def import_all() -> None:
-    """Import every module of ours and the libraries beneath."""
+    """Import all of hawse's modules and the libraries in LATE."""
     for name in [*our_modules(), *LATE]:
-        with suppress(ImportError):  # a library that is not there is the business of the command that needs it
+        with suppress(ImportError):  # a missing library is reported by the command that needs it
             import_module(name)
 
 
 def our_modules() -> Iterator[str]:
-    """Names of all modules that commands may import."""
+    """Yield the names of all of hawse's modules that commands may import."""
     for package in OURS:
         yield package
         for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
@@ -39,7 +39,7 @@ def our_modules() -> Iterator[str]:
 
 
 def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
-    """Call ``changed`` when any file that a command could be read from changes; to be called before the imports."""
+    """Call ``changed`` when a file changes that a command could be loaded from; call this before the imports."""
 
     def seen(name: str, _mask: int) -> None:
         if name != CACHE:
@@ -50,7 +50,10 @@ def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
 
 
 def directories() -> Iterator[str]:
-    """Ours with all below, and where libraries are installed: an upgrade makes or removes entries there."""
+    """Yield hawse's directories with all subdirectories, and the directories where libraries are installed.
+
+    An upgrade of a library creates or removes entries in the latter.
+    """
     for package in OURS:
         for path, below, _ in os.walk(os.path.join(PACKAGES, package)):
             below[:] = [name for name in below if name != CACHE]

@@ -1,6 +1,7 @@
-"""What the kernel grants a process and its children inherit: groups, limits, processors, priority.
+"""Process attributes that children inherit: groups, limits, processors, priority.
 
-A child takes them from its launcher, and so does all that the command starts; the server has its first caller's.
+A child copies them from its launcher, so that everything the command starts has them too. The server itself has those
+of its first caller.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ MOST_GROUPS = 256
 
 
 def apply_process_attributes(launcher: int, connection: socket.socket, group: int) -> None:
-    """Take those of the launcher, whose group is ``group``; raises OSError."""
+    """Copy the attributes of the launcher, whose group is ``group``; raises OSError."""
     _take_groups(connection, group)
     _take_limits(launcher)
     _take_schedule(launcher)
@@ -49,7 +50,10 @@ def _take_schedule(launcher: int) -> None:
 
 
 def _apply_oom_score(launcher: int) -> None:
-    """How ready the kernel is to kill it when memory runs out."""
+    """Copy the launcher's OOM score adjustment.
+
+    By this value the kernel chooses the process to kill when memory runs out.
+    """
     own, wanted = Path("/proc/self/oom_score_adj"), Path(f"/proc/{launcher}/oom_score_adj").read_bytes()
     if own.read_bytes() != wanted:
         own.write_bytes(wanted)

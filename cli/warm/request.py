@@ -1,4 +1,4 @@
-"""Reads what a launcher sends; see `cli.launcher.launch` for its half of the conversation."""
+"""Read the request of a launcher; `cli.launcher.launch` has the other side of the protocol."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ MOST_DESCRIPTORS = 7
 
 
 class Malformed(Exception):
-    """The request is not one of our launcher's."""
+    """The request does not come from one of hawse's launchers."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One command and the circumstances it runs in; the descriptors are ours to close."""
+    """One command and its context; the receiver must close the file descriptors."""
 
     identity: bytes
     umask: int
     arguments: list[str]
     environment: dict[bytes, bytes]
-    ignored: list[int]  # signals
-    streams: dict[int, int]  # 0, 1, 2 -> descriptor here; one the caller had closed is missing
+    ignored: list[int]  # signal numbers
+    streams: dict[int, int]  # 0, 1, 2 -> file descriptor here; a stream that the caller closed is missing
     directory: int
     root: int
     mounts: int
@@ -31,7 +31,7 @@ class Request:
 
 
 def receive(connection: socket.socket) -> Request:
-    """Read one request; raises `Malformed`, or OSError."""
+    """Read one request; raises `Malformed` or OSError."""
     head, descriptors, _, _ = socket.recv_fds(connection, 65536, MOST_DESCRIPTORS)
     if len(head) < 4:
         raise Malformed

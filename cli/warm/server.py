@@ -1,6 +1,7 @@
-"""The server's life: it takes connections, forks, and tells launchers how their commands fared.
+"""The server's main loop: it accepts connections, forks, and sends launchers the results of their commands.
 
-One thread, one loop; it reads nothing from anybody: the fork does, so no client can hold up another.
+It has one thread and one event loop. It reads nothing from clients, because the forked child does; no client can delay
+another.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ from engine.eventloop.loop import Loop
 from engine.runtime import peer
 
 POLL_INTERVAL_SECONDS = 30.0
-"""Seconds between two looks at whether anybody can find us."""
+"""Seconds between two checks whether launchers can still find the server."""
 PREFORK_DELAY_SECONDS = 0.05
-"""Seconds after which the next child is made, unless the command before has ended: it should not be slowed by that."""
+"""Seconds to wait before the next child is forked, so that the fork does not slow down the command before.
+
+If that command ends earlier, the child is forked then.
+"""
 
 
 class IdleChild(NamedTuple):
-    """A child in waiting: it ends when the channel does."""
+    """A child that waits for a command; it exits when the channel is closed."""
 
     pid: int
     channel: socket.socket
 
 
 class Server:
-    """Serves until idle for ``idle`` seconds, or until the files it was read from change."""
+    """Serves until no command came for ``idle`` seconds, or until its source files change."""
 
     def __init__(self, loop: Loop, inotify: Inotify, idle: float) -> None:
         self._loop, self._inotify, self._idle = loop, inotify, idle
@@ -44,7 +48,7 @@ class Server:
         self._served, self._leaving = True, False
 
     def run(self, place: Place) -> None:
-        """Serve at ``place``; returns when the server should end."""
+        """Serve at ``place``; return when the server should end."""
         self._place = place
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -58,7 +62,7 @@ class Server:
         self._loop.run()
 
     def leave(self) -> None:
-        """Take no more commands; end when those that run have ended."""
+        """Accept no more commands; end when the running commands have ended; idempotent."""
         if not self._leaving:
             self._leaving = True
             self._loop.forget(self._place.listener.fileno())
@@ -68,7 +72,7 @@ class Server:
             self._loop.stop()
 
     def _accept(self) -> None:
-        self._inotify.read()  # files may have changed in the moment before
+        self._inotify.read()  # files may have changed just before
         if self._leaving:
             return
         try:
@@ -79,14 +83,14 @@ class Server:
         try:
             pid = self._hand_over(connection)
         except OSError:
-            connection.close()  # the launcher runs the command itself
+            connection.close()  # the launcher then runs the command itself
             return
         self._children[pid] = connection
         self._loop.after(PREFORK_DELAY_SECONDS, self._prepare)
         self._loop.watch(connection.fileno(), lambda events: self._hung_up(pid, events), select.EPOLLRDHUP)
 
     def _hand_over(self, connection: socket.socket) -> int:
-        """Give the connection to the child in waiting, or to a new one; its process id."""
+        """Pass the connection to the idle child or to a new one; return the child's process id."""
         spare = self._take_spare()
         if spare is not None:
             with suppress(OSError), spare.channel:
@@ -98,7 +102,7 @@ class Server:
         return pid
 
     def _prepare(self) -> None:
-        """Have a child in waiting."""
+        """Fork an idle child for the next command, unless there is one or the server is ending."""
         if self._spare is not None or self._leaving:
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -114,9 +118,9 @@ class Server:
         return spare
 
     def _hung_up(self, pid: int, events: int) -> None:
-        """Nobody is there who could want the command's result: end it, as it would have ended with its caller.
+        """Kill a command whose launcher has ended, because the command would have ended with its caller.
 
-        A child that has told it may still wait for the kernel to close what it leaves; the next one need not.
+        A child that has sent its result may still be exiting; the next idle child is forked without waiting for this.
         """
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())
@@ -159,7 +163,7 @@ class Server:
 
 
 def outcome(status: int) -> bytes:
-    """The message for a wait status."""
+    """Return the message for a wait status."""
     if os.WIFSTOPPED(status):
         return message(STOPPED, os.WSTOPSIG(status))
     if os.WIFSIGNALED(status):

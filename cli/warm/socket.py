@@ -1,4 +1,4 @@
-"""Where the server is found: its lock and its socket in HAWSE_RUN, or the socket that systemd gives it."""
+"""The server's location: its lock and its socket in HAWSE_RUN, or the socket that systemd passes to it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from engine.runtime import resident
 
 LOCK = b"warm.lock"
 FIRST_GIVEN = 3
-"""The descriptor of the first socket that systemd gives (sd_listen_fds(3))."""
+"""The file descriptor of the first socket that systemd passes (sd_listen_fds(3))."""
 
 
 def directory() -> bytes:
-    """HAWSE_RUN."""
+    """Return HAWSE_RUN as an absolute path, or the default."""
     return os.path.abspath(os.environb.get(b"HAWSE_RUN") or DEFAULT_RUN)
 
 
 class Place:
-    """The server's socket, its own as long as it holds the lock."""
+    """The server's socket, valid while the server holds the lock."""
 
     def __init__(self, listener: socket.socket, path: bytes | None, lock: int) -> None:
         self.listener, self._path, self._lock = listener, path, lock
@@ -30,7 +30,10 @@ class Place:
         listener.setblocking(False)
 
     def is_ours(self) -> bool:
-        """Tell whether commands still find us: whoever removes the directory, or the socket, ends the server."""
+        """Return whether launchers still find this server.
+
+        If its socket or directory was removed, the server must end.
+        """
         if self._path is None:
             return True
         try:
@@ -40,7 +43,7 @@ class Place:
         return self._made is not None and (found.st_dev, found.st_ino) == (self._made.st_dev, self._made.st_ino)
 
     def leave(self) -> None:
-        """Listen no longer, and let a successor come; idempotent."""
+        """Stop listening and release the lock, so that another server can start; idempotent."""
         if self._lock < 0:
             return
         if self._path is not None and self.is_ours():
@@ -52,10 +55,11 @@ class Place:
 
 
 def lock() -> int | None:
-    """Take the lock of HAWSE_RUN (made, 0700, where it is missing); None where another server has it.
+    """Take the lock of HAWSE_RUN and return its file descriptor; None if another server holds it.
 
-    Raises PermissionDenied if another user can change what is there. Whom systemd has given a socket goes on without
-    the lock: that other server is not found any more, and about to notice.
+    HAWSE_RUN is created with mode 0700 if it is missing. Raises PermissionDenied if another user can change its
+    contents. A server with a socket from systemd continues without the lock: launchers no longer find the other server,
+    which will soon notice this.
     """
     run = directory()
     path = Path(os.fsdecode(run))
@@ -69,12 +73,12 @@ def lock() -> int | None:
 
 
 def is_given() -> bool:
-    """Tell whether systemd has started us with a socket."""
+    """Return whether systemd started this process with a socket."""
     return os.environ.get("LISTEN_PID") == str(os.getpid())
 
 
 def listen(locked: int) -> Place:
-    """Listen, holding the lock: on the socket that systemd gives, else on one of our own."""
+    """Listen on the socket from systemd, or else on a new one; the caller holds the lock."""
     if is_given():
         os.set_inheritable(FIRST_GIVEN, False)
         return Place(socket.socket(fileno=FIRST_GIVEN), None, locked)

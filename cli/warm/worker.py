@@ -1,4 +1,4 @@
-"""One forked child: it becomes what the launcher is, runs one command, and reports its exit code."""
+"""One forked child: it takes over the launcher's context, runs one command, and reports the exit code."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MODES = ("r", "w", "w")
 
 
 def serve(connection: socket.socket, own: peer.Identity) -> NoReturn:
-    """Serve one launcher, in the child; nothing of the server's is used after this."""
+    """Serve one launcher in the child; nothing of the server is used after this."""
     close_inherited(connection)
     serve_launcher(own)
 
 
 def wait_for_client(channel: socket.socket, own: peer.Identity) -> NoReturn:
-    """Rehearse, then serve the launcher whose connection comes through the channel; end when none will come."""
+    """Rehearse, then serve the launcher whose connection comes through the channel; exit if the channel is closed."""
     close_inherited(channel)
     try:
         channel = socket.socket(fileno=CONNECTION)
@@ -50,17 +50,20 @@ def wait_for_client(channel: socket.socket, own: peer.Identity) -> NoReturn:
 
 
 def close_inherited(kept: socket.socket) -> None:
-    """Close the server's descriptors, other launchers' connections among them, and take its signal handlers out."""
+    """Keep one socket as file descriptor 3, close all higher ones, and reset the server's signal handlers.
+
+    The closed file descriptors include the connections of other launchers. The child also gets its own process group.
+    """
     os.dup2(kept.fileno(), CONNECTION, inheritable=False)
     os.closerange(CONNECTION + 1, max_descriptor())
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    os.setpgid(0, 0)  # a group whose parent lives in another one of the session can be stopped
+    os.setpgid(0, 0)  # job control can stop a group if its parent is in another group of the session
 
 
 def serve_launcher(own: peer.Identity) -> NoReturn:
-    """Serve the launcher on the connection."""
+    """Serve the launcher on file descriptor 3 and exit."""
     try:
         connection = socket.socket(fileno=CONNECTION)
         connection.settimeout(SERVER_TIMEOUT_SECONDS)
@@ -68,21 +71,24 @@ def serve_launcher(own: peer.Identity) -> NoReturn:
         if arguments is not None:
             connection.settimeout(None)
             code = run(arguments)
-            os.closerange(0, CONNECTION)  # who reads our output need not wait for our memory to be torn down
+            os.closerange(0, CONNECTION)  # a reader of the output need not wait until this process's memory is freed
             connection.sendall(message(EXITED, code))
     except KeyboardInterrupt:
-        os._exit(INTERRUPTED)  # the server tells it: a signal came before the command had begun, or after its end
+        os._exit(INTERRUPTED)  # the server reports it: the signal came before or after the command
     finally:
-        os._exit(1)  # of no account where something was told: else the launcher is gone, or the command is not done
+        os._exit(1)  # ignored if the result was sent; otherwise the launcher has ended or the command did not finish
 
 
 def max_descriptor() -> int:
-    """One more than the highest descriptor that can be open."""
+    """Return the limit of open files: one more than the highest possible file descriptor."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None:
-    """Become the launcher's equal and agree with it that the command runs here: its arguments, None if it doesn't."""
+    """Take over the launcher's context and wait for GO; return the command's arguments.
+
+    Return None if the command must not run here; a refusal is sent to the launcher.
+    """
     try:
         with peer.process(connection) as launcher:
             if peer.identity(launcher) != own:
@@ -103,14 +109,14 @@ def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None
 
 
 def welcome(connection: socket.socket) -> None:
-    """Say which process this is."""
+    """Send WELCOME with a pidfd of this process."""
     process = os.pidfd_open(os.getpid())
     socket.send_fds(connection, [message(WELCOME)], [process])
     os.close(process)
 
 
 def adopt_caller_context(request: Request) -> None:
-    """Take the launcher's namespaces, directories, streams and environment; raises OSError."""
+    """Take over the launcher's namespaces, directories, streams and environment; raises OSError."""
     enter(request.mounts, "mnt", syscalls.CLONE_NEWNS)
     enter(request.network, "net", syscalls.CLONE_NEWNET)
     take_root(request.root)
@@ -127,7 +133,7 @@ def adopt_caller_context(request: Request) -> None:
 
 
 def take_root(root: int) -> None:
-    """Take the launcher's root directory; entering a mount namespace has set it back."""
+    """Change to the launcher's root directory, because entering a mount namespace has reset it."""
     os.fchdir(root)
     try:
         os.chroot(".")
@@ -137,19 +143,22 @@ def take_root(root: int) -> None:
 
 
 def enter(space: int, kind: str, flag: int) -> None:
-    """Enter a namespace, where it is another one than ours."""
+    """Enter a namespace, unless the process is in it already."""
     if not same_file(space, f"/proc/self/ns/{kind}"):
         syscalls.setns(space, flag)
 
 
 def same_file(fd: int, path: str) -> bool:
-    """Tell whether a descriptor and a path are the same object."""
+    """Return whether a file descriptor and a path are the same object."""
     left, right = os.fstat(fd), os.stat(path)
     return (left.st_dev, left.st_ino) == (right.st_dev, right.st_ino)
 
 
 def take_streams(streams: dict[int, int]) -> None:
-    """Put the launcher's streams in place, with Python's files on them; what it had closed is closed here."""
+    """Move the launcher's streams to 0, 1 and 2 and open Python's files on them.
+
+    A stream that the launcher had closed is closed here too.
+    """
     for number, mode in enumerate(MODES):
         name = ("stdin", "stdout", "stderr")[number]
         if number in streams:
@@ -162,7 +171,7 @@ def take_streams(streams: dict[int, int]) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line; the exit code that an interpreter would end with."""
+    """Run the command line; return the exit code that an interpreter would end with."""
     try:
         return run_command(arguments, App()) & 0xFF
     except SystemExit as end:

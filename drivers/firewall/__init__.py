@@ -1,4 +1,4 @@
-"""The firewall of bridge networks: one nftables table of ours, in which everything that changes is an element."""
+"""The firewall of bridge networks: one nftables table with fixed rules, in which only set elements change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from drivers.firewall import forwarding, spoof_guard, table
 
 
 def teardown() -> None:
-    """Remove our table and restore the forwarding we had switched on; for when the last network is gone. Idempotent."""
+    """Remove hawse's tables and restore forwarding, when the last network is gone; idempotent."""
     forwarding.restore()
     table.remove_all()
     spoof_guard.remove_all()

@@ -1,7 +1,7 @@
-"""Elements as the kernel lists them, back into bytes that can be compared and into nftables' own text. Pure.
+"""Decoding of set elements from the kernel's format into comparable bytes and nftables' text. Pure.
 
-What hawse wants is compared in bytes (`drivers.firewall.encoding`). Text is for people, and for the elements of another
-program, which no text of ours may ever have named.
+Wanted elements are compared in bytes (`drivers.firewall.encoding`). Text is for people, and for elements that another
+program added and that hawse has no text for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from drivers.firewall.encoding import (
 )
 from drivers.linux.attributes import read, read_text
 
-VERDICTS = {0: "drop", 1: "accept", -1: "continue", -3: "jump", -4: "goto", -5: "return"}  # NF_*, NFT_*
+VERDICTS = {0: "drop", 1: "accept", -1: "continue", -3: "jump", -4: "goto", -5: "return"}  # kernel's NF_*, NFT_*
 SIZES = {
     "ipv4_addr": 4, "ipv6_addr": 16, "inet_proto": 1, "nf_proto": 1, "inet_service": 2, "ifname": 16, "mark": 4,
     "ether_addr": 6, "vxlan_id": 3,
@@ -35,7 +35,7 @@ FAMILIES = {NUMBERS[text]: text for text in ("ipv4", "ipv6")}
 
 
 def unpacked(listed: bytes, shape: Shape) -> Packed:
-    """Read one item of the kernel's list of a set's elements."""
+    """Decode one item of the kernel's list of a set's elements."""
     given = read(listed)
     key = read(given.get(KEY, b"")).get(VALUE, b"")
     end = read(given.get(KEY_END, b"")).get(VALUE, key) if shape.interval else b""
@@ -44,7 +44,7 @@ def unpacked(listed: bytes, shape: Shape) -> Packed:
 
 
 def element(set_name: str, given: Packed, shape: Shape) -> Element:
-    """Write an element as nftables does."""
+    """Return an element as text in nftables' syntax."""
     if not given.key:
         return Element(set_name, "*")
     key = " . ".join(_between(kind, *ends) for kind, *ends in _parts(shape.key, given.key, given.end or given.key))
@@ -61,7 +61,7 @@ def _verdict(data: bytes) -> bytes:
 
 
 def _parts(types: tuple[str, ...], first: bytes, last: bytes) -> Iterator[tuple[str, bytes, bytes]]:
-    """Take a concatenation apart; each part fills whole registers of four bytes."""
+    """Split a concatenation into its parts; each part fills whole registers of four bytes."""
     at = 0
     for kind in types:
         size = SIZES[kind]

@@ -1,6 +1,6 @@
-"""What networks, endpoints and published ports are in the firewall: elements of the sets in ``ruleset.nft``.
+"""The set elements in ``ruleset.nft`` that represent networks, endpoints and published ports.
 
-Pure: values in, elements out. Nothing here talks to the kernel, so repair can compute what ought to be there.
+Pure: values in, elements out. Because nothing here talks to the kernel, a repair can compute the wanted elements.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ICMP = {4: "icmp", 6: "ipv6-icmp"}
 
 
 class Element(NamedTuple):
-    """One element; ``value`` is "" in sets and the mapped data in maps."""
+    """One element of a set or map; ``value`` is the mapped data, or "" in sets."""
 
     set: str
     key: str
@@ -26,12 +26,12 @@ class Element(NamedTuple):
 
 
 def name(interface: str) -> str:
-    """An interface's name as nftables writes it (names with quotes are refused beforehand)."""
+    """Return an interface's name in nftables' quotes (names with quotes are refused earlier)."""
     return f'"{interface}"'
 
 
 def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element]:
-    """The elements of a network without its endpoints."""
+    """Yield the elements of a network without its endpoints."""
     bridge = name(options.bridge)
     yield Element("bridges", bridge)
     yield Element("same_bridge", f"{bridge} . {bridge}", "accept" if options.icc else "goto no_icc")
@@ -49,7 +49,7 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
-    """The elements that let a container send by this network from addresses that it has on its other networks."""
+    """Return the elements that let a container send on this network from its addresses on other networks."""
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
 
@@ -62,10 +62,11 @@ def of_ports(
     *,
     direct: bool = False,
 ) -> Iterator[Element]:
-    """The elements of published ports.
+    """Yield the elements of published ports.
 
-    A binding whose family the endpoint lacks, and ::1, can't be served by rewriting packets: these lead to the agent.
-    With ``direct`` neighbours may also write to the container where a port is published on one host address.
+    DNAT cannot serve a binding whose family the endpoint lacks, or a binding on ::1. These ports lead to the agent's
+    proxy. With ``direct``, neighbours may also reach the container's own address when a port is published on one host
+    address.
     """
     ways: dict[tuple[str, IPAddress], _Route] = {}
     for binding in ports:
@@ -77,10 +78,11 @@ def of_ports(
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """How ports of one protocol on one host address come to an endpoint.
+    """How ports of one protocol on one host address reach an endpoint.
 
-    ``carried`` are the places that the agent serves; ``rewritten``, ``opened`` and ``bound`` the endpoint's address,
-    where packets are rewritten to it, neighbours may write to it, and only those on trusted interfaces may; else "".
+    ``carried`` are the destination prefixes that the agent proxies. The other fields hold the endpoint's address, or ""
+    if they do not apply. ``rewritten``: DNAT leads to this address. ``opened``: all neighbours may reach it by routing.
+    ``bound``: only neighbours on trusted interfaces may reach it by routing.
     """
 
     host: IPAddress
@@ -107,7 +109,8 @@ def _route(
     if target is None or mode == "isolated":
         return _Route(host, carried)
     address = str(target.ip)
-    # Because a port published on one address is meant for those who reach that address, routing opens it to no others.
+    # Because a port published on one host address is meant for users of that address, it is not opened to routed
+    # packets.
     everywhere = mode == "routed" or (mode == "nat" and (host.is_unspecified or (direct and not host.is_loopback)))
     trusting = mode == "nat" and bool(options.trusted) and not host.is_loopback
     return _Route(
@@ -128,7 +131,7 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
 
 
 def _by(way: _Route, binding: PortBinding) -> Iterator[Element]:
-    """The elements of one binding."""
+    """Yield the elements of one binding."""
     for place in way.carried:
         yield _relaying(place, binding)
     if way.rewritten:
@@ -141,7 +144,7 @@ def _by(way: _Route, binding: PortBinding) -> Iterator[Element]:
 
 
 def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
-    """The elements that let ``source`` reach the exposed ports of ``target``."""
+    """Yield the elements that let ``source`` reach the exposed ports of ``target``."""
     for client, server in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)):
         if client is not None and server is not None:
             for protocol, first, last in target.exposed:
@@ -150,7 +153,7 @@ def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
 
 
 def between(source: EndpointSpec, target: EndpointSpec, present: Iterable[Element]) -> list[Element]:
-    """Those of the elements there are that let ``source`` reach ``target``."""
+    """Return those of the ``present`` elements that let ``source`` reach ``target``."""
     pairs = [(s.ip, t.ip) for s, t in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)) if s and t]
     starts = tuple((f"linked{client.version}", f"{client} . {server} . ") for client, server in pairs)
     return [e for e in present if any(e.set == name and e.key.startswith(start) for name, start in starts)]
@@ -182,7 +185,7 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
         return
     name, place = (f"any{version}", "") if host.is_unspecified else (f"exact{version}", f"{host} . ")
     for offset in range(binding.host_port_end - binding.host_port + 1):
-        # A binding of a host range to one container port keeps that port.
+        # If a host range is bound to one container port, all its ports lead to that port.
         value = f"{target} . {min(binding.port + offset, binding.port_end)}"
         yield Element(name, f"{place}{binding.protocol} . {binding.host_port + offset}", value)
 
@@ -190,7 +193,7 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
 def _relaying(place: str, binding: PortBinding) -> Element:
     ports = f"{binding.protocol} . {_span(binding.host_port, binding.host_port_end)}"
     if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
-        return Element("relayed_any", ports)  # costs the kernel a hundredth of what one does among intervals
+        return Element("relayed_any", ports)  # an element costs the kernel a hundredth of one in an interval set
     return Element("relayed", f"{place} . {ports}")
 
 

@@ -1,6 +1,7 @@
-"""Elements of our sets as the kernel has them: keys and values in bytes, by the types that ``ruleset.nft`` declares.
+"""Encoding of set elements into the kernel's bytes, by the types that ``ruleset.nft`` declares. Pure.
 
-Pure. A part of a concatenation fills whole registers of four bytes; the key of an interval is its first and its last.
+Each part of a concatenation fills whole registers of four bytes. An interval has two keys: its first and its last
+value.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from drivers.linux.attributes import attribute, nested
 
 MAIN = "inet hawse"
 FILES = {MAIN: "ruleset.nft", "bridge hawse": "spoofing.nft"}
-KEY, DATA, FLAGS, KEY_END = 1, 2, 3, 10  # NFTA_SET_ELEM_*
-CATCH_ALL = (2).to_bytes(4)  # NFT_SET_ELEM_CATCHALL
-VALUE, VERDICT = 1, 2  # NFTA_DATA_*
-VERDICT_CODE, VERDICT_CHAIN = 1, 2  # NFTA_VERDICT_*
-ACCEPT, GOTO = 1, -4  # NF_ACCEPT, NFT_GOTO
-NAME_SIZE, MAC_SIZE = 16, 6  # IFNAMSIZ, ETH_ALEN
-LIST_ITEM = 1  # NFTA_LIST_ELEM
-KEPT = 1 << 12  # parts of keys that are read once: of many ports, addresses and protocols are the same
+KEY, DATA, FLAGS, KEY_END = 1, 2, 3, 10  # kernel constants NFTA_SET_ELEM_*
+CATCH_ALL = (2).to_bytes(4)  # kernel constant NFT_SET_ELEM_CATCHALL
+VALUE, VERDICT = 1, 2  # kernel constants NFTA_DATA_*
+VERDICT_CODE, VERDICT_CHAIN = 1, 2  # kernel constants NFTA_VERDICT_*
+ACCEPT, GOTO = 1, -4  # kernel constants NF_ACCEPT, NFT_GOTO
+NAME_SIZE, MAC_SIZE = 16, 6  # in bytes: kernel constants IFNAMSIZ, ETH_ALEN
+LIST_ITEM = 1  # kernel constant NFTA_LIST_ELEM
+KEPT = 1 << 12  # cached key parts; many ports share the same addresses and protocols
 NUMBERS = {
     "tcp": IPPROTO_TCP, "udp": IPPROTO_UDP, "sctp": IPPROTO_SCTP, "icmp": IPPROTO_ICMP, "ipv6-icmp": IPPROTO_ICMPV6,
     "ipv4": 2, "ipv6": 10,
@@ -35,14 +36,14 @@ DECLARATION = re.compile(
     r"^\t(?:set|map) (\w+) \{ type(?:of)? ([^:;]+?)(?: : ([^;]+?))?; (flags interval; )?\}$", re.MULTILINE
 )
 TYPES = {"ip saddr": "ipv4_addr", "ip6 saddr": "ipv6_addr", "udp dport": "inet_service", "@th,96,24": "vxlan_id"}
-"""The types of what sets declare with ``typeof``, where a part of a packet has no type that nftables could name."""
+"""Types for sets declared with ``typeof``, because nftables has no type name for some parts of a packet."""
 
 Ends = tuple[bytes, bytes]
-"""The first and the last value that a text stands for."""
+"""The first and the last value of an interval, in bytes."""
 
 
 class Shape(NamedTuple):
-    """The types of a set's key and of its values, and whether its keys are intervals."""
+    """The types of a set's key and values, and whether its keys are intervals."""
 
     key: tuple[str, ...]
     value: tuple[str, ...]
@@ -50,9 +51,10 @@ class Shape(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """An element in bytes, equal for equal elements: an interval's ``end`` is "" in sets of single keys.
+    """An element in bytes; equal elements have equal bytes.
 
-    ``value`` is the mapped data, a verdict as text; ``key`` is "" for the element that stands for all other keys.
+    ``end`` is an interval's last key, or "" in sets of single keys. ``value`` is the mapped data; a verdict is kept as
+    text. ``key`` is "" for the catch-all element.
     """
 
     key: bytes
@@ -62,13 +64,13 @@ class Packed(NamedTuple):
 
 @cache
 def ruleset(table: str = MAIN) -> str:
-    """The static rules of a table of ours, which is named as nftables does."""
+    """Return the static rules of one of hawse's tables; ``table`` is written as in nftables."""
     return (Path(__file__).parent / FILES[table]).read_text()
 
 
 @cache
 def shapes(table: str = MAIN) -> dict[str, Shape]:
-    """The shape of each of our sets."""
+    """Return the shape of each set that the table's rules file declares."""
     return {
         name: Shape(_types(key), _types(value) if value else (), bool(interval))
         for name, key, value, interval in DECLARATION.findall(ruleset(table))
@@ -80,13 +82,13 @@ def _types(text: str) -> tuple[str, ...]:
 
 
 def encoded(element: Element, *, with_value: bool, table: str = MAIN) -> bytes:
-    """One element as an item of a message's list."""
+    """Return one element encoded as an item of a netlink message's element list."""
     shape = shapes(table)[element.set]
     return item(packed(element, table), shape, with_value=with_value)
 
 
 def packed(element: Element, table: str = MAIN) -> Packed:
-    """One element in bytes."""
+    """Return one element in bytes."""
     shape = shapes(table)[element.set]
     ends = _ends(element.key, shape.key)
     value = element.value.encode() if shape.value == ("verdict",) else b""
@@ -96,7 +98,10 @@ def packed(element: Element, table: str = MAIN) -> Packed:
 
 
 def item(given: Packed, shape: Shape | None = None, *, with_value: bool) -> bytes:
-    """The same as an item of a message's list; without a value it needs no ``shape``."""
+    """Return packed bytes as an item of a netlink message's element list.
+
+    ``shape`` is needed only with a value.
+    """
     body = nested(KEY, attribute(VALUE, given.key)) if given.key else attribute(FLAGS, CATCH_ALL)
     if given.end:
         body += nested(KEY_END, attribute(VALUE, given.end))

@@ -1,9 +1,11 @@
-"""Other programs' firewalls, as far as they drop what is forwarded: Docker's policy, ufw's, firewalld's last rule.
+"""Detection of other programs' firewall chains that drop forwarded packets.
 
-A packet passes only if no table drops it: what such a chain does not let through is lost, whatever our table says.
-Nothing of theirs is changed. Whether their rules accept a network's packets could be told by running them only; a table
-with a rule that names the network's bridge or subnet, or that accepts everything, counts as one that does. Sets are not
-looked into, and the tables of iptables-legacy are not seen.
+Examples are Docker's policy, ufw's policy and firewalld's last rule. A packet passes only if no table drops it, even if
+hawse's table accepts it. This module changes nothing of other programs.
+
+Only running the rules could show whether they accept a network's packets. As an approximation, a table is taken to
+accept them if one of its rules names the network's bridge or subnet, or accepts everything. Sets are not inspected. The
+tables of iptables-legacy are not visible here.
 """
 
 from __future__ import annotations
@@ -18,26 +20,29 @@ from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import FAMILIES, GET_RULE, NETFILTER, NFGENMSG
 
-GET_CHAIN = 10 << 8 | 4  # NFNL_SUBSYS_NFTABLES with NFT_MSG_GETCHAIN
-CHAIN_TABLE, CHAIN_NAME, HOOK, POLICY, KIND = 1, 3, 4, 5, 7  # NFTA_CHAIN_*
-HOOK_NUMBER = 1  # NFTA_HOOK_HOOKNUM
-RULE_TABLE, RULE_CHAIN, EXPRESSIONS = 1, 2, 4  # NFTA_RULE_*
-NAME, DATA = 1, 2  # NFTA_EXPR_*
+GET_CHAIN = 10 << 8 | 4  # kernel's NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN
+CHAIN_TABLE, CHAIN_NAME, HOOK, POLICY, KIND = 1, 3, 4, 5, 7  # kernel constants NFTA_CHAIN_*
+HOOK_NUMBER = 1  # kernel constant NFTA_HOOK_HOOKNUM
+RULE_TABLE, RULE_CHAIN, EXPRESSIONS = 1, 2, 4  # kernel constants NFTA_RULE_*
+NAME, DATA = 1, 2  # kernel constants NFTA_EXPR_*
 IMMEDIATE, VERDICT, CODE = 2, 2, 1  # NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CODE
 COMPARED, VALUE = 3, 1  # NFTA_CMP_DATA, NFTA_DATA_VALUE
-TARGET = 1  # NFTA_TARGET_NAME, of iptables' own targets
+TARGET = 1  # NFTA_TARGET_NAME, for targets of iptables rules
 FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # NF_INET_FORWARD, NF_DROP, NF_ACCEPT
-FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", 10: "ip6"}  # NFPROTO_*
+FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", 10: "ip6"}  # kernel constants NFPROTO_*
 OURS = (TABLE, standby_table.TABLE)
 SHORTEST = 2
-"""Bytes of a value compared with that may be the beginning of a name or address; one is compared for any reason."""
+"""Minimum length in bytes of a compared value that may be the beginning of a name or address.
+
+Rules compare single bytes for many other reasons, so shorter values are ignored.
+"""
 
 Rule = list[tuple[str, dict[int, bytes]]]
-"""Expressions: what each is called, and its attributes."""
+"""The expressions of a rule: the name and the attributes of each."""
 
 
 class Chain(NamedTuple):
-    """A base chain that forwarded packets go through."""
+    """A base chain of another program that forwarded packets pass."""
 
     family: int
     table: str
@@ -49,9 +54,10 @@ class Chain(NamedTuple):
 
 
 def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, list[str]]:
-    """The chains that drop forwarded packets, as nftables names them, each with whose packets it drops.
+    """Return the chains that drop forwarded packets, each with the keys of ``known`` whose packets it drops.
 
-    ``known`` has the name and the addresses by which a rule would know each. Acts in the calling thread's namespace.
+    Chains are named as in nftables. ``known`` maps each key to the interface name and the addresses that a rule for it
+    would contain. Runs in the calling thread's network namespace.
     """
     session = Session(NETFILTER)
     try:
@@ -81,7 +87,7 @@ def _forwarding(session: Session) -> Iterator[Chain]:
 
 
 def _drops(session: Session, chain: Chain) -> bool:
-    """Whether what comes to the chain's end is dropped, by its policy or by a last rule without conditions."""
+    """Return whether packets at the chain's end are dropped, by its policy or by an unconditional last rule."""
     if chain.policy == DROP:
         return True
     rules = _rules(session, chain, text(RULE_CHAIN, chain.name))
@@ -89,7 +95,7 @@ def _drops(session: Session, chain: Chain) -> bool:
 
 
 def _rules(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rule]:
-    """The rules of the chain's table, or those that ``narrowing`` leaves."""
+    """Return the rules of the chain's table, limited by the request attributes in ``narrowing``."""
     wanted = NFGENMSG.pack(chain.family, 0, 0) + text(RULE_TABLE, chain.table) + narrowing
     with kernel_errors("list rules of", str(chain)):
         return [_rule(read(message, NFGENMSG.size)) for message in session.dump(GET_RULE, wanted)]
@@ -102,7 +108,7 @@ def _rule(given: dict[int, bytes]) -> Rule:
 
 
 def _outcome(rule: Rule) -> bytes | None:
-    """What becomes of every packet that comes to a rule, None where that depends on the packet."""
+    """Return the verdict code of an unconditional rule, or None if the verdict depends on the packet."""
     acting = [(name, data) for name, data in rule if name not in ("counter", "log")]
     match acting:
         case [("immediate", data)]:
@@ -115,6 +121,6 @@ def _outcome(rule: Rule) -> bytes | None:
 
 
 def _compared(rule: Rule) -> list[bytes]:
-    """What a rule compares parts of a packet with: whole names and addresses, or how they begin."""
+    """Return the values that a rule compares with packet data: names and addresses, or their beginnings."""
     values = (read(data.get(COMPARED, b"")).get(VALUE, b"") for name, data in rule if name == "cmp")
     return [value.rstrip(b"\0") for value in values]

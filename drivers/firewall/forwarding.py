@@ -1,8 +1,9 @@
-"""Forwarding between interfaces: switched on for bridges, never left open for others.
+"""IP forwarding: switched on for bridges, and blocked for all other interfaces.
 
-What was switched on is remembered in the table itself, as elements, so it outlives every process and goes with the
-rules that make it safe: a family in the set ``forwarding`` is one whose strangers' packets are dropped. Callers keep
-`kept` elsewhere too, for the case that somebody flushes the table.
+The table itself records what was switched on, as set elements. Therefore, the record outlives every process, and it is
+lost only together with the rules that make forwarding safe. For each family in the set ``forwarding``, the rules drop
+packets that neither come from nor go to a bridge. Callers also store `kept` elsewhere, in case another program flushes
+the table.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _switched: list[Element] = []
 
 
 def plan(versions: Iterable[int]) -> list[Element]:
-    """The elements that have to be in the table before `switch_on`; none for a family that forwards already."""
+    """Return the elements that must be in the table before `switch_on`.
+
+    There are none for a family that already forwards.
+    """
     off = [v for v in versions if sysctl.read(SWITCH[v]) == "0"]
     found = [Element("forwarding", f"ipv{v}") for v in off]
     if 6 in off:
@@ -30,20 +34,23 @@ def plan(versions: Iterable[int]) -> list[Element]:
 
 
 def kept() -> list[str]:
-    """What this process has switched on, as words for `recalled`."""
+    """Return what this process has switched on, as lines for `recalled`."""
     return [f"{element.set} {element.key}" for element in _switched]
 
 
 def recalled(words: Iterable[str]) -> list[Element]:
-    """The elements that remember what was switched on, from the words of `kept`."""
+    """Return the elements that record what was switched on, from the lines of `kept`."""
     return [Element(*word.split(" ", 1)) for word in words]
 
 
 def switch_on(planned: Sequence[Element]) -> None:
-    """Switch on what `plan` found off; interfaces that got their routes from router advertisements keep doing so."""
+    """Switch on the forwarding that `plan` found off.
+
+    Interfaces that accept router advertisements continue to accept them (accept_ra=2).
+    """
     _switched.extend(planned)
     for interface in _interfaces(planned):
-        # With forwarding on, 1 would mean "off".
+        # With forwarding on, the kernel treats the value 1 as "off".
         sysctl.write(_accept_ra(interface), "2")
     for version, path in SWITCH.items():
         if Element("forwarding", f"ipv{version}") in planned:
@@ -51,7 +58,7 @@ def switch_on(planned: Sequence[Element]) -> None:
 
 
 def restore() -> None:
-    """Switch off what `switch_on` had switched on, by the table's own memory; idempotent."""
+    """Switch off what `switch_on` switched on, as recorded in the table; idempotent."""
     for version, path in SWITCH.items():
         if Element("forwarding", f"ipv{version}") in table.elements("forwarding"):
             sysctl.write(path, "0")

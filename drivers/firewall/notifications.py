@@ -1,7 +1,7 @@
-"""What the kernel tells of changes of nftables in one network namespace (NFNLGRP_NFTABLES).
+"""Notifications of the kernel about nftables changes in one network namespace (NFNLGRP_NFTABLES).
 
-Every transaction is told as its messages and, last, the new generation with the process that made it. Other tables may
-change by the thousand: what does not hold the name of ours is passed over unread.
+For every transaction the kernel sends its messages, then the new generation number with the process that made it.
+Because other tables may change thousands of times, data without the name of hawse's table is skipped unparsed.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from drivers.linux.netlink import HEADER, RECEIVE, SOL_NETLINK, Session, message
 from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 
 GROUP, ADD_MEMBERSHIP = 7, 1  # NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
-BUFFER, BUFFER_FORCE = 1 << 22, 33  # bytes that may wait to be read; SO_RCVBUFFORCE
+BUFFER, BUFFER_FORCE = 1 << 22, 33  # receive buffer in bytes; SO_RCVBUFFORCE
 NEW_ELEMENTS, NEW_GENERATION, GET_GENERATION = 10 << 8 | 12, 10 << 8 | 15, 10 << 8 | 16
-TABLE = 1  # NFTA_*_TABLE and NFTA_TABLE_NAME
+TABLE = 1  # NFTA_TABLE_NAME; in messages about other objects NFTA_*_TABLE
 GENERATION, PROCESS, PROCESS_NAME = 1, 2, 3  # NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME
 NAME = b"hawse"
 OURS = frozenset(FAMILIES.values())
 
 
 class Listener:
-    """Hears of every transaction from now on, in the namespace that the calling thread is in now."""
+    """A listener for every transaction from its creation on, in the namespace that the creating thread is in."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(
@@ -45,11 +45,14 @@ class Listener:
         self._touched = self._lost = False
 
     def fileno(self) -> int:
-        """The descriptor that is readable when there is news."""
+        """Return the file descriptor that becomes readable when there are notifications."""
         return self._socket.fileno()
 
     def read(self) -> News:
-        """What has happened since the last call; never waits. Where the kernel had to drop some of it, all is open."""
+        """Return the changes since the last call; never blocks.
+
+        If the kernel dropped notifications (ENOBUFS), any change is possible, so ``foreign`` is True.
+        """
         news = News()
         while True:
             try:
@@ -61,26 +64,26 @@ class Listener:
                     raise
                 self._touched = self._lost = False
                 news = News(True, news.lost, news.own, news.by)
-                self._generation = self.generation()  # of what comes after, everything is told again
+                self._generation = self.generation()  # the kernel will report every change after this generation
                 continue
             news = self._heard(news, data)
 
     def missed(self) -> bool:
-        """Tell whether there has been a transaction that `read` has not told."""
+        """Return whether a transaction happened that `read` has not reported."""
         now = self.generation()
         missed = now != self._generation and not self._waiting()
         self._generation = now if missed else self._generation
         return missed
 
     def generation(self) -> int:
-        """Ask the kernel which generation of its rules is in force."""
+        """Return the present generation number of the kernel's nftables rules."""
         with kernel_errors("look up", "the generation of nftables"):
             answer = self._asking.request(GET_GENERATION, NFGENMSG.pack(0, 0, 0))
             return int.from_bytes(read(answer[0], NFGENMSG.size)[GENERATION])
         raise AssertionError
 
     def close(self) -> None:
-        """Stop listening; idempotent."""
+        """Close the listener's sockets; idempotent."""
         self._socket.close()
         self._asking.close()
 
@@ -93,7 +96,7 @@ class Listener:
             return True
 
     def _heard(self, news: News, data: bytes) -> News:
-        """Take one datagram in; the news with what is complete by it."""
+        """Process one datagram; return ``news`` extended by the transaction that the datagram completes."""
         kind = HEADER.unpack_from(data)[1]
         if kind != NEW_GENERATION:
             if NAME + b"\0" in data:
@@ -112,7 +115,7 @@ class Listener:
         return News(True, news.lost or lost, news.own, by)
 
     def _look(self, data: bytes) -> None:
-        """Note which of the messages are about tables of ours; what only adds elements takes nothing away."""
+        """Record whether the messages change hawse's tables; only messages that add elements remove nothing."""
         for kind, _, _, body in messages(data):
             if body[0] in OURS and read(body, NFGENMSG.size).get(TABLE, b"").rstrip(b"\0") == NAME:
                 self._touched = True
@@ -120,5 +123,5 @@ class Listener:
 
 
 def _is_own(thread: int) -> bool:
-    """Tell whether it is a thread of this process: each driver's repairs have one."""
+    """Return whether this is a thread of this process; each driver's repairs run in their own thread."""
     return os.path.exists(f"/proc/self/task/{thread}")

@@ -1,7 +1,7 @@
-"""Which published ports can't be served by rewriting packets, so that the agent has to carry them. Pure.
+"""Published ports that packet rewriting cannot serve, so that the agent must proxy them. Pure.
 
-Linux never routes ::1 off the loopback interface, nor link-local packets off the link they came by; and no packet can
-be rewritten from one family to the other.
+Linux never routes ::1 off the loopback interface, and never routes link-local packets to another link. DNAT cannot
+rewrite packets from one address family to the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOOPBACK, LINK_LOCAL = IPv6Network("::1/128"), IPv6Network("fe80::/10")
 
 
 def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Sequence[IPv6Network]:
-    """Where the agent serves a port for a binding of an endpoint: nowhere, if all its packets are rewritten."""
+    """Return the destination prefixes where the agent proxies a binding's port; empty if there are none."""
     if not isinstance(host_ip, IPv6Address) or protocol not in PROTOCOLS:
         return ()
     if host_ip.is_unspecified:
@@ -26,6 +26,6 @@ def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Se
 
 
 def prefixes_of(address: IPv6Address) -> Sequence[IPv6Network]:
-    """All that `proxied_prefixes` may call the place of an address, the narrowest first."""
+    """Return all prefixes that `proxied_prefixes` may return for an address, the narrowest first."""
     own = IPv6Network(address)
     return (own, LINK_LOCAL, ANY) if address in LINK_LOCAL else (own, ANY)

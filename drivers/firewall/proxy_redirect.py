@@ -1,6 +1,6 @@
-"""Leads the ports that the agent carries to its few sockets: one a protocol, however many ports there are.
+"""Redirection of proxied ports to the agent's sockets: one socket per protocol, for any number of ports.
 
-Which ports those are is in the sets ``relayed_any`` and ``relayed``, written with the other elements of ports.
+The sets ``relayed_any`` and ``relayed`` hold these ports. They are written with the other elements of ports.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ STATE_SETS = (PORTS, SOCKETS)
 
 
 def redirect_to(ports: Mapping[str, int]) -> None:
-    """Lead relayed ports to these sockets (protocol to port) and nowhere else; idempotent."""
+    """Redirect proxied ports only to these sockets (protocol to port); idempotent."""
     unused = [Element(PORTS, protocol) for protocol in PROTOCOLS if protocol not in ports]
     old = [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in sockets() - ports.items()]
     table.change(add=elements(ports), remove=[*unused, *old])
 
 
 def elements(ports: Mapping[str, int]) -> list[Element]:
-    """The elements that lead relayed ports to these sockets."""
+    """Return the elements that redirect proxied ports to these sockets."""
     found = [Element(PORTS, protocol, str(port)) for protocol, port in ports.items()]
     return found + [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in ports.items()]
 
 
 def sockets() -> set[tuple[str, int]]:
-    """Protocol and port of each socket that relayed ports lead to."""
+    """Return protocol and port of each socket that proxied ports are redirected to."""
     names = {NUMBERS[protocol]: protocol for protocol in PROTOCOLS}
     listed = transaction.held(table.TABLE, [SOCKETS])[SOCKETS]
     return {(names[e.key[0]], int.from_bytes(e.key[4:6])) for e in listed if e.key[0] in names}

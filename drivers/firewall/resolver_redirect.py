@@ -1,9 +1,9 @@
-"""Inside a sandbox: leads the resolver's port 53 to the port it is bound to, so that 53 stays free for the container.
+"""Redirection of the resolver's port 53 inside a sandbox to the port that the resolver is bound to.
 
-A container may run a name server of its own on the wildcard address, which the kernel refuses while anything is bound
-to port 53 of any address. So the resolver is bound elsewhere and packets are renumbered on their way, without
-connection tracking of their own: questions before the container's own rules see them, answers after. Two short chains
-a sandbox, whatever the number of queries.
+A container may run its own name server on the wildcard address. The kernel refuses this while another socket is bound
+to port 53 of any address. Therefore, the resolver is bound to another port, and two short chains per sandbox change the
+port numbers. They need no connection tracking of their own. Queries are changed before the container's own rules see
+them, answers after that.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ PROTOCOLS = ("udp", "tcp")
 
 
 def redirect(address: IPv4Address, public: int, bound: int) -> None:
-    """Lead ``address``:``public`` to port ``bound`` in the calling thread's namespace; replaces what was led before.
+    """Redirect ``address``:``public`` to port ``bound``, replacing an earlier redirection.
 
-    Raises `drivers.api.DriverError` where the kernel or nftables cannot.
+    Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if the kernel or nftables refuses
+    it.
     """
     table = _table(address, public, bound)
     try:
@@ -27,8 +28,8 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
     except libnftables.Refused as error:
         if not error.taken:
             raise
-        # Only where there is one to replace: who has deleted anything waits milliseconds for all of the kernel's
-        # readers when it lets go of nftables.
+        # Delete only if there is a table to replace. After a deletion, closing the nftables socket waits milliseconds
+        # for all of the kernel's readers.
         libnftables.run(f"delete table ip {TABLE}\n{table}")
 
 

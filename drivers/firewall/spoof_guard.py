@@ -1,8 +1,8 @@
-"""The table ``bridge hawse``: containers may send only with the MAC and the addresses they were given.
+"""The table ``bridge hawse``: containers may send only with the MAC and the addresses assigned to them.
 
-Made when the first network asks for it (com.hawse.bridge.spoof_guard). The table grows by elements: per guarded port
-one in ``ports``, one in ``macs``, and one per address. Filtering by port name needs no support for bridge metadata.
-Ports in ``muted`` may send all but what routers tell their neighbours.
+It is created when the first network asks for it (com.hawse.bridge.spoof_guard). Per guarded port it has one element in
+``ports``, one in ``macs``, and one per address. It filters by port name, so it needs no kernel support for bridge
+metadata. Ports in ``muted`` may send everything except router advertisements and redirects.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TABLE = "bridge hawse"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The ports that the table holds: ``guarded`` ones with the endpoints behind them, and ``muted`` ones."""
+    """The ports in the table: ``guarded`` ports with their endpoints, and ``muted`` ports."""
 
     guarded: Sequence[tuple[str, EndpointSpec]] = ()
     muted: Sequence[str] = ()
 
 
 def guard(port: str, endpoint: EndpointSpec) -> None:
-    """Hold the container behind a bridge port to the endpoint's MAC and addresses; idempotent."""
+    """Restrict the container behind a bridge port to its endpoint's MAC and addresses; idempotent."""
     _add(list(_elements(port, endpoint)))
 
 
@@ -39,51 +39,51 @@ def mute(port: str) -> None:
 
 
 def release(port: str, endpoint: EndpointSpec) -> None:
-    """Forget a guarded port; idempotent."""
+    """Remove a guarded port from the table; idempotent."""
     _destroy(_elements(port, endpoint))
 
 
 def unmute(port: str) -> None:
-    """Forget a muted port; idempotent."""
+    """Remove a muted port from the table; idempotent."""
     _destroy([_muted(port)])
 
 
 def contents(held: Held, unsettled: Held) -> Contents:
-    """What the table is to hold for these ports; those ``unsettled`` may be in it or not."""
+    """Return the wanted contents of the table; elements of ``unsettled`` ports are optional."""
     return Contents(list(_of(held)), list(_of(unsettled)))
 
 
 def compare(given: Contents) -> list[Difference]:
-    """Tell how the table differs; none is needed where no port is guarded or muted."""
+    """Return how the table differs; a missing table is accepted if no port is guarded or muted."""
     found = table_repair.compare(TABLE, given)
     return found if given.wanted or not any(d.kind == "missing" for d in found) else []
 
 
 def repair(given: Contents, found: Sequence[Difference]) -> None:
-    """Put right what `compare` found, touching only what differs."""
+    """Repair what `compare` found and change nothing else."""
     if found:
         table_repair.repair(TABLE, given, found)
 
 
 def is_whole() -> bool:
-    """Tell whether the rules are there."""
+    """Return whether the table's rules exist."""
     return bool(nfnetlink.comments(TABLE, "prerouting"))
 
 
 def remove_all() -> None:
-    """Remove the table; idempotent."""
+    """Remove the table ``bridge hawse``; idempotent."""
     libnftables.run(f"destroy table {TABLE}")
 
 
 def link_local(mac: str) -> IPv6Address:
-    """The link-local address that the kernel derives from a MAC (RFC 4291, modified EUI-64)."""
+    """Return the link-local address that the kernel derives from a MAC (RFC 4291, modified EUI-64)."""
     octets = bytes.fromhex(mac.replace(":", ""))
     identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
     return IPv6Address(b"\xfe\x80" + bytes(6) + identifier)
 
 
 def install(elements: Sequence[Element] = ()) -> None:
-    """Write the rules anew with ``elements`` added to those there are, in one transaction."""
+    """Rewrite the rules and add ``elements`` to the existing ones, in one transaction."""
     try:
         libnftables.run(table_repair.install_script(TABLE) + table_repair.script(TABLE, elements))
     except libnftables.Refused as error:
@@ -91,7 +91,7 @@ def install(elements: Sequence[Element] = ()) -> None:
 
 
 def _add(elements: Sequence[Element]) -> None:
-    """Add elements, with the rules where there are none yet."""
+    """Add elements; if the rules do not exist yet, write them too."""
     try:
         transaction.change(TABLE, elements, ())
     except libnftables.Refused as error:

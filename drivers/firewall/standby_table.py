@@ -1,7 +1,7 @@
-"""The agent's own table ``inet hawse_standby``, which holds while another program has taken our table away.
+"""The agent's own table ``inet hawse_standby``, which protects while the table ``inet hawse`` is lost.
 
-The table belongs to the netlink socket of this process (Linux 5.12): flushes of others pass it by, and it ends with the
-process. What is in it, and why, says ``standby.nft``.
+The netlink socket of this process owns the table (Linux 5.12). Therefore, other programs cannot flush it, and it is
+removed when the process ends. ``standby.nft`` explains its rules.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ SETS = ("blocked", "enclosed", "strangers")
 
 
 class Standby:
-    """The table, from here to `close`; raises a `DriverError` where the kernel or the library does not know owners."""
+    """The standby table, from creation to `close`.
+
+    Raises a `DriverError` if the kernel or libnftables does not support table owners.
+    """
 
     def __init__(self) -> None:
         self._context = Context()
@@ -29,7 +32,11 @@ class Standby:
             raise
 
     def block(self, bridges: Iterable[str], internal: Iterable[str], families: Iterable[str]) -> None:
-        """Let no new connection pass these bridges, nor strangers of these families (``ipv4``, ``ipv6``)."""
+        """Block new connections of these bridges, and forwarding of other interfaces' packets.
+
+        From ``internal`` bridges, new connections to the host are blocked too. ``families`` (``ipv4``, ``ipv6``) are
+        those in which other interfaces' packets are dropped.
+        """
         given = zip(SETS, (map(name, bridges), map(name, internal), families), strict=True)
         listed = [(set_name, ", ".join(keys)) for set_name, keys in given]
         script = "".join(f"add element {TABLE} {s} {{ {keys} }}\n" for s, keys in listed if keys)
@@ -38,7 +45,7 @@ class Standby:
             self._blocking = script
 
     def unblock(self) -> None:
-        """End `block`; idempotent."""
+        """End the blocking that `block` started; idempotent."""
         if self._blocking:
             self._context.run("".join(f"flush set {TABLE} {set_name}\n" for set_name in SETS))
             self._blocking = ""

@@ -1,7 +1,7 @@
-"""The table ``inet hawse``: changes of its elements, and what is noted among its rules.
+"""The table ``inet hawse``: changes of its elements, and the notes stored among its rules.
 
-Every change is one transaction, and installs the rules first where they are missing (first use, or another program
-flushed the ruleset). What other commands had put into a flushed table comes back by `repair`.
+Every change is one transaction. It installs the rules first if they are missing (at first use, or after another program
+flushed the ruleset). `repair` restores the elements that other commands had added to a flushed table.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from drivers.linux import libnftables, nfnetlink
 
 TABLE = MAIN
 VERSION_SET = "ruleset_5"
-MARKED = "marked"  # the chain that lets in packets with a firewall mark
+MARKED = "marked"  # the chain that accepts packets with a firewall mark
 COMPLETE, SPOOF_GUARDED = f"whole, as of {VERSION_SET}", "spoof guard"
 
 
 def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
-    """Add and remove elements, in one transaction; idempotent both ways.
+    """Add and remove elements in one transaction; idempotent in both directions.
 
-    A map's element whose key is there with another value is replaced.
+    A map element whose key exists with another value is replaced.
     """
     added, removed = list(dict.fromkeys(add)), list(dict.fromkeys(remove))
     if not added and not removed:
@@ -33,7 +33,7 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
         transaction.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
     except libnftables.Refused as error:
         if error.taken:
-            # Not done at once, because removing and adding in one transaction costs time that grows with the map.
+            # Only now, because removing and adding in one transaction takes time that grows with the map's size.
             transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
@@ -42,12 +42,12 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
 
 
 def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Difference]:
-    """Tell how the table differs from what it is to hold and to have noted; changes nothing."""
+    """Return how the table differs from the wanted elements and notes; changes nothing."""
     found = table_repair.compare(TABLE, contents)
     if any(d.detail == table_repair.FRAME for d in found):
         return found
     there = read_state()
-    # Because a note can only go with all rules, those are written anew where one tells of other settings.
+    # Because a note can be removed only together with all rules, rewrite the rules if a note has other settings.
     outdated = sorted(note for note in there if note.startswith(COMPLETE) and note not in marks)
     return [
         *found,
@@ -57,7 +57,7 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
 
 
 def repair(contents: Contents, found: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
-    """Put right what `compare` found, touching only what differs; live connections go on."""
+    """Repair what `compare` found and change nothing else; live connections continue."""
     if found:
         table_repair.repair(TABLE, contents, found, "".join(map(_marking, marks)))
         there = read_state()
@@ -66,13 +66,13 @@ def repair(contents: Contents, found: Sequence[Difference], marks: Sequence[str]
 
 
 def whole(settings: Settings) -> str:
-    """What is noted when everything is there. It tells the settings, so that new ones call for a repair."""
+    """Return the note for a complete table; it names the settings, so that new settings cause a repair."""
     direct = ", direct routing" if settings.direct_routing else ""
     return COMPLETE + direct + (f", mark {settings.accept_mark}" if settings.accept_mark else "")
 
 
 def record_state(what: str) -> None:
-    """Note ``what`` among the rules, unless there are none yet."""
+    """Add the note ``what`` to the rules, unless the table does not exist."""
     try:
         libnftables.run(_marking(what))
     except libnftables.Refused as error:
@@ -81,12 +81,15 @@ def record_state(what: str) -> None:
 
 
 def accept_mark(given: str) -> None:
-    """Let in packets with this firewall mark ("mark" or "mark/mask") and no other; idempotent."""
+    """Accept packets with this firewall mark only ("mark" or "mark/mask"); idempotent."""
     libnftables.run(f"flush chain {TABLE} {MARKED}\n{accepting(given)}")
 
 
 def read_state() -> set[str]:
-    """What is noted among the rules: `COMPLETE` if the table is as the last `repair` left it, not begun anew since."""
+    """Return the notes among the rules.
+
+    `COMPLETE` is among them only if the table was not lost or recreated since the last `repair`.
+    """
     return set(filter(None, nfnetlink.comments(TABLE, MARKS)))
 
 
@@ -95,17 +98,17 @@ def _marking(what: str) -> str:
 
 
 def accepting(given: str) -> str:
-    """The script of the rule that lets in packets with this firewall mark."""
+    """Return the script of the rule that accepts packets with this firewall mark."""
     mark, _, mask = given.partition("/")
     matching = f"meta mark and {mask} == {mark}" if mask else f"meta mark {mark}"
     return f"add rule {TABLE} {MARKED} iifname != @internal oifname != @internal {matching} accept\n"
 
 
 def remove_all() -> None:
-    """Remove the table; idempotent."""
+    """Remove the table ``inet hawse``; idempotent."""
     libnftables.run(f"destroy table {TABLE}")
 
 
 def elements(set_name: str = "") -> list[Element]:
-    """The elements the kernel has, of one set or map or of all; none where there is no table."""
+    """Return the kernel's elements of one set or map, or of all; empty without a table."""
     return table_repair.held(TABLE, [set_name] if set_name else ())

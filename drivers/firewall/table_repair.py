@@ -1,4 +1,4 @@
-"""A table of ours against what it is to hold: its static rules, and every element of its sets and maps."""
+"""Comparison and repair of one of hawse's tables: its static rules and its set and map elements."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ from drivers.linux import libnftables
 MARKS = "complete"  # the chain whose rules are notes
 VERSION = re.compile(r"ruleset_(\d+)")
 RULES, FRAME = "rules", "frame"
-"""Details of a difference: rules are to be written anew; the whole table is, because its chains or sets differ."""
+"""Values of `Difference.detail`: ``RULES`` means that the rules must be rewritten.
+
+``FRAME`` means that the whole table must be rewritten, because its chains or sets differ.
+"""
 RESTRICTING = ("bridges", "internal", "subnets4", "subnets6", "ports", "muted")
-"""Sets whose elements keep packets out: where one is missing, more passes."""
-CHUNK = 1000  # elements a line, to keep lines readable for people who debug
+"""Sets whose elements block packets: a missing element lets more packets pass."""
+CHUNK = 1000  # elements per line, to keep scripts readable for debugging
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a table is to hold: ``wanted`` elements; ``tolerated`` ones, and any in the sets ``kept``, may be there.
+    """The wanted contents of a table.
 
+    The ``wanted`` elements must exist. The ``tolerated`` elements, and any elements in the sets ``kept``, may exist.
     ``rules`` is a script that adds rules to the static ones.
     """
 
@@ -37,14 +41,14 @@ class Contents:
 
 
 def compare(table: str, contents: Contents) -> list[Difference]:
-    """Tell how a table differs, in the calling thread's network namespace; changes nothing."""
+    """Return how a table differs; changes nothing. Runs in the calling thread's network namespace."""
     found = table_structure.find(table)
     if found is None:
         return [Difference("missing", table, "the table", opens=True, detail=FRAME)]
     try:
         due = table_structure.expected(table, contents.rules)
     except NoPermission:
-        # Because only CAP_SYS_ADMIN makes the namespace to compare with, the rules are written anew without a look.
+        # Because only CAP_SYS_ADMIN can create the namespace to compare with, rewrite the rules without a comparison.
         return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
     if found[:3] != due[:3]:
         kind = "changed" if _version(found) == _version(due) else "superseded"
@@ -55,10 +59,11 @@ def compare(table: str, contents: Contents) -> list[Difference]:
 
 
 def repair(table: str, contents: Contents, found: Sequence[Difference], notes: str = "") -> None:
-    """Put right what `compare` found. ``notes`` is a script that notes so among the rules, where they are written anew.
+    """Repair what `compare` found; ``notes`` is a script that adds notes when the rules are rewritten.
 
-    Elements alone are changed as commands change them. Where rules are lost, they and all that is missing come back in
-    one transaction. Foreign elements go before that, because some of ours may not be added beside them.
+    If only elements differ, they are changed as commands change them. If rules are lost, the rules and all missing
+    elements are restored in one transaction. Foreign elements are removed before that, because they may conflict with
+    hawse's elements.
     """
     details = {d.detail for d in found}
     foreign = [d.detail for d in found if isinstance(d.detail, tuple) and not isinstance(d.detail, Element)]
@@ -76,12 +81,12 @@ def repair(table: str, contents: Contents, found: Sequence[Difference], notes: s
 
 
 def install_script(table: str = MAIN) -> str:
-    """The script that (re)writes the static rules of a table and keeps all elements."""
+    """Return the script that writes or rewrites the static rules of a table and keeps all elements."""
     return f"add table {table}\nflush table {table}\n{ruleset(table)}\n"
 
 
 def script(table: str, add: Iterable[Element], remove: Iterable[Element] = ()) -> str:
-    """The script that destroys elements, where they are there, and then adds some."""
+    """Return the script that removes existing elements and then adds others."""
     return "".join([*_commands(table, "destroy", remove), *_commands(table, "add", add)])
 
 
@@ -96,7 +101,7 @@ def _commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
 
 
 def _whole(table: str, contents: Contents) -> str:
-    """The script of a new table, with what is tolerated of the one there is."""
+    """Return the script of a new table, which keeps the optional elements of the present one."""
     found = table_structure.find(table)
     due = table_structure.expected(table) if found is not None else None
     alike = [name for name in shapes(table) if found and due and found.sets.get(name) == due.sets[name]]
@@ -106,19 +111,19 @@ def _whole(table: str, contents: Contents) -> str:
 
 
 def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
-    """The elements that the kernel has, of some sets or of all."""
+    """Return the kernel's elements of some sets, or of all."""
     known = shapes(table)
     listed = transaction.held(table, sets or known)
     return [decoding.element(name, one, known[name]) for name, found in listed.items() for one in found]
 
 
 def _version(of: Structure) -> int:
-    """Which version of the rules it is, the newest where there are traces of several, 0 where there is none."""
+    """Return the version of a table's rules: the newest if several are found, 0 if none is."""
     return max((int(match[1]) for name in of.sets if (match := VERSION.fullmatch(name))), default=0)
 
 
 def _reshaped(found: Structure, due: Structure) -> str:
-    """Say which chains and sets are not as they should be."""
+    """Return a description of the chains and sets that differ."""
     parts: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = (
         ("chain", found.chains, due.chains),
         ("set", found.sets, due.sets),

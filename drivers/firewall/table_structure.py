@@ -1,7 +1,7 @@
-"""What a table of ours is made of besides its elements: its chains, rules and sets, as the kernel lists them.
+"""The structure of a table besides its elements: chains, rules and sets, as the kernel lists them.
 
-What there should be is not written down a second time: the static rules are loaded into an empty network namespace,
-once a process, and listed there. The same kernel and the same library then make the same list of the same rules.
+The expected structure is not written down a second time. Once per process, the static rules are loaded into an empty
+network namespace and listed there. The same kernel and library then produce the same list for the same rules.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from drivers.linux.netlink import LINGER, Session, in_background
 from drivers.linux.nfnetlink import GET_RULE, NETFILTER, NFGENMSG, table_header
 
 GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
-TABLE, TABLE_FLAGS = 1, 2  # NFTA_TABLE_NAME, and NFTA_*_TABLE of all that is in a table; NFTA_TABLE_FLAGS
-CHAIN_NAME, CHAIN_PARTS = 3, (4, 5, 7, 10)  # NFTA_CHAIN_NAME; _HOOK, _POLICY, _TYPE, _FLAGS
+TABLE, TABLE_FLAGS = 1, 2  # NFTA_TABLE_NAME (for other objects NFTA_*_TABLE), NFTA_TABLE_FLAGS
+CHAIN_NAME, CHAIN_PARTS = 3, (4, 5, 7, 10)  # NFTA_CHAIN_NAME; NFTA_CHAIN_HOOK, _POLICY, _TYPE, _FLAGS
 SET_NAME, SET_PARTS = 2, (3, 4, 5, 6, 7, 9)  # NFTA_SET_NAME; _FLAGS, _KEY_TYPE, _KEY_LEN, _DATA_TYPE, _DATA_LEN, _DESC
-RULE_CHAIN, EXPRESSIONS, COMPAT = 2, 4, 5  # NFTA_RULE_*
-EXPRESSION_NAME, EXPRESSION_DATA = 1, 2  # NFTA_EXPR_*
-LOOKUP_SET = 1  # NFTA_LOOKUP_SET
-ELEMENTS = 3  # NFTA_SET_ELEM_LIST_ELEMENTS
-ANONYMOUS = b"__"  # how the names of sets begin that belong to one rule
+RULE_CHAIN, EXPRESSIONS, COMPAT = 2, 4, 5  # kernel constants NFTA_RULE_*
+EXPRESSION_NAME, EXPRESSION_DATA = 1, 2  # kernel constants NFTA_EXPR_*
+LOOKUP_SET = 1  # kernel constant NFTA_LOOKUP_SET
+ELEMENTS = 3  # kernel constant NFTA_SET_ELEM_LIST_ELEMENTS
+ANONYMOUS = b"__"  # prefix in the names of sets that belong to one rule
 
 Parts = tuple[bytes, ...]
 
 
 class Structure(NamedTuple):
-    """Chains, sets and rules by their names, without what counts or numbers them."""
+    """Chains, sets and rules of a table by name, without counters and handles."""
 
     flags: bytes
     chains: Mapping[str, Parts]
@@ -42,7 +42,10 @@ class Structure(NamedTuple):
 
 @cache
 def expected(table: str, rules: str = "") -> Structure:
-    """What a table of ours is to be, as nftables' library of this process makes it; ``rules`` adds some to it."""
+    """Return the expected structure of one of hawse's tables, as this process's libnftables creates it.
+
+    ``rules`` is a script that adds rules to the static ones.
+    """
     with netns.new_netns():
         libnftables.run(f"add table {table}\n{ruleset(table)}\n{rules}")
         made = find(table)
@@ -51,7 +54,7 @@ def expected(table: str, rules: str = "") -> Structure:
 
 
 def find(table: str) -> Structure | None:
-    """What a table in the calling thread's namespace is, None where there is none."""
+    """Return the structure of a table in the calling thread's network namespace, or None if it does not exist."""
     session = Session(NETFILTER)
     try:
         return _read(session, table)
@@ -81,7 +84,10 @@ def _read(session: Session, table: str) -> Structure | None:
 
 
 def _listed(session: Session, kind: int, table: str) -> list[dict[int, bytes]]:
-    """List what is in a table; of some kinds, the kernel lists that of all tables of the family."""
+    """Return a table's objects of one kind.
+
+    The kernel lists some kinds for all tables of the family, so the objects of other tables are removed here.
+    """
     name = table.partition(" ")[2]
     found = [read(message, NFGENMSG.size) for message in session.dump(kind, table_header(table))]
     return [one for one in found if read_text(one[TABLE]) == name]
@@ -103,7 +109,10 @@ def _rule(given: Mapping[int, bytes], anonymous: Mapping[bytes, frozenset[bytes]
 
 
 def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
-    """Name an anonymous set by what is in it: its own name is a number, which differs from one writing to the next."""
+    """Return a comparable form of a rule's expression.
+
+    An anonymous set is represented by its elements, because the kernel numbers its name differently at each load.
+    """
     if name.startswith(b"lookup"):
         given = read(data)
         looked_up = given[LOOKUP_SET].rstrip(b"\0")

@@ -1,7 +1,7 @@
-"""Changes of set elements as messages to the kernel, in one transaction; and what a set holds.
+"""Changes and lists of set elements, as direct netlink messages in one transaction.
 
-What nftables' library would do for it takes several times as long: it reads the whole table's sets, parses a script,
-and then closes its socket, which waits until nobody in the kernel can see any more what was removed.
+libnftables takes several times as long for this. It reads all sets of the table and parses a script. Then it closes its
+socket, which waits until no kernel code can still see the removed elements.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from drivers.linux.libnftables import Refused
 from drivers.linux.netlink import ACK, LINGER, Message, Session, in_background
 from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, table_header
 
-BEGIN, END = 0x10, 0x11  # NFNL_MSG_BATCH_*
-NFTABLES = 10  # NFNL_SUBSYS_NFTABLES
+BEGIN, END = 0x10, 0x11  # kernel constants NFNL_MSG_BATCH_*
+NFTABLES = 10  # kernel constant NFNL_SUBSYS_NFTABLES
 ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # NFT_MSG_{NEW,GET,DESTROY}SETELEM
-SET, ELEMENTS = 2, 3  # NFTA_SET_ELEM_LIST_*
-CREATE = 0x400  # NLM_F_CREATE
-CHUNK = 400  # elements a message, since an attribute's length has 16 bits
+SET, ELEMENTS = 2, 3  # kernel constants NFTA_SET_ELEM_LIST_*
+CREATE = 0x400  # kernel constant NLM_F_CREATE
+CHUNK = 400  # elements per message, because an attribute's length has only 16 bits
 SIGNATURE = 0xE9A377C1
-"""The sequence number of all our messages of changes. The kernel repeats it where it tells others of them, so the agent
-knows hawse's own changes; nftables numbers its messages from zero or from the time."""
+"""The sequence number of all messages by which hawse changes elements.
+
+The kernel repeats it in its notifications, so the agent recognises hawse's own changes. nftables numbers its messages
+from zero or from the time.
+"""
 
 SET_OF = itemgetter(0)
 
@@ -38,10 +41,10 @@ SET_OF = itemgetter(0)
 def change(
     table: str, add: Iterable[Element], destroy: Iterable[Element], unwanted: Iterable[tuple[str, Packed]] = ()
 ) -> None:
-    """Destroy elements, where they are there, then add some; all of it or nothing, which raises `Refused`.
+    """Remove existing elements, then add others, in one transaction; on failure nothing changes.
 
-    ``table`` is as nftables writes it, ``inet hawse``; ``unwanted`` are elements to destroy as `held` lists them, each
-    with its set. Acts in the calling thread's network namespace.
+    ``table`` is written as in nftables (``inet hawse``). ``unwanted`` are elements to remove in the form that `held`
+    returns, each with its set. Raises `Refused`. Runs in the calling thread's network namespace.
     """
     known = shapes(table)
     gone = [(e.set, encoded(e, with_value=False, table=table)) for e in destroy]
@@ -58,7 +61,7 @@ def change(
 
 
 def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
-    """The elements of sets, as the kernel has them; none where there is no such set."""
+    """Return the kernel's elements of each set; a missing set has none."""
     session, known = Session(NETFILTER), shapes(table)
     found = {}
     try:
@@ -74,14 +77,14 @@ def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
 
 
 def _transaction(messages: list[Message]) -> list[Message]:
-    """Put messages between a beginning and an end; the last of them is acknowledged, when all is done."""
+    """Wrap messages in a batch begin and end; the last message requests the acknowledgement of the transaction."""
     mark = NFGENMSG.pack(0, 0, NFTABLES)
     kind, flags, body = messages[-1]
     return [Message(BEGIN, 0, mark), *messages[:-1], Message(kind, flags | ACK, body), Message(END, 0, mark)]
 
 
 def _messages(table: str, kind: int, items: Iterable[tuple[str, bytes]]) -> Iterator[Message]:
-    """Make messages of items, each with the name of its set."""
+    """Yield messages that contain the items, each item with the name of its set."""
     beginning = table_header(table)
     for set_name, group in groupby(sorted(items, key=SET_OF), key=SET_OF):
         given = [encoded_item for _, encoded_item in group]
@@ -91,7 +94,7 @@ def _messages(table: str, kind: int, items: Iterable[tuple[str, bytes]]) -> Iter
 
 
 def _refusal(error: OSError) -> Exception:
-    """Word the kernel's refusal as nftables does."""
+    """Return the driver error for a kernel error, with nftables' text."""
     if error.errno == errno.EPERM:
         return NoPermission("nftables: Operation not permitted")
     return Refused(f"nftables: Error: Could not process rule: {os.strerror(error.errno or errno.EIO)}")

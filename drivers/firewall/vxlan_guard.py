@@ -1,8 +1,9 @@
-"""Keeps packets of others out of unencrypted overlay networks: who may send VXLAN to this host, and that no bridge may.
+"""Protection of unencrypted overlay networks: which hosts may send VXLAN packets to this host.
 
-A network's VXLAN ids are in the set ``tunnels`` from before the cluster hears of this host's part in it. They stay when
-the network goes down, because other hosts accept this host's packets until they have heard of that. The other hosts'
-underlay addresses are in ``tunnel_peers4`` and ``tunnel_peers6``, for each VXLAN id, as long as the network is up.
+Bridges may not send such packets at all. A network's VXLAN ids are added to the set ``tunnels`` before the cluster
+learns that this host joins the network. They stay when the network goes down, because other hosts accept this host's
+packets until they learn of that. While the network is up, the sets ``tunnel_peers4`` and ``tunnel_peers6`` hold the
+other hosts' underlay addresses for each VXLAN id.
 """
 
 from __future__ import annotations
@@ -21,45 +22,48 @@ WHOLE = f"tunnels, as of {table.VERSION_SET}"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The way into one network's tunnels: the UDP port, and the VXLAN ids. Acts in the host's namespace."""
+    """The entrance to one network's tunnels: the UDP port and the VXLAN ids. Acts in the host's namespace."""
 
     port: int
     vnis: tuple[int, ...]
 
     def shut(self) -> None:
-        """Let in nobody but those that `admit` has named, and let no bridge send; idempotent."""
+        """Accept VXLAN packets only from hosts that `admit` named, and none from bridges; idempotent."""
         table.change(add=self.shutting())
 
     def shutting(self) -> list[Element]:
-        """The elements of `shut`."""
+        """Return the elements that `shut` adds."""
         return [Element(TUNNELS, f"{self.port} . {vni}") for vni in self.vnis]
 
     def admit(self, hosts: Iterable[IPAddress]) -> None:
-        """Let in what comes from these underlay addresses; idempotent."""
+        """Accept VXLAN packets from these underlay addresses; idempotent."""
         table.change(add=self.admitting(hosts))
 
     def dismiss(self, hosts: Iterable[IPAddress]) -> None:
-        """Let in nothing more from these underlay addresses; idempotent."""
+        """Stop accepting VXLAN packets from these underlay addresses; idempotent."""
         table.change(remove=self.admitting(hosts))
 
     def admitting(self, hosts: Iterable[IPAddress]) -> list[Element]:
-        """The elements of `admit`."""
+        """Return the elements that `admit` adds."""
         return [Element(PEERS[host.version], f"{host} . {self.port} . {vni}") for host in hosts for vni in self.vnis]
 
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
-        """What is missing and what is unexpected where exactly these hosts are to be let in."""
+        """Return the missing and the unexpected elements if exactly ``hosts`` are to be admitted."""
         present = {e for e in _present() if self.concerns(e)}
         wanted = {*self.shutting(), *self.admitting(hosts)}
         return sorted(wanted - present), sorted(present - wanted)
 
     def concerns(self, element: Element) -> bool:
-        """Tell whether an element of the sets is of this network."""
+        """Return whether an element of the sets belongs to this network."""
         *_, port, vni = element.key.split(" . ")
         return int(port) == self.port and int(vni) in self.vnis
 
 
 def compare(wanted: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
-    """Tell what of ``wanted`` is missing and which others are let in, but those of networks that are not settled."""
+    """Return the missing elements of ``wanted``, and the elements that admit other hosts.
+
+    Elements of the networks in ``unsettled`` are ignored.
+    """
     target, present = set(wanted), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]
     return [
@@ -70,7 +74,7 @@ def compare(wanted: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[D
 
 
 def repair(found: Iterable[Difference]) -> None:
-    """Put right what `compare` found."""
+    """Repair what `compare` found."""
     elements = [(d.kind, d.detail) for d in found if isinstance(d.detail, Element)]
     missing = [element for kind, element in elements if kind == "missing"]
     table.change(add=missing, remove=[element for kind, element in elements if kind == "foreign"])
@@ -79,12 +83,12 @@ def repair(found: Iterable[Difference]) -> None:
 
 
 def is_whole() -> bool:
-    """Tell whether the sets are as the last `repair` left them; they are not where the table was lost since."""
+    """Return whether the sets are complete; False if the table was lost since the last `repair`."""
     return WHOLE in table.read_state()
 
 
 def _present() -> list[Element]:
-    """All elements of the sets, as the kernel has them."""
+    """Return the kernel's elements of all these sets."""
     return [element for name in STATE_SETS for element in table.elements(name)]
 
 

@@ -1,4 +1,4 @@
-"""Notices what other programs do to the firewall, and holds the place meanwhile (`drivers.api.Watch`)."""
+"""Watches other programs' changes of the firewall, and blocks connections meanwhile (`drivers.api.Watch`)."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from drivers.firewall.standby_table import Standby
 
 
 class TableWatch:
-    """A listener, for a driver whose networks do not pass the table's chains: `block` has nothing to keep out there."""
+    """A watch for drivers whose networks do not pass the table's chains, so `block` does nothing."""
 
     def __init__(self) -> None:
         self._listener = Listener()
 
     def fileno(self) -> int:
-        """The descriptor that is readable when there is news."""
+        """Return the file descriptor that becomes readable when there are changes."""
         return self._listener.fileno()
 
     def read(self) -> News:
-        """What has happened since the last call; never waits."""
+        """Return the changes since the last call; never blocks."""
         return self._listener.read()
 
     def missed(self) -> bool:
-        """Tell whether something has happened that the last `read` did not tell."""
+        """Return whether a change happened that the last `read` did not report."""
         return self._listener.missed()
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
-        """Do nothing."""
+        """Do nothing, because these networks do not pass the table's chains."""
 
     def unblock(self) -> None:
-        """Do nothing."""
+        """Do nothing, because `block` blocks nothing."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close all resources of the watch."""
         self._listener.close()
 
 
 class FirewallWatch(TableWatch):
-    """A listener and the table that stands by; without the latter, where it cannot be had."""
+    """A watch with the standby table; it works without the table if the kernel or library does not support it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,9 +53,10 @@ class FirewallWatch(TableWatch):
             print(f"no table can stand by for a flushed firewall: {error}", file=sys.stderr, flush=True)
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
-        """Let no new connection through these networks' bridges until `unblock`.
+        """Block new connections through these networks' bridges until `unblock`.
 
-        Without a table that stands by, at least the host's loopback services are out of containers' reach.
+        Without the standby table, only route_localnet is switched off, so that containers cannot reach the host's
+        loopback services.
         """
         bridges = {bridge_options.parse(network).bridge: network.internal for network in networks}
         if self._standby is None:
@@ -66,12 +67,12 @@ class FirewallWatch(TableWatch):
         self._standby.block(bridges, (b for b, internal in bridges.items() if internal), families)
 
     def unblock(self) -> None:
-        """End `block`; idempotent."""
+        """End the blocking that `block` started; idempotent."""
         if self._standby is not None:
             self._standby.unblock()
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close all resources of the watch."""
         super().close()
         if self._standby is not None:
             self._standby.close()

@@ -1,1 +1,1 @@
-"""What Linux offers, one kernel object a module: links, addresses, routes, namespaces, sysctls."""
+"""Access to Linux networking, one kind of kernel object per module: links, addresses, routes, sysctls."""

@@ -1,7 +1,7 @@
 """Addresses on links.
 
-Addresses we add carry a protocol number of our own (IFA_PROTO, Linux 5.18), so that on an interface somebody else
-made we remove ours and leave theirs.
+Addresses that hawse adds have its own protocol number (IFA_PROTO, Linux 5.18). Therefore, on an interface that another
+program made, hawse removes only its own addresses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OURS = 104
 
 
 class _Found(NamedTuple):
-    """An address as the kernel has it, on the link of an index."""
+    """An address in the kernel; ``link`` is the index of its link."""
 
     link: int
     address: IPInterface
@@ -34,7 +34,7 @@ class _Found(NamedTuple):
 
 
 def add(session: Session, link_index: int, address: IPInterface, *, protocol: int = 0) -> None:
-    """Put an address on a link; one that is there already stays as it is."""
+    """Add an address to a link; idempotent: an existing address stays unchanged."""
     attributes: list[tuple[str, object]] = []
     if isinstance(address, IPv4Interface) and address.network.prefixlen < 31:
         attributes.append(("IFA_BROADCAST", str(address.network.broadcast_address)))
@@ -45,7 +45,7 @@ def add(session: Session, link_index: int, address: IPInterface, *, protocol: in
 
 
 def remove_ours(session: Session, link_index: int) -> None:
-    """Remove from a link what `add` put there with our protocol number; idempotent."""
+    """Remove a link's addresses that have hawse's protocol number; idempotent."""
     for found in _all(session):
         if found.link == link_index and found.protocol == OURS:
             with kernel_errors("remove address", str(found.address), ignore=(errno.EADDRNOTAVAIL, errno.ENODEV)):
@@ -53,12 +53,12 @@ def remove_ours(session: Session, link_index: int) -> None:
 
 
 def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
-    """Every address in the session's namespace with the index of its link."""
+    """Return every address in the session's namespace, with the index of its link."""
     return [(found.link, found.address) for found in _all(session)]
 
 
 def holder(session: Session, address: IPAddress) -> int:
-    """The index of the link that has an address, 0 where none has."""
+    """Return the index of the link that has an address, or 0 if no link has it."""
     return next((found.link for found in _all(session) if found.address.ip == address), 0)
 
 
@@ -75,7 +75,7 @@ def _all(session: Session) -> Iterator[_Found]:
         with kernel_errors("list", "addresses"):
             messages = dump(session, RTM_GETADDR, ifaddrmsg, family=family)
         for message in messages:
-            # On a point-to-point link IFA_ADDRESS is the other end.
+            # On a point-to-point link, IFA_ADDRESS is the address of the other end.
             own = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             interface = ip_interface((own, message["prefixlen"]))
             yield _Found(message["index"], interface, message.get_attr("IFA_PROTO", 0))

@@ -24,21 +24,22 @@ from drivers.linux.netlink import HEADER
 GET_STRICT_CHK = 12
 IFA_ADDRESS, IFA_LOCAL, RTA_DST = 1, 2, 1
 MAIN, KERNEL, LINK = 254, 2, 253  # RT_TABLE_MAIN, RTPROT_KERNEL, RT_SCOPE_LINK
-ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, link
-FAMILY, PREFIX, FIRST, SECOND, OWN = 16, 17, (26, 27), (34, 35), 36  # where a message of an address has them:
-USUAL = struct.Struct("=16xB9xH6xH4x")  # family, the types of two attributes, and the second's value
-PROTOCOL = 21  # where a message of a route has it
-ROUTE = struct.Struct("=BBBBBBBBI")  # family, destination's length, …, table, protocol, scope, type, flags
+ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, link
+FAMILY, PREFIX, FIRST, SECOND, OWN = 16, 17, (26, 27), (34, 35), 36  # byte offsets in an RTM_NEWADDR message
+USUAL = struct.Struct("=16xB9xH6xH4x")  # family, and the types of the first two attributes
+PROTOCOL = 21  # byte offset in an RTM_NEWROUTE message
+ROUTE = struct.Struct("=BBBBBBBBI")  # rtmsg: family, prefix length, 2 unused, table, protocol, scope, type, flags
 FAMILIES = {4: (socket.AF_INET, 32), 6: (socket.AF_INET6, 128)}
 
 Range = tuple[int, int]
-"""First and last address, as integers."""
+"""First and last address of a range, as integers."""
 
 
 def ranges(version: int) -> list[Range]:
-    """The subnets of all addresses of IP ``version`` in the calling thread's namespace, as the kernel lists them.
+    """Return the subnets of all addresses of IP ``version``, in the kernel's order.
 
-    Raises `KernelError`, with EINTR where the list never holds still.
+    Runs in the calling thread's network namespace. Raises `KernelError` with EINTR if the list changes during every
+    attempt.
     """
     family, bits = FAMILIES[version]
     reading = Reading(lambda data, start, end: _of_address(data, start, end, bits), _addresses_alike)
@@ -46,17 +47,18 @@ def ranges(version: int) -> list[Range]:
 
 
 def on_link_routes() -> list[Range]:
-    """The destinations of IPv4 routes that somebody made to an interface itself, through no gateway; no default.
+    """Return the destinations of IPv4 routes that lead to an interface without a gateway.
 
-    Those that the kernel makes tell nothing that addresses do not.
+    Default routes are left out. Routes made by the kernel are left out too, because the addresses already show them.
     """
     return _read(RTM_GETROUTE, ROUTE.pack(socket.AF_INET, 0, 0, 0, MAIN, 0, 0, 0, 0), Reading(_of_route, _routes_alike))
 
 
 class Reading(NamedTuple):
-    """How messages are read: ``one`` tells of the data it is in, from where its body begins to where it ends.
+    """Two ways to read the messages of a dump.
 
-    ``alike`` reads all of the data, messages of one kind and so many bytes each; None where it can't at one go.
+    ``one`` reads a single message from the data, given where its body begins and ends. ``alike`` reads all messages
+    together if they have the same kind and the given size; it returns None if their layout is not supported.
     """
 
     one: Callable[[bytes, int, int], Range | None]
@@ -88,9 +90,9 @@ def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
 
 
 def _size_if_alike(data: bytes) -> int:
-    """How many bytes each message has, where all are of one length, kind and flags; else 0.
+    """Return the size of each message if all have the same length, kind and flags, else 0.
 
-    A slice with a step looks at one byte of every message at once.
+    A slice with a step compares the same byte of all messages together.
     """
     length, kind, flags, _, _ = HEADER.unpack_from(data)
     size = _aligned(length)
@@ -100,13 +102,17 @@ def _size_if_alike(data: bytes) -> int:
 
 
 def _is_same(data: bytes, size: int, places: Iterable[int]) -> bool:
-    """Tell whether all messages have the same bytes at these places."""
+    """Return whether all messages have the same bytes at these offsets."""
     count = len(data) // size
     return all(data[place::size] == data[place : place + 1] * count for place in places)
 
 
 def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
-    """IPv4 addresses whose attributes begin as the kernel mostly has them: the other end's address, then our own."""
+    """Return the subnets of IPv4 addresses in the usual layout, or None for another layout.
+
+    In the usual layout, the first attribute is the other end's address (IFA_ADDRESS), and the second is the own address
+    (IFA_LOCAL).
+    """
     if size < USUAL.size or not _is_same(data, size, (FAMILY, *FIRST, *SECOND)):
         return None
     family, first, second = USUAL.unpack_from(data)
@@ -124,7 +130,7 @@ def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
 
 
 def _routes_alike(data: bytes, size: int) -> list[Range] | None:
-    """No routes, where all are the kernel's, as those of our bridges are."""
+    """Return an empty list if the kernel made all routes (as those of hawse's bridges), else None."""
     return [] if data[PROTOCOL] == KERNEL and _is_same(data, size, (PROTOCOL,)) else None
 
 
@@ -148,7 +154,7 @@ def _range(address: bytes, host_bits: int) -> Range:
 
 
 def _one_by_one(data: bytes, reading: Reading, found: list[Range]) -> bool:
-    """Read messages of any kind, adding to ``found``; whether the last of all was among them."""
+    """Read messages of any kind and add to ``found``; return whether the end of the dump was reached."""
     start = 0
     while start < len(data):
         length, kind, flags, _, _ = HEADER.unpack_from(data, start)

@@ -1,6 +1,6 @@
-"""Netlink attributes as bytes: put together, and taken apart (netlink(7)).
+"""Encoding and decoding of netlink attributes (netlink(7)).
 
-Knows lengths, padding and nesting, nothing of what an attribute means.
+This module knows lengths, padding and nesting, but no meanings of attributes.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from collections.abc import Iterator
 
 HEADER = struct.Struct("=HH")
 NESTED, KIND = 0x8000, 0x3FFF
-"""The flag of an attribute that holds others, and the bits of its number."""
+"""The flag of an attribute that contains attributes, and the mask of the attribute's number."""
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
-    """One attribute, padded."""
+    """Return one attribute, padded to four bytes."""
     length = HEADER.size + len(payload)
     return HEADER.pack(length, kind) + payload + bytes(-length % 4)
 
 
 def nested(kind: int, *parts: bytes) -> bytes:
-    """An attribute of attributes."""
+    """Return an attribute that contains other attributes."""
     return attribute(kind | NESTED, b"".join(parts))
 
 
 def text(kind: int, value: str) -> bytes:
-    """An attribute of text, with the zero at its end."""
+    """Return an attribute of text, with a zero byte at its end."""
     return attribute(kind, value.encode() + b"\0")
 
 
 def each(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
-    """The attributes from ``start`` to the end: number and payload."""
+    """Yield number and payload of each attribute from ``start`` to the end."""
     while start + HEADER.size <= len(data):
         length, kind = HEADER.unpack_from(data, start)
         if length < HEADER.size:
@@ -40,10 +40,10 @@ def each(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def read(data: bytes, start: int = 0) -> dict[int, bytes]:
-    """The attributes from ``start`` to the end, by number; of several alike, the last."""
+    """Return the attributes from ``start`` to the end, by number; a later duplicate replaces an earlier one."""
     return dict(each(data, start))
 
 
 def read_text(value: bytes) -> str:
-    """The text of an attribute, "" where there is none."""
+    """Return the text of an attribute, or "" if ``value`` is empty."""
     return value.rstrip(b"\0").decode(errors="surrogateescape")

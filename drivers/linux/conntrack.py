@@ -23,24 +23,27 @@ from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import LINGER, Session, in_background
 from drivers.linux.nfnetlink import NETFILTER, NFGENMSG
 
-GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_GET and _DELETE
-TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # CTA_FILTER_ORIG_FLAGS and _REPLY_FLAGS are 1 and 2, too
+GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # kernel's NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET and _DELETE
+TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # CTA_*; CTA_FILTER_ORIG_FLAGS is 1 and CTA_FILTER_REPLY_FLAGS is 2, too
 TUPLE_IP, TUPLE_PROTO = 1, 2
-SOURCE, DESTINATION = (1, 3), (2, 4)  # CTA_IP_V4_SRC, CTA_IP_V6_SRC …
+SOURCE, DESTINATION = (1, 3), (2, 4)  # CTA_IP_V4_SRC, CTA_IP_V6_SRC; CTA_IP_V4_DST, CTA_IP_V6_DST
 PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
 SOURCE_ADDRESS, DESTINATION_ADDRESS, PROTO_AND_DESTINATION_PORT = 1 << 0, 1 << 1, 1 << 3 | 1 << 5
-FEW_FLOWS = 1000  # are sooner read all at once than picked by several walks through the table
-FEW_FILTERS = 16  # take less time than one list
-UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # what a kernel answers that removes by no filter
+FEW_FLOWS = 1000  # up to this number, one full list is faster than several filtered lists
+FEW_FILTERS = 16  # up to this number, filtered requests are faster than one full list
+UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # errnos of kernels that cannot delete by filter
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 
-Address = tuple[str, int]  # address and port
+Address = tuple[str, int]  # IP address and port
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One tracked connection: its original direction, and who answers. ``key`` is its original tuple as received."""
+    """A conntrack entry: its original direction and the address that answers.
+
+    ``key`` is the original tuple as received from the kernel.
+    """
 
     source: bytes
     destination: bytes
@@ -51,7 +54,7 @@ class Flow:
 
 
 def forget_ports(ports: Iterable[PortBinding]) -> None:
-    """Forget the connections to published host ports; idempotent."""
+    """Delete the conntrack entries of connections to published host ports; idempotent."""
     given = list(ports)
     for version in FAMILY:
         chosen = [binding for binding in given if binding.host_ip.version == version]
@@ -62,15 +65,15 @@ def forget_ports(ports: Iterable[PortBinding]) -> None:
 
 
 def forget_address(address: IPAddress) -> None:
-    """Forget the connections from and to a container; idempotent."""
+    """Delete the conntrack entries of connections from and to a container; idempotent."""
     filters = [_source_filter(direction, address) for direction in (TUPLE_ORIG, TUPLE_REPLY)]
     _forget(address.version, lambda flow: address.packed in (flow.source, flow.answering), filters)
 
 
 def original_destination(protocol: str, client: Address, server: Address) -> tuple[IPv6Address, int] | None:
-    """Tell where an IPv6 client wrote to, of the flow that a rule has led to ``server``; None when it is unknown.
+    """Return the destination of an IPv6 flow before DNAT to ``server``, or None if conntrack has no entry.
 
-    ``client`` and ``server`` are addresses and ports as the server's socket has them.
+    ``client`` and ``server`` are addresses and ports as the server's socket reports them.
     """
     addresses = attribute(SOURCE[1], _packed(server[0])) + attribute(DESTINATION[1], _packed(client[0]))
     ports = attribute(PROTO_SOURCE_PORT, struct.pack("!H", server[1]))
@@ -90,7 +93,10 @@ def _packed(address: str) -> bytes:
 
 
 def _forget(version: int, matches: Callable[[Flow], bool], filters: Sequence[bytes]) -> None:
-    """Forget the flows that match, which are those that the filters find; an empty one says that no filter can."""
+    """Delete the conntrack entries that match; ``filters`` are kernel filters for the same entries.
+
+    An empty filter means that no filter can express the match.
+    """
     tracked = _tracked()
     if not tracked:
         return
@@ -107,7 +113,7 @@ def _forget(version: int, matches: Callable[[Flow], bool], filters: Sequence[byt
 
 
 def _remove_at_once(session: Session, header: bytes, filters: Iterable[bytes]) -> bool:
-    """Have the kernel remove what each filter finds; False where it can't, and has removed nothing."""
+    """Let the kernel delete the entries of each filter; return False if it cannot, with nothing deleted."""
     try:
         for each in filters:
             _request(session, DELETE, header + each)
@@ -168,7 +174,7 @@ def _source_filter(direction: int, address: IPAddress) -> bytes:
 
 
 def _filter(direction: int, content: bytes, flags: int) -> bytes:
-    """The tuple to compare with, and which of its fields count."""
+    """Return the attributes of a filter: the tuple to compare with, and flags for the fields to compare."""
     counting = attribute(direction, struct.pack("=I", flags))
     return nested(direction, content) + nested(FILTER, counting)
 

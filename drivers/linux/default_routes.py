@@ -1,9 +1,9 @@
-"""The default routes that endpoints give a sandbox, beside those that it has of its own.
+"""The default routes that endpoints give a sandbox, besides the sandbox's own.
 
-A route that no endpoint has added is never changed. Where a family has a default route of its own, ours comes after it,
-by a higher metric; one that is to take over is put into two routes to half of all addresses each, which are closer than
-any default route and leave it where it is. What we have added is told by its protocol number and its next hop, so that
-nothing has to be remembered. All of it is gone, too, when its interface goes.
+A route that no endpoint added is never changed. If a family already has a default route, hawse's route gets a higher
+metric and is used after it. A route that must take over is split into two routes, each to half of all addresses. They
+are more specific than any default route, which stays in place. hawse recognises its routes by protocol number and next
+hop, so it keeps no record of them. The routes also disappear with their interface.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OURS, BOOT = route.OURS, route.BOOT
 
 @dataclass(frozen=True, slots=True)
 class WayOut:
-    """An endpoint's way out for one family: by its interface, through a gateway where that is not None."""
+    """An endpoint's default route for one family: by its interface, through ``gateway`` unless that is None."""
 
     version: int
     interface: str
@@ -31,10 +31,10 @@ class WayOut:
 
 
 def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int) -> None:
-    """Make ``chosen``, at most one way out a family, the sandbox's default routes; idempotent.
+    """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The thread is in the sandbox. ``offered`` are the ways out of all its endpoints: of routes with our ``protocol``,
-    those by one of these are ours to replace and remove.
+    The thread is in the sandbox. ``offered`` are the default routes of all its endpoints. A route with ``protocol``
+    belongs to hawse, and may be replaced or removed, only if it leads through one of these.
     """
     gateways = {way.gateway for way in offered if way.gateway is not None}
     straight = {(way.version, link.index(way.interface)) for way in offered if way.gateway is None}
@@ -54,7 +54,7 @@ def _is_by(found: Route, gateways: set[IPAddress], straight: set[tuple[int, int]
 
 
 def _wanted(way: WayOut | None, others: Sequence[Route], protocol: int) -> list[Route]:
-    """The routes that a way out comes to, beside the family's default routes of others."""
+    """Return the routes that implement a way out, beside the family's other default routes."""
     if way is None:
         return []
     metric, destinations = route.USUAL_METRIC[way.version], [route.ANYWHERE[way.version]]
@@ -67,7 +67,7 @@ def _wanted(way: WayOut | None, others: Sequence[Route], protocol: int) -> list[
 
 
 def _change(session: Session, present: Sequence[Route], wanted: Sequence[Route]) -> None:
-    """Make of our routes of a family the wanted ones; the new ones come before the old ones go."""
+    """Change hawse's routes of one family to the wanted ones, adding new routes before removing old ones."""
     left = [r for r in present if r not in wanted]
     for new in (r for r in wanted if r not in present):
         old = next((r for r in left if (r.destination, r.metric) == (new.destination, new.metric)), None)
@@ -76,7 +76,7 @@ def _change(session: Session, present: Sequence[Route], wanted: Sequence[Route])
         except KernelError as error:
             if error.errno != errno.EEXIST or new.metric != route.HIGHEST_METRIC:
                 raise
-            continue  # a last resort of others, such as a route that refuses everything, stays the last resort
+            continue  # another program's route of the highest metric (e.g. unreachable) stays the last resort
         if old is not None:
             left.remove(old)
     for old in left:

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Conversion of kernel errors (OSError) to driver errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drivers.api import KernelError, NoPermission
 
 @contextmanager
 def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
-    """Turn the kernel's refusal inside the block into a driver's error; the errnos in ``ignore`` are no failure."""
+    """Convert an OSError inside the block to a driver error; the errnos in ``ignore`` are not errors."""
     try:
         yield
     except OSError as error:
@@ -21,7 +21,7 @@ def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) 
 
 
 def refusal(operation: str, target: str, code: int) -> KernelError | NoPermission:
-    """The driver's error for an errno."""
+    """Return the driver error for an errno."""
     if code in (errno.EPERM, errno.EACCES):
         return NoPermission(f"{operation} {target}: operation not permitted (root or CAP_NET_ADMIN is needed)")
     return KernelError(operation, target, code)

@@ -1,6 +1,6 @@
-"""What the engine asks about the host before it decides: subnets in use, ports to choose from, rights.
+"""Facts about the host that the engine needs for decisions: subnets in use, available ports, privileges.
 
-All answers concern the calling process's network namespace and change nothing.
+All functions read the calling process's network namespace and change nothing.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ _APART = {4: _bounds("127.0.0.0/8", "169.254.0.0/16"), 6: _bounds("::1/128", "fe
 
 
 def interface_ranges(version: int) -> list[Range]:
-    """First and last address of what is on the host's interfaces, loopback and link-local ranges left out.
+    """Return first and last address of each range in use on the host's interfaces.
 
-    That are their subnets and, of IPv4, what is routed to one; routes through gateways don't count, as in Docker.
+    These are the interfaces' subnets and, for IPv4, ranges routed to an interface. Routes through gateways are ignored,
+    as in Docker. Loopback and link-local ranges are left out.
     """
     found = address_ranges.ranges(version) + (address_ranges.on_link_routes() if version == 4 else [])
     for first, last in _APART[version]:
@@ -37,13 +38,13 @@ def interface_ranges(version: int) -> list[Range]:
 
 
 def interface_addresses() -> list[tuple[str, str]]:
-    """The name and address of every address on every interface, in the kernel's order."""
+    """Return (interface name, address) for every address on every interface, in the kernel's order."""
     with session() as opened:
         return [(socket.if_indextoname(index), str(found.ip)) for index, found in address.all_addresses(opened)]
 
 
 def ephemeral_ports() -> tuple[int, int]:
-    """The range that automatic host ports come from, both ends included."""
+    """Return the first and last port of the range for automatic host ports."""
     text = sysctl.read("net/ipv4/ip_local_port_range")
     if text is None:
         return FALLBACK_PORTS
@@ -52,14 +53,14 @@ def ephemeral_ports() -> tuple[int, int]:
 
 
 def reserved_ports() -> list[tuple[int, int]]:
-    """The ranges the administrator keeps out of automatic choice (net.ipv4.ip_local_reserved_ports)."""
+    """Return the port ranges that the administrator excludes (net.ipv4.ip_local_reserved_ports)."""
     text = sysctl.read("net/ipv4/ip_local_reserved_ports") or ""
     pairs = (item.partition("-") for item in text.split(",") if item)
     return [(int(first), int(last or first)) for first, _, last in pairs]
 
 
 def has_net_admin() -> bool:
-    """Tell whether this process may configure networks."""
+    """Return whether this process may configure networks (CAP_NET_ADMIN)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "CapEff":
@@ -73,11 +74,11 @@ def is_forwarding() -> bool:
 
 
 def interface_exists(name: str) -> bool:
-    """Tell whether the host has an interface of that name."""
+    """Return whether the host has an interface of that name."""
     return link.index(name) > 0
 
 
 def boot_identity() -> str:
-    """What changes when the kernel, or the network namespace that is this host, starts anew."""
+    """Return a text that changes when the kernel, or the host's network namespace, is started again."""
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{boot_id}:{os.stat('/proc/self/ns/net').st_ino}"

@@ -1,7 +1,7 @@
-"""Signs that a network namespace is a host's own, and not a sandbox to put networks into.
+"""Signs that a network namespace belongs to a host and is not a sandbox.
 
-A network that is joined there would give the host an interface, and perhaps another default route. A veth pair is no
-sign, though its other end is elsewhere: that is how any laboratory, container or pod is connected.
+Joining a network there would give the host an interface, and perhaps another default route. A veth pair is not a sign,
+although its other end is elsewhere, because laboratories, containers and pods are connected this way.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ from drivers.linux.netlink import session
 
 PROCESSES = Path("/proc")
 FIRST_NAMESPACE = 0xEFFFFFF9
-"""The number of the machine's first network namespace (NET_NS_INIT_INO of Linux 6.18; before, no namespace has it)."""
+"""Inode number of the machine's first network namespace (NET_NS_INIT_INO, Linux 6.18).
+
+In older kernels no namespace has this number.
+"""
 PAIRS = ("veth", "netkit", "vxcan")
-LISTENING = 1 << 16  # the flag of /proc/net/unix for sockets that listen
-FEW = 3  # interfaces that are named
+LISTENING = 1 << 16  # the flag of listening sockets in /proc/net/unix
+FEW = 3  # interfaces listed in a message
 
 
 def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) -> list[str]:
-    """What a namespace, open as a descriptor, shares with a host, in words; nothing where it is a mere sandbox.
+    """Return, in words, the signs that a namespace is a host's own; empty for a plain sandbox.
 
-    ``sockets`` are the names of the sockets that hawse's resident processes listen at. Nothing is changed.
+    ``namespace`` is a file descriptor. ``sockets`` are the names of the sockets at which hawse's resident processes
+    listen. Changes nothing.
     """
     with netns.enter_netns(namespace):
         inside = [*_of_residents(sockets), *_of_links()]
@@ -33,7 +37,7 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
 
 
 def _of_identity(namespace: int, processes: Path) -> Iterator[str]:
-    """By inode and not by path: of paths to a namespace there are any number."""
+    """Yield signs found by the namespace's inode, because many paths can lead to one namespace."""
     found = os.fstat(namespace)
     if _is(found, processes / "thread-self/ns/net"):
         yield "the network namespace of hawse itself"
@@ -47,11 +51,11 @@ def _is(found: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(found, os.stat(path))
     except OSError:
-        return False  # what may not even be looked at cannot be entered
+        return False  # a namespace that may not be inspected cannot be entered
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:
-    """Find resident processes of hawse, of any HAWSE_RUN, by the sockets that this namespace has."""
+    """Yield a sign if a resident process of hawse, with any HAWSE_RUN, listens in this namespace."""
     ours = re.compile(rf"/proc/self/fd/\d+/(?:{'|'.join(map(re.escape, sockets))})")
     with open("/proc/thread-self/net/unix", encoding="utf-8", errors="replace") as table:
         for line in table:
@@ -76,7 +80,10 @@ def _of_links() -> Iterator[str]:
 
 
 def _is_of_a_host(found: link.Link) -> bool:
-    """A bridge or parent that a driver has made, or the host end of a pair: the other end bears no mark."""
+    """Return whether a link is a driver's bridge or parent, or the host end of a veth pair.
+
+    The other end of a veth pair has no mark.
+    """
     return found.alias.startswith(names.NETWORK_MARK) or (
         found.kind == "veth" and found.alias.startswith(names.ENDPOINT_MARK)
     )
@@ -87,7 +94,7 @@ def _is_hardware(found: link.Link) -> bool:
 
 
 def _is_part_of_another(found: link.Link) -> bool:
-    """A macvlan, a VLAN or the like of an interface elsewhere, unless it is an endpoint of ours."""
+    """Return whether a link's parent is in another namespace (macvlan, VLAN), except for hawse's endpoints."""
     return found.is_split and found.kind not in PAIRS and not found.alias.startswith(names.ENDPOINT_MARK)
 
 

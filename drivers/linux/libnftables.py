@@ -1,6 +1,6 @@
-"""Runs nftables scripts: in this process through libnftables, or through the ``nft`` program where that can't be.
+"""Execution of nftables scripts through libnftables, or through the ``nft`` program if that is impossible.
 
-One call is one transaction: all of a script happens or nothing. Acts in the calling thread's network namespace.
+Each call is one transaction: all of a script takes effect, or nothing. Runs in the calling thread's network namespace.
 """
 
 from __future__ import annotations
@@ -18,34 +18,40 @@ from typing import Any
 from drivers.api import DriverError, NoPermission, Unsupported
 
 LIBRARY = "libnftables.so.1"
-JSON_OUTPUT = 1 << 4  # NFT_CTX_OUTPUT_JSON
-NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: a word that is no address is an error, not a question to a name server
-TIMEOUT = 60  # seconds
+JSON_OUTPUT = 1 << 4  # flag NFT_CTX_OUTPUT_JSON of libnftables
+NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: a word that is not an address is an error; no name server is asked
+TIMEOUT = 60  # seconds to wait for the nft program
 SELECTABLE = 1024 - 16
-"""libnftables waits by select(2), and its process is ended for a descriptor from FD_SETSIZE on; some are to spare."""
+"""First file descriptor that is too high for libnftables, with 16 in reserve.
+
+libnftables waits with select(2), which aborts the process for descriptors from FD_SETSIZE (1024) on.
+"""
 
 
 class Refused(DriverError):
-    """nftables refused a script; nothing of it has happened. The message is the first of its complaints."""
+    """nftables refused a script and changed nothing. The message is its first error."""
 
     @property
     def nothing_there(self) -> bool:
-        """Tell whether the script named a table, set or chain that doesn't exist."""
+        """Return whether the script named a table, set or chain that does not exist."""
         return "No such file or directory" in str(self)
 
     @property
     def taken(self) -> bool:
-        """Tell whether the script added a key that a map has already, with another value."""
+        """Return whether the script added a key that a map already has with another value."""
         return "File exists" in str(self)
 
 
 _places: list[int] = []
 _one_at_a_time = _thread.RLock()
-"""Held while the library works, because all its contexts share some lists."""
+"""Held while libnftables works, because all its contexts share some lists."""
 
 
 def reserve_fds(count: int = 4) -> None:
-    """Keep descriptors that select(2) knows for the library, in a process that will have very many; once, early."""
+    """Reserve low file descriptors for libnftables, which uses select(2).
+
+    Called once and early, in a process that will have very many descriptors.
+    """
     _places.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
 
 
@@ -67,7 +73,7 @@ def run(script: str) -> None:
 
 
 def listing(what: str) -> list[dict[str, Any]]:
-    """The objects that ``list <what>`` names, as nftables' JSON schema has them (libnftables-json(5))."""
+    """Return the objects that ``list <what>`` names, in nftables' JSON schema (libnftables-json(5))."""
     output = _execute(f"list {what}", as_json=True)
     found: list[dict[str, Any]] = json.loads(output)["nftables"]
     return found
@@ -108,10 +114,10 @@ def _next_descriptor() -> int:
 
 
 class Context:
-    """A context of nftables' library, with a netlink socket of the namespace it was made in.
+    """A libnftables context, with a netlink socket of the network namespace in which it was created.
 
-    A table with the flag ``owner`` belongs to that socket: others can neither change nor flush it, and the kernel
-    removes it when the context is closed, or its process ends. Raises `Unsupported` where the library is missing.
+    A table with the flag ``owner`` belongs to that socket. Other programs can neither change nor flush it. The kernel
+    removes it when the context is closed or its process ends. Raises `Unsupported` if libnftables is missing.
     """
 
     def __init__(self) -> None:
@@ -130,7 +136,7 @@ class Context:
         _checked(*self.attempt(script))
 
     def attempt(self, script: str, *, as_json: bool = False) -> tuple[bool, str, str]:
-        """Run a script; whether it worked, its output and its complaints."""
+        """Run a script; return whether it succeeded, its output and its error messages."""
         with _one_at_a_time:
             self._library.nft_ctx_output_set_flags(self._context, JSON_OUTPUT if as_json else 0)
             code = self._library.nft_run_cmd_from_buffer(self._context, script.encode())
@@ -139,7 +145,7 @@ class Context:
         return code == 0, output, errors
 
     def close(self) -> None:
-        """Close the socket, and so remove the tables that it owns; idempotent."""
+        """Close the socket, which removes the tables that it owns; idempotent."""
         context, self._context = self._context, ctypes.c_void_p()
         if context:
             with _one_at_a_time:
@@ -147,7 +153,7 @@ class Context:
 
 
 def _in_process(script: str, as_json: bool) -> tuple[bool, str, str]:
-    context = Context()  # one for each script: a process acts in several namespaces
+    context = Context()  # one for each script, because the process acts in several network namespaces
     try:
         return context.attempt(script, as_json=as_json)
     finally:

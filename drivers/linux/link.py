@@ -1,6 +1,6 @@
 """Links: bridges, veth pairs, VLAN, macvlan, ipvlan and dummy interfaces, and their flags.
 
-Every function acts in the namespace of the session it is given, and needs no list of all links to do so.
+Every function with a session acts in the session's network namespace and does not list all links for that.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from drivers.linux.rtnetlink import Attributes, decode, dump, encode
 
 ANY_KIND = frozenset(name for name, *_ in ifinfmsg.nla_map)
 """The attributes that links of every kind have."""
-SKIP_STATISTICS = ("IFLA_EXT_MASK", 1 << 3)  # RTEXT_FILTER_SKIP_STATS
+SKIP_STATISTICS = ("IFLA_EXT_MASK", 1 << 3)  # kernel flag RTEXT_FILTER_SKIP_STATS
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link as the kernel describes it; ``kind`` is "" for hardware, ``alias`` is free text kept by the kernel.
+    """A link as the kernel describes it.
 
-    ``master`` is the index of the bridge (or bond …) it is a port of, ``device`` the bus device it is the interface of,
-    and ``is_split`` says that its other end, or what it is an interface of, is in another namespace.
+    ``kind`` is "" for hardware. ``alias`` is free text stored by the kernel. ``master`` is the index of the bridge (or
+    bond …) that the link is a port of. ``device`` is the bus device of a hardware interface. ``is_split`` is True if
+    the link's other end or parent is in another namespace.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Link:
 
 
 def index(name: str) -> int:
-    """The index of a link in the calling thread's namespace, 0 where there is none."""
+    """Return the index of a link in the calling thread's namespace, or 0 if there is none."""
     try:
         return socket.if_nametoindex(name)
     except OSError:
@@ -57,7 +58,7 @@ def index(name: str) -> int:
 
 
 def find(session: Session, name: str) -> Link | None:
-    """Describe a link, None where there is none of that name."""
+    """Return the link of that name, or None if there is none."""
     message = _get(session, name)
     return None if message is None else _read(message)
 
@@ -71,7 +72,7 @@ def kind_attributes(session: Session, name: str) -> Any:
 
 
 def all_links(session: Session) -> list[Link]:
-    """Describe all links."""
+    """Return all links."""
     with kernel_errors("list", "links"):
         return [_read(message) for message in dump(session, RTM_GETLINK, ifinfmsg, [SKIP_STATISTICS])]
 
@@ -87,10 +88,11 @@ def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
-    """Make a veth pair at one go, ``peer`` straight into the namespace of its ``net_ns_fd``.
+    """Create a veth pair in one request, with ``peer`` directly in the namespace of its ``net_ns_fd``.
 
-    Raises `InterfaceRefused` where the peer's ``address`` is none for an interface, such as a multicast one. Of an
-    address longer than Ethernet's only the first six bytes count. Neither end queues, and both say so as Docker's do.
+    Raises `InterfaceRefused` if the peer's ``address`` is not allowed for an interface, such as a multicast address.
+    Only the first six bytes of a longer address are used. Both ends have a transmit queue length of 0, as Docker's
+    have.
     """
     other = _attributes({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
     try:
@@ -103,7 +105,11 @@ def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes:
 
 
 def change(session: Session, link_index: int, **attributes: Any) -> None:
-    """Change a link: ``state="up"``, ``mtu``, ``address``, ``master``, ``ifalias``, ``ifname``, ``net_ns_fd``."""
+    """Change a link's attributes.
+
+    Possible attributes are ``state``, ``mtu``, ``address``, ``master``, ``ifalias``, ``ifname`` and ``net_ns_fd``.
+    ``state="up"`` brings the link up; any other state brings it down.
+    """
     state = attributes.get("state", "")
     flags = {"flags": IFF_UP if state == "up" else 0, "change": IFF_UP if state else 0}
     body = encode(ifinfmsg, _attributes(attributes), index=link_index, **flags)
@@ -112,7 +118,7 @@ def change(session: Session, link_index: int, **attributes: Any) -> None:
 
 
 def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolated: bool, learning: bool = True) -> None:
-    """Set the flags of a bridge's port."""
+    """Set the flags of a bridge port."""
     names = ("IFLA_BRPORT_MODE", "IFLA_BRPORT_ISOLATED", "IFLA_BRPORT_LEARNING")
     flags = {"attrs": [(name, int(value)) for name, value in zip(names, (hairpin, isolated, learning), strict=True)]}
     port = ("IFLA_PROTINFO", flags, NLA_F_NESTED)  # without the flag the kernel reads a state of the spanning tree
@@ -122,11 +128,11 @@ def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolate
 
 
 def delete(session: Session, name: str) -> None:
-    """Delete a link by name; idempotent.
+    """Delete a link by name; idempotent. Returns when the link is no longer visible.
 
-    Returns when the link is gone for everybody. What the kernel waits for then, until nobody can still have it in hand,
-    takes tens of milliseconds and concerns no one. It is meant by its index: what gets the name next is another link,
-    and must not be hit by a request that is still on its way.
+    After that, the kernel waits tens of milliseconds until no kernel code uses the link; this function does not wait
+    for that. The request names the link by its index. Another link that gets the name meanwhile is therefore safe from
+    a late request.
     """
     found = session.index(name)
     if found:

@@ -14,41 +14,44 @@ UNFIT = re.compile(r"[\s/:\"\\*\x00-\x1f\x7f]")
 
 
 def bridge_name(network_id: str) -> str:
-    """The bridge of a network that chose no name."""
+    """Return the bridge name of a network whose user chose no name."""
     return f"br-{network_id[:12]}"
 
 
 def dummy_name(network_id: str) -> str:
-    """The dummy parent of a macvlan or ipvlan network that named no parent."""
+    """Return the name of the dummy parent of a macvlan or ipvlan network without ``-o parent``."""
     return f"dm-{network_id[:12]}"
 
 
 def host_end_names(endpoint_id: str) -> tuple[str, ...]:
-    """The names a host end may have: the first, or a later one where two endpoint ids begin alike."""
+    """Return the possible names of an endpoint's host end.
+
+    The first is used, unless another endpoint's id begins with the same digits.
+    """
     starts = range(0, 3 * HOST_END_DIGITS, HOST_END_DIGITS)
     return tuple(f"veth{endpoint_id[s : s + HOST_END_DIGITS]}" for s in starts)
 
 
 def unfinished_name(endpoint_id: str) -> str:
-    """The name that a link has in its sandbox until it bears a mark and its own name."""
+    """Return the name of a link in its sandbox until it gets its mark and final name."""
     return f"hw-{endpoint_id[:12]}"
 
 
 def fits(name: str) -> bool:
-    """Tell whether a name is short enough for the kernel."""
+    """Return whether a name is short enough for the kernel."""
     return len(name.encode()) <= MAX_BYTES
 
 
 def valid(name: str) -> bool:
-    """Tell whether the kernel, and nftables in quotes, take the name as it is."""
+    """Return whether the kernel, and nftables in quotes, accept the name unchanged."""
     return name not in ("", ".", "..") and UNFIT.search(name) is None
 
 
 def network_mark(network_id: str) -> str:
-    """The mark of a network's own link: a bridge, or the parent of sub-interfaces."""
+    """Return the mark of a network's own link: a bridge, or the parent of sub-interfaces."""
     return NETWORK_MARK + network_id
 
 
 def endpoint_mark(endpoint_id: str) -> str:
-    """The mark of an endpoint's link: the host end of a veth pair, or a sub-interface in its sandbox."""
+    """Return the mark of an endpoint's link: the host end of a veth pair, or a sub-interface."""
     return ENDPOINT_MARK + endpoint_id

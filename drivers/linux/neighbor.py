@@ -20,18 +20,21 @@ from drivers.linux.errors import kernel_errors, refusal
 from drivers.linux.netlink import Message, Session, session
 from drivers.linux.rtnetlink import dump, encode
 
-BATCH = 256  # messages; their refusals, should all be refused, fit the socket's buffer
+BATCH = 256  # messages per batch; the errors for all of them fit into the socket's buffer
 ALL_ZERO = "00:00:00:00:00:00"
 
 Kind = Literal["forward", "flood", "port", "neighbor"]
 
 
 class Row(NamedTuple):
-    """One row. What ``key`` and ``value`` are depends on the kind.
+    """One row of a forwarding database or neighbour table.
 
-    ``forward``: a VXLAN device sends frames for a MAC (key) to a VTEP (value). ``flood``: it sends what has no row of
-    its own to a VTEP (key) too. ``port``: the bridge sends frames for a MAC (key) out of this port, whatever it hears.
-    ``neighbor``: an address (key) is at a MAC (value), for good.
+    The meaning of ``key`` and ``value`` depends on the kind:
+
+    - ``forward``: a VXLAN device sends frames for a MAC (key) to a VTEP (value).
+    - ``flood``: a VXLAN device also sends frames without their own row to a VTEP (key).
+    - ``port``: the bridge always sends frames for a MAC (key) to this port and learns no other port.
+    - ``neighbor``: an address (key) is permanently at a MAC (value).
     """
 
     kind: Kind
@@ -41,9 +44,9 @@ class Row(NamedTuple):
 
 
 def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
-    """Add rows, replacing those that differ, then remove rows; idempotent both ways.
+    """Add rows, replacing those that differ, then remove rows; idempotent in both directions.
 
-    Goes on after a refusal and raises the first as `KernelError` at the end.
+    Continues after an error and raises the first one as `KernelError` at the end.
     """
     with session() as opened:
         failures = _send(opened, [(row, _added(row)) for row in add])
@@ -54,7 +57,10 @@ def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
 
 
 def rows(vxlans: Iterable[int]) -> set[Row]:
-    """All rows of these VXLAN devices (by index), and of the bridge for them; learned and local ones left out."""
+    """Return all rows of these VXLAN devices (by index), and the bridge's rows for them.
+
+    Learned rows and the devices' own rows are left out.
+    """
     chosen, found = set(vxlans), set[Row]()
     with session() as opened:
         for family in (socket.AF_BRIDGE, socket.AF_INET, socket.AF_INET6):

@@ -19,23 +19,26 @@ from typing import NamedTuple
 from drivers.linux import names, netns
 
 DUMP_ATTEMPTS = 5
-REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # NLM_F_*
-ERROR, DONE = 2, 3  # NLMSG_*
+REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # kernel constants NLM_F_*
+ERROR, DONE = 2, 3  # kernel constants NLMSG_*
 HEADER, CODE = struct.Struct("=IHHII"), struct.Struct("=i")
 SOL_NETLINK, CAP_ACK = 270, 10
-NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # SIOCGSKNS, SIOCGIFINDEX
+NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # ioctls SIOCGSKNS, SIOCGIFINDEX
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
-SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # bytes that any socket takes at once; SO_SNDBUFFORCE
-TIMEOUT = 60  # seconds
+SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # bytes that every socket accepts in one send; SO_SNDBUFFORCE
+TIMEOUT = 60  # seconds to wait for the kernel
 LINGER = 0.05
-"""Seconds after which a netfilter socket is closed. Just after anything was removed that would wait for a grace period
-of RCU, with everybody else's transactions locked out; a moment later it waits for nothing, nor does our end."""
-LOOK = 0.0003  # seconds between two looks at whether a request shows
+"""Seconds to wait before a netfilter socket is closed.
+
+Directly after a removal, the close waits for an RCU grace period and blocks all other nftables transactions. A moment
+later, neither the close nor the exit of this process waits.
+"""
+LOOK = 0.0003  # seconds between two checks of whether a request has taken effect
 
 
 class Message(NamedTuple):
-    """One request: its kind, its flags besides that it is one, and its body."""
+    """One request: its kind, its flags besides NLM_F_REQUEST, and its body."""
 
     kind: int
     flags: int
@@ -43,12 +46,12 @@ class Message(NamedTuple):
 
 
 class Session:
-    """An open netlink socket, of rtnetlink where nothing else is said; it stays in the namespace it was opened in."""
+    """An open netlink socket, by default of rtnetlink; it stays in the network namespace where it was opened."""
 
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
-        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # the kernel's own, which takes no poll for each call
+        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # kernel timeouts save Python's poll before each call
             self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
         self._sent = 0
 
@@ -57,13 +60,13 @@ class Session:
         self._socket.close()
 
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
-        """Send one message; the bodies of what comes back before its acknowledgement. Raises OSError."""
+        """Send one message; return the bodies of the answers before its acknowledgement. Raises OSError."""
         return self._answers(self._send(kind, body, flags | ACK))
 
     def request_all(self, messages: Sequence[Message], number: int = 0) -> None:
-        """Send messages together, as a transaction is; return at the first acknowledgement. Raises OSError.
+        """Send messages together, as one transaction; return at the first acknowledgement.
 
-        All of them get one sequence number, ``number`` where it is given.
+        All messages get the same sequence number: ``number`` if given, else the next one. Raises OSError.
         """
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
@@ -82,9 +85,9 @@ class Session:
         return [(number - first, code) for number, code in self._refusals(first)]
 
     def request_until_visible(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
-        """Send one message; return when its effect ``shows``, though the kernel may not have done with it.
+        """Send one message; return when ``shows`` reports its effect, even if the kernel has not finished.
 
-        The kernel finishes what it has begun, whatever becomes of this process. Raises OSError where it refuses.
+        The kernel finishes a request also if this process ends. Raises OSError if the kernel refuses it.
         """
         other = self.clone_session()
         failures: list[OSError] = []
@@ -108,23 +111,23 @@ class Session:
             raise failures[0]
 
     def clone_session(self) -> Session:
-        """Another session in the same namespace, wherever the calling thread is now."""
+        """Return another session in the same network namespace, in whichever namespace the calling thread is."""
         with netns.enter_owned_fd(ioctl(self._socket, NAMESPACE_OF_SOCKET)):
             return Session()
 
     def index(self, name: str) -> int:
-        """The index of a link in the session's namespace, 0 where there is none; never waits for the kernel's locks."""
+        """Return the index of a link in the session's namespace, or 0; never waits for the kernel's locks."""
         if not names.fits(name):
-            return 0  # cut short, it could be another link's
+            return 0  # a truncated name could match another link
         try:
             return int(IFREQ.unpack(ioctl(self._socket, INDEX_OF_NAME, IFREQ.pack(name.encode(), 0)))[1])
         except OSError:
             return 0
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
-        """List kernel objects: the bodies of their messages; read again when the list changed while it was read.
+        """Return the message bodies of a list of kernel objects, read again if the list changed meanwhile.
 
-        A list that never holds still is unknown, not empty: then this raises OSError with EINTR.
+        Raises OSError with EINTR if it changes during every attempt, because the list is then unknown, not empty.
         """
         for _ in range(DUMP_ATTEMPTS):
             try:
@@ -134,7 +137,10 @@ class Session:
         raise OSError(errno.EINTR, "list changed while it was read")
 
     def _make_room(self, size: int) -> None:
-        """Let the socket take so many bytes at once; a user namespace's root has what the host allows anybody."""
+        """Enlarge the socket's send buffer to ``size`` bytes.
+
+        In a user namespace, root gets only what the host allows every user.
+        """
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, SEND_BUFFER_FORCE, size)
         except PermissionError:
@@ -146,13 +152,13 @@ class Session:
         return self._sent
 
     def _answers(self, number: int) -> list[bytes]:
-        """The bodies of all answers to a message; InterruptedError where the list they are changed meanwhile."""
+        """Return the bodies of all answers to a message; InterruptedError if their list changed meanwhile."""
         found: list[bytes] = []
         whole = True
         while True:
             for kind, flags, answered, body in messages(self._socket.recv(RECEIVE)):
                 if answered != number:
-                    continue  # what an earlier caller, whose patience ended, did not wait for
+                    continue  # an answer to an earlier request whose caller timed out
                 whole = whole and not flags & DUMP_INTERRUPTED
                 if kind in (ERROR, DONE):
                     if code := -CODE.unpack_from(body)[0]:
@@ -175,13 +181,19 @@ class Session:
 
 
 def _packed(message: Message, number: int) -> bytes:
-    """A message as it is sent; bodies of whole attributes are as long as they have to be for another to follow."""
+    """Return a message as it is sent.
+
+    Because attributes are padded, another message can follow the body directly.
+    """
     kind, flags, body = message
     return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body
 
 
 def in_background(action: Callable[[], object], after: float = 0.0) -> None:
-    """Do what only waits for the kernel in a thread of its own, ``after`` seconds; nobody awaits its end."""
+    """Run ``action`` in a separate thread after ``after`` seconds, without waiting for its end.
+
+    It is used for actions that only wait for the kernel. If no thread can be started, ``action`` runs in this thread.
+    """
 
     def act() -> None:
         time.sleep(after)
@@ -189,12 +201,12 @@ def in_background(action: Callable[[], object], after: float = 0.0) -> None:
 
     try:
         _thread.start_new_thread(act if after else action, ())
-    except RuntimeError:  # the machine, or our control group, has no room for another task
+    except RuntimeError:  # the machine or the control group has reached its limit of tasks
         action()
 
 
 def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Kind, flags, sequence number and body of each message in what one read gave."""
+    """Yield kind, flags, sequence number and body of each message in the data of one read."""
     start = 0
     while start + HEADER.size <= len(data):
         length, kind, flags, number, _ = HEADER.unpack_from(data, start)
@@ -204,7 +216,7 @@ def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 @contextmanager
 def session() -> Iterator[Session]:
-    """Open rtnetlink in the network namespace of the calling thread."""
+    """Open an rtnetlink session in the network namespace of the calling thread."""
     opened = Session()
     try:
         yield opened

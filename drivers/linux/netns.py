@@ -1,6 +1,6 @@
-"""Network namespaces: opening one by path, and doing something inside it.
+"""Network namespaces: open one by path, and run code inside it.
 
-Entering moves the calling thread only. hawse's processes have one thread, so nothing else is dragged along.
+Entering a namespace moves only the calling thread. hawse's processes have one thread, so no other code is affected.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 @contextmanager
 def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
-    """Pin the namespace that ``path`` names by a file descriptor; raises `Missing` where there is none.
+    """Open the namespace at ``path`` as a file descriptor for the block; raises `Missing` if there is none.
 
-    With an ``inode``, raises `Missing` too where the path leads to another namespace than the one of that number: a
-    process may have moved, and a pid or a name may have come to stand for something else.
+    With an ``inode``, also raises `Missing` if the path leads to a namespace of another number. The process may have
+    moved to another namespace, or its PID or the name may have been reused.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -43,7 +43,7 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
 
 
 def is_network_namespace(fd: int) -> bool:
-    """Tell whether a descriptor is one of a network namespace, and not of another file or kind of namespace."""
+    """Return whether a file descriptor is of a network namespace, and not of another kind or file."""
     try:
         return fcntl.ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET
     except OSError:
@@ -52,7 +52,7 @@ def is_network_namespace(fd: int) -> bool:
 
 @contextmanager
 def enter_netns(fd: int) -> Iterator[None]:
-    """Move the calling thread into a namespace for the length of the block."""
+    """Move the calling thread into a network namespace for the length of the block."""
     with netns_fd("/proc/thread-self/ns/net") as home:
         enter(fd)
         try:
@@ -63,7 +63,10 @@ def enter_netns(fd: int) -> Iterator[None]:
 
 @contextmanager
 def enter_owned_fd(fd: int) -> Iterator[None]:
-    """Do the same with a descriptor that is closed at the end; who is there already needs no right to move."""
+    """Enter a network namespace for the block as `enter_netns` does, then close ``fd``.
+
+    A thread that is already there does not move, so it needs no privilege.
+    """
     try:
         with netns_fd("/proc/thread-self/ns/net") as home, nullcontext() if sameopenfile(fd, home) else enter_netns(fd):
             yield
@@ -73,7 +76,7 @@ def enter_owned_fd(fd: int) -> Iterator[None]:
 
 @contextmanager
 def new_netns() -> Iterator[None]:
-    """Move the calling thread into a new, empty namespace for the length of the block."""
+    """Move the calling thread into a new, empty network namespace for the length of the block."""
     with netns_fd("/proc/thread-self/ns/net") as home:
         try:
             unshare(CLONE_NEWNET)
@@ -86,13 +89,13 @@ def new_netns() -> Iterator[None]:
 
 
 def run_in_netns(path: str, action: Callable[[], T], inode: int = 0) -> T:
-    """Run ``action`` in the namespace that ``path`` (and ``inode``, as in `netns_fd`) names and give back its result."""
+    """Run ``action`` in the namespace of ``path`` (and ``inode``, as in `netns_fd`); return its result."""
     with netns_fd(path, inode) as fd, enter_netns(fd):
         return action()
 
 
 def enter(fd: int) -> None:
-    """Move the calling thread into a network namespace for good."""
+    """Move the calling thread into a network namespace permanently."""
     try:
         setns(fd, CLONE_NEWNET)
     except OSError as error:

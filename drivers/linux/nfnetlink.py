@@ -1,7 +1,7 @@
-"""The comments on a chain's rules, asked of the kernel itself.
+"""The comments on a chain's rules, read directly from the kernel.
 
-Every command that changes something looks at the notes that the firewall keeps there. nftables' library reads names,
-the table and every set before it answers, which takes a hundred times as long as the question.
+Every command that changes the firewall reads its notes, which are such comments. libnftables reads the table and all
+its sets before it answers. That takes a hundred times as long.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from drivers.linux.attributes import read, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 
-NETFILTER = 12  # NETLINK_NETFILTER
-GET_RULE = 10 << 8 | 7  # NFNL_SUBSYS_NFTABLES with NFT_MSG_GETRULE
-FAMILIES = {"inet": 1, "bridge": 7}  # NFPROTO_*
-TABLE, CHAIN, USER_DATA = 1, 2, 7  # NFTA_RULE_*, and NFTA_SET_ELEM_LIST_TABLE is the first of them
-COMMENT = 0  # NFTNL_UDATA_RULE_COMMENT
-NFGENMSG = struct.Struct("!BBH")  # family, version, resource
+NETFILTER = 12  # kernel constant NETLINK_NETFILTER
+GET_RULE = 10 << 8 | 7  # kernel's NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE
+FAMILIES = {"inet": 1, "bridge": 7}  # kernel constants NFPROTO_*
+TABLE, CHAIN, USER_DATA = 1, 2, 7  # kernel constants NFTA_RULE_*; NFTA_SET_ELEM_LIST_TABLE is 1, too
+COMMENT = 0  # libnftnl constant NFTNL_UDATA_RULE_COMMENT
+NFGENMSG = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
 
 
 def comments(table: str, chain: str) -> list[str]:
-    """The comment of each rule of a chain in the calling thread's namespace, "" for none.
+    """Return the comment of each rule of a chain, "" for a rule without one.
 
-    ``table`` is as nftables writes it, ``inet hawse``. A chain that is not there has no rules.
+    ``table`` is written as in nftables (``inet hawse``). A missing chain has no rules. Runs in the calling thread's
+    network namespace.
     """
     wanted = table_header(table) + text(CHAIN, chain)
     session = Session(NETFILTER)
@@ -37,13 +38,13 @@ def comments(table: str, chain: str) -> list[str]:
 
 
 def table_header(table: str) -> bytes:
-    """How a message about a table's rules or sets begins: its family and its name."""
+    """Return the beginning of a message about a table's rules or sets: its family and its name."""
     family, _, name = table.partition(" ")
     return NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name)
 
 
 def _comment(data: bytes) -> str:
-    """Find the comment among what nftables keeps with a rule: type, length and value, one after the other."""
+    """Return the comment from a rule's user data, which is a sequence of type, length and value."""
     while len(data) >= 2:
         kind, length = data[0], data[1]
         if kind == COMMENT:

@@ -1,9 +1,10 @@
-"""Network namespaces that outlive who made them, each kept at a file.
+"""Network namespaces that outlive the process that made them, each kept at a file.
 
-A bind mount on the file keeps a namespace, as ``ip netns`` has it. But a command may run in a mount namespace of its
-own (``ip netns exec``, service managers), whose mounts end with it. So the mount is made in the mount namespace of
-process 1, if the file's directory is the same one there, and looked up through ``/proc/1/root``. Where process 1 is out
-of reach (in a locked-down container), an idle process keeps the namespace instead, and the file says which.
+Usually a bind mount on the file keeps the namespace, as with ``ip netns``. However, a command may run in its own mount
+namespace (``ip netns exec``, service managers), whose mounts end with it. Therefore, the mount is made in the mount
+namespace of process 1 and found through ``/proc/1/root``. This requires that the file's directory is the same there. If
+process 1 is not accessible (in a locked-down container), an idle process keeps the namespace instead. The file then
+holds its PID and start time.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from drivers.linux.errors import refusal
 
 INIT = "/proc/1"
 OWN = "/proc/self/ns/net"
-# It stays only if it is told that the file says so: if the command dies before, nobody would ever find it.
+# The process stays only after it reads a line, which says that the file names it. If the command dies before that, the
+# process ends too, because no other command could find it.
 HOLDER = ("/bin/sh", "-c", "read -r _ && exec sleep infinity </dev/null")
-TIMEOUT = 30  # seconds
-END = 2000  # milliseconds a killed process may take to end
+TIMEOUT = 30  # seconds to wait for a command
+END = 2000  # milliseconds to wait for the end of a killed process
 
 
 def netns_path(file: Path) -> str:
-    """The path by which this process opens the namespace kept at ``file``."""
+    """Return the path by which this process opens the namespace kept at ``file``."""
     keeper = _keeper(file)
     if keeper:
         return f"/proc/{keeper}/ns/net"
@@ -39,7 +41,7 @@ def netns_path(file: Path) -> str:
 
 
 def exists(file: Path) -> bool:
-    """Tell whether a namespace is kept at ``file``; a file that a crash left without one is none."""
+    """Return whether a namespace is kept at ``file``; False for an empty file that a crash left."""
     try:
         return os.stat(netns_path(file)).st_dev == os.stat(OWN).st_dev
     except OSError:
@@ -47,7 +49,7 @@ def exists(file: Path) -> bool:
 
 
 def make(file: Path) -> None:
-    """Make an empty namespace and keep it at ``file``; idempotent."""
+    """Create an empty network namespace and keep it at ``file``; idempotent."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if exists(file):
         return
@@ -62,7 +64,7 @@ def make(file: Path) -> None:
 
 
 def remove(file: Path) -> None:
-    """Let go of the namespace kept at ``file``; idempotent. It ends when nothing else holds it."""
+    """Stop keeping the namespace at ``file``; idempotent. It ends when no other process or file uses it."""
     keeper = _keeper(file)
     if keeper:
         _end(keeper)
@@ -73,20 +75,20 @@ def remove(file: Path) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise refusal("remove", str(file), error.errno or errno.EIO) from error
-        # This mount namespace was copied while the mount was there, and has one of its own.
+        # Because this mount namespace was copied while the mount existed, it has its own copy to unmount.
         _run("umount", "--lazy", str(file))
         file.unlink(missing_ok=True)
 
 
 @contextmanager
 def directory_lock(directory: Path) -> Iterator[None]:
-    """Let one process at a time into the block, by a lock on a directory; made on demand, removed when empty."""
+    """Hold an exclusive lock on a directory for the block; it is created on demand and removed when empty."""
     while True:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = _open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            if _is(fd, directory):  # else the last user removed it while this one waited
+            if _is(fd, directory):  # else another process removed it while this one waited for the lock
                 yield
                 with suppress(OSError):
                     directory.rmdir()
@@ -96,7 +98,7 @@ def directory_lock(directory: Path) -> Iterator[None]:
 
 
 def _open(path: Path, flags: int) -> int:
-    """Open what is at the path itself, not what a link there leads to; made for root alone."""
+    """Open the path itself, not the target of a symbolic link; a new file is accessible to root only."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
@@ -115,7 +117,7 @@ def _init_shares(directory: Path) -> bool:
 
 
 def _start_keeper(file: Path) -> None:
-    """Start the process that keeps the calling thread's namespace; it ends by `remove` only."""
+    """Start the process that keeps the calling thread's namespace; only `remove` ends it."""
     null, pipe = subprocess.DEVNULL, subprocess.PIPE
     keeper = subprocess.Popen(HOLDER, cwd="/", stdin=pipe, stdout=null, stderr=null, start_new_session=True)
     assert keeper.stdin is not None
@@ -126,11 +128,11 @@ def _start_keeper(file: Path) -> None:
 
 
 def _keeper(file: Path) -> int:
-    """The process that keeps a namespace, 0 where none does or the one that did has ended."""
+    """Return the PID of the process that keeps a namespace, or 0 if there is none or it has ended."""
     try:
         with open(_open(file, os.O_RDONLY)) as note:
             pid, start = map(int, note.read().split())
-    except (OSError, ValueError):  # no file, or a mount, or empty
+    except (OSError, ValueError):  # the file is missing, a mount point, or empty
         return 0
     return pid if process.is_running(pid, start) else 0
 

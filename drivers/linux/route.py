@@ -1,6 +1,6 @@
-"""Routes of the main table: default routes, and direct ones to subnets.
+"""Routes of the main table: default routes, and direct routes to subnets.
 
-Nothing here replaces or removes a route by what it leads to alone: whoever calls says which one is meant.
+No function replaces or removes a route by its destination alone; the caller names the exact route.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, dump, encode
 
-CLONED = 0x200  # RTM_F_CLONED
+CLONED = 0x200  # kernel flag RTM_F_CLONED
 MAIN_TABLE = 254
-BOOT = 3  # the protocol of routes set by hand, which `ip route` prints without a word
+BOOT = 3  # RTPROT_BOOT, for routes set by hand; `ip route` prints no protocol for them
 OURS = 104
-"""The protocol of routes that are to be told from those of others."""
+"""The protocol number of routes that must be distinguishable from other programs' routes."""
 UNIVERSE, LINK_SCOPE, NOWHERE = 0, 253, 255
 UNICAST = 1
 FAMILIES = {4: AF_INET, 6: AF_INET6}
 VERSIONS = {family: version for version, family in FAMILIES.items()}
 ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
-USUAL_METRIC = {4: 0, 6: 1024}  # of a route that is set without one
+USUAL_METRIC = {4: 0, 6: 1024}  # the kernel's metric for a route set without one, by IP version
 HIGHEST_METRIC = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the main table: out of the link of an index, through a gateway or straight.
+    """A route of the main table: out of the link with index ``link``, with or without a gateway.
 
-    ``gateway`` is None, and ``link`` 0, also where the kernel has something else there: several next hops, a refusal.
+    For several next hops or a refusing route, ``gateway`` is None and ``link`` is 0.
     """
 
     destination: IPNetwork
@@ -50,16 +50,16 @@ class Route:
 
 
 def widest(session: Session) -> list[Route]:
-    """List the default routes of both families, and those to half of all addresses."""
+    """Return the default routes of both families, and the routes to half of all addresses."""
     with kernel_errors("list", "routes"):
         messages = dump(session, RTM_GETROUTE, rtmsg, family=AF_UNSPEC)  # without it pyroute2 asks for IPv4's
     return list(_widest(messages))
 
 
 def add(session: Session, route: Route, *, replacing: bool = False) -> None:
-    """Add a route; raises `KernelError` with EEXIST where the family has one to there of the same metric.
+    """Add a route; raises `KernelError` with EEXIST if the same destination and metric have a route.
 
-    With ``replacing``, it takes that one's place, without a moment in which there is neither.
+    With ``replacing``, the new route atomically replaces that route.
     """
     with kernel_errors("set route to", f"{route.destination} via {route.gateway or 'the link'}"):
         session.request(RTM_NEWROUTE, _body(route), NLM_F_CREATE | (NLM_F_REPLACE if replacing else NLM_F_EXCL))
@@ -72,14 +72,20 @@ def remove(session: Session, route: Route) -> None:
 
 
 def add_link_default(session: Session, version: int, link_index: int) -> None:
-    """Send everything out of a link without a next hop, unless there is a default route already."""
+    """Add a default route through a link without a next hop; idempotent.
+
+    An existing default route is kept.
+    """
     body = _message(ANYWHERE[version], link_index, scope=LINK_SCOPE)
     with kernel_errors("set default route through", f"link {link_index}", ignore=(errno.EEXIST,)):
         session.request(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def add_direct(session: Session, destination: IPNetwork, link_index: int) -> None:
-    """Reach a subnet straight through a link, its hosts being neighbours; raises `KernelError` where others do."""
+    """Add a direct route to a subnet through a link, whose hosts are then neighbours.
+
+    Raises `KernelError` if the subnet already has such a route.
+    """
     with kernel_errors("set route to", str(destination)):
         session.request(RTM_NEWROUTE, _message(destination, link_index, scope=LINK_SCOPE), NLM_F_CREATE | NLM_F_EXCL)
 
@@ -103,7 +109,10 @@ def _widest(messages: Iterable[Any]) -> Iterator[Route]:
 
 
 def _body(route: Route, *, scope: int | None = None) -> bytes:
-    """A message's body about a route; its ``scope`` is what its next hop calls for, where none is given."""
+    """Return the body of a message about a route.
+
+    Without a ``scope``, the route's next hop determines it.
+    """
     if scope is None:
         scope = UNIVERSE if route.gateway is not None or route.destination.version == 6 else LINK_SCOPE
     attributes: list[tuple[str, object]] = [("RTA_PRIORITY", route.metric)]

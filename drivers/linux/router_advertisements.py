@@ -1,9 +1,9 @@
-"""Router advertisements on a bridge: the host believes none that a container sends.
+"""Router advertisements on bridges: the host ignores those that containers send.
 
-hawse's own bridges listen to no router at all, and neither does a bridge of the user's that nothing else is plugged
-into; what that one did before is noted in HAWSE_RUN, for as long as the kernel keeps the parameter, and restored. A
-bridge with other ports may have its router behind one of them, so it goes on listening, and the containers' ports are
-muted instead (`drivers.firewall.spoof_guard`).
+hawse's own bridges accept no router advertisements. A bridge of the user accepts none while only hawse's ports are on
+it. The earlier value of its accept_ra is stored in HAWSE_RUN and restored later. HAWSE_RUN lasts until the next boot,
+as the parameter does. A bridge with other ports may have its router behind one of them, so it continues to accept
+advertisements. There, the containers' ports are muted instead (`drivers.firewall.spoof_guard`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ DEAF = "0"
 
 
 def are_believed(bridge: str) -> bool:
-    """Tell whether the host listens to routers on a bridge."""
+    """Return whether the host accepts router advertisements on a bridge."""
     return sysctl.read(_parameter(bridge)) not in (DEAF, None)
 
 
 def ignore(bridge: str) -> None:
-    """Have the host listen to no router on a bridge of our own."""
+    """Make the host ignore router advertisements on a bridge."""
     sysctl.write_if_present(_parameter(bridge), DEAF)
 
 
@@ -45,7 +45,10 @@ def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
 
 
 def restore(bridge: str, run: Path) -> None:
-    """Let a bridge of the user's, if it is still there, do what it did before `ignore_where_alone`; idempotent."""
+    """Restore what `ignore_where_alone` changed on a bridge of the user; idempotent.
+
+    A missing bridge is ignored.
+    """
     note = _note(bridge, run)
     with suppress(FileNotFoundError):
         before = note.read_text()

@@ -1,4 +1,4 @@
-"""Kernel parameters below /proc/sys/net, of the calling thread's network namespace.
+"""Kernel parameters below /proc/sys/net, in the calling thread's network namespace.
 
 Paths are relative to /proc/sys and use slashes, because interface names may contain dots.
 """
@@ -13,16 +13,16 @@ from drivers.api import BadOption, KernelError
 from drivers.linux.errors import refusal
 
 ROOT = Path("/proc/sys")
-LONGEST = 1 << 16  # bytes of a value
+LONGEST = 1 << 16  # maximum bytes of a value
 
 
 def conf(family: str, interface: str, key: str) -> str:
-    """The path of a per-interface parameter; ``family`` is ipv4 or ipv6."""
+    """Return the path of a per-interface parameter; ``family`` is ipv4 or ipv6."""
     return f"net/{family}/conf/{interface}/{key}"
 
 
 def read(path: str) -> str | None:
-    """A parameter's value; None where this kernel or namespace has no such parameter."""
+    """Return a parameter's value, or None if this kernel or namespace does not have the parameter."""
     try:
         return _read(path)
     except FileNotFoundError:
@@ -32,7 +32,10 @@ def read(path: str) -> str | None:
 
 
 def write(path: str, value: str) -> None:
-    """Set a parameter unless it has the value already (it may then be read-only); raises `KernelError`."""
+    """Set a parameter; raises `KernelError`. It is not written if it already has the value.
+
+    Such a parameter may be read-only.
+    """
     try:
         if _read(path) != value:
             _write(path, value)
@@ -41,7 +44,7 @@ def write(path: str, value: str) -> None:
 
 
 def write_if_present(path: str, value: str) -> None:
-    """Set a parameter if this kernel has it (without IPv6 there is no net/ipv6)."""
+    """Set a parameter, if this kernel has it (without IPv6 there is no net/ipv6)."""
     try:
         write(path, value)
     except KernelError as error:
@@ -50,7 +53,7 @@ def write_if_present(path: str, value: str) -> None:
 
 
 def _read(path: str) -> str:
-    """Read a parameter at one go, as commands read dozens of them."""
+    """Return a parameter's value; one read call, because commands read dozens of parameters."""
     file = os.open(f"{ROOT}/{path}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(file, LONGEST).decode().strip()
@@ -67,7 +70,10 @@ def _write(path: str, value: str) -> None:
 
 
 def user_path(key: str) -> str:
-    """The path of a parameter as people write it, ``net.ipv4.conf.eth0.forwarding`` or with slashes; only below net."""
+    """Return the path of a parameter that the user wrote with dots or slashes.
+
+    An example is ``net.ipv4.conf.eth0.forwarding``. Raises `BadOption` for parameters outside net.
+    """
     first = next((c for c in key if c in "./"), ".")
     path = key if first == "/" else key.translate(str.maketrans("./", "/."))
     parts = path.split("/")

@@ -1,9 +1,9 @@
-"""The ``overlay`` driver: networks that reach over several hosts, by VXLAN, each host told of the others' endpoints.
+"""The ``overlay`` driver: networks across several hosts by VXLAN, with all remote endpoints programmed.
 
-Of a network each host has a namespace of its own with a bridge and VXLAN devices (`drivers.overlay.namespace`). Of an
-endpoint, a veth pair between that bridge and the sandbox. The driver knows nothing of how hosts find each other: who
-the peers are comes by `program_peers`, and what this host's part is by options. The way to the outside is not its
-business either (the engine joins a bridge network for that), so a join offers no gateways.
+Each host has its own namespace for a network, with a bridge and VXLAN devices (`drivers.overlay.namespace`). Each
+endpoint has a veth pair between that bridge and the sandbox. The driver does not know how hosts find each other. It
+gets the peers by `program_peers`, and this host's settings by options. It does not connect networks to the outside
+either: the engine joins a bridge network for that. Therefore, a join offers no gateways.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 class OverlayDriver:
-    """Networks of several hosts, switched by VXLAN."""
+    """Networks of several hosts, connected by VXLAN."""
 
     type = "overlay"
     facts = DriverFacts("swarm", "Networks across hosts (VXLAN)", publishes_ports=True, options=overlay_options.FACTS)
@@ -61,13 +61,16 @@ class OverlayDriver:
         return OverlayNamespace(network, self.settings.run)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Refuse bad options (`BadOption`); like Docker, not a VNI or a subnet that another network has."""
+        """Raise `BadOption` for bad options.
+
+        Like Docker, accepts a VNI or a subnet that another network also has.
+        """
         overlay_options.parse(network)
 
     def create_network(self, network: NetworkSpec) -> None:
-        """Make the network's namespace and devices on this host; idempotent, and completes what a crash left.
+        """Create the network's namespace and devices on this host; idempotent, and completes a crashed creation.
 
-        Raises `Unsupported` for an encrypted network that can't be encrypted here.
+        Raises `Unsupported` for an encrypted network that this host cannot encrypt.
         """
         options = overlay_options.complete(network)
         self.shut(network)
@@ -80,15 +83,15 @@ class OverlayDriver:
         teardown((senders, Step("devices", place.remove)))
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Refuse bad endpoint options; nothing is reserved outside the sandbox."""
+        """Raise `BadOption` for bad endpoint options; nothing is reserved outside the sandbox."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Remove what is left of the endpoint; idempotent."""
+        """Remove the rest of the endpoint; idempotent."""
         self.leave(network, endpoint, None)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Plug the sandbox into the network; redone from scratch when it was plugged in before."""
+        """Connect the sandbox to the network; an earlier connection is replaced."""
         place = self.namespace(network)
 
         def configure(opened: Session) -> None:
@@ -108,15 +111,15 @@ class OverlayDriver:
         return JoinInfo(interface, endpoint.mac)
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
-        """Delete the endpoint's veth pair; idempotent, and indifferent to the sandbox's fate."""
+        """Delete the endpoint's veth pair; idempotent, and works if the sandbox no longer exists."""
         place = self.namespace(network)
         if place.exists():
             place.inside(lambda there: port.unplug(there, endpoint))
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
-        """Make the tables hold exactly these peers, and whole again what holds them.
+        """Program exactly these peers into the FDB and neighbour tables, recreating missing devices first.
 
-        Raises `Missing` where the network is not up, and at the end for hosts that no tunnel leads to.
+        Raises `Missing` if the network is not up, or, at the end, if a peer's host has no tunnel.
         """
         options = overlay_options.complete(network)
         place = self.namespace(network)
@@ -127,7 +130,7 @@ class OverlayDriver:
         _require_tunnels(options, peers)
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Add one peer, replacing what its MAC and addresses were known for; idempotent."""
+        """Add one peer, replacing earlier entries of its MAC and addresses; idempotent."""
         options = overlay_options.complete(network)
         place = self.namespace(network)
         _require_tunnels(options, [peer])
@@ -138,7 +141,7 @@ class OverlayDriver:
         _with_tables(place, options, lambda tables: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Remove one peer; idempotent, and nothing to do where the network is not up."""
+        """Remove one peer; idempotent. A network that is not up is ignored."""
         place = self.namespace(network)
         if place.exists():
             options = overlay_options.complete(network)
@@ -147,7 +150,7 @@ class OverlayDriver:
                 gate.dismiss(unused)
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Tell how this host differs from what the network calls for, a line each; ``fix`` puts it right too."""
+        """Return how this host differs from what the network requires, one line each; with ``fix``, repair it too."""
         options = overlay_options.complete(network)
         place = self.namespace(network)
         lines = place.missing(options)
@@ -159,12 +162,12 @@ class OverlayDriver:
         return lines + [f"missing: a tunnel to {vtep}" for vtep in _without_tunnel(options, peers)]
 
     def shut(self, network: NetworkSpec) -> None:
-        """Keep everyone but peers out of the network's tunnels; idempotent."""
+        """Accept packets of the network's tunnels only from admitted peers; idempotent."""
         if gate := _gate(network):
             gate.shut()
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Tell how the hosts that may send into these networks' tunnels differ from those the networks' tables have."""
+        """Return how the hosts admitted by the firewall differ from the hosts in the networks' tables."""
         wanted: list[Element] = []
         for network, _ in desired.networks:
             if gate := _gate(network):
@@ -173,37 +176,40 @@ class OverlayDriver:
         return vxlan_guard.compare(wanted, [gate for gate in gates if gate])
 
     def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
-        """Put right what `compare` found."""
+        """Repair what `compare` found."""
         vxlan_guard.repair(found)
 
     def needs_repair(self) -> bool:
-        """Tell whether the firewall's table was lost or begun anew since the last `repair`."""
+        """Return whether the firewall's table was lost or recreated since the last `repair`."""
         return not vxlan_guard.is_whole()
 
     def watch(self) -> Watch:
-        """Follow what other programs do to the firewall."""
+        """Start to watch other programs' changes of the firewall."""
         return TableWatch()
 
     def saved_state(self) -> Sequence[str]:
-        """None: the networks' tables tell everything."""
+        """Return nothing, because the networks' tables contain all state."""
         return ()
 
 
 def _gate(network: NetworkSpec) -> Gate | None:
-    """The way into the network's tunnels; None where only authenticated packets come in."""
+    """Return the gate of the network's tunnels; None if the network is encrypted.
+
+    An encrypted network needs no gate, because it accepts authenticated packets only.
+    """
     return None if overlay_options.is_encrypted(network) else Gate(vxlan.PORT, overlay_options.vnis(network))
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
-    """What is missing and what is unexpected of the hosts that may send into the network's tunnels."""
+    """Return the missing and the unexpected elements for hosts that may send into the network's tunnels."""
     gate = _gate(network)
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
 
 
 def _senders_to_devices(place: OverlayNamespace) -> Sequence[Element]:
-    """The hosts that may send to the network's VXLAN devices on this host.
+    """Return the elements that admit hosts to the network's VXLAN devices on this host.
 
-    Where another network has taken one of the VXLAN ids, the hosts that send with it are that network's.
+    If another network has taken one of the VXLAN ids, the elements of that id belong to that network.
     """
     gate = _gate(place.network)
     if gate is None or not place.exists():
@@ -240,7 +246,7 @@ def _add(tables: Tables, peer: Peer) -> None:
 
 
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
-    """Make the tables hold these peers; sandboxes are told of addresses that have moved."""
+    """Program exactly these peers, and announce moved addresses to the sandboxes."""
     difference = tables.difference(peers)
     difference.apply()
     moved = difference.replaced()

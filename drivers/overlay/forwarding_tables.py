@@ -1,8 +1,13 @@
-"""Which rows of forwarding and neighbour tables an overlay network's peers call for, and how the kernel's differ.
+"""The rows of FDB and neighbour tables that an overlay network's peers need, compared with the kernel's.
 
-Of every peer: a row of the VXLAN device (frames for its MAC go to its host), one of the bridge (they go to that
-device), and one per address (the device answers ARP and neighbour solicitations in the peer's place). Of every other
-host: a row that sends it broadcast and multicast. So the tables grow with the network's endpoints, on every host.
+Rows per peer:
+
+- one of the VXLAN device: frames for the peer's MAC go to its host
+- one of the bridge: frames for the peer's MAC go to that VXLAN device
+- one per address: the VXLAN device answers ARP and neighbour solicitations for the peer
+
+Row per other host: broadcast and multicast frames go to it too. Therefore, the tables grow with the network's endpoints
+on every host.
 """
 
 from __future__ import annotations
@@ -28,25 +33,26 @@ ROW_TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What is to be added to the kernel's tables, and what removed from them."""
+    """Rows to add to the kernel's tables, and rows to remove from them."""
 
     missing: Sequence[Row]
     unexpected: Sequence[Row]
 
     def apply(self) -> None:
-        """Make the tables as they should be, in the calling thread's namespace."""
-        # A neighbour's row is removed by its address alone, so the new row would go instead of the one it replaced.
+        """Add and remove these rows, in the calling thread's network namespace."""
+        # Because the kernel removes a neighbour row by its address alone, a replaced row is not removed: that would
+        # delete the new row.
         replaced = {(r.link, r.key) for r in self.missing if r.kind == "neighbor"}
         gone = [r for r in self.unexpected if r.kind != "neighbor" or (r.link, r.key) not in replaced]
         neighbor.change(self.missing, gone)
 
     def replaced(self) -> set[str]:
-        """The addresses that were another MAC's so far."""
+        """Return the addresses that belonged to another MAC before."""
         before = {row.key for row in self.unexpected if row.kind == "neighbor"}
         return {row.key for row in self.missing if row.kind == "neighbor"} & before
 
     def lines(self, names: dict[int, str]) -> list[str]:
-        """One line a row, for people; ``names`` are the devices' by index."""
+        """Return one line per row for people; ``names`` maps link indexes to device names."""
         return [
             f"{what}: {names.get(row.link, row.link)}: {ROW_TEXT[row.kind].format(row)}"
             for what, rows in (("missing", self.missing), ("unexpected", self.unexpected))
@@ -55,7 +61,7 @@ class Difference:
 
 
 class Tables:
-    """The tables of one network, in its namespace, which the calling thread must be in."""
+    """The tables of one network, in its network namespace, which the calling thread must have entered."""
 
     def __init__(self, network: NetworkSpec, options: OverlayOptions) -> None:
         self.network, self.options = network, options
@@ -65,13 +71,13 @@ class Tables:
             raise Missing(f"network {network.name} is not up on this host")
 
     def difference(self, peers: Iterable[Peer]) -> Difference:
-        """How the kernel's tables differ from these peers."""
+        """Return how the kernel's tables differ from these peers."""
         wanted = {row for peer in peers for row in self.rows(peer)}
         present = neighbor.rows(self.links)
         return Difference(sorted(wanted - present), sorted(present - wanted))
 
     def rows(self, peer: Peer) -> Iterator[Row]:
-        """The rows of one peer; none where no tunnel leads to its host."""
+        """Yield the rows of one peer; none if its host has no tunnel."""
         remote = self.options.remote(peer.vtep)
         if remote is None:
             return
@@ -87,17 +93,17 @@ class Tables:
         neighbor.change(self.rows(peer))
 
     def hosts(self) -> set[IPAddress]:
-        """The other hosts that have peers, as the kernel's tables have them."""
+        """Return the other hosts that have peers, according to the kernel's tables."""
         return {ip_address(row.key) for row in neighbor.rows(self.links) if row.kind == "flood"}
 
     def remove(self, peer: Peer) -> list[IPAddress]:
-        """Remove one peer's rows, those excepted that say something else by now or that other peers need too.
+        """Remove one peer's rows, and return the hosts that have no peer any more.
 
-        The hosts that have no peer any more.
+        Rows that have changed meanwhile, or that other peers need, are kept.
         """
         present, told = neighbor.rows(self.links), set(self.rows(peer))
         forward = {row for row in told if row.kind == "forward"}
-        # A MAC that is behind another host by now keeps its rows, whatever order the news came in.
+        # If the MAC is now behind another host, keep its rows, because updates may arrive in any order.
         gone = {row for row in told & present if row.kind == "flood" or forward <= present}
         in_use = {row.value for row in present - gone if row.kind == "forward"}
         unused = [row for row in gone if row.kind != "flood" or row.key not in in_use]
@@ -105,7 +111,10 @@ class Tables:
         return [ip_address(row.key) for row in unused if row.kind == "flood"]
 
     def _home(self, peer: Peer) -> int:
-        """The device of the peer's subnet; of its IPv4 one where it has two, as a MAC is behind one port only."""
+        """Return the device of the peer's subnet.
+
+        For a peer with two subnets it is the device of the IPv4 subnet, because a MAC can be behind only one port.
+        """
         for address in filter(None, (peer.ipv4, peer.ipv6)):
             for number, pool in enumerate(self.network.pools):
                 if address in pool.subnet:

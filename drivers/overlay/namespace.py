@@ -1,7 +1,7 @@
-"""What one host has of an overlay network: a namespace, the devices in it and, where it is encrypted, the tunnel.
+"""The objects of an overlay network on one host: a namespace, its devices and, if encrypted, the tunnel.
 
-The namespace is kept at ``$HAWSE_RUN/overlay/<12 hex>``. Everything is found by names that follow from the network's
-id, so a creation that was killed is completed by the next, and a removal needs no memory of what there is.
+The namespace is kept at ``$HAWSE_RUN/overlay/<12 hex>``. All names follow from the network's id. Therefore, a later
+creation completes one that was killed, and a removal needs no record of what exists.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ class OverlayNamespace:
 
     @property
     def file(self) -> Path:
-        """Where the namespace is kept."""
+        """The file at which the namespace is kept."""
         return self.run / "overlay" / self.network.id[:12]
 
     @property
     def sandbox(self) -> Sandbox:
-        """The namespace, as a sandbox to act in."""
+        """The namespace as a sandbox, to run code in it."""
         return Sandbox(self.network.id, persistent_netns.netns_path(self.file))
 
     @property
     def tunnel(self) -> Tunnel:
-        """The tunnel of the network, if it is to have one."""
+        """The network's tunnel; it exists in the kernel only for an encrypted network."""
         return Tunnel(self.network, interface_name(self.run, self.network.id), self.sandbox)
 
     def exists(self) -> bool:
-        """Tell whether the namespace is there; what is in it may be incomplete."""
+        """Return whether the namespace exists; its contents may be incomplete."""
         return persistent_netns.exists(self.file)
 
     def inside(self, action: Callable[[Session], T]) -> T:
@@ -59,24 +59,24 @@ class OverlayNamespace:
         return sandboxes.inside(self.sandbox, action)
 
     def make(self, options: OverlayOptions) -> None:
-        """Make what is missing; idempotent. A network that was not there before is removed when anything fails."""
+        """Create what is missing; idempotent. After an error, a network that did not exist before is removed."""
         with persistent_netns.directory_lock(self.file.parent):
             self._make(options)
 
     def repair(self, options: OverlayOptions) -> None:
-        """Make what was lost of a network that is up; raises `Missing` where it is not, or not any more."""
+        """Recreate lost objects of a network that is up; raises `Missing` if the network is not up."""
         with persistent_netns.directory_lock(self.file.parent):
             self._require()
             if self.missing(options):
                 self._make(options)
 
     def remove(self) -> None:
-        """Remove everything; idempotent."""
+        """Remove the network's devices, tunnel and namespace; idempotent."""
         with persistent_netns.directory_lock(self.file.parent):
             self._remove()
 
     def missing(self, options: OverlayOptions) -> list[str]:
-        """What is not there of all that `make` makes, in words."""
+        """Return, in words, which of the objects that `make` creates are missing."""
         if not self.exists():
             return ["missing: the network's namespace"]
         names = [vxlan.BRIDGE, *vxlan.devices(self.network)]
@@ -131,7 +131,7 @@ class OverlayNamespace:
 
 
 def _underlay_mtu(options: OverlayOptions) -> int:
-    """The MTU of the host's device that has this host's underlay address; raises `Missing` where none has."""
+    """Return the MTU of the host's device with this host's underlay address; raises `Missing` if none has it."""
     assert options.vtep is not None
     with session() as host:
         index = address.holder(host, options.vtep)

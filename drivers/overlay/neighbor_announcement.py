@@ -1,9 +1,9 @@
-"""Telling the sandboxes of an overlay network that an address has a new owner elsewhere.
+"""Announcements to the sandboxes of an overlay network that an address has moved to another host.
 
-A sandbox that has spoken to the former owner would go on sending to its MAC for half a minute. No announcement of the
-new owner's own gets here, because the VXLAN devices answer ARP themselves; so each host makes one for its sandboxes:
-a gratuitous ARP request (RFC 5227, 3) and an unsolicited neighbour advertisement (RFC 4861, 7.2.6), sent into the
-bridge. Nobody learns an address from them who did not know it.
+A sandbox with an entry for the former owner would send to its MAC for another half minute. The new owner's own
+announcement does not arrive here, because the VXLAN devices answer ARP themselves. Therefore, each host sends one into
+the bridge for its sandboxes: a gratuitous ARP request (RFC 5227, 3) and an unsolicited neighbour advertisement (RFC
+4861, 7.2.6). They update existing neighbour entries only and create none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OVERRIDE = 0x20000000
 
 
 def announce(bridge: str, peers: Iterable[Peer]) -> None:
-    """Send the announcements of peers into ``bridge``, in the calling thread's namespace; what can't be sent is not."""
+    """Send the announcements of peers into ``bridge``; runs in the calling thread's network namespace."""
     with closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as raw:
         raw.bind((bridge, 0))
         for frame in (f for peer in peers for f in frames(peer)):
@@ -29,7 +29,7 @@ def announce(bridge: str, peers: Iterable[Peer]) -> None:
 
 
 def frames(peer: Peer) -> Iterator[bytes]:
-    """The Ethernet frames that announce one peer."""
+    """Yield the Ethernet frames that announce one peer."""
     mac = bytes.fromhex(peer.mac.replace(":", ""))
     if peer.ipv4 is not None:
         arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + peer.ipv4.packed + bytes(6) + peer.ipv4.packed
@@ -46,7 +46,7 @@ def _advertisement(address: IPAddress, mac: bytes) -> bytes:
 
 
 def _checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071) of an even number of bytes."""
+    """Return the Internet checksum (RFC 1071) of an even number of bytes."""
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)

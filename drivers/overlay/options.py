@@ -1,4 +1,4 @@
-"""The options of an overlay network, parsed: Docker's labels, and those in which a host is told its part in it."""
+"""The options of an overlay network, parsed: Docker's labels, and labels with this host's settings."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ FACTS = {
     options.MTU: options.MTU_FACTS,
 }
 MAX_VNI = 2**24 - 1
-VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes an inner packet grows by, the inner Ethernet header included (RFC 7348)
+VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes added to an inner packet, including the inner Ethernet header (RFC 7348)
 WIREGUARD_OVERHEAD = {4: 60, 6: 80}
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayOptions:
-    """What an overlay network's options mean; what the cluster has not said yet is None or empty.
+    """The parsed options of an overlay network; values that the cluster has not chosen yet are None or empty.
 
-    ``mtu`` is that of the underlay, 0 for the underlay device's own. ``vnis`` are the VXLAN ids, one a pool.
+    ``mtu`` is the underlay's MTU; 0 means that of the underlay device. ``vnis`` are the VXLAN ids, one per pool.
     """
 
     vtep: IPAddress | None
@@ -36,26 +36,32 @@ class OverlayOptions:
 
     @property
     def local(self) -> IPAddress:
-        """The address VXLAN packets leave from: the tunnel's, where there is one."""
+        """The source address of VXLAN packets: the tunnel's address if there is a tunnel, else the underlay's."""
         assert self.vtep is not None
         return self.wireguard.address if self.wireguard else self.vtep
 
     def tunnel_mtu(self, underlay: int) -> int:
-        """The MTU of what VXLAN packets leave by: the tunnel, or the underlay device, which has ``underlay``."""
+        """Return the MTU of the device that VXLAN packets leave by: the tunnel or the underlay device.
+
+        ``underlay`` is the MTU of the underlay device.
+        """
         assert self.vtep is not None
         return (self.mtu or underlay) - (WIREGUARD_OVERHEAD[self.vtep.version] if self.wireguard else 0)
 
     def inner_mtu(self, underlay: int) -> int:
-        """The MTU of containers, where the underlay device has ``underlay``."""
+        """Return the MTU of containers if the underlay device has the MTU ``underlay``."""
         return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
     def remote(self, vtep: IPAddress) -> IPAddress | None:
-        """Where VXLAN packets for another host go; None where that would be in clear although they must not."""
+        """Return the destination of VXLAN packets for another host.
+
+        None if an encrypted network has no tunnel to it, because the packets must not be sent in clear.
+        """
         return self.wireguard.tunnels.get(vtep) if self.wireguard else vtep
 
 
 def parse(network: NetworkSpec) -> OverlayOptions:
-    """Read a network's options; raises `BadOption`, with Docker's text where Docker has one."""
+    """Parse a network's options; raises `BadOption`, with Docker's text if Docker has one."""
     given = network.options
     wireguard = options.read(given, WIREGUARD, wireguard_config.parse, None) if is_encrypted(network) else None
     if wireguard is not None:
@@ -70,17 +76,17 @@ def parse(network: NetworkSpec) -> OverlayOptions:
 
 
 def vnis(network: NetworkSpec) -> tuple[int, ...]:
-    """The network's VXLAN ids, as far as they have been chosen."""
+    """Return the network's VXLAN ids that have been chosen."""
     return options.read(network.options, VNIS, _vnis, ())
 
 
 def is_encrypted(network: NetworkSpec) -> bool:
-    """Tell whether the user asked for encryption."""
+    """Return whether the user asked for encryption."""
     return ENCRYPTED in network.options
 
 
 def complete(network: NetworkSpec) -> OverlayOptions:
-    """Read the options of a network that is to come up: all that it needs must have been said by now."""
+    """Parse the options of a network that is coming up; raises a `DriverError` if a required one is missing."""
     found = parse(network)
     if found.vtep is None:
         raise Missing(f"network {network.name} has no underlay address on this host ({VTEP})")

@@ -1,4 +1,4 @@
-"""One endpoint's way into an overlay network: a veth pair from its sandbox to the bridge in the network's namespace."""
+"""An endpoint's connection to an overlay network: a veth pair from its sandbox to the network's bridge."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ MAX_PORTS = 1023
 
 
 def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> None:
-    """Make the pair, its far end straight in the sandbox, and plug it in; one left by an earlier join is replaced.
+    """Create the veth pair with its far end in the sandbox, and connect it to the bridge.
 
-    The calling thread is in the network's namespace, and ``there`` is a session in it.
+    A pair of an earlier join is replaced. The calling thread is in the network's namespace, and ``there`` is a session
+    in it.
     """
     unplug(there, endpoint)
     bridge = link.find(there, BRIDGE)
@@ -39,7 +40,7 @@ def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: st
 
 
 def unplug(there: Session, endpoint: EndpointSpec) -> None:
-    """Delete the pair from its end in the network's namespace, where the calling thread is; idempotent."""
+    """Delete the veth pair; idempotent. The calling thread is in the network's namespace."""
     for name in names.host_end_names(endpoint.id):
         if link.index(name):
             found = link.find(there, name)
@@ -48,7 +49,7 @@ def unplug(there: Session, endpoint: EndpointSpec) -> None:
 
 
 def route_other_subnets(there: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str) -> None:
-    """Lead the network's other subnets out of the interface too: their endpoints are neighbours on the same bridge.
+    """Route the network's other subnets out of the interface, because their endpoints are on the same bridge.
 
     The calling thread is in the sandbox.
     """

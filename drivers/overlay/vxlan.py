@@ -1,9 +1,9 @@
-"""The devices of an overlay network on one host: a bridge and, for each subnet, a VXLAN device (RFC 7348).
+"""The devices of an overlay network on one host: a bridge and one VXLAN device per subnet (RFC 7348).
 
-They live in the network's own namespace. What VXLAN sends and receives passes through the namespace that the device
-was made from, its underlay. Everything is told, nothing learned: neither bridge nor VXLAN devices believe a frame's
-source. All VXLAN devices are ports of one bridge that may not talk to each other, so that no frame goes in circles;
-what goes to everyone leaves through the first one only.
+They are in the network's own namespace. A VXLAN device sends and receives its packets in the namespace in which it was
+created, its underlay. All forwarding entries are programmed. Neither the bridge nor the VXLAN devices learn from a
+frame's source address. All VXLAN devices are ports of one bridge and are isolated from each other, so that no frame
+loops. Broadcast and multicast frames leave through the first device only.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from drivers.linux.netlink import Session
 from drivers.overlay.options import OverlayOptions
 
 BRIDGE = "br0"
-PORT = 4789  # IANA's
+PORT = 4789  # the port assigned by IANA
 
 
 def device(number: int) -> str:
-    """The VXLAN device of a network's pool."""
+    """Return the name of the VXLAN device of a network's pool."""
     return f"vxlan{number}"
 
 
 def devices(network: NetworkSpec) -> Sequence[str]:
-    """The VXLAN devices of a network, in the order of its pools."""
+    """Return the names of a network's VXLAN devices, in the order of its pools."""
     return [device(number) for number in range(len(network.pools))]
 
 
 def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec, options: OverlayOptions) -> None:
-    """Make what is missing of the devices, all down; idempotent.
+    """Create missing devices, which stay down; idempotent.
 
-    ``there`` is a session in the network's namespace, which the calling thread must be in and which ``namespace`` pins.
+    ``there`` is a session in the network's namespace. The calling thread must be in that namespace, and ``namespace``
+    is a file descriptor of it.
     """
     if not link.index(BRIDGE):
         mac = "02:" + os.urandom(5).hex(":")
@@ -53,17 +54,17 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
         found = link.index(name)
         link.change(there, found, master=bridge)
         link.set_bridge_port(there, found, hairpin=False, isolated=True, learning=False)
-        # It needs IPv6 to answer neighbours' questions, but no address to ask any of its own.
+        # The device needs IPv6 to answer neighbour solicitations. It needs no address, because it sends none itself.
         sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "0")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "addr_gen_mode"), "1")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "accept_ra"), "0")
 
 
 def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
-    """Give the bridge the gateways' addresses and bring everything up; idempotent."""
+    """Add the gateways' addresses to the bridge and bring all devices up; idempotent."""
     for family in ("ipv4", "ipv6"):
         sysctl.write_if_present(sysctl.conf(family, "all", "forwarding"), "0")
-    for table in ("iptables", "ip6tables", "arptables"):  # no filter is to see what is only switched
+    for table in ("iptables", "ip6tables", "arptables"):  # no filter may see bridged frames
         sysctl.write_if_present(f"net/bridge/bridge-nf-call-{table}", "0")
     sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "accept_ra"), "0")
     sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "disable_ipv6"), "0" if network.ipv6 else "1")
@@ -77,7 +78,10 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
 
 
 def delete(there: Session, network: NetworkSpec) -> None:
-    """Delete all devices; idempotent. Without this, whoever holds the namespace open would keep their VNIs in use."""
+    """Delete all devices; idempotent.
+
+    Otherwise their VNIs would stay in use while a process holds the namespace open.
+    """
     for name in (*devices(network), BRIDGE):
         if link.index(name):
             link.delete(there, name)

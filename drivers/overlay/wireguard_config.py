@@ -1,8 +1,8 @@
 """The WireGuard configuration of an encrypted network on one host, as JSON in its options.
 
-``{"private_key": …, "listen_port": 51820, "address": "10.255.0.1", "peers": [{"public_key": …, "endpoint": "192.0.2.2",
-"port": 51820, "address": "10.255.0.2"}]}``: keys in base64, ``endpoint`` the underlay address of a peer's host,
-``address`` the one inside the tunnel, ``port`` the listen port where it is left out.
+Example: ``{"private_key": …, "listen_port": 51820, "address": "10.255.0.1", "peers": [{"public_key": …, "endpoint":
+"192.0.2.2", "port": 51820, "address": "10.255.0.2"}]}``. Keys are in base64. ``endpoint`` is the underlay address of a
+peer's host, and ``address`` an address inside the tunnel. A peer's ``port`` defaults to the listen port.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class WireguardPeer:
-    """Another host of the network."""
+    """Another host of the network: its key, underlay address, port and tunnel address."""
 
     public_key: str
     endpoint: IPAddress
@@ -33,7 +33,7 @@ class WireguardPeer:
 
 @dataclass(frozen=True, slots=True)
 class WireguardConfig:
-    """This host's key, port and address in the tunnel, and the other hosts."""
+    """This host's private key, port and tunnel address, and the other hosts."""
 
     private_key: str = field(repr=False)
     listen_port: int
@@ -46,7 +46,7 @@ class WireguardConfig:
         return {peer.endpoint: peer.address for peer in self.peers}
 
     def text(self) -> str:
-        """The configuration in the syntax of ``wg syncconf`` (wg(8))."""
+        """Return the configuration in the syntax of ``wg syncconf`` (wg(8))."""
         lines = ["[Interface]", f"PrivateKey = {self.private_key}", f"ListenPort = {self.listen_port}"]
         for peer in self.peers:
             endpoint = f"[{peer.endpoint}]" if peer.endpoint.version == 6 else str(peer.endpoint)
@@ -56,7 +56,7 @@ class WireguardConfig:
 
 
 def parse(label: str, value: str) -> WireguardConfig:
-    """Read the JSON; raises `BadOption` that names what is wrong and never shows a key."""
+    """Parse the JSON; raises `BadOption`, which names the error and never shows a key."""
     try:
         document = json.loads(value)
         port = _port(document["listen_port"])

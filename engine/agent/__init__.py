@@ -1,1 +1,1 @@
-"""The resident agent of a host: what must be alive between commands."""
+"""The commands' side of the resident agent: start it, notify it, and the interface of its services."""

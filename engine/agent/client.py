@@ -29,10 +29,12 @@ PAUSE = 0.02
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
-    """Tell the agent that the store changed, and return when its services have followed; at once without ``wait``.
+    """Notify the agent that the store changed; with ``wait``, return when its services are up to date.
 
-    Starts the agent where there is none, unless ``start`` is False. ``timeout`` in seconds. False if the agent could
-    not be told, refused this process, or did not follow in time: names are then late, nothing else is lost.
+    Starts the agent if none is running and ``start`` is True. Blocks up to ``timeout`` seconds.
+
+    Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case DNS
+    names are updated later; nothing else is lost.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -46,9 +48,10 @@ def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = Tr
 
 
 def ask(run_dir: Path, line: str, patience: float) -> str | None:
-    """Send one line and return the answer, "late" after ``patience`` seconds, None if no agent answers.
+    """Send one line to the agent and return its answer.
 
-    Without patience it does not wait for an answer: it is "" then.
+    Returns "late" after ``patience`` seconds without an answer, and None if no agent answers. If ``patience`` is 0 or
+    less, it does not wait for the answer and returns "".
     """
     try:
         sock = connect(run_dir, max(patience, 1.0))
@@ -56,7 +59,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
         return None
     with sock:
         try:
-            with suppress(BrokenPipeError):  # an agent that refuses this process answers before it is asked
+            with suppress(BrokenPipeError):  # an agent that refuses this process answers and closes first
                 sock.sendall(line.encode() + b"\n")
             if patience <= 0:
                 return ""
@@ -68,7 +71,10 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
 
 
 def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
-    """Start the agent unless one is listening; return when it listens, False after ``timeout`` seconds."""
+    """Start the agent unless one is listening; return True when it listens.
+
+    Returns False after ``timeout`` seconds.
+    """
     deadline = time.monotonic() + timeout
     make_private_directory(run_dir)
     while True:
@@ -80,7 +86,7 @@ def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
             if remaining <= 0:
                 return False
             if not _start_and_wait(run_dir, root, remaining):
-                time.sleep(PAUSE)  # another agent is about to listen, or about to end
+                time.sleep(PAUSE)  # another agent is starting or ending
 
 
 def connect(run_dir: Path, timeout: float) -> socket.socket:
@@ -108,13 +114,16 @@ def keep_agent(host: Host, driver: Driver) -> None:
 
 
 def launch(run_dir: Path, root: Path) -> None:
-    """Start the agent unless there is one; return at once, whether it listens already or not."""
+    """Start the agent unless one is running; return immediately, even if it does not listen yet."""
     make_private_directory(run_dir)
     _start(run_dir, root, -1)
 
 
 def _start_and_wait(run_dir: Path, root: Path, timeout: float) -> bool:
-    """Start an agent; whether it said (on a pipe) within ``timeout`` seconds that it listens."""
+    """Start an agent and return whether it reports within ``timeout`` seconds that it listens.
+
+    The agent reports on a pipe.
+    """
     ready, told = os.pipe()
     try:
         started = _start(run_dir, root, told)
@@ -129,9 +138,9 @@ def _start_and_wait(run_dir: Path, root: Path, timeout: float) -> bool:
 
 
 def _start(run_dir: Path, root: Path, told: int) -> bool:
-    """Start an agent that outlives this process; False where another one is there, or is starting.
+    """Start an agent that outlives this process; return False if another agent runs or is starting.
 
-    It inherits the agent's lock, so that of several commands at once only one starts an agent.
+    The agent inherits the agent lock. Therefore, if several commands run together, only one of them starts an agent.
     """
     lock = take_lock(run_dir)
     if lock is None:
@@ -147,7 +156,7 @@ def _start(run_dir: Path, root: Path, told: int) -> bool:
 
 
 def _become_agent(run_dir: Path, root: Path, told: int, lock: int) -> None:
-    """In the forked child: leave the caller's session and descriptors behind, and execute the agent."""
+    """Detach the forked child from the caller's session and file descriptors, then execute the agent."""
     try:
         os.setsid()
         if os.fork():
@@ -167,7 +176,7 @@ def _become_agent(run_dir: Path, root: Path, told: int, lock: int) -> None:
 
 
 def _arrange(descriptors: Sequence[int]) -> None:
-    """Make these the process's descriptors from 0 on, inherited by what it executes, and close all others."""
+    """Make these the process's file descriptors 0, 1, 2 and so on, inheritable, and close all others."""
     apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, len(descriptors)) for descriptor in descriptors]
     for number, descriptor in enumerate(apart):
         os.dup2(descriptor, number)
@@ -175,7 +184,7 @@ def _arrange(descriptors: Sequence[int]) -> None:
 
 
 def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[str, str]:
-    """The agent's environment: the caller's, with its places spelt out."""
+    """Return the agent's environment: the caller's, plus the agent's directories and file descriptors."""
     return {
         **caller,
         "HAWSE_ROOT": str(root),
@@ -187,11 +196,11 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 
 
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
-    """Have the agent bring its services up to date before the command goes on.
+    """Notify the agent, and wait until its services are up to date if the command needs them.
 
-    An agent is started only where it has something to serve: a network ``joined`` that has names (the default bridge
-    has none), or a published port that address translation cannot reach. One that has joined none of these is not
-    waited for.
+    The agent is started only if it has something to serve. This is a network in ``joined`` that has names (the default
+    bridge has none), or a published port that address translation cannot reach. If ``joined`` is not empty and there is
+    nothing to serve, the command does not wait for the agent.
     """
     start = any(not network.predefined for network in joined) or _has_forwards(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

@@ -1,4 +1,4 @@
-"""What the agent asks of each of its services, and the state it shows them."""
+"""The interface of the agent's services, and the snapshot of the store that they read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The store's records at one moment; those of an earlier boot tell of kernel state that is gone."""
+    """The store's records at one moment.
+
+    If ``of_this_boot`` is False, the records are from an earlier boot and their kernel state no longer exists.
+    """
 
     networks: Sequence[NetworkRecord] = ()
     containers: Sequence[ContainerRecord] = ()
@@ -20,15 +23,15 @@ class Snapshot:
 
 
 class Service(Protocol):
-    """Something that must be alive between commands."""
+    """A service that must run between commands."""
 
     name: str
 
     def reconcile(self, state: Snapshot) -> None:
-        """Become what the state calls for, by difference; idempotent."""
+        """Change only what differs from ``state``; idempotent."""
 
     def needed(self) -> bool:
-        """Whether the agent must stay for this service's sake."""
+        """Return whether the agent must keep running for this service."""
 
     def close(self) -> None:
-        """Release everything."""
+        """Release all resources of the service."""

@@ -34,11 +34,11 @@ from engine.store.codec import DecodeCache
 from engine.store.sqlite import SqliteStore
 
 BUSY_SECONDS = 1.0
-"""How long a repair waits for a command that is writing to the store."""
+"""Seconds that a repair waits for a command that is writing to the store."""
 
 
 def main() -> int:
-    """Serve until nothing needs the agent; the exit code."""
+    """Run the agent until no service needs it; return the exit code."""
     try:
         run_dir, root = run_directory(), root_directory()
     except PermissionDenied as error:
@@ -63,9 +63,9 @@ def main() -> int:
 
 
 def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
-    """Make the agent with all its services."""
+    """Create the agent with all its services."""
     home()
-    libnftables.reserve_fds()  # a sandbox takes four descriptors and more
+    libnftables.reserve_fds()  # before sandboxes take four descriptors or more each
     budget = Budget(raise_descriptor_limit())
     loop = Loop()
     inotify = Inotify(loop)
@@ -88,7 +88,10 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
 
 
 def given(variable: str) -> int:
-    """The descriptor that an environment variable names, which no child is to have; -1 where there is none."""
+    """Remove an environment variable that names a file descriptor; return the descriptor, or -1 if unset.
+
+    Child processes do not inherit the descriptor.
+    """
     number = os.environ.pop(variable, "")
     if not number.isdigit():
         return -1
@@ -97,7 +100,7 @@ def given(variable: str) -> int:
 
 
 def idle_from_environment() -> float:
-    """HAWSE_AGENT_IDLE in seconds."""
+    """Return HAWSE_AGENT_IDLE in seconds, at least 0.1, by default `IDLE`."""
     try:
         return max(0.1, float(os.environ.get("HAWSE_AGENT_IDLE", "")))
     except ValueError:
@@ -105,10 +108,10 @@ def idle_from_environment() -> float:
 
 
 def tell_ready() -> None:
-    """Tell whoever started the agent that it listens."""
+    """Report to the process that started the agent that it listens."""
     told = given("HAWSE_AGENT_READY")
     if told >= 0:
-        with suppress(OSError):  # who started it need not wait for it
+        with suppress(OSError):  # the starting process may have stopped waiting
             os.write(told, b"!")
         os.close(told)
 

@@ -1,4 +1,5 @@
-"""The agent itself: its services on one loop, kept in step with the store, and its end when nothing needs it."""
+"""The agent: runs its services on one event loop, keeps them up to date with the store, and ends when it is not needed.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ from engine.eventloop.loop import Loop
 from engine.store.api import Store
 
 IDLE = 10.0
-"""Seconds after which an agent that nothing needs ends."""
+"""Seconds after which an agent that no service needs ends."""
 
 
 class Agent:
-    """Runs ``services`` until none of them is needed for ``idle`` seconds, or a signal asks it to end."""
+    """The agent: runs ``services`` until none is needed for ``idle`` seconds, or until a signal stops it."""
 
     def __init__(
         self,
@@ -42,9 +43,10 @@ class Agent:
         self._unneeded = False
 
     def reconcile(self) -> bool:
-        """Read the store and let every service follow; False where one could not (the others still do).
+        """Read the store and update every service; return False if a service failed.
 
-        Raises what the store does; after `Outdated`, the agent ends, for the next command to start one of its own kind.
+        If one service fails, the others are still updated. Raises the store's errors. After `Outdated` the agent ends,
+        because the next command must start an agent of its own version.
         """
         done = True
         try:
@@ -62,11 +64,11 @@ class Agent:
         return done
 
     def status(self) -> str:
-        """One line of JSON: process id and which services are needed."""
+        """Return one line of JSON with the process id and which services are needed."""
         return json.dumps({"pid": os.getpid(), "services": {s.name: s.needed() for s in self._services}})
 
     def run(self) -> None:
-        """Serve; returns when the agent should end."""
+        """Run the event loop until the agent should end, then close all services."""
         self._watch_signals()
         self._loop.after(self._idle, self._consider)
         self._loop.run()
@@ -75,15 +77,19 @@ class Agent:
             service.close()
 
     def overlooks(self) -> bool:
-        """Tell whether it ended for want of need, and something has been recorded since: that may need an agent."""
+        """Return whether the agent ended as not needed, but the store has changed since its last read.
+
+        If True, the caller starts a new agent, because the change may need one.
+        """
         return self._unneeded and self._store.stamp() != self._read
 
     def _consider(self) -> None:
-        """End where nothing was needed at two looks in a row, half the idle time apart.
+        """End the agent if nothing was needed at two checks in a row, half the idle time apart.
 
-        A look also finds what nobody has told us of: a command was killed after its work and before its word.
+        A check also reads the store if it has changed. This finds the work of a command that was killed before it
+        notified the agent.
         """
-        with suppress(EngineError):  # a store that cannot be read now can be at another look
+        with suppress(EngineError):  # a store that cannot be read now may be readable at the next check
             if self._store.stamp() != self._read:
                 self.reconcile()
         needed = any(s.needed() for s in self._services) or self._control.busy
@@ -95,7 +101,7 @@ class Agent:
             self._loop.after(self._idle / 2, self._consider)
 
     def _watch_signals(self) -> None:
-        """SIGTERM and SIGINT end the loop; they wake it through a pipe, for it may sleep."""
+        """End the loop on SIGTERM and SIGINT; the signals wake it through a pipe, because it may be sleeping."""
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,7 +117,7 @@ def _drainer(fd: int) -> Callable[[int], None]:
 
 
 def snapshot(store: Store) -> Snapshot:
-    """Read one consistent state."""
+    """Read one consistent snapshot of the store."""
     with store.read() as reader:
         return Snapshot(
             reader.networks(),

@@ -1,9 +1,12 @@
-"""The agent's socket (HAWSE_RUN/agent.sock): one line asks, one line answers, then the connection is closed.
+"""The agent's socket (HAWSE_RUN/agent.sock): one request line, one answer line, then the connection is closed.
 
-``changed`` makes the services read the store again and is answered ``ok`` when they have, so that a command can wait
-until its names are live; requests that arrive together share one reading. No answer: another agent is to be asked.
-``status`` is answered by a line of JSON.
-A process without the agent's rights (`engine.runtime.peer`) is answered ``refused``; one of another user gets no answer.
+- ``changed`` makes the services read the store again. The answer ``ok`` follows when they have done so, which means
+  that a command can wait until its names are active. Requests that arrive together share one reading.
+- ``changed`` without an answer means that the command must ask another agent, because this one ends.
+- ``status`` is answered by one line of JSON.
+
+A process without the agent's rights (`engine.runtime.peer`) is answered ``refused``. A process of another user gets no
+answer.
 """
 
 from __future__ import annotations
@@ -18,13 +21,13 @@ from engine.runtime import peer
 
 LINE = 256
 DEADLINE = 5.0
-"""Seconds a connection may stay silent."""
+"""Seconds that a connection may be silent."""
 PAUSE = 0.5
-"""Seconds to stop accepting when descriptors have run out."""
+"""Seconds to stop accepting connections after file descriptors ran out."""
 
 
 class Control:
-    """Listens; calls ``changed`` for what the lines ask and ``status`` for a report."""
+    """The server of the agent's socket; ``changed`` updates the services, ``status`` returns a report."""
 
     def __init__(
         self, loop: Loop, listener: socket.socket, changed: Callable[[], bool], status: Callable[[], str]
@@ -64,7 +67,7 @@ class Control:
         if line == b"changed":
             self._loop.forget(connection.fileno())
             if not self._waiting:
-                self._loop.after(0, self._reconcile)  # after this round, with all who asked in it
+                self._loop.after(0, self._reconcile)  # runs after this round, for all its requests together
             self._waiting.append(connection)
         else:
             self._close(connection, self._status() if line == b"status" else "")
@@ -90,12 +93,12 @@ class Control:
 
     @property
     def busy(self) -> bool:
-        """Whether somebody is connected or waits to be accepted."""
+        """Whether a client is connected or waits to be accepted."""
         self._accept()
         return bool(self._open)
 
     def close(self) -> None:
-        """Close everything."""
+        """Close the listener and all connections."""
         self._loop.forget(self._listener.fileno())
         self._listener.close()
         for connection in list(self._open):
@@ -103,7 +106,7 @@ class Control:
 
 
 def _send(connection: socket.socket, text: str) -> None:
-    """Send a line, unless there is none, and close the connection."""
+    """Send ``text`` as a line, unless it is empty, and close the connection."""
     with connection, suppress(OSError):
         if text:
             connection.send(text.encode() + b"\n")

@@ -1,4 +1,4 @@
-"""Keeps the shared kernel state of networks that are up: a thread for each driver that can repair it."""
+"""Repairs kernel state that several networks share, with one thread for each driver that can repair it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RepairService:
         loop.watch(self._wake, lambda _: self._heard())
 
     def reconcile(self, state: Snapshot) -> None:
-        """Have a thread for each driver that has networks up, and tell it that the records have changed."""
+        """Run one thread for each driver with active networks, and notify it that the records have changed."""
         up = (
             {n.driver for n in state.networks if n.phase == "live" and not n.config_only}
             if state.of_this_boot
@@ -60,12 +60,12 @@ class RepairService:
             )
 
     def _configure(self, driver: Driver) -> None:
-        """Have the driver heed daemon.json as it is now, as commands do; where it is wrong, as it was."""
+        """Apply the current daemon.json to the driver, as commands do; keep the old settings if it is invalid."""
         with suppress(EngineError):
             configure(driver, load_config(), self._run)
 
     def _say(self, word: Word) -> None:
-        """Pass a thread's word on to the loop; called by threads."""
+        """Pass a thread's message to the loop; called by the threads."""
         with suppress(BlockingIOError):
             os.write(self._waker, b"!" if word == "superseded" else b".")
 
@@ -73,11 +73,11 @@ class RepairService:
         (self.leave if b"!" in os.read(self._wake, 4096) else self.changed)()
 
     def needed(self) -> bool:
-        """Whether any network is up whose driver shares something between networks."""
+        """Return whether a network is active whose driver has shared kernel state to repair."""
         return bool(self._threads)
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads; blocks up to 5 s for each."""
         for thread in self._threads.values():
             thread.close()
         self._threads.clear()

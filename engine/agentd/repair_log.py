@@ -1,4 +1,4 @@
-"""Lines of the agent's log that tell what was repaired, and why."""
+"""Lines of the agent's log about repairs and their causes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from drivers.api import Difference
 from engine.golang import timestamps
 
-FEW = 3  # differences of a kind that a line names
+FEW = 3  # differences of one kind that a log line names
 LONG_LOG_BYTES = 1 << 20
-"""A log of more begins anew, because another program may go on for months with what is told here."""
+"""Bytes after which the log is emptied, because another program may cause repairs for months."""
 
 
 def say(text: str) -> None:
-    """Write one line with the time."""
+    """Write one line with the time to the log, emptying a log that has grown too long."""
     log = os.fstat(sys.stderr.fileno())
     if stat.S_ISREG(log.st_mode) and log.st_size > LONG_LOG_BYTES:
         os.ftruncate(sys.stderr.fileno(), 0)
@@ -25,7 +25,7 @@ def say(text: str) -> None:
 
 
 def say_repaired(name: str, by: str, found: Sequence[Difference], seconds: float) -> None:
-    """Tell the cause and the action of a repair; nothing where it was no damage."""
+    """Log the cause of a repair and what was repaired; log nothing if all of it was routine upkeep."""
     damage = described([difference for difference in found if difference.kind != "upkeep"])
     if damage:
         cause = f"{by} changed what the networks share" if by else "differs from the records"
@@ -33,12 +33,12 @@ def say_repaired(name: str, by: str, found: Sequence[Difference], seconds: float
 
 
 def say_resting(name: str, by: str, seconds: float) -> None:
-    """Tell that another program is in the way."""
+    """Log that another program keeps undoing the repair, and for how long the next repair waits."""
     say(f"{name}: {by or 'another program'} keeps undoing the repair; the next one waits {seconds:g} s")
 
 
 def described(found: Sequence[Difference]) -> str:
-    """Name differences in brief."""
+    """Return the differences as short text, grouped by kind and place."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for difference in found:
         groups[f"{difference.kind} {difference.place}"].append(difference.what)

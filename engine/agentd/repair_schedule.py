@@ -1,22 +1,28 @@
-"""When the agent looks at the kernel state again: at once after another program's change, but ever more seldom while
-that program keeps undoing the repair. Pure: the time is given, nothing is done.
+"""When the agent compares the kernel state again. It does so immediately after another program's change, but waits
+longer and longer while that program keeps undoing the repair. Pure: the caller passes the time.
 """
 
 from __future__ import annotations
 
 NEVER = float("inf")
 SETTLE_SECONDS = 1.0
-"""From hawse's own change to a look: commands have then finished what they are about, or are about something else."""
+"""Seconds to wait after hawse's own change, so that the command which made it can finish."""
 SHARE = 100
-"""A look after hawse's own changes may take one part in so many of the time."""
+"""Comparisons after hawse's own changes may use at most 1/`SHARE` of the time."""
 PATIENCE_ROUNDS = 10.0
-"""Changes of other programs that are looked at without delay; one comes back in each `RECOVERY_SECONDS`."""
+"""Number of other programs' changes that are compared without delay (the patience).
+
+One is regained every `RECOVERY_SECONDS` seconds.
+"""
 RECOVERY_SECONDS = 5.0
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 
 
 class Pace:
-    """The time of the next look, ``due``, and how long to ``rest`` before it; all times are in seconds of one clock."""
+    """The schedule of comparisons: the next time (``due``) and the waiting time before it (``rest``), in seconds.
+
+    All times are of one clock.
+    """
 
     def __init__(self, now: float) -> None:
         self.due = NEVER
@@ -26,18 +32,22 @@ class Pace:
         self._heard = False
 
     def foreign(self, now: float) -> None:
-        """Another program has changed something: look at once, or when the rest is over."""
-        if not self.rest:  # else it went on during the rest
+        """Note a change by another program: compare now, or when the waiting time is over."""
+        if not self.rest:  # no patience is regained during the waiting time
             self._patience = min(PATIENCE_ROUNDS, self._patience + (now - self._last_foreign) / RECOVERY_SECONDS)
         self._last_foreign, self._heard = now, True
         self.due = max(now, self._rest_until)
 
     def own(self, now: float) -> None:
-        """Hawse has changed something: look when that has settled, and not too often."""
+        """Note a change by hawse itself: compare after `SETTLE_SECONDS`, limited by `SHARE`."""
         self.due = min(self.due, max(now + SETTLE_SECONDS, self._not_before, self._rest_until))
 
     def looked(self, began: float, now: float) -> None:
-        """A look has ended. It counts as a round where another program had changed something before it."""
+        """Note that a comparison has ended.
+
+        It uses up one round of patience if another program had changed something before it. Without patience left, the
+        next comparison waits, each time twice as long, up to `LONGEST_REST_SECONDS`.
+        """
         self._not_before = now + SHARE * (now - began)
         self.due, self.rest = NEVER, 0.0
         if self._heard:
@@ -51,5 +61,8 @@ class Pace:
         self._heard = False
 
     def resting(self, now: float) -> bool:
-        """Tell whether what happens now need not even be heard: a look comes at the end of the rest anyway."""
+        """Return whether changes can be ignored now.
+
+        This is the case during the waiting time, because a comparison follows at its end anyway.
+        """
         return now < self._rest_until

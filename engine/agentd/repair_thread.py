@@ -1,9 +1,11 @@
-"""A thread of the agent that keeps what a driver's networks share in the kernel as the records call for it.
+"""A thread of the agent that keeps the kernel state shared by a driver's networks as the records require.
 
-It hears of other programs' changes as they happen, and then looks: the records against the kernel. After hawse's own
-changes it looks too, later; a difference counts there when two looks in a row have seen it, because commands may be
-between record and deed. What is compared and how it is repaired is the driver's (`drivers.api.Repairer`). The thread is
-there because a look may take long, and the agent's other services must not wait for it.
+It is notified of other programs' changes and then compares the records with the kernel. After hawse's own changes it
+also compares, but later. Such a difference counts only if two comparisons in a row find it. The reason is that a
+command may have written its record and not yet changed the kernel.
+
+The driver decides what is compared and how it is repaired (`drivers.api.Repairer`). It is a thread because a comparison
+may take long, and the agent's other services must not wait for it.
 """
 
 from __future__ import annotations
@@ -24,16 +26,20 @@ from engine.errors import EngineError, Unavailable
 from engine.store.api import Reader, Store
 
 CHECK_SECONDS = 5.0
-"""Between two checks whether any change has gone unheard."""
+"""Seconds between two checks for changes that were not notified."""
 PATIENCE_SECONDS = 5.0
-"""How long the agent waits for the thread to listen, and to end."""
+"""Seconds that the agent waits for the thread to start listening, and for it to end."""
 
 Word = Literal["unneeded", "superseded"]
-"""What the thread tells the agent: no network is up any more, or a command of another version of hawse was here."""
+"""Message from the thread to the agent.
+
+- ``unneeded``: no network of the driver is active any more.
+- ``superseded``: a command of another version of hawse has changed the kernel state.
+"""
 
 
 class RepairThread:
-    """The thread of one driver, from here to `close`; ``configure`` gives it the settings there are now."""
+    """The repair thread of one driver, running until `close`; ``configure`` applies the current settings."""
 
     def __init__(
         self,
@@ -50,7 +56,7 @@ class RepairThread:
         self._pace, self._wanted = Pace(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
-        self._settled = False  # whether there has been a look, after which all is of this version of hawse
+        self._settled = False  # whether a comparison is done, after which all state is of this version
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"repair {name}", daemon=True)
@@ -58,12 +64,12 @@ class RepairThread:
         self._listening.wait(PATIENCE_SECONDS)
 
     def changed(self) -> None:
-        """The records have changed."""
-        with suppress(BlockingIOError):  # then it is about to wake anyway
+        """Notify the thread that the records have changed."""
+        with suppress(BlockingIOError):  # the pipe is full, so the thread wakes anyway
             os.write(self._waker, b"!")
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; blocks up to `PATIENCE_SECONDS` seconds."""
         self._stopped = True
         self.changed()
         self._thread.join(PATIENCE_SECONDS)
@@ -86,7 +92,7 @@ class RepairThread:
         watch = self._driver.watch()
         self._listening.set()
         try:
-            self._pace.foreign(time.monotonic())  # what has happened before is not known
+            self._pace.foreign(time.monotonic())  # earlier changes are unknown
             self._follow(watch)
         finally:
             watch.close()
@@ -108,7 +114,7 @@ class RepairThread:
                 self._look(watch)
 
     def _wait(self, seconds: float, *others: int) -> None:
-        """Wait until the agent or one of the other descriptors has news."""
+        """Wait until the agent writes to the pipe, another descriptor is readable, or ``seconds`` have passed."""
         if self._stopped:
             return
         poll = select.poll()
@@ -132,12 +138,12 @@ class RepairThread:
         watch.block([network for network, _ in self._wanted.networks], self._wanted.saved_state)
 
     def _look(self, watch: Watch) -> None:
-        """Compare and repair; new connections are kept out as long as what keeps them apart is not there."""
+        """Compare and repair; block new connections if the repair must wait while isolation is incomplete."""
         began, rested = time.monotonic(), self._pace.rest
         found = self._attempt(self._put_right)
         self._pace.looked(began, time.monotonic())
         if found is None:
-            self._pace.foreign(time.monotonic())  # tried again, ever more seldom
+            self._pace.foreign(time.monotonic())  # try again, with growing waiting times
             return
         self._foreign, self._settled = False, True
         if self._suspects:
@@ -150,7 +156,7 @@ class RepairThread:
             repair_log.say_resting(self._name, self._by, self._pace.rest)
 
     def _attempt(self, action: Callable[[], list[Difference] | None]) -> list[Difference] | None:
-        """Do something that may fail; None where it did, or has nothing to tell."""
+        """Return the result of ``action``; log an exception and return None."""
         try:
             return action()
         except (EngineError, DriverError, OSError) as error:
@@ -160,7 +166,7 @@ class RepairThread:
         return None
 
     def _put_right(self) -> list[Difference]:
-        """Repair what differs for certain; the differences there were."""
+        """Repair the differences that are certain, and return them."""
         certain: Callable[[Difference], bool] = _always
         if not self._foreign:
             with self._store.read() as reader:
@@ -171,15 +177,15 @@ class RepairThread:
                 return []
             certain = chosen.__contains__
         try:
-            # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.
+            # Because of the write transaction, no network becomes active or inactive between comparison and repair.
             with self._store.write() as tx:
                 return self._repair(tx, certain)
         except Unavailable:
-            with self._store.read() as reader:  # a process sits on the store: what is open can't wait for its end
+            with self._store.read() as reader:  # a process blocks the store: repair only what lets packets pass
                 return self._repair(reader, lambda difference: difference.opens)
 
     def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:
-        """Repair what is ``certain``; the rest is suspected until the next look."""
+        """Repair the ``certain`` differences; keep the others as suspects until the next comparison."""
         began, found = time.monotonic(), self._compared(reader)
         chosen = [difference for difference in found if certain(difference)]
         self._suspects = frozenset(found) - frozenset(chosen)

@@ -1,7 +1,7 @@
-"""Has the supervisor start the agent anew, should somebody kill it while containers need it.
+"""Makes the supervisor restart the agent if the agent is killed while containers need it.
 
-The supervisor, which is there as long as any container runs, is given what to execute, and does so when the connection
-ends without a farewell. Where systemd runs the agent, it sees to that itself.
+The supervisor runs as long as any container runs. It gets the agent's command line and executes it if the connection
+closes without a ``dismiss`` message. If systemd runs the agent, this service does nothing, because systemd restarts it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.runtime.supervisor_client import try_connect
 
 
 class RespawnService:
-    """A connection to the supervisor of ``run_dir``, made again when there is another supervisor."""
+    """A connection to the supervisor of ``run_dir``, opened again when another supervisor has started."""
 
     name = "guard"
 
@@ -31,7 +31,7 @@ class RespawnService:
         self._by_systemd = os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
 
     def reconcile(self, state: Snapshot) -> None:
-        """Ask to be guarded, unless that is so or there is nobody to ask."""
+        """Ask the supervisor to guard the agent, unless it already does or there is no supervisor."""
         if self._connection is not None or self._by_systemd:
             return
         found = try_connect(self._run_dir)
@@ -44,18 +44,18 @@ class RespawnService:
             protocol.send(found, {"op": "guard", "argv": command(), "env": environment(os.environ), "log": log})
 
     def _lose(self) -> None:
-        """Let go of a supervisor that has ended; it never sends anything."""
+        """Close the connection to a supervisor that has ended (it never sends data, so readable means closed)."""
         if self._connection is not None:
             self._loop.forget(self._connection.fileno())
             self._connection.close()
             self._connection = None
 
     def needed(self) -> bool:
-        """Never: it is here for the others' sake."""
+        """Return False: this service alone never keeps the agent running."""
         return False
 
     def close(self) -> None:
-        """Say farewell."""
+        """Tell the supervisor not to restart the agent, and close the connection."""
         if self._connection is not None:
             with suppress(OSError):
                 protocol.send(self._connection, {"op": "dismiss"})
@@ -63,10 +63,10 @@ class RespawnService:
 
 
 def command() -> list[str]:
-    """What this process executes."""
+    """Return the command line of this process."""
     return [sys.executable, *sys.orig_argv[1:]]
 
 
 def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """What the next agent is to have of this one's environment: all but whom to tell that it listens."""
+    """Return the environment for the next agent: this one's without HAWSE_AGENT_READY."""
     return {name: value for name, value in own.items() if name != "HAWSE_AGENT_READY"}

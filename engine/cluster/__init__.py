@@ -1,5 +1,5 @@
-"""A host's part in a cluster: membership, what hosts share through etcd, and overlay networks built from it.
+"""A host's part in a cluster: membership, records shared through etcd, and the overlay networks built from them.
 
-Commands write to etcd directly; the resident agent watches it, programs peers and feeds names. A host that is in no
-cluster never imports more of this package than `engine.cluster.membership`.
+Commands write to etcd directly. The resident agent watches etcd, programs peers and supplies names to DNS. A host in no
+cluster only checks whether `engine.cluster.membership` has a record, and connects to nothing.
 """

@@ -1,4 +1,4 @@
-"""Which address comes next: pure, from what is known to be in use."""
+"""Chooses the next address of a pool. Pure: the addresses in use are passed in."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ NO_ADDRESS = (
     "attaching to network failed, make sure your network options are correct and check manager logs: "
     "context deadline exceeded"
 )
-"""What Docker says, after 20 seconds, of an address that is taken and of a network without a free one."""
+"""Docker's message, after 20 seconds, for a taken address and for a network without a free address."""
 
 
 def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tuple[PoolRecord, str]]:
-    """The pools that an endpoint gets addresses from, one a family, and what is asked of each."""
+    """Return the pools that an endpoint gets addresses from, one per family.
+
+    Each pool comes with the requested address, or "" if none was requested.
+    """
     found: dict[int, tuple[PoolRecord, str]] = {}
     for pool in network.pools:
         subnet = ip_network(pool.subnet)
@@ -28,9 +31,10 @@ def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tup
 
 
 def pick_address(pool: PoolRecord, last: int, used: Collection[str], asked: str = "", skip: int = 0) -> str:
-    """The address asked for, else the next free one after ``last``; ``skip`` free ones are passed over if there are.
+    """Return the requested address, or else a free one after ``last``; raises Forbidden if there is none.
 
-    Hosts that have been in each other's way skip at random, so that they are not so again.
+    ``skip`` free addresses are passed over if there are enough. After a conflict, hosts skip a random number of
+    addresses to avoid the next conflict.
     """
     taken = {pool.gateway, *pool.aux_addresses.values(), *used}
     if asked:
@@ -44,7 +48,7 @@ def pick_address(pool: PoolRecord, last: int, used: Collection[str], asked: str 
 
 
 def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
-    """All usable addresses of a pool, from the one after ``last`` around to it."""
+    """Yield all usable addresses of a pool, starting after ``last`` and wrapping around."""
     subnet = ip_network(pool.subnet)
     span = ip_network(pool.ip_range) if pool.ip_range else subnet
     first, end = int(span[0]), int(span[-1])
@@ -59,7 +63,10 @@ def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
 
 
 def is_usable(pool: PoolRecord, interface: str) -> bool:
-    """Whether ``ADDRESS/LENGTH``, in its one proper spelling, is of a pool and not the pool's own."""
+    """Return whether ``ADDRESS/LENGTH`` is in canonical form and usable for an endpoint of the pool.
+
+    The gateway and the auxiliary addresses are not usable.
+    """
     given = ip_interface(interface)
     own = {pool.gateway, *pool.aux_addresses.values()}
     return str(given) == interface and given.network == ip_network(pool.subnet) and str(given.ip) not in own

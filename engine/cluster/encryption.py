@@ -1,7 +1,7 @@
-"""What an encrypted network's driver has to know: this host's tunnel key, and those of all others.
+"""Data for the driver of an encrypted network: this host's tunnel key and the public keys of the other hosts.
 
-Keys are a host's own, made here; the public one is in its node's record. The port follows from the network's VXLAN id,
-the address inside the tunnel from the host's index, so all hosts come to the same result without asking.
+Each host makes its own key pair. The public key is in the node's record. The port follows from the network's VXLAN id,
+and the address inside the tunnel from the host's index. Therefore all hosts compute the same values without messages.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ TUNNELS = IPv4Address("100.127.0.0")
 
 
 def is_encrypted(record: NetworkRecord) -> bool:
-    """Whether the user asked for encryption."""
+    """Return whether the user asked for an encrypted network."""
     return ENCRYPTED in (record.options or {})
 
 
 def spec(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
-    """A network as its driver is to see it on this host, with the tunnels of this moment."""
+    """Return a network as its driver sees it on this host, with its current tunnels."""
     seen = network_spec(record)
     if not is_encrypted(record):
         return seen
@@ -36,7 +36,7 @@ def spec(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[Node]) ->
 
 
 def configuration(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[Node]) -> str:
-    """The tunnels of a network on this host, as the driver's option."""
+    """Return the tunnels of a network on this host, as JSON for the driver's option."""
     peers = [
         {"public_key": n.wireguard_key, "endpoint": n.data_address, "address": tunnel_address(n.index)}
         for n in sorted(nodes, key=lambda n: n.index)
@@ -52,10 +52,10 @@ def configuration(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[
 
 
 def port(record: NetworkRecord) -> int:
-    """The UDP port of a network's tunnels, the same on all hosts."""
+    """Return the UDP port of a network's tunnels, which is the same on all hosts."""
     return FIRST_PORT + (int(vnis_of(record)[0]) - FIRST_VNI) % PORTS
 
 
 def tunnel_address(index: int) -> str:
-    """A host's address inside every tunnel."""
+    """Return a host's address inside every tunnel."""
     return str(TUNNELS + index)

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 def reserve_endpoints(
     host: Host, container: ContainerRecord, networks: Sequence[NetworkRecord]
 ) -> Iterator[Mapping[str, EndpointRecord]]:
-    """Reserve a container's endpoints on those of ``networks`` that span hosts, by network id.
+    """Reserve a container's endpoints on the cluster networks among ``networks``.
 
-    Inside the block they are to be recorded in the host's own store, with their networks brought up; when it fails,
-    all of it is given back.
+    Yields the endpoints by network id. Inside the block, the caller records them in the host's store and activates
+    their networks. If the block fails, all reservations are released. The block holds the networks lock.
     """
     shared = [n for n in networks if n.scope == SWARM]
     if not shared:
@@ -63,9 +63,10 @@ def reserve_endpoints(
 
 
 def _shut(host: Host, network: NetworkRecord) -> None:
-    """Have the driver keep containers' packets out of the network's tunnels.
+    """Make the driver block containers' packets into the network's tunnels.
 
-    The other hosts accept this host's packets as soon as the endpoint is reserved.
+    Because other hosts accept this host's packets as soon as the endpoint is reserved, this comes before the
+    reservation.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):
@@ -74,7 +75,7 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], me: ClusterMembership) -> None:
-    """Make networks known again that another command has dropped since they were looked up, for nobody used them."""
+    """Record networks again that another command has deleted as unused since they were looked up."""
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:
@@ -114,14 +115,17 @@ def _reserve(
 
 
 def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
-    """The container's configuration for a network, found by id or name."""
+    """Return the container's configuration for a network, found by id or name."""
     return next(
         a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id)
     )
 
 
 def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
-    """Tell the cluster that an endpoint has gone; while the store is away, the agent does it afterwards."""
+    """Release an endpoint in the cluster's store; if the store is unreachable, the agent does it later.
+
+    Also deactivates the network if no endpoint on this host uses it.
+    """
     if network.scope != SWARM:
         return
 

@@ -1,4 +1,4 @@
-"""This host's own endpoints, here and in the cluster's store: what differs, and putting it right by difference."""
+"""Compares this host's own endpoints with the cluster's store, and writes the differences to the store."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from engine.store.codec import encode
 
 
 def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
-    """The endpoints that this host has on networks that span hosts, by id."""
+    """Return this host's endpoints on cluster networks, by id."""
     with host.store.read() as reader:
         shared = {n.id for n in reader.networks() if n.scope == SWARM}
         return {e.id: e for e in reader.endpoints() if e.network_id in shared}
 
 
 def differences(host: Host, view: View, network: NetworkRecord, me: ClusterMembership) -> list[str]:
-    """A line for each endpoint of this host on a network that only one side knows."""
+    """Return a line for each endpoint of this host on ``network`` that only one side has.
+
+    The sides are this host and the store. Endpoints that are being created are left out.
+    """
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
     there = {e.id: e for e in view.endpoints(network.id) if e.node == me.node_id}
     lines = [f"missing in the store: endpoint {i} ({here[i].ipv4})" for i in here.keys() - there.keys()]
@@ -30,7 +33,10 @@ def differences(host: Host, view: View, network: NetworkRecord, me: ClusterMembe
 
 
 def sync_endpoints(host: Host, client: Client, me: ClusterMembership) -> None:
-    """Make the store know this host's endpoints, all of them and no others; those being made right now are left."""
+    """Make the store hold exactly this host's endpoints.
+
+    Endpoints that are only in the store are kept while the process that created them still runs.
+    """
     there = {e.id: e for e in shared_endpoints.of_node(client, me.node_id)}
     here = own_endpoints(host)
     for identity in there.keys() - here.keys():
@@ -42,7 +48,7 @@ def sync_endpoints(host: Host, client: Client, me: ClusterMembership) -> None:
 
 
 def shared_endpoint(endpoint: EndpointRecord, me: ClusterMembership) -> SharedEndpoint:
-    """One of this host's endpoints as all hosts see it."""
+    """Return one of this host's endpoints as the record that all hosts share."""
     return SharedEndpoint(
         id=endpoint.id,
         network_id=endpoint.network_id,

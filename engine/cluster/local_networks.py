@@ -1,6 +1,6 @@
-"""The cluster's networks in this host's own store, so that every other part of the engine sees them as networks.
+"""The cluster's networks in this host's own store, so that the rest of the engine handles them like other networks.
 
-A manager mirrors them all; a worker those that its containers use, and ingress. ``planned`` is a network without
+A manager copies all of them. A worker copies those that its containers use, and ingress. A ``planned`` network has no
 kernel objects on this host.
 """
 
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 SWARM = "swarm"
 NETWORKS_LOCK = ("cluster", "networks")
-"""The lock under which networks come up and go down on this host."""
+"""The lock for activating and deactivating cluster networks on this host."""
 AGENT_LOCK_TIMEOUT = 1.0
-"""Seconds that the agent, which has a lease to keep, waits for commands; it comes again."""
+"""Seconds that the agent waits for commands. It is short, because the agent has to renew its lease; it tries again
+later.
+"""
 
 
 def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
-    """A shared network's record with this host's part filled in."""
+    """Return a shared network's record with this host's options, in phase ``planned``."""
     options = {**(record.host_options or {}), VTEP: membership.data_address}
     if encryption.is_encrypted(record) and record.driver == "overlay":
         options[WIREGUARD] = encryption.configuration(record, membership, ())
@@ -38,7 +40,7 @@ def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> N
 
 
 def import_network(host: Host, record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
-    """Record a shared network here; what is known already stays as it is."""
+    """Record a shared network on this host and return the record; an existing record is not changed."""
     with host.store.write() as tx:
         return _import(tx, record, membership)
 
@@ -52,10 +54,14 @@ def _import(tx: Transaction, record: NetworkRecord, membership: ClusterMembershi
 
 
 def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membership: ClusterMembership) -> None:
-    """Bring the mirror up to date: learn what this host should know, forget what is gone and unused here.
+    """Update this host's copies of the cluster's networks.
 
-    ``networks`` reads the cluster's. It is called last: what a command has made meanwhile is not taken for gone.
-    Raises `Unavailable` where commands are at networks for longer than `AGENT_LOCK_TIMEOUT`.
+    A manager adds all missing networks, a worker only ingress. A copy is deleted if the cluster no longer has the
+    network and no endpoint here uses it.
+
+    ``networks`` reads the cluster's networks. It is called after this host's records are read. Therefore a network that
+    a command has just created is not deleted. Raises `Unavailable` if commands hold the networks lock for longer than
+    `AGENT_LOCK_TIMEOUT`.
     """
     with host.store.read() as reader:
         known = {n.id: n for n in reader.networks() if n.scope == SWARM}
@@ -72,14 +78,14 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
 def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterMembership) -> None:
     try:
         with host.store.write() as tx:
-            if memberships.exists(host.root):  # else it has left meanwhile, and forgets all networks after that
+            if memberships.exists(host.root):  # a host that has left meanwhile deletes all copies afterwards
                 _import(tx, record, membership)
     except Taken:
-        return  # a network of this host alone has the name, and keeps it
+        return  # a local network has this name and keeps it
 
 
 def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Drop a network that the cluster has no more, or this host is to know no more."""
+    """Delete the record and kernel objects of a network on this host. Takes the networks lock."""
     with locked(host.run, *NETWORKS_LOCK, timeout=patience):
         with host.store.read() as reader:
             record = reader.network(network_id)
@@ -90,16 +96,17 @@ def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_S
 
 
 def delete_local(host: Host, record: NetworkRecord) -> None:
-    """Take away what this host's kernel has of a network; idempotent. The caller holds the lock.
+    """Delete this host's kernel objects of a network; idempotent. The caller holds the networks lock.
 
-    There may be something even of a ``planned`` one: a command can be killed between making it and noting that.
+    Even a ``planned`` network may have kernel objects, because a command can be killed between creating and recording
+    them.
     """
     with translate_driver_errors():
         host.driver(record.driver).delete_network(network_spec(record))
 
 
 def delete_all_planned(host: Host) -> None:
-    """Drop all of them: this host leaves the cluster."""
+    """Delete all cluster networks on this host, because it leaves the cluster."""
     with host.store.read() as reader:
         known = [n for n in reader.networks() if n.scope == SWARM]
     for record in known:
@@ -107,7 +114,7 @@ def delete_all_planned(host: Host) -> None:
 
 
 def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Take a network's kernel objects away from this host once no endpoint here needs them."""
+    """Delete a network's kernel objects on this host if no endpoint here uses it. Takes the networks lock."""
     with locked(host.run, *NETWORKS_LOCK, patience):
         with host.store.read() as reader:
             record = reader.network(network_id)
@@ -124,9 +131,9 @@ def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIM
 
 
 def deactivate_all_unused(host: Host, patience: float) -> bool:
-    """Do so with all networks that commands which were killed have left up; whether there were any.
+    """Deactivate all unused cluster networks that killed commands left active.
 
-    Waits no longer than ``patience`` seconds for commands at work; then it raises `Unavailable`.
+    Returns whether there were any. Waits up to ``patience`` seconds for running commands, then raises `Unavailable`.
     """
     with host.store.read() as reader:
         used = {e.network_id for e in reader.endpoints()}

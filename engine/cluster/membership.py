@@ -1,4 +1,4 @@
-"""This host's own record of its membership, and the client it gives. Cheap where there is no cluster: one stat."""
+"""This host's membership record, and the client that it opens. On hosts in no cluster this costs one file access."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 FILE = "membership.json"
 AUTHORITY, AUTHORITY_KEY = "ca.pem", "ca.key"
 NODE, MANAGER = "node.pem", "manager.pem"
-"""This host's certificates, each in one file with its key, which is replaced in one step."""
+"""This host's certificates. Each file also holds the private key, so that both are replaced in one step."""
 STORE_FILES = ("store-ca.pem", "store.pem", "store.key")
-"""How a store that is not ours is verified, and what a manager shows it; each only where it is needed."""
+"""Files for an external store: the CA that verifies it, and the manager's certificate and key; each is optional."""
 SOCKET = "etcd.sock"
-"""Where this host's own member of the store takes calls: no other host reaches it, and no user but root."""
+"""The Unix socket of this host's own etcd member. No other host and no user but root can reach it."""
 DETOUR = 60.0
-"""Seconds after which a manager tries its own member of the store first again."""
+"""Seconds that a manager keeps using another manager's server before it tries its own etcd member first again."""
 OTHER_LAYOUT = (
     "this host is in a cluster of another version of hawse: "
     'use "hawse swarm leave --force" on each of its hosts, then make the cluster again'
@@ -35,17 +35,20 @@ _changing = threading.Lock()
 
 
 def directory(root: Path) -> Path:
-    """Where a host keeps what concerns its cluster (0700)."""
+    """Return the directory of a host's cluster files (mode 0700)."""
     return root / "cluster"
 
 
 def exists(root: Path) -> bool:
-    """Whether this host is in a cluster."""
+    """Return whether this host is in a cluster."""
     return (directory(root) / FILE).exists()
 
 
 def load(root: Path) -> ClusterMembership | None:
-    """This host's membership; None where it is in no cluster. Raises `Unavailable` for one of another layout."""
+    """Return this host's membership, or None if it is in no cluster.
+
+    Raises `Unavailable` for a record of another layout.
+    """
     try:
         text = (directory(root) / FILE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -61,14 +64,17 @@ def load(root: Path) -> ClusterMembership | None:
 
 
 def save(where: Path, membership: ClusterMembership) -> None:
-    """Write the record into a directory, whole or not at all."""
+    """Write the membership to a directory atomically."""
     from engine.store.codec import encode
 
     write_private(where / FILE, encode(membership))
 
 
 def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership]) -> ClusterMembership | None:
-    """Change the record of a host that is a member; the new one. The agent's threads come one after the other."""
+    """Change this host's membership record and return the new one, or None if the host is in no cluster.
+
+    A lock serialises the agent's threads.
+    """
     with _changing:
         known = load(root)
         if known is None:
@@ -80,7 +86,7 @@ def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership])
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file (0600) in one step."""
+    """Replace a file (mode 0600) atomically."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -92,9 +98,10 @@ def write_private(path: Path, text: str) -> None:
 
 
 def open_client(root: Path, membership: ClusterMembership) -> Client:
-    """A client of the cluster's store: a manager's of the store itself, a worker's of the managers' servers.
+    """Return a client of the cluster's store.
 
-    It begins with the one that answered last when another did not: a dead one costs one command its patience.
+    A manager's client uses the store itself, a worker's client the managers' servers. It tries the member that answered
+    last first, so that an unreachable member delays only one command.
     """
     from engine.cluster.etcd import Client
 
@@ -114,7 +121,10 @@ def open_client(root: Path, membership: ClusterMembership) -> Client:
 
 
 def _urls(root: Path, membership: ClusterMembership) -> list[str]:
-    """Where the store is reached; a manager's own member first, then by way of the other managers."""
+    """Return the URLs of the store.
+
+    On a manager its own member comes first, then the other managers' servers.
+    """
     if membership.external and membership.is_manager:
         return list(membership.urls)
     servers = [f"https://{place}" for place in membership.managers]
@@ -122,12 +132,12 @@ def _urls(root: Path, membership: ClusterMembership) -> list[str]:
 
 
 def socket_url(root: Path) -> str:
-    """The URL of this host's own member of the store."""
+    """Return the URL of this host's own etcd member."""
     return f"unix:{directory(root) / SOCKET}"
 
 
 def _preferred(hint: Path, membership: ClusterMembership) -> str:
-    """The URL that answered last."""
+    """Return the URL that answered last, or "" if unknown or, on a manager, older than `DETOUR`."""
     try:
         lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR
         return hint.read_text(encoding="utf-8") if lasts else ""
@@ -136,12 +146,15 @@ def _preferred(hint: Path, membership: ClusterMembership) -> str:
 
 
 def node_context(root: Path) -> Any:
-    """TLS as a host of the cluster: the other side must have a certificate of the cluster's authority."""
+    """Return the TLS context of a cluster host: the peer needs a certificate of the cluster's authority."""
     return _context(directory(root) / AUTHORITY, directory(root) / NODE)
 
 
 def store_context(root: Path) -> Any:
-    """TLS to a store that is not ours: ``store-ca.pem`` to verify by (else the system's), ``store.pem`` to show."""
+    """Return the TLS context for an external store.
+
+    It verifies with ``store-ca.pem`` (or the system's CAs) and shows ``store.pem`` if that exists.
+    """
     authority, certificate, key = (directory(root) / name for name in STORE_FILES)
     return _context(authority if authority.exists() else None, certificate if certificate.exists() else None, key)
 
@@ -175,7 +188,10 @@ def is_member(host: Host) -> bool:
 
 @contextmanager
 def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
-    """A client of the cluster's store; raises Docker's text where this host is in no cluster."""
+    """Yield a client of the cluster's store and this host's membership.
+
+    Raises Unavailable with Docker's message if this host is in no cluster.
+    """
     found = load(host.root)
     if found is None:
         raise Unavailable(NOT_IN_SWARM)
@@ -188,7 +204,7 @@ def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
 
 @contextmanager
 def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, ClusterMembership]]:
-    """The same on managers alone."""
+    """Like `connected`, but raise Unavailable with ``refusal`` if this host is not a manager."""
     with connected(host) as (client, found):
         if not found.is_manager:
             raise Unavailable(refusal)

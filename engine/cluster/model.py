@@ -11,7 +11,7 @@ MANAGER, WORKER = "manager", "worker"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What all hosts agree on. Addresses of networks come from ``pools``, cut into subnets of ``subnet_size`` bits."""
+    """The settings that all hosts share. Subnets of ``subnet_size`` bits are allocated from ``pools``."""
 
     id: str
     created: str
@@ -23,7 +23,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a manager has admitted a host as. ``index`` is a small number no other node has."""
+    """A host as a manager has admitted it. ``index`` is a small number that no other node has."""
 
     id: str
     role: str
@@ -32,9 +32,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A host of the cluster, as it describes itself but for ``id``, ``role`` and ``index``.
+    """A host's description of itself; a manager sets ``id``, ``role`` and ``index``.
 
-    ``data_address`` carries VXLAN packets. A manager's server is at ``address`` and ``enrollment_port``.
+    VXLAN packets use ``data_address``. A manager's server is at ``address`` and ``enrollment_port``.
     """
 
     id: str
@@ -49,20 +49,20 @@ class Node:
     cpus: int = 0
     memory: int = 0  # bytes
     enrollment_port: int = 2377
-    wireguard_key: str = ""  # public
+    wireguard_key: str = ""  # public key
     updated: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedEndpoint:
-    """An endpoint as all hosts see it. ``owner`` names the process that made it, for its own host alone."""
+    """An endpoint as all hosts see it. ``owner`` names the process that created it; only its own host uses that."""
 
     id: str
     network_id: str
     container_id: str
     node: str
     mac: str
-    ipv4: str = ""  # "10.0.1.2/24"
+    ipv4: str = ""  # e.g. "10.0.1.2/24"
     ipv6: str = ""
     names: Sequence[str] = ()
     owner: str = ""
@@ -70,7 +70,7 @@ class SharedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The automatic subnet and the VXLAN id handed out last, and the node index: none is used again at once."""
+    """The last allocated subnet, VXLAN id and node index, so that released values are not reused soon."""
 
     subnet: str = ""
     vni: int = 4095
@@ -87,10 +87,10 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class ClusterMembership:
-    """What this host knows of its own part: kept in HAWSE_ROOT/cluster/membership.json (0600).
+    """This host's membership, stored in HAWSE_ROOT/cluster/membership.json (mode 0600).
 
-    ``managers`` are the places of all managers' servers. ``urls``, ``user`` and ``password`` reach a store that is not
-    ours to run (``external``); managers alone have them.
+    ``managers`` are the addresses of all managers' servers. ``urls``, ``user`` and ``password`` are for an ``external``
+    store, which hawse does not run; only managers have them.
     """
 
     cluster_id: str
@@ -98,20 +98,20 @@ class ClusterMembership:
     role: str
     address: str
     data_address: str
-    managers: Sequence[str] = ()  # "192.0.2.1:2377"
+    managers: Sequence[str] = ()  # e.g. "192.0.2.1:2377"
     urls: Sequence[str] = ()
     user: str = ""
     password: str = field(default="", repr=False)
     external: bool = False
     port: int = 2377
     index: int = 0
-    wireguard_key: str = field(default="", repr=False)  # private
-    renew_at: float = 0.0  # seconds since 1970, by this host's clock: when its certificates are to be renewed
+    wireguard_key: str = field(default="", repr=False)  # private key
+    renew_at: float = 0.0  # time (seconds since 1970, this host's clock) to renew its certificates
     layout: int = 1
 
     @property
     def is_manager(self) -> bool:
-        """Whether this host may change the cluster."""
+        """Whether this host is a manager, which may change the cluster."""
         return self.role == MANAGER
 
 
@@ -122,17 +122,17 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def new_id() -> str:
-    """Make up an id as Docker's swarm has them: 25 characters, base 36."""
+    """Return a random id in the format of Docker's swarm: 25 characters, base 36."""
     return base36(secrets.randbits(128), ID_LENGTH)
 
 
 def derived_id(hexadecimal: str) -> str:
-    """The id that stands for an object which has a hexadecimal one."""
+    """Return the swarm-format id that represents an object with a hexadecimal id."""
     return base36(int(hexadecimal[:32], 16), ID_LENGTH)
 
 
 def base36(number: int, length: int) -> str:
-    """Write a number with at least ``length`` digits."""
+    """Return a number in base 36 with at least ``length`` digits."""
     digits = ""
     while number:
         number, rest = divmod(number, 36)

@@ -32,24 +32,33 @@ if TYPE_CHECKING:
 
 
 def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
-    """Whether a network to be created is the cluster's; False on a host without one, where it is then refused."""
+    """Return whether a network to be created is a cluster network.
+
+    On a host in no cluster it returns False, and the request is refused later.
+    """
     wide = request.driver == "overlay" or request.scope == SWARM
     return wide and not request.config_only and is_member(host)
 
 
 def ensure_agent(host: Host) -> None:
-    """Start the agent of a host that is in a cluster, where it does not run: it keeps the host's lease."""
+    """Start the agent if this host is in a cluster and the agent is not running.
+
+    The agent must run, because it keeps the lease of this host.
+    """
     if memberships.exists(host.root):
         with suppress(OSError):
             ensure(host.run, host.root)
 
 
 def wait_for_store(host: Host, patience: float = 15.0) -> None:
-    """After a reboot, wait until the cluster's store answers, that is until the agent has started it."""
+    """Wait up to ``patience`` seconds until the cluster's store answers.
+
+    It is needed after a reboot, because the agent has to start the store first. Starts the agent.
+    """
     try:
         if memberships.load(host.root) is None:
             return
-    except Unavailable:  # it is of another version of hawse, and no store is to be expected
+    except Unavailable:  # the membership is of another version of hawse: do not wait
         return
     ensure_agent(host)
     deadline = time.monotonic() + patience
@@ -63,7 +72,7 @@ def wait_for_store(host: Host, patience: float = 15.0) -> None:
 
 
 def create(host: Host, request: NetworkCreate) -> Created:
-    """Create a network of the cluster; nothing happens in the kernel before it is used."""
+    """Create a cluster network; the kernel is not changed until the network is used."""
     with managing(host, NOT_IN_SWARM) as (client, me):
         record = _checked(host, request, shared_networks.all_networks(client))
         record = shared_networks.create(client, record)
@@ -92,17 +101,18 @@ def _checked(host: Host, request: NetworkCreate, shared: Sequence[NetworkRecord]
 
 
 def remove(host: Host, record: NetworkRecord) -> None:
-    """Remove a network of the cluster that nobody uses on any host."""
+    """Remove a cluster network that no endpoint of any host uses."""
     with managing(host) as (client, _):
         shared_networks.remove(client, record)
     local_networks.delete_planned(host, record.id)
 
 
 def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
-    """Make a network of the cluster known here before it is looked up, to ``attach`` a container or to remove it.
+    """Record a cluster network on this host, to ``attach`` a container or to remove the network.
 
-    Docker's text where it takes no containers, and for one to attach to that neither host nor cluster has. Workers
-    can't see what they don't use, so can't remove it either.
+    It is called before the network is looked up. Raises Docker's errors: Forbidden if the network is not attachable;
+    NotFound if ``attach`` is True and neither the host nor the cluster has the network. Workers see only networks that
+    they use. Therefore they cannot remove others.
     """
     if not memberships.exists(host.root):
         return
@@ -142,7 +152,7 @@ def check_attachable(record: NetworkRecord) -> None:
 
 
 def check_used_here(host: Host, record: NetworkRecord) -> None:
-    """Refuse, as Docker does, to find a network of the cluster that no container of this host is on."""
+    """Raise NotFound, as Docker does, for a cluster network that no container of this host uses."""
     if record.scope == SWARM:
         with host.store.read() as reader:
             if not reader.endpoints(network_id=record.id):
@@ -150,7 +160,7 @@ def check_used_here(host: Host, record: NetworkRecord) -> None:
 
 
 def after_activate(host: Host, record: NetworkRecord) -> None:
-    """Tell the driver of a network that has just come up where the endpoints of other hosts are."""
+    """Program the endpoints of other hosts into a network that has just been activated."""
     driver = host.driver(record.driver)
     if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
         return
@@ -160,7 +170,7 @@ def after_activate(host: Host, record: NetworkRecord) -> None:
 
 
 def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
-    """The document of a network with what the cluster knows of it."""
+    """Return a network's document with the fields that come from the cluster."""
     if record.scope != SWARM:
         return document
 
@@ -169,7 +179,10 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
 
 
 def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
-    """What is known of the cluster: from the store, else as it was kept last."""
+    """Return the current view and the membership.
+
+    The view is read from the store. If the store does not answer, it is the last saved view.
+    """
     try:
         with connected(host) as (client, me):
             return snapshot.load(client), me

@@ -1,4 +1,4 @@
-"""The record of a network of the cluster, as far as the user's request says; the ledger fills in the rest."""
+"""Makes the record of a cluster network from the user's request; `shared_networks` allocates the rest."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 
 NAME, LONGEST_NAME = re.compile("[a-zA-Z0-9]+(?:[-_]+[A-Za-z0-9]+)*"), 63
 IN_TURN = {"com.docker.network.ipam.serial": "true"}
-"""How addresses are handed out, which Docker says only beside options of the user's."""
+"""Option for allocating addresses in turn. Docker shows it only together with options of the user."""
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that could be no part of a DNS name, as Docker does for networks of a cluster."""
+    """Raise InvalidArgument for a name that is not valid in a DNS name.
+
+    Docker has the same rule for cluster networks.
+    """
     problem = ""
     if not NAME.fullmatch(name):
         problem = "valid as a DNS name component"
@@ -27,7 +30,10 @@ def check_name(name: str) -> None:
 
 
 def new_record(request: NetworkCreate) -> NetworkRecord:
-    """Make the record; Docker shows no empty maps in it."""
+    """Return the record for a request.
+
+    Empty options and labels are None, because Docker shows no empty maps.
+    """
     return NetworkRecord(
         id=new_id(),
         name=request.name,

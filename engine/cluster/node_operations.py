@@ -1,7 +1,7 @@
-"""What a host does to its own part of the cluster's records: the only changes that a worker can cause.
+"""The operations of a host on its own records in the cluster; a worker can make no other changes.
 
-A manager acts on the store itself. A worker asks a manager's server, which does the same for the node that the worker's
-certificate names: the node is never what the caller says. Arguments and results are JSON.
+A manager runs them on the store itself. A worker sends them to a manager's server, which runs them for the node that
+the worker's certificate names. The server ignores any node named in the arguments. Arguments and results are JSON.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ from engine.store.codec import decode, encode
 
 Json = dict[str, Any]
 PATH = "/hawse/"
-"""Where a manager's server takes acts."""
+"""URL prefix of the operations on a manager's server."""
 SHORTEST, LONGEST = 2, 300
-"""Seconds that a host's lease may last."""
+"""Shortest and longest lease of a host, in seconds."""
 MOST_ENDPOINTS = 20_000
-"""Endpoints that one host may have on one network."""
+"""Maximum number of endpoints of one worker on one network."""
 
 
 def perform(client: Client, me: ClusterMembership, act: str, **arguments: object) -> Json:
-    """Do an act for this host: with its own hands where it manages, else through the server it is connected to."""
+    """Run an operation for this host.
+
+    A manager runs it directly, a worker through the connected manager's server. Raises InvalidArgument for malformed
+    arguments.
+    """
     if not me.is_manager:
         return client.call(PATH + act, arguments)
     try:
@@ -44,7 +48,7 @@ def perform(client: Client, me: ClusterMembership, act: str, **arguments: object
 
 
 def _reserve(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
-    """Reserve an endpoint with its addresses; the record as it was made."""
+    """Reserve an endpoint with its addresses; return its record."""
     endpoint = _endpoint(member, given)
     network = _usable(client, member, endpoint.network_id)
     _check_number(client, member, network)
@@ -54,13 +58,13 @@ def _reserve(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
 
 
 def _release(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
-    """Forget one of the host's endpoints."""
+    """Release one of the host's endpoints."""
     shared_endpoints.release(client, _id(given, "network"), member.id, _id(given, "endpoint"))
     return {}
 
 
 def _restore(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
-    """Put back an endpoint that the store has lost, with the addresses it has; or change its names."""
+    """Write an endpoint that the store has lost, with its existing addresses, or change its names."""
     endpoint = _endpoint(member, given)
     network = _usable(client, member, endpoint.network_id)
     _check_number(client, member, network)
@@ -74,12 +78,15 @@ def _balancer(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
 
 
 def _endpoint(member: Member, given: Mapping[str, Any]) -> SharedEndpoint:
-    """The endpoint that is spoken of, as one of the caller's own."""
+    """Return the endpoint in the arguments, with the caller's node as its owner."""
     return record_checks.check_endpoint(replace(decode(SharedEndpoint, str(given["endpoint"])), node=member.id))
 
 
 def _usable(client: Client, member: Member, network_id: str) -> NetworkRecord:
-    """A network that the host may have endpoints on: an attachable one, or ingress."""
+    """Return a network on which the host may have endpoints.
+
+    Managers may use any network, workers only attachable ones and ingress. Raises NotFound or Forbidden otherwise.
+    """
     found = client.get(keys.network(network_id))
     if found is None:
         raise NotFound(f"network {network_id} not found")
@@ -90,13 +97,16 @@ def _usable(client: Client, member: Member, network_id: str) -> NetworkRecord:
 
 
 def _check_number(client: Client, member: Member, network: NetworkRecord) -> None:
-    """Refuse a worker one more endpoint than it may have on a network."""
+    """Raise Forbidden if a worker already has `MOST_ENDPOINTS` endpoints on the network."""
     if member.role == WORKER and client.count(keys.endpoint(network.id, member.id, "")) >= MOST_ENDPOINTS:
         raise Forbidden(f"node {member.id} has too many endpoints on network {network.name}")
 
 
 def _id(given: Mapping[str, Any], name: str) -> str:
-    """An id among the arguments: it becomes part of a key, so it may be nothing else."""
+    """Return an id from the arguments; raises InvalidArgument for any other text.
+
+    It is checked because the id becomes part of a key.
+    """
     text = str(given[name])
     if not record_checks.ID.fullmatch(text):
         raise InvalidArgument(f"not an id: {text[:64]!r}")
@@ -107,7 +117,11 @@ def _id(given: Mapping[str, Any], name: str) -> str:
 
 
 def _publish(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
-    """Write the host's own record; with ``revision``, only where that one is still what the store has."""
+    """Write the host's own record.
+
+    With ``revision``, it is written only if the stored record still has that revision; ``done`` in the result is False
+    otherwise.
+    """
     told = replace(decode(Node, str(given["node"])), id=member.id, role=member.role, index=member.index)
     node = record_checks.check_node(told)
     if member.role == WORKER and ip_address(node.data_address).is_loopback:
@@ -120,7 +134,7 @@ def _publish(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
         if "revision" in given and int(given["revision"]) != known:
             return {"done": False}
         conditions = [present(keys.member(node.id)), unchanged(key, known), none_since(keys.NODES, revision)]
-        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # it has taken its place
+        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # drops its lease
         if client.transact(conditions, changes).succeeded:
             return {"done": True}
         if client.get(keys.member(node.id)) is None:
@@ -129,13 +143,16 @@ def _publish(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
 
 
 def _check_unique(node: Node, others: list[Node]) -> None:
-    """Refuse a tunnel key that another host has: WireGuard sends a key's packets to one host alone."""
+    """Raise Conflict for a WireGuard key that another node has.
+
+    Because WireGuard sends a key's packets to one host only, a key must be unique.
+    """
     if node.wireguard_key and any(o.wireguard_key == node.wireguard_key for o in others if o.id != node.id):
         raise Conflict("the tunnel's key is another node's")
 
 
 def _beat(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
-    """Renew the host's lease, or begin one where the host does not name it or it has run out; its number."""
+    """Renew the host's lease and return its id; create a lease if the host names none or it has expired."""
     seconds = min(max(int(given["seconds"]), SHORTEST), LONGEST)
     key = keys.alive(member.id)
     known = client.get(key)
@@ -148,13 +165,16 @@ def _beat(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
         client.revoke(lease)
         raise Unavailable(REMOVED)
     if held:
-        with suppress(EtcdError):  # it has run out
+        with suppress(EtcdError):  # already expired
             client.revoke(held)
     return {"lease": str(lease)}
 
 
 def _leave(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
-    """End the host's membership: its record stays, as one that is down, until a manager removes it."""
+    """End the host's membership.
+
+    Its node record remains, shown as down, until a manager removes it. A manager's record becomes a worker's.
+    """
     changes = [delete(keys.alive(member.id)), delete(keys.member(member.id))]
     found = client.get(keys.node(member.id))
     if found is not None and member.role == MANAGER:

@@ -1,4 +1,4 @@
-"""Endpoints of other hosts as drivers see them, and the lock under which drivers are told of them."""
+"""Endpoints of other hosts as drivers see them, and the lock for programming them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from engine.store.locks import locked
 
 
 def programming(run: Path) -> AbstractContextManager[None]:
-    """Hold this host's tables: a command reads the store inside it, so as not to write what the agent knows better."""
+    """Hold the lock of this host's peer tables.
+
+    A command reads the store inside this lock, so that it does not overwrite newer entries of the agent.
+    """
     return locked(run, "cluster", "tables")
 
 
 def of(view: View, network_id: str, node: str) -> list[Peer]:
-    """The peers of a network, seen from ``node``: endpoints of hosts whose lease holds.
+    """Return the peers of a network, seen from ``node``: endpoints of other hosts that have a lease.
 
-    A host that has this host's own address is none: frames for it would come back.
+    Hosts with the same data address as this host are left out, because frames to them would come back.
     """
     nodes = view.nodes
     own = nodes[node].data_address if node in nodes else ""
@@ -29,7 +32,7 @@ def of(view: View, network_id: str, node: str) -> list[Peer]:
 
 
 def peer(endpoint: SharedEndpoint, vtep: str) -> Peer:
-    """One endpoint, on a host whose underlay address is ``vtep``."""
+    """Return one endpoint as a peer on a host with the underlay address ``vtep``."""
     return Peer(
         endpoint_id=endpoint.id,
         mac=endpoint.mac,

@@ -1,6 +1,6 @@
-"""What a record of the cluster must look like: checked when one is written for a host, and again by all who read it.
+"""Checks of the cluster's records, applied when a record is written for a host and again by every reader.
 
-A record that cannot be read, or says something else than its key, is left out by readers; no record stops a host.
+Readers ignore a record that they cannot parse, or that does not match its key. Therefore no record can stop a host.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ ID = re.compile(r"[A-Za-z0-9]{1,64}")
 CONTAINER = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 OWNER = re.compile(r"(?:[0-9]{1,20}:[0-9]{1,20})?")
 MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}")
-"""The address of one station: the bit for groups is not set."""
+"""A unicast MAC address: the group bit is not set."""
 NOTHING = "00:00:00:00:00:00"
 WORDS = re.compile(r"[^\x00-\x1f\x7f]*")
 MOST_NAMES, LONGEST_NAME, LONGEST_TEXT = 256, 255, 256
 ALL_NAMES = 8192
-"""Characters of an endpoint's names together."""
+"""Maximum number of characters of all names of an endpoint together."""
 HIGHEST_INDEX = 2**16 - 2
-"""As many hosts as there are addresses inside the tunnels of an encrypted network."""
+"""Highest node index: the number of addresses inside the tunnels of an encrypted network."""
 KEY_BYTES = 32
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ Values = Iterable[tuple[str, str]]
 
 
 def check_node(node: Node) -> Node:
-    """Refuse (ValueError) a node that other hosts could not work with."""
+    """Return the node; raises ValueError if other hosts could not use it."""
     _require(ID.fullmatch(node.id), "id")
     _require(node.role in (MANAGER, WORKER), "role")
     _require(0 < node.index <= HIGHEST_INDEX, "index")
@@ -54,7 +54,7 @@ def check_node(node: Node) -> Node:
 
 
 def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
-    """Refuse (ValueError) an endpoint that other hosts could not work with."""
+    """Return the endpoint; raises ValueError if other hosts could not use it."""
     for identity in (endpoint.id, endpoint.network_id, endpoint.node):
         _require(ID.fullmatch(identity), "id")
     _require(CONTAINER.fullmatch(endpoint.container_id), "container")
@@ -70,7 +70,10 @@ def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
 
 
 def _check_interface(text: str, family: int, longest: int) -> None:
-    """Check ``ADDRESS/LENGTH``; a thousand of them are read when a host joins, which `ipaddress` takes too long for."""
+    """Raise ValueError unless the text is ``ADDRESS/LENGTH``.
+
+    It does not use `ipaddress`, because a joining host checks about a thousand addresses and `ipaddress` is too slow.
+    """
     address, slash, length = text.partition("/")
     try:
         socket.inet_pton(family, address)
@@ -85,35 +88,35 @@ def _require(truth: object, what: str) -> None:
 
 
 def read_node(key: str, value: str) -> Node:
-    """Read a node's record; ValueError where it is none, or another node's."""
+    """Return a node's record; raises ValueError if it is invalid or does not match its key."""
     node = check_node(decode(Node, value))
     _require(key == keys.node(node.id), "key")
     return node
 
 
 def read_endpoint(key: str, value: str) -> SharedEndpoint:
-    """Read an endpoint's record; ValueError where it is none, or its key is of another network, node or endpoint."""
+    """Return an endpoint's record; raises ValueError if it is invalid or does not match its key."""
     endpoint = check_endpoint(decode(SharedEndpoint, value))
     _require(key == keys.endpoint(endpoint.network_id, endpoint.node, endpoint.id), "key")
     return endpoint
 
 
 def read_network(key: str, value: str) -> NetworkRecord:
-    """Read a network's record; ValueError where it is none, or another network's."""
+    """Return a network's record; raises ValueError if it is invalid or does not match its key."""
     network = decode(NetworkRecord, value)
     _require(key == keys.network(network.id), "key")
     return network
 
 
 def read_balancer(key: str, value: str) -> str:
-    """Read the address that a host itself has on a network; ValueError where it is none."""
+    """Return the host's own address on a network; raises ValueError if it is invalid."""
     return str(ip_address(value))
 
 
 def readable(
     values: Values, read: Callable[[str, str], T], refused: Callable[[str, str], None] = lambda key, why: None
 ) -> dict[str, T]:
-    """What can be read of these keys and values, by key; ``refused`` is told of each other key, and why."""
+    """Return the valid records by key; ``refused`` is called with each other key and the reason."""
     found = {}
     for key, value in values:
         try:
@@ -124,5 +127,8 @@ def readable(
 
 
 def all_readable(pairs: Iterable[KeyValue], read: Callable[[str, str], T]) -> list[T]:
-    """The same for what a client has read; the agent is who reports what could not be."""
+    """Return the valid records among what a client has read.
+
+    Invalid records are ignored here, because the agent logs them.
+    """
     return list(readable(((kv.key, kv.value) for kv in pairs), read).values())

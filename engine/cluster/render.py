@@ -1,4 +1,4 @@
-"""What Docker's document of a network says more when the network spans hosts."""
+"""Additional fields of Docker's network document for cluster networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from engine.names import mac_from_ipv4
 
 
 def completed(document: Json, record: NetworkRecord, view: View | None, me: ClusterMembership | None) -> Json:
-    """Complete a document: while the network is unused here, most is null; then this host's own address, and peers."""
+    """Return the document with the cluster's fields.
+
+    If no container on this host uses the network, ``Containers`` is None. Otherwise it gets this host's own address and
+    the peers.
+    """
     used = bool(document["Containers"]) or record.ingress
     if not used:
         return {**document, "Containers": None}
@@ -32,7 +36,7 @@ def completed(document: Json, record: NetworkRecord, view: View | None, me: Clus
 
 
 def _own_member(record: NetworkRecord, address: str) -> Json:
-    """The host's own address: Docker's load balancer, which answers for services."""
+    """Return the entry of the host's own address, which in Docker is the load balancer for services."""
     name = "ingress" if record.ingress else record.name
     key = INGRESS_SANDBOX if record.ingress else f"lb-{name}"
     length = next(ip_network(p.subnet).prefixlen for p in record.pools if not p.unused)
@@ -49,5 +53,5 @@ def _own_member(record: NetworkRecord, address: str) -> Json:
 
 
 def _short(node_id: str) -> str:
-    """Twelve hexadecimal digits that stand for a node."""
+    """Return twelve hexadecimal digits that represent a node."""
     return sha256(node_id.encode()).hexdigest()[:12]

@@ -1,9 +1,10 @@
-"""Endpoints and their addresses, in etcd. One address is one key, so two hosts can never hand out the same one.
+"""Endpoints and their addresses in etcd. Each address is one key, so that two hosts cannot allocate the same address.
 
-Addresses of a network are handed out in turn, so that a released one rests as long as possible. An endpoint's record
-stays when its host goes silent (readers leave out hosts without a lease): a host that was only cut off still owns its
-addresses when it comes back. A manager does all of this, for itself or for the worker that asks for it: a change
-concerns what the node ``node`` owns, and nothing else.
+Addresses are allocated in turn, so that a released address stays unused as long as possible. The record of an endpoint
+remains when its host goes silent, and readers ignore hosts without a lease. Therefore a host that was only disconnected
+still owns its addresses when it returns.
+
+Managers run all of this, for themselves or for a worker. Each change affects only records that ``node`` owns.
 """
 
 from __future__ import annotations
@@ -24,19 +25,20 @@ from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import encode
 
 MOST_SKIPPED = 6
-"""Powers of two of addresses that a host skips at most after having been too slow."""
+"""Exponent of two: after conflicts, a host skips fewer than 2**`MOST_SKIPPED` free addresses."""
 MAC_TAKEN = "attaching to network failed: the MAC address {} is of an endpoint of another host on this network"
 REMOVED = 'This node has been removed from the swarm. Use "hawse swarm leave", then it can join again.'
 Pools = Sequence[tuple[PoolRecord, str]]
-"""A pool for each family, with the address that is asked of it."""
+"""One pool per family, with the requested address or ""."""
 Claims = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 """Conditions and changes of a transaction."""
 
 
 def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ipv4: str, ipv6: str) -> SharedEndpoint:
-    """Reserve an endpoint with its addresses (those asked for, else the next free); the record with them.
+    """Reserve an endpoint with its addresses, the requested or the next free ones; return its record.
 
-    The host's first endpoint on a network reserves an address for the host itself as well, as Docker's do.
+    As in Docker, the host's first endpoint on a network also reserves an address for the host itself. Raises Forbidden
+    if there is no free address, Conflict if another host has the MAC address.
     """
     pools = pools_for_endpoint(network, ipv4, ipv6)
     used: Collection[str] = ()
@@ -49,7 +51,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
         if not balancer and pools:
-            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # one asked for is out of turn
+            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # requested: out of turn
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
@@ -64,7 +66,10 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
 def _read(
     client: Client, network: NetworkRecord, node: str, pools: Pools, mac: str = ""
 ) -> tuple[list[int], str, KeyValue | None]:
-    """The address of each pool that was handed out last, the host's own, and whose a MAC address is."""
+    """Return each pool's last allocated address, the host's own address, and the owner of ``mac``.
+
+    Raises NotFound if the network no longer exists, Unavailable if the node has been removed.
+    """
     wanted = [keys.network(network.id), keys.member(node), keys.balancer(network.id, node), keys.mac(network.id, mac)]
     found = client.read_all(*wanted, *(keys.serial(network.id, p.subnet) for p, _ in pools))
     if found[0] is None:
@@ -77,9 +82,10 @@ def _read(
 
 
 def _mac_claim(endpoint: SharedEndpoint, found: KeyValue | None) -> dict[str, Any]:
-    """The condition under which an endpoint takes its MAC address: it is free, or of the same host already.
+    """Return the transaction's condition for using the endpoint's MAC address.
 
-    Raises `Conflict` where another host has it: frames would go to one of the two hosts alone.
+    The MAC address must be free or belong to the same host. Raises `Conflict` if another host has it, because frames
+    would reach only one of the two hosts.
     """
     key = keys.mac(endpoint.network_id, endpoint.mac)
     if found is None:
@@ -101,7 +107,7 @@ def _with_prefix(chosen: Sequence[str], pools: Pools, version: int) -> str:
 
 
 def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
-    """What changes write: a transaction may write each key once."""
+    """Return the keys that these changes write, because a transaction may write each key only once."""
     return {c["request_put"]["key"] for c in changes}
 
 
@@ -129,7 +135,10 @@ def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: Pool
 
 
 def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
-    """Reserve the host's own address on a network it has no endpoint on (Docker's ingress); the address."""
+    """Reserve and return the host's own address on a network where it has no endpoint.
+
+    This is used for Docker's ingress network.
+    """
     pools = pools_for_endpoint(network, "", "")[:1]
     used: Collection[str] = ()
     for attempt in range(ATTEMPTS):
@@ -148,24 +157,27 @@ def _key(endpoint: SharedEndpoint) -> str:
 
 
 def _mark(endpoint: SharedEndpoint) -> str:
-    """What the keys of an endpoint's addresses say."""
+    """Return the value of the keys of an endpoint's addresses."""
     return f"{endpoint.node}/{endpoint.id}"
 
 
 def _is_own(claim: KeyValue, endpoint: SharedEndpoint) -> bool:
-    """Whether a claim is of the endpoint's own host."""
+    """Return whether an address key belongs to the endpoint's own host."""
     return claim.value.partition("/")[0] == endpoint.node
 
 
 def _claimed(endpoint: SharedEndpoint) -> list[str]:
-    """The keys that say of the endpoint's addresses, the MAC address first, that they are its own."""
+    """Return the keys of the endpoint's addresses, the MAC address first."""
     network_id = endpoint.network_id
     addresses = [a.partition("/")[0] for a in (endpoint.ipv4, endpoint.ipv6) if a]
     return [keys.mac(network_id, endpoint.mac), *(keys.address(network_id, a) for a in addresses)]
 
 
 def release(client: Client, network_id: str, node: str, identity: str) -> None:
-    """Forget an endpoint and give its addresses back, with the host's own when it was the host's last; idempotent."""
+    """Delete an endpoint and release its addresses; idempotent.
+
+    If it was the host's last endpoint on the network, the host's own address is released too.
+    """
     key = keys.endpoint(network_id, node, identity)
     for _ in range(ATTEMPTS):
         found = client.get(key)
@@ -179,7 +191,7 @@ def release(client: Client, network_id: str, node: str, identity: str) -> None:
 
 
 def _claims_of(found: KeyValue) -> list[str]:
-    """The claims of a stored endpoint; none of one that cannot be read."""
+    """Return the address keys of a stored endpoint, or the endpoint's own key if its record is unreadable."""
     return [c for e in record_checks.all_readable([found], record_checks.read_endpoint) for c in _claimed(e)] or [
         found.key
     ]
@@ -195,7 +207,10 @@ def _release_balancer(client: Client, network_id: str, node: str) -> None:
 
 
 def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) -> bool:
-    """Put an endpoint back that the store has lost; False where network or node are gone, or an address another's."""
+    """Write an endpoint that the store has lost.
+
+    Returns False if the network or node no longer exists, or if another endpoint has one of the addresses.
+    """
     _check_addresses(network, endpoint)
     claimed = _claimed(endpoint)
     conditions = [present(keys.network(endpoint.network_id)), present(keys.member(endpoint.node))]
@@ -211,7 +226,7 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
 
 
 def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Refuse addresses that the network has not for containers."""
+    """Raise InvalidArgument for addresses that the network does not offer to containers."""
     pools = [p for p in network.pools if not p.unused]
     for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
         if not any(is_usable(pool, address) for pool in pools):
@@ -219,12 +234,12 @@ def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
 
 
 def of_network(client: Client, network_id: str) -> list[SharedEndpoint]:
-    """All endpoints of a network, those of silent hosts too."""
+    """Return all endpoints of a network, including those of silent hosts."""
     return record_checks.all_readable(client.range(keys.endpoints(network_id))[0], record_checks.read_endpoint)
 
 
 def of_node(client: Client, node: str) -> list[SharedEndpoint]:
-    """All endpoints of a host."""
+    """Return all endpoints of a host."""
     found = client.range(keys.ENDPOINTS)[0]
     return record_checks.all_readable((kv for kv in found if _owner(kv) == node), record_checks.read_endpoint)
 
@@ -234,7 +249,7 @@ def _owner(kv: KeyValue) -> str:
 
 
 def release_node(client: Client, node: str) -> None:
-    """Give back everything that a removed host had."""
+    """Release all endpoints and addresses of a removed host."""
     for kv in client.range(keys.ENDPOINTS)[0]:
         if _owner(kv) == node:
             network_id, _, identity = kv.key.removeprefix(keys.ENDPOINTS).split("/")

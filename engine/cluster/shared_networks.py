@@ -1,4 +1,5 @@
-"""The networks that span hosts, in etcd: each change is one transaction, tried again when another host was faster."""
+"""The cluster's networks in etcd. Each change is one transaction, repeated if another host has changed the same keys.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +21,16 @@ ATTEMPTS = 50
 EXHAUSTED = "rpc error: code = InvalidArgument desc = could not find an available, non-overlapping IPv4 address pool"
 
 Ledger = tuple[Cluster, Cursor, int, list[NetworkRecord]]
-"""What a new network is made from: the rules, what was handed out last, that key's revision, what there is."""
+"""Input for a new network: the cluster's settings, the cursor, the cursor's revision, and the existing networks."""
 
 
 def all_networks(client: Client) -> list[NetworkRecord]:
-    """Every network of the cluster."""
+    """Return all networks of the cluster."""
     return record_checks.all_readable(client.range(keys.NETWORKS)[0], record_checks.read_network)
 
 
 def find(client: Client, reference: str) -> list[NetworkRecord]:
-    """Networks whose id equals, else whose name equals, else whose id starts with ``reference``."""
+    """Return networks with the id ``reference``, else with that name, else with an id that starts with it."""
     networks = all_networks(client)
     return (
         [n for n in networks if n.id == reference]
@@ -39,7 +40,10 @@ def find(client: Client, reference: str) -> list[NetworkRecord]:
 
 
 def create(client: Client, record: NetworkRecord) -> NetworkRecord:
-    """Give a network its subnets, gateways and VXLAN ids, and record it; `Conflict` where the name is taken."""
+    """Allocate subnets, gateways and VXLAN ids for a network, and record it.
+
+    Raises `Conflict` if the name is taken.
+    """
     for _ in range(ATTEMPTS):
         ledger = _read_ledger(client)
         if any(n.name == record.name for n in ledger[3]):
@@ -70,7 +74,7 @@ def _read_ledger(client: Client) -> Ledger:
 def allocate(
     record: NetworkRecord, cluster: Cluster, cursor: Cursor, _revision: int, others: Sequence[NetworkRecord]
 ) -> tuple[NetworkRecord, Cursor]:
-    """Fill in what the user left open; the network and the cursor after it. Pure."""
+    """Return the network with allocated values, and the cursor after it. Pure."""
     pools = list(record.pools)
     if record.enable_ipv4 and not any(ip_network(p.subnet).version == 4 for p in pools):
         subnet = next_subnet(cluster, cursor.subnet, [p.subnet for n in others for p in n.pools])
@@ -83,12 +87,15 @@ def allocate(
 
 
 def with_gateway(pool: PoolRecord) -> PoolRecord:
-    """A pool whose gateway is set and shown: its first address, where the user said nothing."""
+    """Return the pool with its gateway, by default its first address, marked as shown."""
     return replace(pool, gateway=pool.gateway or str(ip_network(pool.subnet)[1]), gateway_shown=True)
 
 
 def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Network:
-    """The first free subnet after the one handed out last, beginning anew at the end of the pools."""
+    """Return the next free subnet after ``last``, wrapping around at the end of the pools.
+
+    Raises Forbidden if there is none.
+    """
     used = [n for n in map(ip_network, taken) if isinstance(n, IPv4Network)]
     after = int(ip_network(last).network_address) if last else -1
     for wrapped in (False, True):
@@ -105,9 +112,9 @@ def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Networ
 
 
 def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRecord]) -> tuple[NetworkRecord, Cursor]:
-    """One VXLAN id for each subnet: the user's own first, then the next ones that nobody has.
+    """Assign one VXLAN id to each subnet: first the user's ids, then the next unused ones.
 
-    Docker shows those of IPv4 subnets; all of them, in the order of the pools, are for the driver.
+    The options that Docker shows have only the ids of IPv4 subnets. The driver's option has all ids, in pool order.
     """
     options = dict(record.options or {})
     own = [v for v in options.get(VNIS, "").split(",") if v]
@@ -130,13 +137,16 @@ def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRe
 
 
 def vnis_of(record: NetworkRecord) -> list[str]:
-    """All VXLAN ids of a network."""
+    """Return all VXLAN ids of a network."""
     shown = (record.options or {}).get(VNIS, "")
     return [v for v in f"{shown},{(record.host_options or {}).get(VNIS, '')}".split(",") if v]
 
 
 def remove(client: Client, record: NetworkRecord) -> None:
-    """Remove a network that no endpoint of any host has an address on; Docker's text where one has."""
+    """Remove a network; raises Forbidden with Docker's message if an endpoint of any host is on it.
+
+    Raises NotFound if the network does not exist.
+    """
     conditions = [present(keys.network(record.id)), absent(keys.endpoints(record.id), prefix=True)]
     changes = [
         delete(keys.network(record.id)),
@@ -157,7 +167,10 @@ def remove(client: Client, record: NetworkRecord) -> None:
 
 
 def update(client: Client, key: str, change: Callable[[str], str]) -> str:
-    """Rewrite one key by a function of its value, again and again until nobody came in between; the new value."""
+    """Replace the value of a key with ``change(value)``; return the new value.
+
+    It is repeated if another host changes the key meanwhile.
+    """
     for _ in range(ATTEMPTS):
         found = client.get(key)
         value = change(found.value if found else "")

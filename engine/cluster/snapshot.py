@@ -1,7 +1,7 @@
-"""What this host knows of the cluster: everything under ``shared/`` at one revision, as values that never change.
+"""This host's copy of the cluster's records: everything under ``shared/`` at one revision, as immutable values.
 
-A view grows by events, one revision after another, and is kept on disk, so that a restarted agent knows names and
-peers at once, also while the store does not answer. Records that cannot be read are not in it; ``refused`` says which.
+Events produce a new view. Views are saved to disk, so that a restarted agent knows names and peers immediately, even if
+the store does not answer. Unreadable records are left out; ``refused`` has the reasons.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ Values = Mapping[str, str]
 
 @dataclass(frozen=True)
 class View:
-    """All shared values at ``revision``."""
+    """All values under ``shared/`` at ``revision``."""
 
     revision: int
     values: Values
     _endpoints: Mapping[str, Mapping[str, SharedEndpoint]] = field(default_factory=dict, repr=False)
     refused: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Why records of endpoints are left out, by key."""
+    """Why endpoint records are left out, by key."""
     _others: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """Why records of other kinds are, as far as they have been read."""
+    """Why other records are left out, by key, as far as they have been read."""
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
-        """All hosts by id."""
+        """The nodes of all hosts, by id."""
         return {n.id: n for n in self._read(keys.NODES, record_checks.read_node).values()}
 
     @cached_property
     def alive(self) -> frozenset[str]:
-        """The ids of hosts whose lease holds."""
+        """Ids of the hosts that have a lease."""
         return frozenset(k.removeprefix(keys.ALIVE) for k in self.values if k.startswith(keys.ALIVE))
 
     @cached_property
     def networks(self) -> Mapping[str, NetworkRecord]:
-        """All networks by id."""
+        """All networks of the cluster, by id."""
         return {n.id: n for n in self._read(keys.NETWORKS, record_checks.read_network).values()}
 
     @cached_property
     def balancers(self) -> Mapping[tuple[str, str], str]:
-        """The address that each host itself has on a network, by network and host."""
+        """Each host's own address on a network, by network id and node id."""
         found = self._read(keys.BALANCERS, record_checks.read_balancer)
         parts = {k.removeprefix(keys.BALANCERS).partition("/"): v for k, v in found.items()}
         return {(network, node): v for (network, _, node), v in parts.items()}
@@ -63,29 +63,29 @@ class View:
         return record_checks.readable(stored, read, self._others.__setitem__)
 
     def unreadable(self) -> dict[str, str]:
-        """Why records are left out, by key."""
+        """Return why records are left out, by key."""
         for read in (self.nodes, self.networks):
-            assert read is not None  # it has been read now, if it was not before
+            assert read is not None  # the property reads the records on first access
         return {**self.refused, **self._others}
 
     def endpoints(self, network_id: str) -> list[SharedEndpoint]:
-        """The endpoints of a network on hosts whose lease holds."""
+        """Return the endpoints of a network on hosts that have a lease."""
         return [e for e in self._endpoints.get(network_id, {}).values() if e.node in self.alive]
 
     def differing(self, other: View) -> set[str]:
-        """The networks whose endpoints may differ: all of them, where hosts have come, gone or moved."""
+        """Return the ids of networks whose endpoints may differ; all networks if hosts or leases have changed."""
         here, there = self._endpoints, other._endpoints
         if self.alive != other.alive or self.nodes != other.nodes:
             return {*here, *there}
         return {i for i in {*here, *there} if here.get(i) is not there.get(i)}
 
     def elsewhere(self, network_id: str, node: str) -> list[SharedEndpoint]:
-        """Those of other hosts than ``node``."""
+        """Return the endpoints of a network on hosts other than ``node``."""
         return [e for e in self.endpoints(network_id) if e.node != node]
 
 
 def make(revision: int, values: Values) -> View:
-    """Build a view from all its values."""
+    """Return a view of these values."""
     found: dict[str, dict[str, SharedEndpoint]] = {}
     refused: dict[str, str] = {}
     stored = ((k, v) for k, v in values.items() if k.startswith(keys.ENDPOINTS))
@@ -95,13 +95,13 @@ def make(revision: int, values: Values) -> View:
 
 
 def load(client: Client) -> View:
-    """Read everything anew."""
+    """Read all shared values from the store and return them as a view."""
     pairs, revision = client.range(keys.SHARED)
     return make(revision, {kv.key: kv.value for kv in pairs})
 
 
 def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
-    """The view that follows from events; what they do not touch is shared with the old one."""
+    """Return the view after these events; unchanged parts are shared with the old view."""
     values = dict(view.values)
     found, refused = dict(view._endpoints), dict(view.refused)
     for event in events:
@@ -124,7 +124,7 @@ def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
 
 
 def _share(view: View, changed: View, touched: set[str]) -> None:
-    """Let a view have what has been read for the one before it, where no event is of that kind."""
+    """Copy parsed records from the old view to the new one for kinds without an event."""
     for prefix, name in ((keys.NODES, "nodes"), (keys.ALIVE, "alive"), (keys.NETWORKS, "networks")):
         if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):
             changed.__dict__[name] = view.__dict__[name]
@@ -132,13 +132,13 @@ def _share(view: View, changed: View, touched: set[str]) -> None:
 
 
 def save(root: Path, view: View) -> None:
-    """Keep the view for the next agent."""
+    """Save the view to disk for the next agent."""
     text = json.dumps({"revision": view.revision, "values": dict(view.values)})
     membership.write_private(membership.directory(root) / FILE, text)
 
 
 def saved(root: Path) -> View | None:
-    """The view that was kept last; None where there is none that can be read."""
+    """Return the saved view, or None if there is no readable one."""
     try:
         document = json.loads((membership.directory(root) / FILE).read_text(encoding="utf-8"))
         return make(int(document["revision"]), document["values"])
@@ -147,7 +147,7 @@ def saved(root: Path) -> View | None:
 
 
 def record_of(endpoint: SharedEndpoint) -> EndpointRecord:
-    """An endpoint of another host as the resolver sees endpoints."""
+    """Return an endpoint of another host as an endpoint record for DNS."""
     return EndpointRecord(
         id=endpoint.id,
         network_id=endpoint.network_id,

@@ -1,1 +1,1 @@
-"""Containers: a sandbox plus, optionally, the process that hawse runs in it; one file a phase of its life."""
+"""Containers: a sandbox and, optionally, the process that hawse runs in it; one file per phase of the life cycle."""

@@ -1,9 +1,13 @@
-"""Anything can be a container: network namespaces that hawse did not make.
+"""Use network namespaces that hawse did not create as containers ("adopted" sandboxes).
 
-``netns:NAME`` is a namespace of ``ip netns``, ``netns:/path`` any bind-mounted one, ``pid:N`` that of a process. An
-adopted sandbox has a record like a container's while it is connected to something: from the reservation of its first
-endpoint to the release of its last. It is pinned by no one, so its death is noticed, not prevented; that it is the same
-one is told by its inode. A namespace that is a host's own is refused, for the host is not to be changed by mistake.
+``netns:NAME`` is a namespace of ``ip netns``. ``netns:/path`` is any bind-mounted namespace. ``pid:N`` is the namespace
+of a process.
+
+An adopted sandbox has a container record while it is connected to a network. The record is created with its first
+endpoint and deleted with its last.
+
+hawse does not keep the namespace alive: it detects its end, but cannot prevent it. The inode shows whether it is still
+the same namespace. A namespace that is a host's own is refused, to prevent changes to the host by mistake.
 """
 
 from __future__ import annotations
@@ -33,9 +37,9 @@ NETNS_NAME = re.compile(r"[^/\0]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a foreign namespace is found, and which one it is.
+    """The place and identity of a foreign namespace.
 
-    ``start`` is the start time of the process of a ``pid:``; a named namespace has its inode there, too.
+    ``start`` is the start time of the process for ``pid:``. For a named namespace it is the inode.
     """
 
     name: str
@@ -46,15 +50,15 @@ class Place:
 
 
 def is_adoptable(reference: str) -> bool:
-    """Tell whether a container argument names a foreign namespace."""
+    """Return whether a container argument names a foreign namespace."""
     return reference.startswith(("netns:", "pid:"))
 
 
 @contextmanager
 def held(reference: str, *, force: bool) -> Iterator[Place]:
-    """Find a foreign namespace, and let no other command connect it in the block, whatever that calls it.
+    """Find a foreign namespace and lock it inside the block, under whatever name other commands use for it.
 
-    One that is a host's own is refused unless by ``force``. Nothing is changed.
+    Raises Forbidden for a namespace that is a host's own, unless ``force`` is set. Changes nothing.
     """
     path, pid = _path(reference)
     name = reference.replace("/", "_") if "/" in reference else reference
@@ -74,9 +78,10 @@ def held(reference: str, *, force: bool) -> Iterator[Place]:
 
 
 def record_of(known: ContainerRecord | None, container_id: str, place: Place) -> ContainerRecord:
-    """The record of a namespace that is about to be connected, to be stored with its first endpoint.
+    """Return the record of a namespace that will be connected; it is stored with the first endpoint.
 
-    One that is ``known`` and on networks still is as it was; else it begins anew.
+    A ``known`` record that is still running is reused with the new path. Otherwise a new record is made. Raises
+    Conflict if the name is in use for another namespace.
     """
     if known is not None and known.status == "running":
         if known.sandbox_inode not in (0, place.inode):
@@ -100,13 +105,13 @@ def record_of(known: ContainerRecord | None, container_id: str, place: Place) ->
 
 
 def known_id(host: Host, place: Place) -> str:
-    """The id of the record that a foreign namespace has by its name, "" where it has none."""
+    """Return the id of the record that has a foreign namespace's name, or "" if there is none."""
     with host.store.read() as reader:
         return next((c.id for c in reader.find_containers(place.name) if c.name == place.name), "")
 
 
 def still_exists(record: ContainerRecord) -> bool:
-    """Tell whether an adopted namespace still is the one that was adopted."""
+    """Return whether an adopted namespace is still the one that was adopted."""
     if record.pid and not process.is_running(record.pid, record.pid_start):
         return False
     inode = record.sandbox_inode or (0 if record.pid else record.pid_start)
@@ -117,7 +122,10 @@ def still_exists(record: ContainerRecord) -> bool:
 
 
 def forget_if_unused(host: Host, container_id: str) -> None:
-    """Forget an adopted namespace that is on no network any more, and its lock, which the caller holds; idempotent."""
+    """Delete the record and the lock file of an adopted namespace that is on no network; idempotent.
+
+    The caller holds the container lock.
+    """
     with host.store.write() as tx:
         forgotten = forget_record_if_unused(tx, container_id)
     if forgotten:
@@ -125,7 +133,7 @@ def forget_if_unused(host: Host, container_id: str) -> None:
 
 
 def forget_record_if_unused(tx: Transaction, container_id: str) -> bool:
-    """Forget the record of an adopted namespace that is on no network any more; whether there is none."""
+    """Delete the record of an adopted namespace that is on no network; return whether no record is left."""
     record = tx.container(container_id)
     if record is None:
         return True
@@ -136,7 +144,7 @@ def forget_record_if_unused(tx: Transaction, container_id: str) -> bool:
 
 
 def _path(reference: str) -> tuple[str, int]:
-    """The path that opens the namespace and, for ``pid:``, the process."""
+    """Return the path that opens the namespace, and the pid for ``pid:`` (else 0)."""
     kind, _, rest = reference.partition(":")
     if kind == "pid":
         if not rest.isdecimal():
@@ -149,7 +157,11 @@ def _path(reference: str) -> tuple[str, int]:
 
 @contextmanager
 def _opened(path: str, reference: str) -> Iterator[int]:
-    """Open a namespace; only what is one is opened, as opening may have effects of its own elsewhere."""
+    """Open a network namespace; the descriptor is closed after the block.
+
+    The file is checked with stat before it is opened, because opening another kind of file may have side effects.
+    Raises InvalidArgument if it is not a network namespace, and NotFound if it is missing.
+    """
     try:
         is_namespace = os.stat(path).st_dev == os.stat("/proc/thread-self/ns/net").st_dev
         namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if is_namespace else -1

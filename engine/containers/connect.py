@@ -1,4 +1,4 @@
-"""network connect and disconnect: one endpoint into, or out of, a container that runs or doesn't."""
+"""Connect a container to a network, or undo a partial connection; the container may be running or stopped."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def connect(
     *,
     force: bool = False,
 ) -> None:
-    """Connect a container, or a namespace that hawse did not make (``netns:NAME``, ``netns:/path``, ``pid:N``).
+    """Connect a container, or a foreign namespace (``netns:NAME``, ``netns:/path``, ``pid:N``), to a network.
 
-    A namespace that is a host's own is connected only by ``force``.
+    A namespace that is a host's own is connected only with ``force``.
     """
     with _held(host, container, force=force) as held:
         record = held.record
@@ -54,7 +54,10 @@ def connect(
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A container under its lock, which a foreign namespace without a record has only once `hold` is called."""
+    """A container under its lock.
+
+    A foreign namespace without a record gets its container lock only when `hold` is called.
+    """
 
     record: ContainerRecord
     hold: Callable[[], object] = lambda: None
@@ -62,7 +65,10 @@ class _Held:
 
 @contextmanager
 def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
-    """Hold a container for a connect; of a foreign namespace that has no record yet, the one that it is to get."""
+    """Lock a container for a connect.
+
+    For a foreign namespace without a record, the new record that it will get is yielded.
+    """
     if not adopted.is_adoptable(container):
         found = lookup.resolve(host, container)
         with locked(host.run, "container", found.id):
@@ -83,7 +89,10 @@ def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
 
 
 def _settled(host: Host, container_id: str) -> ContainerRecord:
-    """The container under its lock; one that has just ended gives up what it held before anything is changed."""
+    """Return the current record of a locked container; raises NotFound if it is gone.
+
+    If its process has just ended, its resources are released first.
+    """
     record = finalize.finalize_exit(host, container_id)
     if record is None:
         raise NotFound(f"No such container: {container_id}")
@@ -138,16 +147,16 @@ def _connect_running(
 def _reroute(
     old: ContainerRecord, before: Sequence[JoinedEndpoint], record: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Set the default routes after a change, if other endpoints hold them than before."""
+    """Set the default routes again, if the change moved them to other endpoints."""
     held = [m and m.endpoint.id for m in sandbox.gateways(old, before)]
     if held != [m and m.endpoint.id for m in sandbox.gateways(record, members)]:
         sandbox.route(record, members)
 
 
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
-    """Only the configuration changes, and only where the network is new to it.
+    """Add the network to the configuration of a stopped container, unless it is there already.
 
-    A network that isn't there is refused at the start, as Docker does.
+    A network that does not exist is accepted here and refused at the start, as in Docker.
     """
     name, named = reference, False
     with contextlib.suppress(NotFound):
@@ -170,7 +179,7 @@ def _without(record: ContainerRecord, network: NetworkRecord) -> list[NetworkAtt
 
 
 def rollback(host: Host, endpoint_id: str) -> None:
-    """Take a half-made endpoint out again; idempotent."""
+    """Remove an endpoint that was only partly created; idempotent."""
     with host.store.read() as reader:
         endpoint = reader.endpoint(endpoint_id)
         if endpoint is None:
@@ -196,11 +205,11 @@ def rollback(host: Host, endpoint_id: str) -> None:
 
 
 def resync_routes_and_ports(host: Host, container_id: str) -> None:
-    """Give a running sandbox the routes and ports that its endpoints call for; idempotent."""
+    """Bring the default routes and ports of a running sandbox in line with its endpoints; idempotent."""
     with host.store.read() as reader:
         container = reader.container(container_id)
     if container is None:
-        forget(host.run, "container", container_id)  # its remover's lock was another file
+        forget(host.run, "container", container_id)  # the container is gone: delete this new lock file
         return
     if lookup.with_actual_state(host, container).status != "running":
         return
@@ -210,13 +219,13 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         return
     members = _rerouted(host, container, members)
     for member in port_assignment.move(host, container, members):
-        sandbox.publish(host, container, member, member.endpoint.ports)  # recorded there, but perhaps not yet done
+        sandbox.publish(host, container, member, member.endpoint.ports)  # recorded, but perhaps not published yet
     etc_files.remove_network(host, container, None)
     announce(host)
 
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Set the default routes whatever they were, and the gateway bridge where it is needed; the memberships then."""
+    """Join or leave the gateway bridge as needed and always set the default routes; return the memberships."""
     found, index = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interface)
     with host.store.write() as tx:
         tx.put_container(replace(container, next_interface=index))

@@ -1,4 +1,4 @@
-"""Creating a container: everything is checked and recorded, nothing is started."""
+"""Create a container: check and record everything, start nothing."""
 
 from __future__ import annotations
 
@@ -45,14 +45,17 @@ PREDEFINED_MODES = ("bridge", "host", "none")
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Where a container's file system comes from; ``image`` is None for hostfs and for a plain directory."""
+    """The source of a container's root file system; ``image`` is None for hostfs and for a plain directory."""
 
     directory: str
     image: ImageRecord | None = None
 
 
 def create(host: Host, request: ContainerCreate) -> Created:
-    """Create a container; raises Docker's refusals, in its order, and leaves nothing behind then."""
+    """Create a container and return its id; on error, raise Docker's message and leave nothing behind.
+
+    The checks run in Docker's order.
+    """
     request = _normalised(request)
     with host.store.read() as reader:
         found = _existing_networks(reader, request)
@@ -101,7 +104,10 @@ def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
 
 
 def _check_hostfs_security(request: ContainerCreate) -> None:
-    """Refuse a filter of system calls for the host's own files: it would not be applied."""
+    """Raise InvalidArgument if a seccomp profile is given for hostfs, because it would not be applied.
+
+    The profile ``unconfined`` is allowed.
+    """
     profile = parse_security_options(request.host.security_opt or ()).seccomp
     if profile not in ("", UNCONFINED):
         raise InvalidArgument(f"--security-opt seccomp is for images and directories, not for {HOSTFS}")
@@ -112,7 +118,11 @@ def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, Ne
 
 
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
-    """The host configuration with the containers it names looked up: whose sandbox it joins, whom it links to."""
+    """Return the host configuration after looking up the containers that it names.
+
+    These are the container whose sandbox is joined, and the targets of links. Raises InvalidArgument for a link without
+    exactly one target.
+    """
     settings = request.host
     with host.store.read() as reader:
         if is_container_mode(settings.network_mode):
@@ -121,7 +131,7 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
                 settings = replace(settings, network_mode=f"container:{matches[0].id}")
         for link in settings.links or ():
             if is_user_defined(settings.network_mode):
-                break  # there a link is only a name, whoever bears it later
+                break  # on such networks a link is only a name, resolved later
             target = parse_link(link)[0]
             link_target(reader.find_containers(target), target)
     return settings
@@ -136,7 +146,10 @@ def _record(host: Host, record: ContainerRecord) -> None:
 
 
 def find_root(host: Host, image: str) -> Root:
-    """Where the image argument's files are: the host itself, a directory, or an imported image."""
+    """Return the root file system for an image argument: the host's, a directory, or an imported image.
+
+    Raises NotFound if there is none.
+    """
     if image == HOSTFS:
         return Root("/")
 
@@ -155,12 +168,15 @@ def _directory(path: str) -> str:
 
 
 def _without_empty_entrypoint(config: ContainerConfig) -> ContainerConfig:
-    """Drop the entrypoint "", which only says that the image's, and its command, are not wanted."""
+    """Replace the entrypoint "" by None: it only means "use neither the image's entrypoint nor its command"."""
     return replace(config, entrypoint=None) if list(config.entrypoint or ()) == [""] else config
 
 
 def merged(config: ContainerConfig, image: ImageRecord | None) -> ContainerConfig:
-    """The user's configuration over the image's, by Docker's rules (an own entrypoint clears the image's command)."""
+    """Merge the user's configuration over the image's by Docker's rules.
+
+    If the user gives an entrypoint, the image's command is not used.
+    """
     if image is None:
         return config
     entrypoint, cmd = config.entrypoint, config.cmd
@@ -186,7 +202,10 @@ def _merged_env(base: Sequence[str], own: Sequence[str]) -> list[str]:
 
 
 def _normalised(request: ContainerCreate) -> ContainerCreate:
-    """Docker's silent corrections: the mode ``default`` is the bridge, a working directory has no dots."""
+    """Apply Docker's silent corrections to a request.
+
+    The network mode ``default`` becomes ``bridge``. Dots are resolved in an absolute working directory.
+    """
     mode = request.host.network_mode
     networks = {("bridge" if n == "default" else n): s for n, s in request.networks.items()}
     if mode in ("", "default"):
@@ -198,7 +217,10 @@ def _normalised(request: ContainerCreate) -> ContainerCreate:
 
 
 def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
-    """The networks by the names given; the main one by its own where nothing is wanted of it, or its id was given."""
+    """Return the container's networks, under the names that were typed.
+
+    The main network gets its real name in two cases: it has no settings of its own, or it was given by id.
+    """
     mode, networks = request.host.network_mode, request.networks
     if not is_container_mode(mode) and mode not in networks:
         networks = {main.name if main else mode: EndpointSettings(), **networks}
@@ -208,7 +230,7 @@ def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[N
 
 
 def _main_mac(request: ContainerCreate, attachments: Sequence[NetworkAttachment]) -> str:
-    """Docker shows the main network's hardware address in the old container-wide field too."""
+    """Return the main network's MAC address, because Docker shows it in the old container-wide field too."""
     mode = request.host.network_mode
     shown = "" if mode in ("host", "none") else mode
     return next((a.settings.mac_address for a in attachments if a.network == shown), "")

@@ -1,4 +1,4 @@
-"""A container's own directory under HAWSE_ROOT: how much it holds, and taking it away."""
+"""Measure and remove a container's own directory under HAWSE_ROOT."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from engine.paths import make_private_directory
 
 
 def remove(host: Host, container_id: str) -> None:
-    """Take the directory away; idempotent. What is in it is deleted when nobody waits any more.
+    """Remove the container's directory; idempotent.
 
-    So is what an earlier removal, killed between the two, has left.
+    The directory is only renamed, and a separate process deletes its contents, so that the command need not wait.
+    Directories that an earlier, killed removal renamed but did not delete are deleted too.
     """
     discarded = host.root / "discarded"
     make_private_directory(discarded)
@@ -27,18 +28,18 @@ def remove(host: Host, container_id: str) -> None:
 
 
 def _delete(trees: Sequence[Path]) -> None:
-    """Delete in a process of its own, which has nothing of ours."""
+    """Delete directory trees in a separate process that inherits no files or environment of ours (except PATH)."""
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
     try:
         os.posix_spawnp("rm", ["rm", "-rf", "--", *map(str, trees)], environment, file_actions=null, setsid=True)
-    except FileNotFoundError:  # a bare PATH
+    except FileNotFoundError:  # there is no rm in PATH
         for tree in trees:
             shutil.rmtree(tree, ignore_errors=True)
 
 
 def size(host: Host, container_id: str) -> int:
-    """Bytes that the container's writable layer takes on the disk."""
+    """Return the size in bytes of the files in the container's writable layer."""
     layer = _directory(host, container_id) / "layer"
     found = (p.lstat() for p in layer.rglob("*"))
     return sum(f.st_size for f in found if not stat.S_ISDIR(f.st_mode))

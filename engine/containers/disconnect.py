@@ -22,7 +22,10 @@ from engine.validate.endpoint import check_disconnect, not_connected
 
 
 def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
-    """Disconnect a container; ``force`` also takes out what a vanished container left on the network."""
+    """Disconnect a container from a network.
+
+    With ``force``, endpoints that a missing container left on the network are removed too.
+    """
     with host.store.read() as reader:
         matches = reader.find_containers(container.removeprefix("/"))
     if force and not matches:
@@ -105,7 +108,10 @@ def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
 
 
 def release_orphan_endpoints(host: Host, reference: str) -> None:
-    """Release endpoints whose container is gone, so that nobody is told of "active endpoints" that aren't."""
+    """Release the network's endpoints whose container is gone or has ended.
+
+    Without this, Docker's message about "active endpoints" would name endpoints that no longer exist.
+    """
     with host.store.read() as reader:
         matches = reader.find_networks(reference)
         if len(matches) != 1:

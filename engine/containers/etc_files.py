@@ -1,7 +1,8 @@
-"""The files of /etc that are a container's own: hosts, resolv.conf and hostname, kept in its directory.
+"""Maintain a container's own /etc/hosts, /etc/resolv.conf and /etc/hostname, which are kept in its directory.
 
-They are bind-mounted into the container, so they are always rewritten in place. A container that joins another's
-sandbox uses that one's files. An adopted namespace has none, for nothing can be mounted for its processes.
+The files are bind-mounted into the container, so they are always rewritten in place. A container that joins another
+container's sandbox uses the files of that container. An adopted namespace has no such files, because nothing can be
+mounted for its processes.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from engine.validate.host_config import is_container_mode
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")
 LARGEST = 1 << 20
-"""Bytes of a file that is still followed; a container may write into its own what it likes."""
+"""Largest size in bytes of a file that is still updated, because a container may write anything into its own files."""
 
 
 def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Write all three for a starting container."""
+    """Write all three files for a starting container."""
     if is_container_mode(record.host.network_mode):
         return
     directory = host.container_directory(record.id)
@@ -37,7 +38,7 @@ def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]
 
 
 def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Follow a running container onto one more network, the last of ``members``."""
+    """Update the files of a running container that has joined another network, the last of ``members``."""
     if record.kind == "adopted":
         return
     directory = host.container_directory(record.id)
@@ -49,9 +50,10 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
 
 
 def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord | None) -> None:
-    """Follow a running container off a network: Docker drops all of its own lines, which share one name.
+    """Remove a running container's own lines from /etc/hosts after it has left a network, as Docker does.
 
-    None of them when it leaves the default bridge, which knows no names; ``network`` is None if it can't be told.
+    All its lines go, because they share one name. After leaving a predefined network nothing is removed, because
+    containers have no names there. ``network`` is None if it is not known.
     """
     if record.kind == "adopted" or (network is not None and network.predefined):
         return
@@ -62,7 +64,7 @@ def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord |
 
 
 def follow_links(host: Host, record: ContainerRecord) -> None:
-    """Tell the running containers that link to a container of the default bridge where it is now."""
+    """Write the container's new address into /etc/hosts of the running containers that link to it."""
     for source, alias, address in links.linking(host, record):
         path = host.container_directory(source.id) / "hosts"
         text = _present(path)
@@ -96,7 +98,10 @@ def _default_bridge_address(host: Host) -> str:
 
 
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
-    """What the file may read as long as nobody has edited it; one on no network may have come from any."""
+    """Return the contents that resolv.conf may have if it was not edited.
+
+    A container on no network may have a file written for any kind of network, so several contents are possible.
+    """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]
 
@@ -126,7 +131,10 @@ def _read(path: Path) -> str:
 
 
 def _present(path: Path) -> str | None:
-    """What a container's file holds by now, whatever the container wrote; None where it is gone or too long."""
+    """Return the current text of a container's file, or None if it is missing or too long.
+
+    The container may have written any bytes into it.
+    """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
             return file.read() if os.fstat(file.fileno()).st_size <= LARGEST else None

@@ -1,4 +1,4 @@
-"""Reaching into a container: its streams, its log, further commands, its end."""
+"""Access a container: its streams, its log, further commands in it, and waiting for its end."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from engine.runtime.api import Attachment, LogLine, RuntimeFailure, Stdio
 from engine.store.locks import locked
 
 POLL = 0.02
-"""Seconds between looks for a container's removal, which has no descriptor to wait on."""
+"""Seconds between checks for a container's removal, because there is no file descriptor to wait on."""
 
 OVERDUE = 5.0
-"""Seconds after which a removal that has not happened is nobody's any more."""
+"""Seconds after which this process finishes an overdue removal itself."""
 
 
 def running(host: Host, reference: str) -> ContainerRecord:
-    """The container, which must run."""
+    """Return the container's record; raises Conflict if it is not running."""
     record = lookup.with_actual_state(host, lookup.resolve(host, reference))
     lookup.check_not_restarting(record)
     if record.status != "running":
@@ -33,7 +33,10 @@ def running(host: Host, reference: str) -> ContainerRecord:
 
 
 def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> int:
-    """Run another command in a running container; its exit code."""
+    """Run another command in a running container and return its exit code.
+
+    Raises `StartFailure` with exit code 126 if the command cannot be executed.
+    """
     record = running(host, reference)
     try:
         return host.runtime.exec(record.id, request, stdio)
@@ -44,13 +47,16 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 
 
 def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
-    """Connect to the streams of a container that runs, or is about to."""
+    """Connect to the streams of a container that is running or will be started."""
     record = lookup.resolve(host, reference)
     return host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
 
 
 def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
-    """The container's log, from its file."""
+    """Return the lines of the container's log file.
+
+    Raises EngineError if the log driver keeps no file, or if its options are wrong.
+    """
     record = lookup.resolve(host, reference)
     path = log_path(host, record)
     if not path:
@@ -63,7 +69,7 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
 
 
 def wait(host: Host, reference: str, condition: str) -> int:
-    """Wait for the container's end, or its removal; the exit code."""
+    """Wait for the container's end or removal and return its exit code."""
     record = lookup.with_actual_state(host, lookup.resolve(host, reference))
     while record.status == "restarting":
         time.sleep(POLL)
@@ -72,20 +78,24 @@ def wait(host: Host, reference: str, condition: str) -> int:
     if record.status == "running" or condition == "next-exit":
         code = host.runtime.wait(record.id) or 0
     with locked(host.run, "container", record.id):
-        settled = finalize_exit(host, record.id)  # whoever has waited finds its addresses and ports free
+        settled = finalize_exit(host, record.id)  # so its addresses and ports are free when this returns
     if condition == "removed":
         _await_removal(host, record.id)
-    # What is on record counts, for the runtime forgets; but a restart policy may have begun the next run already.
+    # Return the recorded exit code, because the runtime may have deleted its own copy. If a restart policy has already
+    # begun the next run, return the code that the wait gave.
     return code if settled is None or settled.status == "running" else settled.exit_code
 
 
 def _await_removal(host: Host, container_id: str) -> None:
-    """Wait until it is gone; whoever was to remove a container at its end may have been killed, then we do it."""
+    """Wait until the container is gone.
+
+    The process that should remove it may have been killed. Therefore this process does it after `OVERDUE` seconds.
+    """
     overdue = time.monotonic() + OVERDUE
     while _exists(host, container_id):
         time.sleep(POLL)
         if time.monotonic() > overdue:
-            with suppress(NotFound):  # it was slow, not dead
+            with suppress(NotFound):  # the other process was slow, but alive
                 finish_overdue_exit(host, container_id)
 
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Record the end of a container's process and release what the container held."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from engine.model import ContainerRecord
 
 
 def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
-    """Record the end of a process that has ended and release what it held; under the container's lock, idempotent."""
+    """If the container's process has ended, record this and release what it held; return the record.
+
+    Idempotent; the caller holds the container lock. Returns None if the container is gone.
+    """
     with host.store.read() as reader:
         record = reader.container(container_id)
     if record is None or record.status != "running":
@@ -40,7 +43,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
             tx.put_container(ended)
             if ended.status == "restarting":
                 intents.begin(tx, IntentKind.CONTAINER_RESTART, container_id)
-    if not ended.host.auto_remove:  # that one's files are left until it is removed, lest that be forgotten
-        host.runtime.delete(record.id)  # only now, because others read the exit code there until it is on record
+    if not ended.host.auto_remove:  # with --rm, an unfinished removal is found by these files
+        host.runtime.delete(record.id)  # after the record, because other processes read the exit code there until then
     announce(host)
     return ended if current is not None else None

@@ -1,4 +1,4 @@
-"""Joining sandboxes to the gateway bridge, and taking them off; what it is says `engine.cluster.gateway`."""
+"""Join sandboxes to the gateway bridge, or remove them from it (see `engine.cluster.gateway`)."""
 
 from __future__ import annotations
 
@@ -32,14 +32,17 @@ OPTIONS = {
 
 
 def prepare(host: Host) -> NetworkRecord:
-    """Make the gateway bridge where it is missing; as in Docker, its second address is the ingress sandbox's."""
+    """Create the gateway bridge if it is missing, and return its record.
+
+    Its second address is reserved for the ingress sandbox, as in Docker.
+    """
     with host.store.read() as reader:
         known = bool(reader.find_networks(NAME))
     if not known:
         create.create(host, NetworkCreate(NAME, options=OPTIONS))
     with host.store.write() as tx:
         network = tx.find_networks(NAME)[0]
-        if network.ipam_options is not None:  # nobody gave any, as with the networks Docker begins with
+        if network.ipam_options is not None:  # none were given, as for Docker's predefined networks
             tx.put_network(replace(network, ipam_options=None))
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
             tx.put_endpoint(_ingress_endpoint(tx, network))
@@ -61,27 +64,30 @@ def _ingress_endpoint(tx: Transaction, network: NetworkRecord) -> EndpointRecord
 
 
 def release_ingress_address(host: Host) -> None:
-    """Give the ingress sandbox's address back: this host leaves its cluster."""
+    """Release the address of the ingress sandbox, because this host leaves its cluster."""
     with host.store.write() as tx:
         for endpoint in [e for e in tx.endpoints() if e.container_id == INGRESS_SANDBOX]:
             tx.delete_endpoint(endpoint.id)
 
 
 def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | None:
-    """The gateway bridge, up, where a sandbox on these networks needs it."""
+    """Return the gateway bridge, activated, if a sandbox on these networks needs it; else None."""
     if not is_needed(joined):
         return None
     return activate.activate(host, prepare(host).id)
 
 
 def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord) -> JoinedEndpoint:
-    """Reserve a container's endpoint on the gateway bridge; it has no names there."""
+    """Reserve a container's endpoint on the gateway bridge, where it has no DNS names."""
     attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
     return JoinedEndpoint(network, replace(reservation.reserve(tx, network, container, attachment), names=()))
 
 
 def _default_route(reader: Reader, container: ContainerRecord) -> str:
-    """What the settings of the networks that it is the way out of say of the default route, taken together."""
+    """Return the default-route setting for the gateway bridge, combined from the container's cluster networks.
+
+    "yes" if one of them says so, "no" if all say so, else "".
+    """
     attached = [(reader.network(a.network_id), a.settings.default_route) for a in container.attachments]
     said = {word for network, word in attached if network is not None and network.scope == "swarm"}
     return "yes" if "yes" in said else "no" if said == {"no"} else ""
@@ -90,9 +96,9 @@ def _default_route(reader: Reader, container: ContainerRecord) -> str:
 def sync_gateway_bridge(
     host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint], index: int
 ) -> tuple[list[JoinedEndpoint], int]:
-    """Join a running container to the gateway bridge or take it off, as its networks call for.
+    """Join a running container to the gateway bridge, or remove it from it, as its networks require.
 
-    The memberships as they are then, and the number of its next interface.
+    Return the new memberships, and the number of its next interface.
     """
     own = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     others = [m for m in members if m is not own]

@@ -1,4 +1,4 @@
-"""Finding a container by what the user typed, and seeing it as it is now."""
+"""Find a container by what the user typed, and show its actual state."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from engine.validate.host_config import parse_link, shared_container
 
 
 def find(reader: Reader, reference: str) -> ContainerRecord:
-    """The container of a name, id or unique id prefix; Docker's texts for none and for several."""
+    """Return the container with this name, id or unique id prefix.
+
+    Raises NotFound, or InvalidArgument if several match, with Docker's texts.
+    """
     matches = reader.find_containers(reference) or _linked(reader, reference)
     return names.pick_container(matches, reference)
 
 
 def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """The container that another one on the default bridge calls so by a link: "web/db"."""
+    """Return the container that a link on the default bridge names: "web/db" is the link ``db`` of ``web``."""
     name, slash, alias = reference.removeprefix("/").partition("/")
     if not (slash and name and alias):
         return []
@@ -36,13 +39,16 @@ def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def resolve(host: Host, reference: str) -> ContainerRecord:
-    """Find in a snapshot of its own."""
+    """Find a container in a new snapshot of the store, as `find` does."""
     with host.store.read() as reader:
         return find(reader, reference)
 
 
 def sandbox_owner(host: Host, record: ContainerRecord) -> str:
-    """The id of the container whose sandbox it has: its own, or that at the end of a chain of joined ones."""
+    """Return the id of the container that owns the record's sandbox.
+
+    This is the container itself, or the last one in a chain of ``container:`` network modes.
+    """
     owner, joined = record.id, shared_container(record.host.network_mode)
     while joined:
         with host.store.read() as reader:
@@ -52,7 +58,10 @@ def sandbox_owner(host: Host, record: ContainerRecord) -> str:
 
 
 def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
-    """The record with what the kernel says now: a process that has ended is shown so before anyone has settled it."""
+    """Return the record with its actual state: a process that has ended shows as ended.
+
+    This holds even before its end is recorded.
+    """
     if record.status != "running" or is_alive(record):
         return record
     if record.kind == "adopted":
@@ -60,7 +69,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     state = host.runtime.state(record.id)
     if state.running:
         return record
-    if not state.finished_at:  # nothing is known: somebody has settled it since the record was read
+    if not state.finished_at:  # the runtime has no end time: the end may have been recorded meanwhile
         with host.store.read() as reader:
             current = reader.container(record.id)
         if current is not None and current.status != "running":
@@ -70,13 +79,13 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
 
 
 def check_not_restarting(record: ContainerRecord) -> None:
-    """Refuse what wants a process, or its sandbox, between two runs."""
+    """Raise Conflict if the container is between two runs, because it has no process or sandbox then."""
     if record.status == "restarting":
         raise Conflict(f"Container {record.id} is restarting, wait until the container is running")
 
 
 def is_alive(record: ContainerRecord) -> bool:
-    """Tell whether the record's process, or the namespace it was adopted with, is still the same."""
+    """Return whether the record's process, or its adopted namespace, still exists and is the same."""
     if record.kind == "adopted":
         return adopted.still_exists(record)
     return record.status == "running" and process.is_running(record.pid, record.pid_start)

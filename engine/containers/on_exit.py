@@ -1,4 +1,4 @@
-"""TODO."""
+"""Handle the end of a container's process: record it, then restart or remove the container as configured."""
 
 from __future__ import annotations
 
@@ -17,37 +17,43 @@ from engine.store.locks import locked
 
 
 def exited(host: Host, container_id: str) -> None:
-    """What the runtime calls when a process has ended: settle, then restart or remove as configured."""
+    """Handle the end of a container's process; called by the runtime.
+
+    The end is recorded first. Then the container is restarted or removed as configured.
+    """
     record = _ended(host, container_id)
     if record is not None and record.status == "restarting":
         _restart_later(host, record)
 
 
 def finish_overdue_exit(host: Host, container_id: str) -> None:
-    """Do what `exited` should have done some time ago, and could not or was killed; idempotent."""
+    """Do the work of `exited` if it was not done in time or was killed; idempotent."""
     record = _ended(host, container_id)
     if record is not None and record.status == "restarting":
         restart_now(host, container_id, record.finished_at)
 
 
 def _ended(host: Host, container_id: str) -> ContainerRecord | None:
-    """Settle, and remove what is to go at its end; the record, None where it is gone or runs."""
+    """Record the end; remove the container if it was started with --rm.
+
+    Return the record, or None if the container is gone or running.
+    """
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
         if record is None:
-            locks.forget(host.run, "container", container_id)  # its remover's lock was another file
+            locks.forget(host.run, "container", container_id)  # the container is gone: delete this new lock file
             return None
         if record.status == "running":
             return None
         if not record.host.auto_remove:
-            host.runtime.delete(container_id)  # whoever settled it may have been killed before it came to that
+            host.runtime.delete(container_id)  # the process that recorded the end may have been killed before this
             return record
     remove(host, container_id, force=False)
     return None
 
 
 def _restart_later(host: Host, record: ContainerRecord) -> None:
-    """Begin the next run when its time has come, unless somebody has stopped or started the container by then."""
+    """Start the next run after the backoff time, unless the container was stopped or started meanwhile."""
     with host.store.write() as tx:
         current = tx.container(record.id)
         if current is None or current.status != "restarting":
@@ -58,7 +64,10 @@ def _restart_later(host: Host, record: ContainerRecord) -> None:
 
 
 def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:
-    """Begin the next run of a container that waits for it, since the given end of the last one; idempotent."""
+    """Start the next run of a container that waits for its restart; idempotent.
+
+    With ``finished_at``, only if its last run ended at that time.
+    """
     with locked(host.run, "container", container_id):
         with host.store.read() as reader:
             current = reader.container(container_id)

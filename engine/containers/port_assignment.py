@@ -1,4 +1,4 @@
-"""A container's published ports: which endpoint holds them, and moving them when the default route moves."""
+"""Assign a container's published ports to one endpoint, and move them when the default route moves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
 def requested_ports(record: ContainerRecord) -> list[PortSpec]:
-    """All ports that the container's configuration publishes: bindings, and exposed ones with ``-P``."""
+    """Return all ports that the container's configuration publishes.
+
+    These are its port bindings and, with ``-P``, its exposed ports.
+    """
     specs = list(record.host.port_bindings)
     if record.host.publish_all_ports:
         bound = {(port, s.protocol) for s in specs for port in s.ports}
@@ -33,7 +36,7 @@ def requested_ports(record: ContainerRecord) -> list[PortSpec]:
 
 
 def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> JoinedEndpoint | None:
-    """The endpoint that published ports belong to: the best-placed one on a network that can publish."""
+    """Return the endpoint for published ports: the best in priority order on a network that can publish."""
     able = [m for m in members if sandbox.can_publish(host, m.network)]
     return min(able, key=lambda m: m.priority(record), default=None)
 
@@ -41,13 +44,16 @@ def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
 def allocate(
     tx: Transaction, host: Host, record: ContainerRecord, member: JoinedEndpoint, specs: Sequence[PortSpec]
 ) -> list[PortRecord]:
-    """Choose host ports for ``specs`` on one endpoint; raises Docker's text about who has them."""
+    """Choose host ports for ``specs`` on one endpoint.
+
+    Raises KernelFailure with Docker's text, which names the conflict.
+    """
     with _docker_error_text(tx, record, member.endpoint):
         return allocation.allocate_ports(specs, tx.ports(), _host_side(host, member.network))
 
 
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
-    """Put the endpoint with its ports into the store; the store's own refusal is worded like the allocator's."""
+    """Store the endpoint with its ports; a conflict in the store gets the same text as one in `allocate`."""
     with _docker_error_text(tx, record, endpoint):
         try:
             tx.put_endpoint(endpoint)
@@ -56,10 +62,10 @@ def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRec
 
 
 def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Bring the ports to the endpoint they belong to now, keeping their numbers; the memberships as they are then.
+    """Move the ports to the endpoint that should have them now, and keep their numbers; return the memberships.
 
-    When no endpoint holds them (the last one able to publish has gone, or the first one comes), they are allocated
-    anew from the configuration.
+    If no endpoint has ports, they are allocated again from the configuration. This is the case after the last network
+    that can publish was left, or when the first one is joined.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
@@ -111,10 +117,13 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
 def reassign_ports(
     host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], kept: Sequence[PortRecord]
 ) -> None:
-    """Give ports whose endpoint has left to the endpoint they belong to now, with the same numbers."""
+    """Give the ports of an endpoint that has left to the endpoint that should have them now.
+
+    The ports keep their numbers.
+    """
     target = holder(host, record, members)
     if target is None or not kept:
-        return  # with none to give it, the target keeps its own
+        return  # keep the target's ports if there are none to move
     held = replace(target.endpoint, ports=kept)
     with host.store.write() as tx:
         record_ports(tx, record, held)

@@ -22,11 +22,14 @@ from engine.validate.logging import LOCAL, NONE, Rotation, rotation
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INITS = ("docker-init", "tini-static")
-"""Programs that are an init, by preference: both are linked statically."""
+"""Statically linked init programs, in order of preference."""
 
 
 def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec:
-    """Describe the process; ``netns`` is "" for a network namespace of its own, "host", or a path to join."""
+    """Return the process description for the runtime.
+
+    ``netns`` is "" for a new network namespace, "host", or the path of a namespace to join.
+    """
     config, settings = record.config, record.host
     root = find_root(host, config.image)
     security = parse_security_options(settings.security_opt or ())
@@ -68,7 +71,10 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
 
 
 def _init_path() -> str:
-    """The init of ``--init``, which needs no library of the container; raises KernelFailure where there is none."""
+    """Return the path of the program for ``--init``; raises KernelFailure if there is none.
+
+    It is statically linked, so it needs no library in the container.
+    """
     for name in INITS:
         found = shutil.which(name, path=DEFAULT_PATH)
         if found is not None:
@@ -85,7 +91,7 @@ def _link_variables(host: Host, record: ContainerRecord) -> list[str]:
 
 
 def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> list[str]:
-    """The container's environment in Docker's order: PATH and HOSTNAME first, then its links', then the user's."""
+    """Return the container's environment in Docker's order: PATH and HOSTNAME, the links' variables, the user's."""
     own = list(record.config.env or ())
     given = {e.partition("=")[0] for e in own}
     base = [f"PATH={DEFAULT_PATH}", f"HOSTNAME={record.config.hostname}"]
@@ -96,13 +102,16 @@ def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> lis
 
 
 def own_files(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """The files of /etc that are not the root's, by their path inside; those of another whose sandbox is joined."""
+    """Return the container's own /etc files: path in the container to path on the host.
+
+    If it joins another container's sandbox, these are the files of that container.
+    """
     directory = host.container_directory(lookup.sandbox_owner(host, record))
     return {f"/etc/{name}": str(directory / name) for name in ("hosts", "resolv.conf", "hostname")}
 
 
 def log_path(host: Host, record: ContainerRecord) -> str:
-    """Return the path of the container's log; "" where its driver keeps none."""
+    """Return the path of the container's log, or "" if its log driver keeps no file."""
     directory = host.root / "containers" / record.id
     if record.host.log_driver == NONE:
         return ""
@@ -112,12 +121,12 @@ def log_path(host: Host, record: ContainerRecord) -> str:
 
 
 def log_bounds(host: Host, record: ContainerRecord) -> Rotation:
-    """Return how the log is bounded; ValueError carries Docker's text about options."""
+    """Return the log's size limits; raises ValueError with Docker's text for wrong options."""
     return rotation(record.host.log_driver, record.host.log_options, host.config.default_log_limit)
 
 
 def log_bounds_at_start(host: Host, record: ContainerRecord) -> Rotation:
-    """Return how the log is bounded; raises the error of a container that is to start."""
+    """Return the log's size limits; raises KernelFailure with Docker's text for a failed start."""
     try:
         return log_bounds(host, record)
     except ValueError as error:
@@ -126,14 +135,17 @@ def log_bounds_at_start(host: Host, record: ContainerRecord) -> Rotation:
 
 
 Port = tuple[int, str]
-"""Number and protocol."""
+"""Port number and protocol."""
 
 
 NOT_PASSED_ON = ("HOME", "PATH")
 
 
 def link_variables(parent: str, alias: str, address: str, target: ContainerRecord) -> Iterator[str]:
-    """Give NAME=value pairs for one link of the container named ``parent``; later ones of a name repeat the earlier."""
+    """Yield NAME=value pairs for one link of the container named ``parent``.
+
+    A name may occur twice, with the same value.
+    """
     prefix = alias.rpartition("/")[2].upper().replace("-", "_")
     ports = _exposed(target)
     if ports:
@@ -160,7 +172,10 @@ def _exposed(target: ContainerRecord) -> list[Port]:
 
 
 def _ranges(prefix: str, address: str, ports: Sequence[Port]) -> Iterator[str]:
-    """Describe runs of three ports and more as Docker counts them: it does not care about protocols."""
+    """Yield the variables for each run of at least three consecutive ports.
+
+    As in Docker, protocols are ignored when consecutive ports are counted.
+    """
     first = 0
     while first < len(ports):
         last = _end_of_run(ports, first)

@@ -1,4 +1,4 @@
-"""Changing the published ports of a container that may be running, without touching its other connections."""
+"""Change the published ports of a container that may be running, without touching its other connections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from engine.store.locks import locked
 
 
 def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
-    """Publish more ports, at once when the container runs; kept in its configuration."""
+    """Publish more ports and keep them in the configuration; takes effect immediately if the container runs."""
     found = lookup.resolve(host, reference)
     with locked(host.run, "container", found.id):
         publish_locked(host, found.id, specs)
@@ -31,7 +31,7 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
 
 
 def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
-    """The same under a lock that the caller holds, who then tells the agent."""
+    """Publish more ports as `publish` does; the caller holds the container lock and notifies the agent."""
     record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
     wanted = [*known, *(spec for spec in specs if not any(includes(one, spec) for one in known))]
@@ -62,7 +62,10 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
 
 
 def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
-    """Take container ports back; a range that holds them is split around them."""
+    """Unpublish container ports ``first`` to ``last``; published ranges that contain them are split.
+
+    Raises NotFound if one of them is not published.
+    """
     found = lookup.resolve(host, reference)
     with locked(host.run, "container", found.id):
         record = lookup.resolve(host, found.id)
@@ -84,7 +87,7 @@ def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) 
 
 
 def _uncovered(wanted: range, held: Iterable[range]) -> int | None:
-    """The lowest of the ports wanted that is in no range, None where all are."""
+    """Return the lowest wanted port that is in none of the ranges, or None if all are."""
     port = wanted[0]
     for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
         if port in ports_held:
@@ -93,7 +96,7 @@ def _uncovered(wanted: range, held: Iterable[range]) -> int | None:
 
 
 def _take_back(tx: Transaction, member: JoinedEndpoint, first: int, last: int, protocol: str) -> list[PortRecord]:
-    """Take ports out of an endpoint's record: those that it held."""
+    """Remove ports from an endpoint's record and return those that it had."""
     held = member.endpoint.ports
     gone = [cut for p in held if p.protocol == protocol for cut in part(p, first, last)]
     if gone:

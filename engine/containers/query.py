@@ -1,4 +1,4 @@
-"""Documents of containers as they are now."""
+"""Return the JSON documents of containers in their actual state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engine.validate.logging import JSON_FILE
 
 
 def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
-    """One document of GET /containers/{id}/json."""
+    """Return the document of GET /containers/{id}/json."""
     with host.store.read() as reader:
         record = lookup.find(reader, reference)
         endpoints, networks = _network_side(reader, record)
@@ -30,7 +30,7 @@ def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
 
 
 def list_documents(host: Host, wanted: Filters, *, everything: bool, limit: int, size: bool = False) -> Documents:
-    """Documents of GET /containers/json, newest first."""
+    """Return the documents of GET /containers/json, newest first."""
     with host.store.read() as reader:
         records = [lookup.with_actual_state(host, r) for r in reversed(reader.containers())]
         sides = {r.id: _network_side(reader, r) for r in records}
@@ -53,7 +53,10 @@ def _summary(
 
 
 def _sizes(host: Host, record: ContainerRecord) -> Mapping[str, int]:
-    """Measure what the container has written, and that with its image; costly, so only where asked for."""
+    """Return the size of what the container has written, alone and together with its image.
+
+    This reads the whole writable layer, so it is done only on request.
+    """
     written = files.size(host, record.id)
     with host.store.read() as reader:
         image = next((i for i in reader.images() if i.id == record.image_id), None)

@@ -28,7 +28,10 @@ from engine.store.locks import locked
 
 
 def remove(host: Host, container_id: str, *, force: bool) -> None:
-    """Remove a container and all it has; a running one only by force."""
+    """Remove a container and everything that it holds.
+
+    Raises NotFound if it is gone, and Conflict if it is running and ``force`` is not set.
+    """
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
         if record is None:
@@ -46,7 +49,7 @@ def remove(host: Host, container_id: str, *, force: bool) -> None:
 
 
 def resume_removal(host: Host, container_id: str) -> None:
-    """Finish a removal that was begun; idempotent."""
+    """Finish a removal that a killed command began; idempotent. Takes the container lock."""
     with locked(host.run, "container", container_id):
         finish_removal(host, container_id)
         locks.forget(host.run, "container", container_id)
@@ -54,8 +57,11 @@ def resume_removal(host: Host, container_id: str) -> None:
 
 
 def finish_removal(host: Host, container_id: str) -> None:
-    """Kill, release and forget a container, whatever is left of it; idempotent."""
-    host.runtime.signal(container_id, signals.SIGKILL)  # first, so that it ends while the rest is done
+    """Kill a container, release what it holds and delete its record and files; idempotent.
+
+    The caller holds the container lock.
+    """
+    host.runtime.signal(container_id, signals.SIGKILL)  # first, so that the process ends during the other steps
     with host.store.read() as reader:
         record = reader.container(container_id)
     if record is not None:
@@ -79,7 +85,7 @@ def _refuse_running(record: ContainerRecord, force: bool) -> None:
 
 
 def prune(host: Host, wanted: Filters) -> tuple[list[str], int]:
-    """Remove all stopped containers that match; their ids and the bytes that their own files took."""
+    """Remove all stopped containers that match; return their ids and the bytes that their own files took."""
     networks.check_container_prune(wanted)
     with host.store.read() as reader:
         stopped = [
@@ -99,12 +105,15 @@ def prune(host: Host, wanted: Filters) -> tuple[list[str], int]:
 
 
 def is_orphan(host: Host, record: ContainerRecord) -> bool:
-    """Tell whether the container's process is there, and the runtime does not know it."""
+    """Return whether the container's process exists but is unknown to the runtime."""
     return record.kind == "process" and lookup.is_alive(record) and not host.runtime.state(record.id).running
 
 
 def end_orphan(record: ContainerRecord, number: int, patience: float | None) -> None:
-    """Send a signal and wait; after ``patience`` seconds (None: never) kill. Nothing where the process has ended."""
+    """Send a signal and wait for the end; send SIGKILL after ``patience`` seconds (None: never).
+
+    No effect if the process has ended.
+    """
     pidfd = process.open_pidfd(record.pid, record.pid_start)
     if pidfd is None:
         return

@@ -1,4 +1,4 @@
-"""Giving a container another name, in the store and for everyone who asks the resolver."""
+"""Rename a container in the store and in DNS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from engine.validate.container import check_rename, check_rename_given, rename_c
 
 
 def rename(host: Host, reference: str, name: str) -> None:
-    """Rename; the names on every network change with it at once."""
+    """Rename a container; its DNS names on all networks change in the same transaction.
+
+    Links of other containers to it are updated too. Raises Conflict if the name is taken.
+    """
     check_rename_given(name)
     found = lookup.resolve(host, reference)
     new = check_rename(found, name)

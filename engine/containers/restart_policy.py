@@ -1,6 +1,7 @@
-"""Restart policies: what becomes of a container whose process has ended, and how long before its next run.
+"""Decide by the restart policy what happens to a container whose process has ended.
 
-Pure; when a run ends and how the next one begins is the business of others.
+Computes the state after the end, and the time until the next run. Has no side effects: other modules detect the end and
+start the next run.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from engine.golang import timestamps
 from engine.model import ContainerRecord
 from engine.validate.signals import parse_signal
 
-FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, as Docker's restart monitor
+FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, the values of Docker's restart monitor
 
 
 def after_end(record: ContainerRecord) -> ContainerRecord:
-    """The record of a container whose process has ended: exited, or counted as about to be restarted."""
+    """Return the record of a container whose process has ended.
+
+    Its status is exited, or restarting with a higher restart count.
+    """
     ended = replace(record, status="exited", pid=0)
     if not calls_for_restart(ended):
         return ended
@@ -24,7 +28,7 @@ def after_end(record: ContainerRecord) -> ContainerRecord:
 
 
 def calls_for_restart(record: ContainerRecord) -> bool:
-    """Tell whether the policy wants another run after this one, which nobody asked to end."""
+    """Return whether the policy requires another run; not if the user stopped the container."""
     policy = record.host.restart_policy
     if record.stopped_by_user:
         return False
@@ -35,13 +39,17 @@ def calls_for_restart(record: ContainerRecord) -> bool:
 
 
 def ends_with(record: ContainerRecord, number: int) -> bool:
-    """Tell whether a signal that a user sends is meant to end the container for good."""
+    """Return whether a signal from the user should also end the container for good, without a restart."""
     own = record.config.stop_signal
     return not own or number in (SIGKILL, parse_signal(own)) or record.host.restart_policy.name == "unless-stopped"
 
 
 def backoff(record: ContainerRecord) -> float:
-    """Seconds until the next run: twice as many each time, unless the last one was a long one."""
+    """Return the seconds until the next run.
+
+    They double each time up to `LONGEST_BACKOFF`. After a run longer than `STEADY_AFTER` seconds they begin at
+    `FIRST_BACKOFF` again.
+    """
     ran = timestamps.to_seconds(record.finished_at) - timestamps.to_seconds(record.started_at)
     if ran > STEADY_AFTER:
         return FIRST_BACKOFF

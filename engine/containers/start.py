@@ -1,7 +1,7 @@
-"""Starting a container: reserve everything, make the namespaces, plumb, then let the command run.
+"""Start a container: reserve its resources, create the namespaces, set up the network, then execute the command.
 
-One intent spans the whole of it. Whatever fails, or whoever is killed in between, `rollback` takes back what there is; the
-container's configuration is never touched by a failed start.
+One intent covers the whole start. If a step fails, or the command is killed, `rollback` undoes the steps so far. A
+failed start never changes the container's configuration.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ UNKNOWN_EXIT = 128
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """What a start holds before the kernel is touched."""
+    """The record and the endpoints that a start has reserved in the store, before it changes the kernel."""
 
     record: ContainerRecord
     members: Sequence[JoinedEndpoint]
 
 
 def reset_restart_count(host: Host, container_id: str) -> None:
-    """Forget how often the policy has restarted it: a person starts it now."""
+    """Reset the count of automatic restarts, because a user starts the container now."""
     with host.store.write() as tx:
         record = lookup.find(tx, container_id)
         if record.restart_count:
@@ -53,7 +53,7 @@ def reset_restart_count(host: Host, container_id: str) -> None:
 
 
 def start(host: Host, container_id: str) -> None:
-    """Start a container whose lock the caller holds; no effect on one that runs."""
+    """Start a container; no effect on a running one. The caller holds the container lock."""
     with host.store.read() as reader:
         record = lookup.with_actual_state(host, lookup.find(reader, container_id))
     if record.status == "running":
@@ -86,7 +86,11 @@ def _start(host: Host, record: ContainerRecord) -> None:
 
 
 def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecord, str]:
-    """Say which network namespace to use, as ProcessSpec has it; who joins another's gets that one's host name too."""
+    """Return the record and its network namespace in the form of ProcessSpec.
+
+    If the container joins another one's sandbox, it also gets that container's host name and domain name. Raises
+    Forbidden if the other container is not running.
+    """
     mode = record.host.network_mode
     if mode == "host":
         return record, "host"
@@ -115,7 +119,10 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
 
 
 def _check_main_network(reader: Reader, mode: str) -> None:
-    """Refuse where the network that the container was created for has gone, even if it has been disconnected since."""
+    """Raise NotFound if the network of the container's network mode is gone.
+
+    This holds even if the container was disconnected from it since, as in Docker.
+    """
     if is_user_defined(mode) and not reader.find_networks(mode):
         raise NotFound(f"could not find a network matching network mode {mode}: network {mode} not found")
 
@@ -135,7 +142,11 @@ def _reserve(
     granted: Mapping[str, EndpointRecord],
     bridge: NetworkRecord | None,
 ) -> Reserved:
-    """Record endpoints on all networks: ``granted`` by the cluster for some, ``bridge`` for the way out of overlays."""
+    """Record the container's endpoints on all networks and choose its host ports.
+
+    ``granted`` holds the endpoints that the cluster has reserved, by network id. ``bridge`` is the gateway bridge, if
+    the container needs it to get out of overlay networks.
+    """
     attachments = _resolved(tx, record)
     record = replace(
         record,
@@ -165,7 +176,7 @@ def _reserve(
 
 
 def _resolved(tx: Transaction, record: ContainerRecord) -> list[NetworkAttachment]:
-    """The attachments with their networks' present names and ids."""
+    """Return the attachments with the current names and ids of their networks."""
     if is_container_mode(record.host.network_mode):
         return list(record.attachments)
     pairs = [(a, _network(tx, a)) for a in record.attachments]
@@ -173,7 +184,7 @@ def _resolved(tx: Transaction, record: ContainerRecord) -> list[NetworkAttachmen
 
 
 def _whole_mode(reader: Reader, record: ContainerRecord) -> str:
-    """The network mode; where it is a part of a network's id, the whole of it."""
+    """Return the network mode; a network's id prefix is replaced by the whole id."""
     mode = record.host.network_mode
     if not (is_user_defined(mode) and record.attachments):
         return mode
@@ -201,7 +212,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         sandbox.admit_siblings(host, members)
     except EngineError:
         if not process.is_running(created.pid, created.pid_start):
-            _with_process(host, record)  # because its failure, which took the namespace away, is the cause to report
+            _with_process(host, record)  # this raises the error of the process, because it is the cause
         raise
     record = _with_process(host, record)
     if members and netns != "host":
@@ -220,7 +231,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
 
 
 def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
-    """The record with the process that will execute the command, whose namespace the sandbox is from now on."""
+    """Wait for the process that will execute the command; return the record with its pid and its namespace."""
     try:
         prepared = host.runtime.prepared(record.id)
     except RuntimeFailure as error:
@@ -230,7 +241,10 @@ def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
 
 
 def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
-    """Plumb one endpoint; an interface that cannot be is told as the failed start of a process, as Docker does."""
+    """Create one endpoint in the sandbox and return its live record.
+
+    As in Docker, an interface that cannot be created is reported as a failed process start (KernelFailure).
+    """
     try:
         return replace(sandbox.join(host, record, member, index), phase="live")
     except InterfaceFailure as error:
@@ -238,7 +252,7 @@ def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: in
 
 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
-    """The record while the command has not been executed: its process is known, its state is still what it was."""
+    """Return the record to store before the command is executed: the process is known, the old state is kept."""
     return replace(
         plumbed,
         status=before.status,
@@ -268,12 +282,12 @@ def _start_failure(error: RuntimeFailure) -> EngineError:
 
 
 def _past_path(host: Host, record: ContainerRecord) -> str:
-    """Where the sandbox was, or would have been: Docker keeps telling it after a failure."""
+    """Return the path of the last sandbox, because Docker shows it even after a failed start."""
     return sandbox.path_of(host.run, record.sandbox_id) if record.sandbox_id else ""
 
 
 def rollback(host: Host, container_id: str) -> None:
-    """Take back whatever a start has done so far; idempotent, and needs neither process nor namespace alive."""
+    """Undo all steps of a failed start; idempotent. Needs neither the process nor its namespace."""
     with host.store.read() as reader:
         record = reader.container(container_id)
     if record is None:
@@ -289,17 +303,23 @@ def rollback(host: Host, container_id: str) -> None:
 
 
 def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -> None:
-    """Note why it did not start; the last run's exit code stays where the command itself was not at fault."""
+    """Record why the start failed, and the exit code.
+
+    The exit code of the last run is kept if the command itself was not the cause.
+    """
     code = error.exit_code if isinstance(error, StartFailure) else before.exit_code or UNKNOWN_EXIT
     with host.store.write() as tx:
         record = tx.container(before.id)
         if record is not None:
-            status = "exited" if record.status == "restarting" else record.status  # a policy tries no second time
+            status = "exited" if record.status == "restarting" else record.status  # no retry of a failed restart
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
 
 
 def start_by_user(host: Host, container_id: str) -> None:
-    """Start because a person asked; one that is to be removed after its end is removed when it cannot start."""
+    """Start a container on the user's request; no effect on a running or restarting one.
+
+    If the start fails, a container with --rm is removed.
+    """
     try:
         with locked(host.run, "container", container_id):
             if lookup.with_actual_state(host, lookup.resolve(host, container_id)).status not in (

@@ -1,4 +1,4 @@
-"""The end of a container's process: stopping it, settling what it held, restarting it by policy, removing it."""
+"""Stop, kill and restart containers, and start them on a user's request."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from engine.validate.signals import RTMAX, check_supported, parse_signal
 
 DEFAULT_TIMEOUT = 10
 IN_VAIN = 2
-"""Seconds that Docker waits after a signal that the system does not have, before it forces the end."""
+"""Seconds that Docker waits after a signal that does not exist on the system, before it sends SIGKILL."""
 
 
 @contextmanager
 def error_prefix(what: str) -> Iterator[None]:
-    """Put what could not be done before the reason why, as Docker words it."""
+    """Prefix the text of an error raised in the block with ``what``, as Docker does."""
     try:
         yield
     except EngineError as error:
@@ -35,11 +35,11 @@ def error_prefix(what: str) -> Iterator[None]:
 
 
 def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> None:
-    """Ask the process to end, then force it; returns with everything it held released."""
+    """Stop the process, by force after the timeout; everything that it held is released on return."""
     record = _marked_stopped(host, container_id, signal)
     if record is None:
         return
-    if record.status == "exited":  # it was between two runs; should the next one begin already, that is stopped too
+    if record.status == "exited":  # it was between two runs: if the next one begins now, stop that too
         with locked(host.run, "container", record.id):
             pass
         stop(host, container_id, timeout, signal)
@@ -53,15 +53,15 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
 
 
 def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[object]:
-    """Settle the end in this block, instead of the process that the runtime starts to do so.
+    """Handle the container's end in this block, instead of the process that the runtime starts for it.
 
-    Not of a container that is to be removed then: that is for the other process to do, when the command has returned.
+    A container started with --rm is an exception: that other process removes it after the command has returned.
     """
     return nullcontext() if record.host.auto_remove else host.runtime.ending(record.id)
 
 
 def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> None:
-    """Ask, and force after ``patience`` seconds (never, if negative)."""
+    """Send the stop signal, then SIGKILL after ``patience`` seconds (never, if negative)."""
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
     if is_orphan(host, record):
         end_orphan(record, number, None if patience < 0 else patience)
@@ -76,13 +76,17 @@ def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> Non
 
 
 def _marked_stopped(host: Host, container_id: str, signal: str = "") -> ContainerRecord | None:
-    """Note that the user wants it stopped, so that no policy starts it again; None where nothing runs."""
+    """Record that the user wants the container stopped, so that no restart policy starts it again.
+
+    Return the record, or None if the container is not running. Raises the error of `parse_signal` for an invalid
+    signal.
+    """
     with host.store.write() as tx:
         record = tx.container(container_id)
         if record is None or record.status not in ("running", "restarting"):
             return None
         if signal:
-            parse_signal(signal)  # a wrong one leaves all as it is
+            parse_signal(signal)  # an invalid signal changes nothing
         status = "exited" if record.status == "restarting" else record.status
         record = replace(record, stopped_by_user=True, status=status)
         tx.put_container(record)
@@ -91,7 +95,7 @@ def _marked_stopped(host: Host, container_id: str, signal: str = "") -> Containe
 
 
 def kill(host: Host, reference: str, signal: str) -> None:
-    """Send one signal; SIGKILL also settles, so that the next command sees the container ended."""
+    """Send one signal; after SIGKILL also record the end, so that the next command sees the container ended."""
     with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
         record = lookup.with_actual_state(host, lookup.resolve(host, reference))
@@ -111,7 +115,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
 
 
 def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:
-    """Stop, then start; the restart count begins anew."""
+    """Stop a container, then start it with the restart count reset."""
     container_id = lookup.resolve(host, reference).id
     with error_prefix(f"Cannot restart container {reference}"):
         stop(host, container_id, timeout, signal)

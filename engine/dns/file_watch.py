@@ -1,4 +1,4 @@
-"""Follows one file through edits, replacements and changed links, and tells once per burst of events."""
+"""Watches one file through edits, replacements and changed symbolic links; reports once per burst of events."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from engine.eventloop.inotify import (
 from engine.eventloop.loop import Loop, Timer
 
 RETRY_INTERVAL_SECONDS = 0.05
-"""Seconds to wait for a burst of events to end."""
+"""Seconds without events after which a burst has ended."""
 GONE = DELETE_SELF | MOVE_SELF
 
 
 class FileWatch:
-    """Calls ``changed`` after the file at ``path``, or what it links to, may have changed.
+    """A watch of the file at ``path`` and its link target; calls ``changed`` after a possible change.
 
-    The directories of both are watched, or what there is of the way to them, and the file itself: where it is
-    bind-mounted (``ip netns exec``) its directory never hears of it.
+    It watches the file itself and the directories of path and target, or the nearest existing parent directories. The
+    file needs its own watch, because its directory gets no events if the file is bind-mounted (``ip netns exec``).
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:
@@ -57,7 +57,7 @@ class FileWatch:
         try:
             self._watches.append(self._inotify.add(path, mask, seen))
         except OSError:
-            return  # what does not exist yet is seen through its directory
+            return  # a missing file is seen through its directory
 
     def _later(self) -> None:
         if self._timer is not None:

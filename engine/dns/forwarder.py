@@ -1,9 +1,11 @@
-"""Forwards queries to upstream servers, each in the transport it came by, and gives the reply back to its asker.
+"""Forwards queries to upstream servers, over UDP or TCP as they came, and returns the reply to the asker.
 
-A server that is silent, refuses or fails is followed by the next; when none is left the answer is SERVFAIL. A server is
-asked by TCP for what it cannot send in a datagram that no router fragments, if the asker takes a larger one. Nothing
-waits: each query has a timer of its own. A sandbox may have `LIMIT` queries outstanding, and less while others have
-many. Knows the sandbox by its open namespace and its view only.
+If a server is silent, refuses or fails, the next one is asked. If none is left, the answer is SERVFAIL. UDP replies of
+servers are limited to a size that is not fragmented. If a reply is larger and the asker accepts it, the server is asked
+again by TCP.
+
+Nothing blocks: each query has its own timer. A sandbox may have `LIMIT` queries outstanding, and fewer while other
+sandboxes have many. This module knows only the sandbox's open network namespace and its view.
 """
 
 from __future__ import annotations
@@ -22,26 +24,26 @@ from engine.eventloop.quota import Claim, Quota
 LIMIT = 1024
 STREAM_LIMIT = 64
 UPSTREAM_TIMEOUT_SECONDS = 4.5
-"""Seconds for all servers together: resolvers in the sandbox give up after 5."""
+"""Seconds for all servers together, because resolvers in the sandbox give up after 5 seconds."""
 LONGEST = 4.0
-"""Seconds for one server."""
+"""Maximum seconds to wait for one server."""
 SILENT_PENALTY_SECONDS = 15.0
-"""Seconds for which a silent server is asked last."""
+"""Seconds for which a silent server is moved to the end of the list."""
 
 
 class Asker(Protocol):
-    """The sandbox on whose behalf queries are forwarded."""
+    """The sandbox for which queries are forwarded."""
 
     netns: int
     outstanding: Outstanding
 
     @property
     def view(self) -> SandboxView:
-        """What the sandbox sees now."""
+        """The sandbox's current view."""
 
 
 class Outstanding:
-    """What one sandbox has under way; ``quota`` is what all sandboxes together may have."""
+    """The outstanding queries of one sandbox; ``quota`` limits all sandboxes together."""
 
     __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")
 
@@ -50,18 +52,18 @@ class Outstanding:
         self.forwards: set[Forward] = set()
         self.sockets = FreshSockets()
         self.streams = 0
-        """Queries that are asked for by TCP."""
+        """Number of queries that are asked by TCP."""
         self.silent: dict[Upstream, float] = {}
 
     def begin(self, forward: Forward) -> bool:
-        """Count a query that is to be forwarded; False where there are too many."""
+        """Count a query that is to be forwarded; return False if there are too many."""
         if len(self.forwards) >= LIMIT or not self._quota.take(self._claims):
             return False
         self.forwards.add(forward)
         return True
 
     def end(self, forward: Forward) -> None:
-        """Count a query no more; idempotent."""
+        """Remove a query from the count; idempotent."""
         if forward in self.forwards:
             self.forwards.discard(forward)
             self._quota.give(self._claims)
@@ -69,13 +71,13 @@ class Outstanding:
                 self.sockets.clear()
 
     def abandon(self) -> None:
-        """Drop everything that is under way (the sandbox has ended)."""
+        """End all outstanding queries without a reply, because the sandbox has ended."""
         for one in list(self.forwards):
             one.abandon()
 
 
 class Forward:
-    """One query on its way; its end is one call of ``deliver``."""
+    """One forwarded query; it ends with one call of ``deliver``, or with `abandon`."""
 
     __slots__ = (
         "_asker",
@@ -102,7 +104,7 @@ class Forward:
         self._exchange: DatagramExchange | StreamExchange | None = None
         self._timer: Timer | None = None
         self._short: bytes | None = None
-        """A truncated reply, while the whole one is asked for by TCP."""
+        """A truncated reply, kept while the whole reply is requested by TCP."""
 
     def start(self) -> None:
         """Ask the first server."""
@@ -119,7 +121,7 @@ class Forward:
         self._finish(wire.reply(self.query, wire.SERVFAIL, []))
 
     def _ask(self, upstream: Upstream, *, stream: bool) -> bool:
-        """Ask a server; False where that is not possible."""
+        """Ask a server; return False if that is not possible."""
         netns, outstanding = None if upstream.on_host else self._asker.netns, self._asker.outstanding
         if stream and outstanding.streams >= STREAM_LIMIT:
             return False
@@ -141,12 +143,12 @@ class Forward:
         self.failed()
 
     def failed(self) -> None:
-        """Go on to the next server: this one could not be reached, or is silent."""
+        """Ask the next server, because this one could not be reached or is silent."""
         self._withdraw()
         self._next()
 
     def received(self, message: bytes) -> None:
-        """Take a server's reply to this very question."""
+        """Handle a server's reply to this query."""
         datagram = isinstance(self._exchange, DatagramExchange)
         self._withdraw()
         if message[3] & 15 in (wire.SERVFAIL, wire.REFUSED):
@@ -157,7 +159,7 @@ class Forward:
             self._finish(message)
 
     def _ask_again(self, message: bytes) -> bool:
-        """Ask the same server by TCP; False where that is not possible."""
+        """Ask the same server by TCP; return False if that is not possible."""
         if self._upstream is None or not self._ask(self._upstream, stream=True):
             return False
         self._short = message
@@ -184,7 +186,7 @@ class Forward:
 
 
 def in_order(upstreams: tuple[Upstream, ...], silent: dict[Upstream, float]) -> list[Upstream]:
-    """The servers as listed, those that were silent a moment ago last."""
+    """Return the servers in the given order, with recently silent ones last."""
     now = time.monotonic()
     return sorted(upstreams, key=lambda u: silent.get(u, 0) > now) if silent else list(upstreams)
 
@@ -192,7 +194,10 @@ def in_order(upstreams: tuple[Upstream, ...], silent: dict[Upstream, float]) -> 
 def forward(
     loop: Loop, asker: Asker, query: wire.Query, deliver: Callable[[bytes], None], *, stream: bool = False
 ) -> None:
-    """Forward a query; ``deliver`` gets the reply's bytes, at once or later. Refused when too many are under way."""
+    """Forward a query; ``deliver`` is called with the reply, now or later.
+
+    If too many queries are outstanding, the reply is REFUSED.
+    """
     one = Forward(loop, asker, query, deliver, stream=stream)
     full = stream and asker.outstanding.streams >= STREAM_LIMIT
     if full or not asker.outstanding.begin(one):

@@ -1,7 +1,7 @@
-"""Datagrams of a socket, many at a time: recvmmsg(2) and sendmmsg(2), which Python's sockets do not have.
+"""Receives and sends many datagrams per call, with recvmmsg(2) and sendmmsg(2), which Python's sockets do not offer.
 
-What comes is answered where it lies in memory: a reply has the id and the sender of its query. Knows nothing of what
-datagrams mean but that the first `ID` bytes are to be given back.
+A reply is written over its query in memory, with the query's id and sender. This module knows nothing of the content,
+except that the first `ID` bytes are returned.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from ctypes import POINTER, Structure, addressof, c_int, c_size_t, c_uint, c_voi
 
 ID = 2
 SIZE = 32
-"""Datagrams taken at one go."""
+"""Maximum number of datagrams per call."""
 ROOM = 4096
-"""Bytes for one; what a longer datagram has beyond is lost."""
+"""Bytes for each datagram; the rest of a longer one is lost."""
 NAME = 16
 """Bytes of a sockaddr_in."""
 
@@ -54,7 +54,7 @@ _send.argtypes = (c_int, c_void_p, c_uint, c_int)
 
 
 class _Messages:
-    """An array of mmsghdr, each with one vector; the numbers that change are reached without ctypes, which is slow."""
+    """An array of mmsghdr with one iovec each; changing fields are accessed by memoryview, because ctypes is slow."""
 
     def __init__(self, names: int, buffer: int) -> None:
         messages, vectors = (_Message * SIZE)(), (_Vector * SIZE)()
@@ -68,11 +68,11 @@ class _Messages:
         self.lengths = whole.cast("I")[_Message.length.offset // sizeof(c_uint) :: sizeof(_Message) // sizeof(c_uint)]
         self.senders = whole.cast("P")[:: sizeof(_Message) // sizeof(c_void_p)]
         self.places = memoryview(vectors).cast("B").cast("P")
-        """Base and length by turns."""
+        """Alternating: base address, length."""
 
 
 class Datagrams:
-    """Memory for `SIZE` datagrams, which all sockets of a process share."""
+    """Memory for `SIZE` datagrams, shared by all sockets of a process."""
 
     def __init__(self) -> None:
         self._memory = bytearray(SIZE * ROOM)
@@ -82,10 +82,10 @@ class Datagrams:
         self._taken, self._replies = (_Messages(self._name, self._buffer) for _ in range(2))
 
     def answer(self, fd: int, known: Callable[[bytes], bytes | None], unknown: Unread) -> None:
-        """Take what has come, at most `SIZE`, and reply: after its id a query has what is ``known`` of its rest.
+        """Receive up to `SIZE` datagrams and send the replies that ``known`` has.
 
-        Queries of which nothing is known are handed over with their sender's address. A reply that the kernel refuses
-        is its asker's trouble. IPv4 only.
+        ``known`` maps a query without its id to a reply without its id. For other queries, ``unknown`` is called with
+        the query and the sender's address. Replies that the kernel refuses are dropped. IPv4 only.
         """
         count: int = _receive(fd, self._taken.address, SIZE, socket.MSG_DONTWAIT, None)
         memory, lengths = memoryview(self._memory), self._taken.lengths
@@ -111,7 +111,7 @@ class Datagrams:
         done = 0
         while done < ready:
             sent: int = _send(fd, self._replies.address + done * sizeof(_Message), ready - done, socket.MSG_DONTWAIT)
-            done += max(sent, 1)  # one that is refused is left out
+            done += max(sent, 1)  # skip a datagram that the kernel refuses
 
     def _client(self, slot: int) -> Client:
         name = self._names[slot * NAME : (slot + 1) * NAME]

@@ -1,7 +1,7 @@
 """The resolver of one sandbox: its sockets at 127.0.0.11.
 
-Each wake-up reads one batch of datagrams, then the other sandboxes have their turn: a sandbox that floods its resolver
-loses its own queries (in the socket's buffer) and slows nobody by more than one batch.
+Each wake-up reads one batch of datagrams, then other sandboxes are served. Therefore a sandbox that floods its resolver
+loses its own queries in the socket's buffer, and delays others by at most one batch.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from engine.eventloop.quota import Claim
 ADDRESS = "127.0.0.11"
 MAX_STREAMS = 64
 ACCEPT_BACKOFF_SECONDS = 0.5
-"""Seconds to stop accepting when descriptors have run out."""
+"""Seconds to stop accepting connections after file descriptors ran out."""
 IP_FREEBIND = 15
 
 
 class SandboxResolver:
-    """Serves one sandbox through sockets made inside its namespace, which is open as ``netns``."""
+    """The resolver of one sandbox, with sockets in its network namespace (file descriptor ``netns``)."""
 
     __slots__ = (
         "_claims", "_clients", "_datagrams", "_loop", "_streams", "_tcp", "_udp", "netns", "outstanding", "responder",
@@ -49,7 +49,7 @@ class SandboxResolver:
 
     @property
     def view(self) -> SandboxView:
-        """What the sandbox sees now."""
+        """The sandbox's current view."""
         return self.responder.view
 
     def _drain(self, _events: int) -> None:
@@ -66,7 +66,7 @@ class SandboxResolver:
         try:
             self._udp.sendto(message, client)
         except OSError:
-            return  # the client's own trouble: its socket is gone or the buffer is full
+            return  # the client has closed its socket, or its buffer is full
 
     def _accept(self, _events: int) -> None:
         try:
@@ -104,7 +104,10 @@ class SandboxResolver:
 
 
 def bound(netns: int, kind: int, port: int) -> socket.socket:
-    """A socket at 127.0.0.11 inside a namespace, whether its loopback is up yet or not; port 0: any free one."""
+    """Return a socket bound to 127.0.0.11 in a network namespace, even if its loopback link is still down.
+
+    Port 0 means any free port.
+    """
     sock = socket_in(netns, socket.AF_INET, kind)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -119,7 +122,7 @@ def bound(netns: int, kind: int, port: int) -> socket.socket:
 
 
 def pair(netns: int, port: int) -> tuple[socket.socket, socket.socket]:
-    """A UDP and a TCP socket on one port; port 0: one that is free for both."""
+    """Return a UDP and a TCP socket on the same port; port 0 means one that is free for both."""
     tcp = bound(netns, socket.SOCK_STREAM, port)
     try:
         return bound(netns, socket.SOCK_DGRAM, tcp.getsockname()[1]), tcp
@@ -129,7 +132,10 @@ def pair(netns: int, port: int) -> tuple[socket.socket, socket.socket]:
 
 
 def serving_pair(netns: int) -> tuple[socket.socket, socket.socket]:
-    """Sockets that serve port 53: led to from there, or, where nftables is missing, bound to it."""
+    """Return sockets that serve port 53 of the sandbox.
+
+    An nftables redirect leads from port 53 to a free port. If nftables fails, the sockets are bound to port 53 itself.
+    """
     udp, tcp = pair(netns, 0)
     try:
         inside(netns, lambda: redirect(IPv4Address(ADDRESS), wire.PORT, udp.getsockname()[1]))

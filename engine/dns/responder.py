@@ -1,4 +1,4 @@
-"""Decides what becomes of one query: answered from the tables, refused, or to be forwarded. Bytes in, bytes out."""
+"""Decides how a query is handled: answered from the tables, refused, or forwarded. Input and output are bytes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from engine.dns.sandbox_view import SandboxView
 from engine.dns.table import EMPTY, Answer, LinkTable, NetworkTable, Table
 
 MOST_READY = 256
-"""Replies kept ready for a sandbox; a client that varies its questions gets them made anew."""
+"""Maximum number of cached replies of a sandbox; when the cache is full, it is cleared."""
 
 
 class Responder:
-    """One sandbox's view with the tables that answer for it; replaced whole when the view or a table changes.
+    """One sandbox's view with the tables that answer for it; replaced as a whole when the view or a table changes.
 
-    ``ready`` has replies given before, without the id that begins a message, by the query's bytes without its id.
+    ``ready`` is a cache of replies. Its keys are queries without their id, its values replies without their id.
     """
 
     __slots__ = ("_links", "_tables", "ready", "view")
@@ -25,7 +25,7 @@ class Responder:
         self.view = view
         self.ready: dict[bytes, bytes] = {}
         known = [networks[n] for n in view.networks if n in networks]
-        # A whole name on any network comes before a name qualified by a network, as in Docker.
+        # As in Docker, a full name on any network is searched before names qualified by a network.
         self._tables: Sequence[Table] = (*(n.plain for n in known), *(n.qualified for n in known))
         self._links = LinkTable() if view.links else None
         for link in view.links:
@@ -33,7 +33,7 @@ class Responder:
                 self._links.add(link.alias, link.target, networks[link.network_id])
 
     def find(self, key: bytes) -> Answer | None:
-        """The answer of the first table that has records for a question, else an empty one, else None."""
+        """Return the first answer with records for a question, else an empty answer, else None."""
         if self._links is not None:
             linked = self._links.found.get(key)
             if linked is not None or key in self._links.hidden:
@@ -48,7 +48,7 @@ class Responder:
         return empty
 
     def respond(self, message: bytes, *, stream: bool = False) -> bytes | wire.Query | None:
-        """The reply's bytes, None where there is none, or the query itself where it must be forwarded."""
+        """Return the reply's bytes, None if there is no reply, or the parsed query if it must be forwarded."""
         try:
             query = wire.parse_query(message, stream=stream)
         except wire.Malformed as malformed:
@@ -69,10 +69,13 @@ class Responder:
         self.ready[message[ID:]] = reply[ID:]
 
     def _implicit(self, query: wire.Query) -> Answer | None:
-        """An empty answer where a name must not be forwarded although no table has the question."""
+        """Return an empty answer for a name that must not be forwarded although no table has it.
+
+        Returns None for other names.
+        """
         name = query.key[:-4]
         if query.type == wire.MX and self.find(wire.question(name, wire.A)) is not None:
-            return EMPTY  # a mail client then takes the name itself as its mail exchanger
+            return EMPTY  # a mail client then uses the name itself as its mail exchanger
         if self.view.ndots and query.single_label and query.type in (wire.A, wire.AAAA) and self.view.forward:
-            return EMPTY  # the client goes on with its search domains
+            return EMPTY  # the client continues with its search domains
         return None

@@ -1,8 +1,12 @@
-"""What each sandbox may see, as pure data from the store's records; opens no socket and no file.
+"""The view of each sandbox, computed only from the store's records; opens no socket and no file.
 
-Rules of Docker's embedded resolver: it serves sandboxes on a user-defined network; networks are searched in the order
-of `engine.endpoints.priority`; links are aliases of one sandbox; names the networks don't know go to the container's ``--dns``
-servers or to the host's, unless all its networks are internal.
+The rules are those of Docker's embedded resolver:
+
+- It serves sandboxes on a user-defined network.
+- Networks are searched in the order of `engine.endpoints.sandbox.gateway_priority`.
+- Links are aliases of one sandbox.
+- Names that the networks do not have go to the container's ``--dns`` servers or to the host's. If all networks of
+  the container are internal, they are not forwarded.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ MAX_UPSTREAMS = 3
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A legacy link: ``alias`` stands for ``target`` on one network, for one sandbox alone."""
+    """A legacy link: ``alias`` means ``target`` on one network, for one sandbox only."""
 
     alias: str
     target: str
@@ -32,7 +36,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class SandboxView:
-    """What one sandbox sees; ``networks`` are ids in the order of search. ``pid`` 0: no process is known."""
+    """The networks, links and upstream servers of one sandbox.
+
+    ``networks`` are ids in search order. ``pid`` is 0 if no process is known.
+    """
 
     id: str
     netns_path: str
@@ -42,12 +49,12 @@ class SandboxView:
     networks: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
-    ndots: bool = False  # the user asked for a search domain first: single labels are not forwarded
+    ndots: bool = False  # the user set ndots: single labels are not forwarded
     forward: bool = True
 
 
 class Made(NamedTuple):
-    """A view and what it was made of."""
+    """A view and the inputs from which it was made."""
 
     container: ContainerRecord
     members: Sequence[NetworkRecord]
@@ -57,7 +64,7 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds for containers that say nothing: the host's resolv.conf and daemon.json's dns and dns-opts."""
+    """Defaults for containers without DNS settings: the host's resolv.conf, and dns and dns-opts of daemon.json."""
 
     host: str = ""
     dns: tuple[str, ...] = ()
@@ -72,9 +79,10 @@ def views(
     bound: Collection[str] = (),
     made: dict[str, Made] | None = None,
 ) -> list[SandboxView]:
-    """The views of all sandboxes to be served; those in ``bound`` are served on without a user-defined network.
+    """Return the views of all sandboxes to serve.
 
-    One ``made`` at the last call stays where the records and the servers are the same objects; that is kept up to date.
+    Sandboxes in ``bound`` are served even without a user-defined network. ``made`` is a cache of the last call's views
+    and is updated. A cached view is reused if its records and servers are the same objects.
     """
     by_id = {n.id: n for n in networks}
     joined: dict[str, list[NetworkRecord]] = {}
@@ -101,17 +109,20 @@ def views(
 
 
 def has_names(network: NetworkRecord) -> bool:
-    """Whether a network is one whose endpoints find each other by name."""
+    """Return whether endpoints of this network find each other by name."""
     return not network.predefined and not facts(network.driver).singleton
 
 
 def _is_open(container: ContainerRecord) -> bool:
-    """Whether there is a sandbox now: an ended container's record still tells where its sandbox was."""
+    """Return whether the sandbox exists now.
+
+    The path alone does not show that, because the record of an ended container still has it.
+    """
     return bool(container.sandbox_path) and (container.pid != 0 or container.kind == "adopted")
 
 
 def sandbox_id(container: ContainerRecord) -> str:
-    """The key of a container's view."""
+    """Return the key of a container's view."""
     return container.sandbox_id or container.id
 
 
@@ -153,15 +164,15 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
 
 
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv6: bool) -> ResolvConf:
-    """Where one container's unknown names go, by its flags, the configuration and the host's file."""
+    """Return the upstream servers for a container, from its flags, daemon.json and the host's resolv.conf."""
     dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
     return _servers(defaults.host, dns, options, ipv6)
 
 
 @lru_cache(maxsize=64)
 def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv6: bool) -> ResolvConf:
-    """The same, worked out once for all containers that say the same."""
+    """Like `servers`, but computed once for all containers with the same settings."""
     try:
         return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv6=ipv6)
     except EngineError:
-        return ResolvConf()  # a server that is no address: this container's names stay inside, the others' don't
+        return ResolvConf()  # a server is not an address: this container's names are not forwarded

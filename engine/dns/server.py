@@ -1,7 +1,7 @@
-"""The DNS service of the agent: keeps the resolvers of all sandboxes in step with the store and the host's resolv.conf.
+"""The agent's DNS service: keeps the resolvers of all sandboxes up to date with the store and the host's resolv.conf.
 
-Sockets stay open while what they answer from is swapped. A sandbox whose namespace is gone is dropped; one that
-cannot be bound yet (something else holds the port) is tried again a little later.
+Sockets stay open while their tables are replaced. A sandbox whose network namespace no longer exists is dropped. If a
+socket cannot be bound, because another program holds the port, it is tried again later.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from engine.eventloop.netns import PinnedNamespace
 from engine.model import EndpointRecord, NetworkRecord
 
 DEFAULT_TTL = 5
-"""Seconds a client may keep an answer: names change the moment an endpoint joins or leaves."""
+"""TTL of answers in seconds; short, because names change as soon as an endpoint joins or leaves."""
 RETRY = 2.0
-"""Seconds until a sandbox that could not be bound is tried again; doubled up to `LAST_RETRY` while it can't."""
+"""Seconds until a sandbox without bound sockets is tried again; doubled after each failure, up to `LAST_RETRY`."""
 LAST_RETRY = 60.0
 PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start")
 
 
 @dataclass(slots=True)
 class ServedSandbox:
-    """A sandbox that is served."""
+    """A sandbox with its resolver and its open network namespace."""
 
     view: SandboxView
     namespace: PinnedNamespace
     resolver: SandboxResolver
 
     def close(self) -> None:
-        """Let go of the sandbox."""
+        """Close the sandbox's sockets and its network namespace."""
         self.resolver.close()
         self.namespace.close()
 
 
 class DnsService:
-    """Serves every sandbox of the host that is on a user-defined network; ``ttl`` in seconds."""
+    """Serves every sandbox of the host on a user-defined network; ``ttl`` in seconds."""
 
     name = "dns"
 
@@ -75,7 +75,7 @@ class DnsService:
         self._watches = [FileWatch(loop, inotify, str(f), self._host_changed) for f in (SYSTEM, BEHIND_STUB)]
 
     def reconcile(self, state: Snapshot) -> None:
-        """Bring names, sandboxes and sockets up to date."""
+        """Update the tables, sandboxes and sockets from the snapshot."""
         self._state = state
         self._update_tables(state.networks, state.endpoints)
         found = views(state.networks, state.containers, state.endpoints, self._defaults, self._residents, self._made)
@@ -106,7 +106,7 @@ class DnsService:
             table.update(live[identity])
 
     def _serve(self, view: SandboxView) -> bool:
-        """Serve a sandbox, new or known; False where it should be tried again."""
+        """Serve a new or known sandbox; return False if it should be tried again."""
         resident = self._residents.get(view.id)
         if resident is not None:
             resident.view = view
@@ -115,7 +115,7 @@ class DnsService:
         try:
             namespace = self._pin(view)
         except OSError:
-            return True  # its process or namespace is gone: nobody is left to ask
+            return True  # its process or namespace has ended, so nothing is to be served
         try:
             responder = Responder(view, self._tables)
             resolver = SandboxResolver(self._loop, self._datagrams, self._budget, namespace.fd, responder)
@@ -143,11 +143,11 @@ class DnsService:
             self.reconcile(self._state)
 
     def needed(self) -> bool:
-        """Whether any sandbox is served."""
+        """Return whether any sandbox is served or waits to be tried again."""
         return bool(self._residents) or self._retry is not None
 
     def close(self) -> None:
-        """Close every sandbox's sockets."""
+        """Close the sockets of every sandbox."""
         for watch in self._watches:
             watch.close()
         for identity in list(self._residents):
@@ -155,13 +155,13 @@ class DnsService:
 
 
 def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
-    """Whether a view's sockets can stay: the same namespace by the same path and process."""
+    """Return whether the sockets can stay: the namespace, path and process are the same."""
     if new is None or new is old:
         return new is old
     return bool(PLACE(old) == PLACE(new))
 
 
 def ttl_from_environment() -> int:
-    """HAWSE_DNS_TTL in seconds, by default `DEFAULT_TTL`."""
+    """Return HAWSE_DNS_TTL in seconds, by default `DEFAULT_TTL`."""
     text = os.environ.get("HAWSE_DNS_TTL", "")
     return min(int(text), 0x7FFFFFFF) if text.isdigit() else DEFAULT_TTL

@@ -1,8 +1,9 @@
-"""Prebuilt answers: for each network one table from question to ready-made records, shared by all its sandboxes.
+"""Prebuilt DNS answers: one table for each network, from question to encoded records, shared by all its sandboxes.
 
-Knows names and addresses, nothing of containers or sockets. Tables are changed by difference, in place: a network of a
-thousand endpoints is not built again when one joins. Entries grow with names (three each, twice: plain and qualified
-by the network's name) and never with sandboxes.
+This module knows names and addresses, but no containers or sockets. Tables are changed in place, so that a network of a
+thousand endpoints is not rebuilt when one joins. The number of entries depends on the number of names, not of
+sandboxes. Each name has A and AAAA entries, both plain and qualified by the network's name. Each address has one PTR
+entry.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ Table = dict[bytes, "Answer"]
 
 
 class Answer(NamedTuple):
-    """Records for one question: ``counts`` is the second part of a reply's header, ``records`` goes after the question.
+    """Records for one question.
 
-    ``several`` holds the records one by one where their order is shuffled for each reply.
+    ``counts`` is the second part of a reply's header, and ``records`` follows the question. If there are several
+    records, ``several`` has them one by one, because their order is shuffled for each reply.
     """
 
     counts: bytes
@@ -29,18 +31,18 @@ class Answer(NamedTuple):
     several: tuple[bytes, ...] = ()
 
     def shuffled(self) -> list[bytes]:
-        """The records one by one, in an order of chance where there are several."""
+        """Return the records, in random order if there are several."""
         if self.several:
             return random.sample(self.several, len(self.several))
         return [self.records] if self.records else []
 
 
 EMPTY = Answer(b"\0\1\0\0\0\0\0\0", b"")
-"""The name exists, without a record of the type asked for."""
+"""The answer if the name exists but has no record of the requested type."""
 
 
 def answer(records: list[bytes]) -> Answer:
-    """Prepare an answer of these records."""
+    """Return an answer with these records."""
     if not records:
         return EMPTY
     counts = b"\0\1" + len(records).to_bytes(2, "big") + bytes(4)
@@ -48,7 +50,7 @@ def answer(records: list[bytes]) -> Answer:
 
 
 class Member(NamedTuple):
-    """What a table needs of an endpoint."""
+    """The names and addresses of an endpoint."""
 
     names: tuple[str, ...]
     ipv4: IPv4Address | None
@@ -56,7 +58,7 @@ class Member(NamedTuple):
 
 
 def member(endpoint: EndpointRecord) -> Member:
-    """Take names and addresses out of an endpoint's record."""
+    """Return the names and addresses of an endpoint's record."""
     v4 = ip_interface(endpoint.ipv4).ip if endpoint.ipv4 else None
     v6 = ip_interface(endpoint.ipv6).ip if endpoint.ipv6 else None
     assert not isinstance(v4, IPv6Address)
@@ -65,7 +67,7 @@ def member(endpoint: EndpointRecord) -> Member:
 
 
 class NetworkTable:
-    """All names of one network: ``plain`` by name and address, ``qualified`` by ``name.network``."""
+    """All answers of one network: ``plain`` by name and by address, ``qualified`` by ``name.network``."""
 
     def __init__(self, network: str, ttl: int) -> None:
         self.network, self.ttl = network, ttl
@@ -76,7 +78,7 @@ class NetworkTable:
         self._holders: dict[str, dict[str, Member]] = {}
 
     def update(self, endpoints: Iterable[EndpointRecord]) -> None:
-        """Make the table say what these endpoints (all of the network that are live) call for."""
+        """Change the answers to match these endpoints, which are all active endpoints of the network."""
         wanted = {e.id: e for e in endpoints}
         gone = [i for i, known in self._records.items() if not _is_same(known, wanted.get(i))]
         new = [i for i, e in wanted.items() if not _is_same(e, self._records.get(i))]
@@ -112,7 +114,7 @@ class NetworkTable:
         return names
 
     def _publish(self, name: str) -> None:
-        """Write, or remove, the answers of one name."""
+        """Write the answers of one name to both tables, or delete them if no endpoint has the name."""
         holders = self._holders.get(name, {})
         if not holders:
             self._holders.pop(name, None)
@@ -122,7 +124,7 @@ class NetworkTable:
                 _set(table, encoded, self.addresses(name))
 
     def addresses(self, name: str) -> Mapping[int, Answer] | None:
-        """The answers of a name by record type, None where no endpoint has it."""
+        """Return the answers of a name by record type, or None if no endpoint has the name."""
         holders = self._holders.get(name.lower(), {}).values()
         if not holders:
             return None
@@ -135,7 +137,7 @@ class NetworkTable:
 
 
 def _is_same(one: EndpointRecord, other: EndpointRecord | None) -> bool:
-    """Tell whether two records are equal; mostly they are one object, which a dataclass does not look for."""
+    """Return whether two records are equal; checks identity first, because that is fast and usually true."""
     return one is other or one == other
 
 
@@ -149,14 +151,20 @@ def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> 
 
 
 class LinkTable:
-    """One sandbox's own aliases (legacy links); an alias whose target is away hides others' names on that network."""
+    """The aliases (legacy links) of one sandbox.
+
+    If the target of an alias has no endpoint on the network, the alias still hides equal names of other endpoints.
+    """
 
     def __init__(self) -> None:
         self.found: Table = {}
         self.hidden: set[bytes] = set()
 
     def add(self, alias: str, target: str, network: NetworkTable) -> None:
-        """Let ``alias`` stand for ``target`` on one network, the earlier network winning."""
+        """Make ``alias`` mean ``target`` on one network.
+
+        If the alias already has addresses from an earlier network, they are kept.
+        """
         for full in (alias, f"{alias}.{network.network}"):
             encoded = wire.encode_name(full)
             if encoded is None:

@@ -1,10 +1,10 @@
-"""One client's TCP connection to the resolver (RFC 7766): messages with a length before them, answered as they come.
+"""One client's TCP connection to the resolver (RFC 7766): length-prefixed messages, answered in order of completion.
 
-A client may ask on before it has its answers, and may end its half of the connection with its last question. A client
-that has many answers due, or does not fetch them, is not read from until that has changed.
+A client may send queries before it has the earlier replies, and may close its sending side after the last query. While
+too many replies are pending or unread, nothing more is read from the client.
 
-A connection is closed after `IDLE` seconds without progress: a whole question, or all answers fetched. Single bytes now
-and then are no progress, so a slow client does not hold a connection for ever.
+A connection is closed after `IDLE` seconds without progress. Progress means a whole query or the delivery of all
+replies. Single bytes are not progress, so that a slow client cannot hold a connection forever.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from engine.eventloop.loop import READ, WRITE, Loop, Timer
 IDLE = 8.0
 """Seconds without progress after which a connection is closed."""
 CHUNK = 8192
-"""Bytes read in one go: some hundred queries, then it is the others' turn."""
+"""Bytes per read: some hundred queries, then other clients are served."""
 DUE = 16
-"""Queries of one connection that may wait for their replies."""
+"""Maximum number of queries of one connection that wait for their replies."""
 BACKLOG = 65536
-"""Bytes of replies that may wait for their reader; the connection of one that lets more wait is closed."""
+"""Bytes of unread replies after which nothing more is read; another reply then closes the connection."""
 LONGEST_QUERY = 4096
-"""Bytes. A longer message is no query, nor is an empty one, and its connection is closed."""
+"""Maximum bytes of a query. A longer or empty message closes the connection."""
 
 Respond = Callable[[bytes, Callable[[bytes], None]], None]
 
 
 class StreamClient:
-    """Reads queries, calls ``respond`` for each, writes what it delivers; ``closed`` is called with it at the end.
+    """A TCP client of a resolver: reads queries, calls ``respond`` for each, and sends the replies.
 
-    Of every query one reply is delivered, at once or later; an empty one says that there is none.
+    For every query, exactly one reply is delivered, now or later; an empty one means no reply. ``closed`` is called
+    with this object at the end.
     """
 
     __slots__ = ("_answering", "_closed", "_due", "_ended", "_events", "_last", "_loop", "_out", "_read", "_respond",
@@ -51,7 +52,10 @@ class StreamClient:
         self._watch(READ)
 
     def _consider(self) -> None:
-        """Close a connection that has been silent; one timer does, however often that is put off."""
+        """Close the connection if it had no progress for `IDLE` seconds.
+
+        Otherwise check again later. There is only one timer, however often there is progress.
+        """
         left = self._last + IDLE - time.monotonic()
         if left > 0:
             self._timer = self._loop.after(left, self._consider)
@@ -75,7 +79,7 @@ class StreamClient:
         self._read += data
 
     def _proceed(self) -> None:
-        """Respond to what has come, send what there is to send, and watch for what is waited for then."""
+        """Handle received queries, send replies, and then watch for the next events."""
         if self._answering:
             return
         self._answering = True
@@ -137,7 +141,10 @@ class StreamClient:
         self._watch((READ if reading else 0) | (WRITE if self._out else 0))
 
     def _watch(self, events: int) -> None:
-        """Watch for ``events``; for none, not at all: epoll would go on telling of a hung-up socket."""
+        """Watch for ``events``; if there are none, stop watching.
+
+        Otherwise epoll would report a hang-up again and again.
+        """
         if events == self._events:
             return
         fd = self._socket.fileno()

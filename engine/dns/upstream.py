@@ -1,8 +1,8 @@
-"""Conversations with one upstream server about one query, each on a socket of its own: a datagram or a stream.
+"""Exchanges with one upstream server for one query, each on its own UDP or TCP socket.
 
-A reply counts only if it comes from the asked address to the query's own port (the socket is connected, so the kernel
-drops the rest) and has the query's random id and its question. To forge one without seeing the query, id and port have
-to be guessed (RFC 5452).
+A reply counts only if it comes from the server's address to the query's own port. It must also have the query's random
+id and question. Because the socket is connected, the kernel drops other senders. To forge a reply without seeing the
+query, an attacker must guess id and port (RFC 5452).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from engine.eventloop.loop import READ, WRITE, Loop
 from engine.eventloop.netns import sockets_in
 
 BATCH = 64
-"""Messages read in one go that are no reply, so that a flood of forged ones does not hold up the others."""
+"""Maximum number of wrong messages per wake-up, so that a flood of forged ones does not delay other queries."""
 AHEAD = 16
-"""Sockets made in one go: to enter a sandbox's namespace takes 28 µs, to make a socket there 5 µs."""
+"""Maximum number of sockets made together, because entering a sandbox takes 28 µs and making a socket there 5 µs."""
 
 _buffer = bytearray(wire.STREAM_LIMIT)
 _view = memoryview(_buffer)
@@ -33,14 +33,14 @@ class Waiting(Protocol):
     query: wire.Query
 
     def received(self, message: bytes) -> None:
-        """Take the reply."""
+        """Handle the reply."""
 
     def failed(self) -> None:
-        """Learn that there will be none."""
+        """Handle the end of the query without a reply."""
 
 
 class FreshSockets:
-    """Datagram sockets of one sandbox that no query has used: the busier it is, the more are made in one go."""
+    """Unused UDP sockets of one sandbox; the more queries are outstanding, the more sockets are made together."""
 
     __slots__ = ("_ready",)
 
@@ -48,7 +48,7 @@ class FreshSockets:
         self._ready: dict[tuple[int | None, int], list[socket.SocketType]] = {}
 
     def take(self, netns: int | None, family: int, under_way: int) -> socket.SocketType:
-        """Return a socket for one query; raises OSError where there can be none."""
+        """Return a socket for one query; raises OSError if none can be made."""
         ready = self._ready.get((netns, family))
         if not ready:
             number = 1 if netns is None else min(under_way, AHEAD)
@@ -56,7 +56,7 @@ class FreshSockets:
         return ready.pop()
 
     def clear(self) -> None:
-        """Close those that are left."""
+        """Close the unused sockets."""
         for ready in self._ready.values():
             for sock in ready:
                 sock.close()
@@ -68,7 +68,7 @@ Destination = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
 
 
 def destination(upstream: Upstream) -> Destination:
-    """Return where a server is asked; raises OSError where its zone is unknown."""
+    """Return the socket address of a server; raises OSError if its zone is unknown."""
     host, percent, zone = upstream.address.partition("%")
     if not percent:
         return _plain(host)
@@ -83,7 +83,10 @@ def _plain(host: str) -> Destination:
 
 
 def connect(sock: socket.SocketType, upstream: Upstream) -> None:
-    """Connect a socket to a server, or begin to; raises OSError, and closes it, where there is no way."""
+    """Connect a socket to a server, or start to.
+
+    If there is no route, it closes the socket and raises OSError.
+    """
     error = sock.connect_ex(destination(upstream)[1])
     if error not in (0, EINPROGRESS):
         sock.close()
@@ -91,7 +94,10 @@ def connect(sock: socket.SocketType, upstream: Upstream) -> None:
 
 
 def answers(query: wire.Query, message: bytes) -> bool:
-    """Whether a message is a reply to this question (a server may leave the question out of an error)."""
+    """Return whether a message is a reply to this query.
+
+    The question may be missing in an error reply.
+    """
     if len(message) < wire.HEADER or not message[2] & 0x80:
         return False
     if message[4:6] == b"\0\0":
@@ -100,7 +106,7 @@ def answers(query: wire.Query, message: bytes) -> bool:
 
 
 class DatagramExchange:
-    """One query in one datagram; raises OSError where the server cannot be asked. Takes the socket over."""
+    """One query in one datagram; raises OSError if the server cannot be asked. It closes the socket at the end."""
 
     __slots__ = ("_id", "_loop", "_socket", "_waiting")
 
@@ -111,7 +117,7 @@ class DatagramExchange:
         try:
             sock.send(self._id + waiting.query.for_datagram()[2:])
         except BlockingIOError:
-            pass  # the socket's buffer is full: the query is lost like any datagram, and its timer goes on
+            pass  # buffer full: the query is lost like any datagram, and its timer runs
         except OSError:
             sock.close()
             raise
@@ -134,14 +140,14 @@ class DatagramExchange:
                 return
 
     def withdraw(self) -> None:
-        """Wait no more, and give the port up; idempotent."""
+        """Stop waiting and close the socket; idempotent."""
         if self._socket.fileno() >= 0:
             self._loop.forget(self._socket.fileno())
             self._socket.close()
 
 
 class StreamExchange:
-    """One TCP connection for one query; raises OSError where there is no way to the server."""
+    """One TCP connection for one query; raises OSError if there is no route to the server."""
 
     __slots__ = ("_loop", "_out", "_read", "_socket", "_waiting")
 

@@ -1,8 +1,8 @@
-"""DNS messages on the wire (RFC 1035, EDNS of RFC 6891): questions in, replies out, as bytes.
+"""DNS messages (RFC 1035, EDNS of RFC 6891): parses queries and builds replies, as bytes.
 
-Knows the message format only, nothing of networks or sockets. A *question* is the encoded name, type and class as they
-stand in a message. Lower-casing all its bytes gives its lookup key: length octets are at most 63 and so never letters,
-and none of the types looked up here is a number that lower-casing would change.
+This module knows only the message format, no networks or sockets. A *question* is the encoded name, type and class as
+in a message. Its lookup key is the question in lower case. Length octets are at most 63, so they are never letters, and
+no type that is looked up here is changed by lower-casing.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 PORT = 53
 HEADER = 12
 PLAIN_LIMIT = 512
-"""Largest UDP reply to a client that sent no EDNS, in bytes (RFC 1035 4.2.1)."""
+"""Maximum bytes of a UDP reply to a client without EDNS (RFC 1035 4.2.1)."""
 STREAM_LIMIT = 65535
 EDNS_SIZE = 4096
-"""UDP payload size we announce, and the largest UDP reply to a client that takes more, in bytes."""
+"""UDP payload size in bytes that hawse announces, and the maximum UDP reply to a client that accepts more."""
 UPSTREAM_SIZE = 1232
-"""The largest UDP reply that an upstream server is asked for, in bytes: one that no way to us has to fragment."""
+"""Maximum bytes of a UDP reply requested from upstream servers; this size is not fragmented on any usual path."""
 
 QR, TC, RD, RA, CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0010
 OPCODE = 0x7800
@@ -29,7 +29,7 @@ OPT_REPLY = b"\0" + OPT.to_bytes(2, "big") + EDNS_SIZE.to_bytes(2, "big") + byte
 
 
 class Query(NamedTuple):
-    """A well-formed query: the message, its parts, and how large a reply its sender takes (bytes)."""
+    """A well-formed query: the message, its parts, and the maximum reply size for its sender in bytes."""
 
     message: bytes
     question: bytes
@@ -37,32 +37,38 @@ class Query(NamedTuple):
     type: int
     limit: int
     opt: int = 0
-    """Where the OPT record begins in the message, 0 where there is none."""
+    """Offset of the OPT record in the message, 0 if there is none."""
 
     @property
     def edns(self) -> bool:
-        """Return whether there is an OPT record."""
+        """Whether the query has an OPT record."""
         return self.opt > 0
 
     @property
     def key(self) -> bytes:
-        """What tables are searched for."""
+        """The lookup key of the question in the tables."""
         return self.question.lower()
 
     @property
     def optional(self) -> bool:
-        """Whether more follows the question than an OPT record without options, so that it is hardly asked again."""
+        """Whether the query has more than a question and an OPT record without options.
+
+        Such a query is hardly ever repeated, so its reply is not cached.
+        """
         return len(self.message) > HEADER + len(self.question) + (len(OPT_REPLY) if self.edns else 0)
 
     @property
     def single_label(self) -> bool:
-        """Whether the name has one label (or is the root)."""
+        """Whether the name has one label or is the root."""
         first = self.question[0]
         return first == 0 or self.question[first + 1] == 0
 
     @property
     def lowered(self) -> bool:
-        """Return whether `for_datagram` asks for less than the client takes. A signed query stays as it is."""
+        """Whether `for_datagram` asks for a smaller reply than the client accepts.
+
+        A signed query is never changed.
+        """
         if not self.opt or self.message[10:12] != b"\0\1":
             return False
         return int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
@@ -75,7 +81,7 @@ class Query(NamedTuple):
 
 
 class Malformed(ValueError):
-    """Not a query that can be answered; ``reply`` is what its sender gets (None: nothing)."""
+    """A message that is not an answerable query; ``reply`` is the reply to send (None: no reply)."""
 
     def __init__(self, reply: bytes | None) -> None:
         super().__init__("malformed DNS message")
@@ -83,7 +89,7 @@ class Malformed(ValueError):
 
 
 def encode_name(name: str) -> bytes | None:
-    """Encode a name; None where DNS cannot carry it (an empty or too long label, over 255 bytes)."""
+    """Encode a name; returns None for an empty label, a label over 63 bytes, or a name over 255 bytes."""
     labels = [label.encode("utf-8", "surrogateescape") for label in name.rstrip(".").split(".")]
     if not all(0 < len(label) < 64 for label in labels):
         return None
@@ -92,25 +98,25 @@ def encode_name(name: str) -> bytes | None:
 
 
 def question(name: bytes, kind: int) -> bytes:
-    """The lookup key of an encoded name and a type of class IN."""
+    """Return the lookup key of an encoded name and a type, in class IN."""
     return name.lower() + kind.to_bytes(2, "big") + CLASS_IN
 
 
 def record(kind: int, ttl: int, data: bytes) -> bytes:
-    """Encode a record that belongs to the name in the question (a pointer to offset 12); ``ttl`` in seconds."""
+    """Encode a record for the name in the question (as a pointer to offset 12); ``ttl`` in seconds."""
     head = b"\xc0\x0c" + kind.to_bytes(2, "big") + CLASS_IN + ttl.to_bytes(4, "big")
     return head + len(data).to_bytes(2, "big") + data
 
 
 def reverse_name(address: IPv4Address | IPv6Address) -> bytes:
-    """Encode the in-addr.arpa or ip6.arpa name of an address."""
+    """Return the encoded in-addr.arpa or ip6.arpa name of an address."""
     wire = encode_name(address.reverse_pointer)
     assert wire is not None
     return wire
 
 
 def parse_query(message: bytes, *, stream: bool = False) -> Query:
-    """Take a query apart; raises `Malformed` with what Docker's resolver would answer."""
+    """Parse a query; raises `Malformed` with the reply that Docker's resolver would send."""
     if len(message) < HEADER or message[2] & 0x80:
         raise Malformed(None)
     flags = int.from_bytes(message[2:4], "big")
@@ -130,13 +136,16 @@ def parse_query(message: bytes, *, stream: bool = False) -> Query:
 
 
 def _bare(message: bytes, code: int) -> bytes:
-    """A reply of a header alone: for what has no readable question."""
+    """Return a reply that has only a header, for a query without a readable question."""
     flags = int.from_bytes(message[2:4], "big") & (OPCODE | RD if code == NOTIMP else RD)
     return message[:2] + (QR | flags | code).to_bytes(2, "big") + bytes(8)
 
 
 def _end_of_name(message: bytes, at: int) -> int:
-    """Offset after an uncompressed name; -1 where there is none (a question has nothing to point back to)."""
+    """Return the offset after an uncompressed name, or -1 if it is invalid.
+
+    A pointer is invalid, because nothing comes before the question.
+    """
     start = at
     while at < len(message):
         length = message[at]
@@ -149,7 +158,10 @@ def _end_of_name(message: bytes, at: int) -> int:
 
 
 def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
-    """Return the offset of the OPT record, one of the additional ones after ``others``; 0 if there is none."""
+    """Return the offset of the OPT record, or 0 if there is none.
+
+    It is one of the ``additional`` records, which come after ``others`` records.
+    """
     for index in range(others + additional):
         end = _end_of_record(message, at)
         if end < 0:
@@ -161,7 +173,10 @@ def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
 
 
 def _end_of_record(message: bytes, at: int) -> int:
-    """Return the offset after a record; -1 if it is cut off. A name ends at a pointer, which is not followed."""
+    """Return the offset after a record, or -1 if it is cut off.
+
+    A compression pointer ends the name; it is not followed.
+    """
     while at < len(message) and 0 < message[at] < 64:
         at += message[at] + 1
     if at >= len(message) or 64 <= message[at] < 192:
@@ -172,12 +187,12 @@ def _end_of_record(message: bytes, at: int) -> int:
 
 
 def is_truncated(message: bytes) -> bool:
-    """Return whether a message has TC set: there is more than it holds."""
+    """Return whether a message has the TC flag, which means that it is incomplete."""
     return bool(int.from_bytes(message[2:4], "big") & TC)
 
 
 def shortened(query: Query, message: bytes) -> bytes:
-    """Return an upstream server's reply as the client takes it: the first answers that fit, and TC."""
+    """Return an upstream reply cut to the client's limit: the first answers that fit, with the TC flag."""
     start = at = HEADER + len(query.question)
     room, kept = query.limit - (len(OPT_REPLY) if query.edns else 0), 0
     for _ in range(int.from_bytes(message[6:8], "big") if message[4:6] == b"\0\1" else 0):
@@ -192,7 +207,7 @@ def shortened(query: Query, message: bytes) -> bytes:
 
 
 def reply(query: Query, code: int, records: list[bytes]) -> bytes:
-    """A reply to a query; records that do not fit are left out and TC is set."""
+    """Return a reply to a query; records that do not fit are left out and the TC flag is set."""
     room = query.limit - HEADER - len(query.question) - (len(OPT_REPLY) if query.edns else 0)
     fitting, size = 0, 0
     for rr in records:
@@ -200,7 +215,7 @@ def reply(query: Query, code: int, records: list[bytes]) -> bytes:
         if size > room:
             break
         fitting += 1
-    able = 0 if code == SERVFAIL else RA  # as Docker's: what is not to be had is not offered
+    able = 0 if code == SERVFAIL else RA  # as in Docker: SERVFAIL does not offer recursion
     kept = OPCODE if query.flags & OPCODE else RD | CD
     flags = QR | able | (query.flags & kept) | code | (TC if fitting < len(records) else 0)
     head = query.message[:2] + flags.to_bytes(2, "big") + b"\0\1" + fitting.to_bytes(2, "big")

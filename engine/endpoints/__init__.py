@@ -1,1 +1,1 @@
-"""TODO."""
+"""Endpoints: addresses, sandboxes, links, and the release of what they hold."""

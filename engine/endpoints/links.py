@@ -1,4 +1,5 @@
-"""Legacy links of the default bridge: whom a container links to, and the way there where containers are kept apart."""
+"""Legacy links of the default bridge: resolve them, and allow their traffic where containers are isolated (icc=false).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A running container that another links to, and where it is on the default bridge."""
+    """A running container that another container links to, with its address on the default bridge."""
 
     alias: str
     address: str
@@ -27,7 +28,10 @@ class Linked:
 
 
 def linked(host: Host, record: ContainerRecord) -> list[Linked]:
-    """Look up whom a container of the default bridge links to; raises where one of them doesn't run there."""
+    """Return the targets of the links of a container on the default bridge.
+
+    Raises an EngineError if a target does not exist or is not running there.
+    """
     if record.host.network_mode != "bridge":
         return []
     found = []
@@ -44,7 +48,7 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
 
 
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
-    """Who has a link to a container on the default bridge, what they call it, and its address there."""
+    """Yield each container that links to this one on the default bridge, its alias for it, and this one's address."""
     with host.store.read() as reader:
         for endpoint in reader.endpoints(container_id=record.id):
             network = reader.network(endpoint.network_id)
@@ -55,7 +59,10 @@ def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerReco
 
 
 def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
-    """A container whose links go on leading to ``target`` when that is called ``name``."""
+    """Return the container with its links to ``target`` changed to the new name.
+
+    The same object is returned if it has no such link.
+    """
     if record.host.network_mode != "bridge":
         return record
     texts = [f"{name}:{parse_link(t)[1]}" if _leads_to(t, target) else t for t in record.host.links or ()]
@@ -63,7 +70,7 @@ def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> Cont
 
 
 def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:
-    """What containers are called by those that link to them on the default bridge, by their ids: "web/db"."""
+    """Return the names that links on the default bridge give to containers, such as "web/db", by container id."""
     names: dict[str, list[str]] = {}
     for record in records:
         if record.host.network_mode == "bridge":
@@ -74,7 +81,7 @@ def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, 
 
 
 def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Let a container that has joined reach those it links to, and be reached by those that link to it."""
+    """Allow the traffic of links from and to a container that has joined the default bridge; idempotent."""
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
@@ -90,7 +97,7 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
 
 
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Take back what links from and to a leaving container have opened; idempotent."""
+    """Remove what links from and to a leaving container have allowed; idempotent."""
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
@@ -106,7 +113,7 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
 
 
 def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
-    """All links between the endpoints of a network."""
+    """Yield all links between the endpoints of a network."""
     for endpoint in reader.endpoints(network_id=network.id) if network.predefined else ():
         record = reader.container(endpoint.container_id)
         if record is not None:
@@ -114,7 +121,7 @@ def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
 
 
 def _concerning(reader: Reader, record: ContainerRecord, member: JoinedEndpoint) -> list[Pair]:
-    """The links from and to one endpoint."""
+    """Return the links from and to one endpoint."""
     outgoing = _outgoing(reader, record, member.endpoint)
     return [*outgoing, *_incoming(reader, member.network, record, member.endpoint)]
 

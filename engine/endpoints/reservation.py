@@ -28,7 +28,10 @@ from engine.store.api import Taken, Transaction
 def reserve(
     tx: Transaction, network: NetworkRecord, container: ContainerRecord, attachment: NetworkAttachment
 ) -> EndpointRecord:
-    """Reserve an endpoint's id, addresses and MAC inside a transaction; raises Docker's texts when that fails."""
+    """Reserve an endpoint's id, addresses and MAC inside a transaction.
+
+    Raises Forbidden or KernelFailure with Docker's text if an address is not available.
+    """
     endpoint_id = names.generate_id()
     settings = attachment.settings
     wanted = settings.ipam
@@ -71,7 +74,7 @@ def _with_prefix(address: str) -> str:
 
 
 def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, asked: str, holder: str) -> str:
-    """Reserve the address asked for, else the pool's lowest free one; with the subnet's prefix length."""
+    """Reserve the requested address, or the pool's lowest free one; return it with the subnet's prefix length."""
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)
     used = tx.addresses(key)
     try:
@@ -90,14 +93,17 @@ def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, asked: 
 
 
 def memberships(host: Host, container_id: str) -> list[JoinedEndpoint]:
-    """The container's endpoints with their networks, in the order of their creation."""
+    """Return the container's endpoints with their networks, in the order of their creation."""
     with host.store.read() as reader:
         pairs = [(reader.network(e.network_id), e) for e in reader.endpoints(container_id=container_id)]
     return [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
 
 
 def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> None:
-    """Take every endpoint out of the sandbox and forget it; errors of one do not keep the others."""
+    """Remove every endpoint of the container from its sandbox and delete the records.
+
+    An error of one endpoint does not stop the others. The first error is raised at the end.
+    """
     failures: list[EngineError] = []
     members = memberships(host, record.id)
     for number, member in enumerate(members, 1):
@@ -112,12 +118,13 @@ def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> No
 def release_endpoint(
     host: Host, record: ContainerRecord, member: JoinedEndpoint, others: Sequence[JoinedEndpoint], *, alive: bool
 ) -> None:
-    """Take one endpoint out: ports first (nobody new comes in), then the interface, then the record.
+    """Remove one endpoint from its sandbox and delete its record.
 
-    ``others`` are the container's endpoints that are still there.
+    Its ports go first, so that no new connections arrive; then its interface. The record is deleted even if a step
+    fails. ``others`` are the container's endpoints that remain.
     """
     with host.store.write() as tx:
-        # From here on a repair of the firewall puts nothing of it back.
+        # With this phase, a concurrent firewall repair does not restore anything of this endpoint.
         tx.put_endpoint(replace(member.endpoint, phase="leaving"))
     try:
         sandbox.dismiss_siblings(host, member, others)
@@ -131,7 +138,7 @@ def release_endpoint(
 
 
 def close_sandbox(record: ContainerRecord) -> None:
-    """Take away the sandbox's path; the record keeps telling where it was, as Docker's does."""
+    """Remove the symbolic link to the sandbox; the record keeps the path, as in Docker."""
     path = Path(record.sandbox_path)
     if record.kind == "process" and path.is_symlink():
         path.unlink(missing_ok=True)

@@ -1,9 +1,13 @@
-"""Sandboxes: which endpoints are in one, what its interfaces are called, and where its default routes go.
+"""Sandboxes: the endpoints in them, the names of their interfaces, and their default routes.
 
-Rules of Docker's libnetwork: a container's interfaces are eth0, eth1 … in the order of joining; at a start that order
-is `engine.endpoints.priority`. Each family's default route belongs to the endpoint that comes first in it, among those whose
-network has a way out. Published ports follow the endpoint that holds the default route. hawse's own: an endpoint may be
-put first, or never hold it (``default_route``).
+The rules are those of Docker's libnetwork:
+
+- Interfaces are eth0, eth1 … in the order of joining. A start joins the networks in the order of `gateway_priority`.
+- The default route of each IP family belongs to the first endpoint that has a gateway for it.
+  `JoinedEndpoint.priority` gives the order.
+- Published ports belong to the endpoint that holds the default route.
+
+As a hawse extension (``default_route``), an endpoint may be put first, or may never hold the default route.
 """
 
 from __future__ import annotations
@@ -25,16 +29,20 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRec
 from engine.paths import make_private_directory
 
 DEFAULT_ROUTE = ("yes", "", "no")
-"""What may be said of an endpoint and the default route: those that come first get it first, and the last never."""
+"""Values of an endpoint's ``default_route``, in order of preference; "no" never gets the default route."""
 PROTOCOLS = {"process": BOOT, "adopted": OURS}
-"""The protocol of the default routes we add. In a container they look as Docker's; where others set routes, as ours."""
+"""The protocol number of default routes that hawse adds, by kind of container.
+
+In containers it is ``boot``, as in Docker. In adopted namespaces, where other programs set routes too, it is hawse's
+own.
+"""
 PREFIX_OPTION = "com.docker.network.container_iface_prefix"
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
 
 @dataclass(frozen=True)
 class JoinedEndpoint:
-    """One endpoint of a sandbox with the network it belongs to."""
+    """An endpoint of a sandbox together with its network."""
 
     network: NetworkRecord
     endpoint: EndpointRecord
@@ -45,23 +53,26 @@ class JoinedEndpoint:
         return dispatch.network_spec(self.network)
 
     def priority(self, container: ContainerRecord) -> tuple[int, Rank]:
-        """Sort key of default-route candidates, best first."""
+        """Return the sort key for default-route candidates, best first."""
         settings = dispatch.attachment_of(container, self.network.id).settings
         return DEFAULT_ROUTE.index(self.endpoint.default_route), gateway_priority(self.network, settings.gw_priority)
 
 
 def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
-    """The order in which a starting container joins its networks."""
+    """Return the networks in the order in which a starting container joins them."""
     return sorted(networks, key=gateway_priority)
 
 
 def sandbox_of(container: ContainerRecord) -> Sandbox:
-    """The container's sandbox as drivers see it."""
+    """Return the container's sandbox as drivers see it."""
     return Sandbox(container.sandbox_id, container.sandbox_path, container.sandbox_inode)
 
 
 def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
-    """Give a running process's namespace the path that inspect shows as SandboxKey: a link, gone with the process."""
+    """Link the path that inspect shows as SandboxKey to a process's namespace, and return the path.
+
+    The link is a symbolic link, so it is dead when the process ends.
+    """
     path = Path(path_of(run, sandbox_id))
     make_private_directory(path.parent)
     path.unlink(missing_ok=True)
@@ -70,7 +81,7 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
 
 
 def inode_of(namespace: str) -> int:
-    """The number of the namespace that a path opens, 0 where its process has ended already."""
+    """Return the inode of the namespace at a path, or 0 if its process has already ended."""
     try:
         return os.stat(namespace).st_ino
     except OSError:
@@ -78,12 +89,15 @@ def inode_of(namespace: str) -> int:
 
 
 def path_of(run: Path, sandbox_id: str) -> str:
-    """The path that inspect shows as SandboxKey."""
+    """Return the path that inspect shows as SandboxKey."""
     return str(run / "netns" / sandbox_id[:12])
 
 
 def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:
-    """The name of the container's interface number ``index`` on a network; in a foreign namespace the next free one."""
+    """Return the name of the container's interface number ``index`` on a network.
+
+    In a foreign namespace it is the next free name, unless the user chose one.
+    """
     settings = dispatch.attachment_of(container, network.id).settings
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
     prefix = (network.options or {}).get(PREFIX_OPTION, "eth")
@@ -93,7 +107,7 @@ def interface_name(network: NetworkRecord, container: ContainerRecord, index: in
 
 
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
-    """Plumb one endpoint into the sandbox; the record with interface, MAC and gateways filled in."""
+    """Create one endpoint in the sandbox; return the record with interface, MAC and gateways filled in."""
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, dispatch.endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
@@ -111,7 +125,10 @@ def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: 
 
 
 def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, alive: bool) -> None:
-    """Take one endpoint out, whatever is left of it; idempotent."""
+    """Remove one endpoint from the sandbox, even a partly removed one; idempotent.
+
+    With ``alive`` false, the sandbox itself is not entered.
+    """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, dispatch.endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
@@ -120,9 +137,9 @@ def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, ali
 
 
 def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
-    """Let a sandbox send by each of its networks from its addresses on the others, as its default route may move.
+    """Let a sandbox send through each of its networks from its addresses on the others; idempotent.
 
-    Idempotent.
+    This is needed because its default route may move to another network.
     """
     for driver, crossings in _crossings(host, [(m, o) for m in members for o in members if m is not o]):
         with translate_driver_errors():
@@ -130,7 +147,7 @@ def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
 
 
 def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[JoinedEndpoint]) -> None:
-    """Take that back for one endpoint, which is to leave the others; idempotent."""
+    """Undo `admit_siblings` between one endpoint, which will leave, and the others; idempotent."""
     for driver, crossings in _crossings(host, [pair for o in others for pair in ((member, o), (o, member))]):
         with translate_driver_errors():
             driver.dismiss(crossings)
@@ -139,7 +156,10 @@ def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[Joined
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """By drivers that concern themselves with it, each first one's network with the second one's addresses."""
+    """Group the pairs by driver: the first endpoint's network with the second endpoint's addresses.
+
+    Only drivers that implement `Multihomed` are yielded.
+    """
     found: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
         addresses = dispatch.addresses_of([other.endpoint])
@@ -154,7 +174,7 @@ def _crossings(
 def gateways(
     container: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> tuple[JoinedEndpoint | None, JoinedEndpoint | None]:
-    """The endpoints that hold the IPv4 and the IPv6 default route."""
+    """Return the endpoints that hold the IPv4 and the IPv6 default route (None if there is none)."""
     ranked = sorted(members, key=lambda m: m.priority(container))
     able = [m for m in ranked if m.endpoint.default_route != "no"]
     best4, best6 = (next((m for m in able if _way_out(m, version)), None) for version in (4, 6))
@@ -162,7 +182,7 @@ def gateways(
 
 
 def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Set the sandbox's default routes to what its endpoints call for; those that others have set are left alone."""
+    """Set the sandbox's default routes as its endpoints require; routes of other programs are not changed."""
     if container.host.network_mode == "host":
         return
     chosen = [
@@ -176,7 +196,7 @@ def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None
 
 
 def _way_out(member: JoinedEndpoint, version: int) -> WayOut | None:
-    """The way out that an endpoint offers for a family."""
+    """Return the default route that an endpoint offers for an IP version, or None."""
     endpoint = member.endpoint
     of_family = {4: (endpoint.gateway4, endpoint.ipv4), 6: (endpoint.gateway6, endpoint.ipv6)}
     gateway, address = of_family[version]
@@ -186,13 +206,13 @@ def _way_out(member: JoinedEndpoint, version: int) -> WayOut | None:
 
 
 def raise_loopback(container: ContainerRecord) -> None:
-    """Bring up the loopback of a sandbox that is on no network; every network does it for those on it."""
+    """Bring up the loopback interface of a sandbox that is on no network; otherwise each network's driver does it."""
     with translate_driver_errors():
         kernel.raise_loopback(sandbox_of(container))
 
 
 def publish(host: Host, container: ContainerRecord, member: JoinedEndpoint, ports: Sequence[PortRecord]) -> None:
-    """Make ports of one endpoint reachable."""
+    """Publish ports of one endpoint."""
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
         spec = dispatch.endpoint_spec(member.endpoint, container)
@@ -208,7 +228,10 @@ def unpublish(
     *,
     leaving: bool = False,
 ) -> None:
-    """Take ports of one endpoint back; idempotent. What goes on through those of a ``leaving`` one, `leave` ends."""
+    """Unpublish ports of one endpoint; idempotent.
+
+    With ``leaving``, established connections are left for `leave` to drop.
+    """
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
         spec = dispatch.endpoint_spec(member.endpoint, container)
@@ -218,12 +241,15 @@ def unpublish(
 
 
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
-    """Ports as a driver sees them; mostly those of the endpoint, which have been read already."""
+    """Return ports as a driver sees them.
+
+    Usually they are all ports of the endpoint, which are already converted in ``spec``.
+    """
     return spec.ports if ports is member.endpoint.ports else dispatch.port_bindings(ports)
 
 
 def can_publish(host: Host, network: NetworkRecord) -> bool:
-    """Tell whether published ports of a container can live on this network."""
+    """Return whether a container's ports can be published on this network."""
     return not network.internal and isinstance(host.driver(network.driver), Publisher)
 
 
@@ -231,7 +257,7 @@ Rank = tuple[bool, int, bool, str]
 
 
 def gateway_priority(network: NetworkRecord, gw_priority: int = 0) -> Rank:
-    """The sort key of a network, best first."""
+    """Return the sort key of a network as default-route candidate, best first."""
     return network.internal, -gw_priority, not _leads_out_twice(network), network.name
 
 

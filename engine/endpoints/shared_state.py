@@ -1,4 +1,4 @@
-"""What the records call for of the kernel state that all networks of a driver share, as the driver sees it."""
+"""Collect from the records the desired state of what all networks of a driver share in the kernel."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from engine.model import EndpointRecord
 from engine.store.api import Reader
 
 BOOT = "boot"
-"""The key of the boot whose kernel state the records tell of."""
+"""The meta key of the boot id for which the records describe the kernel state."""
 
 
 def is_of_this_boot(reader: Reader) -> bool:
-    """Tell whether live networks are up; after a reboot, not before a command has made them again."""
+    """Return whether the records describe the current boot.
+
+    After a reboot this is false until a command has created the networks again.
+    """
     return reader.meta(BOOT) == host.boot_identity()
 
 
 def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> Desired:
-    """Read it at one go; ``relay`` says where the agent carries ports, which only the agent knows.
+    """Return the desired state of a driver's networks, read in one snapshot.
 
-    Of networks and endpoints that are being made or removed, all that might be there is unsettled.
+    ``relay`` maps each protocol to the port on which the agent proxies it; only the agent knows it. Networks and
+    endpoints that are being created or removed are listed as ``unsettled``.
     """
     live: list[tuple[NetworkSpec, list[EndpointSpec]]] = []
     unsettled: list[tuple[NetworkSpec, list[EndpointSpec]]] = []
@@ -60,13 +64,13 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
 
 
 def _siblings(endpoint: EndpointRecord, of_container: Sequence[EndpointRecord]) -> list[EndpointRecord]:
-    """The other endpoints of the same container; of a live one the live ones."""
+    """Return the container's other endpoints; for a live endpoint only the live ones."""
     others = [e for e in of_container if e.id != endpoint.id]
     return [e for e in others if e.phase == "live" or endpoint.phase != "live"]
 
 
 def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:
-    """Legacy links between endpoints, and whether both are live."""
+    """Yield the legacy links between endpoints, and whether both ends are live."""
     for network in reader.networks(driver=driver):
         for source, source_end, target, target_end in links.pairs(reader, network) if network.predefined else ():
             specs = dispatch.endpoint_spec(source_end, source), dispatch.endpoint_spec(target_end, target)

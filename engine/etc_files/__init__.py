@@ -1,1 +1,1 @@
-"""TODO."""
+"""Render the /etc/hosts and /etc/resolv.conf files of containers."""

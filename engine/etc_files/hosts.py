@@ -1,4 +1,4 @@
-"""/etc/hosts of a container: the local block, --add-host entries, legacy links, and the container's own addresses."""
+"""/etc/hosts of a container: localhost lines, --add-host entries, legacy links and the container's own addresses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOST_GATEWAY = "host-gateway"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A legacy link on the default bridge: where the target is, and what it is called."""
+    """A legacy link on the default bridge: the target's address and its names."""
 
     address: str
     alias: str
@@ -38,9 +38,10 @@ def hosts_file(
     host_gateway: str = "",
     ipv6: bool = True,
 ) -> str:
-    """Write the whole file; ``addresses`` are the container's own without prefix, in the order of its interfaces.
+    """Return the whole file.
 
-    ``host_gateway`` replaces the word in ``name:host-gateway``. ``ipv6`` is False where the sandbox has IPv6 disabled.
+    ``addresses`` are the container's own addresses without prefix length, in the order of its interfaces.
+    ``host_gateway`` replaces the word in ``name:host-gateway``. ``ipv6`` is False if the sandbox has IPv6 disabled.
     """
     lines = [*LOCAL, *(LOCAL_IPV6 if ipv6 else ())]
     lines += [_extra(entry, host_gateway) for entry in extra_hosts]
@@ -49,24 +50,30 @@ def hosts_file(
 
 
 def own_lines(config: ContainerConfig, addresses: Sequence[str]) -> str:
-    """Write the lines of a container's own addresses, as ``network connect`` appends them."""
+    """Return the lines of a container's own addresses, as ``network connect`` appends them."""
     names = own_names(config)
     return _text([(address, names) for address in addresses])
 
 
 def without_own_lines(text: str, config: ContainerConfig) -> str:
-    """Drop all lines of the container's own name, whichever network they belong to, as ``network disconnect`` does."""
+    """Return the text without all lines of the container's own name, as ``network disconnect`` does.
+
+    The lines of all its networks are removed, not only those of the network that is disconnected.
+    """
     names = own_names(config)
     return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n").partition("\t")[2] != names)
 
 
 def with_address(text: str, name: str, address: str) -> str:
-    """Give the lines that begin with a name another address, as Docker does when a link's target has moved."""
+    """Replace the address in lines whose first name is ``name``.
+
+    Docker does this when the address of a link's target has changed.
+    """
     return re.sub(rf"(?m)^\S*(?=\t{re.escape(name)}(?:\s|\.))", address, text)
 
 
 def own_names(config: ContainerConfig) -> str:
-    """Name the container as its own lines do: the full name, then its first label where that is shorter."""
+    """Return the container's names in its own lines: the full name, then its first label if that differs."""
     full = f"{config.hostname}.{config.domainname}" if config.domainname else config.hostname
     first, dot, _ = full.partition(".")
     return f"{full} {first}" if dot else full

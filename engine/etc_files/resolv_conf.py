@@ -23,7 +23,7 @@ HEADER = """\
 
 
 class Transform(StrEnum):
-    """What becomes of the host's file: kept, made fit for another namespace, or replaced by the internal resolver."""
+    """How the host's file is changed: kept, filtered for another namespace, or replaced by the internal resolver."""
 
     NONE = ""
     LEGACY = "legacy"
@@ -32,7 +32,7 @@ class Transform(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A server the internal resolver asks; ``on_host`` when only the host's namespace reaches it."""
+    """A server that the internal resolver asks; ``on_host`` if only the host's network namespace can reach it."""
 
     address: str
     on_host: bool = False
@@ -43,7 +43,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the user gave in place of the host's settings; empty means not given, a search of ``.`` means none."""
+    """The user's settings that override the host's; empty means not set, a search of ``.`` means no search domains."""
 
     servers: Sequence[str] = ()
     search: Sequence[str] = ()
@@ -56,7 +56,7 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class ResolvConf:
-    """A resolv.conf as read or made, and where its parts come from."""
+    """A parsed or generated resolv.conf, and the sources of its parts."""
 
     servers: Sequence[str] = ()
     search: Sequence[str] = ()
@@ -71,7 +71,7 @@ class ResolvConf:
 
     @property
     def text(self) -> str:
-        """The file, with the comments that say how it came about."""
+        """The text of the file, with comments that state the sources of its parts."""
         return HEADER + "".join(f"{line}\n" for line in [*self._directives(), "", *self._comments()])
 
     def _directives(self) -> list[str]:
@@ -98,10 +98,10 @@ class ResolvConf:
 
 
 def resolv_conf(host_text: str, transform: Transform, overrides: Overrides, *, ipv6: bool) -> ResolvConf:
-    """Make a container's configuration; ``ipv6`` says whether its sandbox has IPv6 addresses.
+    """Return a container's configuration; ``ipv6`` says whether its sandbox has IPv6 addresses.
 
-    ``NONE`` is for the host's network, ``LEGACY`` for the default bridge and none, ``INTERNAL`` for user-defined
-    networks. Raises `EngineError` for an override that is no address.
+    ``NONE`` is for the host's network, ``LEGACY`` for the default bridge and for no network, ``INTERNAL`` for
+    user-defined networks. Raises `EngineError` for an overriding server that is not an IP address.
     """
     conf = _override(parse(host_text), overrides)
     if transform is Transform.LEGACY:
@@ -112,7 +112,10 @@ def resolv_conf(host_text: str, transform: Transform, overrides: Overrides, *, i
 
 
 def parse(text: str) -> ResolvConf:
-    """Read a resolv.conf: the last search or domain counts, options add up, unknown lines are kept."""
+    """Parse a resolv.conf.
+
+    The last search or domain line counts. The options of all lines are joined. Unknown lines are kept.
+    """
     servers: list[str] = []
     invalid: list[str] = []
     search: list[str] = []
@@ -178,7 +181,10 @@ def _for_internal_resolver(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
 
 
 def _needs_host(server: str, *, ipv6: bool, zones: bool) -> bool:
-    """Tell whether a server can be reached from the host's namespace alone; ``zones`` lets %zones pass."""
+    """Return whether only the host's namespace can reach a server.
+
+    With ``zones``, an IPv6 address with a zone (``%eth0``) counts as reachable from the sandbox.
+    """
     parsed = _parse_server(server)
     assert parsed is not None
     zoned = isinstance(parsed, IPv6Address) and parsed.scope_id is not None
@@ -204,14 +210,17 @@ SYSTEM = Path("/etc/resolv.conf")
 
 
 STUB = "127.0.0.53"
-"""systemd-resolved's listener: it stands for the servers in `BEHIND_STUB`, as in Docker."""
+"""The address of systemd-resolved's stub listener. If it is the only server, `BEHIND_STUB` is read, as in Docker."""
 
 
 BEHIND_STUB = Path("/run/systemd/resolve/resolv.conf")
 
 
 def read_host_resolv_conf(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB) -> str:
-    """The text of the host's own file, or of the one behind systemd-resolved's stub; "" where it is missing."""
+    """Return the text of the host's resolv.conf, or "" if it is missing.
+
+    If its only server is systemd-resolved's stub, return the file that lists the servers behind the stub.
+    """
     text = _read(system)
     if list(parse(text).servers) == [STUB]:
         return _read(behind_stub) or text

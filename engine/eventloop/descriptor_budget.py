@@ -1,7 +1,8 @@
-"""How many descriptors each of the agent's services may have open for its clients.
+"""How many file descriptors each service of the agent may open for its clients.
 
-Clients of one service can never use up what another needs: together their quotas are less than the process may have
-open, and the rest is for what clients have no say in: sandboxes (four descriptors each), the store, the cluster.
+Together the quotas are smaller than the process limit, so that clients of one service cannot starve another. The
+remaining descriptors are for uses that clients do not control: sandboxes (four descriptors each), the store, the
+cluster.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ MOST_CONNECTIONS, MOST_FLOWS, MOST_QUERIES, MOST_STREAMS = 16384, 8192, 8192, 20
 
 
 class Budget:
-    """The quotas of a process that may have ``descriptors`` open."""
+    """The quotas of a process that may open ``descriptors`` file descriptors."""
 
     def __init__(self, descriptors: int) -> None:
         self.connections = Quota(min(MOST_CONNECTIONS, descriptors // 4))
@@ -29,7 +30,10 @@ class Budget:
 
 
 def raise_descriptor_limit() -> int:
-    """Allow this process as many descriptors as the system does, at least `WANTED` where that is up to it."""
+    """Raise the file descriptor limit of this process as far as possible, and return the new limit.
+
+    It tries to raise the hard limit to at least `WANTED`; if that is refused, it uses the present hard limit.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for limit in (max(hard, WANTED), hard):
         try:

@@ -1,4 +1,4 @@
-"""Tells when files change (inotify(7)), on the agent's loop; ctypes, because Python has no binding of its own."""
+"""Reports file changes by inotify(7) on the agent's loop. Uses ctypes, because Python has no inotify module."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ IGNORED = 0x8000
 EVENT = struct.Struct("iIII")
 
 Seen = Callable[[str, int], None]
-"""Called with the name within the watched directory ("" for the watched file itself) and the event's mask."""
+"""Called with the event's mask and the name in the watched directory ("" for the watched file itself)."""
 
 
 class Watch:
-    """One interest in one path; several may share the kernel's watch."""
+    """One registration for a path; several may share one kernel watch."""
 
     __slots__ = ("number", "seen")
 
@@ -30,7 +30,7 @@ class Watch:
 
 
 class Inotify:
-    """All watches of the agent on one descriptor, made when the first is added."""
+    """All watches of the agent on one file descriptor, which is opened for the first watch."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -39,7 +39,7 @@ class Inotify:
         self._watches: dict[int, list[Watch]] = {}
 
     def add(self, path: str, mask: int, seen: Seen) -> Watch:
-        """Watch a file or directory; raises OSError where it does not exist."""
+        """Watch a file or directory; raises OSError if it does not exist."""
         if self._fd < 0:
             self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
             self._loop.watch(self._fd, lambda _: self.read())
@@ -52,7 +52,7 @@ class Inotify:
         return watch
 
     def remove(self, watch: Watch) -> None:
-        """End one interest; idempotent."""
+        """Remove one registration; idempotent."""
         sharing = self._watches.get(watch.number, [])
         if watch in sharing:
             sharing.remove(watch)
@@ -61,7 +61,7 @@ class Inotify:
                 self._libc.inotify_rm_watch(self._fd, watch.number)
 
     def read(self) -> None:
-        """Take notice of what has changed so far; never waits."""
+        """Handle all pending events; does not block."""
         try:
             data = os.read(self._fd, 65536)
         except BlockingIOError:
@@ -77,7 +77,7 @@ class Inotify:
                 self._watches.pop(number, None)
 
     def close(self) -> None:
-        """Release everything."""
+        """Close the file descriptor."""
         if self._fd >= 0:
             self._loop.forget(self._fd)
             os.close(self._fd)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 TURN = 8
-"""Background handlers called in one round of the loop."""
+"""Maximum number of background handlers called in one round of the loop."""
 FEW_TIMERS = 64
-"""Cancelled timers that may stay until they are due."""
+"""Number of cancelled timers that may stay in the queue until they are due."""
 
 
 class Timer:
-    """A call to come; `cancel` prevents it."""
+    """A scheduled call; `cancel` prevents it."""
 
     __slots__ = ("_loop", "call")
 
@@ -43,7 +43,7 @@ class Timer:
 
 
 class Watcher:
-    """Descriptors that are watched, and their handlers."""
+    """Watched file descriptors and their handlers."""
 
     def __init__(self, *, catches: bool) -> None:
         self._epoll = select.epoll()
@@ -61,11 +61,11 @@ class Watcher:
         self._handlers[fd] = handler
 
     def change(self, fd: int, events: int) -> None:
-        """Watch for other events."""
+        """Change the events that are watched for."""
         self._epoll.modify(fd, events)
 
     def forget(self, fd: int) -> None:
-        """Stop watching (before the descriptor is closed); idempotent."""
+        """Stop watching a file descriptor, before it is closed; idempotent."""
         resting = self._resting.pop(fd, None)
         if resting is not None:
             resting.cancel()
@@ -73,7 +73,10 @@ class Watcher:
             self._epoll.unregister(fd)
 
     def rest(self, fd: int, seconds: float) -> None:
-        """Watch a listener again in ``seconds`` only: while descriptors have run out it would be ready forever."""
+        """Stop watching a listener for ``seconds``.
+
+        It is used when file descriptors have run out, because the listener would then be ready all the time.
+        """
         handler = self._handlers.get(fd)
         self.forget(fd)
         if handler is not None:
@@ -84,13 +87,14 @@ class Watcher:
         self.watch(fd, handler)
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call once, in ``seconds``."""
+        """Call ``call`` once after ``seconds``; return its timer."""
         raise NotImplementedError
 
     def _handle(self, ready: list[tuple[int, int]]) -> None:
         handlers = self._handlers
         for fd, events, handler in [(fd, events, handlers.get(fd)) for fd, events in ready]:
-            # Because a handler may close descriptors, and their numbers be used again, the others are looked up again.
+            # Look each handler up again, because an earlier one may have closed descriptors whose numbers are now in
+            # use again.
             if handler is not None and handlers.get(fd) is handler:
                 self._call(handler, events)
 
@@ -103,7 +107,7 @@ class Watcher:
             sys.excepthook(*sys.exc_info())  # prints the traceback without importing the module
 
     def close(self) -> None:
-        """Release the epoll descriptor."""
+        """Close the epoll descriptor."""
         self._epoll.close()
 
 
@@ -121,13 +125,16 @@ class Loop(Watcher):
         self._running = False
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call once, in ``seconds``."""
+        """Call ``call`` once after ``seconds``; return its timer."""
         timer = Timer(call, self)
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
         return timer
 
     def count_cancelled(self) -> None:
-        """Drop cancelled timers once they are the most: a busy resolver cancels thousands before they are due."""
+        """Count a cancelled timer; remove all cancelled timers when they are the majority.
+
+        It is needed because a busy resolver cancels thousands of timers before they are due.
+        """
         self._cancelled += 1
         if self._cancelled > FEW_TIMERS and 2 * self._cancelled > len(self._timers):
             self._timers = [entry for entry in self._timers if entry[2].call is not None]
@@ -135,11 +142,11 @@ class Loop(Watcher):
             self._cancelled = 0
 
     def stop(self) -> None:
-        """Return from `run` after this round."""
+        """End `run` after this round."""
         self._running = False
 
     def run(self) -> None:
-        """Serve until `stop`."""
+        """Call handlers and timers until `stop`."""
         self._running = True
         while self._running:
             self.turn()
@@ -174,9 +181,9 @@ class Loop(Watcher):
 
 
 class Background(Watcher):
-    """Handlers that give way: of those that are ready, the loop calls at most `TURN` in one round.
+    """Low-priority handlers: the loop calls at most `TURN` of the ready ones in one round.
 
-    However many descriptors are busy here, the loop's own handlers wait for so few of them only.
+    However many descriptors are ready here, the loop's own handlers wait only for `TURN` handlers.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -185,10 +192,10 @@ class Background(Watcher):
         loop.watch(self._epoll.fileno(), lambda _: self._handle(self._epoll.poll(0, TURN)))
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call once, in ``seconds``."""
+        """Call ``call`` once after ``seconds``; return its timer."""
         return self._loop.after(seconds, call)
 
     def close(self) -> None:
-        """Leave the loop."""
+        """Remove these handlers from the loop."""
         self._loop.forget(self._epoll.fileno())
         super().close()

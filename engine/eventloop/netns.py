@@ -1,8 +1,9 @@
-"""Makes sockets inside other network namespaces, and notices when such a namespace has lost its reason to be.
+"""Makes sockets in other network namespaces, and detects when such a namespace has ended.
 
-A socket keeps the namespace it was made in, so the agent (one thread) is inside for a few system calls only. An open
-socket also keeps the namespace itself alive: whoever holds one must let go when the sandbox ends, which a pidfd
-(``/proc/PID/ns/net``) or the removal of the path (a bind mount such as /run/netns/NAME) tells, without polling.
+A socket stays in the namespace where it was made. Therefore the agent's loop thread enters the namespace only for a few
+system calls. An open socket also keeps the namespace alive, so it must be closed when the sandbox ends. That is
+detected without polling: by a pidfd for ``/proc/PID/ns/net``, or by the removal of a bind mount such as
+/run/netns/NAME.
 """
 
 from __future__ import annotations
@@ -26,14 +27,18 @@ _home: list[int] = []
 
 
 def home() -> int:
-    """A descriptor of the namespace this process was started in, the host's."""
+    """Return a file descriptor of the network namespace in which this process started, the host's."""
     if not _home:
         _home.append(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
     return _home[0]
 
 
 def inside(netns: int, action: Callable[[], T]) -> T:
-    """Do something in the namespace open as ``netns``, and come back. Not for processes with threads."""
+    """Run ``action`` in the network namespace ``netns`` and return to the host's.
+
+    Only the calling thread changes its namespace (setns(2)). If it cannot return to the host's namespace, the process
+    exits with code 71.
+    """
     back = home()
     setns(netns, CLONE_NEWNET)
     try:
@@ -42,11 +47,11 @@ def inside(netns: int, action: Callable[[], T]) -> T:
         try:
             setns(back, CLONE_NEWNET)
         except OSError:
-            os._exit(71)  # whatever came next would act on the wrong host; the next command starts a new agent
+            os._exit(71)  # staying here would change the wrong host; the next command starts a new agent
 
 
 def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
-    """Make a non-blocking socket in the namespace open as ``netns`` (None: the host's)."""
+    """Make a non-blocking socket in the network namespace ``netns`` (None: the host's)."""
     kind |= socket.SOCK_NONBLOCK
     if netns is None:
         return socket.socket(family, kind)
@@ -54,9 +59,10 @@ def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
 
 
 def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:
-    """Make ``number`` such sockets, or fewer if descriptors run out; raises OSError if there can be none.
+    """Make ``number`` sockets in ``netns``, or fewer if file descriptors run out.
 
-    Because Python's wrapper takes as long as the system call, these sockets are without it.
+    Raises OSError if none can be made. They are of Python's raw socket type, because the wrapper class takes as long as
+    the system call.
     """
     kind |= socket.SOCK_NONBLOCK
 
@@ -71,10 +77,10 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
 
 
 class PinnedNamespace:
-    """A network namespace held open by descriptor, with a watch on what it was opened through.
+    """An open network namespace, with a watch on the process or path through which it was opened.
 
-    ``gone`` is called once, from the loop, when the process has ended or the path was removed. Raises OSError where
-    the path cannot be opened, or the process or the namespace (by its ``inode``) is not the one meant.
+    ``gone`` is called once, from the loop, when the process has ended or the path was removed. Raises OSError if the
+    path cannot be opened, or if the process or the namespace's ``inode`` is not the expected one.
     """
 
     def __init__(
@@ -132,7 +138,7 @@ class PinnedNamespace:
         self._gone()
 
     def close(self) -> None:
-        """Let go of the namespace."""
+        """Stop watching and close the network namespace."""
         stop, self._stop = self._stop, lambda: None
         stop()
         os.close(self.fd)

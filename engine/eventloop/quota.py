@@ -1,7 +1,8 @@
-"""Limits that clients share fairly: what one of them may hold depends on what is still free.
+"""Quotas that clients share fairly: the limit of each client depends on how many places are free.
 
-A client that holds as many places as are free gets no more of them, so a single greedy one ends with half of all
-places, two with a third each, and there is always a place for the next. No limit per client has to be chosen.
+A client gets no more places if it already holds as many as are free. Therefore a single greedy client ends with half of
+all places, and two end with a third each. There is always a place for the next client. No fixed limit per client is
+needed.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """A client, or a group of clients, that may hold at most ``share`` times as many places as are free."""
+    """A client or group of clients that may hold at most ``share`` times as many places as are free."""
 
     holder: Hashable
     share: int = 1
 
 
 class Quota:
-    """So many places, and who holds them."""
+    """A number of places, and how many each client holds."""
 
     __slots__ = ("_held", "free")
 
@@ -28,11 +29,11 @@ class Quota:
         self._held: Counter[Hashable] = Counter()
 
     def over(self, claims: Sequence[Claim]) -> list[Hashable]:
-        """Return the holders that may take no more."""
+        """Return the holders that have reached their limit."""
         return [holder for holder, share in claims if self._held[holder] >= share * self.free]
 
     def take(self, claims: Sequence[Claim]) -> bool:
-        """Take one place on behalf of all of these holders; False, and nothing taken, where one may take no more."""
+        """Take one place for all of these holders; return False and take nothing if one has reached its limit."""
         if self.over(claims):
             return False
         self.free -= 1
@@ -41,7 +42,7 @@ class Quota:
         return True
 
     def give(self, claims: Sequence[Claim]) -> None:
-        """Give back a place that was taken with the same claims."""
+        """Release a place that was taken with the same claims."""
         self.free += 1
         for holder, _ in claims:
             self._held[holder] -= 1

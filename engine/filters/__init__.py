@@ -1,1 +1,1 @@
-"""TODO."""
+"""Docker's ``--filter`` rules for containers, images, networks and nodes."""

@@ -1,4 +1,4 @@
-"""Which containers ``ps`` shows."""
+"""Choose the containers that ``ps`` shows."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ INTEGER = re.compile("[+-]?[0-9]+")
 def filter_containers(
     records: Sequence[ContainerRecord], sides: Sides, wanted: Filters, *, everything: bool = False
 ) -> list[ContainerRecord]:
-    """Choose the containers that match, newest first as ``records`` must be.
+    """Return the containers that match; ``records`` must be sorted newest first.
 
-    ``sides`` gives each container's live endpoints and their networks. Without ``everything`` only those that run are
-    chosen, unless a ``status`` is asked for.
+    ``sides`` holds each container's live endpoints and their networks. Without ``everything``, only running containers
+    are returned, unless there is a ``status`` filter.
     """
     check_keys(wanted, KEYS)
     _check_values(wanted)
@@ -67,7 +67,7 @@ def _value_tests(wanted: Filters) -> list[Test]:
         lambda r: not volumes or any(_mounts(r, volume) for volume in volumes),
         lambda r: not networks or any(_is_on(r, network) for network in networks),
         lambda r: "none" in wanted.get("health", ()) or not wanted.get("health"),
-        # Tasks belong to swarm services, and hawse has none.
+        # Tasks belong to swarm services, which hawse does not have.
         lambda r: not wanted.get("is-task") or wanted["is-task"][0] in ("0", "false"),
     ]
 
@@ -117,7 +117,7 @@ def _between(records: Sequence[ContainerRecord], wanted: Filters) -> Sequence[Co
 
 
 def _named(records: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
-    # Docker takes no id prefix here.
+    # As in Docker, an id prefix is not accepted here.
     for record in records:
         if reference.removeprefix("/") == record.name or reference == record.id:
             return record

@@ -1,4 +1,4 @@
-"""Which images ``ls`` shows."""
+"""Choose the images that ``ls`` shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _KEYS = frozenset({"dangling", "label", "before", "since", "reference", "until"}
 def filter_images(
     images: Iterable[ImageRecord], wanted: Filters, created_of: Callable[[str], str]
 ) -> list[ImageRecord]:
-    """Choose the images that match; ``created_of`` tells when the image of a reference was made, or raises."""
+    """Return the images that match.
+
+    ``created_of`` returns the creation time of the image with a reference, or raises an error.
+    """
     check_keys(wanted, _KEYS)
     dangling = _dangling(wanted)
     before = [created_of(reference) for reference in wanted.get("before", ())]
@@ -31,7 +34,7 @@ def filter_images(
 
 
 def _by_reference(image: ImageRecord, wanted: Filters) -> list[ImageRecord]:
-    """The image with those of its references that match a pattern."""
+    """Return the image with only those references that match a pattern; no image if none matches."""
     patterns = wanted.get("reference", ())
     if not patterns:
         return [image]
@@ -40,7 +43,7 @@ def _by_reference(image: ImageRecord, wanted: Filters) -> list[ImageRecord]:
 
 
 def _matches(reference: str, pattern: str) -> bool:
-    """Match name and tag, or the name alone."""
+    """Return whether the pattern matches the name with its tag, or the name alone."""
     return glob.matches(pattern, reference) or glob.matches(pattern, reference.rpartition(":")[0])
 
 

@@ -1,6 +1,6 @@
-"""Which networks ``ls`` shows, and which networks and containers ``prune`` lets go.
+"""Choose the networks that ``ls`` shows, and the networks and containers that ``prune`` may remove.
 
-Containers of ``ps`` have a file of their own, `engine.filters.containers`.
+The containers of ``ps`` are in `engine.filters.containers`.
 """
 
 from __future__ import annotations
@@ -32,13 +32,16 @@ Listed = TypeVar("Listed", NetworkRecord, NetworkSummary)
 
 
 def filter_networks(networks: Iterable[NetworkRecord], wanted: Filters) -> list[NetworkRecord]:
-    """Choose the networks that match; raises `InvalidArgument` for unknown keys and values."""
+    """Return the networks that match.
+
+    Raises `InvalidArgument` for unknown keys, and EngineError for unknown values of ``type``.
+    """
     labels = wanted.get("label", ())
     return [n for n in filter_summaries(networks, wanted) if matches_labels(labels, n.labels or {})]
 
 
 def filter_summaries(networks: Iterable[Listed], wanted: Filters) -> list[Listed]:
-    """Do the same where there are no labels to be asked for."""
+    """Return the networks that match all filters except labels; same errors as `filter_networks`."""
     if not wanted:
         return list(networks)
     check_keys(wanted, NETWORK_KEYS)
@@ -50,23 +53,23 @@ def filter_summaries(networks: Iterable[Listed], wanted: Filters) -> list[Listed
 
 
 def check_network_prune(wanted: Filters) -> None:
-    """Refuse filters that prune doesn't know, and more than one or a bad ``until``."""
+    """Raise InvalidArgument for filters that prune does not know, several ``until``, or an invalid one."""
     check_keys(wanted, PRUNE_KEYS)
     _until(wanted)
 
 
 def network_prunable(network: NetworkRecord, wanted: Filters) -> bool:
-    """Tell whether prune's filters let an unused network go."""
+    """Return whether prune's filters allow the removal of an unused network."""
     return _prunable(network.labels or {}, network.created, wanted)
 
 
 def check_container_prune(wanted: Filters) -> None:
-    """Refuse filters that prune doesn't know, and more than one or a bad ``until``."""
+    """Raise InvalidArgument for filters that prune does not know, several ``until``, or an invalid one."""
     check_network_prune(wanted)
 
 
 def container_prunable(record: ContainerRecord, wanted: Filters) -> bool:
-    """Tell whether prune's filters let a stopped container go."""
+    """Return whether prune's filters allow the removal of a stopped container."""
     return _prunable(record.config.labels, record.created, wanted)
 
 

@@ -1,4 +1,4 @@
-"""Which nodes ``node ls`` shows."""
+"""Choose the nodes that ``node ls`` shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ VALUES = {"membership": ("accepted", "pending"), "role": ("manager", "worker")}
 
 
 def filter_nodes(documents: Iterable[Json], wanted: Filters) -> Documents:
-    """Choose the nodes that match; raises `InvalidArgument` for unknown keys, `EngineError` for unknown values."""
+    """Return the nodes that match.
+
+    Raises `InvalidArgument` for unknown keys, and `EngineError` for unknown values.
+    """
     check_keys(wanted, KEYS)
     for key, known in VALUES.items():
         for value in wanted.get(key, ()):
@@ -27,4 +30,4 @@ def _has(document: Json, key: str, value: str) -> bool:
     beginnings = {"id": document["ID"], "name": document["Description"]["Hostname"]}
     if key in beginnings:
         return str(beginnings[key]).startswith(value)
-    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)  # nodes have no labels
+    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)  # no node has labels

@@ -1,6 +1,6 @@
-"""The rules of Docker's filters: keys, truth values, patterns, labels.
+"""The common rules of Docker's filters: keys, truth values, patterns, labels.
 
-Filters of different keys must all match. Within a key, labels must all match; of other values one is enough.
+Filters with different keys must all match. Labels must all match too. For any other key, one matching value is enough.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from engine.model import Filters
 
 
 def check_keys(wanted: Filters, known: frozenset[str]) -> None:
-    """Refuse filter keys nobody knows."""
+    """Raise InvalidArgument for an unknown filter key."""
     for key in wanted:
         if key not in known:
             raise InvalidArgument(f"invalid filter '{key}'" if key else "invalid filter")
 
 
 def parse_bool(wanted: Filters, key: str) -> bool | None:
-    """Return the value of a filter that is true (1) or false (0), None where it wasn't given."""
+    """Return the value of a filter that is true (1) or false (0), or None if it is not given.
+
+    Raises InvalidArgument for several values or any other value.
+    """
     values = wanted.get(key, ())
     if not values:
         return None
@@ -32,18 +35,21 @@ def parse_bool(wanted: Filters, key: str) -> bool | None:
 
 
 def matches_pattern(wanted: Filters, key: str, *values: str) -> bool:
-    """Tell whether one of the patterns is found in one of the values; an invalid pattern is found nowhere."""
+    """Return whether a pattern of this filter is found in one of the values; true if there is no such filter.
+
+    An invalid pattern is never found, unless it equals the value.
+    """
     patterns = wanted.get(key, ())
     return not patterns or any(_found(pattern, value) for pattern in patterns for value in values)
 
 
 def matches_exactly(wanted: Filters, key: str, value: str) -> bool:
-    """Tell whether the value is among those asked for."""
+    """Return whether the value is one of those in the filter; true if there is no such filter."""
     return not wanted.get(key) or value in wanted[key]
 
 
 def matches_labels(wanted: Sequence[str], labels: Mapping[str, str]) -> bool:
-    """Tell whether all of ``key`` or ``key=value`` are among the labels."""
+    """Return whether the labels contain every ``key`` or ``key=value`` of the filter."""
     return all(_has_label(labels, *label.partition("=")) for label in wanted)
 
 

@@ -1,6 +1,6 @@
-"""Go's patterns of file names (path.Match), which ``image ls --filter reference=…`` takes.
+"""Go's file name patterns (path.Match), which ``image ls --filter reference=…`` accepts.
 
-They are translated for RE2: a backtracking engine, or Python's fnmatch, takes minutes for some texts.
+They are translated for RE2, because a backtracking engine or Python's fnmatch needs minutes for some texts.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ NOTHING = r"[^\x00-\x{10FFFF}]"
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Tell whether a pattern matches a whole text; raises `EngineError` for what is no pattern."""
+    """Return whether a pattern matches a whole text; raises `EngineError` for an invalid pattern."""
     if SPECIAL.isdisjoint(pattern):
         return pattern == text
     expression = _Translator(pattern).whole()
     try:
         return regexp.found(expression, text)
     except regexp.Invalid:
-        return False  # no UTF-8, or far longer than any reference
+        return False  # not UTF-8, or far longer than any reference
 
 
 class _Translator:
-    """Reads one pattern from left to right; each method returns a piece of a regular expression."""
+    """Translates one pattern from left to right; each method returns a piece of a regular expression."""
 
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
@@ -45,7 +45,10 @@ class _Translator:
         return _literal(self.character())
 
     def character_class(self) -> str:
-        """Read the inside of brackets, which has one range at least; one from high to low has no members."""
+        """Read the inside of brackets, which has at least one range.
+
+        A range whose first character is greater than its last matches nothing, as in Go.
+        """
         negated, ranges, first = self.takes("^"), [], True
         while first or not self.takes("]"):
             first = False
@@ -63,7 +66,7 @@ class _Translator:
         return self.character()
 
     def character(self) -> str:
-        """Read one character, which a backslash may precede."""
+        """Read one character, with or without a backslash before it."""
         self.takes("\\")
         if self.at >= len(self.text):
             raise _bad()

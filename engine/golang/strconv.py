@@ -35,7 +35,7 @@ def _escape(rune: str, mark: str, ascii_only: bool) -> str:
 
 
 def parse_bool(text: str) -> bool:
-    """Read a boolean like strconv.ParseBool; ValueError carries Go's text."""
+    """Parse a boolean like strconv.ParseBool; raises ValueError with Go's text."""
     parsed = options.parse_bool(text)
     if parsed is None:
         raise ValueError(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
@@ -43,19 +43,22 @@ def parse_bool(text: str) -> bool:
 
 
 def parse_int(text: str, bits: int = 64, *, base: int = 0) -> int:
-    """Read a signed integer like strconv.ParseInt; base 0 knows 0x, 0b, 0o and a plain leading 0."""
+    """Parse a signed integer like strconv.ParseInt; raises ValueError with Go's text.
+
+    With base 0, the prefixes 0x, 0b, 0o and 0 (octal) are accepted.
+    """
     return integer("ParseInt", text, base, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
 def parse_uint(text: str, bits: int = 64, *, base: int = 0) -> int:
-    """Read an unsigned integer like strconv.ParseUint."""
+    """Parse an unsigned integer like strconv.ParseUint; raises ValueError with Go's text."""
     if text[:1] in ("+", "-"):
         raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: invalid syntax")
     return integer("ParseUint", text, base, 0, (1 << bits) - 1)
 
 
 def integer(function: str, text: str, base: int, low: int, high: int) -> int:
-    """Read an integer within bounds, with Go's errors in the name of ``function``."""
+    """Parse an integer within bounds; raises ValueError with Go's text, which names ``function``."""
     valid = INTEGER.fullmatch(text) if base == 0 else re.fullmatch(r"[+-]?[0-9]+", text)
     if not valid:
         raise ValueError(f"strconv.{function}: parsing {quote(text)}: invalid syntax")
@@ -72,9 +75,9 @@ def _number(text: str) -> int:
 
 
 def whole_number(text: str) -> int:
-    """Read decimal digits with a sign or none; beyond ±10**40 the value is that bound.
+    """Parse decimal digits with an optional sign; values beyond ±10**40 become that bound.
 
-    Because Python refuses to read over 4,300 digits, their callers would not refuse such a number in Docker's words.
+    Python refuses to parse more than 4,300 digits. The bound lets the callers refuse such a number with Docker's text.
     """
     digits = text.lstrip("+-").lstrip("0")
     value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS

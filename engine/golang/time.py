@@ -19,7 +19,7 @@ PIECES = {
     "2006": "[0-9]{4}", "-": "-", "01": "[0-9]{2}", "02": "[0-9]{2}", "T": "T", "15": "[0-9]{1,2}", ":": ":",
     "04": "[0-9]{2}", "05": "[0-9]{2}(?:[.,][0-9]+)?", ".999999999": "", "Z07:00": "Z|[+-][0-9]{2}:[0-9]{2}",
 }  # fmt: skip
-"""The pieces of Go's layouts, and what they read."""
+"""The elements of Go's time layouts, each with the regular expression of the text that it matches."""
 DATE = ["2006", "-", "01", "-", "02"]
 DASHES_WITH_ZONE = 3
 CLOCK = ["T", "15", ":", "04", ":", "05"]
@@ -53,7 +53,10 @@ def parse_duration(text: str) -> int:
 
 
 def parse_moment(text: str, now: float) -> float:
-    """Parse a duration before ``now``, a date (local time without zone) or Unix seconds, into Unix seconds."""
+    """Parse a duration before ``now``, a date or Unix seconds, into Unix seconds.
+
+    A date without a zone is local time. Raises `InvalidArgument`.
+    """
     try:
         return moment(text, datetime.fromtimestamp(now).astimezone())
     except ValueError as error:
@@ -61,9 +64,9 @@ def parse_moment(text: str, now: float) -> float:
 
 
 def moment(text: str, now: datetime) -> float:
-    """Do what `parse_moment` does, raising ValueError; the zone of ``now`` is the local one.
+    """Do the same as `parse_moment`, but raise ValueError; the zone of ``now`` is the local one.
 
-    A moment a duration ago is a whole second, and ``0`` is no duration, as in Docker.
+    The result for a duration is rounded down to a whole second, as in Docker. ``0`` is Unix seconds, not a duration.
     """
     if text != "0":
         with suppress(ValueError):
@@ -92,7 +95,10 @@ def _date(text: str, local: tzinfo | None) -> float:
 
 
 def parse_rfc3339(text: str) -> int:
-    """Parse a time with a zone into nanoseconds since 1970, which may be negative; raises ValueError as Go says it."""
+    """Parse a time with a zone into nanoseconds since 1970, negative before 1970.
+
+    Raises ValueError with Go's message.
+    """
     found = _read(text, [*DATE, *CLOCK, "Z07:00"])
     seconds, _, fraction = found["05"].replace(",", ".").partition(".")
     numbers = [int(found[piece]) for piece in ("2006", "01", "02", "15", "04")]
@@ -109,7 +115,7 @@ def _is_zoned(text: str) -> bool:
 
 
 def _pieces(text: str, *, zoned: bool) -> list[str]:
-    """Choose the layout by Docker's guess from dots, the T and the number of colons."""
+    """Return the layout that Docker guesses from dots, the letter T and the number of colons."""
     pieces = list(DATE)
     if "." in text:
         pieces += [*CLOCK, ".999999999"]
@@ -120,7 +126,10 @@ def _pieces(text: str, *, zoned: bool) -> list[str]:
 
 
 def _read(text: str, pieces: list[str]) -> dict[str, str]:
-    """Read a date piece by piece, with the errors of Go's time.Parse."""
+    """Return the text of each layout element of a date.
+
+    Raises ValueError with the messages of Go's time.Parse.
+    """
     found: dict[str, str] = {}
     rest, fault = text, f"parsing time {_quoted(text)}"
     for piece in pieces:

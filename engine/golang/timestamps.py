@@ -1,4 +1,7 @@
-"""Times as Docker writes them: RFC 3339 in UTC with up to nine digits and no trailing zeros (Go's RFC3339Nano)."""
+"""Convert times to and from Docker's format: RFC 3339 in UTC, as Go's RFC3339Nano.
+
+Fractions have up to nine digits and no trailing zeros.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,17 @@ NEVER = "0001-01-01T00:00:00Z"
 
 
 def now() -> str:
-    """The present moment."""
+    """Return the present time as text."""
     return from_nanoseconds(time.time_ns())
 
 
 def from_seconds(seconds: float) -> str:
-    """Unix seconds as text; `NEVER` for 0."""
+    """Return Unix seconds as text; `NEVER` for 0."""
     return from_nanoseconds(int(seconds * 1_000_000_000)) if seconds else NEVER
 
 
 def from_nanoseconds(nanoseconds: int) -> str:
-    """Unix nanoseconds as text."""
+    """Return Unix nanoseconds as text."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     fraction = f".{rest:09d}".rstrip("0").rstrip(".")
     moment = time.gmtime(seconds)
@@ -27,7 +30,7 @@ def from_nanoseconds(nanoseconds: int) -> str:
 
 
 def to_seconds(text: str) -> float:
-    """RFC 3339 UTC text as Unix seconds; 0.0 for `NEVER`."""
+    """Return RFC 3339 UTC text as Unix seconds; 0.0 for `NEVER`."""
     if text == NEVER:
         return 0.0
     whole, _, fraction = text.removesuffix("Z").partition(".")

@@ -13,12 +13,12 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
-_RANGE = 2**63  # of Go's int64
+_RANGE = 2**63  # the range of Go's int64
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 
 
 def human_duration(seconds: float) -> str:
-    """Approximate a span of time given in seconds."""
+    """Return a rough text for a duration in seconds."""
     if seconds < MINUTE:
         whole = int(seconds)
         return "Less than a second" if whole < 1 else "1 second" if whole == 1 else f"{whole} seconds"
@@ -35,7 +35,7 @@ def human_duration(seconds: float) -> str:
 
 
 def human_size(size: float, precision: int = 4) -> str:
-    """Approximate a number of bytes with decimal units, to ``precision`` significant digits."""
+    """Return a number of bytes with a decimal unit, rounded to ``precision`` significant digits."""
     unit = 0
     while size >= 1000 and unit < len(_SIZES) - 1:
         size, unit = size / 1000, unit + 1
@@ -43,16 +43,16 @@ def human_size(size: float, precision: int = 4) -> str:
 
 
 def parse_size(text: str, base: int) -> int:
-    """Return the bytes of ``512m`` or ``1.5 GiB``, units being powers of ``base``; ValueError carries Go's text.
+    """Parse ``512m`` or ``1.5 GiB`` into bytes; units are powers of ``base``.
 
-    A size beyond Go's integers is negative, as it is there.
+    Raises ValueError with Go's message. A size beyond Go's int64 is negative, as in Go.
     """
     found = _SIZE.fullmatch(text)
     if not found:
         raise ValueError(f"invalid size: '{text}'")
     try:
         number = float(found[1])
-    except ValueError:  # two dots get past Docker's pattern, and then Go's number reader speaks
+    except ValueError:  # Docker's pattern accepts two dots, so the error comes from Go's number parser
         raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": invalid syntax') from None
     if isinf(number):
         raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": value out of range')

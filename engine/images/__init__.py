@@ -1,4 +1,4 @@
-"""Imported root file systems: what ``docker save``, OCI tools and plain tar give, unpacked under HAWSE_ROOT."""
+"""Import root file systems (``docker save``, OCI layouts and plain tar archives) and store them under HAWSE_ROOT."""
 
 from engine.images.store import ImageStore
 

@@ -1,8 +1,8 @@
-"""Recognises what an archive holds: ``docker save`` output, an OCI image layout, or a plain root file system.
+"""Detect the format of an archive: ``docker save`` output, an OCI image layout, or a plain root file system.
 
-Reads JSON and finds layers; unpacks nothing, and never touches a file outside the archive: links among its members are
-followed by name alone. Documents are compared with the digests and sizes that refer to them; layers are compared when
-they are unpacked.
+This module reads JSON and finds layers. It unpacks nothing and opens no file outside the archive, because it resolves
+links only by the names of other members. It compares each JSON document with the digest and size in the descriptor.
+Layers are compared when they are unpacked.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _BLOB_NAME = re.compile(r"(?:.*/)?blobs/sha256/([0-9a-f]{64})")
 _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 _MANIFESTS, _LAYOUT, _INDEX = "manifest.json", "oci-layout", "index.json"
-_FILES_LIMIT = 100_000  # of an archive of images
-_IMAGES_LIMIT = 1000  # of one archive
-_LINKS_LIMIT = 8  # one after another
+_FILES_LIMIT = 100_000  # files in an archive of images
+_IMAGES_LIMIT = 1000  # images in one archive
+_LINKS_LIMIT = 8  # links followed one after another
 _INDEX_DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedImage:
-    """One image of an archive. ``config`` is the image configuration's bytes, b"" for a plain root file system."""
+    """One image of an archive. ``config`` is the image configuration in bytes, b"" for a plain root file system."""
 
     layers: Sequence[Layer]
     config: bytes = b""
@@ -47,7 +47,7 @@ class ArchivedImage:
 
 
 def read_archive(file: io.BufferedRandom, limits: Limits) -> list[ArchivedImage]:
-    """Return the images of an uncompressed archive that can be sought; raises `InvalidArgument`."""
+    """Return the images of an uncompressed, seekable archive; raises `InvalidArgument`."""
     wanted = {name.encode(): name for name in (_MANIFESTS, _LAYOUT, _INDEX)}
     found: set[str] = set()
     for member in _members(file, limits.members):
@@ -67,7 +67,7 @@ def read_archive(file: io.BufferedRandom, limits: Limits) -> list[ArchivedImage]
 
 
 class _Archive:
-    """The files of an archive by name; of several with one name, the last counts, as for tar."""
+    """The files of an archive by name; if several have the same name, the last one counts, as in tar."""
 
     def __init__(self, file: io.BufferedRandom) -> None:
         self._file = file
@@ -84,7 +84,7 @@ class _Archive:
                 self._links[name] = posixpath.join(start, member.linkname.decode("utf-8", "replace"))
 
     def open(self, name: str) -> _Slice:
-        """Open a file; links lead to other members only."""
+        """Open a file, following links to other members only; raises `InvalidArgument` if it is missing."""
         path = posixpath.normpath(name.lstrip("/"))
         for _ in range(_LINKS_LIMIT):
             if path in self._places:
@@ -95,7 +95,11 @@ class _Archive:
         raise InvalidArgument(f"the archive lacks {shown(name)}")
 
     def read(self, name: str, digest: str = "", size: int = -1) -> bytes:
-        """Return a small file, whose digest and size must be those given, and that of its name."""
+        """Return the content of a small file after checking its size and digest.
+
+        ``digest`` "" and ``size`` -1 mean unknown. If ``digest`` is unknown, the digest in the file's name is checked.
+        Raises `InvalidArgument`.
+        """
         with self.open(name) as file:
             data = file.read(SIZE_LIMIT + 1)
         if len(data) > SIZE_LIMIT:
@@ -107,12 +111,12 @@ class _Archive:
         return data
 
     def document(self, name: str, digest: str = "", size: int = -1) -> Any:
-        """Return the content of a JSON file, checked as `read` checks it."""
+        """Return the parsed content of a JSON file, checked like `read`."""
         return parse_document(self.read(name, digest, size), name)
 
 
 class _Slice(io.RawIOBase):
-    """A part of a file, read by position, so that a child process can read it while its parent does."""
+    """A part of a file, read with pread(2), so that parent and child process can read the same file independently."""
 
     def __init__(self, file: io.BufferedRandom, start: int, size: int) -> None:
         self._fd, self._position, self._left = file.fileno(), start, size
@@ -163,7 +167,7 @@ def _saved(archive: _Archive, entry: Any) -> ArchivedImage:
 
 
 def _from_index(archive: _Archive, index: Mapping[str, Any], name: str = "", depth: int = 0) -> Iterator[ArchivedImage]:
-    """Yield the images of an index; an index within it holds one image for several platforms."""
+    """Yield the images of an index; a nested index holds one image for several platforms."""
     where = "struct field Index.manifests"
     entries = [object_at(e, where, "v1.Descriptor") for e in list_at(index.get("manifests"), where, "[]v1.Descriptor")]
     for entry in _of_this_platform(entries) if depth else entries:
@@ -188,7 +192,7 @@ def _from_manifest(archive: _Archive, manifest: Mapping[str, Any], reference: st
 
 
 def _with_diff_ids(archive: _Archive, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
-    """Return layers with the digests that the configuration states of their contents."""
+    """Return the layers, each with the digest of its uncompressed content from the configuration."""
     diff_ids = diff_ids_of(parse_config(config))
     if len(diff_ids) != len(layers):
         raise InvalidArgument(f"invalid manifest, layers length mismatch: expected {len(layers)}, got {len(diff_ids)}")
@@ -199,7 +203,7 @@ def _with_diff_ids(archive: _Archive, layers: Sequence[tuple[str, str, int]], co
 
 
 def _descriptor(entry: Mapping[str, Any]) -> tuple[str, str, int]:
-    """Return the name, the digest and the size of the blob that a descriptor refers to."""
+    """Return the name, the digest and the size (-1 if unknown) of the blob that a descriptor refers to."""
     text = text_at(entry.get("digest"), "struct field Descriptor.digest")
     match = _DIGEST.fullmatch(text)
     if match is None:
@@ -224,12 +228,12 @@ def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the entries for this machine; all of them if none fits."""
+    """Return the entries for this machine's platform, or all entries if none matches."""
     fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
     return fitting or entries
 
 
 def _digest_of(pattern: re.Pattern[str], name: str) -> str:
-    """Return the digest in a file's name; "" if the name is none."""
+    """Return the digest that a file's name contains, or "" if it contains none."""
     match = pattern.fullmatch(name)
     return match[1] if match else ""

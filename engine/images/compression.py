@@ -1,6 +1,6 @@
-"""Decompresses gzip, bzip2, xz and zstd streams within a bound of memory, and hashes what passes through.
+"""Decompress gzip, bzip2, xz and zstd streams with bounded memory, and hash the data read.
 
-All of it is in this process, because layers are decompressed by a child that has changed its root.
+No external program is used, because layers are decompressed in a child process that has changed its root directory.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from engine.errors import InvalidArgument
 from engine.images import zstd
 
 _CHUNK_BYTES = 1 << 16
-_PARTS_LIMIT = 1_000_000  # gzip members, bzip2 or xz streams or zstd frames, each of which costs time though empty
-_XZ_MEMORY_BYTES = 128 << 20  # `xz -9` needs 65 MiB
+_PARTS_LIMIT = 1_000_000  # gzip members, bzip2 or xz streams, or zstd frames: even an empty one costs time
+_XZ_MEMORY_BYTES = 128 << 20  # bytes; `xz -9` needs 65 MiB
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
-_HEAD_BYTES = 8  # enough to tell every format
+_HEAD_BYTES = 8  # enough to recognise every format
 
 T = TypeVar("T")
 
 
 class Decompressor(Protocol):
-    """What bz2 and lzma offer; an instance reads one member of a stream."""
+    """The interface of the decompressors of bz2 and lzma; an instance reads one member of a stream."""
 
     @property
     def eof(self) -> bool:
-        """Tell whether the member has ended."""
+        """Whether the end of the member has been reached."""
 
     @property
     def needs_input(self) -> bool:
-        """Tell whether there is nothing more to give without further input."""
+        """Whether no more output is available without further input."""
 
     @property
     def unused_data(self) -> bytes:
-        """Return what was given behind the member's end."""
+        """The input data after the member's end."""
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
-        """Take compressed bytes and return at most ``max_length`` decompressed ones."""
+        """Decompress ``data`` and return at most ``max_length`` bytes."""
 
 
 class _Gzip:
-    """zlib's object, used as those of bz2 and lzma are."""
+    """A zlib decompressor with the interface of those of bz2 and lzma."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(_GZIP_WINDOW)
@@ -76,18 +76,21 @@ _FORMATS: Sequence[tuple[Callable[[bytes], bool], Callable[[], Decompressor]]] =
 
 
 class Bounded(io.RawIOBase):
-    """Counts what is read from a stream; more than ``limit`` bytes are refused as ``too_large``."""
+    """Counts the bytes read from a stream.
+
+    Raises `InvalidArgument` with the message ``too_large`` after more than ``limit`` bytes.
+    """
 
     def __init__(self, source: BinaryIO | io.RawIOBase, limit: int, too_large: str) -> None:
         self.size = 0
         self._source, self._limit, self._too_large = source, limit, too_large
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return True, because the stream is readable."""
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        """Read once from the source."""
+        """Read once from the source into ``buffer``, and return the number of bytes."""
         data = self._source.read(len(buffer)) or b""
         self.size += len(data)
         if self.size > self._limit:
@@ -97,18 +100,18 @@ class Bounded(io.RawIOBase):
         return len(data)
 
     def _take(self, data: bytes) -> None:
-        """Do what is to be done with data that has been read."""
+        """Process data that has been read; subclasses override this."""
 
 
 class Measured(Bounded):
-    """Hashes (SHA-256) what is read, too."""
+    """A `Bounded` stream that also hashes the data read, with SHA-256."""
 
     def __init__(self, source: BinaryIO | io.RawIOBase, limit: int, too_large: str) -> None:
         super().__init__(source, limit, too_large)
         self._hash = hashlib.sha256()
 
     def digest(self) -> str:
-        """Return the hexadecimal digest of all that has been read."""
+        """Return the hexadecimal digest of all data read."""
         return self._hash.hexdigest()
 
     def _take(self, data: bytes) -> None:
@@ -116,7 +119,7 @@ class Measured(Bounded):
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream of which the first bytes have been read already."""
+    """A stream whose first bytes were already read, joined with those bytes."""
 
     def __init__(self, head: bytes, rest: BinaryIO | io.RawIOBase) -> None:
         self._head, self._rest = head, rest
@@ -132,7 +135,7 @@ class _Rejoined(io.RawIOBase):
 
 
 class _Decompressed(io.RawIOBase):
-    """The content of a compressed stream, of all its members; only zeros may follow them."""
+    """The decompressed content of all members of a stream; only zero bytes may follow the last member."""
 
     def __init__(self, source: BinaryIO | io.RawIOBase, begin: Callable[[], Decompressor]) -> None:
         self._source, self._begin, self._ahead = source, begin, b""
@@ -159,7 +162,7 @@ class _Decompressed(io.RawIOBase):
         return data
 
     def _next_member(self) -> bool:
-        """Begin the member that follows the one that has ended, if there is one."""
+        """Begin the next member; return False if there is none."""
         data = self._member.unused_data.lstrip(b"\0")
         while len(data) < _HEAD_BYTES and (more := self._read()):
             data = (data + more).lstrip(b"\0")
@@ -175,7 +178,7 @@ class _Decompressed(io.RawIOBase):
 
 
 def _attempt(step: Callable[[], T]) -> T:
-    """Do a step of decompression; raises `InvalidArgument` for what is wrong with the data."""
+    """Run one step of decompression; raises `InvalidArgument` for invalid data."""
     try:
         return step()
     except (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
@@ -183,12 +186,12 @@ def _attempt(step: Callable[[], T]) -> T:
 
 
 def find_format(head: bytes) -> Callable[[], Decompressor] | None:
-    """Return what decompresses a stream that begins with ``head``; None when it is not compressed."""
+    """Return the decompressor for a stream that begins with ``head``, or None if it is not compressed."""
     return next((begin for matches, begin in _FORMATS if matches(head)), None)
 
 
 def decompressed(source: BinaryIO | io.RawIOBase) -> tuple[io.RawIOBase, bool]:
-    """Return the content of a stream, and whether it was compressed."""
+    """Return the decompressed content of a stream, and whether the stream was compressed."""
     head = b""
     while len(head) < _HEAD_BYTES and (more := source.read(_HEAD_BYTES - len(head))):
         head += more

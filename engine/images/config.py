@@ -1,6 +1,7 @@
-"""The image configuration (OCI image-spec, Docker's v1.2 format): checked, as a record, and as documents.
+"""Check image configurations (OCI image-spec, Docker's v1.2 format), and convert them to records and API documents.
 
-The record's values are shown by every listing and go into containers, so that what would break those is refused here.
+Values that would break listings or containers are refused here, because every listing shows the record's values and
+containers use them.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ _GO_TIME = re.compile(r"(.{19})(?:[.,]([0-9]+))?(?:Z|([+-]..:..))")
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII | re.IGNORECASE)
 _FIRST, _LAST = -62135596800, 253402300799  # Unix seconds of the years 1 to 9999
-_MARGIN = 2 * 86400  # seconds, more than time zones differ
+_MARGIN = 2 * 86400  # seconds, more than the difference between any two time zones
 _NANOSECONDS = 10**9
-_HIGHEST_PORT, _PORT_LIMIT = 65535, 3 * 65535  # of all protocols
-_ARGUMENT_LIMIT = 131071  # bytes of one argument or variable of execve(2), MAX_ARG_STRLEN without the NUL
+_HIGHEST_PORT, _PORT_LIMIT = 65535, 3 * 65535  # the limit of ports counts all three protocols
+_ARGUMENT_LIMIT = 131071  # bytes of one argument or variable for execve(2): MAX_ARG_STRLEN without the NUL
 _PATH_LIMIT = 4095  # bytes, PATH_MAX without the NUL
 
 
 def plain_config(created: str, architecture: str, diff_ids: Sequence[str]) -> bytes:
-    """Return the configuration of an imported root file system, which brings none of its own."""
+    """Return a generated configuration for an imported root file system that has none."""
     document = {
         "architecture": architecture,
         "comment": "Imported from -",
@@ -46,7 +47,10 @@ def plain_config(created: str, architecture: str, diff_ids: Sequence[str]) -> by
 
 
 def read_record(image_id: str, config: bytes) -> ImageRecord:
-    """Return the record of an image that is yet without names, files and size; raises `InvalidArgument`."""
+    """Return the record of an image; raises `InvalidArgument`.
+
+    The caller adds the names, the root directory and the size.
+    """
     document = parse_config(config)
     for key in ("author", "comment"):
         text_at(document.get(key), f"{_IN_IMAGE}{key}")
@@ -74,7 +78,7 @@ def read_record(image_id: str, config: bytes) -> ImageRecord:
 
 
 def parse_config(config: bytes) -> dict[str, Any]:
-    """Return the configuration's document; raises `InvalidArgument`."""
+    """Parse a configuration; raises `InvalidArgument`."""
     document = parse_document(config, _NAME)
     if document is None:
         raise InvalidArgument("invalid image JSON, no RootFS key")
@@ -82,7 +86,10 @@ def parse_config(config: bytes) -> dict[str, Any]:
 
 
 def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
-    """Return the hexadecimal digests of the layers' contents that a configuration states; raises `InvalidArgument`."""
+    """Return the hexadecimal digests of the uncompressed layers from a configuration.
+
+    Raises `InvalidArgument`.
+    """
     if document.get("rootfs") is None:
         raise InvalidArgument("invalid image JSON, no RootFS key")
     rootfs = object_at(document["rootfs"], f"{_IN_IMAGE}rootfs", "image.RootFS")
@@ -97,7 +104,10 @@ def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
 
 
 def _created(value: object) -> str:
-    """Return the time of creation in UTC; it must be one that every time zone can show."""
+    """Return the creation time in UTC.
+
+    Raises `InvalidArgument` for a time that falls outside the years 1 to 9999 in some time zone.
+    """
     if value is None:
         return timestamps.NEVER
     if not isinstance(value, str):
@@ -112,7 +122,7 @@ def _created(value: object) -> str:
 
 
 def _arguments(inner: Mapping[str, Any], key: str) -> list[str] | None:
-    """Return a command, which may be a single string."""
+    """Return a command as a list; the configuration may hold a single string."""
     value, where = inner.get(key), f"{_IN_CONFIG}{key}"
     if isinstance(value, str):
         value = [value]
@@ -135,7 +145,10 @@ def _environment(inner: Mapping[str, Any]) -> list[str]:
 
 
 def _check_arguments(key: str, values: Iterable[str]) -> None:
-    """Refuse what execve(2) cannot pass on; newlines and escapes are common in scripts and prompts."""
+    """Raise InvalidArgument for values that execve(2) cannot pass.
+
+    Newlines and escapes are allowed, because they are common in scripts and prompts.
+    """
     for value in values:
         if "\0" in value:
             raise InvalidArgument(f"{_NAME}: {key} {shown(value)} has a NUL")
@@ -197,7 +210,7 @@ def _stop_signal(inner: Mapping[str, Any]) -> str:
 
 
 def _check_unused(inner: Mapping[str, Any]) -> None:
-    """Check the types of what only ``inspect`` shows."""
+    """Check the types of the fields that only ``inspect`` shows."""
     _printable("Image", text_at(inner.get("Image"), f"{_IN_CONFIG}Image"))
     for path, value in object_at(inner.get("Volumes"), f"{_IN_CONFIG}Volumes", "map[string]struct {}").items():
         _printable("Volumes", path)
@@ -206,7 +219,7 @@ def _check_unused(inner: Mapping[str, Any]) -> None:
 
 
 def render_summary(record: ImageRecord, created: int) -> dict[str, Any]:
-    """One entry of GET /images/json; ``created`` in Unix seconds."""
+    """Return one entry of GET /images/json; ``created`` is in Unix seconds."""
     return {
         "Containers": -1,
         "Created": created,
@@ -221,7 +234,7 @@ def render_summary(record: ImageRecord, created: int) -> dict[str, Any]:
 
 
 def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any]:
-    """The document of GET /images/{name}/json."""
+    """Return the document of GET /images/{name}/json."""
     layers = (config.get("rootfs") or {}).get("diff_ids") or []
     return {
         "Id": record.id,
@@ -243,7 +256,7 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
 
 
 def _created_as_go_writes(config: dict[str, Any], record: ImageRecord) -> str:
-    """Return the time of creation in the zone of the configuration; "" where it has none."""
+    """Return the creation time in the time zone of the configuration, or "" if it has none."""
     match = _GO_TIME.fullmatch(str(config.get("created") or ""))
     if match is None:
         return "" if config.get("created") is None else record.created

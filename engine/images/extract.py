@@ -1,8 +1,8 @@
-"""Unpacks layers into a directory and verifies them, safely whatever they contain.
+"""Unpack layers into a directory and verify them, safely for any content.
 
-The work is done by a child process whose root is that directory, so the kernel resolves every path inside it: neither
-``..`` nor an absolute name, a symbolic link or a hard link reaches anything outside. Each layer is hashed in the same
-pass and compared with what the archive claims. Whiteouts follow the OCI image specification.
+A child process does the work, and that directory is its root. The kernel therefore resolves every path inside it:
+neither ``..``, an absolute name, a symbolic link nor a hard link reaches anything outside. Each layer is hashed in the
+same pass and compared with the digests and size in the archive. Whiteouts follow the OCI image specification.
 """
 
 from __future__ import annotations
@@ -30,18 +30,21 @@ _OF_THE_HOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EROFS
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer as its archive describes it; digests are hexadecimal SHA-256, "" where the archive claims none."""
+    """A layer as described by its archive; digests are hexadecimal SHA-256, "" if the archive states none."""
 
     open: Callable[[], io.RawIOBase]
     name: str = ""
-    digest: str = ""  # of the bytes that `open` gives, which may be compressed
-    size: int = -1  # of those bytes, -1 where it is not known
+    digest: str = ""  # of the bytes that `open` returns, which may be compressed
+    size: int = -1  # bytes that `open` returns, -1 if unknown
     diff_id: str = ""  # of the uncompressed tar
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What unpacking gave: bytes of files, and the layers' digests; ``read`` and ``members`` count against limits."""
+    """The result of unpacking. ``size`` is the bytes of all files, ``diff_ids`` the digests of the layers.
+
+    ``read`` (bytes) and ``members`` count against the limits.
+    """
 
     size: int
     read: int
@@ -52,7 +55,8 @@ class Unpacked:
 def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
     """Unpack layers, lowest first, into ``root``, and verify them.
 
-    Needs root. Raises `InvalidArgument` for archives that are broken, malicious, too large or not what they claim.
+    Needs root privileges. Raises `InvalidArgument` for archives that are broken, malicious, too large, or differ from
+    their stated digests or sizes.
     """
     read_end, write_end = os.pipe()
     parent = os.getpid()
@@ -78,7 +82,7 @@ def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
 
 
 def _unpack_inside(layers: Sequence[Layer], root: str, limits: Limits, report: int, parent: int) -> NoReturn:
-    """Be the child: unpack within ``root`` as the whole world."""
+    """Unpack in the child process with ``root`` as its root directory, and write the result to ``report``."""
     try:
         syscalls.die_with_parent()
         if os.getppid() != parent:
@@ -114,7 +118,7 @@ def _unpack_all(layers: Sequence[Layer], limits: Limits) -> Unpacked:
 
 
 def _unpack_one(stream: io.RawIOBase, placer: Placer, limits: Limits) -> None:
-    """Unpack a layer, and read what follows its end, which its digest covers."""
+    """Unpack one layer, then read the rest of the stream, because the layer's digest covers it."""
     buffered = io.BufferedReader(stream, _BUFFER_BYTES)
     reader = TarReader(buffered, limits.members - placer.members)
     placer.begin_layer(reader)
@@ -132,7 +136,10 @@ def _unpack_one(stream: io.RawIOBase, placer: Placer, limits: Limits) -> None:
 
 
 def _verify(layer: Layer, number: int, blob: Measured, diff_id: str) -> None:
-    """Compare a layer with what its archive claims; raises `InvalidArgument`, in Docker's words where it has them."""
+    """Compare a layer with its stated size and digests.
+
+    Raises `InvalidArgument`, with Docker's message if Docker has one.
+    """
     if layer.size not in (-1, blob.size):
         raise InvalidArgument(f"{shown(layer.name)} has {blob.size} bytes instead of {layer.size}")
     if layer.digest not in ("", blob.digest()):

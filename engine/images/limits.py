@@ -1,4 +1,7 @@
-"""How much an archive may hold: bytes and members, by default and by environment variables, and never a whole disk."""
+"""Limits on the bytes and members of an archive.
+
+They come from defaults or environment variables, and are lowered so that an import never fills a disk.
+"""
 
 from __future__ import annotations
 
@@ -11,34 +14,37 @@ SIZE_VARIABLE, MEMBERS_VARIABLE = "HAWSE_IMAGE_LIMIT", "HAWSE_IMAGE_MEMBERS"
 DEFAULT_SIZE = 32 << 30  # bytes
 DEFAULT_MEMBERS = 1_000_000
 
-_USABLE = 0.9  # the share of the free space and of the free inodes that an import may take
+_USABLE = 0.9  # share of the free space and of the free inodes that an import may use
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most bytes and members of an archive; ``why`` says where the number of bytes comes from."""
+    """The maximum bytes and members of an archive; ``why`` names the source of the byte limit for error messages."""
 
     size: int = DEFAULT_SIZE
     members: int = DEFAULT_MEMBERS
     why: str = SIZE_VARIABLE
 
     def too_large(self, what: str) -> str:
-        """Return the error about an archive or image that exceeds ``size``."""
+        """Return the error message for an archive or image that exceeds ``size``."""
         return f"the {what} is larger than {self.size} bytes ({self.why})"
 
 
 def limits_for(directory: str) -> Limits:
-    """Return the limits of what is to be written below ``directory``; raises `InvalidArgument` for a bad variable."""
+    """Return the limits for files written below ``directory``.
+
+    Raises `InvalidArgument` for an invalid environment variable.
+    """
     limits = Limits(_number(SIZE_VARIABLE, DEFAULT_SIZE), _number(MEMBERS_VARIABLE, DEFAULT_MEMBERS))
     return within_free_space(limits, directory)
 
 
 def within_free_space(limits: Limits, directory: str) -> Limits:
-    """Return the limits, lowered to what the file system of ``directory`` has room for now."""
+    """Return the limits, lowered to nine tenths of the free space in the file system of ``directory``."""
     found = os.statvfs(directory)
     size, members = limits.size, limits.members
     free = int(found.f_bavail * found.f_frsize * _USABLE)
-    if found.f_files:  # else the file system makes inodes as it needs them
+    if found.f_files:  # 0 if the file system creates inodes on demand
         members = min(members, int(found.f_favail * _USABLE))
     if free >= size:
         return Limits(size, members, limits.why)

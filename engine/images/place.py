@@ -1,4 +1,4 @@
-"""Makes the members of layers as files below the root directory of this process, and counts them."""
+"""Create the members of layers as files below the root directory of this process, and count them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ _LARGEST_TIME = 2**63 - 1  # nanoseconds
 _WALK = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _KINDS = {CHARACTER: stat.S_IFCHR, BLOCK: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 _VERBS = {REGULAR: "open", DIRECTORY: "mkdir", SYMBOLIC_LINK: "symlink", HARD_LINK: "link"}
-_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # of the file system, of this kind of file
+_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # by this file system, or for this type of file
 
 
 class Placer:
-    """Places members, layer by layer. ``size`` is the bytes of all files, ``members`` what counts against the limit."""
+    """Creates members layer by layer.
+
+    ``size`` is the bytes of all files. ``members`` is the number that counts against the limit.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.size = self.members = 0
@@ -45,20 +48,20 @@ class Placer:
         self._parent = b""
 
     def begin_layer(self, reader: TarReader) -> None:
-        """Place what ``reader`` reads from now on.
+        """Start a layer, whose members ``reader`` reads.
 
-        The layer's own paths are kept as hashes, because names of hostile archives are long.
+        The layer's own paths are stored as hashes, because a malicious archive may have long names.
         """
         self._reader, self._before, self._made = reader, self.members, 0
         self._named, self._own, self._parent = set(), {hash(b"/")}, b""
 
     def end_layer(self) -> None:
-        """Count the layer itself, so that layers without members are limited too."""
+        """Count the layer itself as a member, so that the number of empty layers is limited too."""
         self.members += 1
         self._count()
 
     def place(self, member: Member) -> None:
-        """Make one member; raises OSError and `InvalidArgument`."""
+        """Create one member; raises OSError and `InvalidArgument`."""
         self._count()
         path = inside(member.name)
         if hash(path) in self._named:
@@ -68,7 +71,7 @@ class Placer:
         if base == _OPAQUE:
             self._hide_lower(directory)
         elif b"/" + _RESERVED in path:
-            return  # what aufs notes for itself
+            return  # metadata of aufs
         elif base.startswith(_WHITEOUT):
             self._white_out(os.path.join(directory, base.removeprefix(_WHITEOUT)))
         elif path != b"/":
@@ -81,7 +84,7 @@ class Placer:
             raise InvalidArgument("the root of the archive is not a directory")
 
     def describe(self, member: Member) -> str:
-        """Tell which operation makes a member, as Go's errors do."""
+        """Return the operation that creates a member, as Go's error messages name it."""
         path = shown(_absolute(member.name))
         if member.type == HARD_LINK:
             return f"link {shown(_absolute(member.linkname))} {path}"
@@ -101,7 +104,7 @@ class Placer:
             raise InvalidArgument(self._limits.too_large("image"))
 
     def _make_parents(self, directory: bytes) -> None:
-        """Make the directories above a member that the archive does not name; they count as members."""
+        """Create missing directories above a member; they count as members."""
         if directory == self._parent:
             return
         if not os.path.isdir(directory):
@@ -109,7 +112,10 @@ class Placer:
         self._parent = directory
 
     def _walk(self, directory: bytes) -> None:
-        """Make what is missing of a directory's path. Each step starts at the one before, because paths are long."""
+        """Create the missing parts of a directory's path.
+
+        Each step is relative to the directory before, because the whole path may exceed the kernel's limit.
+        """
         fd = os.open(b"/", _WALK)
         try:
             for name in directory[1:].split(b"/"):
@@ -126,20 +132,20 @@ class Placer:
             os.close(fd)
 
     def _own_up(self, path: bytes) -> None:
-        """Note a path of this layer and those above it."""
+        """Record that this layer contains ``path`` and all its parent directories."""
         while hash(path) not in self._own:
             self._own.add(hash(path))
             path = os.path.dirname(path)
 
     def _white_out(self, path: bytes) -> None:
-        """Remove what lower layers have at ``path``."""
+        """Remove ``path`` as created by lower layers."""
         if os.path.basename(path) not in (b"", b".", b"..") and hash(path) not in self._own:
             with suppress(NotADirectoryError):
                 remove_tree(path)
             self._parent = b""
 
     def _hide_lower(self, directory: bytes) -> None:
-        """Remove what lower layers have in ``directory``."""
+        """Remove the content of ``directory`` that lower layers created."""
         waiting = [directory]
         while waiting:
             directory = waiting.pop()
@@ -153,7 +159,7 @@ class Placer:
         self._parent = b""
 
     def _make(self, member: Member, path: bytes) -> None:
-        """Make the file of a member, in the place of what a lower layer has there."""
+        """Create the file of a member; replace a file that a lower layer created at ``path``."""
         try:
             self._create(member, path)
         except FileExistsError:
@@ -215,7 +221,10 @@ class Placer:
 
 
 def inside(name: bytes) -> bytes:
-    """Return the absolute path of an entry; names that climb are refused, though the root would hold them anyway."""
+    """Return the absolute path of an entry; raises `InvalidArgument` for a name with ``..``.
+
+    Such a name could not leave the changed root directory in any case.
+    """
     if b"\0" in name:
         raise InvalidArgument(f"invalid tar entry: {shown(name)} has a NUL")
     path = _absolute(name)
@@ -225,7 +234,7 @@ def inside(name: bytes) -> bytes:
 
 
 def _make_directory(name: bytes, parent: int) -> None:
-    """Make a directory in ``parent``; raises NotADirectoryError for a link that leads nowhere."""
+    """Create a directory in ``parent``; raises NotADirectoryError if a dangling link has that name."""
     try:
         os.mkdir(name, 0o755, dir_fd=parent)
     except FileExistsError as error:
@@ -248,7 +257,7 @@ def _is_directory(path: bytes) -> bool:
 
 
 def _set_attributes(member: Member, path: bytes, fd: int | None = None) -> None:
-    """Set owner, extended attributes, mode and time, by descriptor where there is one."""
+    """Set owner, extended attributes, mode and time; uses the file descriptor if there is one."""
     if not (0 <= member.uid <= _LARGEST_ID and 0 <= member.gid <= _LARGEST_ID):
         raise InvalidArgument(f"{shown(path)}: invalid user or group id")
     target, follow = (path, False) if fd is None else (fd, True)
@@ -263,15 +272,16 @@ def _set_attributes(member: Member, path: bytes, fd: int | None = None) -> None:
                     raise InvalidArgument(f"lsetxattr {shown(name)} {shown(path)}: {reason}") from error
     if member.type != SYMBOLIC_LINK:
         os.chmod(target, member.mode & 0o7777)
-    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # as Docker
+    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # as Docker does
     os.utime(target, ns=(moment, moment), follow_symlinks=follow)
 
 
 def _is_kept(xattr: bytes) -> bool:
-    """Tell which extended attributes a layer may set.
+    """Return whether a layer may set an extended attribute.
 
-    Those in ``trusted.`` and ``user.overlay.`` are the kernel's overlayfs speaking to itself, other ones in
-    ``security.`` are for the host's security modules to give.
+    The attributes in ``trusted.`` and ``user.overlay.`` are refused, because the kernel's overlayfs uses them
+    internally. Those in ``security.`` except capabilities are refused, because only the host's security modules may set
+    them.
     """
     if xattr.startswith(b"user."):
         return not xattr.startswith(b"user.overlay.")

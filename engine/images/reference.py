@@ -1,4 +1,4 @@
-"""Names of images: as the store keeps them, as new ones are accepted, and ids in their place."""
+"""Image names: their stored form, checks for new names, and image ids used as references."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _IDENTIFIER = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
 
 def normalise(reference: str) -> str:
-    """Return ``name:tag`` as Docker shows it, with tag ``latest`` if none is given; raises `InvalidArgument`.
+    """Return ``name:tag`` as Docker shows it, with the default tag ``latest``; raises `InvalidArgument`.
 
-    A digest stays, so that a reference pinned by one never means an image that is only named so.
+    A digest is kept, so that a reference with a digest never matches an image that only has the same name.
     """
     return str(parse_reference(reference))
 
 
 def new_name(reference: str) -> str:
-    """Return ``name:tag`` for a name that an image is to be given; raises `InvalidArgument` in Docker's words."""
+    """Return ``name:tag`` for a new name of an image; raises `InvalidArgument` with Docker's message."""
     found = parse_reference(reference)
     if found.digest:
         raise InvalidArgument("cannot import digest reference")
@@ -29,7 +29,7 @@ def new_name(reference: str) -> str:
 
 
 def archived_name(reference: str) -> str:
-    """Return a name that an archive gives to an image; it must have a tag."""
+    """Return an image name from an archive; raises `InvalidArgument` if it has no tag."""
     found = parse_reference(reference)
     if found.digest or not found.tag:
         raise InvalidArgument(f"invalid tag {quoted(reference)}")
@@ -37,6 +37,6 @@ def archived_name(reference: str) -> str:
 
 
 def id_prefix(reference: str) -> str | None:
-    """Return the hexadecimal digits of an id or of its beginning; None when ``reference`` cannot be one."""
+    """Return the hexadecimal digits of an id or id prefix, or None if ``reference`` cannot be one."""
     match = _IDENTIFIER.fullmatch(reference)
     return match[1] if match else None

@@ -1,7 +1,7 @@
-"""The verbs of /images: imported root file systems under HAWSE_ROOT/images, named in the store.
+"""The /images operations: imported root file systems under HAWSE_ROOT/images, with their names in the store.
 
-An image is ``images/<64 hex>`` with ``rootfs`` and ``config.json``; it appears there in one step,
-unpacked and complete.
+An image is the directory ``images/<64 hex>`` with ``rootfs`` and ``config.json``. It is renamed there in one step,
+after it has been unpacked completely.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _INCOMING = ".incoming-"
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
-    """An unpacked and verified image that is not in its place yet."""
+    """An unpacked and verified image that has not been moved to its final directory."""
 
     record: ImageRecord
     directory: Path
@@ -46,16 +46,19 @@ class _Staged:
 
 
 class ImageStore:
-    """Implements `engine.api.Images`; ``limits`` bound every import, else the environment and the free space do."""
+    """Implements `engine.api.Images`.
+
+    ``limits`` apply to every import. Without them, the environment variables and the free space set the limits.
+    """
 
     def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
         self._store, self._directory, self._limits = store, root / "images", limits
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
-        """Import a ``docker save``, OCI or plain root file system tar, compressed or not; the first image's id.
+        """Import a ``docker save``, OCI or plain root file system tar; return the first image's id.
 
-        With a reference, the first image alone is imported, under that name. All images of an archive are verified
-        before the first one is stored.
+        The archive may be compressed. With a reference, only the first image is imported, under that name. All images
+        of an archive are verified before the first one is stored. Raises `InvalidArgument`.
         """
         name = new_name(reference) if reference else ""
         with self._incoming() as work, tempfile.TemporaryFile(dir=work) as archive:
@@ -71,20 +74,20 @@ class ImageStore:
         return staged[0].record.id
 
     def list(self, filters: Filters) -> Documents:
-        """Documents of GET /images/json."""
+        """Return the documents of GET /images/json."""
         with self._store.read() as reader:
             images = reader.images()
         chosen = filter_images(images, filters, lambda reference: self._get(reference).created)
         return [render_summary(image, int(timestamps.to_seconds(image.created))) for image in chosen]
 
     def inspect(self, reference: str) -> Json:
-        """One document of GET /images/{name}/json."""
+        """Return the document of GET /images/{name}/json."""
         record = self._get(reference)
         config = Path(record.rootfs).parent / "config.json"
         return render_inspect(record, parse_config(config.read_bytes()))
 
     def remove(self, reference: str, *, force: bool = False) -> Documents:
-        """Remove or untag; the entries say what happened, in Docker's order."""
+        """Remove or untag an image; return an entry for each change, in Docker's order."""
         with self._store.write() as transaction:
             record, name = self._find(transaction.images(), reference)
             if record is None:
@@ -100,12 +103,12 @@ class ImageStore:
                 transaction.put_image(replace(record, references=kept))
         if deleted:
             with self._incoming():
-                pass  # what no record knows any more goes with it
+                pass  # deletes the files of images without a record
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
     def resolve(self, reference: str) -> ImageRecord | None:
-        """The image of a name, an id or the unique beginning of an id."""
+        """Return the image with a name, an id or a unique id prefix; None if there is none."""
         with self._store.read() as reader:
             return self._find(reader.images(), reference)[0]
 
@@ -113,7 +116,10 @@ class ImageStore:
 
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
-        """A directory to work in, gone at the end; so is what killed imports and removals left, and lost images."""
+        """Yield a working directory, which is deleted at the end.
+
+        Also deletes working directories of killed commands, and images that have no record.
+        """
         make_private_directory(self._directory)
         for left in self._directory.glob(_INCOMING + "*"):
             pid, _, started = left.name.removeprefix(_INCOMING).partition("-")
@@ -128,9 +134,10 @@ class ImageStore:
             _discard(work)
 
     def _take_lost(self, work: Path) -> None:
-        """Take images that have no record out of the way, in one step: half an image is never taken for a whole one.
+        """Move images without a record into ``work``, so that no partial image stays in place.
 
-        As a writer, like whoever moves one into place, so that each of those is somebody's.
+        Each is moved in one step. This runs in a write transaction, as `_store_images` does, so that an image being
+        stored always has its record.
         """
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}
@@ -140,7 +147,7 @@ class ImageStore:
 
     @staticmethod
     def _spool(source: BinaryIO, target: BinaryIO, limits: Limits) -> None:
-        """Copy the archive to a file, decompressed, since it is read more than once."""
+        """Copy the archive to a file, decompressed, because it is read more than once."""
         too_large = limits.too_large("archive")
         stream, _ = decompressed(Bounded(source, limits.size, too_large))
         content = Bounded(stream, limits.size, too_large)
@@ -150,7 +157,7 @@ class ImageStore:
 
     @staticmethod
     def _stage(images: Sequence[ArchivedImage], work: Path, limits: Limits) -> Sequence[_Staged]:
-        """Check and unpack all images; the limits hold for all of them together."""
+        """Check and unpack all images; the limits apply to all of them together."""
         records = [read_record(_id_of(image.config), image.config) if image.config else None for image in images]
         names = [[archived_name(name) for name in image.references] for image in images]
         staged = []
@@ -170,13 +177,13 @@ class ImageStore:
         return staged
 
     def _store_images(self, staged: Sequence[_Staged], work: Path) -> None:
-        """Move images into place, each in one step, and name them, all in one transaction."""
+        """Move each image into place by one rename, and record all of them in one transaction."""
         with self._store.write() as transaction:
             for image in staged:
                 digest = image.record.id.removeprefix("sha256:")
                 place = self._directory / digest
                 if _is_needed(transaction, image.record.id):
-                    if place.exists():  # lost since we began, or not verified
+                    if place.exists():  # lost since the import began, or not verified
                         place.rename(work / f"lost-{digest}")
                     image.directory.rename(place)
                 _name(transaction, replace(image.record, rootfs=str(place / "rootfs")), image.names)
@@ -191,7 +198,7 @@ class ImageStore:
 
     @staticmethod
     def _find(images: Sequence[ImageRecord], reference: str) -> tuple[ImageRecord | None, str]:
-        """(image, its name if it was found by one), by name, else by the beginning of its id."""
+        """Return the image with a name or id prefix, and the name if it was found by name, else ""."""
         try:
             name = normalise(reference)
         except InvalidArgument:
@@ -205,7 +212,10 @@ class ImageStore:
 
 
 def _is_needed(transaction: Transaction, image_id: str) -> bool:
-    """Tell whether the files of an image are to be put into place; those that nothing has verified are replaced."""
+    """Return whether the files of an image must be moved into place.
+
+    Files that were never verified are replaced. Raises `Conflict` if a container uses such an image.
+    """
     present = next((image for image in transaction.images() if image.id == image_id), None)
     if present is None or present.verified:
         return present is None
@@ -220,25 +230,25 @@ def _is_needed(transaction: Transaction, image_id: str) -> bool:
 
 
 def _id_of(config: bytes) -> str:
-    """Return the id of the image that has this configuration."""
+    """Return the id of the image with this configuration."""
     return f"sha256:{hashlib.sha256(config).hexdigest()}"
 
 
 def _discard(directory: Path) -> None:
-    """Remove a directory to work in; another command may be removing it too."""
+    """Remove a working directory; errors are ignored, because another command may be removing it too."""
     with suppress(OSError):
         remove_tree(os.fspath(directory))
 
 
 def _missing(reference: str) -> NotFound:
-    """Docker's error; raises `InvalidArgument` where the reference could not be one."""
+    """Return Docker's error for a missing image; raises `InvalidArgument` for an invalid reference."""
     digits = id_prefix(reference) or ""
     whole_id = len(digits) == 64 or reference.startswith("sha256:")
     return NotFound(f"No such image: {f'sha256:{digits}' if whole_id and digits else normalise(reference)}")
 
 
 def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -> None:
-    """Store the record with the names it has, and the new ones taken from whoever had them."""
+    """Store the record with its present names and the new ones; other images lose the new names."""
     for other in transaction.images():
         if other.id == record.id:
             names = [*other.references, *names]
@@ -251,7 +261,7 @@ def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -
 def _check_removal(
     record: ImageRecord, reference: str, name: str, users: Sequence[ContainerRecord], *, force: bool
 ) -> None:
-    """Refuse what Docker refuses."""
+    """Raise Conflict if Docker would refuse to remove the image."""
     short = record.id.removeprefix("sha256:")[:12]
     if not name and len(record.references) > 1 and not force:
         raise Conflict(

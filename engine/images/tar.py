@@ -1,7 +1,7 @@
-"""Reads tar archives strictly, in one pass and within limits: ustar, pax, GNU long names and pax sparse files.
+"""Read tar archives strictly, in one pass and within limits: ustar, pax, GNU long names and pax sparse files.
 
-Python's tarfile takes an unreadable header for the end of the archive, reads headers of any size into memory and keeps
-every member. A header that this reader cannot read is an error, in the words of Go's archive/tar, which Docker uses.
+Python's tarfile treats an unreadable header as the end of the archive. It reads headers of any size into memory and
+stores every member. Here an unreadable header is an error, with the message of Go's archive/tar, which Docker uses.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ CUT_SHORT = "unexpected EOF"
 
 _BLOCK_BYTES = 512
 _CHUNK_BYTES = 1 << 20
-_SPECIAL_LIMIT_BYTES = 1 << 20  # of one pax header or long name, as in Go
-_PATH_LIMIT_BYTES = 4095  # PATH_MAX without the final NUL
+_SPECIAL_LIMIT_BYTES = 1 << 20  # bytes of one pax header or long name, as in Go
+_PATH_LIMIT_BYTES = 4095  # bytes: PATH_MAX without the final NUL
 _SPARSE_LIMIT = 65536  # regions of one sparse file
 _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"x", b"g", b"L", b"K"
 _WITHOUT_CONTENT = (HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK, DIRECTORY, FIFO)
@@ -35,7 +35,7 @@ Pax = dict[bytes, bytes]
 
 @dataclass(slots=True)
 class Member:
-    """One member. ``size`` is that of the file it makes, ``stored`` the bytes that follow its header."""
+    """One member. ``size`` is the size of its file, ``stored`` the number of bytes after its header, both in bytes."""
 
     name: bytes
     type: bytes
@@ -52,9 +52,9 @@ class Member:
 
 
 class TarReader:
-    """Iterates over the members of a tar stream; a member's content must be read before the next one is asked for.
+    """Iterates over the members of a tar stream; each member's content must be read before the next member.
 
-    ``limit`` is the number of headers that the stream may have. Raises `InvalidArgument`.
+    ``limit`` is the maximum number of headers in the stream. Raises `InvalidArgument`.
     """
 
     def __init__(self, stream: BinaryIO, limit: int) -> None:
@@ -72,11 +72,11 @@ class TarReader:
 
     @property
     def headers(self) -> int:
-        """Return the number of headers read so far."""
+        """The number of headers read so far."""
         return self._headers
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the content of the member that was given last, as it is stored."""
+        """Yield the content of the current member, as it is stored."""
         while self._left:
             data = self._stream.read(min(_CHUNK_BYTES, self._left))
             if not data:
@@ -95,7 +95,7 @@ class TarReader:
             size -= len(data)
 
     def _next(self) -> Member | None:
-        """Return the next member after reading its headers; None at the archive's end."""
+        """Read headers and return the next member; None at the end of the archive."""
         pax: Pax = {}
         regions: list[bytes] = []
         long_name = long_link = None
@@ -119,7 +119,7 @@ class TarReader:
         return None
 
     def _begin(self, member: Member, pax: Pax, regions: list[bytes]) -> None:
-        """Set how much content follows, and where it goes in a sparse file."""
+        """Set the size of the content that follows and, for a sparse file, its regions."""
         if member.type == b"\0":
             member.type = DIRECTORY if member.name.endswith(b"/") else REGULAR
         if member.type in _WITHOUT_CONTENT:
@@ -146,7 +146,10 @@ class TarReader:
         member.size, member.sparse = size, _check_regions(numbers, size, self._left)
 
     def _stored_map(self) -> list[int]:
-        """Read the map that format 1.0 puts before the content: a count, then numbers, one a line, in whole blocks."""
+        """Read the sparse map that format 1.0 stores before the content.
+
+        It is a count and then numbers, one a line, padded to whole blocks.
+        """
         blocks: list[bytes] = []
         lines, wanted = 0, 1
         while lines < wanted:
@@ -160,7 +163,7 @@ class TarReader:
         return [_integer(line) for line in b"".join(blocks).split(b"\n")[1:wanted]]
 
     def _block(self) -> bytes | None:
-        """Return the next header block; None at the end, which is two blocks of zeros or the end of the stream."""
+        """Return the next header block, or None at the end: two blocks of zeros or the end of the stream."""
         block = self._stream.read(_BLOCK_BYTES)
         if not block:
             return None
@@ -191,7 +194,10 @@ class TarReader:
 
 
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
-    """Return the records of a pax header, and apart the numbers of a sparse map in format 0.0, whose keys repeat."""
+    """Return the records of a pax header, and separately the numbers of a sparse map in format 0.0.
+
+    The keys of such a map repeat, so a dictionary cannot hold it.
+    """
     pax: Pax = {}
     regions: list[bytes] = []
     position = 0
@@ -251,7 +257,7 @@ def _apply_pax(member: Member, pax: Pax) -> None:
 
 
 def _check_sum(block: bytes) -> None:
-    """Compare the checksum, which some writers made of signed bytes."""
+    """Check the header's checksum; some programs summed signed bytes. Raises `InvalidArgument`."""
     recorded = _number(block[148:156])
     rest = block[:148] + b" " * 8 + block[156:]
     total = sum(rest)
@@ -260,7 +266,10 @@ def _check_sum(block: bytes) -> None:
 
 
 def _check_regions(numbers: list[int], size: int, stored: int) -> list[tuple[int, int]]:
-    """Pair offsets with lengths; they must ascend, lie within the file and account for what is stored."""
+    """Pair offsets with lengths; raises `InvalidArgument` for an inconsistent map.
+
+    The regions must ascend, lie within the file, and have the total length ``stored``.
+    """
     if len(numbers) % 2 or len(numbers) > 2 * _SPARSE_LIMIT or size < 0:
         raise _invalid()
     regions = list(zip(numbers[::2], numbers[1::2], strict=True))
@@ -279,7 +288,7 @@ def _text(field_bytes: bytes) -> bytes:
 
 
 def _number(field_bytes: bytes) -> int:
-    """Read an octal field, or a binary one as GNU tar writes for numbers that are too large for octal."""
+    """Read an octal field, or a binary one, which GNU tar writes for numbers too large for octal."""
     if field_bytes[0] & 0x80:
         bits = 8 * len(field_bytes) - 1
         number = int.from_bytes(field_bytes, "big") & ((1 << bits) - 1)
@@ -300,7 +309,7 @@ def _integer(text: bytes) -> int:
 
 
 def _time(text: bytes) -> int:
-    """Return the nanoseconds of a pax time such as ``1234.5``."""
+    """Convert a pax time such as ``1234.5`` to nanoseconds."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise _invalid()

@@ -1,4 +1,4 @@
-"""Removes directory trees of any depth."""
+"""Remove directory trees of any depth."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(path: str | bytes) -> None:
-    """Remove a file or a directory with all in it; idempotent.
+    """Remove a file, or a directory with its content; idempotent.
 
-    It descends and climbs with one descriptor, because an image may nest directories deeper than Python recurses, than
-    a process may have descriptors and than a path may be long.
+    It walks the tree with only one open file descriptor and without recursion, because an image may nest directories
+    very deeply. The depth may exceed Python's recursion limit, the limit of open files and the maximum length of a
+    path.
     """
     try:
         os.unlink(path)
@@ -28,8 +29,8 @@ def remove_tree(path: str | bytes) -> None:
 
 
 def _empty(fd: int) -> None:
-    """Remove all that is in the directory ``fd``, and close it."""
-    levels = [(b"", _remove_files(fd))]  # of each directory on the way down: its name, and the directories left in it
+    """Remove the content of the directory ``fd``, and close it."""
+    levels = [(b"", _remove_files(fd))]  # for each level: the directory's name and its remaining subdirectories
     identities = [_identity(fd)]
     try:
         while True:
@@ -52,7 +53,7 @@ def _empty(fd: int) -> None:
 
 
 def _replace(fd: int, name: bytes) -> int:
-    """Open a directory by its name in ``fd``, and close ``fd``."""
+    """Open the directory ``name`` in ``fd``, and close ``fd``."""
     opened = os.open(name, _DIRECTORY, dir_fd=fd)
     os.close(fd)
     return opened
@@ -64,7 +65,7 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _remove_files(fd: int) -> list[bytes]:
-    """Remove the files of a directory, and return the names of the directories in it."""
+    """Remove the files of a directory, and return the names of its subdirectories."""
     directories = []
     with os.scandir(fd) as entries:
         found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]

@@ -1,28 +1,28 @@
-"""Decompresses zstd with the system's libzstd, which Python has no module for before 3.14."""
+"""Decompress zstd with the system's libzstd, because Python has no zstd module before 3.14."""
 
 from __future__ import annotations
 
 import ctypes
 from functools import cache
 
-_MAGIC, _SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # the latter after a byte from 0x50 to 0x5f
-_WINDOW_LOG_MAX, _LARGEST_WINDOW = 100, 27  # ZSTD_d_windowLogMax; 2**27 bytes, the limit of the zstd command
+_MAGIC, _SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # the latter follows a byte from 0x50 to 0x5f
+_WINDOW_LOG_MAX, _LARGEST_WINDOW = 100, 27  # ZSTD_d_windowLogMax; 2**27 bytes is the limit of the zstd command
 
 
 class _Buffer(ctypes.Structure):
-    """ZSTD_inBuffer and ZSTD_outBuffer."""
+    """The C structures ZSTD_inBuffer and ZSTD_outBuffer, which have the same fields."""
 
     _fields_ = [("address", ctypes.c_void_p), ("size", ctypes.c_size_t), ("position", ctypes.c_size_t)]
 
 
 def is_frame(head: bytes) -> bool:
-    """Tell whether a stream begins with a frame; one that is to be skipped counts too."""
+    """Return whether a stream begins with a frame; a skippable frame counts too."""
     return head.startswith(_MAGIC) or (head[1:4] == _SKIPPABLE and head[0] & 0xF0 == 0x50)
 
 
 @cache
 def load() -> ctypes.CDLL | None:
-    """Load the library; None if it is not installed. Must be called before the root directory changes."""
+    """Load the library; return None if it is not installed. Call it before the root directory changes."""
     try:
         library = ctypes.CDLL("libzstd.so.1")
     except OSError:
@@ -40,7 +40,7 @@ def load() -> ctypes.CDLL | None:
 
 
 class Decompressor:
-    """Reads one frame, as the decompressors of bz2 and lzma do; raises ValueError."""
+    """Reads one frame, with the interface of the bz2 and lzma decompressors; raises ValueError."""
 
     def __init__(self) -> None:
         library = load()
@@ -60,7 +60,7 @@ class Decompressor:
             self._library.ZSTD_freeDCtx(self._context)
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
-        """Take compressed bytes and return at most ``max_length`` decompressed ones."""
+        """Decompress ``data`` and return at most ``max_length`` bytes."""
         if data:
             rest = self._input.raw[self._position :] + data
             self._input, self._position = ctypes.create_string_buffer(rest, len(rest)), 0

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Networks as a whole: create, remove, list and inspect them, and allocate their subnets."""

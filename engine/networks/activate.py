@@ -1,4 +1,4 @@
-"""The verbs of /networks that concern a network as a whole: create, remove, prune, list, inspect."""
+"""Create and remove the kernel objects of networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.store.locks import forget, locked
 
 
 def destroy(host: Host, network_id: str) -> None:
-    """Remove the kernel objects and the record of a network, whatever there is of them, and notes of it; idempotent."""
+    """Remove a network's kernel objects, its record and its intents, even after a partial creation; idempotent."""
     with host.store.read() as reader:
         record = reader.network(network_id)
     if record is None:
@@ -30,7 +30,11 @@ def destroy(host: Host, network_id: str) -> None:
 
 
 def activate(host: Host, network_id: str) -> NetworkRecord:
-    """Make a planned network's kernel objects (the default bridge before its first use, all after a reboot)."""
+    """Create the kernel objects of a planned network and return its record; no effect on other networks.
+
+    Planned networks are the default bridge before its first use, and all networks after a reboot. Takes the network
+    lock.
+    """
     with host.store.read() as reader:
         record = reader.network(network_id)
     assert record is not None
@@ -48,7 +52,7 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
     with host.store.write() as tx:
         record = find(tx, record.id)
         if record.phase != "planned":
-            return record  # another command has made it meanwhile
+            return record  # another command has created it meanwhile
         intents.begin(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     with translate_driver_errors():
         driver.create_network(network_spec(record))
@@ -62,7 +66,7 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
 
 
 def delete_planned(host: Host, network_id: str) -> None:
-    """Remove the kernel objects of a network that has not come to be live, or is no longer; idempotent."""
+    """Remove the kernel objects of a network that is still planned; idempotent. Takes the network lock."""
     with locked(host.run, "network", network_id):
         with host.store.read() as reader:
             record = reader.network(network_id)

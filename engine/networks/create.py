@@ -46,7 +46,7 @@ def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreat
 
 
 def create(host: Host, request: NetworkCreate) -> Created:
-    """Create a network: recorded first, then made by its driver; undone whole when anything fails."""
+    """Create a network: record it, then let its driver create it. Everything is undone if a step fails."""
     if network_hooks.is_cluster_network(host, request):
         return network_hooks.create(host, request)
     record, spec = _reserve(host, request)
@@ -94,7 +94,11 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
 
 
 def _possible_conflicts(reader: Reader, request: NetworkCreate) -> list[NetworkRecord]:
-    """The networks that a check of the request may concern: a namesake, its configuration, others of a singleton."""
+    """Return the networks that may conflict with the request.
+
+    These are the networks with its name, the network of ``config_from``, and all networks if the driver allows only
+    one.
+    """
     if facts(request.driver).singleton:
         return reader.networks()
     return [n for name in (request.name, request.config_from) for n in reader.find_networks(name)]
@@ -124,7 +128,7 @@ def _new_record(request: NetworkCreate) -> NetworkRecord:
 
 
 def host_id(tx: Transaction) -> str:
-    """This host's own random id, made once; what its automatic IPv6 pools derive from."""
+    """Return this host's random id, which is created once. Automatic IPv6 pools are derived from it."""
     known = tx.meta("host-id")
     if known is None:
         known = names.generate_id()
@@ -133,7 +137,8 @@ def host_id(tx: Transaction) -> str:
 
 
 def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: NetworkSpec) -> None:
-    # Names that nobody chose come from ids: of two networks without options, neither is in the other's way.
+    # Because generated interface names come from ids, two networks without options never conflict. A network without
+    # options is compared only with those that have options.
     optionless = not (record.options or record.host_options)
     similar = reader.networks(driver=record.driver, with_options=optionless)
     others = [network_spec(n) for n in similar if not n.config_only]
@@ -156,7 +161,7 @@ def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list
 
 
 def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
-    """The same of networks that are to be made before they are used, such as the default bridge."""
+    """Return the warnings of `warnings_of` for the planned networks among those named, such as the default bridge."""
     with host.store.read() as reader:
         named = [network for reference in references for network in reader.find_networks(reference)]
     return warnings_of(host, [(n.driver, network_spec(n)) for n in named if n.phase == "planned"])
@@ -171,9 +176,10 @@ OVERLAP = "Pool overlaps with other one on this address space"
 def allocate_pools(
     tx: Transaction, request: NetworkCreate, config: Config, host_id: str, on_host: Mapping[int, Sequence[Range]]
 ) -> list[PoolRecord]:
-    """Choose the network's subnets: the user's own, and automatic ones for families that it has none of.
+    """Return the network's subnets: those that the user gave, and automatic ones for the missing IP versions.
 
-    ``on_host`` are the ranges on the host's interfaces by IP version, which automatic choice avoids.
+    ``on_host`` holds the ranges on the host's interfaces by IP version. Automatic subnets do not overlap them. Raises
+    Forbidden if a given subnet overlaps another network.
     """
     taken = {version: tx.subnets(version) for version in (4, 6)}
     own = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
@@ -195,19 +201,25 @@ def allocate_pools(
 
 
 def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
-    """Go on after subnets that were chosen for a network that failed: what is given back is not used again at once."""
+    """Move the allocation cursor past the automatic subnets of a failed network.
+
+    Otherwise the next network would get the same subnets again.
+    """
     for pool in given_back:
         if pool.automatic:
             tx.set_meta(CURSOR.format(version=ip_network(pool.subnet).version), pool.subnet)
 
 
 def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
-    """The subnets of a network that allocates nothing itself (a configuration for others, or one without a switch)."""
+    """Return the subnets of a network for which nothing is allocated: a config-only, host or null network."""
     return [_own_pool(c, request) for c in request.ipam_config if c.subnet]
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
-    """Reserve gateways and auxiliary addresses; the record with automatic gateways filled in."""
+    """Reserve gateways and auxiliary addresses; return the record with automatic gateways filled in.
+
+    Raises Forbidden with Docker's text if an address is not available.
+    """
     return replace(network, pools=[_reserve_pool(tx, network, p) for p in network.pools])
 
 
@@ -274,12 +286,12 @@ def _automatic(
 
 
 def _ordered(own: Sequence[PoolRecord], automatic: Sequence[PoolRecord]) -> list[PoolRecord]:
-    """IPv4 before IPv6 among the user's own, which come before what was chosen for him."""
+    """Return the user's subnets, IPv4 before IPv6, followed by the automatic ones."""
     return [*sorted(own, key=lambda p: ip_network(p.subnet).version), *automatic]
 
 
 def _is_size_only(config: IPAMConfig) -> bool:
-    """Tell whether the user asked only for a prefix length: ``0.0.0.0/24`` or ``::/64``."""
+    """Return whether the user gave only a prefix length: ``0.0.0.0/24`` or ``::/64``."""
     return config.subnet.partition("/")[0] in ("0.0.0.0", "::") and not config.subnet.endswith("/0")
 
 
@@ -289,7 +301,10 @@ def _size(config: IPAMConfig) -> tuple[int, int]:
 
 
 def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]:
-    """What is on the host's interfaces, and its name servers: by IP version, nothing of one that is not asked for."""
+    """Return by IP version the ranges of the host's interfaces and the addresses of its name servers.
+
+    The list of a version that is not in ``versions`` is empty.
+    """
     found = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
     for server in parse(read_host_resolv_conf()).servers:
         address = ip_address(server.partition("%")[0])

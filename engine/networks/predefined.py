@@ -1,6 +1,7 @@
-"""The three networks every host has: bridge, host and none.
+"""The three predefined networks of every host: bridge, host and none.
 
-They are recorded when the store is first written; the default bridge's kernel objects are made before its first use.
+They are recorded when the store is first used. The kernel objects of the default bridge are created before its first
+use.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def _bridge_options(host: Host, bridge_name: str) -> dict[str, str]:
 
 
 def _bridge_ipam(host: Host) -> list[IPAMConfig]:
-    """The default bridge's subnets from the configuration file's bip and fixed-cidr keys."""
+    """Return the default bridge's subnets from the keys bip and fixed-cidr of the configuration file."""
     config = host.config
     entries = []
     for own, fixed, gateway in (

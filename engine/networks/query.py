@@ -1,4 +1,4 @@
-"""TODO."""
+"""Find, list and inspect networks."""
 
 from __future__ import annotations
 
@@ -18,22 +18,28 @@ from engine.render.network import network_document
 from engine.store.api import Reader
 
 PRESENT = ("live", "planned")
-"""The phases of networks that users see; others are still being made or removed."""
+"""The phases of networks that users see; the others are still being created or removed."""
 
 
 def find(reader: Reader, reference: str, *, inspect: bool = False) -> NetworkRecord:
-    """The network of a name, id or unique id prefix; one still being made or removed is not there."""
+    """Return the network with this name, id or unique id prefix.
+
+    A network that is still being created or removed is not found.
+    """
     matches = [n for n in reader.find_networks(reference) if n.phase in PRESENT]
     return names.pick_network(matches, reference, inspect=inspect)
 
 
 def list_documents(host: Host, wanted: Filters) -> Documents:
-    """NetworkResource documents of all networks that match."""
+    """Return the NetworkResource documents of all networks that match."""
     return [network_document(n, []) for n in _matching(host, wanted)]
 
 
 def list_summaries(host: Host, wanted: Filters) -> Sequence[NetworkSummary]:
-    """All networks that match, in brief and in natural order; only to find labels are records read."""
+    """Return summaries of all networks that match, in natural order of their names.
+
+    The full records are read only if there is a label filter.
+    """
     if "label" in wanted:
         chosen = sorted(_matching(host, wanted), key=lambda n: natural_key(n.name))
         return [NetworkSummary(n.id, n.name, n.driver, n.scope, n.predefined) for n in chosen]
@@ -47,7 +53,7 @@ def _matching(host: Host, wanted: Filters) -> list[NetworkRecord]:
 
 
 def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
-    """One NetworkResource with its containers."""
+    """Return the NetworkResource document of one network with its containers."""
     with host.store.read() as reader:
         record = find(reader, reference, inspect=True)
         members = []
@@ -62,7 +68,10 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
 
 
 def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:
-    """How full each subnet is, in the shape of API 1.52; Docker 26 has no such key, so only ``--verbose`` shows it."""
+    """Return the number of used and available addresses of each subnet, in the form of API 1.52.
+
+    Docker 26 has no such key, so it is shown only with ``--verbose``.
+    """
     subnets = {}
     for pool in record.pools:
         if not pool.unused:

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Remove one network, or all unused ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from engine.validate.network import check_network_remove
 
 
 def remove(host: Host, reference: str) -> None:
-    """Remove a network without endpoints; endpoints of the dead are released on the way."""
+    """Remove a network; raises Forbidden if it may not be removed.
+
+    This is the case if it has active endpoints, is predefined, or is the configuration of another network.
+    """
     network_hooks.import_network(host, reference, attach=False)
     with host.store.read() as reader:
         record = find(reader, reference)
@@ -35,9 +38,9 @@ def remove(host: Host, reference: str) -> None:
 
 
 def prune(host: Host, wanted: Filters) -> Strings:
-    """Remove all custom networks that nobody uses, managers those of the cluster too.
+    """Remove all unused custom networks and return their names; a manager also removes those of the cluster.
 
-    A network that becomes used meanwhile, or is used on another host, stays.
+    A network that comes into use meanwhile, or is used on another host, is kept.
     """
     networks.check_network_prune(wanted)
     with host.store.read() as reader:

@@ -19,12 +19,12 @@ from ipaddress import IPv6Address
 from engine.eventloop.quota import Claim, Quota
 from engine.ports.proxied import Origin, Target
 
-PREFIX = 8  # bytes
+PREFIX = 8  # bytes: an IPv6 /64
 
 
 @lru_cache(maxsize=1024)
 def claims(address: str, origin: Origin, target: Target) -> tuple[Claim, ...]:
-    """Return whose shares a connection or a flow counts in, the narrowest first."""
+    """Return the quota holders of a connection or flow, the smallest group first."""
     return (
         Claim((address, origin)),
         Claim(address, 2),
@@ -34,11 +34,11 @@ def claims(address: str, origin: Origin, target: Target) -> tuple[Claim, ...]:
 
 
 Key = tuple[object, bytes]
-"""A client's address and port, and the host's address that it wrote to."""
+"""A client's address and port, and the host address that it sent to."""
 
 
 class Flow:
-    """One client of a port, and the socket towards the port's target."""
+    """A UDP flow of the port proxy: one client of a port, and the socket to the port's target."""
 
     __slots__ = ("claims", "key", "last", "origin", "socket", "target")
 
@@ -50,16 +50,17 @@ class Flow:
 
 
 class Flows:
-    """The flows of one listener; ``ended`` is called with each that is removed."""
+    """The flows of one listener; ``ended`` is called with each removed flow."""
 
     def __init__(self, quota: Quota, ended: Callable[[Flow], None]) -> None:
         self._quota, self._ended = quota, ended
         self._known: dict[Key, Flow] = {}
         self._groups: dict[Hashable, dict[Flow, float]] = {}
-        """Flows by what they count in, and since when each has its place in that order."""
+        """Flows by quota holder, in CLOCK order, each with the ``last`` time at which it took its place in that order.
+        """
 
     def get(self, key: Key) -> Flow | None:
-        """Return the flow of a client, None where it is unknown."""
+        """Return the flow of a client, or None if there is none."""
         return self._known.get(key)
 
     def __iter__(self) -> Iterator[Flow]:
@@ -69,7 +70,7 @@ class Flows:
         return len(self._known)
 
     def add(self, flow: Flow) -> None:
-        """Admit a flow; others give way until there is room for it."""
+        """Add a flow, removing others until there is room."""
         while over := self._quota.over(flow.claims):
             self.remove(self._least_used(next((holder for holder in over if holder in self._groups), None)))
         self._quota.take(flow.claims)
@@ -78,7 +79,7 @@ class Flows:
             self._groups.setdefault(holder, {})[flow] = flow.last
 
     def _least_used(self, holder: Hashable) -> Flow:
-        """Return the first flow that was not used since it took its place; those that were go to the end."""
+        """Return the first flow not used since it took its place in the order; used flows move to the end."""
         group = self._groups[holder]
         while True:
             flow, since = next(iter(group.items()))
@@ -88,7 +89,7 @@ class Flows:
             group[flow] = flow.last
 
     def remove(self, flow: Flow) -> None:
-        """Forget a flow and close its socket."""
+        """Remove a flow and close its socket."""
         del self._known[flow.key]
         self._quota.give(flow.claims)
         for holder in _holders(flow):
@@ -101,5 +102,5 @@ class Flows:
 
 
 def _holders(flow: Flow) -> list[Hashable]:
-    """Return what a flow counts in; None stands for all flows."""
+    """Return the quota holders of a flow; None is the group of all flows."""
     return [None, *(claim.holder for claim in flow.claims)]

@@ -1,7 +1,7 @@
-"""The forwarder: carries published ports that packets cannot be rewritten for (`drivers.firewall.proxied_ports`).
+"""The agent's port proxy service, for published ports without address translation (`drivers.firewall.proxied_ports`).
 
-One socket a protocol for all ports: the firewall leads them there, and the flow's tracking tells which one was asked.
-The container sees its network's gateway as client, as behind Docker's proxy.
+All ports of a protocol share one socket. The firewall redirects them to it, and connection tracking knows the original
+port. As with Docker's proxy, the container sees its network's gateway as the client.
 """
 
 from __future__ import annotations
@@ -18,30 +18,34 @@ from engine.ports.proxied import Forwards, Origin, Target, forwards
 
 
 class Listener(Protocol):
-    """The open socket of a protocol."""
+    """The listening socket of one protocol."""
 
     port: int
 
     def prune(self) -> None:
-        """End what came through ports that lead nowhere any more."""
+        """End the connections or flows of ports that are no longer published."""
 
     def close(self) -> None:
-        """Close the socket and all that came through it."""
+        """Close the socket and all its connections or flows."""
 
 
 class ForwardService:
-    """Listens on the host, in the namespace the agent was started in."""
+    """The port proxy; listens in the host's network namespace, where the agent was started."""
 
     name = "forward"
 
     def __init__(self, loop: Loop, budget: Budget) -> None:
-        # Because clients send as much as they like, what is copied for them gives way to names and commands.
+        # Clients may send any amount of data, so their copying has lower priority than names and commands.
         self._background, self._budget = Background(loop), budget
         self._listeners: dict[str, Listener] = {}
         self._forwards = Forwards()
 
     def reconcile(self, state: Snapshot) -> None:
-        """Follow the published ports: connections to a port that moved keep their target, those of lost ones end."""
+        """Update the listeners from the published ports.
+
+        TCP connections to a port that now has another target keep the old target. Connections of unpublished ports are
+        closed.
+        """
         self._forwards = Forwards(forwards(state.networks, state.endpoints))
         wanted = self._forwards.protocols()
         idle = not wanted and not self._listeners
@@ -60,7 +64,7 @@ class ForwardService:
         return DatagramListener(self._background, self._target, self._budget.flows)
 
     def ports(self) -> dict[str, int]:
-        """The port of each protocol's socket; may be called by any thread."""
+        """Return the port of each protocol's socket; safe to call from any thread."""
         return {protocol: listener.port for protocol, listener in list(self._listeners.items())}
 
     def _target(self, origin: Origin) -> Target | None:
@@ -70,11 +74,11 @@ class ForwardService:
         proxy_redirect.redirect_to(self.ports())
 
     def needed(self) -> bool:
-        """Whether any port is carried."""
+        """Return whether any port is proxied."""
         return bool(self._listeners)
 
     def close(self) -> None:
-        """Close the sockets, and lead nothing there any more."""
+        """Close the sockets and remove the redirects to them."""
         for listener in self._listeners.values():
             listener.close()
         if self._listeners:

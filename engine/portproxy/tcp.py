@@ -1,10 +1,10 @@
-"""TCP from ports of the host to containers: both directions copied, half-closes passed on.
+"""Copies TCP between published ports and containers, in both directions, and passes half-closes on.
 
-What one side has sent stays in its socket until the other side's socket takes it. The agent holds none of it, so its
-memory does not grow with what clients send, and a slow reader slows its writer.
+Data stays in the sender's socket until the receiver's socket accepts it. The agent buffers nothing, so its memory use
+does not grow with traffic, and a slow reader slows down its writer.
 
-A connection may be idle for ever, as behind Docker's proxy. The kernel ends those whose other end is gone: keepalive
-probes run on both sides, and an attempt to reach a container is given up after a few retransmissions.
+As with Docker's proxy, a connection may be idle forever. The kernel ends connections to hosts that have disappeared:
+keepalive runs on both sides, and connecting to a container fails after a few retransmissions.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ CHUNK = 262144
 ORIGINAL_DST = 80  # IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv6/ip6_tables.h: a struct sockaddr_in6
 ADDRESS = struct.Struct("!2xH4x16s4x")
 FAILURE = select.EPOLLET
-"""Nothing is waited for: epoll tells of a failure or a hang-up all the same, and because of this once only."""
+"""Event mask that waits for nothing: epoll still reports an error or hang-up, but only once (edge-triggered)."""
 ERROR = select.EPOLLERR
 RESET = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 PAUSE = 0.5
-"""Seconds to stop accepting when descriptors have run out."""
-REPORT_INTERVAL = 60.0  # seconds
+"""Seconds to stop accepting connections after file descriptors ran out."""
+REPORT_INTERVAL = 60.0  # seconds between reports
 BACKLOG = 4096
 ACCEPTS = 16
-"""Clients accepted in one go, then it is the others' turn."""
+"""Maximum number of clients accepted per wake-up, then other handlers run."""
 OPTIONS = {
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE): 1,
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 60,  # seconds
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 15,  # seconds
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 6,  # a dead client is noticed after 150 s, as by Docker's proxy
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 6,  # detects a dead client after 150 s, as Docker's proxy does
     (socket.IPPROTO_TCP, socket.TCP_NODELAY): 1,
 }
 RETRANSMISSIONS = 3
-"""Further attempts to reach a container: 15 s in all."""
+"""SYN retransmissions when connecting to a container: 15 s in all."""
 
 _buffer = bytearray(CHUNK)
 _view = memoryview(_buffer)
 
 
 class StreamListener:
-    """One listening socket; ``target_of`` tells where the port that a client asked for leads."""
+    """The listening TCP socket; ``target_of`` returns the target of a published port."""
 
     def __init__(self, watcher: Watcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
         self.watcher, self._target_of, self._quota = watcher, target_of, quota
@@ -81,7 +81,7 @@ class StreamListener:
                 client.close()
 
     def _admit(self, client: socket.socket, address: str) -> None:
-        """Begin to relay; raises OSError where the port leads nowhere or the client has too many connections."""
+        """Start a relay; raises OSError if the port is not published or the client has too many connections."""
         client.setblocking(False)
         origin = original_destination(client)
         target = self._target_of(origin)
@@ -99,7 +99,7 @@ class StreamListener:
         self._relays.setdefault(origin, set()).add(relay)
 
     def _report(self, address: str) -> None:
-        """Print that a client was refused, once in a while."""
+        """Log a refused client, at most once in `REPORT_INTERVAL` seconds."""
         now = time.monotonic()
         if now >= self._next_report:
             self._next_report = now + REPORT_INTERVAL
@@ -107,7 +107,7 @@ class StreamListener:
             print(text, file=sys.stderr, flush=True)
 
     def closed(self, relay: StreamRelay) -> None:
-        """Note that a connection has ended."""
+        """Remove an ended connection and release its quota."""
         self._quota.give(relay.claims)
         others = self._relays[relay.origin]
         others.discard(relay)
@@ -115,7 +115,7 @@ class StreamListener:
             del self._relays[relay.origin]
 
     def prune(self) -> None:
-        """Close the connections to ports that lead nowhere any more."""
+        """Close the connections of ports that are no longer published."""
         for origin in [origin for origin in self._relays if self._target_of(origin) is None]:
             self._end(origin)
 
@@ -133,19 +133,22 @@ class StreamListener:
 
 
 def original_destination(client: socket.socket) -> Origin:
-    """The address and port that a client asked for, before the firewall led it here; raises OSError when unknown."""
+    """Return the destination of a connection before the firewall's redirect.
+
+    Raises OSError if it is unknown.
+    """
     port, address = ADDRESS.unpack(client.getsockopt(socket.IPPROTO_IPV6, ORIGINAL_DST, ADDRESS.size))
     return Origin("tcp", IPv6Address(address), port)
 
 
 def set_options(sock: socket.socket) -> None:
-    """Set what both sides of a relay have in common."""
+    """Set the socket options that both sides of a relay need."""
     for (level, option), value in OPTIONS.items():
         sock.setsockopt(level, option, value)
 
 
 def connecting(target: Target) -> socket.socket:
-    """Return a stream socket on its way to ``target``; raises OSError where there is no way."""
+    """Return a stream socket that is connecting to ``target``; raises OSError if there is no route."""
     family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     server = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
@@ -161,7 +164,7 @@ def connecting(target: Target) -> socket.socket:
 
 
 class End:
-    """One of the two sockets, and how far the direction that is read from it has come."""
+    """One of the two sockets of a relay, with the state of both directions."""
 
     __slots__ = ("connecting", "ended", "events", "full", "other", "relay", "shut", "socket")
 
@@ -169,12 +172,12 @@ class End:
         self.relay, self.socket = relay, sock
         self.other = self
         self.events = 0
-        self.connecting = self.full = False  # full: its socket takes no more for now
-        self.ended = False  # nothing more will be read from it
-        self.shut = False  # nothing more will be written to it
+        self.connecting = self.full = False  # full: the socket accepts no more data for now
+        self.ended = False  # end of file was read
+        self.shut = False  # its sending side is shut down
 
     def ready(self, events: int) -> None:
-        """Copy what can be copied; a failure ends both sides."""
+        """Copy available data; a failure closes both sides."""
         try:
             if events & ERROR and (self.ended or self.other.full):
                 raise OSError(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "connection failed")
@@ -182,13 +185,16 @@ class End:
             if self.full and events & ~READ:
                 self.full = False
                 self.other.copy()
-            self.copy()  # raises once what came before a failure is copied
+            self.copy()  # raises only after data before the failure is copied
             self.relay.settle()
         except OSError:
             self.relay.close()
 
     def copy(self) -> None:
-        """Give the other side what has come, up to `CHUNK`; what it does not take stays in this socket."""
+        """Send up to `CHUNK` received bytes to the other side.
+
+        Bytes that the other side does not accept stay in this socket.
+        """
         other = self.other
         if self.ended or other.full:
             return
@@ -208,17 +214,17 @@ class End:
             self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # drops these bytes without copying them
 
     def wanted(self) -> int:
-        """Return the events that the next step waits for."""
+        """Return the events to wait for next."""
         reading = not (self.ended or self.other.full)
         return (READ if reading else 0) | (WRITE if self.full else 0) or FAILURE
 
     def watch(self) -> None:
-        """Begin to wait."""
+        """Start watching the socket."""
         self.events = self.wanted()
         self.relay.watcher.watch(self.socket.fileno(), self.ready, self.events)
 
     def wait(self) -> None:
-        """Wait for the next step."""
+        """Watch for the events that are needed next."""
         events = self.wanted()
         if events != self.events:
             self.relay.watcher.change(self.socket.fileno(), events)
@@ -226,7 +232,7 @@ class End:
 
 
 class StreamRelay:
-    """Copies between two sockets until both directions have ended or one fails."""
+    """Copies between two sockets until both directions have ended or one side fails."""
 
     __slots__ = ("_ends", "_listener", "claims", "origin", "watcher")
 
@@ -246,7 +252,10 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """Pass ends on, and watch each socket for what it is waited for."""
+        """Pass end of file on to the other side, then watch both sockets.
+
+        If both directions have ended, close the relay.
+        """
         for end in self._ends:
             if end.other.ended and not (end.shut or end.connecting):
                 end.shut = True

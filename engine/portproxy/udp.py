@@ -1,7 +1,8 @@
-"""UDP from ports of the host to containers: each client has a socket of its own towards its target while it talks.
+"""Copies UDP between published ports and containers; each active client has its own socket to its target.
 
-All ports share one socket, so the kernel's flow tracking is asked where a client wrote to. The answer holds while
-the client talks; after a pause the flow may have been forgotten and the client's port be used for another one.
+All ports share one socket, so connection tracking is asked for a datagram's original destination. The answer is used
+while the client keeps sending. After a pause it is asked again. By then the kernel may have dropped its entry, and the
+client may use the same port for another destination.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from engine.ports.proxied import Origin, Target
 
 DATAGRAM = 65535
 BATCH = 16
-"""Datagrams read in one go, then it is the others' turn."""
+"""Maximum number of datagrams per wake-up, then other handlers run."""
 IDLE = 90.0
-"""Seconds of silence, in both directions, after which a client is forgotten."""
+"""Seconds without datagrams in both directions after which a flow is removed."""
 TRUST = 2.0
-"""Seconds of silence after which the kernel is asked again; far less than it keeps a silent flow."""
+"""Seconds of silence after which connection tracking is asked again; much less than the timeout of its entries."""
 PACKET_INFO = 20  # struct in6_pktinfo: address and interface index
 
 
 class DatagramListener:
-    """One socket; ``target_of`` tells where the port that a client wrote to leads."""
+    """The UDP socket for all published ports; ``target_of`` returns the target of a published port."""
 
     def __init__(self, watcher: Watcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
         self._watcher, self._target_of = watcher, target_of
@@ -49,10 +50,10 @@ class DatagramListener:
             try:
                 self._flow(peer, ancillary[0][2][:16]).socket.send(data)
             except OSError:
-                continue  # not a published port; or the target is away or slow: a datagram is lost
+                continue  # the datagram is lost: port not published, or target down or slow
 
     def _flow(self, peer: tuple[str, int], local: bytes) -> Flow:
-        """Return the flow of a client's datagrams; raises OSError where its port leads nowhere."""
+        """Return the flow for a client's datagrams; raises OSError if the port is not published."""
         now, known = time.monotonic(), self._flows.get((peer, local))
         if known is None or known.last < now - TRUST:
             known = self._asked(peer, local, known)
@@ -83,7 +84,10 @@ class DatagramListener:
         return flow
 
     def _back(self, flow: Flow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
-        """Answers leave from the address the client wrote to; its tracked flow restores the port."""
+        """Return a handler that sends the target's replies to the client.
+
+        They leave from the address that the client wrote to; connection tracking restores the port.
+        """
         source = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, local + bytes(4))]
 
         def drain(_events: int) -> None:
@@ -106,14 +110,14 @@ class DatagramListener:
             self._watcher.after(IDLE / 2, self._sweep)
 
     def prune(self) -> None:
-        """Forget the clients whose port leads elsewhere or nowhere now."""
+        """Remove the flows whose port has another target now or is no longer published."""
         targets = {origin: self._target_of(origin) for origin in {flow.origin for flow in self._flows}}
         for flow in self._flows:
             if targets[flow.origin] != flow.target:
                 self._flows.remove(flow)
 
     def close(self) -> None:
-        """Close the socket and forget its clients."""
+        """Close the socket and remove all flows."""
         if self._socket.fileno() >= 0:
             self._watcher.forget(self._socket.fileno())
             self._socket.close()
@@ -122,7 +126,7 @@ class DatagramListener:
 
 
 def connected(target: Target) -> socket.socket:
-    """A datagram socket towards ``target``; raises OSError where there is no way."""
+    """Return a UDP socket connected to ``target``; raises OSError if there is no route."""
     family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:

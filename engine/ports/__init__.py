@@ -1,1 +1,1 @@
-"""TODO."""
+"""Publishing of container ports: requests, choice of host ports, probing of the host, and proxied ports."""

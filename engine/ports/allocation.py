@@ -1,7 +1,7 @@
-"""Host ports: from what an endpoint wants to publish to what it gets.
+"""Choose host ports for the ports that an endpoint publishes.
 
-Knows Docker's order and its texts; the store tells what is taken by other endpoints, a probe tells what other programs
-hold (`engine.ports.probe`). Publishes nothing itself.
+This module knows Docker's order and messages. The store supplies the ports of other endpoints. A probe reports the
+ports that other programs use (`engine.ports.probe`). This module only chooses ports and publishes nothing.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from engine.ports.specs import split_overlapping
 
 _WILDCARDS = ("0.0.0.0", "::")
 IN_USE = "address already in use"
-"""The one refusal after which another port is worth trying (EADDRINUSE)."""
+"""The only bind error after which another port is tried (EADDRINUSE)."""
 NO_PROTOCOL = "protocol not supported"
-"""The kernel has no such sockets at all (SCTP is a module), so that there is no address to complain about."""
+"""The kernel does not support the protocol (SCTP is a module). The message then names no address."""
 
 
 class PortConflict(Exception):
-    """A port cannot be published; the message is Docker's, below ``driver failed programming external ...``."""
+    """A port cannot be published. The message is Docker's, shown after ``driver failed programming external ...``."""
 
 
 class Probe(Protocol):
-    """What the kernel says about host ports, in the network namespace of the calling process."""
+    """Queries of the kernel about host ports, in the network namespace of the calling process."""
 
     def ephemeral(self) -> Sequence[range]:
-        """Ports the kernel may choose from: net.ipv4.ip_local_port_range without ip_local_reserved_ports."""
+        """Return the ports of net.ipv4.ip_local_port_range without those of ip_local_reserved_ports."""
 
     def candidates(self, ports: range) -> Sequence[int]:
-        """Those of ``ports`` that `refusal` has to be asked about, so that all others are free too."""
+        """Return the ports to pass to `refusal`; if it accepts all of them, all of ``ports`` are free."""
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
-        """Why another program could not bind this port now (``address already in use``), or None."""
+        """Return the error of binding this port now (such as ``address already in use``), or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostAddressing:
-    """Where ports can be published: the network's default host address, and the families that reach the endpoint.
+    """The host's addressing for published ports: the network's default host address, and the usable IP versions.
 
-    ``ipv6`` is whether the host can listen on IPv6 at all: an endpoint without an IPv6 address is reached through its
-    IPv4 one, as behind Docker's proxy.
+    ``ipv6`` says whether the host can listen on IPv6 at all. An endpoint without an IPv6 address is then reached
+    through its IPv4 address, as behind Docker's proxy.
     """
 
     probe: Probe
@@ -57,15 +57,16 @@ class HostAddressing:
 
 
 def family(address: str) -> int:
-    """Tell the IP version of a canonical address, without parsing it."""
+    """Return the IP version of a canonical address, without parsing it."""
     return 6 if ":" in address else 4
 
 
 def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host: HostAddressing) -> list[PortRecord]:
-    """Choose host addresses and ports for ``specs``, in Docker's order; ranges that advance together are one record.
+    """Choose host addresses and ports for ``specs``, in Docker's order; raises `PortConflict`.
 
-    ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). Ports that leave no choice are
-    settled first, so that a random one never takes them. Raises `PortConflict`. A range costs what one port costs.
+    ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). Fixed ports are allocated first,
+    so that a random port never takes one of them. Consecutive ports on both sides become one record. A range costs as
+    much as a single port.
     """
     wishes = [wish for spec in _in_dockers_order(specs) if (wish := _port_request(spec, host)).addresses]
     allocation = _Allocation(host.probe, _Taken(taken))
@@ -76,9 +77,9 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
 
 
 def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
-    """Sort: highest container port first, TCP before others, and of one port's bindings the last given first.
+    """Sort by Docker's order: highest container port first, TCP first, last binding of a port first.
 
-    It decides which of several conflicts is reported, and in what order inspect shows bindings.
+    The order decides which of several conflicts is reported, and in which order inspect shows bindings.
     """
     numbered = sorted(
         enumerate(split_overlapping(specs)), key=lambda item: (-item[1].ports[-1], item[1].protocol != "tcp", -item[0])
@@ -88,7 +89,7 @@ def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
 
 @dataclass(slots=True)
 class _PortRequest:
-    """One spec, the host addresses it means, and the port it got, or the first of them."""
+    """One spec, its host addresses, and the first host port allocated to it."""
 
     spec: PortSpec
     addresses: Sequence[str]
@@ -96,7 +97,7 @@ class _PortRequest:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether it leaves no choice: as many host ports as container ports."""
+        """Whether there is no choice: the spec has as many host ports as container ports."""
         return len(self.spec.host_ports) == len(self.spec.ports)
 
     @property
@@ -105,11 +106,14 @@ class _PortRequest:
 
     @property
     def inside(self) -> tuple[str, int]:
-        """The container's side; wishes have all of that in common or nothing (`engine.port_specs.apart`)."""
+        """The protocol and first container port.
+
+        Two requests have the same container ports or none in common (`engine.ports.specs.split_overlapping`).
+        """
         return self.spec.protocol, self.spec.port
 
     def records(self) -> Iterator[PortRecord]:
-        """What has come of it."""
+        """Yield one record for each host address."""
         ports = self.spec.ports
         for address in self.addresses:
             last = self.host_port + len(ports) - 1
@@ -124,9 +128,10 @@ def _port_request(spec: PortSpec, host: HostAddressing) -> _PortRequest:
 
 @cache
 def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
-    """Say which host addresses a spec means: the IPv4 wildcard as a default stands for both families.
+    """Return the host addresses of a spec.
 
-    An IPv4 address in IPv6's dress is one, as in Go.
+    The IPv4 wildcard as the default address stands for the wildcards of both IP versions. An IPv4-mapped IPv6 address
+    is treated as its IPv4 address, as in Go.
     """
     if not host_ip and default_ip in ("", "0.0.0.0"):
         return _WILDCARDS
@@ -135,7 +140,7 @@ def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
 
 
 class _Taken:
-    """Host ports in use: single ones by protocol, family and number; ranges, of which there are few, in a list."""
+    """Host ports in use: single ports by protocol, IP version and number; ranges in a list, because they are few."""
 
     def __init__(self, records: Iterable[PortRecord]) -> None:
         self._holders: defaultdict[tuple[str, int], defaultdict[int, list[str]]] = defaultdict(
@@ -153,7 +158,10 @@ class _Taken:
             self._ranges[key].append((ports, address))
 
     def collision(self, protocol: str, address: str, port: int) -> str | None:
-        """Give the address that keeps ``address`` from having the port: an equal one, or a wildcard on either side."""
+        """Return the address that conflicts with ``address`` for the port, or None.
+
+        It conflicts if it is the same address, or if one of the two is a wildcard.
+        """
         key = protocol, family(address)
         holders = [*self._holders[key].get(port, ()), *(held for ports, held in self._ranges[key] if port in ports)]
         if address in holders:
@@ -161,7 +169,7 @@ class _Taken:
         return next((holder for holder in holders if holder in _WILDCARDS or address in _WILDCARDS), None)
 
     def candidates(self, protocol: str, address: str, ports: range) -> Iterator[int]:
-        """Those of ``ports`` that may collide; of a range that is held the highest stands for all."""
+        """Yield the ports in ``ports`` that may collide; for a range in use, only the highest common port."""
         key = protocol, family(address)
         yield from (port for port in self._holders[key] if port in ports)
         overlaps = (range(max(ports[0], held[0]), min(ports[-1], held[-1]) + 1) for held, _ in self._ranges[key])
@@ -170,14 +178,14 @@ class _Taken:
 
 @dataclass(slots=True)
 class _Allocation:
-    """The ports being chosen for one endpoint."""
+    """The state of the choice of ports for one endpoint."""
 
     probe: Probe
     taken: _Taken
     chosen: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def choose(self, wish: _PortRequest) -> int:
-        """Choose ports that are free on all of the wish's addresses, and take them; gives the first."""
+        """Choose ports that are free on all addresses of the request, reserve them, and return the first."""
         if wish.is_fixed:
             first = self._fixed(wish, wish.spec.host_ports)
         else:
@@ -187,7 +195,7 @@ class _Allocation:
         return first
 
     def _fixed(self, wish: _PortRequest, ports: range) -> int:
-        """Take given ports; the highest that cannot be had is reported."""
+        """Check fixed ports and return the first; the error names the highest port that is not free."""
         for port in self._doubtful(wish, ports):
             for address in wish.addresses:
                 self._claim(wish.spec.protocol, address, port)
@@ -208,14 +216,17 @@ class _Allocation:
             raise _refused(protocol, address, port, reason)
 
     def _first_of_range(self, wish: _PortRequest) -> int:
-        """Take the first of a range that no endpoint has; another program's listener is an error."""
+        """Return the first port of a range that no endpoint uses.
+
+        Raises `PortConflict` if there is none, or if another program uses it.
+        """
         port = next((port for port in wish.spec.host_ports if self._untaken(wish, port)), 0)
         if not port:
             raise PortConflict("all ports are allocated")
         return self._fixed(wish, range(port, port + 1))
 
     def _any(self, wish: _PortRequest) -> int:
-        """Take a port of the kernel's range; bindings of one container port get the same where possible."""
+        """Choose a port of the kernel's range; bindings of one container port get the same port if possible."""
         siblings = self.chosen[wish.spec.protocol, wish.spec.port]
         for port in chain(siblings, _from_anywhere(self.probe.ephemeral())):
             if self._untaken(wish, port) and self._bindable(wish, port):
@@ -231,7 +242,7 @@ class _Allocation:
             reason = self.probe.refusal(wish.spec.protocol, address, port)
             if reason == IN_USE:
                 return False
-            if reason:  # no port of this address will do
+            if reason:  # no port can be bound at this address
                 raise _refused(wish.spec.protocol, address, port, reason)
         return True
 
@@ -244,17 +255,17 @@ def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflic
 
 
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
-    """Go round all ports once from a random one, so that a port just given up is not the next one handed out."""
+    """Yield all ports once, starting at a random one, so that a port just freed is not reused next."""
     total = sum(map(len, ranges))
     start = int.from_bytes(os.urandom(4)) % total if total else 0
     return chain(islice(chain(*ranges), start, None), islice(chain(*ranges), start))
 
 
 def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
-    """Join records that advance together on both sides; they come in the order of their highest port.
+    """Join consecutive records into ranges, in the order of each range's highest port.
 
-    Only those marked are joined: the order is what inspect shows for several bindings of one container port, and no
-    place of a range is right for all of its ports where others share some.
+    Only records marked True are joined: those whose container port has one binding. Several bindings of a port stay
+    separate, because inspect shows them in this order. A joined range would have one position for all its ports.
     """
     ranked = [(rank, record, single) for rank, (record, single) in enumerate(dict(records).items())]
     ranked.sort(key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port))

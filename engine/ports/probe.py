@@ -1,7 +1,7 @@
-"""What other programs listen on: the kernel's answer to "could this port be bound now?".
+"""Test whether a port could be bound now, or another program uses it.
 
-Acts in the network namespace of the calling process and changes nothing in it: a socket is bound as a proxy's would be
-and closed at once. For long ranges the tables of /proc/net name the few ports that are worth such a question.
+It runs in the network namespace of the calling process and changes nothing there. It binds a socket as a proxy would
+and closes it immediately. For long ranges, only the ports listed in /proc/net are tested.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from engine.ports.allocation import IN_USE, NO_PROTOCOL, family
 
 BIND_LIMIT = 256
-"""So many questions are asked one by one; after that /proc/net is read once, which takes as long as some hundreds."""
+"""Ports to test one by one. Beyond it, /proc/net is read once, which costs as much as some hundred tests."""
 
 _KINDS = {
     "tcp": (socket.SOCK_STREAM, 0),
@@ -29,8 +29,9 @@ _PROTOCOL_MISSING = {errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT}
 class HostProbe:
     """Implements `engine.ports.Probe` for one allocation.
 
-    ``read_ephemeral`` gives what the drivers read of sysctl; ``read_own`` our agent's sockets (protocol and port),
-    which stand in nobody's way: the firewall leads a published port of that number past or to them.
+    ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
+    protocol and port of the agent's own sockets. They do not block a published port, because the firewall sends its
+    packets to them or past them.
     """
 
     def __init__(
@@ -44,15 +45,18 @@ class HostProbe:
         self._asked = 0
 
     def ephemeral(self) -> Sequence[range]:
-        """Ports the kernel may choose from."""
+        """Return the ports that the kernel may choose from."""
         return self._read_ephemeral()
 
     def candidates(self, ports: range) -> Sequence[int]:
-        """Of many ports those that some socket has, and one that stands for the address; of few all."""
+        """Return all ports of a short range; of a long one, the ports that sockets use and the last port.
+
+        The last port tests the address itself.
+        """
         return ports if len(ports) <= BIND_LIMIT else sorted({ports[-1], *self._ports_in_use.intersection(ports)})
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
-        """Why another program could not bind this port now, or None."""
+        """Return the error of binding this port now, or None."""
         self._asked += 1
         known = (protocol, address) in self._bindable
         if known and self._asked > BIND_LIMIT and port not in self._ports_in_use:
@@ -70,19 +74,22 @@ class HostProbe:
 
     @cached_property
     def _ports_in_use(self) -> set[int]:
-        """Local ports of all sockets, whatever protocol, address and state: a bind tells which of them matter."""
+        """The local ports of all sockets, of any protocol, address and state.
+
+        A bind then tests which of them conflict.
+        """
         ports: set[int] = set()
         for table in ("tcp", "tcp6", "udp", "udp6"):
             try:
                 lines = (self._proc / table).read_text().splitlines()[1:]
-            except FileNotFoundError:  # a kernel without IPv6
+            except FileNotFoundError:  # the kernel has no IPv6
                 continue
             ports.update(int(line.split(maxsplit=2)[1].rpartition(":")[2], 16) for line in lines)
         return ports
 
 
 def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> list[range]:
-    """Give net.ipv4.ip_local_port_range less ip_local_reserved_ports; both come as inclusive pairs."""
+    """Return net.ipv4.ip_local_port_range without ip_local_reserved_ports; both are inclusive pairs."""
     first, last = local
     free = []
     for low, high in sorted(reserved):
@@ -93,12 +100,15 @@ def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> l
 
 
 def listens_on_ipv6() -> bool:
-    """Tell whether this host can listen on IPv6 at all (not booted with ipv6.disable=1)."""
+    """Return whether this host can listen on IPv6 at all (not booted with ipv6.disable=1)."""
     return _try_bind("tcp", "::", 0) is None
 
 
 def _try_bind(protocol: str, address: str, port: int) -> str | None:
-    """Bind as a proxy would: TCP sockets reuse addresses (TIME_WAIT does not count), IPv6 ones leave IPv4 alone."""
+    """Bind as a proxy would; return the error or None.
+
+    TCP sockets reuse addresses, so TIME_WAIT does not block them. IPv6 sockets do not bind IPv4.
+    """
     domain = socket.AF_INET6 if family(address) == 6 else socket.AF_INET
     kind, number = _KINDS[protocol]
     try:

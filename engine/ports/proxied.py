@@ -1,6 +1,6 @@
-"""Which published ports the agent carries, and where to, from the store's records alone; opens nothing.
+"""Determine from the store's records which published ports the agent forwards, and to where; opens no sockets.
 
-A range stays one interval, so that ten thousand ports are kept and looked up like one.
+A range stays one interval, so that ten thousand ports cost as much as one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Target = tuple[str, int]
 
 
 class Origin(NamedTuple):
-    """Where a client wrote to: ``protocol`` is tcp or udp."""
+    """The destination of a client's packets; ``protocol`` is tcp or udp."""
 
     protocol: str
     address: IPv6Address
@@ -29,7 +29,7 @@ class Origin(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """Host ports ``first`` to ``last`` of addresses, to ports from ``port`` on, at most ``port_end``."""
+    """Host ports ``first`` to ``last`` of the addresses ``place``, forwarded to ports ``port`` to ``port_end``."""
 
     protocol: str
     place: IPv6Network
@@ -40,12 +40,12 @@ class Forward(NamedTuple):
     port_end: int
 
     def target_of(self, port: int) -> Target:
-        """Where one of the host ports leads; a host range bound to one container port keeps that port."""
+        """Return the target of a host port; all host ports of a range may have the same container port."""
         return self.target, min(self.port + port - self.first, self.port_end)
 
 
 class Forwards:
-    """Look-up of host ports."""
+    """A look-up table of forwarded host ports."""
 
     def __init__(self, items: Iterable[Forward] = ()) -> None:
         self._held: defaultdict[tuple[str, IPv6Network], list[Forward]] = defaultdict(list)
@@ -53,7 +53,7 @@ class Forwards:
             self._held[item.protocol, item.place].append(item)
 
     def target(self, origin: Origin) -> Target | None:
-        """Where a port leads: of that very address, else of all of its kind."""
+        """Return the target of a host port, or None; the exact address precedes the prefixes that contain it."""
         for place in prefixes_of(origin.address):
             found = self._held.get((origin.protocol, place), [])
             index = bisect_right(found, origin.port, key=lambda item: item.first) - 1
@@ -62,12 +62,12 @@ class Forwards:
         return None
 
     def protocols(self) -> set[str]:
-        """The protocols that have any port."""
+        """Return the protocols that have at least one port."""
         return {protocol for protocol, _ in self._held}
 
 
 def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[Forward]:
-    """All ranges of a host that the agent carries, lazily."""
+    """Yield all forwarded ranges of a host."""
     by_id = {n.id: n for n in networks if not n.internal}
     for endpoint in endpoints:
         network = by_id.get(endpoint.network_id)
@@ -76,19 +76,23 @@ def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointReco
 
 
 def translates(network: NetworkRecord, has_ipv6: bool) -> bool:
-    """Whether IPv6 ports of a network's endpoint are on the host; a routed or isolated network's are not."""
+    """Return whether an endpoint's IPv6 ports are published on the host, which needs NAT gateway modes.
+
+    Networks with a routed or isolated gateway mode do not publish them. The IPv4 mode counts too if the endpoint has no
+    IPv6 address.
+    """
     options = network.options or {}
     versions = (6,) if has_ipv6 else (4, 6)
     return all(options.get(GATEWAY_MODES[version], "nat").startswith("nat") for version in versions)
 
 
 def forwards_of(endpoint: EndpointRecord) -> Iterator[Forward]:
-    """The ranges of one endpoint that the agent carries."""
+    """Yield the ranges of one endpoint that the agent forwards."""
     inside = endpoint.ipv6 or endpoint.ipv4
     if not inside:
         return
     target, has_ipv6 = str(ip_interface(inside).ip), bool(endpoint.ipv6)
-    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # few, however many ports there are
+    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # few, even if there are many ports
     places = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
     for ports in endpoint.ports:
         for place in places[ports.protocol, ports.host_ip]:

@@ -11,7 +11,10 @@ from engine.model import PortSpec
 
 
 def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
-    """Cut ranges so that any two have all container ports in common or none, and have host ports chosen as one."""
+    """Split ranges so that any two have the same container ports or none in common.
+
+    The host ports of each result are chosen together.
+    """
     given = list(specs)
     protocols = {spec.protocol for spec in given}
     edges = {p: sorted({edge for spec in given if spec.protocol == p for edge in _edges(spec)}) for p in protocols}
@@ -22,13 +25,13 @@ def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
 
 
 def _edges(spec: PortSpec) -> Iterable[int]:
-    """Where a range may be cut: around each port, if the kernel is to choose one for each."""
+    """Return the ports at which a range may be split: every port, if the kernel chooses the host ports."""
     whole = spec.ports.start, spec.ports.stop
     return whole if 0 not in (spec.host_ports or (0,)) else range(whole[0], whole[1] + 1)
 
 
 def subrange(spec: PortSpec, first: int, last: int) -> PortSpec:
-    """The part of ``spec`` that publishes container ports ``first`` to ``last``."""
+    """Return the part of ``spec`` that publishes container ports ``first`` to ``last``."""
     if last - first == spec.ports[-1] - spec.port:
         return spec
     host = spec.host_ports[first - spec.port : last + 1 - spec.port]
@@ -37,20 +40,20 @@ def subrange(spec: PortSpec, first: int, last: int) -> PortSpec:
 
 
 def without(spec: PortSpec, first: int, last: int) -> list[PortSpec]:
-    """What is left of ``spec`` without container ports ``first`` to ``last``."""
+    """Return the parts of ``spec`` without container ports ``first`` to ``last``."""
     sides = ((spec.port, min(first - 1, spec.ports[-1])), (max(last + 1, spec.port), spec.ports[-1]))
     return [subrange(spec, start, end) for start, end in sides if start <= end]
 
 
 def includes(one: PortSpec, other: PortSpec) -> bool:
-    """Tell whether ``one`` publishes all that ``other`` does, in the same places."""
+    """Return whether ``one`` publishes all container ports of ``other`` at the same host ports."""
     if (one.protocol, one.host_ip) != (other.protocol, other.host_ip) or other.port not in one.ports:
         return False
     return other.ports[-1] in one.ports and subrange(one, other.port, other.ports[-1]) == other
 
 
 def exposed_port(spec: PortSpec) -> str:
-    """The entry of exposed ports that goes with it."""
+    """Return the exposed-port entry for the container ports of ``spec``."""
     return f"{_text(spec.ports)}/{spec.protocol}"
 
 
@@ -63,7 +66,7 @@ Span = tuple[str, int, int]
 
 
 def exposed_ranges(entries: Iterable[str]) -> list[Span]:
-    """Read entries as ranges that neither overlap nor touch, by protocol and number."""
+    """Return the entries as sorted ranges that neither overlap nor touch."""
     found: list[Span] = []
     for protocol, first, last in sorted(map(_span, entries)):
         if found and found[-1][0] == protocol and first <= found[-1][2] + 1:
@@ -74,7 +77,7 @@ def exposed_ranges(entries: Iterable[str]) -> list[Span]:
 
 
 def expand_exposed(entries: Iterable[str]) -> Iterator[str]:
-    """Name every single port, as often as it is in an entry."""
+    """Yield every single port; a port in several entries is repeated."""
     for entry in entries:
         if "-" in entry.partition("/")[0]:
             protocol, first, last = _span(entry)

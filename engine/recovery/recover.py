@@ -1,7 +1,7 @@
-"""Putting a host right: after a killed command, and after a reboot.
+"""Restore a consistent state of the host: after a killed command, and after a reboot.
 
-Cheap when there is nothing to do, as it runs before every command that changes something: one query for abandoned
-intents, one comparison of the boot's identity.
+It runs before every command that changes something, so it is cheap if there is nothing to do: one query for abandoned
+intents, and one comparison of the boot id.
 """
 
 from __future__ import annotations
@@ -44,16 +44,21 @@ RESOLVERS: dict[str, intents.Resolver] = {
     IntentKind.CONTAINER_REMOVE: remove.resume_removal,
     IntentKind.CONTAINER_RESTART: on_exit.restart_now,
 }
-"""What to do about abandoned work: creations are undone, removals finished, restarts made up for."""
+"""How to resolve each kind of abandoned intent: undo creations, finish removals, do missed restarts."""
 
 UNDER_LOCK = (IntentKind.ENDPOINT_CHANGE, IntentKind.SANDBOX_CHANGE, IntentKind.CONTAINER_START)
-"""Work on a container that only the holder of its lock may settle; of the others, those that need it take it."""
+"""Intents that are resolved under the container lock, which `resolve_intents` takes. The other resolvers take the locks
+that they need themselves.
+"""
 
 RESTARTED_AT_BOOT = ("always", "unless-stopped")
 
 
 def recover(host: Host) -> None:
-    """Settle what dead commands left, and what a reboot swept away."""
+    """Resolve the intents of dead commands, and restore what a reboot removed.
+
+    Also repairs shared kernel state, and handles ends of containers that are overdue.
+    """
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
     abandoned = intents.orphaned(begun)
@@ -63,9 +68,9 @@ def recover(host: Host) -> None:
     if booted:
         after_boot(host)
     repair(host, None if booted or abandoned else drivers, whole=not abandoned)
-    resolve_intents(host, restarts)  # only now is the host as a start needs it
+    resolve_intents(host, restarts)  # last, because a start needs the repaired host
     for container_id in host.runtime.overdue():
-        with contextlib.suppress(EngineError):  # the next command tries again
+        with contextlib.suppress(EngineError):  # on failure the next command tries again
             on_exit.finish_overdue_exit(host, container_id)
 
 
@@ -74,10 +79,11 @@ def _drivers(reader: Reader) -> set[str]:
 
 
 def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True) -> None:
-    """Put back what others took out of the kernel state that all networks of a driver share (a flushed firewall).
+    """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
-    ``drivers`` are those in use, where the caller has just read them. Where it is known not to be ``whole``, because
-    whoever was changing it has been killed, it is compared with the records whatever the driver thinks of it.
+    ``drivers`` are the drivers in use, if the caller has just read them. ``whole`` is false if a command was killed
+    while it changed this state. Then the state is always compared with the records, without asking the driver whether
+    it needs repair.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -85,7 +91,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     for driver in map(host.driver, sorted(drivers)):
         keep_agent(host, driver)
         if isinstance(driver, Repairer) and (not whole or driver.needs_repair()):
-            # As a writer, so that nothing becomes live, or ceases to be, between the look and the deed.
+            # A write transaction, so that no network or endpoint goes live or ends between the comparison and the
+            # repair.
             with host.store.write() as tx, translate_driver_errors():
                 wanted = shared_state.of(tx, driver.type)
                 driver.repair(wanted, driver.compare(wanted))
@@ -93,19 +100,19 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
 
 
 def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
-    """Finish or undo work whose process is gone; what fails stays noted for the next command."""
+    """Finish or undo work whose process is gone; if this fails, the intent stays for the next command."""
     for intent in abandoned:
         with contextlib.suppress(EngineError), _container_lock(host, intent):
             with host.store.read() as reader:
                 if intent not in reader.intents():
-                    continue  # another command has settled it, and may have begun anew
+                    continue  # another command has resolved it, and may have begun new work
             RESOLVERS[intent.kind](host, intent.object_id)
             with host.store.write() as tx:
                 intents.end(tx, intent.kind, intent.object_id)
 
 
 def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:
-    """The lock of the container that the work is about, where it needs one."""
+    """Return the container lock for the intent's work if it needs one, else an empty context."""
     if intent.kind not in UNDER_LOCK:
         return contextlib.nullcontext()
     container_id = intent.object_id
@@ -119,7 +126,7 @@ def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextMan
 
 
 def after_boot(host: Host) -> None:
-    """Forget what only the last boot had, make the networks again, and start what is to be always running."""
+    """Discard the state of the last boot, create the networks again, and restart containers by their policy."""
     with host.store.write() as tx:
         if tx.meta(BOOT) == linux_host.boot_identity():
             return
@@ -131,7 +138,7 @@ def after_boot(host: Host) -> None:
         live = [n for n in tx.networks() if n.phase == "live" and not n.config_only]
         for network in live:
             tx.put_network(replace(network, phase="planned"))
-        planned = [n.id for n in live if n.scope != "swarm"]  # a cluster's networks come up when they are used
+        planned = [n.id for n in live if n.scope != "swarm"]  # cluster networks are created when they are used
         stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
         for record in stale:
             _record_end(tx, record)
@@ -145,7 +152,7 @@ def after_boot(host: Host) -> None:
 
 
 def _record_end(tx: Transaction, record: ContainerRecord) -> None:
-    """Record that a run has ended with the last boot, and what is still to be done about it."""
+    """Record that a container's run ended with the last boot, and begin the intents for its cleanup and restart."""
     again = record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT
     status = "restarting" if again else "exited"
     tx.put_container(replace(record, status=status, pid=0, exit_code=255, sandbox_path=""))
@@ -155,14 +162,14 @@ def _record_end(tx: Transaction, record: ContainerRecord) -> None:
 
 
 DELAY = 1.0
-"""Seconds after which a host that nobody uses is swept."""
+"""Seconds to wait before the state of an unused host is removed."""
 
 
 _held: dict[Path, int] = {}
 
 
 def hold_shared_lock(host: Host) -> None:
-    """Keep the sweep away until this process ends."""
+    """Hold the host lock shared until this process ends, so that no cleanup runs meanwhile."""
     path = host.run / "locks" / "host"
     if path not in _held:
         make_private_directory(path.parent)
@@ -171,7 +178,10 @@ def hold_shared_lock(host: Host) -> None:
 
 
 def schedule_cleanup(host: Host) -> None:
-    """Sweep in a moment, in a process of its own, if nothing is left that anybody uses."""
+    """Remove idle state in a separate process after `DELAY` seconds, if the host is unused.
+
+    A host is unused if it has no custom networks, containers or intents.
+    """
     with host.store.read() as reader:
         if not _is_unused(reader):
             return
@@ -184,7 +194,7 @@ def schedule_cleanup(host: Host) -> None:
 
 
 def _detach() -> None:
-    """Become nobody's child, with no terminal, no output and no lock."""
+    """Detach the process: new session, no parent to wait for it, no terminal, no output, no host lock."""
     os.setsid()
     if os.fork():
         os._exit(0)
@@ -197,7 +207,10 @@ def _detach() -> None:
 
 
 def remove_idle_state(host: Host) -> None:
-    """Take away the default bridge, the firewall table and our forwarding, unless somebody works or uses them."""
+    """Remove the default bridge, the firewall table and hawse's IP forwarding, unless they are in use.
+
+    Does nothing if another command holds the host lock.
+    """
     descriptor = open_private(host.run / "locks" / "host", os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
-"""Records to the JSON documents of Docker's Engine API (v1.45), keys in Docker's order.
+"""Convert records to the JSON documents of Docker's Engine API (v1.45), with keys in Docker's order.
 
-Pure functions that return plain dicts; Go prints maps sorted by key, so every map here is sorted as text.
+Pure functions that return plain dicts. Go prints maps sorted by key, so every map is sorted as text.
 """
 
 from __future__ import annotations

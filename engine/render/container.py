@@ -19,12 +19,12 @@ from engine.validate.host_config import is_container_mode
 
 Json = dict[str, Any]
 NO_SIZES: Mapping[str, int] = {}
-"""SizeRw and SizeRootFs in bytes, where they were asked for."""
+"""SizeRw and SizeRootFs in bytes, if they were requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerFiles:
-    """Where a container's files are on the host, "" until it first starts; ``layers`` are overlayfs directories."""
+    """Paths of a container's files on the host, "" until its first start; ``layers`` are overlayfs directories."""
 
     resolv_conf: str = ""
     hostname: str = ""
@@ -42,7 +42,10 @@ def container_document(
     exec_ids: Sequence[str] | None = None,
     sizes: Mapping[str, int] = NO_SIZES,
 ) -> Json:
-    """Render a container; ``networks`` maps ids to at least the networks of ``endpoints``, which are the live ones."""
+    """Render a container from its live ``endpoints``.
+
+    ``networks`` maps network ids to records; it has at least the networks of ``endpoints``.
+    """
     files = files or ContainerFiles()
     return {
         "Id": record.id,
@@ -81,7 +84,10 @@ def container_summary(
     link_names: Sequence[str] = (),
     sizes: Mapping[str, int] = NO_SIZES,
 ) -> Json:
-    """Render an entry of GET /containers/json; ``link_names`` are "parent/alias" of legacy links to this container."""
+    """Render an entry of GET /containers/json.
+
+    ``link_names`` are "parent/alias" of legacy links to this container. ``now`` is in Unix seconds.
+    """
     return {
         "Id": record.id,
         "Names": sorted(f"/{name}" for name in (record.name, *link_names)),
@@ -101,7 +107,7 @@ def container_summary(
 
 
 def config_document(config: ContainerConfig) -> Json:
-    """Render the Config part of a container or image document; Docker leaves some keys out when empty."""
+    """Render the Config part of a container or image document; Docker omits some keys if they are empty."""
     document: Json = {
         "Hostname": config.hostname,
         "Domainname": config.domainname,
@@ -135,7 +141,7 @@ def _network_settings(
     default = next((e for e in endpoints if _is_default_bridge(networks.get(e.network_id))), None)
     address = address_document(default)
     shown = networks_document(record, endpoints)
-    shares = is_container_mode(record.host.network_mode)  # then the sandbox is the other's to show
+    shares = is_container_mode(record.host.network_mode)  # the document of the other container shows the sandbox
     return {
         "Bridge": "",
         "SandboxID": "" if shares else record.sandbox_id,

@@ -1,4 +1,4 @@
-"""EndpointSettings documents: NetworkSettings.Networks of a container, complete and as lists shorten it."""
+"""EndpointSettings documents: NetworkSettings.Networks of a container, in full and in the short form for lists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def networks_document(record: ContainerRecord, endpoints: Sequence[EndpointRecor
 
 
 def listed_networks_document(record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> dict[str, Json]:
-    """Render the same map as GET /containers/json has it: without links, aliases, options and DNS names."""
+    """Render NetworkSettings.Networks as in GET /containers/json.
+
+    Links, aliases, options and DNS names are null there.
+    """
     documents = networks_document(record, endpoints)
     for document in documents.values():
         ipam = document["IPAMConfig"]
@@ -36,7 +39,7 @@ def listed_networks_document(record: ContainerRecord, endpoints: Sequence[Endpoi
 def endpoint_settings_document(
     record: ContainerRecord, attachment: NetworkAttachment, endpoint: EndpointRecord | None
 ) -> Json:
-    """Render one network of a container; ``endpoint`` is None while the container has none there."""
+    """Render one network of a container; ``endpoint`` is None if the container has no endpoint there."""
     settings = attachment.settings
     return {
         "IPAMConfig": _ipam(_granted(endpoint) if endpoint and endpoint.granted else settings.ipam),
@@ -52,7 +55,7 @@ def endpoint_settings_document(
 
 
 def address_document(endpoint: EndpointRecord | None) -> Json:
-    """Render an endpoint's gateways and addresses, empty where there is none."""
+    """Render an endpoint's gateways and addresses; empty values without an endpoint."""
     ipv4, prefix4 = _split(endpoint.ipv4 if endpoint else "")
     ipv6, prefix6 = _split(endpoint.ipv6 if endpoint else "")
     return {
@@ -66,7 +69,10 @@ def address_document(endpoint: EndpointRecord | None) -> Json:
 
 
 def _shown(record: ContainerRecord) -> Sequence[NetworkAttachment]:
-    """All but another container's sandbox; what was connected to a stopped container that will share one is shown."""
+    """Return the attachments to networks, sorted by name, without the shared sandbox of another container.
+
+    Networks that were connected while a container in ``container:`` mode was stopped are included.
+    """
     own = [attachment for attachment in record.attachments if not is_container_mode(attachment.network)]
     return sorted(own, key=lambda attachment: attachment.network)
 
@@ -79,7 +85,7 @@ def _split(interface: str) -> tuple[str, int]:
 
 
 def _granted(endpoint: EndpointRecord) -> EndpointIPAM:
-    """What a cluster has granted Docker shows as if it had been asked for."""
+    """Return the addresses that a cluster granted; Docker shows them as if the user had requested them."""
     return EndpointIPAM(_split(endpoint.ipv4)[0], _split(endpoint.ipv6)[0])
 
 
@@ -95,13 +101,13 @@ def _ipam(ipam: EndpointIPAM | None) -> Json | None:
 
 
 def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[str] | None:
-    # Docker works the names out when the container first starts on the network, or at connect, whichever is earlier.
+    # Docker computes the names at connect or at the container's first start on the network, whichever is earlier.
     known = attachment.network_id or attachment.named
     return dns_names(record, attachment.settings) if known and is_user_defined(attachment.network) else None
 
 
 def _mac(attachment: NetworkAttachment, endpoint: EndpointRecord | None) -> str:
-    """The endpoint's hardware address; the one asked for, as typed, before the container first starts."""
+    """Return the endpoint's MAC address; before the container's first start, the requested one as typed."""
     if endpoint and endpoint.mac:
         return endpoint.mac
     return attachment.settings.mac_address if endpoint or not attachment.network_id else ""

@@ -1,4 +1,4 @@
-"""The HostConfig document of a container: what hawse keeps, and Docker's defaults for what it has no use for."""
+"""The HostConfig document of a container: hawse's settings, and Docker's defaults for unused fields."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _security_options(record: ContainerRecord) -> list[str] | None:
 
 
 def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
-    """The paths of the kernel that are hidden; none at all where the user wants to see them."""
+    """Return the hidden kernel paths: [] if the user unhides them, None for a privileged container."""
     if record.host.system_paths:
         return []
     return None if record.host.privileged else list(hidden)

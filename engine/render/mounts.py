@@ -16,7 +16,7 @@ def mounts_document(binds: Sequence[str] | None) -> list[Json]:
 
 
 def parse_bind(bind: str) -> tuple[Mount, str]:
-    """Split a bind into the mount and its mode as typed ("" where none was given)."""
+    """Split a bind into the mount and its mode as typed ("" if there is none)."""
     source, _, rest = bind.partition(":")
     target, _, mode = rest.partition(":")
     return Mount(source, target, read_only="ro" in mode.split(",")), mode

@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 def network_document(record: NetworkRecord, endpoints: Sequence[tuple[EndpointRecord, str]] = ()) -> Json:
-    """Render a network; ``endpoints`` are its live endpoints with their containers' names (none in a list)."""
+    """Render a network; ``endpoints`` are its live endpoints with container names (empty for a list)."""
     return {
         "Name": record.name,
         "Id": record.id,

@@ -16,7 +16,7 @@ PortMap = dict[str, list[dict[str, str]] | None]
 def ports_document(
     record: ContainerRecord, endpoints: Sequence[EndpointRecord], networks: Mapping[str, NetworkRecord]
 ) -> PortMap:
-    """Render NetworkSettings.Ports: published ports, and null for those only exposed; sorted as text."""
+    """Render NetworkSettings.Ports, sorted as text: published ports, and null for ports only exposed."""
     if not any(_leads_outside(networks.get(endpoint.network_id)) for endpoint in endpoints):
         return {}
     bound: dict[str, list[dict[str, str]]] = {}
@@ -31,7 +31,7 @@ def ports_document(
 
 
 def bindings_document(record: ContainerRecord) -> PortMap:
-    """Render HostConfig.PortBindings: what the user asked for."""
+    """Render HostConfig.PortBindings: the bindings that the user requested."""
     wanted: dict[str, list[dict[str, str]]] = {}
     for spec in record.host.port_bindings:
         for key, host_port in zip(_keys(spec), _host_ports(spec), strict=True):
@@ -53,7 +53,11 @@ def _keys(spec: PortSpec) -> list[str]:
 
 
 def _host_ports(spec: PortSpec) -> list[str]:
-    """The HostPort of each container port; a range of them is its own only where there is one container port."""
+    """Return the HostPort of each container port.
+
+    With several container ports, each gets one port of the host range. A single container port keeps the text of the
+    range.
+    """
     together = len(spec.ports) > 1 and spec.host_ports
     return [str(port) for port in spec.host_ports] if together else [spec.host_port] * len(spec.ports)
 

@@ -31,7 +31,7 @@ def state_document(record: ContainerRecord) -> Json:
 
 
 def status_text(record: ContainerRecord, now: float) -> str:
-    """Word the state for people; ``now`` in Unix seconds."""
+    """Return the human-readable state; ``now`` is in Unix seconds."""
     if record.status == "running":
         return f"Up {human_duration(now - to_seconds(record.started_at))}"
     if record.status == "paused":

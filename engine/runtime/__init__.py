@@ -1,1 +1,1 @@
-"""Processes in namespaces: what a container is beside its network."""
+"""Run container processes in namespaces, with their file systems, streams and logs, but not their networks."""

@@ -1,8 +1,8 @@
-"""What the engine asks of the runtime, and the values it hands over.
+"""The interface between the engine and the runtime, and the values passed through it.
 
-The runtime knows processes, mount trees, terminals and logs; it knows nothing of networks beyond "which network
-namespace". A container is made in two steps, so that its network can be plumbed in between: ``create`` makes the
-namespaces and a process that waits in them, ``start`` lets that process execute the command.
+The runtime knows processes, mount trees, terminals and logs. Of networks it knows only the network namespace to use. A
+container is created in two steps, so that its network can be configured in between: ``create`` makes the namespaces and
+a process that waits in them, ``start`` lets that process execute the command.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 from engine.model import ExecCreate, LogOptions, Mount
 
 LEFT = -1
-"""Instead of an exit code: the user has typed ctrl-p ctrl-q, and the command goes on."""
+"""Returned instead of an exit code if the user detached with ctrl-p ctrl-q; the command goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,18 @@ class Stdio:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """A container's process, complete and JSON-serialisable.
+    """The complete description of a container's process, JSON-serialisable.
 
-    ``rootfs`` is "/" for hostfs (the caller's own mount tree, copied privately), else a directory. ``overlay_dir`` is
-    where a writable layer over ``rootfs`` is kept, "" to use the directory itself. ``files`` maps a path in the
-    container to the file on the host that is bind-mounted over it (/etc/hosts, /etc/resolv.conf, /etc/hostname).
-    ``netns`` is "" for a namespace of its own, "host" for the caller's, else a path to join. ``env`` is complete
-    ("K=V"). ``seccomp`` is "" for Docker's profile, "unconfined", or a profile as JSON; with ``system_paths`` no path
-    of the kernel is hidden. ``init_path`` is the host's program that is to be the first process, "" for the command
-    itself. ``on_exit`` is the argument vector run (detached, in the host's namespaces) after the process has ended.
+    - ``rootfs`` is "/" for hostfs (a private copy of the caller's own mount tree), else a directory.
+    - ``overlay_dir`` is the directory of a writable layer over ``rootfs``, "" to write to ``rootfs`` itself.
+    - ``files`` maps a path in the container to the file on the host that is bind-mounted over it (/etc/hosts,
+      /etc/resolv.conf, /etc/hostname).
+    - ``netns`` is "" for a new network namespace, "host" for the caller's, else the path of one to join.
+    - ``env`` is complete ("K=V").
+    - ``seccomp`` is "" for Docker's profile, "unconfined", or a profile as JSON.
+    - With ``system_paths`` no kernel path is hidden.
+    - ``init_path`` is the host's program to run as the first process, "" to run the command itself.
+    - ``on_exit`` is the argument vector run (detached, in the host's namespaces) after the process has ended.
     """
 
     id: str
@@ -66,7 +69,7 @@ class ProcessSpec:
     system_paths: bool = False
     init_path: str = ""
     log_path: str = ""
-    log_max_size: int = 0  # bytes of a file of the log, 0 for no bound
+    log_max_size: int = 0  # bytes of one log file, 0 for no limit
     log_max_files: int = 1
     log_compress: bool = False
     on_exit: Sequence[str] = ()
@@ -77,8 +80,8 @@ class ProcessSpec:
 class Created:
     """A process that waits in its namespaces. ``netns`` is a path that opens its network namespace.
 
-    What `Runtime.create` tells of may be there for the namespace alone; the one that will execute is the one that
-    `Runtime.prepared` tells of.
+    The process returned by `Runtime.create` may only hold the namespace. The process returned by `Runtime.prepared` is
+    the one that will execute the command.
     """
 
     pid: int
@@ -88,7 +91,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What is known of a container's process now. Times are Unix seconds, 0 where it has not happened."""
+    """The current state of a container's process. Times are Unix seconds, 0 if the event has not happened."""
 
     running: bool
     pid: int = 0
@@ -99,7 +102,7 @@ class ProcessState:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One entry of a container's log: which stream ("stdout"/"stderr"), when (RFC 3339 with nanoseconds), what."""
+    """One entry of a container's log: its stream ("stdout"/"stderr"), time (RFC 3339 with nanoseconds) and data."""
 
     stream: str
     time: str
@@ -107,7 +110,7 @@ class LogLine:
 
 
 class RuntimeFailure(Exception):
-    """The process could not be made or executed. ``kind`` is not-found, permission, bad-user, bad-cwd or other."""
+    """The process could not be created or executed. ``kind`` is not-found, permission, bad-user, bad-cwd or other."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -118,46 +121,62 @@ class Runtime(Protocol):
     """The runtime of one host."""
 
     def create(self, spec: ProcessSpec) -> Created:
-        """Make the namespaces and the waiting process; raises `RuntimeFailure`, leaving nothing behind."""
+        """Create the namespaces and the waiting process.
+
+        Raises `RuntimeFailure` and then leaves nothing behind.
+        """
 
     def prepared(self, container_id: str) -> Created:
-        """Wait until all but the network is there; the process that will execute. Raises `RuntimeFailure`."""
+        """Wait until all but the network is ready, and return the process that will execute the command.
+
+        Raises `RuntimeFailure`.
+        """
 
     def start(self, container_id: str) -> None:
-        """Let the waiting process execute; raises `RuntimeFailure` when the command cannot be executed."""
+        """Let the waiting process execute the command; raises `RuntimeFailure` if it cannot be executed."""
 
     def state(self, container_id: str) -> ProcessState:
-        """Tell what is known; a container never started, or deleted, is not running with exit code 0."""
+        """Return the state of the container's process.
+
+        A container that was never started, or was deleted, is not running and has exit code 0.
+        """
 
     def signal(self, container_id: str, number: int) -> None:
-        """Send a signal to the container's first process; silently does nothing when it has ended."""
+        """Send a signal to the container's first process; does nothing if the process has ended."""
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
-        """Wait for the end; the exit code (128+N for signal N), or None after ``timeout`` seconds."""
+        """Wait for the end; return the exit code (128+N for signal N), or None after ``timeout`` seconds."""
 
     def delete(self, container_id: str) -> None:
-        """Kill what is left and remove mounts, pipes and the runtime's files (not the log); idempotent."""
+        """Kill remaining processes and remove mounts, pipes and the runtime's files (not the log); idempotent."""
 
     def ending(self, container_id: str) -> AbstractContextManager[object]:
-        """Be the one who settles the end in this block: ``on_exit`` runs only if the container isn't deleted in it."""
+        """Return a context in which the caller handles the container's end instead of ``on_exit``.
+
+        ``on_exit`` still runs after the container's end if the block did not delete the container.
+        """
 
     def overdue(self) -> list[str]:
-        """The ids of containers that ended some seconds ago and were not deleted: nobody has settled their end."""
+        """Return the ids of containers that ended some seconds ago and whose end was never handled."""
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
-        """Connect to the container's streams now; the copying begins with `Attachment.run`."""
+        """Connect to the container's streams now; copying begins with `Attachment.run`."""
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run another command in the container's namespaces; the exit code, or LEFT. Raises `RuntimeFailure`."""
+        """Run another command in the container's namespaces; return its exit code, or LEFT.
+
+        Raises `RuntimeFailure`.
+        """
 
     def logs(self, path: str, options: LogOptions, container_id: str) -> Iterator[LogLine]:
-        """Read a log file; with ``follow``, go on until the container's process has ended."""
+        """Yield the lines of a log file; with ``follow``, continue until the container's process has ended."""
 
 
 class Attachment(Protocol):
     """An open connection to a container's streams.
 
-    After `run`, ``exit_code`` is the container's if its end was seen, and ``detached`` tells that the user let go.
+    After `run`, ``exit_code`` is the container's exit code if its end was seen. ``detached`` says whether the user
+    detached.
     """
 
     exit_code: int | None
@@ -167,4 +186,4 @@ class Attachment(Protocol):
         """Copy until the container's process has ended, its output is closed, or the user detaches."""
 
     def close(self) -> None:
-        """Let go without waiting; idempotent."""
+        """Close the connection without waiting; idempotent."""

@@ -1,4 +1,4 @@
-"""A client's end of a container's streams: copies between the supervisor and the caller's descriptors."""
+"""The client side of a container's streams: copy between the supervisor and the caller's file descriptors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _CHUNK = 32768
 class SupervisedAttachment:
     """Implements `engine.runtime.api.Attachment`.
 
-    ``exit_code`` is the container's when `run` has seen it end; ``detached`` tells that the user typed ctrl-p ctrl-q.
+    ``exit_code`` is the container's exit code if `run` has seen its end. ``detached`` says whether the user typed
+    ctrl-p ctrl-q.
     """
 
     def __init__(self, connection: socket.socket, stdio: Stdio, *, stdin: bool, tty: bool) -> None:
@@ -40,11 +41,14 @@ class SupervisedAttachment:
                 self._copy_once()
 
     def close(self) -> None:
-        """Let go of the container without waiting for it; idempotent."""
+        """Close the connection without waiting for the container; idempotent."""
         self._connection.close()
 
     def _copy_once(self) -> None:
-        """Copy one way or the other; input is read only when the last of it has gone, so no way blocks the other."""
+        """Copy in whichever direction is ready.
+
+        Input is read only after all earlier input was sent, so that neither direction blocks the other.
+        """
         sources = [self._connection.fileno()]
         if self._stdin_open and not self._unsent:
             sources.append(self._stdio.stdin)

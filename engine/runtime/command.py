@@ -1,7 +1,7 @@
-"""Finds and executes the command, inside the container and with the container's rights.
+"""Find and execute the command, inside the container and with the container's rights.
 
-Finding fails before anything runs, so the caller is told; once found, a refusal by execve is the container's own
-output (``exec /x: exec format error``), as with Docker.
+If the command is not found, nothing has run and the caller gets the error. If execve then fails, the error is written
+to the container's own output (``exec /x: exec format error``), as with Docker.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def environment(entries: Sequence[str]) -> dict[str, str]:
-    """The mapping of "K=V" entries; the last one of a name counts."""
+    """Return the mapping of "K=V" entries; the last entry of a name counts."""
     return {name: value for name, equals, value in (entry.partition("=") for entry in entries) if name and equals}
 
 
 def find_executable(name: str, env: Mapping[str, str]) -> str:
-    """The file to execute, looked for along the container's PATH; raises `SetupFailed`."""
+    """Return the path of the file to execute, searched in the container's PATH; raises `SetupFailed`."""
     if "/" in name:
         _check_executable(name)
         return name
@@ -53,7 +53,10 @@ def _check_executable(path: str) -> None:
 
 
 def execute(path: str, argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """Become the command, with default signal handling; on a refusal say so on standard error and exit 1."""
+    """Execute the command with default signal handling.
+
+    On an error, print it on standard error and exit with code 1.
+    """
     for number in signal.valid_signals():
         if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) is not None:
             signal.signal(number, signal.SIG_DFL)

@@ -20,7 +20,7 @@ _FULL = 1 << 20
 
 
 class Connection:
-    """A client of the supervisor: frames in, frames out, neither ever blocking."""
+    """A client of the supervisor; neither sending nor receiving frames blocks."""
 
     def __init__(self, loop: Loop, connection: socket.socket) -> None:
         self.on_frame: Callable[[Connection, int, bytes], None] = lambda *_: None
@@ -34,7 +34,7 @@ class Connection:
 
     @property
     def full(self) -> bool:
-        """Whether more than a megabyte waits to be taken by the client."""
+        """Whether more than 1 MiB waits to be sent to the client."""
         return len(self._outgoing) > _FULL
 
     def reply(self, document: dict[str, Any]) -> None:
@@ -42,24 +42,24 @@ class Connection:
         self.send(protocol.control(document))
 
     def send(self, data: bytes) -> None:
-        """Send bytes, as soon as the client takes them."""
+        """Send bytes, or keep them until the client can take them."""
         if not self._closed:
             self._outgoing += data
             self._flush()
 
     def pause(self, paused: bool) -> None:
-        """Stop, or go on, reading from the client."""
+        """Stop or resume reading from the client."""
         if paused != self._paused:
             self._paused = paused
             self._watch()
 
     def finish(self) -> None:
-        """Close when all has been sent."""
+        """Close the connection after all data was sent."""
         self._closing = True
         self._flush()
 
     def close(self) -> None:
-        """Close now; idempotent."""
+        """Close the connection immediately; idempotent."""
         if self._closed:
             return
         self._closed = True

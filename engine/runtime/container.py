@@ -1,7 +1,7 @@
-"""A running container as the supervisor sees it: its life from fork to exit code.
+"""A container in the supervisor, from fork to exit code.
 
-The stages are preparing (namespaces being made), waiting (for ``start``), starting, running and ended. The exit code
-is on disk before anything else happens, so that no crash can lose it.
+Its stages are preparing (its namespaces are being created), waiting (for ``start``), starting, running and ended. The
+exit code is written to disk before anything else happens, so that no crash can lose it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOST = 255
-"""The exit code recorded where nobody can tell it any more."""
+"""The exit code recorded if the real one is unknown."""
 
 
 class Container:
-    """One process with its streams and those who wait for it."""
+    """The first process of a container, its streams, and the connections that wait for its end."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class Container:
         self._channel: socket.socket | None = None
         self._loop, self._children, self._pidfd = loop, children, -1
         self._early_status: int | None = None
-        self._maker = 0  # the process that has crun make the container of an image, until that one's first process runs
+        self._maker = 0  # pid of the process in which crun creates an image's container, until its first process runs
         self._holders, self._unsettled = 0, False
 
     # -------------------------------------------------------------------------------------------- birth
 
     def create(self, asked: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
-        """Fork the first process; ``asked`` hears of it when its namespaces exist."""
+        """Fork the first process; ``asked`` gets a reply when its namespaces exist."""
         self._asked = asked
         self.streams.open_fifos()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -86,7 +86,7 @@ class Container:
         self.directory.write("process", {"pid": pid, "start": start})
 
     def adopt(self) -> bool:
-        """Take over a process whose supervisor has gone; False when there is nothing to take over."""
+        """Take over a process whose supervisor has ended; return False if there is no such process."""
         known = self.directory.read("process")
         if known is None or self.directory.read("exit") is not None:
             return False
@@ -94,7 +94,7 @@ class Container:
         pidfd = process.open_pidfd(self.pid, self.pid_start)
         started = self.directory.read("started") is not None
         if pidfd is not None and not started and _never_executed(self.pid, self.directory.path):
-            os.kill(self.pid, 9)  # it is on its way out: its supervisor went before it was started
+            os.kill(self.pid, 9)  # never started: its supervisor ended before
             os.close(pidfd)
             return False
         if pidfd is None and not started:
@@ -111,7 +111,7 @@ class Container:
         return True
 
     def prepare(self, asked: Connection) -> None:
-        """Have ``asked`` hear of the process when it waits for nothing but its start, or why it never will."""
+        """Reply to ``asked`` when the process waits only for its start, or when its creation has failed."""
         self._asked = asked
         if self.failure is not None:
             self._answer(self.failure)
@@ -122,7 +122,7 @@ class Container:
         return {"ok": True, "pid": self.pid, "start": self.pid_start}
 
     def start(self, asked: Connection) -> None:
-        """Let the process execute; ``asked`` hears of it when it has, or why it could not."""
+        """Let the process execute the command; ``asked`` gets a reply when it has done so, or the error."""
         if self.stage != "waiting":
             asked.reply({"ok": True})
             return
@@ -130,7 +130,7 @@ class Container:
         if self.failure is not None:
             self._answer(self.failure)
         elif self._channel is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its last words are about to be read
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_heard` will read its error message
                 self._channel.send(init.GO)
 
     def _heard(self, _events: int) -> None:
@@ -140,7 +140,7 @@ class Container:
             except BlockingIOError:
                 return
             except ConnectionResetError:
-                continue  # it ended with our GO unread; its last words come after this error
+                continue  # it ended with GO unread; its last message follows this error
             self._understand(data, fds)
 
     def _understand(self, data: bytes, fds: list[int]) -> None:
@@ -172,7 +172,11 @@ class Container:
             self._answer({"ok": True})
 
     def _maker_ended(self, status: int) -> None:
-        """Go on when crun has started the first process, which is our child from now on; else take all back."""
+        """Handle the end of the process that ran crun.
+
+        On success, the container's first process is now our child and runs the command. On failure, the processes that
+        crun created are killed.
+        """
         self._heard(0)
         made, self._maker = self.pid != self._maker, 0
         if status == 0 and made:
@@ -199,7 +203,7 @@ class Container:
     # -------------------------------------------------------------------------------------------- death
 
     def _died(self, status: int) -> None:
-        if self._maker:  # its own end, which says whether the command was executed, has yet to be seen
+        if self._maker:  # the end of the process with crun, still to come, says whether the command was executed
             self._early_status = status
             return
         self._heard(0)
@@ -212,7 +216,10 @@ class Container:
         self._ended(process.exit_code(status))
 
     def _orphan_status(self) -> int:
-        """The wait status of a process that another supervisor has begun; told once its new parent has reaped it."""
+        """Return the wait status of a process that an earlier supervisor started.
+
+        It waits up to 2 s until the process's new parent has reaped it, and then returns `LOST` as exit code.
+        """
         for _ in range(200):
             status_of_orphan = process.foreign_exit_status(self.pid, self._pidfd)
             if status_of_orphan is not None:
@@ -241,17 +248,20 @@ class Container:
             self._settle()
 
     def hold(self) -> None:
-        """Keep ``on_exit`` back, because somebody is here to settle the end; see `release`."""
+        """Hold back ``on_exit``, because a client handles the container's end; see `release`."""
         self._holders += 1
 
     def release(self) -> None:
-        """Let go again; the end is settled when the container's files are gone, else whoever held it was killed."""
+        """Remove one hold. After the last one, run ``on_exit`` if the container's files still exist.
+
+        If they exist, the client that held it was killed or did not delete the container.
+        """
         self._holders -= 1
         if not self._holders and self.directory.exists():
             self._settle()
 
     def _settle(self) -> None:
-        """Run ``on_exit``, once, as a process of its own."""
+        """Run ``on_exit``, once, as a separate process."""
         if not self._unsettled:
             return
         self._unsettled = False
@@ -263,7 +273,10 @@ class Container:
 
 
 def _fork(spec: Mapping[str, Any], inherited: init.Birth, own_pid_namespace: int) -> int:
-    """Fork into a new pid namespace while staying the parent: only children enter it, so we leave it again."""
+    """Fork into a new pid namespace and remain the parent.
+
+    Only children enter the new namespace, so this process returns to its own for later forks.
+    """
     if not spec["pid_host"]:
         syscalls.unshare(syscalls.CLONE_NEWPID)
     pid = os.fork()
@@ -275,7 +288,10 @@ def _fork(spec: Mapping[str, Any], inherited: init.Birth, own_pid_namespace: int
 
 
 def _never_executed(pid: int, bundle: str) -> bool:
-    """Whether a process is still the fork of a supervisor, or the first one of a container that crun has only made."""
+    """Return whether a process has not executed the command.
+
+    It is then a fork of a supervisor, or the first process of a container that crun created but did not start.
+    """
     if pid in crun.unstarted(bundle):
         return True
     lines = []
@@ -285,7 +301,7 @@ def _never_executed(pid: int, bundle: str) -> bool:
                 lines.append(file.read())
         except OSError:
             lines.append(b"")
-    return lines[0] in (lines[1], b"")  # nothing: it is ending
+    return lines[0] in (lines[1], b"")  # empty: the process is ending
 
 
 def _vanished() -> dict[str, Any]:

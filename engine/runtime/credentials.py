@@ -1,6 +1,6 @@
-"""Who the container's process is: user, groups and capabilities.
+"""Find and assume the identity of the container's process: user, groups and capabilities.
 
-Reads the container's own /etc/passwd and /etc/group, which may be hostile.
+This module reads the container's own /etc/passwd and /etc/group, which may be malicious.
 """
 
 from __future__ import annotations
@@ -26,25 +26,28 @@ _DEFAULT = (
 )
 
 CAPABILITIES = tuple(_ALL.split())
-"""All capabilities; the position is the kernel's number."""
+"""All capabilities; the position of each is its number in the kernel."""
 
 DEFAULT_CAPABILITIES = tuple(_DEFAULT.split())
-"""What Docker leaves to a container."""
+"""The capabilities that Docker grants a container by default."""
 
 _LAST = 2**31 - 1
-"""The highest user and group; what the kernel takes for "leave it as it is", that is, root, is above."""
-_TOO_LONG = 19  # digits, for Go's integers
+"""The highest user and group id. The kernel takes the id -1, which is above it, as "leave unchanged", that is, root."""
+_TOO_LONG = 19  # digits; such a number may not fit into Go's integers
 
 
 class Identity:
-    """A user as the kernel wants it, and the home directory."""
+    """A user's ids as the kernel needs them, and the home directory."""
 
     def __init__(self, uid: int, gid: int, groups: list[int], home: str) -> None:
         self.uid, self.gid, self.groups, self.home = uid, gid, groups, home
 
 
 def find_identity(user: str, root: int) -> Identity:
-    """Look up ``name``, ``uid``, ``name:group`` or ``uid:gid`` (no name is root) in ``root``; raises `SetupFailed`."""
+    """Return the identity of a user from the passwd and group files in ``root``; raises `SetupFailed`.
+
+    ``user`` is ``name``, ``uid``, ``name:group`` or ``uid:gid``. An empty name means root.
+    """
     name, group = [*user.split(":"), ""][:2]
     name = name or "0"
     entry, number = _look_up(_entries(root, "etc/passwd", numeric=2), name)
@@ -70,7 +73,7 @@ def _find_group(group: str, root: int) -> int:
 
 
 def _look_up(entries: Iterator[list[str]], wanted: str) -> tuple[list[str] | None, int | None]:
-    """The first entry of that number, or else of that name; and the number, if it is one."""
+    """Return the first entry with the number or name, and the number (None for a name)."""
     number = _number(wanted)
     matching = (e for e in entries if (e[0] == wanted if number is None else int(e[2]) == number))
     return next(matching, None), number
@@ -88,7 +91,10 @@ def _checked(number: int | None) -> int:
 
 
 def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
-    """Split lines of name:password:``numeric`` numbers:three more fields in passwd, one in group."""
+    """Yield the valid lines, split into fields: a name, a password, ``numeric`` numbers, and more fields.
+
+    Lines of passwd have three more fields, lines of group have one.
+    """
     for line in root_paths.read_lines(root, path):
         fields = line.split(":")
         if len(fields) >= 3 * numeric + 1 and all(f.isascii() and f.isdigit() for f in fields[2 : 2 + numeric]):
@@ -96,9 +102,10 @@ def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
 
 
 def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> int:
-    """The set of a container as a bit mask: Docker's default ones, with ``--cap-add`` and ``--cap-drop`` applied.
+    """Return a container's capabilities as a bit mask.
 
-    Never more than this process has itself.
+    They are Docker's default ones with ``--cap-add`` and ``--cap-drop`` applied, but never more than this process has.
+    Raises `SetupFailed` for an unknown name.
     """
     known = syscalls.permitted_capabilities()
     if privileged:
@@ -109,7 +116,7 @@ def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool
 
 
 def capability_names(mask: int) -> list[str]:
-    """The names that the OCI runtime specification has for the capabilities of a mask."""
+    """Return the names of a mask's capabilities as the OCI runtime specification writes them."""
     return [f"CAP_{name}" for number, name in enumerate(CAPABILITIES) if mask >> number & 1]
 
 
@@ -125,7 +132,10 @@ def _mask(names: set[str] | Sequence[str]) -> int:
 
 
 def assume(identity: Identity, capabilities: int) -> None:
-    """Become ``identity`` with no more than ``capabilities``, now and in all that is executed."""
+    """Switch this process to ``identity`` with at most ``capabilities``.
+
+    This also holds for all programs that it executes.
+    """
     for number in range(len(CAPABILITIES)):
         if not capabilities >> number & 1:
             syscalls.drop_from_bounding_set(number)

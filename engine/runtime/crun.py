@@ -1,7 +1,7 @@
-"""The program that makes containers of images and directories: its command lines, its files and its words.
+"""Run crun, which creates the containers of images and directories: command lines, files and error messages.
 
 crun is an implementation of the OCI runtime specification. Its directory below HAWSE_RUN has one entry for each
-container, and a cache of compiled system call filters. It makes no control groups, so the entry is all it leaves.
+container, and a cache of compiled system call filters. It makes no control groups, so it leaves nothing but the entry.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ PROGRAM = "crun"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 ENVIRONMENT = {"PATH": _PATH}
-"""What crun itself is executed with, so that no variable of the user's changes what it does."""
+"""The whole environment of crun, so that no variable of the user changes its behaviour."""
 
 
 def find_program() -> str:
-    """Return the path of crun; raises `SetupFailed` where it is not installed."""
+    """Return the path of crun; raises `SetupFailed` if it is not installed."""
     found = shutil.which(PROGRAM, path=_PATH)
     if found is None:
         text = f'OCI runtime create failed: unable to retrieve OCI runtime error: exec: "{PROGRAM}": executable file '
@@ -38,40 +38,46 @@ def find_program() -> str:
 
 
 def state_root(run: str) -> str:
-    """Where crun keeps what it knows of the containers of a HAWSE_RUN."""
+    """Return the directory of crun's state for the containers of a HAWSE_RUN."""
     return os.path.join(run, "crun")
 
 
 def create_arguments(run: str, container_id: str, *, bundle: str, log: str, pid_file: str, console: str) -> list[str]:
-    """Make a container whose first process waits for ``start``."""
+    """Return the command line that creates a container whose first process waits for ``start``."""
     terminal = ["--console-socket", console] if console else []
     return [*_begin(run, log), "create", "--bundle", bundle, "--pid-file", pid_file, *terminal, container_id]
 
 
 def start_arguments(run: str, container_id: str) -> list[str]:
-    """Have a created container execute its command."""
+    """Return the command line that lets a created container execute its command."""
     return [PROGRAM, "--root", state_root(run), "start", container_id]
 
 
 def exec_arguments(run: str, container_id: str, *, process: str, log: str, console: str, detach: bool) -> list[str]:
-    """Execute another process, as the file ``process`` describes it, in a container."""
+    """Return the command line that executes another process in a container.
+
+    The file ``process`` describes that process.
+    """
     terminal = ["--console-socket", console] if console else []
     leave = ["--detach"] if detach else []
     return [*_begin(run, log), "exec", "--process", process, *terminal, *leave, container_id]
 
 
 def _begin(run: str, log: str) -> list[str]:
-    # Because containers have never had limits here, there is no control group to make or to leave behind.
+    # Because hawse's containers have no resource limits, no control group is created or has to be removed.
     return [PROGRAM, "--root", state_root(run), "--cgroup-manager=disabled", "--log-format=json", f"--log={log}"]
 
 
 def forget(run: str, container_id: str) -> None:
-    """Remove what crun keeps of a container; idempotent."""
+    """Remove crun's state of a container; idempotent."""
     shutil.rmtree(os.path.join(state_root(run), container_id), ignore_errors=True)
 
 
 def unstarted(bundle: str) -> list[int]:
-    """The processes that still run crun to make the container of a bundle, its waiting first process among them."""
+    """Return the processes that still run crun to create a bundle's container.
+
+    The container's waiting first process is one of them.
+    """
     wanted, found = [b"--bundle", os.fsencode(bundle)], []
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -86,7 +92,10 @@ def unstarted(bundle: str) -> list[int]:
 
 
 def kill_unstarted(bundle: str) -> None:
-    """End what is still making the container of a bundle, or waits to be started."""
+    """Kill the processes that are creating the container of a bundle, and its waiting first process.
+
+    Blocks until all have ended.
+    """
     found = unstarted(bundle)
     while found:
         for pid in found:
@@ -138,14 +147,17 @@ _ERROR = re.compile(rb"(?:[a-z][^\n]*`[^\n]*`[^\n]*|exec): [A-Z][^\n:]+\r?\n?\Z"
 
 
 def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
-    """What the log says of a failure, in Docker's words; ``targets`` maps canonical mount points to the user's."""
+    """Return the failure that crun's log reports, in Docker's words, or None if there is none.
+
+    ``targets`` maps canonical mount points to the paths that the user gave.
+    """
     text = next(_errors(log), None)
     if text is None:
         return None
     for pattern, words in _WORDS:
         found = pattern.fullmatch(text)
         if found:
-            # Because crun names the path that it has made of a relative one, the user's words are taken.
+            # Because crun names the absolute path that it made of a relative one, the user's own text is used.
             return SetupFailed(*words(cwd if words is _working_directory else command, found["reason"].lower()))
     found = _MOUNT.fullmatch(text)
     if found:
@@ -157,7 +169,7 @@ def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> 
 
 
 def mount_failure(source: str, target: str, why: str) -> SetupFailed:
-    """The failure of a mount, as runc tells it."""
+    """Return the failure of a mount, with runc's message."""
     return SetupFailed(OTHER, f'error during container init: error mounting "{source}" to rootfs at "{target}": {why}')
 
 
@@ -169,12 +181,15 @@ def _errors(log: str) -> Iterator[str]:
 
 
 def may_be_words(output: bytes) -> bool:
-    """Tell whether ``output`` may be crun's complaint of a command that it could not execute."""
+    """Return whether ``output`` may be crun's message about a command that it could not execute."""
     return _ERROR.fullmatch(output) is not None
 
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
-    """The kernel's refusal to execute a file that crun had found, in runc's words; other output as it is."""
+    """Convert crun's message about a file that the kernel refused to execute to runc's words.
+
+    Other output is returned unchanged.
+    """
     words = output
     if output.startswith(b'{"msg":"exec container process'):
         with contextlib.suppress(ValueError, KeyError):

@@ -1,9 +1,12 @@
-"""A container's files under HAWSE_RUN: what is known of its process without asking anybody.
+"""A container's files under HAWSE_RUN, which hold its process's state without a question to another process.
 
-``spec`` is the process as asked, ``process`` its pid, ``started`` and ``exit`` say when (and how) it began and ended;
-``stdin``, ``stdout`` and ``stderr`` are FIFOs, ``rootfs`` and ``dev`` are mount points. What crun is told is in
-``config.json``, what it tells in ``pid`` and, over a socket, ``console``. Every JSON file appears whole or not at all.
-Imports little, because the supervisor lives on it.
+- ``spec`` is the requested process, ``process`` its pid.
+- ``started`` and ``exit`` hold the times of its start and end; ``exit`` also has the exit code.
+- ``stdin``, ``stdout`` and ``stderr`` are FIFOs.
+- ``rootfs`` and ``dev`` are mount points.
+- ``config.json`` is crun's input. crun writes ``pid``, and uses the socket ``console``.
+
+Every JSON file is written atomically. This module imports little, because the supervisor uses it and must stay small.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-_WRITERS = 100  # more than ever write into a directory while it is being removed
+_WRITERS = 100  # more than the processes that may write into a directory while it is removed
 _MOUNT_POINTS = ("rootfs", "dev")
 CONTAINERS = "containers"
 """The directory in a HAWSE_RUN that holds those of all containers."""
@@ -35,7 +38,7 @@ def _open_own(path: str) -> int:
 
 
 class ContainerDirectory:
-    """The runtime's files of one container; made by `create`, gone after `remove`."""
+    """The runtime's files of one container; `create` makes the directory, `remove` deletes it."""
 
     def __init__(self, run: str, container_id: str) -> None:
         if not container_id or not _ALLOWED.issuperset(container_id) or container_id.startswith("."):
@@ -43,15 +46,15 @@ class ContainerDirectory:
         self.run, self.path = run, os.path.join(run, CONTAINERS, container_id)
 
     def file(self, name: str) -> str:
-        """The path of one of the files."""
+        """Return the path of one of the files."""
         return os.path.join(self.path, name)
 
     def exists(self) -> bool:
-        """Tell whether there is anything left of it."""
+        """Return whether the directory exists."""
         return os.path.isdir(self.path)
 
     def create(self, spec: dict[str, Any]) -> None:
-        """Make the directory afresh, with the spec in it."""
+        """Create the directory without files of an earlier process, and write the spec into it."""
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         for name in _MOUNT_POINTS if spec.get("rootfs", "/") != "/" else ():
@@ -61,19 +64,19 @@ class ContainerDirectory:
         self.write("spec", spec)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
-        """Write a file in one step; nothing happens when the directory has been removed meanwhile."""
+        """Write a file atomically; does nothing if the directory has been removed."""
         temporary = self.file(f".{name}.{os.getpid()}")
         try:
             fd = os.open(temporary, _WRITE | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             return
-        os.fchmod(fd, 0o600)  # whatever the umask
+        os.fchmod(fd, 0o600)  # independent of the umask
         with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
             json.dump(document, file)
         os.replace(temporary, self.file(name))
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """Read a file; None when it is not there."""
+        """Return the content of a file, or None if it does not exist."""
         try:
             with open(_open_own(self.file(name)), encoding="utf-8", errors="surrogateescape") as file:
                 document: dict[str, Any] = json.load(file)
@@ -82,14 +85,14 @@ class ContainerDirectory:
         return document
 
     def make_fifo(self, name: str) -> str:
-        """Make a FIFO where there is none; its path."""
+        """Create a FIFO if it does not exist, and return its path."""
         path = self.file(name)
         with contextlib.suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         return path
 
     def remove(self) -> None:
-        """Remove the directory and all in it, what is written there meanwhile too; idempotent."""
+        """Remove the directory and its content, including files that are written meanwhile; idempotent."""
         for _ in range(_WRITERS):
             try:
                 self._empty()

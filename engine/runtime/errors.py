@@ -1,6 +1,7 @@
-"""Why a process could not be made or executed, in Docker's (that is, runc's) words.
+"""Describe why a process could not be created or executed, in Docker's (that is, runc's) words.
 
-Imports little, because the supervisor lives on it; `engine.runtime.api.RuntimeFailure` is what callers see of it.
+This module imports little, because the supervisor uses it and must stay small. Callers of the runtime get
+`engine.runtime.api.RuntimeFailure` instead.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _WRONG_TYPE = (
 
 
 class SetupFailed(Exception):
-    """A step failed; ``plain`` texts stand for themselves, all others are what runc would say."""
+    """A step failed; a ``plain`` text is the complete message, other texts are wrapped as runc's messages."""
 
     def __init__(self, kind: str, text: str, *, plain: bool = False) -> None:
         super().__init__(text)
@@ -29,25 +30,25 @@ class SetupFailed(Exception):
 
 
 def reason(error: OSError) -> str:
-    """An errno as Go prints it."""
+    """Return an errno's text as Go prints it."""
     return os.strerror(error.errno or 0).lower()
 
 
 def describe(error: Exception) -> str:
-    """What went wrong in a child, whatever it was."""
+    """Return the description of any error in a child process."""
     if isinstance(error, OSError):
         return f"{error.filename or 'system call'}: {reason(error)}"
     return f"{type(error).__name__}: {error}"
 
 
 def hook_error(text: str) -> str:
-    """The daemon's answer to a failure of the hook in which runc lets the sandbox be furnished."""
+    """Return the daemon's message for a failure of the runc hook that configures the sandbox."""
     hook = "error during container init: error running hook #0: error running hook: exit status 1, stdout: , stderr: "
     return message(SetupFailed(OTHER, hook + text), CREATE)
 
 
 def message(failure: SetupFailed, prefix: str) -> str:
-    """The whole text that the daemon would answer with; ``prefix`` is `CREATE` or `EXEC`."""
+    """Return the daemon's complete message; ``prefix`` is `CREATE` or `EXEC`."""
     if failure.plain:
         return failure.text
     text = f"{prefix}unable to start container process: {failure.text}: unknown"

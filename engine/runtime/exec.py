@@ -1,8 +1,9 @@
-"""Executes another command in a hostfs container: the calling process enters its namespaces, without the supervisor.
+"""Execute another command in a hostfs container: the calling process enters its namespaces, without the supervisor.
 
-Two forks: the first enters the namespaces and passes the exit code on, the second is born into the pid namespace. Both
-lead sessions of their own, so that an interrupted caller leaves the command running, as with Docker. No process of the
-container finds memory or descriptors of the host in the second one.
+It forks twice. The first child enters the namespaces and passes the exit code on. The second child is created in the
+pid namespace and becomes the command. Both have their own sessions, so that the command goes on if the caller is
+interrupted, as with Docker. Processes of the container cannot reach memory or file descriptors of the host through the
+second child.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ _NAMESPACES = (
 
 
 def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
-    """Run ``request`` in the container of ``pidfd``; the exit code, 0 when detached, LEFT if the user leaves."""
+    """Run ``request`` in the container of ``pidfd``, and return its exit code.
+
+    Returns 0 if the command is detached, LEFT if the user detaches.
+    """
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]
     if not request.attach_stdin:
@@ -61,7 +65,10 @@ def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: 
 
 
 def _hear(channel: socket.socket) -> int:
-    """Wait until the command executes; the terminal's master or -1. Raises `RuntimeFailure` when it can't."""
+    """Wait until the command executes; return the terminal's master or -1.
+
+    Raises `RuntimeFailure` if the command cannot be executed.
+    """
     master = -1
     while True:
         data, fds = protocol.receive_with_fds(channel)
@@ -76,7 +83,7 @@ def _hear(channel: socket.socket) -> int:
 def _enter(
     channel: socket.socket, pidfd: int, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
 ) -> NoReturn:
-    """Enter the namespaces, and pass on how the command ended, which is born there."""
+    """Enter the namespaces, fork the command there, and exit with its exit code."""
     try:
         os.setsid()
         syscalls.hide_process()
@@ -121,7 +128,7 @@ def _become_command(
 
 
 def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
-    """Where the command is to be executed; raises `SetupFailed`."""
+    """Return the working directory of the command; raises `SetupFailed`."""
     cwd: str = request.working_dir or spec["cwd"]
     if not cwd.startswith("/"):
         raise SetupFailed(BAD_CWD, f"{EXEC}Cwd must be an absolute path: unknown", plain=True)
@@ -129,7 +136,7 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
 
 
 def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
-    """The environment of a command: the container's, and what the request adds or unsets."""
+    """Return a command's environment: the container's, with the variables that the request adds or unsets."""
     terminal = {"TERM": "xterm"} if request.tty else {}
     unset = {"HOME", *(entry for entry in request.env if "=" not in entry)}
     container = environment([entry for entry in spec["env"] if entry.partition("=")[0] not in unset])
@@ -144,7 +151,7 @@ def _connect(channel: socket.socket, streams: Sequence[int], identity: Identity,
         os.fchown(slave, identity.uid, -1)
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         streams = (slave, slave, slave)
-    copies = [os.dup(fd) for fd in streams]  # the targets may be among the sources
+    copies = [os.dup(fd) for fd in streams]  # a target may also be a source
     for number, fd in enumerate(copies):
         os.dup2(fd, number)
 

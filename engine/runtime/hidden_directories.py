@@ -1,9 +1,9 @@
-"""Hide hawse's own directories from a container that is on the host's file system.
+"""Hide hawse's own directories from a container that uses the host's file system.
 
-HAWSE_ROOT has the store and keys, HAWSE_RUN has the sockets and specs of all containers. A directory can be seen at
-several paths, because file systems are mounted more than once and directories are bound elsewhere. So it is hidden at
-every path that the mounts of this namespace give it. What the user binds into the container himself is shown.
-Imports little, because the supervisor lives on it.
+HAWSE_ROOT has the store and keys. HAWSE_RUN has the sockets and specs of all containers. A directory may be visible at
+several paths, because file systems can be mounted twice and directories can be bind-mounted. Therefore it is hidden at
+every path that the mounts of this namespace give it. A directory that the user binds into the container stays visible.
+This module imports little, because the supervisor uses it and must stay small.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 Mount = tuple[str, str, str]
-"""Device, directory of its file system that is shown, and the path where it is shown."""
+"""Device, the mounted directory of its file system, and the path of the mount point."""
 
 
 def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
-    """Put an empty read-only directory over each of ``directories`` that exists, wherever it is seen.
+    """Mount an empty read-only directory over each existing one of ``directories``.
 
-    Returns device and inode of those that are hidden now.
+    It is mounted at every path where the directory is visible. Returns device and inode of the hidden directories.
     """
     hidden = set()
     mounts = _mounts() if directories else []
@@ -41,14 +41,17 @@ def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
 
 
 def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
-    """Show at ``target`` a hidden directory that the user has bound there: the bind has copied what hides it."""
+    """Show a hidden directory at ``target``, where the user has bound it.
+
+    The bind has copied the mount that hides it, so that mount is removed.
+    """
     found = os.stat(source)
     if (found.st_dev, found.st_ino) in hidden:
         syscalls.unmount(os.path.realpath(target))
 
 
 def _paths(directory: str, mounts: list[Mount]) -> Iterator[str]:
-    """Give every path of a directory (a real path), its own one last."""
+    """Yield every path of a directory given by its real path; the real path comes last."""
     found = os.stat(directory)
     device, root, at = max((m for m in mounts if _is_below(directory, m[2])), key=lambda m: len(m[2]))
     inside = _joined(root, directory[len(at.rstrip("/")) :])
@@ -61,14 +64,14 @@ def _paths(directory: str, mounts: list[Mount]) -> Iterator[str]:
 
 
 def _mounts() -> list[Mount]:
-    """Read the mounts of this namespace (proc_pid_mountinfo(5)), the latest first."""
+    """Return the mounts of this namespace (proc_pid_mountinfo(5)), the latest first."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         rows = [line.split(" ", 5) for line in file]
     return [(row[2], _plain(row[3]), _plain(row[4])) for row in reversed(rows)]
 
 
 def _plain(path: str) -> str:
-    """Undo the escapes of blanks and backslashes."""
+    """Undo the escapes of blanks and backslashes in mountinfo."""
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), path)
 
 

@@ -1,7 +1,7 @@
-"""Executes another command in a container of an image or a directory, by means of crun, without the supervisor.
+"""Execute another command in a container of an image or a directory, with crun and without the supervisor.
 
-The caller's child becomes crun, which leads a session of its own, so that an interrupted caller leaves the command
-running, as with Docker. Nothing of the caller enters the container but pipes, see `shield`.
+The caller's child becomes crun in its own session. Therefore the command goes on if the caller is interrupted, as with
+Docker. Only pipes of the caller's file descriptors enter the container, see `stdio_proxy`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ from engine.runtime.stdio_proxy import StdioProxy
 from engine.runtime.terminal import size
 
 _UNSTARTED = 255
-"""crun's own exit code where it executes nothing."""
+"""crun's own exit code if it executes nothing."""
 
 
 def execute_in_image(directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
-    """Run ``request`` in the container; the exit code, 0 when detached, LEFT if the user leaves."""
+    """Run ``request`` in the container, and return its exit code.
+
+    Returns 0 if the command is detached, LEFT if the user detaches. Raises `RuntimeFailure`.
+    """
     try:
         cwd = working_directory(spec, request)
         return _execute(directory, spec, request, stdio, _describe(directory, spec, request, cwd, stdio))
@@ -42,7 +45,7 @@ def execute_in_image(directory: ContainerDirectory, spec: Mapping[str, Any], req
 def _describe(
     directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, cwd: str, stdio: Stdio
 ) -> dict[str, Any]:
-    """The process, as crun is told of it."""
+    """Return the description of the process for crun."""
     known = directory.read("process") or {"pid": 0}
     try:
         root = root_paths.open_root(f"/proc/{known['pid']}/root")
@@ -64,14 +67,14 @@ def _describe(
 
 
 def _check_directory(root: int, path: str) -> None:
-    """Refuse a working directory that is missing: crun would make it."""
+    """Raise SetupFailed if the working directory is missing, because crun would create it."""
     try:
         os.close(syscalls.open_in_root(root, path, os.O_PATH))
     except FileNotFoundError as error:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        return  # as through /proc, which has other links: crun will tell
+        return  # for example through /proc, whose links differ there; crun reports errors
 
 
 def _execute(
@@ -135,7 +138,7 @@ def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> N
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         rootfs.show_unified_groups()
-        copies = [os.dup(fd) for fd in streams]  # the targets may be among the sources
+        copies = [os.dup(fd) for fd in streams]  # a target may also be a source
         for number, fd in enumerate(copies):
             os.dup2(fd, number)
         close_all_but(kept)
@@ -147,7 +150,7 @@ def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> N
 
 
 class Terminal:
-    """Where crun leaves the terminal of a command: a socket in the container's directory, for a moment."""
+    """A temporary socket in the container's directory, to which crun sends the terminal of a command."""
 
     def __init__(self, directory: ContainerDirectory) -> None:
         name = f"console.{os.getpid()}"
@@ -168,7 +171,7 @@ class Terminal:
             return
 
     def receive(self, child: int) -> int:
-        """Wait for the terminal's master; -1 when ``child`` ends without one."""
+        """Wait for the terminal's master and return it; -1 if ``child`` ends without one."""
         pidfd = os.pidfd_open(child)
         try:
             select.select([self._listener.fileno(), pidfd], [], [])

@@ -1,11 +1,15 @@
-"""The process that makes the container of an image or of a directory, by means of crun.
+"""The process that creates the container of an image or a directory with crun.
 
-It talks with the supervisor over one socket: it sends ``R`` when the network namespace exists, has crun make everything
-else while the network is being plumbed, and sends ``P`` with the first process, which waits. On ``G`` it becomes the
-program that lets that process execute. Or it sends ``E`` and why not. When the supervisor goes away before ``G``, so
-does the container.
+It talks with the supervisor over one socket:
 
-What crun is given of the root has been resolved here: real directories, no symbolic link, see `beneath`.
+- It sends ``R`` when the network namespace exists.
+- It lets crun create everything else while the network is being configured.
+- It sends ``P`` with the pid of the container's first process, which waits.
+- On ``G`` it executes crun's ``start``, which lets that process execute the command.
+- If a step fails, it sends ``E`` with the reason.
+
+If the supervisor ends before ``G``, the container ends too. All paths in the root are resolved here before crun gets
+them: they are real directories without symbolic links, see `root_paths`.
 """
 
 from __future__ import annotations
@@ -36,11 +40,11 @@ _FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
 def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) -> NoReturn:
-    """Have the container made, and started when the supervisor says so; never returns."""
+    """Let crun create the container and, on ``G``, start it; never returns."""
     first_process: list[int] = []
 
     def start() -> None:
-        syscalls.adopt_orphans()  # the first process, whose parent crun ends when it has been made
+        syscalls.adopt_orphans()  # the first process becomes our child when crun, its parent, ends
         join_network(spec, birth)
         syscalls.unshare(syscalls.CLONE_NEWNS)
         birth.channel.send(READY)
@@ -58,7 +62,7 @@ def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) ->
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int) -> NoReturn:
-    if spec["sysctls"]:  # some are of interfaces, which have only just come
+    if spec["sysctls"]:  # some belong to interfaces, which exist only now
         pidfd = os.pidfd_open(first)
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
@@ -70,7 +74,7 @@ def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int) -
 
 
 def _create(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) -> int:
-    """Have crun make the container; its first process."""
+    """Let crun create the container, and return the pid of its first process."""
     program = crun.find_program()
     syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     devices = os.open("/dev", os.O_PATH | os.O_CLOEXEC)
@@ -104,12 +108,15 @@ def _create(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory
 
 
 def _seal(first: int, place: str) -> None:
-    """Give the root the flags of its mount, which crun drops, and see that it is the only one that can be reached."""
+    """Set the mount flags of the root, which crun drops, and check that it is the only root mount.
+
+    Runs for a moment in the container's mount namespace. Raises `SetupFailed`.
+    """
     flags = os.statvfs(place).f_flag & (os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)
     own, pidfd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.pidfd_open(first)
     syscalls.setns(pidfd, syscalls.CLONE_NEWNS)
     try:
-        syscalls.restrict("/", flags, tree=False)  # the numbers are those of MOUNT_ATTR_…
+        syscalls.restrict("/", flags, tree=False)  # the ST_… flags equal MOUNT_ATTR_…
         shown = os.stat("/")
     finally:
         syscalls.setns(own, syscalls.CLONE_NEWNS)
@@ -124,7 +131,7 @@ def _spawn(program: str, arguments: list[str], stdio: tuple[int, int, int], log:
     if child == 0:
         try:
             syscalls.die_with_parent()
-            if os.getppid() != parent:  # it has ended already
+            if os.getppid() != parent:  # the parent has already ended
                 os._exit(1)
             for number, fd in enumerate(stdio):
                 os.dup2(fd, number)
@@ -146,7 +153,7 @@ def _listen(directory: ContainerDirectory) -> socket.socket:
 
 
 def _pass_terminal(listener: socket.socket, channel: socket.socket) -> None:
-    """Give the supervisor the terminal that crun has left with us."""
+    """Pass the terminal that crun has sent to the supervisor."""
     connection, _ = listener.accept()
     with connection:
         _, fds = protocol.receive_with_fds(connection)
@@ -159,7 +166,10 @@ def _pass_terminal(listener: socket.socket, channel: socket.socket) -> None:
 def _configure(
     spec: Mapping[str, Any], directory: ContainerDirectory, devices: int
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Mount the root and the tree of devices; the configuration, and the user's names of its mount points."""
+    """Mount the root and the device tree.
+
+    Returns the configuration, and a map from canonical mount points to the paths that the user gave.
+    """
     place = os.path.realpath(directory.file("rootfs"))
     rootfs.mount_root(spec, place)
     root = root_paths.open_root(place)
@@ -193,10 +203,10 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 
 
 class Targets:
-    """Where things are mounted in a root: real places, made where they are missing.
+    """Mount points in a root: canonical paths, which are created if they are missing.
 
-    In a writable layer, ``replace`` makes symbolic links on the way to Docker's own places real directories, as Docker
-    does. The user's own targets are resolved beneath the root.
+    With ``replace`` (in a writable layer), symbolic links on the way to Docker's own mount points become real
+    directories, as in Docker. The user's own targets are resolved inside the root.
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:
@@ -212,7 +222,7 @@ class Targets:
         self._mounted = {"/proc", "/sys", self.dev}
 
     def of(self, path: str, source: str, *, directory: bool) -> str:
-        """The canonical target of a mount of ``source`` at ``path``; raises `SetupFailed`."""
+        """Return the canonical target of a mount of ``source`` at ``path``; raises `SetupFailed`."""
         try:
             target = self._ensure(path, directory=directory)
         except OSError as error:
@@ -224,20 +234,20 @@ class Targets:
         return target
 
     def working_directory(self, path: str) -> str:
-        """The canonical working directory, made where it is missing, unless the root is read-only."""
+        """Return the canonical working directory; create it if it is missing, unless the root is read-only."""
         try:
             return root_paths.ensure(self._root, path, directory=True, mounted=self._mounted)
         except (FileExistsError, NotADirectoryError) as error:
             raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
         except OSError:
-            return path  # crun will tell
+            return path  # crun will report the error
 
     def _ensure(self, path: str, *, directory: bool) -> str:
         replace = self._replace and path in ("/proc", "/sys", "/dev", *_FILES)
         return root_paths.ensure(self._root, path, directory=directory, replace=replace, mounted=self._mounted)
 
     def _check(self, target: str, path: str, source: str) -> None:
-        """Refuse to cover the root itself, or what is not ours in /proc."""
+        """Raise SetupFailed for a mount over the root itself or inside /proc."""
         if target == "/":
             text = f"change mount propagation through procfd: open o_path procfd: open {self._place}{path}: "
             raise crun.mount_failure(source, path, f"{text}no such file or directory")

@@ -1,9 +1,14 @@
 """The first process of a hostfs container, from fork to execve.
 
-It talks with the supervisor over one socket: it sends ``R`` when its namespaces exist, goes on to build its mount tree
-while the network is being plumbed, waits for ``G``, sends ``T`` with a terminal's master if one was asked for, and
-executes the command, which closes the socket; or it sends ``E`` and why not. When the supervisor goes away before
-``G``, so does it.
+It talks with the supervisor over one socket:
+
+- It sends ``R`` when its namespaces exist.
+- It builds its mount tree while the network is being configured, and waits for ``G``.
+- It sends ``T`` with a terminal's master if a terminal was requested.
+- It executes the command, which closes the socket.
+- If a step fails, it sends ``E`` with the reason.
+
+If the supervisor ends before ``G``, this process ends too.
 """
 
 from __future__ import annotations
@@ -29,18 +34,18 @@ READY, GO, TERMINAL, FAILED = b"R", b"G", b"T", b"E"
 
 
 class Birth:
-    """What the forked process has in hand: the supervisor's socket, the caller's namespaces, the standard streams."""
+    """The forked process's file descriptors: the supervisor's socket, the caller's namespaces, the standard streams."""
 
     def __init__(self, channel: socket.socket, mounts: int, network: int, stdio: tuple[int, int, int]) -> None:
         self.channel, self.mounts, self.network, self.stdio = channel, mounts, network, stdio
 
     def descriptors(self) -> list[int]:
-        """All descriptors that are still needed."""
+        """Return all file descriptors that are still needed."""
         return [self.channel.fileno(), self.mounts, self.network, *self.stdio]
 
 
 def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
-    """Become the container's command; never returns."""
+    """Set up and execute the container's command; never returns."""
 
     def start() -> None:
         syscalls.hide_process()
@@ -78,13 +83,13 @@ def run_child(birth: Birth, start: Callable[[], None], clean_up: Callable[[], No
 
 
 def report(channel: socket.socket, failure: SetupFailed) -> None:
-    """Tell the supervisor why there will be no container."""
+    """Send the supervisor the reason why the container cannot be created."""
     document = {"kind": failure.kind, "message": message(failure, CREATE)}
     channel.send(FAILED + json.dumps(document).encode())
 
 
 def close_all_but(kept: list[int]) -> None:
-    """Close every descriptor from 3 on, save ``kept``."""
+    """Close every file descriptor from 3 on, except ``kept``."""
     low = 3
     for fd in sorted({fd for fd in kept if fd > 2}):
         os.closerange(low, fd)
@@ -93,7 +98,10 @@ def close_all_but(kept: list[int]) -> None:
 
 
 def enter_namespaces(spec: Mapping[str, Any], birth: Birth) -> None:
-    """Take the caller's mount tree and the network namespace asked for; make all else anew."""
+    """Join the caller's mount tree and the requested network namespace; create all other namespaces.
+
+    The mount namespace is a copy of the caller's.
+    """
     join_network(spec, birth)
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
     if spec["hostname"]:
@@ -103,7 +111,7 @@ def enter_namespaces(spec: Mapping[str, Any], birth: Birth) -> None:
 
 
 def join_network(spec: Mapping[str, Any], birth: Birth) -> None:
-    """Take the caller's mount tree and the network namespace asked for."""
+    """Join the caller's mount namespace and the requested network namespace."""
     syscalls.setns(birth.mounts, syscalls.CLONE_NEWNS)
     syscalls.setns(birth.network, syscalls.CLONE_NEWNET)
     if spec["netns"] == "":
@@ -114,7 +122,10 @@ def join_network(spec: Mapping[str, Any], birth: Birth) -> None:
 
 
 def build_mounts(spec: Mapping[str, Any]) -> int:
-    """Make the whole mount tree, while the network is being plumbed; a descriptor of its root."""
+    """Build the whole mount tree, while the network is being configured.
+
+    Returns a file descriptor of its root.
+    """
     sources = rootfs.Sources(spec["mounts"], spec["files"])
     root = rootfs.enter_root(read_only=spec["read_only"])
     sources.hidden = hide(spec.get("hidden", ()))
@@ -128,14 +139,14 @@ def build_mounts(spec: Mapping[str, Any]) -> int:
 
 
 def hide_kernel(spec: Mapping[str, Any]) -> None:
-    """Hide what Docker hides of the kernel, unless the container is privileged or the user wants to see it."""
+    """Hide kernel paths as Docker does, unless the container is privileged or the user shows them."""
     if not spec["privileged"] and not spec["system_paths"]:
         rootfs.hide_kernel_paths()
 
 
 def finish(spec: Mapping[str, Any], birth: Birth, root: int) -> NoReturn:
-    """Do what had to wait for the network, give up all power that is not the container's, and execute."""
-    if spec["sysctls"]:  # some are of interfaces, which have only just come
+    """Finish the setup that needs the network, reduce rights to the container's, and execute the command."""
+    if spec["sysctls"]:  # some belong to interfaces, which exist only now
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
         hide_kernel(spec)
     identity = find_identity(spec["user"], root)
@@ -153,7 +164,10 @@ def finish(spec: Mapping[str, Any], birth: Birth, root: int) -> NoReturn:
 
 
 def connect_streams(spec: Mapping[str, Any], birth: Birth, identity: Identity) -> None:
-    """Make the streams, or a new terminal whose master goes to the supervisor, the standard ones."""
+    """Connect the standard streams to ``birth.stdio``, or to a new terminal.
+
+    The terminal's master is sent to the supervisor.
+    """
     stdio = birth.stdio
     if spec["tty"]:
         master, slave = syscalls.open_terminal()
@@ -171,17 +185,17 @@ def connect_streams(spec: Mapping[str, Any], birth: Birth, identity: Identity) -
 
 
 def make_working_directory(path: str) -> None:
-    """Make the working directory where there is none, as Docker does."""
+    """Create the working directory if it is missing, as Docker does."""
     try:
         os.makedirs(path, exist_ok=True)
     except FileExistsError as error:
         raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
     except OSError:
-        return  # a read-only root; entering it will tell
+        return  # read-only root; `enter_working_directory` reports the error
 
 
 def enter_working_directory(path: str) -> None:
-    """Go to the working directory with the container's own rights."""
+    """Change to the working directory with the container's own rights; raises `SetupFailed`."""
     try:
         os.chdir(path)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The runtime of this host: what a command does itself, and what it asks the supervisor for.
+"""The runtime of this host: commands read files and the kernel's state, and ask the supervisor for the rest.
 
-State is read from files and from the kernel; only births, attachments and waits need the supervisor. A supervisor that
-has died is replaced as soon as anything is asked of a container that still has a process.
+Only the creation of processes, attachments and waits need the supervisor. If the supervisor has died, a command about a
+container that still has a process starts a new one.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from engine.runtime.errors import OTHER
 from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
 
-_DEATH = 10.0  # seconds that a killed process is given to vanish
-_ANSWER = 5.0  # seconds to wait for a supervisor that need not answer
-_OVERDUE = 5.0  # seconds after its end in which a container's ``on_exit`` has settled it, if it ever does
+_DEATH = 10.0  # seconds to wait for a killed process to vanish
+_ANSWER = 5.0  # seconds to wait for the reply of a supervisor that may not answer
+_OVERDUE = 5.0  # seconds after a container's end; by then ``on_exit`` has handled it or never will
 _ATTEMPTS = 2
 
 
@@ -43,7 +43,7 @@ class LocalRuntime:
         self._supervised = False
 
     def create(self, spec: ProcessSpec) -> Created:
-        """Make the namespaces and the waiting process, in the caller's mount tree; raises `RuntimeFailure`."""
+        """Create the namespaces and the waiting process, in the caller's mount tree; raises `RuntimeFailure`."""
         directory = self._directory(spec.id)
         if self.state(spec.id).running:
             raise RuntimeFailure(OTHER, f"container {spec.id} is running")
@@ -62,16 +62,20 @@ class LocalRuntime:
         return Created(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def prepared(self, container_id: str) -> Created:
-        """Wait until the process waits for nothing but its start; raises `RuntimeFailure` when it never will."""
+        """Wait until the process waits only for its start, and return it; raises `RuntimeFailure`."""
         answer = self._ask({"op": "prepare", "id": container_id})
         return Created(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def start(self, container_id: str) -> None:
-        """Let the waiting process execute; raises `RuntimeFailure` when the command cannot be executed."""
+        """Let the waiting process execute the command; raises `RuntimeFailure` if it cannot be executed."""
         self._ask({"op": "start", "id": container_id})
 
     def state(self, container_id: str) -> ProcessState:
-        """Tell what is known, from files; replaces a dead supervisor when there is a process that may have lived."""
+        """Return the state from the container's files.
+
+        Starts a supervisor if there is none and the container's end is not recorded. Blocks up to 2 s for the record of
+        the end of a process that has died.
+        """
         directory = self._directory(container_id)
         known = directory.read("process")
         if known is None:
@@ -89,7 +93,7 @@ class LocalRuntime:
         return ProcessState(running=True, pid=known["pid"], started_at=started_at)
 
     def signal(self, container_id: str, number: int) -> None:
-        """Send a signal to the container's first process; silently does nothing when it has ended."""
+        """Send a signal to the container's first process; does nothing if the process has ended."""
         pidfd = self._pidfd(self._directory(container_id))
         if pidfd is None:
             return
@@ -101,7 +105,10 @@ class LocalRuntime:
             os.close(pidfd)
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
-        """Wait for the end; the exit code, or None after ``timeout`` seconds. 0 when there has been no process."""
+        """Wait for the end and return the exit code; 0 if there has been no process.
+
+        Returns None after ``timeout`` seconds. Raises `RuntimeFailure`.
+        """
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._ask_to_wait(container_id) as connection:
@@ -111,7 +118,7 @@ class LocalRuntime:
                 try:
                     answer = protocol.receive(connection)
                 except (protocol.Broken, OSError):
-                    continue  # the supervisor was killed; its successor knows
+                    continue  # the supervisor was killed; ask its successor
             if "message" in answer:
                 raise RuntimeFailure(answer["kind"], answer["message"])
             code = answer["exit"]
@@ -121,16 +128,16 @@ class LocalRuntime:
             return int(code)
 
     def delete(self, container_id: str) -> None:
-        """Kill what is left and remove the runtime's files; idempotent, needs no supervisor.
+        """Kill remaining processes and remove the runtime's files; idempotent, needs no supervisor.
 
-        Mounts vanish with the container's mount namespace; the writable layer and the log stay.
+        Mounts vanish with the container's mount namespace. The writable layer and the log stay.
         """
         directory = self._directory(container_id)
         pidfd = self._pidfd(directory)
         if pidfd is not None:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
-                if supervised is not None:  # it has noted the end before it tells, and writes nothing any more
+                if supervised is not None:  # it records the end before it reports it, and then writes nothing more
                     select.select([supervised], [], [], _DEATH)
                 select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
@@ -140,16 +147,16 @@ class LocalRuntime:
         directory.remove()
 
     def _has_begun(self, directory: ContainerDirectory) -> bool:
-        """Tell whether crun has no more part in it: the command was executed, or is the host's."""
+        """Return whether crun has finished its work: the command was executed, or it is a hostfs container."""
         spec = directory.read("spec")
         return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"
 
     @contextmanager
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
-        """Settle the end in this block: the supervisor does not have it settled by ``on_exit``.
+        """Handle the container's end in this block, instead of the supervisor's ``on_exit``.
 
-        Unless this process is killed, or leaves the block before it has deleted the container. What is given becomes
-        readable at the end; None where no supervisor has such a process.
+        The supervisor still runs ``on_exit`` if this process is killed, or leaves the block without deleting the
+        container. Yields a connection that becomes readable at the end, or None if no supervisor has such a process.
         """
         connection = supervisor_client.try_connect(self._run)
         if connection is None:
@@ -165,9 +172,9 @@ class LocalRuntime:
             yield connection if held else None
 
     def overdue(self) -> list[str]:
-        """The ids of containers that ended some seconds ago and were not deleted: nobody has settled their end.
+        """Return the ids of containers that ended over 5 s ago and were not deleted.
 
-        What ``on_exit`` should have done: that process was killed, or its program is no longer where it was.
+        Their ``on_exit`` process was killed, or its program no longer exists at its path.
         """
         limit, containers = time.time() - _OVERDUE, os.path.join(self._run, CONTAINERS)
         try:
@@ -177,13 +184,16 @@ class LocalRuntime:
         return [each for each in found if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
-        """Connect to the container's streams now; the copying begins with ``run``."""
+        """Connect to the container's streams now; copying begins with ``run``."""
         self._directory(container_id)
         connection, _ = self._converse({"op": "attach", "id": container_id, "stdin": stdin})
         return SupervisedAttachment(connection, stdio, stdin=stdin, tty=tty)
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run another command in the container's namespaces; the exit code, 0 at once when detached."""
+        """Run another command in the container's namespaces, and return its exit code.
+
+        Returns 0 immediately if it is detached, LEFT if the user detaches. Raises `RuntimeFailure`.
+        """
         directory = self._directory(container_id)
         pidfd, spec = self._pidfd(directory), directory.read("spec")
         if pidfd is None or spec is None:
@@ -196,29 +206,32 @@ class LocalRuntime:
             os.close(pidfd)
 
     def logs(self, path: str, options: LogOptions, container_id: str) -> Iterator[LogLine]:
-        """Read a log file; with ``follow``, go on until the container's process has ended."""
+        """Yield the lines of a log file; with ``follow``, continue until the container's process has ended."""
         return logs.read(path, options, lambda: self._ask_to_wait(container_id))
 
     def _directory(self, container_id: str) -> ContainerDirectory:
         return ContainerDirectory(os.fspath(self._run), container_id)
 
     def _pidfd(self, directory: ContainerDirectory) -> int | None:
-        """A pidfd of the container's process, the caller's to close; None when it is gone."""
+        """Return a pidfd of the container's process, which the caller closes; None if the process has ended."""
         known = directory.read("process")
         return process.open_pidfd(known["pid"], known["start"]) if known else None
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
-        """Ask the supervisor, and let it go; its answer."""
+        """Send a request to the supervisor, close the connection, and return the reply."""
         connection, answer = self._converse(request, fds)
         connection.close()
         return answer
 
     def _converse(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[socket.socket, dict[str, Any]]:
-        """Ask the supervisor, once more if it went away meanwhile (idle, or killed); the connection and its answer."""
+        """Send a request to the supervisor; return the connection and the reply. Raises `RuntimeFailure`.
+
+        Tries twice, because the supervisor may end meanwhile (idle, or killed).
+        """
         for _ in range(_ATTEMPTS):
             connection = supervisor_client.connect(self._run)
             try:
-                with suppress(OSError):  # a supervisor that refuses this process answers before it is asked
+                with suppress(OSError):  # a supervisor that refuses this process may reply before the request
                     protocol.send(connection, request, fds)
                 answer = protocol.receive(connection)
             except (protocol.Broken, OSError):
@@ -231,21 +244,24 @@ class LocalRuntime:
         raise RuntimeFailure(OTHER, "the supervisor of containers was killed")
 
     def _ask_to_wait(self, container_id: str) -> socket.socket:
-        """A connection that becomes readable at the container's end, or when the supervisor ends or refuses."""
+        """Return a connection that becomes readable at the container's end.
+
+        It also becomes readable when the supervisor ends or refuses the request.
+        """
         connection = supervisor_client.connect(self._run)
         with suppress(OSError):
             protocol.send(connection, {"op": "wait", "id": container_id})
         return connection
 
     def _supervise(self) -> None:
-        """Make sure, once in this object's life, that there is a supervisor to learn of the end."""
+        """Start a supervisor if there is none, so that ends are recorded; does so once for each instance."""
         if not self._supervised:
             supervisor_client.connect(self._run).close()
             self._supervised = True
 
 
 def _time_of(path: str) -> float:
-    """When a file was written, in seconds since 1970; 0 where there is none."""
+    """Return the modification time of a file in seconds since 1970; 0 if there is no such file."""
     try:
         return os.stat(path).st_mtime
     except (FileNotFoundError, NotADirectoryError):
@@ -253,7 +269,7 @@ def _time_of(path: str) -> float:
 
 
 def _await_file(path: str) -> None:
-    """Wait a moment for a file that another process is about to write."""
+    """Wait up to 2 s for a file that another process is about to write."""
     for _ in range(400):
         if os.path.exists(path) or not os.path.exists(os.path.dirname(path)):
             return
@@ -261,9 +277,9 @@ def _await_file(path: str) -> None:
 
 
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
-    """The spec as JSON; missing bind sources are made as directories, as Docker does.
+    """Return the spec as JSON; missing bind sources are created as directories, as Docker does.
 
-    A container on the host's file system does not see the ``hidden`` directories.
+    The ``hidden`` directories are hidden from a container on the host's file system.
     """
     document = asdict(spec)
     document["rootfs"] = os.path.realpath(spec.rootfs)
@@ -280,7 +296,10 @@ def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
 
 
 def _layer(rootfs: str, layer: str) -> tuple[str, str]:
-    """(root, overlay directory); where the kernel has no overlayfs, a full copy of the root and no overlay."""
+    """Return the root and the overlay directory.
+
+    If the kernel has no overlayfs, the root is a full copy, and the overlay directory is "". Raises `RuntimeFailure`.
+    """
     with open("/proc/filesystems", encoding="ascii") as file:
         if any(line.split()[-1] == "overlay" for line in file):
             return rootfs, layer

@@ -1,7 +1,7 @@
-"""Compresses rotated logs, one at a time, in a child process of the supervisor.
+"""Compress rotated logs, one at a time, in a child process of the supervisor.
 
-A compressed file tells in its header which file it has been, so that a reader knows it again. Imports little, because
-the supervisor lives on it.
+The header of a compressed file identifies the original, so that a reader recognises it. This module imports little,
+because the supervisor uses it and must stay small.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.runtime.reaper import Children
 
 HEADER = struct.Struct("<12s2sHQQ")
-"""A gzip header with an extra field of our own: the original's inode and its time of modification in nanoseconds."""
+"""A gzip header with hawse's extra field: the original's inode and its modification time in nanoseconds."""
 
 HEADER_START, HEADER_FIELD = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x14\0", (b"hw", 16)
 
@@ -32,14 +32,14 @@ _NICENESS = 10
 
 
 class Compressor:
-    """Compresses the older files of the log at ``path``."""
+    """Compresses the rotated files of the log at ``path``."""
 
     def __init__(self, children: Children, path: str) -> None:
         self._children, self._path, self._busy = children, path, False
         self._unlink(path + _TEMPORARY)
 
     def start(self) -> None:
-        """Compress the oldest file that is not compressed yet, unless one is being compressed."""
+        """Start to compress the oldest uncompressed file; does nothing while another file is being compressed."""
         numbers = [] if self._busy else self._uncompressed()
         if not numbers:
             return
@@ -55,9 +55,10 @@ class Compressor:
         self._children.expect(pid, lambda status: self._finish(status, source))
 
     def _finish(self, status: int, source: int) -> None:
-        """Put the compressed file in the place that its original has by now, and go on with the next one.
+        """Rename the compressed file to its original's current place, and start with the next file.
 
-        Because the original has been open until now, no other file has its inode.
+        The original may have been rotated again, so it is found by its inode. Because the original was open until now,
+        no other file can have its inode.
         """
         self._busy, inode = False, os.fstat(source).st_ino
         name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")
@@ -72,7 +73,7 @@ class Compressor:
         os.close(source)
 
     def _uncompressed(self) -> list[int]:
-        """Return the numbers of the files to compress; the original of a compressed file is removed."""
+        """Return the numbers of the files to compress; remove originals that have been compressed."""
         directory, base = os.path.split(self._path)
         try:
             names = set(os.listdir(directory))
@@ -103,7 +104,7 @@ def _inode(path: str) -> int:
 
 
 def _compress(source: int, target: str, parent: int) -> NoReturn:
-    """Be the child: compress, and end with 0 if all of it has been written."""
+    """Compress in the child process; exit with 0 if all data was written."""
     try:
         leave_parent()
         syscalls.die_with_parent()

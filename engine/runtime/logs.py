@@ -1,4 +1,4 @@
-"""Reads json-file logs across their rotated files: the last lines, a span of time, and what is still being written."""
+"""Read json-file logs across their rotated files: the last lines, a period of time, and new lines."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from engine.runtime.logcompress import HEADER, HEADER_START
 _BLOCK = 65536
 _IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 2, 0x80, 0x100
 _MANY_FILES = 200
-_ATTEMPTS = 100  # to open the files of a log that is being rotated
+_ATTEMPTS = 100  # attempts to open all files of a log while it is rotated
 
 
 def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket]) -> Iterator[LogLine]:
-    """Yield the entries of the log at ``path``, oldest first; a missing file is empty.
+    """Yield the entries of the log at ``path``, oldest first; a missing file counts as empty.
 
-    ``ask_to_wait`` gives a connection that becomes readable when the container has ended and its log is complete; it
-    is called only to follow.
+    ``ask_to_wait`` returns a connection that becomes readable when the container has ended and its log is complete. It
+    is called only to follow the log.
     """
     lines = _follow(path, options.tail, ask_to_wait) if options.follow else _present(path, options.tail)
     for line in lines:
@@ -46,7 +46,7 @@ def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket
 
 
 def _parse(line: bytes) -> LogLine | None:
-    """Return an entry; None if it was cut off because the disk was full or the supervisor was killed."""
+    """Return an entry; None if it was cut off by a full disk or a killed supervisor."""
     try:
         document = json.loads(line)
         return LogLine(document["stream"], document["time"], document["log"].encode("utf-8", "replace"))
@@ -60,12 +60,12 @@ def _seconds(text: str) -> float:
 
 
 class _File:
-    """One file of a log, open."""
+    """One open file of a log."""
 
     def __init__(self, path: str) -> None:
         self.file: BinaryIO = open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")  # noqa: SIM115 (closed by `close`)
         self.inode = os.fstat(self.file.fileno()).st_ino
-        self.original = 0, 0  # inode and time of modification of the file that was compressed
+        self.original = 0, 0  # inode and modification time of the file that was compressed
         self._partial = b""
         head = self.file.read(HEADER.size) if path.endswith(COMPRESSED) else b""
         self.compressed = bool(head)
@@ -74,9 +74,9 @@ class _File:
         self.file.seek(0)
 
     def is_of(self, other: _File) -> bool:
-        """Tell whether it is the same file as another open one, or that file compressed.
+        """Return whether both are the same file, or this one is the compressed form of ``other``.
 
-        The time of modification counts, because the inode of a file that is gone may be another one's now.
+        The modification time is compared too, because the inode of a deleted file may be reused.
         """
         if self.compressed and not other.compressed:
             found = os.fstat(other.file.fileno())
@@ -87,7 +87,7 @@ class _File:
         self.file.close()
 
     def lines(self, skipped: int = 0) -> Iterator[bytes]:
-        """Yield the complete lines added since the last call, without the first ``skipped`` ones."""
+        """Yield the complete lines added since the last call, except the first ``skipped`` ones."""
         if self.compressed:
             yield from islice(self._decompressed(), skipped, None)
             return
@@ -96,7 +96,7 @@ class _File:
             yield from lines
 
     def skip(self, count: int) -> tuple[int, int]:
-        """Seek to the last ``count`` lines; return how many there are, and how many of `lines` to skip."""
+        """Seek to the last ``count`` lines; return their number, and how many lines `lines` must skip."""
         if self.compressed:
             total = sum(1 for _ in self._decompressed())
             self.file.seek(0)
@@ -109,14 +109,14 @@ class _File:
 
 
 def _files(path: str) -> list[_File]:
-    """Open all files of a log, the oldest first, as they are between two rotations."""
+    """Open all files of a log, the oldest first; retry if a rotation happens meanwhile."""
     found: list[_File] = []
     for _ in range(_ATTEMPTS):
         for file in found:
             file.close()
         current = _opened(path)
         found = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
-        if not found or (current and current.inode == _inode(path)):  # while it is open, no other file has its inode
+        if not found or (current and current.inode == _inode(path)):  # the inode of an open file is not reused
             break
     return found
 
@@ -124,8 +124,8 @@ def _files(path: str) -> list[_File]:
 def _older(path: str, newer: _File | None) -> list[_File]:
     """Open the rotated files of a log, the oldest first.
 
-    Because a rotation only moves a file on in this order, going through the names in it misses none that stays; one
-    that is met twice is taken once.
+    A rotation only moves files to higher numbers. Therefore opening them by ascending number misses no remaining file.
+    A file that moved meanwhile and is opened twice is returned once.
     """
     found: list[_File] = []
     number, last = 1, _last_number(path)
@@ -150,7 +150,7 @@ def _opened(path: str) -> _File | None:
 
 
 def _last_number(path: str) -> int:
-    """Return the number of the oldest file of a log; 0 if it has not been rotated."""
+    """Return the highest number of a rotated file of a log; 0 if there is none."""
     directory, base = os.path.split(path)
     pattern = re.compile(re.escape(base) + r"\.([0-9]+)(?:\.gz)?")
     try:
@@ -170,7 +170,7 @@ def _inode(path: str) -> int:
 
 
 def _from_last(files: list[_File], count: int) -> list[tuple[_File, int]]:
-    """Return the files with the last ``count`` lines (-1 is all), each with how many of its lines to skip."""
+    """Return the files with the last ``count`` lines (-1 means all), each with its lines to skip."""
     chosen: list[tuple[_File, int]] = []
     for file in reversed(files):
         lines, skipped = (0, 0) if count < 0 else file.skip(count)
@@ -192,9 +192,9 @@ def _present(path: str, tail: int) -> Iterator[bytes]:
 
 
 def _seek_last(file: BinaryIO, count: int) -> int:
-    """Seek to the last ``count`` lines, searching from the end; return how many there are."""
+    """Seek to the last ``count`` lines, searching backwards from the end; return their number."""
     position = file.seek(0, os.SEEK_END)
-    found = -1  # the last line's own newline comes first
+    found = -1  # because the newline that ends the last line is counted too
     while position > 0:
         start = max(0, position - _BLOCK)
         file.seek(start)
@@ -213,7 +213,7 @@ def _seek_last(file: BinaryIO, count: int) -> int:
 
 
 class _Follower:
-    """Goes on reading a log from file to file, as it is rotated."""
+    """Reads new lines of a log across its rotations."""
 
     def __init__(self, path: str, tail: int) -> None:
         self._path = path
@@ -228,7 +228,7 @@ class _Follower:
             if not self._waiting and not self._find_newer():
                 return
             if self._current is not None:
-                yield from self._current.lines()  # what was added before it was rotated
+                yield from self._current.lines()  # lines added before its rotation
                 self._current.close()
             self._current, skipped = self._waiting.pop(0)
             yield from self._current.lines(skipped)
@@ -238,7 +238,7 @@ class _Follower:
             file.close()
 
     def _find_newer(self) -> bool:
-        """Open the files newer than the present one; tell whether there are any."""
+        """Open the files newer than the current one; return whether there are any."""
         current = self._current
         if current is not None and not current.compressed and current.inode == _inode(self._path):
             return False
@@ -252,12 +252,12 @@ class _Follower:
 
 
 def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> Iterator[bytes]:
-    """Yield the lines present, then each new one, until the container has ended."""
+    """Yield the present lines, then each new one, until the container has ended."""
     with ExitStack() as stack:
         ended = stack.enter_context(ask_to_wait())
         try:
             changes = _watch(os.path.dirname(path))
-        except FileNotFoundError:  # the container has never been started
+        except FileNotFoundError:  # the container was never started
             return
         stack.callback(os.close, changes)
         follower = _Follower(path, tail)
@@ -275,7 +275,7 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> I
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Tell whether the readable connection tells of the container's end, and not of its supervisor's."""
+    """Return whether the readable connection reports the container's end, not the supervisor's."""
     try:
         protocol.receive(connection)
     except (protocol.Broken, OSError):
@@ -284,7 +284,10 @@ def _has_ended(connection: socket.socket) -> bool:
 
 
 def _watch(directory: str) -> int:
-    """Return an inotify descriptor that becomes readable when a file in a directory grows, comes or is renamed."""
+    """Return an inotify file descriptor for changes in a directory.
+
+    It becomes readable when a file grows, appears or is renamed.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC)
     events = _IN_MODIFY | _IN_MOVED_TO | _IN_CREATE

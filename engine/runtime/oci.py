@@ -1,4 +1,4 @@
-"""A container's configuration in the form of the OCI runtime specification, with Docker's choices."""
+"""Convert a process spec to a configuration of the OCI runtime specification, with Docker's settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 INIT = "/sbin/docker-init"
-"""Where the init of ``--init`` is in a container."""
+"""The path of the init program of ``--init`` in a container."""
 
 _FLAGS = {os.ST_RDONLY: "ro", os.ST_NOSUID: "nosuid", os.ST_NODEV: "nodev", os.ST_NOEXEC: "noexec"}
 _STRICT = ["nosuid", "noexec", "nodev"]
@@ -25,14 +25,14 @@ _TERMINALS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "
 
 
 class Mount:
-    """One of the user's or of the engine's bind mounts: ``target`` is canonical in the root."""
+    """A bind mount of the user or of the engine; ``target`` is a canonical path in the root."""
 
     def __init__(self, source: str, target: str, *, read_only: bool, devices: bool) -> None:
         self.source, self.target, self.read_only, self.devices = source, target, read_only, devices
 
     def document(self) -> Json:
-        """The mount as the specification has it, with the flags that the source has on the host."""
-        # Because crun sets the flags of the topmost mount anew, those of the host's mount are named again.
+        """Return the mount in the form of the specification, with the flags of the source's mount on the host."""
+        # Because crun replaces the flags of the topmost mount, the flags of the host's mount are repeated.
         found = os.statvfs(self.source).f_flag
         kept = [name for flag, name in _FLAGS.items() if found & flag]
         added = [*(["rro"] if self.read_only else []), *([] if self.devices else ["rnodev"])]
@@ -43,7 +43,10 @@ class Mount:
 def configuration(
     spec: Mapping[str, Any], root: str, dev: tuple[str, str], cwd: str, identity: Identity, mounts: Sequence[Mount]
 ) -> Json:
-    """The whole document; ``dev`` is the directory that becomes /dev, and the canonical path of /dev in the root."""
+    """Return the whole configuration.
+
+    ``dev`` holds the directory that is mounted at /dev, and the canonical path of /dev in the root.
+    """
     capabilities = capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"])
     namespaces = ["ipc", "uts", "mount", "cgroup", *([] if spec["pid_host"] else ["pid"])]
     env = environment(spec["env"])
@@ -69,7 +72,11 @@ def configuration(
 def process(
     argv: Sequence[str], env: Mapping[str, str], cwd: str, identity: Identity, capabilities: int, *, tty: bool
 ) -> Json:
-    """A process of a container; one that is not root's has capabilities only to gain by executing a file."""
+    """Return the description of a process.
+
+    A process of a user other than root has no capabilities. It may gain those in the bounding set when it executes a
+    file.
+    """
     names = capability_names(capabilities)
     held = [] if identity.uid else names
     return {
@@ -110,6 +117,6 @@ def _mounts(spec: Mapping[str, Any], dev: tuple[str, str], mounts: Sequence[Moun
         *({"destination": d, "type": t, "source": s, "options": o} for d, t, s, o in kept),
         *(mount.document() for mount in mounts),
     ]
-    # Because crun follows a symbolic link of the root at /dev when it makes nodes there, it must see a bind mount of
-    # that very name: then it makes none.
+    # If the root has a symbolic link at /dev, crun follows it when it creates device nodes. Because crun creates no
+    # nodes if a bind mount has exactly the target /dev, that name is used.
     return [{**m, "destination": "/dev"} if m["destination"] == place else m for m in found]

@@ -1,21 +1,23 @@
 """Identify the process at the other end of a Unix socket, and decide what the two processes may do for each other.
 
-The supervisor, the agent and the warm server act with their own rights for the processes that connect to them. So a
-peer must be of the same user, and must have every right that the server has:
+The supervisor, the agent and the warm server act with their own rights for the processes that connect to them.
+Therefore a peer must belong to the same user, and must have every right that the server has:
 
-- Same user: the kernel notes it when the peer connects.
-- Same user namespace: any process has all capabilities in a user namespace of its own.
-- All capabilities of the server, CAP_SYS_ADMIN normally among them.
+- Same user: the kernel records it when the peer connects.
+- Same user namespace: a process has all capabilities in a user namespace that it created.
+- All capabilities of the server, normally including CAP_SYS_ADMIN.
 - No more seccomp filters than the server.
-- Same network namespace, for the supervisor: a host is a network namespace with its directories, and what the
-  supervisor executes at a container's end runs in the supervisor's own. The agent executes nothing for its clients.
+- Same network namespace, for the supervisor only. A host is a network namespace with its directories. At a
+  container's end, the supervisor executes a command in its own network namespace. The agent executes nothing for its
+  clients.
 
-The mount namespace is not compared. Each ``ip netns exec`` makes one, and the capabilities that a peer must have are
-enough to enter any. Neither are labels of security modules, because these modules control the connection itself.
+The mount namespace is not compared. Each ``ip netns exec`` creates one, and the capabilities that a peer must have are
+enough to enter any other. Labels of security modules are not compared, because these modules control the connection
+itself.
 
-The warm server's child becomes its launcher and cannot gain any right, so that server requires equality (`identity`).
-It takes the launcher's network and mount namespace.
-Imports little, because the supervisor lives on it.
+The warm server's child replaces its launcher and cannot gain rights. Therefore that server requires equality
+(`identity`). Its child enters the launcher's network and mount namespace. This module imports little, because the
+supervisor uses it and must stay small.
 """
 
 from __future__ import annotations
@@ -35,23 +37,24 @@ SO_NETNS_COOKIE, SO_PEERPIDFD = 71, 77
 _CREDENTIALS = struct.Struct("iII")
 _COOKIE = struct.Struct("Q")
 _CAP_SYS_ADMIN = 1 << 21
-_FILE_BYTES = 65536  # more than any of the files of /proc that are read here has
+_FILE_BYTES = 65536  # more than the size of any /proc file read here
 _SAME = (
     b"Uid", b"CapInh", b"CapPrm", b"CapEff", b"CapBnd", b"CapAmb", b"NoNewPrivs", b"Seccomp", b"Seccomp_filters"
 )  # fmt: skip
 _NAMESPACES = ("user", "pid", "uts", "ipc", "cgroup", "time")
 
 OTHER_USER, OTHER_NETWORK = "is of another user", "is in another network namespace"
-"""Two of the objections to a peer that servers treat differently."""
+"""The two objections to a peer that servers handle differently."""
 
 Identity = tuple[object, ...]
 
 
 class Rights:
-    """What the kernel lets a process do, as far as it decides whether another process may act for it."""
+    """The rights of a process that decide whether another process may act for it."""
 
     def __init__(self, pid: int, user: int, network: int) -> None:
-        # The order matters: a process can enter a new user namespace, and have all capabilities in it, but not return.
+        # Read the status first, because a process can enter a new user namespace and have all capabilities there, but
+        # it cannot return.
         status = _status(pid)
         self.user, self.network = user, network
         self.capabilities = _permitted(status)
@@ -60,22 +63,26 @@ class Rights:
 
 
 def own_rights(*, any_network: bool = False) -> Rights:
-    """Return the rights of this process; with ``any_network``, peers may be in another network namespace than it."""
+    """Return the rights of this process; with ``any_network``, peers may be in any network namespace."""
     with socket.socket(socket.AF_UNIX) as connection:
         return Rights(os.getpid(), os.geteuid(), 0 if any_network else _network(connection))
 
 
 def credentials(connection: socket.socket) -> tuple[int, int, int]:
-    """Return the peer's pid (0 if it is not in our pid namespace), user and group, noted when it connected."""
+    """Return the peer's pid, user and group at the time it connected.
+
+    The pid is 0 if the peer is not in this pid namespace.
+    """
     pid, user, group = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return pid, user, group
 
 
 @contextlib.contextmanager
 def process(connection: socket.socket) -> Iterator[int]:
-    """Yield the peer's pid; raises OSError if the peer has ended by the end of the block, when the pid can be reused.
+    """Yield the peer's pid; raises OSError at the end of the block if the peer has ended.
 
-    Before Linux 6.5, which gives the peer's pidfd, a process that got the pid before this call is taken for the peer.
+    The pid could be reused by then. Linux 6.5 and later return the peer's pidfd. On older kernels, a process that got
+    the pid before this call is mistaken for the peer.
     """
     pid, _, _ = credentials(connection)
     if pid == 0:
@@ -92,7 +99,7 @@ def process(connection: socket.socket) -> Iterator[int]:
 
 
 def objection(connection: socket.socket, own: Rights) -> str:
-    """Say why this process, a server with these rights, must not act for the peer; empty where it may."""
+    """Return why this server must not act for the peer, or "" if it may; ``own`` are the server's rights."""
     try:
         theirs = _rights(connection)
     except OSError:
@@ -111,10 +118,10 @@ def objection(connection: socket.socket, own: Rights) -> str:
 
 
 def is_genuine(connection: socket.socket) -> bool:
-    """Tell whether the peer, a server, can be one of ours: of our user and user namespace, and with CAP_SYS_ADMIN.
+    """Return whether the peer can be a server of hawse: same user and user namespace, with CAP_SYS_ADMIN.
 
-    It may have fewer capabilities than this process, for the command that started it may have had fewer. If it has
-    more, the kernel does not show its namespaces; then the server decides.
+    The server may have fewer capabilities than this process, because the command that started it may have had fewer. If
+    it has more, the kernel does not show its namespaces, and the check of the namespace is left to the server.
     """
     try:
         with process(connection) as pid:
@@ -127,7 +134,7 @@ def is_genuine(connection: socket.socket) -> bool:
 
 
 def identity(pid: int) -> Identity:
-    """Return all that must be equal in two processes for one to become the other; raises OSError."""
+    """Return all properties that must be equal for one process to replace another; raises OSError."""
     status = _status(pid)
     spaces = tuple(os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in _NAMESPACES)
     return (*(_value(status, name) for name in _SAME), *spaces, _label(pid))
@@ -139,7 +146,7 @@ def _rights(connection: socket.socket) -> Rights:
 
 
 def _network(connection: socket.socket) -> int:
-    """Return the number of the network namespace in which the client made this connection; 0 before Linux 5.14."""
+    """Return the cookie of the network namespace in which the client connected; 0 before Linux 5.14."""
     try:
         (cookie,) = _COOKIE.unpack(connection.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, _COOKIE.size))
     except OSError:
@@ -151,7 +158,7 @@ def _pidfd(connection: socket.socket, pid: int) -> int:
     try:
         return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
     except OSError as error:
-        if error.errno != errno.ENOPROTOOPT:  # the peer has ended, and its pid may be another process's
+        if error.errno != errno.ENOPROTOOPT:  # the peer has ended, and its pid may be reused
             raise
         return os.pidfd_open(pid)
 
@@ -161,7 +168,7 @@ def _status(pid: int) -> bytes:
 
 
 def _value(status: bytes, name: bytes) -> bytes:
-    """Return the value of one line of /proc/PID/status; empty where the kernel has no such line."""
+    """Return the value of one line of /proc/PID/status; empty if the kernel has no such line."""
     return status.partition(b"\n" + name + b":\t")[2].partition(b"\n")[0]
 
 
@@ -170,7 +177,7 @@ def _permitted(status: bytes) -> int:
 
 
 def _user_namespace(pid: int) -> int:
-    """Return the inode of a process's user namespace; 0 where the process has rights that this one lacks."""
+    """Return the inode of a process's user namespace; 0 if the process has rights that this one lacks."""
     try:
         return os.stat(f"/proc/{pid}/ns/user").st_ino
     except PermissionError:
@@ -178,7 +185,7 @@ def _user_namespace(pid: int) -> int:
 
 
 def _label(pid: int) -> bytes:
-    """Return what security modules call the process; empty where there is no such module."""
+    """Return the security module's label of a process; empty if there is no such module."""
     try:
         return _content(f"/proc/{pid}/attr/current")
     except OSError:

@@ -14,7 +14,7 @@ _EXIT_CODE = 49  # its position behind the command name in /proc/PID/stat
 
 
 def open_pidfd(pid: int, started: int) -> int | None:
-    """Open a pidfd of exactly this process; None when it is gone."""
+    """Open a pidfd of the process with this pid and start time; return None if it has ended."""
     if pid <= 0:
         return None
     try:
@@ -28,12 +28,15 @@ def open_pidfd(pid: int, started: int) -> int | None:
 
 
 def exit_code(status: int) -> int:
-    """Docker's exit code of a wait status: 128+N for signal N."""
+    """Return Docker's exit code for a wait status: 128+N for signal N."""
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def foreign_exit_status(pid: int, pidfd: int) -> int | None:
-    """The wait status of an ended process that is not our child: of the zombie, or what its pidfd remembers."""
+    """Return the wait status of an ended process that is not our child, or None if it is unknown.
+
+    It comes from the zombie, or from the pidfd.
+    """
     fields = stat_fields(pid)
     if len(fields) > _EXIT_CODE and fields[0] == b"Z":
         return int(fields[_EXIT_CODE])

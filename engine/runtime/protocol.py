@@ -1,7 +1,7 @@
-"""What travels between a command and the supervisor: frames of a kind, a length and a payload.
+"""The protocol between commands and the supervisor: frames of a kind, a length and a payload.
 
-A control frame is a JSON object; the others are bytes of one of the container's streams. File descriptors ride on the
-first byte of a control frame. Imports little, because the supervisor lives on it.
+A control frame is a JSON object. The other frames are data of one of the container's streams. File descriptors are sent
+with the first byte of a control frame. This module imports little, because the supervisor uses it and must stay small.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ _MOST_FDS = 4
 
 
 class Broken(Exception):
-    """The peer doesn't speak this protocol, or has gone in the middle of a frame."""
+    """The peer does not use this protocol, or has closed the connection in the middle of a frame."""
 
 
 def frame(kind: int, payload: bytes) -> bytes:
-    """One frame, ready to send."""
+    """Return the bytes of one frame."""
     return _HEADER.pack(kind, len(payload)) + payload
 
 
 def control(document: dict[str, Any]) -> bytes:
-    """One control frame, ready to send."""
+    """Return the bytes of one control frame."""
     return frame(CONTROL, json.dumps(document).encode())
 
 
 class Decoder:
-    """Cuts a byte stream into frames."""
+    """Splits a byte stream into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Take what has arrived; the frames that are complete by now."""
+        """Add received data, and yield the frames that are complete; raises `Broken` for a frame over 16 MiB."""
         self._buffer += data
         while len(self._buffer) >= _HEADER.size:
             kind, length = _HEADER.unpack_from(self._buffer)
@@ -60,14 +60,14 @@ class Decoder:
 
 
 def send(connection: socket.socket, document: dict[str, Any], fds: Sequence[int] = ()) -> None:
-    """Send a control frame and, with it, file descriptors."""
+    """Send a control frame together with file descriptors."""
     data = control(document)
     sent = socket.send_fds(connection, [data], list(fds)) if fds else 0
     connection.sendall(data[sent:])
 
 
 def receive(connection: socket.socket) -> dict[str, Any]:
-    """Wait for one control frame, reading not a byte beyond it; raises `Broken` when the peer has gone."""
+    """Wait for one control frame, and read no byte after it; raises `Broken` if the connection ends."""
     kind, length = _HEADER.unpack(_exactly(connection, _HEADER.size))
     if kind != CONTROL or length > _LONGEST:
         raise Broken("unexpected frame")
@@ -76,7 +76,7 @@ def receive(connection: socket.socket) -> dict[str, Any]:
 
 
 def receive_with_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
-    """Read what has arrived, with the file descriptors that came along (closed on exec)."""
+    """Read the data that has arrived, with its file descriptors (closed on exec)."""
     data, ancillary, _, _ = connection.recvmsg(_CHUNK, socket.CMSG_LEN(_MOST_FDS * 4), socket.MSG_CMSG_CLOEXEC)
     return data, [fd for _, _, packed in ancillary for (fd,) in struct.iter_unpack("=i", packed)]
 

@@ -1,6 +1,7 @@
-"""The supervisor's children, its own and the orphans it inherits: all are reaped here.
+"""Reap all children of the supervisor: its own, and the orphans that it adopts.
 
-Because a container's first process is born by another program and inherited, nothing else in this process may wait.
+No other code in this process may wait for children. The reason is that another program creates a container's first
+process, and the supervisor adopts it.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ class Children:
         loop.watch(self._signalled, self._reap)
 
     def expect(self, pid: int, ended: Callable[[int], None]) -> None:
-        """Call ``ended`` once, from the loop, when ``pid`` has ended, which is or will be a child of this process."""
+        """Call ``ended`` once, from the loop, with the wait status of ``pid`` after its end.
+
+        ``pid`` is a child of this process, or becomes one.
+        """
         self._expected[pid] = ended
 
     def forget(self, pid: int) -> None:
-        """Drop the status of ``pid``; idempotent."""
+        """Ignore the status of ``pid``; idempotent."""
         self._expected.pop(pid, None)
 
     def _reap(self, _events: int) -> None:
@@ -50,6 +54,6 @@ class Children:
 
 
 def leave_parent() -> None:
-    """In a forked child: have signals no longer noted in the parent's pipe."""
+    """Stop recording signals in the parent's pipe; for a forked child."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Copies between the user's terminal and one made in a container, for ``exec -t``."""
+"""Copy between the user's terminal and a terminal in a container, for ``exec -t``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _CHUNK = 32768
 
 
 def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool) -> bool:
-    """Copy until ``child`` has ended, its output taken to the last byte; closes ``master``. Whether the user left.
+    """Copy until ``child`` has ended and all its output is read; return whether the user detached.
 
-    A command that goes on without us, because the user left or it was started so, keeps its terminal.
+    Closes ``master``. If the command goes on, because the user detached or it was started detached, it keeps its
+    terminal.
     """
     with ExitStack() as stack:
         stack.callback(os.close, master)
@@ -34,7 +35,7 @@ def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool)
 
 
 def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> bool:
-    """Copy until the end, False, or until the user leaves, True."""
+    """Copy until the end (return False), or until the user detaches (return True)."""
     keys, open_output = terminal.DetachKeys(), True
     while True:
         sources = [ended] + [master] * open_output + [stdio.stdin] * stdin
@@ -52,7 +53,7 @@ def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> bool:
 
 
 def _leave_reader(master: int) -> None:
-    """Leave a process that takes the terminal's output until nobody uses it any more."""
+    """Fork a process that reads the terminal's output until no process has it open."""
     if os.fork():
         return
     with suppress(OSError):
@@ -67,7 +68,7 @@ def _leave_reader(master: int) -> None:
 
 
 def _copy_output(master: int, stdout: int) -> bool:
-    """Copy what is there; False when the terminal has no user any more."""
+    """Copy the available output; return False if no process has the terminal open."""
     try:
         data = os.read(master, _CHUNK)
     except OSError:

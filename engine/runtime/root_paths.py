@@ -1,7 +1,7 @@
-"""Paths inside a root directory that may be hostile: resolved as its own processes would, never outside it.
+"""Resolve paths inside a root directory that may be malicious: as its own processes would, never outside it.
 
-A symbolic link of an image may lead anywhere, so no path of it is opened by its text alone. Every step is taken beneath
-a descriptor of the root with openat2, and what is opened for reading must be a regular file.
+A symbolic link of an image may point anywhere, so no path of an image is opened by its text alone. Every step is
+resolved with openat2 below a file descriptor of the root. Only regular files are read.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 LARGEST = 16 << 20
-"""Bytes of a file of the root that are read at most."""
+"""Bytes that are read at most from a file of the root."""
 
 _MOST_LINKS = 40
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 
 
 def open_root(path: str) -> int:
-    """Open a root directory, the caller's to close."""
+    """Open a root directory and return its file descriptor, which the caller closes."""
     return os.open(path, _DIRECTORY | os.O_CLOEXEC)
 
 
 def read_lines(root: int, path: str) -> Iterator[str]:
-    """The lines of a regular file of at most `LARGEST` bytes; none where there is no such file."""
+    """Yield the lines of a regular file, up to `LARGEST` bytes; none if there is no such file."""
     try:
         found = syscalls.open_in_root(root, path, os.O_PATH)
     except OSError:
@@ -38,7 +38,7 @@ def read_lines(root: int, path: str) -> Iterator[str]:
     try:
         if not stat.S_ISREG(os.fstat(found).st_mode):
             return
-        # Because the descriptor names one file, opening it anew cannot reach another one.
+        # Because the file descriptor refers to one file, opening it again cannot reach another file.
         fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return
@@ -50,10 +50,10 @@ def read_lines(root: int, path: str) -> Iterator[str]:
 
 
 def ensure(root: int, path: str, *, directory: bool, replace: bool = False, mounted: Collection[str] = ()) -> str:
-    """Make ``path`` where it is missing; its canonical path, which has no symbolic link.
+    """Create ``path`` if it is missing; return its canonical path, which has no symbolic link.
 
-    With ``replace``, a component that is no directory is removed and made anew, as Docker does in its own layer.
-    Nothing is made at or below a path of ``mounted``, because a mount will cover it.
+    With ``replace``, a component that is not a directory is removed and created again, as Docker does in its own layer.
+    Nothing is created at or below a path in ``mounted``, because a mount will cover it.
     """
     todo, done, links = deque(path.split("/")), list[str](), 0
     while todo:
@@ -83,7 +83,7 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
 
 
 def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:
-    """Make one component where it is missing; what it leads to if it is a symbolic link that is to stay."""
+    """Create one component if it is missing; return the target of a symbolic link that is kept, else None."""
     try:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Mounts: the tree of a hostfs container, and the root and the devices of any other, which crun puts together.
+"""Build the mount tree of a hostfs container, and the root and devices of other containers for crun.
 
-Everything happens in a mount namespace of its own, already entered; nothing of the host's tree changes. A hostfs
-container has the host's own files, which are trusted; see `beneath` for the paths of images.
+All functions run in a new mount namespace that this process has already entered. They change nothing in the host's
+tree. A hostfs container has the host's own files, which are trusted. See `root_paths` for the paths of images.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MASKED_PATHS = (
 
 
 class Sources:
-    """What a mount tree takes from the host, held open while the root changes."""
+    """The host's files and directories that a mount tree uses, opened before the root changes."""
 
     def __init__(self, mounts: Sequence[Mapping[str, Any]], files: Mapping[str, str]) -> None:
         self.devices = os.open("/dev", os.O_PATH)
@@ -51,7 +51,7 @@ class Sources:
 
 
 def enter_root(*, read_only: bool) -> int:
-    """Make the mounts of a hostfs container its own; a descriptor of its root."""
+    """Separate the mounts of a hostfs container from the host's; return a file descriptor of its root."""
     syscalls.mount("", "/", flags=MS_REC | MS_PRIVATE)
     if read_only:
         syscalls.make_read_only("/")
@@ -59,10 +59,11 @@ def enter_root(*, read_only: bool) -> int:
 
 
 def show_unified_groups() -> None:
-    """Have crun find the unified control groups alone: it refuses the hierarchies that some hosts have beside them.
+    """Mount only the unified control groups (cgroup2) for crun.
 
-    The mount that there is is bound. Where there is none, a new one is made in a new control group namespace: in the
-    first one, the kernel applies the options of the mount to all groups, and waits 5 to 30 milliseconds for that.
+    crun refuses the version 1 hierarchies that some hosts have beside them. An existing cgroup2 mount is bound. If
+    there is none, a new one is mounted in a new control group namespace. In the initial one, the kernel would apply the
+    mount options to all groups, which takes 5 to 30 milliseconds.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         found = [line.split()[4] for line in file if " - cgroup2 " in line and line.split()[3] == "/"]
@@ -76,7 +77,10 @@ def show_unified_groups() -> None:
 
 
 def mount_root(spec: Mapping[str, Any], place: str) -> None:
-    """Mount the root of an image or of a directory at ``place``; no device of it can be opened."""
+    """Mount the root of an image or a directory at ``place``.
+
+    Its devices cannot be opened unless the container is privileged.
+    """
     if spec["overlay_dir"]:
         _mount_overlay(spec["rootfs"], spec["overlay_dir"], place)
     else:
@@ -95,12 +99,12 @@ def _mount_overlay(lower: str, layer: str, mount_point: str) -> None:
 
 
 def _escape(path: str) -> str:
-    """Quote what overlayfs reads as separators."""
+    """Escape the characters that overlayfs treats as separators."""
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
 def populate(spec: Mapping[str, Any], sources: Sources) -> None:
-    """Mount /proc, /dev, /sys and the user's binds; needs the new pid, network and IPC namespaces."""
+    """Mount /proc, /dev, /sys and the user's binds; needs new pid, network and IPC namespaces."""
     _mount_fresh("proc", "/proc", "proc", _STRICT)
     _populate_dev(sources.devices, privileged=spec["privileged"])
     _mount_sysfs(privileged=spec["privileged"])
@@ -114,16 +118,19 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
 
 
 def shows_devices(found: os.stat_result, devices: int) -> bool:
-    """Tell whether what the user binds is a device, or the host's /dev, as he may; others have no working devices."""
+    """Return whether a bind source is a device or on the host's /dev; only then do its devices work."""
     return found.st_dev == os.stat(devices).st_dev or stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
 
 
 def _mount_sysfs(*, privileged: bool) -> None:
-    """Show the network namespace's own /sys, read-only as a mount: its file system is shared with others' mounts."""
+    """Mount the network namespace's own /sys.
+
+    Only the mount is read-only, because its file system is shared with other mounts.
+    """
     try:
         _mount_fresh("sysfs", "/sys", "sysfs", _STRICT)
     except OSError as error:
-        if error.errno != errno.EBUSY:  # EBUSY: in the host's network namespace it is what is mounted there already
+        if error.errno != errno.EBUSY:  # EBUSY: in the host's network namespace, it is mounted there already
             raise
     if not privileged:
         syscalls.make_read_only("/sys")
@@ -136,7 +143,10 @@ def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = 
 
 
 def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> None:
-    """Mount a small /dev at ``dev``: no other device can be opened, though CAP_MKNOD is among Docker's defaults."""
+    """Mount a small /dev at ``dev``.
+
+    No other device can be opened there, although CAP_MKNOD is among Docker's default capabilities.
+    """
     flags = MS_NOSUID | (0 if privileged else MS_NODEV)
     syscalls.mount("tmpfs", dev, "tmpfs", flags, "size=65536k,mode=755")
     for name in _all_devices(devices) if privileged else _DEVICES:
@@ -155,7 +165,7 @@ def _populate_dev(devices: int, *, privileged: bool) -> None:
     try:
         _mount_fresh("mqueue", "/dev/mqueue", "mqueue", _STRICT)
     except OSError:
-        os.rmdir("/dev/mqueue")  # a kernel without message queues
+        os.rmdir("/dev/mqueue")  # the kernel has no message queues
 
 
 def _all_devices(devices: int) -> Iterator[str]:
@@ -166,7 +176,7 @@ def _all_devices(devices: int) -> Iterator[str]:
 
 
 def bind_files(sources: Sources, *, read_only: bool) -> None:
-    """Bind files over those of a hostfs container; what the host lacks is not made on it."""
+    """Bind files over those of a hostfs container; a file that the host lacks is not created on the host."""
     for target, source in sources.files.items():
         if not os.path.exists(target):
             _shadow(os.path.dirname(target), without=os.path.basename(target))
@@ -174,7 +184,10 @@ def bind_files(sources: Sources, *, read_only: bool) -> None:
 
 
 def _shadow(directory: str, without: str) -> None:
-    """Put a tmpfs over ``directory`` with all its entries bound into it, save one: so that one can be made anew."""
+    """Mount a tmpfs over ``directory`` with all its entries except ``without`` bound into it.
+
+    The missing entry can then be created in the tmpfs.
+    """
     old = os.open(directory, os.O_PATH | os.O_DIRECTORY)
     entries = [entry for entry in os.scandir(_path_of(old)) if entry.name != without]
     mode = stat.S_IMODE(os.stat(old).st_mode)
@@ -189,7 +202,10 @@ def _shadow(directory: str, without: str) -> None:
 
 
 def apply_default_sysctls() -> None:
-    """Let all users of a new network namespace have low ports and ping, as Docker does; where the kernel has these."""
+    """Allow all users of a new network namespace low ports and ping, as Docker does.
+
+    A kernel without these sysctls is ignored.
+    """
     for name, value in _DEFAULT_SYSCTLS.items():
         with contextlib.suppress(OSError):
             fd = os.open(f"/proc/sys/net/ipv4/{name}", os.O_WRONLY | os.O_CLOEXEC)
@@ -200,7 +216,7 @@ def apply_default_sysctls() -> None:
 
 
 def apply_sysctls(sysctls: Mapping[str, str], netns: str) -> None:
-    """Write the ``--sysctl`` values; those of the network only where ``netns`` is not the host's."""
+    """Write the ``--sysctl`` values; raises `SetupFailed` for a network sysctl in the host's namespace."""
     for key, value in sysctls.items():
         if netns == "host" and key.startswith("net."):
             text = f'{CREATE}sysctl "{key}" not allowed in host network namespace: unknown'
@@ -224,7 +240,7 @@ def _sysctl_failure(operation: str, path: str, error: OSError) -> SetupFailed:
 
 
 def hide_kernel_paths() -> None:
-    """Make read-only, or cover, the paths of /proc and /sys that are not the container's affair."""
+    """Make some paths of /proc and /sys read-only, and cover others, as Docker does."""
     for path in READ_ONLY_PATHS:
         if os.path.exists(path):
             syscalls.bind(path, path)

@@ -1,7 +1,7 @@
-"""The system calls that a container may use: Docker's default profile, or one of the user's.
+"""The system call filter of a container: Docker's default profile, or one of the user's.
 
-A profile is in Docker's form: rules that hold only with some capabilities, architectures or kernels. What comes out is
-in the form of the OCI runtime specification, where each rule holds.
+A profile in Docker's form has rules that apply only with some capabilities, architectures or kernels. The result is in
+the form of the OCI runtime specification, whose rules always apply.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 UNCONFINED, BUILTIN = "unconfined", "builtin"
-"""The profiles that have a name; any other one is given as its JSON text."""
+"""The profiles that have a name; any other profile is given as its JSON text."""
 
 _DEFAULT = os.path.join(os.path.dirname(__file__), "seccomp.json")
 _ACTIONS = frozenset(
@@ -37,7 +37,7 @@ _MACHINES = {
 
 
 def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | None:
-    """The filter for a process with ``capabilities`` ("CAP_…") in its bounding set; None for none at all."""
+    """Return the filter for a process with ``capabilities`` ("CAP_…") in its bounding set, or None."""
     if profile == UNCONFINED:
         return None
     if profile in ("", BUILTIN):
@@ -47,7 +47,10 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
 
 
 def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
-    """Keep the rules that hold here, as Docker does; None where the profile says nothing. Raises `SetupFailed`."""
+    """Keep the rules that apply on this host, as Docker does; raises `SetupFailed`.
+
+    Returns None if the profile is empty.
+    """
     if not isinstance(profile, dict):
         kind = "array" if isinstance(profile, list) else "string" if isinstance(profile, str) else "number"
         text = f"Decoding seccomp profile failed: json: cannot unmarshal {kind} into Go value of type seccomp.Seccomp"

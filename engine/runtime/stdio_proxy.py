@@ -1,7 +1,8 @@
-"""Pipes between what the user has in hand and a command without a terminal, for ``exec`` without ``-t``.
+"""Pipes between the caller's streams and a command without a terminal, for ``exec`` without ``-t``.
 
-A terminal's descriptor never enters a container: whoever holds it could type on it. Nor does a file's enter an image:
-through /proc/self/fd it can be opened anew, and a file that was to be read be written. Pipes are handed over.
+A terminal's file descriptor never enters a container, because a process with it could type on the terminal. A file's
+descriptor never enters a container of an image, because /proc/self/fd can reopen a read-only file for writing. The
+command gets pipes instead.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ _CHUNK = 32768
 
 
 class StdioProxy:
-    """Stands between the command and those of three streams that are terminals; the others pass through.
+    """Replaces those of three streams that are terminals by pipes; other streams are passed on unchanged.
 
-    With ``image``, files do not pass either, nor do errors: if crun ``may_say`` the first of them, they are held until
-    it is clear whose words they are. Output and errors that go to the same place take the same way, and so keep their
-    order.
+    With ``may_say`` (for containers of images), files are replaced too, and errors always. If ``may_say`` accepts the
+    first error output as a message of crun, it is kept in ``held`` until its source is known. Output and errors to the
+    same file use the same pipe, so that their order is kept.
     """
 
     def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:
@@ -48,17 +49,17 @@ class StdioProxy:
         self._lent = {fd for fd, given in zip(self.theirs, streams, strict=True) if fd != given}
 
     def handed_over(self) -> None:
-        """Close the command's ends, which it has by now."""
+        """Close the command's ends of the pipes, after the command has inherited them."""
         for fd in self._lent:
             os.close(fd)
 
     def close(self) -> None:
-        """Close our ends."""
+        """Close this process's ends of the pipes."""
         self._close.close()
         self._end_input()
 
     def relay(self, child: int) -> None:
-        """Copy until ``child`` has ended and all of its output is through; no way waits for another."""
+        """Copy until ``child`` has ended and all its output is written; no direction blocks another."""
         if not self._outputs and self._typed < 0:
             return
         ended = os.pidfd_open(child)
@@ -89,7 +90,7 @@ class StdioProxy:
         _write(target, data)
 
     def release(self, data: bytes) -> None:
-        """Write what stands for the words that were held."""
+        """Write ``data`` to the error stream instead of the held message."""
         _write(self._error_target, data)
 
     def _read_input(self) -> None:
@@ -119,7 +120,10 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def _is_exposed(fd: int, *, files: bool) -> bool:
-    """Tell whether a descriptor is more than a way for bytes."""
+    """Return whether a stream must be replaced by a pipe.
+
+    It must if it is a terminal. With ``files``, it must unless it is a pipe, a socket or /dev/null.
+    """
     if not files:
         return os.isatty(fd)
     found = os.fstat(fd)

@@ -1,7 +1,7 @@
-"""A container's standard streams as the supervisor holds them: copied into the log and to every attached client.
+"""A container's standard streams in the supervisor: copied to the log and to every attached client.
 
-Output goes through FIFOs that the container itself keeps open, so it never gets SIGPIPE, and a new supervisor goes on
-where the former one ended. A client that does not keep up holds the container back, as with Docker.
+Output goes through FIFOs that the container itself keeps open. Therefore it never gets SIGPIPE, and a new supervisor
+can continue after the old one has ended. A slow client slows the container down, as with Docker.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
-    """Open the container's log, which is bounded as its spec says (a spec of an older hawse says nothing)."""
+    """Open the container's log with the limits in its spec (a spec of an older hawse has none)."""
     path = spec["log_path"]
     compress = Compressor(children, path).start if path and spec.get("log_compress") else None
     return LogWriter(path, spec.get("log_max_size", 0), spec.get("log_max_files", 1), compress)
 
 
 class Streams:
-    """Standard input, output and error of one container, and who is attached to them."""
+    """Standard input, output and error of one container, and its attached clients."""
 
     def __init__(self, loop: Loop, children: Children, directory: ContainerDirectory, spec: Mapping[str, Any]) -> None:
         self.attached: list[Connection] = []
@@ -49,7 +49,10 @@ class Streams:
         self._begun, self._fresh = False, True
 
     def open_fifos(self, *, adopting: bool = False) -> None:
-        """Open our ends; without a terminal. Standard input of an adopted container only if it outlives its writer."""
+        """Open this process's ends of the FIFOs; does nothing with a terminal.
+
+        Standard input of an adopted container is opened only if it stays open after its writer ends.
+        """
         if self._spec["tty"]:
             return
         for kind, name in protocol.STREAM_NAMES.items():
@@ -62,7 +65,7 @@ class Streams:
             self.begin()
 
     def open_for_child(self) -> tuple[int, int, int]:
-        """Open the container's ends; the caller closes them."""
+        """Open the container's ends of the streams; the caller closes them."""
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         if self._spec["tty"]:
             return null, null, null
@@ -74,7 +77,7 @@ class Streams:
         return os.open(self._directory.file("stdin"), mode | _FIFO), out, err
 
     def take_terminal(self, master: int) -> None:
-        """Use a terminal's master for all streams."""
+        """Use a terminal's master as the end of all streams."""
         os.set_blocking(master, False)
         self._terminal, self._outputs[master] = master, protocol.STDOUT
         if self._spec["open_stdin"]:
@@ -88,12 +91,12 @@ class Streams:
         client.on_drain = self.resume
 
     def detach(self, client: Connection) -> None:
-        """Forget a client; with stdin_once its end is the end of standard input."""
+        """Remove a client from the attached ones."""
         self.attached.remove(client)
         self.resume()
 
     def feed(self, data: bytes) -> None:
-        """Give ``data`` to standard input; b"" is its end, where the container was made so (stdin_once)."""
+        """Write ``data`` to standard input; b"" closes it if the container was created with stdin_once."""
         if data:
             self._unsent += data
         elif self._spec["stdin_once"] and self._stdin != self._terminal:
@@ -101,23 +104,23 @@ class Streams:
         self._write_stdin()
 
     def resize(self, rows: int, columns: int) -> None:
-        """Set the terminal's size, now or as soon as there is one."""
+        """Set the terminal's size, now or when there is a terminal."""
         self._size = rows, columns
         if self._terminal >= 0 and (rows or columns):
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def begin(self) -> None:
-        """Read output from now on; what comes before the command is executed is not the command's."""
+        """Start reading output; output before the command is executed is not the command's."""
         self._begun = True
         self.resume()
 
     def discard(self) -> None:
-        """Drop the output of a command that was never executed."""
+        """Drop the output of a command that was not executed."""
         for fd in list(self._outputs):
             self._close_output(fd)
 
     def resume(self) -> None:
-        """Read output unless a client is behind."""
+        """Read output, unless an attached client is behind."""
         if not self._begun:
             return
         held = any(client.full for client in self.attached)
@@ -125,7 +128,7 @@ class Streams:
             self._watch(fd, held=held)
 
     def close(self) -> None:
-        """Take what is left in the pipes, and close them and the log."""
+        """Read the remaining data from the pipes, then close them and the log."""
         for fd, kind in list(self._outputs.items()):
             while self._copy(fd, kind):
                 continue
@@ -150,7 +153,7 @@ class Streams:
             self.resume()
 
     def _copy(self, fd: int, kind: int) -> bool:
-        """Copy what is there; False at the end of the stream (for now, nothing more, counts as no end in `_ready`)."""
+        """Copy the available data; return False at the end of the stream or if there is no data."""
         try:
             data = os.read(fd, _CHUNK)
         except OSError:
@@ -163,7 +166,7 @@ class Streams:
         return bool(data)
 
     def _first_words(self, data: bytes, kind: int) -> bytes:
-        """The first output, in runc's words where it is what crun says of a command that the kernel refuses."""
+        """Return the output, with crun's first message about a refused command converted to runc's words."""
         fresh, self._fresh = self._fresh, False
         if not fresh or self._spec["rootfs"] == "/" or (kind == protocol.STDOUT and not self._spec["tty"]):
             return data

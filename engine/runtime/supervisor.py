@@ -1,8 +1,8 @@
-"""The resident parent of a host's containers: one small process for all of them.
+"""The supervisor: the resident parent of a host's containers, one small process for all of them.
 
-It is started by the first command that needs it and ends some seconds after the last container has. Killing it harms
-no container: the next command starts another one, which adopts them. It knows processes and streams only; it imports
-no more than it must, since every megabyte here is a megabyte on every host.
+The first command that needs it starts it, and it ends some seconds after the last container. Killing it harms no
+container: the next command starts another supervisor, which adopts them. It knows only processes and streams. It
+imports as little as possible, because it runs on every host and each megabyte counts.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPER
 IDLE_SECONDS = "10"
 
 _REMEMBERED = 1024
-_SETTLED = 3.0  # seconds that a process must have lived to be executed anew: one that fails at once is let be
+_SETTLED = 3.0  # seconds that a guarded process must have run to be restarted; one that fails sooner is not
 
 
 class Early:
-    """A client that was there before the container: what it sends is kept for then."""
+    """A client that attached before its container was created; its frames are kept until then."""
 
     def __init__(self, client: Connection, *, stdin: bool) -> None:
         self.client, self.stdin = client, stdin
@@ -44,7 +44,7 @@ class Early:
 
 
 class Supervisor:
-    """What goes on in the process."""
+    """The supervisor's state and the requests of its clients."""
 
     def __init__(self, run: str, listener: socket.socket) -> None:
         self.loop, self._run, self._listener = Loop(catches=False), run, listener
@@ -55,11 +55,14 @@ class Supervisor:
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
         self._early: dict[str, list[Early]] = {}
-        self._endings: dict[str, dict[str, Any]] = {}  # of the latest ones, for those who ask after the files are gone
+        self._endings: dict[str, dict[str, Any]] = {}  # the latest ends, for requests after the files were deleted
         self._adopt()
 
     def serve(self, idle: float) -> None:
-        """Work until nothing has been left to do for ``idle`` seconds, or another host needs this one's place."""
+        """Run until there has been nothing to do for ``idle`` seconds, or another host needs this place.
+
+        The other host is a new network namespace with the same directories, see `_refuse`.
+        """
         self.loop.watch(self._listener.fileno(), self._accept)
         while not self._leaving and (self.loop.turn(idle) or self._containers or self._clients):
             continue
@@ -93,10 +96,10 @@ class Supervisor:
         self._clients.add(client)
 
     def _refuse(self, client: Connection, objection: str) -> None:
-        """Answer with the objection, and close; a client of another user gets no answer.
+        """Reply with the objection and close; a client of another user gets no reply.
 
-        A network namespace that was deleted and made again is another host with the same directories. Its commands are
-        served by a supervisor of their own as soon as this one has nothing to do.
+        A network namespace that was deleted and created again is another host with the same directories. Therefore an
+        idle supervisor ends, so that a new supervisor can serve the commands of that host.
         """
         if objection == peer.OTHER_NETWORK and not (self._containers or self._clients):
             self._leaving = True
@@ -164,7 +167,7 @@ class Supervisor:
         self._tell_end(client, container)
 
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
-        """Tell of the end as `_wait` does, and leave what is to be done then to the client as long as it is there."""
+        """Report the end as `_wait` does, and hold back ``on_exit`` while the client is connected."""
         container = self._containers.get(request["id"])
         client.reply({"ok": container is not None})
         if container is not None:
@@ -182,7 +185,10 @@ class Supervisor:
         client.on_close = close
 
     def _guard(self, client: Connection, request: dict[str, Any]) -> None:
-        """Execute a resident process anew when it ends without a farewell; it does not keep this one alive."""
+        """Restart a resident process if its connection closes without a frame from it.
+
+        Such a connection does not keep the supervisor running.
+        """
         began = time.monotonic()
         self._clients.discard(client)
 
@@ -251,7 +257,10 @@ class Supervisor:
 
 
 def main(run: str) -> None:
-    """Become the supervisor of ``run``, unless there is one; the starting command waits until standard output ends."""
+    """Become the supervisor of ``run``, unless there is one.
+
+    The command that starts it waits until standard output is closed.
+    """
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -262,9 +271,9 @@ def main(run: str) -> None:
         return
     syscalls.set_process_name("hawse-supervise")
     syscalls.raise_limit()
-    syscalls.adopt_orphans()  # the first processes of containers, whose parents end when they have been made
+    syscalls.adopt_orphans()  # containers' first processes, whose parents end after creating them
     with socket.socket(socket.AF_UNIX) as listener:
-        supervisor = Supervisor(run, listener)  # adopts, before anyone can ask
+        supervisor = Supervisor(run, listener)  # adopts containers before any client can connect
         resident.listen(listener, run, SOCKET)
         listener.setblocking(False)
         null = os.open("/dev/null", os.O_RDWR)

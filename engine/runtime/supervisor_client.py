@@ -1,4 +1,4 @@
-"""Reaches the supervisor of a HAWSE_RUN, starting it where there is none."""
+"""Connect to the supervisor of a HAWSE_RUN, and start it if there is none."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from engine.runtime.api import RuntimeFailure
 from engine.runtime.errors import OTHER
 from engine.runtime.supervisor import SOCKET
 
-_CONNECT_TIMEOUT_SECONDS = 10.0  # seconds
+_CONNECT_TIMEOUT_SECONDS = 10.0  # seconds in which a started supervisor must answer
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.supervisor import main; main(sys.argv[1])"
 
 
 def try_connect(run: Path) -> socket.socket | None:
-    """Connect to the supervisor that is there; None when there is none, or another program listens in its place."""
+    """Connect to a running supervisor; return None if there is none, or another program listens there."""
     try:
         return resident.connect(str(run), SOCKET)
     except OSError:
@@ -28,7 +28,7 @@ def try_connect(run: Path) -> socket.socket | None:
 
 
 def is_there(run: Path) -> bool:
-    """Tell whether a supervisor answers."""
+    """Return whether a supervisor is running."""
     connection = try_connect(run)
     if connection is not None:
         connection.close()
@@ -36,7 +36,10 @@ def is_there(run: Path) -> bool:
 
 
 def connect(run: Path) -> socket.socket:
-    """Connect to the supervisor, starting it if need be; raises `RuntimeFailure` when it doesn't come up."""
+    """Connect to the supervisor, and start it if necessary; raises `RuntimeFailure` if it does not start.
+
+    Blocks up to 10 s.
+    """
     end = time.monotonic() + _CONNECT_TIMEOUT_SECONDS
     while time.monotonic() < end:
         connection = try_connect(run)
@@ -48,9 +51,9 @@ def connect(run: Path) -> socket.socket:
 
 
 def _start(run: Path) -> None:
-    """Start a supervisor and wait until it listens, or has found that another one does.
+    """Start a supervisor, and wait until it listens or finds that another one is running.
 
-    Without site packages and the user's environment of Python: it needs the standard library alone.
+    It runs without site packages and the user's Python environment, because it needs only the standard library.
     """
     make_private_directory(run)
     subprocess.run(

@@ -1,6 +1,7 @@
 """The few Linux system calls that Python lacks: namespaces, mounts, capabilities, exit codes by pidfd.
 
-Knows numbers, structures and errno; knows nothing of containers. Imports little, because the supervisor lives on it.
+This module knows numbers, structures and errno, but not containers. It imports little, because the supervisor uses it
+and must stay small.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 _OPENAT2, _MOUNT_SETATTR = 437, 442
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
-_RACES = 128  # renames elsewhere that may disturb one resolution of a path
+_RACES = 128  # attempts to resolve a path while other processes rename files
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
-# ioctl numbers hold the structure's size; 64 bytes is pidfd_info as of Linux 6.15.
+# ioctl numbers contain the structure's size; 64 bytes is the size of pidfd_info in Linux 6.15.
 _PIDFD_GET_INFO, _PIDFD_INFO_SIZE, _PIDFD_INFO_EXIT = 0xC040FF0B, 64, 1 << 3
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -49,7 +50,7 @@ def _check(result: int, what: str) -> None:
 
 
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2)."""
+    """Call mount(2)."""
     _check(
         _libc.mount(
             os.fsencode(source),
@@ -63,19 +64,22 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str 
 
 
 def bind(source: str, target: str) -> None:
-    """Bind-mount a file or a whole tree."""
+    """Make a bind mount of a file, or of a directory with all mounts below it."""
     mount(source, target, flags=MS_BIND | MS_REC)
 
 
 def restrict(target: str, attributes: int, *, tree: bool = True) -> None:
-    """Add ``MOUNT_ATTR_…`` to the ``tree`` of mounts, or the topmost one, at ``target``, whose other flags stay."""
+    """Add ``MOUNT_ATTR_…`` flags to the topmost mount at ``target``; other flags are kept.
+
+    With ``tree``, the flags are added to all mounts below it too.
+    """
     given = struct.pack("=QQQQ", attributes, 0, 0, 0)
     flags = _AT_RECURSIVE if tree else 0
     _check(_libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), flags, given, len(given)), target)
 
 
 def make_read_only(target: str) -> None:
-    """Make the tree of mounts at ``target`` read-only; before Linux 5.12 its topmost mount alone."""
+    """Make the tree of mounts at ``target`` read-only; before Linux 5.12 only its topmost mount."""
     try:
         restrict(target, MOUNT_ATTR_RDONLY)
     except OSError:
@@ -89,7 +93,7 @@ def remount_read_only(target: str) -> None:
 
 
 def unmount(target: str) -> None:
-    """Take a tree of mounts away now, though it may be in use."""
+    """Detach a tree of mounts immediately, even if it is in use."""
     _check(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
 
 
@@ -99,12 +103,12 @@ def set_domain_name(name: str) -> None:
 
 
 def set_process_name(name: str) -> None:
-    """Set what ``ps -o comm`` shows (15 bytes)."""
+    """Set the name that ``ps -o comm`` shows (15 bytes)."""
     _libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
 def open_in_root(root: int, path: str, flags: int, *, mode: int = 0, links: bool = True) -> int:
-    """Open ``path`` as if ``root`` were the root directory; without ``links``, fail where it has a symbolic link."""
+    """Open ``path`` with ``root`` as the root directory; without ``links``, fail for symbolic links."""
     resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (0 if links else RESOLVE_NO_SYMLINKS)
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_RACES):
@@ -116,39 +120,42 @@ def open_in_root(root: int, path: str, flags: int, *, mode: int = 0, links: bool
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends, also after it executes another program."""
+    """Let the kernel kill this process when its parent ends; this also holds after execve."""
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
 
 
 def adopt_orphans() -> None:
-    """Become the parent of all descendants whose own parent ends, also after executing another program."""
+    """Become the parent of all descendants whose own parent ends; this also holds after execve."""
     _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def hide_process() -> None:
-    """Keep this process's memory, descriptors and links from all without CAP_SYS_PTRACE, until it executes another."""
+    """Hide this process's memory, file descriptors and links from processes without CAP_SYS_PTRACE.
+
+    This ends when the process executes another program.
+    """
     _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 
 
 def refuse_new_privileges() -> None:
-    """Have no file that is executed from now on give privileges, for good."""
+    """Prevent executed files from granting privileges; this cannot be undone."""
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
 
 def drop_from_bounding_set(capability: int) -> None:
-    """Give up a capability for this process and all that it executes."""
+    """Remove a capability from the bounding set, also for all programs that this process executes."""
     _check(_libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
 
 
 def set_capabilities(mask: int) -> None:
-    """Make ``mask`` the effective and permitted set; nothing is inheritable."""
+    """Set the effective and permitted capabilities to ``mask``, and the inheritable ones to none."""
     low, high = mask & 0xFFFFFFFF, mask >> 32
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _check(_libc.capset(header, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
 
 
 def permitted_capabilities() -> int:
-    """The set that this process may use, as a bit mask."""
+    """Return the permitted capabilities of this process as a bit mask."""
     header, data = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), ctypes.create_string_buffer(24)
     _check(_libc.capget(header, data), "capget")
     words = struct.unpack("=6I", data.raw)
@@ -156,14 +163,20 @@ def permitted_capabilities() -> int:
 
 
 def open_terminal() -> tuple[int, int]:
-    """Open a pseudo-terminal of this mount namespace's /dev/pts: (master, slave), neither controlling."""
+    """Open a pseudo-terminal of this mount namespace's /dev/pts; return (master, slave).
+
+    Neither becomes the controlling terminal.
+    """
     master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     return master, fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def pidfd_exit_status(pidfd: int) -> int | None:
-    """The wait status of an ended process that need not be a child; None where the kernel can't tell (yet)."""
+    """Return the wait status of an ended process, or None if the kernel does not have it (yet).
+
+    The process need not be a child.
+    """
     buffer = bytearray(struct.pack("=Q", _PIDFD_INFO_EXIT).ljust(_PIDFD_INFO_SIZE, b"\0"))
     try:
         fcntl.ioctl(pidfd, _PIDFD_GET_INFO, buffer)
@@ -178,13 +191,13 @@ _found: list[tuple[int, int]] = []
 
 
 def raise_limit() -> None:
-    """Allow this process as many as may be."""
+    """Raise this process's limit of open files to the maximum."""
     _found[:] = [resource.getrlimit(resource.RLIMIT_NOFILE)]
     _, most = _found[0]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def restore_limit() -> None:
-    """In a child: what was allowed before."""
+    """Restore the earlier limit of open files; for a child process."""
     for limits in _found:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

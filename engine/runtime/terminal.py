@@ -16,7 +16,7 @@ END_OF_INPUT = b"\x04"  # ctrl-d
 
 
 def size(fd: int) -> tuple[int, int]:
-    """(rows, columns); zeros where ``fd`` is no terminal."""
+    """Return (rows, columns), or zeros if ``fd`` is not a terminal."""
     try:
         rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8)))
     except OSError:
@@ -31,7 +31,10 @@ def set_size(fd: int, rows: int, columns: int) -> None:
 
 @contextmanager
 def raw(fd: int) -> Iterator[None]:
-    """Have every key passed on as it is; restored however the block is left. Nothing where ``fd`` is no terminal."""
+    """Set raw mode in the block, and restore the terminal's mode afterwards, also on SIGTERM and SIGHUP.
+
+    Does nothing if ``fd`` is not a terminal.
+    """
     if not os.isatty(fd):
         yield
         return
@@ -55,7 +58,7 @@ def _leave(number: int, _frame: object) -> None:
 
 @contextmanager
 def on_resize(changed: Callable[[], None]) -> Iterator[None]:
-    """Call ``changed`` at once and whenever the terminal's size changes."""
+    """Call ``changed`` immediately and whenever the terminal's size changes."""
     before = signal.signal(signal.SIGWINCH, lambda *_: changed())
     try:
         changed()
@@ -65,13 +68,13 @@ def on_resize(changed: Callable[[], None]) -> Iterator[None]:
 
 
 class DetachKeys:
-    """Watches typed bytes for the detach sequence."""
+    """Finds the detach sequence in typed bytes."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def filter(self, data: bytes) -> tuple[bytes, bool]:
-        """(bytes to pass on, whether the sequence was completed); its beginning is held back until it is decided."""
+        """Return the bytes to pass on, and whether the sequence is complete; its first byte is held back."""
         data = self._held + data
         before, found, _ = data.partition(DETACH_KEYS)
         if found:

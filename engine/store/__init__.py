@@ -1,1 +1,1 @@
-"""Where hawse keeps what it knows: a protocol and its backends."""
+"""The store for hawse's records: a protocol and its SQLite implementation."""

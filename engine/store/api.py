@@ -1,8 +1,10 @@
-"""The store's protocol: every change is one transaction, every read a consistent snapshot.
+"""The store's protocol: every change is one transaction, and every read uses a consistent snapshot.
 
-A `Transaction` is valid inside its ``with`` block alone. Uniqueness (network names, container names, addresses within a
-pool, host ports) is the store's own, enforced inside the transaction: two commands at once never both succeed.
-Listing methods return records ordered by creation. ``get`` methods return None for what is not there.
+A `Transaction` is valid only inside its ``with`` block. The store itself enforces uniqueness inside the transaction: of
+network names, container names, addresses within a pool, and host ports. Therefore two concurrent commands never both
+succeed.
+
+Methods that list return records ordered by creation. Methods for one record return None if it does not exist.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRe
 
 
 class Taken(Exception):
-    """A unique value is in use: ``what`` is network-name, container-name, address or port."""
+    """A unique value is already in use; ``what`` is network-name, container-name, address or port."""
 
     def __init__(self, what: str, value: str, holder: str) -> None:
         super().__init__(f"{what} {value} is taken by {holder}")
@@ -25,132 +27,146 @@ class Taken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Work begun on one object: recorded before the kernel is touched, removed with the result.
+    """An intent: work that has begun on one object.
 
-    ``owner`` names the process at work ("pid:start time"); when it is gone, the next command finishes or undoes.
+    It is recorded before the kernel is changed, and removed together with the recording of the result. ``owner`` is the
+    process at work ("pid:start time"). When that process is gone, the next command finishes or undoes the work.
     """
 
-    kind: str  # network-create, network-remove, container-start, container-remove, endpoint, sandbox …
+    kind: str  # a value of `engine.intents.IntentKind`
     object_id: str
     owner: str
 
 
 class Reader(Protocol):
-    """A consistent snapshot."""
+    """A consistent snapshot of the store."""
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
-        """All networks, whatever their phase; or a driver's, or those with driver options."""
+        """Return all networks in any phase; only those of a driver, or with driver options, if requested."""
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
-        """What there is to list of all networks in these phases, in natural order of their names; reads no record."""
+        """Return the summaries of all networks in these phases, in natural order of their names.
+
+        Does not decode the records.
+        """
 
     def has_custom_networks(self) -> bool:
-        """Tell whether there is any network but the predefined ones."""
+        """Return whether there is any network besides the predefined ones."""
 
     def drivers_in_use(self) -> set[str]:
-        """The drivers of live networks."""
+        """Return the drivers of live networks."""
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """First and last address of all subnets of IP ``version`` that networks allocate from."""
+        """Return the first and last address of all subnets of IP ``version`` from which networks allocate."""
 
     def network(self, network_id: str) -> NetworkRecord | None:
-        """The network of this full id."""
+        """Return the network with this full id."""
 
     def find_networks(self, reference: str) -> list[NetworkRecord]:
-        """Networks whose id equals, else whose name equals, else whose id starts with ``reference``."""
+        """Return the networks whose id is ``reference``; if none, by name; if none, by id prefix."""
 
     def containers(self) -> list[ContainerRecord]:
-        """All containers."""
+        """Return all containers."""
 
     def container(self, container_id: str) -> ContainerRecord | None:
-        """The container of this full id."""
+        """Return the container with this full id."""
 
     def find_containers(self, reference: str) -> list[ContainerRecord]:
-        """Containers whose id equals, else whose name equals (a leading slash is ignored), else by id prefix."""
+        """Return the containers whose id is ``reference``; if none, by name; if none, by id prefix.
+
+        A leading slash of the name is ignored.
+        """
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
-        """Endpoints of a network, of a container, or all."""
+        """Return the endpoints of a network, of a container, or all."""
 
     def publishing_endpoints(self) -> list[EndpointRecord]:
-        """Endpoints that hold host ports."""
+        """Return the endpoints that hold host ports."""
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
-        """The endpoint of this full id."""
+        """Return the endpoint with this full id."""
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Host ports in use by all endpoints but one."""
+        """Return the host ports in use by all endpoints except one."""
 
     def addresses(self, pool: str) -> list[int]:
-        """Addresses in use in a pool (``network id/subnet``), as integers, ascending."""
+        """Return the addresses in use in a pool (``network id/subnet``) as integers, ascending."""
 
     def images(self) -> list[ImageRecord]:
-        """All images."""
+        """Return all images."""
 
     def has_containers(self) -> bool:
-        """Tell whether there is any container."""
+        """Return whether there is any container."""
 
     def intents(self) -> list[Intent]:
-        """All work begun and not yet finished, oldest first; normally empty or a handful."""
+        """Return all intents, oldest first; normally none or a few."""
 
     def meta(self, key: str) -> str | None:
-        """A small value kept beside the records (allocation cursors, versions)."""
+        """Return a small value that is kept next to the records, such as an allocation cursor."""
 
 
 class Transaction(Reader, Protocol):
-    """A snapshot that can change; all of it is committed at the end of the block, or nothing."""
+    """A snapshot that can be changed; at the end of the block all changes are committed, or none."""
 
     def put_network(self, record: NetworkRecord) -> None:
-        """Insert or replace by id; raises `Taken` for another network's name."""
+        """Insert or replace a network by id; raises `Taken` if another network has its name."""
 
     def delete_network(self, network_id: str) -> None:
-        """Forget the network and its address reservations."""
+        """Delete the network and its address reservations."""
 
     def put_container(self, record: ContainerRecord) -> None:
-        """Insert or replace by id; raises `Taken` for another container's name."""
+        """Insert or replace a container by id; raises `Taken` if another container has its name."""
 
     def delete_container(self, container_id: str) -> None:
-        """Forget the container and its endpoints."""
+        """Delete the container and its endpoints."""
 
     def put_endpoint(self, record: EndpointRecord) -> None:
-        """Insert or replace by id, ports included; raises `Taken` for a host port of another endpoint.
+        """Insert or replace an endpoint and its ports by id.
 
-        Port ranges collide where protocol is equal, ranges overlap, and the host addresses are equal or one of them
-        is the wildcard of that family.
+        Raises `Taken` if another endpoint has one of its host ports. Two port ranges conflict if they have the same
+        protocol and address family, overlap, and have the same host address. A wildcard address conflicts with every
+        address of its family.
         """
 
     def delete_endpoint(self, endpoint_id: str) -> None:
-        """Forget the endpoint, its addresses and its ports."""
+        """Delete the endpoint, its addresses and its ports."""
 
     def reserve_address(self, pool: str, address: int, holder: str) -> None:
-        """Reserve one address for ``holder`` (an endpoint id, or ``gateway``/``aux:NAME``); raises `Taken`."""
+        """Reserve one address for ``holder``; raises `Taken` if another holder has it.
+
+        A holder is an endpoint id, ``gateway:ID`` or ``aux:ID:NAME`` with the network's id.
+        """
 
     def release_addresses(self, holder: str) -> None:
         """Release all addresses of ``holder``."""
 
     def put_image(self, record: ImageRecord) -> None:
-        """Insert or replace by id."""
+        """Insert or replace an image by id."""
 
     def delete_image(self, image_id: str) -> None:
-        """Forget the image."""
+        """Delete the image."""
 
     def put_intent(self, intent: Intent) -> None:
-        """Note work begun on an object (insert or replace by kind and object)."""
+        """Record that work has begun on an object; insert or replace by kind and object."""
 
     def delete_intent(self, kind: str, object_id: str) -> None:
-        """The work is finished or undone."""
+        """Delete an intent, because its work is finished or undone."""
 
     def set_meta(self, key: str, value: str) -> None:
-        """Set a small value."""
+        """Set a small value, which `meta` returns."""
 
 
 class Store(Protocol):
-    """A backend."""
+    """A store: opens snapshots and transactions."""
 
     def read(self) -> AbstractContextManager[Reader]:
-        """Open a snapshot; never blocks on a writer."""
+        """Open a snapshot; never waits for a writer."""
 
     def write(self) -> AbstractContextManager[Transaction]:
-        """Open a transaction; waits for other writers (bounded), commits at the end, rolls back on an exception."""
+        """Open a transaction; it is committed at the end of the block, and rolled back on an exception.
+
+        Waits for other writers, up to a limit.
+        """
 
     def stamp(self) -> object:
-        """What differs once anything has been written since; cheap."""
+        """Return a value that changes whenever something is written; fast."""

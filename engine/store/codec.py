@@ -1,10 +1,10 @@
-"""Records to JSON and back, by their type hints alone.
+"""Convert records to JSON and back, by their type hints alone.
 
-Strict about what it knows: a missing required field or a value of another type is a `CodecError`. Tolerant where
-versions differ: a field this version does not know is dropped, an optional one the document lacks takes its default.
-That is also how defaults are written: not at all, for most of a record's fields have theirs, and reading takes as long
-as the document. So a default is for good; what a new version wants otherwise, it has to say. Knows nothing of any
-record in particular.
+It is strict about known fields: a missing required field, or a value of another type, is a `CodecError`. It is tolerant
+of other versions: unknown fields are dropped, and missing optional fields get their defaults.
+
+Fields with default values are not written, because this makes documents shorter and faster to read. Therefore a default
+must never change; a new version that needs another value must write it. Knows nothing of any particular record.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from types import NoneType, UnionType
 from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
-_scan = json.JSONDecoder().raw_decode  # json.loads without the calls around it
+_scan = json.JSONDecoder().raw_decode  # json.loads without its extra calls
 Decoder = Callable[[Any], Any]
 
 
 class Decode(Protocol):
-    """What reads an instance of a dataclass from its document, as `decode` does."""
+    """A function that reads an instance of a dataclass from its document, as `decode` does."""
 
     def __call__(self, kind: type[T], document: str, /) -> T:
-        """Read an instance of ``kind``."""
+        """Read an instance of ``kind`` from its document."""
 
 
 class CodecError(ValueError):
-    """A document does not describe the record it should; the message names the field."""
+    """A document does not match its record type; the message names the field."""
 
 
 def encode(record: object) -> str:
-    """Write a dataclass instance as one line of JSON."""
+    """Return a dataclass instance as one line of JSON."""
     return as_text(json.dumps(record, default=_plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
 def as_text(words: str) -> str:
-    """Put U+FFFD for bytes of a command line that are not UTF-8, as Docker's client does in the JSON it sends."""
+    """Replace bytes of a command line that are not UTF-8 by U+FFFD, as Docker's client does in its JSON."""
     return words if words.isascii() else words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def decode(kind: type[T], document: str) -> T:
-    """Read an instance of the dataclass ``kind``; sequences come back as tuples. Raises `CodecError`."""
+    """Read an instance of the dataclass ``kind`` from JSON; sequences become tuples. Raises `CodecError`."""
     try:
         plain, end = _scan(document)
     except json.JSONDecodeError:
@@ -57,7 +57,7 @@ def decode(kind: type[T], document: str) -> T:
 
 
 def _loaded(kind: type, document: str) -> Any:
-    """Read JSON with spaces around it, or say what is wrong with it."""
+    """Read JSON with spaces around it; raises `CodecError` for invalid JSON."""
     try:
         return json.loads(document)
     except json.JSONDecodeError as error:
@@ -65,7 +65,11 @@ def _loaded(kind: type, document: str) -> Any:
 
 
 def _plain(value: Any) -> object:
-    """Give json what it does not know: a dataclass as the dict of its fields, any mapping as a dict."""
+    """Convert a value that json.dumps does not know to plain data.
+
+    A dataclass becomes the dict of its fields, a mapping a dict, and a sequence a list. Raises TypeError for any other
+    value.
+    """
     kind: Any = type(value)
     read = _reader(kind)
     if read is not None:
@@ -79,15 +83,15 @@ def _plain(value: Any) -> object:
 
 @cache
 def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
-    """Build, once a dataclass, the function that gives an instance's fields, but those that have their defaults.
+    """Build, once per dataclass, the function that returns the fields of an instance as a dict.
 
-    None for what is no dataclass.
+    The dict omits fields that have their default. Returns None if ``kind`` is not a dataclass.
     """
     if not is_dataclass(kind):
         return None
     known = fields(kind)
     names, defaults = [field.name for field in known], [_default(field) for field in known]
-    values = attrgetter(*names, names[0])  # given one name more, it gives a tuple of a single field too
+    values = attrgetter(*names, names[0])  # one name more, because attrgetter returns a tuple only for several names
     if all(default is MISSING for default in defaults):
         return lambda value: dict(zip(names, values(value), strict=False))
     return lambda value: {
@@ -96,13 +100,13 @@ def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
 
 
 def _default(field: Field[Any]) -> object:
-    """A field's default; what equals nothing, where it has none."""
+    """Return a field's default, or MISSING, which equals no value."""
     return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
 @cache
 def _decoder(hint: Any) -> Decoder:
-    """Build, once a type, the function that checks and converts a JSON value of that type."""
+    """Build, once per type, the function that checks and converts a JSON value of that type."""
     if is_dataclass(hint):
         return _record(hint)
     origin, arguments = get_origin(hint), get_args(hint)
@@ -122,7 +126,7 @@ def _record(kind: Any) -> Decoder:
     known = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
     required = {field.name for field in fields(kind) if _is_required(field)}
     exact = {name: hint for name, hint in hints.items() if hint in (str, bool, int)}
-    """Most fields, which therefore are checked here and not by a call each."""
+    """Most fields have one of these types, and are checked in `convert` to save a function call for each."""
 
     def convert(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -148,7 +152,10 @@ def _is_required(field: Field[Any]) -> bool:
 
 
 def _optional(arguments: tuple[Any, ...]) -> Decoder:
-    """Convert ``X | None``; other unions are not told apart in JSON."""
+    """Return the decoder for ``X | None``; raises TypeError for any other union.
+
+    JSON cannot tell the types of other unions apart.
+    """
     inner = [argument for argument in arguments if argument is not NoneType]
     if len(inner) != 1:
         raise TypeError(f"a record's field may be a type or None, not one of {arguments}")
@@ -187,7 +194,7 @@ def _scalar(kind: Any) -> Decoder:
     accepted = (int, float) if kind is float else (kind,)
 
     def scalar(value: Any) -> Any:
-        if type(value) not in accepted:  # not isinstance: True is no int here
+        if type(value) not in accepted:  # not isinstance: True must not pass as an int
             raise CodecError(f"expected {kind.__name__}, found {type(value).__name__}")
         return value
 
@@ -206,7 +213,7 @@ class DecodeCache:
         self._now: dict[tuple[Any, str], Any] = {}
 
     def decode(self, kind: type[T], document: str) -> T:
-        """Give the record that was made of this document before, else a new one; raises `CodecError`."""
+        """Return the record decoded earlier from this document, or decode it; raises `CodecError`."""
         key = (kind, document)
         record = self._now.get(key) or self._last.get(key) or decode(kind, document)
         self._now[key] = record
@@ -214,5 +221,5 @@ class DecodeCache:
         return found
 
     def turn(self) -> None:
-        """End a reading: what it has not come across is forgotten."""
+        """End a reading: remove the documents that it did not contain."""
         self._last, self._now = self._now, {}

@@ -1,7 +1,8 @@
-"""Advisory locks on single objects, held across kernel work and released by the kernel when the holder dies.
+"""Advisory locks on single objects, held during kernel work; the kernel releases them when the holder dies.
 
-The store's transactions keep records consistent; these locks keep two commands from plumbing the same container at
-once. One lock names one object: there is no global lock, and no code path holds two locks of the same kind.
+The store's transactions keep the records consistent. These locks prevent two commands from changing the same container
+at the same time. One lock is for one object. There is no global lock, and no code path holds two locks of the same
+kind.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from engine.errors import Unavailable
 from engine.paths import make_private_directory, open_private
 
 LOCK_TIMEOUT_SECONDS = 60.0
-"""Seconds to wait for another command on the same object before giving up with a clear error."""
+"""Seconds to wait for another command on the same object, before an error is raised."""
 
 
 @contextmanager
 def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-    """Hold the lock of one object (``object_id`` is hawse's own hex id, never a user's string)."""
+    """Hold the lock of one object inside the block; raises Unavailable after ``patience`` seconds.
+
+    ``object_id`` is an id that hawse generated, never a string from the user.
+    """
     directory = run / "locks"
     make_private_directory(directory)
     path = directory / f"{kind}-{object_id}"
@@ -34,12 +38,15 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
 
 
 def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Take the lock of a file that is open and keeps its inode, such as a namespace; released when it is closed."""
+    """Lock an open file that keeps its inode, such as a namespace; closing it releases the lock.
+
+    Raises Unavailable after ``patience`` seconds.
+    """
     _lock(descriptor, timeout, name)
 
 
 def forget(run: Path, kind: str, object_id: str) -> None:
-    """Remove the lock's file; called by the holder, once the object is gone."""
+    """Remove an object's lock file; called by the holder of the lock when the object is gone."""
     (run / "locks" / f"{kind}-{object_id}").unlink(missing_ok=True)
 
 
@@ -70,7 +77,10 @@ def _lock(descriptor: int, timeout: float, name: str) -> None:
 
 
 def _still_named(descriptor: int, path: Path) -> bool:
-    """Tell whether the file we locked is the one others will find (the last holder may have removed it)."""
+    """Return whether the path still leads to the file that we locked.
+
+    The previous holder may have removed it, and other commands would then lock another file.
+    """
     try:
         return os.fstat(descriptor).st_ino == path.stat().st_ino
     except FileNotFoundError:

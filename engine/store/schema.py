@@ -1,9 +1,10 @@
-"""The tables of a host's store, and how an older file becomes a current one.
+"""The tables of a host's store, and the migration of older files.
 
-Every record is one JSON document; columns beside it exist only to be unique, to be found by, to be ordered by
-(``seq`` grows with creation and survives replacement), or to be listed without reading documents. Addresses are 16
-bytes, big-endian, so that they sort as numbers whatever the family. The schema's version is SQLite's ``user_version``;
-0 is an empty file.
+Every record is one JSON document. Further columns exist only for uniqueness, searching, sorting, and listing without
+reading the documents. ``seq`` grows with each creation and is kept on replacement.
+
+Addresses are 16 bytes, big-endian, so that they sort as numbers in both families. The schema's version is SQLite's
+``user_version``; 0 is an empty file.
 """
 
 from __future__ import annotations
@@ -51,26 +52,28 @@ ALTER TABLE networks ADD COLUMN place BLOB NOT NULL DEFAULT x'';
 UPDATE networks SET scope = ifnull(json_extract(body, '$.scope'), 'local'), place = natural_key(name);
 CREATE INDEX networks_listed ON networks (place, phase, id, name, driver, scope, predefined);
 """
-"""The index holds all that a listing shows, in its order: no table is read for it. Documents leave defaults out."""
+"""Columns and an index for listings. The index holds everything that a listing shows, in its order, so the table is not
+read. The default for ``scope`` is needed because documents leave defaults out.
+"""
 
 MIGRATIONS = (TABLES, LISTING)
-"""Step N takes a file from version N to N+1; append here, never edit a step that has been released."""
+"""Step N migrates a file from version N to N+1. Append new steps; never change a released one."""
 
 VERSION = len(MIGRATIONS)
 
 
 class NewerSchema(Exception):
-    """The file was written by a newer version than this one."""
+    """The file was written by a newer version of hawse."""
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Read a file's schema version; inside a transaction this also pins the snapshot."""
+    """Return a file's schema version; inside a transaction, this read also pins the snapshot."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
 
 
 def check(connection: sqlite3.Connection) -> bool:
-    """Tell whether the file is of this version; raises `NewerSchema` if it is of a later one."""
+    """Return whether the file has this version; raises `NewerSchema` if its version is later."""
     found = version_of(connection)
     if found > VERSION:
         raise NewerSchema(f"its schema is {found}, this version knows {VERSION}")
@@ -78,9 +81,9 @@ def check(connection: sqlite3.Connection) -> bool:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a file up to this version: all missing steps in one transaction, so that none is ever half done.
+    """Migrate a file to this version, in one transaction so that no step is left incomplete.
 
-    Raises `NewerSchema` where a later version has come first.
+    Raises `NewerSchema` if the file has a later version.
     """
     connection.create_function("natural_key", 1, natural_key, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")

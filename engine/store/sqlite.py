@@ -31,15 +31,18 @@ from engine.store.codec import CodecError, DecodeCache, decode
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
-"""How long a command waits for other writers before it gives up."""
+"""Seconds that a command waits for other writers."""
 LOG_SIZE = 1 << 20
-"""Bytes of log from which a writer moves it into the file: who opens the store next has to read it all."""
+"""Size of the log in bytes above which a writer moves it into the file.
+
+The limit exists because the next process that opens the store has to read the whole log.
+"""
 RESERVE = 1 << 17
-"""Bytes of disk that the log keeps even when it is empty, so that a full disk keeps nobody from removing things."""
+"""Bytes of disk space that even an empty log keeps. With them, objects can still be removed when the disk is full."""
 FILES = ("-wal", "-shm", "-journal")
-"""The ends of the names of SQLite's other files."""
+"""The suffixes of SQLite's additional files."""
 IDLE_LIMIT = 4
-"""Connections kept; a command uses one, or two where a block is inside another."""
+"""Number of connections kept. A command uses one, or two if one block is inside another."""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "is locked by another command",
@@ -53,7 +56,7 @@ _REASONS = {
 
 
 class PoolKey(NamedTuple):
-    """What makes two connections alike: the path, its file (device and inode), and how long they wait."""
+    """The identity of a connection: the path, its file (device and inode), and its busy timeout."""
 
     path: Path
     device: int
@@ -62,20 +65,23 @@ class PoolKey(NamedTuple):
 
 
 _idle: deque[tuple[PoolKey, sqlite3.Connection]] = deque()
-"""A thread takes one out before it looks at it: no two threads ever have the same connection in hand."""
+"""A thread removes a connection before it looks at it, so two threads never use the same connection."""
 
 
 def pool_key(path: Path, busy_seconds: float) -> PoolKey:
-    """The key of a store as it is now; raises OSError where it is not there, PermissionDenied where it is another's."""
+    """Return the key of a store as it is now.
+
+    Raises FileNotFoundError if the store does not exist, and PermissionDenied if another user owns or can change it.
+    """
     file = os.lstat(path)
     require_own_file(path, file)
     return PoolKey(path, file.st_dev, file.st_ino, busy_seconds)
 
 
 def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
-    """A connection kept under this key, no longer kept; None where there is none."""
+    """Remove and return a kept connection with this key, or None if there is none."""
     for _ in range(len(_idle)):
-        with suppress(IndexError):  # other threads take some, too
+        with suppress(IndexError):  # another thread may have removed one
             found, connection = _idle.popleft()
             if found == wanted:
                 return connection
@@ -84,13 +90,13 @@ def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
 
 
 def keep_idle(used: PoolKey, connection: sqlite3.Connection) -> None:
-    """Keep a connection, with no transaction open, for the next block; the oldest gives way."""
+    """Keep a connection without an open transaction for the next block; beyond `MOST`, the oldest is closed."""
     _idle.append((used, connection))
     _close_oldest(all_but=IDLE_LIMIT)
 
 
 def close_idle() -> None:
-    """Close what is kept."""
+    """Close all kept connections."""
     _close_oldest(all_but=0)
 
 
@@ -104,11 +110,16 @@ os.register_at_fork(before=close_idle)
 
 
 class SqliteStore:
-    """Opens ``path`` (made at first use: 0600 in a 0700 directory).
+    """The store in the file ``path`` (created at first use: mode 0600 in a 0700 directory).
 
-    ``read`` and ``write`` raise `engine.errors.PermissionDenied` where the file may not be opened, and
-    `engine.errors.Unavailable` where it is damaged, of a newer hawse, on a full or read-only disk, or locked by other
-    commands for longer than ``busy_seconds``. With ``recall`` a reading decodes what has changed since the last one.
+    ``read`` and ``write`` raise `engine.errors.PermissionDenied` if the file may not be opened. They raise
+    `engine.errors.Unavailable` in these cases:
+
+    - The file is damaged, or a newer hawse has written it.
+    - The disk is full or read-only.
+    - Other commands lock the file for longer than ``busy_seconds``.
+
+    With ``recall``, a reading decodes only the documents that have changed since the last one.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS, recall: DecodeCache | None = None) -> None:
@@ -116,7 +127,7 @@ class SqliteStore:
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
-        """Open a snapshot; never blocks on a writer."""
+        """Open a snapshot; never waits for a writer."""
         with self._connection("BEGIN") as connection:
             yield SqliteReader(connection, self._recall.decode if self._recall else decode)
             connection.execute("COMMIT")
@@ -125,14 +136,17 @@ class SqliteStore:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Open a transaction; waits for other writers (bounded), commits at the end, rolls back on an exception."""
+        """Open a transaction; it is committed at the end of the block, and rolled back on an exception.
+
+        Waits up to ``busy_seconds`` for other writers.
+        """
         with self._connection("BEGIN IMMEDIATE") as connection:
             yield SqliteTransaction(connection)
             connection.execute("COMMIT")
             self._shorten_log(connection)
 
     def stamp(self) -> object:
-        """What differs once anything has been written since; costs two looks at files."""
+        """Return a value that changes whenever something is written; costs two stat calls."""
         found = []
         for path in (self.path, f"{self.path}-wal"):
             with suppress(OSError):
@@ -142,14 +156,17 @@ class SqliteStore:
 
     @contextmanager
     def _connection(self, begin: str) -> Iterator[sqlite3.Connection]:
-        """A connection with a transaction begun; the block ends it, or closing the connection takes it back."""
+        """Yield a connection on which a transaction has begun.
+
+        The block commits it. On an exception the connection is closed, which rolls the transaction back.
+        """
         try:
             key, connection = self._open()
             try:
                 if begin != "BEGIN":
                     self._make_room(connection)
                 connection.execute(begin)
-                schema.check(connection)  # a newer hawse may have come; and the first read is what pins a snapshot
+                schema.check(connection)  # the schema may be newer by now; this read pins the snapshot
                 yield connection
             except BaseException:
                 connection.close()
@@ -166,14 +183,14 @@ class SqliteStore:
                 self._create_file()
                 key = pool_key(self.path, self.busy_seconds)
             return key, take_idle(key) or self._connect()
-        except OSError as error:  # caught here and not around the block, whose body may have OSErrors of its own
+        except OSError as error:  # caught here, because the caller's block may raise OSErrors too
             raise self._translate(error) from error
 
     def _connect(self) -> sqlite3.Connection:
         for suffix in FILES:
             with suppress(FileNotFoundError):
                 require_own_file(f"{self.path}{suffix}", os.lstat(f"{self.path}{suffix}"))
-        # Whichever thread has it uses it alone.
+        # Safe, because only one thread uses a connection at a time.
         connection = sqlite3.connect(
             self.path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=False
         )
@@ -186,13 +203,16 @@ class SqliteStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        if sys.version_info >= (3, 12):  # else every last one out moves the log into the file and waits for the disk
+        if sys.version_info >= (3, 12):  # else each last close moves the log and waits for the disk
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         if not schema.check(connection):
             self._initialize(connection)
 
     def _shorten_log(self, connection: sqlite3.Connection) -> None:
-        """Move a long log into the file, unless others are at it; what fails here, a later writer does."""
+        """Move a long log into the file, unless other processes use it; errors are ignored.
+
+        If this fails, a later writer does it.
+        """
         with suppress(OSError, sqlite3.Error):
             if os.stat(f"{self.path}-wal").st_size > LOG_SIZE:
                 connection.execute("PRAGMA busy_timeout = 0")
@@ -202,24 +222,27 @@ class SqliteStore:
                     connection.execute(f"PRAGMA busy_timeout = {int(self.busy_seconds * 1000)}")
                 log = open_private(f"{self.path}-wal", os.O_RDWR)
                 try:
-                    os.posix_fallocate(log, 0, RESERVE)  # zeros are no log to SQLite
+                    os.posix_fallocate(log, 0, RESERVE)  # SQLite ignores zeros in the log
                 finally:
                     os.close(log)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        """Where the disk is as good as full, move the log into the file: its place is then written anew."""
+        """If the disk is almost full, move the log into the file, so that its space can be used again."""
         with suppress(OSError, sqlite3.Error):
             disk = os.statvfs(self.path)
             if disk.f_bfree * disk.f_frsize < LOG_SIZE:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _create_file(self) -> None:
-        """Make an empty file with its final mode, which SQLite then gives to the files beside it too."""
+        """Create an empty file with its final mode, which SQLite also gives to its additional files."""
         make_private_directory(self.path.parent)
         os.close(open_private(self.path, os.O_RDWR | os.O_CREAT))
 
     def _initialize(self, connection: sqlite3.Connection) -> None:
-        """Create or upgrade the tables; one process at a time, since SQLite does not queue for a change of mode."""
+        """Create or upgrade the tables under a lock on the directory.
+
+        The lock is needed because SQLite does not wait when another process changes the journal mode.
+        """
         directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(directory, fcntl.LOCK_EX)
@@ -234,12 +257,12 @@ class SqliteStore:
         return False
 
     def _translate(self, error: Exception) -> EngineError:
-        """Say what is wrong with the file in one line."""
+        """Return the engine's error for a problem with the file, with a text of one line."""
         if isinstance(error, schema.NewerSchema):
             return Outdated(f"the store {self.path} was written by a newer version of hawse: {error}")
         if isinstance(error, CodecError):
             return Unavailable(f"the store {self.path} is damaged: {error}")
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended code
         if isinstance(error, PermissionError) or code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
             return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
         if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():
@@ -252,7 +275,7 @@ class SqliteStore:
 
 
 BUSY_TIMEOUT_SECONDS = 0.2
-"""Seconds to wait for a file that is being changed."""
+"""Seconds to wait for a file that is locked by a writer."""
 
 
 @contextmanager

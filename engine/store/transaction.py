@@ -1,4 +1,4 @@
-"""What one connection's snapshot or transaction can do: records in tables, and what must be unique among them."""
+"""The operations of a snapshot or transaction: records in tables, and the uniqueness checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.store.codec import Decode, as_text, decode, encode
 T = TypeVar("T")
 Column = str | bytes | bool
 
-_HIGHEST = chr(0x10FFFF)  # sorts after any id, so that a prefix search is an index range
+_HIGHEST = chr(0x10FFFF)  # sorts after any id, so a prefix search is an index range
 
 SAME_PLACE = """
     other.protocol = mine.protocol AND other.family = mine.family AND other.endpoint_id != mine.endpoint_id
@@ -32,9 +32,8 @@ SELECT mine.rowid, mine.host_ip, mine.host_port, other.endpoint_id FROM ports AS
     WHERE mine.endpoint_id = :endpoint_id
 ORDER BY 1 LIMIT 1
 """
-"""Who else holds ports of an endpoint: those that begin within them, and ranges that begin before and reach into them.
-
-The first of the endpoint's ports is told. Joined crosswise, SQLite takes the tables in this order.
+"""Find other endpoints that hold ports of an endpoint: ranges that begin inside its ranges, and earlier ranges that
+reach into them. Only the first conflict is returned. CROSS JOIN makes SQLite read the tables in this order.
 """
 PORT_COLUMNS = "protocol, family, host_port, host_port_end, host_ip, port, port_end, endpoint_id"
 
@@ -61,12 +60,15 @@ class SqliteReader:
         self._connection, self._decode = connection, decode
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
-        """All networks, whatever their phase; or a driver's, or those with driver options."""
+        """Return all networks in any phase; only those of a driver, or with driver options, if requested."""
         where = ("driver = ?" if driver else "1") + (" AND with_options" if with_options else "")
         return self._select(NetworkRecord, "networks", where, *filter(None, [driver]))
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
-        """What there is to list of all networks in these phases, in natural order of their names; reads no record."""
+        """Return the summaries of all networks in these phases, in natural order of their names.
+
+        Does not decode the records.
+        """
         marks = ", ".join("?" * len(phases))
         rows = self._connection.execute(
             "SELECT id, name, driver, scope, predefined FROM networks INDEXED BY networks_listed "
@@ -76,60 +78,63 @@ class SqliteReader:
         return list(map(NetworkSummary._make, rows))
 
     def has_custom_networks(self) -> bool:
-        """Tell whether there is any network but the predefined ones."""
+        """Return whether there is any network besides the predefined ones."""
         return self._value("SELECT 1 FROM networks WHERE NOT predefined LIMIT 1") is not None
 
     def drivers_in_use(self) -> set[str]:
-        """The drivers of live networks."""
+        """Return the drivers of live networks."""
         rows = self._connection.execute("SELECT DISTINCT driver FROM networks WHERE phase = 'live'")
         return {driver for (driver,) in rows}
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """First and last address of all subnets of IP ``version`` that networks allocate from."""
+        """Return the first and last address of all subnets of IP ``version`` from which networks allocate."""
         rows = self._connection.execute("SELECT first, last FROM subnets WHERE family = ?", (version,))
         return [(int.from_bytes(first), int.from_bytes(last)) for first, last in rows]
 
     def network(self, network_id: str) -> NetworkRecord | None:
-        """The network of this full id."""
+        """Return the network with this full id."""
         return self._one(NetworkRecord, "networks", network_id)
 
     def find_networks(self, reference: str) -> list[NetworkRecord]:
-        """Networks whose id equals, else whose name equals, else whose id starts with ``reference``."""
+        """Return the networks whose id is ``reference``; if none, by name; if none, by id prefix."""
         return self._find(NetworkRecord, "networks", reference, reference)
 
     def containers(self) -> list[ContainerRecord]:
-        """All containers."""
+        """Return all containers."""
         return self._select(ContainerRecord, "containers")
 
     def container(self, container_id: str) -> ContainerRecord | None:
-        """The container of this full id."""
+        """Return the container with this full id."""
         return self._one(ContainerRecord, "containers", container_id)
 
     def has_containers(self) -> bool:
-        """Tell whether there is any container."""
+        """Return whether there is any container."""
         return self._value("SELECT 1 FROM containers LIMIT 1") is not None
 
     def find_containers(self, reference: str) -> list[ContainerRecord]:
-        """Containers whose id equals, else whose name equals (a leading slash is ignored), else by id prefix."""
+        """Return the containers whose id is ``reference``; if none, by name; if none, by id prefix.
+
+        A leading slash of the name is ignored.
+        """
         return self._find(ContainerRecord, "containers", reference, reference.removeprefix("/"))
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
-        """Endpoints of a network, of a container, or all."""
+        """Return the endpoints of a network, of a container, or all."""
         wanted = {"network_id": network_id, "container_id": container_id}
         given = {column: value for column, value in wanted.items() if value}
         where = " AND ".join(f"{column} = ?" for column in given) or "1"
         return self._select(EndpointRecord, "endpoints", where, *given.values())
 
     def publishing_endpoints(self) -> list[EndpointRecord]:
-        """Endpoints that hold host ports."""
+        """Return the endpoints that hold host ports."""
         return self._select(EndpointRecord, "endpoints", "id IN (SELECT endpoint_id FROM ports)")
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
-        """The endpoint of this full id."""
+        """Return the endpoint with this full id."""
         return self._one(EndpointRecord, "endpoints", endpoint_id)
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Host ports in use by all endpoints but one."""
+        """Return the host ports in use by all endpoints except one."""
         rows = self._connection.execute(
             "SELECT protocol, host_ip, host_port, host_port_end, port, port_end FROM ports WHERE endpoint_id != ?",
             (except_endpoint,),
@@ -137,21 +142,21 @@ class SqliteReader:
         return [PortRecord(*row) for row in rows]
 
     def addresses(self, pool: str) -> list[int]:
-        """Addresses in use in a pool (``network id/subnet``), as integers, ascending."""
+        """Return the addresses in use in a pool (``network id/subnet``) as integers, ascending."""
         rows = self._connection.execute("SELECT address FROM addresses WHERE pool = ? ORDER BY address", (pool,))
         return [int.from_bytes(address) for (address,) in rows]
 
     def images(self) -> list[ImageRecord]:
-        """All images."""
+        """Return all images."""
         return self._select(ImageRecord, "images")
 
     def intents(self) -> list[Intent]:
-        """All work begun and not yet finished, oldest first; normally empty or a handful."""
+        """Return all intents, oldest first; normally none or a few."""
         rows = self._connection.execute("SELECT kind, object_id, owner FROM intents ORDER BY seq")
         return [Intent(*row) for row in rows]
 
     def meta(self, key: str) -> str | None:
-        """A small value kept beside the records (allocation cursors, versions)."""
+        """Return a small value that is kept next to the records, such as an allocation cursor."""
         value: str | None = self._value("SELECT value FROM meta WHERE key = ?", key)
         return value
 
@@ -172,7 +177,7 @@ class SqliteReader:
         )
 
     def _value(self, query: str, *values: Any, **named: Any) -> Any:
-        """Give the first column of the first row, or None."""
+        """Return the first column of the first row, or None if there is no row."""
         row = self._connection.execute(query, named or values).fetchone()
         return row and row[0]
 
@@ -181,7 +186,7 @@ class SqliteTransaction(SqliteReader):
     """Implements `engine.store.api.Transaction`."""
 
     def put_network(self, record: NetworkRecord) -> None:
-        """Insert or replace by id; raises `Taken` for another network's name."""
+        """Insert or replace a network by id; raises `Taken` if another network has its name."""
         options = bool(record.options or record.host_options)
         self._put_named("networks", "network-name", record, driver=record.driver, scope=as_text(record.scope),
                         phase=record.phase, predefined=record.predefined, with_options=options,
@@ -192,36 +197,39 @@ class SqliteTransaction(SqliteReader):
                 self._put_subnet(ip_network(pool.subnet), record.id)
 
     def delete_network(self, network_id: str) -> None:
-        """Forget the network, its subnets and its address reservations."""
+        """Delete the network, its subnets and its address reservations."""
         self._delete("networks", network_id)
         self._execute("DELETE FROM subnets WHERE network_id = ?", network_id)
-        # "/" and "0" are neighbours in ASCII: all pools that begin with "<id>/".
+        # Because "0" follows "/" in ASCII, this range covers all pools that begin with "<id>/".
         self._execute("DELETE FROM addresses WHERE pool > ? AND pool < ?", f"{network_id}/", f"{network_id}0")
 
     def put_container(self, record: ContainerRecord) -> None:
-        """Insert or replace by id; raises `Taken` for another container's name."""
+        """Insert or replace a container by id; raises `Taken` if another container has its name."""
         self._put_named("containers", "container-name", record)
 
     def delete_container(self, container_id: str) -> None:
-        """Forget the container and its endpoints."""
+        """Delete the container and its endpoints."""
         for endpoint in self.endpoints(container_id=container_id):
             self.delete_endpoint(endpoint.id)
         self._delete("containers", container_id)
 
     def put_endpoint(self, record: EndpointRecord) -> None:
-        """Insert or replace by id, ports included; raises `Taken` for a host port of another endpoint."""
+        """Insert or replace an endpoint and its ports by id.
+
+        Raises `Taken` if another endpoint has one of its host ports.
+        """
         self._put_ports(record)
         self._put("endpoints", id=record.id, network_id=record.network_id, container_id=record.container_id,
                   body=encode(record))  # fmt: skip
 
     def delete_endpoint(self, endpoint_id: str) -> None:
-        """Forget the endpoint, its addresses and its ports."""
+        """Delete the endpoint, its addresses and its ports."""
         self._delete("endpoints", endpoint_id)
         self._execute("DELETE FROM ports WHERE endpoint_id = ?", endpoint_id)
         self.release_addresses(endpoint_id)
 
     def reserve_address(self, pool: str, address: int, holder: str) -> None:
-        """Reserve one address for ``holder``; nothing happens if it has it; raises `Taken` if another has."""
+        """Reserve one address for ``holder``; idempotent. Raises `Taken` if another holder has it."""
         packed = _pack(address)
         present = self._value("SELECT holder FROM addresses WHERE pool = ? AND address = ?", pool, packed)
         if present is None:
@@ -234,15 +242,15 @@ class SqliteTransaction(SqliteReader):
         self._execute("DELETE FROM addresses WHERE holder = ?", holder)
 
     def put_image(self, record: ImageRecord) -> None:
-        """Insert or replace by id."""
+        """Insert or replace an image by id."""
         self._put("images", id=record.id, body=encode(record))
 
     def delete_image(self, image_id: str) -> None:
-        """Forget the image."""
+        """Delete the image."""
         self._delete("images", image_id)
 
     def put_intent(self, intent: Intent) -> None:
-        """Note work begun on an object (insert or replace by kind and object)."""
+        """Record that work has begun on an object; insert or replace by kind and object."""
         self._execute(
             "INSERT INTO intents (kind, object_id, owner) VALUES (?, ?, ?) "
             "ON CONFLICT (kind, object_id) DO UPDATE SET owner = excluded.owner",
@@ -250,11 +258,11 @@ class SqliteTransaction(SqliteReader):
         )  # fmt: skip
 
     def delete_intent(self, kind: str, object_id: str) -> None:
-        """The work is finished or undone."""
+        """Delete an intent, because its work is finished or undone."""
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
 
     def set_meta(self, key: str, value: str) -> None:
-        """Set a small value."""
+        """Set a small value, which `meta` returns."""
         self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
     def _put_named(self, table: str, what: str, record: NetworkRecord | ContainerRecord, **columns: Column) -> None:
@@ -269,7 +277,10 @@ class SqliteTransaction(SqliteReader):
         self._execute("INSERT INTO subnets VALUES (?, ?, ?, ?)", subnet.version, first, last, network_id)
 
     def _put_ports(self, record: EndpointRecord) -> None:
-        """Write an endpoint's ports, unless they are as they were: of its changes few concern them."""
+        """Write an endpoint's ports if they have changed, because most changes of an endpoint do not concern them.
+
+        Raises `Taken` if another endpoint has one of them.
+        """
         wanted = [_port_row(port, record.id) for port in record.ports]
         present = self._connection.execute(
             f"SELECT {PORT_COLUMNS} FROM ports WHERE endpoint_id = ? ORDER BY rowid", (record.id,)
@@ -284,7 +295,7 @@ class SqliteTransaction(SqliteReader):
             raise Taken("port", f"{host_ip}:{host_port}", holder)
 
     def _put(self, table: str, **columns: Column) -> None:
-        """Insert, or replace in place: the row keeps its ``seq`` and so its place in listings."""
+        """Insert a row or replace it in place; a replaced row keeps its ``seq`` and its position in listings."""
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
         self._execute(

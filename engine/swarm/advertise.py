@@ -1,4 +1,4 @@
-"""Which of this host's addresses the other hosts are to use: Docker's --advertise-addr and its guesses."""
+"""Chooses the addresses that other hosts use to reach this host: Docker's --advertise-addr and its defaults."""
 
 from __future__ import annotations
 
@@ -14,18 +14,24 @@ BAD_DATA_PATH = "data path address must be a non-zero IP address or network inte
 
 
 def advertise_address(text: str) -> tuple[str, int]:
-    """The address and port of ``IP|INTERFACE[:PORT]``; without one, the host's only address."""
+    """Return the address and port of ``IP|INTERFACE[:PORT]``.
+
+    Without IP or interface, it is the host's only address.
+    """
     host, port = split(text)
     return _resolved(host, BAD_ADVERTISED) if host else sole_address(), port
 
 
 def data_path(text: str) -> str:
-    """The address of ``IP|INTERFACE``."""
+    """Return the address of ``IP|INTERFACE``."""
     return _resolved(text, BAD_DATA_PATH)
 
 
 def _resolved(host: str, refusal: str) -> str:
-    """The address that an address or the name of an interface means."""
+    """Return the address for an IP address or the name of an interface.
+
+    Raises InvalidArgument with ``refusal`` for anything else.
+    """
     try:
         found = ip_address(host)
     except ValueError:
@@ -36,7 +42,7 @@ def _resolved(host: str, refusal: str) -> str:
 
 
 def split(text: str) -> tuple[str, int]:
-    """Cut ``HOST[:PORT]``."""
+    """Split ``HOST[:PORT]`` into host and port, by default `DEFAULT_PORT`."""
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not text.startswith("[")):
         return text.strip("[]"), DEFAULT_PORT
@@ -46,7 +52,10 @@ def split(text: str) -> tuple[str, int]:
 
 
 def of_interface(name: str, refusal: str) -> str:
-    """The address of an interface; IPv4 before IPv6."""
+    """Return the address of an interface, IPv4 before IPv6.
+
+    Raises InvalidArgument with ``refusal`` if it has none.
+    """
     found = [a for i, a in host_facts.interface_addresses() if i == name]
     if not found:
         raise InvalidArgument(refusal)
@@ -54,7 +63,11 @@ def of_interface(name: str, refusal: str) -> str:
 
 
 def sole_address() -> str:
-    """The one address that others could use; Docker's text where there are several or none."""
+    """Return the only address that other hosts can use.
+
+    Raises InvalidArgument with Docker's message if there are several or none. Loopback and link-local addresses do not
+    count.
+    """
     candidates = [
         (i, a)
         for i, a in host_facts.interface_addresses()
@@ -79,7 +92,10 @@ def sole_address() -> str:
 
 
 def source_address_for(host: str, port: int) -> str:
-    """The address from which this host reaches another."""
+    """Return the address from which this host reaches another host.
+
+    Raises InvalidArgument if there is no route.
+    """
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind, protocol) as probe:

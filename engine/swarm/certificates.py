@@ -1,4 +1,4 @@
-"""This host's certificates: each is a file with its key, valid for days, and replaced by the agent at half of them."""
+"""This host's certificates. Each file also has the private key; the agent renews it after half of its lifetime."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LOCALHOST = "127.0.0.1"
 
 
 def authority(root: Path) -> str:
-    """The certificate of the cluster's authority."""
+    """Return the certificate of the cluster's authority (PEM)."""
     return (membership.directory(root) / membership.AUTHORITY).read_text()
 
 
 def of_node(root: Path, request: str, node: str) -> str:
-    """Sign a host's request with the authority's key, which this manager has."""
+    """Sign a host's request with the authority's key, which every manager has; return the certificate."""
     return pki.issue(authority(root), _authority_key(root), request, node)
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
-    """Sign the request for what serves on a manager."""
+    """Sign the request for a manager's server and etcd member; return the certificate."""
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
 
@@ -37,17 +37,20 @@ def _authority_key(root: Path) -> str:
 
 
 def renewal(lifetime: float) -> float:
-    """When a certificate of now, which is valid for ``lifetime`` seconds, is to be renewed."""
+    """Return when to renew a certificate that is issued now, in seconds since 1970.
+
+    The certificate is valid for ``lifetime`` seconds.
+    """
     return time.time() + lifetime / 2
 
 
 def is_due(me: ClusterMembership) -> bool:
-    """Whether this host's certificates are to be renewed."""
+    """Return whether it is time to renew this host's certificates."""
     return time.time() >= me.renew_at
 
 
 def own(authority: str, authority_key: str, node: str, address: str) -> dict[str, str]:
-    """The certificates that a manager issues to itself, by file."""
+    """Return the certificates that a manager issues to itself, by file name."""
     key, manager_key = pki.new_key(), pki.new_key()
     asked = pki.request(manager_key)
     return {
@@ -58,7 +61,10 @@ def own(authority: str, authority_key: str, node: str, address: str) -> dict[str
 
 
 def renew_manager(root: Path) -> ClusterMembership | None:
-    """Renew a manager's certificates with the authority's key, which it has."""
+    """Renew a manager's certificates with the authority's key, which every manager has.
+
+    Returns the updated membership, or None if this host is in no cluster.
+    """
     me = membership.load(root)
     if me is None:
         return None
@@ -66,7 +72,11 @@ def renew_manager(root: Path) -> ClusterMembership | None:
 
 
 def renew_worker(root: Path, client: Client, me: ClusterMembership) -> ClusterMembership | None:
-    """Ask a manager for this host's next certificate, for a key of its own."""
+    """Get a new certificate for a new private key from a manager.
+
+    Returns the updated membership, or None if this host is in no cluster. Raises EngineError if the answer has no
+    certificate.
+    """
     key = pki.new_key()
     answer = client.call(node_operations.PATH + "certificate", {"request": pki.request(key)})
     if "certificate" not in answer:
@@ -75,7 +85,7 @@ def renew_worker(root: Path, client: Client, me: ClusterMembership) -> ClusterMe
 
 
 def _take(root: Path, files: Mapping[str, str], lifetime: float) -> ClusterMembership | None:
-    """Put new certificates in place, then note when the next ones are due."""
+    """Write new certificates, then record when they are to be renewed."""
     for name, text in files.items():
         membership.write_private(membership.directory(root) / name, text)
     due = renewal(lifetime)

@@ -1,7 +1,7 @@
-"""Processes that outlive the agent: a member of the store, the server. Started once, adopted afterwards.
+"""Processes that outlive the agent: the etcd member, the manager's server, the guard.
 
-A note in HAWSE_RUN/cluster names the process by pid and start time, so that a killed agent's successor finds it and
-a reused pid is noticed.
+A file in HAWSE_RUN/cluster records each process by pid and start time. Through it, the next agent finds the processes
+of a killed agent, and a reused pid is detected.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from engine.paths import make_private_directory, open_private
 from engine.store.locks import locked
 
 STOP_TIMEOUT_SECONDS = 5.0
-"""Seconds a process may take to end when asked to."""
+"""Seconds that a process may take to end after SIGTERM, before SIGKILL."""
 LONG_LOG = 1 << 20
-"""Bytes after which a log begins anew."""
+"""Bytes after which a log is emptied."""
 
 
 def run_directory(run: Path) -> Path:
-    """Where notes and logs of kept processes are (0700)."""
+    """Return the directory for pid files and logs of these processes (mode 0700); creates it if missing."""
     path = run / "cluster"
     make_private_directory(path)
     return path
 
 
 def is_running(run: Path, name: str) -> bool:
-    """Whether the noted process is there."""
+    """Return whether the recorded process is running."""
     return is_owner_running(_note(run, name))
 
 
@@ -44,7 +44,10 @@ def ensure(
     environment: Mapping[str, str] | None = None,
     directory: Path = Path("/"),
 ) -> bool:
-    """Start a process in a session of its own unless it runs already; whether it was started now."""
+    """Start a process in its own session unless it is running; return whether it was started now.
+
+    Takes the lock of this process's name.
+    """
     with locked(run, "process", name):
         if is_running(run, name):
             return False
@@ -58,12 +61,12 @@ def ensure(
                 umask=0o077, env=dict(environment) if environment is not None else None,
             )  # fmt: skip
             note.write(f"{process.pid}:{start_time(process.pid)}")
-        process.returncode = 0  # it is nobody's to wait for: `reap` collects it where it was our child
+        process.returncode = 0  # Popen must not wait for it: `reap` does, if it is our child
         return True
 
 
 def reap(run: Path, name: str) -> None:
-    """Collect a child that has ended, so that it does not stay a zombie."""
+    """Reap a child that has ended, so that it does not remain a zombie."""
     pid = _note(run, name).partition(":")[0]
     if pid.isdigit():
         with suppress(ChildProcessError):
@@ -71,7 +74,7 @@ def reap(run: Path, name: str) -> None:
 
 
 def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
-    """End a process: asked first, then forced; idempotent."""
+    """End a process with SIGTERM, after ``patience`` seconds with SIGKILL; idempotent."""
     note = _note(run, name)
     deadline = time.monotonic() + patience
     number = signal.SIGTERM
@@ -89,7 +92,7 @@ def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
 
 
 def last_log_line(run: Path, name: str) -> str:
-    """The end of a process's log, for the error that says it did not start."""
+    """Return the last line of a process's log, for the error message that it did not start."""
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return _plain(lines[-1])[:500] if lines else ""
@@ -97,7 +100,7 @@ def last_log_line(run: Path, name: str) -> str:
 
 
 def _plain(line: str) -> str:
-    """What a log's line in JSON says to people."""
+    """Return the message of a JSON log line, or the line itself if it is not JSON."""
     try:
         entry = json.loads(line)
         return str(entry.get("error") or entry["msg"])
@@ -106,11 +109,11 @@ def _plain(line: str) -> str:
 
 
 def trim_logs(run: Path) -> None:
-    """Begin logs anew that have grown long: HAWSE_RUN is memory on most systems."""
+    """Empty logs that have grown too long, because HAWSE_RUN is in memory on most systems."""
     for log in run_directory(run).glob("*.log"):
         with open(open_private(log, os.O_WRONLY), "ab") as file:
             if file.tell() > LONG_LOG:
-                file.truncate(0)  # it is appended to
+                file.truncate(0)  # writers append
 
 
 def _note(run: Path, name: str) -> str:

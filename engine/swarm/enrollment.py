@@ -1,7 +1,8 @@
-"""How a host asks a manager's server for its place in the cluster, over TLS on port 2377.
+"""How a host asks a manager's server to join the cluster, over TLS on port 2377.
 
-First the authority's certificate is fetched from whoever answers and compared with the digest in the token; only then,
-on a second connection that this certificate verifies as a manager's, is the token's secret sent.
+First it fetches the authority's certificate over an unverified connection and compares it with the digest in the token.
+Then it opens a second connection, on which this certificate must verify the manager. Only there is the token's secret
+sent.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from engine.swarm.token import JoinToken, digest_of
 CONNECT, ENROLL_TIMEOUT_SECONDS = 5.0, 30.0
 """Seconds to wait for a connection to a manager, and for its answer."""
 OPENING = 5.0
-"""Seconds that a manager's enrollment may take to start."""
+"""Seconds to wait for a manager's server to accept connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """Where a manager enrolls hosts."""
+    """The address where a manager enrolls hosts."""
 
     host: str
     port: int = DEFAULT_PORT
@@ -38,7 +39,7 @@ class Manager:
 
 
 def parse_manager(text: str) -> Manager:
-    """Read ``HOST[:PORT]``, brackets around an IPv6 address with a port."""
+    """Parse ``HOST[:PORT]``; an IPv6 address with a port needs brackets."""
     try:
         return Manager(*split(text))
     except InvalidArgument as error:
@@ -46,7 +47,10 @@ def parse_manager(text: str) -> Manager:
 
 
 def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask for a place; the manager's answer, with the authority's certificate as ``authority``."""
+    """Ask a manager for admission; return its answer, with the authority's certificate as ``authority``.
+
+    Raises EngineError if the authority's certificate does not match the token.
+    """
     unverified = ssl._create_unverified_context()
     authority = str(_ask(manager, unverified, "/hawse/authority", {}).get("authority", ""))
     if digest_of(authority) != token.digest:
@@ -57,7 +61,10 @@ def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> di
 
 
 def wait_until_open(manager: Manager) -> None:
-    """Wait until a manager takes connections, so that hosts may join at once; not longer than it should take."""
+    """Wait up to `OPENING` seconds until a manager accepts connections.
+
+    After that, other hosts can join immediately.
+    """
     deadline = time.monotonic() + OPENING
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection((manager.host, manager.port), OPENING):
@@ -66,7 +73,11 @@ def wait_until_open(manager: Manager) -> None:
 
 
 def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
-    """Post one question; a manager is known by what its certificate is for, whatever its address is here."""
+    """Post one question and return the answer.
+
+    The manager's certificate is checked for `MANAGER_NAME`, not for its address. Raises Unavailable if the connection
+    fails.
+    """
     try:
         connection = Connection(f"https://{manager}", lambda: context, CONNECT, MANAGER_NAME)
         try:

@@ -1,7 +1,7 @@
-"""This host's own member of the store: how etcd is started, and taken out again.
+"""This host's own etcd member: how it is started, joined, restarted and removed.
 
-It takes calls on a Unix socket alone, in a directory of root's: what it does for other hosts goes through the manager's
-server, which knows whose a call is. Only the port for its peers, that is for other managers, is on the network.
+Clients reach it only through a Unix socket in a directory of root. Other hosts use it through the manager's server,
+which knows the caller. Only the port for peers, which are the other managers, is open on the network.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 NAME = "etcd"
 PEER_PORT = 2380
 ADVERTISED = "https://127.0.0.1:2379"
-"""What members tell each other of where clients reach them; none listens there, and it may not be left out."""
+"""Client URL that members advertise to each other. etcd requires one, but nothing listens there."""
 READY_TIMEOUT_SECONDS = 20.0
 """Seconds that a member may take until it answers."""
 LEARNING = 12.0
-"""Seconds that another host's new member may take until it has a vote; less than a joining host waits."""
+"""Seconds to wait for another host's new member to get its vote; less than a joining host waits for its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What it takes to start a member. ``initial`` lists all members as ``name=peer URL``."""
+    """The settings to start a member. ``initial`` lists all members as ``name=peer URL``."""
 
     name: str
     address: str
@@ -42,12 +42,15 @@ class Member:
 
 
 def url(address: str, port: int) -> str:
-    """An https URL, brackets where IPv6 wants them."""
+    """Return an https URL, with brackets around an IPv6 address."""
     return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
 
 
 def arguments(where: Path, member: Member) -> list[str]:
-    """The command line of etcd, which is started in ``where``. Its peers must show a manager's certificate."""
+    """Return the command line of etcd, to be run in the directory ``where``.
+
+    The peers must show a manager's certificate. Raises Unavailable if etcd is not installed.
+    """
     program = shutil.which("etcd")
     if program is None:
         raise Unavailable("etcd is not installed (Debian: apt-get install etcd-server)")
@@ -66,14 +69,17 @@ def arguments(where: Path, member: Member) -> list[str]:
 
 
 def start(run: Path, where: Path, member: Member) -> None:
-    """Start the member unless it runs; the command line is kept for later starts."""
+    """Start the member unless it is running, and save the command line for later starts."""
     command = arguments(where, member)
     membership.write_private(where / "etcd.argv", "\0".join(command))
     daemons.ensure(run, NAME, command, directory=where)
 
 
 def keep(run: Path, root: Path) -> None:
-    """Start the member again where it has ended, and this host has not just left: that ends it on purpose."""
+    """Restart the member if it has ended, unless this host has left its cluster.
+
+    Leaving a cluster stops the member on purpose.
+    """
     daemons.reap(run, NAME)
     if not daemons.is_running(run, NAME) and membership.exists(root):
         command = (membership.directory(root) / "etcd.argv").read_text().split("\0")
@@ -81,7 +87,10 @@ def keep(run: Path, root: Path) -> None:
 
 
 def wait_until_ready(run: Path, client: Client) -> None:
-    """Return when the member answers; raises with its own last words where it doesn't."""
+    """Wait until the member answers, up to `READY_TIMEOUT_SECONDS` seconds.
+
+    Raises Unavailable with the last line of its log if it has ended.
+    """
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:
         try:
@@ -97,9 +106,10 @@ def wait_until_ready(run: Path, client: Client) -> None:
 
 
 def add(client: Client, name: str, address: str) -> list[str]:
-    """Announce a new member; the ``name=peer URL`` of all, the new one included.
+    """Announce a new member to the store; return ``name=peer URL`` of all members, including the new one.
 
-    It begins as a learner, which has no vote: a host that then fails to start does not cost the others their majority.
+    It starts as a learner without a vote. Therefore a host that then fails to start does not cost the others their
+    majority.
     """
     peer = url(address, PEER_PORT)
     answer = _add_learner(client, peer)
@@ -108,9 +118,10 @@ def add(client: Client, name: str, address: str) -> list[str]:
 
 
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
-    """Add a learner once the last one has its vote, as there can be one; one that never gets it is taken out.
+    """Add a learner; wait up to `LEARNING` seconds for an earlier learner to get its vote.
 
-    One of the same host is of an attempt that came to nothing.
+    It must wait because etcd allows only one learner. An earlier learner is removed if it does not get its vote in
+    time. It is also removed if it is from a failed attempt of the same host.
     """
     deadline = time.monotonic() + LEARNING
     while True:
@@ -127,7 +138,10 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 
 
 def promote(run: Path, client: Client, name: str) -> None:
-    """Give this host's member its vote, once it has caught up with the others."""
+    """Make this host's member a voting member when it has caught up with the others.
+
+    Waits up to `READY_TIMEOUT_SECONDS` seconds, then raises the last error or Unavailable.
+    """
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:
         mine = next((m for m in members(client) if m.get("name") == name), None)
@@ -146,20 +160,23 @@ def promote(run: Path, client: Client, name: str) -> None:
 
 
 def members(client: Client) -> list[dict[str, Any]]:
-    """All members of the store."""
+    """Return all members of the store."""
     found: list[dict[str, Any]] = client.call("/v3/cluster/member/list", {}).get("members", [])
     return found
 
 
 def remove(client: Client, name: str) -> None:
-    """Take a member out of the store; one that is not there is fine."""
+    """Remove a member from the store; does nothing if there is no such member."""
     for member in members(client):
         if member.get("name") == name:
             client.call("/v3/cluster/member/remove", {"ID": member["ID"]})
 
 
 def leader(client: Client, managers: Sequence[str]) -> str:
-    """The name of the member that leads, as far as one of the answering members knows."""
+    """Return the name of the leading etcd member, as known to the member that answers.
+
+    Returns "" if the leader is unknown or not among ``managers``.
+    """
     status = client.call("/v3/maintenance/status", {})
     found = {m["ID"]: str(m.get("name", "")) for m in members(client)}
     name = found.get(status.get("leader", ""), "")

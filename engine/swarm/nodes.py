@@ -1,4 +1,4 @@
-"""The verbs of /nodes, in the shape of Docker's documents."""
+"""The verbs of /nodes, which return Docker's documents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.version import OUTSIDE, version_text
 
 
 def describe_host(me: ClusterMembership, tunnel_key: str) -> Node:
-    """This host's own record."""
+    """Return this host's own node record."""
     now = timestamps.now()
     return Node(
         id=me.node_id,
@@ -41,7 +41,7 @@ def describe_host(me: ClusterMembership, tunnel_key: str) -> Node:
 
 
 def list_documents(host: Host) -> Documents:
-    """Documents of all nodes."""
+    """Return the documents of all nodes; raises Unavailable on a host that is not a manager."""
     with managing(host) as (client, me):
         return _documents(host, client, me)
 
@@ -60,7 +60,7 @@ def _nodes(client: Client) -> list[Node]:
 
 
 def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> Json:
-    """One document of GET /nodes/{id}."""
+    """Return one document of GET /nodes/{id}."""
     subject, public = pki.describe(authority)
     document: Json = {
         "ID": node.id,
@@ -92,13 +92,16 @@ def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> J
 
 
 def inspect(host: Host, reference: str) -> Json:
-    """The document of one node, by id, ``self``, host name or id prefix."""
+    """Return the document of one node, found by id, ``self``, host name or id prefix."""
     with managing(host) as (client, me):
         return pick(_documents(host, client, me), me.node_id if reference == "self" else reference)
 
 
 def pick(documents: Documents, reference: str) -> Json:
-    """The one node that a reference means; Docker's texts for none and for several."""
+    """Return the one node that matches ``reference``.
+
+    Raises NotFound for none and Conflict for several, with Docker's messages.
+    """
     by_id = [d for d in documents if d["ID"] == reference]
     by_name = [d for d in documents if d["Description"]["Hostname"] == reference]
     found = by_id or by_name or [d for d in documents if reference and d["ID"].startswith(reference)]
@@ -110,9 +113,10 @@ def pick(documents: Documents, reference: str) -> Json:
 
 
 def remove(host: Host, reference: str, *, force: bool) -> None:
-    """Remove a node that is down, with everything it had; a live worker only with ``force``.
+    """Remove a node that is down, with all its endpoints and addresses; a live worker only with ``force``.
 
-    Its certificate is worth nothing from the first step on.
+    Its certificate is rejected after the first step. Raises Forbidden for a manager, unless it is down and ``force`` is
+    True.
     """
     with managing(host) as (client, me):
         document = pick(_documents(host, client, me), reference)
@@ -129,11 +133,11 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
         shared_endpoints.release_node(client, identity)
         if not me.external:
             etcd_member.remove(client, identity)
-        client.transact([], [delete(keys.node(identity))])  # last, so that a removal which was killed can be repeated
+        client.transact([], [delete(keys.node(identity))])  # last: a killed removal can be repeated
 
 
 def summary(host: Host) -> Json:
-    """The ``Swarm`` part of /info."""
+    """Return the ``Swarm`` part of /info."""
     try:
         me = membership.load(host.root)
     except Unavailable as error:

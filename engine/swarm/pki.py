@@ -1,8 +1,8 @@
-"""The cluster's own certificate authority. Two kinds of certificate, so that no worker can pass for a manager.
+"""The cluster's own certificate authority. There are two kinds of certificate, so that no worker can act as a manager.
 
-A *node* certificate is for clients only and names the node. A *manager* certificate also serves (other hosts, and the
-store's peers): it carries `keys.MANAGER_NAME`, which hosts and etcd's peers ask for, and the host's addresses. Private
-keys never leave the host that made them, but for the authority's, which every manager has.
+A *node* certificate names the node and is only for clients. A *manager* certificate is also for servers: the manager's
+server and the etcd peers. It has the name `keys.MANAGER_NAME`, which hosts and etcd peers check, and the host's
+addresses. Private keys stay on the host that made them. The exception is the authority's key, which every manager has.
 """
 
 from __future__ import annotations
@@ -28,26 +28,28 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 LIFETIME = 14 * 86400
-"""Seconds that a host's certificate is valid; HAWSE_CERTIFICATE_LIFETIME overrides it. A host asks for the next one at
-half of it, so it may be off for a week."""
+"""Seconds that a host's certificate is valid; HAWSE_CERTIFICATE_LIFETIME overrides it.
+
+A host renews it after half of this time, so a host may be off for a week.
+"""
 TOLERANCE = timedelta(minutes=10)
-"""How far a joining host's clock may be behind."""
+"""Tolerance for a joining host's slow clock: certificates are valid from this long before their issue."""
 
 
 def lifetime() -> int:
-    """HAWSE_CERTIFICATE_LIFETIME in seconds, by default `LIFETIME`."""
+    """Return HAWSE_CERTIFICATE_LIFETIME in seconds, at least 2, by default `LIFETIME`."""
     text = os.environ.get("HAWSE_CERTIFICATE_LIFETIME", "")
     return max(2, int(text)) if text.isascii() and text.isdigit() else LIFETIME
 
 
 def new_key() -> str:
-    """Make a private key (PEM)."""
+    """Return a new private key (PEM)."""
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def new_authority(key: str) -> str:
-    """Make the authority's own certificate (PEM)."""
+    """Return the authority's self-signed certificate (PEM)."""
     name = _name("hawse-ca")
     private = _private(key)
     builder = _builder(name, private.public_key(), AUTHORITY_LIFETIME).issuer_name(name)
@@ -57,19 +59,24 @@ def new_authority(key: str) -> str:
 
 
 def request(key: str) -> str:
-    """Ask for a certificate (PEM); what it will say is the authority's decision."""
+    """Return a certificate signing request (PEM); the authority ignores its subject."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name("hawse"))
     return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def issue(authority: str, authority_key: str, wanted: str, name: str, addresses: Sequence[str] = ()) -> str:
-    """Sign the key of a request: for a client called ``name``, or a manager that serves at ``addresses``."""
+    """Return a certificate for the key of a request: a client's, or with ``addresses`` a manager's.
+
+    ``name`` is the client's node id or the manager's name. Raises ValueError if the request is not signed by its own
+    key.
+    """
     asked = x509.load_pem_x509_csr(wanted.encode())
     if not asked.is_signature_valid:
         raise ValueError("the request is not signed by its own key")
     issuer = x509.load_pem_x509_certificate(authority.encode())
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if addresses else [])]
-    # etcd's gateway refuses clients that have a common name: it can't tell users by it, as others may expect.
+    # Client certificates have no common name, because etcd's gateway refuses clients with one. (It cannot authenticate
+    # users by common name, although a client may expect that.)
     subject = _name(name) if addresses else _name(name, NameOID.SERIAL_NUMBER)
     builder = _builder(subject, asked.public_key(), timedelta(seconds=lifetime())).issuer_name(issuer.subject)
     signer: ec.EllipticCurvePublicKey = issuer.public_key()  # type: ignore[assignment]  # as `new_key` makes them
@@ -84,20 +91,20 @@ def issue(authority: str, authority_key: str, wanted: str, name: str, addresses:
 
 
 def describe(certificate: str) -> tuple[bytes, bytes]:
-    """The subject and the public key of a certificate, both in DER."""
+    """Return the subject and the public key of a certificate, both in DER."""
     parsed = x509.load_pem_x509_certificate(certificate.encode())
     public = parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return parsed.subject.public_bytes(), public
 
 
 def new_tunnel_key() -> tuple[str, str]:
-    """Make a WireGuard key pair: private and public, in base64."""
+    """Return a new WireGuard key pair: private and public key in base64."""
     private = b64encode(X25519PrivateKey.generate().private_bytes_raw()).decode()
     return private, public_tunnel_key(private)
 
 
 def public_tunnel_key(private: str) -> str:
-    """The public half of a WireGuard key, in base64 as the private one is."""
+    """Return the public key of a WireGuard private key, both in base64."""
     key = X25519PrivateKey.from_private_bytes(b64decode(private))
     return b64encode(key.public_key().public_bytes_raw()).decode()
 

@@ -1,4 +1,4 @@
-"""What a manager is told that wants to leave, in Docker's words: what its leaving would cost the cluster."""
+"""Docker's warnings for a manager that wants to leave: what that would cost the cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESTORE = (
 
 
 def managers(client: Client) -> tuple[int, int]:
-    """How many managers can be reached, and how many can't."""
+    """Return the number of reachable and of unreachable managers."""
     nodes = record_checks.all_readable(client.range(keys.NODES)[0], record_checks.read_node)
     alive = {kv.key.removeprefix(keys.ALIVE) for kv in client.range(keys.ALIVE)[0]}
     reachable = [n.id in alive for n in nodes if n.role == MANAGER]
@@ -23,7 +23,10 @@ def managers(client: Client) -> tuple[int, int]:
 
 
 def warning(reachable: int, unreachable: int) -> str:
-    """The refusal to let one of so many managers go without ``--force``; without any known, the general one."""
+    """Return the error message for a manager that leaves without ``--force``.
+
+    If no reachable manager is known, it is the general message.
+    """
     if (reachable, unreachable) == (1, 0):
         return ATTEMPT + LAST
     if not reachable or reachable - 2 > unreachable:

@@ -1,7 +1,7 @@
-"""The verbs of /swarm: making a cluster, joining it, leaving it, and the tokens in between.
+"""The verbs of /swarm: create, join and leave a cluster, and its tokens.
 
-A host is a member from the moment its record is in HAWSE_ROOT/cluster, which is written last: a failed or killed join
-leaves a host that is in no cluster.
+A host is a member as soon as HAWSE_ROOT/cluster has its membership record, which is written last. Therefore a failed or
+killed join leaves a host that is in no cluster.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LONGEST_SUBNET = 29
 
 
 def init(host: Host, request: SwarmInit) -> str:
-    """Make a cluster with this host as its first manager; the node's id."""
+    """Create a cluster with this host as its first manager; return the node's id."""
     _require_outside(host)
     pools, size = tuple(request.pools) or DEFAULT_POOLS, request.subnet_size or DEFAULT_SUBNET_SIZE
     _check_pools(pools, size)
@@ -73,7 +73,7 @@ def init(host: Host, request: SwarmInit) -> str:
 
 
 def _check_pools(pools: Sequence[str], size: int) -> None:
-    """Refuse pools that no subnet of ``size`` bits can be cut from."""
+    """Raise InvalidArgument for pools that cannot be split into subnets of ``size`` bits."""
     if size > LONGEST_SUBNET:
         raise InvalidArgument(f"subnet size is out of range: {size}")
     for pool in map(ip_network, pools):
@@ -84,12 +84,12 @@ def _check_pools(pools: Sequence[str], size: int) -> None:
 
 
 def _take_store_files(where: Path, given: Mapping[str, str]) -> None:
-    """Keep the user's files, by which a store that is not ours is reached."""
+    """Save the user's certificate files for an external store."""
     _write(where, {n: given[k] for n, k in zip(membership.STORE_FILES, STORE_KEYS, strict=True) if given.get(k)})
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
-    """The URLs of a store of the user's own, and the credential that the first of them carries."""
+    """Return the URLs of an external store, and the user and password in the first of them."""
     parts = [urlsplit(url if "://" in url else f"https://{url}") for url in store]
     for part in parts:
         if part.scheme != "https" or not part.hostname:
@@ -102,7 +102,10 @@ def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
 
 
 def _with_store(host: Host, where: Path, me: ClusterMembership, cluster: Cluster) -> ClusterMembership:
-    """Start the store where it is ours, and write the cluster into it; the membership with this host's tunnel key."""
+    """Start etcd unless the store is external, and write the cluster's first records.
+
+    Returns the membership with this host's WireGuard key.
+    """
     _publish_directory(host, where)
     if not me.external:
         peer = etcd_member.url(me.address, etcd_member.PEER_PORT)
@@ -118,7 +121,10 @@ def _with_store(host: Host, where: Path, me: ClusterMembership, cluster: Cluster
 
 
 def _found(client: Client, cluster: Cluster, me: ClusterMembership) -> ClusterMembership:
-    """Write the first records of a cluster; an external store that holds one already is refused."""
+    """Write the first records of a cluster.
+
+    Raises InvalidArgument if an external store already has a cluster.
+    """
     me, public = _with_tunnel_key(me)
     changes = [
         put(keys.CLUSTER, encode(cluster)),
@@ -143,7 +149,7 @@ def _with_tunnel_key(me: ClusterMembership) -> tuple[ClusterMembership, str]:
 
 
 def join(host: Host, request: SwarmJoin) -> str:
-    """Join the cluster of a manager; the role that the token gave."""
+    """Join a manager's cluster; return the role that the token gave."""
     _require_outside(host)
     if not request.token:
         raise InvalidArgument(
@@ -180,7 +186,7 @@ def _given_papers(answer: Mapping[str, object], key: str, manager_key: str) -> d
 
 
 def _take_place(host: Host, where: Path, me: ClusterMembership, members: Sequence[str] | None) -> ClusterMembership:
-    """Write this host's own record into the store; a manager starts its member of it first."""
+    """Write this host's own record to the store; a manager first starts its etcd member."""
     me, public = _with_tunnel_key(me)
     _publish_directory(host, where)
     if members is not None:
@@ -200,7 +206,7 @@ def _take_place(host: Host, where: Path, me: ClusterMembership, members: Sequenc
 
 
 def leave(host: Host, *, force: bool) -> None:
-    """Leave the cluster: this host's containers lose their overlay networks, its record is marked down."""
+    """Leave the cluster: disconnect containers from cluster networks and mark this host's record as down."""
     me = _leaving(host, force=force)
     _disconnect_all(host)
     if me is not None:
@@ -213,12 +219,16 @@ def leave(host: Host, *, force: bool) -> None:
     local_networks.delete_all_planned(host)
     gateway_bridge.release_ingress_address(host)
     _abandon(host)
-    local_networks.delete_all_planned(host)  # again: what the agent, which did not know yet, has learned meanwhile
+    local_networks.delete_all_planned(host)  # again: the agent may have copied networks meanwhile
     _tell_agent(host)
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
-    """The membership that ends; None of another version of hawse, which is only forgotten here."""
+    """Return the membership to end; None for one of another version of hawse.
+
+    That one is only deleted on this host. Raises Unavailable if this host is in no cluster, and for managers or other
+    versions without ``force``.
+    """
     try:
         me = membership.load(host.root)
     except Unavailable:
@@ -246,7 +256,7 @@ def _say_goodbye(client: Client, me: ClusterMembership) -> None:
 
 
 def _disconnect_all(host: Host) -> None:
-    """Take every container off the networks that are about to go."""
+    """Disconnect all containers from the cluster's networks."""
 
     with host.store.read() as reader:
         shared = {n.id: n for n in reader.networks() if n.scope == local_networks.SWARM}
@@ -260,7 +270,10 @@ def _disconnect_all(host: Host) -> None:
 
 
 def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
-    """The token that lets a host join in a role, made anew if asked, and where to join."""
+    """Return the token for joining in a role, and a manager's address.
+
+    With ``rotate``, a new token is made first.
+    """
     with managing(host) as (client, me):
         if rotate:
             text = shared_networks.update(client, keys.TOKENS, lambda old: encode(_rotated(decode(Tokens, old), role)))
@@ -287,8 +300,8 @@ def _require_outside(host: Host) -> None:
 
 @contextmanager
 def _workplace(host: Host) -> Iterator[Path]:
-    """An empty directory for what becomes the cluster's; whatever fails inside leaves a host in no cluster."""
-    _abandon(host)  # what a killed attempt may have left
+    """Yield an empty directory for the cluster's files; if the block fails, this host is in no cluster."""
+    _abandon(host)  # left by a killed attempt
     path = host.root / "cluster.new"
     path.mkdir(mode=0o700, parents=True)
     try:
@@ -310,7 +323,7 @@ def _publish_directory(host: Host, where: Path) -> None:
 
 
 def _enter(host: Host, me: ClusterMembership) -> None:
-    """Become a member for all to see: the record is written last, then the agent takes over."""
+    """Write the membership record, prepare the networks, and notify the agent, which then takes over."""
     membership.save(membership.directory(host.root), me)
     gateway_bridge.prepare(host)
     with connected(host) as (client, _):
@@ -325,7 +338,7 @@ def _enter(host: Host, me: ClusterMembership) -> None:
 
 
 def _abandon(host: Host) -> None:
-    """End a membership, or what was to become one: processes first, then what they worked on."""
+    """End a membership, complete or not: first stop the processes, then delete their files."""
     where = membership.directory(host.root)
     (where / membership.FILE).unlink(missing_ok=True)
     for name in ("guard", "server", etcd_member.NAME):

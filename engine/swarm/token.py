@@ -15,7 +15,7 @@ DIGEST_LENGTH, SECRET_LENGTH = 50, 25
 
 @dataclass(frozen=True, slots=True)
 class JoinToken:
-    """Which CA to trust, by the SHA-256 of its certificate in hexadecimal, and what to show it."""
+    """The CA to trust, as SHA-256 of its certificate in hexadecimal, and the secret to send to it."""
 
     digest: str
     secret: str
@@ -25,7 +25,7 @@ class JoinToken:
 
 
 def parse(text: str) -> JoinToken:
-    """Read a token; raises Docker's text for what is none."""
+    """Parse a token; raises InvalidArgument with Docker's message if it is malformed."""
     parts = text.split("-")
     if len(parts) == 4 and parts[:2] == [PREFIX, VERSION]:
         digest, secret = parts[2:]
@@ -36,10 +36,10 @@ def parse(text: str) -> JoinToken:
 
 
 def digest_of(certificate: str) -> str:
-    """The digest of a certificate (PEM) that a token carries."""
+    """Return the digest of a certificate (PEM) as used in tokens."""
     return sha256(certificate.encode()).hexdigest()
 
 
 def new_secret() -> str:
-    """Make up a secret of 128 bits."""
+    """Return a random secret of 128 bits."""
     return base36(secrets.randbits(128), SECRET_LENGTH)

@@ -1,4 +1,4 @@
-"""engine.api.Swarm: the cluster's verbs, each only a call."""
+"""The verbs of `engine.api.Swarm`; each method is only one call."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from engine.swarm import verify as swarm_verify
 
 
 class SwarmVerbs:
-    """The verbs of one host; ``prepare`` makes it ready to be changed."""
+    """The swarm verbs of one host; ``prepare`` makes the host ready for changes."""
 
     def __init__(self, host: Host, prepare: Callable[[], Host]) -> None:
         self.host, self._prepare = host, prepare
 
     def init(self, request: SwarmInit) -> str:
-        """Make a cluster."""
+        """Create a cluster; return this host's node id."""
         return swarm.init(self._prepare(), request)
 
     def join(self, request: SwarmJoin) -> str:
-        """Join a cluster."""
+        """Join a cluster; return this host's role."""
         return swarm.join(self._prepare(), request)
 
     def leave(self, *, force: bool = False) -> None:
@@ -34,15 +34,15 @@ class SwarmVerbs:
         swarm.leave(self._prepare(), force=force)
 
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
-        """The token by which hosts join."""
+        """Return the token for joining, and a manager's address."""
         return swarm.join_token(self.host, role, rotate=rotate)
 
     def nodes(self, filters: Filters) -> Documents:
-        """Documents of the nodes that match."""
+        """Return the documents of the nodes that match."""
         return filter_nodes(nodes.list_documents(self.host), filters)
 
     def inspect_node(self, reference: str) -> Json:
-        """The document of one node."""
+        """Return the document of one node."""
         return nodes.inspect(self.host, reference)
 
     def remove_node(self, reference: str, *, force: bool = False) -> None:
@@ -50,12 +50,12 @@ class SwarmVerbs:
         nodes.remove(self.host, reference, force=force)
 
     def node_id(self) -> str:
-        """This host's own node id."""
+        """Return this host's own node id; raises Unavailable if it is in no cluster."""
         me = membership.load(self.host.root)
         if me is None:
             raise Unavailable(NOT_IN_SWARM)
         return me.node_id
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare this host's tables with the store."""
+        """Compare this host's tables with the store; return a line for each difference."""
         return swarm_verify.verify(self._prepare(), reference, fix=fix)

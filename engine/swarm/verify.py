@@ -1,4 +1,4 @@
-"""TODO."""
+"""Compares this host's peer tables and endpoints for a cluster network with the cluster's store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
-    """Compare this host's tables for a network with the store; a line for each difference."""
+    """Compare this host's tables for a network with the store; return a line for each difference.
+
+    With ``fix``, the differences are repaired. Raises NotFound if the network is not a cluster network.
+    """
     with host.store.read() as reader:
         record = find(reader, reference)
     driver = host.driver(record.driver)

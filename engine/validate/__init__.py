@@ -1,4 +1,5 @@
-"""Checks of requests before anything is touched, with messages equal to Docker's.
+"""Check requests before anything changes, with messages equal to Docker's.
 
-Pure functions: they get the request and the records it may collide with, and raise an `engine.errors` kind or return.
+Pure functions: they get the request and the records that it may conflict with. They return, or raise an `engine.errors`
+exception.
 """

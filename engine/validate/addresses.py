@@ -1,4 +1,4 @@
-"""Address syntax as Go reads it, which is stricter than Python: no netmasks, no missing prefix, no leading zeros."""
+"""Parse addresses as Go does, more strictly than Python: no netmasks, no missing prefix length, no leading zeros."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PREFIX = re.compile(r"(?P<address>[^/%]+)/(?P<bits>0|[1-9][0-9]{0,2})")
 
 
 def parse_prefix(text: str) -> IPInterface | None:
-    """Parse ``address/bits`` (Go's netip.ParsePrefix); host bits are kept, None for anything else."""
+    """Parse ``address/bits`` (Go's netip.ParsePrefix) with its host bits; return None for any other text."""
     match = PREFIX.fullmatch(text)
     if match is None:
         return None
@@ -23,7 +23,10 @@ def parse_prefix(text: str) -> IPInterface | None:
 
 
 def parse_address(text: str) -> IPAddress | None:
-    """Parse one address without zone (Go's net.ParseIP, for which ::ffff:1.2.3.4 is IPv4), None for anything else."""
+    """Parse an address without zone (Go's net.ParseIP); return None for any other text.
+
+    As in Go, ::ffff:1.2.3.4 is an IPv4 address.
+    """
     if "%" in text:
         return None
     try:
@@ -34,17 +37,17 @@ def parse_address(text: str) -> IPAddress | None:
 
 
 def family_name(interface: IPv4Interface | IPv6Interface) -> str:
-    """Name the family as messages do: IPv4 or IPv6."""
+    """Return the IP version's name as used in messages: IPv4 or IPv6."""
     return f"IPv{interface.version}"
 
 
 def join_errors(title: str, errors: Sequence[str]) -> str:
-    """Lay out errors under a title."""
+    """Format errors under a title."""
     return f"{title}:\n{bullets(errors)}"
 
 
 def bullets(errors: Sequence[str]) -> str:
-    """Lay out one error plainly, several as bullets, what follows a line break indented."""
+    """Format a single error as plain text, and several as bullets with indented continuation lines."""
     if len(errors) == 1:
         return errors[0].strip()
     return "\n".join("* " + error.replace("\n", "\n\t") for error in errors)

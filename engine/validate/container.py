@@ -40,7 +40,10 @@ def check_container_create(request: ContainerCreate, networks: Mapping[str, Netw
 
 
 def check_config(config: ContainerConfig) -> None:
-    """Refuse a relative working directory, an unknown stop signal, and variables without a name."""
+    """Raise InvalidArgument for an invalid working directory, stop signal or environment variable.
+
+    The working directory must be absolute, and every variable must have a name.
+    """
     if config.working_dir and not posixpath.isabs(config.working_dir):
         raise InvalidArgument(
             f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path"
@@ -53,12 +56,15 @@ def check_config(config: ContainerConfig) -> None:
 
 
 def check_name(request: ContainerCreate) -> str:
-    """Return the wanted name without a leading slash, "" where one is to be made up."""
+    """Return the requested name without a leading slash, or "" if a name must be generated."""
     return check_container_name(request.name) if request.name else ""
 
 
 def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettings]:
-    """Merge the old container-wide MAC address into the main network's settings, as long as they agree."""
+    """Return the network settings with the old container-wide MAC address in those of the main network.
+
+    Raises `InvalidArgument` if the two addresses differ.
+    """
     mode, mac = request.host.network_mode, request.config.mac_address
     mode = "bridge" if mode in ("", "default") else mode
     settings = dict(request.networks)
@@ -77,13 +83,16 @@ ALLOCATING = "Error when allocating new name: "
 
 
 def check_rename_given(name: str) -> None:
-    """Refuse an empty name; asked before the container is looked up."""
+    """Raise InvalidArgument for an empty name; called before the container is looked up."""
     if not name:
         raise InvalidArgument("Neither old nor new names may be empty")
 
 
 def check_rename(record: ContainerRecord, name: str) -> str:
-    """Return the new name without its slash; raises `InvalidArgument` when it is bad or the present one."""
+    """Return the new name without its slash.
+
+    Raises `InvalidArgument` if it is invalid or the current name.
+    """
     new = f"/{name.removeprefix('/')}"
     if new == f"/{record.name}":
         raise InvalidArgument("Renaming a container with the same name as its current name")
@@ -94,5 +103,5 @@ def check_rename(record: ContainerRecord, name: str) -> str:
 
 
 def rename_conflict(name: str, holder_id: str) -> Conflict:
-    """Make the error for a new name that another container has."""
+    """Return the error for a new name that another container has."""
     return Conflict(f"{ALLOCATING}{container_name_taken(name, holder_id)}")

@@ -16,7 +16,10 @@ from engine.validate.host_config import is_container_mode, is_user_defined, pars
 
 
 def check_endpoint_settings(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> None:
-    """Refuse settings that network ``name`` (as the user typed it) cannot meet; ``network`` is None if missing."""
+    """Raise InvalidSettings for settings that are invalid on network ``name``, as the user typed it.
+
+    ``network`` is None if it is missing.
+    """
     if fault := _fault(name, settings, network):
         raise InvalidSettings(fault)
 
@@ -24,7 +27,10 @@ def check_endpoint_settings(name: str, settings: EndpointSettings, network: Netw
 def check_networking_config(
     settings: Mapping[str, EndpointSettings], networks: Mapping[str, NetworkRecord | None]
 ) -> None:
-    """Check the settings of a container's creation; ``networks`` maps the same names to what was found."""
+    """Raise InvalidSettings for invalid network settings of a new container.
+
+    ``networks`` maps the names in ``settings`` to records.
+    """
     errors = [
         f"invalid config for network {name}: {fault}"
         for name, wanted in settings.items()
@@ -103,12 +109,13 @@ PRIVATE = "container cannot be connected to multiple networks with one of the ne
 def check_connect(
     record: ContainerRecord, network: NetworkRecord, settings: EndpointSettings, joined: Sequence[NetworkRecord]
 ) -> None:
-    """Refuse what dockerd refuses, in its order: shared sandbox, settings, host and none, configuration, already there.
+    """Raise an error if dockerd would refuse to connect the container to the network.
 
-    The caller has found the container first and the network second, except that a container in ``container:`` mode
-    is refused before its network is looked up (`check_own_sandbox`). ``joined`` are the networks a running container
-    is on. A container that doesn't run is refused less: connecting it twice or to a configuration-only network is
-    silently accepted, and only its next start fails.
+    The order is dockerd's: shared sandbox, settings, host and none networks, configuration-only network, already
+    connected. The caller has looked up first the container, then the network. A container in ``container:`` mode is
+    refused before its network is looked up (`check_own_sandbox`). ``joined`` are the networks of a running container.
+    Fewer checks apply to a stopped container. Connecting it twice or to a configuration-only network is accepted
+    silently, and only its next start fails.
     """
     running = record.status == "running"
     if running:
@@ -127,19 +134,22 @@ def check_connect(
 
 
 def check_not_config_only(network: NetworkRecord) -> None:
-    """Refuse a network that is only a configuration for others."""
+    """Raise Forbidden for a network that is only a configuration for others."""
     if network.config_only:
         raise Forbidden("cannot create endpoint on configuration-only network")
 
 
 def check_own_sandbox(record: ContainerRecord) -> None:
-    """Refuse a container that lives in another's sandbox."""
+    """Raise InvalidArgument for a container that uses another container's sandbox."""
     if is_container_mode(record.host.network_mode):
         raise InvalidArgument(SHARED)
 
 
 def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connected: bool) -> None:
-    """Refuse to disconnect from the host's network, or where there is no connection (worded by running or not)."""
+    """Raise an error for the host's network, or if the container is not connected.
+
+    The message depends on whether the container is running.
+    """
     running = record.status == "running"
     if running and record.host.network_mode == "host" and network.driver == "host":
         raise InvalidArgument(HOST)
@@ -148,7 +158,10 @@ def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connect
 
 
 def not_connected(record: ContainerRecord, network: str, *, running: bool) -> EngineError:
-    """Make the error for a container without endpoint on the network; of one that is not running, with "the"."""
+    """Return the error for a container without an endpoint on the network.
+
+    Docker's message has "the" before "network" if the container is not running.
+    """
     the = "" if running else "the "
     return EngineError(f"container {record.id} is not connected to {the}network {network}")
 

@@ -19,17 +19,17 @@ CONTAINER_PREFIX = "container:"
 
 
 def is_container_mode(mode: str) -> bool:
-    """Tell whether the mode joins another container's sandbox."""
+    """Return whether the network mode joins another container's sandbox."""
     return mode.startswith(CONTAINER_PREFIX)
 
 
 def shared_container(mode: str) -> str:
-    """Return the container whose sandbox the mode joins, "" for other modes."""
+    """Return the container whose sandbox the mode joins, or "" for other modes."""
     return mode.removeprefix(CONTAINER_PREFIX) if is_container_mode(mode) else ""
 
 
 def is_user_defined(mode: str) -> bool:
-    """Tell whether the mode names a network that a user made."""
+    """Return whether the mode names a user-defined network."""
     return mode not in PREDEFINED_NAMES and not is_container_mode(mode)
 
 
@@ -40,7 +40,10 @@ UNDEFINED = "can't be used with links. This would result in undefined behavior"
 
 
 def check_network_mode(config: ContainerConfig, host: HostConfig) -> None:
-    """Refuse options that a network mode excludes; ``container:`` leaves the sandbox to its owner."""
+    """Raise InvalidArgument for options that conflict with the network mode.
+
+    In ``container:`` mode, the other container's options configure the sandbox.
+    """
     mode = host.network_mode
     if mode == "container" or (is_container_mode(mode) and not shared_container(mode)):
         raise InvalidArgument("Invalid network mode: invalid container format container:<name|id>")
@@ -65,7 +68,10 @@ def _check_shared_sandbox(config: ContainerConfig, host: HostConfig) -> None:
 
 
 def check_host_config(host: HostConfig) -> None:
-    """Refuse bad restart policies, hosts entries, ports, capabilities and PID modes."""
+    """Raise InvalidArgument for an invalid HostConfig.
+
+    The checks cover restart policies, hosts entries, ports, capabilities, PID modes and security options.
+    """
     if host.auto_remove and host.restart_policy.name not in ("", "no"):
         raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
     for entry in host.extra_hosts or ():
@@ -81,7 +87,7 @@ def check_host_config(host: HostConfig) -> None:
 
 
 def check_extra_host(entry: str) -> None:
-    """Refuse anything but ``name:address`` and ``name:host-gateway``."""
+    """Raise InvalidArgument unless the entry is ``name:address`` or ``name:host-gateway``."""
     name, colon, address = entry.partition(":")
     if not name or not colon:
         raise InvalidArgument(f'bad format for add-host: "{entry}"')
@@ -90,7 +96,7 @@ def check_extra_host(entry: str) -> None:
 
 
 def check_port_bindings(bindings: Sequence[PortSpec]) -> None:
-    """Refuse container ports beyond 65535 and host ports that are no port or range."""
+    """Raise InvalidArgument for container ports above 65535 and for invalid host ports or ranges."""
     for binding in bindings:
         for text in (str(binding.ports[-1]), binding.host_port):
             if not _is_port_range(text.partition("/")[0]):
@@ -106,7 +112,7 @@ def _is_port_range(text: str) -> bool:
 
 
 def check_restart_policy(policy: RestartPolicy) -> None:
-    """Refuse unknown policies, and retry counts where they mean nothing."""
+    """Raise InvalidArgument for an unknown policy, or an invalid retry count."""
     if (policy.name or "no") not in RESTART_POLICIES:
         raise InvalidArgument(
             f"invalid restart policy: unknown policy '{policy.name}'; "
@@ -137,14 +143,14 @@ KNOWN = frozenset(f"CAP_{name}" for name in NAMES.split())
 
 
 def check_capabilities(field: str, names: Sequence[str] | None) -> None:
-    """Refuse unknown capabilities; ``field`` is CapAdd or CapDrop."""
+    """Raise InvalidArgument for an unknown capability; ``field`` is CapAdd or CapDrop."""
     for name in names or ():
         full = name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}"
         if name.upper() != ALL and full not in KNOWN:
             raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')
 
 
-# One of each set at most; propagation and SELinux modes are accepted as Docker accepts them.
+# At most one of each set is allowed. Propagation and SELinux modes are accepted, as in Docker.
 EXCLUSIVE_MODES = (
     frozenset({"ro", "rw"}),
     frozenset({"z", "Z"}),
@@ -155,7 +161,10 @@ EXCLUSIVE_MODES = (
 
 
 def check_binds(binds: Sequence[str] | None) -> list[Mount]:
-    """Parse all binds; raises `EngineError` kinds with Docker's texts, and for two mounts at one place."""
+    """Parse all binds; raises `EngineError` kinds with Docker's messages.
+
+    Two mounts at the same target are an error too.
+    """
     mounts = [parse_mount(bind) for bind in binds or ()]
     seen: set[str] = set()
     for mount in mounts:
@@ -166,7 +175,7 @@ def check_binds(binds: Sequence[str] | None) -> list[Mount]:
 
 
 def parse_mount(bind: str) -> Mount:
-    """Parse one bind; the target is cleaned of dots and double slashes."""
+    """Parse one bind; dots and double slashes are removed from the target."""
     source, target, mode = _split(bind)
     if not posixpath.isabs(target):
         raise _bad_target(bind, f"invalid mount path: '{target}' mount path must be absolute")
@@ -209,19 +218,19 @@ def _is_valid_mode(mode: str) -> bool:
 
 
 IGNORED = ("label", "apparmor")
-"""Keys for modules of the kernel that no container of hawse is confined by."""
+"""Keys of Linux security modules, which hawse does not use to confine containers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """The options taken together; ``seccomp`` is "" where nothing was said of it, else a name or a profile as JSON."""
+    """The parsed options; ``seccomp`` is "" if it is not given, else a profile's name or its JSON text."""
 
     seccomp: str = ""
     no_new_privileges: bool = False
 
 
 def parse_security_options(options: Sequence[str]) -> Security:
-    """Take the options in turn, of several of a kind the last; raises Docker's refusals."""
+    """Parse the options; the last one of a kind counts. Raises `InvalidArgument` with Docker's message."""
     seccomp, no_new_privileges = "", False
     for option in options:
         key, _, value = option.partition("=") if "=" in option else option.partition(":")
@@ -237,7 +246,10 @@ def parse_security_options(options: Sequence[str]) -> Security:
 
 
 def parse_link(text: str) -> tuple[str, str]:
-    """Split a link into the container's name and its alias, which is the name where none was given."""
+    """Return the container's name and the alias of a link; without an alias, the name is the alias.
+
+    Raises `EngineError`.
+    """
     if not text:
         raise EngineError("empty string specified for links")
     parts = text.split(":")
@@ -252,7 +264,10 @@ def parse_link(text: str) -> tuple[str, str]:
 
 
 def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecord:
-    """Return the container a link on the default bridge names; raises `InvalidArgument` for none or several."""
+    """Return the container that a link on the default bridge names.
+
+    Raises `InvalidArgument` unless exactly one container matches.
+    """
     if len(matches) == 1 and name:
         return matches[0]
     fault = f"No such container: {name}" if name else 'invalid name or ID supplied: ""'
@@ -260,7 +275,7 @@ def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecor
 
 
 def check_link_at_start(target: ContainerRecord, parent: str, alias: str) -> None:
-    """Refuse a link to a container that is not on the default bridge, or does not run."""
+    """Raise EngineError if the link's target is not on the default bridge or is not running."""
     if not any(attachment.network == "bridge" for attachment in target.attachments):
         raise EngineError(f"Cannot link to /{target.name}, as it does not belong to the default network")
     if target.status != "running":

@@ -1,4 +1,4 @@
-"""The grammar of image references, as Docker's distribution has it: ``[domain/]path[:tag][@digest]``."""
+"""The grammar of image references, as in Docker's distribution library: ``[domain/]path[:tag][@digest]``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PATH_LIMIT = 255  # characters
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """A reference in parts; ``name`` is the familiar one, without ``docker.io/`` and ``library/``."""
+    """The parts of a reference; ``name`` is the short form, without ``docker.io/`` and ``library/``."""
 
     name: str
     tag: str = ""
@@ -36,7 +36,7 @@ class ImageReference:
 
 
 def parse_reference(text: str) -> ImageReference:
-    """Parse a reference; raises `InvalidArgument` with Docker's text."""
+    """Parse a reference; raises `InvalidArgument` with Docker's message."""
     if _HEXADECIMAL.fullmatch(text):
         raise InvalidArgument(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
     domain, remainder = _split_domain(text)

@@ -1,4 +1,4 @@
-"""Logging drivers and their options: what is refused when a container is created, and how its log is bounded.
+"""Logging drivers and their options: checks when a container is created, and the size limits of its log.
 
 Docker checks options in two steps: unknown keys when the container is created, values when it starts.
 """
@@ -15,30 +15,30 @@ from engine.golang.units import parse_size
 
 JSON_FILE, LOCAL, NONE = "json-file", "local", "none"
 OTHER_DRIVERS = frozenset({"awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"})
-"""Docker's drivers that hawse does not have; json-file takes their place."""
+"""Docker's drivers that hawse does not have; hawse uses json-file instead."""
 
 DEFAULT_LIMIT_BYTES = 100_000_000
-"""The most that is kept of a container's log unless its options say otherwise; what Docker's driver "local" keeps."""
+"""Bytes of a container's log that are kept by default, as many as Docker's driver "local" keeps."""
 
 IGNORED_OPTIONS = frozenset({
     "cache-compress", "cache-disabled", "cache-max-file", "cache-max-size", "env", "env-regex", "labels",
     "labels-regex", "max-buffer-size", "mode", "tag",
 })  # fmt: skip
-"""Options that Docker accepts and hawse does not honour."""
+"""Options that Docker accepts and hawse ignores."""
 
 _DEFAULT_FILES = 5
-_SMALLEST_FILE_BYTES = 1_000_000  # of a log that is bounded by default
+_SMALLEST_FILE_BYTES = 1_000_000  # of a log with the default limit
 _LOCAL_FILE_BYTES = 20 << 20
 _ROTATION = frozenset({"max-size", "max-file", "compress"})
 _ACCEPTED = {JSON_FILE: _ROTATION | {"labels", "labels-regex", "env", "env-regex", "tag"}, LOCAL: _ROTATION}
-_BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # of any driver that writes
+_BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # accepted by all drivers that write
 
 Options = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """How a log is bounded: a file of ``max_size`` bytes or more is rotated, 0 means never."""
+    """The size limits of a log: a file of ``max_size`` bytes or more is rotated, 0 means never."""
 
     max_size: int = 0
     max_files: int = 1
@@ -46,7 +46,10 @@ class Rotation:
 
 
 def choose_driver(driver: str, options: Options, default: str, default_options: Options) -> tuple[str, Options]:
-    """Return the driver and the options of a new container, the daemon's defaults merged in; raises as Docker."""
+    """Return the driver and options of a new container, merged with the daemon's defaults.
+
+    Raises `InvalidArgument` as Docker does.
+    """
     if default in OTHER_DRIVERS:
         default, default_options = JSON_FILE, {}
     driver = driver or default
@@ -59,7 +62,7 @@ def choose_driver(driver: str, options: Options, default: str, default_options: 
 
 
 def check_options(driver: str, options: Options) -> None:
-    """Refuse unknown drivers and options, in Docker's order."""
+    """Raise InvalidArgument for an unknown driver or option, in Docker's order."""
     if driver == NONE:
         return
     mode = options.get("mode", "")
@@ -80,15 +83,19 @@ def check_options(driver: str, options: Options) -> None:
 
 
 def check_default_options(driver: str, options: Options) -> None:
-    """Refuse what Docker refuses when the daemon starts; an unknown driver is told with the first container."""
+    """Raise InvalidArgument for options that Docker refuses when the daemon starts.
+
+    An unknown driver is reported only when the first container is created.
+    """
     if driver in _ACCEPTED:
         check_options(driver, options)
 
 
 def rotation(driver: str, options: Options, limit: int) -> Rotation:
-    """Return how a log is bounded, by ``limit`` bytes in all unless a size is given; ValueError carries Docker's text.
+    """Return the size limits of a log; raises ValueError with Docker's message.
 
-    A bound without a number of files is spread over several, so that a rotation never empties the log.
+    Without the option ``max-size``, the log has at most ``limit`` bytes in all. If no number of files is given,
+    ``limit`` is divided among several files, so that a rotation never empties the log.
     """
     if driver == LOCAL:
         return _local_rotation(options)
@@ -113,10 +120,10 @@ def rotation(driver: str, options: Options, limit: int) -> Rotation:
 
 
 def default_options(driver: str, options: Options, limit: int) -> Options:
-    """Return the daemon's options with the bound that applies where they have none."""
+    """Return the daemon's options with the default size limit, if they have none."""
     try:
         bound = rotation(driver, options, limit)
-    except ValueError:  # Because Docker tells it only when a container starts, listings show the options as they are.
+    except ValueError:  # Because Docker reports it only when a container starts, options are listed unchanged.
         return options
     if driver == NONE or "max-size" in options or not bound.max_size:
         return options
@@ -149,7 +156,7 @@ def _local_rotation(options: Options) -> Rotation:
 
 
 def _whole_number(text: str) -> int:
-    """Read a number as strconv.Atoi does."""
+    """Parse an integer as strconv.Atoi does; raises ValueError."""
     if not re.fullmatch(r"[+-]?[0-9]+", text):
         raise ValueError(f"strconv.Atoi: parsing {quoted(text)}: invalid syntax")
     if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
@@ -158,7 +165,7 @@ def _whole_number(text: str) -> int:
 
 
 def _boolean(text: str) -> bool:
-    """Read a boolean as strconv.ParseBool does."""
+    """Parse a boolean as strconv.ParseBool does; raises ValueError."""
     value = parse_bool(text)
     if value is None:
         raise ValueError(f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax")

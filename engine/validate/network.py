@@ -53,14 +53,17 @@ def check_network_create(
 
 
 def network_name_taken(name: str) -> Conflict:
-    """Make the error for a network name that another network has."""
+    """Return the error for a network name that another network has."""
     return Conflict(f"network with name {name} already exists")
 
 
 def check_network_remove(
     network: NetworkRecord, endpoints: Sequence[EndpointRecord], existing: Sequence[NetworkRecord]
 ) -> None:
-    """Refuse to remove a predefined network, one with endpoints, or a configuration others are made from."""
+    """Raise Forbidden for a network that Docker would not remove.
+
+    It is predefined, has endpoints, or is a configuration that other networks use.
+    """
     if network.predefined:
         raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
     if network.config_only and any(n.config_from == network.name for n in existing):
@@ -138,7 +141,10 @@ def _check_ipam_driver(request: NetworkCreate, driver: DriverFacts, *, clustered
 
 
 def check_ipam(configs: Sequence[IPAMConfig], *, enable_ipv6: bool) -> None:
-    """Refuse a malformed configuration, listing every fault; IPv6 entries count only on an IPv6 network."""
+    """Raise InvalidSettings with all errors of the IPAM configuration.
+
+    IPv6 entries are checked only if the network has IPv6 enabled.
+    """
     errors = [error for config in configs for error in _config_errors(config, enable_ipv6)]
     if errors:
         raise InvalidSettings(join_errors("invalid network config", errors))
@@ -184,7 +190,7 @@ def _address_fault(text: str, subnet: IPInterface) -> str:
     address = parse_address(text)
     if address is None:
         return "invalid address"
-    if (6 if ":" in text else 4) != subnet.version:  # ::ffff:1.2.3.4 is IPv6 here
+    if (6 if ":" in text else 4) != subnet.version:  # here ::ffff:1.2.3.4 is an IPv6 address
         return f"parent subnet is an {family_name(subnet)} block"
     if address not in subnet.network:
         return f"parent subnet {subnet} doesn't contain this address"

@@ -1,4 +1,4 @@
-"""Signal names and numbers as people type them."""
+"""Parse signal names and numbers as users type them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import signal
 
 from engine.errors import InvalidArgument
 
-RTMIN, RTMAX = 34, 64  # glibc keeps the first two real-time signals for itself
+RTMIN, RTMAX = 34, 64  # glibc reserves the first two real-time signals
 NAMES = {member.name.removeprefix("SIG"): member.value for member in signal.Signals}
 REALTIME = re.compile(r"RTM(?P<base>IN|AX)(?P<offset>[+-][0-9]+)?")
 
 
 def parse_signal(text: str) -> int:
-    """Parse ``15``, ``TERM``, ``sigterm`` or ``SIGRTMIN+3``; raises `InvalidArgument` for anything else, and for 0."""
+    """Parse ``15``, ``TERM``, ``sigterm`` or ``SIGRTMIN+3``.
+
+    Raises `InvalidArgument` for other texts and for 0.
+    """
     if re.fullmatch(r"[+-]?[0-9]+", text):
         number: int | None = int(text)
     else:
@@ -25,7 +28,7 @@ def parse_signal(text: str) -> int:
 
 
 def check_supported(number: int) -> int:
-    """Return a signal number that Linux has; raises `InvalidArgument` for others."""
+    """Return the signal number if Linux supports it; raises `InvalidArgument` for others."""
     if not 0 < number <= RTMAX:
         raise InvalidArgument(f"the linux daemon does not support signal {number}")
     return number

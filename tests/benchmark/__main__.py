@@ -1,7 +1,7 @@
-"""``python -m tests.benchmark``: run the benches one after the other, print what they found, write it down.
+"""``python -m tests.benchmark``: run the benches one after the other, print their tables and write a page of results.
 
-Everything happens in namespaces and directories of this run's own, and ends with it. Absolute figures depend on the
-machine and on what else runs there; the ratios come from rounds in which the contenders take turns.
+Each run uses its own namespaces and directories and deletes them at its end. Absolute figures depend on the machine and
+on what else runs there. The ratios come from rounds in which the contenders take turns.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ QUICK_NETWORKS = (0, 100)
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the benches that the command line selects."""
     arguments = read_arguments()
     if os.geteuid() != 0:
         sys.exit("the benches need root: they make network namespaces and start daemons")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # hosts and daemons are to go first
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # exit handlers delete hosts first
     settings = Settings(arguments.quick, arguments.networks or (QUICK_NETWORKS if arguments.quick else NETWORKS))
     chosen = [b for b in BENCHES if not arguments.only or b.name in arguments.only]
     tables = [table for bench in chosen for table in run(bench, settings)]
@@ -48,12 +48,12 @@ def read_arguments() -> argparse.Namespace:
 
 
 def counts(text: str) -> tuple[int, ...]:
-    """Read numbers between commas, ascending."""
+    """Parse a comma-separated list of numbers and return them in ascending order."""
     return tuple(sorted(map(int, text.split(","))))
 
 
 def run(bench: Bench, settings: Settings) -> list[Table]:
-    """Run one bench in a directory of its own and print its tables."""
+    """Run one bench in a temporary directory, print its tables and return them."""
     print(f"\n# {bench.name}: {bench.title}", file=sys.stderr, flush=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hawse-benchmark-") as state:
@@ -65,7 +65,7 @@ def run(bench: Bench, settings: Settings) -> list[Table]:
 
 
 def write(tables: list[Table], directory: Path) -> None:
-    """Write the page and its pictures."""
+    """Write the page and its pictures into ``directory``."""
     directory = CHECKOUT / directory
     directory.mkdir(parents=True, exist_ok=True)
     drawn = pictures.draw(tables)

@@ -1,4 +1,4 @@
-"""Bar charts as SVG, legible on light and on dark pages; knows nothing of what it draws."""
+"""Bar charts as SVG, legible on light and on dark pages; knows nothing about the figures' meaning."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ text { font: 13px system-ui, sans-serif; fill: #24292f }
 
 @dataclass(frozen=True)
 class Group:
-    """Bars under one label: series name, length, what is written behind it."""
+    """Bars under one label: series name, length, and the text behind the bar."""
 
     label: str
     bars: Sequence[tuple[str, float, str]]
 
 
 def bar_chart(title: str, groups: Sequence[Group], *, common_scale: bool = True) -> str:
-    """Draw horizontal bars; without a common scale, the longest of each group fills the width."""
+    """Return a chart of horizontal bars; without ``common_scale``, the longest bar of each group fills the width."""
     series = list(dict.fromkeys(name for group in groups for name, _, _ in group.bars))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(series)}
     longest = max((value for group in groups for _, value, _ in group.bars), default=1.0)

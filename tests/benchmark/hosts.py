@@ -1,4 +1,4 @@
-"""The throwaway hosts of a run: one a product, all on one wire with a neighbour."""
+"""The throwaway hosts of a run: one for each product, all on one wire with a neighbour."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ COUNTER = itertools.count(1)
 
 
 def unique(kind: str) -> str:
-    """A namespace's name that no other run uses."""
+    """Return a namespace name that no other run uses."""
     return f"hwb{os.getpid()}{kind}{next(COUNTER)}"
 
 
 @contextmanager
 def hosts(state: Path, number: int) -> Iterator[tuple[Netns, list[Host]]]:
-    """Make a neighbour and so many hosts on its wire."""
+    """Yield a neighbour and ``number`` hosts on its wire."""
     with ExitStack() as stack:
         neighbour = Netns(unique("p"))
         stack.callback(neighbour.delete)

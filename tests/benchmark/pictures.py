@@ -1,4 +1,4 @@
-"""Which figures become pictures."""
+"""Selection of the tables that are drawn as pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTENDERS = ("hawse", "docker", "podman", "aardvark-dns", "plain veth")
 
 
 def draw(tables: Sequence[Table]) -> dict[str, str]:
-    """Draw what these tables allow: file name → SVG."""
+    """Return the pictures that these tables allow: file name → SVG."""
     found: dict[str, str] = {}
     for table in tables:
         picture = PICTURES.get(table.name)

@@ -1,4 +1,4 @@
-"""The products as they run on a host: where their state goes, how they start and stop, how a command line begins."""
+"""The products on a host: where their state is, how they start and stop, how a command line begins."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.conftest import Host, Netns
 from tests.installation import install
 
 POOL, SIZE = "10.0.0.0/9", 24
-"""Where networks without a subnet of their own get one: room for a thousand and more."""
-START_TIME = 90  # seconds
+"""Address pool and prefix length for networks without a given subnet: enough for more than a thousand networks."""
+START_TIME = 90  # seconds to wait for a product's start
 
 
 class Product:
-    """A product on a host of its own."""
+    """A product on its own host."""
 
     name = ""
 
@@ -33,18 +33,18 @@ class Product:
         self.runner = Runner(host, self.environment())
 
     def start(self) -> None:
-        """Bring up what must run before the first command."""
+        """Start what must run before the first command."""
 
     def stop(self) -> None:
-        """End it; the host's deletion ends what is left."""
+        """Stop the product; the host's deletion ends the processes that remain."""
         self.runner.stop()
 
     def environment(self) -> dict[str, str]:
-        """What its commands find in the environment."""
+        """Return the environment of the product's commands."""
         return {**self.host.env(), "PATH": f"{self.state}/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
     def argv(self, *words: str) -> list[str]:
-        """One command line."""
+        """Return the argument vector of one command."""
         raise NotImplementedError
 
     def __call__(self, *words: str, check: bool = True, **env: str) -> Outcome:
@@ -52,7 +52,7 @@ class Product:
         return self.runner(*self.argv(*words), check=check, **env)
 
     def load_image(self) -> None:
-        """Import the image ``bb``: busybox and nothing else."""
+        """Import the image ``bb``, which contains only busybox."""
         root = self.state / "rootfs"
         (root / "bin").mkdir(parents=True)
         busybox = which("busybox") or "/bin/busybox"
@@ -65,16 +65,16 @@ class Product:
         self("import", str(archive), "bb:latest")
 
     def run_sleeper(self, name: str, *flags: str) -> None:
-        """Start a container that does nothing."""
+        """Start a container that only sleeps."""
         self("run", "-d", "--name", name, *flags, "bb", "sleep", "1d")
 
     def pid(self, container: str) -> int:
-        """The container's first process."""
+        """Return the pid of the container's first process."""
         return int(self("inspect", "-f", "{{.State.Pid}}", container).output)
 
 
 class Hawse(Product):
-    """hawse as it is installed: a launcher that finds, or leaves behind, a warm server."""
+    """hawse as installed: a launcher that uses the warm server, or starts one for the next command."""
 
     name = "hawse"
 
@@ -90,7 +90,7 @@ class Hawse(Product):
         return [str(self.binary), *words]
 
     def warm_up(self) -> None:
-        """Have the server that the first command leaves behind ready."""
+        """Wait until the warm server that the first command starts is ready."""
         self("network", "ls")
         deadline = time.monotonic() + START_TIME
         while not (self.host.run_dir / "warm.sock").exists():
@@ -102,14 +102,14 @@ class Hawse(Product):
 
 
 class Docker(Product):
-    """A real dockerd in the host's namespaces, with mounts that are its alone."""
+    """A real dockerd in the host's network namespace, with its own mount namespace."""
 
     name = "docker"
 
     def start(self) -> None:
         self.socket = self.state / "docker.sock"
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
-        script = (  # `ip netns exec` has made a mount namespace of our own
+        script = (  # `ip netns exec` has made a private mount namespace
             "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
             f"exec dockerd {flags} -H unix://{self.socket} --default-address-pool base={POOL},size={SIZE}"
         )
@@ -143,7 +143,7 @@ class Docker(Product):
 
 
 class Podman(Product):
-    """podman, whose networks are files until a container needs them."""
+    """podman, whose networks are only files until a container uses them."""
 
     name = "podman"
 
@@ -152,7 +152,7 @@ class Podman(Product):
         return ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none", *words]
 
     def __call__(self, *words: str, check: bool = True, **env: str) -> Outcome:
-        """Never fails: what does not run in a namespace on this machine is left out."""
+        """Run one command; never fails, because what does not work in a namespace on this machine is skipped."""
         return self.runner(*self.argv(*words), check=False, **env)
 
     def environment(self) -> dict[str, str]:
@@ -163,7 +163,7 @@ class Podman(Product):
 
 @contextmanager
 def products(state: Path, *kinds: type[Product]) -> Iterator[tuple[Netns, list[Product]]]:
-    """Give each installed product a host, all on one wire; the neighbour comes first."""
+    """Give each installed product a host, all on one wire; yield the neighbour and the products."""
     available = [kind for kind in kinds if kind is Hawse or which(kind.name)]
     with hosts(state, len(available)) as (neighbour, places), ExitStack() as stack:
         made = []
@@ -177,12 +177,12 @@ def products(state: Path, *kinds: type[Product]) -> Iterator[tuple[Netns, list[P
 
 
 def inside(product: Product, container: str) -> list[str]:
-    """How a command line begins that runs in the container's network namespace."""
+    """Return the command prefix that runs a program in the container's network namespace."""
     return ["nsenter", "-t", str(product.pid(container)), "-n"]
 
 
 def processes_of(host: Host) -> set[int]:
-    """All processes that a product keeps on a host, its containers' own left out."""
+    """Return the pids of a product on a host, without the containers' own processes."""
     mark, inode = f"HAWSE_TEST_HOST={host.name}".encode(), os.stat(host.path).st_ino
     found = set()
     for entry in Path("/proc").iterdir():

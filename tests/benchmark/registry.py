@@ -1,6 +1,6 @@
-"""The benches by name: one file each under ``benches/``, whose ``run`` measures something and hands back tables.
+"""The benches by name: one file each under ``benches/``, whose ``run`` measures something and returns tables.
 
-The order here is the order of the page.
+The order here is the order on the page.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FILES = ("commands", "completion", "ports", "attach", "endpoints", "dns", "conne
 
 @dataclass(frozen=True)
 class Bench:
-    """A bench by name."""
+    """A bench with its name, its title and its function."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""Tables as Markdown, and the page that collects them."""
+"""Tables as Markdown, and the page that contains them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ product cannot do this, or not in this setup.
 
 
 def page(tables: Sequence[Table], pictures: Sequence[str]) -> str:
-    """The whole page."""
+    """Return the whole page as Markdown."""
     machine = (
         f"{os.cpu_count()} cores, Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
     )
@@ -34,7 +34,7 @@ def page(tables: Sequence[Table], pictures: Sequence[str]) -> str:
 
 
 def markdown(table: Table) -> str:
-    """One table under its title."""
+    """Return one table as Markdown, under its title."""
     better = "more is better" if table.more_is_better else "less is better"
     targeted = any(row.target for row in table.rows)
     compared = " : ".join(table.ratio)
@@ -62,5 +62,5 @@ def _target(row: Row) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits are enough."""
+    """Return a number with three significant digits, or as a whole number from 100 on."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""What a bench is asked for and what it hands back: settings, and tables of samples."""
+"""Input and output of a bench: settings, and tables of samples."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Settings:
-    """How much to measure."""
+    """How much a run measures."""
 
     quick: bool
     networks: tuple[int, ...]
 
     def pick(self, full: int, quick: int) -> int:
-        """A number of rounds, of containers, of seconds."""
+        """Return the quick or the full number of rounds, containers or seconds."""
         return quick if self.quick else full
 
 
 @dataclass
 class Row:
-    """One line of a table: what was done, and each column's samples; a column that could not do it has none."""
+    """One row of a table: the operation, and each column's samples; a column that cannot do it has none."""
 
     what: str
     samples: dict[str, list[float]] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Row:
 
 @dataclass
 class Table:
-    """Samples of one unit; ``ratio`` names the two columns that are compared, ours first."""
+    """Samples of one unit; ``ratio`` names the two columns that are compared, hawse first."""
 
     name: str
     title: str
@@ -47,10 +47,10 @@ class Table:
     more_is_better: bool = False
 
     def ratio_of(self, row: Row) -> float | None:
-        """Ours as a part of theirs, by medians."""
+        """Return the median of hawse divided by the other product's median."""
         ours, theirs = map(row.median, self.ratio)
         return ours / theirs if ours is not None and theirs else None
 
     def row(self, what: str) -> Row | None:
-        """The line of that name."""
+        """Return the row with this name, or None."""
         return next((row for row in self.rows if row.what == what), None)

@@ -1,7 +1,7 @@
-"""Runs commands inside a host and times them there, so that nobody pays for entering it: requests on stdin, one a line.
+"""Run commands inside a host and time them there, so that entering the host is not timed: one request a line on stdin.
 
-The time is from just before the process is made until it has ended. Its output goes to a file, as a pipe would also
-wait for whatever the command leaves behind.
+The time runs from just before the process is created until it has ended. Its output goes to a file, because reading a
+pipe would also wait for background processes that the command leaves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.conftest import CHECKOUT, Netns
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command did, in how many seconds."""
+    """Result of a command: seconds, exit code and output."""
 
     seconds: float
     code: int
@@ -28,7 +28,7 @@ class Outcome:
 
 
 class Runner:
-    """The end of the line outside the host."""
+    """The side of the runner outside the host."""
 
     def __init__(self, host: Netns, env: dict[str, str]) -> None:
         argv = (sys.executable, "-m", "tests.benchmark.runner")
@@ -37,7 +37,7 @@ class Runner:
         )
 
     def __call__(self, *argv: str, timeout: float = 600, check: bool = True, **env: str) -> Outcome:
-        """Run a command in the host."""
+        """Run a command in the host and return its outcome."""
         json.dump({"argv": argv, "timeout": timeout, "env": env}, self._process.stdin)
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -47,11 +47,11 @@ class Runner:
         return outcome
 
     def pids(self) -> set[int]:
-        """The runner's own process."""
-        return {self._process.pid}  # `ip netns exec` becomes what it executes
+        """Return the pid of the runner inside the host."""
+        return {self._process.pid}  # `ip netns exec` executes the runner in place
 
     def stop(self) -> None:
-        """End the one inside."""
+        """End the runner inside the host."""
         self._process.stdin.close()
         self._process.wait()
 
@@ -70,7 +70,10 @@ def run(argv: list[str], timeout: float, env: dict[str, str]) -> Outcome:
 
 
 def await_end(process: subprocess.Popen, timeout: float) -> None:
-    """Wait until a process has ended, or end it; Popen's own wait with a timeout looks only every 50 ms."""
+    """Wait until a process has ended, or kill it after ``timeout`` seconds.
+
+    A pidfd is used, because the wait of Popen with a timeout polls only every 50 ms.
+    """
     pidfd = os.pidfd_open(process.pid)
     if not select.select([pidfd], [], [], timeout)[0]:
         process.kill()
@@ -78,7 +81,7 @@ def await_end(process: subprocess.Popen, timeout: float) -> None:
 
 
 def serve() -> None:
-    """Answer requests until stdin ends."""
+    """Answer the requests on stdin until it ends."""
     for line in sys.stdin:
         print(json.dumps(vars(run(**json.loads(line)))), flush=True)
 

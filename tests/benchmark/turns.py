@@ -1,4 +1,4 @@
-"""Rounds in which contenders take turns, so that whatever else the machine does hits them alike."""
+"""Rounds in which contenders take turns, so that other load on the machine affects them equally."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ T = TypeVar("T")
 
 
 def turns(contenders: Sequence[T], rounds: int) -> Iterator[tuple[int, list[T]]]:
-    """Yield each round's number and order: A B C, then C B A, so that nobody always follows the same one."""
+    """Yield each round's number and order: A B C, then C B A, so that no contender always follows the same one."""
     for number in range(rounds):
         yield number, list(contenders if number % 2 == 0 else reversed(contenders))

@@ -18,12 +18,12 @@ import pytest
 from engine.agent.client import ask
 from tests.conftest import WARM, Host, Netns, require_root
 
-LEASE = 4  # seconds
+LEASE = 4  # seconds until a dead host's lease expires
 COUNTER = itertools.count(1)
 
 
 class Member(Host):
-    """A host with a short lease, so that its death is noticed while a test waits; commands run as installed ones do."""
+    """A host with a short lease, so that its death is noticed during a test; its commands run as installed ones do."""
 
     settings = {"HAWSE_LEASE": str(LEASE)}
 
@@ -34,7 +34,9 @@ class Member(Host):
         return ["ip", "netns", "exec", self.name, *WARM, *argv]
 
     def begin(self, *argv):
-        """Start a hawse command that is to be killed: it runs in this very process."""
+        """Start a hawse command that a test can kill; without the warm server, the command runs in the process
+        returned.
+        """
         env = self.env(HAWSE_WARM="off")
         return subprocess.Popen(
             self.command(*argv), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -48,7 +50,7 @@ class Member(Host):
         return self.hawse("run", "-d", "--name", name, "--network", network, *flags, "hostfs", *command).stdout.strip()
 
     def reaches(self, container, target):
-        """Whether one ping gets through; the name is resolved inside the container."""
+        """Return whether one ping is answered; the name is resolved inside the container."""
         argv = ("exec", container, "busybox", "ping", "-c1", "-W1", target)
         return self.hawse(*argv, check=False).returncode == 0
 
@@ -64,7 +66,7 @@ class Member(Host):
         return json.loads(told)["pid"] if told and told != "late" else 0
 
     def tool(self, *argv):
-        """Run the stand-in for containers and for whoever meddles with the kernel's tables."""
+        """Run stand_in.py on this host: it acts for containers, or for a program that changes the kernel's tables."""
         command = [
             "ip",
             "netns",
@@ -82,7 +84,7 @@ class Member(Host):
         return int((self.run_dir / "cluster" / f"{process}.pid").read_text().partition(":")[0])
 
     def cut(self):
-        """Pull the plug: nothing goes in or out of this host."""
+        """Cut this host off: set its wire down, so that nothing goes in or out."""
         self.peer.run("ip", "link", "set", f"v{self.index}", "down")
 
     def repair(self):
@@ -90,7 +92,7 @@ class Member(Host):
 
     @contextmanager
     def dropping(self, direction):
-        """Cut this host off one way only: ``input`` loses what comes, ``output`` what goes."""
+        """Cut this host off in one direction: ``input`` drops what it receives, ``output`` what it sends."""
         device = {"input": "iifname", "output": "oifname"}[direction]
         chain = f"inet one_way c {{ type filter hook {direction} priority -300; }}"
         self.run("nft", f"add table inet one_way; add chain {chain}; add rule inet one_way c {device} ext0 drop")
@@ -100,11 +102,13 @@ class Member(Host):
             self.run("nft", "delete", "table", "inet", "one_way")
 
     def reboot(self):
-        """Begin anew with what is on the disk alone: no process, no namespace, no device and no HAWSE_RUN is left."""
+        """Simulate a reboot: keep only the files on disk; end every process, namespace and device, and delete
+        HAWSE_RUN.
+        """
         mac = self.sh("cat /sys/class/net/ext0/address").strip()
         self.kill_processes()
         self.peer.run("ip", "link", "del", f"v{self.index}")
-        with open(self.path):  # else the kernel may give the new namespace the old one's number, by which boots differ
+        with open(self.path):  # a reused inode would look like the same boot
             Netns.delete(self)
             shutil.rmtree(self.run_dir)
             self.__init__(self.name, self.peer, self.state, self.index)
@@ -112,12 +116,12 @@ class Member(Host):
 
 
 class Cluster:
-    """Hosts and what joins them."""
+    """Hosts and the wire that connects them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.hosts = directory, []
         self.peer = Netns(f"hwc{os.getpid()}p{next(COUNTER)}")
-        # It has no name server, and tells so each time it is asked: a name that is nobody's costs no time-outs.
+        # The neighbour has no name server and refuses each query (ICMP), so that unknown names cause no time-outs.
         self.peer.sh(
             "sysctl -qw net.ipv4.icmp_ratelimit=0; "
             "ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
@@ -148,7 +152,7 @@ class Cluster:
         return self.hosts
 
     def everywhere(self, action):
-        """Do something on all hosts at once."""
+        """Run an action on all hosts in parallel and return the results."""
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             return list(pool.map(action, self.hosts))
 
@@ -160,7 +164,7 @@ class Cluster:
 
 
 def eventually(check, seconds=10.0):
-    """Wait until ``check()`` is true; its last value."""
+    """Wait until ``check()`` is true and return its value; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (value := check()):
         assert time.monotonic() < deadline, "did not happen in time"
@@ -170,7 +174,7 @@ def eventually(check, seconds=10.0):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """A cluster of no hosts yet, shared by a module's tests."""
+    """A cluster that has no hosts yet, shared by the tests of a module."""
     require_root()
     if shutil.which("etcd") is None:
         pytest.skip("etcd is not installed (apt-get install etcd-server)")
@@ -181,7 +185,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture
 def fresh(tmp_path):
-    """A cluster of a test's own."""
+    """A cluster without hosts for one test."""
     require_root()
     if shutil.which("etcd") is None:
         pytest.skip("etcd is not installed (apt-get install etcd-server)")
@@ -191,10 +195,10 @@ def fresh(tmp_path):
 
 
 def processes_of(host):
-    """Command lines of everything that runs in a host's namespace."""
+    """Return the command lines of all processes in a host's namespace."""
     pids = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split()
     found = []
     for pid in pids:
-        with suppress(OSError):  # it has ended meanwhile
+        with suppress(OSError):  # the process may have ended meanwhile
             found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
     return found

@@ -1,7 +1,7 @@
-"""Asks what no command asks: ``intruder.py ROOT`` has the certificate that the host of ROOT has, and is up to no good.
+"""Send requests that no command sends: ``intruder.py ROOT`` uses the certificate of the host with this ROOT.
 
-For each line ``[URL, NAME, PATH, BODY]`` (JSON) one connection is made, whose other side must have a certificate for
-NAME of the cluster's authority, and one answer is printed: ``["ok", DOCUMENT]`` or ``["refused", TEXT]``.
+Each line ``[URL, NAME, PATH, BODY]`` (JSON) opens one connection, whose server must have a certificate for NAME from
+the cluster's authority. One answer is printed for each: ``["ok", DOCUMENT]`` or ``["refused", TEXT]``.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""``lookup.py`` inside a sandbox: prints those of the lines ``NAME ADDRESS`` that its resolver does not confirm."""
+"""``lookup.py`` inside a sandbox: print the input lines ``NAME ADDRESS`` that its resolver does not confirm."""
 
 import sys
 

@@ -1,7 +1,7 @@
 """``prober.py`` inside a sandbox: for each line ``NAME ADDRESS MOMENT``, how long after MOMENT both work from here.
 
-Asks the resolver and pings every few milliseconds until there is an answer, and prints two numbers of milliseconds:
-when the name was first known, and when the address first answered. Moments are of the machine's monotonic clock.
+It asks the resolver and pings every few milliseconds until there is an answer. It prints two numbers of milliseconds:
+when the name was first known, and when the address first answered. Moments are times of the machine's monotonic clock.
 """
 
 import socket
@@ -16,14 +16,14 @@ PAUSE, PATIENCE = 0.005, 10.0
 
 
 def knows(name, address):
-    """Whether the resolver says that a name has the address."""
+    """Return whether the resolver has the address for the name."""
     question = dns.message.make_query(name, "A")
     answer = dns.query.udp(question, "127.0.0.11", timeout=1)
     return any(str(item) == address for part in answer.answer for item in part)
 
 
 def pings(opened, address):
-    """Whether an answer from the address is here after asking once more."""
+    """Send one echo request and return whether the address has answered, to this one or an earlier one."""
     opened.sendto(echo_request(), (address, 0))
     try:
         while True:
@@ -34,14 +34,14 @@ def pings(opened, address):
 
 
 def echo_request():
-    """An ICMP echo request (RFC 792)."""
+    """Return an ICMP echo request (RFC 792)."""
     body = struct.pack("!BBHHH", 8, 0, 0, 7, 7)
     total = sum(struct.unpack(f"!{len(body) // 2}H", body))
     return struct.pack("!BBHHH", 8, 0, ~(total + (total >> 16)) & 0xFFFF, 7, 7)
 
 
 def first(check):
-    """The moment at which ``check()`` first held; infinity where it never did."""
+    """Return the moment when ``check()`` was first true, or infinity if it never was."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if check():

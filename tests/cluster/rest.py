@@ -1,4 +1,4 @@
-"""What must hold of a cluster that has come to rest, whatever happened to it before: a line for each thing amiss."""
+"""Checks of a cluster after all changes and faults have ended: one line for each thing that is wrong."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ OVERLAYS = ("network", "ls", "--filter", "driver=overlay", "--format", "{{.Name}
 
 
 def amiss(hosts):
-    """Tables that differ from the store, addresses given twice, containers that do not find or reach each other."""
+    """Return what differs: tables from the store, addresses given twice, containers unreachable by name or address."""
     everyone = [(host, c) for host in hosts for c in containers(host)]
     return [*(line for host in hosts for line in verified(host)), *twice(everyone), *unreached(everyone)]
 
 
 def containers(host):
-    """The documents of a host's running containers."""
+    """Return the inspect documents of a host's running containers."""
     ids = host.hawse("ps", "-q", check=False).stdout.split()
     return json.loads(host.hawse("inspect", *ids, check=False).stdout or "[]") if ids else []
 
@@ -25,7 +25,7 @@ def name_of(container):
 
 
 def addresses(container):
-    """Where a container is, by network."""
+    """Return a container's address on each network."""
     found = container["NetworkSettings"]["Networks"].items()
     return {network: settings["IPAddress"] for network, settings in found if settings["IPAddress"]}
 
@@ -44,7 +44,7 @@ def twice(everyone):
 
 
 def unreached(everyone):
-    """Every container asks for each other one of its networks by name, and pings each of its addresses."""
+    """Yield failures: each container resolves and pings every other container that shares a network with it."""
     for host, container in everyone:
         targets = {name_of(c): shared(container, c) for _, c in everyone if c is not container}
         targets = {name: places for name, places in targets.items() if places}
@@ -53,12 +53,12 @@ def unreached(everyone):
 
 
 def shared(one, other):
-    """The addresses of ``other`` on networks that ``one`` is on too."""
+    """Return the addresses of ``other`` on the networks that both containers are on."""
     return [address for network, address in addresses(other).items() if network in addresses(one)]
 
 
 def ask(host, container, targets):
-    """What goes wrong, asked from inside a container: one shell for all targets."""
+    """Yield the failures seen from inside a container; one shell tests all targets."""
     lines = [f"echo {n} $(busybox ping -c1 -W2 {n} 2>&1 | head -n 1)" for n in targets]
     everything = {a for places in targets.values() for a in places}
     lines += [f"busybox ping -c1 -W2 {a} >/dev/null || echo lost {a}" for a in everything]
@@ -84,7 +84,7 @@ def clear(hosts, networks):
 
 
 def left_over(hosts):
-    """What is still there after everything has been removed, in the store and in the hosts' kernels."""
+    """Yield what remains after everything has been removed, in the store and in the hosts' kernels."""
     for line in hosts[0].tool("-", "residue"):
         yield f"in the store: {line}"
     for host in hosts:

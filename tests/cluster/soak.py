@@ -1,9 +1,12 @@
-"""``python -m tests.cluster.soak [SECONDS [SEED]]``: random work and random faults, then everything must be right.
+"""``python -m tests.cluster.soak [SECONDS [SEED]]``: random commands and random faults, then everything must be right.
 
-Three hosts create, connect, stop and remove at once, each in a thread of its own, while commands, agents, containers,
-the store and whole hosts are killed and hosts cut off, both ways or one. Then all is mended, and `tests.cluster.rest`
-must find nothing amiss: tables, names, reachability, addresses; and nothing left once everything is removed.
-The seed decides who does what; who comes first is the machine's affair. Exit 1 and a line each for what differs.
+Three hosts create, connect, stop and remove at the same time, each in its own thread. Meanwhile commands, agents,
+containers, the store and whole hosts are killed, and hosts are cut off in both directions or in one. Then all faults
+end, and `tests.cluster.rest` must find nothing wrong: tables, names, reachability, addresses. Nothing may remain once
+everything is removed.
+
+The seed decides the commands and faults; their timing depends on the machine. The program exits with 1 and prints one
+line for each difference.
 """
 
 from __future__ import annotations
@@ -25,15 +28,15 @@ from tests.cluster.conftest import Cluster
 
 NETWORKS = ("red", "blue")
 FLEETING = "fleeting"
-"""A network that comes and goes."""
+"""A network that is created and removed during the run."""
 CONTAINERS = 4
-"""Names of containers on each host."""
+"""Number of container names used on each host."""
 PATIENCE = 60.0
-"""Seconds in which everything must have come to rest."""
+"""Seconds to wait until everything is right again."""
 
 
 class Soak:
-    """One run: ``problems`` are commands that crashed or hung."""
+    """One run; ``problems`` lists the commands that crashed or hung."""
 
     def __init__(self, cluster, seed):
         self.cluster, self.seed = cluster, seed
@@ -49,7 +52,7 @@ class Soak:
             hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", name)
 
     def run(self, seconds):
-        """Work and break things for so long."""
+        """Run commands and inject faults for this many seconds."""
         self.began = time.monotonic()
         workers = [threading.Thread(target=self.work, args=(host,)) for host in self.cluster.hosts]
         for worker in workers:
@@ -72,7 +75,7 @@ class Soak:
             fault(self.cluster, host, dice)
 
     def work(self, host):
-        """What one host does until the end."""
+        """Run random commands on one host until the run ends."""
         dice = random.Random(f"{self.seed}/{host.index}")
         while not self.ended.is_set() and not self.problems:
             argv = self.choose(host, dice)
@@ -80,7 +83,7 @@ class Soak:
             self.command(host, argv, killed_after)
 
     def choose(self, host, dice):
-        """One random command; it may be refused, and must never crash."""
+        """Return one random command; it may be refused, but must never crash."""
         name = f"h{host.index}c{dice.randrange(CONTAINERS)}"
         network = dice.choice((*NETWORKS, *NETWORKS, FLEETING))
         acts = (
@@ -97,7 +100,8 @@ class Soak:
         return dice.choices([argv for _, argv in acts], [weight for weight, _ in acts])[0]
 
     def command(self, host, argv, killed_after):
-        """Run a command; one in ten is killed in the middle, and none may take a minute."""
+        """Run a command and kill it after ``killed_after`` seconds: one in ten is killed early, none may take a minute.
+        """
         process = subprocess.Popen(
             host.command(*argv), env=host.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
@@ -115,7 +119,7 @@ class Soak:
             self.problems.append(f"host {host.index}: {' '.join(argv)}: {told}")
 
     def differences(self):
-        """What is not as it should be, once everything is mended and has come to rest; then after clearing up."""
+        """Return what is wrong after all faults have ended, and then after everything has been removed."""
         for host in self.cluster.hosts:
             settled(lambda h=host: self.refused(h))
         found = settled(lambda: rest.amiss(self.cluster.hosts))
@@ -128,7 +132,7 @@ class Soak:
         return [*self.problems, *found]
 
     def refused(self, host):
-        """Whether a host does not take one more container, which is on all networks."""
+        """Return whether a host refuses one more container that is on all networks."""
         name = f"h{host.index}last"
         host.hawse("rm", "-f", name, check=False)
         both = [flag for network in NETWORKS for flag in ("--network", network)]
@@ -136,7 +140,7 @@ class Soak:
 
 
 def settled(look):
-    """What ``look`` finds in the end: everything has `PATIENCE` to become as it should be."""
+    """Return the last result of ``look``, once it is empty or after `PATIENCE` seconds."""
     deadline = time.monotonic() + PATIENCE
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(1)
@@ -167,7 +171,7 @@ def kill_container(_, host, dice):
 
 
 def crash(_, host, __):
-    """Everything that runs on a host ends at once; what comes next starts it again."""
+    """Kill every process on a host; the next command starts them again."""
     host.kill_processes()
     host.hawse("network", "ls", check=False)
 

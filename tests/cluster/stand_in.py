@@ -1,10 +1,13 @@
-"""Acts on the host of HAWSE_ROOT as no command does: ``stand_in.py NETWORK COUNT [shown]|rows|forget|compact|…``.
+"""Act on the host of HAWSE_ROOT as no command does: ``stand_in.py NETWORK COUNT [shown]|rows|forget|compact|…``.
 
-COUNT reserves endpoints as so many containers would, and prints their addresses (``shown``: with MAC and name);
-``rows`` counts the peers in the kernel's tables; ``forget`` empties them behind everybody's back; ``compact`` makes the
-store drop its history; ``keys`` prints the hosts' tunnel keys; ``residue`` what the store has of endpoints and
-addresses, but for what every host has on ingress; ``members`` which of the store's members vote; ``raise_up`` brings a
-network up, as a command does that is killed then, and ``begin`` as one that is killed before it notes so.
+- COUNT reserves that many endpoints as containers would, and prints their addresses (``shown``: with MAC and name).
+- ``rows`` counts the peers in the kernel's tables, ``forget`` empties these tables without telling the agent.
+- ``compact`` makes the store drop its history.
+- ``keys`` prints the hosts' tunnel keys.
+- ``residue`` prints the store's keys for endpoints and addresses, except those on the ingress network.
+- ``members`` prints which members of the store vote.
+- ``raise_up`` activates a network like a command that is killed afterwards.
+- ``begin`` does so like a command that is killed before it records the activation.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Certificates that live for seconds here and for days elsewhere: renewed in time, and worth nothing after it."""
+"""Certificates with a lifetime of seconds (days outside the tests) are renewed in time, and refused once expired."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from tests.cluster.conftest import Member, eventually
 from tests.cluster.test_hostile_worker import Intruder
 
 pytestmark = pytest.mark.netns
-LIFETIME = 16  # seconds
+LIFETIME = 16  # seconds that a certificate is valid
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +27,13 @@ def pair(cluster):
 
 
 def ends(host, name):
-    """What openssl says of a certificate's end."""
+    """Return the end date of a certificate, as openssl prints it."""
     argv = ["openssl", "x509", "-noout", "-enddate", "-in", host.root / "cluster" / name]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
 def test_they_are_renewed_and_the_cluster_goes_on(cluster, pair, tmp_path):
-    """Also between managers: their members of the store show each other the certificate that they have by then."""
+    """Managers too: their members of the store authenticate to each other with the renewed certificates."""
     a, b = pair
     late = cluster.join("manager")
     kept = tmp_path / "kept"

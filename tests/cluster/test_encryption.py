@@ -1,4 +1,4 @@
-"""Encrypted networks: whatever happens to them, nothing of them is on the wire between the hosts in clear."""
+"""Encrypted networks: whatever happens to them, none of their traffic is on the wire between the hosts in clear."""
 
 import contextlib
 import os
@@ -13,11 +13,11 @@ from tests.cluster.conftest import Member, eventually
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 SECRET = b"hawse-in-clear"
-"""What one container sends another five times a second from the moment they are there until they are gone."""
+"""Payload that one container sends to another five times a second, for as long as both exist."""
 
 
 class Wire:
-    """Everything that passes between the hosts, from before there is a network until after it has been removed."""
+    """A capture of all packets between the hosts, from before a network exists until after its removal."""
 
     def __init__(self, cluster):
         self.path = cluster.directory / "wire.pcap"
@@ -30,14 +30,14 @@ class Wire:
         self._process.wait(10)
 
     def packets(self, matching):
-        """How many packets a filter of tcpdump's lets through."""
+        """Return the number of captured packets that match a tcpdump filter."""
         argv = ["tcpdump", "-nr", str(self.path), matching]
         return len(subprocess.run(argv, capture_output=True, text=True).stdout.splitlines())
 
 
 @pytest.fixture(scope="module")
 def wire(cluster):
-    """What the hosts' neighbour sees of everything between them."""
+    """A capture on the hosts' neighbour, which sees all traffic between them."""
     made = Wire(cluster)
     yield made
     with contextlib.suppress(ProcessLookupError):
@@ -97,7 +97,7 @@ def test_a_killed_tunnel_is_mended_and_nothing_takes_its_place(pair):
     for pid in pids_of(a, "wireguard-go"):
         os.kill(pid, signal.SIGKILL)
     assert not a.reaches("v1", there)
-    a.verify("vault", "--fix")  # else the agent would do it, within a minute
+    a.verify("vault", "--fix")  # the agent would repair it within a minute
     eventually(lambda: a.reaches("v1", there), 20)
 
 
@@ -112,18 +112,18 @@ def test_nothing_of_all_this_was_on_the_wire_in_clear(cluster, pair, wire):
 
 
 def public_keys(host):
-    """The tunnel keys that the cluster knows."""
+    """Return the tunnel keys that are recorded in the cluster."""
     return set(host.tool("vault", "keys"))
 
 
 def pids_of(host, program):
-    """The processes of a program in a host's namespace."""
+    """Return the pids of a program in a host's namespace."""
     found = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split()
     return [int(pid) for pid in found if Path(f"/proc/{pid}/comm").read_text().strip() == program]
 
 
 def programs_without(missing, directory):
-    """A PATH with all programs but one."""
+    """Return a PATH with all programs except ``missing``."""
     for place in os.environ["PATH"].split(":"):
         for program in Path(place).glob("*"):
             with contextlib.suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""What happens to names and traffic when parts of a cluster die, each for real."""
+"""Names and traffic when parts of a cluster really die."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.cluster.conftest import LEASE, eventually
 
 pytestmark = pytest.mark.netns
 GONE = LEASE + 6
-"""Seconds in which a dead host's endpoints must be gone."""
+"""Seconds until a dead host's endpoints must be gone."""
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,14 @@ def knows(host, container, name):
 
 
 def down(manager, host):
-    """Whether the cluster counts a host as gone."""
+    """Return whether the cluster counts a host as down."""
     node = host.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()
     return manager.hawse("node", "inspect", "-f", "{{.Status.State}}", node).stdout.strip() == "down"
 
 
 @contextmanager
 def stopped(host):
-    """While the store's process hears nothing and says nothing."""
+    """Stop the host's etcd with SIGSTOP for the length of the block."""
     os.kill(host.pid_of("etcd"), signal.SIGSTOP)
     try:
         yield
@@ -94,7 +94,7 @@ def test_a_network_that_a_killed_command_has_left_up_goes_down(three):
     a.hawse("network", "create", "-d", "overlay", "--attachable", "idle")
     b.tool("idle", "raise_up")
     assert "idle" in b.hawse("network", "ls").stdout and len(places(b)) == 2
-    kill(b.agent_pid())  # else it happens within a minute
+    kill(b.agent_pid())  # a new agent looks at its start, a running one within a minute
     eventually(lambda: len(places(b)) == 1)
     assert "idle" not in b.hawse("network", "ls").stdout
     a.hawse("network", "rm", "idle")
@@ -127,7 +127,7 @@ def test_without_the_store_traffic_and_names_go_on_and_changes_fail_fast(three):
             assert text in host.hawse(*argv, check=False).stderr
             assert time.monotonic() - began < 6, "two seconds on a quiet machine"
         b.hawse("stop", "-t0", "c2")
-        time.sleep(LEASE + 2)  # every lease runs out as far as the hosts can tell
+        time.sleep(LEASE + 2)  # long enough for every lease to expire
         assert a.reaches("c1", "c3") and c.reaches("c3", "c1")
         kill(b.agent_pid())
         b.hawse("network", "ls")
@@ -203,7 +203,7 @@ def hardware(host, container):
 
 
 def answering(host, container, address):
-    """The MAC behind an address as a container sees it after a ping that was answered."""
+    """Return the MAC of an address as a container sees it after an answered ping."""
     script = (
         f"busybox ping -c1 -W1 {address} >/dev/null && ip neigh show {address} | sed 's/.*lladdr \\([^ ]*\\).*/\\1/'"
     )
@@ -261,7 +261,7 @@ def test_a_host_that_was_booted_anew_rejoins_with_its_addresses_and_what_is_alwa
     assert other.reaches("c3", "kept")
     host.reboot()
     assert not other.reaches("c3", address)
-    host.hawse("network", "verify", "app", check=False)  # the first command after boot, as a unit of systemd's runs it
+    host.hawse("network", "verify", "app", check=False)  # first command after boot, as in a systemd unit
     eventually(lambda: other.reaches("c3", "kept"), 30)
     host.hawse("start", f"c{which + 1}")
     eventually(lambda: other.reaches("c3", f"c{which + 1}") and host.reaches("kept", "c3"), 20)

@@ -1,4 +1,4 @@
-"""Nobody but the network's own hosts gets a frame into an overlay network of a cluster, and its hosts keep talking."""
+"""VXLAN: no sender except the network's own hosts gets a frame into an overlay network, and its hosts keep talking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.packets import ethernet, send, udp, vxlan
 
 pytestmark = pytest.mark.netns
 PORT = 5001
-SILENCE, PATIENCE = 0.5, 5.0  # seconds
+SILENCE, PATIENCE = 0.5, 5.0  # seconds to wait for a forged frame, for a genuine one
 
 
 def namespace(host, container: str) -> str:
@@ -21,7 +21,7 @@ def namespace(host, container: str) -> str:
 
 
 class Target:
-    """A container of an overlay network, and what it hears."""
+    """A container of an overlay network with a socket that receives forged frames."""
 
     def __init__(self, host, container: str, network: str) -> None:
         self.host, self.address = host, host.ip(container, network)
@@ -34,7 +34,7 @@ class Target:
         self.socket.bind((self.address, PORT))
 
     def hears(self, path: str, source: str, wait: float = SILENCE) -> bool:
-        """Whether a frame is heard that somebody sends to its host by a VXLAN packet."""
+        """Return whether the container hears a frame that ``path`` sends to its host in a VXLAN packet."""
         frame = ethernet(self.mac, "02:00:00:00:00:99", udp("10.0.1.99", 1, self.address, PORT, b"slipped in"))
         send(path, vxlan(source, self.host.underlay, self.vni, frame))
         self.socket.settimeout(wait)

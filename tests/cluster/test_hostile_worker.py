@@ -1,6 +1,6 @@
-"""A worker that does what it likes with its own certificate: the others go on, and it learns no secret.
+"""A worker that misuses its own certificate: the other hosts keep working, and it learns no secret.
 
-Whatever it asks for goes to a manager's server as root of the worker could send it (see `intruder`).
+Each request goes to a manager's server in the form that root on the worker could send it (see `intruder`).
 """
 
 import json
@@ -48,7 +48,7 @@ MAINTENANCE = (
 
 
 class Intruder:
-    """A process on a host, with that host's certificate unless ``root`` names another place to take it from."""
+    """A process on a host that uses that host's certificate, or the one in ``root`` if given."""
 
     def __init__(self, host, root=None):
         self.me = membership.load(host.root)
@@ -77,7 +77,7 @@ class Intruder:
 
 @pytest.fixture(scope="module")
 def three(cluster):
-    """A manager, a worker of good will, and the hostile one: each with a container on one network."""
+    """A manager, an honest worker and the hostile one, each with a container on one network."""
     hosts = cluster.grow(3)
     hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", "app")
     hosts[0].hawse("network", "create", "-d", "overlay", "closed")
@@ -96,7 +96,8 @@ def evil(three):
 
 @pytest.fixture(autouse=True)
 def others_go_on(three):
-    """After each attack the two others have the same records, reach each other, and their tables are right."""
+    """Check after each attack that the two other hosts have the same records, reach each other, and have right tables.
+    """
     before = stored(three[0])
     yield
     assert theirs(before, three) == theirs(stored(three[0]), three)
@@ -105,7 +106,7 @@ def others_go_on(three):
 
 
 def stored(manager):
-    """All that the store has, as the manager's own member of it tells."""
+    """Return all keys and values of the store, read from the manager's own member."""
     client = membership.open_client(manager.root, membership.load(manager.root))
     try:
         return {kv.key: kv.value for kv in client.range(keys.BASE)[0]}
@@ -114,7 +115,7 @@ def stored(manager):
 
 
 def theirs(values, three):
-    """What is not the hostile worker's, and does not change by itself."""
+    """Return the entries that do not belong to the hostile worker and do not change by themselves."""
     evil = membership.load(three[2].root).node_id
     kept = {k: v for k, v in values.items() if evil not in k + v}
     return {k: v for k, v in kept.items() if not k.startswith((keys.ALIVE, keys.SERIAL, keys.CURSOR))}
@@ -188,7 +189,7 @@ def test_another_node_s_addresses_are_not_to_be_had(three, evil):
 
 
 def fake(own):
-    """An endpoint that no container has."""
+    """Return an endpoint that no container has."""
     from dataclasses import replace
 
     return replace(own, id="f" * 64, mac="02:42:0a:00:00:99", ipv4="", ipv6="", names=("fake",))
@@ -205,7 +206,7 @@ def test_a_network_that_takes_no_containers_takes_none(three, evil):
 
 
 def test_it_speaks_for_its_own_node_alone(three, evil):
-    """It can be no manager, no other node, has no other's number and no other's tunnel key."""
+    """A worker cannot act as a manager or as another node, nor take another node's number or tunnel key."""
     a, b, c = three
     record, victim = own_record(a, c), own_record(a, b)
     lie = {**record, "id": victim["id"], "role": "manager", "index": 1, "enrollment_port": 1, "store_url": "http://x"}
@@ -272,7 +273,7 @@ def test_its_next_certificate_names_it_and_no_manager(three, evil):
 
 
 def test_it_cannot_pass_for_a_manager_s_server(three):
-    """Another worker that is led to it sends nothing: its certificate is no server's."""
+    """A worker that is redirected to another worker sends nothing, because that certificate is not a server's."""
     _, b, c = three
     script = (
         "import socket, ssl, sys\n"
@@ -300,7 +301,7 @@ def test_it_cannot_pass_for_a_manager_s_server(three):
 
 
 def test_a_bad_record_in_the_store_is_left_out_and_reported(three):
-    """Such a one can come from a manager or a store of the user's alone, and still stops no host."""
+    """Only a manager, or a user who runs the store, can write a bad record; even then no host stops working."""
     a, b, _ = three
     client = membership.open_client(a.root, membership.load(a.root))
     [own] = endpoints_of(a, a)
@@ -376,7 +377,7 @@ def test_a_removed_node_s_certificate_is_worthless_at_once(cluster, three, tmp_p
 
 
 def watch(root, host):
-    """A connection on which a host's watch has begun, made in that host's namespace."""
+    """Return a connection from a host's network namespace on which a watch of the nodes has begun."""
     with open(host.path) as there:
         plain = inside(there.fileno(), lambda: socket.create_connection(("192.168.99.11", 2377), 5))
     secure = membership.node_context(root).wrap_socket(plain, server_hostname=MANAGER_NAME)

@@ -1,4 +1,4 @@
-"""Three managers, each with a member of the store: the cluster outlives any one of them."""
+"""Three managers, each with a member of the store: the cluster survives the loss of any one."""
 
 import shutil
 import time
@@ -54,7 +54,7 @@ def test_a_worker_whose_manager_falls_silent_goes_on_with_another(cluster, manag
     silent = next(h for h in managers if f"{h.underlay}:2377" in places)
     other = next(h for h in managers if h is not silent)
     silent.cut()
-    eventually(lambda: other.hawse("node", "ls", check=False).returncode == 0, 30)  # they may have to choose a leader
+    eventually(lambda: other.hawse("node", "ls", check=False).returncode == 0, 30)  # may need to elect a leader first
     other.start("c6", "app")
     eventually(lambda: worker.reaches("c4", "c6"), 20)
     worker.start("c7", "app")
@@ -111,7 +111,7 @@ def test_a_manager_leaves_in_good_order_and_is_refused_from_then_on(cluster, man
     status, place = "/v3/maintenance/status", f"https://{managers[1].underlay}:2377"
     assert former.ask(status, {}, url=place)[0] == "ok"
     first.hawse("swarm", "leave", "--force")
-    # Those who stay may have to choose a leader first.
+    # The remaining managers may have to elect a leader first.
     eventually(lambda: "This node has been removed from the swarm" in former.refused(status, {}, url=place), 40)
     former.close()
     listing = ("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}")

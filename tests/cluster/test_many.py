@@ -1,4 +1,4 @@
-"""Five hosts, a thousand endpoints: how soon everybody knows everybody. ``-s`` shows the figures."""
+"""Five hosts, a thousand endpoints: how soon every host knows all endpoints. ``-s`` shows the figures."""
 
 import json
 import statistics
@@ -16,7 +16,7 @@ from tests.cluster.conftest import eventually
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(600)]
 ROUNDS = 20
 ENOUGH = 15.0
-"""Seconds, where three are right on a machine that has nothing else to do; the figures tell what it was."""
+"""Seconds allowed. Three would be right on an idle machine; the printed figures show the real times."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def five(cluster):
 
 @pytest.fixture
 def tell(record_property, capsys):
-    """Note a figure in the report, and print it."""
+    """Return a function that records a figure in the report and prints it."""
 
     def told(name, **milliseconds):
         for what, value in milliseconds.items():
@@ -70,7 +70,7 @@ def test_a_new_host_has_a_thousand_peers_three_seconds_after_it_began_to_join(cl
 
 
 def tables(host, network):
-    """MACs in a host's forwarding database that are behind other hosts, and (address, MAC) of its neighbour table."""
+    """Return the MACs behind other hosts in a host's FDB, and the (address, MAC) pairs of its neighbour table."""
     inside = ["nsenter", f"--net={netns_path(host.run_dir / 'overlay' / network[:12])}"]
     shown = subprocess.run([*inside, "bridge", "fdb", "show"], capture_output=True, text=True).stdout
     forwarding = {line.split()[0] for line in shown.splitlines() if " dst " in line} - {"00:00:00:00:00:00"}
@@ -79,7 +79,7 @@ def tables(host, network):
 
 
 def asked(host, container, everything):
-    """Those of ``everything`` that the resolver of a container does not know."""
+    """Return the lines of ``everything`` that a container's resolver does not confirm."""
     inside = ["nsenter", "-t", str(pid(host, container)), "-n", sys.executable, Path(__file__).with_name("lookup.py")]
     lines = "".join(f"{name} {address}\n" for address, _, name in everything)
     return subprocess.run(inside, input=lines, capture_output=True, text=True, check=True).stdout.split()
@@ -131,7 +131,7 @@ def test_a_new_endpoint_is_known_and_reachable_everywhere_a_tenth_of_a_second_af
 
 
 def prober(host, container):
-    """A process in a container's namespace that tells how soon things work (see prober.py)."""
+    """Start prober.py in a container's network namespace; it measures how soon names and addresses work."""
     inside = [
         "nsenter",
         "-t",

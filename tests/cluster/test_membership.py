@@ -1,4 +1,4 @@
-"""Making, joining and leaving a cluster: Docker's words, and no half-joined host whatever goes wrong."""
+"""Creating, joining and leaving a cluster: Docker's messages, and no half-joined host after any failure."""
 
 import glob
 import os
@@ -23,7 +23,7 @@ def first(cluster):
 
 @pytest.fixture(scope="module")
 def outsider(cluster, first):
-    """A host in no cluster; tests leave it so."""
+    """A host in no cluster; each test must leave it in no cluster."""
     return cluster.add_host()
 
 
@@ -135,7 +135,7 @@ def test_joining_while_the_store_is_down_is_refused_at_once(cluster, first, outs
 
 @pytest.fixture
 def clock(outsider):
-    """Sets a host's clock, for its commands and whatever they start, by so many days."""
+    """Return a function that shifts the clock of a host's commands and their child processes by a number of days."""
     library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
     if not library:
         pytest.skip("libfaketime is not installed (apt-get install faketime)")
@@ -159,7 +159,7 @@ def test_a_clock_that_is_wrong_is_named_as_the_reason(cluster, outsider, clock):
     assert_outside(outsider)
     clock(+2)
     outsider.kill_processes()
-    eventually(lambda: outsider.hawse(*join, check=False).returncode == 0, 30)  # the store may be slow on a busy disk
+    eventually(lambda: outsider.hawse(*join, check=False).returncode == 0, 30)  # a busy disk slows the store
     cluster.hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", "skewed")
     outsider.start("c0", "skewed")
     cluster.hosts[0].start("c9", "skewed")

@@ -1,4 +1,4 @@
-"""Those who connect to a manager and never come to the point: they are gone in time, and hold no host up."""
+"""Clients that connect to a manager and never complete a request: they are disconnected in time, and delay no host."""
 
 import json
 import socket
@@ -27,13 +27,13 @@ def manager(cluster):
 
 @pytest.fixture(scope="module")
 def guest(cluster, manager):
-    """A host in no cluster, from where connections are made."""
+    """A host in no cluster, from which the connections are made."""
     return cluster.add_host()
 
 
 @pytest.fixture
 def connect(guest):
-    """Makes plain connections from a host in no cluster; they end with the test."""
+    """Yield a function that opens plain connections from a host in no cluster; they are closed after the test."""
     with ExitStack() as opened, open(guest.path) as there:
 
         def made(source=""):
@@ -50,7 +50,7 @@ def secured(plain):
 
 
 def ended(connection, since, patience=GUEST_SECONDS + 5):
-    """How many seconds after ``since`` the other side has ended a connection."""
+    """Return how many seconds after ``since`` the other side has ended a connection."""
     connection.settimeout(max(0.1, since + patience - time.monotonic()))
     try:
         while connection.recv(4096):
@@ -61,7 +61,7 @@ def ended(connection, since, patience=GUEST_SECONDS + 5):
 
 
 def test_a_byte_a_second_holds_a_connection_no_longer_than_silence(connect):
-    """One deadline for the whole: before the handshake, within it, in the header, in the body."""
+    """One deadline covers the whole request: before the handshake, during it, in the header and in the body."""
     began = time.monotonic()
     silent, handshake = connect(), connect()
     header, body = secured(connect()), secured(connect())
@@ -117,7 +117,8 @@ def test_another_version_of_hawse_is_told_so(connect):
 
 
 def test_guests_without_number_keep_no_host_out(cluster, manager, guest, connect):
-    """More than the server takes, from one address and from many: hosts join in time, from that address as well."""
+    """With more waiting connections than the server takes, hosts still join in time, even from one of their addresses.
+    """
     for number in range(9):
         guest.sh(f"ip addr add 192.168.99.{200 + number}/24 dev ext0")
     waiting = [connect() for _ in range(GUESTS_EACH + 20)]

@@ -37,7 +37,7 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def targets(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[tuple[Target, Target]]:
-    """Hawse and Docker, ready to play scenarios."""
+    """Hawse and Docker, ready to run scenarios."""
     peer = Netns(f"hwd{os.getpid()}p")
     peer.sh("ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up")
     hosts: list[Host] = []
@@ -59,7 +59,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[
 
 @pytest.fixture(scope="session", autouse=True)
 def docker_installed() -> None:
-    """Say clearly why nothing is compared where it cannot be."""
+    """Skip with a clear reason if a program that the comparison needs is missing."""
     if missing := [program for program in NEEDED if not shutil.which(program)]:
         pytest.skip(f"needs a real Docker to compare with: apt-get install docker.io busybox-static (no {missing[0]})")
     require_root()

@@ -1,4 +1,4 @@
-"""Takes out of a transcript what two runs of the same product may differ in: ids, times, free ports, places on disk."""
+"""Replace in a transcript what differs between two runs of the same product: ids, times, free ports, file paths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PID = re.compile(r'("Pid": ?)[1-9]\d*')
 
 
 class Normaliser:
-    """One scenario on one target: the same id gets the same number throughout."""
+    """Normaliser for one scenario on one target: the same id gets the same number throughout."""
 
     def __init__(self, program: str, places: Mapping[str, str]) -> None:
         self.program, self.places = program, places
@@ -33,7 +33,9 @@ class Normaliser:
         return self.aged(text)
 
     def aged(self, text: str) -> str:
-        """Ages have no fixed width, so in a text that holds some the gaps between columns count no more."""
+        """Replace ages. In a text with ages, also reduce gaps between columns to two blanks, because ages vary in
+        width.
+        """
         aged = AGE.sub("<age>", text)
         return aged if aged == text else re.sub(r" {2,}", "  ", aged)
 

@@ -1,11 +1,11 @@
-"""Scenarios: short shell scripts that call ``docker``, kept one topic a file under scenarios/.
+"""Scenarios: short shell scripts that call ``docker``, one file for each topic under scenarios/.
 
     == a title, which names the test
     $ docker network create n1          compared: exit code, stdout, stderr
     - docker rm -f c1                    run, not compared: preparation
     # a comment
 
-All lines of a scenario run in one ``sh``, so variables last; everything is removed before the next scenario begins.
+All lines of a scenario run in one ``sh``, so shell variables persist. Everything is removed before the next scenario.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Scenario:
         return sum(line.compared for line in self.lines)
 
     def script(self) -> str:
-        """The scenario as one shell script, which leaves o.N, e.N and r.N (output, errors, exit code) of each line."""
+        """Return the scenario as one shell script; each line writes o.N, e.N and r.N (output, errors, exit code)."""
         parts = (f"{{ {line.text}\n}} >o.{n} 2>e.{n}; echo $? >r.{n}\n" for n, line in enumerate(self.lines))
         return "".join(parts)
 

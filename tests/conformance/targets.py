@@ -1,4 +1,4 @@
-"""What plays a scenario: hawse or a real dockerd, each on a host of its own, both under the name ``docker``."""
+"""Targets that run a scenario: hawse or a real dockerd, each on its own host, both under the name ``docker``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .scenarios import Scenario
 
 CLEAN = "docker ps -aq | xargs -r docker rm -f; docker network ls -q -f type=custom | xargs -r docker network rm -f"
 START_TIME = 60  # seconds until dockerd must answer
-SCENE_TIME = 150  # seconds
+SCENE_TIME = 150  # seconds for one scenario
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one line did."""
+    """Exit code, output and errors of one line."""
 
     exit_code: int
     stdout: str
@@ -46,12 +46,12 @@ class Target:
         return self.host.run("sh", "-c", script, check=False, env=env, cwd=directory, timeout=SCENE_TIME)
 
     def load(self, rootfs: Path) -> None:
-        """Import the image ``bb``."""
+        """Import the image ``bb`` from a tar file."""
         result = self.sh(f"docker import {shlex.quote(str(rootfs))} bb:latest", self.state)
         assert result.returncode == 0, result.stderr
 
     def play(self, scenario: Scenario) -> list[Result]:
-        """Run a scenario in an empty directory and clean up behind it; the normalised results."""
+        """Run a scenario in an empty directory, remove what it created, and return the normalised results."""
         self.scenarios += 1
         directory = self.state / f"scenario{self.scenarios}"
         directory.mkdir()
@@ -67,7 +67,7 @@ class Target:
         return Result(int(code.read_text()), *texts)
 
     def places(self) -> dict[str, str]:
-        """Where this target keeps its files, and how the transcript calls that."""
+        """Return the directories of this target's files, with the names that the transcript uses for them."""
         return {}
 
 
@@ -81,7 +81,7 @@ class Hawse(Target):
         return {str(self.host.root): "<root>", str(CHECKOUT): "<checkout>"}
 
     def stop(self) -> None:
-        """All its processes go with the host."""
+        """Stop the target; here nothing to do, because its processes end with the host."""
 
 
 class Docker(Target):
@@ -92,7 +92,9 @@ class Docker(Target):
         self.wait_until_ready()
 
     def script(self) -> str:
-        """`ip netns exec` has made a private mount namespace, so these mounts are dockerd's alone."""
+        """Return the script that starts dockerd; its mounts are private, because `ip netns exec` makes a mount
+        namespace.
+        """
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
         return (
             "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
@@ -110,7 +112,7 @@ class Docker(Target):
         return {str(self.state / "root"): "<root>"}
 
     def stop(self) -> None:
-        """End dockerd, which ends its containers and its containerd."""
+        """Stop dockerd, which ends its containers and its containerd."""
         self.dockerd.terminate()
         try:
             self.dockerd.wait(30)

@@ -1,4 +1,4 @@
-"""What a real Docker saves is imported with Docker's own id and files; what `docker load` refuses is refused here."""
+"""Images saved by a real Docker are imported with Docker's id and files; what `docker load` refuses is refused here."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_saved_image_has_its_id_and_its_files(targets, saved, tmp_path):
 def test_what_docker_refuses_to_load_is_refused_in_its_words(targets, saved, tmp_path, victim):
     hawse, docker = targets
     forged = forge(saved[0], tmp_path, victim)
-    docker.sh("docker rmi -f built:1", tmp_path)  # a layer that is there already is not read again
+    docker.sh("docker rmi -f built:1", tmp_path)  # because Docker does not read a layer again that it has
     refused = docker.sh(f"docker load -i {forged}", tmp_path)
     assert refused.returncode == 1
     imported = hawse.sh(f"docker import {forged}", tmp_path)
@@ -80,7 +80,8 @@ def test_what_docker_refuses_to_load_is_refused_in_its_words(targets, saved, tmp
 def forge(archive: Path, directory: Path, victim: str) -> Path:
     """Change an archive: another file in its last layer, another digest of it, or one digest more than layers.
 
-    It becomes one as Docker made them before 25, whose names are no digests, so that only the content can tell.
+    The archive gets the form of Docker before 25, whose file names are no digests. Only the content then shows the
+    change.
     """
     parts = directory / "parts"
     with tarfile.open(archive) as whole:

@@ -1,4 +1,4 @@
-"""Every scenario does on hawse what it does on a live dockerd: the same exit codes, output and errors, line by line."""
+"""Every scenario gives the same exit codes, output and errors on hawse as on a live dockerd, line by line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def transcript(result: Result) -> list[str]:
 
 
 def differences(scenario: Scenario, hawse: list[Result], docker: list[Result]) -> str:
-    """What hawse does otherwise, as a diff from Docker's transcript to ours."""
+    """Return the differences as a diff from Docker's transcript to hawse's."""
     found = []
     for line, ours, theirs in zip(scenario.lines, hawse, docker, strict=True):
         if line.compared and ours != theirs:

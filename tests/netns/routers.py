@@ -12,12 +12,12 @@ ALL_NODES, ALL_NODES_MAC = IPv6Address("ff02::1"), "33:33:00:00:00:01"
 SOURCE, SOURCE_MAC = IPv6Address("fe80::bad"), "02:42:00:00:0b:ad"
 PREFIX = IPv6Address("2001:db8:bad::")
 ICMPV6, ADVERTISEMENT = 58, 134
-LIFETIME = 1800  # seconds
+LIFETIME = 1800  # seconds that the route and the prefix are valid
 ON_LINK_AND_AUTONOMOUS = 0xC0
 
 
 def advertisement(prefix: IPv6Address = PREFIX) -> bytes:
-    """A frame that offers a default route and a prefix to make an address of."""
+    """Return a frame that offers a default route, and a prefix for automatic addresses."""
     option = struct.pack("!BBBBIII", 3, 4, 64, ON_LINK_AND_AUTONOMOUS, LIFETIME, LIFETIME, 0) + prefix.packed
     message = struct.pack("!BBHBBHII", ADVERTISEMENT, 0, 0, 64, 0, LIFETIME, 0, 0) + option
     pseudo = SOURCE.packed + ALL_NODES.packed + struct.pack("!II", len(message), ICMPV6)
@@ -29,7 +29,7 @@ def advertisement(prefix: IPv6Address = PREFIX) -> bytes:
 
 
 def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX) -> None:
-    """Advertise a router from an interface of a namespace, as root in a container can."""
+    """Send a router advertisement from an interface of a namespace, as root in a container can."""
     sender = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
     with sender:
         sender.bind((interface, 0))
@@ -37,9 +37,10 @@ def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX) 
 
 
 def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None) -> list[str]:
-    """The default routes that a namespace has learnt from routers within ``wait`` seconds.
+    """Return the default routes that a namespace has learnt from routers within ``wait`` seconds.
 
-    A frame may come to an interface that is not ready yet, so where one is awaited it is sent ``again``.
+    Because an interface may not be ready for the first frame, a caller that expects one gives ``again`` to send
+    another.
     """
     deadline = time.monotonic() + wait
     while not (found := where.sh("ip -6 route show default proto ra").splitlines()) and time.monotonic() < deadline:

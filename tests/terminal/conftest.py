@@ -1,7 +1,7 @@
-"""Real shells in a real terminal: tmux runs them, the tests type and read the screen.
+"""Real shells in a real terminal: tmux runs them, and the tests type and read the screen.
 
-The shells see a ``hawse`` that runs this checkout, and a store with networks, containers and images that no kernel
-knows of; completion reads records only.
+The shells see a ``hawse`` that runs this checkout. Its store has networks, containers and images without any kernel
+objects, because completion reads records only.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from engine.model import (
 from engine.store.sqlite import SqliteStore
 
 CHECKOUT = Path(__file__).parent.parent.parent
-PATIENCE = 15.0  # seconds until a screen must show what is waited for
+PATIENCE = 15.0  # seconds to wait for the expected screen
 CREATED = "2026-01-02T03:04:05.000000006Z"
-ODD = "odd name: of/ünï"  # blanks, a colon, a slash, letters beyond ASCII
+ODD = "odd name: of/ünï"  # blanks, a colon, a slash, non-ASCII letters
 SENTINEL = "Z"
 
 
@@ -75,7 +75,8 @@ def fill(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the shells start: a ``hawse`` in ``bin``, completion files, a store in ``state``, files to complete."""
+    """The shells' start directory: a ``hawse`` in ``bin``, completion files, a store in ``state``, files to complete.
+    """
     home = tmp_path_factory.mktemp("terminal")
     (home / "bin").mkdir()
     program = home / "bin" / "hawse"
@@ -92,7 +93,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Screen:
-    """A shell in a terminal of its own."""
+    """A shell in its own terminal."""
 
     def __init__(self, name: str, command: list[str], directory: Path, environ: dict[str, str]) -> None:
         self.name, self.socket = name.partition("-")[0], directory / f"{name}.socket"
@@ -113,20 +114,20 @@ class Screen:
         return self.tmux("capture-pane", "-p", "-J")
 
     def wait_for(self, test: Callable[[str], bool]) -> str:
-        """The first screen that passes; the last one seen when none does in time."""
+        """Return the first screen that passes the test, or the last one seen after `PATIENCE` seconds."""
         end = time.monotonic() + PATIENCE
         while not test(seen := self.text()) and time.monotonic() < end:
             time.sleep(0.05)
         return seen
 
     def fresh(self) -> None:
-        """Give up the line and clear the screen."""
-        # An interrupt while bash completes leaves its readline deaf to further ones, so it gets none.
+        """Discard the line and clear the screen."""
+        # No interrupt for bash, because one during completion makes its readline ignore further ones.
         self.keys("C-e" if self.name == "bash" else "C-c", "C-u", "C-l")
         self.wait_for(lambda text: text.strip() == "$")
 
     def completed(self, line: str, *expected: str, left: int = 0) -> str:
-        """Type a line and TAB, ``left`` places before its end; the line then, with Z typed behind the TAB."""
+        """Type a line, press TAB ``left`` places before its end, type Z, and return the line."""
         self.fresh()
         self.keys("-l", line)
         for _ in range(left):
@@ -138,7 +139,7 @@ class Screen:
         return seen.strip().split("\n")[-1].removeprefix("$ ")
 
     def offered(self, line: str, *expected: str) -> str:
-        """Type a line and TAB, twice where a shell lists only then; the screen below the prompt."""
+        """Type a line, press TAB (twice in shells that list only then), and return the screen below the prompt."""
         self.fresh()
         self.keys("-l", line)
         self.keys("Tab")
@@ -150,7 +151,8 @@ class Screen:
 
 
 def start(shell: str, directory: Path, *, root: Path | None = None, package: bool = False) -> Screen:
-    """Start a shell that has read its completion file; bash with or without the package bash-completion."""
+    """Start a shell with its completion file loaded; ``package`` decides whether bash has the package bash-completion.
+    """
     home = Path(tempfile.mkdtemp(prefix=f"home-{shell}-", dir=directory))
     environ = {
         "PATH": f"{directory / 'bin'}:/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8",
@@ -189,7 +191,7 @@ def fish(home: Path, completions: str, package: bool) -> list[str]:
 
 @pytest.fixture
 def started() -> Iterator[Callable[..., Screen]]:
-    """Start shells that end with the test."""
+    """Return a function that starts shells; they end with the test."""
     screens: list[Screen] = []
 
     def begin(*args, **how) -> Screen:
@@ -203,7 +205,7 @@ def started() -> Iterator[Callable[..., Screen]]:
 
 @pytest.fixture(scope="session", params=["bash", "zsh", "fish"])
 def shell(request: pytest.FixtureRequest, directory: Path) -> Iterator[Screen]:
-    """Each of the three shells."""
+    """A shell of each kind in turn: the tests run with all three."""
     screen = start(request.param, directory)
     yield screen
     screen.close()

@@ -1,17 +1,17 @@
-"""Typing TAB in bash, zsh and fish: what one TAB makes of a line that has one continuation, and what it lists."""
+"""TAB in bash, zsh and fish: how one TAB completes a line with a single continuation, and what TAB lists."""
 
 from __future__ import annotations
 
 import pytest
 
-# A line, and what it is after TAB; the sentinel Z is typed behind it, so that blanks show.
+# A line, and the line after TAB; the sentinel Z is typed after TAB to make blanks visible.
 COMPLETED = [
-    # commands, other names of commands, global flags
+    # commands, aliases of commands, global flags
     ("hawse netw", "hawse network Z"),
     ("hawse network li", "hawse network list Z"),
     ("hawse --log-level debug -D netw", "hawse --log-level debug -D network Z"),
     ("hawse --log-level=deb", "hawse --log-level=debug Z"),
-    # flags and their values, in all forms
+    # flags and their values, in every notation
     ("hawse network create --attach", "hawse network create --attachable Z"),
     ("hawse network create -d macv", "hawse network create -d macvlan Z"),
     ("hawse network create --driver=macv", "hawse network create --driver=macvlan Z"),
@@ -34,7 +34,7 @@ COMPLETED = [
     ("hawse run -dite HAWSE_RO", "hawse run -dite HAWSE_ROOT Z"),
     ("hawse run -ditp ", "hawse run -ditp Z"),
     ("hawse inspect --type=net", "hawse inspect --type=network Z"),
-    # networks and containers, only those that fit
+    # networks and containers, only those that the command accepts
     ("hawse network inspect ap", "hawse network inspect app Z"),
     ("hawse network create --config-from ", "hawse network create --config-from settings Z"),
     ("hawse network connect back o", "hawse network connect back old Z"),
@@ -53,24 +53,24 @@ COMPLETED = [
     ("hawse run -itd --cidfile sett", "hawse run -itd --cidfile settings.env Z"),
     ("hawse run --mount type=bind,source=sett", "hawse run --mount type=bind,source=settings.env Z"),
     ("hawse import sett", "hawse import settings.env Z"),
-    # what runs in the container is completed as on a line of its own
+    # a command in the container is completed as on its own line
     ("hawse run hostfs hawse-prog", "hawse run hostfs hawse-program Z"),
     ("hawse exec web cat sett", "hawse exec web cat settings.env Z"),
-    # odd names and quotes
+    # unusual names and quotes
     ("hawse network inspect od", "hawse network inspect odd\\ name:\\ of/ünï Z"),
     ("hawse network inspect odd\\ na", "hawse network inspect odd\\ name:\\ of/ünï Z"),
     ('hawse network inspect "od', 'hawse network inspect "odd name: of/ünï" Z'),
     ("hawse network inspect 'od", "hawse network inspect 'odd name: of/ünï' Z"),
     ('hawse network create -o "com.docker.network.bridge.enable_icc=f',
      'hawse network create -o "com.docker.network.bridge.enable_icc=false" Z'),
-    # nothing to offer: no files, no flags of hawse's in a container's command, no guess
+    # Nothing is offered: no files, no flags of hawse in a container's command, no guess.
     ("hawse network inspect zzz", "hawse network inspect zzzZ"),
     ("hawse network create sett", "hawse network create settZ"),
     ("hawse run hostfs --netw", "hawse run hostfs --netwZ"),
     ("hawse nosuch netw", "hawse nosuch netwZ"),
 ]  # fmt: skip
 
-# A line, words that TAB lists, words that it does not.
+# A line, words that TAB lists, words that TAB does not list.
 OFFERED = [
     ("hawse ", ["network", "run", "port"], ["__exited", "__complete", "help "]),
     ("hawse network ", ["connect", "disconnect", "prune"], ["list", "remove"]),
@@ -117,6 +117,6 @@ def test_zsh_and_fish_describe(shell, line, description):
 
 
 def test_disconnect_offers_the_networks_of_the_container_behind_the_cursor(shell):
-    # Shells differ in what they make of the blank that is there already.
+    # Shells treat a blank that is already there in different ways.
     spaced = [f"hawse network disconnect back{end}" for end in (" Z db", "Z db", " Zdb")]
     assert shell.completed("hawse network disconnect  db", *spaced, left=len(" db")) in spaced

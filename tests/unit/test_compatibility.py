@@ -1,4 +1,4 @@
-"""docs/compatibility.md says of every command and flag, hawse's and Docker's, how it compares, and is up to date."""
+"""docs/compatibility.md compares every command and flag of hawse and of Docker, and is up to date."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Keeps this host's lease, in a thread of its own: while it holds, the others count on this host's endpoints.
+"""Keeps this host's lease alive in its own thread. While the lease exists, other hosts use this host's endpoints.
 
-Each time the store can be reached again, what this host has and what the store says of it are compared.
+Each time the store is reachable again, this host's endpoints are compared with the store's records of them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from engine.cluster.model import ClusterMembership
 from engine.errors import EngineError
 
 LEASE = 30
-"""Seconds after which a silent host's endpoints go; HAWSE_LEASE overrides it."""
+"""Lease time in seconds: after it, the endpoints of a silent host are ignored. HAWSE_LEASE overrides it."""
 PAUSE = 1.0
 INTERVAL = 60.0
-"""Seconds after which this host's endpoints are compared with the store again."""
+"""Seconds between two comparisons of this host's endpoints with the store."""
 
 
 def lease_seconds() -> int:
-    """HAWSE_LEASE in seconds, by default `LEASE`."""
+    """Return HAWSE_LEASE in seconds, at least 2, by default `LEASE`."""
     text = os.environ.get("HAWSE_LEASE", "")
     return max(2, int(text)) if text.isascii() and text.isdigit() else LEASE
 
 
 class LeaseKeeper:
-    """Renews the lease of the host of ``me``; ``beaten`` is called with a client after each renewal.
+    """A thread that renews the lease of host ``me``; ``beaten`` is called with a client after each renewal.
 
-    ``settle`` is called when the lease was (re)gained, when asked for, and now and then.
+    ``settle`` is called when the lease is new or regained, after `poke`, and every `INTERVAL` seconds.
     """
 
     def __init__(
@@ -51,20 +51,23 @@ class LeaseKeeper:
         self._settled, self._settled_at = False, 0.0
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Start the thread."""
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     def poke(self) -> None:
-        """Settle soon."""
+        """Renew the lease and call ``settle`` soon."""
         self._settled = False
         self._wake.set()
 
     def wake(self) -> None:
-        """Beat now."""
+        """Renew the lease now."""
         self._wake.set()
 
     def stop(self) -> None:
-        """End soon; does not wait. The lease is left to run out, for a successor may take it up in time."""
+        """Ask the thread to end; does not wait.
+
+        The lease is not revoked, because the next agent may renew it in time.
+        """
         self._ended = True
         self._wake.set()
 

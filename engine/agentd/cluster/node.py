@@ -1,4 +1,4 @@
-"""What the agent does for a host that is in a cluster."""
+"""The agent's work for a host in a cluster: follow the store, keep the lease, program peers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from engine.swarm.enrollment import Manager
 
 
 class ClusterNode:
-    """Follows the cluster for the host of ``root``; ``poke`` is called, by any thread, when names have changed."""
+    """The cluster threads of the host of ``root``; any of them calls ``poke`` when names have changed."""
 
     def __init__(self, root: Path, run: Path, me: ClusterMembership, poke: Callable[[], None]) -> None:
         self._root, self._run, self._me, self._poke = root, run, me, poke
@@ -47,14 +47,14 @@ class ClusterNode:
 
     @property
     def node_id(self) -> str:
-        """Which node this is."""
+        """This host's node id."""
         return self._me.node_id
 
     def _open(self) -> Client:
         return membership.open_client(self._root, membership.load(self._root) or self._me)
 
     def _changed(self, view: View) -> None:
-        """Take a new view (in the follower's thread)."""
+        """Accept a new view (called in the watcher's thread)."""
         before, self._view = self._view, view
         self._tell_unreadable(view)
         self._programmer.tell(view=view)
@@ -67,7 +67,7 @@ class ClusterNode:
             self._learn_managers(view)
 
     def _tell_unreadable(self, view: View) -> None:
-        """Log each record that is left out, once for each of its values."""
+        """Log each unreadable record, and log it again when its value changes."""
         unreadable = view.unreadable()
         told = {key: view.values[key] for key in unreadable}
         for key, why in unreadable.items():
@@ -76,19 +76,22 @@ class ClusterNode:
         self._unreadable = told
 
     def _learn_managers(self, view: View) -> None:
-        """Note where the managers are by now, of whom managers alone have written that they are."""
+        """Record the current addresses of the other managers in this host's membership.
+
+        The role in a node's record can be trusted, because only managers write it.
+        """
         managers = sorted((n for n in view.nodes.values() if n.role == MANAGER), key=lambda n: n.id)
         places = [str(Manager(n.address, n.enrollment_port)) for n in managers if n.id != self.node_id]
         if places or self._me.is_manager:
             membership.update(self._root, lambda known: replace(known, managers=places))
 
     def _settle(self, client: Client) -> None:
-        """Make the store know this host's endpoints, and this host all networks (in the heartbeat's thread)."""
+        """Write this host's endpoints to the store and request a network update (in the heartbeat thread)."""
         endpoint_sync.sync_endpoints(self._host, client, self._me)
         self._mirrored = False
 
     def _after_renewal(self, client: Client) -> None:
-        """Follow the networks, and renew this host's keys where that is due (in the heartbeat's thread)."""
+        """Update the networks, and renew certificates and keys that are due (in the heartbeat thread)."""
         self._mirror(client)
         known = membership.load(self._root)
         if known is not None and not known.is_manager and certificates.is_due(known):
@@ -99,9 +102,10 @@ class ClusterNode:
             self._tell_networks()
 
     def _mirror(self, client: Client) -> None:
-        """Follow the cluster's networks as the store has them now: a view may be older than what commands have done.
+        """Copy the cluster's networks to this host's store.
 
-        First what is up here without need goes down.
+        First it deactivates networks that no endpoint here uses. It reads the networks from etcd, because a view may be
+        older than the changes of commands.
         """
         if self._mirrored:
             return
@@ -115,7 +119,7 @@ class ClusterNode:
             raise
 
     def follow(self, state: Snapshot) -> None:
-        """Take what is up on this host (in the loop's thread)."""
+        """Accept this host's networks and endpoints from ``state`` (in the loop's thread)."""
         shared = {n.id: n for n in state.networks if n.scope == local_networks.SWARM}
         self._live = [n for n in shared.values() if n.phase == "live" and n.driver == "overlay"]
         self._tell_networks()
@@ -125,13 +129,16 @@ class ClusterNode:
         self._names = names
 
     def _tell_networks(self) -> None:
-        """Tell the programmer which networks are up, with the tunnels of this moment; who tells last knows all."""
+        """Pass the active networks, with their current tunnels, to the peer thread.
+
+        The lock ensures that the last call has the newest data.
+        """
         with self._telling:
             nodes = self._view.nodes.values() if self._view is not None else ()
             self._programmer.tell(networks={n.id: encryption.spec(n, self._me, nodes) for n in self._live})
 
     def remote_endpoints(self, networks: Iterable[NetworkRecord]) -> list[EndpointRecord]:
-        """The endpoints of other hosts on networks that are up on this one."""
+        """Return the endpoints of other hosts on networks that are active on this host."""
         view = self._view
         if view is None:
             return []
@@ -139,7 +146,7 @@ class ClusterNode:
         return [views.record_of(e) for i in used for e in view.elsewhere(i, self.node_id)]
 
     def keep(self) -> None:
-        """Keep the manager's processes alive, and the view on the disk."""
+        """Restart ended processes, renew a manager's certificates, trim logs, and save the view to disk."""
         if self._me.is_manager:
             known = membership.load(self._root)
             if known is not None and certificates.is_due(known):
@@ -159,6 +166,6 @@ class ClusterNode:
             daemons.ensure(self._run, name, [sys.executable, "-P", "-m", module])
 
     def close(self) -> None:
-        """End the threads."""
+        """Ask the threads to end; does not wait."""
         for part in (self._programmer, self._follower, self._heartbeat):
             part.stop()

@@ -1,7 +1,8 @@
-"""Keeps the tables of this host's overlay networks as the view says, in a thread of its own.
+"""Keeps the FDB and neighbour tables of this host's overlay networks equal to the view, in its own thread.
 
-Small changes go one by one, large ones and the first of each network by a comparison of the whole; every so often all
-networks are compared again, because others may have changed the tables behind our back.
+A small change is programmed peer by peer. For a large change, and for the first change of each network, the whole
+network is programmed. All networks are compared again every `INTERVAL` seconds, because other programs may have changed
+the tables.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from engine.cluster.snapshot import View
 
 FEW = 16
 INTERVAL = 60.0
-"""Seconds after which all tables are compared with the view anew."""
+"""Seconds between two comparisons of all tables with the view."""
 RETRY = 2.0
 
 
 class PeerSync:
-    """Programs ``driver`` for the networks it is told of; ``run`` has the lock that keeps commands from it."""
+    """A thread that programs ``driver`` for the networks passed to `tell`; ``run`` holds the lock shared with commands.
+    """
 
     def __init__(self, driver: Driver, node: str, run: Path) -> None:
         self._driver, self._node, self._run_directory = driver, node, run
@@ -36,14 +38,15 @@ class PeerSync:
         self._done: dict[str, tuple[NetworkSpec, dict[str, Peer]]] = {}
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         threading.Thread(target=self._run, name="programmer", daemon=True).start()
 
     def tell(self, *, view: View | None = None, networks: Mapping[str, NetworkSpec] | None = None) -> None:
-        """Take what is new: what the cluster looks like, which networks are up on this host."""
+        """Pass a new view, or the networks that are active on this host, to the thread."""
         with self._condition:
             if view is not None and self._view is not None and self._dirty:
-                # A command may have written what the view in between says, which no comparison of views would show.
+                # If a view is replaced before it was programmed, its networks are compared as a whole. A command may
+                # have programmed the skipped view, and the difference between two views would not show that.
                 self._skipped |= view.differing(self._view)
             self._view = view or self._view
             self._networks = self._networks if networks is None else networks
@@ -51,7 +54,7 @@ class PeerSync:
             self._condition.notify()
 
     def stop(self) -> None:
-        """End soon; does not wait."""
+        """Ask the thread to end; does not wait."""
         with self._condition:
             self._ended = True
             self._condition.notify()

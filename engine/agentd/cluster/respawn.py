@@ -16,11 +16,11 @@ from engine.cluster import membership
 from engine.paths import open_private, root_directory, run_directory
 
 PAUSE = 0.2
-"""Seconds between two attempts to start an agent that does not stay."""
+"""Seconds to wait after each start of the agent, so that a failing agent is not restarted in a tight loop."""
 
 
 def main() -> int:
-    """Guard until there is nothing to guard."""
+    """Restart the agent until this host is in no cluster or has no run directory."""
     root, run = root_directory(), run_directory()
     while membership.exists(root):
         try:

@@ -1,7 +1,7 @@
-"""The agent's part in a cluster: loads nothing until this host is in one, and lets go when it has left.
+"""The agent's cluster service. It imports the cluster code only while this host is in a cluster.
 
-Three threads do what waits (following the store, keeping the lease, programming tables); the loop only hands out what
-they found, and keeps the manager's processes alive.
+Three threads do the blocking work: they follow the store, keep the lease, and program tables. The loop's thread only
+distributes their results and keeps the manager's processes running.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.cluster.model import ClusterMembership
 
 CHECK = 1.0
-"""Seconds between two looks at the processes that are to be kept."""
+"""Seconds between two checks of the processes that must run."""
 
 
 class ClusterService:
@@ -40,13 +40,13 @@ class ClusterService:
         loop.watch(self._wake, lambda _: self._woken())
 
     def extend(self, state: Snapshot) -> Snapshot:
-        """The state with the endpoints that other hosts have on this host's networks."""
+        """Return the snapshot plus the endpoints that other hosts have on this host's networks."""
         if self._resident is None:
             return state
         return replace(state, endpoints=[*state.endpoints, *self._resident.remote_endpoints(state.networks)])
 
     def reconcile(self, state: Snapshot) -> None:
-        """Enter, follow or leave the cluster as this host's membership and networks say."""
+        """Start, update or stop the cluster threads according to this host's membership and networks."""
         me = self._membership()
         if self._resident is not None and (me is None or me.node_id != self._resident.node_id):
             self._resident.close()
@@ -56,23 +56,23 @@ class ClusterService:
 
             self._resident = ClusterNode(self._root, self._run, me, self._poke)
             self._keep()
-            self._poke()  # the names that were kept from last time count from the next reading on
+            self._poke()  # so that the next reading includes the names of the saved view
         if self._resident is not None:
             self._resident.follow(state)
 
     def _membership(self) -> ClusterMembership | None:
-        """This host's membership; none where it is of another version of hawse, which commands tell."""
+        """Return this host's membership, or None if another version of hawse wrote it (commands report that)."""
         try:
             return membership.load(self._root)
         except EngineError:
             return None
 
     def _poke(self) -> None:
-        """Wake the loop; called by threads."""
+        """Wake the loop; called by other threads."""
         try:
             os.write(self._waker, b"!")
         except BlockingIOError:
-            return  # it is about to wake anyway
+            return  # the pipe is full, so the loop wakes anyway
 
     def _woken(self) -> None:
         os.read(self._wake, 4096)
@@ -88,11 +88,11 @@ class ClusterService:
         self._loop.after(CHECK, self._keep)
 
     def needed(self) -> bool:
-        """Whether this host is in a cluster."""
+        """Return whether this host is in a cluster."""
         return self._resident is not None
 
     def close(self) -> None:
-        """End the threads; the processes go on, for the next agent."""
+        """Ask the threads to end; the cluster's processes keep running for the next agent."""
         if self._resident is not None:
             self._resident.close()
         self._loop.forget(self._wake)

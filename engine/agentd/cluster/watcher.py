@@ -1,6 +1,6 @@
-"""Follows the store in a thread of its own: one reading, then a watch; anew where revisions were missed.
+"""Follows the store in its own thread: read everything once, then watch; read again if revisions were compacted.
 
-While the store is away the last view stays in force: names and peers go on.
+While the store is unreachable, the last view remains in use, with its names and peers.
 """
 
 from __future__ import annotations
@@ -17,12 +17,18 @@ from engine.cluster.snapshot import View
 from engine.errors import EngineError
 
 SILENCE = 30.0
-"""Seconds without a word after which a watch is given up; this host's own lease is renewed more often than that."""
+"""Seconds without a message after which a watch is closed and reopened.
+
+This host renews its own lease more often than that.
+"""
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 
 
 class Watcher:
-    """Calls ``changed`` with every new view; ``open_client`` makes clients, ``known`` is the view to go on from."""
+    """A thread that calls ``changed`` with every new view; ``known`` is the view to continue from.
+
+    ``open_client`` opens a client of the store.
+    """
 
     def __init__(
         self,
@@ -36,11 +42,11 @@ class Watcher:
         self._pause = FIRST_PAUSE
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start the thread."""
         threading.Thread(target=self._run, name="follower", daemon=True).start()
 
     def stop(self) -> None:
-        """End soon; does not wait."""
+        """Ask the thread to end; does not wait."""
         self._ended.set()
 
     def _run(self) -> None:

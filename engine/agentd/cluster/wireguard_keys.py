@@ -1,4 +1,4 @@
-"""Rotation of this host's tunnel key: the new public one is published, others follow as they watch."""
+"""Rotation of this host's WireGuard key. The new public key is published, and other hosts see it in their watch."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from engine.store.codec import decode, encode
 from engine.swarm import pki
 
 LIFETIME = 12 * 3600.0
-"""Seconds that a key is used, as Docker's; HAWSE_KEY_LIFETIME overrides it."""
+"""Seconds that a key is used, as in Docker; HAWSE_KEY_LIFETIME overrides it."""
 
 
 def lifetime() -> float:
-    """HAWSE_KEY_LIFETIME in seconds, by default `LIFETIME`."""
+    """Return HAWSE_KEY_LIFETIME in seconds, by default `LIFETIME`."""
     text = os.environ.get("HAWSE_KEY_LIFETIME", "")
     return float(text) if text.isascii() and text.isdigit() else LIFETIME
 
 
 def rotated(root: Path, client: Client, me: ClusterMembership, live: Iterable[NetworkRecord]) -> ClusterMembership:
-    """The membership with a new key, where the old one has served its time and is used at all.
+    """Return the membership, with a new WireGuard key if the old key has expired.
 
-    Also where the published key is not this host's, as when it was killed, or the store's answer lost, in between.
+    Keys are only changed while an encrypted network is active. A new key is also made if the published key is not this
+    host's. This happens if the agent was killed, or the store's answer was lost, between publishing a key and saving
+    it.
     """
     if not any(map(is_encrypted, live)):
         return me

@@ -1,6 +1,6 @@
-"""Keys, transactions, leases and watches of etcd v3, over whichever member answers.
+"""Keys, transactions, leases and watches of etcd v3, through any member that answers.
 
-Keys and values are text here and base64 on the wire. Calls fail fast: the first member that is ready serves.
+Keys and values are str here and base64 on the wire. Calls fail fast and use the first member that is ready.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ from engine.cluster.keys import CLUSTER
 from engine.errors import EngineError
 
 REQUEST_TIMEOUT_SECONDS, ANSWER, IDLE = 2.0, 10.0, 30.0
-"""Seconds to wait for a member that is ready, and for each of its answers; and after which an unused connection is not
-trusted."""
+"""Seconds: to wait for a ready member; to wait for each answer; after which an unused connection is closed."""
 
 EXPIRED = (
     "this host's certificate has expired: compare the clocks of the hosts; "
     'a host that was off for longer than its certificate lives has to use "hawse swarm leave", and join again'
 )
 SILENT_PENALTY_SECONDS = 1.0
-"""Seconds after which members that were silent are asked again: a command with many calls need not wait for each."""
+"""Seconds after which silent members are asked again, so that a command with many calls waits for them only once."""
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
-"""When this process last found members silent, and how they were."""
+"""The time when this process last found all members silent, and the error, by their URLs."""
 
 
 T = TypeVar("T")
@@ -36,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
-    """A key with its value and the revision that wrote it; ``deleted`` in events only."""
+    """A key with its value and the revision that wrote it; ``deleted`` is True only in events."""
 
     key: str
     value: str
@@ -46,57 +45,57 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a transaction did: whether its conditions held, and what its reads found, one list a read."""
+    """The result of a transaction: whether its conditions held, and one list of results for each read."""
 
     succeeded: bool
     found: Sequence[Sequence[KeyValue]]
 
 
 def b64(text: str) -> str:
-    """Text as the gateway wants it."""
+    """Return text in base64, as the gateway requires."""
     return b64encode(text.encode()).decode()
 
 
 def end_of(prefix: str) -> str:
-    """The key just after every key that begins with ``prefix``."""
+    """Return the first key after all keys that begin with ``prefix``."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def absent(key: str, *, prefix: bool = False) -> Json:
-    """Condition: there is no such key, or none that begins so."""
+    """Return the condition that the key does not exist; with ``prefix``, that no key begins with it."""
     span = {"range_end": b64(end_of(key))} if prefix else {}
     return {"key": b64(key), "target": "CREATE", "result": "EQUAL", "create_revision": 0, **span}
 
 
 def present(key: str) -> Json:
-    """Condition: the key exists."""
+    """Return the condition that the key exists."""
     return {"key": b64(key), "target": "CREATE", "result": "GREATER", "create_revision": 0}
 
 
 def unchanged(key: str, revision: int) -> Json:
-    """Condition: the key was last written by ``revision`` (0: it is not there)."""
+    """Return the condition that the key was last written at ``revision`` (0: it does not exist)."""
     return {"key": b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": revision}
 
 
 def none_since(prefix: str, revision: int) -> Json:
-    """Condition: no key that begins so was written after ``revision``."""
+    """Return the condition that no key beginning with ``prefix`` was written after ``revision``."""
     span = {"key": b64(prefix), "range_end": b64(end_of(prefix))}
     return {**span, "target": "MOD", "result": "LESS", "mod_revision": revision + 1}
 
 
 def put(key: str, value: str, lease: int = 0) -> Json:
-    """Write, bound to a lease where one is given."""
+    """Return the operation that writes a key, bound to ``lease`` if it is not 0."""
     return {"request_put": {"key": b64(key), "value": b64(value), **({"lease": lease} if lease else {})}}
 
 
 def delete(key: str, *, prefix: bool = False) -> Json:
-    """Remove a key, or all that begin so."""
+    """Return the operation that deletes a key; with ``prefix``, all keys that begin with it."""
     span = {"range_end": b64(end_of(key))} if prefix else {}
     return {"request_delete_range": {"key": b64(key), **span}}
 
 
 def read(key: str, *, prefix: bool = False) -> Json:
-    """Read a key, or all that begin so."""
+    """Return the operation that reads a key; with ``prefix``, all keys that begin with it."""
     return {"request_range": _range(key, prefix=prefix)}
 
 
@@ -113,12 +112,14 @@ def _pair(item: Json, *, deleted: bool = False) -> KeyValue:
 
 
 class Client:
-    """A client of the members at ``urls``; not for use by several threads at once.
+    """A client of the etcd members at ``urls``; not safe for use by several threads.
 
-    ``context`` makes the ssl.SSLContext for https, and ``name`` is what a member's certificate must be for, by default
-    the host of its URL. With ``user``, every call carries a token got for the password. ``switched`` is told of the
-    member that is ready where one before it was not. A manager's server is a member as well, as far as it lets its
-    caller do what a member can.
+    - ``context`` makes the ssl.SSLContext for https.
+    - ``name`` is the name that a member's certificate must have, by default the host of its URL.
+    - ``user``: if set, every call carries a token that the client got for the password.
+    - ``switched`` is called with the URL of the ready member if an earlier one in the list was not ready.
+
+    A manager's server also counts as a member, within the rights that it grants its caller.
     """
 
     def __init__(
@@ -138,24 +139,24 @@ class Client:
     # ------------------------------------------------------------------------------------------------ keys
 
     def get(self, key: str) -> KeyValue | None:
-        """Read one key."""
+        """Return one key, or None if it does not exist."""
         return next(iter(self.range(key, prefix=False)[0]), None)
 
     def range(self, key: str, *, prefix: bool = True) -> tuple[list[KeyValue], int]:
-        """Read all keys that begin with ``key``, in order, and the revision at which that was so."""
+        """Return all keys that begin with ``key``, in order, and the revision at which they were read."""
         answer = self.call("/v3/kv/range", _range(key, prefix=prefix))
         return [_pair(item) for item in answer.get("kvs", [])], int(answer["header"]["revision"])
 
     def count(self, prefix: str) -> int:
-        """How many keys begin so."""
+        """Return the number of keys that begin with ``prefix``."""
         return int(self.call("/v3/kv/range", {**_range(prefix, prefix=True), "count_only": True}).get("count", 0))
 
     def put(self, key: str, value: str, lease: int = 0) -> None:
-        """Write one key."""
+        """Write one key, bound to ``lease`` if it is not 0."""
         self.call("/v3/kv/put", put(key, value, lease)["request_put"])
 
     def transact(self, conditions: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:
-        """Do ``success`` where all conditions hold, else ``failure``, in one step."""
+        """Run ``success`` if all conditions hold, otherwise ``failure``, as one atomic transaction."""
         body = {"compare": list(conditions), "success": list(success), "failure": list(failure)}
         answer = self.call("/v3/kv/txn", body)
         reads = (r["response_range"] for r in answer.get("responses", []) if "response_range" in r)
@@ -163,30 +164,31 @@ class Client:
         return Outcome(bool(answer.get("succeeded")), found)
 
     def read_all(self, *keys: str) -> Sequence[KeyValue | None]:
-        """Read several single keys at one revision."""
+        """Return several single keys, read at one revision; None for each key that does not exist."""
         found = self.transact([], [read(key) for key in keys]).found
         return [next(iter(part), None) for part in found]
 
     # ---------------------------------------------------------------------------------------------- leases
 
     def grant(self, seconds: int) -> int:
-        """Make a lease that ends ``seconds`` after its last renewal."""
+        """Create a lease that expires ``seconds`` after its last renewal; return its id."""
         return int(self.call("/v3/lease/grant", {"TTL": seconds})["ID"])
 
     def renew(self, lease: int) -> bool:
-        """Keep a lease alive; False where it has ended already."""
+        """Renew a lease; return False if it has already expired."""
         return int(self.call("/v3/lease/keepalive", {"ID": lease}).get("result", {}).get("TTL", 0)) > 0
 
     def revoke(self, lease: int) -> None:
-        """End a lease and all that is bound to it."""
+        """Revoke a lease; etcd deletes all keys bound to it."""
         self.call("/v3/lease/revoke", {"ID": lease})
 
     # --------------------------------------------------------------------------------------------- watching
 
     def watch(self, prefix: str, revision: int, silence: float) -> Iterator[tuple[int, list[KeyValue]]]:
-        """Follow keys from ``revision`` on: (revision, events), without events when the store only says it is there.
+        """Yield (revision, events) for the keys under ``prefix`` from ``revision`` on.
 
-        Raises `Compacted` where that revision is gone, EtcdUnavailable after ``silence`` seconds without a word.
+        ``events`` is empty if the store only reports that it is alive. Raises `Compacted` if that revision no longer
+        exists, and EtcdUnavailable after ``silence`` seconds without a message.
         """
         connection = self.take()
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}
@@ -207,11 +209,14 @@ class Client:
     # ----------------------------------------------------------------------------------------------- calls
 
     def call(self, path: str, body: Json) -> Json:
-        """Post one call to whichever member is ready; a token that is not good any more is renewed."""
+        """Post one call to any ready member and return its JSON answer.
+
+        An expired token is replaced by a new one.
+        """
         return self._answered(lambda connection: connection.post(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """The same for an answer that is to be passed on as it is."""
+        """Like `call`, but return the answer's bytes unparsed, so that they can be forwarded."""
         return self._answered(lambda connection: connection.fetch(path, body))
 
     def _answered(self, ask: Callable[[Connection], T]) -> T:
@@ -229,13 +234,13 @@ class Client:
         raise AssertionError("unreachable")
 
     def take(self) -> Connection:
-        """Give away a connection that works; the next call opens another."""
+        """Return a working connection that the caller then owns; the next call opens another one."""
         connection = self._ready()
         self._connection = None
         return connection
 
     def _ready(self) -> Connection:
-        """Give a connection that works, with a token where one is needed."""
+        """Return a working connection, authenticated if a user is set."""
         if self._connection is not None and time.monotonic() - self._used > IDLE:
             self.close()
         if self._connection is None:
@@ -244,7 +249,7 @@ class Client:
         return self._connection
 
     def _first(self) -> Connection:
-        """Connect to the first member that is ready; the next call begins with it."""
+        """Connect to the first member that is ready, and put it first in the list for later calls."""
         began = time.monotonic()
         silent, problem = _silences.get(tuple(self._urls), (-SILENT_PENALTY_SECONDS, None))
         if problem is not None and began - silent < SILENT_PENALTY_SECONDS:
@@ -262,7 +267,10 @@ class Client:
         return connection
 
     def _open(self, url: str) -> Connection:
-        """Connect to one member; the first call needs the others too, so one that is alone among them is not ready."""
+        """Connect to one member and make a first call; raises an error if the member is not ready.
+
+        The first call needs a quorum, so a member that cannot reach the others is not ready.
+        """
         connection = Connection(url, self._context, REQUEST_TIMEOUT_SECONDS, self._name)
         try:
             connection.set_timeout(ANSWER)
@@ -288,7 +296,7 @@ def _event(event: Json) -> KeyValue:
 
 
 def _meaning(error: NobodyReady) -> EngineError:
-    """A member that refuses has answered; else none has, and each has its reason."""
+    """Return the error of a member that refused, otherwise EtcdUnavailable with each member's reason."""
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
             return problem
@@ -301,14 +309,17 @@ def _place(url: str) -> str:
 
 
 def _is_outdated(error: EtcdError) -> bool:
-    """Whether a token has expired, or users have changed since it was given (while another host joins)."""
+    """Return whether the token has expired, or users have changed since then (while another host joins)."""
     if error.code == UNAUTHENTICATED:
         return True
     return any(text in error.reason for text in ("auth token", "user name is empty", "revision of auth store is old"))
 
 
 def _reason(error: BaseException) -> str:
-    """One phrase for people; a certificate of another time is a clock that is wrong, here or there."""
+    """Return the reason of an error in one phrase.
+
+    For a certificate that has expired or is not valid yet, the phrase says to compare the hosts' clocks.
+    """
     code = getattr(error, "verify_code", 0)
     if code in (9, 10):
         when = "is not valid yet" if code == 9 else "has expired"

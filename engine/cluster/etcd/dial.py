@@ -1,7 +1,7 @@
-"""Which of several members serves: the first that is ready, asked one after another without waiting for each in turn.
+"""Chooses the first of several members that is ready. Members are started one after another and then asked in parallel.
 
-A member that is gone, cut off or stopped says nothing at all, so waiting for it would cost every command its whole
-patience. Knows nothing of what readiness is; that is the caller's function.
+A member that is down, isolated or stopped does not answer at all. Waiting for it would cost every command its whole
+timeout. This module does not know what "ready" means; the caller passes a function for that.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
 HEAD_START = 0.3
-"""Seconds that a member has for itself before the next one is asked too."""
+"""Seconds to wait for one member before the next one is asked too."""
 
 
 class Closable(Protocol):
-    """What is raced for."""
+    """A result of ``ready``, which can be closed if it arrives too late."""
 
     def close(self) -> None:
-        """Give it up."""
+        """Close the result."""
 
 
 T = TypeVar("T", bound=Closable)
@@ -28,7 +28,7 @@ Answers = SimpleQueue[tuple[str, T | Exception]]
 
 
 class NobodyReady(Exception):
-    """No member was ready in time; ``problems`` says why, by URL."""
+    """No member was ready in time; ``problems`` has the reasons by URL."""
 
     def __init__(self, problems: dict[str, Exception]) -> None:
         super().__init__("no member is ready")
@@ -36,10 +36,10 @@ class NobodyReady(Exception):
 
 
 def first(urls: Sequence[str], ready: Callable[[str], T], patience: float) -> tuple[str, T]:
-    """The first of ``urls`` for which ``ready`` returns within ``patience`` seconds, and what it returned.
+    """Return the first of ``urls`` for which ``ready`` returns in time, and its result.
 
-    ``ready`` is called in threads (they inherit the calling thread's namespace); what comes too late is closed.
-    Raises `NobodyReady`.
+    ``ready`` is called in threads, which inherit the calling thread's network namespace. Results that arrive after
+    ``patience`` seconds, or after the first one, are closed. Raises `NobodyReady`.
     """
     answers: Answers[T] = SimpleQueue()
     over = threading.Event()

@@ -1,6 +1,6 @@
-"""How the store fails: it does not answer, it refuses, or what was asked for has been compacted away.
+"""The errors of the store: it does not answer, it refuses, or the requested revision has been compacted.
 
-A manager's server that stands between refuses with one of the engine's own errors; its text arrives as it was written.
+A manager's server between a worker and the store refuses with the engine's own errors. Their text arrives unchanged.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 
 UNAVAILABLE, UNAUTHENTICATED = 14, 16
-"""The gRPC status of a member that is without the others, and of a call whose token is unknown or has expired."""
+"""gRPC status of a member without quorum, and of a call with an unknown or expired token."""
 
 
 class EtcdUnavailable(Unavailable):
@@ -24,27 +24,30 @@ class EtcdError(Unavailable):
 
 
 class Compacted(EtcdError):
-    """A watch asks for revisions that are no longer kept: everything has to be read anew."""
+    """A watch asks for revisions that no longer exist. Everything must be read again."""
 
 
 KINDS: dict[str, type[EngineError]] = {
     kind.__name__: kind for kind in (Conflict, EtcdUnavailable, Forbidden, InvalidArgument, NotFound, Unavailable)
 }
-"""The errors that a manager's server names."""
+"""The errors that a manager's server sends by name."""
 
 
 def refusal(message: str, code: int) -> Unavailable:
-    """What an answer with an error in it means: that the store can't be used just now, or that it refuses the call."""
+    """Return the error for etcd's error answer.
+
+    It is EtcdUnavailable if etcd is unavailable, otherwise EtcdError.
+    """
     if code == UNAVAILABLE:
         return EtcdUnavailable(f"the cluster's store does not answer: {message}")
     return EtcdError(message, code)
 
 
 def named(kind: str, message: str) -> EngineError:
-    """The error that a manager's server has answered with."""
+    """Return the error that a manager's server sent by name; an unknown name becomes Unavailable."""
     return KINDS.get(kind, Unavailable)(message)
 
 
 def kind_of(error: EngineError) -> str:
-    """What a manager's server calls an error: the nearest of its classes that has a name here."""
+    """Return the name under which a manager's server sends an error: its nearest base class in `KINDS`."""
     return next((k.__name__ for k in type(error).__mro__ if k.__name__ in KINDS), "Unavailable")

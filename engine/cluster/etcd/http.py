@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection that posts JSON and reads JSON, whole or line by line.
+"""One HTTP/1.1 connection that posts JSON and reads JSON, as one answer or line by line.
 
-Knows Unix sockets, TLS, Content-Length and chunks; refuses redirects, proxies and everything else that etcd's gateway
-never sends. Nothing goes over a network without TLS. http.client would do it too, and costs every command another
-26 ms of imports.
+Supports Unix sockets, TLS, Content-Length and chunked transfer. Redirects, proxies and everything else that etcd's
+gateway never sends are refused. Network connections always use TLS. http.client is not used, because it costs every
+command another 26 ms of imports.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ Json = dict[str, Any]
 DEFAULT_PORT = 2379
 MAX_HEADER = 65536
 LAYOUT_HEADER = "Hawse-Layout"
-"""Tells a manager's server of which version this host is; etcd does not heed it."""
+"""Header that tells a manager's server the record layout of this host; etcd ignores it."""
 NEEDS_LEADER = "Grpc-Metadata-hasleader: true"
-"""Makes a member that has lost the others refuse at once, and end watches, which would be silent from then on."""
+"""Header that makes a member without a leader refuse immediately and end its watches, which would be silent otherwise.
+"""
 DEAD = (
     (socket.TCP_KEEPIDLE, 2),
     (socket.TCP_KEEPINTVL, 1),
     (socket.TCP_KEEPCNT, 3),
     (socket.TCP_USER_TIMEOUT, 5000),
 )
-"""Five silent seconds of the other side's kernel, and the connection has failed: listening (seconds) or telling it
-something (milliseconds)."""
+"""Keepalive (seconds) and user timeout (milliseconds): the connection fails if the other kernel is silent for 5 s."""
 
 
 class Connection:
-    """A connection to the member at ``url`` (https, or a Unix socket); ``timeout`` in seconds for every wait.
+    """A connection to the member at ``url`` (https or a Unix socket); ``timeout`` in seconds for every wait.
 
-    ``context`` makes the ssl.SSLContext for https, by which the other side must have a certificate for ``name``, else
-    for the URL's host. Every request carries ``token`` where there is one.
+    ``context`` makes the ssl.SSLContext for https. The other side must have a certificate for ``name``, or for the
+    URL's host if ``name`` is empty. Every request carries ``token`` unless it is empty.
     """
 
     token = ""
@@ -60,11 +60,14 @@ class Connection:
             raise
 
     def post(self, path: str, body: Json) -> Json:
-        """Post and read one JSON answer; raises EtcdError for a refusal, OSError where the connection fails."""
+        """Post and return one JSON answer; raises EtcdError for a refusal, OSError if the connection fails.
+
+        Raises the named error if a manager's server refuses.
+        """
         return _checked(200, self.fetch(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """The same for an answer that is to be passed on as it is."""
+        """Like `post`, but return the answer's bytes unparsed, so that they can be forwarded."""
         self.send(path, body)
         status, chunked, length = self._head()
         data = b"".join(self._chunks()) if chunked else self._file.read(length)
@@ -75,7 +78,7 @@ class Connection:
         return data
 
     def stream(self, path: str, body: Json) -> Iterator[Json]:
-        """Post and read JSON lines until the other side ends them, which it does when it has lost the others."""
+        """Post and yield JSON lines until the other side closes, which it also does when it loses its quorum."""
         self.send(path, body)
         status, chunked, length = self._head()
         if status != 200:
@@ -87,11 +90,11 @@ class Connection:
                 yield _checked(status, line)
 
     def set_timeout(self, seconds: float) -> None:
-        """Wait no longer than this from now on."""
+        """Set the timeout in seconds for every later wait."""
         self._socket.settimeout(seconds)
 
     def send(self, path: str, body: Json) -> None:
-        """Post, and leave the answer to be read."""
+        """Post without reading the answer."""
         data = json.dumps(body).encode()
         head = [f"POST {path} HTTP/1.1", f"Host: {self._authority}", f"Content-Length: {len(data)}", NEEDS_LEADER]
         head.append(f"{LAYOUT_HEADER}: {LAYOUT}")
@@ -100,7 +103,7 @@ class Connection:
         self._socket.sendall("\r\n".join([*head, "", ""]).encode() + data)
 
     def pieces(self, size: int, until: socket.socket) -> Iterator[bytes]:
-        """What comes, as it comes; ends with the other side, or when ``until`` has something to read or is closed."""
+        """Yield data as it arrives, until the other side closes or ``until`` becomes readable or is closed."""
         waiting = select.poll()
         waiting.register(self._socket, select.POLLIN)
         waiting.register(until, select.POLLIN)
@@ -149,7 +152,7 @@ class Connection:
 
 
 def _connected(parts: SplitResult, timeout: float) -> socket.socket:
-    """Connect over the network, where only https goes."""
+    """Connect over the network; raises ConnectionError if the URL is not https."""
     if parts.scheme != "https":
         raise ConnectionError(f"{parts.scheme}:// is not protected by TLS")
     made = socket.create_connection((parts.hostname or "", parts.port or DEFAULT_PORT), timeout)

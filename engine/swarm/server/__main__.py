@@ -10,11 +10,14 @@ from engine.paths import root_directory
 from engine.swarm.server.server import Server
 
 BACKLOG = 256
-"""Connections that may wait to be taken in."""
+"""Maximum number of connections that wait to be accepted."""
 
 
 def main() -> int:
-    """Listen where this manager has told the others that it does."""
+    """Listen on the address that this manager has published to other hosts.
+
+    Returns 1 if this host is in no cluster.
+    """
     root = root_directory()
     me = membership.load(root)
     if me is None:

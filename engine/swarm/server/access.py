@@ -1,4 +1,4 @@
-"""Who a certificate is of, and what its host may ask for."""
+"""Maps a certificate to a node, and checks what this node may ask for."""
 
 from __future__ import annotations
 
@@ -21,23 +21,29 @@ Json = dict[str, Any]
 CERTIFICATE = node_operations.PATH + "certificate"
 STORE = "/v3/"
 MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What reading a request that is not as it should be ends in."""
+"""The exceptions raised by reading a malformed request."""
 OTHER_LAYOUT = "the manager's hawse keeps the cluster's records in another way than this host's: use the same version"
 
 
 def node_of(certificate: Mapping[str, Any] | None) -> str:
-    """The node that a verified certificate names; "" without one, or for one that names none."""
+    """Return the node that a verified certificate names.
+
+    Returns "" if there is no certificate, or if it names no node.
+    """
     subject = (certificate or {}).get("subject", ())
     return next((str(value) for part in subject for name, value in part if name == "serialNumber"), "")
 
 
 def expiry_of(certificate: Mapping[str, Any] | None) -> float:
-    """When a certificate ends, in seconds since 1970."""
+    """Return when a certificate expires, in seconds since 1970."""
     return float(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])))
 
 
 def member_of(client: Client, node: str) -> Member:
-    """What a node is a member as; raises for one that was removed, whatever certificate it has."""
+    """Return a node's admission record.
+
+    Raises Unavailable if the node was removed, even if its certificate is still valid.
+    """
     found = client.get(keys.member(node))
     if found is None:
         raise Unavailable(REMOVED)
@@ -45,13 +51,16 @@ def member_of(client: Client, node: str) -> Member:
 
 
 def check_layout(layout: str) -> None:
-    """Refuse hosts of another version of hawse."""
+    """Raise Unavailable for a host whose record layout is of another version of hawse."""
     if layout != str(LAYOUT):
         raise Unavailable(OTHER_LAYOUT)
 
 
 def answer(root: Path, client: Client, member: Member, path: str, body: Json) -> bytes:
-    """Do what a member asks for, as far as it may ask for it; the answer in JSON."""
+    """Run a member's request within its rights; return the answer as JSON bytes.
+
+    Raises InvalidArgument for a malformed request, Forbidden for one beyond a worker's rights.
+    """
     act = (
         node_operations.ACTS.get(path.removeprefix(node_operations.PATH))
         if path.startswith(node_operations.PATH)
@@ -72,7 +81,10 @@ def answer(root: Path, client: Client, member: Member, path: str, body: Json) ->
 
 
 def watch_request(member: Member, body: Json) -> Json:
-    """What may be watched of what a member asks to."""
+    """Return a member's watch request, restricted to what it may watch.
+
+    Raises InvalidArgument for a malformed request.
+    """
     try:
         return body if member.role == MANAGER else store_calls.checked_watch(body)
     except MISSHAPEN as error:

@@ -1,4 +1,4 @@
-"""How a manager admits a host: the token's secret decides what it becomes, which is read from the store each time."""
+"""How a manager admits a host. The token's secret decides the role; the tokens are read from the store each time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from engine.swarm.enrollment import Manager
 Json = dict[str, Any]
 REFUSED = "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
 JOINING = 600
-"""Seconds in which a host that was admitted has to take its place."""
+"""Seconds in which an admitted host must publish its node record; otherwise its admission expires."""
 
 
 def role_of(tokens: Tokens, secret: str) -> str:
-    """The role that a secret gives, "" for none."""
+    """Return the role for a secret, or "" if it matches no token."""
     for role, known in ((WORKER, tokens.worker), (MANAGER, tokens.manager)):
         if known and hmac.compare_digest(secret.encode(), known.encode()):
             return role
@@ -34,14 +34,20 @@ def role_of(tokens: Tokens, secret: str) -> str:
 
 
 def admitted_role(client: Client, asked: Json) -> str:
-    """The role that a joining host's token gives; "" where it gives none, or another than the host wants."""
+    """Return the role for a joining host's token.
+
+    Returns "" if the token is invalid, or if the host asked for another role.
+    """
     found = client.get(keys.TOKENS)
     role = role_of(decode(Tokens, found.value), str(asked.get("secret", ""))) if found else ""
     return role if str(asked.get("role", "")) in ("", role) else ""
 
 
 def admit(root: Path, client: Client, me: ClusterMembership, asked: Json, role: str) -> Json:
-    """Make a host a member; what it has to know, and its certificates."""
+    """Admit a host as a member; return its settings and certificates.
+
+    A new manager is also announced to etcd, or gets access to the external store.
+    """
     address = str(ip_address(str(asked.get("address", ""))))
     member = Member(new_id(), role, _next_index(client))
     answer = {"node": member.id, "role": role, "index": member.index, "cluster": me.cluster_id}
@@ -56,7 +62,7 @@ def admit(root: Path, client: Client, me: ClusterMembership, asked: Json, role: 
 
 
 def _certificates(root: Path, asked: Json, member: Member, address: str) -> Json:
-    """The host's certificates, and the authority's key for a manager."""
+    """Return the host's certificates and, for a manager, the authority's key."""
     papers: Json = {**renew(root, member, asked), "authority": certificates.authority(root)}
     if member.role == MANAGER:
         key = (membership.directory(root) / membership.AUTHORITY_KEY).read_text()
@@ -66,7 +72,7 @@ def _certificates(root: Path, asked: Json, member: Member, address: str) -> Json
 
 
 def renew(root: Path, member: Member, asked: Json) -> Json:
-    """Issue a host's next certificate, and tell how long it is valid."""
+    """Issue a host's next certificate; return it with its lifetime in seconds."""
     return {
         "certificate": certificates.of_node(root, str(asked["request"]), member.id),
         "lifetime": pki.lifetime(),
@@ -74,14 +80,14 @@ def renew(root: Path, member: Member, asked: Json) -> Json:
 
 
 def _external_store(root: Path, me: ClusterMembership) -> Json:
-    """What reaches a store that we don't run: the very files and credential this manager was given."""
+    """Return the access to an external store: the files and credentials that this manager was given."""
     files = {name: membership.directory(root) / name for name in membership.STORE_FILES}
     texts = {name: path.read_text() for name, path in files.items() if path.exists()}
     return {"files": texts, "urls": list(me.urls), "user": me.user, "password": me.password}
 
 
 def _next_index(client: Client) -> int:
-    """A number that no member has, and none had a short time ago."""
+    """Return a node index that no member has and that was not used recently."""
     used = {decode(Member, kv.value).index for kv in client.range(keys.MEMBERS)[0]}
     used |= {n.index for n in record_checks.all_readable(client.range(keys.NODES)[0], record_checks.read_node)}
 
@@ -93,7 +99,10 @@ def _next_index(client: Client) -> int:
 
 
 def next_free(last: int, used: Collection[int]) -> int:
-    """The number after ``last`` that no host has; the lowest one after the highest."""
+    """Return the next unused number after ``last``, wrapping around at the highest.
+
+    Raises InvalidArgument if all numbers are used.
+    """
     for number in chain(range(last + 1, record_checks.HIGHEST_INDEX + 1), range(1, last + 1)):
         if number not in used:
             return number

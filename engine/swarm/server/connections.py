@@ -1,8 +1,8 @@
-"""Who is connected to a manager's server: how many at once, and until when.
+"""The connections to a manager's server: limits on their number and their time.
 
-A *guest* has shown neither a certificate nor a token that is good. It has one deadline for everything it does, and
-guests are bounded: where there are too many, the one that has been there longest has to go, so that a host which comes
-to the point at once is never kept out by those that wait. Whoever is known is bounded by node.
+A *guest* has shown neither a certificate nor a valid token. It has one deadline for everything, and the number of
+guests is limited. If there are too many, the oldest guest is disconnected. Therefore waiting guests never keep out a
+host that sends its request immediately. Known hosts are limited per node.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 
 GUEST_SECONDS = 10.0
-"""How long a guest may take for all it does."""
+"""Seconds that a guest's whole connection may take."""
 KNOWN_SECONDS = 30.0
-"""How long one request of a known host may take, from its first byte to the last of the answer."""
+"""Seconds that one request of a known host may take, from its first byte to the last byte of the answer."""
 IDLE_SECONDS = 60.0
-"""How long a known host may keep a connection that it does not use."""
+"""Seconds that a known host may keep an idle connection."""
 GUESTS_EACH, GUESTS = 64, 512
-"""Guests at once from one address (of IPv6: one /64), and in all."""
+"""Maximum number of guests from one address (IPv6: one /64), and of all guests together."""
 CONNECTIONS_EACH = 256
-"""Connections of one node at once."""
+"""Maximum number of connections of one node."""
 INTERVAL = 0.25
-"""Seconds between two looks at the deadlines."""
+"""Seconds between two checks of the deadlines."""
 SITE = 2**64 - 1
 
 
 @dataclass(eq=False)
 class Visit:
-    """One connection; ``node`` is "" for a guest. ``until`` is a moment of the monotonic clock."""
+    """One connection; ``node`` is "" for a guest. ``until`` is its deadline on the monotonic clock."""
 
     socket: socket.socket
     place: str
     until: float
     node: str = ""
     expires: float = field(default=float("inf"))
-    """When the certificate it has shown ends, in seconds since 1970."""
+    """When its certificate expires, in seconds since 1970."""
     closed: bool = False
 
     def close(self) -> None:
-        """End the connection, whatever its thread waits for."""
+        """Shut the connection down, which also wakes its thread."""
         self.closed = True
         with suppress(OSError):
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     def allow(self, seconds: float) -> None:
-        """Let it go on for so long."""
+        """Set the deadline to ``seconds`` from now."""
         self.until = time.monotonic() + seconds
 
 
 def place_of(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the network that an IPv6 host chooses its addresses from."""
+    """Return what counts as one client: an IPv4 address, or the /64 of an IPv6 address."""
     found = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
         return str(IPv6Address(int(found) & ~SITE))
@@ -63,18 +63,18 @@ def place_of(address: str) -> str:
 
 
 class Visits:
-    """All connections of a server."""
+    """All connections of a server; safe for use by several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._visits: set[Visit] = set()
 
     def start(self) -> None:
-        """Begin to watch the deadlines."""
+        """Start the thread that checks the deadlines."""
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def enter(self, connection: socket.socket, address: str) -> Visit:
-        """Take in a guest; the oldest one goes where there are too many."""
+        """Add a guest; if there are too many, the oldest one is disconnected."""
         visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
             surplus = self._surplus(visit.place)
@@ -85,7 +85,7 @@ class Visits:
         return visit
 
     def _surplus(self, place: str) -> Visit | None:
-        """The guest that has to go for one more from ``place``."""
+        """Return the guest to disconnect for a new one from ``place``, or None; the caller holds the lock."""
         counted = Counter(v.place for v in self._visits if not v.node)
         if counted[place] >= GUESTS_EACH:
             crowded = place
@@ -96,7 +96,7 @@ class Visits:
         return min((v for v in self._visits if not v.node and v.place == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
-        """Take a guest for a node; False where that one has too many connections."""
+        """Assign a guest's connection to a node; return False if the node has too many connections."""
         with self._lock:
             if sum(v.node == node for v in self._visits) >= CONNECTIONS_EACH:
                 return False
@@ -104,12 +104,12 @@ class Visits:
             return True
 
     def leave(self, visit: Visit) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         with self._lock:
             self._visits.discard(visit)
 
     def close_where(self, over: Callable[[Visit], bool]) -> None:
-        """End those of which ``over`` is true."""
+        """Shut down the connections for which ``over`` returns True."""
         with self._lock:
             found = [v for v in self._visits if over(v)]
         for visit in found:

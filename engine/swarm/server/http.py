@@ -1,4 +1,4 @@
-"""Requests as hosts send them: POST with JSON over HTTP/1.1, one after another on a connection. All else is refused."""
+"""HTTP requests of hosts: POST with JSON over HTTP/1.1, one after another on a connection. Others are refused."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from engine.errors import InvalidArgument
 
 LONGEST_LINE, MOST_HEADERS = 4096, 32
 LARGEST_GUEST, LARGEST = 1 << 16, 1 << 20
-"""Bytes of a request's body, of a guest and of a known host."""
+"""Maximum bytes of a request's body: of a guest, and of a known host."""
 REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavailable"}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked in how many bytes, and the version of whoever asks."""
+    """One request: its path, body, size in bytes, and the sender's record layout version."""
 
     path: str
     body: dict[str, Any]
@@ -26,7 +26,10 @@ class Request:
 
 
 def read(file: BinaryIO, largest: int) -> Request | None:
-    """Read the next request; None at the end. Raises `InvalidArgument` for anything else."""
+    """Read the next request; return None at the end of the connection.
+
+    Raises `InvalidArgument` for a malformed request.
+    """
     line = file.readline(LONGEST_LINE)
     if not line:
         return None
@@ -68,11 +71,11 @@ def _document(data: bytes) -> dict[str, Any]:
 
 
 def answer(status: int, document: dict[str, Any]) -> bytes:
-    """An answer as it goes over the wire."""
+    """Return an HTTP answer with a JSON document."""
     return packed(status, json.dumps(document).encode())
 
 
 def packed(status: int, data: bytes) -> bytes:
-    """The same for JSON that is made already."""
+    """Return an HTTP answer with data that is already JSON."""
     head = f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data

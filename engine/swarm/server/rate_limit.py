@@ -1,6 +1,6 @@
-"""How much one node may ask of a manager: whoever asks for more waits, so that it cannot fill the store or take it up.
+"""Limits how much a node may ask of a manager. A node that asks for more has to wait, so that it cannot fill the store.
 
-The store keeps an hour of history: what a node changes again and again stays there as long.
+The store keeps one hour of history. Therefore every repeated change by a node uses space for one hour.
 """
 
 from __future__ import annotations
@@ -9,22 +9,25 @@ import threading
 import time
 
 BURST, RATE = 8 << 20, 128 << 10
-"""Bytes that a node may spend at once, and what it gets back in a second."""
+"""Bytes that a node may spend without waiting, and bytes that it regains per second."""
 READING, CHANGING = 512, 2048
-"""What a call costs at least."""
+"""Bytes that a reading and a changing call cost in addition to the request's size."""
 LONGEST_WAIT = 10.0
-"""Seconds; a call that would wait for longer is refused."""
+"""Maximum seconds that a call may wait; a call that would wait longer is refused."""
 
 
 class Budgets:
-    """What each node has left."""
+    """The remaining budget of each node; safe for use by several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._left: dict[str, tuple[float, float]] = {}
 
     def spend(self, node: str, cost: int, now: float | None = None) -> float | None:
-        """Take ``cost`` bytes from a node; how many seconds it has to wait for them, None where that is too long."""
+        """Take ``cost`` bytes from a node's budget; return the seconds to wait for them.
+
+        Returns None, and takes nothing, if that is longer than `LONGEST_WAIT`.
+        """
         now = time.monotonic() if now is None else now
         with self._lock:
             left, then = self._left.get(node, (float(BURST), now))

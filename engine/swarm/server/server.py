@@ -1,4 +1,4 @@
-"""The server itself: takes connections in, finds out whose they are, and answers what is asked on each."""
+"""The server: accepts connections, identifies the node of each, and answers its requests."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from engine.swarm.server.rate_limit import CHANGING, READING, Budgets
 Json = dict[str, Any]
 AUTHORITY, JOIN = PATH + "authority", PATH + "join"
 ADMITTED = "(joining)"
-"""What hosts that have shown a good token count as."""
+"""Node name for hosts that have shown a valid token but have no certificate yet."""
 PENALTY = 1.0
-"""Seconds that the answer to a bad token takes."""
+"""Seconds that the answer to an invalid token is delayed."""
 LINGER = 2.0
-"""Seconds in which the other side may read the last answer."""
+"""Seconds that the other side has to read the last answer."""
 PAUSE = 1.0
 SILENCE = 60.0
 STACK = 1024 * 1024
-"""Bytes of a thread's stack: there is a thread a connection."""
+"""Bytes of each thread's stack; small, because each connection has a thread."""
 
 
 class Server:
-    """Answers hosts of the cluster that ``root`` has a manager of."""
+    """A manager's server, on the host of ``root``; answers the other hosts of its cluster."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.visits, self._budgets = root, Visits(), Budgets()
@@ -46,7 +46,7 @@ class Server:
     # ------------------------------------------------------------------------------------------- connections
 
     def serve(self, listener: socket.socket) -> None:
-        """Serve for ever."""
+        """Accept connections forever."""
         threading.stack_size(STACK)
         self.visits.start()
         threading.Thread(target=self._follow_members, name="members", daemon=True).start()
@@ -68,11 +68,14 @@ class Server:
         visit = self.visits.enter(secure, address)
         try:
             threading.Thread(target=self._attend, args=(visit, secure), daemon=True).start()
-        except RuntimeError:  # no thread can be had
+        except RuntimeError:  # no thread could be started
             self._end(visit)
 
     def _context(self) -> ssl.SSLContext:
-        """TLS with this manager's certificate as it is now."""
+        """Return the TLS context with this manager's current certificate.
+
+        The file is read again when it changes.
+        """
         path = membership.directory(self.root) / membership.MANAGER
         stamp = path.stat().st_mtime_ns
         if self._certificate is None or self._certificate[0] != stamp:
@@ -96,7 +99,10 @@ class Server:
             self._end(visit)
 
     def _linger(self, visit: Visit) -> None:
-        """Let the other side read why it is refused: the kernel drops that where something it has sent is unread."""
+        """Close the sending side, and read until the other side closes or `LINGER` seconds have passed.
+
+        Without that, the kernel would drop the last answer if data from the other side is unread.
+        """
         visit.allow(LINGER)
         with suppress(OSError):
             socket.socket.shutdown(visit.socket, socket.SHUT_WR)
@@ -111,7 +117,7 @@ class Server:
     # ---------------------------------------------------------------------------------------------- requests
 
     def _converse(self, visit: Visit, secure: ssl.SSLSocket) -> None:
-        """Answer one request after another until the host goes, or has to."""
+        """Answer requests until the host disconnects, a guest gets an error, or a watch ends."""
         certificate = secure.getpeercert()
         node = access.node_of(certificate)
         with secure.makefile("rb") as file, ExitStack() as opened:
@@ -138,7 +144,7 @@ class Server:
                         return
 
     def _guest(self, visit: Visit, client: Client, request: http.Request) -> Json:
-        """Answer a host that has shown no certificate."""
+        """Answer a host without a certificate; raises Forbidden for anything but joining."""
         if request.path != JOIN:
             raise Forbidden("this takes a certificate of the cluster's authority")
         role = admission.admitted_role(client, request.body)
@@ -148,7 +154,7 @@ class Server:
         return self._admit(visit, client, request.body, role)
 
     def _admit(self, visit: Visit, client: Client, asked: Json, role: str) -> Json:
-        """Make a host with a good token a member."""
+        """Admit a host with a valid token; return its settings and certificates."""
         if not self.visits.know(visit, ADMITTED):
             raise Unavailable("too many hosts join at once")
         visit.allow(KNOWN_SECONDS)
@@ -158,12 +164,12 @@ class Server:
             raise InvalidArgument(f"the request is not as it should be: {error}") from error
 
     def _known(self, visit: Visit, client: Client, node: str, expires: float, request: http.Request) -> bool:
-        """Answer a host with a certificate; whether the connection is of use after that."""
+        """Answer a host with a certificate; return whether the connection can be used for more requests."""
         member = self._admitted(visit, client, node, expires)
         visit.allow(KNOWN_SECONDS)
         self._charge(member, request)
         if request.path == store_calls.WATCH:
-            access.member_of(client, node)  # it may have been removed before the connection counted as its own
+            access.member_of(client, node)  # the node may have been removed meanwhile
             store_calls.watch(visit, client, access.watch_request(member, request.body))
             return False
         answer = access.answer(self.root, client, member, request.path, request.body)
@@ -172,7 +178,10 @@ class Server:
         return True
 
     def _charge(self, member: Member, request: http.Request) -> None:
-        """Let a worker wait that asks for too much; a manager could do what it likes at its own member of the store."""
+        """Delay a worker that asks for too much; raises Unavailable if the delay would be too long.
+
+        Managers are not limited, because they could do the same on their own etcd member.
+        """
         if member.role == MANAGER:
             return
         reading = request.path in (store_calls.RANGE, store_calls.WATCH)
@@ -182,10 +191,13 @@ class Server:
         time.sleep(wait)
 
     def _admitted(self, visit: Visit, client: Client, node: str, expires: float) -> Member:
-        """The member that a certificate is of, as the store has it at this moment."""
+        """Return the current admission record of a certificate's node.
+
+        It also counts the connection as the node's; raises Unavailable if the node has too many.
+        """
         try:
             member = access.member_of(client, node)
-        except EtcdUnavailable:  # a connection from before the store was started again
+        except EtcdUnavailable:  # the connection is older than the store's restart
             member = access.member_of(client, node)
         if not visit.node and not self.visits.know(visit, node, expires):
             raise Unavailable("this node has too many connections to this manager")
@@ -200,14 +212,17 @@ class Server:
         return me
 
     def _open(self) -> Client:
-        """A client of this manager's own way to the store: other managers' servers could lead back here."""
+        """Return a client of the store that uses only this manager's own etcd member, or the external store.
+
+        Other managers' servers are not used, because they could lead back to this server.
+        """
         me = self._me()
         if me.external:
             return membership.open_client(self.root, me)
         return Client([membership.socket_url(self.root)])
 
     def _follow_members(self) -> None:
-        """End the connections of every node that is removed, the moment it is."""
+        """Close the connections of every node immediately when it is removed."""
         while True:
             try:
                 client = self._open()
@@ -228,7 +243,7 @@ class Server:
 
 
 def refusal(error: EngineError) -> bytes:
-    """How an error goes over the wire: as itself, or as etcd's own."""
+    """Return the HTTP answer for an error, either a named error of the engine or etcd's own."""
     if isinstance(error, EtcdError):
         return http.answer(503, {"code": error.code, "message": error.reason})
     return http.answer(error.status, {"kind": kind_of(error), "message": str(error)})

@@ -1,4 +1,4 @@
-"""A bare network namespace onto a network, with one published port: what netavark does for podman."""
+"""Connecting a bare network namespace to a network with one published port: the job that netavark does for podman."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETAVARK = Path("/usr/lib/podman/netavark")
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Connect and disconnect a namespace in turns; a network with a member each is there before."""
+    """Measure connecting and disconnecting a namespace in turns; each network already has one member."""
     rows = [Row("connect with a port"), Row("disconnect")]
     ours, theirs = state / "ours", state / "theirs"
     ours.mkdir()
@@ -36,7 +36,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 class Contender:
-    """Namespaces to connect, made as they are asked for."""
+    """A product under test, with namespaces to connect that are created on demand."""
 
     def __init__(self) -> None:
         self.sandboxes: dict[int, Netns] = {}

@@ -1,6 +1,6 @@
-"""Commands, at more and more existing networks.
+"""Times of commands while the number of existing networks grows.
 
-The targets are parts of Docker's time; the last table compares hawse with itself.
+Each target is a fraction of Docker's time. The last table compares hawse with itself.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ CROWDED = 1000
 
 @dataclass(frozen=True)
 class Operation:
-    """A command line; ``{n}`` is the contender's own prefix, ``{p}`` a host port of its own."""
+    """A command line to measure; ``{n}`` is the contender's name prefix, ``{p}`` its own host port."""
 
     what: str
     words: str
     target: float | None = None
-    crowded: float | None = None  # the target at a thousand networks
+    crowded: float | None = None  # target with a thousand networks
 
 
 OPERATIONS = (
@@ -45,7 +45,7 @@ OPERATIONS = (
 
 @dataclass
 class Contender:
-    """A product as one column sees it: two of them may be one product."""
+    """One column of the tables: a product with its settings. Two columns may use the same product."""
 
     column: str
     product: Product
@@ -57,7 +57,7 @@ class Contender:
         return operation.words.format(n=self.column, p=self.port).split()
 
     def time(self, operation: Operation) -> float | None:
-        """Milliseconds of one go; None where the product cannot do that here."""
+        """Return the milliseconds of one run, or None if the product cannot do the operation here."""
         if operation.what in self.unable:
             return None
         outcome = self.product(*self.words(operation), **self.env)
@@ -83,12 +83,12 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def rounds(settings: Settings, level: int) -> int:
-    """How often: a crowd of Docker's makes each round long."""
+    """Return the number of rounds: fewer with many networks, because each round then takes long with Docker."""
     return settings.pick(7 if level >= CROWDED else 15, 3)
 
 
 def prepare(started: Sequence[Product]) -> list[Contender]:
-    """Make the columns, each with a network and a resident container of its own."""
+    """Return the columns, each with its own network and a running container on it."""
     contenders = []
     for number, product in enumerate(started):
         contenders.append(Contender(product.name, product, 8080 + number))
@@ -104,7 +104,7 @@ def prepare(started: Sequence[Product]) -> list[Contender]:
 
 
 def grow(product: Product, existing: int, wanted: int) -> None:
-    """Make networks until there are so many."""
+    """Create networks until ``wanted`` of them exist."""
     for number in range(existing, wanted):
         product("network", "create", f"n{number}")
     if wanted > existing:
@@ -112,11 +112,11 @@ def grow(product: Product, existing: int, wanted: int) -> None:
 
 
 def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:
-    """Let the contenders take turns at every operation."""
+    """Return a table of every operation, measured in rounds in which the contenders take turns."""
     rows = [Row(o.what, target=o.crowded or o.target if level >= CROWDED else o.target) for o in OPERATIONS]
     for contender in contenders:
         for operation in OPERATIONS:
-            contender.time(operation)  # a first time of everything, unmeasured
+            contender.time(operation)  # warm-up run, not measured
     for _, order in turns(contenders, number):
         for row, operation in zip(rows, OPERATIONS, strict=True):
             for contender in order:
@@ -128,7 +128,7 @@ def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:
 
 
 def against_itself(tables: Sequence[Table]) -> list[Table]:
-    """The largest crowd against the first of ten or more: hawse's own growth."""
+    """Compare hawse at the largest number of networks with hawse at the first level of ten or more."""
     grown = [table for table in tables if table.name not in ("commands-0", "commands-1")]
     if len(grown) < 2:
         return []

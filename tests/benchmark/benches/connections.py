@@ -1,4 +1,4 @@
-"""New connections through published ports, from a neighbour on the wire: the first port and the last."""
+"""New connections through published ports, from a neighbour on the wire, to the first and to the last port."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FIRST = 10000
 SERVER = "import sys; from tests.benchmark.benches.connections import serve; serve()"
 CLIENT = "import sys; from tests.benchmark.benches.connections import measure; measure(*sys.argv[1:])"
 BY_DOCKER = 100
-"""The most ports that Docker is asked for: it runs two processes and several rules for each."""
+"""The largest number of ports published with Docker, which runs two processes and adds several rules for each port."""
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Publish 1, 100 and 10,000 ports of a container and connect to the first and to the last."""
+    """Measure connecting to the first and to the last port of a container that publishes 1, 100 or 10,000 ports."""
     rounds, connections = settings.pick(9, 3), settings.pick(2000, 500)
     tables = []
     with products(state, Hawse, Docker) as (neighbour, started):
@@ -37,7 +37,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def with_ports(neighbour: Netns, takers: list[Product], number: int, rounds: int, connections: int) -> Table:
-    """One table: each product's first and last port."""
+    """Return one table with the times of each product's first and last port."""
     rows = [Row(product.name, target=1.1 if isinstance(product, Hawse) and number > 1 else None) for product in takers]
     flags = [flag for n in range(number) for flag in ("-p", f"{FIRST + n}:80")]
     for product in takers:
@@ -56,14 +56,14 @@ def with_ports(neighbour: Netns, takers: list[Product], number: int, rounds: int
 
 
 def sample(neighbour: Netns, product: Product, port: int, connections: int) -> float:
-    """The median of so many connections, in microseconds, taken in the neighbour."""
+    """Return the median connection time in microseconds, measured in the neighbour's namespace."""
     argv = (sys.executable, "-c", CLIENT, product.host.address, str(port), str(connections))
     return float(neighbour.run(*argv, cwd=CHECKOUT).stdout)
 
 
 @contextmanager
 def server(product: Product):
-    """A server in the container's network: one byte to everybody who comes."""
+    """Run a server in the container's network that sends one byte to each client."""
     argv = [*inside(product, "web"), sys.executable, "-c", SERVER]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=CHECKOUT)
     try:
@@ -76,7 +76,7 @@ def server(product: Product):
 
 
 def serve() -> None:
-    """Serve until killed."""
+    """Send one byte to each client until the process is killed."""
     listener = socket.create_server(("", 80), backlog=1024)
     print("ready", flush=True)
     while True:
@@ -86,7 +86,9 @@ def serve() -> None:
 
 
 def measure(address: str, port: str, connections: str) -> None:
-    """Print the median time from connect to the first byte; a reset leaves no trace of the connection."""
+    """Print the median time from connect to the first byte. Connections end with a reset, so that none stays in
+    TIME_WAIT.
+    """
     linger, times = struct.pack("ii", 1, 0), []
     for _ in range(int(connections)):
         started = time.perf_counter()

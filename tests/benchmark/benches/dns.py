@@ -1,4 +1,4 @@
-"""Names: queries a second for containers' names, from inside a container, by dnsperf."""
+"""DNS: container names resolved in a second, measured from inside a container by dnsperf."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOST = re.compile(r"Queries lost:\s+(\d+)")
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Ask in turns."""
+    """Measure the resolvers in turns."""
     if not which("dnsperf"):
         return []
     queries = state / "queries"
@@ -42,7 +42,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def asker(product: Product) -> list[str]:
-    """Start the containers; the command line of dnsperf in one of them."""
+    """Start the containers and return the command line of dnsperf in one of them."""
     product.load_image()
     product("network", "create", "names")
     for name in CONTAINERS:
@@ -51,7 +51,8 @@ def asker(product: Product) -> list[str]:
 
 
 def ask(argv: list[str], queries: Path, seconds: int) -> float:
-    """Answers a second; a lost query is an error, as the resolver is next door."""
+    """Return the answers in a second; raise RuntimeError if a query is lost, because the resolver is on the same host.
+    """
     flags = ("-d", str(queries), "-l", str(seconds), "-c", "4", "-q", "50")
     output = subprocess.run([*argv, *flags], capture_output=True, text=True, timeout=60, check=True).stdout
     rate, lost = RATE.search(output), LOST.search(output)
@@ -61,7 +62,7 @@ def ask(argv: list[str], queries: Path, seconds: int) -> float:
 
 
 class aardvark:
-    """aardvark-dns for the same names, asked over the loopback of its namespace."""
+    """aardvark-dns with the same names, queried over the loopback interface of its namespace."""
 
     def __init__(self, state: Path) -> None:
         self.state = state / "aardvark"
@@ -79,7 +80,7 @@ class aardvark:
         return ["ip", "netns", "exec", host.name, "dnsperf", "-s", LISTEN]
 
     def _start(self, host: Host, config: Path) -> None:
-        """It answers as soon as the command has returned; its process goes with the host."""
+        """Start aardvark-dns, which answers when the command has returned; its process ends with the host."""
         host.run(str(AARDVARK), "--config", str(config), "--port", "53", "run", timeout=20, env=host.env())
 
     def __exit__(self, *error: object) -> None:

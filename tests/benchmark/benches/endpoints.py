@@ -1,4 +1,4 @@
-"""A crowded bridge: the last endpoints of a network against the first."""
+"""A crowded bridge: the last endpoints of a network compared with the first ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
     number = settings.pick(1000, 100)
     with products(state, Hawse) as (_, [hawse]), namespaces(number + 1) as pids:
         hawse("network", "create", "--subnet", "10.200.0.0/16", "crowd")
-        hawse("network", "connect", "crowd", f"pid:{pids[0]}")  # the first of all also sets up what a host needs
+        hawse("network", "connect", "crowd", f"pid:{pids[0]}")  # not measured: it also sets up the host
         times = [connect(hawse, pid) for pid in pids[1:]]
         leaving = [disconnect(hawse, pid) for pid in pids[-SAMPLES:]]
         for pid in pids[SAMPLES:-SAMPLES]:
@@ -42,18 +42,18 @@ def disconnect(hawse: Hawse, pid: int) -> float:
 
 @contextmanager
 def namespaces(number: int) -> Iterator[list[int]]:
-    """Processes that do nothing, each in a network namespace of its own."""
+    """Yield the pids of ``number`` idle processes, each in its own network namespace."""
     pids = [in_namespace() for _ in range(number)]
     try:
         yield pids
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)  # ours until we wait for it
+            os.kill(pid, signal.SIGKILL)  # the pid is not reused until it is waited for
             os.waitpid(pid, 0)
 
 
 def in_namespace() -> int:
-    """Start a process in a new network namespace; it is there when this returns."""
+    """Start a process in a new network namespace and return its pid when the namespace exists."""
     before = os.stat("/proc/self/ns/net").st_ino
     pid = os.fork()
     if pid == 0:

@@ -1,4 +1,4 @@
-"""Memory of everything resident (PSS), the containers' own processes left out."""
+"""Memory (PSS) of all resident processes, without the containers' own processes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.benchmark.products import Docker, Hawse, Product, processes_of, produ
 from tests.benchmark.results import Row, Settings, Table
 
 PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
-SETTLE = 2.0  # seconds
+SETTLE = 2.0  # seconds to wait before weighing
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Weigh the products with nothing to do, and with containers that publish a port each."""
+    """Measure the products when idle, and with containers that publish one port each."""
     number = settings.pick(100, 10)
     idle = Row("after a network ls")
     busy = Row(f"{number} containers, {number} published ports", target=0.3)
@@ -37,7 +37,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def weigh(product: Product) -> tuple[float, int]:
-    """MiB of all the product's processes together, and how many they are."""
+    """Return the MiB of all processes of the product together, and their number."""
     own = product.runner.pids()
     total = processes = 0
     for pid in processes_of(product.host) - own:

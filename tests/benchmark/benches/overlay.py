@@ -1,8 +1,10 @@
-"""Throughput between containers on two hosts: one iperf3 stream over the overlay, and what the kernel gives without it.
+"""Throughput between containers on two hosts: one iperf3 stream over the overlay, and over the kernel alone.
 
-Besides the products there are two hosts of the same make with nothing on them. *plain veth*: containers on veth pairs,
-routed through these hosts and over the same wire. *wire*: the hosts themselves, no container and no routing. *bare
-VXLAN*: a VXLAN device in either host and nothing else, no bridge, no container, which no overlay of VXLAN can exceed.
+Besides the products there are two more hosts of the same kind without any product. They give three baselines:
+
+- *plain veth*: containers on veth pairs, routed through these hosts and over the same wire.
+- *wire*: the hosts themselves, without containers and routing.
+- *bare VXLAN*: one VXLAN device in each host, without bridge and container. No VXLAN overlay can be faster.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ from tests.benchmark.turns import turns
 from tests.conftest import Host, Netns
 
 Ends = tuple[list[str], list[str], str]
-"""How a command line begins at the server's and at the client's end, and the server's address."""
+"""Prefix of the server's command line, prefix of the client's, and the server's address."""
 CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 PLAIN = (5, 6)
-"""The numbers of the hosts with nothing on them; the products have those before."""
+"""Indexes of the hosts without a product; the products have the lower ones."""
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure one stream in turns: as the machine paces it by default, and unpaced."""
+    """Measure one stream in turns, with the default congestion control and with one that does not pace."""
     if not which("iperf3"):
         return []
     rows = {control: Row(f"one TCP stream, {control}") for control in controls()}
@@ -47,13 +49,13 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def controls() -> list[str]:
-    """The machine's default congestion control, and one that doesn't pace where that is another."""
+    """Return the default congestion control of the machine, and one without pacing if that is a different one."""
     available = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
     return list(dict.fromkeys([CONGESTION_CONTROL.read_text().strip(), "cubic" if "cubic" in available else "reno"]))
 
 
 def overlay(first: Product, second: Product) -> Ends:
-    """Join two hosts, and put a container of each on an overlay network."""
+    """Join two hosts to a cluster, put one container of each on an overlay network, and return the ends."""
     first("swarm", "init", "--advertise-addr", first.host.address)
     token = first("swarm", "join-token", "-q", "worker").output.strip()
     second("swarm", "join", "--advertise-addr", second.host.address, "--token", token, f"{first.host.address}:2377")
@@ -67,7 +69,7 @@ def overlay(first: Product, second: Product) -> Ends:
 
 @contextmanager
 def plain(neighbour: Netns, state: Path) -> Iterator[dict[str, Ends]]:
-    """Make two hosts and, of each, a container, and join them in three ways without any product."""
+    """Create two hosts with one container each, and yield their ends for the three baselines."""
     with ExitStack() as stack:
         hosts = [Host(unique("h"), neighbour, state, number) for number in PLAIN]
         containers = [Netns(unique("c")) for _ in PLAIN]
@@ -88,7 +90,7 @@ def plain(neighbour: Netns, state: Path) -> Iterator[dict[str, Ends]]:
 
 
 def _route(host: Host, other: Host, container: Netns) -> None:
-    """Give a container a veth pair to its host, which routes it to the other host's."""
+    """Give a container a veth pair to its host, which routes its traffic to the other host's container."""
     host.sh(
         f"sysctl -qw net.ipv4.ip_forward=1; ip link add c0 type veth peer name eth0 netns {container.name}; "
         f"ip addr add 10.201.{host.index}.1/24 dev c0; ip link set c0 up; "
@@ -101,7 +103,7 @@ def _route(host: Host, other: Host, container: Netns) -> None:
 
 
 def throughput(ends: Ends, seconds: int, control: str) -> float:
-    """Gbit/s from the client's end to the server's, under a congestion control."""
+    """Return the Gbit/s from client to server under a congestion control."""
     server, client, address = ends
     listening = subprocess.Popen([*server, "iperf3", "-s", "-1"], stdout=subprocess.DEVNULL)
     try:

@@ -1,4 +1,4 @@
-"""Containers with many published ports."""
+"""Time to start and to remove containers with many published ports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PORTS = 100
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Run and remove a container with a hundred single ports."""
+    """Measure starting and removing a container with a hundred single ports."""
     started_row, removed = Row(f"run -d with {PORTS} ports", target=0.02), Row(f"rm -f with {PORTS} ports")
     flags = [flag for number in range(PORTS) for flag in ("-p", f"{20000 + 2 * number}:80")]
     with products(state, Hawse, Docker) as (_, started):
@@ -28,7 +28,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def once(product: Product, flags: list[str]) -> tuple[float, float]:
-    """Milliseconds to start the container and to remove it."""
+    """Return the milliseconds to start the container and to remove it."""
     run = product("run", "-d", "--name", "many", *flags, "bb", "sleep", "1d")
     removal = product("rm", "-f", "many")
     return run.seconds * 1000, removal.seconds * 1000

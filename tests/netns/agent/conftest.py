@@ -1,4 +1,4 @@
-"""One host with networks of several kinds, containers run by the command line, and an agent that is left to itself."""
+"""A host with networks of several kinds, containers run by the command line, and an agent that no test controls."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Guarded(World):
     damaged = 0
 
     def nft(self, script: str) -> None:
-        """Do some damage; ``%(app)s`` stands for the bridge of the network app."""
+        """Damage the firewall by an nft script; ``%(app)s`` is replaced by the bridge of the network app."""
         self.damaged += 1
         self.host.run("nft", script % {"app": self.bridge("app")} if "%(app)" in script else script)
 
     def bridge(self, network: str) -> str:
-        """The bridge of a network without options."""
+        """Return the bridge name of a network without options."""
         return "br-" + self.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", network)
 
     def calm_down(self) -> None:
-        """Have a new agent, one that has met no damage yet: much of it makes an agent wait, which others test."""
+        """Replace the agent by a new one if there was damage, because repeated damage makes an agent wait longer."""
         if self.damaged:
             self.damaged, before = 0, self.agent()
             os.kill(before, signal.SIGTERM)
@@ -55,7 +55,7 @@ class Guarded(World):
             time.sleep(0.02)
 
     def state(self) -> State:
-        """All of our tables, in no order."""
+        """Return the structure and the elements of hawse's tables, with the elements sorted."""
 
         def look() -> State:
             return {
@@ -66,7 +66,7 @@ class Guarded(World):
         return namespaces.run_in_netns(self.host.path, look)
 
     def until(self, wanted: State, patience: float = 10) -> float:
-        """Seconds until the tables are as they were; fails after ``patience``."""
+        """Wait until the tables are as ``wanted`` and return the seconds; fail after ``patience``."""
         began = time.monotonic()
         while self.state() != wanted:
             assert time.monotonic() < began + patience, self.log()
@@ -74,23 +74,23 @@ class Guarded(World):
         return time.monotonic() - began
 
     def agent(self) -> int:
-        """The agent's process, 0 where there is none."""
+        """Return the agent's pid, or 0 if none runs."""
         answer = client.ask(self.host.run_dir, "status", 5)
         return json.loads(answer)["pid"] if answer else 0
 
     def log(self) -> str:
-        """What the agent has had to tell."""
+        """Return the agent's log."""
         return (self.host.run_dir / "agent.log").read_text()
 
     def logged(self, before: str, wanted: str = "repaired", patience: float = 30) -> str:
-        """What it tells after ``before``, once that has ``wanted`` in it."""
+        """Return what was logged after ``before``, once it contains ``wanted`` or after ``patience`` seconds."""
         deadline = time.monotonic() + patience
         while wanted not in (told := self.log().removeprefix(before)) and time.monotonic() < deadline:
             time.sleep(0.02)
         return told
 
     def cpu(self) -> float:
-        """Seconds of processor time that the agent has used."""
+        """Return the seconds of processor time that the agent has used."""
         tasks = f"/proc/{self.agent()}/task"
         used = 0
         for task in os.listdir(tasks):
@@ -110,7 +110,7 @@ def a_host(name: str, state) -> Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """Networks app and other, an internal and a spoof-guarded one, with a container each; app's publishes ports."""
+    """A host with networks app, other, an internal and a spoof-guarded one, a container on each, and ports on app."""
     require_root()
     made = a_host("g", tmp_path_factory.mktemp("guarded"))
     made.networks(

@@ -1,6 +1,6 @@
-"""Clients that open as many connections as they can: what they get, and what is left for others, names and commands.
+"""Clients that open as many connections as they can: what they get, and what remains for others, DNS and commands.
 
-The agent may have few descriptors here, so that a flood takes a second.
+The agent's limit of descriptors is low here, so that a flood takes only a second.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Scenario:
-    """A host whose agent may have few descriptors open, a published container, and one that asks for its name."""
+    """A host whose agent has a low limit of descriptors, a published container, and one that asks for its name."""
 
     def __init__(self, host) -> None:
         self.host, self.stack = host, ExitStack()
         host.peer.sh(f"ip -6 route add fd98::/32 dev br0; ip -6 route add fd00::/16 via {host.address6}")
         host.sh("ip -6 route add fd98::/32 via fd99::99")
-        host.run(*LIMITED, *HAWSE, "network", "create", "app", env=host.env())  # which starts the agent
+        host.run(*LIMITED, *HAWSE, "network", "create", "app", env=host.env())  # starts the agent
         published = ("-p", "8080:80", "-p", "8081:81", "-p", "8080:80/udp")
         argv = ("run", "-d", "--name", "web", "--network", "app", *published, "hostfs", "sleep", "1000")
         host.hawse(*argv)
@@ -57,7 +57,7 @@ class Scenario:
         return self.stack.enter_context(socket_in(netns, family, kind))
 
     def serve(self, port: int = 80, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """A listening socket in the container."""
+        """Return a listening socket in the container."""
         server = self.make(self.open(self.web), socket.AF_INET, kind)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(("0.0.0.0", port))
@@ -67,7 +67,7 @@ class Scenario:
         return server
 
     def clients(self, number: int, *, port: int = 8080, outside: bool = False, source: str = "") -> list[socket.socket]:
-        """So many clients that connect at once and then say nothing; those that were not reset."""
+        """Connect ``number`` clients together, which then send nothing, and return those that were not reset."""
         made = []
         for _ in range(number):
             sock = self.make(self.there if outside else self.here, socket.AF_INET6, socket.SOCK_STREAM)
@@ -81,7 +81,7 @@ class Scenario:
 
     @staticmethod
     def settled(sock: socket.socket) -> bool:
-        """Whether the agent has taken the connection or has reset it."""
+        """Return whether the connection is no longer pending: it was accepted or reset."""
         state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
         return state != 2  # SYN_SENT
 
@@ -90,11 +90,13 @@ class Scenario:
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1  # ESTABLISHED
 
     def settle(self) -> None:
-        """Wait until the agent has let go of the connections of clients that left."""
-        until(lambda: self.descriptors() <= self.idle + 1)  # the question itself may have one
+        """Wait until the agent has closed the connections of clients that left."""
+        until(lambda: self.descriptors() <= self.idle + 1)  # the status query may use one descriptor
 
     def resting_descriptors(self) -> int:
-        """The least that the agent has open over a second: a look at the firewall opens some for a moment."""
+        """Return the lowest number of descriptors in one second, because a check of the firewall opens a few for a
+        moment.
+        """
         counts = []
         for _ in range(20):
             counts.append(self.descriptors())
@@ -105,13 +107,13 @@ class Scenario:
         return len(os.listdir(f"/proc/{self.agent}/fd"))
 
     def memory(self) -> int:
-        """Resident bytes of the agent."""
+        """Return the resident bytes of the agent."""
         found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.agent}/status").read_text())
         assert found
         return int(found[1]) * 1024
 
     def name_time(self, number: int = 100) -> float:
-        """The median time of a name's answer in seconds; each must be right."""
+        """Return the median seconds until a name is resolved; each answer must be right."""
         times = []
         names = self.make(self.open(self.db), socket.AF_INET, socket.SOCK_DGRAM)
         names.connect(("127.0.0.11", 53))
@@ -126,7 +128,7 @@ class Scenario:
         return median(times)
 
     def command_time(self) -> float:
-        """How long the agent takes to follow a command, in seconds."""
+        """Return the seconds that the agent takes to handle a command's notification."""
         begin = time.perf_counter()
         assert client.notify(self.host.run_dir, self.host.root, start=False)
         return time.perf_counter() - begin

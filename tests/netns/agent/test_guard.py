@@ -1,4 +1,4 @@
-"""An agent that somebody kills is there again before the next command, if containers run."""
+"""A killed agent runs again before the next command, if containers run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def named(host):
-    """A host with two containers that know each other by name."""
+    """A host with two containers on one network, which resolve each other's names."""
     host.hawse("network", "create", "app")
     for name in ("web", "db"):
         host.hawse("run", "-d", "--name", name, "--network", "app", "hostfs", "sleep", "1000")
@@ -26,7 +26,7 @@ def named(host):
 
 
 def agent(host) -> int:
-    """The agent's process, 0 where there is none."""
+    """Return the agent's pid, or 0 if none runs."""
     answer = client.ask(host.run_dir, "status", 5)
     return json.loads(answer)["pid"] if answer else 0
 

@@ -1,4 +1,4 @@
-"""The agent is there whenever there is something to guard, whoever killed it, and gone when there is nothing."""
+"""The agent runs while there is a firewall to guard, even after it was killed, and ends when there is none."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CONTAINER = ["run", "-d", "--name", "web", "-p", "8080:80", "hostfs", "sleep", "
 
 
 def agent(host) -> int:
-    """The agent's process, 0 where there is none."""
+    """Return the agent's pid, or 0 if none runs."""
     answer = client.ask(host.run_dir, "status", 5)
     return json.loads(answer)["pid"] if answer else 0
 
@@ -51,13 +51,13 @@ def until(condition, patience: float = 20.0):
 
 
 def repaired(host) -> bool:
-    """Whether another program's flush is made good without any command."""
+    """Flush the ruleset and return whether it is repaired without any command."""
     host.sh("nft flush ruleset")
     return until(lambda: "drop" in host.sh("nft list chain inet hawse forward", check=False))
 
 
 def agents(host) -> list[int]:
-    """All agents of a host, those about to end included."""
+    """Return the pids of all agents of a host, including those that are about to end."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -118,7 +118,7 @@ def test_an_agent_that_guards_nothing_any_more_lets_go_and_ends(host):
 
 @pytest.mark.parametrize("version", [1, 999])
 def test_an_agent_makes_room_for_another_version_of_hawse(host, version):
-    """A command of that version has begun the table anew; it, or the next one, starts an agent of its own kind."""
+    """A command of another version has replaced the table; it or the next one starts an agent of its own version."""
     host.hawse("network", "create", "app")
     first = until(lambda: agent(host))
     until(lambda: TABLE in host.sh("nft list tables"))
@@ -134,7 +134,7 @@ def test_an_agent_makes_room_for_another_version_of_hawse(host, version):
 
 
 def test_an_agent_that_ends_as_a_network_comes_up_starts_the_next_one(host):
-    """The command finds the lock of the old agent taken, and starts none itself."""
+    """The command finds the lock of the ending agent taken and starts none, so the old agent starts the next one."""
     host.run(sys.executable, "-c", ENDS_TOO_SOON, env=host.env(HAWSE_AGENT_IDLE="0.2"), cwd=CHECKOUT)
     assert "late" in host.hawse("network", "ls").stdout
     until(lambda: agent(host))

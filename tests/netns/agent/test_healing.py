@@ -1,4 +1,5 @@
-"""Another program damages the firewall: the agent notices by itself, and no packet passes meanwhile that must not."""
+"""Another program damages the firewall: the agent notices without a command, and no forbidden packet passes meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.netns
 
 HOST, PEER = "192.168.99.11", "192.168.99.99"
 BOUND = 3.0
-"""Seconds to a repair, however busy the machine is; mostly it takes hundredths."""
+"""Seconds allowed for a repair on a busy machine; usually it takes hundredths of a second."""
 FAULTS = {
     "everything is flushed": "flush ruleset",
     "the table is deleted": "delete table inet hawse",
@@ -44,13 +45,13 @@ FAULTS = {
     "the spoof guard is deleted": "delete table bridge hawse",
     "the guarded ports are flushed": "flush set bridge hawse ports",
 }
-ENOUGH = 4  # pieces of damage before a test gets a new agent
+ENOUGH = 4  # number of damages before a test gets a new agent
 TOOK: dict[str, float] = {}
 
 
 @pytest.fixture
 def calm(guarded: Guarded) -> Iterator[Guarded]:
-    """The host as it is when all is well, which it is again after the test."""
+    """The host in its undamaged state, which must be restored after the test."""
     if guarded.damaged > ENOUGH:
         guarded.calm_down()
     before = guarded.state()
@@ -92,7 +93,7 @@ def test_busy_connections_do_not_notice(calm):
 
 
 class Thief:
-    """A container that never ceases to write to the host's 127.0.0.1, and to send what claims to come from there."""
+    """A container that continuously sends to the host's 127.0.0.1, and packets with a source address from there."""
 
     def __init__(self, path: str, gateway: str) -> None:
         self.gateway, self.sent, self.ended = gateway, 0, False
@@ -154,7 +155,7 @@ def test_the_hosts_loopback_stays_out_of_reach_during_and_after_a_flush(calm):
 
 
 def test_new_connections_are_kept_out_until_the_repair_is_done(calm):
-    """A process that sits on the store delays the repair, so that there is time to see what holds meanwhile."""
+    """A process that holds the store's write lock delays the repair, so that the test can see what holds meanwhile."""
     db, web = calm.paths_of["db"], calm.paths_of["web"]
     calm.serve(db, 80, addresses=["0.0.0.0"])
     calm.peer.sh(f"ip route replace 172.32.0.0/16 via {HOST}")
@@ -171,7 +172,7 @@ def test_new_connections_are_kept_out_until_the_repair_is_done(calm):
 
 
 def test_commands_and_flushes_at_once_end_well(calm):
-    """Neither what a command is about nor what it has just done is taken for damage, or lost in a repair."""
+    """The work of commands, pending or just done, is not repaired as damage and not lost in a repair."""
     before, ended = calm.state(), threading.Event()
 
     def flush() -> None:
@@ -193,7 +194,7 @@ def test_commands_and_flushes_at_once_end_well(calm):
 
 
 def test_what_commands_do_is_no_damage(calm):
-    time.sleep(2.5)  # the flushes of other tests are over
+    time.sleep(2.5)  # wait for the repairs of other tests
     before = calm.log()
     calm.containers(quiet=["--network", "app", "-p", "9200:80", "-p", "[::1]:9201:80"])
     calm.hawse("publish", "quiet", "-p", "9300-9400:300-400")
@@ -265,7 +266,7 @@ def test_a_program_that_deletes_the_table_for_ever_is_met_ever_more_seldom(guard
 
 
 def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeypatch):
-    """Of a firewall mark that daemon.json accepts: its rule comes back, and goes, without a new agent."""
+    """When daemon.json adds or drops a firewall mark, its rule is repaired or removed without a new agent."""
     config = tmp_path / "daemon.json"
     config.write_text("{}")
     monkeypatch.setenv("HAWSE_CONFIG", str(config))
@@ -283,4 +284,4 @@ def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeyp
     guarded.nft("flush ruleset")
     guarded.until(without)
     assert guarded.agent() == agent
-    guarded.damaged = ENOUGH + 1  # the next test gets an agent without this file
+    guarded.damaged = ENOUGH + 1  # the next test gets a new agent without this file

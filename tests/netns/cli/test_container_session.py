@@ -1,4 +1,4 @@
-"""A person's session with real containers: streams, exit codes, signals and what stays behind."""
+"""A user's session with real containers: streams, exit codes, signals and what remains afterwards."""
 
 from __future__ import annotations
 

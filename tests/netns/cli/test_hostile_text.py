@@ -1,4 +1,4 @@
-"""Names, labels and messages with control characters: spelled on a terminal, Docker's bytes in a pipe."""
+"""Names, labels and messages with control characters are escaped on a terminal, and Docker's bytes in a pipe."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ UNSAFE = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u
 
 @pytest.fixture
 def hostile(host):
-    """A network, and a container with labels and a command, whose texts are hostile."""
+    """A host with a network, and a container with labels and a command, whose texts contain control characters."""
     host.hawse("network", "create", "--label", f"key={HOSTILE}", HOSTILE)
     host.hawse("create", "--name", "one", "--label", f"key={HOSTILE}", "-e", f"X={HOSTILE}", "hostfs", "echo", HOSTILE)
     return host
 
 
 def on_terminal(host, *argv: str) -> str:
-    """What a command writes on a terminal, its two streams together."""
+    """Return what a command writes to a terminal, both streams together."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         host.command(*argv), env=host.env(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs
@@ -44,7 +44,7 @@ def on_terminal(host, *argv: str) -> str:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # the end, of a terminal
+    except OSError:  # end of output on a terminal
         return b""
 
 

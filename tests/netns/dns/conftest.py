@@ -1,4 +1,4 @@
-"""A host with hand-made networks and sandboxes: kernel objects by ``ip``, records straight into the store."""
+"""A host with hand-made networks and sandboxes: kernel objects by ``ip``, records written directly to the store."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ START += "sys.exit(not notify(Path(sys.argv[1]), Path(sys.argv[2])))"
 
 
 def identity(text: str) -> str:
-    """A 64-digit id made from a name."""
+    """Return a 64-digit id made from a name."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def outside(script: str) -> None:
-    """Run a script in the test's own mount namespace: what ``ip netns add`` makes inside another stays there."""
+    """Run a script in the test's own mount namespace, because ``ip netns add`` in another one is not visible here."""
     subprocess.run(["sh", "-ec", script], check=True, timeout=20)
 
 
 class Sandbox:
-    """A network namespace that a container's record points to."""
+    """A network namespace that a container's record names."""
 
     def __init__(self, name: str, path: str) -> None:
         self.name, self.path = name, path
@@ -66,7 +66,7 @@ class Sandbox:
         return made
 
     def exchange(self, query: dns.message.Message, *, tcp: bool = False, timeout: float = 8) -> dns.message.Message:
-        """Ask 127.0.0.11 from inside, by socket, whatever the answer."""
+        """Send a query to 127.0.0.11 from inside the sandbox and return the reply, whatever it is."""
         with self.socket(socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as sock:
             sock.settimeout(timeout)
             sock.connect(("127.0.0.11", 53))
@@ -82,7 +82,7 @@ class Sandbox:
         return self.exchange(dns.message.make_query(name, kind), **how)
 
     def resolve(self, name: str, kind: str = "A") -> list[str]:
-        """Sorted answers, or ``["NXDOMAIN"]`` and the like."""
+        """Return the sorted answers, or the error code, such as ``["NXDOMAIN"]``."""
         reply = self.ask(name, kind)
         if reply.rcode() != dns.rcode.NOERROR:
             return [dns.rcode.to_text(reply.rcode())]
@@ -99,7 +99,7 @@ class World:
         self.networks: dict[str, NetworkRecord] = {}
         self.environment: dict[str, str] = {}
         self.limit = 0
-        """The most descriptors that the agent may have open; 0: as many as this process may."""
+        """Maximum number of descriptors for the agent; 0 keeps the limit of this process."""
         self.opened: list[int] = []
         host.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
 
@@ -124,7 +124,7 @@ class World:
         self, name: str, joins: dict[str, Sequence[str]], *, names: Sequence[str] = (), links: Sequence[str] = (),
         host: HostConfig | None = None, ports: Sequence[PortRecord] = (),
     ) -> Sandbox:  # fmt: skip
-        """A sandbox joined to networks with these addresses; ``names`` are its aliases on all of them."""
+        """Create a sandbox on networks with these addresses; ``names`` are its aliases on all of them."""
         space = f"{self.host.name}-{name}"
         path = f"/run/netns/{space}"
         outside(f"ip netns add {space}; ip -n {space} link set lo up")
@@ -182,7 +182,7 @@ class World:
             transaction.delete_endpoint(identity(name + network))
 
     def change(self, name: str, **fields) -> None:
-        """Change a container's record."""
+        """Change fields of a container's record."""
         with self.store.write() as transaction:
             record = transaction.container(identity(name))
             assert record is not None
@@ -195,7 +195,7 @@ class World:
         self.host.run(*(fewer if self.limit else []), *argv, env=self.host.env(**self.environment))
 
     def open(self, path: str) -> int:
-        """Open a namespace until the end of the test."""
+        """Return a descriptor of a namespace, open until the end of the test."""
         self.opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         return self.opened[-1]
 
@@ -222,7 +222,7 @@ class World:
 
 
 def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Wait for a condition, or fail."""
+    """Wait until a condition is true; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
@@ -230,16 +230,16 @@ def until(condition: Callable[[], object], seconds: float = 10) -> None:
 
 
 class UpstreamServer:
-    """A DNS server inside a namespace: answers ``records``, counts what it was asked, can misbehave on purpose."""
+    """A DNS server in a namespace: it answers from ``records``, counts queries, and can misbehave on purpose."""
 
     def __init__(self, path: str, address: str, records: dict[tuple[str, str], list[str]]) -> None:
         self.records, self.asked, self.peers = records, [], []
         self.queries: list[tuple[dns.message.Message, int]] = []
-        """What came, and from which port."""
+        """The queries received, each with its source port."""
         self.rcode: int | None = None
         self.silent = False
         self.longest = 512
-        """The longest reply by UDP, in bytes; longer ones are cut off."""
+        """Maximum bytes of a UDP reply; longer replies are truncated."""
         self.before: Callable[[bytes, tuple], None] = lambda data, peer: None
         """Called with each datagram before it is answered."""
         fd = os.open(path, os.O_RDONLY)
@@ -308,7 +308,7 @@ class UpstreamServer:
             sock.close()
 
     def refuse_tcp(self) -> None:
-        """Listen no more."""
+        """Stop listening on TCP."""
         with suppress(OSError):
             self.tcp.shutdown(socket.SHUT_RDWR)
 
@@ -333,7 +333,7 @@ def app(world: World) -> World:
 
 @pytest.fixture
 def upstream(peer) -> Iterator[Callable[..., UpstreamServer]]:
-    """Start servers in the peer's namespace, by address."""
+    """Return a function that starts a DNS server in the peer's namespace, by address."""
     servers = []
 
     def start(address: str = "192.168.99.99", path: str = peer.path, **records: list[str]) -> UpstreamServer:

@@ -1,4 +1,4 @@
-"""The agent's life: one a host, started on demand, killed without loss, gone when nothing needs it."""
+"""The agent's life: one for each host, started on demand, killed without loss, ended when it is not needed."""
 
 from __future__ import annotations
 

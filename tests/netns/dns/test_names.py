@@ -1,4 +1,4 @@
-"""Names of real sandboxes, asked from inside them."""
+"""Names of containers, resolved from inside real sandboxes."""
 
 from __future__ import annotations
 

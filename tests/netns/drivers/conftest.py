@@ -1,4 +1,4 @@
-"""A host with drivers at work on it, containers that are bare network namespaces, and sockets in all of them."""
+"""A host with real drivers, containers that are bare network namespaces, and sockets in all of them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from drivers.linux import netns as namespaces
 from drivers.linux.default_routes import WayOut
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-ANSWER_TIME = 2.0  # seconds a client waits where an answer is expected
-SILENCE = 0.3  # seconds it waits where packets are to be dropped
+ANSWER_TIME = 2.0  # seconds to wait for an expected answer
+SILENCE = 0.3  # seconds to wait where packets must be dropped
 COUNTER = itertools.count(1)
 
 
 def a_socket(path: str, family: int, protocol: str) -> socket.socket:
-    """A socket that lives in a namespace, whoever uses it."""
+    """Return a socket that belongs to a namespace, whichever thread uses it."""
     return namespaces.run_in_netns(path, lambda: socket.socket(family, KINDS[protocol]))
 
 
@@ -39,7 +39,7 @@ def family_of(address: str) -> int:
 
 
 class Server:
-    """Answers on a port with the client's address, as long as the test runs."""
+    """A server on a port that answers with the client's address until the end of the test."""
 
     def __init__(self, path: str, address: str, port: int, protocol: str) -> None:
         self.socket = a_socket(path, family_of(address), protocol)
@@ -74,7 +74,7 @@ class Server:
 
 
 def connected(path: str, address: str, port: int, protocol: str = "tcp", wait: float = ANSWER_TIME) -> socket.socket:
-    """A client's socket."""
+    """Return a client's connected socket."""
     client = a_socket(path, family_of(address), protocol)
     client.settimeout(wait)
     client.connect((address, port))
@@ -82,7 +82,7 @@ def connected(path: str, address: str, port: int, protocol: str = "tcp", wait: f
 
 
 def ask(path: str, address: str, port: int, protocol: str = "tcp", wait: float = ANSWER_TIME, source: str = "") -> str:
-    """The client's address as the server sees it; "" when nobody answers."""
+    """Return the client's address as the server sees it, or "" without an answer."""
     with a_socket(path, family_of(address), protocol) as client:
         client.settimeout(wait)
         try:
@@ -111,7 +111,7 @@ def binding(
 
 @dataclass(eq=False)
 class Container:
-    """A sandbox with one or more endpoints."""
+    """A container: a sandbox with one or more endpoints."""
 
     path: str
     namespace: str
@@ -129,7 +129,7 @@ class Container:
 
 
 class Lab:
-    """A driver on a throwaway host."""
+    """A driver on a throwaway host, with its networks and containers."""
 
     def __init__(self, host) -> None:
         self.host, self.driver = host, BridgeDriver()
@@ -197,7 +197,8 @@ class Lab:
             self.on_host(lambda: self.driver.delete_endpoint(network, endpoint))  # noqa: B023
 
     def repair(self, networks: Members, unsettled: Members = (), **fields) -> list[Difference]:
-        """Compare what is shared with what these networks call for, repair it, and tell what was found."""
+        """Compare the shared kernel state with what these networks need, repair it, and return the differences found.
+        """
         desired = Desired(networks, unsettled, **fields)
         found = list(self.on_host(lambda: self.driver.compare(desired)))
         self.on_host(lambda: self.driver.repair(desired, found))
@@ -214,7 +215,7 @@ class Lab:
     binding = staticmethod(binding)
 
     def hears(self, server: Server, client, address: str, port: int, wait: float = SILENCE) -> bool:
-        """Tell whether a datagram arrives, even where its answer would not."""
+        """Return whether a datagram reaches the server, even if its answer would not come back."""
         server.heard.clear()
         ask(client.path, address, port, "udp", wait=0.01)
         return server.heard.wait(wait)
@@ -229,7 +230,7 @@ class Lab:
         )
 
     def elements(self, set_name: str = "") -> list[Element]:
-        """What the firewall holds, of one set or of all."""
+        """Return the firewall's elements of one set, or of all sets."""
         return [
             e
             for e in self.on_host(table.elements)

@@ -1,4 +1,4 @@
-"""A host with every sort of network on it, and all who might send packets to them: what probes of single rules ask."""
+"""A host with every kind of network, and all possible senders of packets to them, for the probes of single rules."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.packets import ANNOUNCE, EVERYBODY, SOLICIT, VXLAN_PORT, icmp, icmp_e
 
 HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
 AGENT = 40000
-SILENCE = 0.3  # seconds
+SILENCE = 0.3  # seconds to wait where packets must be dropped
 MODE = "com.docker.network.bridge.gateway_mode_ipv4"
 FILTERED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 PROTECTION6 = "com.docker.network.bridge.gateway_mode_ipv6"
 FRIEND, FRIEND6, NEXT_TO = "172.30.0.3", "fd00:30::3", "10.78.0.2"
-"""The friend's addresses: those of its network, and one of a subnet that is on the same bridge besides."""
+"""The friend's addresses: those on its network, and one of another subnet on the same bridge."""
 BEHIND, BY_MARK, MARKED = "10.77.0.1", "198.51.100.6", "198.51.100.5"
-"""What is behind the friend: an address that the host routes to it, and two that it does not."""
+"""Addresses behind the friend: one that the host routes to it, and two that it does not."""
 MARK, VNI = 7, 4097
 PLAIN = 5050  # a UDP port of the host, and of the friend
 
@@ -34,14 +34,14 @@ Place = tuple[str, int]
 
 
 class Talk:
-    """A UDP connection whose ends would notice whatever is sent to them."""
+    """A UDP connection whose ends notice every packet that arrives."""
 
     def __init__(self, near: socket.socket, far: socket.socket, near_place: Place, far_place: Place) -> None:
-        """``near_place`` is what the far end, which is at ``far_place``, knows the near one by."""
+        """``near_place`` is the near end's address as the far end sees it; ``far_place`` is the far end's own."""
         self.near, self.far, self.near_place, self.far_place = near, far, near_place, far_place
 
     def begin(self, *, from_far: bool) -> None:
-        """Have the flow tracked, and forget what has come so far."""
+        """Send a first datagram, so that conntrack tracks the flow, and discard what has arrived before."""
         for sock in (self.near, self.far):
             heard(sock, 0)
             heard(sock, 0)
@@ -60,7 +60,7 @@ def udp_socket(path: str, place: tuple[str, int]) -> socket.socket:
 
 
 def heard(sock: socket.socket, wait: float) -> bytes:
-    """What a socket gets: a datagram, b"error" from an ICMP message, b"" for nothing."""
+    """Return what a socket receives: a datagram, b"error" for an ICMP error, or b"" for nothing."""
     sock.settimeout(wait)
     try:
         return sock.recv(2000)
@@ -71,7 +71,7 @@ def heard(sock: socket.socket, wait: float) -> bytes:
 
 
 class World:
-    """One host with every sort of network on it, and neighbours that route to all of them."""
+    """A host with every kind of network, and neighbours that route to all of them."""
 
     def __init__(self, lab, peer) -> None:
         self.lab, self.peer, self.host = lab, peer, lab.host
@@ -140,7 +140,9 @@ class World:
         self.bare = lab.container(lab.network("bare", "172.36.0.0/16", "fd00:36::/64", options=unprotected), 2)
 
     def behind_friend(self) -> None:
-        """What no network has: an address behind a container, routes by marks, a tunnel, and an interface trusted."""
+        """Set up what belongs to no network: an address behind a container, routes by mark, a tunnel, a trusted
+        interface.
+        """
         n1, n2, _, sourced = (f"br-{network.id[:12]}" for network in self.lab.networks[:4])
         self.friend.run("sh", "-ec", f"for a in {BEHIND} {BY_MARK} {MARKED}; do ip addr add $a/32 dev lo; done")
         self.friend.run("ip", "addr", "add", f"{NEXT_TO}/24", "dev", "eth0")
@@ -175,14 +177,14 @@ class World:
         self.apart = self.outgoing(self.linked, ("172.34.0.3", 5005))
 
     def outgoing(self, where, source: Place) -> Talk:
-        """A talk with the peer, masqueraded where it is a container's."""
+        """Return a connection to the peer; one from a container is masqueraded."""
         host, peer = (HOST, PEER) if ip_address(source[0]).version == 4 else (HOST6, PEER6)
         near, far = udp_socket(where.path, source), udp_socket(self.peer.path, (peer, source[1]))
         near.connect((peer, source[1]))
         return Talk(near, far, (host, source[1]), (peer, source[1]))
 
     def incoming(self, inner: Place, published: Place, client: Place, server=None) -> Talk:
-        """A talk of the peer with a published port, of the web container where no other is named."""
+        """Return a connection of the peer to a published port, by default of the web container."""
         near, far = udp_socket((server or self.web).path, inner), udp_socket(self.peer.path, client)
         far.connect(published)
         return Talk(near, far, published, client)
@@ -217,20 +219,20 @@ class World:
         return self.lab.pings(client, address, wait=0.8)
 
     def gets(self, server, client, packet: bytes) -> bool:
-        """Whether a server hears a packet that a client makes by hand."""
+        """Return whether a server receives a handmade packet of a client."""
         server.heard.clear()
         send(client.path, packet)
         return server.heard.wait(SILENCE)
 
     def ends(self, sender, source: str, talk: Talk, *, at: str, quoted: bytes, from_far: bool = False) -> bool:
-        """Whether an ICMP error about a talk, in the sender's own name, comes to one of its ends."""
+        """Return whether an ICMP error about a connection, from the sender's own address, reaches one of its ends."""
         talk.begin(from_far=from_far)
         destination, victim = (talk.near_place, talk.near) if at == "near" else (talk.far_place, talk.far)
         send(sender.path, icmp_error(source, destination[0], quoted))
         return heard(victim, SILENCE) == b"error"
 
     def refused(self, client, address: str, port: int) -> bool:
-        """Whether a client hears that a port is closed."""
+        """Return whether a client receives the error that a port is closed."""
         version = ip_address(address).version
         with udp_socket(client.path, ("0.0.0.0" if version == 4 else "::", 0)) as sock:
             sock.connect((address, port))
@@ -238,7 +240,7 @@ class World:
             return heard(sock, 1) == b"error"
 
     def accepts_mark(self) -> bool:
-        """Whether a marked packet reaches a port that is not published, where the administrator has said so."""
+        """Return whether a marked packet reaches an unpublished port if the administrator accepts this mark."""
         self.lab.on_host(lambda: table.accept_mark(f"{MARK + 1}"))
         try:
             return self.lab.hears(self.hidden, self.peer, FRIEND, PLAIN)
@@ -246,7 +248,7 @@ class World:
             self.host.sh(f"nft flush chain {table.TABLE} {table.MARKED}")
 
     def host_hears_by_mark(self) -> bool:
-        """Whether the host hears an answer from where only marked packets are routed to."""
+        """Return whether the host receives an answer from an address to which only marked packets are routed."""
         with udp_socket(self.host.path, ("0.0.0.0", 0)) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
             sock.connect((BY_MARK, 50))
@@ -254,7 +256,7 @@ class World:
             return heard(sock, 1) == b"172.30.0.1"
 
     def answers_link_local(self) -> bool:
-        """Whether the host answers a container that asks for its MAC, where the bridge has no link-local address."""
+        """Return whether the host answers a container's query for its MAC if the bridge has no link-local address."""
         every_protocol, source = socket.htons(0x0003), "fe80::1234"
         wire = namespaces.run_in_netns(
             self.sourced.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, every_protocol)
@@ -274,7 +276,7 @@ class World:
         return False
 
     def user_sends(self) -> bool:
-        """Whether a user of the host's, who is not root, gets a VXLAN packet out."""
+        """Return whether a user of the host other than root gets a VXLAN packet out."""
         server = self.tunnel_ends[PEER]
         server.heard.clear()
         payload = vxlan(HOST, PEER, VNI, bytes(20))[28:]
@@ -286,13 +288,13 @@ class World:
         return server.heard.wait(SILENCE)
 
     def slips_into(self, sender, talk: Talk) -> bool:
-        """Whether a packet forged as the far end's comes to the near end."""
+        """Return whether a packet with the far end's forged address reaches the near end."""
         talk.begin(from_far=False)
         send(sender.path, udp(*talk.far_place, *talk.near_place))
         return heard(talk.near, SILENCE) == b"forged"
 
     def guarded(self, probe: Callable[[], bool]) -> bool:
-        """Probe with the strangers' guard on, as where we switched forwarding on."""
+        """Run a probe with the strangers' guard on, as on a host where hawse enabled forwarding."""
         guard = [Element("forwarding", "ipv4")]
         self.lab.on_host(lambda: table.change(add=guard))
         try:
@@ -301,7 +303,8 @@ class World:
             self.lab.on_host(lambda: table.change(remove=guard))
 
     def with_marks(self, probe: Callable[[], bool]) -> bool:
-        """Probe while marks choose routes; from the first such rule on, the kernel itself refuses 127.0.0.0/8."""
+        """Run a probe while marks select routes; as long as such a rule exists, the kernel itself refuses 127.0.0.0/8.
+        """
         self.host.sh(f"ip rule add fwmark {MARK} table {MARK}")
         try:
             return probe()
@@ -309,7 +312,7 @@ class World:
             self.host.sh(f"ip rule del fwmark {MARK} table {MARK}")
 
     def unfiltered(self, probe: Callable[[], bool]) -> bool:
-        """Probe with br_netfilter off."""
+        """Run a probe with br_netfilter off."""
         self.host.sh(f"echo 0 > {FILTERED}")
         try:
             return probe()
@@ -318,7 +321,7 @@ class World:
 
 
 def complains(w: World, sender, source: str, talk: Talk, at: str = "far") -> bool:
-    """Whether a container's ICMP error about a talk, in its own name, comes to an end of it."""
+    """Return whether a container's ICMP error about a connection, from its own address, reaches one end."""
     from_far = talk in (w.in4, w.in6, w.to_behind, w.to_apart)
     inner = talk.near.getsockname()[:2]
     quoted = udp(*talk.far_place, *inner) if at == "far" else udp(*talk.near_place, *talk.far_place)
@@ -330,7 +333,7 @@ def complains_to_host(w: World) -> bool:
 
 
 def complains_out_of_nowhere(w: World) -> bool:
-    """Whether the peer gets a container's error about a connection that the host knows nothing of."""
+    """Return whether the peer receives a container's ICMP error about a connection that the host does not track."""
     with udp_socket(w.peer.path, (PEER, 5009)) as client:
         client.connect((HOST, 5010))
         send(w.friend.path, icmp_error(FRIEND, PEER, udp(PEER, 5009, HOST, 5010)))

@@ -1,4 +1,4 @@
-"""route_localnet is on for bridges alone whose ports answer at the host's loopback addresses, as long as they do."""
+"""route_localnet is on only for bridges with ports on the host's loopback addresses, and only as long as they exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bridge networks: who reaches whom."""
+"""Bridge networks: which senders reach which containers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the options of a bridge network do to packets and to the kernel's objects."""
+"""Effects of the options of a bridge network on packets and on the kernel's objects."""
 
 from __future__ import annotations
 

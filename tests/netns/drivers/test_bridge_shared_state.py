@@ -1,4 +1,6 @@
-"""Desired against actual: whatever another program does to what bridge networks share is found, named and put right."""
+"""Desired against actual state: what another program changes in the objects that bridge networks share is found, named
+and repaired.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,9 @@ FOREIGN = {
     "ifname": '"evil0"', "nf_proto": "ipv6", "ipv4_addr": "10.9.8.7", "ipv6_addr": "fd09::7", "inet_proto": "icmp",
     "inet_service": "9", "mark": "7", "verdict": "accept",
 }  # fmt: skip
-"""A value of each type that no network of ours has."""
+"""A value of each type that no network of the tests has."""
 NOT_JUDGED = (*forwarding.STATE_SETS, *vxlan_guard.STATE_SETS)
-"""Sets that remember what hawse switched on, and those of the overlay driver."""
+"""Sets that the repair does not compare: those that record what hawse switched on, and those of the overlay driver."""
 TAMPERED = {
     "a rule is removed": "nft delete rule inet hawse forward handle $(nft -a list chain inet hawse forward | sed -n "
     "'s/.*oifname @internal drop # handle //p')",
@@ -46,7 +48,7 @@ TAMPERED = {
 
 @pytest.fixture
 def scenario(lab):
-    """Networks of several kinds, a link and a guarded port; what `Lab.repair` needs to know of them."""
+    """Set up networks of several kinds, a link and a guarded port; return the arguments that `Lab.repair` needs."""
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={GUARD: "true"})
     n2 = lab.network("n2", "172.31.0.0/16", options={NO_ICC: "false"})
     n3 = lab.network("n3", "172.32.0.0/16", internal=True)
@@ -61,7 +63,7 @@ def scenario(lab):
 
 
 def state(lab):
-    """All of both tables, in no order."""
+    """Return the structure and the elements of both tables, with the elements sorted."""
     found = {t: lab.on_host(lambda: table_structure.find(t)) for t in ("inet hawse", "bridge hawse")}  # noqa: B023
     return found, {t: sorted(lab.on_host(lambda: table_repair.held(t))) for t in found}  # noqa: B023
 

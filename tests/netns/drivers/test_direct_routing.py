@@ -1,7 +1,7 @@
-"""Who reaches a container at its own address, by routing to it through the host instead of asking a host port.
+"""Direct routing: which senders reach a container at its own address through the host, without a host port.
 
-Ports published on every address are open to all neighbours, as with Docker 26; those published on one address to the
-trusted interfaces alone, as with Docker 28; those published on a loopback address to none.
+Ports published on all addresses are open to all neighbours, as with Docker 26. Ports published on one address are open
+to the trusted interfaces only, as with Docker 28. Ports published on a loopback address are open to no neighbour.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ WEB, WEB6 = "172.30.0.2", "fd00:30::2"
 OPTION = "com.docker.network.bridge."
 EVERYWHERE, ONE_ADDRESS, LOOPBACK, RANGE, UNPUBLISHED = 80, 90, 91, 92, 99
 PORTS = (EVERYWHERE, ONE_ADDRESS, LOOPBACK, RANGE, RANGE + 1, UNPUBLISHED)
-SILENCE = 0.5  # seconds
+SILENCE = 0.5  # seconds to wait for an answer
 MARKED = "add table ip other; add chain ip other pre { type filter hook prerouting priority raw; }; "
 
 
 class Wires:
-    """A host on two wires, and a neighbour on each who routes to the containers."""
+    """A host on two wires, each with a neighbour that routes to the containers."""
 
     def __init__(self, lab, peer, settings: Settings = Settings(), **options: str) -> None:  # noqa: B008
         self.lab, self.peer = lab, peer
@@ -57,7 +57,7 @@ class Wires:
         assert lab.pings(self.web, "fd00:30::1")
 
     def reached(self, client) -> set[int]:
-        """The container's ports that a client reaches at the container's address, by both families alike."""
+        """Return the ports that a client reaches at the container's address; both IP versions must give the same."""
         questions = [(address, port) for address in (WEB, WEB6) for port in PORTS]
         with ThreadPoolExecutor(len(questions)) as at_once:
             answers = list(at_once.map(lambda question: self.lab.ask(client, *question, wait=SILENCE), questions))

@@ -1,8 +1,8 @@
-"""What a container sends in another's name, or about another's connections, reaches and ends none of them.
+"""Packets that a container sends under a foreign address, or about foreign connections, reach and end none of them.
 
-Mallory is on a network of her own. The victim is on another one, and talks to the peer outside: by a flow of its own
-that is masqueraded, and by a published port. What is right keeps passing: errors about one's own connections, answers
-by another of one's networks, and what the host routes through a container.
+Mallory is on a network of her own. The victim is on another one. It talks to the peer outside by a masqueraded flow of
+its own and by a published port. Legitimate packets still pass: errors about one's own connections, answers from the
+address of another of one's networks, and packets that the host routes through a container.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ pytestmark = pytest.mark.netns
 
 HOST, PEER = {4: "192.168.99.11", 6: "fd99::11"}, {4: "192.168.99.99", 6: "fd99::99"}
 OWN, PUBLISHED, INNER, ECHO, LATEST = 5555, 8080, 50, 7, 9
-SILENCE, PATIENCE = 0.1, 5.0  # seconds
+SILENCE, PATIENCE = 0.1, 5.0  # seconds to wait for a forged packet, for a genuine one
 NO_ICC = {"com.docker.network.bridge.enable_icc": "false"}
 ANY = {4: "0.0.0.0", 6: "::"}
 WAYS = [(4, 0, True), (4, 1, True), (4, 2, False), (6, 0, True), (6, 0, False)]
-"""IP version, rp_filter, which there is for IPv4 alone, and whether bridged packets are filtered (br_netfilter)."""
+"""IP version, rp_filter (which exists for IPv4 only), and whether bridged packets are filtered (br_netfilter)."""
 UNFILTERED = [way for way in WAYS if not way[2]]
 
 
 def opened(
     path: str, version: int, port: int = 0, to: tuple[str, int] | None = None, address: str = ""
 ) -> socket.socket:
-    """A UDP socket in a namespace."""
+    """Return a UDP socket in a namespace, connected if ``to`` is given."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     made = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     made.settimeout(PATIENCE)
@@ -43,7 +43,7 @@ def opened(
 
 
 def heard(receiver: socket.socket, wait: float = SILENCE) -> bytes:
-    """What a socket gets, b"" for nothing; an error that an ICMP message has brought is told as such."""
+    """Return what a socket receives, or b"" for nothing; an ICMP error is returned as b"error" with its errno."""
     receiver.settimeout(wait)
     try:
         return receiver.recv(2000)
@@ -61,7 +61,7 @@ def path_mtu(sock: socket.socket, version: int) -> int:
 
 @dataclass
 class Flow:
-    """A connection between two sockets, and how its packets look outside the host: from and to whom."""
+    """A connection between two sockets, and its two addresses as seen outside the host."""
 
     near: socket.socket
     far: socket.socket
@@ -75,12 +75,12 @@ class Flow:
         return heard(self.far, PATIENCE) == b"out" and heard(self.near, PATIENCE) == b"in"
 
     def untouched(self) -> bool:
-        """Neither end has got anything that the other did not send, nor an error; and it still works."""
+        """Return whether neither end has received a foreign packet or an error, and the flow still works."""
         return heard(self.near) == heard(self.far) == b"" and self.works()
 
 
 class Field:
-    """Two networks with a container each, on a host with a given rp_filter, and a peer outside."""
+    """Two networks with one container each, on a host with a given rp_filter, and a peer outside."""
 
     def __init__(self, lab, peer, way: tuple[int, int, bool], mallory_on_own: bool = True, **fields) -> None:
         version, rp_filter, filtered = way
@@ -107,7 +107,7 @@ class Field:
         return self.sockets.enter_context(opened(where.path, self.version, port, to, address))
 
     def outgoing(self, where=None) -> Flow:
-        """The victim's own flow to the peer, masqueraded; or one of the host's."""
+        """Return a masqueraded flow of the victim to the peer, or a flow of the host."""
         where = where or self.victim
         far_place = (PEER[self.version], ECHO)
         near, far = self.open(where, OWN, far_place), self.open(self.peer, ECHO)
@@ -118,7 +118,7 @@ class Field:
         return Flow(near, far, seen[:2], far_place, inner)
 
     def published(self) -> Flow:
-        """The peer's flow to the victim's published port."""
+        """Return a flow of the peer to the victim's published port."""
         near_place = (HOST[self.version], PUBLISHED)
         far, near = self.open(self.peer, OWN, near_place), self.open(self.victim, INNER)
         far.send(b"hello")
@@ -131,19 +131,19 @@ class Field:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until a packet that mallory sends now, and so all that she has sent before, is through the host."""
+        """Wait until a packet that mallory sends now has passed the host, so that all her earlier packets have too."""
         with opened(self.mallory.path, self.version, 0, (PEER[self.version], LATEST)) as sock:
             sock.send(b"latest")
         assert heard(self.latest, PATIENCE) == b"latest"
 
     def complain(self, destination: str, quoted: bytes) -> None:
-        """Send ICMP errors in mallory's own name, from each of her addresses."""
+        """Send ICMP errors from each of mallory's own addresses."""
         for kind in (UNREACHABLE, TOO_BIG):
             for source in [self.address(self.mallory), *([] if self.version == 4 else [self.link_local()])]:
                 self.forge(icmp_error(source, destination, quoted, kind))
 
     def link_local(self) -> str:
-        """Mallory's link-local address; the host routes none of them, but hears them."""
+        """Return mallory's link-local address; the host does not route its packets, but receives them."""
         return (
             self.mallory.run("ip", "-br", "-6", "addr", "show", "dev", "eth0", "scope", "link").split()[2].split("/")[0]
         )
@@ -162,14 +162,15 @@ def field(request, lab, peer) -> Iterator[Field]:
 
 @pytest.fixture(params=UNFILTERED, ids=told)
 def apart(request, lab, peer) -> Iterator[Field]:
-    """Both on one network whose containers are kept apart; br_netfilter would hide what the host lets pass."""
+    """Both containers on one network without icc; only without br_netfilter, which would hide what the host lets pass.
+    """
     made = Field(lab, peer, request.param, mallory_on_own=False, options=NO_ICC)
     yield made
     made.sockets.close()
 
 
 def about(sender: tuple[str, int], receiver: tuple[str, int]) -> bytes:
-    """A packet as an ICMP error quotes it."""
+    """Return a packet in the form in which an ICMP error quotes it."""
     return udp(*sender, *receiver)
 
 
@@ -224,7 +225,7 @@ def test_an_error_of_a_container_ends_no_flow_of_the_host(field):
 
 
 def test_an_error_of_a_container_ends_no_flow_with_the_hosts_address_on_its_bridge(field):
-    """That address is a member of mallory's subnet, but it is the host's."""
+    """The address is in mallory's subnet, but it belongs to the host."""
     place, own = ({4: "172.30.0.1", 6: "fd00:30::1"}[field.version], 9000), (field.address(field.victim), OWN)
     near, far = field.open(field.victim, OWN, place), field.open(field.lab.host, 9000, address=place[0])
     near.send(b"hello")
@@ -246,7 +247,7 @@ def test_containers_kept_apart_forge_nothing_by_way_of_the_host(apart):
 
 
 def test_errors_about_own_connections_arrive(field):
-    """A closed port is told to a container of another network, to the peer, to the host, and by the peer."""
+    """A closed port is reported to a container of another network, to the peer and to the host, and by the peer."""
     host, peer = HOST[field.version], PEER[field.version]
     for client, place in (
         (field.mallory, (host, PUBLISHED)),

@@ -93,7 +93,7 @@ def test_deleting_a_network_leaves_the_users_parent_alone(macvlan):
 
 
 def test_the_host_listens_to_no_router_on_a_parent_that_was_made(macvlan, monkeypatch):
-    """A bridge stands in for the dummy and the VLAN, which not every kernel has."""
+    """A bridge replaces the dummy and the VLAN link, because some kernels do not have them."""
     add = link.add
     monkeypatch.setattr(link, "add", lambda opened, name, _kind, **_: add(opened, name, "bridge"))
     network = macvlan.network("m1", "192.168.98.0/24")

@@ -1,7 +1,7 @@
-"""Containers that route for others, or answer by another of their networks: what the host has routes for passes.
+"""Containers that route for other machines, or answer through another of their networks: what the host routes passes.
 
-A container is the router to a network behind it, as those with a VPN are. Packets come in by its bridge from senders
-that are on no network of ours; that they are no forgeries only the host's own routes tell.
+A container is the router to a network behind it, like a container with a VPN. Packets from senders that are on no
+network of hawse come in by its bridge. Only the host's own routes show that these packets are not forged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROUTED = {"com.docker.network.bridge.gateway_mode_ipv4": "routed"}
 
 
 class Site:
-    """A network with a router, what is behind it, and another network with a published port."""
+    """A network with a router, the network behind it, and another network with a published port."""
 
     def __init__(self, lab, peer) -> None:
         self.lab, self.peer, self.host = lab, peer, lab.host
@@ -106,7 +106,8 @@ def test_container_tells_the_host_what_does_not_fit_into_its_tunnel(site, versio
 
 
 def test_host_that_routes_by_marks_through_a_container_hears_the_answers(site):
-    """A program's packets are marked and routed to the router; what answers is on no route without the mark."""
+    """A program's marked packets are routed to the router; without the mark, no route leads to the answering address.
+    """
     site.host.sh(f"ip rule add fwmark {MARK} table {TABLE}; ip route add default via 172.30.0.2 table {TABLE}")
     site.lab.serve(site.far, 50, "udp", address=BEYOND)
     with bound(site.host, 4, 0) as client:
@@ -153,7 +154,7 @@ def bound(where, version: int, port: int) -> socket.socket:
 
 
 def learned_mtu(sock: socket.socket, version: int) -> int:
-    """Send what must not be fragmented, until the path's MTU is known to be smaller."""
+    """Send packets that must not be fragmented until the path MTU shrinks, and return the learned MTU."""
     level = socket.IPPROTO_IP if version == 4 else socket.IPPROTO_IPV6
     discover, mtu = (10, 14) if version == 4 else (23, 24)  # IP_MTU_DISCOVER, IP_MTU; IPV6_MTU_DISCOVER, IPV6_MTU
     sock.setsockopt(level, discover, 2)  # IP_PMTUDISC_DO
@@ -170,7 +171,7 @@ def learned_mtu(sock: socket.socket, version: int) -> int:
 
 
 class Twofold:
-    """A container on two networks: its default route is on the first, and the second is routed."""
+    """A container on two networks: the first one has its default route, the second one is routed (without NAT)."""
 
     def __init__(self, lab, peer) -> None:
         self.lab, self.peer = lab, peer

@@ -1,4 +1,4 @@
-"""Commands that are killed in the middle of their work."""
+"""Commands that are killed in the middle of their work, at a given function."""
 
 import sys
 
@@ -11,7 +11,7 @@ KILLED += (
 
 
 def killed(host, where, *command):
-    """Run a command that dies when it comes to a function."""
+    """Run a command that is killed when it calls the function ``where``."""
     module, _, name = where.rpartition(".")
     code = KILLED.format(module=module, name=name)
     done = host.run(sys.executable, "-c", code, *command, env=host.env(), cwd=CHECKOUT, check=False)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def verbs(host, monkeypatch):
-    """The engine of the host, a new one for each call as for each command, in its namespace."""
+    """Return a function that calls a verb in the host's namespace; each call uses a new engine, like a command."""
     monkeypatch.setenv("HAWSE_WARM", "off")
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)
@@ -31,7 +31,7 @@ def verbs(host, monkeypatch):
 
 
 def test_routes_are_set_where_others_hold_them_now_and_left_alone_else(netns, verbs, monkeypatch):
-    """Networks z, then b, which is first in the alphabet and takes the default route, then m, which is neither."""
+    """Networks z, b and m are connected in this order: b comes first in the alphabet and takes the default route."""
     routed, route = [], sandbox.route
     monkeypatch.setattr(sandbox, "route", lambda record, members: routed.append(len(members)) or route(record, members))
     for name in ("z", "b", "m"):
@@ -46,7 +46,7 @@ def test_routes_are_set_where_others_hold_them_now_and_left_alone_else(netns, ve
 
 @pytest.fixture
 def spent(monkeypatch):
-    """What has been spent: connections to the store, statements, netlink requests and lists, runs of nftables."""
+    """Count what is used: connections to the store, statements, netlink requests and lists, runs of nftables."""
     counted, connect = Counter(), sqlite3.connect
 
     def counting(place, name, what):
@@ -79,11 +79,11 @@ COSTS = {
     "disconnect": {"connection": 1, "statement": 68, "request": 5, "list of rules": 1},
     "remove": {"connection": 1, "statement": 55, "request": 3, "list of rules": 1},
 }
-"""What each command on a bridge network may spend, at most; of what is not named, nothing.
+"""Maximum costs of each command on a bridge network; a cost that is not listed must be zero.
 
-One list of rules notes what our table holds; a second one looks for chains of others that drop what is forwarded. One
-request of connect and of disconnect is due to the container's being on other networks, too. The
-list at a connect is of the links of the namespace, which must not be a host's.
+One list of rules records the state of hawse's table. A second one looks for chains of other programs that drop
+forwarded packets. Connect and disconnect need one request more, because the container is on other networks too. The
+list at a connect returns the links of the namespace, which must not be a host's own.
 """
 
 
@@ -94,7 +94,7 @@ def test_every_command_keeps_to_its_budget(netns, verbs, spent):
         verbs("networks", "connect", name, container, EndpointSettings())
     over = {}
     for verb, *given in (
-        ("create", NetworkCreate("third")),  # in the alphabet, too, so that the default route stays where it is
+        ("create", NetworkCreate("third")),  # also third in the alphabet, so the default route stays
         ("connect", "third", container, EndpointSettings()),
         ("disconnect", "third", container),
         ("remove", "third"),

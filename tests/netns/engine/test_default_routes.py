@@ -1,4 +1,4 @@
-"""Default routes of namespaces that have some of their own: kept by every command, and by every one that fails."""
+"""Default routes of namespaces that have their own: no command changes them, whether it succeeds or fails."""
 
 import json
 import os
@@ -16,25 +16,25 @@ FAR, FAR6 = "9.9.9.9", "2001:db8:9::9"
 
 
 def routes(namespace):
-    """All routes, but those that come a moment later than what they are for."""
+    """Return all routes, without those that appear a moment after their link."""
     shown = namespace.sh("ip route; ip -6 route show table all | grep -v 'fe80::.* table local'")
     return shown.replace(" linkdown", "")
 
 
 def defaults(namespace):
-    """The default routes, without what says nothing."""
+    """Return the default routes, without words that do not matter."""
     lines = namespace.sh("ip route show default; ip -6 route show default").splitlines()
     return [" ".join(line.removesuffix("pref medium").replace("linkdown", "").split()[1:]) for line in lines]
 
 
 def way(namespace, address=FAR):
-    """The interface by which an address is reached."""
+    """Return the interface through which an address is reached."""
     words = namespace.run("ip", "route", "get", address).stdout.split()
     return words[words.index("dev") + 1]
 
 
 def recorded(host):
-    """What the store has of containers, endpoints and work begun."""
+    """Return the containers, intents and endpoints in the store."""
     with SqliteStore(host.root / "hawse.db").read() as reader:
         return [*reader.containers(), *reader.intents(), *reader.endpoints()]
 
@@ -51,20 +51,20 @@ def network(host, name, number):
 
 @pytest.fixture
 def app(host):
-    """A host with a network of that name."""
+    """A host with a network named app."""
     network(host, "app", 30)
     return host
 
 
 @pytest.fixture
 def zoo(app):
-    """One more, which comes last in the alphabet."""
+    """A second network, which is last in the alphabet."""
     network(app, "zoo", 31)
 
 
 @pytest.fixture
 def lab(netns, peer):
-    """A namespace with an uplink eth0 of its own and default routes by it, as labs have them."""
+    """A namespace with its own uplink eth0 and default routes through it, as network labs have."""
     peer.sh(f"ip link add lab0 type veth peer name eth0 netns {netns.name}; ip link set lab0 master br0 up")
     netns.sh(
         "ip addr add 192.168.99.70/24 dev eth0; ip addr add fd99::70/64 dev eth0 nodad\n"
@@ -138,7 +138,7 @@ def test_no_adds_none_and_auto_is_the_default(app, netns, zoo):
 
 
 def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
-    """To the network that comes first in the alphabet, unless another one is to have it; the user's own never moves."""
+    """The first network in the alphabet has it, unless another is chosen; the user's own default route never moves."""
     reference, own = f"netns:{lab.name}", ("via 192.168.99.99 dev eth0", "via fd99::99 dev eth0 metric 50")
     app.hawse("network", "connect", "zoo", reference)
     app.hawse("network", "connect", "app", reference)
@@ -201,7 +201,7 @@ def test_a_sub_interface_that_has_no_name_yet_goes_too(host, netns, where):
 
 
 def failing(app):
-    """Ways to fail, from the first check to the last step."""
+    """Return commands that fail, from the first check to the last step, with their errors."""
     app.hawse("run", "-d", "--name", "web", "-p", "8080:80", "--network", "app", "hostfs", "sleep", "1d")
     named = "com.docker.network.endpoint.ifname=eth0"
     wrong = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.nosuch=1"
@@ -262,10 +262,10 @@ def test_many_commands_on_one_namespace_leave_one_record_and_its_own_routes(app,
 
 
 def test_a_namespace_made_anew_under_the_same_name_begins_anew(app, netns, zoo):
-    """What was in the old one is no business of the new one, even before any command has noticed."""
+    """The new namespace takes over nothing from the old one, even before any command has noticed the change."""
     reference = f"netns:{netns.name}"
     app.hawse("network", "connect", "app", reference)
-    kept = netns.popen("sleep", "1000")  # so that the old one lives on, and its inode is not given to the new one
+    kept = netns.popen("sleep", "1000")  # keeps the old namespace, so that its inode is not reused
     try:
         while os.stat(f"/proc/{kept.pid}/ns/net").st_ino != os.stat(netns.path).st_ino:
             pass

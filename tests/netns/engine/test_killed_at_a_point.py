@@ -1,4 +1,4 @@
-"""Commands killed at the moments that chance seldom hits: what the next command makes of it."""
+"""Commands killed at moments that random kills seldom hit: how the next command repairs it."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
 
-DEAD = "4194304:1"  # no pid is as high
+DEAD = "4194304:1"  # higher than any pid
 UNTOLD = "import sys, engine.agent.client as m; from cli.app import App; from cli.root import run\n"
 UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
 
@@ -37,7 +37,8 @@ def web(host):
 
 
 def state(host):
-    """The networks of the container, its default route, its port in the records and in the firewall."""
+    """Return the container's networks, that of its default route, whether its port is recorded, and the port's target.
+    """
     document = json.loads(host.hawse("inspect", "web").stdout)[0]["NetworkSettings"]
     elements = host.sh("nft list table inet hawse")
     route = host.sh("nsenter -t $(cat run/containers/*/process | grep -o '[0-9]*' | head -1) -n ip route show default",
@@ -77,7 +78,7 @@ def test_disconnect_gives_route_and_ports_to_the_network_that_is_left(web, where
 
 
 def test_connect_that_the_kernel_refuses_leaves_the_ports_too(web):
-    """The link is there already, as somebody else's."""
+    """Another program's link already has the name."""
     web.hawse("network", "create", "-o", "com.docker.network.container_iface_prefix=lo", "wrong")
     pid = json.loads(web.hawse("inspect", "web").stdout)[0]["State"]["Pid"]
     web.sh(f"nsenter -t {pid} -n ip link add lo1 type bridge")
@@ -109,7 +110,7 @@ def test_default_bridge_goes_though_the_sweep_of_an_unused_host_is_killed(host):
     code += "recover.remove_idle_state(open_engine().host)"
     host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d")
     with SqliteStore(host.root / "hawse.db").write() as tx:
-        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # keeps the removal's own sweep away
+        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # keeps rm from cleaning up the idle host
     host.hawse("rm", "-f", "web")
     with SqliteStore(host.root / "hawse.db").write() as tx:
         tx.delete_intent("nothing", "any")
@@ -131,7 +132,7 @@ def test_stop_leaves_nothing_of_the_process(web):
 
 @pytest.fixture
 def engine(host, monkeypatch):
-    """The engine of the test's own process, in the host's namespace."""
+    """The engine in the test's own process, which works in the host's namespace."""
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)
     with open("/proc/thread-self/ns/net") as before, open(host.path) as inside:
@@ -141,7 +142,7 @@ def engine(host, monkeypatch):
 
 
 def test_undoing_a_killed_start_gives_way_to_who_has_undone_it_and_started_anew(host, engine):
-    """Two commands found the same note; the slower one must not take the running container for what it was about."""
+    """Two commands found the same intent; the slower one must not stop the container that runs again."""
     container = host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d").stdout.strip()
     recover.resolve_intents(engine, [Intent(IntentKind.CONTAINER_START, container, DEAD)])
     assert host.hawse("inspect", "-f", "{{.State.Running}} {{.NetworkSettings.IPAddress}}", "web").stdout.split() == [
@@ -166,7 +167,7 @@ def test_undoing_waits_for_the_containers_lock(host, engine):
 
 
 def rebooted(host):
-    """Have the host believe that it was: its processes and links are gone, its boot is another one."""
+    """Change the recorded boot, so that hawse believes the host was rebooted and its processes and links are gone."""
     with SqliteStore(host.root / "hawse.db").write() as tx:
         assert tx.meta(BOOT) is not None
         tx.set_meta(BOOT, f"{linux_host.boot_identity()}-before")
@@ -189,9 +190,9 @@ def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host)
 
 
 def test_agent_notices_what_it_was_not_told(host):
-    """A command that is killed between its work and its word."""
+    """The agent notices a command that was killed after its work and before it notified the agent."""
     env = {"HAWSE_AGENT_IDLE": "1"}
-    host.hawse("network", "create", "app", env=env)  # else all would go when nothing is left
+    host.hawse("network", "create", "app", env=env)  # otherwise the last removal would clean up everything
     host.hawse("run", "-d", "--name", "web", "-p", "[::1]:7000:70", "hostfs", "sleep", "1d", env=env)
 
     def carried():

@@ -1,4 +1,4 @@
-"""A restart policy is kept though the process that waits for the next run is killed."""
+"""A restart policy is kept even if the process that waits for the next run is killed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.netns
 
 
 def waiting(host, container, count):
-    """The process that is to begin the container's next run, once it has been restarted so often and has a pause."""
+    """Return the process that waits to start the container's next run, once it has been restarted ``count`` times."""
     for _ in range(300):
         document = json.loads(host.hawse("inspect", container).stdout)[0]
         settled = not (host.run_dir / "containers" / container).exists()
@@ -24,7 +24,7 @@ def waiting(host, container, count):
 
 
 def ends(pid):
-    """The container whose end a process settles."""
+    """Return the container whose end this process handles, or None."""
     try:
         *_, verb, container = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A container's end is settled though the process that was to do so is killed, or its program is no longer there."""
+"""A container's end is handled even if the process for it is killed or its program no longer exists."""
 
 import shutil
 
@@ -9,12 +9,12 @@ from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
 
-OVERDUE = 6  # seconds
+OVERDUE = 6  # seconds after which another command handles the end
 
 
 @pytest.fixture
 def settings(tmp_path):
-    """The configuration; once it is broken, no process that was told of it can do anything."""
+    """The configuration file; once it is broken, a process that uses it can do nothing."""
     file = tmp_path / "daemon.json"
     file.write_text("{}")
     return file

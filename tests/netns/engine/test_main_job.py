@@ -1,4 +1,4 @@
-"""The session of the README, with real kernel objects."""
+"""The session shown in the README, with real kernel objects."""
 
 import json
 

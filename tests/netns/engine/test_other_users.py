@@ -1,4 +1,4 @@
-"""What another user of the machine prepares for root's commands: directories, links, files, sockets of his own."""
+"""Directories, links, files and sockets that another user of the machine prepares for root's commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AS_OTHER = ["setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups"]
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A directory as /tmp is one, which others can reach."""
+    """A directory like /tmp, which other users can reach."""
     path = Path(tempfile.mkdtemp(prefix="hawse-shared-"))
     path.chmod(0o1777)
     yield path
@@ -38,7 +38,7 @@ def by_other(script: str, *arguments: object) -> None:
 
 
 def refused(host, name: str, path: Path, *argv: str) -> str:
-    """The one line that a command says when this is its HAWSE_ROOT or HAWSE_RUN."""
+    """Return the one-line error of a command with this HAWSE_ROOT or HAWSE_RUN; the command must be refused."""
     done = host.hawse(*(argv or ("network", "ls")), check=False, env={name: str(path)})
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
     assert done.stderr.startswith(f"Error response from daemon: {name} {path} is refused: ")
@@ -138,7 +138,8 @@ def test_directory_that_another_user_exchanges_all_the_time_is_never_used(shared
 
 @pytest.fixture
 def left(host) -> Path:
-    """HAWSE_RUN and HAWSE_ROOT that were another user's until root took them over; a file that is none of hawse's."""
+    """Create the directories as root took them over from another user; return a file outside them that must not change.
+    """
     victim = host.state / "victim"
     for path in (host.root, host.run_dir):
         path.mkdir(mode=0o700, parents=True)
@@ -201,7 +202,7 @@ def test_store_that_another_user_left_is_refused(host, left, name, how):
 
 
 def test_process_file_that_another_user_left_kills_nobody(host, left):
-    """It names the process that is to be killed when its container is removed."""
+    """The file names the process to kill when its container is removed."""
     container = host.hawse("create", "--name", "one", "hostfs", "true").stdout.strip()
     place = host.run_dir / "containers" / container
     place.mkdir(mode=0o700, parents=True)
@@ -233,7 +234,7 @@ except OSError:
 
 
 def test_server_of_another_user_gets_nothing_of_the_command(host, left):
-    """Neither its environment nor descriptors of root's directories and terminal."""
+    """The server gets neither the command's environment nor descriptors of root's directories and terminal."""
     host.run_dir.chmod(0o777)
     for path in host.run_dir.parents:
         if path != Path("/tmp") and path.is_relative_to("/tmp"):
@@ -275,14 +276,14 @@ def test_files_are_roots_alone_whatever_the_umask(host):
         ):
             host.run("sh", "-c", f'umask {umask}; exec "$@"', "sh", *host.command(*argv)[4:], env=host.env())
     found = [p for top in (host.state / "h1",) for p in top.rglob("*") if not p.is_symlink()]
-    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # a container's own, in a directory that is root's alone
+    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # a container's files, below a directory of root's
     assert {p.name: oct(mode(p)) for p in found if mode(p) & 0o77 and p.name not in shared} == {}
     assert {oct(mode(p)) for p in found if p.is_dir() and p.name not in shared} == {"0o700"}
     assert {oct(mode(p)) for p in found if p.is_file() and p.name not in shared} == {"0o600"}
 
 
 def test_root_of_a_user_namespace_uses_directories_of_his_own(shared):
-    """There, the host's root is nobody, and so is each user that the namespace does not know."""
+    """In that user namespace, the host's root and all unmapped users appear as the user "nobody"."""
     os.chown(shared, OTHER, OTHER)
     by_other("mkdir -m 700 $1/his", shared)
     (shared / "roots").mkdir(mode=0o777)

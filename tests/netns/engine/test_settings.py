@@ -1,4 +1,4 @@
-"""Settings of daemon.json that concern all bridge networks take effect with the next command that changes something."""
+"""Settings in daemon.json for all bridge networks take effect with the next command that changes something."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ONE_ADDRESS, UNPUBLISHED = 90, 99
 
 
 def reached(host) -> list[int]:
-    """The container's ports that the peer reaches at the container's own address."""
+    """Return the container's ports that the peer reaches at the container's own address."""
     return [port for port in (ONE_ADDRESS, UNPUBLISHED) if ask(host.peer.path, WEB, port, wait=0.5)]
 
 

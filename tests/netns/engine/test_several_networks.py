@@ -1,4 +1,4 @@
-"""A container on several networks sends by the one that holds its default route, from whatever address it has begun."""
+"""A container on several networks sends through the one with its default route, whatever source address it uses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LAST, FIRST = ["--subnet", "172.30.0.0/16", "zz"], ["--subnet", "172.31.0.0/16",
 
 
 class Call:
-    """A connection from a container to the peer, open from now on."""
+    """An open connection from a container to the peer."""
 
     def __init__(self, host, container: str) -> None:
         pid = host.hawse("inspect", "-f", "{{.State.Pid}}", container).stdout.strip()
@@ -41,7 +41,7 @@ class Call:
             self.far, _ = listener.accept()
 
     def goes_on(self) -> bool:
-        """Whether words still get through, to and fro."""
+        """Return whether data still passes in both directions."""
         for sender, receiver in ((self.near, self.far), (self.far, self.near)):
             receiver.settimeout(3)
             sender.send(b"word")
@@ -59,7 +59,7 @@ class Call:
 
 @pytest.fixture(params=[0, 2], ids=lambda value: f"rp_filter {value}")
 def web(request, host) -> Iterator[str]:
-    """A container on one network, to which there is another one, first in the alphabet."""
+    """A container on one network; a second network exists, which is first in the alphabet."""
     host.sh(f"sysctl -qw net.ipv4.conf.all.rp_filter={request.param} net.ipv4.conf.default.rp_filter={request.param}")
     for network in (LAST, FIRST):
         host.hawse("network", "create", *network)
@@ -68,7 +68,7 @@ def web(request, host) -> Iterator[str]:
 
 
 def siblings(host) -> list[str]:
-    """The addresses that bridges of other networks may send from."""
+    """Return the addresses from which the bridges of a container's other networks may send."""
     listed = json.loads(host.sh("nft -j list set inet hawse siblings4"))["nftables"]
     elements = next(item["set"].get("elem", []) for item in listed if "set" in item)
     return sorted(element["concat"][0] for element in elements)

@@ -1,4 +1,4 @@
-"""What a start refuses and takes over from elsewhere, and what stays while a container does not run."""
+"""A start as by dockerd: what it refuses, what it takes over from elsewhere, and what a stopped container keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where state is kept: for root alone, and what can be done when there is no room for it."""
+"""State files are accessible to root only; some commands still work when there is no disk space."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.netns
 
 
 def test_all_directories_are_roots_alone(host):
-    """Those too that had to be made above another one."""
+    """This includes parent directories that hawse had to create."""
     host.hawse("network", "create", "app")
     host.hawse("run", "-d", "--network", "app", "-p", "7000:70", "hostfs", "sleep", "1d")
     places = [host.state / "h1", *host.root.rglob("*"), *host.run_dir.rglob("*")]
@@ -23,7 +23,7 @@ def test_all_directories_are_roots_alone(host):
 
 @pytest.fixture
 def small_disk(host):
-    """HAWSE_ROOT on a disk of its own."""
+    """HAWSE_ROOT on its own file system of 3 MB."""
     host.root.mkdir(parents=True)
     syscalls.mount("small", str(host.root), "tmpfs", data="size=3m,mode=700")
     yield host.root
@@ -54,13 +54,13 @@ def fill(path: Path) -> None:
 
 
 def test_lost_run_directory_keeps_nobody_from_stopping_and_removing(host):
-    """As after `rm -r /run/hawse`."""
+    """As after `rm -r /run/hawse`: containers can still be stopped and removed."""
     pids = []
     for name in ("one", "two", "three"):
         host.hawse("run", "-d", "--name", name, "hostfs", "sleep", "1d")
         pids.append(int(host.hawse("inspect", "-f", "{{.State.Pid}}", name).stdout))
     while host.run_dir.exists():
-        shutil.rmtree(host.run_dir, ignore_errors=True)  # a warm server may be writing there
+        shutil.rmtree(host.run_dir, ignore_errors=True)  # a warm server may still write there
     assert host.hawse("stop", "-t0", "one").stdout == "one\n"
     assert host.hawse("kill", "two").stdout == "two\n"
     assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split("\n") == [
@@ -83,7 +83,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_what_a_container_writes_into_its_own_hosts_file_is_no_matter(host):
-    """Bytes that are no text, and more than anybody would want to edit."""
+    """The file may have bytes that are not text, and be larger than any file that is worth editing."""
     for name in ("app", "zoo"):
         host.hawse("network", "create", name)
     script = "printf '\\377\\n' | tee -a /etc/resolv.conf >> /etc/hosts; sleep 1d"

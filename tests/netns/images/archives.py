@@ -1,4 +1,4 @@
-"""Builds archives of images, genuine ones and forged ones, byte by byte."""
+"""Construction of image archives, genuine and forged, byte by byte."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CREATED = "2026-01-02T03:04:05.6Z"
 
 
 def make_tar(*entries: tuple[str, object]) -> bytes:
-    """A tar of name and content: bytes (and mode), None for a directory, "->" for links, a TarInfo for the rest."""
+    """Return a tar of (name, content): bytes (and mode), None for a directory, "->" for links, or a TarInfo."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in entries:
@@ -47,7 +47,7 @@ def blob(data: bytes) -> str:
 
 
 def diff_id(layer: bytes) -> str:
-    """The digest of a layer's content, uncompressed."""
+    """Return the digest of a layer's uncompressed content."""
     content = gzip.decompress(layer) if layer.startswith(b"\x1f\x8b") else layer
     return f"sha256:{blob(content)}"
 
@@ -59,7 +59,7 @@ def image_config(
     claimed: Sequence[bytes] | None = None,
     **more: Any,
 ) -> bytes:
-    """An image configuration; ``claimed`` are the layers whose digests it states, where they are not the real ones."""
+    """Return an image configuration; ``claimed`` lists the layers whose digests it states, if not the real ones."""
     rootfs = {"type": "layers", "diff_ids": [diff_id(layer) for layer in (layers if claimed is None else claimed)]}
     document = {"created": CREATED, "os": "linux", "config": config or {}, "rootfs": rootfs, **more}
     return json.dumps(document).encode()
@@ -72,7 +72,7 @@ def saved(
     claimed: Sequence[bytes] | None = None,
     more: Sequence[tuple[str, object]] = (),
 ) -> bytes:
-    """What ``docker save`` writes; ``more`` are further members."""
+    """Return an archive as ``docker save`` writes it; ``more`` are further members."""
     document = config if isinstance(config, bytes) else image_config(layers, config, claimed=claimed)
     names = [f"blobs/sha256/{blob(layer)}" for layer in layers]
     manifest = [{"Config": f"blobs/sha256/{blob(document)}", "RepoTags": tags, "Layers": names}]
@@ -81,7 +81,8 @@ def saved(
 
 
 def old_saved(layers: Mapping[str, object], config: bytes, names: Sequence[str], name: str = "") -> bytes:
-    """What ``docker save`` wrote before Docker 25: layers in directories of their own, equal ones as links."""
+    """Return an archive as ``docker save`` wrote it before Docker 25: a directory for each layer, equal ones as links.
+    """
     name = name or f"{blob(config)}.json"
     manifest = [{"Config": name, "RepoTags": ["old:1"], "Layers": list(names)}]
     return make_tar(*layers.items(), (name, config), ("manifest.json", json.dumps(manifest).encode()))
@@ -95,9 +96,10 @@ def layout(
     sizes: Mapping[str, int] | None = None,
     claimed: bytes | None = None,
 ) -> bytes:
-    """An OCI image layout; ``stored`` are blobs with another content than their name says: config, manifest, layer.
+    """Return an OCI image layout; ``stored`` are blobs (config, manifest, layer) with another content than their name
+    says.
 
-    ``sizes`` are wrong sizes in descriptors, ``claimed`` is the layer whose digest the configuration states.
+    ``sizes`` are wrong sizes in descriptors. ``claimed`` is the layer whose digest the configuration states.
     """
     stored, sizes = stored or {}, sizes or {}
     config = image_config([layer], {"Cmd": ["sh"]}, claimed=None if claimed is None else [claimed])
@@ -117,7 +119,7 @@ def layout(
 
 
 def pax_member(name: str, records: Mapping[str, str], content: bytes = b"", **fields: Any) -> bytes:
-    """A tar with one member that has a pax header."""
+    """Return a tar with one member that has a pax header."""
     info = tarfile.TarInfo(name)
     info.size, info.pax_headers = len(content), dict(records)
     for key, value in fields.items():

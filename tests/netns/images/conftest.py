@@ -13,7 +13,7 @@ from tests.conftest import require_root
 
 @pytest.fixture(autouse=True)
 def as_root() -> None:
-    """Unpacking changes the root directory."""
+    """Require root, because unpacking changes the root directory."""
     require_root()
 
 
@@ -30,7 +30,7 @@ def images(store, tmp_path: Path) -> ImageStore:
 
 @pytest.fixture
 def rootfs(images):
-    """Where the files of an image are."""
+    """Return a function that finds the directory with the files of an image."""
 
     def find(reference: str) -> Path:
         record = images.resolve(reference)
@@ -42,7 +42,7 @@ def rootfs(images):
 
 @pytest.fixture
 def left(images, tmp_path: Path):
-    """What a refused import must not leave: files and records."""
+    """Return a function that lists the files and records of images; a refused import must leave none."""
 
     def find() -> list[str]:
         return [*map(str, (tmp_path / "root" / "images").iterdir()), *map(str, images.list({}))]

@@ -1,4 +1,5 @@
-"""What Docker, skopeo and tar write is imported, with the id that it has there; ``genuine/`` says how it was made."""
+"""Archives from Docker, skopeo and tar are imported with the id they have there; ``genuine/`` says how they were made.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ ID = "sha256:a33723f73360d427e687bde3f6cd15c0b22443e090a51f74abdb550e312f1e40"
     [
         ("docker-save", ["example.com/team/small:latest", "small:1"], ID),
         ("skopeo-docker", ["small:4"], ID),
-        ("skopeo-oci", ["small:2"], None),  # skopeo writes the configuration anew for OCI
+        ("skopeo-oci", ["small:2"], None),  # skopeo rewrites the configuration for OCI
         ("skopeo-zstd", ["3:latest"], None),
         ("skopeo-zstd-chunked", ["5:latest"], None),
     ],
@@ -92,7 +93,7 @@ def test_root_file_systems_packed_by_tar(images, rootfs, tmp_path, flags):
 
 
 def test_an_index_of_several_platforms_gives_the_image_of_this_one(images, rootfs):
-    """As BuildKit writes it: the outer index names an index, which holds an attestation too."""
+    """The form is that of BuildKit: the outer index names an index, which also contains an attestation."""
     import json
 
     from engine.version import architecture

@@ -1,4 +1,4 @@
-"""Archives that are made to harm: their members, headers and sizes; what is refused leaves nothing."""
+"""Archives made to do harm by their members, headers or sizes; a refused one leaves nothing."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_hostile_documents_are_refused(images, left, document, text):
 
 
 def test_indexes_that_name_themselves_in_turn_end(images):
-    """Each index names the next one, deeper than any real one."""
+    """Each index names the next one, deeper than in any real image."""
     from .archives import blob
 
     blobs, inner = {}, b'{"manifests": []}'
@@ -151,7 +151,7 @@ def test_names_of_other_types_are_refused(images, left, tags):
 
 
 def test_only_harmless_attributes_are_kept(images, rootfs):
-    """Docker keeps all of them; those of overlayfs would rearrange the container's root."""
+    """Docker keeps all attributes; those of overlayfs would change the layout of the container's root."""
     capability = b"\x01\x00\x00\x02\x00\x04" + bytes(14)
     given = dict.fromkeys(("trusted.a", "trusted.overlay.opaque", "trusted.overlay.redirect", "user.a"), "y")
     given |= dict.fromkeys(("user.overlay.opaque", "security.ima", "security.selinux"), "y")
@@ -182,7 +182,7 @@ def test_times_that_no_clock_shows_are_the_epoch(images, rootfs):
 def test_whiteouts_hide_lower_layers_only(images, rootfs):
     lower = make_tar(("d", None), ("d/s", None), ("d/s/old", b""), ("d/old", b""), ("gone", b""), ("tree/x/y", b""))
     upper = make_tar(
-        *(("d/s/new", b""), ("d/new", b""), ("d/.wh..wh..opq", b"")),  # its own entries come before it
+        *(("d/s/new", b""), ("d/new", b""), ("d/.wh..wh..opq", b"")),  # the layer's own entries come before its marker
         *((".wh.gone", b""), ("tree/.wh.x", b""), ("own", b""), (".wh.own", b"")),
         *((".wh..wh.plnk", None), (".wh..wh.plnk/1", b""), (".wh.", b""), (".wh..", b""), (".wh...", b"")),
         *((".wh.nothing", b""), ("gone2/.wh.x", b""), ("own/.wh.x", b"")),
@@ -217,7 +217,7 @@ def test_whiteouts_behind_a_link_stay_inside(images, tmp_path, whiteout):
 
 
 def nested(levels: int, *more: tuple[str, object]) -> bytes:
-    """Directories nested deeper than a path is long: each link leads on where the last one ended."""
+    """Return directories nested deeper than the longest path: each link continues where the last one ended."""
     entries: list[tuple[str, object]] = []
     start = "deep"
     for step in range(levels // 1000):
@@ -229,7 +229,7 @@ def nested(levels: int, *more: tuple[str, object]) -> bytes:
 
 @pytest.fixture
 def quick_root():
-    """A directory on a tmpfs; rm removes what a failure leaves there, since Python cannot."""
+    """A directory on a tmpfs; rm deletes what a failed test leaves, because Python cannot delete it."""
     with tempfile.TemporaryDirectory(dir="/dev/shm", ignore_cleanup_errors=True) as directory:
         try:
             yield Path(directory)
@@ -238,7 +238,7 @@ def quick_root():
 
 
 def test_directories_nested_10000_deep_are_removed(quick_root):
-    """Neither Python's recursion nor the length of a path nor descriptors are in the way."""
+    """Python's recursion limit, the longest path and the descriptor limit must not prevent it."""
     images = ImageStore(SqliteStore(quick_root / "hawse.db"), quick_root)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, files[1]))
@@ -308,7 +308,7 @@ def test_limits_hold_for_all_images_of_an_archive(store, tmp_path):
 
 
 def test_an_import_leaves_a_tenth_of_the_file_system_free(tmp_path):
-    """In a mount namespace of its own, on a file system of 16 MiB."""
+    """The import runs in its own mount namespace, on a file system of 16 MiB."""
     script = f"""
         import io, os, sys
         sys.path[:0] = [{str(CHECKOUT)!r}, {str(Path(__file__).parent)!r}]

@@ -1,4 +1,5 @@
-"""A host with containers run by the command line, and sockets in every namespace: many questions asked at once."""
+"""A host with containers run by the command line, and sockets in every namespace; many questions are asked in parallel.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +22,14 @@ from tests.conftest import COUNTER, Host, Netns, require_root
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 PATIENCE, SILENCE = 10.0, 0.8
-"""Seconds for answers that are expected, and at least that long for those that are not."""
+"""Seconds to wait for expected answers, and the minimum wait where no answer is expected."""
 AGAIN = 0.3
-"""Seconds after which an unanswered datagram is repeated."""
+"""Seconds after which an unanswered datagram is sent again."""
 FILTERED = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
 
 
 def open_socket(path: str, address: str, protocol: str) -> socket.socket:
-    """A non-blocking socket that lives in a namespace, whoever uses it."""
+    """Return a non-blocking socket that belongs to a namespace, whichever thread uses it."""
     family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
     made = namespaces.run_in_netns(path, lambda: socket.socket(family, KINDS[protocol]))
     made.setblocking(False)
@@ -36,9 +37,9 @@ def open_socket(path: str, address: str, protocol: str) -> socket.socket:
 
 
 class Question(NamedTuple):
-    """Who asks (the path of a namespace) which address and port; ``source`` binds the client's address.
+    """A question from a namespace (``path``) to an address and port; ``source`` binds the client's address.
 
-    A link-local address says by the number of which interface: ``fe80::1%2``.
+    A link-local address includes the number of the interface: ``fe80::1%2``.
     """
 
     path: str
@@ -49,18 +50,18 @@ class Question(NamedTuple):
 
     @property
     def place(self) -> tuple[str, int] | tuple[str, int, int, int]:
-        """The address as sockets take it."""
+        """The address in the form that sockets take."""
         host, _, zone = self.address.partition("%")
         return (host, self.port, 0, int(zone)) if zone else (host, self.port)
 
     @property
     def payload(self) -> bytes:
-        """What a datagram carries."""
+        """The content of the question's datagram."""
         return repr(self).encode()
 
 
 class Servers:
-    """Answer on many ports with the client's address; one thread for all."""
+    """Servers on many ports that answer with the client's address; one thread serves all."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -103,7 +104,7 @@ class Servers:
 
 
 class Asking:
-    """All questions under way at once; ``answers`` has what servers saw, nothing for those without an answer."""
+    """Questions asked in parallel; ``answers`` has what the servers saw, without the unanswered questions."""
 
     def __init__(self, questions: Iterable[Question]) -> None:
         self.answers: dict[Question, str] = {}
@@ -122,7 +123,7 @@ class Asking:
             self._selector.register(sock, selectors.EVENT_READ, question)
 
     def collect(self, expected: Callable[[Question], bool]) -> dict[Question, str]:
-        """Wait until all that is ``expected`` has come and silence has lasted."""
+        """Wait until all ``expected`` answers have come and `SILENCE` has passed, and return the answers."""
         start, repeated = time.monotonic(), 0.0
         missing = {q for q in self._open if expected(q)}
         while (past := time.monotonic() - start) < PATIENCE and (missing - self.answers.keys() or past < SILENCE):
@@ -144,7 +145,7 @@ class Asking:
     def _hear(self, question: Question, sock: socket.socket) -> None:
         try:
             answer = sock.recv(100).decode()
-        except OSError:  # refused or unreachable; a datagram is asked again
+        except OSError:  # refused or unreachable; a datagram is sent again
             answer = ""
         if answer:
             self.answers[question] = answer
@@ -153,7 +154,7 @@ class Asking:
 
 
 class World:
-    """One host and its neighbour, run by the command line."""
+    """A host and its neighbour, controlled by the command line."""
 
     question = Question
 
@@ -165,54 +166,54 @@ class World:
         return self.host.hawse(*argv).stdout.strip()
 
     def at_once(self, *commands: Sequence[str]) -> None:
-        """Run commands beside each other."""
+        """Run commands in parallel."""
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda argv: self.hawse(*argv), commands))
 
     def networks(self, **options: Sequence[str]) -> None:
-        """Make networks."""
+        """Create networks in parallel."""
         self.at_once(*(["network", "create", *given, name] for name, given in options.items()))
 
     def containers(self, **options: Sequence[str]) -> dict[str, str]:
-        """Run containers that only wait; the paths of their namespaces."""
+        """Run idle containers and return the paths of their namespaces."""
         self.at_once(*(["run", "-d", "--name", n, *given, "hostfs", "sleep", "1000"] for n, given in options.items()))
         return self.paths(*options)
 
     def paths(self, *names: str) -> dict[str, str]:
-        """The paths of running containers' namespaces."""
+        """Return the paths of running containers' namespaces."""
         pids = self.hawse("inspect", "-f", "{{.State.Pid}}", *names).split()
         return {name: f"/proc/{pid}/ns/net" for name, pid in zip(names, pids, strict=True)}
 
     def inside(self, path: str, script: str) -> str:
-        """Run a shell script of the host's in a namespace."""
+        """Run a shell script with the host's programs in a network namespace, and return its output."""
         return namespaces.run_in_netns(
             path, lambda: subprocess.check_output(["sh", "-ec", script], text=True, timeout=20)
         )
 
     def serve(self, path: str, port: int, *, addresses: Iterable[str] = ("0.0.0.0", "::")) -> None:
-        """Answer TCP and UDP."""
+        """Serve a port of a namespace by TCP and UDP."""
         for address in addresses:
             for protocol in KINDS:
                 self.servers.serve(path, address, port, protocol)
 
     def ask(self, expected: Mapping[Question, str]) -> dict[Question, str]:
-        """What servers saw of these questions, "" where nobody answered."""
+        """Ask these questions and return what the servers saw, "" for no answer."""
         self.servers.heard.clear()
         answers = Asking(expected).collect(lambda q: bool(expected[q]))
         return {question: answers.get(question, "") for question in expected}
 
     def reaches(self, path: str, address: str, port: int, protocol: str = "tcp", source: str = "") -> str:
-        """What the server sees of one question, waiting for it; "" when nobody answers."""
+        """Ask one question and return what the server saw, or "" without an answer."""
         question = Question(path, address, port, protocol, source)
         return self.ask({question: "?"})[question]
 
     def silent(self, *questions: Question) -> bool:
-        """Whether nobody answers any of these, and none of the datagrams even arrives."""
+        """Return whether no question is answered, and no datagram even arrives."""
         answered = any(self.ask(dict.fromkeys(questions, "")).values())
         return not answered and self.servers.heard.isdisjoint(question.payload for question in questions)
 
     def filter_bridged(self, on: bool) -> None:
-        """Have br_netfilter show bridged packets to the firewall, or not, where the kernel has it."""
+        """Let br_netfilter pass bridged packets to the firewall or not, if the kernel has it."""
         self.host.sh(f"cd /proc/sys/net/bridge 2>/dev/null && echo {int(on)} | tee {' '.join(FILTERED)} || true")
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""What was not published is unreachable, whatever a neighbour on the wire or a container tries.
+"""Ports that are not published are unreachable, whatever a neighbour on the wire or a container tries.
 
-The neighbour routes the host's loopback addresses and all containers' subnets to the host; containers route
-wherever they like. Datagrams count as through when they arrive, answered or not.
+The neighbour routes the host's loopback addresses and all containers' subnets to the host. Containers set any routes. A
+datagram counts as passed when it arrives, even without an answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.netns
 HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
 GUARD, NO_ICC = "com.hawse.bridge.spoof_guard=true", "com.docker.network.bridge.enable_icc=false"
 NUMBERS = {"app": 30, "other": 31, "enclosed": 32, "apart": 33, "guarded": 34}
-ARP_LOCK = 1.1  # seconds for which Linux believes no other answer (net.ipv4.neigh.*.locktime)
+ARP_LOCK = 1.1  # seconds for which Linux ignores another answer (net.ipv4.neigh.*.locktime)
 PROTOCOLS = ("tcp", "udp")
 BOTH = {"bridged packets filtered": True, "bridged packets not filtered": False}
 
@@ -41,7 +41,7 @@ def publishing(*specs: str) -> list[str]:
 
 
 class Scenario:
-    """Networks of every sort, and who lives on them; all serve ports 80 and 90."""
+    """Networks of every kind, with containers that all serve ports 80 and 90."""
 
     def __init__(self, world) -> None:
         self.world, self.peer = world, world.peer.path
@@ -85,7 +85,7 @@ class Scenario:
 
     @staticmethod
     def loopback_by(gateway: str, gateway6: str, interface: str) -> str:
-        """A script that makes the loopback addresses somebody else's."""
+        """Return a script that routes the loopback addresses to a gateway instead of to the own loopback interface."""
         return (
             "ip route del local 127.0.0.0/8 dev lo table local; ip route del local 127.0.0.1 dev lo table local; "
             f"cd /proc/sys/net/ipv4/conf; echo 1 | tee all/route_localnet {interface}/route_localnet; "
@@ -99,11 +99,11 @@ class Scenario:
         return [self.world.question(path, a, port, p) for a in addresses for p in PROTOCOLS]
 
     def answered(self, who: str, port: int, *addresses: str) -> bool:
-        """Whether every one of these is answered."""
+        """Return whether all of these addresses answer."""
         return all(self.world.ask(dict.fromkeys(self.questions(who, port, *addresses), "?")).values())
 
     def silent(self, who: str, port: int, *addresses: str) -> bool:
-        """Whether none of these is answered or arrives."""
+        """Return whether none of these addresses answers or receives anything."""
         return self.world.silent(*self.questions(who, port, *addresses))
 
 
@@ -186,7 +186,7 @@ def test_guarded_container_sends_under_its_own_mac_only(scenario, filtered):
 
 
 def claim_by_arp(path: str, victim: str, address: str) -> None:
-    """Tell a neighbour that ``address`` is at a MAC of ours, as a reply to nothing."""
+    """Claim ``address`` for the attacker's MAC by unsolicited ARP replies to a neighbour."""
     sock = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0))
     with sock:
         sock.bind(("eth0", 0x0806))
@@ -198,7 +198,7 @@ def claim_by_arp(path: str, victim: str, address: str) -> None:
 
 
 def claim_by_nd(path: str, victim: str, address: str) -> None:
-    """The same over IPv6: a neighbour advertisement that overrides what is known."""
+    """Do the same for IPv6: send a neighbour advertisement that overrides the known MAC."""
     sock = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
     with sock:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
@@ -218,7 +218,7 @@ def neighbour_entry(scenario, path: str, address: str) -> str:
     ("guarded", "mallory", "alice", False), ("app", "web", "private", True),
 ])  # fmt: skip
 def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network, attacker, victim, poisoned, version):
-    """Without the guard the attack succeeds, which proves it is one."""
+    """Without the guard the attack succeeds, which shows that the attack is real."""
     number, target = NUMBERS[network], scenario.paths[victim]
     gateway = f"172.{number}.0.1" if version == 4 else f"fd00:{number}::1"
     own = f"172.{number}.0.3" if version == 4 else f"fd00:{number}::3"
@@ -228,14 +228,14 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network,
     (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], own, gateway)
     time.sleep(0.2)
     after = neighbour_entry(scenario, target, gateway)
-    for path in (target, scenario.paths[attacker]):  # a broadcast comes back to who sent it
+    for path in (target, scenario.paths[attacker]):  # a broadcast returns to its sender
         scenario.world.inside(path, "ip neigh flush all")
     assert before
     assert (after != before) is poisoned
 
 
 class Talk:
-    """One UDP and one TCP connection of the neighbour's to a published port, kept open from its first word on."""
+    """One UDP and one TCP connection of the neighbour to a published port, open from the first message on."""
 
     def __init__(self, scenario, container: str, inner: int, address: str, port: int) -> None:
         server = scenario.paths[container]
@@ -263,7 +263,7 @@ class Talk:
         return sock
 
     def passes(self, patience: float = 3) -> dict[str, bool]:
-        """Which of the two still carries a word from client to server."""
+        """Return which of the two connections still pass a message from client to server."""
         found = {}
         for name, sender, receiver in (
             ("tcp", self.client, self.channel),
@@ -298,7 +298,7 @@ def test_taken_back_port_closes_at_once_under_talks_that_go_on(scenario):
 
 @pytest.mark.parametrize("address", [HOST, HOST6])
 def test_client_that_never_pauses_follows_the_port(scenario, address):
-    """A datagram flow tracked before, between and after publications leads nowhere stale."""
+    """A datagram flow tracked before, between or after publications is never sent to an old target."""
     world, port = scenario.world, 8005
     path, family = scenario.peer, socket.AF_INET6 if ":" in address else socket.AF_INET
     client = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
@@ -324,7 +324,7 @@ def test_client_that_never_pauses_follows_the_port(scenario, address):
 
 
 def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scenario):
-    """Flows through rules, through the agent, by routing and from another network, begun while they were allowed."""
+    """The flows go through rules, through the agent, by routing and from another network; all began while allowed."""
     world, place = scenario.world, ["--network", "old", "--ip", "172.35.0.77"]
     world.inside(scenario.peer, f"ip route replace 172.35.0.0/16 via {HOST}")
     victim = world.containers(victim=[*place, *publishing("8006:86")])["victim"]
@@ -352,7 +352,7 @@ def flow_to(path: str, address: str, port: int) -> socket.socket:
 
 
 def carries(flow: socket.socket, patience: float = 3) -> bool:
-    """Whether a word through this flow is answered."""
+    """Return whether a message on this flow is answered."""
     flow.settimeout(patience / 3)
     for _ in range(3):
         with suppress(OSError):

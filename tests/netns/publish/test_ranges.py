@@ -1,4 +1,4 @@
-"""Ranges of published ports: one record and one element however long, cut where one port of them is taken back."""
+"""Ranges of published ports: one record and one element of any length, split when one of its ports is unpublished."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.netns
 HOST, HOST6 = "192.168.99.11", "fd99::11"
 PORTS = (20000, 25000, 25001, 30000)
 SINGLE_PORT_LIMIT = 3000
-"""Bytes; more than a container's record takes, and less than a tenth of what ten thousand ports would."""
+"""Bytes: more than a container's record needs, less than a tenth of what ten thousand single ports would need."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def elements(world) -> dict[str, int]:
 
 
 def records(world) -> list[int]:
-    """How long the bodies of containers and endpoints are, in the store."""
+    """Return the lengths of the containers' and endpoints' records in the store."""
     with closing(sqlite3.connect(f"file:{next(world.host.root.glob('*.db'))}?mode=ro", uri=True)) as store:
         return [
             n

@@ -1,4 +1,4 @@
-"""A firewall that somebody flushed comes back as it was, and a repair brings nothing back that is on its way out."""
+"""A flushed firewall is restored as it was, but a repair restores nothing that is being removed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ main()
 
 @pytest.fixture(scope="module")
 def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
-    """One of everything that is in the firewall: ports of all kinds, links, guarded ports, modes and sources."""
+    """Containers that need every kind of element: ports of all kinds, links, guarded ports, modes and sources."""
     config = tmp_path_factory.mktemp("config") / "daemon.json"
     config.write_text('{"icc": false}')
     os.environ["HAWSE_CONFIG"] = str(config)
@@ -77,7 +77,7 @@ def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
 
 
 def tables(world) -> list[str]:
-    """All of our tables, in no order; without handles, which count what has been written."""
+    """Return the ruleset as sorted texts, without handles, because these count the changes."""
     objects = json.loads(world.host.sh("nft -j list ruleset"))["nftables"]
     found = [thing for o in objects for kind in o if kind != "metainfo" for thing in _flat(kind, o[kind])]
     return sorted(json.dumps(thing, sort_keys=True) for thing in found)
@@ -90,7 +90,7 @@ def _flat(kind: str, thing: dict) -> list:
 
 
 def settled(world, wanted: list[str]) -> list[str]:
-    deadline = time.monotonic() + 10  # the agent leads ports to itself on its own
+    deadline = time.monotonic() + 10  # the agent adds its own elements by itself
     while (now := tables(world)) != wanted and time.monotonic() < deadline:
         time.sleep(0.1)
     return now
@@ -98,7 +98,7 @@ def settled(world, wanted: list[str]) -> list[str]:
 
 @pytest.fixture
 def without_agent(world) -> Iterator[None]:
-    """End the agent, and have one again after the test, with all that an agent puts into the firewall."""
+    """End the agent; after the test, start one and wait for all that an agent adds to the firewall."""
     pid = json.loads(client.ask(world.host.run_dir, "status", 5))["pid"]
     started = process.start_time(pid)
     os.kill(pid, signal.SIGTERM)

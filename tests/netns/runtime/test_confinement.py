@@ -1,4 +1,4 @@
-"""What a process in an image may do: system calls, privileges, keys, control groups, paths of the kernel."""
+"""Limits of a process in an image: system calls, privileges, keys, control groups, kernel paths."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ for number in map(int, sys.argv[1:]):
     print(libc.syscall(number, 0, 0, 0, 0) == -1 and ctypes.get_errno())
 """
 MOUNT, KEYCTL, UNSHARE, CLONE3, GETPID, BPF, REBOOT = 165, 250, 272, 435, 39, 321, 169
-"""Numbers of x86_64."""
+"""System call numbers of x86_64."""
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> dict[str, object]:
-    """Busybox with what the system's interpreter needs."""
+    """Busybox, with the files that the system's Python interpreter needs."""
     root = tmp_path / "image"
     (root / "bin").mkdir(parents=True)
     shutil.copy(shutil.which("busybox"), root / "bin")
@@ -44,7 +44,7 @@ def image(tmp_path: Path) -> dict[str, object]:
 
 
 def call(lab, image, *numbers: int, **fields) -> list[int]:
-    """The error numbers of system calls that are made with no arguments."""
+    """Return the error numbers of system calls made without arguments, 0 for success."""
     code, output = lab.run("one", "/usr/bin/python3", "-c", CALL, *map(str, numbers), **image, **fields)
     lab.runtime.delete("one")
     Path(lab.log("one")).unlink()
@@ -123,7 +123,7 @@ def test_capabilities_of_an_image_are_dockers(lab, image):
 
 
 def test_session_keyring_is_the_containers_own(lab, image):
-    """A key that the caller has in its session cannot be found from within."""
+    """A key in the caller's session keyring cannot be found from inside the container."""
     script = (
         "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
         "print(libc.syscall(249, b'user', b'hawse-canary', None, -3) > 0)"
@@ -158,7 +158,7 @@ def test_paths_of_the_kernel_are_hidden_unless_the_user_wants_them(lab, image):
     write = "(echo 77 > /proc/sys/net/core/somaxconn) 2>&1 || true"
     assert "Read-only" in lab.sh(write, **image)
     assert lab.sh(write, system_paths=True, **image) == ""
-    assert lab.sh(write, system_paths=True) == ""  # hostfs
+    assert lab.sh(write, system_paths=True) == ""  # on the host's files
     assert lab.sh(write, privileged=True, **image) == ""
     assert "Read-only" in lab.sh("(mkdir /sys/fs/cgroup/x) 2>&1 || true", system_paths=True, **image)
 
@@ -188,7 +188,7 @@ def test_mounts_keep_the_flags_that_they_have_on_the_host(lab, image, tmp_path):
 
 
 def await_children(pid: int, count: int) -> None:
-    """Wait until a process has so many children, of which those that ended are reaped."""
+    """Wait until a process has ``count`` children; children that ended must be reaped."""
     for _ in range(200):
         if len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) == count:
             return
@@ -205,7 +205,7 @@ def test_init_reaps_and_forwards_signals(lab, image, files):
     first = lab.exec("one", "cat", "/proc/1/cmdline")[1].split("\0")
     assert first[1:4] == ["--", "sh", "-c"]
     assert first[0] == ("/sbin/docker-init" if files == "image" else fields["init_path"])
-    lab.exec("one", "sh", "-c", "(sleep 2; exit 3) > /dev/null 2>&1 &")  # its parent is the init from now on
+    lab.exec("one", "sh", "-c", "(sleep 2; exit 3) > /dev/null 2>&1 &")  # the init becomes its parent
     await_children(lab.pid("one"), 2)
     await_children(lab.pid("one"), 1)
     lab.runtime.signal("one", 15)

@@ -1,4 +1,4 @@
-"""What a hostile image, or a hostile process in one, tries on the host's own files."""
+"""Attacks by a hostile image, or by a hostile process in one, on the host's own files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """Busybox, and places for what a test binds."""
+    """Busybox, and directories for what a test mounts."""
     root = tmp_path / "image"
     for name in ("bin", "proc"):
         (root / name).mkdir(parents=True)
@@ -27,7 +27,7 @@ def image(tmp_path: Path) -> Path:
 
 
 def test_program_that_makes_the_container_cannot_be_changed_through_the_waiting_process(lab, image):
-    """A hostile image may have its own libraries loaded into what it is started by (CVE-2019-5736 of runc)."""
+    """A hostile image may load its own libraries into the program that starts it (CVE-2019-5736 of runc)."""
     lab.runtime.create(lab.spec("one", "busybox", "sleep", "60", rootfs=str(image)))
     program = f"/proc/{lab.runtime.prepared('one').pid}/exe"
     sealed = os.readlink(program).startswith("/memfd:")
@@ -36,7 +36,7 @@ def test_program_that_makes_the_container_cannot_be_changed_through_the_waiting_
 
 def test_executed_command_has_its_three_streams_and_no_other_descriptor(lab, image):
     lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
-    assert lab.exec("one", "ls", "/proc/self/fd")[1].split() == ["0", "1", "2", "3"]  # 3 is the one it looks with
+    assert lab.exec("one", "ls", "/proc/self/fd")[1].split() == ["0", "1", "2", "3"]  # 3 is the directory that ls reads
 
 
 @pytest.mark.parametrize("name", ["etc", "sys", "dev", "data", "work"])
@@ -59,7 +59,7 @@ def test_links_of_an_image_to_what_we_have_open_make_nothing_on_the_host(lab, im
         try:
             lab.run(f"trap{fd}", "busybox", "true", rootfs=str(image), **fields)
         except RuntimeFailure:
-            continue  # a link to what is no directory there
+            continue  # this link's target is not a directory
         finally:
             lab.runtime.delete(f"trap{fd}")
     assert os.listdir(victim) == []
@@ -71,11 +71,11 @@ def test_devices_made_in_a_volume_cannot_be_opened(lab, image, tmp_path):
     script = "mknod /volume/full c 1 7; head -c 4 /volume/full 2>&1; head -c 4 /given | wc -c"
     output = lab.sh(script, rootfs=str(image), mounts=mounts)
     assert "Permission denied" in output
-    assert output.endswith("\n4\n")  # a device that the user has bound himself
+    assert output.endswith("\n4\n")  # a device that the user has bound on purpose
 
 
 def test_root_of_a_container_keeps_the_flags_of_its_mount(lab, image, tmp_path):
-    """As a directory that the host has mounted read-only."""
+    """For example, a directory that the host has mounted read-only."""
     from engine.runtime import syscalls
 
     place = tmp_path / "mounted"
@@ -121,7 +121,7 @@ def test_much_input_and_output_do_not_wait_for_each_other(lab, image, tmp_path):
 
 @pytest.mark.parametrize("user", ["4294967295", "-1", "99999999999", "0:4294967295", "-2:0"])
 def test_numbers_of_users_and_groups_have_docker_range(lab, image, user):
-    """4294967295 would mean root to the kernel; text as in moby's user package."""
+    """The kernel would take 4294967295 as root; the error text is that of moby's user package."""
     lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
     with pytest.raises(RuntimeFailure, match=r"^uids and gids must be in range 0-2147483647$"):
         lab.run("two", "true", rootfs=str(image), user=user)

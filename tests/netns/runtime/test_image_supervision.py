@@ -1,4 +1,4 @@
-"""Containers that crun makes: whatever is killed, whenever, nothing of them stays."""
+"""Containers made by crun: whatever is killed at any time, nothing of them remains."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def image(tmp_path: Path) -> dict[str, str]:
 
 
 def parts(lab) -> list[str]:
-    """What there is of containers: processes, files, mounts."""
+    """Return what exists of containers: processes, files, mounts."""
     bundles = os.fsencode(f"{lab.run_dir}/containers/")
     found = []
     for entry in Path("/proc").iterdir():
@@ -85,7 +85,7 @@ def test_waiting_process_that_is_killed_is_told_of(lab, image):
 
 
 def test_process_that_makes_the_container_may_be_killed(lab, image):
-    """Before the network is plumbed, in the midst of it, and after."""
+    """It may be killed before, during or after the network setup."""
     for delay in (0, 0.005, 0.01, 0.02, 0.1):
         maker = lab.runtime.create(lab.spec("one", "sleep", "60", **image))
         time.sleep(delay)
@@ -123,7 +123,7 @@ def suppressed(runtime: LocalRuntime) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """All but the first process of a container, whose orphan is to be found by its files."""
+    """Return all descendants except a container's first process, whose orphan must be found by its files."""
     found = []
     for child in children(pid):
         with suppress(OSError):
@@ -155,12 +155,12 @@ def test_first_process_is_the_one_that_is_told_of(lab, image):
             break
         time.sleep(0.02)
     assert Path(f"/proc/{prepared.pid}/cmdline").read_bytes() == b"sleep\x0060\x00"
-    assert process.start_time(created.pid) != created.pid_start  # what made it has gone
+    assert process.start_time(created.pid) != created.pid_start  # the process that made it has ended
     assert crun.unstarted(str(lab.run_dir / "containers" / "one")) == []
 
 
 def test_orphans_of_other_programs_are_reaped(lab, image):
-    """The supervisor inherits whatever its children leave behind."""
+    """The supervisor becomes the parent of all processes that its children leave behind."""
     lab.launch("one", "true", on_exit=["/bin/sh", "-c", "(sleep 0.3; exit 5) & exit 0"], **image)
     assert lab.runtime.wait("one", timeout=5) == 0
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""Who is at the other end of a socket, when processes do what they can to be taken for another one."""
+"""The process at the other end of a socket is identified, even if another process tries to take its place."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ while True:
 
 
 def test_program_without_rights_in_the_agents_place_is_not_asked(agent):
-    """Its word that the names are live would be believed."""
+    """Otherwise its answer that the names are live would be believed."""
     status = json.loads(agent.run(sys.executable, "-c", CHANGED, str(agent.run_dir), "status").stdout)
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", FAKE, str(agent.run_dir)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as impostor:

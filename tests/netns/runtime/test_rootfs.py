@@ -1,4 +1,4 @@
-"""What a container sees of files, and that the host keeps its own."""
+"""Files that a container sees, and protection of the host's own files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUSYBOX = shutil.which("busybox")
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """A root file system of busybox alone, with traps for whoever follows its symbolic links."""
+    """A root file system with busybox only, and symbolic links as traps for any program that follows them."""
     root = tmp_path / "image"
     for name in ("bin", "etc", "proc"):
         (root / name).mkdir(parents=True)
@@ -65,7 +65,7 @@ def test_hostfs_file_that_the_host_lacks_is_made_for_the_container_alone(lab, fi
 
 
 def test_caller_mount_tree_is_what_a_container_sees(lab, tmp_path):
-    """As with `ip netns exec`, whose command has a mount namespace of its own, other than the supervisor's."""
+    """As with `ip netns exec`, whose command has its own mount namespace, different from the supervisor's."""
     lab.launch("first", "sleep", "60")
     (tmp_path / "mine").mkdir()
     code = (

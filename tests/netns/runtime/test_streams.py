@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("either")]
 
 
 class Client:
-    """An attachment at work in a thread, with pipes for its streams."""
+    """An attachment that runs in a thread, with pipes as its streams."""
 
     def __init__(self, lab, name: str, *, stdin: bool = False) -> None:
         self.stdin_read, self.stdin_write = os.pipe()
@@ -209,7 +209,7 @@ def test_terminal_takes_the_clients_size_and_leaves_on_the_detach_keys(lab):
     terminal.set_size(slave, 41, 99)
     attachment = lab.runtime.open_attachment("one", Stdio(slave, slave, slave), stdin=True, tty=True)
     before = termios.tcgetattr(slave)
-    typing = threading.Timer(0.5, os.write, (master, b"\x10\x11"))  # once the terminal is raw
+    typing = threading.Timer(0.5, os.write, (master, b"\x10\x11"))  # when the terminal is raw
     typing.start()
     attachment.run()
     typing.join()

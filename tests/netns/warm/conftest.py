@@ -1,4 +1,4 @@
-"""A host with a warm server, and commands that are certain to run there."""
+"""A host with a warm server, and commands that certainly run on that server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class WarmHost:
         )
 
     def popen(self, *argv: str, **extra: str) -> subprocess.Popen[str]:
-        """Start a command in a session of its own."""
+        """Start a command in its own session."""
         return subprocess.Popen(
             self.command(*argv),
             env=self.env(**extra),
@@ -46,7 +46,7 @@ class WarmHost:
         )
 
     def start(self, **extra: str) -> int:
-        """Run a first command, cold, and wait for the server it leaves; the server's process id."""
+        """Run a first, cold command, wait for the server that it starts, and return the server's pid."""
         assert self.run("network", "ls", HAWSE_WARM="on", **extra).returncode == 0
         self.wait_for(self.serves)
         return self.pid()
@@ -55,7 +55,7 @@ class WarmHost:
         return self.run("network", "ls").returncode == 0
 
     def pid(self) -> int:
-        """The process that holds the server's lock; 0 where there is none."""
+        """Return the pid of the process that holds the server's lock, or 0."""
         lock = self.host.run_dir / "warm.lock"
         if not lock.exists():
             return 0

@@ -1,4 +1,4 @@
-"""A command run by the server finds the same circumstances as one run by its caller: compared fact by fact."""
+"""A command run by the server finds the same process state as one run by its caller, compared fact by fact."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Everyone:
 
 @pytest.fixture
 def stand_in(host):
-    """A server that runs no command but writes down the facts."""
+    """A server that does not run commands, but records the facts of its process."""
     host.run_dir.mkdir(mode=0o700, parents=True)
     facts: dict = {}
     exec(FACTS, facts)
@@ -84,7 +84,7 @@ def stand_in(host):
 
 
 def observed(host, program, shell):
-    """What a process under these circumstances finds; ``shell`` sets them up and executes its arguments."""
+    """Return what a process finds; ``shell`` sets up its process state and executes its arguments."""
     answer = host.run_dir.parent / "facts"
     command = [*program, "one", "tw\udcffo", "", "--three"]
     with answer.open("wb") as output:
@@ -125,4 +125,4 @@ def test_circumstances_are_the_callers(stand_in, shell):
     cold, warm = observed(stand_in, COLD, shell), observed(stand_in, WARM, shell)
     for found in (cold, warm):
         found["environment"] = [pair for pair in found["environment"] if pair[0] not in ("ANSWER", "PWD")]
-    assert warm == cold  # but for PWD, which the shell that starts the launcher knows better
+    assert warm == cold  # without PWD, which differs by the launcher's shell

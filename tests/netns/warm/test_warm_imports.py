@@ -1,4 +1,4 @@
-"""The server has imported all that commands import, so that none waits for it."""
+"""The server has imported all modules that commands import, so that no command waits for imports."""
 
 from __future__ import annotations
 

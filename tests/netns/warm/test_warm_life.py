@@ -1,4 +1,4 @@
-"""When there is a warm server, which commands it takes, and what happens when it cannot."""
+"""When a warm server exists, which commands it takes, and what happens when it cannot take one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_of_many_first_commands_one_leaves_the_server(unserved):
         Path(p, "cmdline").read_bytes() for p in Path("/proc").glob("[0-9]*") if in_environment(p, unserved)
     ]
     servers = [line for line in command_lines if b"cli.warm.__main__" in line]
-    assert len(servers) <= 2  # it, and its child in waiting
+    assert len(servers) <= 2  # the server and its waiting child
 
 
 def in_environment(process, warm) -> bool:
@@ -180,7 +180,7 @@ def in_directory(unserved, directory, way) -> int:
 
 
 def test_a_descriptor_named_on_the_line_is_the_callers(warm):
-    """A shell's ``<(...)``."""
+    """A shell passes such a descriptor for ``<(...)``."""
     reading, writing = os.pipe()
     os.write(writing, b"FROM=the caller\n")
     os.close(writing)
@@ -197,7 +197,7 @@ def test_many_commands_at_once(warm):
 
 
 def test_started_by_a_socket_of_systemd(unserved):
-    """As systemd does it: the socket is descriptor 3, and the server's process id is told."""
+    """systemd passes the socket as descriptor 3, and the server's pid in the environment."""
     run_dir = unserved.host.run_dir
     run_dir.mkdir(parents=True)
     listener = socket.socket(socket.AF_UNIX)
@@ -215,14 +215,14 @@ def test_started_by_a_socket_of_systemd(unserved):
     try:
         assert unserved.run("network", "ls").returncode == 0
         assert server.wait(30) == 0
-        assert (run_dir / "warm.sock").exists()  # it is systemd's, which starts the next server
+        assert (run_dir / "warm.sock").exists()  # it belongs to systemd, which starts the next server
     finally:
         server.kill()
         server.wait()
 
 
 def test_image_runs_though_the_server_has_another_mount_namespace(warm, tmp_path):
-    """``ip netns exec`` gives each command one of its own; the interpreter is to be shielded there, too."""
+    """``ip netns exec`` gives each command its own mount namespace; the interpreter must be protected there too."""
     root = tmp_path / "root"
     (root / "bin").mkdir(parents=True)
     shutil.copy(shutil.which("busybox"), root / "bin" / "busybox")

@@ -1,4 +1,4 @@
-"""Signals and terminals: what a person or a script does to the launcher happens to the command, warm as cold."""
+"""Signals and terminals: what a user or a script does to the launcher happens to the command, warm or cold."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def way(request):
 
 @pytest.fixture
 def job(warm):
-    """A container that writes a line every now and then."""
+    """A container that writes a line every 0.1 s."""
     warm.run("run", "-d", "--name", "job", "-i", "hostfs", "sh", "-c", "while :; do echo tick; sleep 0.1; done")
     return warm
 
 
 def following(job, way):
-    """A command that goes on until it is stopped, and has begun."""
+    """A command that has begun its output and runs until it is stopped."""
     process = job.popen("logs", "-f", "job", HAWSE_WARM=way)
     assert process.stdout.readline() == "tick\n"
     return process
@@ -86,7 +86,7 @@ def test_output_to_a_reader_that_has_gone(job, way):
 
 @pytest.fixture
 def person(job, way):
-    """Somebody at a shell with ``hawse`` in its path."""
+    """An interactive shell of a user, with ``hawse`` in its PATH."""
     environment = {
         **job.env(HAWSE_WARM=way),
         "PS1": "ready> ",
@@ -129,7 +129,7 @@ def test_a_terminal_session_has_its_size_follows_it_and_gives_keys_through(perso
     time.sleep(0.3)
     person.sendline("stty size")
     person.expect("40 120")
-    # Not sh: dash can lose a SIGINT that comes while it starts its child.
+    # Not sh, because dash can lose a SIGINT that comes while it starts its child.
     person.sendline("bash -c 'echo be\"\"gun; exec sleep 100'")
     person.expect("begun")
     person.sendcontrol("c")

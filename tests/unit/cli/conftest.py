@@ -1,4 +1,4 @@
-"""The command tree in this process, on an engine that only writes down what it is asked."""
+"""The command tree in this process, on an engine that only records its calls."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Verbs:
 
 
 class EngineDouble:
-    """An engine whose verbs are `Verbs`; set ``answers["networks"]["list"] = [...]`` to give it something to say."""
+    """An engine double whose verbs are `Verbs`; set ``answers["networks"]["list"] = [...]`` to define its results."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple, dict]] = []
@@ -53,7 +53,7 @@ class EngineDouble:
 
     @property
     def call(self) -> tuple[str, tuple, dict]:
-        """The only call."""
+        """The only recorded call; any other number of calls fails the test."""
         assert len(self.calls) == 1, self.calls
         return self.calls[0]
 
@@ -72,7 +72,7 @@ class Result:
 
 @dataclass
 class CommandLine:
-    """Run ``cli("network", "ls")``; ``engine`` is what the commands saw."""
+    """A command line to call, such as ``cli("network", "ls")``; ``engine`` records the calls of the commands."""
 
     engine: EngineDouble = field(default_factory=EngineDouble)
     environ: dict[str, str] = field(default_factory=dict)

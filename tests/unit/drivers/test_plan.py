@@ -1,4 +1,4 @@
-"""Steps are undone when a later one fails; a teardown goes on."""
+"""Steps are undone when a later step fails; a teardown continues after a failure."""
 
 from __future__ import annotations
 

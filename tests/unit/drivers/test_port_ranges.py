@@ -1,4 +1,4 @@
-"""Published ranges, cut by container ports."""
+"""Published port ranges, split by container ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drivers are found by type: ours by file name, others' by entry point."""
+"""Drivers are found by type: hawse's by file name, those of other packages by entry point."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TokenRing(NullDriver):
 
 @pytest.fixture
 def outsider(tmp_path, monkeypatch):
-    """Somebody else's installed package that adds a driver."""
+    """An installed package of another author that adds a driver."""
     (tmp_path / "ring_driver.py").write_text(OUTSIDER)
     info = tmp_path / "ring_driver-1.0.dist-info"
     info.mkdir()

@@ -1,4 +1,4 @@
-"""Sysctls of sandboxes and endpoints: which keys are taken, and what path they name."""
+"""Sysctls of sandboxes and endpoints: which keys are accepted, and which paths they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of macvlan and ipvlan networks, and the netlink message an ipvlan endpoint becomes."""
+"""Options of macvlan and ipvlan networks, and the netlink message for an ipvlan endpoint."""
 
 from __future__ import annotations
 

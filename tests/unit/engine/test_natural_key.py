@@ -30,7 +30,7 @@ def test_order(ordered):
 
 
 def parts(text):
-    """The order as it is defined: part by part, digits before other bytes, numbers by value, then by length."""
+    """Return the sort key by definition: digits before other bytes, numbers by value, then by length."""
     found = re.findall(rb"[0-9]+|[^0-9]+", text.encode("utf-8", "surrogateescape"))
     return [(0, int(part), len(part)) if part.isdigit() else (1, part) for part in found]
 

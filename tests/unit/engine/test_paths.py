@@ -1,4 +1,4 @@
-"""Directories and files that no other user can change: how they are made, and which ones are refused."""
+"""Directories and files that no other user can change: how they are created, and which ones are refused."""
 
 from __future__ import annotations
 

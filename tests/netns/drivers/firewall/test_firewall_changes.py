@@ -1,4 +1,4 @@
-"""Changes of elements by messages of our own: the same as nftables makes of them, all or nothing."""
+"""Element changes by hawse's own netlink messages: the same result as from nftables, all or nothing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ OF_EVERY_SET = [
 
 @pytest.fixture
 def there(netns):
-    """Do something in a namespace that has our table and nothing in it."""
+    """Return a function that runs an action in a namespace with hawse's table, which is empty."""
 
     def do(action):
         return namespaces.run_in_netns(netns.path, action)

@@ -1,4 +1,4 @@
-"""Who changed our tables is heard, whatever else changes; and what could not be heard is noticed."""
+"""Changes to hawse's tables are reported with the program that made them; lost notifications are noticed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTHING = News()
 
 @pytest.fixture
 def place(netns) -> Iterator:
-    """A namespace with our table, one of another program, and a listener."""
+    """A namespace with hawse's table, a table of another program, and a listener."""
     namespaces.run_in_netns(netns.path, lambda: libnftables.run(table.install_script()))
     netns.sh(f"nft '{OTHERS}'")
     netns.listener = namespaces.run_in_netns(netns.path, Listener)

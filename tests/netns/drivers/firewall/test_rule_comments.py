@@ -1,4 +1,4 @@
-"""The comments on rules, as nftables wrote them."""
+"""The comments on rules, as nftables encodes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drivers.linux import netns as namespaces
 
 pytestmark = pytest.mark.netns
 
-LONG = "x" * 128  # the longest that nftables takes
+LONG = "x" * 128  # the longest comment that nftables accepts
 RULES = f"""
 table inet t {{
     chain other {{ return comment "of another chain"; }}

@@ -1,4 +1,4 @@
-"""The agent's own table: no flush takes it away, and what it is there for holds meanwhile, packet by packet."""
+"""The agent's standby table survives a flush, and protects during it, packet by packet."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def block(lab, watch, *networks, saved_state=()) -> None:
 
 
 def flush(lab, watch, rule: str = "") -> None:
-    """Flush the ruleset; the agent's table first loses one rule, if asked, to show that it matters."""
+    """Flush the ruleset; with ``rule``, first delete that rule of the standby table, to show that it matters."""
     if rule:
         chain, text = rule.split(": ")
         listed = lab.host.sh(f"nft -a list chain {TABLE} {chain}")
@@ -142,7 +142,7 @@ def test_containers_do_not_reach_the_hosts_loopback_after_a_flush(lab, watch, wi
 
 
 def become_thief(container) -> None:
-    """Have a container send what it writes to 127.0.0.0/8 to its gateway."""
+    """Make a container send its packets for 127.0.0.0/8 to its gateway."""
     container.run("sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1", "net.ipv4.conf.eth0.route_localnet=1")
     for route in ("127.0.0.0/8", "127.0.0.1"):
         container.run("ip", "route", "del", "local", route, "dev", "lo", "table", "local")
@@ -150,7 +150,7 @@ def become_thief(container) -> None:
 
 
 def send_from_loopback(container, address: str, port: int) -> None:
-    """Send one datagram that says it comes from 127.0.0.5."""
+    """Send one datagram whose source address is 127.0.0.5."""
     ends = ip_address("127.0.0.5").packed + ip_address(address).packed
     header = struct.pack("!BBHHHBBH", 0x45, 0, 28, 0, 0, 64, socket.IPPROTO_UDP, 0) + ends
     raw = namespaces.run_in_netns(
@@ -161,7 +161,7 @@ def send_from_loopback(container, address: str, port: int) -> None:
 
 
 class Stream:
-    """One connection that is never idle in either direction."""
+    """A connection on which both ends always send."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.received, self.error, self.ended = 0, "", False
@@ -215,7 +215,7 @@ def stream(client_path: str, address: str, port: int, server_path: str, server_p
 
 @pytest.mark.parametrize("there", [True, False], ids=["with the table", "without it"])
 def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
-    """Through a published port, out by masquerading, and from the host's 127.0.0.1; the last needs the table hawse."""
+    """Connections through a published port, by masquerading and from 127.0.0.1; only the last needs the table hawse."""
     watch = lab.on_host(FirewallWatch) if there else None
     web = lab.container(lab.network("n1", "172.30.0.0/16"), 2, [lab.binding(8080, 80)])
     streams = [stream(peer.path, HOST, 8080, web.path, 80), stream(web.path, PEER, 81, peer.path, 81)]
@@ -234,7 +234,7 @@ def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
 
 
 def test_it_takes_every_hook_of_translation(lab, watch):
-    """What the kernel does without one of them it does only to packets of some directions, which need luck to catch."""
+    """A missing hook would affect packets in some directions only, which a packet test would find only by luck."""
     hooks = re.findall(r"chain (\w+) \{\s+type nat hook (\w+)", lab.host.sh(f"nft list table {TABLE}"))
     assert hooks == list(zip(HOOKS, ("prerouting", "input", "output", "postrouting"), strict=True))
 

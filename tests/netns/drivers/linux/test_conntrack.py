@@ -1,4 +1,4 @@
-"""Tracked connections are forgotten, those meant and no others, however the kernel can be asked."""
+"""Conntrack entries are removed, exactly those meant, by each method that kernels offer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::
 
 @pytest.fixture(params=["by filters", "one by one", "one by one of many"])
 def way(request, monkeypatch):
-    """The kernel's own way, and those for kernels that have none."""
+    """Each way of removal: the kernel's own filter, and the ways for kernels without it."""
 
     def unable(*_):
         return False
@@ -31,7 +31,7 @@ def way(request, monkeypatch):
 
 @pytest.fixture
 def lists(monkeypatch):
-    """The lists of flows that were asked for."""
+    """Record the dumps that conntrack is asked for."""
     asked, dump = [], netlink.Session.dump
 
     def noting(session, kind, body):
@@ -68,7 +68,7 @@ def test_flows_of_published_ports_and_no_others(lab, peer, way):
 
 
 def asked(lab):
-    """Who has tracked connections to which published ports."""
+    """Return the (client address, published port) pairs of tracked connections."""
     found = re.findall(r"src=(\S+) dst=\S+ sport=\d+ dport=(808\d) .*src=", flows(lab))
     return {(source, int(port)) for source, port in found}
 
@@ -129,7 +129,7 @@ def test_a_wide_range_takes_one_list(lab, lists):
 
 
 def kernel_is_able():
-    """Tell whether this kernel removes by filter (Linux 6.11)."""
+    """Return whether this kernel removes entries by filter (Linux 6.11)."""
     refused = []
     remove = conntrack._remove_at_once
     try:

@@ -1,4 +1,4 @@
-"""What the engine learns of a host before it decides."""
+"""Facts that the engine reads about a host before it decides."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_of_a_thousand_addresses_and_routes_none_is_missed_and_none_is_read_wron
 
 
 def written(bounds):
-    """A range in words, as it would be configured."""
+    """Return a range as the prefix that a configuration would contain."""
     [network] = summarize_address_range(*map(ip_address, bounds))
     return str(network)
 

@@ -1,4 +1,4 @@
-"""nftables scripts, whatever the process that runs them."""
+"""nftables scripts run in any process, even one with very many descriptors."""
 
 import sys
 

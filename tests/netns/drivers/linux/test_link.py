@@ -1,4 +1,4 @@
-"""Links are gone when their deletion returns, in the session's namespace and no other."""
+"""A link is gone when its deletion returns; only the session's network namespace is affected."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_deleting_what_is_not_there_never_hits_the_next_link_of_that_name(sessio
 
 
 def test_a_deletion_does_not_wait_until_the_kernel_has_forgotten_the_link(session, monkeypatch):
-    """Else it would take the time of a grace period or two."""
+    """Waiting would take one or two grace periods of the kernel."""
     answered = []
     request = netlink.Session.request
 
@@ -61,7 +61,7 @@ def test_a_deletion_does_not_wait_until_the_kernel_has_forgotten_the_link(sessio
         return RTM_DELLINK not in answered
 
     monkeypatch.setattr(netlink.Session, "request", counted)
-    assert any(outpaces_the_answer() for _ in range(20))  # now and then a busy machine looks too late
+    assert any(outpaces_the_answer() for _ in range(20))  # on a busy machine some tries look too late
 
 
 def test_a_refused_deletion_says_so(session):
@@ -89,7 +89,7 @@ def test_a_link_is_deleted_where_there_is_no_room_for_a_thread(session, monkeypa
 
 
 def test_a_network_takes_no_right_but_that_over_networks(host):
-    """A deletion goes through a second socket in the session's namespace, which is mostly the one we are in."""
+    """A deletion uses a second socket in the session's network namespace, which is usually the current namespace."""
     for verb in ("create", "rm"):
         host.run(*NETWORK_ADMIN, sys.executable, "-m", "cli", "network", verb, "app", env=host.env())
     assert not [name for name in host.sh("ls /sys/class/net").split() if name.startswith("br-")]

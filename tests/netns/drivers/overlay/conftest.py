@@ -31,7 +31,7 @@ MESSAGE_PORT = 5000
 
 @dataclass(eq=False)
 class Container:
-    """A sandbox with one endpoint."""
+    """A container: a sandbox with one endpoint on one host."""
 
     namespace: str
     host: int
@@ -63,7 +63,7 @@ class Container:
         return done.returncode == 0
 
     def sends_to_all(self, group: str, others: list[Container]) -> list[int]:
-        """How many times each of the others gets one message sent to a group."""
+        """Return how many times each of the others receives one message sent to a group."""
         receivers = [namespaces.run_in_netns(other.path, lambda: _receiver(group)) for other in others]
         sender = namespaces.run_in_netns(self.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -94,7 +94,7 @@ def _count(receiver: socket.socket) -> int:
 
 @dataclass(eq=False)
 class Member:
-    """One network on one host."""
+    """One network on one host, with its peers and its driver."""
 
     host: object
     network: NetworkSpec
@@ -105,11 +105,11 @@ class Member:
         self.driver.configure(Settings(self.host.run_dir))
 
     def act(self, verb: str, *args, **kwargs):
-        """Let the driver act on this host."""
+        """Call a verb of the driver on this host."""
         return self.here(lambda: getattr(self.driver, verb)(self.network, *args, **kwargs))
 
     def here(self, action):
-        """Run something with the thread, and HAWSE_RUN, on this host."""
+        """Run an action in this host's network namespace and with its HAWSE_RUN."""
         os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # which marks the keepers of namespaces
         return namespaces.run_in_netns(self.host.path, action)
 
@@ -130,7 +130,8 @@ class Member:
         self.act("remove_peer", peer)
 
     def kill_throughout(self, verb: str, kills: range) -> None:
-        """Kill a verb after so many of the drivers' function calls, more each time, and let the next complete it."""
+        """Kill a verb after so many function calls in the drivers, increasing; the next run must complete it each time.
+        """
         for calls in kills:
             self.act("delete_network" if verb == "create_network" else "create_network")
             if self._killed_after(calls, verb) == 0:
@@ -140,7 +141,7 @@ class Member:
         assert kills[3] < calls < kills[-1]
 
     def _killed_after(self, calls: int, verb: str) -> int:
-        """Let a child process do it, that dies after so many calls; 0 if it came to the end."""
+        """Run a verb in a child process that dies after so many calls; return 0 if the verb finished."""
         child = os.fork()
         if child == 0:
             left = [calls]
@@ -163,7 +164,7 @@ class Member:
         return status
 
     def keepers(self) -> int:
-        """How many idle processes keep namespaces of this host."""
+        """Return the number of idle processes that keep namespaces of this host."""
         found = 0
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -177,13 +178,13 @@ class Member:
         return time.monotonic() - start
 
     def inside(self, script: str) -> str:
-        """Run a script in the network's namespace."""
+        """Run a script in the network's namespace and return its output."""
         command = ["nsenter", f"--net={self.place.sandbox.path}", "sh", "-ec", script]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
     @contextlib.contextmanager
     def monitor(self) -> Iterator:
-        """Watch changes of the network's tables; what is yielded tells, once the block is over, what was seen."""
+        """Watch the network's FDB during the block; the yielded function then returns the changes."""
         command = ["nsenter", f"--net={self.place.sandbox.path}", "bridge", "monitor", "fdb"]
         watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         time.sleep(0.2)
@@ -197,7 +198,7 @@ class Member:
 
 
 class OverlayNetwork:
-    """A network of several hosts."""
+    """A network that spans several hosts."""
 
     def __init__(self, cluster: Cluster, members: list[Member]) -> None:
         self.cluster, self.members = cluster, members
@@ -205,7 +206,7 @@ class OverlayNetwork:
         self.pools = members[0].network.pools
 
     def container(self, host: int, pool: int | None = None) -> Container:
-        """A container on a host, of which all the other hosts are told."""
+        """Create a container on a host, and program it as a peer on all other hosts."""
         endpoint = self.endpoint(pool)
         made = Container(self.cluster.namespace(), host, endpoint)
         member = self.members[host]
@@ -241,7 +242,7 @@ class OverlayNetwork:
 
 
 class Cluster:
-    """Hosts on one wire."""
+    """Hosts on one wire, between which the tests create overlay networks."""
 
     def __init__(self, peer, directory: Path, host_class: type) -> None:
         self.peer, self.directory, self.host_class = peer, directory, host_class
@@ -251,7 +252,8 @@ class Cluster:
         self.members: list[Member] = []
 
     def network(self, name: str, *subnets: str, hosts: int = 2, underlay: int = 4, vni: int = 0, **fields):
-        """A network that is up on some hosts; ``fields`` are a specification's, ``options`` go to all hosts."""
+        """Create a network that is up on some hosts; ``fields`` belong to its specification, ``options`` to every host.
+        """
         pools = tuple(Pool(s, ip_interface(f"{s[1]}/{s.prefixlen}")) for s in map(ip_network, subnets))
         vnis = ",".join(str(vni or next(self.vnis)) for _ in pools)
         given = fields.pop("options", {})
@@ -284,7 +286,7 @@ class Cluster:
         return name
 
     def forget(self, container: Container) -> None:
-        """End a container's namespace, as when its process dies."""
+        """Delete a container's namespace, as if its process had died."""
         self.namespaces.remove(container.namespace)
         subprocess.run(["ip", "netns", "del", container.namespace], check=True)
 
@@ -307,7 +309,7 @@ def cluster(peer, tmp_path, monkeypatch) -> Iterator[Cluster]:
 
 
 def _host_class() -> type:
-    """The hosts of the whole suite, whose file is no module that can be imported by name."""
+    """Return the class `Host` of the suite's conftest.py, which cannot be imported by module name."""
     return next(m.Host for m in list(sys.modules.values()) if getattr(m, "__file__", None) == str(SUITE))
 
 

@@ -1,4 +1,4 @@
-"""Overlay networks between hosts on one wire, their peers told by hand."""
+"""Overlay networks between hosts on one wire; the tests program the peers by hand."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_verify_finds_and_mends_what_differs(cluster):
     assert sorted(member.verify()) == sorted(found)
     assert sorted(member.verify(fix=True)) == sorted(found)
     assert member.verify() == []
-    assert here.pings(there.ipv4)  # the container asks for the address once a second
+    assert here.pings(there.ipv4)  # the container sends an ARP request once a second
 
 
 def test_verify_mends_lost_devices(cluster):

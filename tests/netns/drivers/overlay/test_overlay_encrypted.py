@@ -1,4 +1,4 @@
-"""Encrypted overlay networks: what is on the wire can't be read, and what can't be encrypted isn't sent."""
+"""Encrypted overlay networks: traffic on the wire cannot be read, and what cannot be encrypted is not sent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def keys() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def encrypted(cluster, keys):
-    """Makes an encrypted network on two hosts, or with what ``known`` says of the other hosts only."""
+    """Return a function that creates an encrypted network; each host has the keys of the first ``known`` hosts."""
 
     def make(name: str = "o1", underlay: int = 4, known: int = 2, hosts: int = 2):
         addresses = [h.address if underlay == 4 else h.address6 for h in cluster.some(hosts)]
@@ -60,7 +60,7 @@ def encrypted(cluster, keys):
 
 @contextlib.contextmanager
 def captured(where, interface: str = "br0"):
-    """Record what passes an interface, by default the hosts' wire; what is yielded gives the text after the block."""
+    """Capture an interface, by default the hosts' wire; the yielded function returns the text after the block."""
     argv = ["tcpdump", "-n", "-i", interface, "-X", "-s", "0", "-l", "--immediate-mode", "udp"]
     tcpdump = where.popen(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     tcpdump.stderr.readline()
@@ -75,7 +75,7 @@ def captured(where, interface: str = "br0"):
 
 
 def process_of(host, program: str) -> int:
-    """The process of a program in a host's namespace."""
+    """Return the pid of a program in a host's namespace."""
     pids = map(int, subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split())
     return next(pid for pid in pids if Path(f"/proc/{pid}/comm").read_text() == f"{program}\n")
 
@@ -85,7 +85,7 @@ def test_nothing_is_on_the_wire_in_clear(cluster, encrypted, underlay):
     o1 = encrypted(underlay=underlay)
     here, there = o1.container(0), o1.container(1)
     overhead = 60 if underlay == 4 else 80
-    o1.members[0].inside("sysctl -qw net.bridge.bridge-nf-call-iptables=1")  # on one host, off on the other
+    o1.members[0].inside("sysctl -qw net.bridge.bridge-nf-call-iptables=1")  # on this host only
     assert f"mtu {1500 - overhead - 50}" in here.sh("ip link show eth0")
     with captured(cluster.peer) as wire:
         assert here.pings(there.ipv4, wait=5)
@@ -125,7 +125,7 @@ def test_the_rules_hold_when_somebody_opens_another_way_out(cluster, encrypted):
     member.inside("nft flush ruleset")
     with captured(member.host, "leak0") as leaked:
         assert not here.pings(there.ipv4, wait=0.3)
-    assert ".4789" in leaked()  # so it was the rules
+    assert ".4789" in leaked()  # so it was the rules that blocked it
 
 
 def test_without_keys_or_programs_it_does_not_come_up(cluster, encrypted, monkeypatch):

@@ -1,6 +1,6 @@
-"""VXLAN has no key, so the hosts let in only each other's packets: none of neighbours, containers or users.
+"""VXLAN has no key, so hosts accept only each other's packets: none from neighbours, containers or users.
 
-Everyone tries to slip a frame into the network by a VXLAN packet made by hand, as the network's own hosts send them.
+Each sender tries to get a frame into the network by a handmade VXLAN packet, in the form that the network's hosts use.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ pytestmark = pytest.mark.netns
 PLAIN = "10.0.1.0/24"
 VNI = 4097
 PORT = 5001
-SILENCE, PATIENCE = 0.3, 5.0  # seconds
+SILENCE, PATIENCE = 0.3, 5.0  # seconds to wait for a forged frame, for a genuine one
 PEER = {4: "192.168.99.99", 6: "fd99::99"}
 GATEWAY = {4: "172.30.0.1", 6: "fd00:30::1"}
 BRIDGED = {4: "172.30.0.2", 6: "fd00:30::2"}
 
 
 class Field:
-    """An overlay of two hosts, a container of it on each, a bridge network on the first; a third host has neither."""
+    """An overlay of two hosts with a container on each; the first has a bridge network too, a third host has neither.
+    """
 
     def __init__(self, cluster, version: int) -> None:
         self.cluster, self.version = cluster, version
@@ -48,12 +49,12 @@ class Field:
         assert self.first.pings(self.second.ipv4)
 
     def address(self, number: int) -> str:
-        """The underlay address of a host."""
+        """Return the underlay address of a host."""
         host = self.cluster.hosts[number]
         return host.address if self.version == 4 else host.address6
 
     def bridge_container(self, number: int) -> str:
-        """The path of a container on a bridge network of a host, which knows its way out."""
+        """Create a bridge network on a host, and return the path of its container, which has default routes."""
         pools = tuple(
             Pool(n, ip_interface(f"{n[1]}/{n.prefixlen}")) for n in map(ip_network, ("172.30.0.0/16", "fd00:30::/64"))
         )
@@ -79,12 +80,12 @@ class Field:
         )
 
     def packet(self, source: str, number: int, container, vni: int = VNI) -> bytes:
-        """A VXLAN packet to a host, with a frame for one of its containers."""
+        """Return a VXLAN packet to a host, with a frame for one of its containers."""
         frame = ethernet(container.mac, "02:00:00:00:00:99", udp("10.0.1.99", 1, container.ipv4, PORT, b"slipped in"))
         return vxlan(source, self.address(number), vni, frame)
 
     def gets_in(self, path: str, source: str, number: int, wait: float = SILENCE) -> bool:
-        """Whether what somebody sends to a host is in the network there."""
+        """Return whether a VXLAN packet sent from ``path`` to a host gets into the network there."""
         container = (self.first, self.second)[number]
         server = self.servers[container]
         send(path, self.packet(source, number, container))
@@ -95,7 +96,7 @@ class Field:
             return False
 
     def senders(self, number: int) -> set[str]:
-        """The hosts whose packets a host lets in."""
+        """Return the hosts from which a host accepts VXLAN packets."""
         elements = self.members[number].here(table.elements)
         return {e.key.split(" . ")[0] for e in elements if e.set.startswith("tunnel_peers")}
 
@@ -247,7 +248,7 @@ def test_a_network_that_could_not_come_up_takes_nothing_from_the_one_with_its_id
 
 
 def test_containers_are_kept_out_before_the_network_is_up_and_after_it_is_gone(field):
-    """The other hosts accept this one's packets a little longer than it has a container on the network."""
+    """Other hosts accept this host's packets for a short time after its last container has left the network."""
     member = field.members[0]
     path = field.bridge_container(0)
     member.act("delete_network")

@@ -1,4 +1,4 @@
-"""Namespaces that hawse did not make, as containers."""
+"""Namespaces that hawse did not create, used as containers."""
 
 import json
 import os

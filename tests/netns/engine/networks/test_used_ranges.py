@@ -1,4 +1,4 @@
-"""Automatic subnets keep clear of what the host uses otherwise."""
+"""Automatic subnets avoid the ranges that the host uses otherwise."""
 
 from __future__ import annotations
 

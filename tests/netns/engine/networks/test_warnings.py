@@ -1,4 +1,4 @@
-"""Other programs' firewalls that drop what hawse's networks forward: told, never touched."""
+"""Firewalls of other programs that drop what hawse's networks forward: reported, never changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After the removal of everything the host is as it was."""
+"""After everything is removed, the host is as it was before."""
 
 import time
 

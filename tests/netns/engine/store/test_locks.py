@@ -1,4 +1,4 @@
-"""A container's lock goes with the container, whoever is killed or comes too late."""
+"""A container's lock is deleted with the container, even if a process is killed or comes too late."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
 
-DEAD = "4194304:1"  # no pid is as high
+DEAD = "4194304:1"  # higher than any pid
 
 
 def locks(host):

@@ -1,4 +1,5 @@
-"""The completion scripts: equal to the committed files, complete, and true to what the engine and the drivers take."""
+"""The completion scripts: equal to the committed files, complete, and consistent with what engine and drivers accept.
+"""
 
 from __future__ import annotations
 

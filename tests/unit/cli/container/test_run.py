@@ -1,4 +1,4 @@
-"""``run`` in the foreground and in the background: what is asked in which order, what is printed, which exit code."""
+"""``run`` in the foreground and in the background: the requests in order, the output and the exit code."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ ID = "c" * 64
 
 
 class Session:
-    """An attachment; ``during`` is what happens while it runs."""
+    """An attachment; ``during`` is called while it runs."""
 
     def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
         self.run, self.exit_code, self.detached = during, exit_code, detached

@@ -1,4 +1,4 @@
-"""The verbs on existing containers: mapping, several arguments, printed output; texts are Docker 26.1.5's."""
+"""The verbs on existing containers: requests, several arguments, printed output; texts are Docker 26.1.5's."""
 
 import pytest
 
@@ -103,7 +103,7 @@ def container(**state) -> dict:
 
 
 class Session:
-    """An attachment; ``during`` is what happens while it runs."""
+    """An attachment; ``during`` is called while it runs."""
 
     def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
         self.run, self.exit_code, self.detached = during, exit_code, detached
@@ -131,7 +131,7 @@ def test_attach(cli):
 
 @pytest.mark.parametrize("argv", [("attach", "c1"), ("exec", "c1", "sh")])
 def test_typing_the_escape_sequence_is_told_as_a_failure(cli, argv):
-    """Seen with a real dockerd; ``run`` and ``start`` end well then."""
+    """Seen with a real dockerd; ``run`` and ``start`` succeed in this case."""
     answers = cli.engine.answers["containers"]
     answers.update(inspect=container(), open_attachment=Session(detached=True), exec=LEFT)
     result = cli(*argv)

@@ -1,7 +1,7 @@
 """Record the golden texts from a real docker 26.1 client: ``python3 tests/unit/cli/golden/record.py``.
 
-Help and the errors of the command line need no daemon. Docker's name becomes hawse's. The commands recorded are the
-``$`` lines of errors.txt, and one help file per line of HELP and HELP_WITH_DAEMON.
+Help and the errors of the command line need no daemon. Docker's name is replaced by hawse's. The commands recorded are
+the ``$`` lines of errors.txt, and one help file for each line of HELP and HELP_WITH_DAEMON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HELP = [
     "container prune", "container rm", "image ls", "image rm", "image import", "image inspect",
 ]  # fmt: skip
 
-# These hide flags that the daemon does not support, so one must answer at DOCKER_HOST while they are recorded.
+# These hide flags that the daemon does not support, so a daemon must answer at DOCKER_HOST during the recording.
 HELP_WITH_DAEMON = ["run", "create", "start", "container run"]
 
 
@@ -29,7 +29,7 @@ def renamed(text: str) -> str:
 
 
 def docker(line: str, host: str = "unix:///nonexistent") -> subprocess.CompletedProcess[str]:
-    # Mostly no daemon may answer: what is recorded is the command line alone.
+    # By default no daemon can answer, because only the command line is recorded.
     env = {**os.environ, "DOCKER_HOST": host}
     return subprocess.run(["docker", *shlex.split(line)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
                           check=False, env=env)  # fmt: skip

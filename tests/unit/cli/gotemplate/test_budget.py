@@ -1,4 +1,4 @@
-"""No template may crash, hang or eat the machine."""
+"""No template may crash, hang, or use up the machine's memory or time."""
 
 import pytest
 from hypothesis import given, settings

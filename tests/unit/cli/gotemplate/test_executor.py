@@ -1,4 +1,4 @@
-"""What templates do with constants, control structures and functions."""
+"""Results of templates with constants, control structures and functions."""
 
 import pytest
 

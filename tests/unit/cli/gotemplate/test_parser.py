@@ -1,4 +1,4 @@
-"""What Go's parser refuses, in its words."""
+"""Templates that Go's parser refuses, with its error texts."""
 
 import pytest
 

@@ -59,7 +59,7 @@ def run(command, **options) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """An installation, with a link to its script as pipx makes one."""
+    """An installation, with a link to its script as pipx creates it."""
     directory = tmp_path_factory.mktemp("installed")
     install(directory / "venv")
     (directory / "bin").mkdir()

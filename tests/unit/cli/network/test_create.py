@@ -1,4 +1,4 @@
-"""``hawse network create``: flags become one request."""
+"""``hawse network create``: the flags are combined to one request."""
 
 from __future__ import annotations
 

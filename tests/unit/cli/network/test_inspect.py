@@ -1,4 +1,4 @@
-"""``hawse network inspect``: what is found is printed, what is not is told after."""
+"""``hawse network inspect``: found networks are printed first, then the missing ones are reported."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ DATE = "2026-11-23 22:40:40.8704 +0000 UTC"
 
 
 def known(cli, networks):
-    """Have the engine know networks, in full and in brief."""
+    """Make the engine return these networks, in full and as summaries."""
     brief = [NetworkSummary(n["Id"], n["Name"], n["Driver"], n["Scope"], False) for n in networks]
     brief.sort(key=lambda n: natural_key(n.name))
     cli.engine.answers["networks"] |= {"list": networks, "summaries": brief}

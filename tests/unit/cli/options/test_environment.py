@@ -1,4 +1,4 @@
-"""Variables and labels, alone and from files; texts are Docker 26.1.5's."""
+"""Variables and labels, given directly and from files; texts are Docker 26.1.5's."""
 
 import pytest
 

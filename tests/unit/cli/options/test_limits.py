@@ -1,4 +1,4 @@
-"""Sizes, limits, sysctls, restart policies, streams and mounts; texts are Docker 26.1.5's, but for volumes."""
+"""Sizes, limits, sysctls, restart policies, streams and mounts; texts are Docker 26.1.5's, except for volumes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""--network in its two notations, and how the single flags combine with it; texts are Docker 26.1.5's."""
+"""--network in its two notations, and how the separate flags combine with it; texts are Docker 26.1.5's."""
 
 import time
 

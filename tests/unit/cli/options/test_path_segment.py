@@ -1,4 +1,4 @@
-"""References as API addresses carry them."""
+"""References as path segments of API addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colour: on a terminal only, and not even there for those who don't want it."""
+"""Colour: on a terminal only, and not for users who have disabled it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADER = b"NETWORK ID   NAME      DRIVER    SCOPE"
 
 
 def on_terminal(*argv: str, **environ: str) -> bytes:
-    """What a real terminal receives."""
+    """Return the bytes that a real terminal receives."""
     ours, theirs = pty.openpty()
     clean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color", **environ}
     subprocess.run([sys.executable, "-c", PROGRAM, *argv], stdin=theirs, stdout=theirs, stderr=theirs, env=clean,
@@ -33,7 +33,7 @@ def on_terminal(*argv: str, **environ: str) -> bytes:
     try:
         while piece := os.read(ours, 4096):
             seen += piece
-    except OSError:  # Linux's way to say that the other side is closed
+    except OSError:  # on Linux, this means that the other side is closed
         pass
     os.close(ours)
     return seen

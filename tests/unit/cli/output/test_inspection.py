@@ -1,4 +1,4 @@
-"""Inspect documents: first as Docker's Go structs, then as plain JSON."""
+"""Templates on inspect documents: tried on Docker's Go structs first, then on plain JSON."""
 
 import json
 import subprocess

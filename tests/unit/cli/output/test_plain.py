@@ -1,4 +1,4 @@
-"""Formats of fields alone are written as the interpreter writes them; everything else is left to it."""
+"""Formats with fields only give the same output as the interpreter; all other formats are left to the interpreter."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_plain_formats_read_as_interpreted_ones(text):
     try:
         format = ListFormat(text)
     except TemplateSyntaxError:
-        return  # a syntax error comes before any row
+        return  # a syntax error is raised before any row
     assert format.row(context()) == interpreted(format)
 
 

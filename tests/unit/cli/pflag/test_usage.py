@@ -1,4 +1,4 @@
-"""The columns of flags in help."""
+"""Columns of flags in the help texts."""
 
 from __future__ import annotations
 

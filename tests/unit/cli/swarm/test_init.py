@@ -1,4 +1,4 @@
-"""``swarm init --default-addr-pool``, read as pflag reads networks."""
+"""``swarm init --default-addr-pool``, parsed as networks are by pflag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hawse version`` and ``hawse info``: Docker's shape, honest content."""
+"""``hawse version`` and ``hawse info``: Docker's structure, with true data about hawse."""
 
 from __future__ import annotations
 

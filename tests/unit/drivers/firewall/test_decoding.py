@@ -1,4 +1,4 @@
-"""Elements as the kernel lists them: equal bytes for equal elements, and nftables' own text."""
+"""Decoding of elements that the kernel lists: equal bytes for equal elements, and the text that nftables prints."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ELEMENTS = [
 
 
 def listed(given: Packed, shape: Shape) -> bytes:
-    """An element as the kernel lists it: what it takes, it gives back."""
+    """Return an element as the kernel lists it, which is the form in which the kernel accepts it."""
     ((_, body),) = each(item(given, shape, with_value=True))
     return body
 

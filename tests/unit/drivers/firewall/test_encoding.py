@@ -1,4 +1,4 @@
-"""Elements as bytes, by the types that the ruleset declares."""
+"""Encoding of elements as bytes, by the types that the ruleset declares."""
 
 from __future__ import annotations
 

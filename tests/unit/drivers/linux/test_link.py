@@ -8,7 +8,7 @@ from drivers.linux import link, rtnetlink
 
 
 class Kernel:
-    """A session that answers with given messages."""
+    """A netlink session that answers with the given messages."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""What the options of an overlay network mean, and which are refused."""
+"""The meaning of an overlay network's options, and which options are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of a kernel that has WireGuard. None is at hand: no packet has gone this way in a test."""
+"""Requests to a kernel that has WireGuard. No such kernel was available: no test has sent a packet this way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMESPACE = 7
 
 
 class Kernel:
-    """Takes a session's requests, and refuses them if it is to."""
+    """A kernel double that records a session's requests, and refuses them if ``refusal`` is given."""
 
     def __init__(self, refusal: DriverError | None = None) -> None:
         self.refusal = refusal

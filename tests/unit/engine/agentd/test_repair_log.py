@@ -1,4 +1,4 @@
-"""Lines that tell of repairs."""
+"""Log lines about repairs."""
 
 from __future__ import annotations
 

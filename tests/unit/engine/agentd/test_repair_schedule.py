@@ -1,4 +1,7 @@
-"""How soon the agent looks: at once after a stranger's change, later after hawse's own, seldom while one fights it."""
+"""When the agent compares the firewall: immediately after another program's change, later after hawse's own change.
+
+While another program undoes every repair, the agent compares less and less often.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from engine.agentd.repair_schedule import (
 
 
 def fight(pace: Pace, now: float, rounds: int, every: float = 0.03) -> float:
-    """Another program changes something ``every`` so many seconds after each look; the time after the last look."""
+    """Simulate another program's change ``every`` seconds after each look; return the time after the last look."""
     for _ in range(rounds):
         now = max(now + every, pace.due if pace.resting(now) else 0.0)
         pace.foreign(now)

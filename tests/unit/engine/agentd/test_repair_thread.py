@@ -1,4 +1,4 @@
-"""What is repaired at once, what only after a second look, and what becomes of failures; the driver is a stand-in."""
+"""Repairs made immediately, repairs made after a second look, and effects of failures; the driver is a double."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUPERSEDED = Difference("superseded", "table", "set ruleset_9", opens=True)
 
 
 class StandIn:
-    """A driver, and what it watches."""
+    """A double of the driver and of its watch."""
 
     def __init__(self) -> None:
         self.found: Sequence[Difference] = ()

@@ -1,4 +1,4 @@
-"""What the names of a cluster's networks may be, and from which pools their subnets come."""
+"""Names that a cluster's networks may have, and the pools of their subnets."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a record must look like, and that each other one is left out alone."""
+"""The form of valid records; an invalid record is left out, and no other record with it."""
 
 from dataclasses import replace
 

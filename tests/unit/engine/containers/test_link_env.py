@@ -1,4 +1,4 @@
-"""Variables of legacy links, as dockerd makes them."""
+"""Environment variables of legacy links, as dockerd creates them."""
 
 from __future__ import annotations
 

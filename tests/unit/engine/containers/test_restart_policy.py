@@ -1,4 +1,4 @@
-"""What a restart policy makes of the end of a run."""
+"""Decisions of a restart policy at the end of a run."""
 
 from __future__ import annotations
 

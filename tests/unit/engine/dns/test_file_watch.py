@@ -1,4 +1,4 @@
-"""A file that comes and goes in every way that resolv.conf does."""
+"""A watched file that appears and disappears in every way in which resolv.conf does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE = 4 * RETRY_INTERVAL_SECONDS
 
 
 class Watched:
-    """A file, and whether its watch told of a change."""
+    """A file with a watch, and the number of changes that the watch reported."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.loop, self.told = path, Loop(), 0
@@ -65,7 +65,7 @@ def test_file_is_followed_through_replacement_removal_and_return(watched):
 
 
 def test_link_is_followed_to_a_file_whose_directory_comes_late_and_goes(watched):
-    """The directories below /run of systemd-resolved, NetworkManager and resolvconf."""
+    """The directories of systemd-resolved, NetworkManager and resolvconf below /run behave like this."""
     directory = watched.path.with_name("run") / "resolve"
     target = directory / "stub.conf"
     assert watched.tells(lambda: link(watched.path, "run/resolve/stub.conf"))

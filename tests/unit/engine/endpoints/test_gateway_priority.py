@@ -1,4 +1,4 @@
-"""Which network comes first."""
+"""Which network of a container comes first for its default route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""resolv.conf files recorded from dockerd 26.1.5 come out again from the host's file and the flags."""
+"""resolv.conf files recorded from dockerd 26.1.5 are reproduced from the host's file and the flags."""
 
 import json
 from pathlib import Path

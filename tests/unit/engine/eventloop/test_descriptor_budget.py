@@ -1,4 +1,4 @@
-"""Descriptors: quotas leave enough, and the limit is raised as far as it may be."""
+"""File descriptors: quotas leave enough of them, and the limit is raised as far as allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fair shares: what one holder, or many, may take, and what is always left."""
+"""Fair shares of a quota: what one holder or many may take, and what always stays free."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.eventloop.quota import Claim, Quota
 
 
 def fill(quota: Quota, *claims: Claim) -> int:
-    """Take as many places as may be; how many."""
+    """Take as many places as possible and return their number."""
     taken = 0
     while quota.take(claims):
         taken += 1

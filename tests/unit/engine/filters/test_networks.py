@@ -143,6 +143,6 @@ def test_prune_filters_spare(wanted, prunable):
 
 
 def test_until_counts_back_from_now(monkeypatch):
-    monkeypatch.setattr(time, "time", lambda: 1795473780.5 + 600)  # ten minutes after CREATED
+    monkeypatch.setattr(time, "time", lambda: 1795473780.5 + 600)  # ten minutes after the network was created
     assert network_prunable(network("n1"), {"until": ["9m"]})
     assert not network_prunable(network("n1"), {"until": ["11m"]})

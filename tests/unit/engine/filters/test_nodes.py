@@ -1,4 +1,4 @@
-"""Filters of ``node ls``, and Docker's words for those it doesn't know."""
+"""Filters of ``node ls``, and Docker's error texts for unknown filters."""
 
 from __future__ import annotations
 

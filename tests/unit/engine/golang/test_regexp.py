@@ -1,4 +1,4 @@
-"""Go's regular expressions, where Python's are others; each as a real dockerd found it in `network ls -f name=`."""
+"""Go's regular expressions where Python's differ; each result was seen with a real dockerd in `network ls -f name=`."""
 
 from __future__ import annotations
 

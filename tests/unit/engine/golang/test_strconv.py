@@ -1,4 +1,4 @@
-"""Go's scalars."""
+"""Scalars in Go's notation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams are decompressed within bounds, however they are cut."""
+"""Streams are decompressed within limits, however their data is split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.images import compression
 from engine.images.compression import Measured, decompressed
 
 DATA = random.Random(1).randbytes(300_000) + bytes(700_000) + b"end"
-SKIPPED = b"\x5a\x2a\x4d\x18\x04\0\0\0skip"  # a frame of zstd to be skipped, as those of zstd:chunked
+SKIPPED = b"\x5a\x2a\x4d\x18\x04\0\0\0skip"  # a zstd frame to be skipped, like those of zstd:chunked
 
 
 def zstd(data: bytes) -> bytes:

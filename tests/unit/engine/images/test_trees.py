@@ -33,7 +33,7 @@ def test_all_kinds_of_files(tmp_path):
 
 
 def test_a_directory_that_is_moved_away_takes_nothing_with_it(tmp_path, monkeypatch):
-    """Else the way up would lead to where it has been moved."""
+    """Otherwise the way up would lead to the place where the directory was moved."""
     (tmp_path / "tree" / "inner" / "deep").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "kept").touch()

@@ -1,4 +1,4 @@
-"""Addresses of a pool: the lowest free one, never twice, never outside, cheap whatever the sizes."""
+"""Addresses of a pool: the lowest free one, never twice, never outside the pool, fast whatever the sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.ipam import AddressInUse, NoFreeAddress, OutOfPool, check_address, l
 
 
 def hand_out(subnet, used=(), ip_range=None, limit=6):
-    """The next addresses in order, as text, until the pool is exhausted or ``limit`` is reached."""
+    """Return the next addresses in order, as text, until the pool is exhausted or ``limit`` is reached."""
     subnet, taken, given_out = ip_network(subnet), sorted(int(ip_address(a)) for a in used), []
     while len(given_out) < limit:
         try:
@@ -27,7 +27,8 @@ def hand_out(subnet, used=(), ip_range=None, limit=6):
 @pytest.mark.parametrize(
     ("subnet", "used", "ip_range", "expected"),
     [
-        # Seen on Docker: the first of each list is the gateway where none is in use yet, then come containers.
+        # Seen on Docker: the first address is the gateway if no address is in use yet, the next ones are for
+        # containers.
         ("10.90.2.0/30", [], None, ["10.90.2.1", "10.90.2.2"]),
         ("10.90.0.0/31", [], None, ["10.90.0.0", "10.90.0.1"]),
         ("10.90.1.0/32", [], None, ["10.90.1.0"]),
@@ -98,7 +99,7 @@ def test_the_lowest_usable_address_in_range_or_none(prefix, used, window):
 
 
 class Counting(list):
-    """A list that counts the elements looked at."""
+    """A list that counts the elements read."""
 
     looked = 0
 

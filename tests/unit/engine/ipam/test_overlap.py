@@ -1,4 +1,4 @@
-"""Overlap is decided by ranges of integers, whatever the sizes."""
+"""Overlap of networks is decided by ranges of integers, whatever the sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.ipam import Occupied, bounds, overlapping
 
 @st.composite
 def small_networks(draw):
-    """Networks within 10.0.0.0/24, so that they meet often."""
+    """Draw a network within 10.0.0.0/24, so that networks often overlap."""
     prefix = draw(st.integers(25, 32))
     return IPv4Network((0x0A000000 + draw(st.integers(0, 255)), prefix), strict=False)
 

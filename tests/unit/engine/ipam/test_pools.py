@@ -1,4 +1,4 @@
-"""Automatic subnets: Docker's pools in Docker's order, never one that overlaps, cheap whatever the sizes."""
+"""Automatic subnets: Docker's pools in Docker's order, never one that overlaps, fast whatever the sizes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def allocate_pool(defaults, version, in_use, **wanted):
 
 
 def fill(defaults, version=4, in_use=()):
-    """Allocate until nothing is left, each after the one before."""
+    """Allocate pools until none is left, each after the previous one, and return them."""
     found, last = [], None
     while True:
         try:
@@ -108,7 +108,7 @@ def test_what_is_given_is_free_of_a_default_pool_and_nothing_free_is_left_out(in
 
 
 class Counting(Occupied):
-    """Counts the questions asked."""
+    """Occupied ranges that count their queries."""
 
     asked = 0
 

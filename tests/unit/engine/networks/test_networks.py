@@ -1,4 +1,4 @@
-"""Networks listed in brief are those listed in full, whatever is asked for."""
+"""Networks listed as summaries are the same as those listed in full, for every request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which shares a client of the port proxy counts in."""
+"""The shares of the port proxy's quota to which a client belongs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TARGET = ("172.30.0.2", 80)
 
 
 def shared(one: tuple, other: tuple) -> int:
-    """How many of the shares two clients have in common, which must be the wide ones."""
+    """Return how many shares two clients have in common; these must be the widest ones."""
     same = [a == b for a, b in zip(claims(*one), claims(*other), strict=True)]
     assert same == sorted(same)
     return sum(same)

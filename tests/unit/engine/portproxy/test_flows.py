@@ -1,4 +1,4 @@
-"""Which UDP flow gives way to a new one."""
+"""Which UDP flow is dropped to make room for a new one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ORIGIN = Origin("udp", IPv6Address("::1"), 53)
 
 
 class Table:
-    """Flows with sockets that lead nowhere."""
+    """Flows whose sockets are not connected."""
 
     def __init__(self, total: int) -> None:
         self.ended: list[object] = []

@@ -1,4 +1,4 @@
-"""Connections through the port proxy as the kernel is asked to watch over them."""
+"""TCP connections of the port proxy, and how the kernel is asked to monitor them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEEPALIVE = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
 
 
 def test_way_to_a_container_is_probed_and_given_up_after_seconds():
-    """A client that waits holds two descriptors: by default it could do so for two minutes."""
+    """A waiting client uses two descriptors; by the kernel's default it could do so for two minutes."""
     with socket.create_server(("127.0.0.1", 0)) as server, connecting(server.getsockname()) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         idle, interval, count = (sock.getsockopt(socket.IPPROTO_TCP, option) for option in KEEPALIVE)

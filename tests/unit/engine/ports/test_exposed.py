@@ -1,4 +1,4 @@
-"""Exposed ports as ranges and one by one."""
+"""Exposed ports as ranges and as single ports."""
 
 from __future__ import annotations
 

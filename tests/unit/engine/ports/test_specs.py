@@ -1,4 +1,4 @@
-"""Ranges the user wants published, cut and compared."""
+"""Port ranges that a user wants to publish, split and compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a state is worded for people."""
+"""A container's state as text for users."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Finding the command, and saying in Docker's words why not."""
+"""How a command is found, and Docker's error texts if it is not."""
 
 from __future__ import annotations
 

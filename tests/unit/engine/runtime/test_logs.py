@@ -1,4 +1,4 @@
-"""Logs are rotated as Docker's json-file rotates them, whatever comes in between, and read across their files."""
+"""Logs are rotated as by Docker's json-file, even after interruptions, and read across their files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(writer: LogWriter, numbers, chunk: int = 7) -> None:
 
 
 class Children:
-    """Instead of the supervisor's, which reaps whatever child there is."""
+    """A double for the supervisor's children; the supervisor's own code would reap any child."""
 
     def __init__(self) -> None:
         self.expected: dict = {}
@@ -49,7 +49,7 @@ class Children:
         self.expected[pid] = ended
 
     def reap(self, *, wait: bool = True) -> bool:
-        """Wait for a child, or look for one that has ended; False if there was none."""
+        """Wait for a child, or look for one that has ended; return False if there is none."""
         for pid in list(self.expected):
             found, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
             if found:
@@ -64,7 +64,7 @@ ENTRY = len(jsonlog.encode_entry("stdout", b"1000\n", 123456789))
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 @pytest.mark.parametrize("files", [1, 2, 5])
 def test_sizes_and_names(path, files, chunk):
-    """A file is rotated before the entry that finds it full (seen with Docker 26.1.5: 10,020 and 10,016 of 10k)."""
+    """A file that is full is rotated before the next entry (seen with Docker 26.1.5: 10,020 and 10,016 of 10k)."""
     writer = LogWriter(path, 1000, files)
     for start in range(1000, 2000, chunk):
         writer.write("stdout", b"".join(b"%d\n" % n for n in range(start, min(start + chunk, 2000))))
@@ -131,12 +131,12 @@ def test_partial_lines_and_both_streams_survive_rotation(path):
 
 
 class Killed(Exception):
-    """Instead of kill -9."""
+    """Raised in place of kill -9."""
 
 
 @pytest.fixture
 def kill_at(monkeypatch):
-    """Have the n-th call that changes files fail, as all that follow it would."""
+    """Return a function that makes the n-th call that changes files fail, and all later ones too."""
 
     def arm(number: int) -> None:
         count = itertools.count(1)
@@ -160,7 +160,7 @@ def kill_at(monkeypatch):
 
 @pytest.mark.parametrize("files", [1, 2, 3, 4])
 def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
-    """What has been written stays, but for what the rotation was to remove; the next supervisor goes on with it."""
+    """Written entries stay, except those that the rotation was to remove; the next supervisor continues the log."""
     for step in itertools.count(1):
         with suppress(FileNotFoundError):
             for name in os.listdir(os.path.dirname(path)):
@@ -219,7 +219,7 @@ def test_lines_that_are_no_entries_are_passed_over(path, line):
 
 
 def test_a_full_disk_costs_entries_and_nothing_else(path):
-    """A limit on the size of files cuts a write short, as a full disk does."""
+    """A limit on the size of files truncates a write, as a full disk does."""
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     writer = LogWriter(path)
@@ -280,7 +280,7 @@ def test_compression_that_was_interrupted_is_done_again(path):
     kept = numbers(path)
     with open(path + ".compressing", "wb") as file:
         file.write(b"half")
-    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # the original was to go next
+    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # the original is deleted next
         packed.write(plain.read())
     assert numbers(path) == kept
     children = Children()
@@ -296,7 +296,7 @@ def test_compression_that_was_interrupted_is_done_again(path):
 
 
 class End:
-    """A connection that tells of the container's end when it is told to."""
+    """A connection that reports the container's end when the test asks for it."""
 
     def __init__(self) -> None:
         import socket
@@ -312,7 +312,7 @@ class End:
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("tail", [-1, 10])
 def test_follow_across_rotations(path, compress, tail):
-    """A reader that keeps up misses nothing and gets nothing twice, though files are renamed and compressed."""
+    """A reader that keeps up receives every line once, even though files are renamed and compressed."""
     children, end, got = Children(), End(), []
     compressor = Compressor(children, path) if compress else None
     writer = LogWriter(path, 2000, 40, compressor.start if compressor else None)

@@ -1,4 +1,4 @@
-"""The rules by which a server decides whether to act for a peer, and what older kernels leave of them."""
+"""The rules by which a server decides whether to act for a peer, and which of them apply on older kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.runtime import peer
 
 
 class Failing(socket.socket):
-    """A socket to whose peer the kernel gives no pidfd, for one reason or another."""
+    """A socket for whose peer the kernel returns no pidfd; ``fault`` is the error."""
 
     fault = errno.ENOPROTOOPT
 
@@ -25,7 +25,7 @@ class Failing(socket.socket):
 
 @pytest.fixture
 def connection():
-    """A connection to this process."""
+    """A socket connected to this process."""
     left, right = socket.socketpair()
     with left, Failing(fileno=right.detach()) as failing:
         yield failing
@@ -37,7 +37,7 @@ def own():
 
 
 def test_this_process_may_act_for_itself(connection, own):
-    """As before Linux 6.5, where the kernel has no pidfd of a peer."""
+    """This is the case before Linux 6.5, where the kernel has no pidfd of a peer."""
     assert peer.objection(connection, own) == ""
     assert peer.credentials(connection) == (os.getpid(), os.geteuid(), os.getegid())
 

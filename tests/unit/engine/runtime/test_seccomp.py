@@ -1,4 +1,4 @@
-"""The translation of Docker's system call profiles."""
+"""Translation of Docker's seccomp profiles."""
 
 from __future__ import annotations
 

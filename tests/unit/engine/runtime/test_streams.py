@@ -1,4 +1,4 @@
-"""Logs, frames and files, as far as they need no process."""
+"""Logs, frames and files, tested without a process."""
 
 from __future__ import annotations
 

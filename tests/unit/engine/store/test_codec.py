@@ -1,4 +1,4 @@
-"""Records survive the way to JSON and back, and documents that describe no record are refused by name."""
+"""Records survive the conversion to JSON and back; documents that are not valid records are refused by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT = st.text(max_size=5)
 
 
 def values(hint):
-    """Any value of a record's field: a strategy by type hint, three items at most."""
+    """Return a strategy for any value of a record's field, by type hint, with three items at most."""
     arguments = get_args(hint)
     if is_dataclass(hint):
         hints = get_type_hints(hint)

@@ -1,4 +1,4 @@
-"""A process opens its store once, and never uses what it must not use any more."""
+"""A process opens its store once, and never uses a connection that is no longer valid for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def opened(monkeypatch):
-    """The connections opened since."""
+    """Record the connections that are opened from now on."""
     sqlite.close_idle()
     made, connect = [], sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: made.append(args) or connect(*args, **kw))
@@ -69,7 +69,7 @@ def test_another_file_at_the_path_is_seen(store, tmp_path):
 
 
 def test_a_forked_child_opens_its_own(store):
-    """What the parent had open would tell the child that it holds locks it doesn't hold."""
+    """With the parent's connections, the child would believe that it holds locks that it does not hold."""
     put(store, "parent")
     child = os.fork()
     if child == 0:
@@ -84,7 +84,7 @@ def test_no_two_threads_get_the_same_connection(store):
 
     class Path(type(store.path)):
         def __eq__(self, other):
-            taken.append(sqlite.take_idle(kept))  # by another thread, which has its turn while this one compares
+            taken.append(sqlite.take_idle(kept))  # acts as another thread that runs during this comparison
             return True
 
         __hash__ = None
@@ -108,7 +108,7 @@ def test_the_log_stays_short_however_the_processes_end(store, monkeypatch):
         child = os.fork()
         if child == 0:
             put(store, f"n{number}", {"text": "x" * 5000})
-            os._exit(0)  # as a warm command does: nothing is closed
+            os._exit(0)  # like a warm command, without closing anything
         assert os.waitpid(child, 0)[1] == 0
         sizes.append(os.stat(log).st_size)
     assert max(sizes) < 2 * sqlite.LOG_SIZE and sqlite.RESERVE in sizes

@@ -1,4 +1,4 @@
-"""A store that recalls its last reading decodes what has changed since."""
+"""A store that keeps its last reading decodes only what has changed since."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
-    """The documents that were decoded."""
+    """Record the documents that are decoded."""
     documents: list[str] = []
     original = codec.decode
 

@@ -1,4 +1,7 @@
-"""Two endpoints never hold one host port: equal protocol and family, overlapping ranges, equal or wildcard address."""
+"""Two endpoints never hold the same host port.
+
+Ports collide if protocol and family are equal, the ranges overlap, and the addresses are equal or one is a wildcard.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def bindings(draw):
 
 
 def meet(one: PortRecord, two: PortRecord) -> bool:
-    """The rule, port by port and address by address."""
+    """Return whether two records collide, by the rule applied to each port and address."""
     mine, other = ip_address(one.host_ip), ip_address(two.host_ip)
     same_place = mine == other or mine.is_unspecified or other.is_unspecified
     ports = set(range(one.host_port, one.host_port_end + 1)) & set(range(two.host_port, two.host_port_end + 1))
@@ -54,7 +57,7 @@ def test_the_store_refuses_exactly_what_meets(store, one, two):
         with store.write() as tx:
             tx.put_endpoint(EndpointRecord("e1", "n", "c", "", ports=(one,)))
             tx.put_endpoint(EndpointRecord("e2", "n", "c", "", ports=(two,)))
-            raise EOFError  # leave the store empty
+            raise EOFError  # rolls back, so the store stays empty
     except Taken:
         refused = True
     except EOFError:

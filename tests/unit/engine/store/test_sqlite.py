@@ -1,4 +1,4 @@
-"""What a store remembers: records by id, by name and by prefix, in the order they were made."""
+"""Records in a store: by id, by name and by prefix, in the order of their creation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many commands at once, and commands that die: real processes on one file."""
+"""Many commands at the same time, and commands that are killed: real processes on one file."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_writer_killed_in_its_transaction_leaves_nothing_and_blocks_nobody(sto
 
 
 def test_kills_at_any_moment_never_split_a_transaction(store):
-    """Each transaction adds a network and its address; what is acknowledged stays, and nothing stays by halves."""
+    """Each transaction adds a network and its address; acknowledged ones stay, and none is half stored."""
     acknowledged, dice = 0, random.Random(7)
     for _ in range(12):
         reader, writer = os.pipe()

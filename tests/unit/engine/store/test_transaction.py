@@ -1,4 +1,4 @@
-"""What a store knows of networks without reading their records: drivers, options, subnets, what is listed."""
+"""Facts about networks that the store gives without reading their records: drivers, options, subnets, listings."""
 
 from __future__ import annotations
 

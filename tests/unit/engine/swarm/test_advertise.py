@@ -1,4 +1,4 @@
-"""Which address the other hosts are told."""
+"""The address that a host advertises to the other hosts."""
 
 import pytest
 

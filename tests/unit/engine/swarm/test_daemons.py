@@ -1,4 +1,4 @@
-"""Processes that outlive the agent: what they have written, and who can read and redirect it."""
+"""Processes that outlive the agent: what they wrote, and which users can read or redirect it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_log_that_has_grown_long_begins_anew_and_is_written_on(tmp_path):
 
 @pytest.fixture
 def run(tmp_path):
-    """A HAWSE_RUN whose process, if there is one, ends with the test."""
+    """A HAWSE_RUN directory; a process that runs for it ends after the test."""
     yield tmp_path / "run"
     note = tmp_path / "run" / "cluster" / "store.pid"
     if note.exists() and note.read_text():

@@ -1,4 +1,5 @@
-"""A manager's server, over real TLS on the loopback: what a joining host finds out before it says its secret."""
+"""A manager's server, over real TLS on the loopback interface: what a joining host checks before it sends its secret.
+"""
 
 import socket
 import ssl
@@ -16,7 +17,7 @@ from engine.swarm.token import JoinToken, digest_of, new_secret
 
 
 class Impostor:
-    """Answers every question with what it is told to, and remembers what it was asked."""
+    """A server that gives a fixed answer to every request, and records the requests."""
 
     def __init__(self, directory, authority, certificate, key):
         (directory / "c.pem").write_text(certificate)

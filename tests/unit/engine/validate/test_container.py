@@ -1,4 +1,4 @@
-"""What dockerd 26.1.5 refuses when a container is created, in its words."""
+"""Containers that dockerd 26.1.5 refuses to create, with its error texts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What dockerd 26.1.5 refuses of an endpoint's settings, in its words."""
+"""Endpoint settings that dockerd 26.1.5 refuses, with its error texts."""
 
 import pytest
 

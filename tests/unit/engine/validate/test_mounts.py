@@ -1,4 +1,4 @@
-"""Binds as dockerd 26.1.5 takes and refuses them."""
+"""Bind mounts that dockerd 26.1.5 accepts or refuses."""
 
 import pytest
 

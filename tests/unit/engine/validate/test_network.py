@@ -1,4 +1,4 @@
-"""What dockerd 26.1.5 refuses when a network is created or removed, in its words."""
+"""Networks that dockerd 26.1.5 refuses to create or remove, with its error texts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The tunnel key that a host publishes is the one it has."""
+"""A host publishes the tunnel key that it uses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NODE = Node("n", "now", "n", "worker", "192.0.2.1", "192.0.2.1", 1)
 
 
 class Store:
-    """A store of one node's record, which answers unless it is ``silent`` after having done what it was told."""
+    """A store of one node's record; if ``silent``, it does what it is asked but does not answer."""
 
     silent = False
 

@@ -1,4 +1,4 @@
-"""Which member of the store serves, with real sockets: one that says nothing must cost no command its patience."""
+"""Which member of the store is used, with real sockets: a silent member must not use up a command's whole timeout."""
 
 import json
 import socket
@@ -63,7 +63,8 @@ def test_where_nobody_is_ready_everybody_s_reason_is_told():
 
 
 class Member:
-    """Answers every request with one document, or never; the first ones with ``first``, documents and their status."""
+    """A member that answers each request with one document, or never; ``first`` holds the first answers and statuses.
+    """
 
     def __init__(self, answer=None, status=200, first=()):
         self.listener = socket.socket(socket.AF_UNIX)

@@ -1,4 +1,4 @@
-"""Who has to go where too many wait, and how much a node may ask for."""
+"""Which connections are closed when too many wait, and how much a node may request."""
 
 import socket
 import time
@@ -12,7 +12,7 @@ from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT, RATE, Budgets
 
 @pytest.fixture
 def visits():
-    """Connections of a server, and what makes one more; all of them are closed in the end."""
+    """A server's connections, and a function that adds one; all are closed at the end."""
     made, pairs = Visits(), []
 
     def enter(address):
