@@ -31,10 +31,10 @@ def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str
     inspectors = inspectors_of(app, size=size)
     if type and type not in inspectors:
         inspectors = {type: lambda name: absent(app, type, name)}
-    wanted = [type] if type else list(inspectors)
+    kinds = [type] if type else list(inspectors)
 
     def fetch(name: str) -> tuple[str, Json]:
-        for kind in wanted:
+        for kind in kinds:
             document = find(inspectors, kind, name, only=bool(type))
             if document is not None:
                 if size and kind != "container":

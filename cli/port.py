@@ -33,16 +33,16 @@ def port(app: App, container: str, private_port: str | None) -> None:
     app.out_lines(sorted(lines, key=natural_key))
 
 
-def mappings_of(ports: PortMap, wanted: str, container: str) -> list[str]:
+def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str]:
     """Return the host addresses of one container port; the default protocol is tcp; raises StatusError."""
-    number, _, protocol = wanted.partition("/")
+    number, _, protocol = container_port.partition("/")
     try:
         parse_uint(number, 16, base=10)
     except ValueError as error:
         raise StatusError(f"Error: invalid port ({number}): {error}") from error
     bindings = ports.get(f"{number}/{protocol or 'tcp'}")
     if bindings is None:
-        raise StatusError(f"Error: No public port '{wanted}' published for {container}")
+        raise StatusError(f"Error: No public port '{container_port}' published for {container}")
     return addresses(bindings)
 
 

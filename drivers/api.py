@@ -350,7 +350,7 @@ class Repairer(Protocol):
     def compare(self, desired: Desired) -> Sequence[Difference]:
         """Return how the kernel differs from the desired state, or an empty sequence; changes nothing."""
 
-    def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
+    def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
         """Repair what `compare` found and change nothing else; idempotent. Live connections continue."""
 
     def saved_state(self) -> Sequence[str]:

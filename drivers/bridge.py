@@ -79,7 +79,7 @@ class BridgeDriver:
         """Create the bridge, or use an existing one, and add the network to the firewall."""
         options = bridge_options.parse(network)
         bridge_options.check_kernel_limits(options)
-        wanted = list(elements.of_network(network, options))
+        entries = list(elements.of_network(network, options))
         forwards = self.settings.forwarding and not network.internal
         forwarded = forwarding.plan(_versions(network)) if forwards else []
         with session() as opened:
@@ -91,8 +91,8 @@ class BridgeDriver:
                     Step("addresses", made.set_addresses),
                     Step(
                         "firewall",
-                        lambda: table.change(add=[*wanted, *forwarded]),
-                        lambda: table.change(remove=wanted),
+                        lambda: table.change(add=[*entries, *forwarded]),
+                        lambda: table.change(remove=entries),
                     ),
                     Step("accepted mark", self._accept_mark),
                     Step("forwarding", lambda: forwarding.switch_on(forwarded)),
@@ -191,9 +191,9 @@ class BridgeDriver:
         """Return how the firewall and route_localnet differ from the state that ``desired`` requires."""
         return bridge_shared_state.compare(desired, self.settings)
 
-    def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
+    def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
         """Repair what `compare` found and change nothing else."""
-        bridge_shared_state.repair(desired, found, self.settings)
+        bridge_shared_state.repair(desired, differences, self.settings)
 
     def needs_repair(self) -> bool:
         """Return whether another program flushed the firewall since the last `repair`; a fast check."""
@@ -243,34 +243,34 @@ class _Bridge:
         self.mark = names.network_mark(network.id)
 
     def create(self) -> None:
-        found = link.find(self.session, self.name)
-        if found is None:
+        bridge = link.find(self.session, self.name)
+        if bridge is None:
             mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
             link.add(self.session, self.name, "bridge", address=_random_mac(), **mtu)
             link.change(self.session, link.index(self.name), ifalias=self.mark)
-        elif found.kind != "bridge":
+        elif bridge.kind != "bridge":
             raise Exists(f"existing interface {self.name} is not a bridge")
 
     def delete(self) -> None:
-        found = link.find(self.session, self.name)
-        if found is not None and self._is_ours(found):
+        bridge = link.find(self.session, self.name)
+        if bridge is not None and self._is_ours(bridge):
             link.delete(self.session, self.name)
             return
-        if found is not None:
-            address.remove_ours(self.session, found.index)
+        if bridge is not None:
+            address.remove_ours(self.session, bridge.index)
             bridge_loopback.switch_off(self.name)
         router_advertisements.restore(self.name, self.run)
 
     def set_parameters(self) -> None:
         """Set the bridge's sysctls, before it comes up, because at "up" it would send its first packets."""
-        found = link.find(self.session, self.name)
-        if found is not None and self._is_ours(found):
+        bridge = link.find(self.session, self.name)
+        if bridge is not None and self._is_ours(bridge):
             router_advertisements.ignore(self.name)
             # Without an IPv6 address on the network, the bridge gets no link-local address either.
             speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
             sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "0" if speaks_ipv6 else "1")
-        elif found is not None:
-            router_advertisements.ignore_where_alone(self.session, found, self.run)
+        elif bridge is not None:
+            router_advertisements.ignore_where_alone(self.session, bridge, self.run)
         if not self.options.icc:
             # Because isolated ports cannot receive each other's ARP requests, the bridge answers them as a proxy.
             # Allowed packets (links) then pass the firewall's forward chain. A delay of 0 replaces the usual random
@@ -279,13 +279,13 @@ class _Bridge:
             sysctl.write(f"net/ipv4/neigh/{self.name}/proxy_delay", "0")
 
     def set_addresses(self) -> None:
-        found = link.index(self.name)
+        index = link.index(self.name)
         for pool in self.network.pools:
             version = pool.subnet.version
             inhibited = self.options.mode(version) == "isolated" or (version == 4 and self.options.inhibit_ipv4)
             if pool.gateway is not None and not inhibited:
                 try:
-                    address.add(self.session, found, pool.gateway, protocol=address.OURS)
+                    address.add(self.session, index, pool.gateway, protocol=address.OURS)
                 except KernelError as error:
                     what = f"failed to add IPv{version} address {pool.gateway} to"
                     raise KernelError(what, "bridge", error.errno) from error
@@ -293,14 +293,14 @@ class _Bridge:
     def bring_up(self) -> None:
         link.change(self.session, link.index(self.name), state="up")
 
-    def _is_ours(self, found: link.Link) -> bool:
+    def _is_ours(self, bridge: link.Link) -> bool:
         # An interrupted creation may leave a bridge without a mark. Without it, only the generated name proves that
         # hawse made the bridge.
-        return found.alias == self.mark or self.name == names.bridge_name(self.network.id)
+        return bridge.alias == self.mark or self.name == names.bridge_name(self.network.id)
 
 
 def _siblings(siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> list[elements.Element]:
-    return [e for network, given in siblings for e in elements.of_siblings(bridge_options.parse(network), given)]
+    return [e for network, ips in siblings for e in elements.of_siblings(bridge_options.parse(network), ips)]
 
 
 def _versions(network: NetworkSpec) -> list[int]:

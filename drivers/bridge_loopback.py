@@ -45,16 +45,16 @@ def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
 
     ``bridges`` has each bridge with the wanted state, or with None if the state is not decided yet.
     """
-    for bridge, wanted in bridges:
-        found = sysctl.read(_path(bridge)) if wanted is not None else None
-        if found is not None and (found == ON) != wanted:
-            kind = "missing" if wanted else "upkeep"
+    for bridge, enabled in bridges:
+        value = sysctl.read(_path(bridge)) if enabled is not None else None
+        if value is not None and (value == ON) != enabled:
+            kind = "missing" if enabled else "upkeep"
             yield Difference(kind, PLACE, bridge)
 
 
-def repair(found: Sequence[Difference]) -> None:
+def repair(differences: Sequence[Difference]) -> None:
     """Repair what `compare` found."""
-    for difference in found:
+    for difference in differences:
         if difference.kind == "missing":
             switch_on(difference.what)
         else:

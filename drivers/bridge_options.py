@@ -78,31 +78,31 @@ class BridgeOptions:
 
 def parse(network: NetworkSpec) -> BridgeOptions:
     """Parse a network's options; raises `BadOption` with Docker's text for a wrong value."""
-    given = network.options
+    values = network.options
     for label in ("default_bridge", "host_binding_ipv4"):  # used by the engine; checked here
-        options.read(given, PREFIX + label, options.boolean if label == "default_bridge" else options.address, None)
+        options.read(values, PREFIX + label, options.boolean if label == "default_bridge" else options.address, None)
     for label in ("enable_ipv4", "enable_ipv6"):
-        options.read(given, "com.docker.network." + label, options.boolean, None)
+        options.read(values, "com.docker.network." + label, options.boolean, None)
     return BridgeOptions(
-        bridge=given.get(NAME) or names.bridge_name(network.id),
-        mtu=options.read(given, options.MTU, _mtu, 0),
-        icc=options.read(given, PREFIX + "enable_icc", options.boolean, True),
-        masquerade=options.read(given, PREFIX + "enable_ip_masquerade", options.boolean, True),
-        inhibit_ipv4=options.read(given, PREFIX + "inhibit_ipv4", options.boolean, False),
+        bridge=values.get(NAME) or names.bridge_name(network.id),
+        mtu=options.read(values, options.MTU, _mtu, 0),
+        icc=options.read(values, PREFIX + "enable_icc", options.boolean, True),
+        masquerade=options.read(values, PREFIX + "enable_ip_masquerade", options.boolean, True),
+        inhibit_ipv4=options.read(values, PREFIX + "inhibit_ipv4", options.boolean, False),
         mode4=_mode(network, "gateway_mode_ipv4"),
         mode6=_mode(network, "gateway_mode_ipv6"),
-        source4=options.read(given, HOST_IPV4, options.address_of(4), None),
-        source6=options.read(given, HOST_IPV6, options.address_of(6), None),
-        spoof_guard=options.read(given, SPOOF_GUARD, options.boolean, False),
-        trusted=_interfaces(given.get(TRUSTED, "")),
+        source4=options.read(values, HOST_IPV4, options.address_of(4), None),
+        source6=options.read(values, HOST_IPV6, options.address_of(6), None),
+        spoof_guard=options.read(values, SPOOF_GUARD, options.boolean, False),
+        trusted=_interfaces(values.get(TRUSTED, "")),
     )
 
 
-def check_kernel_limits(found: BridgeOptions) -> None:
+def check_kernel_limits(parsed: BridgeOptions) -> None:
     """Raise `BadOption` with the kernel's text for a name or MTU that the kernel would refuse."""
-    if not names.fits(found.bridge):
+    if not names.fits(parsed.bridge):
         raise BadOption("numerical result out of range")
-    if not names.valid(found.bridge) or (found.mtu and not MIN_MTU <= found.mtu <= MAX_MTU):
+    if not names.valid(parsed.bridge) or (parsed.mtu and not MIN_MTU <= parsed.mtu <= MAX_MTU):
         raise BadOption("invalid argument")
 
 

@@ -41,29 +41,29 @@ class Port:
 
     def set_up(self) -> None:
         """Set the port's bridge flags and its mark, and bring it up."""
-        found = link.index(self.name)
-        link.set_bridge_port(self.session, found, hairpin=True, isolated=not self.options.icc)
-        link.change(self.session, found, state="up", ifalias=self.mark)
+        index = link.index(self.name)
+        link.set_bridge_port(self.session, index, hairpin=True, isolated=not self.options.icc)
+        link.change(self.session, index, state="up", ifalias=self.mark)
 
     def present(self) -> str:
         """Return the port's present name, or "" if there is no port."""
         candidates = (c for c in names.host_end_names(self.endpoint.id) if link.index(c))
-        found = ((c, link.find(self.session, c)) for c in candidates)
-        return next((name for name, one in found if one is not None and one.alias == self.mark), "")
+        links = ((c, link.find(self.session, c)) for c in candidates)
+        return next((name for name, one in links if one is not None and one.alias == self.mark), "")
 
     def delete(self) -> None:
         """Delete the port, and with it the far end; idempotent."""
         for candidate in names.host_end_names(self.endpoint.id):
             if link.index(candidate):
-                found = link.find(self.session, candidate)
-                if found is not None and self._is_ours(found):
+                interface = link.find(self.session, candidate)
+                if interface is not None and self._is_ours(interface):
                     link.delete(self.session, candidate)
 
-    def _is_ours(self, found: link.Link) -> bool:
+    def _is_ours(self, interface: link.Link) -> bool:
         # An interrupted creation may leave a port without a mark. However, it is always on the bridge, because it is
         # created there.
-        unmarked = found.alias == "" and found.master == link.index(self.options.bridge) > 0
-        return found.alias == self.mark or unmarked
+        unmarked = interface.alias == "" and interface.master == link.index(self.options.bridge) > 0
+        return interface.alias == self.mark or unmarked
 
     def guard(self) -> None:
         """Drop packets that the container must not send; idempotent."""
@@ -103,11 +103,11 @@ def _parsed(networks: Members) -> list[tuple[BridgeOptions, Sequence[EndpointSpe
     return [(bridge_options.parse(network), endpoints) for network, endpoints in networks]
 
 
-def _ports(wanted: Iterable[tuple[BridgeOptions, EndpointSpec]]) -> list[tuple[str, EndpointSpec]]:
+def _ports(requested: Iterable[tuple[BridgeOptions, EndpointSpec]]) -> list[tuple[str, EndpointSpec]]:
     """Return the names of these endpoints' existing ports, each with its endpoint."""
-    pairs = list(wanted)
+    pairs = list(requested)
     if not pairs:
         return []
     with session() as opened:
-        found = ((Port(opened, endpoint, options).present(), endpoint) for options, endpoint in pairs)
-        return [(name, endpoint) for name, endpoint in found if name]
+        ports = ((Port(opened, endpoint, options).present(), endpoint) for options, endpoint in pairs)
+        return [(name, endpoint) for name, endpoint in ports if name]

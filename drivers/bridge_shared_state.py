@@ -26,16 +26,16 @@ def compare(desired: Desired, settings: Settings) -> list[Difference]:
     ]
 
 
-def repair(desired: Desired, found: Sequence[Difference], settings: Settings) -> None:
+def repair(desired: Desired, differences: Sequence[Difference], settings: Settings) -> None:
     """Repair what `compare` found; rules first, because route_localnet is safe only behind them."""
     ports = _ports(desired.networks)
-    table.repair(_contents(desired, settings), _of(table.TABLE, found), _marks(settings, ports))
-    spoof_guard.repair(spoof_guard.contents(ports, _ports(desired.unsettled)), _of(spoof_guard.TABLE, found))
-    bridge_loopback.repair(_of(bridge_loopback.PLACE, found))
+    table.repair(_contents(desired, settings), _of(table.TABLE, differences), _marks(settings, ports))
+    spoof_guard.repair(spoof_guard.contents(ports, _ports(desired.unsettled)), _of(spoof_guard.TABLE, differences))
+    bridge_loopback.repair(_of(bridge_loopback.PLACE, differences))
 
 
-def _of(part: str, found: Iterable[Difference]) -> list[Difference]:
-    return [difference for difference in found if difference.place.startswith(part)]
+def _of(part: str, differences: Iterable[Difference]) -> list[Difference]:
+    return [difference for difference in differences if difference.place.startswith(part)]
 
 
 def _marks(settings: Settings, ports: spoof_guard.Held) -> tuple[str, ...]:
@@ -62,14 +62,14 @@ def _contents(desired: Desired, settings: Settings) -> Contents:
 
 
 def _elements(networks: Members, links: Sequence[Link], settings: Settings) -> list[Element]:
-    found: list[Element] = []
+    entries: list[Element] = []
     for network, endpoints in networks:
         options = bridge_options.parse(network)
-        found += elements.of_network(network, options)
+        entries += elements.of_network(network, options)
         for endpoint in endpoints:
-            found += elements.of_ports(network, options, endpoint, endpoint.ports, direct=settings.direct_routing)
-            found += elements.of_siblings(options, endpoint.siblings)
-    return found + [element for pair in links for element in elements.of_link(*pair)]
+            entries += elements.of_ports(network, options, endpoint, endpoint.ports, direct=settings.direct_routing)
+            entries += elements.of_siblings(options, endpoint.siblings)
+    return entries + [element for pair in links for element in elements.of_link(*pair)]
 
 
 def _ports(networks: Members) -> spoof_guard.Held:

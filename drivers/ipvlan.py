@@ -39,10 +39,10 @@ class IpvlanDriver(ParentedDriver):
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
         """Return the link's mode and flag, from ``-o ipvlan_mode=`` and ``-o ipvlan_flag=``."""
         mode = self.mode(network, MODE)
-        asked = network.options.get(FLAG) or "bridge"
-        if asked not in FLAGS:
-            raise BadOption(f"requested ipvlan flag '{asked}' is not valid, 'bridge' is the ipvlan driver default")
-        return {"ipvlan_mode": mode, "ipvlan_flags": FLAGS[asked]}
+        flag = network.options.get(FLAG) or "bridge"
+        if flag not in FLAGS:
+            raise BadOption(f"requested ipvlan flag '{flag}' is not valid, 'bridge' is the ipvlan driver default")
+        return {"ipvlan_mode": mode, "ipvlan_flags": FLAGS[flag]}
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
         """Return no address, because all endpoints use the parent's MAC."""

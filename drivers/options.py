@@ -70,9 +70,9 @@ def address_of(version: int) -> Callable[[str, str], IPAddress]:
     """Return a parser for addresses of one family."""
 
     def parse(label: str, value: str) -> IPAddress:
-        found = address(label, value)
-        if found.version != version:
+        ip = address(label, value)
+        if ip.version != version:
             raise BadOption(f"failed to parse {label} value: {value} (nil ip)")
-        return found
+        return ip
 
     return parse

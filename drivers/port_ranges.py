@@ -46,9 +46,9 @@ def around(held: R, first: int, last: int) -> list[R]:
 
 def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[PortBinding]:
     """Return the rest of ranges after some ranges, or parts of them, are removed."""
-    given, holes = dict.fromkeys(held), dict.fromkeys(gone)
-    left = [one for one in given if one not in holes]  # whole ranges in one pass, because there may be thousands
-    for hole in (one for one in holes if one not in given):
+    bindings, holes = dict.fromkeys(held), dict.fromkeys(gone)
+    left = [one for one in bindings if one not in holes]  # whole ranges in one pass, because there may be thousands
+    for hole in (one for one in holes if one not in bindings):
         left = [
             rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])
         ]

@@ -22,9 +22,11 @@ NAME = re.compile("[a-z][a-z0-9]*")
 
 def load(type_name: str) -> Driver:
     """Return a driver of a network type; raises `Missing` with Docker's text for an unknown type."""
-    own = _own(type_name)
-    if own is not None:
-        made: Driver = own()  # which keeps the contract: to check that takes as long as a message to the kernel
+    driver_class = _own(type_name)
+    if driver_class is not None:
+        made: Driver = (
+            driver_class()
+        )  # which keeps the contract: to check that takes as long as a message to the kernel
         return made
     factory = _entry_point(type_name)
     if factory is None:

@@ -45,7 +45,7 @@ def configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
 
 def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
     """Do what `configure` does; the thread is already in the sandbox."""
-    found = link.index(interface)
+    index = link.index(interface)
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "disable_ipv6"), "0" if _speaks_ipv6(endpoint) else "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "accept_ra"), endpoint.accept_ra)
     # With these sysctls, the kernel announces the address's new owner at "up", by gratuitous ARP and unsolicited NA.
@@ -56,8 +56,8 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
     link.change(opened, LOOPBACK_INDEX, state="up")
     for item in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local):
         if item is not None:
-            address.add(opened, found, item)
-    link.change(opened, found, state="up")
+            address.add(opened, index, item)
+    link.change(opened, index, state="up")
 
 
 def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, str]:
@@ -65,7 +65,7 @@ def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, st
 
     An option has the form ``net.ipv4.conf.IFNAME.log_martians=1,…``. Raises `BadOption` for other forms.
     """
-    found = {}
+    sysctls = {}
     for item in filter(None, options.get(SYSCTLS_OPTION, "").split(",")):
         key, equals, value = item.partition("=")
         parts = key.split(".", 4)
@@ -73,10 +73,10 @@ def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, st
             raise BadOption(f"unrecognised network interface sysctl '{item}'")
         if parts[3].upper() != "IFNAME":  # lower case with --network name=…,driver-opt=…, as from Docker's client
             raise BadOption(f"interface sysctl '{item}' must use 'IFNAME' as interface name")
-        found["/".join((*parts[:3], interface, parts[4]))] = value
-    for path in found:
+        sysctls["/".join((*parts[:3], interface, parts[4]))] = value
+    for path in sysctls:
         sysctl.user_path(path)
-    return found
+    return sysctls
 
 
 def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
@@ -118,10 +118,10 @@ def rename(sandbox: Sandbox, old: str, new: str) -> None:
     """Rename an interface of the sandbox; it is down for a moment and keeps its addresses."""
 
     def change(opened: Session) -> None:
-        found = link.index(old)
-        link.change(opened, found, state="down")
-        link.change(opened, found, ifname=new)
-        link.change(opened, found, state="up")
+        index = link.index(old)
+        link.change(opened, index, state="down")
+        link.change(opened, index, ifname=new)
+        link.change(opened, index, state="up")
 
     inside(sandbox, change)
 

@@ -68,9 +68,9 @@ class ParentedDriver:
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the parent if `create_network` made it; idempotent."""
         with session() as opened:
-            found = link.find(opened, parent_name(network))
-            if found is not None and found.alias == names.network_mark(network.id):
-                link.delete(opened, found.name)
+            parent = link.find(opened, parent_name(network))
+            if parent is not None and parent.alias == names.network_mark(network.id):
+                link.delete(opened, parent.name)
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
         """Raise `BadOption` for bad endpoint options; nothing is reserved outside the sandbox."""
@@ -101,9 +101,9 @@ class ParentedDriver:
             return
 
         def remove(opened: Session) -> None:
-            for found in link.all_links(opened):
-                if found.alias == names.endpoint_mark(endpoint.id) or found.name == names.unfinished_name(endpoint.id):
-                    link.delete(opened, found.name)
+            for child in link.all_links(opened):
+                if child.alias == names.endpoint_mark(endpoint.id) or child.name == names.unfinished_name(endpoint.id):
+                    link.delete(opened, child.name)
 
         sandboxes.inside(sandbox, remove)
 
@@ -117,18 +117,18 @@ class ParentedDriver:
 
     def gateways(self, network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
         """Return the next hops that the network offers."""
-        given = [] if network.internal else [p.gateway.ip for p in network.pools if p.gateway is not None]
-        first4 = next((g for g in given if isinstance(g, IPv4Address)), None)
-        first6 = next((g for g in given if isinstance(g, IPv6Address)), None)
+        addresses = [] if network.internal else [p.gateway.ip for p in network.pools if p.gateway is not None]
+        first4 = next((g for g in addresses if isinstance(g, IPv4Address)), None)
+        first6 = next((g for g in addresses if isinstance(g, IPv6Address)), None)
         return first4, first6
 
     def mode(self, network: NetworkSpec, label: str) -> Any:
         """Return the kernel's value for the network's mode; raises `BadOption` for an unknown mode."""
-        asked = network.options.get(label) or self.default_mode
-        if asked not in self.modes:
+        choice = network.options.get(label) or self.default_mode
+        if choice not in self.modes:
             default = f"'{self.default_mode}' mode is the {self.type} driver default"
-            raise BadOption(f"requested {self.type} mode '{asked}' is not valid, {default}")
-        return self.modes[asked]
+            raise BadOption(f"requested {self.type} mode '{choice}' is not valid, {default}")
+        return self.modes[choice]
 
     def _make_parent(self, opened: Session, network: NetworkSpec, parent: str) -> None:
         if network.options.get(PARENT):
@@ -147,10 +147,10 @@ class ParentedDriver:
 
     def _make_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox) -> None:
         parent = parent_name(network)
-        found = link.index(parent)
-        if not found:
+        parent_index = link.index(parent)
+        if not parent_index:
             raise Missing(f"-o parent interface was not found on the host: {parent}")
-        attributes = {**self.attributes(network), **self.link_address(endpoint), "link": found}
+        attributes = {**self.attributes(network), **self.link_address(endpoint), "link": parent_index}
         name = names.unfinished_name(endpoint.id)
         with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             try:
@@ -165,8 +165,8 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
     `leave` finds it by its mark or by its unfinished name.
     """
     try:
-        found = link.index(names.unfinished_name(endpoint.id))
-        link.change(there, found, ifname=interface, ifalias=names.endpoint_mark(endpoint.id))
+        index = link.index(names.unfinished_name(endpoint.id))
+        link.change(there, index, ifname=interface, ifalias=names.endpoint_mark(endpoint.id))
     except KernelError as error:
         if error.errno == errno.EEXIST:
             raise Exists(f"the sandbox has an interface {interface} already") from error

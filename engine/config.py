@@ -101,12 +101,12 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _require_trusted(path: Path, found: os.stat_result) -> None:
+def _require_trusted(path: Path, status: os.stat_result) -> None:
     """Raise PermissionDenied if a user other than root and the caller can change the file.
 
     Character devices such as /dev/null are always accepted, because they belong to root.
     """
-    if not stat.S_ISCHR(found.st_mode) and not is_own(found):
+    if not stat.S_ISCHR(status.st_mode) and not is_own(status):
         raise PermissionDenied(
             f"{path} is refused: it belongs to another user or can be written by one (chown root, chmod go-w)"
         )

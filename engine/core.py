@@ -196,9 +196,9 @@ class ContainerVerbs(Verbs):
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Stop a container."""
         host = self.changing()
-        found = lookup.resolve(host, reference)
+        container = lookup.resolve(host, reference)
         with stop.error_prefix(f"cannot stop container: {reference}"):
-            stop.stop(host, found.id, timeout, signal)
+            stop.stop(host, container.id, timeout, signal)
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Restart a container."""

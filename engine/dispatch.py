@@ -78,8 +78,8 @@ def _accept_ra(sysctls: Mapping[str, str]) -> str:
 
     It is 0, unless ``--sysctl`` sets net.ipv6.conf.default.accept_ra.
     """
-    given = {key.replace("/", "."): value for key, value in sysctls.items()}
-    return given.get("net.ipv6.conf.default.accept_ra", "0")
+    settings = {key.replace("/", "."): value for key, value in sysctls.items()}
+    return settings.get("net.ipv6.conf.default.accept_ra", "0")
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:
@@ -108,10 +108,10 @@ DRIVER_STATE_KEY = "keepsakes"
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
     """Save the state that the driver wants kept after an action in this process; normally there is none."""
-    told = driver.saved_state() if isinstance(driver, Repairer) else ()
-    if told:
+    state = driver.saved_state() if isinstance(driver, Repairer) else ()
+    if state:
         known = _noted(tx)
-        merged = dict.fromkeys([*known.get(driver.type, ()), *told])
+        merged = dict.fromkeys([*known.get(driver.type, ()), *state])
         tx.set_meta(DRIVER_STATE_KEY, json.dumps({**known, driver.type: list(merged)}))
 
 
@@ -127,8 +127,8 @@ def clear_driver_state(tx: Transaction) -> None:
 
 
 def _noted(reader: Reader) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = json.loads(reader.meta(DRIVER_STATE_KEY) or "{}")
-    return found
+    states: dict[str, list[str]] = json.loads(reader.meta(DRIVER_STATE_KEY) or "{}")
+    return states
 
 
 KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {

@@ -131,9 +131,9 @@ def allocate_pool(
         pools, last = [DefaultPool(p.base, size) for p in pools if p.base.prefixlen <= size], None
     occupied = Occupied(in_use)
     for base, prefix, start in _after(pools, last):
-        found = _first_free(base, prefix, start, occupied)
-        if found is not None:
-            return found
+        chosen = _first_free(base, prefix, start, occupied)
+        if chosen is not None:
+            return chosen
     raise PoolsExhausted(version)
 
 
@@ -223,18 +223,18 @@ def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | No
     return _address(subnet, address)
 
 
-def check_address(subnet: IPNetwork, used: Sequence[int], wanted: IPAddress) -> IPAddress:
-    """Return ``wanted`` if it is free; an ip range does not limit explicit addresses.
+def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) -> IPAddress:
+    """Return ``address`` if it is free; an ip range does not limit explicit addresses.
 
     ``used`` is as for `lowest_free`. Raises `OutOfPool` or `AddressInUse`.
     """
-    if wanted not in subnet:
-        raise OutOfPool(wanted, subnet)
-    value, (first, last) = int(wanted), usable(subnet)
+    if address not in subnet:
+        raise OutOfPool(address, subnet)
+    value, (first, last) = int(address), usable(subnet)
     index = bisect_left(used, value)
     if not first <= value <= last or (index < len(used) and used[index] == value):
-        raise AddressInUse(wanted)
-    return wanted
+        raise AddressInUse(address)
+    return address
 
 
 def _first_gap(used: Sequence[int], start: int) -> int:

@@ -70,8 +70,8 @@ def short_id(full: str) -> str:
 
 def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
     """List a container's names on a user-defined network: name, aliases, short id, own host name; no repeats."""
-    own = short_id(container.id)
-    return list(dict.fromkeys([container.name, *(settings.aliases or ()), own, container.config.hostname or own]))
+    short = short_id(container.id)
+    return list(dict.fromkeys([container.name, *(settings.aliases or ()), short, container.config.hostname or short]))
 
 
 def served_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:

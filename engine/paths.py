@@ -59,9 +59,9 @@ def open_private(path: Path | str | bytes, flags: int) -> int:
     """
     fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        found = os.fstat(fd)
-        require_own_file(path, found)
-        if stat.S_IMODE(found.st_mode) != 0o600:
+        status = os.fstat(fd)
+        require_own_file(path, status)
+        if stat.S_IMODE(status.st_mode) != 0o600:
             os.fchmod(fd, 0o600)
     except BaseException:
         os.close(fd)
@@ -77,12 +77,12 @@ def no_follow(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
-def require_own_file(path: Path | str | bytes, found: os.stat_result) -> None:
+def require_own_file(path: Path | str | bytes, status: os.stat_result) -> None:
     """Raise PermissionDenied if a file is a symbolic link, belongs to another user or can be written by one.
 
     ``found`` is the result of lstat.
     """
-    if stat.S_ISLNK(found.st_mode) or not is_own(found):
+    if stat.S_ISLNK(status.st_mode) or not is_own(status):
         raise PermissionDenied(f"{os.fsdecode(path)} {_OTHERS}")
 
 
@@ -106,11 +106,11 @@ def _check_path(path: str) -> None:
         part = pending.pop()
         place = current.rpartition("/")[0] if part == ".." else f"{current}/{part}"
         try:
-            found = _found(place or "/", make=sticky)
+            status = _found(place or "/", make=sticky)
         except OSError:
             return  # only root or the caller can create it, or it is unusable
-        if stat.S_ISLNK(found.st_mode):
-            _check_owner(place, found, in_sticky=sticky)
+        if stat.S_ISLNK(status.st_mode):
+            _check_owner(place, status, in_sticky=sticky)
             links += 1
             if links > _LINKS_LIMIT:
                 raise _Untrusted(place, "is one of too many symbolic links", "unlink")
@@ -118,7 +118,7 @@ def _check_path(path: str) -> None:
             current = "" if target.startswith("/") else current
             pending += _parts(target)
         else:
-            sticky = _check_directory(place or "/", found, in_sticky=sticky, is_last=not pending)
+            sticky = _check_directory(place or "/", status, in_sticky=sticky, is_last=not pending)
             current = place
 
 
@@ -136,19 +136,19 @@ def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")][::-1]
 
 
-def _check_directory(place: str, found: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
+def _check_directory(place: str, status: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
     """Check one directory; return whether it is a sticky directory that other users can write to."""
-    _check_owner(place, found, in_sticky=in_sticky or is_last)
-    if not found.st_mode & _WRITABLE_BY_OTHERS:
+    _check_owner(place, status, in_sticky=in_sticky or is_last)
+    if not status.st_mode & _WRITABLE_BY_OTHERS:
         return False
-    if is_last or not found.st_mode & stat.S_ISVTX:
+    if is_last or not status.st_mode & stat.S_ISVTX:
         raise _Untrusted(place, "can be written by other users", "chmod go-w")
     return True
 
 
-def _check_owner(place: str, found: os.stat_result, *, in_sticky: bool) -> None:
-    if found.st_uid not in (0, os.geteuid()) and (in_sticky or not _is_unmapped(found.st_uid)):
-        raise _Untrusted(place, f"belongs to user {found.st_uid}", "chown -h root")
+def _check_owner(place: str, status: os.stat_result, *, in_sticky: bool) -> None:
+    if status.st_uid not in (0, os.geteuid()) and (in_sticky or not _is_unmapped(status.st_uid)):
+        raise _Untrusted(place, f"belongs to user {status.st_uid}", "chown -h root")
 
 
 def _is_unmapped(user: int) -> bool:
@@ -161,7 +161,7 @@ def _is_unmapped(user: int) -> bool:
 def _make_missing(path: Path) -> bool:
     """Create a directory (0700, independent of the umask) and its missing parents; return False if it existed."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except FileNotFoundError:
         if not _make_missing(path.parent) and not _is_safe_parent(path.parent):
             raise PermissionDenied(f"{path.parent} {_OTHERS}") from None
@@ -169,21 +169,21 @@ def _make_missing(path: Path) -> bool:
             os.mkdir(path, 0o700)
             os.chmod(path, 0o700)
             return True
-        found = os.stat(path)
-    if not stat.S_ISDIR(found.st_mode):
+        status = os.stat(path)
+    if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     return False
 
 
 def _is_safe_parent(path: Path) -> bool:
     """Return whether no other user can replace what hawse creates in a directory."""
-    found = os.stat(path)
-    return is_own(found) or bool(found.st_uid in (0, os.geteuid()) and found.st_mode & stat.S_ISVTX)
+    status = os.stat(path)
+    return is_own(status) or bool(status.st_uid in (0, os.geteuid()) and status.st_mode & stat.S_ISVTX)
 
 
-def is_own(found: os.stat_result) -> bool:
+def is_own(status: os.stat_result) -> bool:
     """Return whether a file belongs to root or the caller, and no other user can write to it."""
-    return found.st_uid in (0, os.geteuid()) and not found.st_mode & _WRITABLE_BY_OTHERS
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & _WRITABLE_BY_OTHERS
 
 
 DEFAULT_ROOT = "/var/lib/hawse"

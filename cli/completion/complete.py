@@ -42,10 +42,10 @@ def answer_and_keep(app: App, kinds: str) -> None:
 
     store = root_directory() / "hawse.db"
     written = cache.store_mtime(store)
-    found = answer(kinds, 0, ())
-    app.out(found)
-    if found:
-        cache.store(store, kinds, found, written)
+    suggestions = answer(kinds, 0, ())
+    app.out(suggestions)
+    if suggestions:
+        cache.store(store, kinds, suggestions, written)
 
 
 def answer(kinds: str, index: int, words: Sequence[str]) -> str:

@@ -55,8 +55,8 @@ def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
     """Yield networks that have containers; only those of one container if the line names one after this position."""
     named = {container.id for word in behind for container in reader.find_containers(word)}
     for network in reader.networks():
-        found = users(reader, network)
-        if found & named if named else found:
+        holders = users(reader, network)
+        if holders & named if named else holders:
             yield network_entry(network)
 
 
@@ -87,7 +87,7 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
         for endpoint in reader.endpoints(container_id=container.id):
             for name, place in (pair for port in endpoint.ports for pair in each_port(port)):
                 places.setdefault(name, []).append(place)
-        yield from ((name, " ".join(found)) for name, found in places.items())
+        yield from ((name, " ".join(addresses)) for name, addresses in places.items())
 
 
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
@@ -99,7 +99,7 @@ def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
     """Return every label that is set, sorted, as ``key=value``."""
     return (
-        (text, "") for text in sorted({f"{key}={value}" for found in holders for key, value in (found or {}).items()})
+        (text, "") for text in sorted({f"{key}={value}" for holder in holders for key, value in (holder or {}).items()})
     )
 
 

@@ -55,11 +55,11 @@ class Node:
 
 def nodes(root: Group) -> list[Node]:
     """Return every visible command of the tree once, sorted by its paths."""
-    found: dict[int, Node] = {}
+    by_command: dict[int, Node] = {}
     for path, command in _walk("", root):
-        known = found.get(id(command))
-        found[id(command)] = replace(known, paths=(*known.paths, path)) if known else _node(path, command)
-    return sorted(found.values(), key=lambda node: node.paths)
+        known = by_command.get(id(command))
+        by_command[id(command)] = replace(known, paths=(*known.paths, path)) if known else _node(path, command)
+    return sorted(by_command.values(), key=lambda node: node.paths)
 
 
 def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
@@ -75,9 +75,9 @@ def _visible(group: Group) -> list[str]:
 
 
 def _get(group: Group, name: str) -> click.Command:
-    found = group.get_command(click.Context(group), name)
-    assert found is not None
-    return found
+    command = group.get_command(click.Context(group), name)
+    assert command is not None
+    return command
 
 
 def _node(path: str, command: click.Command) -> Node:

@@ -20,17 +20,17 @@ ATTACH = "Attach local standard input, output, and error streams to a running co
 @click.pass_obj
 def attach(app: App, container: str, detach_keys: str, no_stdin: bool, sig_proxy: bool) -> int:
     """Attach to a running container until it ends; return its exit code."""
-    found = app.engine.containers.inspect(container_path_segment(container))
-    state, config = found["State"], found["Config"]
+    document = app.engine.containers.inspect(container_path_segment(container))
+    state, config = document["State"], document["Config"]
     if not state["Running"]:
         raise StatusError("You cannot attach to a stopped container, start it first")
     if state["Restarting"]:
         raise StatusError("You cannot attach to a restarting container, wait until it is running")
     check_terminal(app, stdin=not no_stdin, tty=config["Tty"])
-    container_id = found["Id"]
+    container_id = document["Id"]
     stdin = not no_stdin and config["OpenStdin"]
     with streams() as stdio, proxied(app, container_id, wanted=sig_proxy and not config["Tty"]) as proxy:
         attachment = attached(app, container_id, stdio, stdin=stdin, proxy=proxy, start=lambda: None)
         if attachment.detached:
             raise StatusError(ESCAPED)
-        return exit_code(app, container_id, attachment, removed=found["HostConfig"]["AutoRemove"])
+        return exit_code(app, container_id, attachment, removed=document["HostConfig"]["AutoRemove"])

@@ -35,17 +35,17 @@ def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = 
 
 
 def make_request(
-    ctx: click.Context, verb: str, image: str, command: Sequence[str], given: Mapping[str, Any]
+    ctx: click.Context, verb: str, image: str, command: Sequence[str], flags: Mapping[str, Any]
 ) -> ContainerCreate:
     """Build a request from the command line; warn about flags that hawse ignores."""
     app: App = ctx.obj
-    given_flags = {name for name in given if changed(ctx, name)}
+    given_flags = {name for name in flags if changed(ctx, name)}
     try:
-        checks.pull(given)
-        request = container_create(image, command, given, given_flags, app.environ)
+        checks.pull(flags)
+        request = container_create(image, command, flags, given_flags, app.environ)
     except ValueError as error:
         raise report(verb, str(error)) from error
-    if names := unsupported.ignored(given, given_flags):
+    if names := unsupported.ignored(flags, given_flags):
         app.err(f"WARNING: hawse ignores {', '.join(names)}\n")
     return request
 

@@ -22,8 +22,8 @@ PULL = 'Pull image before creating ("always", "|missing", "never")'
 @click.argument("image")
 @click.argument("command", nargs=-1)
 @click.pass_context
-def create(ctx: click.Context, /, image: str, command: tuple[str, ...], **given: Any) -> None:
+def create(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: Any) -> None:
     """Create a container and print its id."""
-    request = make_request(ctx, "create", image, command, given)
-    container_id = create_container(ctx.obj, request, pull=given["pull"], quiet=given["quiet"])
+    request = make_request(ctx, "create", image, command, flags)
+    container_id = create_container(ctx.obj, request, pull=flags["pull"], quiet=flags["quiet"])
     ctx.obj.out(f"{container_id}\n")

@@ -36,9 +36,9 @@ NOT_EXECUTED = 126
 @click.argument("container")
 @click.argument("command", nargs=-1)
 @click.pass_obj
-def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -> int:
+def exec_(app: App, /, container: str, command: tuple[str, ...], **flags: Any) -> int:
     """Run a command in a running container; return the command's exit code."""
-    request = exec_request(app, command, given)
+    request = exec_request(app, command, flags)
     app.engine.containers.inspect(container_path_segment(container))
     if not request.detach:
         check_terminal(app, stdin=request.attach_stdin, tty=request.tty)
@@ -55,20 +55,20 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **given: Any) -
     return code
 
 
-def exec_request(app: App, command: Sequence[str], given: dict[str, Any]) -> ExecCreate:
+def exec_request(app: App, command: Sequence[str], flags: dict[str, Any]) -> ExecCreate:
     """Build the request from the flags; raises StatusError if an environment variable is invalid."""
     try:
-        own = latest(env_value(text, app.environ) for text in given["env"])
-        env = with_files(given["env_file"], own, app.environ)
+        variables = latest(env_value(text, app.environ) for text in flags["env"])
+        env = with_files(flags["env_file"], variables, app.environ)
     except ValueError as error:
         raise StatusError(str(error)) from error
     return ExecCreate(
         cmd=command,
         env=env,
-        user=given["user"],
-        working_dir=given["workdir"],
-        tty=given["tty"],
-        detach=given["detach"],
-        attach_stdin=given["interactive"] and not given["detach"],
-        privileged=given["privileged"],
+        user=flags["user"],
+        working_dir=flags["workdir"],
+        tty=flags["tty"],
+        detach=flags["detach"],
+        attach_stdin=flags["interactive"] and not flags["detach"],
+        privileged=flags["privileged"],
     )

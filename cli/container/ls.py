@@ -44,30 +44,30 @@ def list_flags(function: Any) -> Any:
 @command("ps [OPTIONS]", "List containers", aliases=ALIASES)
 @list_flags
 @click.pass_context
-def ps(ctx: click.Context, /, **given: Any) -> None:
+def ps(ctx: click.Context, /, **flags: Any) -> None:
     """Print a table of the containers, newest first."""
-    list_containers(ctx, given)
+    list_containers(ctx, flags)
 
 
 @command("ls [OPTIONS]", "List containers", aliases=ALIASES)
 @list_flags
 @click.pass_context
-def ls(ctx: click.Context, /, **given: Any) -> None:
+def ls(ctx: click.Context, /, **flags: Any) -> None:
     """Print the same table as ``ps``, under the name that the command has in its group."""
-    list_containers(ctx, given)
+    list_containers(ctx, flags)
 
 
-def list_containers(ctx: click.Context, given: dict[str, Any]) -> None:
+def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
     """Get the list of containers from the engine and print it in the chosen format."""
     app: App = ctx.obj
-    format, quiet, size = given["format"], given["quiet"], given["size"]
+    format, quiet, size = flags["format"], flags["quiet"], flags["size"]
     if format and quiet:
         app.err(IGNORING)
     if format and uses_size(format) and not quiet and not changed(ctx, "size"):
         size = True
-    limit = 1 if given["latest"] and given["last"] == -1 else given["last"]
-    found = app.engine.containers.list(given["filter"], all=given["all"], limit=limit, size=size)
-    rows = [row(container, trunc=not given["no_trunc"]) for container in found]
+    limit = 1 if flags["latest"] and flags["last"] == -1 else flags["last"]
+    containers = app.engine.containers.list(flags["filter"], all=flags["all"], limit=limit, size=size)
+    rows = [row(container, trunc=not flags["no_trunc"]) for container in containers]
     write_listing(app, template(format, quiet=quiet, size=size), rows, HEADER, failing=FAILED)
 
 

@@ -24,7 +24,7 @@ def displayed_ports(ports: Iterable[Port]) -> str:
             done.append(_entry(key, first, last))
             first = number
         ranges[key] = (first, number)
-    return ", ".join([*done, *(_entry(key, *found) for key, found in ranges.items()), *mapped])
+    return ", ".join([*done, *(_entry(key, *bounds) for key, bounds in ranges.items()), *mapped])
 
 
 def _order(port: Port) -> tuple[int, str, int, str]:

@@ -18,27 +18,27 @@ from engine.model import ContainerConfig, ContainerCreate, HostConfig
 
 
 def container_create(
-    image: str, command: Sequence[str], given: Given, changed: Collection[str], environ: Mapping[str, str]
+    image: str, command: Sequence[str], flags: Given, changed: Collection[str], environ: Mapping[str, str]
 ) -> ContainerCreate:
     """Build the request, with the checks in Docker's order; raises ValueError with Docker's text."""
-    if given["mac_address"]:
-        mac_address(given["mac_address"])
-    checks.swappiness(given)
-    host = _host_config(given, changed)
-    exposed = exposed_ports(host.port_bindings, given["expose"])
-    config = _config(image, command, given, changed, environ)
-    checks.modes(given)
-    checks.logging(given)
-    host = replace(host, security_opt=security_options(given["security_opt"]) or None)
-    checks.storage(given)
-    checks.health(given)
-    host = replace(host, restart_policy=restart_policy(given["restart"]))
-    checks.removal(given)
-    unsupported.refuse(given)
-    networks = endpoint_settings(given["network"], _network_flags(given))
+    if flags["mac_address"]:
+        mac_address(flags["mac_address"])
+    checks.swappiness(flags)
+    host = _host_config(flags, changed)
+    exposed = exposed_ports(host.port_bindings, flags["expose"])
+    config = _config(image, command, flags, changed, environ)
+    checks.modes(flags)
+    checks.logging(flags)
+    host = replace(host, security_opt=security_options(flags["security_opt"]) or None)
+    checks.storage(flags)
+    checks.health(flags)
+    host = replace(host, restart_policy=restart_policy(flags["restart"]))
+    checks.removal(flags)
+    unsupported.refuse(flags)
+    networks = endpoint_settings(flags["network"], _network_flags(flags))
     # Since API 1.44 the MAC address is sent only with the network.
     config = replace(config, mac_address="", exposed_ports=exposed)
-    return ContainerCreate(config, host, networks, given["name"])
+    return ContainerCreate(config, host, networks, flags["name"])
 
 
 def detached(request: ContainerCreate) -> ContainerCreate:
@@ -48,71 +48,71 @@ def detached(request: ContainerCreate) -> ContainerCreate:
 
 
 def _config(
-    image: str, command: Sequence[str], given: Given, changed: Collection[str], environ: Mapping[str, str]
+    image: str, command: Sequence[str], flags: Given, changed: Collection[str], environ: Mapping[str, str]
 ) -> ContainerConfig:
-    streams = given["attach"]
-    attach_stdin = "stdin" in streams or given["interactive"]
-    env = with_files(given["env_file"], latest(env_value(text, environ) for text in given["env"]), environ)
+    streams = flags["attach"]
+    attach_stdin = "stdin" in streams or flags["interactive"]
+    env = with_files(flags["env_file"], latest(env_value(text, environ) for text in flags["env"]), environ)
     return ContainerConfig(
         image=image,
         cmd=command or None,
-        entrypoint=_entrypoint(given, changed),
-        hostname=given["hostname"],
-        domainname=given["domainname"],
-        user=given["user"],
+        entrypoint=_entrypoint(flags, changed),
+        hostname=flags["hostname"],
+        domainname=flags["domainname"],
+        user=flags["user"],
         attach_stdin=attach_stdin,
         attach_stdout=not streams or "stdout" in streams,
         attach_stderr=not streams or "stderr" in streams,
-        tty=given["tty"],
-        open_stdin=given["interactive"],
-        stdin_once=given["interactive"],
+        tty=flags["tty"],
+        open_stdin=flags["interactive"],
+        stdin_once=flags["interactive"],
         env=env or None,
-        working_dir=given["workdir"],
-        mac_address=given["mac_address"],
-        labels=pairs_to_map(with_files(given["label_file"], given["label"])),
-        stop_signal=given["stop_signal"],
-        stop_timeout=given["stop_timeout"] if "stop_timeout" in changed else None,
+        working_dir=flags["workdir"],
+        mac_address=flags["mac_address"],
+        labels=pairs_to_map(with_files(flags["label_file"], flags["label"])),
+        stop_signal=flags["stop_signal"],
+        stop_timeout=flags["stop_timeout"] if "stop_timeout" in changed else None,
     )
 
 
-def _entrypoint(given: Given, changed: Collection[str]) -> Sequence[str] | None:
+def _entrypoint(flags: Given, changed: Collection[str]) -> Sequence[str] | None:
     # ``--entrypoint ""`` removes the image's entrypoint; without the flag, the image's entrypoint is kept.
-    return [given["entrypoint"]] if "entrypoint" in changed else None
+    return [flags["entrypoint"]] if "entrypoint" in changed else None
 
 
-def _host_config(given: Given, changed: Collection[str]) -> HostConfig:
-    binds = [*dict.fromkeys(bind(spec) for spec in given["volume"]), *given["mount"]]
+def _host_config(flags: Given, changed: Collection[str]) -> HostConfig:
+    binds = [*dict.fromkeys(bind(spec) for spec in flags["volume"]), *flags["mount"]]
     return HostConfig(
-        network_mode=network_mode(given["network"]),
+        network_mode=network_mode(flags["network"]),
         binds=binds or None,
-        port_bindings=published_ports(given["publish"]),
-        publish_all_ports=given["publish_all"],
-        auto_remove=given["rm"],
-        cap_add=given["cap_add"] or None,
-        cap_drop=given["cap_drop"] or None,
-        dns=given["dns"],
-        dns_options=given["dns_option"],
-        dns_search=given["dns_search"],
-        extra_hosts=given["add_host"] or None,
-        links=given["link"] or None,
-        pid_mode=given["pid"],
-        privileged=given["privileged"],
-        readonly_rootfs=given["read_only"],
-        sysctls=given["sysctl"],
-        container_id_file=given["cidfile"],
-        init=given["init"] if "init" in changed else None,
-        system_paths=SYSTEM_PATHS in given["security_opt"],
-        log_driver=given["log_driver"],
-        log_options=pairs_to_map(given["log_opt"]),
+        port_bindings=published_ports(flags["publish"]),
+        publish_all_ports=flags["publish_all"],
+        auto_remove=flags["rm"],
+        cap_add=flags["cap_add"] or None,
+        cap_drop=flags["cap_drop"] or None,
+        dns=flags["dns"],
+        dns_options=flags["dns_option"],
+        dns_search=flags["dns_search"],
+        extra_hosts=flags["add_host"] or None,
+        links=flags["link"] or None,
+        pid_mode=flags["pid"],
+        privileged=flags["privileged"],
+        readonly_rootfs=flags["read_only"],
+        sysctls=flags["sysctl"],
+        container_id_file=flags["cidfile"],
+        init=flags["init"] if "init" in changed else None,
+        system_paths=SYSTEM_PATHS in flags["security_opt"],
+        log_driver=flags["log_driver"],
+        log_options=pairs_to_map(flags["log_opt"]),
     )
 
 
-def _network_flags(given: Given) -> NetworkOption:
+def _network_flags(flags: Given) -> NetworkOption:
     return NetworkOption(
-        aliases=given["network_alias"],
-        links=given["link"],
-        ipv4=given["ip"],
-        ipv6=given["ip6"],
-        link_local=given["link_local_ip"],
-        mac=given["mac_address"],
+        aliases=flags["network_alias"],
+        links=flags["link"],
+        ipv4=flags["ip"],
+        ipv6=flags["ip6"],
+        link_local=flags["link_local_ip"],
+        mac=flags["mac_address"],
     )

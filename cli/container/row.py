@@ -72,23 +72,23 @@ def image(container: Document, *, trunc: bool) -> str:
     return name.partition("@")[0]
 
 
-def names(given: list[str], *, trunc: bool) -> str:
+def names(full_names: list[str], *, trunc: bool) -> str:
     """Join the names without their leading slashes.
 
     With ``trunc``, only the container's own name is returned, without the names that links give it.
     """
-    plain = [name.removeprefix("/") for name in given]
-    own = [name for name in plain if "/" not in name]
-    return ",".join(own[:1] if trunc and own else plain)
+    plain = [name.removeprefix("/") for name in full_names]
+    primary = [name for name in plain if "/" not in name]
+    return ",".join(primary[:1] if trunc and primary else plain)
 
 
 def mounts(container: Document, *, trunc: bool) -> str:
     """Join the names or sources of the mounts."""
-    found = [mount.get("Name") or mount["Source"] for mount in container.get("Mounts") or ()]
-    return ",".join(ellipsis(name, MOUNT_WIDTH) if trunc else name for name in found)
+    sources = [mount.get("Name") or mount["Source"] for mount in container.get("Mounts") or ()]
+    return ",".join(ellipsis(name, MOUNT_WIDTH) if trunc else name for name in sources)
 
 
 def size(container: Document) -> str:
     """Format the size of the writable layer, and the size of all layers if it is known."""
-    own, whole = container.get("SizeRw", 0), container.get("SizeRootFs", 0)
-    return human_size(own, 3) + (f" (virtual {human_size(whole, 3)})" if whole > 0 else "")
+    writable, whole = container.get("SizeRw", 0), container.get("SizeRootFs", 0)
+    return human_size(writable, 3) + (f" (virtual {human_size(whole, 3)})" if whole > 0 else "")

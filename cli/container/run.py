@@ -32,23 +32,23 @@ NOT_EXECUTABLE = ("permission denied", "is a directory")
 @click.argument("image")
 @click.argument("command", nargs=-1)
 @click.pass_context
-def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **given: Any) -> int:
+def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: Any) -> int:
     """Create a container and start it; in the foreground, return the exit code of the container's command."""
     app: App = ctx.obj
-    request = make_request(ctx, "run", image, command, given)
-    if given["detach"]:
-        if given["attach"]:
+    request = make_request(ctx, "run", image, command, flags)
+    if flags["detach"]:
+        if flags["attach"]:
             raise StatusError("Conflicting options: -a and -d")
         request = detached(request)
     else:
         check_terminal(app, stdin=request.config.attach_stdin, tty=request.config.tty)
-    container_id = create_reported(app, request, pull=given["pull"], quiet=given["quiet"])
+    container_id = create_reported(app, request, pull=flags["pull"], quiet=flags["quiet"])
     if not (request.config.attach_stdout or request.config.attach_stderr):
         app.out(f"{container_id}\n")
-    if given["detach"]:
+    if flags["detach"]:
         start_reported(app, container_id)
         return 0
-    return in_foreground(app, container_id, request, sig_proxy=given["sig_proxy"])
+    return in_foreground(app, container_id, request, sig_proxy=flags["sig_proxy"])
 
 
 def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:

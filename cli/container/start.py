@@ -42,16 +42,16 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
 
 def start_attached(app: App, container: str, *, interactive: bool) -> int:
     """Attach to one container and start it; return its exit code."""
-    found = app.engine.containers.inspect(container_path_segment(container))
-    container_id, config = found["Id"], found["Config"]
-    if found["State"]["Restarting"]:
+    document = app.engine.containers.inspect(container_path_segment(container))
+    container_id, config = document["Id"], document["Config"]
+    if document["State"]["Restarting"]:
         raise StatusError("unable to upgrade to tcp, received 409")  # Docker's whole error text
     with streams() as stdio, proxied(app, container_id, wanted=not config["Tty"]) as proxy:
         attachment = attached(
             app, container_id, stdio, stdin=interactive and config["OpenStdin"], proxy=proxy,
             start=lambda: started(app, container_id),
         )  # fmt: skip
-        return exit_code(app, container_id, attachment, removed=found["HostConfig"]["AutoRemove"])
+        return exit_code(app, container_id, attachment, removed=document["HostConfig"]["AutoRemove"])
 
 
 def started(app: App, container_id: str) -> None:

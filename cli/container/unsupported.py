@@ -30,33 +30,33 @@ SAME_ANYWAY = {"isolation": "default", "runtime": "runc", "ipc": "private"}
 """Values that match what hawse does in any case, so that no warning is printed."""
 
 
-def refuse(given: Mapping[str, Any]) -> None:
+def refuse(flags: Mapping[str, Any]) -> None:
     """Raise ValueError for a flag that hawse does not support and must not ignore."""
     for name in NEVER_HONOURED:
-        if given[name]:
+        if flags[name]:
             raise ValueError(f"{_flag(name)} is not supported")
-    if given["uts"] == "host":
+    if flags["uts"] == "host":
         raise ValueError("--uts host is not supported")
-    if given["pid"].startswith("container:"):
+    if flags["pid"].startswith("container:"):
         raise ValueError("--pid container:… is not supported")
-    for option in given["security_opt"]:
+    for option in flags["security_opt"]:
         key, _, value = option.partition("=") if "=" in option else option.partition(":")
         if CONFINEMENT.get(key, value) != value:
             raise ValueError(f"--security-opt {option} is not supported")
 
 
-def ignored(given: Mapping[str, Any], changed: Collection[str]) -> Sequence[str]:
+def ignored(values: Mapping[str, Any], changed: Collection[str]) -> Sequence[str]:
     """Return the given flags that have no effect in hawse."""
-    flags = [_flag(n) for n in IGNORED if n in changed and given[n] != SAME_ANYWAY.get(n)]
-    return flags + _ignored_logging(given)
+    flags = [_flag(n) for n in IGNORED if n in changed and values[n] != SAME_ANYWAY.get(n)]
+    return flags + _ignored_logging(values)
 
 
-def _ignored_logging(given: Mapping[str, Any]) -> list[str]:
+def _ignored_logging(flags: Mapping[str, Any]) -> list[str]:
     """Return the logging flags to warn about: an unknown driver, or options without effect.
 
     Options that the engine refuses are not returned.
     """
-    driver, options = given["log_driver"] or JSON_FILE, pairs_to_map(given["log_opt"])
+    driver, options = flags["log_driver"] or JSON_FILE, pairs_to_map(flags["log_opt"])
     if driver in OTHER_DRIVERS:
         return ["--log-driver", *["--log-opt"][: len(options)]]
     try:

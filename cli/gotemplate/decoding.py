@@ -79,8 +79,8 @@ def _listed(type_: Type, document: Any) -> list[Any]:
     return list(_checked(document, list | tuple))
 
 
-def _checked(document: Any, wanted: Any) -> Any:
-    if not isinstance(document, wanted) or isinstance(document, Number):
+def _checked(document: Any, expected: Any) -> Any:
+    if not isinstance(document, expected) or isinstance(document, Number):
         raise TypeError(f"unexpected {type(document).__name__} in document")
     return document
 

@@ -169,10 +169,10 @@ class Evaluator:
     def _map_field(self, target: Value, name: str, has_args: bool) -> Value | None:
         if has_args:
             raise Fault(f"{name} is not a method but has arguments")
-        found = target.entry(encode(name))
-        if found is None and self.settings.missing_key_fails:
+        entry = target.entry(encode(name))
+        if entry is None and self.settings.missing_key_fails:
             raise Fault(f"map has no entry for key {quote(name)}")
-        return found
+        return entry
 
     # ---------------------------------------------------------------------------------------------------- calls
 
@@ -200,14 +200,14 @@ class Evaluator:
                 return value
         return value if isinstance(final, Missing) else final
 
-    def _check_count(self, function: Function, name: str, given: int, final: Final) -> None:
-        total = given + (final is not MISSING)
-        wanted = len(function.params)
+    def _check_count(self, function: Function, name: str, count: int, final: Final) -> None:
+        total = count + (final is not MISSING)
+        expected = len(function.params)
         if function.rest is not None:
-            if total < wanted:
-                raise Fault(f"wrong number of args for {name}: want at least {wanted} got {given}")
-        elif total != wanted:
-            raise Fault(f"wrong number of args for {name}: want {wanted} got {total}")
+            if total < expected:
+                raise Fault(f"wrong number of args for {name}: want at least {expected} got {count}")
+        elif total != expected:
+            raise Fault(f"wrong number of args for {name}: want {expected} got {total}")
         if function.fault:
             raise Fault(function.fault)
 

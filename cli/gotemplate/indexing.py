@@ -38,8 +38,8 @@ def _item(item: Value, index: Value | None) -> Value:
         except IndexError as error:
             raise Fault(str(error)) from None
     if kind == "map" and item.type.key is not None:
-        found = item.entry(_map_key(index, item.type.key))
-        return found if found is not None else Value(item.type.element(), item.type.element().zero())
+        entry = item.entry(_map_key(index, item.type.key))
+        return entry if entry is not None else Value(item.type.element(), item.type.element().zero())
     raise Fault(f"can't index item of type {item.type}")
 
 

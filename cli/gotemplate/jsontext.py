@@ -48,9 +48,9 @@ def marshal(value: Value | None) -> str:
 
 def _marshal(type_: Type, raw: Raw) -> str:
     kind = type_.kind
-    own = type_.methods.get("MarshalJSON") if kind != "ptr" else None
-    if own is not None:
-        text = own.call(raw)
+    method = type_.methods.get("MarshalJSON") if kind != "ptr" else None
+    if method is not None:
+        text = method.call(raw)
         return "" if text is None else bytes(text.raw.items).decode()
     if kind == "string":
         return decode(raw) if type_.name == "json.Number" else quote_json(decode(raw))

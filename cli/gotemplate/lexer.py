@@ -90,12 +90,12 @@ class Lexer:
 
     def _text_token(self) -> Token:
         while True:
-            found = self.source.find(LEFT, self.pos)
-            if found < 0:
+            index = self.source.find(LEFT, self.pos)
+            if index < 0:
                 self.pos = len(self.source)
                 return self._emit("text" if self.pos > self.start else "eof")
-            if found > self.pos:
-                token = self._text_before(found)
+            if index > self.pos:
+                token = self._text_before(index)
                 if token.value:
                     return token
             opening = self._left_delimiter()

@@ -170,9 +170,9 @@ class Flags:
 
 def _with_point(text: str, verb: str, precision: int) -> str:
     """Add a decimal point if missing and, for %g and %x, zeros up to the precision."""
-    wanted = {"g": precision, "G": precision, "x": precision}.get(verb, 0)
-    if verb in "gGx" and wanted == -1:
-        wanted = 6
+    digits = {"g": precision, "G": precision, "x": precision}.get(verb, 0)
+    if verb in "gGx" and digits == -1:
+        digits = 6
     split = len(text)
     for index, rune in enumerate(text[1:], 1):
         if rune in "pP" or (rune in "eE" and verb not in "xX"):
@@ -180,8 +180,8 @@ def _with_point(text: str, verb: str, precision: int) -> str:
             break
     number, tail = text[:split], text[split:]
     significant = number[1:].replace(".", "").lstrip("0") if "x" not in number else number[1:].replace(".", "")[1:]
-    wanted -= len(significant)
+    digits -= len(significant)
     if "." not in number:
-        wanted -= number[1:] == "0"
+        digits -= number[1:] == "0"
         number += "."
-    return number + "0" * max(0, wanted) + tail
+    return number + "0" * max(0, digits) + tail

@@ -48,26 +48,26 @@ def list_flags(function: Any) -> Any:
 @command("images [OPTIONS] [REPOSITORY[:TAG]]", "List images", at_most(1), aliases=ALIASES)
 @list_flags
 @click.pass_obj
-def images(app: App, /, **given: Any) -> None:
+def images(app: App, /, **flags: Any) -> None:
     """Print a table of the images, newest first."""
-    list_images(app, given)
+    list_images(app, flags)
 
 
 @command("ls [OPTIONS] [REPOSITORY[:TAG]]", "List images", at_most(1), aliases=ALIASES)
 @list_flags
 @click.pass_obj
-def ls(app: App, /, **given: Any) -> None:
+def ls(app: App, /, **flags: Any) -> None:
     """Print the same table as ``images``, under the name that the command has in its group."""
-    list_images(app, given)
+    list_images(app, flags)
 
 
-def list_images(app: App, given: Mapping[str, Any]) -> None:
+def list_images(app: App, flags: Mapping[str, Any]) -> None:
     """Get the list of images from the engine and print it in the chosen format."""
-    filters = dict(given["filter"])
-    if given["repository"]:
-        filters["reference"] = (*filters.get("reference", ()), given["repository"])
-    rows = [row for image in app.engine.images.list(filters) for row in rows_of(image, trunc=not given["no_trunc"])]
-    write_listing(app, template(given["format"], quiet=given["quiet"], digests=given["digests"]), rows, HEADER)
+    filters = dict(flags["filter"])
+    if flags["repository"]:
+        filters["reference"] = (*filters.get("reference", ()), flags["repository"])
+    rows = [row for image in app.engine.images.list(filters) for row in rows_of(image, trunc=not flags["no_trunc"])]
+    write_listing(app, template(flags["format"], quiet=flags["quiet"], digests=flags["digests"]), rows, HEADER)
 
 
 def template(format: str, *, quiet: bool, digests: bool) -> str:

@@ -37,8 +37,8 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -
     """Print a table of the nodes, in the natural order of their host names."""
     documents = list(app.engine.swarm.nodes(filter))
     documents.sort(key=lambda d: (natural_key(d["Description"]["Hostname"]), d["ID"]))
-    own = app.engine.swarm.node_id()
-    write_listing(app, template(format, quiet=quiet), [row(d, own) for d in documents], HEADER)
+    node_id = app.engine.swarm.node_id()
+    write_listing(app, template(format, quiet=quiet), [row(d, node_id) for d in documents], HEADER)
 
 
 def template(format: str, *, quiet: bool) -> str:
@@ -50,7 +50,7 @@ def template(format: str, *, quiet: bool) -> str:
     return format
 
 
-def row(document: Mapping[str, Any], own: str) -> FormatContext:
+def row(document: Mapping[str, Any], node_id: str) -> FormatContext:
     """Return a node's fields for a template; ``own`` is this host's node id."""
     manager = document.get("ManagerStatus")
     status = "" if not manager else "Leader" if manager.get("Leader") else manager["Reachability"].capitalize()
@@ -62,7 +62,7 @@ def row(document: Mapping[str, Any], own: str) -> FormatContext:
             "Hostname": document["Description"]["Hostname"],
             "ID": document["ID"],
             "ManagerStatus": status,
-            "Self": document["ID"] == own,
+            "Self": document["ID"] == node_id,
             "Status": document["Status"]["State"].capitalize(),
             "TLSStatus": "Ready",
         },

@@ -21,10 +21,10 @@ def search_domain(text: str) -> str:
     domain = text.strip(" ")
     if domain == ".":
         return domain
-    found = _DOMAIN.fullmatch(domain)
-    if not found or len(found[1]) > _LONGEST_DOMAIN or not re.search("[a-zA-Z]", domain):
+    match = _DOMAIN.fullmatch(domain)
+    if not match or len(match[1]) > _LONGEST_DOMAIN or not re.search("[a-zA-Z]", domain):
         raise ValueError(f"{domain} is not a valid domain")
-    return found[1]
+    return match[1]
 
 
 def extra_host(text: str) -> str:

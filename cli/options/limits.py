@@ -31,9 +31,9 @@ def swap_size(text: str) -> int:
 
 def cpus(text: str) -> int:
     """Parse a number of CPUs such as ``1.5`` into billionths of a CPU; raises ValueError."""
-    found = _RATIONAL.fullmatch(text)
-    exponent = whole_number((found["exponent"] or "0").lower().removeprefix("e")) if found else 0
-    if not found or found["zero"] or abs(exponent) > _LARGEST_EXPONENT or len(text) > _LONGEST_RATIONAL:
+    match = _RATIONAL.fullmatch(text)
+    exponent = whole_number((match["exponent"] or "0").lower().removeprefix("e")) if match else 0
+    if not match or match["zero"] or abs(exponent) > _LARGEST_EXPONENT or len(text) > _LONGEST_RATIONAL:
         raise ValueError(f"failed to parse {text} as a rational number")
     nano = Fraction(text) * 10**9
     if nano.denominator != 1:

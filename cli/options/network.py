@@ -123,13 +123,13 @@ def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -
 
 
 def _combine(network: NetworkOption, flags: NetworkOption) -> NetworkOption:
-    for name, flag, own in _CONFLICTS:
+    for name, flag, key in _CONFLICTS:
         if getattr(network, name) and getattr(flags, name):
-            raise ValueError(f"conflicting options: cannot specify both {flag} and per-network {own}")
-    given = {name: getattr(flags, name) for name, _, _ in _CONFLICTS if getattr(flags, name)}
+            raise ValueError(f"conflicting options: cannot specify both {flag} and per-network {key}")
+    overrides = {name: getattr(flags, name) for name, _, _ in _CONFLICTS if getattr(flags, name)}
     if network.target == "default":
-        given.pop("links", None)  # legacy links of the default bridge are only in HostConfig.Links
-    return replace(network, **given)
+        overrides.pop("links", None)  # legacy links of the default bridge are only in HostConfig.Links
+    return replace(network, **overrides)
 
 
 def _settings(option: NetworkOption) -> EndpointSettings:
@@ -142,9 +142,9 @@ def _settings(option: NetworkOption) -> EndpointSettings:
             raise ValueError("links are only supported for user-defined networks")
     if option.mac:
         mac_address(option.mac)
-    asked = option.ipv4 or option.ipv6 or option.link_local
+    addresses = option.ipv4 or option.ipv6 or option.link_local
     return EndpointSettings(
-        ipam=EndpointIPAM(option.ipv4, option.ipv6, option.link_local) if asked else None,
+        ipam=EndpointIPAM(option.ipv4, option.ipv6, option.link_local) if addresses else None,
         links=option.links or None,
         aliases=option.aliases or None,
         driver_opts=option.driver_opts or None,

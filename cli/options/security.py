@@ -24,12 +24,12 @@ NAMED_PROFILES = ("unconfined", "builtin")
 SYSTEM_PATHS = "systempaths=unconfined"
 
 
-def security_options(given: Sequence[str]) -> list[str]:
+def security_options(options: Sequence[str]) -> list[str]:
     """Return the options for the request; raises ValueError with Docker's text.
 
     A seccomp profile is read from its file.
     """
-    return [_sent(option) for option in given if option != SYSTEM_PATHS]
+    return [_sent(option) for option in options if option != SYSTEM_PATHS]
 
 
 def _sent(option: str) -> str:
@@ -68,9 +68,9 @@ def _why(error: Exception, text: str) -> str:
 def _in_array(text: str) -> bool:
     """Return whether the innermost open bracket at the end of ``text`` is that of an array."""
     open_brackets = [""]
-    for found in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-        if found[0] in ("[", "{"):
-            open_brackets.append(found[0])
-        elif found[0] in ("]", "}"):
+    for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
+        if match[0] in ("[", "{"):
+            open_brackets.append(match[0])
+        elif match[0] in ("]", "}"):
             open_brackets.pop()
     return open_brackets[-1] == "["

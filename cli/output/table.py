@@ -25,8 +25,8 @@ def align(lines: Sequence[str], measure: Measure = width_of) -> list[str]:
     rows = [line.split("\t") for line in lines]
     widths = column_widths(rows, measure)
     return [
-        "".join(padded(cell, width, measure) for cell, width in zip(row[:-1], found, strict=True)) + row[-1]
-        for row, found in zip(rows, widths, strict=True)
+        "".join(padded(cell, width, measure) for cell, width in zip(row[:-1], row_widths, strict=True)) + row[-1]
+        for row, row_widths in zip(rows, widths, strict=True)
     ]
 
 
@@ -60,7 +60,7 @@ def column_widths(rows: list[list[str]], measure: Measure) -> list[list[int]]:
             while end < len(rows) and len(rows[end]) - 1 > column:
                 end += 1
             width = max([MINIMAL_WIDTH, *(measure(row[column]) + PADDING for row in rows[start:end])])
-            for found in widths[start:end]:
-                found.append(width)
+            for row_widths in widths[start:end]:
+                row_widths.append(width)
             start = end + 1
     return widths

@@ -51,19 +51,19 @@ class Group(click.Group):
         if target is None:
             return None
         module, _, attribute = target.partition(":")
-        found: click.Command = getattr(import_module(module), attribute)
-        return found
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command for the first argument, which is a name or an alias; raises StatusError if there is none."""
-        found = self.get_command(ctx, args[0])
-        if found is None and not ctx.resilient_parsing:
+        command = self.get_command(ctx, args[0])
+        if command is None and not ctx.resilient_parsing:
             parse_flags(self, ctx, args, interspersed=True)
             help_if_wanted(ctx)
             raise self.unknown(ctx, args)
-        return (found.name if found else None), found, args[1:]
+        return (command.name if command else None), command, args[1:]
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
         """Return the error for arguments that do not start with a command."""

@@ -55,10 +55,10 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
             raise StatusError(f"{error}\nSee '{path(ctx)} --help'.{usage}", FLAG_ERROR) from error
         rest = []
     for option in flags_of(node):
-        given = option.key in flags.changed
-        if option.key in ctx.params and not given:
+        explicit = option.key in flags.changed
+        if option.key in ctx.params and not explicit:
             continue  # a group parses its flags again after an unknown command
-        ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if given else ParameterSource.DEFAULT)
+        ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if explicit else ParameterSource.DEFAULT)
         if option.expose_value:
             ctx.params[option.key] = flags.values[option.key]
     ctx.meta[HELP_WANTED] = ctx.meta.get(HELP_WANTED, False) or flags.values["help"]
@@ -78,9 +78,9 @@ def fill_arguments(ctx: click.Context, params: Sequence[click.Parameter], rest: 
     for param in params:
         if not isinstance(param, click.Argument):
             continue
-        given = bool(left)
+        explicit = bool(left)
         if param.nargs < 0:
             ctx.params[param.name or ""], left = tuple(left), []
         else:
             ctx.params[param.name or ""] = left.pop(0) if left else None
-        ctx.set_parameter_source(param.name or "", ParameterSource.COMMANDLINE if given else ParameterSource.DEFAULT)
+        ctx.set_parameter_source(param.name or "", ParameterSource.COMMANDLINE if explicit else ParameterSource.DEFAULT)

@@ -16,8 +16,8 @@ def show_help(ctx: click.Context, words: tuple[str, ...]) -> None:
     app: App = ctx.obj
     at = ctx.find_root()
     for index, word in enumerate(words):
-        found = at.command.get_command(at, word) if isinstance(at.command, click.Group) else None
-        if found is None:
+        child = at.command.get_command(at, word) if isinstance(at.command, click.Group) else None
+        if child is None:
             raise StatusError(f"unknown help topic: {' '.join(words[index:])}")
-        at = click.Context(found, parent=at, info_name=found.name)
+        at = click.Context(child, parent=at, info_name=child.name)
     app.out(at.command.get_help(at) + "\n")

@@ -35,12 +35,12 @@ def text(name: str) -> str:
         "@ROOT@": str(root_directory()),
         "@RUN@": str(run_directory()),
     }
-    found = (TEMPLATES / name).read_text()
+    unit = (TEMPLATES / name).read_text()
     for mark, value in values.items():
         if any(character in value for character in ' "\\\n'):
             raise StatusError(f"a unit file cannot name this path: {value}")
-        found = found.replace(mark, value.replace("%", "%%").replace("$", "$$"))
-    return found
+        unit = unit.replace(mark, value.replace("%", "%%").replace("$", "$$"))
+    return unit
 
 
 def systemctl(root: str, *arguments: str) -> None:

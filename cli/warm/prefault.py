@@ -77,12 +77,12 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
 def elsewhere() -> Iterator[None]:
     """Make the scratch host this process's host while entered."""
     place = os.fsdecode(scratch_environment())
-    own = {name: os.environ.get(name) for name in ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")}
+    saved = {name: os.environ.get(name) for name in ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")}
     os.environ.update(HAWSE_ROOT=f"{place}/root", HAWSE_RUN=f"{place}/run", HAWSE_CONFIG=os.devnull)
     try:
         yield
     finally:
-        for name, value in own.items():
+        for name, value in saved.items():
             if value is None:
                 del os.environ[name]
             else:

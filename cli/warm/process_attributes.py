@@ -34,9 +34,9 @@ def _take_groups(connection: socket.socket, group: int) -> None:
 
 def _take_limits(launcher: int) -> None:
     for kind in range(resource.RLIM_NLIMITS if hasattr(resource, "RLIM_NLIMITS") else 16):
-        wanted = resource.prlimit(launcher, kind)
-        if wanted != resource.getrlimit(kind):
-            resource.setrlimit(kind, wanted)
+        limits = resource.prlimit(launcher, kind)
+        if limits != resource.getrlimit(kind):
+            resource.setrlimit(kind, limits)
 
 
 def _take_schedule(launcher: int) -> None:
@@ -54,6 +54,6 @@ def _apply_oom_score(launcher: int) -> None:
 
     By this value the kernel chooses the process to kill when memory runs out.
     """
-    own, wanted = Path("/proc/self/oom_score_adj"), Path(f"/proc/{launcher}/oom_score_adj").read_bytes()
-    if own.read_bytes() != wanted:
-        own.write_bytes(wanted)
+    score_file, score = Path("/proc/self/oom_score_adj"), Path(f"/proc/{launcher}/oom_score_adj").read_bytes()
+    if score_file.read_bytes() != score:
+        score_file.write_bytes(score)

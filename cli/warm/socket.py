@@ -37,10 +37,10 @@ class Place:
         if self._path is None:
             return True
         try:
-            found = os.stat(self._path)
+            status = os.stat(self._path)
         except OSError:
             return False
-        return self._made is not None and (found.st_dev, found.st_ino) == (self._made.st_dev, self._made.st_ino)
+        return self._made is not None and (status.st_dev, status.st_ino) == (self._made.st_dev, self._made.st_ino)
 
     def leave(self) -> None:
         """Stop listening and release the lock, so that another server can start; idempotent."""

@@ -26,13 +26,13 @@ CONNECTION = 3
 MODES = ("r", "w", "w")
 
 
-def serve(connection: socket.socket, own: peer.Identity) -> NoReturn:
+def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
     """Serve one launcher in the child; nothing of the server is used after this."""
     close_inherited(connection)
-    serve_launcher(own)
+    serve_launcher(identity)
 
 
-def wait_for_client(channel: socket.socket, own: peer.Identity) -> NoReturn:
+def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn:
     """Rehearse, then serve the launcher whose connection comes through the channel; exit if the channel is closed."""
     close_inherited(channel)
     try:
@@ -44,7 +44,7 @@ def wait_for_client(channel: socket.socket, own: peer.Identity) -> NoReturn:
         channel.close()
         os.dup2(descriptors[0], CONNECTION, inheritable=False)
         os.close(descriptors[0])
-        serve_launcher(own)
+        serve_launcher(identity)
     finally:
         os._exit(1)
 
@@ -62,12 +62,12 @@ def close_inherited(kept: socket.socket) -> None:
     os.setpgid(0, 0)  # job control can stop a group if its parent is in another group of the session
 
 
-def serve_launcher(own: peer.Identity) -> NoReturn:
+def serve_launcher(identity: peer.Identity) -> NoReturn:
     """Serve the launcher on file descriptor 3 and exit."""
     try:
         connection = socket.socket(fileno=CONNECTION)
         connection.settimeout(SERVER_TIMEOUT_SECONDS)
-        arguments = negotiate(connection, own)
+        arguments = negotiate(connection, identity)
         if arguments is not None:
             connection.settimeout(None)
             code = run(arguments)

@@ -36,28 +36,28 @@ FAMILIES = {NUMBERS[text]: text for text in ("ipv4", "ipv6")}
 
 def unpacked(listed: bytes, shape: Shape) -> Packed:
     """Decode one item of the kernel's list of a set's elements."""
-    given = read(listed)
-    key = read(given.get(KEY, b"")).get(VALUE, b"")
-    end = read(given.get(KEY_END, b"")).get(VALUE, key) if shape.interval else b""
-    data = read(given.get(DATA, b""))
+    attributes = read(listed)
+    key = read(attributes.get(KEY, b"")).get(VALUE, b"")
+    end = read(attributes.get(KEY_END, b"")).get(VALUE, key) if shape.interval else b""
+    data = read(attributes.get(DATA, b""))
     return Packed(key, end, _verdict(data[VERDICT]) if VERDICT in data else data.get(VALUE, b""))
 
 
-def element(set_name: str, given: Packed, shape: Shape) -> Element:
+def element(set_name: str, entry: Packed, shape: Shape) -> Element:
     """Return an element as text in nftables' syntax."""
-    if not given.key:
+    if not entry.key:
         return Element(set_name, "*")
-    key = " . ".join(_between(kind, *ends) for kind, *ends in _parts(shape.key, given.key, given.end or given.key))
+    key = " . ".join(_between(kind, *ends) for kind, *ends in _parts(shape.key, entry.key, entry.end or entry.key))
     if shape.value == ("verdict",):
-        return Element(set_name, key, given.value.decode(errors="replace"))
-    values = _parts(shape.value, given.value, given.value) if given.value else ()
+        return Element(set_name, key, entry.value.decode(errors="replace"))
+    values = _parts(shape.value, entry.value, entry.value) if entry.value else ()
     return Element(set_name, key, " . ".join(_between(kind, *ends) for kind, *ends in values))
 
 
 def _verdict(data: bytes) -> bytes:
-    given = read(data)
-    code = int.from_bytes(given[VERDICT_CODE], signed=True)
-    return f"{VERDICTS.get(code, code)} {read_text(given.get(VERDICT_CHAIN, b''))}".strip().encode()
+    attributes = read(data)
+    code = int.from_bytes(attributes[VERDICT_CODE], signed=True)
+    return f"{VERDICTS.get(code, code)} {read_text(attributes.get(VERDICT_CHAIN, b''))}".strip().encode()
 
 
 def _parts(types: tuple[str, ...], first: bytes, last: bytes) -> Iterator[tuple[str, bytes, bytes]]:

@@ -97,16 +97,16 @@ def packed(element: Element, table: str = MAIN) -> Packed:
     return Packed(_first(ends), b"".join([last for _, last in ends]) if shape.interval else b"", value)
 
 
-def item(given: Packed, shape: Shape | None = None, *, with_value: bool) -> bytes:
+def item(entry: Packed, shape: Shape | None = None, *, with_value: bool) -> bytes:
     """Return packed bytes as an item of a netlink message's element list.
 
     ``shape`` is needed only with a value.
     """
-    body = nested(KEY, attribute(VALUE, given.key)) if given.key else attribute(FLAGS, CATCH_ALL)
-    if given.end:
-        body += nested(KEY_END, attribute(VALUE, given.end))
-    if with_value and given.value and shape is not None:
-        body += nested(DATA, _data(given.value, shape.value))
+    body = nested(KEY, attribute(VALUE, entry.key)) if entry.key else attribute(FLAGS, CATCH_ALL)
+    if entry.end:
+        body += nested(KEY_END, attribute(VALUE, entry.end))
+    if with_value and entry.value and shape is not None:
+        body += nested(DATA, _data(entry.value, shape.value))
     return nested(LIST_ITEM, body)
 
 

@@ -64,8 +64,8 @@ def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, li
         dropping = {chain: _rules(session, chain) for chain in _forwarding(session) if _drops(session, chain)}
     finally:
         session.close()
-    found = {str(chain): _affected(rules, known) for chain, rules in dropping.items()}
-    return {chain: losers for chain, losers in found.items() if losers}
+    affected = {str(chain): _affected(rules, known) for chain, rules in dropping.items()}
+    return {chain: losers for chain, losers in affected.items() if losers}
 
 
 def _affected(rules: Collection[Rule], known: Mapping[str, Collection[bytes]]) -> list[str]:
@@ -78,12 +78,12 @@ def _affected(rules: Collection[Rule], known: Mapping[str, Collection[bytes]]) -
 def _forwarding(session: Session) -> Iterator[Chain]:
     with kernel_errors("list", "chains"):
         listed = session.dump(GET_CHAIN, NFGENMSG.pack(0, 0, 0))
-    for family, given in ((message[0], read(message, NFGENMSG.size)) for message in listed):
-        here = read(given.get(HOOK, b"")).get(HOOK_NUMBER) == FORWARD
-        if here and family in FAMILY and read_text(given[KIND]) == "filter":
-            table, name = read_text(given[CHAIN_TABLE]), read_text(given[CHAIN_NAME])
+    for family, attributes in ((message[0], read(message, NFGENMSG.size)) for message in listed):
+        here = read(attributes.get(HOOK, b"")).get(HOOK_NUMBER) == FORWARD
+        if here and family in FAMILY and read_text(attributes[KIND]) == "filter":
+            table, name = read_text(attributes[CHAIN_TABLE]), read_text(attributes[CHAIN_NAME])
             if f"{FAMILY[family]} {table}" not in OURS:
-                yield Chain(family, table, name, given[POLICY])
+                yield Chain(family, table, name, attributes[POLICY])
 
 
 def _drops(session: Session, chain: Chain) -> bool:
@@ -96,14 +96,14 @@ def _drops(session: Session, chain: Chain) -> bool:
 
 def _rules(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rule]:
     """Return the rules of the chain's table, limited by the request attributes in ``narrowing``."""
-    wanted = NFGENMSG.pack(chain.family, 0, 0) + text(RULE_TABLE, chain.table) + narrowing
+    request = NFGENMSG.pack(chain.family, 0, 0) + text(RULE_TABLE, chain.table) + narrowing
     with kernel_errors("list rules of", str(chain)):
-        return [_rule(read(message, NFGENMSG.size)) for message in session.dump(GET_RULE, wanted)]
+        return [_rule(read(message, NFGENMSG.size)) for message in session.dump(GET_RULE, request)]
     return []
 
 
-def _rule(given: dict[int, bytes]) -> Rule:
-    parts = (read(part) for _, part in each(given.get(EXPRESSIONS, b"")))
+def _rule(attributes: dict[int, bytes]) -> Rule:
+    parts = (read(part) for _, part in each(attributes.get(EXPRESSIONS, b"")))
     return [(read_text(part[NAME]), read(part.get(DATA, b""))) for part in parts]
 
 

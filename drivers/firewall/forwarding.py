@@ -27,10 +27,10 @@ def plan(versions: Iterable[int]) -> list[Element]:
     There are none for a family that already forwards.
     """
     off = [v for v in versions if sysctl.read(SWITCH[v]) == "0"]
-    found = [Element("forwarding", f"ipv{v}") for v in off]
+    entries = [Element("forwarding", f"ipv{v}") for v in off]
     if 6 in off:
-        found += [Element("router_advertisements", name(i)) for i in _listening()]
-    return found
+        entries += [Element("router_advertisements", name(i)) for i in _listening()]
+    return entries
 
 
 def kept() -> list[str]:

@@ -103,15 +103,15 @@ class Listener:
                 self._look(data)
             return news
         _, _, _, number, _ = HEADER.unpack_from(data)
-        told = read(data, HEADER.size + NFGENMSG.size)
-        self._generation = int.from_bytes(told[GENERATION])
+        attributes = read(data, HEADER.size + NFGENMSG.size)
+        self._generation = int.from_bytes(attributes[GENERATION])
         touched, lost, self._touched, self._lost = self._touched, self._lost, False, False
         if not touched:
             return news
-        pid = int.from_bytes(told.get(PROCESS, b""))
+        pid = int.from_bytes(attributes.get(PROCESS, b""))
         if number == SIGNATURE or _is_own(pid):
             return News(news.foreign, news.lost, True, news.by)
-        by = f"{read_text(told.get(PROCESS_NAME, b''))} ({pid})"
+        by = f"{read_text(attributes.get(PROCESS_NAME, b''))} ({pid})"
         return News(True, news.lost or lost, news.own, by)
 
     def _look(self, data: bytes) -> None:

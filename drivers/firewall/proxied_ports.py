@@ -27,5 +27,5 @@ def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Se
 
 def prefixes_of(address: IPv6Address) -> Sequence[IPv6Network]:
     """Return all prefixes that `proxied_prefixes` may return for an address, the narrowest first."""
-    own = IPv6Network(address)
-    return (own, LINK_LOCAL, ANY) if address in LINK_LOCAL else (own, ANY)
+    exact = IPv6Network(address)
+    return (exact, LINK_LOCAL, ANY) if address in LINK_LOCAL else (exact, ANY)

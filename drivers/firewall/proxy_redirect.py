@@ -25,8 +25,8 @@ def redirect_to(ports: Mapping[str, int]) -> None:
 
 def elements(ports: Mapping[str, int]) -> list[Element]:
     """Return the elements that redirect proxied ports to these sockets."""
-    found = [Element(PORTS, protocol, str(port)) for protocol, port in ports.items()]
-    return found + [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in ports.items()]
+    entries = [Element(PORTS, protocol, str(port)) for protocol, port in ports.items()]
+    return entries + [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in ports.items()]
 
 
 def sockets() -> set[tuple[str, int]]:

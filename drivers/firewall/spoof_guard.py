@@ -53,16 +53,16 @@ def contents(held: Held, unsettled: Held) -> Contents:
     return Contents(list(_of(held)), list(_of(unsettled)))
 
 
-def compare(given: Contents) -> list[Difference]:
+def compare(expected: Contents) -> list[Difference]:
     """Return how the table differs; a missing table is accepted if no port is guarded or muted."""
-    found = table_repair.compare(TABLE, given)
-    return found if given.wanted or not any(d.kind == "missing" for d in found) else []
+    differences = table_repair.compare(TABLE, expected)
+    return differences if expected.wanted or not any(d.kind == "missing" for d in differences) else []
 
 
-def repair(given: Contents, found: Sequence[Difference]) -> None:
+def repair(expected: Contents, differences: Sequence[Difference]) -> None:
     """Repair what `compare` found and change nothing else."""
-    if found:
-        table_repair.repair(TABLE, given, found)
+    if differences:
+        table_repair.repair(TABLE, expected, differences)
 
 
 def is_whole() -> bool:
@@ -121,8 +121,8 @@ def _muted(port: str) -> Element:
 
 def _elements(port: str, endpoint: EndpointSpec) -> Iterator[Element]:
     interface = name(port)
-    given = [a.ip for a in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if a is not None]
+    addresses = [a.ip for a in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if a is not None]
     yield Element("ports", interface)
     yield Element("macs", f"{interface} . {endpoint.mac}")
-    for address in [*given, *([link_local(endpoint.mac)] if any(a.version == 6 for a in given) else [])]:
+    for address in [*addresses, *([link_local(endpoint.mac)] if any(a.version == 6 for a in addresses) else [])]:
         yield Element(f"addresses{address.version}", f"{interface} . {address}")

@@ -37,8 +37,8 @@ class Standby:
         From ``internal`` bridges, new connections to the host are blocked too. ``families`` (``ipv4``, ``ipv6``) are
         those in which other interfaces' packets are dropped.
         """
-        given = zip(SETS, (map(name, bridges), map(name, internal), families), strict=True)
-        listed = [(set_name, ", ".join(keys)) for set_name, keys in given]
+        sets = zip(SETS, (map(name, bridges), map(name, internal), families), strict=True)
+        listed = [(set_name, ", ".join(keys)) for set_name, keys in sets]
         script = "".join(f"add element {TABLE} {s} {{ {keys} }}\n" for s, keys in listed if keys)
         if script != self._blocking:
             self._context.run(script)

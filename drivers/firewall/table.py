@@ -43,23 +43,23 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
 
 def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Difference]:
     """Return how the table differs from the wanted elements and notes; changes nothing."""
-    found = table_repair.compare(TABLE, contents)
-    if any(d.detail == table_repair.FRAME for d in found):
-        return found
+    differences = table_repair.compare(TABLE, contents)
+    if any(d.detail == table_repair.FRAME for d in differences):
+        return differences
     there = read_state()
     # Because a note can be removed only together with all rules, rewrite the rules if a note has other settings.
     outdated = sorted(note for note in there if note.startswith(COMPLETE) and note not in marks)
     return [
-        *found,
+        *differences,
         *(Difference("upkeep", TABLE, f"the note: {note}", detail=table_repair.RULES) for note in outdated),
         *(Difference("upkeep", TABLE, f"the note: {note}", detail=note) for note in marks if note not in there),
     ]
 
 
-def repair(contents: Contents, found: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
+def repair(contents: Contents, differences: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
     """Repair what `compare` found and change nothing else; live connections continue."""
-    if found:
-        table_repair.repair(TABLE, contents, found, "".join(map(_marking, marks)))
+    if differences:
+        table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))
         there = read_state()
         for lacking in (note for note in marks if note not in there):
             record_state(lacking)
@@ -80,9 +80,9 @@ def record_state(what: str) -> None:
             raise
 
 
-def accept_mark(given: str) -> None:
+def accept_mark(value: str) -> None:
     """Accept packets with this firewall mark only ("mark" or "mark/mask"); idempotent."""
-    libnftables.run(f"flush chain {TABLE} {MARKED}\n{accepting(given)}")
+    libnftables.run(f"flush chain {TABLE} {MARKED}\n{accepting(value)}")
 
 
 def read_state() -> set[str]:
@@ -97,9 +97,9 @@ def _marking(what: str) -> str:
     return f'add rule {TABLE} {MARKS} return comment "{what}"\n'
 
 
-def accepting(given: str) -> str:
+def accepting(value: str) -> str:
     """Return the script of the rule that accepts packets with this firewall mark."""
-    mark, _, mask = given.partition("/")
+    mark, _, mask = value.partition("/")
     matching = f"meta mark and {mask} == {mark}" if mask else f"meta mark {mark}"
     return f"add rule {TABLE} {MARKED} iifname != @internal oifname != @internal {matching} accept\n"
 

@@ -42,32 +42,32 @@ class Contents:
 
 def compare(table: str, contents: Contents) -> list[Difference]:
     """Return how a table differs; changes nothing. Runs in the calling thread's network namespace."""
-    found = table_structure.find(table)
-    if found is None:
+    structure = table_structure.find(table)
+    if structure is None:
         return [Difference("missing", table, "the table", opens=True, detail=FRAME)]
     try:
         due = table_structure.expected(table, contents.rules)
     except NoPermission:
         # Because only CAP_SYS_ADMIN can create the namespace to compare with, rewrite the rules without a comparison.
         return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
-    if found[:3] != due[:3]:
-        kind = "changed" if _version(found) == _version(due) else "superseded"
-        return [Difference(kind, table, _reshaped(found, due), opens=True, detail=FRAME)]
-    chains = [c for c in due.chains if c != MARKS and found.rules.get(c) != due.rules.get(c)]
+    if structure[:3] != due[:3]:
+        kind = "changed" if _version(structure) == _version(due) else "superseded"
+        return [Difference(kind, table, _reshaped(structure, due), opens=True, detail=FRAME)]
+    chains = [c for c in due.chains if c != MARKS and structure.rules.get(c) != due.rules.get(c)]
     rules = [Difference("changed", f"{table} {chain}", "the rules", opens=True, detail=RULES) for chain in chains]
     return [*rules, *_elements(table, contents)]
 
 
-def repair(table: str, contents: Contents, found: Sequence[Difference], notes: str = "") -> None:
+def repair(table: str, contents: Contents, differences: Sequence[Difference], notes: str = "") -> None:
     """Repair what `compare` found; ``notes`` is a script that adds notes when the rules are rewritten.
 
     If only elements differ, they are changed as commands change them. If rules are lost, the rules and all missing
     elements are restored in one transaction. Foreign elements are removed before that, because they may conflict with
     hawse's elements.
     """
-    details = {d.detail for d in found}
-    foreign = [d.detail for d in found if isinstance(d.detail, tuple) and not isinstance(d.detail, Element)]
-    missing = [d.detail for d in found if isinstance(d.detail, Element)]
+    details = {d.detail for d in differences}
+    foreign = [d.detail for d in differences if isinstance(d.detail, tuple) and not isinstance(d.detail, Element)]
+    missing = [d.detail for d in differences if isinstance(d.detail, Element)]
     if details.isdisjoint((RULES, FRAME)):
         if missing or foreign:
             transaction.change(table, missing, (), foreign)
@@ -102,9 +102,9 @@ def _commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
 
 def _whole(table: str, contents: Contents) -> str:
     """Return the script of a new table, which keeps the optional elements of the present one."""
-    found = table_structure.find(table)
-    due = table_structure.expected(table) if found is not None else None
-    alike = [name for name in shapes(table) if found and due and found.sets.get(name) == due.sets[name]]
+    structure = table_structure.find(table)
+    due = table_structure.expected(table) if structure is not None else None
+    alike = [name for name in shapes(table) if structure and due and structure.sets.get(name) == due.sets[name]]
     tolerated = set(contents.tolerated)
     stay = [e for e in held(table, alike) if e.set in contents.kept or e in tolerated]
     return install_script(table) + script(table, dict.fromkeys([*contents.wanted, *stay]))
@@ -114,7 +114,7 @@ def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
     """Return the kernel's elements of some sets, or of all."""
     known = shapes(table)
     listed = transaction.held(table, sets or known)
-    return [decoding.element(name, one, known[name]) for name, found in listed.items() for one in found]
+    return [decoding.element(name, one, known[name]) for name, items in listed.items() for one in items]
 
 
 def _version(of: Structure) -> int:
@@ -122,11 +122,11 @@ def _version(of: Structure) -> int:
     return max((int(match[1]) for name in of.sets if (match := VERSION.fullmatch(name))), default=0)
 
 
-def _reshaped(found: Structure, due: Structure) -> str:
+def _reshaped(structure: Structure, due: Structure) -> str:
     """Return a description of the chains and sets that differ."""
     parts: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = (
-        ("chain", found.chains, due.chains),
-        ("set", found.sets, due.sets),
+        ("chain", structure.chains, due.chains),
+        ("set", structure.sets, due.sets),
     )
     names = [f"{kind} {n}" for kind, a, b in parts for n in sorted({*a, *b}) if a.get(n) != b.get(n)]
     return ", ".join(names) or "the table's flags"
@@ -138,13 +138,13 @@ def _elements(table: str, contents: Contents) -> Iterator[Difference]:
     for element in contents.wanted:
         due[element.set][packed(element, table)] = element
     allowed = {(element.set, packed(element, table)) for element in contents.tolerated}
-    for name, found in transaction.held(table, known).items():
-        there, wanted = set(found), due[name]
-        for one in wanted.keys() - there:
-            element = wanted[one]
+    for name, items in transaction.held(table, known).items():
+        there, expected = set(items), due[name]
+        for one in expected.keys() - there:
+            element = expected[one]
             yield Difference("missing", f"{table} {name}", _shown(element), name in RESTRICTING, element)
         if name not in contents.kept:
-            for one in there - wanted.keys():
+            for one in there - expected.keys():
                 if (name, one) not in allowed:
                     text = _shown(decoding.element(name, one, known[name]))
                     yield Difference("foreign", f"{table} {name}", text, detail=(name, one))

@@ -63,23 +63,25 @@ def find(table: str) -> Structure | None:
 
 
 def _read(session: Session, table: str) -> Structure | None:
-    found: list[bytes] = []
+    answers: list[bytes] = []
     with kernel_errors("look up table", table, ignore=(errno.ENOENT,)):
-        found = session.request(GET_TABLE, table_header(table))
-    if not found:
+        answers = session.request(GET_TABLE, table_header(table))
+    if not answers:
         return None
     with kernel_errors("list rules of", table):
         chains = _listed(session, GET_CHAIN, table)
         sets = {read_text(s[SET_NAME]): _parts(s, SET_PARTS) for s in _listed(session, GET_SET, table)}
-        own = {name.encode(): _contents(session, table, name) for name in sets if name.encode().startswith(ANONYMOUS)}
+        anonymous = {
+            name.encode(): _contents(session, table, name) for name in sets if name.encode().startswith(ANONYMOUS)
+        }
         rules: dict[str, list[object]] = {}
         for rule in _listed(session, GET_RULE, table):
-            rules.setdefault(read_text(rule[RULE_CHAIN]), []).append(_rule(rule, own))
+            rules.setdefault(read_text(rule[RULE_CHAIN]), []).append(_rule(rule, anonymous))
     return Structure(
-        read(found[0], NFGENMSG.size).get(TABLE_FLAGS, b""),
+        read(answers[0], NFGENMSG.size).get(TABLE_FLAGS, b""),
         {read_text(c[CHAIN_NAME]): _parts(c, CHAIN_PARTS) for c in chains},
-        {name: parts for name, parts in sets.items() if name.encode() not in own},
-        {chain: tuple(given) for chain, given in rules.items()},
+        {name: parts for name, parts in sets.items() if name.encode() not in anonymous},
+        {chain: tuple(chain_rules) for chain, chain_rules in rules.items()},
     )
 
 
@@ -89,12 +91,12 @@ def _listed(session: Session, kind: int, table: str) -> list[dict[int, bytes]]:
     The kernel lists some kinds for all tables of the family, so the objects of other tables are removed here.
     """
     name = table.partition(" ")[2]
-    found = [read(message, NFGENMSG.size) for message in session.dump(kind, table_header(table))]
-    return [one for one in found if read_text(one[TABLE]) == name]
+    records = [read(message, NFGENMSG.size) for message in session.dump(kind, table_header(table))]
+    return [one for one in records if read_text(one[TABLE]) == name]
 
 
-def _parts(given: Mapping[int, bytes], kinds: tuple[int, ...]) -> Parts:
-    return tuple(given.get(kind, b"") for kind in kinds)
+def _parts(attributes: Mapping[int, bytes], kinds: tuple[int, ...]) -> Parts:
+    return tuple(attributes.get(kind, b"") for kind in kinds)
 
 
 def _contents(session: Session, table: str, set_name: str) -> frozenset[bytes]:
@@ -102,10 +104,10 @@ def _contents(session: Session, table: str, set_name: str) -> frozenset[bytes]:
     return frozenset(item for message in listed for _, item in each(read(message, NFGENMSG.size).get(ELEMENTS, b"")))
 
 
-def _rule(given: Mapping[int, bytes], anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
-    parts = (read(part) for _, part in each(given.get(EXPRESSIONS, b"")))
+def _rule(attributes: Mapping[int, bytes], anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
+    parts = (read(part) for _, part in each(attributes.get(EXPRESSIONS, b"")))
     expressions = (_expression(p[EXPRESSION_NAME], p.get(EXPRESSION_DATA, b""), anonymous) for p in parts)
-    return given.get(COMPAT, b""), tuple(expressions)
+    return attributes.get(COMPAT, b""), tuple(expressions)
 
 
 def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
@@ -114,8 +116,8 @@ def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[by
     An anonymous set is represented by its elements, because the kernel numbers its name differently at each load.
     """
     if name.startswith(b"lookup"):
-        given = read(data)
-        looked_up = given[LOOKUP_SET].rstrip(b"\0")
+        attributes = read(data)
+        looked_up = attributes[LOOKUP_SET].rstrip(b"\0")
         if looked_up in anonymous:
-            return name, anonymous[looked_up], tuple(sorted((k, v) for k, v in given.items() if k != LOOKUP_SET))
+            return name, anonymous[looked_up], tuple(sorted((k, v) for k, v in attributes.items() if k != LOOKUP_SET))
     return name, data

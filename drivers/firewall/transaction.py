@@ -63,17 +63,17 @@ def change(
 def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
     """Return the kernel's elements of each set; a missing set has none."""
     session, known = Session(NETFILTER), shapes(table)
-    found = {}
+    contents = {}
     try:
         for set_name in sets:
             listed: list[bytes] = []
             with kernel_errors("list elements of", f"{table} {set_name}", ignore=(errno.ENOENT,)):
                 listed = session.dump(GET, table_header(table) + text(SET, set_name))
             lists = (read(message, NFGENMSG.size).get(ELEMENTS, b"") for message in listed)
-            found[set_name] = [unpacked(one, known[set_name]) for given in lists for _, one in each(given)]
+            contents[set_name] = [unpacked(one, known[set_name]) for listing in lists for _, one in each(listing)]
     finally:
         in_background(session.close, LINGER)
-    return found
+    return contents
 
 
 def _transaction(messages: list[Message]) -> list[Message]:
@@ -87,9 +87,9 @@ def _messages(table: str, kind: int, items: Iterable[tuple[str, bytes]]) -> Iter
     """Yield messages that contain the items, each item with the name of its set."""
     beginning = table_header(table)
     for set_name, group in groupby(sorted(items, key=SET_OF), key=SET_OF):
-        given = [encoded_item for _, encoded_item in group]
-        for start in range(0, len(given), CHUNK):
-            body = beginning + text(SET, set_name) + nested(ELEMENTS, *given[start : start + CHUNK])
+        encodings = [encoded_item for _, encoded_item in group]
+        for start in range(0, len(encodings), CHUNK):
+            body = beginning + text(SET, set_name) + nested(ELEMENTS, *encodings[start : start + CHUNK])
             yield Message(kind, CREATE if kind == ADD else 0, body)
 
 

@@ -50,8 +50,8 @@ class Gate:
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
         """Return the missing and the unexpected elements if exactly ``hosts`` are to be admitted."""
         present = {e for e in _present() if self.concerns(e)}
-        wanted = {*self.shutting(), *self.admitting(hosts)}
-        return sorted(wanted - present), sorted(present - wanted)
+        expected = {*self.shutting(), *self.admitting(hosts)}
+        return sorted(expected - present), sorted(present - expected)
 
     def concerns(self, element: Element) -> bool:
         """Return whether an element of the sets belongs to this network."""
@@ -59,12 +59,12 @@ class Gate:
         return int(port) == self.port and int(vni) in self.vnis
 
 
-def compare(wanted: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
-    """Return the missing elements of ``wanted``, and the elements that admit other hosts.
+def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
+    """Return the missing elements of ``expected``, and the elements that admit other hosts.
 
     Elements of the networks in ``unsettled`` are ignored.
     """
-    target, present = set(wanted), set(_present())
+    target, present = set(expected), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]
     return [
         *(Difference("missing", _place(e), e.key, e.set == TUNNELS, e) for e in sorted(target - present)),
@@ -73,9 +73,9 @@ def compare(wanted: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[D
     ]
 
 
-def repair(found: Iterable[Difference]) -> None:
+def repair(differences: Iterable[Difference]) -> None:
     """Repair what `compare` found."""
-    elements = [(d.kind, d.detail) for d in found if isinstance(d.detail, Element)]
+    elements = [(d.kind, d.detail) for d in differences if isinstance(d.detail, Element)]
     missing = [element for kind, element in elements if kind == "missing"]
     table.change(add=missing, remove=[element for kind, element in elements if kind == "foreign"])
     if not is_whole():

@@ -46,20 +46,20 @@ def add(session: Session, link_index: int, address: IPInterface, *, protocol: in
 
 def remove_ours(session: Session, link_index: int) -> None:
     """Remove a link's addresses that have hawse's protocol number; idempotent."""
-    for found in _all(session):
-        if found.link == link_index and found.protocol == OURS:
-            with kernel_errors("remove address", str(found.address), ignore=(errno.EADDRNOTAVAIL, errno.ENODEV)):
-                session.request(RTM_DELADDR, _body(link_index, found.address))
+    for record in _all(session):
+        if record.link == link_index and record.protocol == OURS:
+            with kernel_errors("remove address", str(record.address), ignore=(errno.EADDRNOTAVAIL, errno.ENODEV)):
+                session.request(RTM_DELADDR, _body(link_index, record.address))
 
 
 def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
     """Return every address in the session's namespace, with the index of its link."""
-    return [(found.link, found.address) for found in _all(session)]
+    return [(record.link, record.address) for record in _all(session)]
 
 
 def holder(session: Session, address: IPAddress) -> int:
     """Return the index of the link that has an address, or 0 if no link has it."""
-    return next((found.link for found in _all(session) if found.address.ip == address), 0)
+    return next((record.link for record in _all(session) if record.address.ip == address), 0)
 
 
 def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) -> bytes:

@@ -77,7 +77,7 @@ def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
 
 
 def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
-    found: list[Range] = []
+    collected: list[Range] = []
     done = False
     while not done:
         data = opened.recv(netlink.RECEIVE)
@@ -85,8 +85,8 @@ def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
         if together is None:
             together = []
             done = _one_by_one(data, reading, together)
-        found += together
-    return found
+        collected += together
+    return collected
 
 
 def _size_if_alike(data: bytes) -> int:
@@ -153,8 +153,8 @@ def _range(address: bytes, host_bits: int) -> Range:
     return first, first + (1 << host_bits) - 1
 
 
-def _one_by_one(data: bytes, reading: Reading, found: list[Range]) -> bool:
-    """Read messages of any kind and add to ``found``; return whether the end of the dump was reached."""
+def _one_by_one(data: bytes, reading: Reading, collected: list[Range]) -> bool:
+    """Read messages of any kind and add to ``collected``; return whether the end of the dump was reached."""
     start = 0
     while start < len(data):
         length, kind, flags, _, _ = HEADER.unpack_from(data, start)
@@ -166,7 +166,7 @@ def _one_by_one(data: bytes, reading: Reading, found: list[Range]) -> bool:
             raise OSError(-netlink.CODE.unpack_from(data, start + HEADER.size)[0], "dump refused")
         item = reading.one(data, start + HEADER.size, start + length)
         if item is not None:
-            found.append(item)
+            collected.append(item)
         start += _aligned(length)
     return False
 

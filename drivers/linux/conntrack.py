@@ -1,9 +1,9 @@
 """Forgets tracked connections, so that no flow goes on to a container that a port no longer leads to.
 
-Speaks ctnetlink itself, because no library has its filters. Since Linux 6.11 the kernel removes what matches a filter (CTA_FILTER) at one go, in a fraction
-of a millisecond; before, and for what no filter can say, the flows are listed, which walks the kernel's whole hash
-table under its locks, and those that match are deleted one by one. IPv6 addresses are never left to a filter, because
-the kernel takes every address but the one asked for.
+Speaks ctnetlink itself, because no library has its filters. Since Linux 6.11 the kernel removes what matches a filter
+(CTA_FILTER) at one go, in a fraction of a millisecond; before, and for what no filter can say, the flows are listed,
+which walks the kernel's whole hash table under its locks, and those that match are deleted one by one. IPv6 addresses
+are never left to a filter, because the kernel takes every address but the one asked for.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Flow:
 
 def forget_ports(ports: Iterable[PortBinding]) -> None:
     """Delete the conntrack entries of connections to published host ports; idempotent."""
-    given = list(ports)
+    bindings = list(ports)
     for version in FAMILY:
-        chosen = [binding for binding in given if binding.host_ip.version == version]
+        chosen = [binding for binding in bindings if binding.host_ip.version == version]
         if chosen:
             few = sum(map(len, map(_numbers, chosen))) <= FEW_FILTERS
             filters = [_port_filter(b, port) for b in chosen for port in _numbers(b)] if few else [b""]
@@ -79,10 +79,10 @@ def original_destination(protocol: str, client: Address, server: Address) -> tup
     ports = attribute(PROTO_SOURCE_PORT, struct.pack("!H", server[1]))
     ports += attribute(PROTO_DESTINATION_PORT, struct.pack("!H", client[1]))
     number = attribute(PROTO_NUMBER, struct.pack("B", PROTOCOLS[protocol]))
-    wanted = nested(TUPLE_IP, addresses) + nested(TUPLE_PROTO, number + ports)
+    reply = nested(TUPLE_IP, addresses) + nested(TUPLE_PROTO, number + ports)
     session = Session(NETFILTER)
     try:
-        flows = _request(session, GET, NFGENMSG.pack(socket.AF_INET6, 0, 0) + nested(TUPLE_REPLY, wanted))
+        flows = _request(session, GET, NFGENMSG.pack(socket.AF_INET6, 0, 0) + nested(TUPLE_REPLY, reply))
     finally:
         session.close()
     return next(((IPv6Address(flow.destination), flow.port) for flow in flows), None)

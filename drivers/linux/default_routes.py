@@ -43,14 +43,14 @@ def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[Wa
     others = [r for r in present if r not in ours and r.destination.prefixlen == 0]
     for version in route.FAMILIES:
         way = next((way for way in chosen if way.version == version), None)
-        own = [r for r in ours if r.destination.version == version]
-        _change(session, own, _wanted(way, [r for r in others if r.destination.version == version], protocol))
+        current = [r for r in ours if r.destination.version == version]
+        _change(session, current, _wanted(way, [r for r in others if r.destination.version == version], protocol))
 
 
-def _is_by(found: Route, gateways: set[IPAddress], straight: set[tuple[int, int]]) -> bool:
-    if found.gateway is None:
-        return found.link > 0 and (found.destination.version, found.link) in straight
-    return found.gateway in gateways
+def _is_by(candidate: Route, gateways: set[IPAddress], straight: set[tuple[int, int]]) -> bool:
+    if candidate.gateway is None:
+        return candidate.link > 0 and (candidate.destination.version, candidate.link) in straight
+    return candidate.gateway in gateways
 
 
 def _wanted(way: WayOut | None, others: Sequence[Route], protocol: int) -> list[Route]:
@@ -66,10 +66,10 @@ def _wanted(way: WayOut | None, others: Sequence[Route], protocol: int) -> list[
     return [Route(to, way.gateway, index, metric, protocol) for to in destinations]
 
 
-def _change(session: Session, present: Sequence[Route], wanted: Sequence[Route]) -> None:
+def _change(session: Session, present: Sequence[Route], expected: Sequence[Route]) -> None:
     """Change hawse's routes of one family to the wanted ones, adding new routes before removing old ones."""
-    left = [r for r in present if r not in wanted]
-    for new in (r for r in wanted if r not in present):
+    left = [r for r in present if r not in expected]
+    for new in (r for r in expected if r not in present):
         old = next((r for r in left if (r.destination, r.metric) == (new.destination, new.metric)), None)
         try:
             route.add(session, new, replacing=old is not None)

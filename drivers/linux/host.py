@@ -31,16 +31,16 @@ def interface_ranges(version: int) -> list[Range]:
     These are the interfaces' subnets and, for IPv4, ranges routed to an interface. Routes through gateways are ignored,
     as in Docker. Loopback and link-local ranges are left out.
     """
-    found = address_ranges.ranges(version) + (address_ranges.on_link_routes() if version == 4 else [])
+    ranges = address_ranges.ranges(version) + (address_ranges.on_link_routes() if version == 4 else [])
     for first, last in _APART[version]:
-        found = [r for r in found if not first <= r[0] <= last]
-    return found
+        ranges = [r for r in ranges if not first <= r[0] <= last]
+    return ranges
 
 
 def interface_addresses() -> list[tuple[str, str]]:
     """Return (interface name, address) for every address on every interface, in the kernel's order."""
     with session() as opened:
-        return [(socket.if_indextoname(index), str(found.ip)) for index, found in address.all_addresses(opened)]
+        return [(socket.if_indextoname(index), str(interface.ip)) for index, interface in address.all_addresses(opened)]
 
 
 def ephemeral_ports() -> tuple[int, int]:

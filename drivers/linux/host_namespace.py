@@ -38,18 +38,18 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
 
 def _of_identity(namespace: int, processes: Path) -> Iterator[str]:
     """Yield signs found by the namespace's inode, because many paths can lead to one namespace."""
-    found = os.fstat(namespace)
-    if _is(found, processes / "thread-self/ns/net"):
+    status = os.fstat(namespace)
+    if _is(status, processes / "thread-self/ns/net"):
         yield "the network namespace of hawse itself"
-    if _is(found, processes / "1/ns/net"):
+    if _is(status, processes / "1/ns/net"):
         yield "the network namespace of PID 1"
-    elif found.st_ino == FIRST_NAMESPACE:
+    elif status.st_ino == FIRST_NAMESPACE:
         yield "the machine's first network namespace"
 
 
-def _is(found: os.stat_result, path: Path) -> bool:
+def _is(status: os.stat_result, path: Path) -> bool:
     try:
-        return os.path.samestat(found, os.stat(path))
+        return os.path.samestat(status, os.stat(path))
     except OSError:
         return False  # a namespace that may not be inspected cannot be entered
 
@@ -67,10 +67,10 @@ def _of_residents(sockets: Collection[str]) -> Iterator[str]:
 
 def _of_links() -> Iterator[str]:
     with session() as opened:
-        found = link.all_links(opened)
-    made = [one.name for one in found if _is_of_a_host(one)]
-    hardware = [f"{one.name} ({one.device or 'hardware'})" for one in found if _is_hardware(one)]
-    split = [one.name for one in found if _is_part_of_another(one)]
+        links = link.all_links(opened)
+    made = [one.name for one in links if _is_of_a_host(one)]
+    hardware = [f"{one.name} ({one.device or 'hardware'})" for one in links if _is_hardware(one)]
+    split = [one.name for one in links if _is_part_of_another(one)]
     if made:
         yield f"networks of hawse: {_listed(made)}"
     if hardware:
@@ -79,23 +79,23 @@ def _of_links() -> Iterator[str]:
         yield f"interfaces whose parent is in another network namespace: {_listed(split)}"
 
 
-def _is_of_a_host(found: link.Link) -> bool:
+def _is_of_a_host(interface: link.Link) -> bool:
     """Return whether a link is a driver's bridge or parent, or the host end of a veth pair.
 
     The other end of a veth pair has no mark.
     """
-    return found.alias.startswith(names.NETWORK_MARK) or (
-        found.kind == "veth" and found.alias.startswith(names.ENDPOINT_MARK)
+    return interface.alias.startswith(names.NETWORK_MARK) or (
+        interface.kind == "veth" and interface.alias.startswith(names.ENDPOINT_MARK)
     )
 
 
-def _is_hardware(found: link.Link) -> bool:
-    return bool(found.device) or not (found.kind or found.is_loopback)
+def _is_hardware(interface: link.Link) -> bool:
+    return bool(interface.device) or not (interface.kind or interface.is_loopback)
 
 
-def _is_part_of_another(found: link.Link) -> bool:
+def _is_part_of_another(interface: link.Link) -> bool:
     """Return whether a link's parent is in another namespace (macvlan, VLAN), except for hawse's endpoints."""
-    return found.is_split and found.kind not in PAIRS and not found.alias.startswith(names.ENDPOINT_MARK)
+    return interface.is_split and interface.kind not in PAIRS and not interface.alias.startswith(names.ENDPOINT_MARK)
 
 
 def _listed(names: list[str]) -> str:

@@ -75,8 +75,8 @@ def run(script: str) -> None:
 def listing(what: str) -> list[dict[str, Any]]:
     """Return the objects that ``list <what>`` names, in nftables' JSON schema (libnftables-json(5))."""
     output = _execute(f"list {what}", as_json=True)
-    found: list[dict[str, Any]] = json.loads(output)["nftables"]
-    return found
+    objects: list[dict[str, Any]] = json.loads(output)["nftables"]
+    return objects
 
 
 def _execute(script: str, *, as_json: bool) -> str:

@@ -134,11 +134,11 @@ def delete(session: Session, name: str) -> None:
     for that. The request names the link by its index. Another link that gets the name meanwhile is therefore safe from
     a late request.
     """
-    found = session.index(name)
-    if found:
+    link_index = session.index(name)
+    if link_index:
         with kernel_errors("delete link", name, ignore=GONE):
             session.request_until_visible(
-                RTM_DELLINK, encode(ifinfmsg, index=found), lambda: session.index(name) != found
+                RTM_DELLINK, encode(ifinfmsg, index=link_index), lambda: session.index(name) != link_index
             )
 
 

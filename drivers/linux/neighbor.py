@@ -61,13 +61,13 @@ def rows(vxlans: Iterable[int]) -> set[Row]:
 
     Learned rows and the devices' own rows are left out.
     """
-    chosen, found = set(vxlans), set[Row]()
+    chosen, entries = set(vxlans), set[Row]()
     with session() as opened:
         for family in (socket.AF_BRIDGE, socket.AF_INET, socket.AF_INET6):
             with kernel_errors("list", "neighbours"):
                 messages = dump(opened, RTM_GETNEIGH, ndmsg, family=family)
-            found.update(row for m in messages if m["ifindex"] in chosen and (row := _read(m)) is not None)
-    return found
+            entries.update(row for m in messages if m["ifindex"] in chosen and (row := _read(m)) is not None)
+    return entries
 
 
 def _added(row: Row) -> Message:

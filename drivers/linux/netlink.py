@@ -153,7 +153,7 @@ class Session:
 
     def _answers(self, number: int) -> list[bytes]:
         """Return the bodies of all answers to a message; InterruptedError if their list changed meanwhile."""
-        found: list[bytes] = []
+        bodies: list[bytes] = []
         whole = True
         while True:
             for kind, flags, answered, body in messages(self._socket.recv(RECEIVE)):
@@ -165,8 +165,8 @@ class Session:
                         raise OSError(code, "refused by the kernel")
                     if not whole:
                         raise InterruptedError
-                    return found
-                found.append(body)
+                    return bodies
+                bodies.append(body)
 
     def _refusals(self, first: int) -> Iterator[tuple[int, int]]:
         """Number and errno of every refused message since ``first``, up to the acknowledgement of the last one."""

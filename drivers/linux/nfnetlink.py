@@ -27,11 +27,11 @@ def comments(table: str, chain: str) -> list[str]:
     ``table`` is written as in nftables (``inet hawse``). A missing chain has no rules. Runs in the calling thread's
     network namespace.
     """
-    wanted = table_header(table) + text(CHAIN, chain)
+    request = table_header(table) + text(CHAIN, chain)
     session = Session(NETFILTER)
     try:
         with kernel_errors("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
-            return [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, wanted)]
+            return [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, request)]
     finally:
         session.close()
     return []

@@ -34,7 +34,7 @@ def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
     ``run`` is HAWSE_RUN.
     """
     before = sysctl.read(_parameter(bridge.name))
-    if before in (DEAF, None) or any(_is_foreign_port(found, bridge) for found in link.all_links(session)):
+    if before in (DEAF, None) or any(_is_foreign_port(interface, bridge) for interface in link.all_links(session)):
         return
     note = _note(bridge.name, run)
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,8 +63,8 @@ def _parameter(bridge: str) -> str:
     return sysctl.conf("ipv6", bridge, "accept_ra")
 
 
-def _is_foreign_port(found: link.Link, bridge: link.Link) -> bool:
-    return found.master == bridge.index and not found.alias.startswith(names.ENDPOINT_MARK)
+def _is_foreign_port(interface: link.Link, bridge: link.Link) -> bool:
+    return interface.master == bridge.index and not interface.alias.startswith(names.ENDPOINT_MARK)
 
 
 def _note(bridge: str, run: Path) -> Path:

@@ -168,16 +168,16 @@ class OverlayDriver:
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
         """Return how the hosts admitted by the firewall differ from the hosts in the networks' tables."""
-        wanted: list[Element] = []
+        expected: list[Element] = []
         for network, _ in desired.networks:
             if gate := _gate(network):
-                wanted += [*gate.shutting(), *gate.admitting(_known_hosts(self.namespace(network)))]
+                expected += [*gate.shutting(), *gate.admitting(_known_hosts(self.namespace(network)))]
         gates = (_gate(network) for network, _ in desired.unsettled)
-        return vxlan_guard.compare(wanted, [gate for gate in gates if gate])
+        return vxlan_guard.compare(expected, [gate for gate in gates if gate])
 
-    def repair(self, desired: Desired, found: Sequence[Difference]) -> None:
+    def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
         """Repair what `compare` found."""
-        vxlan_guard.repair(found)
+        vxlan_guard.repair(differences)
 
     def needs_repair(self) -> bool:
         """Return whether the firewall's table was lost or recreated since the last `repair`."""
@@ -215,8 +215,8 @@ def _senders_to_devices(place: OverlayNamespace) -> Sequence[Element]:
     if gate is None or not place.exists():
         return ()
     devices = zip(vxlan.devices(place.network), gate.vnis, strict=False)
-    own = place.inside(lambda _: tuple(vni for name, vni in devices if link.index(name)))
-    return Gate(gate.port, own).difference(())[1]
+    vnis = place.inside(lambda _: tuple(vni for name, vni in devices if link.index(name)))
+    return Gate(gate.port, vnis).difference(())[1]
 
 
 def _compared_senders(network: NetworkSpec, peers: Iterable[Peer], fix: bool) -> list[str]:

@@ -72,9 +72,9 @@ class Tables:
 
     def difference(self, peers: Iterable[Peer]) -> Difference:
         """Return how the kernel's tables differ from these peers."""
-        wanted = {row for peer in peers for row in self.rows(peer)}
+        expected = {row for peer in peers for row in self.rows(peer)}
         present = neighbor.rows(self.links)
-        return Difference(sorted(wanted - present), sorted(present - wanted))
+        return Difference(sorted(expected - present), sorted(present - expected))
 
     def rows(self, peer: Peer) -> Iterator[Row]:
         """Yield the rows of one peer; none if its host has no tunnel."""
@@ -101,10 +101,10 @@ class Tables:
 
         Rows that have changed meanwhile, or that other peers need, are kept.
         """
-        present, told = neighbor.rows(self.links), set(self.rows(peer))
-        forward = {row for row in told if row.kind == "forward"}
+        present, rows = neighbor.rows(self.links), set(self.rows(peer))
+        forward = {row for row in rows if row.kind == "forward"}
         # If the MAC is now behind another host, keep its rows, because updates may arrive in any order.
-        gone = {row for row in told & present if row.kind == "flood" or forward <= present}
+        gone = {row for row in rows & present if row.kind == "flood" or forward <= present}
         in_use = {row.value for row in present - gone if row.kind == "forward"}
         unused = [row for row in gone if row.kind != "flood" or row.key not in in_use]
         neighbor.change(remove=unused)

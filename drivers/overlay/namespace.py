@@ -135,7 +135,7 @@ def _underlay_mtu(options: OverlayOptions) -> int:
     assert options.vtep is not None
     with session() as host:
         index = address.holder(host, options.vtep)
-        found = link.find(host, socket.if_indextoname(index)) if index else None
-    if found is None:
+        interface = link.find(host, socket.if_indextoname(index)) if index else None
+    if interface is None:
         raise Missing(f"no interface of this host has the underlay address {options.vtep}")
-    return found.mtu
+    return interface.mtu

@@ -62,14 +62,14 @@ class OverlayOptions:
 
 def parse(network: NetworkSpec) -> OverlayOptions:
     """Parse a network's options; raises `BadOption`, with Docker's text if Docker has one."""
-    given = network.options
-    wireguard = options.read(given, WIREGUARD, wireguard_config.parse, None) if is_encrypted(network) else None
+    values = network.options
+    wireguard = options.read(values, WIREGUARD, wireguard_config.parse, None) if is_encrypted(network) else None
     if wireguard is not None:
         _check_tunnel_addresses(network, wireguard)
     return OverlayOptions(
-        vtep=options.read(given, VTEP, options.address, None),
+        vtep=options.read(values, VTEP, options.address, None),
         vnis=vnis(network),
-        mtu=options.read(given, options.MTU, _mtu, 0),
+        mtu=options.read(values, options.MTU, _mtu, 0),
         encrypted=is_encrypted(network),
         wireguard=wireguard,
     )
@@ -87,27 +87,27 @@ def is_encrypted(network: NetworkSpec) -> bool:
 
 def complete(network: NetworkSpec) -> OverlayOptions:
     """Parse the options of a network that is coming up; raises a `DriverError` if a required one is missing."""
-    found = parse(network)
-    if found.vtep is None:
+    parsed = parse(network)
+    if parsed.vtep is None:
         raise Missing(f"network {network.name} has no underlay address on this host ({VTEP})")
-    if not found.vnis:
+    if not parsed.vnis:
         raise BadOption("no VNI provided")
-    if len(found.vnis) < len(network.pools):
-        raise BadOption(f"insufficient vnis({len(found.vnis)}) passed to overlay")
-    if found.encrypted and found.wireguard is None:
+    if len(parsed.vnis) < len(network.pools):
+        raise BadOption(f"insufficient vnis({len(parsed.vnis)}) passed to overlay")
+    if parsed.encrypted and parsed.wireguard is None:
         raise Unsupported(f"network {network.name} is encrypted, and this host was given no keys for it ({WIREGUARD})")
-    return found
+    return parsed
 
 
 def _vnis(label: str, value: str) -> tuple[int, ...]:
-    found = []
+    numbers = []
     for text in value.split(","):
         if not (text.isascii() and text.isdecimal() and 0 < int(text) <= MAX_VNI):
             raise BadOption(f'invalid vxlan id value "{text}" passed')
-        found.append(int(text))
-    if len(set(found)) < len(found):
+        numbers.append(int(text))
+    if len(set(numbers)) < len(numbers):
         raise BadOption(f"a vxlan id is given twice in {label}: {value}")
-    return tuple(found)
+    return tuple(numbers)
 
 
 def _mtu(label: str, value: str) -> int:

@@ -32,19 +32,19 @@ def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: st
             link.add_veth(there, name, peer, master=bridge.index, mtu=bridge.mtu, txqlen=0)
         except KernelError as error:
             raise _explained(error, interface) from error
-    found = link.index(name)
+    index = link.index(name)
     sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "1")
-    link.set_bridge_port(there, found, hairpin=False, isolated=False, learning=False)
-    neighbor.change([Row("port", found, endpoint.mac)])
-    link.change(there, found, state="up", ifalias=names.endpoint_mark(endpoint.id))
+    link.set_bridge_port(there, index, hairpin=False, isolated=False, learning=False)
+    neighbor.change([Row("port", index, endpoint.mac)])
+    link.change(there, index, state="up", ifalias=names.endpoint_mark(endpoint.id))
 
 
 def unplug(there: Session, endpoint: EndpointSpec) -> None:
     """Delete the veth pair; idempotent. The calling thread is in the network's namespace."""
     for name in names.host_end_names(endpoint.id):
         if link.index(name):
-            found = link.find(there, name)
-            if found is not None and found.alias in (names.endpoint_mark(endpoint.id), ""):
+            port_link = link.find(there, name)
+            if port_link is not None and port_link.alias in (names.endpoint_mark(endpoint.id), ""):
                 link.delete(there, name)
 
 
@@ -53,14 +53,14 @@ def route_other_subnets(there: Session, network: NetworkSpec, endpoint: Endpoint
 
     The calling thread is in the sandbox.
     """
-    own = [a.network for a in (endpoint.ipv4, endpoint.ipv6) if a is not None]
-    for subnet in _others(network, own):
+    subnets = [a.network for a in (endpoint.ipv4, endpoint.ipv6) if a is not None]
+    for subnet in _others(network, subnets):
         route.add_direct(there, subnet, link.index(interface))
 
 
-def _others(network: NetworkSpec, own: Sequence[IPNetwork]) -> list[IPNetwork]:
-    versions = {subnet.version for subnet in own}
-    return [p.subnet for p in network.pools if p.subnet not in own and p.subnet.version in versions]
+def _others(network: NetworkSpec, subnets: Sequence[IPNetwork]) -> list[IPNetwork]:
+    versions = {subnet.version for subnet in subnets}
+    return [p.subnet for p in network.pools if p.subnet not in subnets and p.subnet.version in versions]
 
 
 def _explained(error: KernelError, interface: str) -> Exception:

@@ -51,9 +51,9 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
                 _add(underlay, namespace, name, vni, options)
             except KernelError as error:
                 raise _explained(error, str(pool.subnet)) from error
-        found = link.index(name)
-        link.change(there, found, master=bridge)
-        link.set_bridge_port(there, found, hairpin=False, isolated=True, learning=False)
+        index = link.index(name)
+        link.change(there, index, master=bridge)
+        link.set_bridge_port(there, index, hairpin=False, isolated=True, learning=False)
         # The device needs IPv6 to answer neighbour solicitations. It needs no address, because it sends none itself.
         sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "0")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "addr_gen_mode"), "1")

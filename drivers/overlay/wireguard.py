@@ -101,11 +101,11 @@ class Tunnel:
         """Give the interface its keys, peers, address and route, and bring it up; idempotent."""
 
         def configure(there: Session) -> None:
-            found = link.index(self.name)
-            link.change(there, found, mtu=mtu)
-            address.add(there, found, ip_interface(config.address))
-            link.change(there, found, state="up")
-            route.add_link_default(there, config.address.version, found)
+            index = link.index(self.name)
+            link.change(there, index, mtu=mtu)
+            address.add(there, index, ip_interface(config.address))
+            link.change(there, index, state="up")
+            route.add_link_default(there, config.address.version, index)
 
         self.synchronise(config)
         sandboxes.inside(self.place, configure)

@@ -124,20 +124,20 @@ def _start_and_wait(run_dir: Path, root: Path, timeout: float) -> bool:
 
     The agent reports on a pipe.
     """
-    ready, told = os.pipe()
+    ready, ready_fd = os.pipe()
     try:
-        started = _start(run_dir, root, told)
-        os.close(told)
-        told = -1
+        started = _start(run_dir, root, ready_fd)
+        os.close(ready_fd)
+        ready_fd = -1
         readable, _, _ = select.select([ready], [], [], timeout if started else 0)
         return bool(readable) and os.read(ready, 1) == b"!"
     finally:
         os.close(ready)
-        if told >= 0:
-            os.close(told)
+        if ready_fd >= 0:
+            os.close(ready_fd)
 
 
-def _start(run_dir: Path, root: Path, told: int) -> bool:
+def _start(run_dir: Path, root: Path, ready_fd: int) -> bool:
     """Start an agent that outlives this process; return False if another agent runs or is starting.
 
     The agent inherits the agent lock. Therefore, if several commands run together, only one of them starts an agent.
@@ -148,14 +148,14 @@ def _start(run_dir: Path, root: Path, told: int) -> bool:
     try:
         child = os.fork()
         if child == 0:
-            _become_agent(run_dir, root, told, lock)
+            _become_agent(run_dir, root, ready_fd, lock)
         os.waitpid(child, 0)
         return True
     finally:
         os.close(lock)
 
 
-def _become_agent(run_dir: Path, root: Path, told: int, lock: int) -> None:
+def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
     """Detach the forked child from the caller's session and file descriptors, then execute the agent."""
     try:
         os.setsid()
@@ -164,7 +164,7 @@ def _become_agent(run_dir: Path, root: Path, told: int, lock: int) -> None:
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDWR)
         log = open_private(os.path.join(run_dir, LOG), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        _arrange((null, log, log, told if told >= 0 else null, lock))
+        _arrange((null, log, log, ready_fd if ready_fd >= 0 else null, lock))
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         with suppress(AttributeError):

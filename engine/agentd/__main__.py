@@ -109,11 +109,11 @@ def idle_from_environment() -> float:
 
 def tell_ready() -> None:
     """Report to the process that started the agent that it listens."""
-    told = given("HAWSE_AGENT_READY")
-    if told >= 0:
+    ready_fd = given("HAWSE_AGENT_READY")
+    if ready_fd >= 0:
         with suppress(OSError):  # the starting process may have stopped waiting
-            os.write(told, b"!")
-        os.close(told)
+            os.write(ready_fd, b"!")
+        os.close(ready_fd)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""The agent: runs its services on one event loop, keeps them up to date with the store, and ends when it is not needed.
-"""
+"""The agent: runs its services on one event loop, keeps them up to date with the store, and ends when it is not needed."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ def say(text: str) -> None:
     print(f"{timestamps.now()} {text}", file=sys.stderr, flush=True)
 
 
-def say_repaired(name: str, by: str, found: Sequence[Difference], seconds: float) -> None:
+def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
     """Log the cause of a repair and what was repaired; log nothing if all of it was routine upkeep."""
-    damage = described([difference for difference in found if difference.kind != "upkeep"])
+    damage = described([difference for difference in differences if difference.kind != "upkeep"])
     if damage:
         cause = f"{by} changed what the networks share" if by else "differs from the records"
         say(f"{name}: {cause}: {damage}; repaired in {seconds * 1000:.0f} ms")
@@ -37,10 +37,10 @@ def say_resting(name: str, by: str, seconds: float) -> None:
     say(f"{name}: {by or 'another program'} keeps undoing the repair; the next one waits {seconds:g} s")
 
 
-def described(found: Sequence[Difference]) -> str:
+def described(differences: Sequence[Difference]) -> str:
     """Return the differences as short text, grouped by kind and place."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
-    for difference in found:
+    for difference in differences:
         groups[f"{difference.kind} {difference.place}"].append(difference.what)
     return ", ".join(f"{group} ({_brief(sorted(whats))})" for group, whats in groups.items())
 

@@ -140,19 +140,19 @@ class RepairThread:
     def _look(self, watch: Watch) -> None:
         """Compare and repair; block new connections if the repair must wait while isolation is incomplete."""
         began, rested = time.monotonic(), self._pace.rest
-        found = self._attempt(self._put_right)
+        differences = self._attempt(self._put_right)
         self._pace.looked(began, time.monotonic())
-        if found is None:
+        if differences is None:
             self._pace.foreign(time.monotonic())  # try again, with growing waiting times
             return
         self._foreign, self._settled = False, True
         if self._suspects:
             self._pace.own(time.monotonic())
-        if self._pace.rest and any(difference.opens for difference in found):
+        if self._pace.rest and any(difference.opens for difference in differences):
             self._attempt(lambda: self._block(watch))
         else:
             self._attempt(watch.unblock)
-        if found and self._pace.rest > rested:
+        if differences and self._pace.rest > rested:
             repair_log.say_resting(self._name, self._by, self._pace.rest)
 
     def _attempt(self, action: Callable[[], list[Difference] | None]) -> list[Difference] | None:
@@ -170,10 +170,10 @@ class RepairThread:
         certain: Callable[[Difference], bool] = _always
         if not self._foreign:
             with self._store.read() as reader:
-                found = frozenset(self._compared(reader))
-            chosen = frozenset(d for d in found if d.opens or d.kind == "upkeep" or d in self._suspects)
+                differences = frozenset(self._compared(reader))
+            chosen = frozenset(d for d in differences if d.opens or d.kind == "upkeep" or d in self._suspects)
             if not chosen:
-                self._suspects = found
+                self._suspects = differences
                 return []
             certain = chosen.__contains__
         try:
@@ -186,9 +186,9 @@ class RepairThread:
 
     def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:
         """Repair the ``certain`` differences; keep the others as suspects until the next comparison."""
-        began, found = time.monotonic(), self._compared(reader)
-        chosen = [difference for difference in found if certain(difference)]
-        self._suspects = frozenset(found) - frozenset(chosen)
+        began, differences = time.monotonic(), self._compared(reader)
+        chosen = [difference for difference in differences if certain(difference)]
+        self._suspects = frozenset(differences) - frozenset(chosen)
         if chosen:
             self._driver.repair(self._wanted, chosen)
             if self._pace.rest < LONGEST_REST_SECONDS:
@@ -203,11 +203,11 @@ class RepairThread:
             self._tell("unneeded")
             return []
         self._configure()
-        found = list(self._driver.compare(self._wanted))
-        if self._settled and any(difference.kind == "superseded" for difference in found):
+        differences = list(self._driver.compare(self._wanted))
+        if self._settled and any(difference.kind == "superseded" for difference in differences):
             self._tell("superseded")
             return []
-        return found
+        return differences
 
 
 def _always(_: Difference) -> bool:

@@ -34,14 +34,14 @@ class RespawnService:
         """Ask the supervisor to guard the agent, unless it already does or there is no supervisor."""
         if self._connection is not None or self._by_systemd:
             return
-        found = try_connect(self._run_dir)
-        if found is None:
+        connection = try_connect(self._run_dir)
+        if connection is None:
             return
-        self._connection = found
-        self._loop.watch(found.fileno(), lambda _: self._lose())
+        self._connection = connection
+        self._loop.watch(connection.fileno(), lambda _: self._lose())
         log = str(self._run_dir / LOG)
         with suppress(OSError):
-            protocol.send(found, {"op": "guard", "argv": command(), "env": environment(os.environ), "log": log})
+            protocol.send(connection, {"op": "guard", "argv": command(), "env": environment(os.environ), "log": log})
 
     def _lose(self) -> None:
         """Close the connection to a supervisor that has ended (it never sends data, so readable means closed)."""
@@ -67,6 +67,6 @@ def command() -> list[str]:
     return [sys.executable, *sys.orig_argv[1:]]
 
 
-def environment(own: Mapping[str, str]) -> dict[str, str]:
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for the next agent: this one's without HAWSE_AGENT_READY."""
-    return {name: value for name, value in own.items() if name != "HAWSE_AGENT_READY"}
+    return {name: value for name, value in variables.items() if name != "HAWSE_AGENT_READY"}

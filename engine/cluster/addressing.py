@@ -21,26 +21,26 @@ def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tup
 
     Each pool comes with the requested address, or "" if none was requested.
     """
-    found: dict[int, tuple[PoolRecord, str]] = {}
+    chosen: dict[int, tuple[PoolRecord, str]] = {}
     for pool in network.pools:
         subnet = ip_network(pool.subnet)
-        asked = ipv4 if subnet.version == 4 else ipv6
-        if not pool.unused and subnet.version not in found and (not asked or ip_address(asked) in subnet):
-            found[subnet.version] = (pool, asked)
-    return [found[version] for version in sorted(found)]
+        requested = ipv4 if subnet.version == 4 else ipv6
+        if not pool.unused and subnet.version not in chosen and (not requested or ip_address(requested) in subnet):
+            chosen[subnet.version] = (pool, requested)
+    return [chosen[version] for version in sorted(chosen)]
 
 
-def pick_address(pool: PoolRecord, last: int, used: Collection[str], asked: str = "", skip: int = 0) -> str:
+def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: str = "", skip: int = 0) -> str:
     """Return the requested address, or else a free one after ``last``; raises Forbidden if there is none.
 
     ``skip`` free addresses are passed over if there are enough. After a conflict, hosts skip a random number of
     addresses to avoid the next conflict.
     """
     taken = {pool.gateway, *pool.aux_addresses.values(), *used}
-    if asked:
-        if str(ip_address(asked)) in taken:
+    if requested:
+        if str(ip_address(requested)) in taken:
             raise Forbidden(NO_ADDRESS)
-        return str(ip_address(asked))
+        return str(ip_address(requested))
     free = list(islice((address for address in candidates(pool, last) if address not in taken), skip + 1))
     if not free:
         raise Forbidden(NO_ADDRESS)
@@ -67,6 +67,6 @@ def is_usable(pool: PoolRecord, interface: str) -> bool:
 
     The gateway and the auxiliary addresses are not usable.
     """
-    given = ip_interface(interface)
-    own = {pool.gateway, *pool.aux_addresses.values()}
-    return str(given) == interface and given.network == ip_network(pool.subnet) and str(given.ip) not in own
+    address = ip_interface(interface)
+    reserved = {pool.gateway, *pool.aux_addresses.values()}
+    return str(address) == interface and address.network == ip_network(pool.subnet) and str(address.ip) not in reserved

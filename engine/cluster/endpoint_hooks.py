@@ -99,7 +99,7 @@ def _reserve(
     client: Client, me: ClusterMembership, container: ContainerRecord, network: NetworkRecord
 ) -> SharedEndpoint:
     settings = attachment(container, network).settings
-    wanted = settings.ipam
+    ipam = settings.ipam
     endpoint = SharedEndpoint(
         id=names.generate_id(),
         network_id=network.id,
@@ -109,7 +109,7 @@ def _reserve(
         names=names.dns_names(container, settings),
         owner=process.identity(),
     )
-    ipv4, ipv6 = (wanted.ipv4, wanted.ipv6) if wanted else ("", "")
+    ipv4, ipv6 = (ipam.ipv4, ipam.ipv6) if ipam else ("", "")
     made = node_operations.perform(client, me, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
     return decode(SharedEndpoint, made["endpoint"])
 

@@ -57,10 +57,10 @@ def load(root: Path) -> ClusterMembership | None:
     from engine.cluster.model import ClusterMembership
     from engine.store.codec import decode
 
-    found = decode(ClusterMembership, text)
-    if found.layout != LAYOUT:
+    membership = decode(ClusterMembership, text)
+    if membership.layout != LAYOUT:
         raise Unavailable(OTHER_LAYOUT)
-    return found
+    return membership
 
 
 def save(where: Path, membership: ClusterMembership) -> None:
@@ -192,12 +192,12 @@ def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
 
     Raises Unavailable with Docker's message if this host is in no cluster.
     """
-    found = load(host.root)
-    if found is None:
+    membership = load(host.root)
+    if membership is None:
         raise Unavailable(NOT_IN_SWARM)
-    client = open_client(host.root, found)
+    client = open_client(host.root, membership)
     try:
-        yield client, found
+        yield client, membership
     finally:
         client.close()
 
@@ -205,7 +205,7 @@ def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
 @contextmanager
 def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, ClusterMembership]]:
     """Like `connected`, but raise Unavailable with ``refusal`` if this host is not a manager."""
-    with connected(host) as (client, found):
-        if not found.is_manager:
+    with connected(host) as (client, membership):
+        if not membership.is_manager:
             raise Unavailable(refusal)
-        yield client, found
+        yield client, membership

@@ -117,24 +117,24 @@ def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
     if not memberships.exists(host.root):
         return
     with host.store.read() as reader:
-        found = reader.find_networks(reference)
-    if found and found[0].scope != SWARM:
+        networks = reader.find_networks(reference)
+    if networks and networks[0].scope != SWARM:
         return
     me = memberships.load(host.root)
     if me is None or not (attach or me.is_manager):
         return
-    if not found and reference:
-        found = _shared(host, reference)
-    if attach and not found:
+    if not networks and reference:
+        networks = _shared(host, reference)
+    if attach and not networks:
         raise NotFound(
             f"Could not attach to network {reference}: rpc error: code = NotFound desc = network {reference} not found"
         )
     if attach:
-        check_attachable(found[0])
+        check_attachable(networks[0])
     with host.store.read() as reader:
-        known = reader.network(found[0].id) if found else None
-    if len(found) == 1 and known is None:
-        local_networks.import_network(host, found[0], me)
+        known = reader.network(networks[0].id) if networks else None
+    if len(networks) == 1 and known is None:
+        local_networks.import_network(host, networks[0], me)
 
 
 def _shared(host: Host, reference: str) -> list[NetworkRecord]:

@@ -47,39 +47,39 @@ def perform(client: Client, me: ClusterMembership, act: str, **arguments: object
 # ------------------------------------------------------------------------------------------------ endpoints
 
 
-def _reserve(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+def _reserve(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
     """Reserve an endpoint with its addresses; return its record."""
-    endpoint = _endpoint(member, given)
+    endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
     _check_number(client, member, network)
-    ipv4, ipv6 = (str(ip_address(given[f])) if given.get(f) else "" for f in ("ipv4", "ipv6"))
+    ipv4, ipv6 = (str(ip_address(arguments[f])) if arguments.get(f) else "" for f in ("ipv4", "ipv6"))
     made = shared_endpoints.reserve(client, network, replace(endpoint, ipv4="", ipv6=""), ipv4, ipv6)
     return {"endpoint": encode(made)}
 
 
-def _release(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+def _release(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
     """Release one of the host's endpoints."""
-    shared_endpoints.release(client, _id(given, "network"), member.id, _id(given, "endpoint"))
+    shared_endpoints.release(client, _id(arguments, "network"), member.id, _id(arguments, "endpoint"))
     return {}
 
 
-def _restore(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+def _restore(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
     """Write an endpoint that the store has lost, with its existing addresses, or change its names."""
-    endpoint = _endpoint(member, given)
+    endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
     _check_number(client, member, network)
     return {"done": shared_endpoints.restore(client, network, endpoint)}
 
 
-def _balancer(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+def _balancer(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
     """Reserve the host's own address on a network."""
-    network = _usable(client, member, _id(given, "network"))
+    network = _usable(client, member, _id(arguments, "network"))
     return {"address": shared_endpoints.reserve_balancer(client, network, member.id)}
 
 
-def _endpoint(member: Member, given: Mapping[str, Any]) -> SharedEndpoint:
+def _endpoint(member: Member, arguments: Mapping[str, Any]) -> SharedEndpoint:
     """Return the endpoint in the arguments, with the caller's node as its owner."""
-    return record_checks.check_endpoint(replace(decode(SharedEndpoint, str(given["endpoint"])), node=member.id))
+    return record_checks.check_endpoint(replace(decode(SharedEndpoint, str(arguments["endpoint"])), node=member.id))
 
 
 def _usable(client: Client, member: Member, network_id: str) -> NetworkRecord:
@@ -87,10 +87,10 @@ def _usable(client: Client, member: Member, network_id: str) -> NetworkRecord:
 
     Managers may use any network, workers only attachable ones and ingress. Raises NotFound or Forbidden otherwise.
     """
-    found = client.get(keys.network(network_id))
-    if found is None:
+    entry = client.get(keys.network(network_id))
+    if entry is None:
         raise NotFound(f"network {network_id} not found")
-    network = record_checks.read_network(found.key, found.value)
+    network = record_checks.read_network(entry.key, entry.value)
     if member.role != MANAGER and not (network.attachable or network.ingress):
         raise Forbidden(f"network {network.name} not manually attachable")
     return network
@@ -102,12 +102,12 @@ def _check_number(client: Client, member: Member, network: NetworkRecord) -> Non
         raise Forbidden(f"node {member.id} has too many endpoints on network {network.name}")
 
 
-def _id(given: Mapping[str, Any], name: str) -> str:
+def _id(arguments: Mapping[str, Any], name: str) -> str:
     """Return an id from the arguments; raises InvalidArgument for any other text.
 
     It is checked because the id becomes part of a key.
     """
-    text = str(given[name])
+    text = str(arguments[name])
     if not record_checks.ID.fullmatch(text):
         raise InvalidArgument(f"not an id: {text[:64]!r}")
     return text
@@ -116,14 +116,14 @@ def _id(given: Mapping[str, Any], name: str) -> str:
 # ------------------------------------------------------------------------------------------------- the host
 
 
-def _publish(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+def _publish(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
     """Write the host's own record.
 
     With ``revision``, it is written only if the stored record still has that revision; ``done`` in the result is False
     otherwise.
     """
-    told = replace(decode(Node, str(given["node"])), id=member.id, role=member.role, index=member.index)
-    node = record_checks.check_node(told)
+    record = replace(decode(Node, str(arguments["node"])), id=member.id, role=member.role, index=member.index)
+    node = record_checks.check_node(record)
     if member.role == WORKER and ip_address(node.data_address).is_loopback:
         raise InvalidArgument(f"no other host reaches {node.data_address}")
     key = keys.node(node.id)
@@ -131,7 +131,7 @@ def _publish(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
         pairs, revision = client.range(keys.NODES)
         _check_unique(node, record_checks.all_readable(pairs, record_checks.read_node))
         known = next((kv.revision for kv in pairs if kv.key == key), 0)
-        if "revision" in given and int(given["revision"]) != known:
+        if "revision" in arguments and int(arguments["revision"]) != known:
             return {"done": False}
         conditions = [present(keys.member(node.id)), unchanged(key, known), none_since(keys.NODES, revision)]
         changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # drops its lease
@@ -151,13 +151,13 @@ def _check_unique(node: Node, others: list[Node]) -> None:
         raise Conflict("the tunnel's key is another node's")
 
 
-def _beat(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+def _beat(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
     """Renew the host's lease and return its id; create a lease if the host names none or it has expired."""
-    seconds = min(max(int(given["seconds"]), SHORTEST), LONGEST)
+    seconds = min(max(int(arguments["seconds"]), SHORTEST), LONGEST)
     key = keys.alive(member.id)
     known = client.get(key)
     held = int(known.value) if known and known.value.isdigit() else 0
-    if held and str(held) == given.get("lease") and client.renew(held):
+    if held and str(held) == arguments.get("lease") and client.renew(held):
         return {"lease": str(held)}
     lease = client.grant(seconds)
     conditions = [present(keys.member(member.id)), present(keys.node(member.id))]
@@ -170,16 +170,16 @@ def _beat(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
     return {"lease": str(lease)}
 
 
-def _leave(client: Client, member: Member, given: Mapping[str, Any]) -> Json:
+def _leave(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
     """End the host's membership.
 
     Its node record remains, shown as down, until a manager removes it. A manager's record becomes a worker's.
     """
     changes = [delete(keys.alive(member.id)), delete(keys.member(member.id))]
-    found = client.get(keys.node(member.id))
-    if found is not None and member.role == MANAGER:
-        left = replace(record_checks.read_node(found.key, found.value), role=WORKER)
-        changes.append(put(found.key, encode(left)))
+    entry = client.get(keys.node(member.id))
+    if entry is not None and member.role == MANAGER:
+        left = replace(record_checks.read_node(entry.key, entry.value), role=WORKER)
+        changes.append(put(entry.key, encode(left)))
     client.transact([], changes)
     return {}
 

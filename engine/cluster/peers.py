@@ -26,8 +26,8 @@ def of(view: View, network_id: str, node: str) -> list[Peer]:
     Hosts with the same data address as this host are left out, because frames to them would come back.
     """
     nodes = view.nodes
-    own = nodes[node].data_address if node in nodes else ""
-    elsewhere = {n.id: n.data_address for n in nodes.values() if n.data_address != own}
+    address = nodes[node].data_address if node in nodes else ""
+    elsewhere = {n.id: n.data_address for n in nodes.values() if n.data_address != address}
     return [peer(e, elsewhere[e.node]) for e in view.elsewhere(network_id, node) if e.node in elsewhere]
 
 

@@ -46,8 +46,8 @@ def check_node(node: Node) -> Node:
     _require(0 <= node.cpus < 2**32 and 0 <= node.memory < 2**63, "resources")
     _require(0 < node.enrollment_port < 2**16, "port")
     for address in (node.address, node.data_address):
-        found = ip_address(address)
-        _require(not (found.is_unspecified or found.is_multicast), f"address {address}")
+        ip = ip_address(address)
+        _require(not (ip.is_unspecified or ip.is_multicast), f"address {address}")
     if node.wireguard_key:
         _require(len(b64decode(node.wireguard_key, validate=True)) == KEY_BYTES, "key")
     return node
@@ -117,13 +117,13 @@ def readable(
     values: Values, read: Callable[[str, str], T], refused: Callable[[str, str], None] = lambda key, why: None
 ) -> dict[str, T]:
     """Return the valid records by key; ``refused`` is called with each other key and the reason."""
-    found = {}
+    records = {}
     for key, value in values:
         try:
-            found[key] = read(key, value)
+            records[key] = read(key, value)
         except (ValueError, RecursionError) as error:
             refused(key, str(error))
-    return found
+    return records
 
 
 def all_readable(pairs: Iterable[KeyValue], read: Callable[[str, str], T]) -> list[T]:

@@ -25,13 +25,13 @@ def completed(document: Json, record: NetworkRecord, view: View | None, me: Clus
     document = {**document, "Labels": document["Labels"] or {}}
     if view is None or me is None:
         return document
-    own = view.balancers.get((record.id, me.node_id))
-    if own:
-        members = {**document["Containers"], **_own_member(record, own)}
+    balancer = view.balancers.get((record.id, me.node_id))
+    if balancer:
+        members = {**document["Containers"], **_own_member(record, balancer)}
         document["Containers"] = dict(sorted(members.items()))
     nodes = {e.node for e in view.endpoints(record.id)} if not record.ingress else view.alive
-    found = [view.nodes[n] for n in sorted({*nodes, me.node_id}) if n in view.nodes]
-    document["Peers"] = [{"Name": _short(n.id), "IP": n.data_address} for n in found]
+    peer_nodes = [view.nodes[n] for n in sorted({*nodes, me.node_id}) if n in view.nodes]
+    document["Peers"] = [{"Name": _short(n.id), "IP": n.data_address} for n in peer_nodes]
     return document
 
 

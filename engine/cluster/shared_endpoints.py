@@ -46,7 +46,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         skip = random.randrange(2 ** min(attempt, MOST_SKIPPED))
         serials, balancer, mac = _read(client, network, endpoint.node, pools, endpoint.mac)
         claim = _mac_claim(endpoint, mac)
-        chosen = [pick_address(p, s, used, asked, skip) for (p, asked), s in zip(pools, serials, strict=True)]
+        chosen = [pick_address(p, s, used, requested, skip) for (p, requested), s in zip(pools, serials, strict=True)]
         made = replace(endpoint, ipv4=_with_prefix(chosen, pools, 4), ipv6=_with_prefix(chosen, pools, 6))
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
@@ -70,29 +70,29 @@ def _read(
 
     Raises NotFound if the network no longer exists, Unavailable if the node has been removed.
     """
-    wanted = [keys.network(network.id), keys.member(node), keys.balancer(network.id, node), keys.mac(network.id, mac)]
-    found = client.read_all(*wanted, *(keys.serial(network.id, p.subnet) for p, _ in pools))
-    if found[0] is None:
+    required = [keys.network(network.id), keys.member(node), keys.balancer(network.id, node), keys.mac(network.id, mac)]
+    entries = client.read_all(*required, *(keys.serial(network.id, p.subnet) for p, _ in pools))
+    if entries[0] is None:
         raise NotFound(f"network {network.name} not found")
-    if found[1] is None:
+    if entries[1] is None:
         raise Unavailable(REMOVED)
-    pairs = zip(found[4:], pools, strict=True)
+    pairs = zip(entries[4:], pools, strict=True)
     serials = [int(kv.value) if kv else int(ip_network(p.subnet)[0]) for kv, (p, _) in pairs]
-    return serials, found[2].value if found[2] else "", found[3]
+    return serials, entries[2].value if entries[2] else "", entries[3]
 
 
-def _mac_claim(endpoint: SharedEndpoint, found: KeyValue | None) -> dict[str, Any]:
+def _mac_claim(endpoint: SharedEndpoint, entry: KeyValue | None) -> dict[str, Any]:
     """Return the transaction's condition for using the endpoint's MAC address.
 
     The MAC address must be free or belong to the same host. Raises `Conflict` if another host has it, because frames
     would reach only one of the two hosts.
     """
     key = keys.mac(endpoint.network_id, endpoint.mac)
-    if found is None:
+    if entry is None:
         return absent(key)
-    if not _is_own(found, endpoint):
+    if not _is_own(entry, endpoint):
         raise Conflict(MAC_TAKEN.format(endpoint.mac))
-    return unchanged(key, found.revision)
+    return unchanged(key, entry.revision)
 
 
 def _used(client: Client, network: NetworkRecord) -> frozenset[str]:
@@ -115,9 +115,9 @@ def _claims(network: NetworkRecord, endpoint: SharedEndpoint, chosen: Sequence[s
     there = [present(keys.network(network.id)), present(keys.member(endpoint.node))]
     conditions = [*there, *(absent(keys.address(network.id, a)) for a in chosen)]
     changes = [put(_key(endpoint), encode(endpoint)), put(keys.mac(network.id, endpoint.mac), _mark(endpoint))]
-    for address, (pool, asked) in zip(chosen, pools, strict=True):
+    for address, (pool, requested) in zip(chosen, pools, strict=True):
         changes.append(put(keys.address(network.id, address), _mark(endpoint)))
-        if not asked:
+        if not requested:
             changes.append(put(keys.serial(network.id, pool.subnet), str(int(ip_address(address)))))
     return conditions, changes
 
@@ -180,20 +180,20 @@ def release(client: Client, network_id: str, node: str, identity: str) -> None:
     """
     key = keys.endpoint(network_id, node, identity)
     for _ in range(ATTEMPTS):
-        found = client.get(key)
-        if found is None:
+        entry = client.get(key)
+        if entry is None:
             break
-        claims = [kv for kv in client.read_all(*_claims_of(found)) if kv and kv.value == f"{node}/{identity}"]
-        conditions = [unchanged(kv.key, kv.revision) for kv in (found, *claims)]
+        claims = [kv for kv in client.read_all(*_claims_of(entry)) if kv and kv.value == f"{node}/{identity}"]
+        conditions = [unchanged(kv.key, kv.revision) for kv in (entry, *claims)]
         if client.transact(conditions, [delete(key), *(delete(kv.key) for kv in claims)]).succeeded:
             break
     _release_balancer(client, network_id, node)
 
 
-def _claims_of(found: KeyValue) -> list[str]:
+def _claims_of(entry: KeyValue) -> list[str]:
     """Return the address keys of a stored endpoint, or the endpoint's own key if its record is unreadable."""
-    return [c for e in record_checks.all_readable([found], record_checks.read_endpoint) for c in _claimed(e)] or [
-        found.key
+    return [c for e in record_checks.all_readable([entry], record_checks.read_endpoint) for c in _claimed(e)] or [
+        entry.key
     ]
 
 
@@ -201,9 +201,9 @@ def _release_balancer(client: Client, network_id: str, node: str) -> None:
     if client.range(keys.endpoint(network_id, node, ""))[0]:
         return
     key = keys.balancer(network_id, node)
-    found = client.get(key)
-    if found is not None:
-        client.transact([unchanged(key, found.revision)], [delete(key), delete(keys.address(network_id, found.value))])
+    entry = client.get(key)
+    if entry is not None:
+        client.transact([unchanged(key, entry.revision)], [delete(key), delete(keys.address(network_id, entry.value))])
 
 
 def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) -> bool:
@@ -214,11 +214,11 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
     _check_addresses(network, endpoint)
     claimed = _claimed(endpoint)
     conditions = [present(keys.network(endpoint.network_id)), present(keys.member(endpoint.node))]
-    for key, found in zip(claimed, client.read_all(*claimed), strict=True):
-        if found is None:
+    for key, entry in zip(claimed, client.read_all(*claimed), strict=True):
+        if entry is None:
             conditions.append(absent(key))
-        elif found.value == _mark(endpoint) or (key == claimed[0] and _is_own(found, endpoint)):
-            conditions.append(unchanged(key, found.revision))
+        elif entry.value == _mark(endpoint) or (key == claimed[0] and _is_own(entry, endpoint)):
+            conditions.append(unchanged(key, entry.revision))
         else:
             return False
     changes = [put(_key(endpoint), encode(endpoint)), *(put(k, _mark(endpoint)) for k in claimed)]
@@ -240,8 +240,8 @@ def of_network(client: Client, network_id: str) -> list[SharedEndpoint]:
 
 def of_node(client: Client, node: str) -> list[SharedEndpoint]:
     """Return all endpoints of a host."""
-    found = client.range(keys.ENDPOINTS)[0]
-    return record_checks.all_readable((kv for kv in found if _owner(kv) == node), record_checks.read_endpoint)
+    entries = client.range(keys.ENDPOINTS)[0]
+    return record_checks.all_readable((kv for kv in entries if _owner(kv) == node), record_checks.read_endpoint)
 
 
 def _owner(kv: KeyValue) -> str:

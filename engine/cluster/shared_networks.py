@@ -1,5 +1,4 @@
-"""The cluster's networks in etcd. Each change is one transaction, repeated if another host has changed the same keys.
-"""
+"""The cluster's networks in etcd. Each change is one transaction, repeated if another host has changed the same keys."""
 
 from __future__ import annotations
 
@@ -117,14 +116,14 @@ def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRe
     The options that Docker shows have only the ids of IPv4 subnets. The driver's option has all ids, in pool order.
     """
     options = dict(record.options or {})
-    own = [v for v in options.get(VNIS, "").split(",") if v]
-    taken = {v for n in others for v in vnis_of(n)} | set(own)
+    requested = [v for v in options.get(VNIS, "").split(",") if v]
+    taken = {v for n in others for v in vnis_of(n)} | set(requested)
     every, shown = [], []
     for pool in record.pools:
         if pool.unused:
             continue
         is_ipv4 = ip_network(pool.subnet).version == 4
-        vni = own.pop(0) if own and is_ipv4 else ""
+        vni = requested.pop(0) if requested and is_ipv4 else ""
         while not vni:
             number = cursor.vni + 1 if cursor.vni < LAST_VNI else FIRST_VNI
             cursor = replace(cursor, vni=number)
@@ -132,7 +131,7 @@ def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRe
         every.append(vni)
         if is_ipv4:
             shown.append(vni)
-    options[VNIS] = ",".join([*shown, *own])
+    options[VNIS] = ",".join([*shown, *requested])
     return replace(record, options=options, host_options={VNIS: ",".join(every)}), cursor
 
 
@@ -172,8 +171,8 @@ def update(client: Client, key: str, change: Callable[[str], str]) -> str:
     It is repeated if another host changes the key meanwhile.
     """
     for _ in range(ATTEMPTS):
-        found = client.get(key)
-        value = change(found.value if found else "")
-        if client.transact([unchanged(key, found.revision if found else 0)], [put(key, value)]).succeeded:
+        entry = client.get(key)
+        value = change(entry.value if entry else "")
+        if client.transact([unchanged(key, entry.revision if entry else 0)], [put(key, value)]).succeeded:
             return value
     raise Unavailable("the cluster's store is too busy")

@@ -54,8 +54,8 @@ class View:
     @cached_property
     def balancers(self) -> Mapping[tuple[str, str], str]:
         """Each host's own address on a network, by network id and node id."""
-        found = self._read(keys.BALANCERS, record_checks.read_balancer)
-        parts = {k.removeprefix(keys.BALANCERS).partition("/"): v for k, v in found.items()}
+        records = self._read(keys.BALANCERS, record_checks.read_balancer)
+        parts = {k.removeprefix(keys.BALANCERS).partition("/"): v for k, v in records.items()}
         return {(network, node): v for (network, _, node), v in parts.items()}
 
     def _read(self, prefix: str, read: Callable[[str, str], T]) -> dict[str, T]:
@@ -86,12 +86,12 @@ class View:
 
 def make(revision: int, values: Values) -> View:
     """Return a view of these values."""
-    found: dict[str, dict[str, SharedEndpoint]] = {}
+    endpoints: dict[str, dict[str, SharedEndpoint]] = {}
     refused: dict[str, str] = {}
     stored = ((k, v) for k, v in values.items() if k.startswith(keys.ENDPOINTS))
     for key, endpoint in record_checks.readable(stored, record_checks.read_endpoint, refused.__setitem__).items():
-        found.setdefault(endpoint.network_id, {})[key] = endpoint
-    return View(revision, MappingProxyType(dict(values)), found, refused)
+        endpoints.setdefault(endpoint.network_id, {})[key] = endpoint
+    return View(revision, MappingProxyType(dict(values)), endpoints, refused)
 
 
 def load(client: Client) -> View:
@@ -103,7 +103,7 @@ def load(client: Client) -> View:
 def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
     """Return the view after these events; unchanged parts are shared with the old view."""
     values = dict(view.values)
-    found, refused = dict(view._endpoints), dict(view.refused)
+    endpoints, refused = dict(view._endpoints), dict(view.refused)
     for event in events:
         if event.deleted:
             values.pop(event.key, None)
@@ -111,14 +111,14 @@ def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
             values[event.key] = event.value
         if event.key.startswith(keys.ENDPOINTS):
             network_id = event.key.removeprefix(keys.ENDPOINTS).partition("/")[0]
-            members = dict(found.get(network_id, {}))
+            members = dict(endpoints.get(network_id, {}))
             members.pop(event.key, None)
             refused.pop(event.key, None)
             if not event.deleted:
                 stored = [(event.key, event.value)]
                 members |= record_checks.readable(stored, record_checks.read_endpoint, refused.__setitem__)
-            found[network_id] = members
-    changed = View(revision, values, found, refused)
+            endpoints[network_id] = members
+    changed = View(revision, values, endpoints, refused)
     _share(view, changed, {event.key for event in events})
     return changed
 

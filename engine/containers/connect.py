@@ -70,9 +70,9 @@ def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
     For a foreign namespace without a record, the new record that it will get is yielded.
     """
     if not adopted.is_adoptable(container):
-        found = lookup.resolve(host, container)
-        with locked(host.run, "container", found.id):
-            yield _Held(_settled(host, found.id))
+        target = lookup.resolve(host, container)
+        with locked(host.run, "container", target.id):
+            yield _Held(_settled(host, target.id))
         return
     with adopted.held(container, force=force) as place, ExitStack() as held:
         container_id = adopted.known_id(host, place)
@@ -226,11 +226,11 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
     """Join or leave the gateway bridge as needed and always set the default routes; return the memberships."""
-    found, index = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interface)
+    joined, index = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interface)
     with host.store.write() as tx:
         tx.put_container(replace(container, next_interface=index))
-    sandbox.route(container, found)
-    return found
+    sandbox.route(container, joined)
+    return joined
 
 
 def _is_configured(record: ContainerRecord, network: NetworkRecord) -> bool:

@@ -153,9 +153,9 @@ def find_root(host: Host, image: str) -> Root:
     if image == HOSTFS:
         return Root("/")
 
-    found = ImageStore(host.store, host.root).resolve(image)
-    if found is not None:
-        return Root(found.rootfs, found)
+    record = ImageStore(host.store, host.root).resolve(image)
+    if record is not None:
+        return Root(record.rootfs, record)
     if image.startswith("/"):
         return Root(_directory(image))
     raise NotFound(f"No such image: {image if ':' in image else image + ':latest'}")
@@ -196,9 +196,9 @@ def merged(config: ContainerConfig, image: ImageRecord | None) -> ContainerConfi
     )
 
 
-def _merged_env(base: Sequence[str], own: Sequence[str]) -> list[str]:
-    taken = {e.partition("=")[0] for e in own}
-    return [*own, *(e for e in base if e.partition("=")[0] not in taken)]
+def _merged_env(base: Sequence[str], variables: Sequence[str]) -> list[str]:
+    taken = {e.partition("=")[0] for e in variables}
+    return [*variables, *(e for e in base if e.partition("=")[0] not in taken)]
 
 
 def _normalised(request: ContainerCreate) -> ContainerCreate:

@@ -41,8 +41,8 @@ def _delete(trees: Sequence[Path]) -> None:
 def size(host: Host, container_id: str) -> int:
     """Return the size in bytes of the files in the container's writable layer."""
     layer = _directory(host, container_id) / "layer"
-    found = (p.lstat() for p in layer.rglob("*"))
-    return sum(f.st_size for f in found if not stat.S_ISDIR(f.st_mode))
+    files = (p.lstat() for p in layer.rglob("*"))
+    return sum(f.st_size for f in files if not stat.S_ISDIR(f.st_mode))
 
 
 def _directory(host: Host, container_id: str) -> Path:

@@ -33,31 +33,31 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         network_hooks.check_used_here(host, network)
         _force_out(host, network, container)
         return
-    found = names.pick_container(matches, container)
-    if lookup.with_actual_state(host, found).status != "running":
-        _disconnect_stopped(host, found.id, reference)
+    target = names.pick_container(matches, container)
+    if lookup.with_actual_state(host, target).status != "running":
+        _disconnect_stopped(host, target.id, reference)
         return
     try:
         network = _find(host, reference)
     except NotFound as error:
-        raise not_connected(found, reference, running=False) if force else error from None
+        raise not_connected(target, reference, running=False) if force else error from None
     network_hooks.check_used_here(host, network)
-    with locked(host.run, "container", found.id):
-        record = _settled(host, found.id)
+    with locked(host.run, "container", target.id):
+        record = _settled(host, target.id)
         if record.status == "running":
             _disconnect_running(host, record, network)
             return
-    _disconnect_stopped(host, found.id, reference)
+    _disconnect_stopped(host, target.id, reference)
 
 
 def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
     with locked(host.run, "container", container_id):
         record = _settled(host, container_id)
         with host.store.read() as reader:
-            found = next(iter(reader.find_networks(reference)), None)
-        if found is not None:
-            check_disconnect(record, found, connected=_is_configured(record, found))
-            rest = _without(record, found)
+            network = next(iter(reader.find_networks(reference)), None)
+        if network is not None:
+            check_disconnect(record, network, connected=_is_configured(record, network))
+            rest = _without(record, network)
         else:
             rest = [a for a in record.attachments if a.network != reference]
             if len(rest) == len(record.attachments):

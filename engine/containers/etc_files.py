@@ -85,8 +85,8 @@ def _hosts(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
 
 def _addresses(members: Sequence[JoinedEndpoint]) -> list[str]:
     named = [m for m in members if not is_gateway(m.network)]
-    found = [a for m in named for a in (m.endpoint.ipv4, m.endpoint.ipv6) if a]
-    return [a.partition("/")[0] for a in found]
+    addresses = [a for m in named for a in (m.endpoint.ipv4, m.endpoint.ipv6) if a]
+    return [a.partition("/")[0] for a in addresses]
 
 
 def _default_bridge_address(host: Host) -> str:

@@ -89,8 +89,8 @@ def _default_route(reader: Reader, container: ContainerRecord) -> str:
     "yes" if one of them says so, "no" if all say so, else "".
     """
     attached = [(reader.network(a.network_id), a.settings.default_route) for a in container.attachments]
-    said = {word for network, word in attached if network is not None and network.scope == "swarm"}
-    return "yes" if "yes" in said else "no" if said == {"no"} else ""
+    answers = {word for network, word in attached if network is not None and network.scope == "swarm"}
+    return "yes" if "yes" in answers else "no" if answers == {"no"} else ""
 
 
 def sync_gateway_bridge(
@@ -100,13 +100,13 @@ def sync_gateway_bridge(
 
     Return the new memberships, and the number of its next interface.
     """
-    own = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
-    others = [m for m in members if m is not own]
+    gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
+    others = [m for m in members if m is not gateway]
     bridge = prepared_bridge(host, [m.network for m in others])
-    if (bridge is None) == (own is None):
+    if (bridge is None) == (gateway is None):
         return list(members), index
-    if own is not None:
-        return _leave(host, container, own, others), index
+    if gateway is not None:
+        return _leave(host, container, gateway, others), index
     assert bridge is not None
     joined = [*members, _join(host, container, bridge, index)]
     sandbox.admit_siblings(host, joined)
@@ -128,9 +128,9 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: 
 
 
 def _leave(
-    host: Host, container: ContainerRecord, own: JoinedEndpoint, others: Sequence[JoinedEndpoint]
+    host: Host, container: ContainerRecord, gateway: JoinedEndpoint, others: Sequence[JoinedEndpoint]
 ) -> list[JoinedEndpoint]:
-    reservation.release_endpoint(host, container, own, others, alive=True)
-    if own.endpoint.ports:
-        port_assignment.reassign_ports(host, container, others, own.endpoint.ports)
+    reservation.release_endpoint(host, container, gateway, others, alive=True)
+    if gateway.endpoint.ports:
+        port_assignment.reassign_ports(host, container, others, gateway.endpoint.ports)
     return reservation.memberships(host, container.id)

@@ -52,8 +52,8 @@ def sandbox_owner(host: Host, record: ContainerRecord) -> str:
     owner, joined = record.id, shared_container(record.host.network_mode)
     while joined:
         with host.store.read() as reader:
-            found = reader.container(joined)
-        owner, joined = joined, shared_container(found.host.network_mode) if found else ""
+            container = reader.container(joined)
+        owner, joined = joined, shared_container(container.host.network_mode) if container else ""
     return owner
 
 

@@ -76,29 +76,29 @@ def _init_path() -> str:
     It is statically linked, so it needs no library in the container.
     """
     for name in INITS:
-        found = shutil.which(name, path=DEFAULT_PATH)
-        if found is not None:
-            return os.path.realpath(found)
+        program = shutil.which(name, path=DEFAULT_PATH)
+        if program is not None:
+            return os.path.realpath(program)
     raise KernelFailure(f'exec: "{INITS[0]}": executable file not found in $PATH')
 
 
 def _link_variables(host: Host, record: ContainerRecord) -> list[str]:
     return [
         variable
-        for found in links.linked(host, record)
-        for variable in link_variables(record.name, found.alias, found.address, found.target)
+        for link in links.linked(host, record)
+        for variable in link_variables(record.name, link.alias, link.address, link.target)
     ]
 
 
 def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> list[str]:
     """Return the container's environment in Docker's order: PATH and HOSTNAME, the links' variables, the user's."""
-    own = list(record.config.env or ())
-    given = {e.partition("=")[0] for e in own}
+    variables = list(record.config.env or ())
+    defined = {e.partition("=")[0] for e in variables}
     base = [f"PATH={DEFAULT_PATH}", f"HOSTNAME={record.config.hostname}"]
     if record.config.tty:
         base.append("TERM=xterm")
     base += of_links
-    return [*(e for e in base if e.partition("=")[0] not in given), *(e for e in own if "=" in e)]
+    return [*(e for e in base if e.partition("=")[0] not in defined), *(e for e in variables if "=" in e)]
 
 
 def own_files(host: Host, record: ContainerRecord) -> dict[str, str]:
@@ -167,8 +167,8 @@ def link_variables(parent: str, alias: str, address: str, target: ContainerRecor
 
 def _exposed(target: ContainerRecord) -> list[Port]:
     spans = specs.exposed_ranges(target.config.exposed_ports)
-    found = [(port, protocol) for protocol, first, last in spans for port in range(first, last + 1)]
-    return sorted(found, key=lambda p: (p[0], p[1] != "tcp"))
+    ports = [(port, protocol) for protocol, first, last in spans for port in range(first, last + 1)]
+    return sorted(ports, key=lambda p: (p[0], p[1] != "tcp"))
 
 
 def _ranges(prefix: str, address: str, ports: Sequence[Port]) -> Iterator[str]:

@@ -24,9 +24,9 @@ from engine.store.locks import locked
 
 def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
     """Publish more ports and keep them in the configuration; takes effect immediately if the container runs."""
-    found = lookup.resolve(host, reference)
-    with locked(host.run, "container", found.id):
-        publish_locked(host, found.id, specs)
+    container = lookup.resolve(host, reference)
+    with locked(host.run, "container", container.id):
+        publish_locked(host, container.id, specs)
         announce(host)
 
 
@@ -34,11 +34,11 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
     """Publish more ports as `publish` does; the caller holds the container lock and notifies the agent."""
     record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
-    wanted = [*known, *(spec for spec in specs if not any(includes(one, spec) for one in known))]
+    bindings = [*known, *(spec for spec in specs if not any(includes(one, spec) for one in known))]
     exposed = {*record.config.exposed_ports, *map(exposed_port, specs)}
     record = replace(
         record,
-        host=replace(record.host, port_bindings=wanted),
+        host=replace(record.host, port_bindings=bindings),
         config=replace(record.config, exposed_ports=sorted(exposed)),
     )
     member = None
@@ -66,9 +66,9 @@ def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) 
 
     Raises NotFound if one of them is not published.
     """
-    found = lookup.resolve(host, reference)
-    with locked(host.run, "container", found.id):
-        record = lookup.resolve(host, found.id)
+    container = lookup.resolve(host, reference)
+    with locked(host.run, "container", container.id):
+        record = lookup.resolve(host, container.id)
         specs = record.host.port_bindings
         missing = _uncovered(range(first, last + 1), [s.ports for s in specs if s.protocol == protocol])
         if missing is not None:
@@ -86,13 +86,13 @@ def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) 
     announce(host)
 
 
-def _uncovered(wanted: range, held: Iterable[range]) -> int | None:
+def _uncovered(ports: range, held: Iterable[range]) -> int | None:
     """Return the lowest wanted port that is in none of the ranges, or None if all are."""
-    port = wanted[0]
+    port = ports[0]
     for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
         if port in ports_held:
             port = ports_held.stop
-    return port if port in wanted else None
+    return port if port in ports else None
 
 
 def _take_back(tx: Transaction, member: JoinedEndpoint, first: int, last: int, protocol: str) -> list[PortRecord]:

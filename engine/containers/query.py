@@ -29,13 +29,13 @@ def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
     return container_document(record, live, networks, _files(host, record), sizes=sizes)
 
 
-def list_documents(host: Host, wanted: Filters, *, everything: bool, limit: int, size: bool = False) -> Documents:
+def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int, size: bool = False) -> Documents:
     """Return the documents of GET /containers/json, newest first."""
     with host.store.read() as reader:
         records = [lookup.with_actual_state(host, r) for r in reversed(reader.containers())]
         sides = {r.id: _network_side(reader, r) for r in records}
         linked = link_names(reader, records)
-    chosen = filter_containers(records, sides, wanted, everything=everything or limit > 0)
+    chosen = filter_containers(records, sides, filters, everything=everything or limit > 0)
     if limit > 0:
         chosen = chosen[:limit]
     return [_summary(r, *sides[r.id], linked.get(r.id, ()), _sizes(host, r) if size else NO_SIZES) for r in chosen]

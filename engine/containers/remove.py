@@ -84,16 +84,16 @@ def _refuse_running(record: ContainerRecord, force: bool) -> None:
         )
 
 
-def prune(host: Host, wanted: Filters) -> tuple[list[str], int]:
+def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
     """Remove all stopped containers that match; return their ids and the bytes that their own files took."""
-    networks.check_container_prune(wanted)
+    networks.check_container_prune(filters)
     with host.store.read() as reader:
         stopped = [
             c for c in reader.containers() if lookup.with_actual_state(host, c).status in ("created", "exited", "dead")
         ]
     removed, reclaimed = [], 0
     for record in stopped:
-        if networks.container_prunable(record, wanted):
+        if networks.container_prunable(record, filters):
             size = directory.size(host, record.id)
             try:
                 remove(host, record.id, force=False)

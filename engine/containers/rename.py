@@ -21,15 +21,15 @@ def rename(host: Host, reference: str, name: str) -> None:
     Links of other containers to it are updated too. Raises Conflict if the name is taken.
     """
     check_rename_given(name)
-    found = lookup.resolve(host, reference)
-    new = check_rename(found, name)
-    with locked(host.run, "container", found.id):
+    container = lookup.resolve(host, reference)
+    new = check_rename(container, name)
+    with locked(host.run, "container", container.id):
         try:
             with host.store.write() as tx:
-                record = replace(lookup.find(tx, found.id), name=new)
+                record = replace(lookup.find(tx, container.id), name=new)
                 tx.put_container(record)
                 for other in tx.containers():
-                    if (linked := links.renamed(other, found, new)) is not other:
+                    if (linked := links.renamed(other, container, new)) is not other:
                         tx.put_container(linked)
                 for endpoint in tx.endpoints(container_id=record.id):
                     settings = attachment_of(record, endpoint.network_id).settings

@@ -40,8 +40,10 @@ def calls_for_restart(record: ContainerRecord) -> bool:
 
 def ends_with(record: ContainerRecord, number: int) -> bool:
     """Return whether a signal from the user should also end the container for good, without a restart."""
-    own = record.config.stop_signal
-    return not own or number in (SIGKILL, parse_signal(own)) or record.host.restart_policy.name == "unless-stopped"
+    signal = record.config.stop_signal
+    return (
+        not signal or number in (SIGKILL, parse_signal(signal)) or record.host.restart_policy.name == "unless-stopped"
+    )
 
 
 def backoff(record: ContainerRecord) -> float:

@@ -110,12 +110,12 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
     for attachment in record.attachments:
         network_hooks.import_network(host, attachment.network_id or attachment.network)
     with host.store.read() as reader:
-        found = [_network(reader, a) for a in record.attachments]
-        for network in found:
+        networks = [_network(reader, a) for a in record.attachments]
+        for network in networks:
             check_not_config_only(network)
-        if found:
+        if networks:
             _check_main_network(reader, record.host.network_mode)
-        return found
+        return networks
 
 
 def _check_main_network(reader: Reader, mode: str) -> None:
@@ -131,8 +131,8 @@ def _network(reader: Reader, attachment: NetworkAttachment) -> NetworkRecord:
     try:
         return query.find(reader, attachment.network_id or attachment.network)
     except NotFound:
-        wanted = attachment.network_id or attachment.network
-        raise NotFound(f"network {wanted} not found") from None
+        reference = attachment.network_id or attachment.network
+        raise NotFound(f"network {reference} not found") from None
 
 
 def _reserve(
@@ -158,10 +158,10 @@ def _reserve(
         stopped_by_user=False,
     )
     by_id = {a.network_id: a for a in attachments if a.network_id}
-    found = {i: n for i in by_id if (n := tx.network(i)) is not None}
+    networks = {i: n for i in by_id if (n := tx.network(i)) is not None}
     members = [
         JoinedEndpoint(n, granted.get(n.id) or reservation.reserve(tx, n, record, by_id[n.id]))
-        for n in sandbox.joining_order(found.values())
+        for n in sandbox.joining_order(networks.values())
     ]
     if bridge is not None:
         members.append(gateway_bridge.reserve(tx, record, bridge))
@@ -188,8 +188,8 @@ def _whole_mode(reader: Reader, record: ContainerRecord) -> str:
     mode = record.host.network_mode
     if not (is_user_defined(mode) and record.attachments):
         return mode
-    found = next(iter(reader.find_networks(mode)), None)
-    return found.id if found and mode not in (found.id, found.name) else mode
+    network = next(iter(reader.find_networks(mode)), None)
+    return network.id if network and mode not in (network.id, network.name) else mode
 
 
 def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:

@@ -40,11 +40,11 @@ class Responder:
                 return linked
         empty = None
         for table in self._tables:
-            found = table.get(key)
-            if found is not None:
-                if found.records:
-                    return found
-                empty = found
+            answer = table.get(key)
+            if answer is not None:
+                if answer.records:
+                    return answer
+                empty = answer
         return empty
 
     def respond(self, message: bytes, *, stream: bool = False) -> bytes | wire.Query | None:
@@ -53,10 +53,10 @@ class Responder:
             query = wire.parse_query(message, stream=stream)
         except wire.Malformed as malformed:
             return malformed.reply
-        found = self.find(query.key) or self._implicit(query)
-        if found is not None:
-            reply = wire.reply(query, wire.NOERROR, found.shuffled())
-            if not (stream or found.several or query.optional):
+        answer = self.find(query.key) or self._implicit(query)
+        if answer is not None:
+            reply = wire.reply(query, wire.NOERROR, answer.shuffled())
+            if not (stream or answer.several or query.optional):
                 self._keep(message, reply)
             return reply
         if self.view.forward and self.view.upstreams:

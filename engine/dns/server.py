@@ -78,11 +78,11 @@ class DnsService:
         """Update the tables, sandboxes and sockets from the snapshot."""
         self._state = state
         self._update_tables(state.networks, state.endpoints)
-        found = views(state.networks, state.containers, state.endpoints, self._defaults, self._residents, self._made)
-        wanted = {view.id: view for view in found}
-        for identity in [i for i, r in self._residents.items() if not _same_place(r.view, wanted.get(i))]:
+        current = views(state.networks, state.containers, state.endpoints, self._defaults, self._residents, self._made)
+        by_id = {view.id: view for view in current}
+        for identity in [i for i, r in self._residents.items() if not _same_place(r.view, by_id.get(i))]:
             self._drop(identity)
-        unserved = [view for view in wanted.values() if not self._serve(view)]
+        unserved = [view for view in by_id.values() if not self._serve(view)]
         self._try_again(bool(unserved))
 
     def _try_again(self, failed: bool) -> None:

@@ -79,15 +79,15 @@ class NetworkTable:
 
     def update(self, endpoints: Iterable[EndpointRecord]) -> None:
         """Change the answers to match these endpoints, which are all active endpoints of the network."""
-        wanted = {e.id: e for e in endpoints}
-        gone = [i for i, known in self._records.items() if not _is_same(known, wanted.get(i))]
-        new = [i for i, e in wanted.items() if not _is_same(e, self._records.get(i))]
+        by_id = {e.id: e for e in endpoints}
+        gone = [i for i, known in self._records.items() if not _is_same(known, by_id.get(i))]
+        new = [i for i, e in by_id.items() if not _is_same(e, self._records.get(i))]
         touched: set[str] = set()
         for identity in gone:
             touched |= self._drop(identity)
         for identity in new:
-            touched |= self._add(identity, member(wanted[identity]))
-        self._records = wanted
+            touched |= self._add(identity, member(by_id[identity]))
+        self._records = by_id
         for name in touched:
             self._publish(name)
 

@@ -1,5 +1,4 @@
-"""Legacy links of the default bridge: resolve them, and allow their traffic where containers are isolated (icc=false).
-"""
+"""Legacy links of the default bridge: resolve them, and allow their traffic where containers are isolated (icc=false)."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
     """
     if record.host.network_mode != "bridge":
         return []
-    found = []
+    links = []
     with host.store.read() as reader:
         for text in record.host.links or ():
             name, alias = parse_link(text)
@@ -43,8 +42,8 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
             for endpoint in reader.endpoints(container_id=target.id):
                 network = reader.network(endpoint.network_id)
                 if network is not None and network.predefined and endpoint.ipv4:
-                    found.append(Linked(alias, endpoint.ipv4.partition("/")[0], target))
-    return found
+                    links.append(Linked(alias, endpoint.ipv4.partition("/")[0], target))
+    return links
 
 
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
@@ -86,8 +85,8 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
     with host.store.read() as reader:
-        found = _concerning(reader, record, member)
-    for source, source_end, target, target_end in found:
+        links = _concerning(reader, record, member)
+    for source, source_end, target, target_end in links:
         with translate_driver_errors():
             driver.link(
                 member.spec,
@@ -102,8 +101,8 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
     with host.store.read() as reader:
-        found = _concerning(reader, record, member)
-    for source, source_end, target, target_end in found:
+        links = _concerning(reader, record, member)
+    for source, source_end, target, target_end in links:
         with translate_driver_errors():
             driver.unlink(
                 member.spec,

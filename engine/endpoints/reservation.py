@@ -34,16 +34,16 @@ def reserve(
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
-    wanted = settings.ipam
+    ipam = settings.ipam
     ipv4 = ipv6 = ""
     for pool in network.pools:
         version = ip_network(pool.subnet).version
         if pool.unused or (ipv4 if version == 4 else ipv6):
             continue
-        asked = "" if wanted is None else (wanted.ipv4 if version == 4 else wanted.ipv6)
-        if asked and ip_address(asked) not in ip_network(pool.subnet):
+        requested = "" if ipam is None else (ipam.ipv4 if version == 4 else ipam.ipv6)
+        if requested and ip_address(requested) not in ip_network(pool.subnet):
             continue
-        address = _allocate(tx, network, pool, asked, endpoint_id)
+        address = _allocate(tx, network, pool, requested, endpoint_id)
         if version == 4:
             ipv4 = address
         else:
@@ -55,17 +55,17 @@ def reserve(
         mac=_mac(network, settings.mac_address, ipv4),
         ipv4=ipv4,
         ipv6=ipv6,
-        link_local=[_with_prefix(a) for a in wanted.link_local] if wanted else [],
+        link_local=[_with_prefix(a) for a in ipam.link_local] if ipam else [],
         names=names.served_names(container, settings),
         default_route=settings.default_route,
     )
 
 
-def _mac(network: NetworkRecord, asked: str, ipv4: str) -> str:
+def _mac(network: NetworkRecord, requested: str, ipv4: str) -> str:
     if facts(network.driver).singleton:
         return ""
-    if asked:
-        return names.parse_mac(asked)
+    if requested:
+        return names.parse_mac(requested)
     return names.mac_from_ipv4(IPv4Interface(ipv4).ip) if ipv4 else names.random_mac()
 
 
@@ -73,13 +73,13 @@ def _with_prefix(address: str) -> str:
     return address if "/" in address else f"{address}/{16 if ip_address(address).version == 4 else 64}"
 
 
-def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, asked: str, holder: str) -> str:
+def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str) -> str:
     """Reserve the requested address, or the pool's lowest free one; return it with the subnet's prefix length."""
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)
     used = tx.addresses(key)
     try:
-        if asked:
-            chosen = ipam.check_address(subnet, used, ip_address(asked))
+        if requested:
+            chosen = ipam.check_address(subnet, used, ip_address(requested))
         else:
             chosen = ipam.lowest_free(subnet, used, ip_network(pool.ip_range) if pool.ip_range else None)
         tx.reserve_address(key, int(chosen), holder)

@@ -160,12 +160,12 @@ def _crossings(
 
     Only drivers that implement `Multihomed` are yielded.
     """
-    found: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
+    by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
         addresses = dispatch.addresses_of([other.endpoint])
         if addresses:
-            found.setdefault(member.network.driver, []).append((member.spec, addresses))
-    for name, crossings in found.items():
+            by_driver.setdefault(member.network.driver, []).append((member.spec, addresses))
+    for name, crossings in by_driver.items():
         driver = host.driver(name)
         if isinstance(driver, Multihomed):
             yield driver, crossings

@@ -50,8 +50,8 @@ class Overrides:
     options: Sequence[str] = ()
 
     def __str__(self) -> str:
-        given = (("nameservers", self.servers), ("search", self.search), ("options", self.options))
-        return f"[{' '.join(name for name, value in given if value)}]"
+        fields = (("nameservers", self.servers), ("search", self.search), ("options", self.options))
+        return f"[{' '.join(name for name, value in fields if value)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +166,8 @@ def _for_legacy(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
 
 
 def _for_internal_resolver(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
-    own = bool(conf.overrides.servers)
-    upstreams = [Upstream(s, on_host=not own and _needs_host(s, ipv6=ipv6, zones=False)) for s in conf.servers]
+    overridden = bool(conf.overrides.servers)
+    upstreams = [Upstream(s, on_host=not overridden and _needs_host(s, ipv6=ipv6, zones=False)) for s in conf.servers]
     conf = replace(
         conf,
         servers=[INTERNAL_RESOLVER],

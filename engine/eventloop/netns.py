@@ -100,9 +100,9 @@ class PinnedNamespace:
         try:
             if inode and os.fstat(self.fd).st_ino != inode:
                 raise FileNotFoundError(f"network namespace {path} is another one now")
-            found = PROCESS_PATH.match(path)
-            if found:
-                self._watch_process(int(found[1]), pid_start if int(found[1]) == pid else 0)
+            match = PROCESS_PATH.match(path)
+            if match:
+                self._watch_process(int(match[1]), pid_start if int(match[1]) == pid else 0)
             else:
                 self._watch_path(path)
         except OSError:

@@ -28,52 +28,52 @@ INTEGER = re.compile("[+-]?[0-9]+")
 
 
 def filter_containers(
-    records: Sequence[ContainerRecord], sides: Sides, wanted: Filters, *, everything: bool = False
+    records: Sequence[ContainerRecord], sides: Sides, filters: Filters, *, everything: bool = False
 ) -> list[ContainerRecord]:
     """Return the containers that match; ``records`` must be sorted newest first.
 
     ``sides`` holds each container's live endpoints and their networks. Without ``everything``, only running containers
     are returned, unless there is a ``status`` filter.
     """
-    check_keys(wanted, KEYS)
-    _check_values(wanted)
-    tests = [*_value_tests(wanted), _port_test(wanted, sides)]
-    shown = everything or bool(wanted.get("status"))
-    return [r for r in _between(records, wanted) if (shown or r.status in ALIVE) and all(test(r) for test in tests)]
+    check_keys(filters, KEYS)
+    _check_values(filters)
+    tests = [*_value_tests(filters), _port_test(filters, sides)]
+    shown = everything or bool(filters.get("status"))
+    return [r for r in _between(records, filters) if (shown or r.status in ALIVE) and all(test(r) for test in tests)]
 
 
-def _check_values(wanted: Filters) -> None:
-    for value in wanted.get("status", ()):
+def _check_values(filters: Filters) -> None:
+    for value in filters.get("status", ()):
         if value not in STATUSES:
             raise InvalidArgument(f"invalid filter 'status={value}'")
-    for value in wanted.get("health", ()):
+    for value in filters.get("health", ()):
         if value not in HEALTH:
             raise InvalidArgument(f"unrecognized filter value for health: {value}")
-    values = wanted.get("is-task", ())
+    values = filters.get("is-task", ())
     if values and (len(values) > 1 or values[0] not in ("0", "1", "false", "true")):
         raise InvalidArgument(f"invalid filter 'is-task=[{' '.join(values)}]'")
 
 
-def _value_tests(wanted: Filters) -> list[Test]:
-    ids, statuses, ancestors = wanted.get("id", ()), wanted.get("status", ()), wanted.get("ancestor", ())
-    codes, volumes, networks = _exit_codes(wanted), wanted.get("volume", ()), wanted.get("network", ())
+def _value_tests(filters: Filters) -> list[Test]:
+    ids, statuses, ancestors = filters.get("id", ()), filters.get("status", ()), filters.get("ancestor", ())
+    codes, volumes, networks = _exit_codes(filters), filters.get("volume", ()), filters.get("network", ())
     return [
         lambda r: not ids or any(i and r.id.startswith(i) for i in ids),
-        lambda r: matches_pattern(wanted, "name", r.name, f"/{r.name}"),
-        lambda r: matches_labels(wanted.get("label", ()), r.config.labels),
+        lambda r: matches_pattern(filters, "name", r.name, f"/{r.name}"),
+        lambda r: matches_labels(filters.get("label", ()), r.config.labels),
         lambda r: not statuses or r.status in statuses,
         lambda r: not codes or (r.exit_code in codes and r.status not in ALIVE and r.started_at != NEVER),
         lambda r: not ancestors or any(_descends(r, image) for image in ancestors),
         lambda r: not volumes or any(_mounts(r, volume) for volume in volumes),
         lambda r: not networks or any(_is_on(r, network) for network in networks),
-        lambda r: "none" in wanted.get("health", ()) or not wanted.get("health"),
+        lambda r: "none" in filters.get("health", ()) or not filters.get("health"),
         # Tasks belong to swarm services, which hawse does not have.
-        lambda r: not wanted.get("is-task") or wanted["is-task"][0] in ("0", "false"),
+        lambda r: not filters.get("is-task") or filters["is-task"][0] in ("0", "false"),
     ]
 
 
-def _exit_codes(wanted: Filters) -> set[int]:
-    return {_exit_code(value) for value in wanted.get("exited", ())}
+def _exit_codes(filters: Filters) -> set[int]:
+    return {_exit_code(value) for value in filters.get("exited", ())}
 
 
 def _exit_code(text: str) -> int:
@@ -86,9 +86,14 @@ def _exit_code(text: str) -> int:
 def _descends(record: ContainerRecord, image: str) -> bool:
     if not image:
         return False
-    own = record.image_id
+    image_id = record.image_id
     names = (record.config.image, _tagged(record.config.image))
-    return image == own or own.removeprefix("sha256:").startswith(image) or _tagged(image) in names or image in names
+    return (
+        image == image_id
+        or image_id.removeprefix("sha256:").startswith(image)
+        or _tagged(image) in names
+        or image in names
+    )
 
 
 def _tagged(image: str) -> str:
@@ -106,12 +111,12 @@ def _is_on(record: ContainerRecord, network: str) -> bool:
     return network in names or any(network_id.startswith(network) for network_id in ids)
 
 
-def _between(records: Sequence[ContainerRecord], wanted: Filters) -> Sequence[ContainerRecord]:
+def _between(records: Sequence[ContainerRecord], filters: Filters) -> Sequence[ContainerRecord]:
     order = {record.id: index for index, record in enumerate(records)}
     first, last = 0, len(records)
-    for reference in wanted.get("before", ()):
+    for reference in filters.get("before", ()):
         first = order[_named(records, reference).id] + 1
-    for reference in wanted.get("since", ()):
+    for reference in filters.get("since", ()):
         last = order[_named(records, reference).id]
     return records[first:last]
 
@@ -124,12 +129,12 @@ def _named(records: Sequence[ContainerRecord], reference: str) -> ContainerRecor
     raise NotFound(f"No such container: {reference}")
 
 
-def _port_test(wanted: Filters, sides: Sides) -> Test:
-    published = _port_set("publish", wanted)
-    exposed = _port_set("expose", wanted)
+def _port_test(filters: Filters, sides: Sides) -> Test:
+    published = _port_set("publish", filters)
+    exposed = _port_set("expose", filters)
 
     def test(record: ContainerRecord) -> bool:
-        if not wanted.get("publish") and not wanted.get("expose"):
+        if not filters.get("publish") and not filters.get("expose"):
             return True
         endpoints, networks = sides[record.id] if record.status in ALIVE else ((), {})
         listed = listed_ports_document(ports_document(record, endpoints, networks))
@@ -139,9 +144,9 @@ def _port_test(wanted: Filters, sides: Sides) -> Test:
     return test
 
 
-def _port_set(key: str, wanted: Filters) -> set[tuple[int, str]]:
+def _port_set(key: str, filters: Filters) -> set[tuple[int, str]]:
     ports = set()
-    for value in wanted.get(key, ()):
+    for value in filters.get(key, ()):
         if ":" in value:
             raise EngineError(f"filter for '{key}' should not contain ':': {value}")
         numbers, _, protocol = value.partition("/")

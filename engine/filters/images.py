@@ -14,28 +14,28 @@ _KEYS = frozenset({"dangling", "label", "before", "since", "reference", "until"}
 
 
 def filter_images(
-    images: Iterable[ImageRecord], wanted: Filters, created_of: Callable[[str], str]
+    images: Iterable[ImageRecord], filters: Filters, created_of: Callable[[str], str]
 ) -> list[ImageRecord]:
     """Return the images that match.
 
     ``created_of`` returns the creation time of the image with a reference, or raises an error.
     """
-    check_keys(wanted, _KEYS)
-    dangling = _dangling(wanted)
-    before = [created_of(reference) for reference in wanted.get("before", ())]
-    since = [created_of(reference) for reference in wanted.get("since", ())]
+    check_keys(filters, _KEYS)
+    dangling = _dangling(filters)
+    before = [created_of(reference) for reference in filters.get("before", ())]
+    since = [created_of(reference) for reference in filters.get("since", ())]
     chosen = []
     for image in images:
-        if dangling not in (None, not image.references) or not matches_labels(wanted.get("label", ()), image.labels):
+        if dangling not in (None, not image.references) or not matches_labels(filters.get("label", ()), image.labels):
             continue
         if all(image.created < moment for moment in before) and all(image.created > moment for moment in since):
-            chosen += _by_reference(image, wanted)
+            chosen += _by_reference(image, filters)
     return chosen
 
 
-def _by_reference(image: ImageRecord, wanted: Filters) -> list[ImageRecord]:
+def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
     """Return the image with only those references that match a pattern; no image if none matches."""
-    patterns = wanted.get("reference", ())
+    patterns = filters.get("reference", ())
     if not patterns:
         return [image]
     kept = [ref for ref in image.references if any(_matches(ref, pattern) for pattern in patterns)]
@@ -47,8 +47,8 @@ def _matches(reference: str, pattern: str) -> bool:
     return glob.matches(pattern, reference) or glob.matches(pattern, reference.rpartition(":")[0])
 
 
-def _dangling(wanted: Filters) -> bool | None:
-    values = wanted.get("dangling", ())
+def _dangling(filters: Filters) -> bool | None:
+    values = filters.get("dangling", ())
     if not values:
         return None
     if values[0] not in ("1", "true", "0", "false"):

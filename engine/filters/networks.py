@@ -31,68 +31,68 @@ PRUNE_KEYS = frozenset({"label", "label!", "until"})
 Listed = TypeVar("Listed", NetworkRecord, NetworkSummary)
 
 
-def filter_networks(networks: Iterable[NetworkRecord], wanted: Filters) -> list[NetworkRecord]:
+def filter_networks(networks: Iterable[NetworkRecord], filters: Filters) -> list[NetworkRecord]:
     """Return the networks that match.
 
     Raises `InvalidArgument` for unknown keys, and EngineError for unknown values of ``type``.
     """
-    labels = wanted.get("label", ())
-    return [n for n in filter_summaries(networks, wanted) if matches_labels(labels, n.labels or {})]
+    labels = filters.get("label", ())
+    return [n for n in filter_summaries(networks, filters) if matches_labels(labels, n.labels or {})]
 
 
-def filter_summaries(networks: Iterable[Listed], wanted: Filters) -> list[Listed]:
+def filter_summaries(networks: Iterable[Listed], filters: Filters) -> list[Listed]:
     """Return the networks that match all filters except labels; same errors as `filter_networks`."""
-    if not wanted:
+    if not filters:
         return list(networks)
-    check_keys(wanted, NETWORK_KEYS)
-    for value in wanted.get("type", ()):
+    check_keys(filters, NETWORK_KEYS)
+    for value in filters.get("type", ()):
         if value not in ("builtin", "custom"):
             raise EngineError(f"invalid filter: 'type'='{value}'")
-    dangling = parse_bool(wanted, "dangling")
-    return [n for n in networks if _matches(n, wanted) and dangling in (None, not n.predefined)]
+    dangling = parse_bool(filters, "dangling")
+    return [n for n in networks if _matches(n, filters) and dangling in (None, not n.predefined)]
 
 
-def check_network_prune(wanted: Filters) -> None:
+def check_network_prune(filters: Filters) -> None:
     """Raise InvalidArgument for filters that prune does not know, several ``until``, or an invalid one."""
-    check_keys(wanted, PRUNE_KEYS)
-    _until(wanted)
+    check_keys(filters, PRUNE_KEYS)
+    _until(filters)
 
 
-def network_prunable(network: NetworkRecord, wanted: Filters) -> bool:
+def network_prunable(network: NetworkRecord, filters: Filters) -> bool:
     """Return whether prune's filters allow the removal of an unused network."""
-    return _prunable(network.labels or {}, network.created, wanted)
+    return _prunable(network.labels or {}, network.created, filters)
 
 
-def check_container_prune(wanted: Filters) -> None:
+def check_container_prune(filters: Filters) -> None:
     """Raise InvalidArgument for filters that prune does not know, several ``until``, or an invalid one."""
-    check_network_prune(wanted)
+    check_network_prune(filters)
 
 
-def container_prunable(record: ContainerRecord, wanted: Filters) -> bool:
+def container_prunable(record: ContainerRecord, filters: Filters) -> bool:
     """Return whether prune's filters allow the removal of a stopped container."""
-    return _prunable(record.config.labels, record.created, wanted)
+    return _prunable(record.config.labels, record.created, filters)
 
 
-def _matches(network: Listed, wanted: Filters) -> bool:
+def _matches(network: Listed, filters: Filters) -> bool:
     return (
-        matches_exactly(wanted, "driver", network.driver)
-        and matches_pattern(wanted, "name", network.name)
-        and matches_pattern(wanted, "id", network.id)
-        and matches_exactly(wanted, "scope", network.scope)
-        and matches_exactly(wanted, "type", "builtin" if network.predefined else "custom")
+        matches_exactly(filters, "driver", network.driver)
+        and matches_pattern(filters, "name", network.name)
+        and matches_pattern(filters, "id", network.id)
+        and matches_exactly(filters, "scope", network.scope)
+        and matches_exactly(filters, "type", "builtin" if network.predefined else "custom")
     )
 
 
-def _prunable(labels: Mapping[str, str], created: str, wanted: Filters) -> bool:
-    until = _until(wanted)
+def _prunable(labels: Mapping[str, str], created: str, filters: Filters) -> bool:
+    until = _until(filters)
     if until is not None and to_seconds(created) > until:
         return False
-    unwanted = wanted.get("label!", ())
-    return matches_labels(wanted.get("label", ()), labels) and not (unwanted and matches_labels(unwanted, labels))
+    unwanted = filters.get("label!", ())
+    return matches_labels(filters.get("label", ()), labels) and not (unwanted and matches_labels(unwanted, labels))
 
 
-def _until(wanted: Filters) -> float | None:
-    values = wanted.get("until", ())
+def _until(filters: Filters) -> float | None:
+    values = filters.get("until", ())
     if len(values) > 1:
         raise InvalidArgument("more than one until filter specified")
     return parse_moment(values[0], time.time()) if values else None

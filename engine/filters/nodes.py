@@ -13,17 +13,17 @@ KEYS = frozenset({"id", "label", "membership", "name", "node.label", "role"})
 VALUES = {"membership": ("accepted", "pending"), "role": ("manager", "worker")}
 
 
-def filter_nodes(documents: Iterable[Json], wanted: Filters) -> Documents:
+def filter_nodes(documents: Iterable[Json], filters: Filters) -> Documents:
     """Return the nodes that match.
 
     Raises `InvalidArgument` for unknown keys, and `EngineError` for unknown values.
     """
-    check_keys(wanted, KEYS)
+    check_keys(filters, KEYS)
     for key, known in VALUES.items():
-        for value in wanted.get(key, ()):
+        for value in filters.get(key, ()):
             if value not in known:
                 raise EngineError(f"Invalid {key} filter: '{value}'")
-    return [d for d in documents if all(any(_has(d, key, v) for v in values) for key, values in wanted.items())]
+    return [d for d in documents if all(any(_has(d, key, v) for v in values) for key, values in filters.items())]
 
 
 def _has(document: Json, key: str, value: str) -> bool:

@@ -12,19 +12,19 @@ from engine.golang import regexp
 from engine.model import Filters
 
 
-def check_keys(wanted: Filters, known: frozenset[str]) -> None:
+def check_keys(filters: Filters, known: frozenset[str]) -> None:
     """Raise InvalidArgument for an unknown filter key."""
-    for key in wanted:
+    for key in filters:
         if key not in known:
             raise InvalidArgument(f"invalid filter '{key}'" if key else "invalid filter")
 
 
-def parse_bool(wanted: Filters, key: str) -> bool | None:
+def parse_bool(filters: Filters, key: str) -> bool | None:
     """Return the value of a filter that is true (1) or false (0), or None if it is not given.
 
     Raises InvalidArgument for several values or any other value.
     """
-    values = wanted.get(key, ())
+    values = filters.get(key, ())
     if not values:
         return None
     if len(values) > 1:
@@ -34,23 +34,23 @@ def parse_bool(wanted: Filters, key: str) -> bool | None:
     return values[0] in ("1", "true")
 
 
-def matches_pattern(wanted: Filters, key: str, *values: str) -> bool:
+def matches_pattern(filters: Filters, key: str, *values: str) -> bool:
     """Return whether a pattern of this filter is found in one of the values; true if there is no such filter.
 
     An invalid pattern is never found, unless it equals the value.
     """
-    patterns = wanted.get(key, ())
+    patterns = filters.get(key, ())
     return not patterns or any(_found(pattern, value) for pattern in patterns for value in values)
 
 
-def matches_exactly(wanted: Filters, key: str, value: str) -> bool:
+def matches_exactly(filters: Filters, key: str, value: str) -> bool:
     """Return whether the value is one of those in the filter; true if there is no such filter."""
-    return not wanted.get(key) or value in wanted[key]
+    return not filters.get(key) or value in filters[key]
 
 
-def matches_labels(wanted: Sequence[str], labels: Mapping[str, str]) -> bool:
+def matches_labels(required: Sequence[str], labels: Mapping[str, str]) -> bool:
     """Return whether the labels contain every ``key`` or ``key=value`` of the filter."""
-    return all(_has_label(labels, *label.partition("=")) for label in wanted)
+    return all(_has_label(labels, *label.partition("=")) for label in required)
 
 
 def _has_label(labels: Mapping[str, str], key: str, equals: str, value: str) -> bool:

@@ -74,9 +74,9 @@ class _Translator:
         return self.text[self.at - 1]
 
     def takes(self, text: str) -> bool:
-        found = self.text.startswith(text, self.at)
-        self.at += found
-        return found
+        matched = self.text.startswith(text, self.at)
+        self.at += matched
+        return matched
 
 
 def _bad() -> EngineError:

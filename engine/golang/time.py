@@ -83,10 +83,10 @@ def moment(text: str, now: datetime) -> float:
 
 
 def _date(text: str, local: tzinfo | None) -> float:
-    found = _read(text, _pieces(text, zoned=_is_zoned(text)))
-    second, _, fraction = found.get("05", "").replace(",", ".").partition(".")
-    zone = _zone(found["Z07:00"]) if "Z07:00" in found else local
-    year, month, day, hour, minute = (int(found.get(piece, 0)) for piece in ("2006", "01", "02", "15", "04"))
+    fields = _read(text, _pieces(text, zoned=_is_zoned(text)))
+    second, _, fraction = fields.get("05", "").replace(",", ".").partition(".")
+    zone = _zone(fields["Z07:00"]) if "Z07:00" in fields else local
+    year, month, day, hour, minute = (int(fields.get(piece, 0)) for piece in ("2006", "01", "02", "15", "04"))
     try:
         date = datetime(year, month, day, hour, minute, int(second or 0), tzinfo=zone)
     except ValueError:
@@ -99,11 +99,11 @@ def parse_rfc3339(text: str) -> int:
 
     Raises ValueError with Go's message.
     """
-    found = _read(text, [*DATE, *CLOCK, "Z07:00"])
-    seconds, _, fraction = found["05"].replace(",", ".").partition(".")
-    numbers = [int(found[piece]) for piece in ("2006", "01", "02", "15", "04")]
+    fields = _read(text, [*DATE, *CLOCK, "Z07:00"])
+    seconds, _, fraction = fields["05"].replace(",", ".").partition(".")
+    numbers = [int(fields[piece]) for piece in ("2006", "01", "02", "15", "04")]
     try:
-        date = datetime(*numbers, int(seconds), tzinfo=_zone(found["Z07:00"]))  # type: ignore[arg-type,misc]
+        date = datetime(*numbers, int(seconds), tzinfo=_zone(fields["Z07:00"]))  # type: ignore[arg-type,misc]
         whole = (date - datetime(1970, 1, 1, tzinfo=_zone("Z"))) // timedelta(seconds=1)
     except ValueError:
         raise ValueError(f"parsing time {_quoted(text)}: day out of range") from None
@@ -130,20 +130,20 @@ def _read(text: str, pieces: list[str]) -> dict[str, str]:
 
     Raises ValueError with the messages of Go's time.Parse.
     """
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     rest, fault = text, f"parsing time {_quoted(text)}"
     for piece in pieces:
         match = re.match(PIECES[piece], rest)
         if match is None:
             layout = "".join(pieces)
             raise ValueError(f'{fault} as "{layout}": cannot parse {_quoted(rest)} as "{piece}"')
-        found[piece], rest = match[0], rest[match.end() :]
+        fields[piece], rest = match[0], rest[match.end() :]
         name, low, high = LIMITS.get(piece, ("", 0, 0))
         if name and not low <= int(match[0][:2]) <= high:
             raise ValueError(f"{fault}: {name} out of range")
     if rest:
         raise ValueError(f"{fault}: extra text: {_quoted(rest)}")
-    return found
+    return fields
 
 
 def _zone(text: str) -> timezone:

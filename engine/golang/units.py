@@ -47,14 +47,14 @@ def parse_size(text: str, base: int) -> int:
 
     Raises ValueError with Go's message. A size beyond Go's int64 is negative, as in Go.
     """
-    found = _SIZE.fullmatch(text)
-    if not found:
+    match = _SIZE.fullmatch(text)
+    if not match:
         raise ValueError(f"invalid size: '{text}'")
     try:
-        number = float(found[1])
+        number = float(match[1])
     except ValueError:  # Docker's pattern accepts two dots, so the error comes from Go's number parser
-        raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": invalid syntax') from None
+        raise ValueError(f'strconv.ParseFloat: parsing "{match[1]}": invalid syntax') from None
     if isinf(number):
-        raise ValueError(f'strconv.ParseFloat: parsing "{found[1]}": value out of range')
-    size = number * float(base) ** _POWERS[(found[2] or "").lower()]
+        raise ValueError(f'strconv.ParseFloat: parsing "{match[1]}": value out of range')
+    size = number * float(base) ** _POWERS[(match[2] or "").lower()]
     return int(size) if size < _RANGE else -_RANGE

@@ -48,15 +48,15 @@ class ArchivedImage:
 
 def read_archive(file: io.BufferedRandom, limits: Limits) -> list[ArchivedImage]:
     """Return the images of an uncompressed, seekable archive; raises `InvalidArgument`."""
-    wanted = {name.encode(): name for name in (_MANIFESTS, _LAYOUT, _INDEX)}
-    found: set[str] = set()
+    names = {name.encode(): name for name in (_MANIFESTS, _LAYOUT, _INDEX)}
+    present: set[str] = set()
     for member in _members(file, limits.members):
         if member.type == REGULAR:
-            found.add(wanted.get(_plain(member.name), ""))
-    if _MANIFESTS not in found and not {_LAYOUT, _INDEX} <= found:
+            present.add(names.get(_plain(member.name), ""))
+    if _MANIFESTS not in present and not {_LAYOUT, _INDEX} <= present:
         return [ArchivedImage([Layer(lambda: _Slice(file, 0, _size(file)))])]
     archive = _Archive(file)
-    if _MANIFESTS in found:
+    if _MANIFESTS in present:
         images = _saved_images(archive)
     else:
         index = object_at(archive.document(_INDEX), "value", "v1.Index")
@@ -106,8 +106,8 @@ class _Archive:
             raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
         if size not in (-1, len(data)):
             raise InvalidArgument(f"{shown(name)} has {len(data)} bytes instead of {size}")
-        if (digest or _digest_of(_BLOB_NAME, name)) not in ("", found := hashlib.sha256(data).hexdigest()):
-            raise InvalidArgument(f"{shown(name)} has digest sha256:{found}")
+        if (digest or _digest_of(_BLOB_NAME, name)) not in ("", actual := hashlib.sha256(data).hexdigest()):
+            raise InvalidArgument(f"{shown(name)} has digest sha256:{actual}")
         return data
 
     def document(self, name: str, digest: str = "", size: int = -1) -> Any:

@@ -149,9 +149,9 @@ class _Decompressed(io.RawIOBase):
         while not output:
             if self._member.eof and not self._next_member():
                 return 0
-            wanted = self._member.needs_input
-            data = self._read() if wanted else b""
-            if wanted and not data:
+            needed = self._member.needs_input
+            data = self._read() if needed else b""
+            if needed and not data:
                 raise InvalidArgument("unexpected EOF")
             output = _attempt(partial(self._member.decompress, data, len(buffer)))
         buffer[: len(output)] = output

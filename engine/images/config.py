@@ -93,14 +93,14 @@ def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
     if document.get("rootfs") is None:
         raise InvalidArgument("invalid image JSON, no RootFS key")
     rootfs = object_at(document["rootfs"], f"{_IN_IMAGE}rootfs", "image.RootFS")
-    found = []
+    diff_ids = []
     for value in list_at(rootfs.get("diff_ids"), "struct field RootFS.rootfs.diff_ids", "[]layer.DiffID"):
         text = text_at(value, "struct field RootFS.rootfs.diff_ids")
         match = _DIGEST.fullmatch(text)
         if match is None:
             raise InvalidArgument(f"{_NAME}: {shown(text)} is not a SHA-256 digest")
-        found.append(match[1])
-    return found
+        diff_ids.append(match[1])
+    return diff_ids
 
 
 def _created(value: object) -> str:
@@ -178,18 +178,18 @@ def _working_directory(inner: Mapping[str, Any]) -> str:
 
 def _exposed_ports(inner: Mapping[str, Any]) -> list[str]:
     where = f"{_IN_CONFIG}ExposedPorts"
-    found, count = set(), 0
+    ports, count = set(), 0
     for text, value in object_at(inner.get("ExposedPorts"), where, "nat.PortSet").items():
         object_at(value, where, "struct {}")
         match = _PORTS.fullmatch(text)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 1 <= first <= last <= _HIGHEST_PORT:
             raise InvalidArgument(f"{_NAME}: invalid exposed port {shown(text)}")
-        found.add(text.lower())
+        ports.add(text.lower())
         count += last - first + 1
     if count > _PORT_LIMIT:
         raise InvalidArgument(f"{_NAME}: more than {_PORT_LIMIT} exposed ports")
-    return sorted(found)
+    return sorted(ports)
 
 
 def _labels(inner: Mapping[str, Any]) -> dict[str, str]:

@@ -41,11 +41,11 @@ def limits_for(directory: str) -> Limits:
 
 def within_free_space(limits: Limits, directory: str) -> Limits:
     """Return the limits, lowered to nine tenths of the free space in the file system of ``directory``."""
-    found = os.statvfs(directory)
+    status = os.statvfs(directory)
     size, members = limits.size, limits.members
-    free = int(found.f_bavail * found.f_frsize * _USABLE)
-    if found.f_files:  # 0 if the file system creates inodes on demand
-        members = min(members, int(found.f_favail * _USABLE))
+    free = int(status.f_bavail * status.f_frsize * _USABLE)
+    if status.f_files:  # 0 if the file system creates inodes on demand
+        members = min(members, int(status.f_favail * _USABLE))
     if free >= size:
         return Limits(size, members, limits.why)
     return Limits(free, members, f"nine tenths of the free space of {directory}")

@@ -20,18 +20,18 @@ def normalise(reference: str) -> str:
 
 def new_name(reference: str) -> str:
     """Return ``name:tag`` for a new name of an image; raises `InvalidArgument` with Docker's message."""
-    found = parse_reference(reference)
-    if found.digest:
+    parsed = parse_reference(reference)
+    if parsed.digest:
         raise InvalidArgument("cannot import digest reference")
-    if found.name == "sha256":
+    if parsed.name == "sha256":
         raise InvalidArgument("refusing to create an ambiguous tag using digest algorithm as name")
-    return str(found)
+    return str(parsed)
 
 
 def archived_name(reference: str) -> str:
     """Return an image name from an archive; raises `InvalidArgument` if it has no tag."""
-    found = parse_reference(reference)
-    if found.digest or not found.tag:
+    parsed = parse_reference(reference)
+    if parsed.digest or not parsed.tag:
         raise InvalidArgument(f"invalid tag {quoted(reference)}")
     return new_name(reference)
 

@@ -151,16 +151,16 @@ class TarReader:
         It is a count and then numbers, one a line, padded to whole blocks.
         """
         blocks: list[bytes] = []
-        lines, wanted = 0, 1
-        while lines < wanted:
+        lines, expected = 0, 1
+        while lines < expected:
             if self._left < _BLOCK_BYTES or len(blocks) * _BLOCK_BYTES > _SPECIAL_LIMIT_BYTES:
                 raise _invalid()
             blocks.append(self._exactly(_BLOCK_BYTES))
             self._left -= _BLOCK_BYTES
             lines += blocks[-1].count(b"\n")
-            if wanted == 1 and lines:
-                wanted += 2 * _natural(_integer(b"".join(blocks).partition(b"\n")[0]))
-        return [_integer(line) for line in b"".join(blocks).split(b"\n")[1:wanted]]
+            if expected == 1 and lines:
+                expected += 2 * _natural(_integer(b"".join(blocks).partition(b"\n")[0]))
+        return [_integer(line) for line in b"".join(blocks).split(b"\n")[1:expected]]
 
     def _block(self) -> bytes | None:
         """Return the next header block, or None at the end: two blocks of zeros or the end of the stream."""

@@ -60,16 +60,16 @@ def _replace(fd: int, name: bytes) -> int:
 
 
 def _identity(fd: int) -> tuple[int, int]:
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
 
 
 def _remove_files(fd: int) -> list[bytes]:
     """Remove the files of a directory, and return the names of its subdirectories."""
     directories = []
     with os.scandir(fd) as entries:
-        found = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in found:
+        children = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in children:
         if is_directory:
             directories.append(name)
         else:

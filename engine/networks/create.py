@@ -151,13 +151,13 @@ def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list
     by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
     for name, spec in networks:
         by_driver[name].append(spec)
-    found: list[str] = []
+    warnings: list[str] = []
     for name, specs in by_driver.items():
         driver = host.driver(name)
         if isinstance(driver, HealthReporter):
             with suppress(DriverError):
-                found += driver.health_warnings(specs)
-    return found
+                warnings += driver.health_warnings(specs)
+    return warnings
 
 
 def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
@@ -182,14 +182,14 @@ def allocate_pools(
     Forbidden if a given subnet overlaps another network.
     """
     taken = {version: tx.subnets(version) for version in (4, 6)}
-    own = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
-    for pool in own:
+    requested = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
+    for pool in requested:
         subnet = ip_network(pool.subnet)
         if not pool.unused and Occupied(taken[subnet.version]).last_within(*bounds(subnet)) is not None:
             raise Forbidden(OVERLAP)
         taken[subnet.version].append(bounds(subnet))
     sized = dict(map(_size, filter(_is_size_only, request.ipam_config)))
-    families = {ip_network(p.subnet).version for p in own if not p.unused}
+    families = {ip_network(p.subnet).version for p in requested if not p.unused}
     occupied = {version: [*ranges, *on_host[version]] for version, ranges in taken.items()}
     automatic = []
     if request.enable_ipv4 is not False and 4 not in families:
@@ -197,7 +197,7 @@ def allocate_pools(
     if request.enable_ipv6 and 6 not in families:
         defaults = (*config.default_address_pools, ipam.ula_pool(host_id))
         automatic.append(_automatic(tx, 6, defaults, occupied[6], sized.get(6)))
-    return _ordered(own, automatic)
+    return _ordered(requested, automatic)
 
 
 def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
@@ -285,9 +285,9 @@ def _automatic(
     return PoolRecord(subnet=str(chosen), automatic=True)
 
 
-def _ordered(own: Sequence[PoolRecord], automatic: Sequence[PoolRecord]) -> list[PoolRecord]:
+def _ordered(requested: Sequence[PoolRecord], automatic: Sequence[PoolRecord]) -> list[PoolRecord]:
     """Return the user's subnets, IPv4 before IPv6, followed by the automatic ones."""
-    return [*sorted(own, key=lambda p: ip_network(p.subnet).version), *automatic]
+    return [*sorted(requested, key=lambda p: ip_network(p.subnet).version), *automatic]
 
 
 def _is_size_only(config: IPAMConfig) -> bool:
@@ -305,9 +305,9 @@ def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]
 
     The list of a version that is not in ``versions`` is empty.
     """
-    found = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
+    ranges = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
     for server in parse(read_host_resolv_conf()).servers:
         address = ip_address(server.partition("%")[0])
         if address.version in versions:
-            found[address.version].append((int(address), int(address)))
-    return dict(found)
+            ranges[address.version].append((int(address), int(address)))
+    return dict(ranges)

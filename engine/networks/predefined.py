@@ -86,12 +86,12 @@ def _bridge_ipam(host: Host) -> list[IPAMConfig]:
     """Return the default bridge's subnets from the keys bip and fixed-cidr of the configuration file."""
     config = host.config
     entries = []
-    for own, fixed, gateway in (
+    for bip, fixed, gateway in (
         (config.bip, config.fixed_cidr, config.default_gateway),
         (config.bip6, config.fixed_cidr_v6, config.default_gateway_v6),
     ):
-        if own:
-            subnet = ip_interface(own)
+        if bip:
+            subnet = ip_interface(bip)
             entries.append(IPAMConfig(str(subnet.network), fixed, gateway or str(subnet.ip)))
         elif fixed:
             entries.append(IPAMConfig(str(ip_network(fixed)), "", gateway))

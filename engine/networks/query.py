@@ -30,26 +30,26 @@ def find(reader: Reader, reference: str, *, inspect: bool = False) -> NetworkRec
     return names.pick_network(matches, reference, inspect=inspect)
 
 
-def list_documents(host: Host, wanted: Filters) -> Documents:
+def list_documents(host: Host, filters: Filters) -> Documents:
     """Return the NetworkResource documents of all networks that match."""
-    return [network_document(n, []) for n in _matching(host, wanted)]
+    return [network_document(n, []) for n in _matching(host, filters)]
 
 
-def list_summaries(host: Host, wanted: Filters) -> Sequence[NetworkSummary]:
+def list_summaries(host: Host, filters: Filters) -> Sequence[NetworkSummary]:
     """Return summaries of all networks that match, in natural order of their names.
 
     The full records are read only if there is a label filter.
     """
-    if "label" in wanted:
-        chosen = sorted(_matching(host, wanted), key=lambda n: natural_key(n.name))
+    if "label" in filters:
+        chosen = sorted(_matching(host, filters), key=lambda n: natural_key(n.name))
         return [NetworkSummary(n.id, n.name, n.driver, n.scope, n.predefined) for n in chosen]
     with host.store.read() as reader:
-        return networks.filter_summaries(reader.network_summaries(PRESENT), wanted)
+        return networks.filter_summaries(reader.network_summaries(PRESENT), filters)
 
 
-def _matching(host: Host, wanted: Filters) -> list[NetworkRecord]:
+def _matching(host: Host, filters: Filters) -> list[NetworkRecord]:
     with host.store.read() as reader:
-        return networks.filter_networks([n for n in reader.networks() if n.phase in PRESENT], wanted)
+        return networks.filter_networks([n for n in reader.networks() if n.phase in PRESENT], filters)
 
 
 def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:

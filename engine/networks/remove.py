@@ -37,12 +37,12 @@ def remove(host: Host, reference: str) -> None:
     return None
 
 
-def prune(host: Host, wanted: Filters) -> Strings:
+def prune(host: Host, filters: Filters) -> Strings:
     """Remove all unused custom networks and return their names; a manager also removes those of the cluster.
 
     A network that comes into use meanwhile, or is used on another host, is kept.
     """
-    networks.check_network_prune(wanted)
+    networks.check_network_prune(filters)
     with host.store.read() as reader:
         candidates = [
             n
@@ -50,7 +50,7 @@ def prune(host: Host, wanted: Filters) -> Strings:
             if not (n.predefined or n.config_only or n.ingress)
             and n.phase in PRESENT
             and not reader.endpoints(network_id=n.id)
-            and networks.network_prunable(n, wanted)
+            and networks.network_prunable(n, filters)
         ]
     removed = []
     for record in candidates:

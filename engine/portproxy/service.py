@@ -47,11 +47,11 @@ class ForwardService:
         closed.
         """
         self._forwards = Forwards(forwards(state.networks, state.endpoints))
-        wanted = self._forwards.protocols()
-        idle = not wanted and not self._listeners
-        for protocol in self._listeners.keys() - wanted:
+        protocols = self._forwards.protocols()
+        idle = not protocols and not self._listeners
+        for protocol in self._listeners.keys() - protocols:
             self._listeners.pop(protocol).close()
-        for protocol in wanted - self._listeners.keys():
+        for protocol in protocols - self._listeners.keys():
             self._listeners[protocol] = self._listen(protocol)
         for listener in self._listeners.values():
             listener.prune()

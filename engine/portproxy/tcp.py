@@ -87,14 +87,14 @@ class StreamListener:
         target = self._target_of(origin)
         if target is None:
             raise ConnectionRefusedError
-        wanted = claims(address, origin, target)
-        if not self._quota.take(wanted):
+        claimed = claims(address, origin, target)
+        if not self._quota.take(claimed):
             self._report(address)
             raise ConnectionRefusedError
         try:
-            relay = StreamRelay(self, origin, wanted, client, connecting(target))
+            relay = StreamRelay(self, origin, claimed, client, connecting(target))
         except OSError:
-            self._quota.give(wanted)
+            self._quota.give(claimed)
             raise
         self._relays.setdefault(origin, set()).add(relay)
 

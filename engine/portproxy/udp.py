@@ -62,10 +62,10 @@ class DatagramListener:
 
     def _asked(self, peer: tuple[str, int], local: bytes, known: Flow | None) -> Flow:
         address, server = peer[0].partition("%")[0], (str(IPv6Address(local)), self.port)
-        asked = conntrack.original_destination("udp", (address, peer[1]), server)
-        if asked is None:
+        destination = conntrack.original_destination("udp", (address, peer[1]), server)
+        if destination is None:
             raise ConnectionRefusedError
-        origin = Origin("udp", *asked)
+        origin = Origin("udp", *destination)
         if known is not None and known.origin == origin:
             return known
         if known is not None:

@@ -72,8 +72,8 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
     allocation = _Allocation(host.probe, _Taken(taken))
     for wish in sorted(wishes, key=lambda wish: wish.choices):
         wish.host_port = allocation.choose(wish)
-    wanted = Counter(wish.inside for wish in wishes)
-    return _merge((record, wanted[wish.inside] == 1) for wish in wishes for record in wish.records())
+    counts = Counter(wish.inside for wish in wishes)
+    return _merge((record, counts[wish.inside] == 1) for wish in wishes for record in wish.records())
 
 
 def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:

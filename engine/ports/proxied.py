@@ -55,10 +55,10 @@ class Forwards:
     def target(self, origin: Origin) -> Target | None:
         """Return the target of a host port, or None; the exact address precedes the prefixes that contain it."""
         for place in prefixes_of(origin.address):
-            found = self._held.get((origin.protocol, place), [])
-            index = bisect_right(found, origin.port, key=lambda item: item.first) - 1
-            if index >= 0 and origin.port <= found[index].last:
-                return found[index].target_of(origin.port)
+            spans = self._held.get((origin.protocol, place), [])
+            index = bisect_right(spans, origin.port, key=lambda item: item.first) - 1
+            if index >= 0 and origin.port <= spans[index].last:
+                return spans[index].target_of(origin.port)
         return None
 
     def protocols(self) -> set[str]:

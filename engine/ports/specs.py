@@ -15,10 +15,10 @@ def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
 
     The host ports of each result are chosen together.
     """
-    given = list(specs)
-    protocols = {spec.protocol for spec in given}
-    edges = {p: sorted({edge for spec in given if spec.protocol == p for edge in _edges(spec)}) for p in protocols}
-    for spec in given:
+    bindings = list(specs)
+    protocols = {spec.protocol for spec in bindings}
+    edges = {p: sorted({edge for spec in bindings if spec.protocol == p for edge in _edges(spec)}) for p in protocols}
+    for spec in bindings:
         known = edges[spec.protocol]
         starts = known[bisect_left(known, spec.port) : bisect_left(known, spec.ports.stop)]
         yield from (subrange(spec, start, stop - 1) for start, stop in pairwise([*starts, spec.ports.stop]))

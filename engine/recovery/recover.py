@@ -94,8 +94,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
             # A write transaction, so that no network or endpoint goes live or ends between the comparison and the
             # repair.
             with host.store.write() as tx, translate_driver_errors():
-                wanted = shared_state.of(tx, driver.type)
-                driver.repair(wanted, driver.compare(wanted))
+                desired = shared_state.of(tx, driver.type)
+                driver.repair(desired, driver.compare(desired))
             announce(host)
 
 

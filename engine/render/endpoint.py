@@ -73,8 +73,8 @@ def _shown(record: ContainerRecord) -> Sequence[NetworkAttachment]:
 
     Networks that were connected while a container in ``container:`` mode was stopped are included.
     """
-    own = [attachment for attachment in record.attachments if not is_container_mode(attachment.network)]
-    return sorted(own, key=lambda attachment: attachment.network)
+    attachments = [attachment for attachment in record.attachments if not is_container_mode(attachment.network)]
+    return sorted(attachments, key=lambda attachment: attachment.network)
 
 
 def _split(interface: str) -> tuple[str, int]:
@@ -92,12 +92,12 @@ def _granted(endpoint: EndpointRecord) -> EndpointIPAM:
 def _ipam(ipam: EndpointIPAM | None) -> Json | None:
     if ipam is None:
         return None
-    given: Mapping[str, Any] = {
+    fields: Mapping[str, Any] = {
         "IPv4Address": ipam.ipv4,
         "IPv6Address": ipam.ipv6,
         "LinkLocalIPs": list(ipam.link_local),
     }
-    return {key: value for key, value in given.items() if value}
+    return {key: value for key, value in fields.items() if value}
 
 
 def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[str] | None:

@@ -32,11 +32,11 @@ def ports_document(
 
 def bindings_document(record: ContainerRecord) -> PortMap:
     """Render HostConfig.PortBindings: the bindings that the user requested."""
-    wanted: dict[str, list[dict[str, str]]] = {}
+    bindings: dict[str, list[dict[str, str]]] = {}
     for spec in record.host.port_bindings:
         for key, host_port in zip(_keys(spec), _host_ports(spec), strict=True):
-            wanted.setdefault(key, []).append({"HostIp": spec.host_ip, "HostPort": host_port})
-    return dict(sorted(wanted.items()))
+            bindings.setdefault(key, []).append({"HostIp": spec.host_ip, "HostPort": host_port})
+    return dict(sorted(bindings.items()))
 
 
 def listed_ports_document(ports: PortMap) -> list[Json]:

@@ -56,9 +56,9 @@ class Container:
 
     # -------------------------------------------------------------------------------------------- birth
 
-    def create(self, asked: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
-        """Fork the first process; ``asked`` gets a reply when its namespaces exist."""
-        self._asked = asked
+    def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
+        """Fork the first process; ``connection`` gets a reply when its namespaces exist."""
+        self._asked = connection
         self.streams.open_fifos()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
@@ -110,9 +110,9 @@ class Container:
         self._loop.watch(pidfd, self._orphan_died)
         return True
 
-    def prepare(self, asked: Connection) -> None:
-        """Reply to ``asked`` when the process waits only for its start, or when its creation has failed."""
-        self._asked = asked
+    def prepare(self, connection: Connection) -> None:
+        """Reply to ``connection`` when the process waits only for its start, or when its creation has failed."""
+        self._asked = connection
         if self.failure is not None:
             self._answer(self.failure)
         elif not self._maker or self.pid != self._maker:
@@ -121,12 +121,12 @@ class Container:
     def _found(self) -> dict[str, Any]:
         return {"ok": True, "pid": self.pid, "start": self.pid_start}
 
-    def start(self, asked: Connection) -> None:
-        """Let the process execute the command; ``asked`` gets a reply when it has done so, or the error."""
+    def start(self, connection: Connection) -> None:
+        """Let the process execute the command; ``connection`` gets a reply when it has done so, or the error."""
         if self.stage != "waiting":
-            asked.reply({"ok": True})
+            connection.reply({"ok": True})
             return
-        self._asked, self.stage = asked, "starting"
+        self._asked, self.stage = connection, "starting"
         if self.failure is not None:
             self._answer(self.failure)
         elif self._channel is not None:
@@ -295,9 +295,9 @@ def _never_executed(pid: int, bundle: str) -> bool:
     if pid in crun.unstarted(bundle):
         return True
     lines = []
-    for who in (pid, "self"):
+    for entry in (pid, "self"):
         try:
-            with open(f"/proc/{who}/cmdline", "rb") as file:
+            with open(f"/proc/{entry}/cmdline", "rb") as file:
                 lines.append(file.read())
         except OSError:
             lines.append(b"")

@@ -72,10 +72,10 @@ def _find_group(group: str, root: int) -> int:
     return _checked(int(entry[2]) if entry else number)
 
 
-def _look_up(entries: Iterator[list[str]], wanted: str) -> tuple[list[str] | None, int | None]:
+def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | None, int | None]:
     """Return the first entry with the number or name, and the number (None for a name)."""
-    number = _number(wanted)
-    matching = (e for e in entries if (e[0] == wanted if number is None else int(e[2]) == number))
+    number = _number(reference)
+    matching = (e for e in entries if (e[0] == reference if number is None else int(e[2]) == number))
     return next(matching, None), number
 
 

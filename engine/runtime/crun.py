@@ -30,11 +30,11 @@ ENVIRONMENT = {"PATH": _PATH}
 
 def find_program() -> str:
     """Return the path of crun; raises `SetupFailed` if it is not installed."""
-    found = shutil.which(PROGRAM, path=_PATH)
-    if found is None:
+    path = shutil.which(PROGRAM, path=_PATH)
+    if path is None:
         text = f'OCI runtime create failed: unable to retrieve OCI runtime error: exec: "{PROGRAM}": executable file '
         raise SetupFailed(OTHER, f"{text}not found in $PATH: install the package {PROGRAM}", plain=True)
-    return found
+    return path
 
 
 def state_root(run: str) -> str:
@@ -78,7 +78,7 @@ def unstarted(bundle: str) -> list[int]:
 
     The container's waiting first process is one of them.
     """
-    wanted, found = [b"--bundle", os.fsencode(bundle)], []
+    option, pids = [b"--bundle", os.fsencode(bundle)], []
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -86,9 +86,9 @@ def unstarted(bundle: str) -> list[int]:
                     words = file.read().split(b"\0")
             except OSError:
                 continue
-            if b"--bundle" in words and words[words.index(b"--bundle") :][:2] == wanted:
-                found.append(int(name))
-    return found
+            if b"--bundle" in words and words[words.index(b"--bundle") :][:2] == option:
+                pids.append(int(name))
+    return pids
 
 
 def kill_unstarted(bundle: str) -> None:
@@ -96,13 +96,13 @@ def kill_unstarted(bundle: str) -> None:
 
     Blocks until all have ended.
     """
-    found = unstarted(bundle)
-    while found:
-        for pid in found:
+    pids = unstarted(bundle)
+    while pids:
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.001)
-        found = unstarted(bundle)
+        pids = unstarted(bundle)
 
 
 # ------------------------------------------------------------------------------------------------------------- words
@@ -155,15 +155,15 @@ def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> 
     if text is None:
         return None
     for pattern, words in _WORDS:
-        found = pattern.fullmatch(text)
-        if found:
+        match = pattern.fullmatch(text)
+        if match:
             # Because crun names the absolute path that it made of a relative one, the user's own text is used.
-            return SetupFailed(*words(cwd if words is _working_directory else command, found["reason"].lower()))
-    found = _MOUNT.fullmatch(text)
-    if found:
-        target = targets.get("/" + found["target"].lstrip("/"), found["target"])
+            return SetupFailed(*words(cwd if words is _working_directory else command, match["reason"].lower()))
+    match = _MOUNT.fullmatch(text)
+    if match:
+        target = targets.get("/" + match["target"].lstrip("/"), match["target"])
         return mount_failure(
-            found["source"], target, f"mount {found['source']}:{target}, flags: 0x5000: {found['reason'].lower()}"
+            match["source"], target, f"mount {match['source']}:{target}, flags: 0x5000: {match['reason'].lower()}"
         )
     return SetupFailed(OTHER, f"error during container init: {text}")
 
@@ -194,8 +194,8 @@ def refusal(output: bytes, argv: Sequence[str]) -> bytes:
     if output.startswith(b'{"msg":"exec container process'):
         with contextlib.suppress(ValueError, KeyError):
             words = os.fsencode(json.loads(output)["msg"])
-    found = _REFUSED.fullmatch(words)
-    if found is None:
+    match = _REFUSED.fullmatch(words)
+    if match is None:
         return output
-    name = found[1] if found[1] and "/" not in argv[0] else os.fsencode(argv[0])
-    return b"exec " + name + b": " + found[2].lower() + b"\n"
+    name = match[1] if match[1] and "/" not in argv[0] else os.fsencode(argv[0])
+    return b"exec " + name + b": " + match[2].lower() + b"\n"

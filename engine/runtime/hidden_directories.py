@@ -33,8 +33,8 @@ def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
     hidden = set()
     mounts = _mounts() if directories else []
     for directory in filter(os.path.isdir, directories):
-        found = os.stat(directory)
-        hidden.add((found.st_dev, found.st_ino))
+        status = os.stat(directory)
+        hidden.add((status.st_dev, status.st_ino))
         for path in list(_paths(directory, mounts)):
             syscalls.mount("tmpfs", path, "tmpfs", _FLAGS, "size=4k,mode=700")
     return hidden
@@ -45,20 +45,20 @@ def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
 
     The bind has copied the mount that hides it, so that mount is removed.
     """
-    found = os.stat(source)
-    if (found.st_dev, found.st_ino) in hidden:
+    status = os.stat(source)
+    if (status.st_dev, status.st_ino) in hidden:
         syscalls.unmount(os.path.realpath(target))
 
 
 def _paths(directory: str, mounts: list[Mount]) -> Iterator[str]:
     """Yield every path of a directory given by its real path; the real path comes last."""
-    found = os.stat(directory)
+    status = os.stat(directory)
     device, root, at = max((m for m in mounts if _is_below(directory, m[2])), key=lambda m: len(m[2]))
     inside = _joined(root, directory[len(at.rstrip("/")) :])
     for other, shown, path in mounts:
         if other == device and _is_below(inside, shown):
             alias = _joined(path, inside[len(shown.rstrip("/")) :])
-            if alias != directory and _is(alias, found):
+            if alias != directory and _is(alias, status):
                 yield alias
     yield directory
 
@@ -83,8 +83,8 @@ def _joined(directory: str, rest: str) -> str:
     return directory.rstrip("/") + rest or "/"
 
 
-def _is(path: str, found: os.stat_result) -> bool:
+def _is(path: str, status: os.stat_result) -> bool:
     try:
-        return os.path.samestat(os.stat(path), found)
+        return os.path.samestat(os.stat(path), status)
     except OSError:
         return False

@@ -113,13 +113,13 @@ def _seal(first: int, place: str) -> None:
     Runs for a moment in the container's mount namespace. Raises `SetupFailed`.
     """
     flags = os.statvfs(place).f_flag & (os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)
-    own, pidfd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.pidfd_open(first)
+    namespace, pidfd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.pidfd_open(first)
     syscalls.setns(pidfd, syscalls.CLONE_NEWNS)
     try:
         syscalls.restrict("/", flags, tree=False)  # the ST_… flags equal MOUNT_ATTR_…
         shown = os.stat("/")
     finally:
-        syscalls.setns(own, syscalls.CLONE_NEWNS)
+        syscalls.setns(namespace, syscalls.CLONE_NEWNS)
     with open(f"/proc/{first}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         roots = sum(line.split()[4] == "/" for line in file)
     if roots != 1 or not os.path.samestat(shown, os.stat(place)):
@@ -193,12 +193,12 @@ def _configure(
 
 def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, privileged: bool) -> oci.Mount:
     try:
-        found = os.stat(mount["source"])
+        status = os.stat(mount["source"])
     except OSError as error:
         text = f'invalid mount config for type "bind": bind source path does not exist: {mount["source"]}'
         raise SetupFailed(OTHER, text, plain=True) from error
-    target = targets.of(mount["target"], mount["source"], directory=stat.S_ISDIR(found.st_mode))
-    shows_devices = privileged or rootfs.shows_devices(found, devices)
+    target = targets.of(mount["target"], mount["source"], directory=stat.S_ISDIR(status.st_mode))
+    shows_devices = privileged or rootfs.shows_devices(status, devices)
     return oci.Mount(mount["source"], target, read_only=bool(mount["read_only"]), devices=shows_devices)
 
 

@@ -178,10 +178,10 @@ class LocalRuntime:
         """
         limit, containers = time.time() - _OVERDUE, os.path.join(self._run, CONTAINERS)
         try:
-            found = os.listdir(containers)
+            entries = os.listdir(containers)
         except FileNotFoundError:
             return []
-        return [each for each in found if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
+        return [each for each in entries if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
         """Connect to the container's streams now; copying begins with ``run``."""

@@ -79,8 +79,8 @@ class _File:
         The modification time is compared too, because the inode of a deleted file may be reused.
         """
         if self.compressed and not other.compressed:
-            found = os.fstat(other.file.fileno())
-            return self.original == (found.st_ino, found.st_mtime_ns)
+            status = os.fstat(other.file.fileno())
+            return self.original == (status.st_ino, status.st_mtime_ns)
         return self.compressed == other.compressed and self.inode == other.inode
 
     def close(self) -> None:
@@ -110,15 +110,15 @@ class _File:
 
 def _files(path: str) -> list[_File]:
     """Open all files of a log, the oldest first; retry if a rotation happens meanwhile."""
-    found: list[_File] = []
+    files: list[_File] = []
     for _ in range(_ATTEMPTS):
-        for file in found:
+        for file in files:
             file.close()
         current = _opened(path)
-        found = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
-        if not found or (current and current.inode == _inode(path)):  # the inode of an open file is not reused
+        files = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
+        if not files or (current and current.inode == _inode(path)):  # the inode of an open file is not reused
             break
-    return found
+    return files
 
 
 def _older(path: str, newer: _File | None) -> list[_File]:
@@ -127,7 +127,7 @@ def _older(path: str, newer: _File | None) -> list[_File]:
     A rotation only moves files to higher numbers. Therefore opening them by ascending number misses no remaining file.
     A file that moved meanwhile and is opened twice is returned once.
     """
-    found: list[_File] = []
+    files: list[_File] = []
     number, last = 1, _last_number(path)
     while number <= last:
         name = f"{path}.{number}"
@@ -137,9 +137,9 @@ def _older(path: str, newer: _File | None) -> list[_File]:
             if newer is not None and file.is_of(newer):
                 file.close()
             else:
-                found.append(newer := file)
+                files.append(newer := file)
         number += 1
-    return found[::-1]
+    return files[::-1]
 
 
 def _opened(path: str) -> _File | None:
@@ -194,22 +194,22 @@ def _present(path: str, tail: int) -> Iterator[bytes]:
 def _seek_last(file: BinaryIO, count: int) -> int:
     """Seek to the last ``count`` lines, searching backwards from the end; return their number."""
     position = file.seek(0, os.SEEK_END)
-    found = -1  # because the newline that ends the last line is counted too
+    total = -1  # because the newline that ends the last line is counted too
     while position > 0:
         start = max(0, position - _BLOCK)
         file.seek(start)
         block = file.read(position - start)
         newlines = block.count(b"\n")
-        if found + newlines >= count:
-            for _ in range(count - found):
+        if total + newlines >= count:
+            for _ in range(count - total):
                 end = block.rindex(b"\n")
                 block = block[:end]
             file.seek(start + len(block) + 1)
             return count
-        found += newlines
+        total += newlines
         position = start
     file.seek(0)
-    return found + 1
+    return total + 1
 
 
 class _Follower:

@@ -33,8 +33,8 @@ class Mount:
     def document(self) -> Json:
         """Return the mount in the form of the specification, with the flags of the source's mount on the host."""
         # Because crun replaces the flags of the topmost mount, the flags of the host's mount are repeated.
-        found = os.statvfs(self.source).f_flag
-        kept = [name for flag, name in _FLAGS.items() if found & flag]
+        flags = os.statvfs(self.source).f_flag
+        kept = [name for flag, name in _FLAGS.items() if flags & flag]
         added = [*(["rro"] if self.read_only else []), *([] if self.devices else ["rnodev"])]
         options = ["rbind", "rprivate", *kept, *added]
         return {"destination": self.target, "type": "bind", "source": self.source, "options": options}
@@ -113,10 +113,10 @@ def _mounts(spec: Mapping[str, Any], dev: tuple[str, str], mounts: Sequence[Moun
         fixed = [entry for entry in fixed if entry[1] != "mqueue"]
     replaced = {mount.target for mount in mounts}
     kept = [m for m in fixed if m[0] not in replaced and not (place in replaced and m[0].startswith(f"{place}/"))]
-    found = [
+    documents = [
         *({"destination": d, "type": t, "source": s, "options": o} for d, t, s, o in kept),
         *(mount.document() for mount in mounts),
     ]
     # If the root has a symbolic link at /dev, crun follows it when it creates device nodes. Because crun creates no
     # nodes if a bind mount has exactly the target /dev, that name is used.
-    return [{**m, "destination": "/dev"} if m["destination"] == place else m for m in found]
+    return [{**m, "destination": "/dev"} if m["destination"] == place else m for m in documents]

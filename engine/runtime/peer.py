@@ -98,21 +98,21 @@ def process(connection: socket.socket) -> Iterator[int]:
         os.close(pidfd)
 
 
-def objection(connection: socket.socket, own: Rights) -> str:
+def objection(connection: socket.socket, rights: Rights) -> str:
     """Return why this server must not act for the peer, or "" if it may; ``own`` are the server's rights."""
     try:
         theirs = _rights(connection)
     except OSError:
         return "cannot be identified"
-    if theirs.user != own.user:
+    if theirs.user != rights.user:
         return OTHER_USER
-    if theirs.user_namespace != own.user_namespace:
+    if theirs.user_namespace != rights.user_namespace:
         return "is in another user namespace"
-    if own.capabilities & ~theirs.capabilities:
+    if rights.capabilities & ~theirs.capabilities:
         return "lacks some of its capabilities"
-    if theirs.filters > own.filters:
+    if theirs.filters > rights.filters:
         return "is under a seccomp filter"
-    if own.network and theirs.network != own.network:
+    if rights.network and theirs.network != rights.network:
         return OTHER_NETWORK
     return ""
 

@@ -32,18 +32,18 @@ def open_root(path: str) -> int:
 def read_lines(root: int, path: str) -> Iterator[str]:
     """Yield the lines of a regular file, up to `LARGEST` bytes; none if there is no such file."""
     try:
-        found = syscalls.open_in_root(root, path, os.O_PATH)
+        handle = syscalls.open_in_root(root, path, os.O_PATH)
     except OSError:
         return
     try:
-        if not stat.S_ISREG(os.fstat(found).st_mode):
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
             return
         # Because the file descriptor refers to one file, opening it again cannot reach another file.
-        fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return
     finally:
-        os.close(found)
+        os.close(handle)
     with open(fd, "rb") as file:
         content = file.read(LARGEST)
     yield from content.decode("utf-8", "surrogateescape").splitlines()
@@ -85,16 +85,16 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
 def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:
     """Create one component if it is missing; return the target of a symbolic link that is kept, else None."""
     try:
-        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
-        found = None
-    if found is not None and replace and (stat.S_ISLNK(found.st_mode) or directory > stat.S_ISDIR(found.st_mode)):
+        status = None
+    if status is not None and replace and (stat.S_ISLNK(status.st_mode) or directory > stat.S_ISDIR(status.st_mode)):
         os.unlink(name, dir_fd=parent)
-        found = None
-    if found is not None and stat.S_ISLNK(found.st_mode):
+        status = None
+    if status is not None and stat.S_ISLNK(status.st_mode):
         return os.readlink(name, dir_fd=parent)
-    if found is not None:
-        if directory and not stat.S_ISDIR(found.st_mode):
+    if status is not None:
+        if directory and not stat.S_ISDIR(status.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
         return None
     if directory:

@@ -66,11 +66,11 @@ def show_unified_groups() -> None:
     mount options to all groups, which takes 5 to 30 milliseconds.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        found = [line.split()[4] for line in file if " - cgroup2 " in line and line.split()[3] == "/"]
-    if _GROUPS in found:
+        mounts = [line.split()[4] for line in file if " - cgroup2 " in line and line.split()[3] == "/"]
+    if _GROUPS in mounts:
         return
-    if found:
-        syscalls.mount(found[0], _GROUPS, flags=syscalls.MS_BIND)
+    if mounts:
+        syscalls.mount(mounts[0], _GROUPS, flags=syscalls.MS_BIND)
     else:
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
         syscalls.mount("cgroup2", _GROUPS, "cgroup2")
@@ -117,9 +117,9 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
         uncover(source, target, sources.hidden)
 
 
-def shows_devices(found: os.stat_result, devices: int) -> bool:
+def shows_devices(status: os.stat_result, devices: int) -> bool:
     """Return whether a bind source is a device or on the host's /dev; only then do its devices work."""
-    return found.st_dev == os.stat(devices).st_dev or stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
+    return status.st_dev == os.stat(devices).st_dev or stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
 
 
 def _mount_sysfs(*, privileged: bool) -> None:

@@ -46,7 +46,7 @@ class StdioProxy:
                 self._outputs[ours] = streams[number]
                 self._close.callback(os.close, ours)
                 self._errors = ours if number == 2 else self._errors
-        self._lent = {fd for fd, given in zip(self.theirs, streams, strict=True) if fd != given}
+        self._lent = {fd for fd, stream in zip(self.theirs, streams, strict=True) if fd != stream}
 
     def handed_over(self) -> None:
         """Close the command's ends of the pipes, after the command has inherited them."""
@@ -126,6 +126,6 @@ def _is_exposed(fd: int, *, files: bool) -> bool:
     """
     if not files:
         return os.isatty(fd)
-    found = os.fstat(fd)
-    harmless = stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)
-    return not (harmless or os.path.samestat(found, os.stat(os.devnull)))
+    status = os.fstat(fd)
+    harmless = stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)
+    return not (harmless or os.path.samestat(status, os.stat(os.devnull)))

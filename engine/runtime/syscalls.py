@@ -73,9 +73,9 @@ def restrict(target: str, attributes: int, *, tree: bool = True) -> None:
 
     With ``tree``, the flags are added to all mounts below it too.
     """
-    given = struct.pack("=QQQQ", attributes, 0, 0, 0)
+    request = struct.pack("=QQQQ", attributes, 0, 0, 0)
     flags = _AT_RECURSIVE if tree else 0
-    _check(_libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), flags, given, len(given)), target)
+    _check(_libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), flags, request, len(request)), target)
 
 
 def make_read_only(target: str) -> None:

@@ -76,8 +76,8 @@ class DetachKeys:
     def filter(self, data: bytes) -> tuple[bytes, bool]:
         """Return the bytes to pass on, and whether the sequence is complete; its first byte is held back."""
         data = self._held + data
-        before, found, _ = data.partition(DETACH_KEYS)
-        if found:
+        before, sequence, _ = data.partition(DETACH_KEYS)
+        if sequence:
             return before, True
         self._held = DETACH_KEYS[:1] if data.endswith(DETACH_KEYS[:1]) else b""
         return data.removesuffix(self._held), False

@@ -217,8 +217,8 @@ class DecodeCache:
         key = (kind, document)
         record = self._now.get(key) or self._last.get(key) or decode(kind, document)
         self._now[key] = record
-        found: T = record
-        return found
+        typed: T = record
+        return typed
 
     def turn(self) -> None:
         """End a reading: remove the documents that it did not contain."""

@@ -74,10 +74,10 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 def check(connection: sqlite3.Connection) -> bool:
     """Return whether the file has this version; raises `NewerSchema` if its version is later."""
-    found = version_of(connection)
-    if found > VERSION:
-        raise NewerSchema(f"its schema is {found}, this version knows {VERSION}")
-    return found == VERSION
+    version = version_of(connection)
+    if version > VERSION:
+        raise NewerSchema(f"its schema is {version}, this version knows {VERSION}")
+    return version == VERSION
 
 
 def migrate(connection: sqlite3.Connection) -> None:

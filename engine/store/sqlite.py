@@ -147,12 +147,12 @@ class SqliteStore:
 
     def stamp(self) -> object:
         """Return a value that changes whenever something is written; costs two stat calls."""
-        found = []
+        stamps = []
         for path in (self.path, f"{self.path}-wal"):
             with suppress(OSError):
                 file = os.stat(path)
-                found.append((file.st_ino, file.st_size, file.st_mtime_ns))
-        return found
+                stamps.append((file.st_ino, file.st_size, file.st_mtime_ns))
+        return stamps
 
     @contextmanager
     def _connection(self, begin: str) -> Iterator[sqlite3.Connection]:

@@ -120,10 +120,10 @@ class SqliteReader:
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
         """Return the endpoints of a network, of a container, or all."""
-        wanted = {"network_id": network_id, "container_id": container_id}
-        given = {column: value for column, value in wanted.items() if value}
-        where = " AND ".join(f"{column} = ?" for column in given) or "1"
-        return self._select(EndpointRecord, "endpoints", where, *given.values())
+        criteria = {"network_id": network_id, "container_id": container_id}
+        conditions = {column: value for column, value in criteria.items() if value}
+        where = " AND ".join(f"{column} = ?" for column in conditions) or "1"
+        return self._select(EndpointRecord, "endpoints", where, *conditions.values())
 
     def publishing_endpoints(self) -> list[EndpointRecord]:
         """Return the endpoints that hold host ports."""
@@ -281,14 +281,14 @@ class SqliteTransaction(SqliteReader):
 
         Raises `Taken` if another endpoint has one of them.
         """
-        wanted = [_port_row(port, record.id) for port in record.ports]
+        rows = [_port_row(port, record.id) for port in record.ports]
         present = self._connection.execute(
             f"SELECT {PORT_COLUMNS} FROM ports WHERE endpoint_id = ? ORDER BY rowid", (record.id,)
         )
-        if wanted == present.fetchall():
+        if rows == present.fetchall():
             return
         self._execute("DELETE FROM ports WHERE endpoint_id = ?", record.id)
-        self._connection.executemany(f"INSERT INTO ports ({PORT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", wanted)
+        self._connection.executemany(f"INSERT INTO ports ({PORT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         taken = self._connection.execute(COLLISIONS, {"endpoint_id": record.id}).fetchone()
         if taken is not None:
             _, host_ip, host_port, holder = taken

@@ -33,12 +33,12 @@ def _resolved(host: str, refusal: str) -> str:
     Raises InvalidArgument with ``refusal`` for anything else.
     """
     try:
-        found = ip_address(host)
+        ip = ip_address(host)
     except ValueError:
         return of_interface(host, refusal)
-    if found.is_unspecified:
+    if ip.is_unspecified:
         raise InvalidArgument(refusal)
-    return str(found)
+    return str(ip)
 
 
 def split(text: str) -> tuple[str, int]:
@@ -56,10 +56,10 @@ def of_interface(name: str, refusal: str) -> str:
 
     Raises InvalidArgument with ``refusal`` if it has none.
     """
-    found = [a for i, a in host_facts.interface_addresses() if i == name]
-    if not found:
+    addresses = [a for i, a in host_facts.interface_addresses() if i == name]
+    if not addresses:
         raise InvalidArgument(refusal)
-    return min(found, key=lambda a: ip_address(a).version)
+    return min(addresses, key=lambda a: ip_address(a).version)
 
 
 def sole_address() -> str:
@@ -74,21 +74,21 @@ def sole_address() -> str:
         if not ip_address(a).is_loopback and not ip_address(a).is_link_local
     ]
     by_version = [[c for c in candidates if ip_address(c[1]).version == v] for v in (4, 6)]
-    found = by_version[0] or by_version[1]
-    if not found:
+    addresses = by_version[0] or by_version[1]
+    if not addresses:
         raise InvalidArgument("could not find the system's IP address - specify one with --advertise-addr")
-    if len({i for i, _ in found}) > 1:
-        (first, a), (second, b) = found[0], next(c for c in found if c[0] != found[0][0])
+    if len({i for i, _ in addresses}) > 1:
+        (first, a), (second, b) = addresses[0], next(c for c in addresses if c[0] != addresses[0][0])
         raise InvalidArgument(
             "could not choose an IP address to advertise since this system has multiple addresses on different "
             f"interfaces ({a} on {first} and {b} on {second}) - specify one with --advertise-addr"
         )
-    if len(found) > 1:
+    if len(addresses) > 1:
         raise InvalidArgument(
             "could not choose an IP address to advertise since this system has multiple addresses on interface "
-            f"{found[0][0]} ({found[0][1]} and {found[1][1]}) - specify one with --advertise-addr"
+            f"{addresses[0][0]} ({addresses[0][1]} and {addresses[1][1]}) - specify one with --advertise-addr"
         )
-    return found[0][1]
+    return addresses[0][1]
 
 
 def source_address_for(host: str, port: int) -> str:

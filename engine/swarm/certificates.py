@@ -52,10 +52,10 @@ def is_due(me: ClusterMembership) -> bool:
 def own(authority: str, authority_key: str, node: str, address: str) -> dict[str, str]:
     """Return the certificates that a manager issues to itself, by file name."""
     key, manager_key = pki.new_key(), pki.new_key()
-    asked = pki.request(manager_key)
+    request = pki.request(manager_key)
     return {
         membership.NODE: pki.issue(authority, authority_key, pki.request(key), node) + key,
-        membership.MANAGER: pki.issue(authority, authority_key, asked, MANAGER_NAME, [address, LOCALHOST])
+        membership.MANAGER: pki.issue(authority, authority_key, request, MANAGER_NAME, [address, LOCALHOST])
         + manager_key,
     }
 

@@ -161,8 +161,8 @@ def promote(run: Path, client: Client, name: str) -> None:
 
 def members(client: Client) -> list[dict[str, Any]]:
     """Return all members of the store."""
-    found: list[dict[str, Any]] = client.call("/v3/cluster/member/list", {}).get("members", [])
-    return found
+    entries: list[dict[str, Any]] = client.call("/v3/cluster/member/list", {}).get("members", [])
+    return entries
 
 
 def remove(client: Client, name: str) -> None:
@@ -178,6 +178,6 @@ def leader(client: Client, managers: Sequence[str]) -> str:
     Returns "" if the leader is unknown or not among ``managers``.
     """
     status = client.call("/v3/maintenance/status", {})
-    found = {m["ID"]: str(m.get("name", "")) for m in members(client)}
-    name = found.get(status.get("leader", ""), "")
+    names = {m["ID"]: str(m.get("name", "")) for m in members(client)}
+    name = names.get(status.get("leader", ""), "")
     return name if name in managers else ""

@@ -104,12 +104,12 @@ def pick(documents: Documents, reference: str) -> Json:
     """
     by_id = [d for d in documents if d["ID"] == reference]
     by_name = [d for d in documents if d["Description"]["Hostname"] == reference]
-    found = by_id or by_name or [d for d in documents if reference and d["ID"].startswith(reference)]
-    if not found:
+    matches = by_id or by_name or [d for d in documents if reference and d["ID"].startswith(reference)]
+    if not matches:
         raise NotFound(f"node {reference} not found")
-    if len(found) > 1:
-        raise Conflict(f"node {reference} is ambiguous ({len(found)} matches found)")
-    return found[0]
+    if len(matches) > 1:
+        raise Conflict(f"node {reference} is ambiguous ({len(matches)} matches found)")
+    return matches[0]
 
 
 def remove(host: Host, reference: str, *, force: bool) -> None:

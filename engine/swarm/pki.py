@@ -64,21 +64,21 @@ def request(key: str) -> str:
     return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
-def issue(authority: str, authority_key: str, wanted: str, name: str, addresses: Sequence[str] = ()) -> str:
+def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Sequence[str] = ()) -> str:
     """Return a certificate for the key of a request: a client's, or with ``addresses`` a manager's.
 
     ``name`` is the client's node id or the manager's name. Raises ValueError if the request is not signed by its own
     key.
     """
-    asked = x509.load_pem_x509_csr(wanted.encode())
-    if not asked.is_signature_valid:
+    csr = x509.load_pem_x509_csr(pem.encode())
+    if not csr.is_signature_valid:
         raise ValueError("the request is not signed by its own key")
     issuer = x509.load_pem_x509_certificate(authority.encode())
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if addresses else [])]
     # Client certificates have no common name, because etcd's gateway refuses clients with one. (It cannot authenticate
     # users by common name, although a client may expect that.)
     subject = _name(name) if addresses else _name(name, NameOID.SERIAL_NUMBER)
-    builder = _builder(subject, asked.public_key(), timedelta(seconds=lifetime())).issuer_name(issuer.subject)
+    builder = _builder(subject, csr.public_key(), timedelta(seconds=lifetime())).issuer_name(issuer.subject)
     signer: ec.EllipticCurvePublicKey = issuer.public_key()  # type: ignore[assignment]  # as `new_key` makes them
     builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

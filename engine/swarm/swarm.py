@@ -83,9 +83,9 @@ def _check_pools(pools: Sequence[str], size: int) -> None:
             raise InvalidArgument(f"invalid base pool {pool}: subnets of overlay networks are chosen among IPv4 ones")
 
 
-def _take_store_files(where: Path, given: Mapping[str, str]) -> None:
+def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
     """Save the user's certificate files for an external store."""
-    _write(where, {n: given[k] for n, k in zip(membership.STORE_FILES, STORE_KEYS, strict=True) if given.get(k)})
+    _write(where, {n: files[k] for n, k in zip(membership.STORE_FILES, STORE_KEYS, strict=True) if files.get(k)})
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
@@ -278,8 +278,8 @@ def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
         if rotate:
             text = shared_networks.update(client, keys.TOKENS, lambda old: encode(_rotated(decode(Tokens, old), role)))
         else:
-            found = client.get(keys.TOKENS)
-            text = found.value if found else ""
+            entry = client.get(keys.TOKENS)
+            text = entry.value if entry else ""
         tokens = decode(Tokens, text)
         authority = certificates.authority(host.root)
         secret = tokens.manager if role == MANAGER else tokens.worker

@@ -33,8 +33,8 @@ def check_networking_config(
     """
     errors = [
         f"invalid config for network {name}: {fault}"
-        for name, wanted in settings.items()
-        if (fault := _fault(name, wanted, networks.get(name)))
+        for name, endpoint in settings.items()
+        if (fault := _fault(name, endpoint, networks.get(name)))
     ]
     if errors:
         raise InvalidSettings(bullets(errors))

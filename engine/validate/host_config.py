@@ -62,8 +62,8 @@ def _check_shared_sandbox(config: ContainerConfig, host: HostConfig) -> None:
         (host.port_bindings or host.publish_all_ports, "port publishing and the container type network mode"),
         (config.exposed_ports, "port exposing and the container type network mode"),
     )
-    for given, what in conflicts:
-        if given:
+    for present, what in conflicts:
+        if present:
             raise InvalidArgument(f"conflicting options: {what}")
 
 

@@ -41,15 +41,15 @@ def parse_reference(text: str) -> ImageReference:
         raise InvalidArgument(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
     domain, remainder = _split_domain(text)
     path = remainder.partition(":")[0]
-    found = _REFERENCE.fullmatch(f"{domain}/{remainder}")
-    if found is None:
+    match = _REFERENCE.fullmatch(f"{domain}/{remainder}")
+    if match is None:
         if path.lower() != path:
             raise InvalidArgument(f"invalid reference format: repository name ({shown(path)}) must be lowercase")
         raise InvalidArgument("invalid reference format")
-    if len(found["path"]) > _PATH_LIMIT:
+    if len(match["path"]) > _PATH_LIMIT:
         raise InvalidArgument("repository name must not be more than 255 characters")
-    name = f"{domain}/{found['path']}".removeprefix(f"{_DEFAULT_DOMAIN}/").removeprefix(_OFFICIAL)
-    return ImageReference(name, found["tag"] or "", found["digest"] or "")
+    name = f"{domain}/{match['path']}".removeprefix(f"{_DEFAULT_DOMAIN}/").removeprefix(_OFFICIAL)
+    return ImageReference(name, match["tag"] or "", match["digest"] or "")
 
 
 def _split_domain(text: str) -> tuple[str, str]:

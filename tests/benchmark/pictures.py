@@ -13,15 +13,15 @@ CONTENDERS = ("hawse", "docker", "podman", "aardvark-dns", "plain veth")
 
 def draw(tables: Sequence[Table]) -> dict[str, str]:
     """Return the pictures that these tables allow: file name → SVG."""
-    found: dict[str, str] = {}
+    pictures: dict[str, str] = {}
     for table in tables:
         picture = PICTURES.get(table.name)
         if picture is not None:
-            found[f"benchmark-{table.name}.svg"] = picture(table)
+            pictures[f"benchmark-{table.name}.svg"] = picture(table)
     growing = {t.name.partition("-")[2]: t for t in tables if t.name.startswith("commands-")}
     if len(growing) > 1:
-        found["benchmark-growth.svg"] = _growth(growing)
-    return found
+        pictures["benchmark-growth.svg"] = _growth(growing)
+    return pictures
 
 
 def _commands(table: Table) -> str:

@@ -184,13 +184,13 @@ def inside(product: Product, container: str) -> list[str]:
 def processes_of(host: Host) -> set[int]:
     """Return the pids of a product on a host, without the containers' own processes."""
     mark, inode = f"HAWSE_TEST_HOST={host.name}".encode(), os.stat(host.path).st_ino
-    found = set()
+    pids = set()
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and (
                 (entry / "ns/net").stat().st_ino == inode or mark in (entry / "environ").read_bytes().split(b"\0")
             ):
-                found.add(int(entry.name))
+                pids.add(int(entry.name))
         except OSError:
             continue
-    return found
+    return pids

@@ -30,8 +30,8 @@ class Row:
         self.samples.setdefault(column, []).append(value)
 
     def median(self, column: str) -> float | None:
-        found = self.samples.get(column)
-        return median(found) if found else None
+        values = self.samples.get(column)
+        return median(values) if values else None
 
 
 @dataclass

@@ -62,8 +62,8 @@ class Member(Host):
         return self.hawse("network", "verify", *flags, network, check=False)
 
     def agent_pid(self):
-        told = ask(self.run_dir, "status", 5.0)
-        return json.loads(told)["pid"] if told and told != "late" else 0
+        answer = ask(self.run_dir, "status", 5.0)
+        return json.loads(answer)["pid"] if answer and answer != "late" else 0
 
     def tool(self, *argv):
         """Run stand_in.py on this host: it acts for containers, or for a program that changes the kernel's tables."""
@@ -197,8 +197,8 @@ def fresh(tmp_path):
 def processes_of(host):
     """Return the command lines of all processes in a host's namespace."""
     pids = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split()
-    found = []
+    commands = []
     for pid in pids:
         with suppress(OSError):  # the process may have ended meanwhile
-            found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return found
+            commands.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return commands

@@ -26,8 +26,8 @@ def name_of(container):
 
 def addresses(container):
     """Return a container's address on each network."""
-    found = container["NetworkSettings"]["Networks"].items()
-    return {network: settings["IPAddress"] for network, settings in found if settings["IPAddress"]}
+    networks = container["NetworkSettings"]["Networks"].items()
+    return {network: settings["IPAddress"] for network, settings in networks if settings["IPAddress"]}
 
 
 def verified(host):
@@ -66,11 +66,11 @@ def ask(host, container, targets):
     if done.returncode:
         yield f"exec: {done.stderr.strip()}"
     for line in done.stdout.splitlines():
-        name, _, told = line.partition(" ")
+        name, _, reply = line.partition(" ")
         if name == "lost":
-            yield f"does not reach {told}"
-        elif not any(f"({a})" in told for a in targets.get(name, ())):
-            yield f"takes {name} for {told or 'nobody'}, not for {' or '.join(targets.get(name, ()))}"
+            yield f"does not reach {reply}"
+        elif not any(f"({a})" in reply for a in targets.get(name, ())):
+            yield f"takes {name} for {reply or 'nobody'}, not for {' or '.join(targets.get(name, ()))}"
 
 
 def clear(hosts, networks):

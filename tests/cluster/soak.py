@@ -100,36 +100,35 @@ class Soak:
         return dice.choices([argv for _, argv in acts], [weight for weight, _ in acts])[0]
 
     def command(self, host, argv, killed_after):
-        """Run a command and kill it after ``killed_after`` seconds: one in ten is killed early, none may take a minute.
-        """
+        """Run a command and kill it after ``killed_after`` seconds: one in ten is killed early, none may take a minute."""
         process = subprocess.Popen(
             host.command(*argv), env=host.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         try:
-            told, _ = process.communicate(timeout=killed_after)
+            output, _ = process.communicate(timeout=killed_after)
         except subprocess.TimeoutExpired:
             process.kill()
-            told, _ = process.communicate()
+            output, _ = process.communicate()
             self.done["killed"] += 1
             if killed_after >= 60:
-                self.problems.append(f"host {host.index}: {' '.join(argv)} hangs: {told}")
+                self.problems.append(f"host {host.index}: {' '.join(argv)} hangs: {output}")
         self.done[argv[0] if argv[0] != "network" else argv[1]] += 1
-        if "internal error" in told or "Traceback" in told:
-            self.problems.append(f"host {host.index}: {' '.join(argv)}: {told}")
+        if "internal error" in output or "Traceback" in output:
+            self.problems.append(f"host {host.index}: {' '.join(argv)}: {output}")
 
     def differences(self):
         """Return what is wrong after all faults have ended, and then after everything has been removed."""
         for host in self.cluster.hosts:
             settled(lambda h=host: self.refused(h))
-        found = settled(lambda: rest.amiss(self.cluster.hosts))
+        faults = settled(lambda: rest.amiss(self.cluster.hosts))
         running = sum(len(rest.containers(host)) for host in self.cluster.hosts)
-        self.say(f"at rest with {running} containers: {len(found)} differences")
-        if not found:
+        self.say(f"at rest with {running} containers: {len(faults)} differences")
+        if not faults:
             rest.clear(self.cluster.hosts, (*NETWORKS, FLEETING))
-            found = settled(lambda: list(rest.left_over(self.cluster.hosts)))
-            self.say(f"all removed: {len(found)} things left")
-        return [*self.problems, *found]
+            faults = settled(lambda: list(rest.left_over(self.cluster.hosts)))
+            self.say(f"all removed: {len(faults)} things left")
+        return [*self.problems, *faults]
 
     def refused(self, host):
         """Return whether a host refuses one more container that is on all networks."""
@@ -142,9 +141,9 @@ class Soak:
 def settled(look):
     """Return the last result of ``look``, once it is empty or after `PATIENCE` seconds."""
     deadline = time.monotonic() + PATIENCE
-    while (found := look()) and time.monotonic() < deadline:
+    while (result := look()) and time.monotonic() < deadline:
         time.sleep(1)
-    return found
+    return result
 
 
 # --------------------------------------------------------------------------------------------------- faults
@@ -201,9 +200,9 @@ def main(seconds=600, seed=None):
             soak = Soak(cluster, seed)
             soak.prepare()
             soak.run(seconds)
-            found = soak.differences()
-            print("\n".join([*found, f"{dict(soak.done)}: {len(found)} differences (seed {seed})"]))
-            return 1 if found else 0
+            differences = soak.differences()
+            print("\n".join([*differences, f"{dict(soak.done)}: {len(differences)} differences (seed {seed})"]))
+            return 1 if differences else 0
         finally:
             cluster.close()
 

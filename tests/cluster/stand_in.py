@@ -79,8 +79,8 @@ def residue(host, _network):
     with membership.connected(host) as (client, _):
         ingress = {n.id for n in shared_networks.all_networks(client) if n.ingress}
         for prefix in prefixes:
-            found = (kv.key for kv in client.range(prefix)[0])
-            print(*(key for key in found if key.removeprefix(prefix).partition("/")[0] not in ingress), sep="\n")
+            stored = (kv.key for kv in client.range(prefix)[0])
+            print(*(key for key in stored if key.removeprefix(prefix).partition("/")[0] not in ingress), sep="\n")
 
 
 def learned(host, network):

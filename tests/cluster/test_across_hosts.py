@@ -81,8 +81,7 @@ def test_addresses_differ_between_hosts_and_a_taken_one_is_refused(pair):
     ],
 )
 def test_a_foreign_namespace_keeps_its_default_route(pair, netns, word, added):
-    """The default route of an overlay network goes by the gateway bridge, and follows --default-route of the network.
-    """
+    """The default route of an overlay network goes by the gateway bridge, and follows --default-route of the network."""
     a, _ = pair
     netns.sh("ip link add own type bridge; ip addr add 10.9.0.2/24 dev own; ip link set own up")
     netns.sh("ip route add default via 10.9.0.1")
@@ -203,9 +202,9 @@ def test_ipv6_inside(pair):
     )
     a.start("s1", "six")
     b.start("s2", "six")
-    found = b.hawse("inspect", "-f", "{{.NetworkSettings.Networks.six.GlobalIPv6Address}}", "s2").stdout.strip()
-    assert found.startswith("fd00:54::")
-    assert a.hawse("exec", "s1", "busybox", "ping", "-6", "-c1", "-W5", found).returncode == 0
+    address = b.hawse("inspect", "-f", "{{.NetworkSettings.Networks.six.GlobalIPv6Address}}", "s2").stdout.strip()
+    assert address.startswith("fd00:54::")
+    assert a.hawse("exec", "s1", "busybox", "ping", "-6", "-c1", "-W5", address).returncode == 0
 
 
 def test_multicast_reaches_who_joined_on_the_other_host(pair):

@@ -55,8 +55,8 @@ def test_a_host_that_was_off_for_too_long_is_told_what_to_do(pair):
     _, b = pair
     b.kill_processes()
     time.sleep(LIFETIME + 1)
-    told = b.hawse("run", "-d", "--name", "late", "--network", "app", "hostfs", "true", check=False).stderr
-    assert "this host's certificate has expired" in told and "swarm leave" in told
+    message = b.hawse("run", "-d", "--name", "late", "--network", "app", "hostfs", "true", check=False).stderr
+    assert "this host's certificate has expired" in message and "swarm leave" in message
     b.hawse("rm", "-f", "late")
     b.hawse("swarm", "leave")
 

@@ -118,8 +118,8 @@ def public_keys(host):
 
 def pids_of(host, program):
     """Return the pids of a program in a host's namespace."""
-    found = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split()
-    return [int(pid) for pid in found if Path(f"/proc/{pid}/comm").read_text().strip() == program]
+    pids = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split()
+    return [int(pid) for pid in pids if Path(f"/proc/{pid}/comm").read_text().strip() == program]
 
 
 def programs_without(missing, directory):

@@ -235,8 +235,8 @@ def test_verify_tells_what_others_changed_and_fixes_it(three):
     a = three[0]
     assert a.verify("app").returncode == 0
     a.tool("app", "forget")
-    found = a.verify("app")
-    assert found.returncode == 1 and "missing" in found.stdout
+    result = a.verify("app")
+    assert result.returncode == 1 and "missing" in result.stdout
     assert a.verify("app", "--fix").returncode == 1
     assert a.verify("app").stdout == ""
 

@@ -54,7 +54,7 @@ def test_frames_come_from_hosts_of_the_network_alone(cluster):
     b.start("box", "app")
     eventually(lambda: a.reaches("web", "box"))
     targets = Target(a, "web", "app"), Target(b, "box", "app")
-    stranger, own = (
+    stranger, address = (
         namespace(a, "stranger"),
         a.hawse("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "stranger").stdout.strip(),
     )
@@ -62,7 +62,7 @@ def test_frames_come_from_hosts_of_the_network_alone(cluster):
     assert targets[1].hears(a.path, a.underlay, PATIENCE), "the packets are well made"
     for target in targets:
         assert not target.hears(cluster.peer.path, "192.168.99.99"), "a neighbour on the LAN"
-        for source in (own, a.underlay, b.underlay):
+        for source in (address, a.underlay, b.underlay):
             assert not target.hears(stranger, source), "a container of one of the hosts"
     b.hawse("rm", "-f", "box")
     eventually(lambda: not targets[0].hears(b.path, b.underlay))

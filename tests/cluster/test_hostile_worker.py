@@ -96,8 +96,7 @@ def evil(three):
 
 @pytest.fixture(autouse=True)
 def others_go_on(three):
-    """Check after each attack that the two other hosts have the same records, reach each other, and have right tables.
-    """
+    """Check after each attack that the two other hosts have the same records, reach each other, and have right tables."""
     before = stored(three[0])
     yield
     assert theirs(before, three) == theirs(stored(three[0]), three)
@@ -123,8 +122,8 @@ def theirs(values, three):
 
 def endpoints_of(manager, host):
     node = membership.load(host.root).node_id
-    found = {k: v for k, v in stored(manager).items() if k.startswith(keys.ENDPOINTS) and f"/{node}/" in k}
-    return [decode(SharedEndpoint, v) for v in found.values()]
+    records = {k: v for k, v in stored(manager).items() if k.startswith(keys.ENDPOINTS) and f"/{node}/" in k}
+    return [decode(SharedEndpoint, v) for v in records.values()]
 
 
 def own_record(manager, host):
@@ -155,10 +154,10 @@ def test_secrets_are_not_read(three, evil):
         watch = {"create_request": {"key": b64(keys.SHARED), "range_end": end}}
         assert "what all hosts share" in evil.refused("/v3/watch", watch)
     kind, shared = evil.ask("/v3/kv/range", {"key": b64(keys.SHARED), "range_end": b64(end_of(keys.SHARED))})
-    told = json.dumps([kind, shared]) + "".join(b.read_text() for b in (three[2].root / "cluster").glob("*.*"))
+    text = json.dumps([kind, shared]) + "".join(b.read_text() for b in (three[2].root / "cluster").glob("*.*"))
     secrets = [stored(three[0])[keys.TOKENS], (three[0].root / "cluster" / "ca.key").read_text()]
     for secret in (*json.loads(secrets[0]).values(), secrets[1].splitlines()[1]):
-        assert secret not in told and b64(secret) not in told
+        assert secret not in text and b64(secret) not in text
 
 
 def test_another_node_s_endpoint_stays_where_it_is(three, evil):
@@ -173,33 +172,33 @@ def test_another_node_s_endpoint_stays_where_it_is(three, evil):
 
 def test_another_node_s_addresses_are_not_to_be_had(three, evil):
     [web] = endpoints_of(three[0], three[1])
-    [own] = endpoints_of(three[0], three[2])
+    [endpoint] = endpoints_of(three[0], three[2])
     address, free = web.ipv4.partition("/")[0], web.ipv4.rpartition(".")[0] + ".77"
-    assert "attaching to network failed" in evil.act("reserve", endpoint=encode(fake(own)), ipv4=address)[1]
-    taken = {**json.loads(encode(fake(own))), "ipv4": web.ipv4}
+    assert "attaching to network failed" in evil.act("reserve", endpoint=encode(fake(endpoint)), ipv4=address)[1]
+    taken = {**json.loads(encode(fake(endpoint))), "ipv4": web.ipv4}
     assert evil.act("restore", endpoint=json.dumps(taken)) == ["ok", {"done": False}]
-    mac = {**json.loads(encode(fake(own))), "mac": web.mac}
+    mac = {**json.loads(encode(fake(endpoint))), "mac": web.mac}
     assert "of another host" in evil.act("reserve", endpoint=json.dumps(mac))[1]
     assert evil.act("restore", endpoint=json.dumps({**mac, "ipv4": f"{free}/24"})) == ["ok", {"done": False}]
     gateway = web.ipv4.rpartition(".")[0] + ".1/24"
     for wrong in (gateway, "192.0.2.1/24", f"{free}/8", f"{free}/33", f"{free}%1/24"):
         assert evil.act("restore", endpoint=json.dumps({**taken, "ipv4": wrong}))[0] == "refused"
     spoken = three[0].hawse("exec", "c1", "busybox", "nslookup", "-type=a", "c2", "127.0.0.11").stdout
-    assert address in spoken and own.ipv4.partition("/")[0] not in spoken
+    assert address in spoken and endpoint.ipv4.partition("/")[0] not in spoken
 
 
-def fake(own):
+def fake(endpoint):
     """Return an endpoint that no container has."""
     from dataclasses import replace
 
-    return replace(own, id="f" * 64, mac="02:42:0a:00:00:99", ipv4="", ipv6="", names=("fake",))
+    return replace(endpoint, id="f" * 64, mac="02:42:0a:00:00:99", ipv4="", ipv6="", names=("fake",))
 
 
 def test_a_network_that_takes_no_containers_takes_none(three, evil):
     networks = three[0].hawse("network", "ls", "--no-trunc", "--format", "{{.Name}} {{.ID}}").stdout.split()
     closed = networks[networks.index("closed") + 1]
-    [own] = endpoints_of(three[0], three[2])
-    forged = json.dumps({**json.loads(encode(fake(own))), "network_id": closed})
+    [endpoint] = endpoints_of(three[0], three[2])
+    forged = json.dumps({**json.loads(encode(fake(endpoint))), "network_id": closed})
     for act in ("reserve", "restore"):
         assert "not manually attachable" in evil.act(act, endpoint=forged)[1]
     assert "not manually attachable" in evil.act("balancer", network=closed)[1]
@@ -260,8 +259,8 @@ def test_its_next_certificate_names_it_and_no_manager(three, evil):
     builder = builder.subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, MANAGER_NAME)]))
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(MANAGER_NAME)]), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    asked = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
-    kind, answer = evil.act("certificate", request=asked)
+    csr = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+    kind, answer = evil.act("certificate", request=csr)
     issued = x509.load_pem_x509_certificate(answer["certificate"].encode())
     assert kind == "ok" and [(a.oid, a.value) for a in issued.subject] == [(NameOID.SERIAL_NUMBER, evil.me.node_id)]
     assert list(issued.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
@@ -304,16 +303,16 @@ def test_a_bad_record_in_the_store_is_left_out_and_reported(three):
     """Only a manager, or a user who runs the store, can write a bad record; even then no host stops working."""
     a, b, _ = three
     client = membership.open_client(a.root, membership.load(a.root))
-    [own] = endpoints_of(a, a)
-    forged = encode(own)
+    [endpoint] = endpoints_of(a, a)
+    forged = encode(endpoint)
     bad = {
         keys.node("bad"): "{",
         keys.NODES + "other": stored(a)[keys.node(membership.load(b.root).node_id)],
         keys.alive("bad"): "1",
         keys.network("bad"): "[]",
-        keys.endpoint(own.network_id, "bad", "x"): "\x00",
-        keys.endpoint(own.network_id, membership.load(b.root).node_id, own.id): forged,
-        keys.balancer(own.network_id, "bad"): "nothing",
+        keys.endpoint(endpoint.network_id, "bad", "x"): "\x00",
+        keys.endpoint(endpoint.network_id, membership.load(b.root).node_id, endpoint.id): forged,
+        keys.balancer(endpoint.network_id, "bad"): "nothing",
     }
     try:
         for key, value in bad.items():
@@ -385,7 +384,7 @@ def watch(root, host):
     body = json.dumps({"create_request": span}).encode()
     head = f"POST /v3/watch HTTP/1.1\r\nContent-Length: {len(body)}\r\nHawse-Layout: {keys.LAYOUT}\r\n\r\n"
     secure.sendall(head.encode() + body)
-    told = b""
-    while b"created" not in told:
-        told += secure.recv(1 << 16)
+    received = b""
+    while b"created" not in received:
+        received += secure.recv(1 << 16)
     return secure

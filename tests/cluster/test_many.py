@@ -41,8 +41,8 @@ def tell(record_property, capsys):
 
 
 def test_hosts_that_reserve_at_once_never_get_one_address_twice(cluster, five):
-    found = cluster.everywhere(lambda host: host.tool("big", "40"))
-    everything = [address for part in found for address in part]
+    answers = cluster.everywhere(lambda host: host.tool("big", "40"))
+    everything = [address for part in answers for address in part]
     assert len(everything) == len(set(everything)) == 200
 
 
@@ -94,10 +94,10 @@ def test_one_alias_on_five_hosts_gives_all_their_addresses(cluster, five):
     cluster.everywhere(
         lambda host: host.start(f"w{host.index}", "app", "--network-alias", "site") if host in five else None
     )
-    wanted = {host.ip(f"w{host.index}", "app") for host in five}
+    expected = {host.ip(f"w{host.index}", "app") for host in five}
     first = cluster.hosts[0]
-    found = eventually(lambda: (a := lookup(first, "site")) >= wanted and a)
-    assert wanted <= found
+    answer = eventually(lambda: (a := lookup(first, "site")) >= expected and a)
+    assert expected <= answer
 
 
 def lookup(host, name):
@@ -125,8 +125,8 @@ def test_a_new_endpoint_is_known_and_reachable_everywhere_a_tenth_of_a_second_af
             five[1].hawse("rm", "-f", f"n{number}")
         for process in probers:
             process.stdin.close()
-    for what, found in (("reachable", reached), ("known by name", known)):
-        tell(what, median=statistics.median(found), p95=sorted(found)[len(found) * 95 // 100], most=max(found))
+    for what, times in (("reachable", reached), ("known by name", known)):
+        tell(what, median=statistics.median(times), p95=sorted(times)[len(times) * 95 // 100], most=max(times))
     assert statistics.median(reached) < 100 and statistics.median(known) < 100
 
 

@@ -23,20 +23,20 @@ def transcript(result: Result) -> list[str]:
 
 def differences(scenario: Scenario, hawse: list[Result], docker: list[Result]) -> str:
     """Return the differences as a diff from Docker's transcript to hawse's."""
-    found = []
+    lines = []
     for line, ours, theirs in zip(scenario.lines, hawse, docker, strict=True):
         if line.compared and ours != theirs:
             diff = difflib.unified_diff(transcript(theirs), transcript(ours), lineterm="", n=1)
-            found += [f"$ {line.text}", *list(diff)[2:]]
-    return "\n".join(found)
+            lines += [f"$ {line.text}", *list(diff)[2:]]
+    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[f"{s.topic}: {s.title}" for s in SCENARIOS])
 def test_scene_reads_the_same_on_hawse_and_on_docker(targets, scenario):
     with ThreadPoolExecutor(2) as pool:
         hawse, docker = pool.map(lambda target: target.play(scenario), targets)
-    found = differences(scenario, hawse, docker)
-    assert not found, f"{scenario.title}\n{found}"
+    report = differences(scenario, hawse, docker)
+    assert not report, f"{scenario.title}\n{report}"
 
 
 def test_there_are_scenarios_enough():

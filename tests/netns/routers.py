@@ -43,7 +43,7 @@ def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None
     another.
     """
     deadline = time.monotonic() + wait
-    while not (found := where.sh("ip -6 route show default proto ra").splitlines()) and time.monotonic() < deadline:
+    while not (routes := where.sh("ip -6 route show default proto ra").splitlines()) and time.monotonic() < deadline:
         time.sleep(0.05)
         again()
-    return found
+    return routes

@@ -66,15 +66,15 @@ def shell(request, hostile) -> Iterator[Screen]:
 
 def executed(screen: Screen, home: Path, line: str) -> list[str]:
     """Type a line, TAB and Enter; return the arguments of the executed command, or the screen if there is none."""
-    said = home / "said"
-    said.unlink(missing_ok=True)
+    output = home / "said"
+    output.unlink(missing_ok=True)
     screen.fresh()
     screen.keys("-l", line)
     screen.keys("Tab", "Enter")
     end = time.monotonic() + PATIENCE
-    while not said.exists() and time.monotonic() < end:
+    while not output.exists() and time.monotonic() < end:
         time.sleep(0.02)
-    return said.read_text().split("\0")[:-1] if said.exists() else [screen.text()]
+    return output.read_text().split("\0")[:-1] if output.exists() else [screen.text()]
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def untouched(hostile) -> Iterator[None]:
 
 @pytest.mark.parametrize("quote", ["", '"', "'"])
 def test_name_becomes_one_word_and_nothing_is_executed(shell, hostile, untouched, quote):
-    found = {key: executed(shell, hostile, f"hawse network rm {quote}{key}")[2:] for key in NAMES if key != "n15"}
-    assert found == {key: [key + rest] for key, rest in NAMES.items() if key != "n15"}
+    arguments = {key: executed(shell, hostile, f"hawse network rm {quote}{key}")[2:] for key in NAMES if key != "n15"}
+    assert arguments == {key: [key + rest] for key, rest in NAMES.items() if key != "n15"}
 
 
 @pytest.mark.parametrize("quote", ["", "'"])
@@ -113,8 +113,8 @@ def test_hostile_file_names_are_no_flags(shell, hostile, untouched):
     evil = hostile / "evil--label,$(touch pwned)=environment"
     evil.touch()
     line = "hawse network create --lab"
-    wanted = ("hawse network create --label Z", "hawse network create --label=Z")
-    assert shell.completed(line, *wanted) in wanted
+    completions = ("hawse network create --label Z", "hawse network create --label=Z")
+    assert shell.completed(line, *completions) in completions
     evil.unlink()
 
 

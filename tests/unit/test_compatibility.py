@@ -64,10 +64,10 @@ def test_what_no_list_explains_is_found(compatibility, monkeypatch, facts, chang
     load = compatibility.load
 
     def changed():
-        found, departures = load()
-        found.docker = copy.deepcopy(dict(found.docker))
-        change(found.docker)
-        return found, departures
+        recorded, departures = load()
+        recorded.docker = copy.deepcopy(dict(recorded.docker))
+        change(recorded.docker)
+        return recorded, departures
 
     monkeypatch.setattr(compatibility, "load", changed)
     with pytest.raises(compatibility.Unclassified, match=problem):

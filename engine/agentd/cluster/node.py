@@ -69,11 +69,11 @@ class ClusterNode:
     def _tell_unreadable(self, view: View) -> None:
         """Log each unreadable record, and log it again when its value changes."""
         unreadable = view.unreadable()
-        told = {key: view.values[key] for key in unreadable}
+        values = {key: view.values[key] for key in unreadable}
         for key, why in unreadable.items():
-            if self._unreadable.get(key) != told[key]:
+            if self._unreadable.get(key) != values[key]:
                 print(f"left out of the cluster's records: {key}: {why}"[:500], file=sys.stderr, flush=True)
-        self._unreadable = told
+        self._unreadable = values
 
     def _learn_managers(self, view: View) -> None:
         """Record the current addresses of the other managers in this host's membership.

@@ -25,8 +25,7 @@ RETRY = 2.0
 
 
 class PeerSync:
-    """A thread that programs ``driver`` for the networks passed to `tell`; ``run`` holds the lock shared with commands.
-    """
+    """A thread that programs ``driver`` for the networks passed to `tell`; ``run`` holds the lock shared with commands."""
 
     def __init__(self, driver: Driver, node: str, run: Path) -> None:
         self._driver, self._node, self._run_directory = driver, node, run
@@ -80,25 +79,25 @@ class PeerSync:
         good = True
         for identity, spec in networks.items():
             try:
-                wanted = {p.endpoint_id: p for p in peers.of(view, identity, self._node)}
+                expected = {p.endpoint_id: p for p in peers.of(view, identity, self._node)}
                 with peers.programming(self._run_directory):
-                    self._program(identity, spec, wanted)
+                    self._program(identity, spec, expected)
             except Exception:
                 self._done.pop(identity, None)
                 traceback.print_exc(file=sys.stderr)
                 good = False
         return good
 
-    def _program(self, identity: str, spec: NetworkSpec, wanted: dict[str, Peer]) -> None:
+    def _program(self, identity: str, spec: NetworkSpec, expected: dict[str, Peer]) -> None:
         assert isinstance(self._driver, PeerProgrammer)
         known, present = self._done.get(identity, (None, {}))
-        gone: Sequence[Peer] = [p for i, p in present.items() if wanted.get(i) != p]
-        new = [p for i, p in wanted.items() if present.get(i) != p]
+        gone: Sequence[Peer] = [p for i, p in present.items() if expected.get(i) != p]
+        new = [p for i, p in expected.items() if present.get(i) != p]
         if known != spec or len(gone) + len(new) > FEW:
-            self._driver.program_peers(spec, list(wanted.values()))
+            self._driver.program_peers(spec, list(expected.values()))
         else:
             for peer in gone:
                 self._driver.remove_peer(spec, peer)
             for peer in new:
                 self._driver.add_peer(spec, peer)
-        self._done[identity] = (spec, wanted)
+        self._done[identity] = (spec, expected)

@@ -37,15 +37,15 @@ def rotated(root: Path, client: Client, me: ClusterMembership, live: Iterable[Ne
     if not any(map(is_encrypted, live)):
         return me
 
-    found = client.get(keys.node(me.node_id))
-    if found is None:
+    entry = client.get(keys.node(me.node_id))
+    if entry is None:
         return me
-    node = decode(Node, found.value)
+    node = decode(Node, entry.value)
     fresh = time.time() - timestamps.to_seconds(node.updated) < lifetime()
     if fresh and node.wireguard_key == pki.public_tunnel_key(me.wireguard_key):
         return me
     private, public = pki.new_tunnel_key()
     record = encode(replace(node, wireguard_key=public, updated=timestamps.now()))
-    if not node_operations.perform(client, me, "publish", node=record, revision=found.revision)["done"]:
+    if not node_operations.perform(client, me, "publish", node=record, revision=entry.revision)["done"]:
         return me
     return membership.update(root, lambda known: replace(known, wireguard_key=private)) or me

@@ -160,13 +160,13 @@ class Client:
         body = {"compare": list(conditions), "success": list(success), "failure": list(failure)}
         answer = self.call("/v3/kv/txn", body)
         reads = (r["response_range"] for r in answer.get("responses", []) if "response_range" in r)
-        found = [[_pair(item) for item in part.get("kvs", [])] for part in reads]
-        return Outcome(bool(answer.get("succeeded")), found)
+        pairs = [[_pair(item) for item in part.get("kvs", [])] for part in reads]
+        return Outcome(bool(answer.get("succeeded")), pairs)
 
     def read_all(self, *keys: str) -> Sequence[KeyValue | None]:
         """Return several single keys, read at one revision; None for each key that does not exist."""
-        found = self.transact([], [read(key) for key in keys]).found
-        return [next(iter(part), None) for part in found]
+        results = self.transact([], [read(key) for key in keys]).found
+        return [next(iter(part), None) for part in results]
 
     # ---------------------------------------------------------------------------------------------- leases
 
@@ -300,8 +300,8 @@ def _meaning(error: NobodyReady) -> EngineError:
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
             return problem
-    told = ", ".join(f"{_place(url)}: {_reason(p)}" for url, p in error.problems.items())
-    return EtcdUnavailable(f"the cluster's store does not answer ({told or 'no members'})")
+    reasons = ", ".join(f"{_place(url)}: {_reason(p)}" for url, p in error.problems.items())
+    return EtcdUnavailable(f"the cluster's store does not answer ({reasons or 'no members'})")
 
 
 def _place(url: str) -> str:

@@ -186,8 +186,8 @@ def _checked(status: int, data: bytes) -> Json:
         raise ConnectionError(f"unexpected answer (HTTP {status})") from None
     problem = document.get("error")
     if status == 200 and not problem:
-        found: Json = document
-        return found
+        content: Json = document
+        return content
     if "kind" in document:
         raise named(str(document["kind"]), str(document.get("message", "")))
     if isinstance(problem, dict):

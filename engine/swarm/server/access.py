@@ -44,10 +44,10 @@ def member_of(client: Client, node: str) -> Member:
 
     Raises Unavailable if the node was removed, even if its certificate is still valid.
     """
-    found = client.get(keys.member(node))
-    if found is None:
+    entry = client.get(keys.member(node))
+    if entry is None:
         raise Unavailable(REMOVED)
-    return decode(Member, found.value)
+    return decode(Member, entry.value)
 
 
 def check_layout(layout: str) -> None:

@@ -33,25 +33,25 @@ def role_of(tokens: Tokens, secret: str) -> str:
     return ""
 
 
-def admitted_role(client: Client, asked: Json) -> str:
+def admitted_role(client: Client, request: Json) -> str:
     """Return the role for a joining host's token.
 
     Returns "" if the token is invalid, or if the host asked for another role.
     """
-    found = client.get(keys.TOKENS)
-    role = role_of(decode(Tokens, found.value), str(asked.get("secret", ""))) if found else ""
-    return role if str(asked.get("role", "")) in ("", role) else ""
+    entry = client.get(keys.TOKENS)
+    role = role_of(decode(Tokens, entry.value), str(request.get("secret", ""))) if entry else ""
+    return role if str(request.get("role", "")) in ("", role) else ""
 
 
-def admit(root: Path, client: Client, me: ClusterMembership, asked: Json, role: str) -> Json:
+def admit(root: Path, client: Client, me: ClusterMembership, request: Json, role: str) -> Json:
     """Admit a host as a member; return its settings and certificates.
 
     A new manager is also announced to etcd, or gets access to the external store.
     """
-    address = str(ip_address(str(asked.get("address", ""))))
+    address = str(ip_address(str(request.get("address", ""))))
     member = Member(new_id(), role, _next_index(client))
     answer = {"node": member.id, "role": role, "index": member.index, "cluster": me.cluster_id}
-    answer |= _certificates(root, asked, member, address)
+    answer |= _certificates(root, request, member, address)
     answer["managers"] = list(dict.fromkeys([*me.managers, str(Manager(me.address, me.port))]))
     answer["external"] = me.external
     client.put(keys.member(member.id), encode(member), client.grant(JOINING))
@@ -61,20 +61,20 @@ def admit(root: Path, client: Client, me: ClusterMembership, asked: Json, role: 
     return answer
 
 
-def _certificates(root: Path, asked: Json, member: Member, address: str) -> Json:
+def _certificates(root: Path, request: Json, member: Member, address: str) -> Json:
     """Return the host's certificates and, for a manager, the authority's key."""
-    papers: Json = {**renew(root, member, asked), "authority": certificates.authority(root)}
+    papers: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
     if member.role == MANAGER:
         key = (membership.directory(root) / membership.AUTHORITY_KEY).read_text()
-        papers["manager_certificate"] = certificates.of_manager(root, str(asked["manager_request"]), address)
+        papers["manager_certificate"] = certificates.of_manager(root, str(request["manager_request"]), address)
         papers["authority_key"] = key
     return papers
 
 
-def renew(root: Path, member: Member, asked: Json) -> Json:
+def renew(root: Path, member: Member, request: Json) -> Json:
     """Issue a host's next certificate; return it with its lifetime in seconds."""
     return {
-        "certificate": certificates.of_node(root, str(asked["request"]), member.id),
+        "certificate": certificates.of_node(root, str(request["request"]), member.id),
         "lifetime": pki.lifetime(),
     }
 

@@ -56,10 +56,10 @@ class Visit:
 
 def place_of(address: str) -> str:
     """Return what counts as one client: an IPv4 address, or the /64 of an IPv6 address."""
-    found = ip_address(address.partition("%")[0])
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
-        return str(IPv6Address(int(found) & ~SITE))
-    return str(found)
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None:
+        return str(IPv6Address(int(ip) & ~SITE))
+    return str(ip)
 
 
 class Visits:
@@ -111,8 +111,8 @@ class Visits:
     def close_where(self, over: Callable[[Visit], bool]) -> None:
         """Shut down the connections for which ``over`` returns True."""
         with self._lock:
-            found = [v for v in self._visits if over(v)]
-        for visit in found:
+            visits = [v for v in self._visits if over(v)]
+        for visit in visits:
             visit.close()
 
     def _watch(self) -> None:

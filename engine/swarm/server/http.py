@@ -48,15 +48,15 @@ _LAYOUT = LAYOUT_HEADER.lower()
 
 
 def _headers(file: BinaryIO) -> dict[str, str]:
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for _ in range(MOST_HEADERS):
         line = file.readline(LONGEST_LINE)
         if not line.endswith(b"\n"):
             raise InvalidArgument("the request's header is cut off or too long")
         if not line.strip():
-            return found
+            return headers
         name, _, value = line.decode("latin-1").partition(":")
-        found[name.strip().lower()] = value.strip()
+        headers[name.strip().lower()] = value.strip()
     raise InvalidArgument("the request has too many headers")
 
 

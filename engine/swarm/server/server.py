@@ -153,13 +153,13 @@ class Server:
             raise InvalidArgument(admission.REFUSED)
         return self._admit(visit, client, request.body, role)
 
-    def _admit(self, visit: Visit, client: Client, asked: Json, role: str) -> Json:
+    def _admit(self, visit: Visit, client: Client, request: Json, role: str) -> Json:
         """Admit a host with a valid token; return its settings and certificates."""
         if not self.visits.know(visit, ADMITTED):
             raise Unavailable("too many hosts join at once")
         visit.allow(KNOWN_SECONDS)
         try:
-            return admission.admit(self.root, client, self._me(), asked, role)
+            return admission.admit(self.root, client, self._me(), request, role)
         except access.MISSHAPEN as error:
             raise InvalidArgument(f"the request is not as it should be: {error}") from error
 

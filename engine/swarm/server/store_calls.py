@@ -30,12 +30,12 @@ def checked_range(body: dict[str, Any]) -> dict[str, Any]:
 
 def checked_watch(body: dict[str, Any]) -> dict[str, Any]:
     """Return a worker's watch request with only the allowed fields; raises `Forbidden` beyond ``shared/``."""
-    asked = body.get("create_request")
-    if not isinstance(asked, dict):
+    request = body.get("create_request")
+    if not isinstance(request, dict):
         raise InvalidArgument("a watch begins with create_request")
-    _check_span(asked)
-    start = int(asked.get("start_revision", 0))
-    span = {name: asked[name] for name in ("key", "range_end") if name in asked}
+    _check_span(request)
+    start = int(request.get("start_revision", 0))
+    span = {name: request[name] for name in ("key", "range_end") if name in request}
     return {"create_request": {**span, "start_revision": start, "progress_notify": True}}
 
 

@@ -103,12 +103,12 @@ def prepare(started: Sequence[Product]) -> list[Contender]:
     return contenders
 
 
-def grow(product: Product, existing: int, wanted: int) -> None:
+def grow(product: Product, existing: int, total: int) -> None:
     """Create networks until ``wanted`` of them exist."""
-    for number in range(existing, wanted):
+    for number in range(existing, total):
         product("network", "create", f"n{number}")
-    if wanted > existing:
-        print(f"{product.name}: {wanted} networks", file=sys.stderr, flush=True)
+    if total > existing:
+        print(f"{product.name}: {total} networks", file=sys.stderr, flush=True)
 
 
 def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:

@@ -38,13 +38,13 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 def weigh(product: Product) -> tuple[float, int]:
     """Return the MiB of all processes of the product together, and their number."""
-    own = product.runner.pids()
+    runner_pids = product.runner.pids()
     total = processes = 0
-    for pid in processes_of(product.host) - own:
+    for pid in processes_of(product.host) - runner_pids:
         try:
-            found = PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
+            match = PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
         except OSError:
             continue
-        total += int(found[1]) if found else 0
+        total += int(match[1]) if match else 0
         processes += 1
     return total / 1024, processes

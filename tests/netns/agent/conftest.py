@@ -65,10 +65,10 @@ class Guarded(World):
 
         return namespaces.run_in_netns(self.host.path, look)
 
-    def until(self, wanted: State, patience: float = 10) -> float:
-        """Wait until the tables are as ``wanted`` and return the seconds; fail after ``patience``."""
+    def until(self, expected: State, patience: float = 10) -> float:
+        """Wait until the tables are as ``text`` and return the seconds; fail after ``patience``."""
         began = time.monotonic()
-        while self.state() != wanted:
+        while self.state() != expected:
             assert time.monotonic() < began + patience, self.log()
             time.sleep(0.001)
         return time.monotonic() - began
@@ -82,12 +82,12 @@ class Guarded(World):
         """Return the agent's log."""
         return (self.host.run_dir / "agent.log").read_text()
 
-    def logged(self, before: str, wanted: str = "repaired", patience: float = 30) -> str:
-        """Return what was logged after ``before``, once it contains ``wanted`` or after ``patience`` seconds."""
+    def logged(self, before: str, text: str = "repaired", patience: float = 30) -> str:
+        """Return what was logged after ``before``, once it contains ``text`` or after ``patience`` seconds."""
         deadline = time.monotonic() + patience
-        while wanted not in (told := self.log().removeprefix(before)) and time.monotonic() < deadline:
+        while text not in (log := self.log().removeprefix(before)) and time.monotonic() < deadline:
             time.sleep(0.02)
-        return told
+        return log
 
     def cpu(self) -> float:
         """Return the seconds of processor time that the agent has used."""

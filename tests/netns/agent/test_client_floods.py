@@ -108,9 +108,9 @@ class Scenario:
 
     def memory(self) -> int:
         """Return the resident bytes of the agent."""
-        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.agent}/status").read_text())
-        assert found
-        return int(found[1]) * 1024
+        match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.agent}/status").read_text())
+        assert match
+        return int(match[1]) * 1024
 
     def name_time(self, number: int = 100) -> float:
         """Return the median seconds until a name is resolved; each answer must be right."""
@@ -216,17 +216,17 @@ def test_connections_are_probed_on_both_sides_and_may_be_idle_for_ever(scenario)
     server = scenario.serve()
     scenario.clients(1)
     accepted, _ = server.accept()
-    own = [
+    connections = [
         line
         for line in scenario.host.sh("ss -Htnpo state established").splitlines()
         if f"pid={scenario.agent}," in line
     ]
     accepted.close()
-    assert len(own) == 2
-    for line in own:
-        found = re.search(r"timer:\(keepalive,(\d+)(min|sec)", line)
-        assert found, line
-        assert int(found[1]) * (60 if found[2] == "min" else 1) <= 60
+    assert len(connections) == 2
+    for line in connections:
+        match = re.search(r"timer:\(keepalive,(\d+)(min|sec)", line)
+        assert match, line
+        assert int(match[1]) * (60 if match[2] == "min" else 1) <= 60
 
 
 def test_what_clients_do_not_read_is_not_kept_in_memory(scenario):

@@ -44,10 +44,10 @@ def agent(host) -> int:
 
 def until(condition, patience: float = 20.0):
     deadline = time.monotonic() + patience
-    while not (found := condition()):
+    while not (result := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return found
+    return result
 
 
 def repaired(host) -> bool:
@@ -58,15 +58,15 @@ def repaired(host) -> bool:
 
 def agents(host) -> list[int]:
     """Return the pids of all agents of a host, including those that are about to end."""
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and b"engine.agentd" in (entry / "cmdline").read_bytes().split(b"\0"):
                 mark = f"HAWSE_RUN={host.run_dir}".encode()
-                found += [int(entry.name)] if mark in (entry / "environ").read_bytes().split(b"\0") else []
+                pids += [int(entry.name)] if mark in (entry / "environ").read_bytes().split(b"\0") else []
         except OSError:
             continue
-    return found
+    return pids
 
 
 @pytest.mark.parametrize("command", [["network", "create", "app"], CONTAINER], ids=["empty network", "default bridge"])

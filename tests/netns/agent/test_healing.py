@@ -1,5 +1,4 @@
-"""Another program damages the firewall: the agent notices without a command, and no forbidden packet passes meanwhile.
-"""
+"""Another program damages the firewall: the agent notices without a command, and no forbidden packet passes meanwhile."""
 
 from __future__ import annotations
 
@@ -61,11 +60,11 @@ def calm(guarded: Guarded) -> Iterator[Guarded]:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_damage_is_repaired_without_any_command(calm, fault, request):
-    before, told = calm.state(), calm.log()
+    before, log = calm.state(), calm.log()
     calm.nft(fault)
     TOOK[request.node.callspec.id] = took = calm.until(before)
     assert took < BOUND
-    assert re.search(r"repaired in \d+ ms", calm.logged(told))
+    assert re.search(r"repaired in \d+ ms", calm.logged(log))
 
 
 def test_repairs_take_hundredths_of_a_second(guarded, capsys):
@@ -222,13 +221,13 @@ def test_thousands_of_elements_of_another_program_cost_nothing_and_hide_nothing(
 def test_route_localnet_follows_the_ports(calm):
     bridge = calm.bridge("other")
 
-    def until(wanted: str) -> bool:
+    def until(expected: str) -> bool:
         deadline = time.monotonic() + 10
-        while (now := calm.host.sh(f"sysctl -n net.ipv4.conf.{bridge}.route_localnet").strip()) != wanted:
+        while (now := calm.host.sh(f"sysctl -n net.ipv4.conf.{bridge}.route_localnet").strip()) != expected:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.1)
-        return now == wanted
+        return now == expected
 
     assert until("0")
     calm.hawse("publish", "db", "-p", "8500:80")
@@ -251,10 +250,10 @@ def test_an_idle_agent_costs_no_processor_time(calm):
 
 def test_a_program_that_deletes_the_table_for_ever_is_met_ever_more_seldom(guarded):
     guarded.calm_down()
-    before, told = guarded.state(), guarded.log()
+    before, log = guarded.state(), guarded.log()
     loop = guarded.host.popen("sh", "-c", "while :; do nft delete table inet hawse 2>/dev/null; done")
     try:
-        assert re.search(r"nft \(\d+\) keeps undoing the repair", guarded.logged(told, "keeps"))
+        assert re.search(r"nft \(\d+\) keeps undoing the repair", guarded.logged(log, "keeps"))
         used, began = guarded.cpu(), time.monotonic()
         time.sleep(3)
         share = (guarded.cpu() - used) / (time.monotonic() - began)

@@ -73,8 +73,8 @@ class Place:
     def lead(self, ports: Sequence[PortRecord], ipv6: str) -> None:
         """Program the elements for the port proxy into the firewall, as the bridge driver does."""
         spec = EndpointSpec("e" * 64, "", IPv4Interface(ADDRESS), IPv6Interface(ipv6) if ipv6 else None)
-        found = elements.of_ports(network_spec(NETWORK), BridgeOptions("br0"), spec, port_bindings(ports))
-        led = [e for e in found if e.set in ("relayed", "relayed_any")]
+        entries = elements.of_ports(network_spec(NETWORK), BridgeOptions("br0"), spec, port_bindings(ports))
+        led = [e for e in entries if e.set in ("relayed", "relayed_any")]
         gone, self.led = [e for e in self.led if e not in led], led
         namespaces.run_in_netns(self.host.path, lambda: table.change(add=led, remove=gone))
 

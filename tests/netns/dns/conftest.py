@@ -288,13 +288,13 @@ class UpstreamServer:
         if self.silent:
             return None
         reply = dns.message.make_response(query, recursion_available=True)
-        found = self.records.get((name, kind))
+        records = self.records.get((name, kind))
         if self.rcode is not None:
             reply.set_rcode(self.rcode)
-        elif found is None:
+        elif records is None:
             reply.set_rcode(dns.rcode.NXDOMAIN)
         else:
-            reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *found))
+            reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *records))
         wire = reply.to_wire(max_size=65535)
         if len(wire) > limit:
             reply.answer.clear()

@@ -73,7 +73,7 @@ def test_server_is_asked_for_no_datagram_that_needs_fragments_and_by_tcp_for_the
         query = dns.message.make_query("big.example.test", "A", use_edns=0, payload=4096)
         sock.send(query.to_wire())
         reply = dns.message.from_wire(sock.recv(65535))
-    assert [asked.payload for asked, _ in server.queries] == [1232, 4096]
+    assert [received.payload for received, _ in server.queries] == [1232, 4096]
     assert reply.id == query.id and not reply.flags & dns.flags.TC
     assert sorted(str(address) for address in reply.answer[0]) == sorted(MANY)
 
@@ -144,8 +144,8 @@ def test_several_queries_on_one_tcp_connection(app, upstream):
             sock.sendall(len(wire).to_bytes(2, "big")[1:] + wire)
         with sock.makefile("rb") as stream:
             replies = [dns.message.from_wire(stream.read(int.from_bytes(stream.read(2), "big"))) for _ in queries]
-    found = {r.id: str(r.answer[0][0]) for r in replies}
-    assert [found[q.id] for q in queries] == ["172.30.0.3", "192.168.99.99", "172.30.0.2"]
+    by_id = {r.id: str(r.answer[0][0]) for r in replies}
+    assert [by_id[q.id] for q in queries] == ["172.30.0.3", "192.168.99.99", "172.30.0.2"]
 
 
 @pytest.mark.parametrize("rcode", [dns.rcode.SERVFAIL, dns.rcode.REFUSED])
@@ -173,11 +173,11 @@ def test_silent_server_is_followed_by_the_next_and_then_asked_last(world, upstre
     begin = time.monotonic()
     assert web.resolve("peer.example.test") == ["192.168.99.99"]
     assert time.monotonic() - begin < 5
-    asked = len(silent.asked)
+    count = len(silent.asked)
     begin = time.monotonic()
     assert web.resolve("nosuch.example.test") == ["NXDOMAIN"]
     assert time.monotonic() - begin < 1
-    assert len(silent.asked) == asked and good.asked
+    assert len(silent.asked) == count and good.asked
 
 
 def test_unreachable_server_fails_at_once_and_holds_up_nobody(app):
@@ -214,13 +214,13 @@ def test_internal_sandboxes_are_not_forwarded(world, upstream):
 def test_loopback_server_is_the_hosts_own_or_the_sandboxes_own(world, upstream):
     world.network("app", "172.30.0.1/24")
     plain = world.container("plain", {"app": ["172.30.0.2/24"]})
-    own = world.container("own", {"app": ["172.30.0.3/24"]}, host=HostConfig(dns=["127.0.0.1"]))
+    container = world.container("own", {"app": ["172.30.0.3/24"]}, host=HostConfig(dns=["127.0.0.1"]))
     (_etc(world) / "resolv.conf").write_text("nameserver 127.0.0.1\n")
     upstream("127.0.0.1", world.host.path, where__test=["10.0.0.1"])
-    upstream("127.0.0.1", own.path, where__test=["10.0.0.2"])
+    upstream("127.0.0.1", container.path, where__test=["10.0.0.2"])
     world.start()
     assert plain.resolve("where.test") == ["10.0.0.1"]
-    assert own.resolve("where.test") == ["10.0.0.2"]
+    assert container.resolve("where.test") == ["10.0.0.2"]
 
 
 def test_server_over_ipv6(app, upstream):

@@ -112,16 +112,16 @@ def test_busybox_resolves_through_libc_and_by_nslookup(app, tmp_path):
 def test_a_container_may_serve_port_53_itself_on_all_addresses(app, kind):
     app.start()
     web, db = app.sandboxes
-    with web.socket(kind) as own:
-        own.bind(("0.0.0.0", 53))
+    with web.socket(kind) as server:
+        server.bind(("0.0.0.0", 53))
         if kind == socket.SOCK_STREAM:
-            own.listen()
+            server.listen()
         app.kill_agent()
         app.start()
         with db.socket(kind) as client:
             client.connect(("172.30.0.2", 53))
             client.send(b"hello")
-            assert (own.accept()[0] if kind == socket.SOCK_STREAM else own).recv(100) == b"hello"
+            assert (server.accept()[0] if kind == socket.SOCK_STREAM else server).recv(100) == b"hello"
         assert web.resolve("db") == ["172.30.0.3"]
         assert str(web.ask("db", tcp=True).answer[0][0]) == "172.30.0.3"
 

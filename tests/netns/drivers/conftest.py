@@ -197,12 +197,11 @@ class Lab:
             self.on_host(lambda: self.driver.delete_endpoint(network, endpoint))  # noqa: B023
 
     def repair(self, networks: Members, unsettled: Members = (), **fields) -> list[Difference]:
-        """Compare the shared kernel state with what these networks need, repair it, and return the differences found.
-        """
+        """Compare the shared kernel state with what these networks need, repair it, and return the differences found."""
         desired = Desired(networks, unsettled, **fields)
-        found = list(self.on_host(lambda: self.driver.compare(desired)))
-        self.on_host(lambda: self.driver.repair(desired, found))
-        return found
+        differences = list(self.on_host(lambda: self.driver.compare(desired)))
+        self.on_host(lambda: self.driver.repair(desired, differences))
+        return differences
 
     def serve(self, where, port: int, protocol: str = "tcp", address: str = "0.0.0.0") -> Server:
         made = Server(where.path, address, port, protocol)

@@ -51,8 +51,8 @@ def test_it_is_off_again_after_the_last_port_and_not_before(lab):
     lab.leave(web)
     assert lab.repair([(n1, [db.endpoint])], relay={})[-1:] == [] or is_on(lab, n1)
     lab.leave(db)
-    found = lab.repair([(n1, [])])
-    assert [(d.kind, d.place) for d in found if d.place == "route_localnet"] == [("upkeep", "route_localnet")]
+    differences = lab.repair([(n1, [])])
+    assert [(d.kind, d.place) for d in differences if d.place == "route_localnet"] == [("upkeep", "route_localnet")]
     assert not is_on(lab, n1)
 
 
@@ -68,6 +68,6 @@ def test_where_another_program_switched_it_off_it_is_on_again(lab):
     web = lab.container(n1, 2, [lab.binding(8080, 80)])
     lab.repair([(n1, [web.endpoint])])
     lab.host.sh(f"sysctl -qw net.ipv4.conf.br-{n1.id[:12]}.route_localnet=0")
-    (found,) = lab.repair([(n1, [web.endpoint])])
-    assert (found.kind, found.place) == ("missing", "route_localnet")
+    (difference,) = lab.repair([(n1, [web.endpoint])])
+    assert (difference.kind, difference.place) == ("missing", "route_localnet")
     assert is_on(lab, n1)

@@ -64,8 +64,8 @@ def scenario(lab):
 
 def state(lab):
     """Return the structure and the elements of both tables, with the elements sorted."""
-    found = {t: lab.on_host(lambda: table_structure.find(t)) for t in ("inet hawse", "bridge hawse")}  # noqa: B023
-    return found, {t: sorted(lab.on_host(lambda: table_repair.held(t))) for t in found}  # noqa: B023
+    structures = {t: lab.on_host(lambda: table_structure.find(t)) for t in ("inet hawse", "bridge hawse")}  # noqa: B023
+    return structures, {t: sorted(lab.on_host(lambda: table_repair.held(t))) for t in structures}  # noqa: B023
 
 
 def test_nothing_differs_where_nothing_was_done(lab, scenario):
@@ -80,8 +80,8 @@ def test_damage_to_rules_is_found_and_put_right(lab, scenario, damage):
     before = state(lab)
     lab.host.sh(damage)
     assert state(lab) != before
-    found = lab.repair(members, **fields)
-    assert any(difference.opens for difference in found), found
+    differences = lab.repair(members, **fields)
+    assert any(difference.opens for difference in differences), differences
     assert lab.repair(members, **fields) == []
     assert state(lab) == before
 
@@ -94,9 +94,9 @@ def test_foreign_elements_go_from_every_set(lab, scenario):
             continue
         key, value = (" . ".join(FOREIGN[kind] for kind in kinds) for kinds in (shape.key, shape.value))
         lab.host.sh(f"nft 'add element inet hawse {set_name} {{ {key}{f' : {value}' if value else ''} }}'")
-        (found,) = lab.repair(members, relay={}, **fields)
-        assert (found.kind, found.place) == ("foreign", f"inet hawse {set_name}")
-        assert found.what.startswith(key)
+        (difference,) = lab.repair(members, relay={}, **fields)
+        assert (difference.kind, difference.place) == ("foreign", f"inet hawse {set_name}")
+        assert difference.what.startswith(key)
     assert state(lab) == before
 
 
@@ -107,9 +107,13 @@ def test_every_element_of_ours_comes_back_alone(lab, scenario):
         if element.set in NOT_JUDGED:
             continue
         lab.host.sh(f"nft 'delete element inet hawse {element.set} {{ {element.key} }}'")
-        (found,) = lab.repair(members, **fields)
-        assert (found.kind, found.place, found.detail) == ("missing", f"inet hawse {element.set}", element)
-        assert found.opens == (element.set in table_repair.RESTRICTING)
+        (difference,) = lab.repair(members, **fields)
+        assert (difference.kind, difference.place, difference.detail) == (
+            "missing",
+            f"inet hawse {element.set}",
+            element,
+        )
+        assert difference.opens == (element.set in table_repair.RESTRICTING)
     assert sorted(lab.elements()) == before
 
 
@@ -124,8 +128,8 @@ def test_a_value_that_was_changed_is_ours_again(lab, scenario, peer):
     members, fields = scenario
     lab.host.sh("nft 'delete element inet hawse any4 { tcp . 8080 }; "
                 "add element inet hawse any4 { tcp . 8080 : 172.31.0.2 . 80 }'")  # fmt: skip
-    found = lab.repair(members, **fields)
-    assert sorted(difference.kind for difference in found) == ["foreign", "missing"]
+    differences = lab.repair(members, **fields)
+    assert sorted(difference.kind for difference in differences) == ["foreign", "missing"]
     assert Element("any4", "tcp . 8080", "172.30.0.2 . 80") in lab.elements("any4")
 
 
@@ -158,8 +162,8 @@ def test_a_table_of_another_version_is_made_new_with_what_it_remembers(lab, scen
         f"nft 'delete set inet hawse {table.VERSION_SET}; add set inet hawse ruleset_{version} {{ type mark; }}; "
         "add element inet hawse router_advertisements { x0 }'"
     )
-    found = lab.repair(members, links=fields["links"])
-    assert "superseded" in {difference.kind for difference in found}
+    differences = lab.repair(members, links=fields["links"])
+    assert "superseded" in {difference.kind for difference in differences}
     assert Element("router_advertisements", '"x0"') in lab.elements()
     assert Element("forwarding", "ipv4") in lab.elements()
     lab.host.sh("nft 'delete element inet hawse router_advertisements { x0 }'")

@@ -62,9 +62,9 @@ class Wires:
         with ThreadPoolExecutor(len(questions)) as at_once:
             answers = list(at_once.map(lambda question: self.lab.ask(client, *question, wait=SILENCE), questions))
         reached = [question for question, answer in zip(questions, answers, strict=True) if answer]
-        found = [{port for to, port in reached if to == address} for address in (WEB, WEB6)]
-        assert found[0] == found[1]
-        return found[0]
+        ports = [{port for to, port in reached if to == address} for address in (WEB, WEB6)]
+        assert ports[0] == ports[1]
+        return ports[0]
 
 
 def test_port_published_on_one_address_is_reached_by_that_address_alone(lab, peer):

@@ -162,8 +162,7 @@ def field(request, lab, peer) -> Iterator[Field]:
 
 @pytest.fixture(params=UNFILTERED, ids=told)
 def apart(request, lab, peer) -> Iterator[Field]:
-    """Both containers on one network without icc; only without br_netfilter, which would hide what the host lets pass.
-    """
+    """Both containers on one network without icc; only without br_netfilter, which would hide what the host lets pass."""
     made = Field(lab, peer, request.param, mallory_on_own=False, options=NO_ICC)
     yield made
     made.sockets.close()
@@ -226,14 +225,14 @@ def test_an_error_of_a_container_ends_no_flow_of_the_host(field):
 
 def test_an_error_of_a_container_ends_no_flow_with_the_hosts_address_on_its_bridge(field):
     """The address is in mallory's subnet, but it belongs to the host."""
-    place, own = ({4: "172.30.0.1", 6: "fd00:30::1"}[field.version], 9000), (field.address(field.victim), OWN)
+    place, source = ({4: "172.30.0.1", 6: "fd00:30::1"}[field.version], 9000), (field.address(field.victim), OWN)
     near, far = field.open(field.victim, OWN, place), field.open(field.lab.host, 9000, address=place[0])
     near.send(b"hello")
     far.recvfrom(100)
-    far.connect(own)
-    flow = Flow(near, far, own, place, own)
-    field.complain(own[0], about(own, place))
-    field.complain(place[0], about(place, own))
+    far.connect(source)
+    flow = Flow(near, far, source, place, source)
+    field.complain(source[0], about(source, place))
+    field.complain(place[0], about(place, source))
     assert flow.untouched()
 
 

@@ -238,8 +238,8 @@ def test_what_cannot_be_taken_over_is_told_and_left(lab):
     with pytest.raises(KernelError, match=r"^set route to 128.0.0.0/1 via 172.30.0.1: file exists$"):
         sandboxes.set_default_routes(c1.sandbox, [replace(w, takes_over=True) for w in c1.ways], c1.ways)
     sandboxes.set_default_routes(c1.sandbox, [], c1.ways)
-    found = c1.run("ip", "-o", "route")
-    assert [line.split(" dev")[0] for line in found.splitlines() if "via" in line] == [
+    routes = c1.run("ip", "-o", "route")
+    assert [line.split(" dev")[0] for line in routes.splitlines() if "via" in line] == [
         "default via 172.30.0.9",
         "128.0.0.0/1 via 172.30.0.9",
     ]
@@ -264,9 +264,9 @@ def test_a_namespace_that_is_another_one_by_now_is_not_entered(lab):
 
 def test_a_sandbox_interface_can_be_listed_and_renamed(lab):
     c1 = lab.container(lab.network("n1", "172.30.0.0/16"), 2)
-    assert [found.name for found in sandboxes.interfaces(c1.sandbox)] == ["lo", "eth0"]
+    assert [interface.name for interface in sandboxes.interfaces(c1.sandbox)] == ["lo", "eth0"]
     sandboxes.rename(c1.sandbox, "eth0", "lan")
-    assert [found.name for found in sandboxes.interfaces(c1.sandbox)] == ["lo", "lan"]
+    assert [interface.name for interface in sandboxes.interfaces(c1.sandbox)] == ["lo", "lan"]
     assert "172.30.0.2" in c1.run("ip", "addr", "show", "lan")
 
 

@@ -39,7 +39,7 @@ def test_everybody_reaches_a_published_port_and_the_server_sees_who_it_is(lab, p
         (web, HOST6): "fd00:30::1",
         (web, "172.30.0.1"): "172.30.0.1",
     }
-    seen = {(who, address): lab.ask(who, address, 8080, protocol) for who, address in expected}
+    seen = {(client, address): lab.ask(client, address, 8080, protocol) for client, address in expected}
     assert {(getattr(k[0], "name", "container"), k[1]): v for k, v in seen.items()} == {
         (getattr(k[0], "name", "container"), k[1]): v for k, v in expected.items()
     }

@@ -24,8 +24,8 @@ def verbs(host, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HAWSE_CONFIG", os.devnull)
 
-    def call(kind, verb, *given):
-        return namespaces.run_in_netns(host.path, lambda: getattr(getattr(open_engine(), kind), verb)(*given))
+    def call(kind, verb, *arguments):
+        return namespaces.run_in_netns(host.path, lambda: getattr(getattr(open_engine(), kind), verb)(*arguments))
 
     return call
 
@@ -93,7 +93,7 @@ def test_every_command_keeps_to_its_budget(netns, verbs, spent):
         verbs("networks", "create", NetworkCreate(name))
         verbs("networks", "connect", name, container, EndpointSettings())
     over = {}
-    for verb, *given in (
+    for verb, *arguments in (
         ("create", NetworkCreate("third")),  # also third in the alphabet, so the default route stays
         ("connect", "third", container, EndpointSettings()),
         ("disconnect", "third", container),
@@ -101,6 +101,6 @@ def test_every_command_keeps_to_its_budget(netns, verbs, spent):
     ):
         sqlite.close_idle()
         spent.clear()
-        verbs("networks", verb, *given)
+        verbs("networks", verb, *arguments)
         over[verb] = {what: number for what, number in spent.items() if number > COSTS[verb].get(what, 0)}
     assert not any(over.values()), over

@@ -139,13 +139,13 @@ def test_no_adds_none_and_auto_is_the_default(app, netns, zoo):
 
 def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
     """The first network in the alphabet has it, unless another is chosen; the user's own default route never moves."""
-    reference, own = f"netns:{lab.name}", ("via 192.168.99.99 dev eth0", "via fd99::99 dev eth0 metric 50")
+    reference, manual = f"netns:{lab.name}", ("via 192.168.99.99 dev eth0", "via fd99::99 dev eth0 metric 50")
     app.hawse("network", "connect", "zoo", reference)
     app.hawse("network", "connect", "app", reference)
-    ours = [line for line in defaults(lab) if line not in own]
+    ours = [line for line in defaults(lab) if line not in manual]
     assert ours == ["via 172.30.0.1 dev eth2 proto 104 metric 1", "via fd00:30::1 dev eth2 proto 104 metric 51"]
     app.hawse("network", "disconnect", "app", reference)
-    ours = [line for line in defaults(lab) if line not in own]
+    ours = [line for line in defaults(lab) if line not in manual]
     assert ours == ["via 172.31.0.1 dev eth1 proto 104 metric 1", "via fd00:31::1 dev eth1 proto 104 metric 51"]
     app.hawse("network", "connect", "app", reference)
     app.hawse("network", "create", "--subnet", "172.32.0.0/16", "zzz")
@@ -153,7 +153,7 @@ def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
     assert (way(lab), way(lab, FAR6)) == ("eth3", "eth0")
     app.hawse("network", "disconnect", "zzz", reference)
     assert way(lab) == "eth0"
-    assert set(own) < set(defaults(lab))
+    assert set(manual) < set(defaults(lab))
 
 
 CONNECT = (
@@ -301,7 +301,7 @@ def test_a_container_may_be_told_which_network_gives_its_default_route(app, zoo)
     app.hawse("network", "create", "aaa")
     app.hawse("network", "connect", "--default-route", "no", "aaa", "web")
     for _ in range(2):
-        found = app.sh(f"nsenter -t {pid_of(app, 'web')} -n ip route show default")
-        assert found.split()[:3] == ["default", "via", "172.31.0.1"]
-        assert "proto" not in found
+        route = app.sh(f"nsenter -t {pid_of(app, 'web')} -n ip route show default")
+        assert route.split()[:3] == ["default", "via", "172.31.0.1"]
+        assert "proto" not in route
         app.hawse("restart", "-t0", "web")

@@ -53,8 +53,8 @@ def test_listing_networks_in_brief_reads_no_record(networks, records_read):
     networks("create", NetworkCreate("first"))
     crowd(open_engine().networks)
     records_read.clear()
-    found = networks("summaries", {"driver": ["bridge"], "type": ["custom"]})
-    assert len(found) == OTHERS + 1 and not records_read
+    summaries = networks("summaries", {"driver": ["bridge"], "type": ["custom"]})
+    assert len(summaries) == OTHERS + 1 and not records_read
 
 
 def cost(networks, records_read):

@@ -37,14 +37,13 @@ def web(host):
 
 
 def state(host):
-    """Return the container's networks, that of its default route, whether its port is recorded, and the port's target.
-    """
+    """Return the container's networks, that of its default route, whether its port is recorded, and the port's target."""
     document = json.loads(host.hawse("inspect", "web").stdout)[0]["NetworkSettings"]
     elements = host.sh("nft list table inet hawse")
     route = host.sh("nsenter -t $(cat run/containers/*/process | grep -o '[0-9]*' | head -1) -n ip route show default",
                     cwd=host.run_dir.parent).split()  # fmt: skip
-    led_to = [n for n, found in document["Networks"].items() if f"tcp . 7000 : {found['IPAddress']} . 70" in elements]
-    gateway = [n for n, found in document["Networks"].items() if found["Gateway"] == (route or ["", "", ""])[2]]
+    led_to = [n for n, entry in document["Networks"].items() if f"tcp . 7000 : {entry['IPAddress']} . 70" in elements]
+    gateway = [n for n, entry in document["Networks"].items() if entry["Gateway"] == (route or ["", "", ""])[2]]
     return sorted(document["Networks"]), gateway, bool(document["Ports"]["70/tcp"]), led_to
 
 

@@ -16,9 +16,9 @@ def waiting(host, container, count):
     for _ in range(300):
         document = json.loads(host.hawse("inspect", container).stdout)[0]
         settled = not (host.run_dir / "containers" / container).exists()
-        found = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if ends(pid) == container]
-        if document["RestartCount"] >= count and settled and found:
-            return int(found[0])
+        pids = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if ends(pid) == container]
+        if document["RestartCount"] >= count and settled and pids:
+            return int(pids[0])
         time.sleep(0.05)
     raise AssertionError(document["State"])
 

@@ -138,8 +138,7 @@ def test_directory_that_another_user_exchanges_all_the_time_is_never_used(shared
 
 @pytest.fixture
 def left(host) -> Path:
-    """Create the directories as root took them over from another user; return a file outside them that must not change.
-    """
+    """Create the directories as root took them over from another user; return a file outside them that must not change."""
     victim = host.state / "victim"
     for path in (host.root, host.run_dir):
         path.mkdir(mode=0o700, parents=True)
@@ -275,11 +274,11 @@ def test_files_are_roots_alone_whatever_the_umask(host):
             ("run", "-d", "--network", f"app{number}", "-p", f"127.0.0.1:700{number}:70", "hostfs", "sleep", "1d"),
         ):
             host.run("sh", "-c", f'umask {umask}; exec "$@"', "sh", *host.command(*argv)[4:], env=host.env())
-    found = [p for top in (host.state / "h1",) for p in top.rglob("*") if not p.is_symlink()]
+    files = [p for top in (host.state / "h1",) for p in top.rglob("*") if not p.is_symlink()]
     shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # a container's files, below a directory of root's
-    assert {p.name: oct(mode(p)) for p in found if mode(p) & 0o77 and p.name not in shared} == {}
-    assert {oct(mode(p)) for p in found if p.is_dir() and p.name not in shared} == {"0o700"}
-    assert {oct(mode(p)) for p in found if p.is_file() and p.name not in shared} == {"0o600"}
+    assert {p.name: oct(mode(p)) for p in files if mode(p) & 0o77 and p.name not in shared} == {}
+    assert {oct(mode(p)) for p in files if p.is_dir() and p.name not in shared} == {"0o700"}
+    assert {oct(mode(p)) for p in files if p.is_file() and p.name not in shared} == {"0o600"}
 
 
 def test_root_of_a_user_namespace_uses_directories_of_his_own(shared):

@@ -31,10 +31,10 @@ def app(host):
 
 
 def test_containers_listen_to_routers_only_where_they_are_to(app):
-    asked = {"rogue": (), "plain": (), "all": ("--sysctl", DEFAULT), "one": ("--sysctl", OWN)}
-    for name, options in asked.items():
+    flags = {"rogue": (), "plain": (), "all": ("--sysctl", DEFAULT), "one": ("--sysctl", OWN)}
+    for name, options in flags.items():
         app.hawse("run", "-d", "--name", name, "--network", "app", *options, "hostfs", "sleep", "1d")
-    inside = {name: Inside(app, name) for name in asked}
+    inside = {name: Inside(app, name) for name in flags}
     sends = partial(advertise, inside["rogue"].path)
     assert [name for name in ("all", "one") if learnt(inside[name], 3, again=sends)] == ["all", "one"]
     assert learnt(inside["plain"]) == []

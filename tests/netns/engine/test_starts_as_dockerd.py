@@ -48,8 +48,8 @@ def test_the_hosts_own_sysctls_are_not_a_containers_to_set(host):
 
 def test_links_tell_where_the_other_listens_and_what_it_was_told(host):
     host.hawse("run", "-d", "--name", "db", "--expose", "5432", "-e", "SECRET=42", "hostfs", "sleep", "1d")
-    found = host.hawse("run", "--rm", "--name", "web", "--link", "db:store", "hostfs", "env").stdout.splitlines()
-    assert {"STORE_PORT=tcp://172.17.0.2:5432", "STORE_NAME=/web/store", "STORE_ENV_SECRET=42"} <= set(found)
+    variables = host.hawse("run", "--rm", "--name", "web", "--link", "db:store", "hostfs", "env").stdout.splitlines()
+    assert {"STORE_PORT=tcp://172.17.0.2:5432", "STORE_NAME=/web/store", "STORE_ENV_SECRET=42"} <= set(variables)
     host.hawse("create", "--name", "app", "--link", "db:d", "hostfs", "true")
     names = host.hawse("ps", "--no-trunc", "--format", "{{.Names}}").stdout
     assert names == "app/d,db\n"

@@ -153,10 +153,10 @@ def test_names_of_other_types_are_refused(images, left, tags):
 def test_only_harmless_attributes_are_kept(images, rootfs):
     """Docker keeps all attributes; those of overlayfs would change the layout of the container's root."""
     capability = b"\x01\x00\x00\x02\x00\x04" + bytes(14)
-    given = dict.fromkeys(("trusted.a", "trusted.overlay.opaque", "trusted.overlay.redirect", "user.a"), "y")
-    given |= dict.fromkeys(("user.overlay.opaque", "security.ima", "security.selinux"), "y")
-    given["security.capability"] = capability.decode()
-    records = {f"SCHILY.xattr.{name}": value for name, value in given.items()}
+    attributes = dict.fromkeys(("trusted.a", "trusted.overlay.opaque", "trusted.overlay.redirect", "user.a"), "y")
+    attributes |= dict.fromkeys(("user.overlay.opaque", "security.ima", "security.selinux"), "y")
+    attributes["security.capability"] = capability.decode()
+    records = {f"SCHILY.xattr.{name}": value for name, value in attributes.items()}
     images.import_archive(io.BytesIO(pax_member("a", records, mode=0o6755, uid=5)), "file")
     images.import_archive(io.BytesIO(pax_member("d", records, type=tarfile.DIRTYPE)), "directory")
     for path in (rootfs("file") / "a", rootfs("directory") / "d"):
@@ -189,8 +189,8 @@ def test_whiteouts_hide_lower_layers_only(images, rootfs):
     )
     images.import_archive(io.BytesIO(saved(lower, upper)), "")
     root = rootfs("app:1")
-    found = sorted(p.relative_to(root).as_posix() for p in root.rglob("*"))
-    assert found == ["d", "d/new", "d/s", "d/s/new", "own", "tree"]
+    paths = sorted(p.relative_to(root).as_posix() for p in root.rglob("*"))
+    assert paths == ["d", "d/new", "d/s", "d/s/new", "own", "tree"]
 
 
 def test_a_layer_replaces_files_of_any_kind(images, rootfs):

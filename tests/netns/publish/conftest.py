@@ -1,5 +1,4 @@
-"""A host with containers run by the command line, and sockets in every namespace; many questions are asked in parallel.
-"""
+"""A host with containers run by the command line, and sockets in every namespace; many questions are asked in parallel."""
 
 from __future__ import annotations
 
@@ -172,11 +171,11 @@ class World:
 
     def networks(self, **options: Sequence[str]) -> None:
         """Create networks in parallel."""
-        self.at_once(*(["network", "create", *given, name] for name, given in options.items()))
+        self.at_once(*(["network", "create", *flags, name] for name, flags in options.items()))
 
     def containers(self, **options: Sequence[str]) -> dict[str, str]:
         """Run idle containers and return the paths of their namespaces."""
-        self.at_once(*(["run", "-d", "--name", n, *given, "hostfs", "sleep", "1000"] for n, given in options.items()))
+        self.at_once(*(["run", "-d", "--name", n, *flags, "hostfs", "sleep", "1000"] for n, flags in options.items()))
         return self.paths(*options)
 
     def paths(self, *names: str) -> dict[str, str]:

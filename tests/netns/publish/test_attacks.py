@@ -94,17 +94,17 @@ class Scenario:
             f"ip -6 route add ::1/128 via {gateway6} dev {interface}"
         )
 
-    def questions(self, who: str, port: int, *addresses: str) -> list:
-        path = self.paths.get(who, self.peer)
+    def questions(self, client: str, port: int, *addresses: str) -> list:
+        path = self.paths.get(client, self.peer)
         return [self.world.question(path, a, port, p) for a in addresses for p in PROTOCOLS]
 
-    def answered(self, who: str, port: int, *addresses: str) -> bool:
+    def answered(self, client: str, port: int, *addresses: str) -> bool:
         """Return whether all of these addresses answer."""
-        return all(self.world.ask(dict.fromkeys(self.questions(who, port, *addresses), "?")).values())
+        return all(self.world.ask(dict.fromkeys(self.questions(client, port, *addresses), "?")).values())
 
-    def silent(self, who: str, port: int, *addresses: str) -> bool:
+    def silent(self, client: str, port: int, *addresses: str) -> bool:
         """Return whether none of these addresses answers or receives anything."""
-        return self.world.silent(*self.questions(who, port, *addresses))
+        return self.world.silent(*self.questions(client, port, *addresses))
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +123,11 @@ def test_loopback_ports_stay_on_the_host(scenario, attacker):
         scenario.world.question(scenario.world.host.path, a, 8001, p) for a in ("127.0.0.1", "::1") for p in PROTOCOLS
     ]
     assert all(scenario.world.ask(dict.fromkeys(local, "?")).values()), "the host itself is served"
-    own = {"neighbour": (PEER, PEER6), "stranger": ("172.31.0.2", "fd00:31::2")}[attacker]
+    addresses = {"neighbour": (PEER, PEER6), "stranger": ("172.31.0.2", "fd00:31::2")}[attacker]
     path = scenario.paths.get(attacker, scenario.peer)
     tried = [
         scenario.world.question(path, address, 8001, protocol, source)
-        for address, source in (("127.0.0.1", own[0]), ("127.0.0.2", own[0]), ("::1", own[1]))
+        for address, source in (("127.0.0.1", addresses[0]), ("127.0.0.2", addresses[0]), ("::1", addresses[1]))
         for protocol in PROTOCOLS
     ]
     assert scenario.world.silent(*tried)
@@ -177,12 +177,12 @@ def test_guarded_container_sends_under_its_own_addresses_only(scenario, filtered
 
 def test_guarded_container_sends_under_its_own_mac_only(scenario, filtered):
     path = scenario.paths["mallory"]
-    own = scenario.world.inside(path, "ip -br link show eth0").split()[2]
+    mac = scenario.world.inside(path, "ip -br link show eth0").split()[2]
     scenario.world.inside(path, "ip link set eth0 address 02:42:66:66:66:66")
     try:
         assert scenario.silent("mallory", 80, "172.34.0.3", "fd00:34::3")
     finally:
-        scenario.world.inside(path, f"ip link set eth0 address {own}; ip neigh flush all")
+        scenario.world.inside(path, f"ip link set eth0 address {mac}; ip neigh flush all")
 
 
 def claim_by_arp(path: str, victim: str, address: str) -> None:
@@ -190,8 +190,8 @@ def claim_by_arp(path: str, victim: str, address: str) -> None:
     sock = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0))
     with sock:
         sock.bind(("eth0", 0x0806))
-        own = sock.getsockname()[4]
-        sender, target = own + ip_address(address).packed, own + ip_address(victim).packed
+        mac = sock.getsockname()[4]
+        sender, target = mac + ip_address(address).packed, mac + ip_address(victim).packed
         reply = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + sender + target
         for _ in range(3):
             sock.sendto(reply, ("eth0", 0x0806, 0, 0, b"\xff" * 6))
@@ -221,11 +221,11 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network,
     """Without the guard the attack succeeds, which shows that the attack is real."""
     number, target = NUMBERS[network], scenario.paths[victim]
     gateway = f"172.{number}.0.1" if version == 4 else f"fd00:{number}::1"
-    own = f"172.{number}.0.3" if version == 4 else f"fd00:{number}::3"
+    address = f"172.{number}.0.3" if version == 4 else f"fd00:{number}::3"
     scenario.world.inside(target, f"ip neigh flush all; ping -c1 -W2 {gateway}")
     before = neighbour_entry(scenario, target, gateway)
     time.sleep(ARP_LOCK)
-    (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], own, gateway)
+    (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], address, gateway)
     time.sleep(0.2)
     after = neighbour_entry(scenario, target, gateway)
     for path in (target, scenario.paths[attacker]):  # a broadcast returns to its sender
@@ -264,17 +264,17 @@ class Talk:
 
     def passes(self, patience: float = 3) -> dict[str, bool]:
         """Return which of the two connections still pass a message from client to server."""
-        found = {}
+        results = {}
         for name, sender, receiver in (
             ("tcp", self.client, self.channel),
             ("udp", self.sender, self.datagrams),
         ):
             receiver.settimeout(patience)
-            found[name] = False
+            results[name] = False
             with suppress(OSError):
                 sender.send(b"word")
-                found[name] = receiver.recv(100) == b"word"
-        return found
+                results[name] = receiver.recv(100) == b"word"
+        return results
 
     def close(self) -> None:
         for sock in self.sockets:

@@ -70,12 +70,12 @@ class Matrix:
 
     def cells(self) -> Iterator[Cell]:
         for server in SERVERS:
-            asked = {"outside": (HOST, HOST6), "host": (HOST, SECOND, HOST6, SECOND6, *LOOPBACK)}
+            targets = {"outside": (HOST, HOST6), "host": (HOST, SECOND, HOST6, SECOND6, *LOOPBACK)}
             both = (HOST, HOST6) if server == "dual" else (HOST,)  # a client without IPv6 can't ask over it
-            asked |= {f"neighbour {server}": both, f"self {server}": both, "stranger": (HOST, HOST6)}
+            targets |= {f"neighbour {server}": both, f"self {server}": both, "stranger": (HOST, HOST6)}
             for binding in BINDINGS:
                 for protocol in ("tcp", "udp"):
-                    for client, addresses in asked.items():
+                    for client, addresses in targets.items():
                         for address in addresses:
                             yield Cell(server, binding, protocol, client, address)
 
@@ -91,8 +91,8 @@ class Matrix:
         if cell.address in LOOPBACK or cell.client.startswith(("self", "neighbour")):
             return gateway4 if version == 4 else gateway6
         # To all its IPv4 addresses of one subnet, the host sends from the first of them.
-        own = {"outside": (PEER, PEER6), "host": (HOST, cell.address), "stranger": (STRANGER, STRANGER6)}
-        return own[cell.client][version == 6]
+        sources = {"outside": (PEER, PEER6), "host": (HOST, cell.address), "stranger": (STRANGER, STRANGER6)}
+        return sources[cell.client][version == 6]
 
     def ask(self, server: str = "") -> dict[Cell, str]:
         questions = {
@@ -123,17 +123,17 @@ def answers(matrix, request) -> dict[Cell, str]:
 def test_published_port(matrix, answers, server, binding, protocol):
     cells = [cell for cell in answers if cell[:3] == (server, binding, protocol)]
     assert cells
-    found = {(cell.client, cell.address): answers[cell] for cell in cells}
-    assert found == {(cell.client, cell.address): matrix.seen(cell) for cell in cells}
+    seen = {(cell.client, cell.address): answers[cell] for cell in cells}
+    assert seen == {(cell.client, cell.address): matrix.seen(cell) for cell in cells}
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("server", SERVERS)
 def test_link_local_address_serves_what_is_published_everywhere(matrix, server, protocol):
     """Linux does not route packets of a link-local address, so no rule can rewrite them."""
-    found = matrix.world.inside(matrix.world.host.path, "ip -br -6 addr show dev ext0 scope link").split()[2]
+    link_local = matrix.world.inside(matrix.world.host.path, "ip -br -6 addr show dev ext0 scope link").split()[2]
     wire = namespaces.run_in_netns(matrix.world.peer.path, lambda: socket.if_nametoindex("br0"))
-    address = f"{found.partition('/')[0]}%{wire}"
+    address = f"{link_local.partition('/')[0]}%{wire}"
     questions = {
         matrix.world.question(matrix.world.peer.path, address, host_port(server, binding), protocol): binding
         for binding in BINDINGS
@@ -148,5 +148,5 @@ def test_restarted_container_has_all_its_ports_again(matrix):
     matrix.world.hawse("restart", "-t", "0", "web-only4")
     matrix.places["self only4"] = matrix.world.paths("web-only4")["web-only4"]
     matrix.world.serve(matrix.places["self only4"], 80)
-    found = matrix.ask(server="only4")
-    assert found == {cell: matrix.seen(cell) for cell in found}
+    served = matrix.ask(server="only4")
+    assert served == {cell: matrix.seen(cell) for cell in served}

@@ -31,8 +31,8 @@ def ranged(world) -> Iterator[dict[str, str]]:
 
 def elements(world) -> dict[str, int]:
     objects = json.loads(world.host.sh("nft -j list table inet hawse"))["nftables"]
-    found = [o[kind] for o in objects for kind in ("set", "map") if kind in o]
-    return {o["name"]: len(o["elem"]) for o in found if "elem" in o}
+    sets = [o[kind] for o in objects for kind in ("set", "map") if kind in o]
+    return {o["name"]: len(o["elem"]) for o in sets if "elem" in o}
 
 
 def records(world) -> list[int]:

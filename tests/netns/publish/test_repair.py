@@ -79,19 +79,19 @@ def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
 def tables(world) -> list[str]:
     """Return the ruleset as sorted texts, without handles, because these count the changes."""
     objects = json.loads(world.host.sh("nft -j list ruleset"))["nftables"]
-    found = [thing for o in objects for kind in o if kind != "metainfo" for thing in _flat(kind, o[kind])]
-    return sorted(json.dumps(thing, sort_keys=True) for thing in found)
+    entries = [entry for o in objects for kind in o if kind != "metainfo" for entry in _flat(kind, o[kind])]
+    return sorted(json.dumps(entry, sort_keys=True) for entry in entries)
 
 
-def _flat(kind: str, thing: dict) -> list:
-    elements = thing.pop("elem", ())
-    thing.pop("handle")
-    return [[kind, thing], *([thing["name"], element] for element in elements)]
+def _flat(kind: str, entry: dict) -> list:
+    elements = entry.pop("elem", ())
+    entry.pop("handle")
+    return [[kind, entry], *([entry["name"], element] for element in elements)]
 
 
-def settled(world, wanted: list[str]) -> list[str]:
+def settled(world, expected: list[str]) -> list[str]:
     deadline = time.monotonic() + 10  # the agent adds its own elements by itself
-    while (now := tables(world)) != wanted and time.monotonic() < deadline:
+    while (now := tables(world)) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     return now
 

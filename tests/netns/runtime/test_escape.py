@@ -93,14 +93,14 @@ def test_root_of_a_container_keeps_the_flags_of_its_mount(lab, image, tmp_path):
 
 
 def test_files_that_the_user_redirects_are_out_of_a_commands_reach(lab, image, tmp_path):
-    given, taken = tmp_path / "given", tmp_path / "taken"
-    given.write_text("content\n")
+    source, taken = tmp_path / "given", tmp_path / "taken"
+    source.write_text("content\n")
     lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
     script = "cat; echo out; echo err >&2; echo forged > /proc/self/fd/0; true"
-    with given.open() as stdin, taken.open("w+") as output:
+    with source.open() as stdin, taken.open("w+") as output:
         stdio = Stdio(stdin.fileno(), output.fileno(), output.fileno())
         lab.runtime.exec("one", ExecCreate(cmd=["sh", "-c", script], attach_stdin=True), stdio)
-    assert given.read_text() == "content\n"
+    assert source.read_text() == "content\n"
     assert taken.read_text() == "content\nout\nerr\n"
 
 

@@ -35,16 +35,16 @@ def image(tmp_path: Path) -> dict[str, str]:
 def parts(lab) -> list[str]:
     """Return what exists of containers: processes, files, mounts."""
     bundles = os.fsencode(f"{lab.run_dir}/containers/")
-    found = []
+    lines = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
             if entry.name.isdigit() and bundles in (entry / "cmdline").read_bytes():
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-                found.append(f"process {entry.name} {state} {(entry / 'cmdline').read_bytes()!r}")
+                lines.append(f"process {entry.name} {state} {(entry / 'cmdline').read_bytes()!r}")
     for place in ("containers", "crun"):
         if (lab.run_dir / place).exists():
-            found += [str(path) for path in (lab.run_dir / place).iterdir() if path.name != ".cache"]
-    return found + [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(lab.run_dir) in line]
+            lines += [str(path) for path in (lab.run_dir / place).iterdir() if path.name != ".cache"]
+    return lines + [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(lab.run_dir) in line]
 
 
 def children(pid: int) -> list[int]:
@@ -124,12 +124,12 @@ def suppressed(runtime: LocalRuntime) -> None:
 
 def descendants(pid: int) -> list[int]:
     """Return all descendants except a container's first process, whose orphan must be found by its files."""
-    found = []
+    pids = []
     for child in children(pid):
         with suppress(OSError):
             if b"--bundle" not in Path(f"/proc/{child}/cmdline").read_bytes():
-                found += [child, *descendants(child)]
-    return found
+                pids += [child, *descendants(child)]
+    return pids
 
 
 def test_new_supervisor_learns_the_exit_code_of_an_inherited_container(lab, image, tmp_path):

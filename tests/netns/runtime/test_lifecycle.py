@@ -159,8 +159,8 @@ def test_users_without_rights_have_low_ports_and_ping(lab):
     assert lab.sh(f'/usr/bin/python3 -c "{try_both}" && echo both', user="5") == "both\n"
     other = {"net.ipv4.ip_unprivileged_port_start": "80"}
     assert lab.sh(f"cat {names[0]}", sysctls=other) == "80\n"
-    own = Path(names[0]).read_text()
-    assert lab.sh(f"cat {names[0]}", netns="host") == own != "0\n"
+    value = Path(names[0]).read_text()
+    assert lab.sh(f"cat {names[0]}", netns="host") == value != "0\n"
 
 
 def test_no_descriptor_of_the_caller_is_inherited(lab):

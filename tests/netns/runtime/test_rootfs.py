@@ -57,8 +57,8 @@ def test_hostfs_file_that_the_host_lacks_is_made_for_the_container_alone(lab, fi
     (etc / "other").write_text("other\n")
     (etc / "link").symlink_to("other")
     (etc / "dangling").symlink_to("/nowhere/at/all")
-    wanted = {f"{etc}/missing": files["/etc/hosts"], f"{etc}/dangling": files["/etc/resolv.conf"]}
-    output = lab.sh(f"cd {etc}; cat missing dangling link; ls; echo new >> other", files=wanted)
+    expected = {f"{etc}/missing": files["/etc/hosts"], f"{etc}/dangling": files["/etc/resolv.conf"]}
+    output = lab.sh(f"cd {etc}; cat missing dangling link; ls; echo new >> other", files=expected)
     assert output == "10.0.0.1 own\nnameserver 10.9.9.9\nother\ndangling\nlink\nmissing\nother\nsub\n"
     assert sorted(os.listdir(etc)) == ["dangling", "link", "other", "sub"]
     assert (etc / "other").read_text() == "other\nnew\n"

@@ -62,7 +62,7 @@ def stand_in(host):
         answer = host.run_dir.parent / "facts"
         listener.bind(SOCKET)
         listener.listen()
-        own = peer.identity(os.getpid())
+        identity = peer.identity(os.getpid())
         worker.identity = Everyone
         while True:
             connection, _ = listener.accept()
@@ -70,7 +70,7 @@ def stand_in(host):
                 try:
                     connection.settimeout(10)
                     output = os.open(answer, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                    arguments = worker.negotiate(connection, own)
+                    arguments = worker.negotiate(connection, identity)
                     os.write(output, facts["facts"](arguments))
                     connection.sendall(message(EXITED, 7))
                 finally:
@@ -123,6 +123,6 @@ SHELLS = {
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
 def test_circumstances_are_the_callers(stand_in, shell):
     cold, warm = observed(stand_in, COLD, shell), observed(stand_in, WARM, shell)
-    for found in (cold, warm):
-        found["environment"] = [pair for pair in found["environment"] if pair[0] not in ("ANSWER", "PWD")]
+    for observation in (cold, warm):
+        observation["environment"] = [pair for pair in observation["environment"] if pair[0] not in ("ANSWER", "PWD")]
     assert warm == cold  # without PWD, which differs by the launcher's shell

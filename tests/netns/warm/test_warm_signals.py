@@ -93,7 +93,7 @@ def person(job, way):
         "TERM": "dumb",
         "PATH": f"{job.script.parent}:{os.environ['PATH']}",
     }
-    found = pexpect.spawn(
+    terminal = pexpect.spawn(
         "ip",
         ["netns", "exec", job.host.name, "bash", "--norc", "--noediting", "-i"],
         env=environment,
@@ -101,9 +101,9 @@ def person(job, way):
         timeout=20,
         dimensions=(31, 97),
     )
-    found.expect("ready> ")
-    yield found
-    found.close(force=True)
+    terminal.expect("ready> ")
+    yield terminal
+    terminal.close(force=True)
 
 
 def test_control_z_stops_and_fg_continues(person):

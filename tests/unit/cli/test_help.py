@@ -32,10 +32,10 @@ def test_help_command_prints_the_same(cli, golden):
 def test_error_equals_dockers(cli, transcript):
     command, code, *output = transcript.split("\n")
     result = cli(*shlex.split(command.removeprefix("$ ")))
-    said = [
+    lines = [
         f"{mark}| {line}" for mark, text in (("o", result.out), ("e", result.err)) for line in text.split("\n")[:-1]
     ]
-    assert (f"exit: {result.code}", said) == (code, output)
+    assert (f"exit: {result.code}", lines) == (code, output)
     assert cli.engine.calls == []
 
 

@@ -15,9 +15,9 @@ ID = "0123456789abcdef" * 4
 
 
 def parse(options: dict[str, str], **fields) -> BridgeOptions:
-    found = bridge_options.parse(NetworkSpec(id=ID, name="n1", options=options, **fields))
-    bridge_options.check_kernel_limits(found)
-    return found
+    parsed = bridge_options.parse(NetworkSpec(id=ID, name="n1", options=options, **fields))
+    bridge_options.check_kernel_limits(parsed)
+    return parsed
 
 
 def test_defaults_and_unknown_options():
@@ -48,9 +48,9 @@ def test_every_spelling_of_true(value):
 
 @pytest.mark.parametrize("value", ["0", "f", "F", "FALSE", "false", "False"])
 def test_every_spelling_of_false(value):
-    found = parse({BRIDGE + "enable_icc": value, BRIDGE + "enable_ip_masquerade": value})
-    assert not found.icc
-    assert not found.masquerade
+    parsed = parse({BRIDGE + "enable_icc": value, BRIDGE + "enable_ip_masquerade": value})
+    assert not parsed.icc
+    assert not parsed.masquerade
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_mtus_that_docker_takes(value):
 
 
 def test_modes_are_per_family_and_isolated_needs_an_internal_network():
-    found = parse({BRIDGE + "gateway_mode_ipv6": "routed", BRIDGE + "gateway_mode_ipv4": "nat-unprotected"})
-    assert (found.mode(4), found.mode(6)) == ("nat-unprotected", "routed")
+    parsed = parse({BRIDGE + "gateway_mode_ipv6": "routed", BRIDGE + "gateway_mode_ipv4": "nat-unprotected"})
+    assert (parsed.mode(4), parsed.mode(6)) == ("nat-unprotected", "routed")
     assert parse({BRIDGE + "gateway_mode_ipv4": "isolated"}, internal=True).mode(4) == "isolated"
     with pytest.raises(BadOption):
         parse({BRIDGE + "gateway_mode_ipv4": "isolated"})

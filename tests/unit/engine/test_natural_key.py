@@ -31,8 +31,8 @@ def test_order(ordered):
 
 def parts(text):
     """Return the sort key by definition: digits before other bytes, numbers by value, then by length."""
-    found = re.findall(rb"[0-9]+|[^0-9]+", text.encode("utf-8", "surrogateescape"))
-    return [(0, int(part), len(part)) if part.isdigit() else (1, part) for part in found]
+    pieces = re.findall(rb"[0-9]+|[^0-9]+", text.encode("utf-8", "surrogateescape"))
+    return [(0, int(part), len(part)) if part.isdigit() else (1, part) for part in pieces]
 
 
 TEXTS = st.text("0129a.\0\1\xffé网\udc80", max_size=8)

@@ -46,13 +46,13 @@ class Rule:
 
 
 def rules(lab, of: str = table.TABLE) -> list[Rule]:
-    found, chain = [], ""
+    listed, chain = [], ""
     for line in lab.host.sh(f"nft -a list table {of}").splitlines():
         if match := re.match(r"\tchain (\w+)", line):
             chain = match[1]
         elif (match := re.match(r"\t\t(.*) # handle (\d+)", line)) and chain and not match[1].startswith("type "):
-            found.append(Rule(chain, match[1], int(match[2])))
-    return found
+            listed.append(Rule(chain, match[1], int(match[2])))
+    return listed
 
 
 T = TypeVar("T")
@@ -164,10 +164,10 @@ def probe_of(rule: Rule, probes: dict[tuple[str, str], T] = PROBES) -> T:
 
 def test_each_rule_is_missed_when_it_is_gone(lab, peer):
     world = World(lab, peer)
-    found = rules(lab)
-    assert len({id(probe_of(rule)) for rule in found}) == len(found) == len(PROBES), "one probe for each rule"
+    listed = rules(lab)
+    assert len({id(probe_of(rule)) for rule in listed}) == len(listed) == len(PROBES), "one probe for each rule"
     broken, idle = [], []
-    for number in range(len(found)):  # in order: probes with marks must come after those of the loopback guard
+    for number in range(len(listed)):  # in order: probes with marks must come after those of the loopback guard
         rule = rules(lab)[number]
         if not probe_of(rule)(world):
             broken.append(rule)
@@ -280,11 +280,11 @@ class Wire:
 
 def test_each_rule_against_spoofing_is_missed_when_it_is_gone(lab):
     wire = Wire(lab)
-    found = rules(lab, spoof_guard.TABLE)
-    assert sorted(SPOOF_PROBES.values()) == sorted(probe_of(rule, SPOOF_PROBES) for rule in found), "one for each rule"
-    assert [rule for rule in found if not wire.as_expected(probe_of(rule, SPOOF_PROBES))] == []
+    listed = rules(lab, spoof_guard.TABLE)
+    assert sorted(SPOOF_PROBES.values()) == sorted(probe_of(rule, SPOOF_PROBES) for rule in listed), "one for each rule"
+    assert [rule for rule in listed if not wire.as_expected(probe_of(rule, SPOOF_PROBES))] == []
     idle = []
-    for number in range(len(found)):
+    for number in range(len(listed)):
         rule = rules(lab, spoof_guard.TABLE)[number]
         lab.host.sh(f"nft delete rule {spoof_guard.TABLE} {rule.chain} handle {rule.handle}")
         if wire.as_expected(probe_of(rule, SPOOF_PROBES)):

@@ -32,15 +32,15 @@ def way(request, monkeypatch):
 @pytest.fixture
 def lists(monkeypatch):
     """Record the dumps that conntrack is asked for."""
-    asked, dump = [], netlink.Session.dump
+    requests, dump = [], netlink.Session.dump
 
     def noting(session, kind, body):
         if kind == conntrack.GET:
-            asked.append(body)
+            requests.append(body)
         return dump(session, kind, body)
 
     monkeypatch.setattr(netlink.Session, "dump", noting)
-    return asked
+    return requests
 
 
 def flows(lab):
@@ -69,8 +69,8 @@ def test_flows_of_published_ports_and_no_others(lab, peer, way):
 
 def asked(lab):
     """Return the (client address, published port) pairs of tracked connections."""
-    found = re.findall(r"src=(\S+) dst=\S+ sport=\d+ dport=(808\d) .*src=", flows(lab))
-    return {(source, int(port)) for source, port in found}
+    matches = re.findall(r"src=(\S+) dst=\S+ sport=\d+ dport=(808\d) .*src=", flows(lab))
+    return {(source, int(port)) for source, port in matches}
 
 
 def test_flows_of_an_address_and_no_others(lab, peer, way):

@@ -19,8 +19,8 @@ def test_subnets_of_interfaces_count_and_routes_through_gateways_do_not(host):
         "ip route add 172.25.0.0/16 dev ext0; ip route add 172.26.0.9 dev ext0; "
         "ip route add 172.27.0.0/16 dev lo scope host"
     )
-    found = [namespaces.run_in_netns(host.path, lambda: host_facts.interface_ranges(version)) for version in (4, 6)]  # noqa: B023
-    assert [sorted(map(written, ranges)) for ranges in found] == [
+    by_family = [namespaces.run_in_netns(host.path, lambda: host_facts.interface_ranges(version)) for version in (4, 6)]  # noqa: B023
+    assert [sorted(map(written, ranges)) for ranges in by_family] == [
         ["172.22.7.0/24", "172.25.0.0/16", "172.26.0.9/32", "192.168.99.0/24"],
         ["fd99::/64"],
     ]
@@ -30,8 +30,8 @@ def test_an_interface_that_is_down_counts_and_a_tunnel_counts_by_its_own_end(hos
     host.sh(
         "ip link set ext0 down; ip addr add 172.22.7.1 peer 172.23.0.1/24 dev lo; ip addr add 172.25.0.3/16 dev ext0"
     )
-    found = namespaces.run_in_netns(host.path, lambda: host_facts.interface_ranges(4))
-    assert sorted(map(written, found)) == ["172.22.7.0/24", "172.25.0.0/16", "192.168.99.0/24"]
+    ranges = namespaces.run_in_netns(host.path, lambda: host_facts.interface_ranges(4))
+    assert sorted(map(written, ranges)) == ["172.22.7.0/24", "172.25.0.0/16", "192.168.99.0/24"]
 
 
 def test_of_a_thousand_addresses_and_routes_none_is_missed_and_none_is_read_wrong(host):
@@ -43,8 +43,8 @@ def test_of_a_thousand_addresses_and_routes_none_is_missed_and_none_is_read_wron
     added = [f"addr add {network.replace('.0/', '.7/')} dev ext0" for network in many]
     added[500:500] = [*odd.values(), "addr add 192.0.2.1 peer 192.0.3.1/24 dev lo"]
     host.run("ip", "-batch", "-", input="\n".join(added), stdin=None)
-    found = namespaces.run_in_netns(host.path, lambda: host_facts.interface_ranges(4))
-    assert sorted(map(written, found)) == sorted([*many, *odd, "192.0.2.0/24", "192.168.99.0/24"])
+    ranges = namespaces.run_in_netns(host.path, lambda: host_facts.interface_ranges(4))
+    assert sorted(map(written, ranges)) == sorted([*many, *odd, "192.0.2.0/24", "192.168.99.0/24"])
 
 
 def written(bounds):

@@ -49,9 +49,9 @@ def test_a_deletion_does_not_wait_until_the_kernel_has_forgotten_the_link(sessio
     request = netlink.Session.request
 
     def counted(*args):
-        found = request(*args)
+        answers = request(*args)
         answered.append(args[1])
-        return found
+        return answers
 
     def outpaces_the_answer():
         link.add(session, "br1", "bridge")
@@ -104,7 +104,7 @@ def test_a_session_stays_in_its_namespace_wherever_the_thread_is(session):
         link.add(netlink.Session(), "br1", "bridge")
         link.delete(session, "br1")
         assert link.index("br1") and not session.index("br1")
-    assert {found.name for found in link.all_links(session)} >= {"lo", "ext0", "br2"}
+    assert {interface.name for interface in link.all_links(session)} >= {"lo", "ext0", "br2"}
 
 
 def test_a_veth_pair_goes_whole(session):

@@ -101,8 +101,8 @@ def test_a_bridge_with_a_wire_goes_on_listening_there_and_to_no_container(mybr, 
     n1 = mybr.network("n1", V4, V6, options=NAMED)
     c1, c2 = mybr.container(n1, 2), mybr.container(n1, 3)
     assert not hears(mybr, c1)
-    found = learnt(mybr.host, ARRIVAL, again=lambda: advertise(lan.path, prefix=GENUINE))
-    assert [line.split()[4] for line in found] == ["mybr"]
+    routes = learnt(mybr.host, ARRIVAL, again=lambda: advertise(lan.path, prefix=GENUINE))
+    assert [line.split()[4] for line in routes] == ["mybr"]
     assert mybr.pings(c1, "172.30.0.3")
     assert mybr.pings(c1, "fd00:30::3")
     assert parameter(mybr) == "2"
@@ -127,9 +127,9 @@ def test_containers_believe_each_other_only_where_that_was_asked(lab):
     n1 = lab.network("n1", V4, V6)
     option = {sandboxes.SYSCTLS_OPTION: "net.ipv6.conf.IFNAME.accept_ra=1"}
     rogue, plain = lab.container(n1, 2), lab.container(n1, 3)
-    asked, by_default = lab.container(n1, 4, options=option), lab.container(n1, 5, accept_ra="2")
-    listening = [c for c in (asked, by_default) if learnt(Shell(c), ARRIVAL, again=lambda: advertise(rogue.path))]
-    assert listening == [asked, by_default]
+    enabled, by_default = lab.container(n1, 4, options=option), lab.container(n1, 5, accept_ra="2")
+    listening = [c for c in (enabled, by_default) if learnt(Shell(c), ARRIVAL, again=lambda: advertise(rogue.path))]
+    assert listening == [enabled, by_default]
     assert learnt(Shell(plain)) == []
     assert "2001:db8:bad" not in plain.run("ip", "-6", "addr")
 

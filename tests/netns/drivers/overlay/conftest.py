@@ -130,8 +130,7 @@ class Member:
         self.act("remove_peer", peer)
 
     def kill_throughout(self, verb: str, kills: range) -> None:
-        """Kill a verb after so many function calls in the drivers, increasing; the next run must complete it each time.
-        """
+        """Kill a verb after so many function calls in the drivers, increasing; the next run must complete it each time."""
         for calls in kills:
             self.act("delete_network" if verb == "create_network" else "create_network")
             if self._killed_after(calls, verb) == 0:
@@ -165,12 +164,12 @@ class Member:
 
     def keepers(self) -> int:
         """Return the number of idle processes that keep namespaces of this host."""
-        found = 0
+        count = 0
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 marked = f"HAWSE_RUN={self.host.run_dir}\0".encode() in (process / "environ").read_bytes()
-                found += marked and (process / "comm").read_text() == "sleep\n"
-        return found
+                count += marked and (process / "comm").read_text() == "sleep\n"
+        return count
 
     def timed_program(self, peers: list[Peer]) -> float:
         start = time.monotonic()
@@ -252,17 +251,16 @@ class Cluster:
         self.members: list[Member] = []
 
     def network(self, name: str, *subnets: str, hosts: int = 2, underlay: int = 4, vni: int = 0, **fields):
-        """Create a network that is up on some hosts; ``fields`` belong to its specification, ``options`` to every host.
-        """
+        """Create a network that is up on some hosts; ``fields`` belong to its specification, ``options`` to every host."""
         pools = tuple(Pool(s, ip_interface(f"{s[1]}/{s.prefixlen}")) for s in map(ip_network, subnets))
         vnis = ",".join(str(vni or next(self.vnis)) for _ in pools)
-        given = fields.pop("options", {})
+        extra = fields.pop("options", {})
         network = NetworkSpec(sha256(name.encode()).hexdigest(), name, {}, pools, **fields)
         network = replace(network, ipv6=any(p.subnet.version == 6 for p in pools))
         members = []
         for host in self.some(hosts):
             vtep = host.address if underlay == 4 else host.address6
-            options = {VNIS: vnis, VTEP: vtep, **(given(host) if callable(given) else given)}
+            options = {VNIS: vnis, VTEP: vtep, **(extra(host) if callable(extra) else extra)}
             members.append(self.member(host, replace(network, options=options)))
             members[-1].act("check_network", [])
             members[-1].act("create_network")

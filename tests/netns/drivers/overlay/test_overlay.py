@@ -110,15 +110,15 @@ def test_verify_finds_and_mends_what_differs(cluster):
         f"ip neigh del {there.ipv4} dev vxlan0; bridge fdb del {there.mac} dev vxlan0 master"
     )
     assert not here.pings(there.ipv4, wait=0.3)
-    found = [
+    differences = [
         f"missing: vxlan0: frames for {there.mac} go to 192.168.99.12",
         f"missing: vxlan0: {there.ipv4} is at {there.mac}",
         f"missing: vxlan0: the bridge sends frames for {there.mac} this way",
         "unexpected: vxlan0: frames for 02:00:00:00:00:07 go to 192.168.99.12",
         f"unexpected: vxlan0: frames for {there.mac} go to 192.168.99.77",
     ]
-    assert sorted(member.verify()) == sorted(found)
-    assert sorted(member.verify(fix=True)) == sorted(found)
+    assert sorted(member.verify()) == sorted(differences)
+    assert sorted(member.verify(fix=True)) == sorted(differences)
     assert member.verify() == []
     assert here.pings(there.ipv4)  # the container sends an ARP request once a second
 

@@ -44,13 +44,13 @@ def encrypted(cluster, keys):
         addresses = [h.address if underlay == 4 else h.address6 for h in cluster.some(hosts)]
 
         def options(host) -> dict[str, str]:
-            own = host.index - 1
+            index = host.index - 1
             peers = [
                 {"public_key": keys[n][1], "endpoint": addresses[n], "address": f"10.255.0.{n + 1}"}
                 for n in range(known)
-                if n != own
+                if n != index
             ]
-            document = {"private_key": keys[own][0], "listen_port": PORT, "address": f"10.255.0.{own + 1}"}
+            document = {"private_key": keys[index][0], "listen_port": PORT, "address": f"10.255.0.{index + 1}"}
             return {"encrypted": "", "com.hawse.overlay.wireguard": json.dumps({**document, "peers": peers})}
 
         return cluster.network(name, SUBNET, "fd00:1::/64", hosts=hosts, underlay=underlay, options=options)
@@ -152,8 +152,8 @@ def test_verify_mends_a_dead_tunnel_and_lost_rules(cluster, encrypted):
     here, there = o1.container(0), o1.container(1)
     member = o1.members[0]
     member.inside(f"ip link del {member.place.tunnel.name}; nft flush ruleset")
-    found = ["missing: the encrypting interface", "missing: the rules against packets in clear"]
-    assert member.verify() == found
+    differences = ["missing: the encrypting interface", "missing: the rules against packets in clear"]
+    assert member.verify() == differences
     assert not here.pings(there.ipv4, wait=0.3)
     member.verify(fix=True)
     assert member.verify() == []

@@ -34,8 +34,7 @@ BRIDGED = {4: "172.30.0.2", 6: "fd00:30::2"}
 
 
 class Field:
-    """An overlay of two hosts with a container on each; the first has a bridge network too, a third host has neither.
-    """
+    """An overlay of two hosts with a container on each; the first has a bridge network too, a third host has neither."""
 
     def __init__(self, cluster, version: int) -> None:
         self.cluster, self.version = cluster, version
@@ -126,12 +125,12 @@ def test_only_hosts_of_the_network_get_frames_in(field):
 
 
 def test_no_container_on_a_bridge_gets_frames_in(field):
-    path, own = field.bridge_container(0), BRIDGED[field.version]
-    for forged in (own, field.address(1), field.address(0)):
+    path, address = field.bridge_container(0), BRIDGED[field.version]
+    for forged in (address, field.address(1), field.address(0)):
         assert not field.gets_in(path, forged, 0), "into its own host"
         assert not field.gets_in(path, forged, 1), "into another, where it would come from a host of the network"
     through = receiver_on(field.cluster.peer.path, field.version)
-    send(path, vxlan(own, PEER[field.version], VNI + 1, bytes(20)))
+    send(path, vxlan(address, PEER[field.version], VNI + 1, bytes(20)))
     assert through.recv(100), "other VXLAN packets of containers are nobody's business"
     through.close()
 
@@ -188,13 +187,13 @@ def test_verify_tells_of_the_hosts_that_are_let_in(field):
         f"nft 'delete element inet hawse {name} {{ {places[0]} }}; add element inet hawse {name} {{ {places[1]} }};"
         f" delete element inet hawse tunnels {{ {VXLAN_PORT} . {VNI} }}'"
     )
-    found = [
+    differences = [
         f"missing: the firewall's element {name} {{ {places[0]} }}",
         f"missing: the firewall's element tunnels {{ {VXLAN_PORT} . {VNI} }}",
         f"unexpected: the firewall's element {name} {{ {places[1]} }}",
     ]
-    assert member.verify() == found
-    assert member.verify(fix=True) == found
+    assert member.verify() == differences
+    assert member.verify(fix=True) == differences
     assert member.verify() == []
 
 
@@ -204,9 +203,9 @@ def test_lost_firewall_is_made_again_from_what_the_kernel_knows(field):
 
     def repair(networks, unsettled=()):
         desired = Desired(networks, unsettled)
-        found = member.here(lambda: member.driver.compare(desired))
-        member.here(lambda: member.driver.repair(desired, found))
-        return found
+        differences = member.here(lambda: member.driver.compare(desired))
+        member.here(lambda: member.driver.repair(desired, differences))
+        return differences
 
     repair(state)
     assert repair(state) == []

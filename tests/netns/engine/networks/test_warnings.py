@@ -46,14 +46,14 @@ def load(host, rules: str) -> None:
 def test_new_network_whose_packets_another_program_drops(host, rules, chain):
     load(host, rules)
     before = host.sh("nft list table ip filter 2>/dev/null; nft list table inet firewalld 2>/dev/null", check=False)
-    told = host.hawse(*APP).stderr
-    assert told == (
+    warning = host.hawse(*APP).stderr
+    assert warning == (
         f"WARNING: the chain '{chain}' drops forwarded packets: "
         "it has to let through what comes in or goes out by app0\n"
     )
     info = host.hawse("info")
-    assert told == info.stderr
-    assert json.loads(host.hawse("info", "-f", "json").stdout)["Warnings"] == [told.strip()]
+    assert warning == info.stderr
+    assert json.loads(host.hawse("info", "-f", "json").stdout)["Warnings"] == [warning.strip()]
     assert before == host.sh(
         "nft list table ip filter 2>/dev/null; nft list table inet firewalld 2>/dev/null", check=False
     )

@@ -20,9 +20,9 @@ def dump(host):
     }
 
 
-def settled(host, wanted):
+def settled(host, expected):
     deadline = time.monotonic() + 15
-    while (now := dump(host)) != wanted and time.monotonic() < deadline:
+    while (now := dump(host)) != expected and time.monotonic() < deadline:
         time.sleep(0.2)
     return now
 

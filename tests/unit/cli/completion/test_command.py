@@ -1,5 +1,4 @@
-"""The completion scripts: equal to the committed files, complete, and consistent with what engine and drivers accept.
-"""
+"""The completion scripts: equal to the committed files, complete, and consistent with what engine and drivers accept."""
 
 from __future__ import annotations
 
@@ -36,12 +35,12 @@ def test_unknown_shell(cli):
 
 
 def test_every_visible_command_is_in_the_tree():
-    found = {path for node in nodes(root) for path in node.paths}
+    paths = {path for node in nodes(root) for path in node.paths}
     context = click.Context(root)
     visible = {name for name in root.list_commands(context) if not root.get_command(context, name).hidden}
-    assert visible <= found
-    assert {"", "network create", "run", "container run"} <= found
-    assert not any(path.startswith("__") for path in found)
+    assert visible <= paths
+    assert {"", "network create", "run", "container run"} <= paths
+    assert not any(path.startswith("__") for path in paths)
 
 
 def test_a_command_of_two_names_is_one_node():

@@ -136,8 +136,8 @@ def kept(tmp_path) -> dict[str, str]:
 
 
 def test_an_answer_is_kept_for_the_shells_with_the_time_of_the_store(complete, settled, tmp_path):
-    for asked in (["networks+", "0"], ["running,images", "0"]):
-        complete(*asked)
+    for arguments in (["networks+", "0"], ["running,images", "0"]):
+        complete(*arguments)
     assert kept(tmp_path) == {
         "networks+": "host\thost\napp\tbridge\nplan\tbridge\n",
         "running,images": "web\thostfs running\n",

@@ -9,9 +9,9 @@ from engine.model import IPAMConfig, NetworkCreate
 def request(cli, *argv) -> NetworkCreate:
     result = cli("network", "create", *argv)
     assert (result.code, result.out, result.err) == (0, "a" * 64 + "\n", "")
-    verb, (asked,), keywords = cli.engine.call
+    verb, (sent,), keywords = cli.engine.call
     assert (verb, keywords) == ("create", {})
-    return asked
+    return sent
 
 
 def test_plain(cli):
@@ -19,12 +19,12 @@ def test_plain(cli):
 
 
 def test_every_flag(cli):
-    asked = request(
+    sent = request(
         cli, "--attachable", "--config-from", "cfg", "--config-only", "-d", "macvlan", "--ingress", "--internal",
         "--ipam-driver", "null", "--ipam-opt", "k=v", "--ipv4=false", "--ipv6", "--label", "a=1", "--label", "b",
         "--label", "a=2", "-o", "parent=ext0", "-o", "x", "--scope", "swarm", "n1",
     )  # fmt: skip
-    assert asked == NetworkCreate(
+    assert sent == NetworkCreate(
         name="n1", driver="macvlan", scope="swarm", enable_ipv4=False, enable_ipv6=True, ipam_driver="null",
         ipam_options={"k": "v"}, internal=True, attachable=True, ingress=True, config_only=True, config_from="cfg",
         options={"parent": "ext0", "x": ""}, labels={"a": "2", "b": ""},
@@ -32,11 +32,11 @@ def test_every_flag(cli):
 
 
 def test_what_belongs_to_a_subnet_is_put_beside_it(cli):
-    asked = request(
+    sent = request(
         cli, "--gateway", "fd00::1,172.30.0.1", "--aux-address", "a=172.30.0.9", "--aux-address", "b=fd00::9",
         "--subnet", "172.30.0.0/16", "--subnet", "fd00::/64", "--ip-range", "172.30.1.0/24", "n1",
     )  # fmt: skip
-    assert asked.ipam_config == (
+    assert sent.ipam_config == (
         IPAMConfig("172.30.0.0/16", "172.30.1.0/24", "172.30.0.1", {"a": "172.30.0.9"}),
         IPAMConfig("fd00::/64", "", "fd00::1", {"b": "fd00::9"}),
     )
@@ -51,8 +51,8 @@ def test_an_unreadable_subnet_alone_is_left_to_the_engine(cli):
 
 
 def test_an_ipv4_mapped_subnet_is_ipv4(cli):
-    asked = request(cli, "--subnet", "::ffff:10.9.0.0/112", "--gateway", "10.9.0.1", "n1")
-    assert asked.ipam_config == (IPAMConfig("::ffff:10.9.0.0/112", gateway="10.9.0.1"),)
+    sent = request(cli, "--subnet", "::ffff:10.9.0.0/112", "--gateway", "10.9.0.1", "n1")
+    assert sent.ipam_config == (IPAMConfig("::ffff:10.9.0.0/112", gateway="10.9.0.1"),)
 
 
 def test_warnings_go_to_stderr(cli):

@@ -94,11 +94,11 @@ def test_template_errors_print_nothing_else(ls, format, text):
 
 def test_filters_are_passed_on(cli, ls):
     ls("-f", "Driver=bridge", "--filter", "label=a=b", "-f", "driver=null")
-    wanted = {"driver": ("bridge", "null"), "label": ("a=b",)}
-    assert cli.engine.call == ("summaries", (wanted,), {})
+    filters = {"driver": ("bridge", "null"), "label": ("a=b",)}
+    assert cli.engine.call == ("summaries", (filters,), {})
     cli.engine.calls.clear()
     ls("-f", "Driver=bridge", "--filter", "label=a=b", "-f", "driver=null", "--format", "json")
-    assert cli.engine.call == ("list", (wanted,), {})
+    assert cli.engine.call == ("list", (filters,), {})
 
 
 def test_colour_is_for_terminals_that_want_it(cli, ls):

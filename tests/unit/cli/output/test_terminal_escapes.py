@@ -48,9 +48,9 @@ def test_bytes_that_are_not_utf8_are_spelled():
 
 def test_marks_are_one_character_each_and_in_all_of_a_document():
     document = {"a\n": ["b\x1b", ("c\t", 1, None, True)], "plain": 2.5}
-    found = marked(document)
-    assert found == {"a\U0010000a": ["b\U0010001b", ["c\U00100009", 1, None, True]], "plain": 2.5}
-    assert revealed(json.dumps(found, ensure_ascii=False)) == json.dumps(document)
+    replaced = marked(document)
+    assert replaced == {"a\U0010000a": ["b\U0010001b", ["c\U00100009", 1, None, True]], "plain": 2.5}
+    assert revealed(json.dumps(replaced, ensure_ascii=False)) == json.dumps(document)
 
 
 def test_characters_that_look_like_marks_are_replaced():

@@ -104,9 +104,9 @@ def test_without_interspersed_the_first_argument_ends_the_flags():
 
 
 def test_deprecated_flags_say_so_when_used():
-    said: list[str] = []
-    flag_set(said.append).parse(["--old", "-fh", "--help"])
-    assert said == [
+    messages: list[str] = []
+    flag_set(messages.append).parse(["--old", "-fh", "--help"])
+    assert messages == [
         "Flag --old has been deprecated, use --new",
         "Flag shorthand -h has been deprecated, please use --help",
     ]

@@ -41,9 +41,9 @@ ELEMENTS = [
 ]
 
 
-def listed(given: Packed, shape: Shape) -> bytes:
+def listed(entry: Packed, shape: Shape) -> bytes:
     """Return an element as the kernel lists it, which is the form in which the kernel accepts it."""
-    ((_, body),) = each(item(given, shape, with_value=True))
+    ((_, body),) = each(item(entry, shape, with_value=True))
     return body
 
 
@@ -54,9 +54,9 @@ def test_there_is_a_writer_for_every_type():
 @pytest.mark.parametrize(("table", "wanted"), ELEMENTS)
 def test_an_element_comes_back_as_it_went(table, wanted):
     shape = shapes(table)[wanted.set]
-    given = packed(wanted, table)
-    assert unpacked(listed(given, shape), shape) == given
-    assert element(wanted.set, given, shape) == wanted
+    entry = packed(wanted, table)
+    assert unpacked(listed(entry, shape), shape) == entry
+    assert element(wanted.set, entry, shape) == wanted
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def test_an_internal_network_has_no_way_out():
 
 
 def test_a_chosen_source_replaces_masquerading():
-    found = set(of_network(NETWORK, BridgeOptions(bridge="br0", source4=ip_address("192.0.2.1"))))
-    assert Element("source4", '"br0"', "192.0.2.1") in found
-    assert Element("masqueraded", '"br0" . ipv4') not in found
+    entries = set(of_network(NETWORK, BridgeOptions(bridge="br0", source4=ip_address("192.0.2.1"))))
+    assert Element("source4", '"br0"', "192.0.2.1") in entries
+    assert Element("masqueraded", '"br0" . ipv4') not in entries
 
 
 def test_a_single_port_is_a_hash_element_and_its_container_port_is_opened():
@@ -77,8 +77,8 @@ def test_a_port_on_one_address_is_opened_to_trusted_interfaces_or_where_all_may_
 
 def test_trust_is_between_an_interface_and_a_bridge():
     options = BridgeOptions(bridge="br0", trusted=("eth1", "eth2"))
-    wanted = {Element("trusted", f'"{interface}" . "br0"') for interface in ("eth1", "eth2")}
-    assert {e for e in of_network(NETWORK, options) if e.set == "trusted"} == wanted
+    expected = {Element("trusted", f'"{interface}" . "br0"') for interface in ("eth1", "eth2")}
+    assert {e for e in of_network(NETWORK, options) if e.set == "trusted"} == expected
     assert "trusted" not in {e.set for e in of_network(INTERNAL, options)}
 
 
@@ -100,8 +100,8 @@ def test_a_range_of_equal_ports_is_one_element_whatever_its_size():
 
 
 def test_a_shifted_range_is_one_element_a_port():
-    found = ports(binding("0.0.0.0", (8000, 8002), (80, 82)))
-    assert {e for e in found if e.set == "any4"} == {
+    entries = ports(binding("0.0.0.0", (8000, 8002), (80, 82)))
+    assert {e for e in entries if e.set == "any4"} == {
         Element("any4", f"tcp . {8000 + n}", f"172.30.0.2 . {80 + n}") for n in range(3)
     }
 

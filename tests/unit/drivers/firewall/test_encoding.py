@@ -27,15 +27,15 @@ def test_every_set_has_a_shape_of_types_that_can_be_read():
 
 
 def test_parts_of_a_concatenation_fill_registers():
-    found = parts(Element("exact4", "192.0.2.1 . udp . 53", "172.30.0.2 . 80"))
-    assert found[KEY][VALUE] == bytes.fromhex("c0000201 11000000 00350000")
-    assert found[DATA][VALUE] == bytes.fromhex("ac1e0002 00500000")
-    assert KEY_END not in found
+    attributes = parts(Element("exact4", "192.0.2.1 . udp . 53", "172.30.0.2 . 80"))
+    assert attributes[KEY][VALUE] == bytes.fromhex("c0000201 11000000 00350000")
+    assert attributes[DATA][VALUE] == bytes.fromhex("ac1e0002 00500000")
+    assert KEY_END not in attributes
 
 
 def test_a_single_part_is_as_long_as_it_is():
-    found = parts(Element("relay", "tcp", "4711"))
-    assert (found[KEY][VALUE], found[DATA][VALUE]) == (b"\x06", (4711).to_bytes(2))
+    attributes = parts(Element("relay", "tcp", "4711"))
+    assert (attributes[KEY][VALUE], attributes[DATA][VALUE]) == (b"\x06", (4711).to_bytes(2))
     assert parts(Element("bridges", '"br0"'))[KEY][VALUE] == b"br0".ljust(16, b"\0")
 
 
@@ -47,14 +47,14 @@ def test_a_single_part_is_as_long_as_it_is():
     ],
 )
 def test_an_interval_has_two_ends(key, first, last):
-    found = parts(Element("relayed", key))
-    assert (found[KEY][VALUE], found[KEY_END][VALUE]) == (bytes.fromhex(first), bytes.fromhex(last))
+    attributes = parts(Element("relayed", key))
+    assert (attributes[KEY][VALUE], attributes[KEY_END][VALUE]) == (bytes.fromhex(first), bytes.fromhex(last))
 
 
 @pytest.mark.parametrize(("verdict", "code", "chain"), [("accept", 1, None), ("goto no_icc", -4, b"no_icc\0")])
 def test_verdicts(verdict, code, chain):
-    found = dict(each(parts(Element("same_bridge", '"br0" . "br0"', verdict))[DATA][VERDICT]))
-    assert (int.from_bytes(found[1], signed=True), found.get(2)) == (code, chain)
+    attributes = dict(each(parts(Element("same_bridge", '"br0" . "br0"', verdict))[DATA][VERDICT]))
+    assert (int.from_bytes(attributes[1], signed=True), attributes.get(2)) == (code, chain)
 
 
 def test_what_is_removed_needs_no_value():

@@ -25,8 +25,8 @@ def message(index: int, flags: int, **attributes) -> bytes:
 def test_a_network_card_is_told_by_its_bus_device():
     card = message(4, IFF_UP, ifname="eth0", mtu=1500, parent_dev_name="0000:00:03.0", parent_dev_bus_name="pci")
     loopback = message(1, IFF_UP | IFF_LOOPBACK, ifname="lo", mtu=65536)
-    found = link.all_links(Kernel(card, loopback))
-    assert [(one.name, one.device, one.is_loopback, one.is_split) for one in found] == [
+    links = link.all_links(Kernel(card, loopback))
+    assert [(one.name, one.device, one.is_loopback, one.is_split) for one in links] == [
         ("eth0", "0000:00:03.0", False, False),
         ("lo", "", True, False),
     ]
@@ -36,8 +36,8 @@ def test_a_sub_interface_of_a_parent_in_another_namespace_and_a_port_of_a_bridge
     kind = {"attrs": [("IFLA_INFO_KIND", "macvlan")]}
     elsewhere = message(7, IFF_UP, ifname="uplink", link=4, linkinfo=kind, link_netnsid=0)
     here = message(8, IFF_UP, ifname="sub", link=4, linkinfo=kind, master=3)
-    found = link.all_links(Kernel(elsewhere, here))
-    assert [(one.name, one.kind, one.is_split, one.master) for one in found] == [
+    links = link.all_links(Kernel(elsewhere, here))
+    assert [(one.name, one.kind, one.is_split, one.master) for one in links] == [
         ("uplink", "macvlan", True, 0),
         ("sub", "macvlan", False, 3),
     ]

@@ -41,8 +41,8 @@ def with_tunnel(**changes) -> dict[str, str]:
     ],
 )
 def test_containers_get_what_the_headers_leave_of_the_underlays_mtu(vtep, options, mtu):
-    found = overlay_options.complete(network(**{VTEP: vtep, VNIS: "4097", **options}))
-    assert found.inner_mtu(1500) == mtu
+    parsed = overlay_options.complete(network(**{VTEP: vtep, VNIS: "4097", **options}))
+    assert parsed.inner_mtu(1500) == mtu
 
 
 @pytest.mark.parametrize(
@@ -84,29 +84,29 @@ def test_wrong_values_are_refused_before_anything_is_made(options, message):
     ],
 )
 def test_a_network_comes_up_only_when_all_was_said(options, kind, message):
-    wanted = network("10.0.1.0/24", "10.0.2.0/24", **options)
-    OverlayDriver().check_network(wanted, [])
+    spec = network("10.0.1.0/24", "10.0.2.0/24", **options)
+    OverlayDriver().check_network(spec, [])
     with pytest.raises(kind) as raised:
-        overlay_options.complete(wanted)
+        overlay_options.complete(spec)
     assert str(raised.value) == message
 
 
 def test_packets_of_an_encrypted_network_go_to_tunnels_only():
-    found = overlay_options.complete(network(**{VTEP: "192.0.2.1", VNIS: "1", **with_tunnel()}))
-    assert str(found.local) == "10.255.0.1"
-    assert found.remote(ip_address("192.0.2.2")) == ip_address("10.255.0.2")
-    assert found.remote(ip_address("192.0.2.3")) is None
+    parsed = overlay_options.complete(network(**{VTEP: "192.0.2.1", VNIS: "1", **with_tunnel()}))
+    assert str(parsed.local) == "10.255.0.1"
+    assert parsed.remote(ip_address("192.0.2.2")) == ip_address("10.255.0.2")
+    assert parsed.remote(ip_address("192.0.2.3")) is None
     plain = overlay_options.complete(network(**{VTEP: "192.0.2.1", VNIS: "1"}))
     assert plain.remote(ip_address("192.0.2.3")) == ip_address("192.0.2.3")
 
 
 def test_wireguards_configuration_is_in_its_own_syntax_and_the_key_is_not_shown():
     peers = [PEER, {**PEER, "endpoint": "2001:db8::3", "port": 1, "address": "10.255.0.3"}]
-    found = overlay_options.parse(network(**with_tunnel(peers=peers))).wireguard
-    assert found is not None
-    assert found.text() == (
+    config = overlay_options.parse(network(**with_tunnel(peers=peers))).wireguard
+    assert config is not None
+    assert config.text() == (
         f"[Interface]\nPrivateKey = {KEY}\nListenPort = 51820\n"
         f"[Peer]\nPublicKey = {KEY}\nEndpoint = 192.0.2.2:51820\nAllowedIPs = 10.255.0.2/32\n"
         f"[Peer]\nPublicKey = {KEY}\nEndpoint = [2001:db8::3]:1\nAllowedIPs = 10.255.0.3/32\n"
     )
-    assert "private_key" not in repr(found)
+    assert "private_key" not in repr(config)

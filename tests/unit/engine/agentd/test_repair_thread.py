@@ -35,18 +35,18 @@ class StandIn:
         self.unheard = False
         self.read_end, self.write_end = os.pipe()
 
-    def compare(self, wanted: Desired) -> Sequence[Difference]:
+    def compare(self, desired: Desired) -> Sequence[Difference]:
         self.looks += 1
-        assert [network.name for network, _ in wanted.networks] == ["app"]
+        assert [network.name for network, _ in desired.networks] == ["app"]
         if self.fails:
             self.fails -= 1
             raise RuntimeError("cannot look")
         return self.found
 
-    def repair(self, wanted: Desired, found: Sequence[Difference]) -> None:
-        self.repaired += found
+    def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
+        self.repaired += differences
         if not self.stubborn:
-            self.found = [difference for difference in self.found if difference not in found]
+            self.found = [difference for difference in self.found if difference not in differences]
 
     def saved_state(self) -> Sequence[str]:
         return ()
@@ -197,10 +197,10 @@ def test_new_connections_stay_out_while_it_rests_from_a_fight(running, monkeypat
     driver = running.driver
     driver.found, driver.stubborn = [OPEN], True
     deadline = time.monotonic() + 10
-    while "keeps undoing" not in (told := capfd.readouterr().err) and time.monotonic() < deadline:
+    while "keeps undoing" not in (log := capfd.readouterr().err) and time.monotonic() < deadline:
         driver.tell(News(foreign=True, lost=True, by="nft (7)"))
         time.sleep(0.02)
-    assert "bridge: nft (7) keeps undoing the repair" in told
+    assert "bridge: nft (7) keeps undoing the repair" in log
     assert driver.blocked[-1] is True
     driver.stubborn = False
     running.until(lambda: driver.blocked[-1] is False)

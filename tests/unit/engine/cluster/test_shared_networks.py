@@ -28,16 +28,16 @@ def test_subnets_and_ids_follow_one_another_and_are_not_reused_at_once():
 
 
 def test_an_own_subnet_takes_an_id_but_no_automatic_subnet():
-    own, cursor = made(replace(PLAIN, pools=[PoolRecord("10.77.0.0/24")]))
-    assert own.pools[0].gateway == "10.77.0.1" and own.pools[0].gateway_shown
-    assert own.options[VNIS] == "4097" and cursor == replace(FIRST, vni=4097)
+    record, cursor = made(replace(PLAIN, pools=[PoolRecord("10.77.0.0/24")]))
+    assert record.pools[0].gateway == "10.77.0.1" and record.pools[0].gateway_shown
+    assert record.options[VNIS] == "4097" and cursor == replace(FIRST, vni=4097)
 
 
 def test_ids_of_the_user_s_are_honoured_and_never_given_to_others():
-    own, cursor = made(replace(PLAIN, options={VNIS: "4098"}))
-    assert own.options[VNIS] == "4098" and cursor.vni == 4096
-    next_one, cursor = made(PLAIN, cursor, [own])
-    last, _ = made(PLAIN, cursor, [own, next_one])
+    record, cursor = made(replace(PLAIN, options={VNIS: "4098"}))
+    assert record.options[VNIS] == "4098" and cursor.vni == 4096
+    next_one, cursor = made(PLAIN, cursor, [record])
+    last, _ = made(PLAIN, cursor, [record, next_one])
     assert (next_one.options[VNIS], last.options[VNIS]) == ("4097", "4099")
 
 

@@ -33,8 +33,8 @@ def test_the_lowest_port_is_the_main_one_and_tcp_comes_before_udp():
 
 
 def test_three_ports_in_a_row_are_a_range_and_two_are_none():
-    found = variables("80/tcp", "81/tcp", "82/tcp", "443/tcp", "444/tcp")
-    assert {name: value for name, value in found.items() if "_START" in name or "_END" in name} == {
+    environment = variables("80/tcp", "81/tcp", "82/tcp", "443/tcp", "444/tcp")
+    assert {name: value for name, value in environment.items() if "_START" in name or "_END" in name} == {
         "X_PORT_80_TCP_START": "tcp://172.17.0.2:80",
         "X_PORT_80_TCP_PORT_START": "80",
         "X_PORT_80_TCP_END": "tcp://172.17.0.2:82",
@@ -43,5 +43,5 @@ def test_three_ports_in_a_row_are_a_range_and_two_are_none():
 
 
 def test_its_variables_are_passed_on_but_for_path_home_and_names_alone():
-    found = variables(env=["SECRET=4=2", "EMPTY=", "ALONE", "PATH=/x", "HOME=/y"])
-    assert found == {"X_NAME": "/web/x", "X_ENV_SECRET": "4=2", "X_ENV_EMPTY": ""}
+    environment = variables(env=["SECRET=4=2", "EMPTY=", "ALONE", "PATH=/x", "HOME=/y"])
+    assert environment == {"X_NAME": "/web/x", "X_ENV_SECRET": "4=2", "X_ENV_EMPTY": ""}

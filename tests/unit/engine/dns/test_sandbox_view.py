@@ -32,8 +32,8 @@ def joined(*networks: str, phase: str = "live") -> list[EndpointRecord]:
 
 
 def view(networks: list[NetworkRecord], record: ContainerRecord, defaults: Defaults = HOST) -> SandboxView:
-    (found,) = views(networks, [record], joined(*(n.name for n in networks)), defaults)
-    return found
+    (sandbox,) = views(networks, [record], joined(*(n.name for n in networks)), defaults)
+    return sandbox
 
 
 def plain(*names: str, **host) -> ContainerRecord:
@@ -47,8 +47,8 @@ def test_networks_are_searched_by_gateway_priority_then_name_internal_ones_last(
 
 
 def test_view_names_the_place_of_the_sandbox():
-    found = view([network("n")], plain("n"))
-    assert (found.id, found.netns_path, found.pid, found.pid_start) == ("s", "/proc/7/ns/net", 7, 9)
+    sandbox = view([network("n")], plain("n"))
+    assert (sandbox.id, sandbox.netns_path, sandbox.pid, sandbox.pid_start) == ("s", "/proc/7/ns/net", 7, 9)
 
 
 def test_only_running_containers_on_user_defined_networks_are_served():
@@ -91,9 +91,9 @@ def test_at_most_three_servers_are_asked():
 
 def test_servers_of_the_configuration_stand_in_for_the_hosts():
     defaults = Defaults(HOST.host, dns=("198.51.100.1",), options=("ndots:2",))
-    found = view([network("n")], plain("n"), defaults)
-    assert found.upstreams == (Upstream("198.51.100.1"),)
-    assert found.ndots
+    sandbox = view([network("n")], plain("n"), defaults)
+    assert sandbox.upstreams == (Upstream("198.51.100.1"),)
+    assert sandbox.ndots
 
 
 def test_servers_over_ipv6_are_asked_from_the_host_for_a_sandbox_without_ipv6():

@@ -32,8 +32,8 @@ def table(*endpoints: EndpointRecord) -> NetworkTable:
     return made
 
 
-def addresses(found: NetworkTable, name: str) -> set[bytes]:
-    answer = found.plain.get(question(name))
+def addresses(network_table: NetworkTable, name: str) -> set[bytes]:
+    answer = network_table.plain.get(question(name))
     return set() if answer is None else {r[-4:] for r in answer.shuffled()}
 
 

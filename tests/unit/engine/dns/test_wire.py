@@ -58,8 +58,8 @@ def test_edns_is_found_behind_other_records():
     query.answer.append(record)
     query.authority.append(record)
     query.additional.append(record)
-    found = wire.parse_query(query.to_wire())
-    assert (found.limit, found.edns) == (1400, True)
+    parsed = wire.parse_query(query.to_wire())
+    assert (parsed.limit, parsed.edns) == (1400, True)
     assert wire.parse_query(query.to_wire()[:-12]).limit == 512
 
 
@@ -78,8 +78,8 @@ def test_signed_query_is_sent_as_it_is():
     keyring = dns.tsigkeyring.from_text({"key.": "c2VjcmV0"})
     query = dns.message.make_query("web", "A", use_edns=0, payload=4096)
     query.use_tsig(keyring)
-    found = wire.parse_query(query.to_wire())
-    assert found.limit == 4096 and found.for_datagram() == found.message
+    parsed = wire.parse_query(query.to_wire())
+    assert parsed.limit == 4096 and parsed.for_datagram() == parsed.message
 
 
 def answered(query: wire.Query, count: int) -> bytes:

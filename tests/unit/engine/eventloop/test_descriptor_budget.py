@@ -23,6 +23,6 @@ def test_limit_is_raised_to_what_is_allowed():
         "import resource as r; from engine.eventloop.descriptor_budget import raise_descriptor_limit as raised; "
         "r.setrlimit(r.RLIMIT_NOFILE, (64, 200)); n = raised(); print(n, r.getrlimit(r.RLIMIT_NOFILE)[0])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True).stdout
-    reported, effective = map(int, found.split())
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True).stdout
+    reported, effective = map(int, output.split())
     assert reported == effective >= 200

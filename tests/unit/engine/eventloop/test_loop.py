@@ -85,8 +85,8 @@ def test_handler_of_a_descriptor_that_was_closed_and_reused_hears_nothing_of_the
     pipes = [os.pipe() for _ in range(2)]
     heard: list[str] = []
 
-    def close_the_other(own: int, other: int) -> None:
-        loop.forget(own)
+    def close_the_other(descriptor: int, other: int) -> None:
+        loop.forget(descriptor)
         loop.forget(other)
         os.close(other)
         reader, writer = os.pipe()
@@ -117,7 +117,7 @@ def test_background_handlers_give_way_to_the_loops_own(loop):
     loop.watch(reader, lambda _: order.append("own"))
     loop.after(0.05, loop.stop)
     loop.run()
-    gaps = "".join("o" if who == "own" else "b" for who in order).split("o")
+    gaps = "".join("o" if handler == "own" else "b" for handler in order).split("o")
     assert len(gaps) > 3
     assert max(map(len, gaps)) <= TURN
     background.close()

@@ -52,9 +52,9 @@ WEB = EndpointRecord("e", N1.id, RECORDS[4].id, "", ports=[WEB_PORT])
 SIDES = {r.id: ([WEB] if r.name == "web" else [], {N1.id: N1}) for r in RECORDS}
 
 
-def names(everything=True, **wanted):
-    wanted = {key.replace("_", "-"): values for key, values in wanted.items()}
-    return sorted(r.name for r in filter_containers(RECORDS, SIDES, wanted, everything=everything))
+def names(everything=True, **filters):
+    filters = {key.replace("_", "-"): values for key, values in filters.items()}
+    return sorted(r.name for r in filter_containers(RECORDS, SIDES, filters, everything=everything))
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ BUILTIN = ["bridge", "host", "none"]
 BOOL = """invalid value for filter 'dangling', must be "true" (or "1"), or "false" (or "0")"""
 
 
-def names(**wanted):
-    return sorted(n.name for n in filter_networks(NETWORKS, wanted))
+def names(**filters):
+    return sorted(n.name for n in filter_networks(NETWORKS, filters))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ def disk(monkeypatch):
     """Return a function that simulates a file system with so many bytes and inodes free."""
 
     def give(free: int, inodes: int, files: int = 1 << 60) -> None:
-        found = SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_favail=inodes, f_files=files)
-        monkeypatch.setattr(os, "statvfs", lambda _: found)
+        status = SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_favail=inodes, f_files=files)
+        monkeypatch.setattr(os, "statvfs", lambda _: status)
 
     give(1 << 60, 1 << 60)
     return give

@@ -38,12 +38,12 @@ def test_reads_what_tarfile_writes(members, form):
             archive.addfile(link)
     buffer.seek(0)
     reader = TarReader(buffer, 100)
-    found = [(m.name, b"".join(reader.chunks()), m.uid, m.mode, m.mtime, m.linkname, m.type) for m in reader]
+    contents = [(m.name, b"".join(reader.chunks()), m.uid, m.mode, m.mtime, m.linkname, m.type) for m in reader]
     expected = []
     for name, content, uid, mode, mtime, target in members:
         expected.append((name.encode(), content, uid, mode, mtime * 10**9, b"", b"0"))
         expected.append((b"link", b"", 0, 0o644, 0, target.encode(), b"2"))
-    assert found == expected
+    assert contents == expected
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])

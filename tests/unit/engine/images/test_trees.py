@@ -40,10 +40,10 @@ def test_a_directory_that_is_moved_away_takes_nothing_with_it(tmp_path, monkeypa
     remove_files = trees._remove_files
 
     def remove_and_move(fd: int) -> list[bytes]:
-        found = remove_files(fd)
-        if found == [b"deep"]:
+        directories = remove_files(fd)
+        if directories == [b"deep"]:
             (tmp_path / "tree" / "inner").rename(tmp_path / "outside" / "inner")
-        return found
+        return directories
 
     monkeypatch.setattr(trees, "_remove_files", remove_and_move)
     with pytest.raises(OSError, match="moved while it was being removed"):

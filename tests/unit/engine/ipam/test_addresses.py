@@ -75,8 +75,8 @@ def test_an_address_of_another_subnet_is_refused(wanted):
 
 
 def test_a_free_address_is_given_back():
-    for subnet, wanted in (("10.0.0.0/24", "10.0.0.9"), ("10.0.0.0/31", "10.0.0.0"), ("fd00::/64", "fd00::ffff")):
-        assert check_address(ip_network(subnet), [0x0A000007], ip_address(wanted)) == ip_address(wanted)
+    for subnet, address in (("10.0.0.0/24", "10.0.0.9"), ("10.0.0.0/31", "10.0.0.0"), ("fd00::/64", "fd00::ffff")):
+        assert check_address(ip_network(subnet), [0x0A000007], ip_address(address)) == ip_address(address)
 
 
 @given(

@@ -39,11 +39,11 @@ def test_occupied_agrees_with_the_union_of_addresses(networks, window):
     first, last = int(window[0]), int(window[-1])
     union = {int(address) for network in networks for address in network}
     inside = [address for address in range(first, last + 1) if address in union]
-    found = Occupied(map(bounds, networks)).last_within(first, last)
+    highest = Occupied(map(bounds, networks)).last_within(first, last)
     if not inside:
-        assert found is None
+        assert highest is None
     else:
-        assert found >= max(inside) and set(range(max(inside), found + 1)) <= union
+        assert highest >= max(inside) and set(range(max(inside), highest + 1)) <= union
 
 
 @given(st.lists(small_networks(), max_size=6), st.lists(small_networks(), max_size=6))

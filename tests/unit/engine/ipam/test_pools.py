@@ -14,19 +14,19 @@ from engine.ipam import LOCAL_POOLS, DefaultPool, Occupied, PoolsExhausted, boun
 SMALL = (DefaultPool(ip_network("10.0.0.0/22"), 24), DefaultPool(ip_network("10.1.0.0/23"), 25))
 
 
-def allocate_pool(defaults, version, in_use, **wanted):
-    return ipam.allocate_pool(defaults, version, map(bounds, in_use), **wanted)
+def allocate_pool(defaults, version, in_use, **options):
+    return ipam.allocate_pool(defaults, version, map(bounds, in_use), **options)
 
 
 def fill(defaults, version=4, in_use=()):
     """Allocate pools until none is left, each after the previous one, and return them."""
-    found, last = [], None
+    allocated, last = [], None
     while True:
         try:
-            last = allocate_pool(defaults, version, [*in_use, *found], last=last)
+            last = allocate_pool(defaults, version, [*in_use, *allocated], last=last)
         except PoolsExhausted:
-            return found
-        found.append(last)
+            return allocated
+        allocated.append(last)
 
 
 def test_dockers_own_pools_come_in_dockers_order():
@@ -130,6 +130,6 @@ def test_a_huge_pool_costs_what_a_small_one_does(monkeypatch, base, size, in_use
     monkeypatch.setattr(ipam, "Occupied", Counting)
     Counting.asked = 0
     used, pool = ip_network(in_use), DefaultPool(ip_network(base), size)
-    found = allocate_pool([pool], pool.base.version, [used])
-    assert int(found[0]) == int(used[-1]) + 1
+    allocated = allocate_pool([pool], pool.base.version, [used])
+    assert int(allocated[0]) == int(used[-1]) + 1
     assert Counting.asked == 2

@@ -48,11 +48,11 @@ def shown(records) -> list[str]:
 
 def by_port(records) -> dict[tuple[str, int], list[tuple[str, int]]]:
     """Return the bindings of each container port, in order."""
-    found = defaultdict(list)
+    bindings = defaultdict(list)
     for r in records:
         for port in range(r.port, r.port_end + 1):
-            found[r.protocol, port].append((r.host_ip, r.host_port + port - r.port))
-    return found
+            bindings[r.protocol, port].append((r.host_ip, r.host_port + port - r.port))
+    return bindings
 
 
 def publish(*specs, taken=(), kernel=None, **host):
@@ -113,8 +113,8 @@ def test_a_port_that_several_bindings_share_stands_apart_from_its_range():
         "tcp 1.1.1.1 9112-9112 > 9112-9112",
         "tcp 1.1.1.1 9110-9111 > 9110-9111",
     ]
-    found = publish("1.1.1.1#8080-8082>80-82", "1.1.1.1#>80-82", "2.2.2.2#80-82>80-82")
-    assert [(r.port, r.host_ip, r.host_port // 1000) for r in found] == [
+    records = publish("1.1.1.1#8080-8082>80-82", "1.1.1.1#>80-82", "2.2.2.2#80-82>80-82")
+    assert [(r.port, r.host_ip, r.host_port // 1000) for r in records] == [
         (port, ip, number) for port in (82, 81, 80) for ip, number in (("2.2.2.2", 0), ("1.1.1.1", 50), ("1.1.1.1", 8))
     ]
 
@@ -265,9 +265,9 @@ def test_a_range_costs_the_questions_of_one_port():
 def test_a_range_is_what_its_ports_one_by_one_would_be(specs):
     singles = []
     for text in specs:
-        given = spec(text)
-        hosts = given.host_ports
-        singles += [PortSpec(given.protocol, p, given.host_ip, str(h)) for p, h in zip(given.ports, hosts, strict=True)]
+        entry = spec(text)
+        hosts = entry.host_ports
+        singles += [PortSpec(entry.protocol, p, entry.host_ip, str(h)) for p, h in zip(entry.ports, hosts, strict=True)]
     assert by_port(publish(*specs)) == by_port(allocate_ports(singles, (), HostAddressing(Kernel())))
 
 

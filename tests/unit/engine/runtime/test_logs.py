@@ -51,8 +51,8 @@ class Children:
     def reap(self, *, wait: bool = True) -> bool:
         """Wait for a child, or look for one that has ended; return False if there is none."""
         for pid in list(self.expected):
-            found, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
-            if found:
+            ended, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
+            if ended:
                 self.expected.pop(pid)(status)
                 return True
         return False
@@ -181,9 +181,9 @@ def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
         present = numbers(path)  # before any supervisor has taken over
         successor = LogWriter(path, 200, files)
         after = numbers(path)
-        for found in (present, after):
-            assert found == list(range(found[0], found[-1] + 1)), step
-            assert found[-1] in (last - 1, last), step
+        for lines in (present, after):
+            assert lines == list(range(lines[0], lines[-1] + 1)), step
+            assert lines[-1] in (last - 1, last), step
         assert present[-1] == after[-1], step
         assert present[0] <= after[0], step
         assert len(after) >= (1 if files == 1 else len(before) - 3), step
@@ -362,8 +362,8 @@ def test_what_is_read_while_files_are_rotated_is_in_order(path, files):
     writer.start()
     try:
         for _ in range(150):
-            if found := numbers(path):
-                assert found == list(range(found[0], found[0] + len(found)))
+            if lines := numbers(path):
+                assert lines == list(range(lines[0], lines[0] + len(lines)))
     finally:
         done.set()
         writer.join()

@@ -12,10 +12,10 @@ CALLS = ["mount", "clone3", "keyctl", "bpf", "read"]
 
 
 def actions(capabilities: list[str]) -> dict[str, list[str]]:
-    found = seccomp.filter_for("", capabilities)
-    assert found is not None
-    assert (found["defaultAction"], found["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 1)
-    rules = [rule for rule in found["syscalls"] if not rule.get("args")]
+    profile = seccomp.filter_for("", capabilities)
+    assert profile is not None
+    assert (profile["defaultAction"], profile["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 1)
+    rules = [rule for rule in profile["syscalls"] if not rule.get("args")]
     return {call: [rule["action"] for rule in rules if call in rule["names"]] for call in CALLS}
 
 

@@ -73,9 +73,9 @@ def test_the_store_refuses_exactly_what_meets(store, one, two):
 )
 def test_the_allocator_refuses_exactly_what_the_store_would(taken, protocol, address, port):
     spec = PortSpec(protocol, 80, address, str(port))
-    wanted = PortRecord(protocol, address, port, port, 80, 80)
-    if meet(taken, wanted):
+    record = PortRecord(protocol, address, port, port, 80, 80)
+    if meet(taken, record):
         with pytest.raises(PortConflict):
             allocate_ports([spec], [taken], HostAddressing(Free()))
     else:
-        assert allocate_ports([spec], [taken], HostAddressing(Free())) == [wanted]
+        assert allocate_ports([spec], [taken], HostAddressing(Free())) == [record]

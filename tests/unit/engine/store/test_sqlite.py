@@ -66,10 +66,10 @@ def test_listing_is_by_creation_and_replacement_keeps_the_place(store):
 def test_finding_prefers_the_full_id_then_the_name_then_the_prefix(store):
     put(store, network("ab12", "web"), network("ab34", "ab12"), network("cd56", "ab"))
     with store.read() as snapshot:
-        found = {
+        matches = {
             r: [n.name for n in snapshot.find_networks(r)] for r in ("ab12", "ab", "ab1", "a", "", "WEB", "%", "_")
         }
-    assert found == {"ab12": ["web"], "ab": ["ab"], "ab1": ["web"], "a": ["web", "ab12"],
+    assert matches == {"ab12": ["web"], "ab": ["ab"], "ab1": ["web"], "a": ["web", "ab12"],
                      "": [], "WEB": [], "%": [], "_": []}  # fmt: skip
 
 
@@ -122,12 +122,12 @@ def test_an_error_of_the_caller_passes_through_unchanged(store):
 
 
 def test_addresses_sort_as_numbers_in_both_families(store):
-    wanted = [2**128 - 1, 2**64, 5, 2**32 - 1, 0]
+    addresses = [2**128 - 1, 2**64, 5, 2**32 - 1, 0]
     with store.write() as tx:
-        for address in wanted:
+        for address in addresses:
             tx.reserve_address("n/fd00::/8", address, "e1")
     with store.read() as snapshot:
-        assert snapshot.addresses("n/fd00::/8") == sorted(wanted)
+        assert snapshot.addresses("n/fd00::/8") == sorted(addresses)
         assert snapshot.addresses("n/fd00::/80") == []
 
 
@@ -221,8 +221,8 @@ def test_bytes_that_are_no_text_are_kept_as_replacement_characters(store):
     typed = os.fsdecode(b"n\xff")
     put(store, network("ab12", typed, labels={typed: "caf\u00e9"}))
     with store.read() as snapshot:
-        (found,) = snapshot.find_networks(typed)
-    assert (found.name, found.labels) == ("n\ufffd", {"n\ufffd": "caf\u00e9"})
+        (stored,) = snapshot.find_networks(typed)
+    assert (stored.name, stored.labels) == ("n\ufffd", {"n\ufffd": "caf\u00e9"})
     with pytest.raises(Taken):
         put(store, network("cd34", typed))
 

@@ -133,9 +133,9 @@ def test_summaries_come_in_natural_order(store):
 
 def test_summaries_read_nothing_but_their_index(store):
     with store.write() as tx:
-        asked = []
-        tx._connection.set_trace_callback(asked.append)
+        queries = []
+        tx._connection.set_trace_callback(queries.append)
         tx.network_summaries(("live", "planned"))
         tx._connection.set_trace_callback(None)
-        plan = [row[-1] for row in tx._connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}")]
+        plan = [row[-1] for row in tx._connection.execute(f"EXPLAIN QUERY PLAN {queries[0]}")]
     assert plan == ["SCAN networks USING COVERING INDEX networks_listed"]

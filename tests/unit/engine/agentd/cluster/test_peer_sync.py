@@ -22,9 +22,9 @@ class Tables:
     def __init__(self):
         self.peers, self.comparisons = {}, 0
 
-    def program_peers(self, network, wanted):
+    def program_peers(self, network, expected):
         self.comparisons += 1
-        self.peers = {p.endpoint_id: p for p in wanted}
+        self.peers = {p.endpoint_id: p for p in expected}
 
     def add_peer(self, network, peer):
         self.peers[peer.endpoint_id] = peer
@@ -32,7 +32,7 @@ class Tables:
     def remove_peer(self, network, peer):
         self.peers.pop(peer.endpoint_id, None)
 
-    def verify(self, network, wanted, fix):
+    def verify(self, network, expected, fix):
         return []
 
 

@@ -31,9 +31,9 @@ class Store:
     def get(self, key):
         return KeyValue(key, self.record, 7)
 
-    def call(self, path, asked):
-        assert path == "/hawse/publish" and asked["revision"] == 7
-        self.record = asked["node"]
+    def call(self, path, body):
+        assert path == "/hawse/publish" and body["revision"] == 7
+        self.record = body["node"]
         if self.silent:
             raise EtcdUnavailable("silent")
         return {"done": True}
