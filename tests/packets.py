@@ -38,7 +38,9 @@ def ip(source: str, destination: str, protocol: int, payload: bytes, hops: int =
 
 
 def _summed(source: str, destination: str, protocol: int, payload: bytes, offset: int, pseudo: bool) -> bytes:
-    """Return the payload with its checksum at ``offset``; with ``pseudo``, the checksum covers the pseudo header too."""
+    """Return the payload with its checksum at ``offset``; with ``pseudo``, the checksum covers the pseudo
+    header too.
+    """
     ends = ip_address(source).packed + ip_address(destination).packed
     value = checksum((ends + struct.pack("!II", len(payload), protocol) if pseudo else b"") + payload)
     return payload[:offset] + struct.pack("!H", value or 0xFFFF) + payload[offset + 2 :]

@@ -16,6 +16,13 @@ import sys
 if __name__ == "__main__":
     if _signal.getsignal(_signal.SIGINT) != _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    locale = str(sys._xoptions.get("lc_ctype", "C.UTF-8")).encode(errors="surrogateescape")
+    if not locale:
+        posix.environ.pop(b"LC_CTYPE", None)
+        posix.unsetenv(b"LC_CTYPE")
+    elif locale != b"C.UTF-8":  # the value that the interpreter sets
+        posix.environ[b"LC_CTYPE"] = locale
+        posix.putenv(b"LC_CTYPE", locale)
     prefix, version = __file__.rsplit("/", 3)[0], sys.version_info
     packages = f"{prefix}/lib/python{version[0]}.{version[1]}/site-packages"
     try:

@@ -1,4 +1,6 @@
-"""The agent: runs its services on one event loop, keeps them up to date with the store, and ends when it is not needed."""
+"""The agent: runs its services on one event loop, keeps them up to date with the store, and ends when it is
+not needed.
+"""
 
 from __future__ import annotations
 

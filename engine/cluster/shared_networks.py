@@ -1,4 +1,6 @@
-"""The cluster's networks in etcd. Each change is one transaction, repeated if another host has changed the same keys."""
+"""The cluster's networks in etcd. Each change is one transaction, repeated if another host has changed the
+same keys.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Legacy links of the default bridge: resolve them, and allow their traffic where containers are isolated (icc=false)."""
+"""Legacy links of the default bridge: resolve them, and allow their traffic where containers are isolated
+(icc=false).
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,9 @@ def try_lock(fd: int) -> bool:
 
 
 def listen(listener: socket.socket, run: str, name: str) -> None:
-    """Listen at ``name`` in a directory (0600). Because the caller holds the lock, an old socket is a dead process's."""
+    """Listen at ``name`` in a directory (0600). Because the caller holds the lock, an old socket is a dead
+    process's.
+    """
     with socket_address(run, name) as address:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(address)

@@ -100,7 +100,9 @@ class Soak:
         return dice.choices([argv for _, argv in acts], [weight for weight, _ in acts])[0]
 
     def command(self, host, argv, killed_after):
-        """Run a command and kill it after ``killed_after`` seconds: one in ten is killed early, none may take a minute."""
+        """Run a command and kill it after ``killed_after`` seconds: one in ten is killed early, none may take
+        a minute.
+        """
         process = subprocess.Popen(
             host.command(*argv), env=host.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,

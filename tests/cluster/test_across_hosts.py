@@ -81,7 +81,9 @@ def test_addresses_differ_between_hosts_and_a_taken_one_is_refused(pair):
     ],
 )
 def test_a_foreign_namespace_keeps_its_default_route(pair, netns, word, added):
-    """The default route of an overlay network goes by the gateway bridge, and follows --default-route of the network."""
+    """The default route of an overlay network goes by the gateway bridge, and follows --default-route of the
+    network.
+    """
     a, _ = pair
     netns.sh("ip link add own type bridge; ip addr add 10.9.0.2/24 dev own; ip link set own up")
     netns.sh("ip route add default via 10.9.0.1")

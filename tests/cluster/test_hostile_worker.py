@@ -96,7 +96,9 @@ def evil(three):
 
 @pytest.fixture(autouse=True)
 def others_go_on(three):
-    """Check after each attack that the two other hosts have the same records, reach each other, and have right tables."""
+    """Check after each attack that the two other hosts have the same records, reach each other, and have right
+    tables.
+    """
     before = stored(three[0])
     yield
     assert theirs(before, three) == theirs(stored(three[0]), three)

@@ -117,7 +117,9 @@ def test_another_version_of_hawse_is_told_so(connect):
 
 
 def test_guests_without_number_keep_no_host_out(cluster, manager, guest, connect):
-    """With more waiting connections than the server takes, hosts still join in time, even from one of their addresses."""
+    """With more waiting connections than the server takes, hosts still join in time, even from one of their
+    addresses.
+    """
     for number in range(9):
         guest.sh(f"ip addr add 192.168.99.{200 + number}/24 dev ext0")
     waiting = [connect() for _ in range(GUESTS_EACH + 20)]

@@ -75,7 +75,9 @@ def fill(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shells' start directory: a ``hawse`` in ``bin``, completion files, a store in ``state``, files to complete."""
+    """The shells' start directory: a ``hawse`` in ``bin``, completion files, a store in ``state``, files to
+    complete.
+    """
     home = tmp_path_factory.mktemp("terminal")
     (home / "bin").mkdir()
     program = home / "bin" / "hawse"
@@ -150,7 +152,9 @@ class Screen:
 
 
 def start(shell: str, directory: Path, *, root: Path | None = None, package: bool = False) -> Screen:
-    """Start a shell with its completion file loaded; ``package`` decides whether bash has the package bash-completion."""
+    """Start a shell with its completion file loaded; ``package`` decides whether bash has the package
+    bash-completion.
+    """
     home = Path(tempfile.mkdtemp(prefix=f"home-{shell}-", dir=directory))
     environ = {
         "PATH": f"{directory / 'bin'}:/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8",

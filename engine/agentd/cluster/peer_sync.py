@@ -25,7 +25,9 @@ RETRY = 2.0
 
 
 class PeerSync:
-    """A thread that programs ``driver`` for the networks passed to `tell`; ``run`` holds the lock shared with commands."""
+    """A thread that programs ``driver`` for the networks passed to `tell`; ``run`` holds the lock shared with
+    commands.
+    """
 
     def __init__(self, driver: Driver, node: str, run: Path) -> None:
         self._driver, self._node, self._run_directory = driver, node, run

@@ -51,7 +51,9 @@ def asker(product: Product) -> list[str]:
 
 
 def ask(argv: list[str], queries: Path, seconds: int) -> float:
-    """Return the answers in a second; raise RuntimeError if a query is lost, because the resolver is on the same host."""
+    """Return the answers in a second; raise RuntimeError if a query is lost, because the resolver is on the
+    same host.
+    """
     flags = ("-d", str(queries), "-l", str(seconds), "-c", "4", "-q", "50")
     output = subprocess.run([*argv, *flags], capture_output=True, text=True, timeout=60, check=True).stdout
     rate, lost = RATE.search(output), LOST.search(output)

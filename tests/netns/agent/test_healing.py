@@ -1,4 +1,6 @@
-"""Another program damages the firewall: the agent notices without a command, and no forbidden packet passes meanwhile."""
+"""Another program damages the firewall: the agent notices without a command, and no forbidden packet passes
+meanwhile.
+"""
 
 from __future__ import annotations
 

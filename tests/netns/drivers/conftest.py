@@ -197,7 +197,9 @@ class Lab:
             self.on_host(lambda: self.driver.delete_endpoint(network, endpoint))  # noqa: B023
 
     def repair(self, networks: Members, unsettled: Members = (), **fields) -> list[Difference]:
-        """Compare the shared kernel state with what these networks need, repair it, and return the differences found."""
+        """Compare the shared kernel state with what these networks need, repair it, and return the differences
+        found.
+        """
         desired = Desired(networks, unsettled, **fields)
         differences = list(self.on_host(lambda: self.driver.compare(desired)))
         self.on_host(lambda: self.driver.repair(desired, differences))

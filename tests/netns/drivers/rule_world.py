@@ -303,7 +303,9 @@ class World:
             self.lab.on_host(lambda: table.change(remove=guard))
 
     def with_marks(self, probe: Callable[[], bool]) -> bool:
-        """Run a probe while marks select routes; as long as such a rule exists, the kernel itself refuses 127.0.0.0/8."""
+        """Run a probe while marks select routes; as long as such a rule exists, the kernel itself refuses
+        127.0.0.0/8.
+        """
         self.host.sh(f"ip rule add fwmark {MARK} table {MARK}")
         try:
             return probe()

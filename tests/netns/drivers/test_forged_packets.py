@@ -162,7 +162,9 @@ def field(request, lab, peer) -> Iterator[Field]:
 
 @pytest.fixture(params=UNFILTERED, ids=told)
 def apart(request, lab, peer) -> Iterator[Field]:
-    """Both containers on one network without icc; only without br_netfilter, which would hide what the host lets pass."""
+    """Both containers on one network without icc; only without br_netfilter, which would hide what the host
+    lets pass.
+    """
     made = Field(lab, peer, request.param, mallory_on_own=False, options=NO_ICC)
     yield made
     made.sockets.close()

@@ -106,7 +106,9 @@ def test_container_tells_the_host_what_does_not_fit_into_its_tunnel(site, versio
 
 
 def test_host_that_routes_by_marks_through_a_container_hears_the_answers(site):
-    """A program's marked packets are routed to the router; without the mark, no route leads to the answering address."""
+    """A program's marked packets are routed to the router; without the mark, no route leads to the answering
+    address.
+    """
     site.host.sh(f"ip rule add fwmark {MARK} table {TABLE}; ip route add default via 172.30.0.2 table {TABLE}")
     site.lab.serve(site.far, 50, "udp", address=BEYOND)
     with bound(site.host, 4, 0) as client:

@@ -37,7 +37,9 @@ def web(host):
 
 
 def state(host):
-    """Return the container's networks, that of its default route, whether its port is recorded, and the port's target."""
+    """Return the container's networks, that of its default route, whether its port is recorded, and the port's
+    target.
+    """
     document = json.loads(host.hawse("inspect", "web").stdout)[0]["NetworkSettings"]
     elements = host.sh("nft list table inet hawse")
     route = host.sh("nsenter -t $(cat run/containers/*/process | grep -o '[0-9]*' | head -1) -n ip route show default",

@@ -138,7 +138,9 @@ def test_directory_that_another_user_exchanges_all_the_time_is_never_used(shared
 
 @pytest.fixture
 def left(host) -> Path:
-    """Create the directories as root took them over from another user; return a file outside them that must not change."""
+    """Create the directories as root took them over from another user; return a file outside them that must
+    not change.
+    """
     victim = host.state / "victim"
     for path in (host.root, host.run_dir):
         path.mkdir(mode=0o700, parents=True)

@@ -81,7 +81,9 @@ def saved(
 
 
 def old_saved(layers: Mapping[str, object], config: bytes, names: Sequence[str], name: str = "") -> bytes:
-    """Return an archive as ``docker save`` wrote it before Docker 25: a directory for each layer, equal ones as links."""
+    """Return an archive as ``docker save`` wrote it before Docker 25: a directory for each layer, equal ones
+    as links.
+    """
     name = name or f"{blob(config)}.json"
     manifest = [{"Config": name, "RepoTags": ["old:1"], "Layers": list(names)}]
     return make_tar(*layers.items(), (name, config), ("manifest.json", json.dumps(manifest).encode()))

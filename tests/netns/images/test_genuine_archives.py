@@ -1,4 +1,6 @@
-"""Archives from Docker, skopeo and tar are imported with the id they have there; ``genuine/`` says how they were made."""
+"""Archives from Docker, skopeo and tar are imported with the id they have there; ``genuine/`` says how they
+were made.
+"""
 
 from __future__ import annotations
 

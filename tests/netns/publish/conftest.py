@@ -1,4 +1,6 @@
-"""A host with containers run by the command line, and sockets in every namespace; many questions are asked in parallel."""
+"""A host with containers run by the command line, and sockets in every namespace; many questions are asked in
+parallel.
+"""
 
 from __future__ import annotations
 

@@ -81,7 +81,9 @@ def set_trap(root: Path, links: dict[str, str], canary: Path) -> None:
 
 @pytest.fixture
 def spec_of(tmp_path: Path):
-    """Return a function that builds the specification of a hostile root: engine files, a volume, a working directory."""
+    """Return a function that builds the specification of a hostile root: engine files, a volume, a working
+    directory.
+    """
     (tmp_path / "hosts").write_text("10.0.0.1 own\n")
     (tmp_path / "volume").mkdir()
 

@@ -18,8 +18,8 @@ from engine.dispatch import KINDS, translate_driver_errors
 
 FOLDER = Path(drivers.__file__).parent
 CAUGHT = {
+    ("linux/address_ranges.py", "InterruptedError"),
     ("linux/address_ranges.py", "OSError"),
-    ("linux/address_ranges.py", "_Interrupted"),
     ("linux/netlink.py", "InterruptedError"),
     ("linux/netlink.py", "OSError"),
     ("linux/namespaces.py", "OSError"),

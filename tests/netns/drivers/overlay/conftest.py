@@ -130,7 +130,9 @@ class Member:
         self.act("remove_peer", peer)
 
     def kill_throughout(self, verb: str, kills: range) -> None:
-        """Kill a verb after so many function calls in the drivers, increasing; the next run must complete it each time."""
+        """Kill a verb after so many function calls in the drivers, increasing; the next run must complete it
+        each time.
+        """
         for calls in kills:
             self.act("delete_network" if verb == "create_network" else "create_network")
             if self._killed_after(calls, verb) == 0:
@@ -251,7 +253,9 @@ class Cluster:
         self.members: list[Member] = []
 
     def network(self, name: str, *subnets: str, hosts: int = 2, underlay: int = 4, vni: int = 0, **fields):
-        """Create a network that is up on some hosts; ``fields`` belong to its specification, ``options`` to every host."""
+        """Create a network that is up on some hosts; ``fields`` belong to its specification, ``options`` to
+        every host.
+        """
         pools = tuple(Pool(s, ip_interface(f"{s[1]}/{s.prefixlen}")) for s in map(ip_network, subnets))
         vnis = ",".join(str(vni or next(self.vnis)) for _ in pools)
         extra = fields.pop("options", {})

@@ -34,7 +34,9 @@ BRIDGED = {4: "172.30.0.2", 6: "fd00:30::2"}
 
 
 class Field:
-    """An overlay of two hosts with a container on each; the first has a bridge network too, a third host has neither."""
+    """An overlay of two hosts with a container on each; the first has a bridge network too, a third host has
+    neither.
+    """
 
     def __init__(self, cluster, version: int) -> None:
         self.cluster, self.version = cluster, version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -108,3 +109,15 @@ def test_the_names_of_one_interpreter_have_one_identity(installed):
         subprocess.check_output([installed / "venv/bin" / name, "-IS", "-c", boot]) for name in ("python", "python3")
     }
     assert len(identities) == 1
+
+
+@pytest.mark.parametrize("locale", [{}, {"LC_CTYPE": "C"}, {"LANG": "C"}, {"LC_CTYPE": "C.UTF-8"}, {"LC_ALL": "C"}])
+def test_the_interpreter_does_not_change_the_environment_of_the_command(locale, tmp_path):
+    script = install(tmp_path / "prefix")
+    launch = next((tmp_path / "prefix").rglob("launch.py"))
+    launch.unlink()  # a hard link or a copy of the checkout's
+    launch.write_text("import os\n\n\ndef main():\n    print({k: v for k, v in os.environ.items() if k != 'PATH'})\n")
+    environment = {"PATH": os.environ["PATH"], **locale}
+    result = subprocess.run([script], env=environment, capture_output=True, text=True, timeout=20, check=True)
+    shown = ast.literal_eval(result.stdout)
+    assert {k: v for k, v in shown.items() if k not in ("PWD", "OLDPWD", "_", "SHLVL")} == locale

@@ -1,4 +1,6 @@
-"""A manager's server, over real TLS on the loopback interface: what a joining host checks before it sends its secret."""
+"""A manager's server, over real TLS on the loopback interface: what a joining host checks before it sends its
+secret.
+"""
 
 import socket
 import ssl

@@ -63,7 +63,9 @@ def test_where_nobody_is_ready_everybody_s_reason_is_told():
 
 
 class Member:
-    """A member that answers each request with one document, or never; ``first`` holds the first answers and statuses."""
+    """A member that answers each request with one document, or never; ``first`` holds the first answers and
+    statuses.
+    """
 
     def __init__(self, answer=None, status=200, first=()):
         self.listener = socket.socket(socket.AF_UNIX)
