@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from cli.completion.tree import Node, nodes
+from cli.completion.tree import CommandNode, nodes
 from cli.container.unsupported import IGNORED, NEVER_HONOURED
 from cli.root import root
 
@@ -113,7 +113,7 @@ def shown(paths: Iterable[str]) -> str:
     return ", ".join(f"`{('hawse ' + path).strip()}`" for path in paths)
 
 
-def command_rows(facts: Facts, tree: Iterable[Node]) -> Iterator[Sequence[str]]:
+def command_rows(facts: Facts, tree: Iterable[CommandNode]) -> Iterator[Sequence[str]]:
     """Yield one row for each command of hawse, then one for each Docker command that hawse lacks."""
     ours: set[str] = set()
     for node in tree:
@@ -125,7 +125,7 @@ def command_rows(facts: Facts, tree: Iterable[Node]) -> Iterator[Sequence[str]]:
             yield f"`docker {path}`", state, why
 
 
-def flag_rows(facts: Facts, node: Node) -> Iterator[Sequence[str]]:
+def flag_rows(facts: Facts, node: CommandNode) -> Iterator[Sequence[str]]:
     """Yield one row for each flag that a command has in hawse or in Docker."""
     ours = {flag.long: flag.short for flag in node.flags}
     docker = {flag for path in node.paths for flag in facts.recorded(path, "flags")}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cli.completion.sources import SOURCES, Source
-from cli.completion.tree import FlagEntry, Node
+from cli.completion.tree import CommandNode, FlagEntry
 
 INDENT, WIDTH = " " * 12, 120
 
 
-def render(nodes: list[Node]) -> str:
+def render(nodes: list[CommandNode]) -> str:
     """Return both functions as shell code."""
     return "\n".join([*_commands(nodes), "", "# Offer the values of a source.", *_sources()]) + "\n"
 
@@ -32,7 +32,7 @@ def filled(words: Iterable[str], width: int) -> list[str]:
     return lines
 
 
-def _commands(nodes: Iterable[Node]) -> Iterator[str]:
+def _commands(nodes: Iterable[CommandNode]) -> Iterator[str]:
     yield "__hawse_command() {"
     yield "    commands='' aliases='' flags='' arguments='' strict=''"
     yield "    case $1 in"

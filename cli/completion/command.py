@@ -10,7 +10,7 @@ import click
 
 from cli.app import App, StatusError
 from cli.completion import bash, fish, zsh
-from cli.completion.tree import Node, nodes
+from cli.completion.tree import CommandNode, nodes
 from cli.pflag import Group, command, exactly
 
 
@@ -25,7 +25,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     app.out(script(shell, cast("Group", ctx.find_root().command)))
 
 
-SHELLS: Mapping[str, Callable[[list[Node]], str]] = {"bash": bash.render, "fish": fish.render, "zsh": zsh.render}
+SHELLS: Mapping[str, Callable[[list[CommandNode]], str]] = {"bash": bash.render, "fish": fish.render, "zsh": zsh.render}
 """The function that generates the variable part of the script, by shell."""
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cli.completion.sources import SOURCES, Source
-from cli.completion.tree import Node
+from cli.completion.tree import CommandNode
 
 SHELL = {"files": "__hawse_files", "directories": "__hawse_directories", "command": "__hawse_program"}
 
 
-def render(nodes: list[Node]) -> str:
+def render(nodes: list[CommandNode]) -> str:
     """Return the tables and the commands as shell code."""
     return "\n".join([*_tables(nodes), "", *_sources(), "", *_completions(nodes)]) + "\n"
 
@@ -25,7 +25,7 @@ def listed(words: Iterable[str]) -> str:
     return " ".join(map(quoted, words))
 
 
-def _tables(nodes: list[Node]) -> Iterator[str]:
+def _tables(nodes: list[CommandNode]) -> Iterator[str]:
     yield f"set -g __hawse_paths {listed(path for node in nodes for path in node.paths if path)}"
     strict = [path for node in nodes if not (node.interspersed or node.commands) for path in node.paths]
     yield f"set -g __hawse_strict {listed(strict)}"
@@ -77,14 +77,14 @@ def _item(word: str, description: str) -> str:
     return f"{quoted(word)}\\t{quoted(description)}" if description else quoted(word)
 
 
-def _completions(nodes: list[Node]) -> Iterator[str]:
+def _completions(nodes: list[CommandNode]) -> Iterator[str]:
     yield "complete -c hawse -f"
     yield "complete -c hawse -n __hawse_awaits -a '(__hawse_offer_awaited)'"
     for node in nodes:
         yield from ("", *_commands(node), *_flags(node), *_arguments(node))
 
 
-def _commands(node: Node) -> Iterator[str]:
+def _commands(node: CommandNode) -> Iterator[str]:
     here = f"__hawse_argument_of 0 {listed(node.paths)}"
     for name, description in node.commands.items():
         yield f"complete -c hawse -n {quoted(here)} -a {name} -d {quoted(description)}"
@@ -93,7 +93,7 @@ def _commands(node: Node) -> Iterator[str]:
         yield f"complete -c hawse -n {quoted(unknown)} -a {alias} -d {quoted(f'same as {name}')}"
 
 
-def _flags(node: Node) -> Iterator[str]:
+def _flags(node: CommandNode) -> Iterator[str]:
     here = quoted(f"__hawse_flags_of {listed(node.paths)}")
     for flag in node.flags:
         if flag.offered:
@@ -102,7 +102,7 @@ def _flags(node: Node) -> Iterator[str]:
             yield f"complete -c hawse -n {here}{short} -l {flag.long[2:]}{value} -d {quoted(flag.description)}"
 
 
-def _arguments(node: Node) -> Iterator[str]:
+def _arguments(node: CommandNode) -> Iterator[str]:
     for place, argument in enumerate(node.arguments):
         if SOURCES[argument.source] != Source():
             here = f"__hawse_argument_of {place}{'+' * argument.repeated} {listed(node.paths)}"

@@ -38,7 +38,7 @@ class ArgumentEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class CommandNode:
     """One command with all its ``paths``: ``("run", "container run")``; the root's path is "".
 
     ``commands`` maps the commands of a group to their descriptions. ``aliases`` maps their other names to these names.
@@ -53,9 +53,9 @@ class Node:
     interspersed: bool
 
 
-def nodes(root: Group) -> list[Node]:
+def nodes(root: Group) -> list[CommandNode]:
     """Return every visible command of the tree once, sorted by its paths."""
-    by_command: dict[int, Node] = {}
+    by_command: dict[int, CommandNode] = {}
     for path, command in _walk("", root):
         known = by_command.get(id(command))
         by_command[id(command)] = replace(known, paths=(*known.paths, path)) if known else _node(path, command)
@@ -80,11 +80,11 @@ def _get(group: Group, name: str) -> click.Command:
     return command
 
 
-def _node(path: str, command: click.Command) -> Node:
+def _node(path: str, command: click.Command) -> CommandNode:
     module = (command.callback.__module__ if command.callback else "").removeprefix("cli.")
     group = command if isinstance(command, Group) else None
     visible = _visible(group) if group else []
-    return Node(
+    return CommandNode(
         paths=(path,),
         flags=tuple(_flags(module, command)),
         commands={name: _get(group, name).short_help or "" for name in visible} if group else {},

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cli.completion.sources import SOURCES, Source
-from cli.completion.tree import ArgumentEntry, FlagEntry, Node
+from cli.completion.tree import ArgumentEntry, CommandNode, FlagEntry
 
 SHELL = {"files": "_files", "directories": "_hawse_directories", "command": "_hawse_program"}
 
 
-def render(nodes: list[Node]) -> str:
+def render(nodes: list[CommandNode]) -> str:
     """Return the functions as shell code."""
     return "\n".join([*_commands(nodes), "", *_sources()]) + "\n"
 
@@ -25,7 +25,7 @@ def escaped(text: str, special: str) -> str:
     return "".join(f"\\{char}" if char in special + "\\" else char for char in text)
 
 
-def _commands(nodes: Iterable[Node]) -> Iterator[str]:
+def _commands(nodes: Iterable[CommandNode]) -> Iterator[str]:
     yield "_hawse_command() {"
     yield "  local -a verbs others"
     yield "  case $1 in"
@@ -37,7 +37,7 @@ def _commands(nodes: Iterable[Node]) -> Iterator[str]:
     yield from ("", "_hawse() { _hawse_command '' }")
 
 
-def _group(node: Node) -> Iterator[str]:
+def _group(node: CommandNode) -> Iterator[str]:
     yield "      verbs=("
     yield from (f"        {_item(name, description)}" for name, description in node.commands.items())
     yield "      )"
@@ -46,7 +46,7 @@ def _group(node: Node) -> Iterator[str]:
     yield from _call(f"_hawse_group {quoted(node.paths[0])}", _flags(node))
 
 
-def _leaf(node: Node) -> Iterator[str]:
+def _leaf(node: CommandNode) -> Iterator[str]:
     start = "_hawse_leaf" if node.interspersed else "_hawse_leaf -A '-*'"
     yield from _call(start, [*_flags(node), *_arguments(node)])
 
@@ -60,7 +60,7 @@ def _item(name: str, description: str) -> str:
     return quoted(escaped(name, ":") + (f":{description}" if description else ""))
 
 
-def _flags(node: Node) -> Iterator[str]:
+def _flags(node: CommandNode) -> Iterator[str]:
     for flag in node.flags:
         names = [name for name in (flag.short, flag.long) if name]
         for name in names:
@@ -77,7 +77,7 @@ def _flag(flag: FlagEntry, name: str, others: str) -> str:
     )
 
 
-def _arguments(node: Node) -> Iterator[str]:
+def _arguments(node: CommandNode) -> Iterator[str]:
     for place, argument in enumerate(node.arguments, 1):
         yield (
             _place(place, argument, strict=not node.interspersed)

@@ -21,7 +21,7 @@ from cli.gotemplate.gotypes import (
     Value,
     pointer_to,
 )
-from cli.gotemplate.nodes import Bool, Node, Number, String
+from cli.gotemplate.nodes import Bool, NumberNode, String, TemplateNode
 
 
 def fit(value: Value | None, type_: Type) -> Value | None:
@@ -54,18 +54,18 @@ def nil_argument(type_: Type) -> Value | None:
     return None if type_ is ANY or type_ is ANY_VALUE else Value(type_, None)
 
 
-def constant(node: Node) -> Value | None:
+def constant(node: TemplateNode) -> Value | None:
     """Return a constant's value when no type is required; its spelling decides the type."""
     if isinstance(node, Bool):
         return Value(BOOL, node.value)
     if isinstance(node, String):
         return Value(STRING, node.value)
-    if isinstance(node, Number):
+    if isinstance(node, NumberNode):
         return _number(node)
     raise Fault(f"can't handle assignment of {node.source()} to empty interface argument")
 
 
-def _number(node: Number) -> Value | None:
+def _number(node: NumberNode) -> Value | None:
     text = node.text
     if node.as_complex is not None:
         return Value(COMPLEX128, node.as_complex)
@@ -79,7 +79,7 @@ def _number(node: Number) -> Value | None:
     return None
 
 
-def constant_as(node: Node, type_: Type) -> Value | None:
+def constant_as(node: TemplateNode, type_: Type) -> Value | None:
     """Return a constant as an argument of type ``type_``; raises Fault if it does not fit."""
     kind = type_.kind
     if type_ is ANY or type_ is ANY_VALUE:
@@ -89,11 +89,11 @@ def constant_as(node: Node, type_: Type) -> Value | None:
             return Value(type_, node.value)
         raise Fault(f"expected string; found {node.source()}")
     if kind in INT_KINDS:
-        if isinstance(node, Number) and node.as_int is not None:
+        if isinstance(node, NumberNode) and node.as_int is not None:
             return Value(type_, node.as_int)
         raise Fault(f"expected integer; found {node.source()}")
     if kind in UINT_KINDS:
-        if isinstance(node, Number) and node.as_uint is not None:
+        if isinstance(node, NumberNode) and node.as_uint is not None:
             return Value(type_, node.as_uint)
         raise Fault(f"expected unsigned integer; found {node.source()}")
     raise Fault(f"can't handle {node.source()} for arg of type {type_}")

@@ -18,7 +18,7 @@ _ANY_SLICE = slice_of(ANY)
 _ANY_MAP = map_of(STRING, ANY)
 
 
-class Number(str):
+class JsonNumber(str):
     """A JSON number as text, in its original spelling."""
 
     __slots__ = ()
@@ -26,7 +26,7 @@ class Number(str):
 
 def load(text: str) -> Any:
     """Parse JSON text and keep the spelling of numbers; raises ValueError."""
-    return json.loads(text, parse_int=Number, parse_float=Number)
+    return json.loads(text, parse_int=JsonNumber, parse_float=JsonNumber)
 
 
 def _grown(items: list[Raw]) -> Slice:
@@ -41,7 +41,7 @@ def untyped(document: Any) -> Value | None:
         return None
     if isinstance(document, bool):
         return Value(BOOL, document)
-    if isinstance(document, Number | int | float):
+    if isinstance(document, JsonNumber | int | float):
         return Value(JSON_NUMBER, encode(str(document)))
     if isinstance(document, str):
         return string(encode(document))
@@ -80,7 +80,7 @@ def _listed(type_: Type, document: Any) -> list[Any]:
 
 
 def _checked(document: Any, expected: Any) -> Any:
-    if not isinstance(document, expected) or isinstance(document, Number):
+    if not isinstance(document, expected) or isinstance(document, JsonNumber):
         raise TypeError(f"unexpected {type(document).__name__} in document")
     return document
 

@@ -18,20 +18,20 @@ from cli.gotemplate.budget import Budget
 from cli.gotemplate.builtin import call_of
 from cli.gotemplate.errors import Fault
 from cli.gotemplate.gotypes import ANY_VALUE, Function, Method, Type, Value, indirect, truth, unwrap
-from cli.gotemplate.nodes import Chain, Command, Dot, Field, Identifier, Nil, Node, Pipe, Variable
+from cli.gotemplate.nodes import ChainNode, Dot, Field, Identifier, Nil, Pipe, PipelineCommand, TemplateNode, Variable
 from cli.gotemplate.text import encode
 from engine.golang.strconv import quote
 
 
-class Missing:
+class MissingArgument:
     """The type of MISSING, which means "no previous stage in the pipeline"."""
 
 
-MISSING = Missing()
-Final = Value | None | Missing
+MISSING = MissingArgument()
+Final = Value | None | MissingArgument
 
 
-class Settings(NamedTuple):
+class EvaluatorSettings(NamedTuple):
     """The values that all invocations of one execution share."""
 
     builtins: Mapping[str, Function]
@@ -43,10 +43,10 @@ class Settings(NamedTuple):
 class Evaluator:
     """Evaluator for one invocation of a template; ``variables`` is a stack with the innermost variable last."""
 
-    def __init__(self, settings: Settings, dot: Value | None) -> None:
+    def __init__(self, settings: EvaluatorSettings, dot: Value | None) -> None:
         self.settings = settings
         self.variables: list[tuple[str, Value | None]] = [("$", dot)]
-        self.node: Node | None = None
+        self.node: TemplateNode | None = None
 
     # ------------------------------------------------------------------------------------------------ variables
 
@@ -72,7 +72,7 @@ class Evaluator:
         for command in pipe.commands:
             result = self._command(dot, command, value)
             value = unwrap(result)
-        assert not isinstance(value, Missing)
+        assert not isinstance(value, MissingArgument)
         for variable in pipe.decl:
             if pipe.is_assign:
                 self.assign(variable.idents[0], value)
@@ -80,11 +80,11 @@ class Evaluator:
                 self.variables.append((variable.idents[0], value))
         return value
 
-    def _command(self, dot: Value | None, command: Command, final: Final) -> Value | None:
+    def _command(self, dot: Value | None, command: PipelineCommand, final: Final) -> Value | None:
         first = command.args[0]
         if isinstance(first, Field):
             return self._field_node(dot, first, command.args, final)
-        if isinstance(first, Chain):
+        if isinstance(first, ChainNode):
             return self._chain_node(dot, first, command.args, final)
         if isinstance(first, Identifier):
             return self._function(dot, first, command, command.args, final)
@@ -101,24 +101,28 @@ class Evaluator:
             raise Fault("nil is not a command")
         return constant(first)
 
-    def _refuse_arguments(self, args: Sequence[Node], final: Final) -> None:
+    def _refuse_arguments(self, args: Sequence[TemplateNode], final: Final) -> None:
         if len(args) > 1 or final is not MISSING:
             raise Fault(f"can't give argument to non-function {args[0].source()}")
 
     # --------------------------------------------------------------------------------------------------- fields
 
-    def _field_node(self, dot: Value | None, node: Field, args: Sequence[Node], final: Final) -> Value | None:
+    def _field_node(self, dot: Value | None, node: Field, args: Sequence[TemplateNode], final: Final) -> Value | None:
         self.node = node
         return self._fields(dot, dot, node, node.idents, args, final)
 
-    def _chain_node(self, dot: Value | None, node: Chain, args: Sequence[Node], final: Final) -> Value | None:
+    def _chain_node(
+        self, dot: Value | None, node: ChainNode, args: Sequence[TemplateNode], final: Final
+    ) -> Value | None:
         self.node = node
         if isinstance(node.node, Nil):
             raise Fault(f"indirection through explicit nil in {node.source()}")
         start = self._argument(dot, node.node, ANY_VALUE)
         return self._fields(dot, start, node, node.fields, args, final)
 
-    def _variable_node(self, dot: Value | None, node: Variable, args: Sequence[Node], final: Final) -> Value | None:
+    def _variable_node(
+        self, dot: Value | None, node: Variable, args: Sequence[TemplateNode], final: Final
+    ) -> Value | None:
         self.node = node
         value = self.variables[self._variable_index(node.idents[0])][1]
         if len(node.idents) == 1:
@@ -130,9 +134,9 @@ class Evaluator:
         self,
         dot: Value | None,
         receiver: Value | None,
-        node: Node,
+        node: TemplateNode,
         names: Sequence[str],
-        args: Sequence[Node],
+        args: Sequence[TemplateNode],
         final: Final,
     ) -> Value | None:
         for name in names[:-1]:
@@ -140,7 +144,13 @@ class Evaluator:
         return self._field(dot, names[-1], node, args, final, receiver)
 
     def _field(
-        self, dot: Value | None, name: str, node: Node, args: Sequence[Node], final: Final, receiver: Value | None
+        self,
+        dot: Value | None,
+        name: str,
+        node: TemplateNode,
+        args: Sequence[TemplateNode],
+        final: Final,
+        receiver: Value | None,
     ) -> Value | None:
         if receiver is None:
             if self.settings.missing_key_fails:
@@ -177,7 +187,7 @@ class Evaluator:
     # ---------------------------------------------------------------------------------------------------- calls
 
     def _function(
-        self, dot: Value | None, node: Identifier, place: Node, args: Sequence[Node], final: Final
+        self, dot: Value | None, node: Identifier, place: TemplateNode, args: Sequence[TemplateNode], final: Final
     ) -> Value | None:
         self.node = node
         name = node.name
@@ -192,13 +202,13 @@ class Evaluator:
             function = call_of(args[1].source() if len(args) > 1 else _described(final))
         return self._call(dot, function, place, name, args, final)
 
-    def _and_or(self, dot: Value | None, stop_at: bool, args: Sequence[Node], final: Final) -> Value | None:
+    def _and_or(self, dot: Value | None, stop_at: bool, args: Sequence[TemplateNode], final: Final) -> Value | None:
         value = None
         for arg in args:
             value = self._argument(dot, arg, ANY_VALUE)
             if truth(unwrap(value)) == stop_at:
                 return value
-        return value if isinstance(final, Missing) else final
+        return value if isinstance(final, MissingArgument) else final
 
     def _check_count(self, function: Function, name: str, count: int, final: Final) -> None:
         total = count + (final is not MISSING)
@@ -212,7 +222,13 @@ class Evaluator:
             raise Fault(function.fault)
 
     def _call(
-        self, dot: Value | None, function: Function, place: Node, name: str, args: Sequence[Node], final: Final
+        self,
+        dot: Value | None,
+        function: Function,
+        place: TemplateNode,
+        name: str,
+        args: Sequence[TemplateNode],
+        final: Final,
     ) -> Value | None:
         args = args[1:]
         self._check_count(function, name, len(args), final)
@@ -223,7 +239,7 @@ class Evaluator:
             type_ = params[position] if position < len(params) else function.rest
             assert type_ is not None
             values.append(_passed(self._argument(dot, arg, type_), type_))
-        if not isinstance(final, Missing):
+        if not isinstance(final, MissingArgument):
             type_ = params[len(args)] if len(args) < len(params) else function.rest
             assert type_ is not None
             values.append(_passed(fit(final, type_), type_))
@@ -235,7 +251,7 @@ class Evaluator:
             self.node = place
             raise Fault(f"error calling {name}: {fault}") from None
 
-    def _argument(self, dot: Value | None, node: Node, type_: Type) -> Value | None:
+    def _argument(self, dot: Value | None, node: TemplateNode, type_: Type) -> Value | None:
         self.node = node
         if isinstance(node, Dot):
             return fit(dot, type_)
@@ -249,7 +265,7 @@ class Evaluator:
             value = self.pipeline(dot, node)
         elif isinstance(node, Identifier):
             value = self._function(dot, node, node, (), MISSING)
-        elif isinstance(node, Chain):
+        elif isinstance(node, ChainNode):
             value = self._chain_node(dot, node, (), MISSING)
         else:
             return constant_as(node, type_)

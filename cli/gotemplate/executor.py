@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from cli.gotemplate.errors import Fault, TemplateExecError
-from cli.gotemplate.evaluator import Evaluator, Settings
+from cli.gotemplate.evaluator import Evaluator, EvaluatorSettings
 from cli.gotemplate.gotypes import INT_KINDS, UINT_KINDS, Value, indirect, integer, truth, unwrap
-from cli.gotemplate.nodes import Action, Body, Branch, Invocation, Jump, Node, Text
+from cli.gotemplate.nodes import Action, Body, Branch, Invocation, Jump, TemplateNode, Text
 from cli.gotemplate.printing import printable, sprint
 from cli.gotemplate.text import decode
 from engine.golang.strconv import quote
@@ -24,7 +24,7 @@ _STACK_FRAMES = 120_000
 _INVOCATION_STEPS = 10
 
 
-class Source(NamedTuple):
+class TemplateSource(NamedTuple):
     """The input of an execution: the source text, and the template bodies by name."""
 
     text: str
@@ -46,7 +46,13 @@ class Executor(Evaluator):
     """One invocation of a template; each invoked template has its own executor and writes to the same output."""
 
     def __init__(
-        self, source: Source, settings: Settings, name: bytes, dot: Value | None, output: list[bytes], depth: int
+        self,
+        source: TemplateSource,
+        settings: EvaluatorSettings,
+        name: bytes,
+        dot: Value | None,
+        output: list[bytes],
+        depth: int,
     ) -> None:
         super().__init__(settings, dot)
         self.source = source
@@ -85,7 +91,7 @@ class Executor(Evaluator):
                 return jump
         return ""
 
-    def _walk(self, dot: Value | None, node: Node) -> str:
+    def _walk(self, dot: Value | None, node: TemplateNode) -> str:
         self.node = node
         if isinstance(node, Text):
             self._write(node.text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from cli.gotemplate.nodes import Number
+from cli.gotemplate.nodes import NumberNode
 from cli.gotemplate.text import unquote_char
 from engine.golang.strconv import quote
 
@@ -16,9 +16,9 @@ MIN_INT, MAX_INT, MAX_UINT = -(2**63), 2**63 - 1, 2**64 - 1
 _BASES = {"x": 16, "b": 2, "o": 8}
 
 
-def parse_number(pos: int, text: str, kind: str) -> Number:
+def parse_number(pos: int, text: str, kind: str) -> NumberNode:
     """Return the node for a token of kind "number", "complex" or "char constant"; raises ValueError with Go's text."""
-    number = Number(pos, text)
+    number = NumberNode(pos, text)
     if kind == "char constant":
         _read_character(number)
     elif kind == "complex":
@@ -30,7 +30,7 @@ def parse_number(pos: int, text: str, kind: str) -> Number:
     return number
 
 
-def _read_character(number: Number) -> None:
+def _read_character(number: NumberNode) -> None:
     data, end = unquote_char(number.text, 1, "'")
     if number.text[end:] != "'":
         raise ValueError(f"malformed character constant: {number.text}")
@@ -40,7 +40,7 @@ def _read_character(number: Number) -> None:
     number.as_float = float(code)
 
 
-def _read_complex(number: Number) -> None:
+def _read_complex(number: NumberNode) -> None:
     split = max(number.text.rfind("+"), number.text.rfind("-"))
     if number.text[split - 1] in "eEpP":
         split = max(number.text.rfind("+", 0, split), number.text.rfind("-", 0, split))
@@ -50,7 +50,7 @@ def _read_complex(number: Number) -> None:
     _set_complex(number, complex(real, imaginary))
 
 
-def _set_complex(number: Number, value: complex) -> None:
+def _set_complex(number: NumberNode, value: complex) -> None:
     number.as_complex = value
     if value.imag == 0:
         number.as_float = value.real
@@ -58,7 +58,7 @@ def _set_complex(number: Number, value: complex) -> None:
         number.as_uint = _integral(value.real, 0, MAX_UINT)
 
 
-def _read_real(number: Number) -> None:
+def _read_real(number: NumberNode) -> None:
     integer = parse_integer(number.text)
     if integer is not None:
         number.as_int = integer if MIN_INT <= integer <= MAX_INT else None

@@ -10,7 +10,7 @@ from cli.gotemplate.text import decode
 from engine.golang.strconv import quote
 
 
-class Node:
+class TemplateNode:
     """A node of a parsed template."""
 
     __slots__ = ("pos",)
@@ -26,7 +26,7 @@ class Node:
         return ""
 
 
-class Text(Node):
+class Text(TemplateNode):
     """Literal text between actions."""
 
     __slots__ = ("text",)
@@ -36,7 +36,7 @@ class Text(Node):
         self.text = text
 
 
-class Dot(Node):
+class Dot(TemplateNode):
     """The dot: the current value."""
 
     __slots__ = ()
@@ -45,7 +45,7 @@ class Dot(Node):
         return "."
 
 
-class Nil(Node):
+class Nil(TemplateNode):
     """The untyped nil constant."""
 
     __slots__ = ()
@@ -54,7 +54,7 @@ class Nil(Node):
         return "nil"
 
 
-class Bool(Node):
+class Bool(TemplateNode):
     """The constant ``true`` or ``false``."""
 
     __slots__ = ("value",)
@@ -67,7 +67,7 @@ class Bool(Node):
         return "true" if self.value else "false"
 
 
-class String(Node):
+class String(TemplateNode):
     """A string constant; ``quoted`` is its spelling in the source."""
 
     __slots__ = ("quoted", "value")
@@ -81,7 +81,7 @@ class String(Node):
         return self.quoted
 
 
-class Number(Node):
+class NumberNode(TemplateNode):
     """A number constant: each attribute is its value as one Go type, or None if that type cannot hold it."""
 
     __slots__ = ("as_complex", "as_float", "as_int", "as_uint", "text")
@@ -98,7 +98,7 @@ class Number(Node):
         return self.text
 
 
-class Identifier(Node):
+class Identifier(TemplateNode):
     """The name of a function."""
 
     __slots__ = ("name",)
@@ -111,7 +111,7 @@ class Identifier(Node):
         return self.name
 
 
-class Variable(Node):
+class Variable(TemplateNode):
     """``$x.Field``: the variable with its ``$``, then field names."""
 
     __slots__ = ("idents",)
@@ -124,7 +124,7 @@ class Variable(Node):
         return ".".join(self.idents)
 
 
-class Field(Node):
+class Field(TemplateNode):
     """``.A.B``: fields of the dot."""
 
     __slots__ = ("idents",)
@@ -137,12 +137,12 @@ class Field(Node):
         return "." + ".".join(self.idents)
 
 
-class Chain(Node):
+class ChainNode(TemplateNode):
     """``(pipeline).A.B``: fields of a term that is neither a field nor a variable."""
 
     __slots__ = ("fields", "node")
 
-    def __init__(self, pos: int, node: Node) -> None:
+    def __init__(self, pos: int, node: TemplateNode) -> None:
         super().__init__(pos)
         self.node = node
         self.fields: list[str] = []
@@ -151,20 +151,20 @@ class Chain(Node):
         return ".".join([_argument(self.node), *self.fields])
 
 
-class Command(Node):
+class PipelineCommand(TemplateNode):
     """One stage of a pipeline; if the first argument is callable, it is called with the others."""
 
     __slots__ = ("args",)
 
     def __init__(self, pos: int) -> None:
         super().__init__(pos)
-        self.args: list[Node] = []
+        self.args: list[TemplateNode] = []
 
     def source(self) -> str:  # noqa: D102
         return " ".join([_argument(arg) for arg in self.args])
 
 
-class Pipe(Node):
+class Pipe(TemplateNode):
     """A pipeline, which may declare or assign variables."""
 
     __slots__ = ("commands", "decl", "is_assign")
@@ -173,7 +173,7 @@ class Pipe(Node):
         super().__init__(pos)
         self.decl: list[Variable] = []
         self.is_assign = False
-        self.commands: list[Command] = []
+        self.commands: list[PipelineCommand] = []
 
     def source(self) -> str:  # noqa: D102
         text = " | ".join([command.source() for command in self.commands])
@@ -182,7 +182,7 @@ class Pipe(Node):
         return ", ".join([v.source() for v in self.decl]) + (" = " if self.is_assign else " := ") + text
 
 
-class Action(Node):
+class Action(TemplateNode):
     """A pipeline whose value is printed."""
 
     __slots__ = ("pipe",)
@@ -195,21 +195,21 @@ class Action(Node):
         return "{{" + self.pipe.source() + "}}"
 
 
-class Body(Node):
+class Body(TemplateNode):
     """A sequence of nodes."""
 
     __slots__ = ("nodes",)
 
     def __init__(self, pos: int) -> None:
         super().__init__(pos)
-        self.nodes: list[Node] = []
+        self.nodes: list[TemplateNode] = []
 
     def is_empty(self) -> bool:
         """Return whether the body contains only white space."""
         return all(isinstance(node, Text) and not decode(node.text).strip() for node in self.nodes)
 
 
-class Branch(Node):
+class Branch(TemplateNode):
     """``if``, ``with`` or ``range`` (see ``keyword``) with its bodies."""
 
     __slots__ = ("body", "else_body", "keyword", "pipe")
@@ -222,7 +222,7 @@ class Branch(Node):
         self.else_body = else_body
 
 
-class Jump(Node):
+class Jump(TemplateNode):
     """A ``break`` or ``continue`` action."""
 
     __slots__ = ("keyword",)
@@ -235,7 +235,7 @@ class Jump(Node):
         return "{{" + self.keyword + "}}"
 
 
-class Invocation(Node):
+class Invocation(TemplateNode):
     """A ``{{template "name" pipeline}}`` action."""
 
     __slots__ = ("name", "pipe")
@@ -250,7 +250,7 @@ class Invocation(Node):
         return "{{template " + quote(decode(self.name)) + argument + "}}"
 
 
-class End(Node):
+class EndNode(TemplateNode):
     """``{{end}}``; used only during parsing, never part of a finished template."""
 
     __slots__ = ()
@@ -259,7 +259,7 @@ class End(Node):
         return "{{end}}"
 
 
-class Else(Node):
+class Else(TemplateNode):
     """``{{else}}``; used only during parsing, never part of a finished template."""
 
     __slots__ = ()
@@ -268,5 +268,5 @@ class Else(Node):
         return "{{else}}"
 
 
-def _argument(node: Node) -> str:
+def _argument(node: TemplateNode) -> str:
     return "(" + node.source() + ")" if isinstance(node, Pipe) else node.source()

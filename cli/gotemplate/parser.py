@@ -15,20 +15,20 @@ from cli.gotemplate.nodes import (
     Body,
     Bool,
     Branch,
-    Chain,
-    Command,
+    ChainNode,
     Dot,
     Else,
-    End,
+    EndNode,
     Field,
     Identifier,
     Invocation,
     Jump,
     Nil,
-    Node,
-    Number,
+    NumberNode,
     Pipe,
+    PipelineCommand,
     String,
+    TemplateNode,
     Text,
     Variable,
 )
@@ -86,7 +86,7 @@ class Parser(Lookahead):
                     continue
                 self._push_back(delimiter)
             node = self._text_or_action()
-            if isinstance(node, End | Else):
+            if isinstance(node, EndNode | Else):
                 raise self._error(f"unexpected {node.source()}")
             root.nodes.append(node)
         self._add(root)
@@ -104,7 +104,7 @@ class Parser(Lookahead):
     def parse_body(self, context: str) -> None:
         """Parse up to the matching ``{{end}}`` and add the tree to ``trees`` under this parser's name."""
         body, end = self._item_list()
-        if not isinstance(end, End):
+        if not isinstance(end, EndNode):
             raise self._error(f"unexpected {end.source()} in {context}")
         self._add(body)
 
@@ -126,16 +126,16 @@ class Parser(Lookahead):
 
     # -------------------------------------------------------------------------------------------------- actions
 
-    def _item_list(self) -> tuple[Body, Node]:
+    def _item_list(self) -> tuple[Body, TemplateNode]:
         body = Body(self._peek_non_space().pos)
         while self._peek_non_space().kind != "eof":
             node = self._text_or_action()
-            if isinstance(node, End | Else):
+            if isinstance(node, EndNode | Else):
                 return body, node
             body.nodes.append(node)
         raise self._error("unexpected EOF")
 
-    def _text_or_action(self) -> Node:
+    def _text_or_action(self) -> TemplateNode:
         token = self._next_non_space()
         if token.kind == "text":
             return Text(token.pos, encode(token.value))
@@ -146,7 +146,7 @@ class Parser(Lookahead):
         self._action_line = 0
         return node
 
-    def _action(self) -> Node:
+    def _action(self) -> TemplateNode:
         token = self._next_non_space()
         match token.kind:
             case "block":
@@ -156,7 +156,7 @@ class Parser(Lookahead):
             case "else":
                 return self._else()
             case "end":
-                return End(self._expect("}}", "end").pos)
+                return EndNode(self._expect("}}", "end").pos)
             case "if" | "range" | "with":
                 return self._control(token.kind)
             case "template":
@@ -165,7 +165,7 @@ class Parser(Lookahead):
         token = self._peek()
         return Action(token.pos, self._pipeline("command", "}}"))
 
-    def _jump(self, keyword: Token) -> Node:
+    def _jump(self, keyword: Token) -> TemplateNode:
         text = "{{" + keyword.kind + "}}"
         token = self._next_non_space()
         if token.kind != "}}":
@@ -174,14 +174,14 @@ class Parser(Lookahead):
             raise self._error(text + " outside {{range}}")
         return Jump(keyword.pos, keyword.kind)
 
-    def _else(self) -> Node:
+    def _else(self) -> TemplateNode:
         following = self._peek_non_space()
         # "{{else if" and "{{else with" mean an else body with a control structure of its own.
         if following.kind in ("if", "with"):
             return Else(following.pos)
         return Else(self._expect("}}", "else").pos)
 
-    def _control(self, keyword: str) -> Node:
+    def _control(self, keyword: str) -> TemplateNode:
         self._deeper()
         scope = len(self.variables)
         pipe = self._pipeline(keyword, "}}")
@@ -200,7 +200,7 @@ class Parser(Lookahead):
             body.nodes.append(self._control(keyword))
             return body
         body, end = self._item_list()
-        if not isinstance(end, End):
+        if not isinstance(end, EndNode):
             raise self._error(f"expected end; found {end.source()}")
         return body
 
@@ -210,7 +210,7 @@ class Parser(Lookahead):
             raise self._unexpected(token, context)
         return token, self._unquote(token)
 
-    def _block(self) -> Node:
+    def _block(self) -> TemplateNode:
         self._deeper()
         token, name = self._template_name("block clause")
         pipe = self._pipeline("block clause", "}}")
@@ -218,7 +218,7 @@ class Parser(Lookahead):
         self.nesting -= 1
         return Invocation(token.pos, name, pipe)
 
-    def _invocation(self) -> Node:
+    def _invocation(self) -> TemplateNode:
         token, name = self._template_name("template clause")
         if self._next_non_space().kind == "}}":
             return Invocation(token.pos, name, None)
@@ -271,11 +271,11 @@ class Parser(Lookahead):
         if not pipe.commands:
             raise self._error(f"missing value for {context}")
         for stage, command in enumerate(pipe.commands[1:], 2):
-            if isinstance(command.args[0], Bool | Dot | Nil | Number | String):
+            if isinstance(command.args[0], Bool | Dot | Nil | NumberNode | String):
                 raise self._error(f"non executable command in pipeline stage {stage}")
 
-    def _command(self) -> Command:
-        command = Command(self._peek_non_space().pos)
+    def _command(self) -> PipelineCommand:
+        command = PipelineCommand(self._peek_non_space().pos)
         while True:
             self._peek_non_space()
             operand = self._operand()
@@ -293,22 +293,22 @@ class Parser(Lookahead):
             raise self._error("empty command")
         return command
 
-    def _operand(self) -> Node | None:
+    def _operand(self) -> TemplateNode | None:
         node = self._term()
         if node is None or self._peek().kind != "field":
             return node
-        chain = Chain(self._peek().pos, node)
+        chain = ChainNode(self._peek().pos, node)
         while self._peek().kind == "field":
             chain.fields.append(self._next().value[1:])
         if isinstance(node, Field):
             return Field(chain.pos, chain.source())
         if isinstance(node, Variable):
             return Variable(chain.pos, chain.source())
-        if isinstance(node, Bool | String | Number | Nil | Dot):
+        if isinstance(node, Bool | String | NumberNode | Nil | Dot):
             raise self._error(f"unexpected . after term {quote(node.source())}")
         return chain
 
-    def _term(self) -> Node | None:
+    def _term(self) -> TemplateNode | None:
         token = self._next_non_space()
         match token.kind:
             case "identifier":
@@ -339,7 +339,7 @@ class Parser(Lookahead):
             raise self._error(f"undefined variable {quote(token.value)}")
         return Variable(token.pos, token.value)
 
-    def _number(self, token: Token) -> Number:
+    def _number(self, token: Token) -> NumberNode:
         try:
             return parse_number(token.pos, token.value, token.kind)
         except ValueError as error:

@@ -11,8 +11,8 @@ from cli.gotemplate.budget import Budget
 from cli.gotemplate.builtin import BUILTIN_NAMES, builtin_functions
 from cli.gotemplate.docker_functions import DOCKER_NAMES, docker_functions
 from cli.gotemplate.errors import TemplateExecError
-from cli.gotemplate.evaluator import Settings
-from cli.gotemplate.executor import Executor, Source, deep_stack
+from cli.gotemplate.evaluator import EvaluatorSettings
+from cli.gotemplate.executor import Executor, TemplateSource, deep_stack
 from cli.gotemplate.gotypes import Function, Value
 from cli.gotemplate.parser import parse_trees
 from cli.gotemplate.text import decode
@@ -25,7 +25,7 @@ class Template:
 
     def __init__(self, text: str) -> None:
         with deep_stack():
-            self._source = Source(text, parse_trees(text, _NAMES))
+            self._source = TemplateSource(text, parse_trees(text, _NAMES))
 
     def execute(
         self,
@@ -42,7 +42,7 @@ class Template:
         """
         budget = budget or Budget()
         functions = {**docker_functions(budget), **(replace or {})}
-        settings = Settings(builtin_functions(budget), functions, budget, missing_key_fails)
+        settings = EvaluatorSettings(builtin_functions(budget), functions, budget, missing_key_fails)
         output: list[bytes] = []
         try:
             with deep_stack():

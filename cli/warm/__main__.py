@@ -10,7 +10,7 @@ import os
 import sys
 
 from cli.warm import prefault, preload, socket
-from cli.warm.server import Server
+from cli.warm.server import WarmServer
 from engine.errors import PermissionDenied
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
@@ -33,7 +33,7 @@ def serve(lock: int) -> None:
     """Import everything, then accept commands."""
     loop = Loop()
     inotify = Inotify(loop)
-    server = Server(loop, inotify, idle_from_environment())
+    server = WarmServer(loop, inotify, idle_from_environment())
     preload.watch(inotify, server.leave)
     preload.import_all()
 

@@ -10,12 +10,12 @@ LIMIT = 16 << 20
 MOST_DESCRIPTORS = 7
 
 
-class Malformed(Exception):
+class MalformedRequest(Exception):
     """The request does not come from one of hawse's launchers."""
 
 
 @dataclass(frozen=True)
-class Request:
+class WarmRequest:
     """One command and its context; the receiver must close the file descriptors."""
 
     identity: bytes
@@ -30,32 +30,32 @@ class Request:
     network: int
 
 
-def receive(connection: socket.socket) -> Request:
-    """Read one request; raises `Malformed` or OSError."""
+def receive(connection: socket.socket) -> WarmRequest:
+    """Read one request; raises `MalformedRequest` or OSError."""
     head, descriptors, _, _ = socket.recv_fds(connection, 65536, MOST_DESCRIPTORS)
     if len(head) < 4:
-        raise Malformed
+        raise MalformedRequest
     missing = int.from_bytes(head[:4], "big") - (len(head) - 4)
     if not 0 <= missing <= LIMIT:
-        raise Malformed
+        raise MalformedRequest
     rest = bytearray()
     while len(rest) < missing:
         part = connection.recv(missing - len(rest))
         if not part:
-            raise Malformed
+            raise MalformedRequest
         rest += part
     try:
         return _parse(head[4:] + rest, list(descriptors))
     except (ValueError, IndexError) as error:
-        raise Malformed from error
+        raise MalformedRequest from error
 
 
-def _parse(body: bytes, descriptors: list[int]) -> Request:
+def _parse(body: bytes, descriptors: list[int]) -> WarmRequest:
     identity, numbers, *words = body.split(b"\0")
     (umask, count), streams, ignored = (_numbers(group) for group in numbers.split(b" "))
     directory, root, mounts, network = descriptors[len(streams) :]
     variables = (word.partition(b"=") for word in words[count:])
-    return Request(
+    return WarmRequest(
         identity=identity,
         umask=umask,
         arguments=[os.fsdecode(word) for word in words[:count]],

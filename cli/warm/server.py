@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cli.launcher.launch import EXITED, KILLED, STOPPED, message
 from cli.warm import worker
-from cli.warm.socket import Place
+from cli.warm.socket import WarmSocket
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.runtime import peer
@@ -36,18 +36,18 @@ class IdleChild(NamedTuple):
     channel: socket.socket
 
 
-class Server:
+class WarmServer:
     """Serves until no command came for ``idle`` seconds, or until its source files change."""
 
     def __init__(self, loop: Loop, inotify: Inotify, idle: float) -> None:
         self._loop, self._inotify, self._idle = loop, inotify, idle
-        self._place: Place
+        self._place: WarmSocket
         self._children: dict[int, socket.socket] = {}
         self._identity = peer.identity(os.getpid())
         self._spare: IdleChild | None = None
         self._served, self._leaving = True, False
 
-    def run(self, place: Place) -> None:
+    def run(self, place: WarmSocket) -> None:
         """Serve at ``place``; return when the server should end."""
         self._place = place
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

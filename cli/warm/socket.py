@@ -21,7 +21,7 @@ def directory() -> bytes:
     return os.path.abspath(os.environb.get(b"HAWSE_RUN") or DEFAULT_RUN)
 
 
-class Place:
+class WarmSocket:
     """The server's socket, valid while the server holds the lock."""
 
     def __init__(self, listener: socket.socket, path: bytes | None, lock: int) -> None:
@@ -77,12 +77,12 @@ def is_given() -> bool:
     return os.environ.get("LISTEN_PID") == str(os.getpid())
 
 
-def listen(locked: int) -> Place:
+def listen(locked: int) -> WarmSocket:
     """Listen on the socket from systemd, or else on a new one; the caller holds the lock."""
     if is_given():
         os.set_inheritable(FIRST_GIVEN, False)
-        return Place(socket.socket(fileno=FIRST_GIVEN), None, locked)
+        return WarmSocket(socket.socket(fileno=FIRST_GIVEN), None, locked)
     run = directory()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     resident.listen(listener, os.fsdecode(run), os.fsdecode(SOCKET))
-    return Place(listener, os.path.join(run, SOCKET), locked)
+    return WarmSocket(listener, os.path.join(run, SOCKET), locked)

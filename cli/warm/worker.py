@@ -19,7 +19,7 @@ from cli.root import INTERRUPTED
 from cli.root import run as run_command
 from cli.warm import process_attributes
 from cli.warm.prefault import warm_up
-from cli.warm.request import Malformed, Request, receive
+from cli.warm.request import MalformedRequest, WarmRequest, receive
 from engine.runtime import peer, syscalls
 
 CONNECTION = 3
@@ -99,9 +99,9 @@ def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None
             )  # while the launcher writes its request
         request = receive(connection)
         if request.identity != identity():
-            raise Malformed
+            raise MalformedRequest
         adopt_caller_context(request)
-    except (Malformed, OSError):
+    except (MalformedRequest, OSError):
         connection.sendall(message(REFUSED))
         return None
     connection.sendall(message(READY))
@@ -115,7 +115,7 @@ def welcome(connection: socket.socket) -> None:
     os.close(process)
 
 
-def adopt_caller_context(request: Request) -> None:
+def adopt_caller_context(request: WarmRequest) -> None:
     """Take over the launcher's namespaces, directories, streams and environment; raises OSError."""
     enter(request.mounts, "mnt", syscalls.CLONE_NEWNS)
     enter(request.network, "net", syscalls.CLONE_NEWNET)

@@ -26,7 +26,7 @@ NAME = b"hawse"
 OURS = frozenset(FAMILIES.values())
 
 
-class Listener:
+class NftablesListener:
     """A listener for every transaction from its creation on, in the namespace that the creating thread is in."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from drivers import bridge_loopback, bridge_options
 from drivers.api import DriverError, NetworkSpec, News
 from drivers.firewall import forwarding
-from drivers.firewall.notifications import Listener
+from drivers.firewall.notifications import NftablesListener
 from drivers.firewall.standby_table import Standby
 
 
@@ -16,7 +16,7 @@ class TableWatch:
     """A watch for drivers whose networks do not pass the table's chains, so `block` does nothing."""
 
     def __init__(self) -> None:
-        self._listener = Listener()
+        self._listener = NftablesListener()
 
     def fileno(self) -> int:
         """Return the file descriptor that becomes readable when there are changes."""

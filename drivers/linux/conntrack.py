@@ -39,7 +39,7 @@ Address = tuple[str, int]  # IP address and port
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class ConntrackFlow:
     """A conntrack entry: its original direction and the address that answers.
 
     ``key`` is the original tuple as received from the kernel.
@@ -92,7 +92,7 @@ def _packed(address: str) -> bytes:
     return IPv6Address(address).packed
 
 
-def _forget(version: int, matches: Callable[[Flow], bool], filters: Sequence[bytes]) -> None:
+def _forget(version: int, matches: Callable[[ConntrackFlow], bool], filters: Sequence[bytes]) -> None:
     """Delete the conntrack entries that match; ``filters`` are kernel filters for the same entries.
 
     An empty filter means that no filter can express the match.
@@ -124,14 +124,16 @@ def _remove_at_once(session: Session, header: bytes, filters: Iterable[bytes]) -
     return True
 
 
-def _remove_one_by_one(session: Session, header: bytes, narrowing: bytes, matches: Callable[[Flow], bool]) -> None:
+def _remove_one_by_one(
+    session: Session, header: bytes, narrowing: bytes, matches: Callable[[ConntrackFlow], bool]
+) -> None:
     with kernel_errors("forget", "tracked connections"):
         listed = session.dump(GET, header + narrowing)
     for flow in filter(matches, map(_flow, listed)):
         _request(session, DELETE, header + nested(TUPLE_ORIG, flow.key))
 
 
-def _request(session: Session, kind: int, body: bytes) -> list[Flow]:
+def _request(session: Session, kind: int, body: bytes) -> list[ConntrackFlow]:
     """Send a request; return the flows of its answers. A flow that ended meanwhile is no error."""
     with kernel_errors("forget", "tracked connections", ignore=(errno.ENOENT,)):
         return [_flow(answer) for answer in session.request(kind, body)]
@@ -146,11 +148,11 @@ def _numbers(binding: PortBinding) -> range:
     return range(binding.host_port, binding.host_port_end + 1)
 
 
-def _leads_to_any(bindings: Iterable[PortBinding], flow: Flow) -> bool:
+def _leads_to_any(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
     return any(_leads_to(binding, flow) for binding in bindings)
 
 
-def _leads_to(binding: PortBinding, flow: Flow) -> bool:
+def _leads_to(binding: PortBinding, flow: ConntrackFlow) -> bool:
     same = flow.protocol == PROTOCOLS[binding.protocol] and flow.port in _numbers(binding)
     return same and (binding.host_ip.is_unspecified or flow.destination == binding.host_ip.packed)
 
@@ -179,11 +181,11 @@ def _filter(direction: int, content: bytes, flags: int) -> bytes:
     return nested(direction, content) + nested(FILTER, counting)
 
 
-def _flow(message: bytes) -> Flow:
+def _flow(message: bytes) -> ConntrackFlow:
     attributes = read(message, NFGENMSG.size)
     original, reply = read(attributes[TUPLE_ORIG]), read(attributes[TUPLE_REPLY])
     addresses, proto = read(original[TUPLE_IP]), read(original[TUPLE_PROTO])
-    return Flow(
+    return ConntrackFlow(
         source=_one_of(addresses, SOURCE),
         destination=_one_of(addresses, DESTINATION),
         protocol=proto[PROTO_NUMBER][0],

@@ -32,7 +32,7 @@ ROW_TEXT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class RowDifference:
     """Rows to add to the kernel's tables, and rows to remove from them."""
 
     missing: Sequence[Row]
@@ -70,11 +70,11 @@ class Tables:
         if 0 in self.names or not self.links:
             raise Missing(f"network {network.name} is not up on this host")
 
-    def difference(self, peers: Iterable[Peer]) -> Difference:
+    def difference(self, peers: Iterable[Peer]) -> RowDifference:
         """Return how the kernel's tables differ from these peers."""
         expected = {row for peer in peers for row in self.rows(peer)}
         present = neighbor.rows(self.links)
-        return Difference(sorted(expected - present), sorted(present - expected))
+        return RowDifference(sorted(expected - present), sorted(present - expected))
 
     def rows(self, peer: Peer) -> Iterator[Row]:
         """Yield the rows of one peer; none if its host has no tunnel."""

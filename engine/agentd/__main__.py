@@ -22,7 +22,7 @@ from engine.agentd.respawn import RespawnService
 from engine.config import load_config
 from engine.dns.server import DnsService, ttl_from_environment
 from engine.errors import PermissionDenied
-from engine.eventloop.descriptor_budget import Budget, raise_descriptor_limit
+from engine.eventloop.descriptor_budget import DescriptorBudget, raise_descriptor_limit
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import home
@@ -66,7 +66,7 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
     """Create the agent with all its services."""
     home()
     libnftables.reserve_fds()  # before sandboxes take four descriptors or more each
-    budget = Budget(raise_descriptor_limit())
+    budget = DescriptorBudget(raise_descriptor_limit())
     loop = Loop()
     inotify = Inotify(loop)
     config = load_config()

@@ -22,7 +22,7 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class AdmittedHost:
     """A host as a manager has admitted it. ``index`` is a small number that no other node has."""
 
     id: str

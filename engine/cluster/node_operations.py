@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.cluster import keys, record_checks, shared_endpoints
 from engine.cluster.etcd import Client, EtcdError, delete, none_since, present, put, unchanged
-from engine.cluster.model import MANAGER, WORKER, ClusterMembership, Member, Node, SharedEndpoint
+from engine.cluster.model import MANAGER, WORKER, AdmittedHost, ClusterMembership, Node, SharedEndpoint
 from engine.cluster.shared_endpoints import REMOVED
 from engine.cluster.shared_networks import ATTEMPTS
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unavailable
@@ -39,7 +39,7 @@ def perform(client: Client, me: ClusterMembership, act: str, **arguments: object
     if not me.is_manager:
         return client.call(PATH + act, arguments)
     try:
-        return ACTS[act](client, Member(me.node_id, me.role, me.index), arguments)
+        return ACTS[act](client, AdmittedHost(me.node_id, me.role, me.index), arguments)
     except ValueError as error:
         raise InvalidArgument(str(error)) from error
 
@@ -47,7 +47,7 @@ def perform(client: Client, me: ClusterMembership, act: str, **arguments: object
 # ------------------------------------------------------------------------------------------------ endpoints
 
 
-def _reserve(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
+def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Reserve an endpoint with its addresses; return its record."""
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
@@ -57,13 +57,13 @@ def _reserve(client: Client, member: Member, arguments: Mapping[str, Any]) -> Js
     return {"endpoint": encode(made)}
 
 
-def _release(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
+def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Release one of the host's endpoints."""
     shared_endpoints.release(client, _id(arguments, "network"), member.id, _id(arguments, "endpoint"))
     return {}
 
 
-def _restore(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
+def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write an endpoint that the store has lost, with its existing addresses, or change its names."""
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
@@ -71,18 +71,18 @@ def _restore(client: Client, member: Member, arguments: Mapping[str, Any]) -> Js
     return {"done": shared_endpoints.restore(client, network, endpoint)}
 
 
-def _balancer(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
+def _balancer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Reserve the host's own address on a network."""
     network = _usable(client, member, _id(arguments, "network"))
     return {"address": shared_endpoints.reserve_balancer(client, network, member.id)}
 
 
-def _endpoint(member: Member, arguments: Mapping[str, Any]) -> SharedEndpoint:
+def _endpoint(member: AdmittedHost, arguments: Mapping[str, Any]) -> SharedEndpoint:
     """Return the endpoint in the arguments, with the caller's node as its owner."""
     return record_checks.check_endpoint(replace(decode(SharedEndpoint, str(arguments["endpoint"])), node=member.id))
 
 
-def _usable(client: Client, member: Member, network_id: str) -> NetworkRecord:
+def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRecord:
     """Return a network on which the host may have endpoints.
 
     Managers may use any network, workers only attachable ones and ingress. Raises NotFound or Forbidden otherwise.
@@ -96,7 +96,7 @@ def _usable(client: Client, member: Member, network_id: str) -> NetworkRecord:
     return network
 
 
-def _check_number(client: Client, member: Member, network: NetworkRecord) -> None:
+def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord) -> None:
     """Raise Forbidden if a worker already has `MOST_ENDPOINTS` endpoints on the network."""
     if member.role == WORKER and client.count(keys.endpoint(network.id, member.id, "")) >= MOST_ENDPOINTS:
         raise Forbidden(f"node {member.id} has too many endpoints on network {network.name}")
@@ -116,7 +116,7 @@ def _id(arguments: Mapping[str, Any], name: str) -> str:
 # ------------------------------------------------------------------------------------------------- the host
 
 
-def _publish(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
+def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write the host's own record.
 
     With ``revision``, it is written only if the stored record still has that revision; ``done`` in the result is False
@@ -151,7 +151,7 @@ def _check_unique(node: Node, others: list[Node]) -> None:
         raise Conflict("the tunnel's key is another node's")
 
 
-def _beat(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
+def _beat(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Renew the host's lease and return its id; create a lease if the host names none or it has expired."""
     seconds = min(max(int(arguments["seconds"]), SHORTEST), LONGEST)
     key = keys.alive(member.id)
@@ -170,7 +170,7 @@ def _beat(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
     return {"lease": str(lease)}
 
 
-def _leave(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json:
+def _leave(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """End the host's membership.
 
     Its node record remains, shown as down, until a manager removes it. A manager's record becomes a worker's.
@@ -184,7 +184,7 @@ def _leave(client: Client, member: Member, arguments: Mapping[str, Any]) -> Json
     return {}
 
 
-ACTS: Mapping[str, Callable[[Client, Member, Mapping[str, Any]], Json]] = {
+ACTS: Mapping[str, Callable[[Client, AdmittedHost, Mapping[str, Any]], Json]] = {
     "reserve": _reserve,
     "release": _release,
     "restore": _restore,

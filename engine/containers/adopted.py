@@ -36,7 +36,7 @@ NETNS_NAME = re.compile(r"[^/\0]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NamespaceReference:
     """The place and identity of a foreign namespace.
 
     ``start`` is the start time of the process for ``pid:``. For a named namespace it is the inode.
@@ -55,7 +55,7 @@ def is_adoptable(reference: str) -> bool:
 
 
 @contextmanager
-def held(reference: str, *, force: bool) -> Iterator[Place]:
+def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
     """Find a foreign namespace and lock it inside the block, under whatever name other commands use for it.
 
     Raises Forbidden for a namespace that is a host's own, unless ``force`` is set. Changes nothing.
@@ -74,10 +74,10 @@ def held(reference: str, *, force: bool) -> Iterator[Place]:
         if not start:
             raise _missing(reference)
         locks.lock_open_file(namespace, name)
-        yield Place(name, path, inode, pid, start)
+        yield NamespaceReference(name, path, inode, pid, start)
 
 
-def record_of(known: ContainerRecord | None, container_id: str, place: Place) -> ContainerRecord:
+def record_of(known: ContainerRecord | None, container_id: str, place: NamespaceReference) -> ContainerRecord:
     """Return the record of a namespace that will be connected; it is stored with the first endpoint.
 
     A ``known`` record that is still running is reused with the new path. Otherwise a new record is made. Raises
@@ -104,7 +104,7 @@ def record_of(known: ContainerRecord | None, container_id: str, place: Place) ->
     )
 
 
-def known_id(host: Host, place: Place) -> str:
+def known_id(host: Host, place: NamespaceReference) -> str:
     """Return the id of the record that has a foreign namespace's name, or "" if there is none."""
     with host.store.read() as reader:
         return next((c.id for c in reader.find_containers(place.name) if c.name == place.name), "")

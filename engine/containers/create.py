@@ -44,7 +44,7 @@ PREDEFINED_MODES = ("bridge", "host", "none")
 
 
 @dataclass(frozen=True, slots=True)
-class Root:
+class RootFilesystem:
     """The source of a container's root file system; ``image`` is None for hostfs and for a plain directory."""
 
     directory: str
@@ -145,19 +145,19 @@ def _record(host: Host, record: ContainerRecord) -> None:
         raise names.container_name_taken(record.name, error.holder) from error
 
 
-def find_root(host: Host, image: str) -> Root:
+def find_root(host: Host, image: str) -> RootFilesystem:
     """Return the root file system for an image argument: the host's, a directory, or an imported image.
 
     Raises NotFound if there is none.
     """
     if image == HOSTFS:
-        return Root("/")
+        return RootFilesystem("/")
 
     record = ImageStore(host.store, host.root).resolve(image)
     if record is not None:
-        return Root(record.rootfs, record)
+        return RootFilesystem(record.rootfs, record)
     if image.startswith("/"):
-        return Root(_directory(image))
+        return RootFilesystem(_directory(image))
     raise NotFound(f"No such image: {image if ':' in image else image + ':latest'}")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.cluster.gateway import is_gateway
 from engine.endpoints import links
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.etc_files.hosts import Link, hosts_file, own_lines, with_address, without_own_lines
+from engine.etc_files.hosts import LinkedHost, hosts_file, own_lines, with_address, without_own_lines
 from engine.etc_files.resolv_conf import Overrides, Transform, resolv_conf
 from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
@@ -78,7 +78,7 @@ def _hosts(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
     if record.host.network_mode == "host" and not extra:
         return _read(HOST_HOSTS)
     linked = [
-        Link(to.address, to.alias, to.target.config.hostname, to.target.name) for to in links.linked(host, record)
+        LinkedHost(to.address, to.alias, to.target.config.hostname, to.target.name) for to in links.linked(host, record)
     ]
     return hosts_file(record.config, _addresses(members), extra_hosts=extra, links=linked, host_gateway=gateway)
 

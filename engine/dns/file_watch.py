@@ -15,7 +15,7 @@ from engine.eventloop.inotify import (
     MOVED_FROM,
     MOVED_TO,
     Inotify,
-    Watch,
+    InotifyWatch,
 )
 from engine.eventloop.loop import Loop, Timer
 
@@ -33,7 +33,7 @@ class FileWatch:
 
     def __init__(self, loop: Loop, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:
         self._loop, self._inotify, self._path, self._changed = loop, inotify, path, changed
-        self._watches: list[Watch] = []
+        self._watches: list[InotifyWatch] = []
         self._timer: Timer | None = None
         self._watch()
 

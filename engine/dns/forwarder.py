@@ -49,20 +49,20 @@ class Outstanding:
 
     def __init__(self, quota: Quota, claims: tuple[Claim, ...]) -> None:
         self._quota, self._claims = quota, claims
-        self.forwards: set[Forward] = set()
+        self.forwards: set[ForwardedQuery] = set()
         self.sockets = FreshSockets()
         self.streams = 0
         """Number of queries that are asked by TCP."""
         self.silent: dict[Upstream, float] = {}
 
-    def begin(self, forward: Forward) -> bool:
+    def begin(self, forward: ForwardedQuery) -> bool:
         """Count a query that is to be forwarded; return False if there are too many."""
         if len(self.forwards) >= LIMIT or not self._quota.take(self._claims):
             return False
         self.forwards.add(forward)
         return True
 
-    def end(self, forward: Forward) -> None:
+    def end(self, forward: ForwardedQuery) -> None:
         """Remove a query from the count; idempotent."""
         if forward in self.forwards:
             self.forwards.discard(forward)
@@ -76,7 +76,7 @@ class Outstanding:
             one.abandon()
 
 
-class Forward:
+class ForwardedQuery:
     """One forwarded query; it ends with one call of ``deliver``, or with `abandon`."""
 
     __slots__ = (
@@ -198,7 +198,7 @@ def forward(
 
     If too many queries are outstanding, the reply is REFUSED.
     """
-    one = Forward(loop, asker, query, deliver, stream=stream)
+    one = ForwardedQuery(loop, asker, query, deliver, stream=stream)
     full = stream and asker.outstanding.streams >= STREAM_LIMIT
     if full or not asker.outstanding.begin(one):
         deliver(wire.reply(query, wire.REFUSED, []))

@@ -19,7 +19,7 @@ from engine.dns.mmsg import Datagrams
 from engine.dns.responder import Responder
 from engine.dns.sandbox_view import SandboxView
 from engine.dns.tcp_client import StreamClient
-from engine.eventloop.descriptor_budget import Budget
+from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import inside, socket_in
 from engine.eventloop.quota import Claim
@@ -38,7 +38,9 @@ class SandboxResolver:
         "_claims", "_clients", "_datagrams", "_loop", "_streams", "_tcp", "_udp", "netns", "outstanding", "responder",
     )  # fmt: skip
 
-    def __init__(self, loop: Loop, datagrams: Datagrams, budget: Budget, netns: int, responder: Responder) -> None:
+    def __init__(
+        self, loop: Loop, datagrams: Datagrams, budget: DescriptorBudget, netns: int, responder: Responder
+    ) -> None:
         self._loop, self._datagrams, self.netns, self.responder = loop, datagrams, netns, responder
         self._claims, self._streams = (Claim(netns),), budget.streams
         self.outstanding = Outstanding(budget.queries, self._claims)

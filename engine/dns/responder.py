@@ -51,7 +51,7 @@ class Responder:
         """Return the reply's bytes, None if there is no reply, or the parsed query if it must be forwarded."""
         try:
             query = wire.parse_query(message, stream=stream)
-        except wire.Malformed as malformed:
+        except wire.MalformedMessage as malformed:
             return malformed.reply
         answer = self.find(query.key) or self._implicit(query)
         if answer is not None:

@@ -26,7 +26,7 @@ MAX_UPSTREAMS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LinkAlias:
     """A legacy link: ``alias`` means ``target`` on one network, for one sandbox only."""
 
     alias: str
@@ -47,7 +47,7 @@ class SandboxView:
     pid: int = 0
     pid_start: int = 0
     networks: tuple[str, ...] = ()
-    links: tuple[Link, ...] = ()
+    links: tuple[LinkAlias, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     ndots: bool = False  # the user set ndots: single labels are not forwarded
     forward: bool = True
@@ -154,13 +154,13 @@ def _attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAt
     return None
 
 
-def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Iterable[Link]:
+def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Iterable[LinkAlias]:
     for network in searched:
         attachment = _attachment(container, network)
         for text in (attachment.settings.links or ()) if attachment else ():
             target, _, alias = text.rpartition(":")
             target, alias = target.strip("/"), alias.rpartition("/")[2]
-            yield Link(alias, target or alias, network.id)
+            yield LinkAlias(alias, target or alias, network.id)
 
 
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv6: bool) -> ResolvConf:

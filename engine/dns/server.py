@@ -20,7 +20,7 @@ from engine.dns.responder import Responder
 from engine.dns.sandbox_view import Defaults, Made, SandboxView, has_names, views
 from engine.dns.table import NetworkTable
 from engine.etc_files.resolv_conf import BEHIND_STUB, SYSTEM, read_host_resolv_conf
-from engine.eventloop.descriptor_budget import Budget
+from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop, Timer
 from engine.eventloop.netns import PinnedNamespace
@@ -57,7 +57,7 @@ class DnsService:
         self,
         loop: Loop,
         inotify: Inotify,
-        budget: Budget,
+        budget: DescriptorBudget,
         *,
         ttl: int = DEFAULT_TTL,
         dns: tuple[str, ...] = (),

@@ -49,7 +49,7 @@ def answer(records: list[bytes]) -> Answer:
     return Answer(counts, b"".join(records), tuple(records) if len(records) > 1 else ())
 
 
-class Member(NamedTuple):
+class MemberNames(NamedTuple):
     """The names and addresses of an endpoint."""
 
     names: tuple[str, ...]
@@ -57,13 +57,13 @@ class Member(NamedTuple):
     ipv6: IPv6Address | None
 
 
-def member(endpoint: EndpointRecord) -> Member:
+def member(endpoint: EndpointRecord) -> MemberNames:
     """Return the names and addresses of an endpoint's record."""
     v4 = ip_interface(endpoint.ipv4).ip if endpoint.ipv4 else None
     v6 = ip_interface(endpoint.ipv6).ip if endpoint.ipv6 else None
     assert not isinstance(v4, IPv6Address)
     assert not isinstance(v6, IPv4Address)
-    return Member(tuple(endpoint.names), v4, v6)
+    return MemberNames(tuple(endpoint.names), v4, v6)
 
 
 class NetworkTable:
@@ -74,8 +74,8 @@ class NetworkTable:
         self.plain: Table = {}
         self.qualified: Table = {}
         self._records: dict[str, EndpointRecord] = {}
-        self._members: dict[str, Member] = {}
-        self._holders: dict[str, dict[str, Member]] = {}
+        self._members: dict[str, MemberNames] = {}
+        self._holders: dict[str, dict[str, MemberNames]] = {}
 
     def update(self, endpoints: Iterable[EndpointRecord]) -> None:
         """Change the answers to match these endpoints, which are all active endpoints of the network."""
@@ -101,7 +101,7 @@ class NetworkTable:
                 self.plain.pop(wire.question(wire.reverse_name(address), wire.PTR), None)
         return names
 
-    def _add(self, identity: str, new: Member) -> set[str]:
+    def _add(self, identity: str, new: MemberNames) -> set[str]:
         self._members[identity] = new
         names = {n.lower() for n in new.names}
         for name in names:

@@ -80,7 +80,7 @@ class Query(NamedTuple):
         return self.message[: self.opt + 3] + UPSTREAM_SIZE.to_bytes(2, "big") + self.message[self.opt + 5 :]
 
 
-class Malformed(ValueError):
+class MalformedMessage(ValueError):
     """A message that is not an answerable query; ``reply`` is the reply to send (None: no reply)."""
 
     def __init__(self, reply: bytes | None) -> None:
@@ -116,18 +116,18 @@ def reverse_name(address: IPv4Address | IPv6Address) -> bytes:
 
 
 def parse_query(message: bytes, *, stream: bool = False) -> Query:
-    """Parse a query; raises `Malformed` with the reply that Docker's resolver would send."""
+    """Parse a query; raises `MalformedMessage` with the reply that Docker's resolver would send."""
     if len(message) < HEADER or message[2] & 0x80:
-        raise Malformed(None)
+        raise MalformedMessage(None)
     flags = int.from_bytes(message[2:4], "big")
     if flags & OPCODE not in (0, 4 << 11):
-        raise Malformed(_bare(message, NOTIMP))
+        raise MalformedMessage(_bare(message, NOTIMP))
     counts = [int.from_bytes(message[i : i + 2], "big") for i in (4, 6, 8, 10)]
     if counts[0] != 1 or counts[1] > 1 or counts[2] > 1 or counts[3] > 2:
-        raise Malformed(_bare(message, FORMERR))
+        raise MalformedMessage(_bare(message, FORMERR))
     end = _end_of_name(message, HEADER) + 4
     if end <= 4 or end > len(message):
-        raise Malformed(_bare(message, FORMERR))
+        raise MalformedMessage(_bare(message, FORMERR))
     opt = _find_opt(message, end, counts[1] + counts[2], counts[3])
     size = int.from_bytes(message[opt + 3 : opt + 5], "big") if opt else 0
     limit = STREAM_LIMIT if stream else min(max(size, PLAIN_LIMIT), EDNS_SIZE)

@@ -20,7 +20,7 @@ HOST_GATEWAY = "host-gateway"
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LinkedHost:
     """A legacy link on the default bridge: the target's address and its names."""
 
     address: str
@@ -34,7 +34,7 @@ def hosts_file(
     addresses: Sequence[str],
     *,
     extra_hosts: Sequence[str] = (),
-    links: Sequence[Link] = (),
+    links: Sequence[LinkedHost] = (),
     host_gateway: str = "",
     ipv6: bool = True,
 ) -> str:
@@ -84,7 +84,7 @@ def _extra(entry: str, host_gateway: str) -> tuple[str, str]:
     return (host_gateway if address == HOST_GATEWAY else address), name
 
 
-def _link(link: Link) -> tuple[str, str]:
+def _link(link: LinkedHost) -> tuple[str, str]:
     names = [link.alias, link.hostname, *([link.name] if link.name != link.alias else ())]
     return link.address, " ".join(names)
 

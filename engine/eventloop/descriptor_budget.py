@@ -15,7 +15,7 @@ WANTED = 131072
 MOST_CONNECTIONS, MOST_FLOWS, MOST_QUERIES, MOST_STREAMS = 16384, 8192, 8192, 2048
 
 
-class Budget:
+class DescriptorBudget:
     """The quotas of a process that may open ``descriptors`` file descriptors."""
 
     def __init__(self, descriptors: int) -> None:

@@ -20,7 +20,7 @@ Seen = Callable[[str, int], None]
 """Called with the event's mask and the name in the watched directory ("" for the watched file itself)."""
 
 
-class Watch:
+class InotifyWatch:
     """One registration for a path; several may share one kernel watch."""
 
     __slots__ = ("number", "seen")
@@ -36,9 +36,9 @@ class Inotify:
         self._loop = loop
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd = -1
-        self._watches: dict[int, list[Watch]] = {}
+        self._watches: dict[int, list[InotifyWatch]] = {}
 
-    def add(self, path: str, mask: int, seen: Seen) -> Watch:
+    def add(self, path: str, mask: int, seen: Seen) -> InotifyWatch:
         """Watch a file or directory; raises OSError if it does not exist."""
         if self._fd < 0:
             self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -47,11 +47,11 @@ class Inotify:
         if number < 0:
             errno = ctypes.get_errno()
             raise OSError(errno, os.strerror(errno), path)
-        watch = Watch(number, seen)
+        watch = InotifyWatch(number, seen)
         self._watches.setdefault(number, []).append(watch)
         return watch
 
-    def remove(self, watch: Watch) -> None:
+    def remove(self, watch: InotifyWatch) -> None:
         """Remove one registration; idempotent."""
         sharing = self._watches.get(watch.number, [])
         if watch in sharing:

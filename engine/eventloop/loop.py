@@ -42,7 +42,7 @@ class Timer:
             self._loop.count_cancelled()
 
 
-class Watcher:
+class DescriptorWatcher:
     """Watched file descriptors and their handlers."""
 
     def __init__(self, *, catches: bool) -> None:
@@ -111,7 +111,7 @@ class Watcher:
         self._epoll.close()
 
 
-class Loop(Watcher):
+class Loop(DescriptorWatcher):
     """Calls handlers until `stop`.
 
     An exception of a handler is printed on standard error and stops nothing. If ``catches`` is False, it leaves `run`.
@@ -180,7 +180,7 @@ class Loop(Watcher):
                 self._cancelled -= 1
 
 
-class Background(Watcher):
+class Background(DescriptorWatcher):
     """Low-priority handlers: the loop calls at most `TURN` of the ready ones in one round.
 
     However many descriptors are ready here, the loop's own handlers wait only for `TURN` handlers.

@@ -71,7 +71,7 @@ _FORMATS: Sequence[tuple[Callable[[bytes], bool], Callable[[], Decompressor]]] =
     (lambda head: head.startswith(b"\x1f\x8b"), _Gzip),
     (lambda head: head.startswith(b"BZh"), bz2.BZ2Decompressor),
     (lambda head: head.startswith(b"\xfd7zXZ\0"), lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY_BYTES)),
-    (zstd.is_frame, zstd.Decompressor),
+    (zstd.is_frame, zstd.ZstdDecompressor),
 )
 
 

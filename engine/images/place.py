@@ -18,7 +18,7 @@ from engine.images.tar import (
     HARD_LINK,
     REGULAR,
     SYMBOLIC_LINK,
-    Member,
+    TarMember,
     TarReader,
 )
 from engine.images.trees import remove_tree
@@ -60,7 +60,7 @@ class Placer:
         self.members += 1
         self._count()
 
-    def place(self, member: Member) -> None:
+    def place(self, member: TarMember) -> None:
         """Create one member; raises OSError and `InvalidArgument`."""
         self._count()
         path = inside(member.name)
@@ -83,7 +83,7 @@ class Placer:
         else:
             raise InvalidArgument("the root of the archive is not a directory")
 
-    def describe(self, member: Member) -> str:
+    def describe(self, member: TarMember) -> str:
         """Return the operation that creates a member, as Go's error messages name it."""
         path = shown(_absolute(member.name))
         if member.type == HARD_LINK:
@@ -158,7 +158,7 @@ class Placer:
                         waiting.append(path)
         self._parent = b""
 
-    def _make(self, member: Member, path: bytes) -> None:
+    def _make(self, member: TarMember, path: bytes) -> None:
         """Create the file of a member; replace a file that a lower layer created at ``path``."""
         try:
             self._create(member, path)
@@ -170,7 +170,7 @@ class Placer:
         if member.type not in (HARD_LINK, REGULAR):
             _set_attributes(member, path)
 
-    def _create(self, member: Member, path: bytes) -> None:
+    def _create(self, member: TarMember, path: bytes) -> None:
         if member.type == REGULAR:
             self._write(member, path)
         elif member.type == DIRECTORY:
@@ -186,7 +186,7 @@ class Placer:
                 raise InvalidArgument(f"{shown(path)}: invalid device number")
             os.mknod(path, _KINDS[member.type] | 0o600, os.makedev(*member.device))
 
-    def _write(self, member: Member, path: bytes) -> None:
+    def _write(self, member: TarMember, path: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(path, flags, 0o600)
         try:
@@ -201,7 +201,7 @@ class Placer:
         finally:
             os.close(fd)
 
-    def _pieces(self, member: Member) -> Iterator[tuple[int, bytes]]:
+    def _pieces(self, member: TarMember) -> Iterator[tuple[int, bytes]]:
         """Yield the content in pieces, each with its offset in the file."""
         assert self._reader is not None
         chunks = self._reader.chunks()
@@ -247,7 +247,7 @@ def _absolute(name: bytes) -> bytes:
     return b"/" + b"/".join(part for part in name.split(b"/") if part not in (b"", b"."))
 
 
-def _check_link(member: Member) -> None:
+def _check_link(member: TarMember) -> None:
     if b"\0" in member.linkname:
         raise InvalidArgument(f"invalid tar entry: the target of {shown(member.name)} has a NUL")
 
@@ -256,7 +256,7 @@ def _is_directory(path: bytes) -> bool:
     return stat.S_ISDIR(os.lstat(path).st_mode)
 
 
-def _set_attributes(member: Member, path: bytes, fd: int | None = None) -> None:
+def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> None:
     """Set owner, extended attributes, mode and time; uses the file descriptor if there is one."""
     if not (0 <= member.uid <= _LARGEST_ID and 0 <= member.gid <= _LARGEST_ID):
         raise InvalidArgument(f"{shown(path)}: invalid user or group id")

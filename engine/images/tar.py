@@ -34,7 +34,7 @@ Pax = dict[bytes, bytes]
 
 
 @dataclass(slots=True)
-class Member:
+class TarMember:
     """One member. ``size`` is the size of its file, ``stored`` the number of bytes after its header, both in bytes."""
 
     name: bytes
@@ -61,7 +61,7 @@ class TarReader:
         self._stream, self._limit, self._headers = stream, limit, 0
         self._left = self._padding = 0
 
-    def __iter__(self) -> Iterator[Member]:
+    def __iter__(self) -> Iterator[TarMember]:
         while True:
             self._skip(self._left + self._padding)
             self._left = self._padding = 0
@@ -94,7 +94,7 @@ class TarReader:
                 raise InvalidArgument(CUT_SHORT)
             size -= len(data)
 
-    def _next(self) -> Member | None:
+    def _next(self) -> TarMember | None:
         """Read headers and return the next member; None at the end of the archive."""
         pax: Pax = {}
         regions: list[bytes] = []
@@ -118,7 +118,7 @@ class TarReader:
                 return member
         return None
 
-    def _begin(self, member: Member, pax: Pax, regions: list[bytes]) -> None:
+    def _begin(self, member: TarMember, pax: Pax, regions: list[bytes]) -> None:
         """Set the size of the content that follows and, for a sparse file, its regions."""
         if member.type == b"\0":
             member.type = DIRECTORY if member.name.endswith(b"/") else REGULAR
@@ -133,7 +133,7 @@ class TarReader:
         if member.type == REGULAR and any(key.startswith(b"GNU.sparse.") for key in pax):
             self._begin_sparse(member, pax, regions)
 
-    def _begin_sparse(self, member: Member, pax: Pax, regions: list[bytes]) -> None:
+    def _begin_sparse(self, member: TarMember, pax: Pax, regions: list[bytes]) -> None:
         member.name = pax.get(b"GNU.sparse.name") or member.name
         version = pax.get(b"GNU.sparse.major"), pax.get(b"GNU.sparse.minor")
         if version == (b"1", b"0"):
@@ -218,7 +218,7 @@ def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
     return pax, regions
 
 
-def _parse_block(block: bytes) -> Member:
+def _parse_block(block: bytes) -> TarMember:
     _check_sum(block)
     name, magic = _text(block[:100]), block[257:263]
     if magic == b"ustar\0" and (prefix := _text(block[345:500])):
@@ -226,7 +226,7 @@ def _parse_block(block: bytes) -> Member:
     size = _natural(_number(block[124:136]))
     kind = block[156:157]
     devices = kind in (CHARACTER, BLOCK)
-    return Member(
+    return TarMember(
         name=name,
         type=kind,
         mode=_number(block[100:108]),
@@ -240,7 +240,7 @@ def _parse_block(block: bytes) -> Member:
     )
 
 
-def _apply_pax(member: Member, pax: Pax) -> None:
+def _apply_pax(member: TarMember, pax: Pax) -> None:
     if not pax:
         return
     member.name = pax.get(b"path") or member.name

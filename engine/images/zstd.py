@@ -39,7 +39,7 @@ def load() -> ctypes.CDLL | None:
     return library
 
 
-class Decompressor:
+class ZstdDecompressor:
     """Reads one frame, with the interface of the bz2 and lzma decompressors; raises ValueError."""
 
     def __init__(self) -> None:

@@ -37,7 +37,7 @@ Key = tuple[object, bytes]
 """A client's address and port, and the host address that it sent to."""
 
 
-class Flow:
+class ProxyFlow:
     """A UDP flow of the port proxy: one client of a port, and the socket to the port's target."""
 
     __slots__ = ("claims", "key", "last", "origin", "socket", "target")
@@ -52,24 +52,24 @@ class Flow:
 class Flows:
     """The flows of one listener; ``ended`` is called with each removed flow."""
 
-    def __init__(self, quota: Quota, ended: Callable[[Flow], None]) -> None:
+    def __init__(self, quota: Quota, ended: Callable[[ProxyFlow], None]) -> None:
         self._quota, self._ended = quota, ended
-        self._known: dict[Key, Flow] = {}
-        self._groups: dict[Hashable, dict[Flow, float]] = {}
+        self._known: dict[Key, ProxyFlow] = {}
+        self._groups: dict[Hashable, dict[ProxyFlow, float]] = {}
         """Flows by quota holder, in CLOCK order, each with the ``last`` time at which it took its place in that order.
         """
 
-    def get(self, key: Key) -> Flow | None:
+    def get(self, key: Key) -> ProxyFlow | None:
         """Return the flow of a client, or None if there is none."""
         return self._known.get(key)
 
-    def __iter__(self) -> Iterator[Flow]:
+    def __iter__(self) -> Iterator[ProxyFlow]:
         return iter(list(self._known.values()))
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, flow: Flow) -> None:
+    def add(self, flow: ProxyFlow) -> None:
         """Add a flow, removing others until there is room."""
         while over := self._quota.over(flow.claims):
             self.remove(self._least_used(next((holder for holder in over if holder in self._groups), None)))
@@ -78,7 +78,7 @@ class Flows:
         for holder in _holders(flow):
             self._groups.setdefault(holder, {})[flow] = flow.last
 
-    def _least_used(self, holder: Hashable) -> Flow:
+    def _least_used(self, holder: Hashable) -> ProxyFlow:
         """Return the first flow not used since it took its place in the order; used flows move to the end."""
         group = self._groups[holder]
         while True:
@@ -88,7 +88,7 @@ class Flows:
             del group[flow]
             group[flow] = flow.last
 
-    def remove(self, flow: Flow) -> None:
+    def remove(self, flow: ProxyFlow) -> None:
         """Remove a flow and close its socket."""
         del self._known[flow.key]
         self._quota.give(flow.claims)
@@ -101,6 +101,6 @@ class Flows:
         flow.socket.close()
 
 
-def _holders(flow: Flow) -> list[Hashable]:
+def _holders(flow: ProxyFlow) -> list[Hashable]:
     """Return the quota holders of a flow; None is the group of all flows."""
     return [None, *(claim.holder for claim in flow.claims)]

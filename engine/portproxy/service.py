@@ -10,14 +10,14 @@ from typing import Protocol
 
 from drivers.firewall import proxy_redirect
 from engine.agent.service import Snapshot
-from engine.eventloop.descriptor_budget import Budget
+from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.loop import Background, Loop
 from engine.portproxy.tcp import StreamListener
 from engine.portproxy.udp import DatagramListener
 from engine.ports.proxied import Forwards, Origin, Target, forwards
 
 
-class Listener(Protocol):
+class ProxyListener(Protocol):
     """The listening socket of one protocol."""
 
     port: int
@@ -34,10 +34,10 @@ class ForwardService:
 
     name = "forward"
 
-    def __init__(self, loop: Loop, budget: Budget) -> None:
+    def __init__(self, loop: Loop, budget: DescriptorBudget) -> None:
         # Clients may send any amount of data, so their copying has lower priority than names and commands.
         self._background, self._budget = Background(loop), budget
-        self._listeners: dict[str, Listener] = {}
+        self._listeners: dict[str, ProxyListener] = {}
         self._forwards = Forwards()
 
     def reconcile(self, state: Snapshot) -> None:
@@ -58,7 +58,7 @@ class ForwardService:
         if not idle:
             self._lead()
 
-    def _listen(self, protocol: str) -> Listener:
+    def _listen(self, protocol: str) -> ProxyListener:
         if protocol == "tcp":
             return StreamListener(self._background, self._target, self._budget.connections)
         return DatagramListener(self._background, self._target, self._budget.flows)

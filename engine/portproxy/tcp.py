@@ -18,7 +18,7 @@ from collections.abc import Callable
 from errno import EINPROGRESS
 from ipaddress import IPv6Address
 
-from engine.eventloop.loop import READ, WRITE, Watcher
+from engine.eventloop.loop import READ, WRITE, DescriptorWatcher
 from engine.eventloop.quota import Claim, Quota
 from engine.portproxy.clients import claims
 from engine.ports.proxied import Origin, Target
@@ -53,7 +53,7 @@ _view = memoryview(_buffer)
 class StreamListener:
     """The listening TCP socket; ``target_of`` returns the target of a published port."""
 
-    def __init__(self, watcher: Watcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
+    def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
         self.watcher, self._target_of, self._quota = watcher, target_of, quota
         self._relays: dict[Origin, set[StreamRelay]] = {}
         self._next_report = 0.0
@@ -163,7 +163,7 @@ def connecting(target: Target) -> socket.socket:
     return server
 
 
-class End:
+class StreamEnd:
     """One of the two sockets of a relay, with the state of both directions."""
 
     __slots__ = ("connecting", "ended", "events", "full", "other", "relay", "shut", "socket")
@@ -245,7 +245,7 @@ class StreamRelay:
         server: socket.socket,
     ) -> None:
         self._listener, self.watcher, self.origin, self.claims = listener, listener.watcher, origin, claims
-        one, other = self._ends = End(self, client), End(self, server)
+        one, other = self._ends = StreamEnd(self, client), StreamEnd(self, server)
         one.other, other.other = other, one
         other.connecting = other.full = True
         for end in self._ends:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 
 from drivers.linux import conntrack
-from engine.eventloop.loop import Watcher
+from engine.eventloop.loop import DescriptorWatcher
 from engine.eventloop.quota import Quota
-from engine.portproxy.clients import Flow, Flows, claims
+from engine.portproxy.clients import Flows, ProxyFlow, claims
 from engine.ports.proxied import Origin, Target
 
 DATAGRAM = 65535
@@ -31,7 +31,7 @@ PACKET_INFO = 20  # struct in6_pktinfo: address and interface index
 class DatagramListener:
     """The UDP socket for all published ports; ``target_of`` returns the target of a published port."""
 
-    def __init__(self, watcher: Watcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
+    def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
         self._watcher, self._target_of = watcher, target_of
         self._flows = Flows(quota, lambda flow: watcher.forget(flow.socket.fileno()))
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -52,7 +52,7 @@ class DatagramListener:
             except OSError:
                 continue  # the datagram is lost: port not published, or target down or slow
 
-    def _flow(self, peer: tuple[str, int], local: bytes) -> Flow:
+    def _flow(self, peer: tuple[str, int], local: bytes) -> ProxyFlow:
         """Return the flow for a client's datagrams; raises OSError if the port is not published."""
         now, known = time.monotonic(), self._flows.get((peer, local))
         if known is None or known.last < now - TRUST:
@@ -60,7 +60,7 @@ class DatagramListener:
         known.last = now
         return known
 
-    def _asked(self, peer: tuple[str, int], local: bytes, known: Flow | None) -> Flow:
+    def _asked(self, peer: tuple[str, int], local: bytes, known: ProxyFlow | None) -> ProxyFlow:
         address, server = peer[0].partition("%")[0], (str(IPv6Address(local)), self.port)
         destination = conntrack.original_destination("udp", (address, peer[1]), server)
         if destination is None:
@@ -75,15 +75,15 @@ class DatagramListener:
             raise ConnectionRefusedError
         return self._admit(peer, local, origin, target)
 
-    def _admit(self, peer: tuple[str, int], local: bytes, origin: Origin, target: Target) -> Flow:
-        flow = Flow((peer, local), origin, target, claims(peer[0], origin, target), connected(target))
+    def _admit(self, peer: tuple[str, int], local: bytes, origin: Origin, target: Target) -> ProxyFlow:
+        flow = ProxyFlow((peer, local), origin, target, claims(peer[0], origin, target), connected(target))
         if not self._flows:
             self._watcher.after(IDLE / 2, self._sweep)
         self._flows.add(flow)
         self._watcher.watch(flow.socket.fileno(), self._back(flow, peer, local))
         return flow
 
-    def _back(self, flow: Flow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
+    def _back(self, flow: ProxyFlow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
         """Return a handler that sends the target's replies to the client.
 
         They leave from the address that the client wrote to; connection tracking restores the port.

@@ -28,7 +28,7 @@ class Origin(NamedTuple):
     port: int
 
 
-class Forward(NamedTuple):
+class ProxiedPort(NamedTuple):
     """Host ports ``first`` to ``last`` of the addresses ``place``, forwarded to ports ``port`` to ``port_end``."""
 
     protocol: str
@@ -47,8 +47,8 @@ class Forward(NamedTuple):
 class Forwards:
     """A look-up table of forwarded host ports."""
 
-    def __init__(self, items: Iterable[Forward] = ()) -> None:
-        self._held: defaultdict[tuple[str, IPv6Network], list[Forward]] = defaultdict(list)
+    def __init__(self, items: Iterable[ProxiedPort] = ()) -> None:
+        self._held: defaultdict[tuple[str, IPv6Network], list[ProxiedPort]] = defaultdict(list)
         for item in sorted(items):
             self._held[item.protocol, item.place].append(item)
 
@@ -66,7 +66,7 @@ class Forwards:
         return {protocol for protocol, _ in self._held}
 
 
-def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[Forward]:
+def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[ProxiedPort]:
     """Yield all forwarded ranges of a host."""
     by_id = {n.id: n for n in networks if not n.internal}
     for endpoint in endpoints:
@@ -86,7 +86,7 @@ def translates(network: NetworkRecord, has_ipv6: bool) -> bool:
     return all(options.get(GATEWAY_MODES[version], "nat").startswith("nat") for version in versions)
 
 
-def forwards_of(endpoint: EndpointRecord) -> Iterator[Forward]:
+def forwards_of(endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
     """Yield the ranges of one endpoint that the agent forwards."""
     inside = endpoint.ipv6 or endpoint.ipv4
     if not inside:
@@ -96,6 +96,6 @@ def forwards_of(endpoint: EndpointRecord) -> Iterator[Forward]:
     places = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
     for ports in endpoint.ports:
         for place in places[ports.protocol, ports.host_ip]:
-            yield Forward(
+            yield ProxiedPort(
                 ports.protocol, place, ports.host_port, ports.host_port_end, target, ports.port, ports.port_end
             )

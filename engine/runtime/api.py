@@ -77,7 +77,7 @@ class ProcessSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class CreatedProcess:
     """A process that waits in its namespaces. ``netns`` is a path that opens its network namespace.
 
     The process returned by `Runtime.create` may only hold the namespace. The process returned by `Runtime.prepared` is
@@ -120,13 +120,13 @@ class RuntimeFailure(Exception):
 class Runtime(Protocol):
     """The runtime of one host."""
 
-    def create(self, spec: ProcessSpec) -> Created:
+    def create(self, spec: ProcessSpec) -> CreatedProcess:
         """Create the namespaces and the waiting process.
 
         Raises `RuntimeFailure` and then leaves nothing behind.
         """
 
-    def prepared(self, container_id: str) -> Created:
+    def prepared(self, container_id: str) -> CreatedProcess:
         """Wait until all but the network is ready, and return the process that will execute the command.
 
         Raises `RuntimeFailure`.

@@ -177,21 +177,21 @@ def _configure(
     rootfs.make_devices(devices, dev, privileged=spec["privileged"], console=spec["tty"])
     targets = Targets(root, place, replace=bool(spec["overlay_dir"]))
     mounts = [
-        oci.Mount(source, targets.of(target, source, directory=False), read_only=spec["read_only"], devices=False)
+        oci.OciMount(source, targets.of(target, source, directory=False), read_only=spec["read_only"], devices=False)
         for target, source in spec["files"].items()
     ]
     for mount in sorted(spec["mounts"], key=lambda m: m["target"].count("/")):
         mounts.append(_user_mount(mount, targets, devices, privileged=spec["privileged"]))
     if spec["init_path"]:
         target = targets.of(oci.INIT, spec["init_path"], directory=False)
-        mounts.append(oci.Mount(spec["init_path"], target, read_only=True, devices=False))
+        mounts.append(oci.OciMount(spec["init_path"], target, read_only=True, devices=False))
     cwd = targets.working_directory(spec["cwd"])
     identity = find_identity(spec["user"], root)
     document = oci.configuration(spec, place, (dev, targets.dev), cwd, identity, mounts)
     return document, targets.names
 
 
-def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, privileged: bool) -> oci.Mount:
+def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, privileged: bool) -> oci.OciMount:
     try:
         status = os.stat(mount["source"])
     except OSError as error:
@@ -199,7 +199,7 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
         raise SetupFailed(OTHER, text, plain=True) from error
     target = targets.of(mount["target"], mount["source"], directory=stat.S_ISDIR(status.st_mode))
     shows_devices = privileged or rootfs.shows_devices(status, devices)
-    return oci.Mount(mount["source"], target, read_only=bool(mount["read_only"]), devices=shows_devices)
+    return oci.OciMount(mount["source"], target, read_only=bool(mount["read_only"]), devices=shows_devices)
 
 
 class Targets:

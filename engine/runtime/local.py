@@ -22,7 +22,7 @@ from drivers.linux.process import is_running
 from engine.model import ExecCreate, LogOptions
 from engine.paths import make_private_directory
 from engine.runtime import crun, logs, process, protocol, supervisor_client
-from engine.runtime.api import Created, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio
+from engine.runtime.api import CreatedProcess, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio
 from engine.runtime.attach import SupervisedAttachment
 from engine.runtime.directory import CONTAINERS, ContainerDirectory
 from engine.runtime.errors import OTHER
@@ -42,7 +42,7 @@ class LocalRuntime:
         self._root, self._run = root, run
         self._supervised = False
 
-    def create(self, spec: ProcessSpec) -> Created:
+    def create(self, spec: ProcessSpec) -> CreatedProcess:
         """Create the namespaces and the waiting process, in the caller's mount tree; raises `RuntimeFailure`."""
         directory = self._directory(spec.id)
         if self.state(spec.id).running:
@@ -59,12 +59,12 @@ class LocalRuntime:
         finally:
             os.close(mounts)
             os.close(network)
-        return Created(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
+        return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
-    def prepared(self, container_id: str) -> Created:
+    def prepared(self, container_id: str) -> CreatedProcess:
         """Wait until the process waits only for its start, and return it; raises `RuntimeFailure`."""
         answer = self._ask({"op": "prepare", "id": container_id})
-        return Created(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
+        return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def start(self, container_id: str) -> None:
         """Let the waiting process execute the command; raises `RuntimeFailure` if it cannot be executed."""

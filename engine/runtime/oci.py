@@ -24,7 +24,7 @@ _STRICT = ["nosuid", "noexec", "nodev"]
 _TERMINALS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
 
 
-class Mount:
+class OciMount:
     """A bind mount of the user or of the engine; ``target`` is a canonical path in the root."""
 
     def __init__(self, source: str, target: str, *, read_only: bool, devices: bool) -> None:
@@ -41,7 +41,7 @@ class Mount:
 
 
 def configuration(
-    spec: Mapping[str, Any], root: str, dev: tuple[str, str], cwd: str, identity: Identity, mounts: Sequence[Mount]
+    spec: Mapping[str, Any], root: str, dev: tuple[str, str], cwd: str, identity: Identity, mounts: Sequence[OciMount]
 ) -> Json:
     """Return the whole configuration.
 
@@ -97,7 +97,7 @@ def _confinement(spec: Mapping[str, Any], capabilities: int) -> Json:
     return {**paths, **({"seccomp": filtered} if filtered else {})}
 
 
-def _mounts(spec: Mapping[str, Any], dev: tuple[str, str], mounts: Sequence[Mount]) -> list[Json]:
+def _mounts(spec: Mapping[str, Any], dev: tuple[str, str], mounts: Sequence[OciMount]) -> list[Json]:
     prepared, place = dev
     read_only, devices = ([], []) if spec["privileged"] else (["ro"], ["nodev"])
     fixed = [

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from engine.cluster.etcd.http import Connection
+from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
 from engine.errors import EngineError, InvalidArgument, Unavailable
 from engine.swarm.advertise import DEFAULT_PORT, split
@@ -79,7 +79,7 @@ def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping
     fails.
     """
     try:
-        connection = Connection(f"https://{manager}", lambda: context, CONNECT, MANAGER_NAME)
+        connection = EtcdConnection(f"https://{manager}", lambda: context, CONNECT, MANAGER_NAME)
         try:
             connection.set_timeout(ENROLL_TIMEOUT_SECONDS)
             return connection.post(path, dict(question))

@@ -32,7 +32,7 @@ LEARNING = 12.0
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class EtcdMember:
     """The settings to start a member. ``initial`` lists all members as ``name=peer URL``."""
 
     name: str
@@ -46,7 +46,7 @@ def url(address: str, port: int) -> str:
     return f"https://[{address}]:{port}" if ":" in address else f"https://{address}:{port}"
 
 
-def arguments(where: Path, member: Member) -> list[str]:
+def arguments(where: Path, member: EtcdMember) -> list[str]:
     """Return the command line of etcd, to be run in the directory ``where``.
 
     The peers must show a manager's certificate. Raises Unavailable if etcd is not installed.
@@ -68,7 +68,7 @@ def arguments(where: Path, member: Member) -> list[str]:
     ]  # fmt: skip
 
 
-def start(run: Path, where: Path, member: Member) -> None:
+def start(run: Path, where: Path, member: EtcdMember) -> None:
     """Start the member unless it is running, and save the command line for later starts."""
     command = arguments(where, member)
     membership.write_private(where / "etcd.argv", "\0".join(command))

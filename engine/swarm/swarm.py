@@ -20,7 +20,7 @@ from engine.api import SwarmInit, SwarmJoin
 from engine.cluster import keys, local_networks, membership, node_operations, shared_networks
 from engine.cluster.etcd import Client, EtcdError, absent, put
 from engine.cluster.membership import connected, managing
-from engine.cluster.model import MANAGER, Cluster, ClusterMembership, Cursor, Member, Tokens, new_id
+from engine.cluster.model import MANAGER, AdmittedHost, Cluster, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.network_request import new_record
 from engine.containers import disconnect, gateway_bridge
 from engine.errors import EngineError, InvalidArgument, Unavailable
@@ -109,7 +109,7 @@ def _with_store(host: Host, where: Path, me: ClusterMembership, cluster: Cluster
     _publish_directory(host, where)
     if not me.external:
         peer = etcd_member.url(me.address, etcd_member.PEER_PORT)
-        member = etcd_member.Member(me.node_id, me.address, [f"{me.node_id}={peer}"])
+        member = etcd_member.EtcdMember(me.node_id, me.address, [f"{me.node_id}={peer}"])
         etcd_member.start(host.run, membership.directory(host.root), member)
     client = membership.open_client(host.root, me)
     try:
@@ -130,7 +130,7 @@ def _found(client: Client, cluster: Cluster, me: ClusterMembership) -> ClusterMe
         put(keys.CLUSTER, encode(cluster)),
         put(keys.TOKENS, encode(Tokens(new_secret(), new_secret()))),
         put(keys.CURSOR, encode(Cursor(node=1))),
-        put(keys.member(me.node_id), encode(Member(me.node_id, me.role, me.index))),
+        put(keys.member(me.node_id), encode(AdmittedHost(me.node_id, me.role, me.index))),
         put(keys.node(me.node_id), encode(describe_host(me, public))),
     ]
     if not client.transact([absent(keys.CLUSTER)], changes).succeeded:
@@ -190,7 +190,7 @@ def _take_place(host: Host, where: Path, me: ClusterMembership, members: Sequenc
     me, public = _with_tunnel_key(me)
     _publish_directory(host, where)
     if members is not None:
-        member = etcd_member.Member(me.node_id, me.address, members, existing=True)
+        member = etcd_member.EtcdMember(me.node_id, me.address, members, existing=True)
         etcd_member.start(host.run, membership.directory(host.root), member)
     client = membership.open_client(host.root, me)
     try:

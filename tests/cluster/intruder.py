@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from engine.cluster import membership
-from engine.cluster.etcd.http import Connection
+from engine.cluster.etcd.http import EtcdConnection
 from engine.errors import EngineError
 
 PATIENCE = 15.0
@@ -17,7 +17,7 @@ PATIENCE = 15.0
 
 def ask(root, url, name, path, body):
     try:
-        connection = Connection(url, lambda: membership.node_context(root), PATIENCE, name)
+        connection = EtcdConnection(url, lambda: membership.node_context(root), PATIENCE, name)
         try:
             return ["ok", connection.post(path, body)]
         finally:

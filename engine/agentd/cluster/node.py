@@ -12,7 +12,7 @@ from engine.agent.service import Snapshot
 from engine.agentd.cluster import wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper
 from engine.agentd.cluster.peer_sync import PeerSync
-from engine.agentd.cluster.watcher import Watcher
+from engine.agentd.cluster.watcher import StoreWatcher
 from engine.cluster import encryption, endpoint_sync, local_networks, membership, shared_networks
 from engine.cluster import snapshot as views
 from engine.cluster.etcd import Client
@@ -38,7 +38,7 @@ class ClusterNode:
         self._view = views.saved(root)
         self._saved: View | None = self._view
         self._programmer = PeerSync(self._host.driver("overlay"), me.node_id, run)
-        self._follower = Watcher(self._open, self._changed, self._view)
+        self._follower = StoreWatcher(self._open, self._changed, self._view)
         self._heartbeat = LeaseKeeper(self._open, me, settle=self._settle, beaten=self._after_renewal)
         if self._view is not None:
             self._programmer.tell(view=self._view)

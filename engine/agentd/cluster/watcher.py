@@ -24,7 +24,7 @@ This host renews its own lease more often than that.
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 
 
-class Watcher:
+class StoreWatcher:
     """A thread that calls ``changed`` with every new view; ``known`` is the view to continue from.
 
     ``open_client`` opens a client of the store.

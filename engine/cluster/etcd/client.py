@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from engine.cluster.etcd.dial import NobodyReady, first
 from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, EtcdUnavailable
-from engine.cluster.etcd.http import Connection, Json
+from engine.cluster.etcd.http import EtcdConnection, Json
 from engine.cluster.keys import CLUSTER
 from engine.errors import EngineError
 
@@ -133,7 +133,7 @@ class Client:
     ) -> None:
         self._urls, self._context, self._switched, self._name = list(urls), context, switched, name
         self._user, self._password = user, password
-        self._connection: Connection | None = None
+        self._connection: EtcdConnection | None = None
         self._used = 0.0
 
     # ------------------------------------------------------------------------------------------------ keys
@@ -219,7 +219,7 @@ class Client:
         """Like `call`, but return the answer's bytes unparsed, so that they can be forwarded."""
         return self._answered(lambda connection: connection.fetch(path, body))
 
-    def _answered(self, ask: Callable[[Connection], T]) -> T:
+    def _answered(self, ask: Callable[[EtcdConnection], T]) -> T:
         for last in (False, False, True):
             connection = self._ready()
             try:
@@ -233,13 +233,13 @@ class Client:
                 raise EtcdUnavailable(f"the cluster's store does not answer: {_reason(error)}") from error
         raise AssertionError("unreachable")
 
-    def take(self) -> Connection:
+    def take(self) -> EtcdConnection:
         """Return a working connection that the caller then owns; the next call opens another one."""
         connection = self._ready()
         self._connection = None
         return connection
 
-    def _ready(self) -> Connection:
+    def _ready(self) -> EtcdConnection:
         """Return a working connection, authenticated if a user is set."""
         if self._connection is not None and time.monotonic() - self._used > IDLE:
             self.close()
@@ -248,7 +248,7 @@ class Client:
         self._used = time.monotonic()
         return self._connection
 
-    def _first(self) -> Connection:
+    def _first(self) -> EtcdConnection:
         """Connect to the first member that is ready, and put it first in the list for later calls."""
         began = time.monotonic()
         silent, problem = _silences.get(tuple(self._urls), (-SILENT_PENALTY_SECONDS, None))
@@ -266,12 +266,12 @@ class Client:
             self._switched(url)
         return connection
 
-    def _open(self, url: str) -> Connection:
+    def _open(self, url: str) -> EtcdConnection:
         """Connect to one member and make a first call; raises an error if the member is not ready.
 
         The first call needs a quorum, so a member that cannot reach the others is not ready.
         """
-        connection = Connection(url, self._context, REQUEST_TIMEOUT_SECONDS, self._name)
+        connection = EtcdConnection(url, self._context, REQUEST_TIMEOUT_SECONDS, self._name)
         try:
             connection.set_timeout(ANSWER)
             if self._user:

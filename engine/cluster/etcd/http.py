@@ -37,7 +37,7 @@ DEAD = (
 """Keepalive (seconds) and user timeout (milliseconds): the connection fails if the other kernel is silent for 5 s."""
 
 
-class Connection:
+class EtcdConnection:
     """A connection to the member at ``url`` (https or a Unix socket); ``timeout`` in seconds for every wait.
 
     ``context`` makes the ssl.SSLContext for https. The other side must have a certificate for ``name``, or for the

@@ -7,7 +7,7 @@ import sys
 
 from engine.cluster import membership
 from engine.paths import root_directory
-from engine.swarm.server.server import Server
+from engine.swarm.server.server import ManagerServer
 
 BACKLOG = 256
 """Maximum number of connections that wait to be accepted."""
@@ -24,7 +24,7 @@ def main() -> int:
         return 1
     family = socket.AF_INET6 if ":" in me.address else socket.AF_INET
     with socket.create_server((me.address, me.port), family=family, backlog=BACKLOG) as listener:
-        Server(root).serve(listener)
+        ManagerServer(root).serve(listener)
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from engine.cluster import keys, node_operations
 from engine.cluster.etcd import Client
 from engine.cluster.keys import LAYOUT
-from engine.cluster.model import MANAGER, Member
+from engine.cluster.model import MANAGER, AdmittedHost
 from engine.cluster.shared_endpoints import REMOVED
 from engine.errors import Forbidden, InvalidArgument, Unavailable
 from engine.store.codec import decode
@@ -39,7 +39,7 @@ def expiry_of(certificate: Mapping[str, Any] | None) -> float:
     return float(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])))
 
 
-def member_of(client: Client, node: str) -> Member:
+def member_of(client: Client, node: str) -> AdmittedHost:
     """Return a node's admission record.
 
     Raises Unavailable if the node was removed, even if its certificate is still valid.
@@ -47,7 +47,7 @@ def member_of(client: Client, node: str) -> Member:
     entry = client.get(keys.member(node))
     if entry is None:
         raise Unavailable(REMOVED)
-    return decode(Member, entry.value)
+    return decode(AdmittedHost, entry.value)
 
 
 def check_layout(layout: str) -> None:
@@ -56,7 +56,7 @@ def check_layout(layout: str) -> None:
         raise Unavailable(OTHER_LAYOUT)
 
 
-def answer(root: Path, client: Client, member: Member, path: str, body: Json) -> bytes:
+def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Json) -> bytes:
     """Run a member's request within its rights; return the answer as JSON bytes.
 
     Raises InvalidArgument for a malformed request, Forbidden for one beyond a worker's rights.
@@ -80,7 +80,7 @@ def answer(root: Path, client: Client, member: Member, path: str, body: Json) ->
     raise Forbidden(f"a worker may not ask for {path[:64]}")
 
 
-def watch_request(member: Member, body: Json) -> Json:
+def watch_request(member: AdmittedHost, body: Json) -> Json:
     """Return a member's watch request, restricted to what it may watch.
 
     Raises InvalidArgument for a malformed request.

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.cluster import keys, membership, record_checks
 from engine.cluster.etcd import Client
-from engine.cluster.model import MANAGER, WORKER, ClusterMembership, Cursor, Member, Tokens, new_id
+from engine.cluster.model import MANAGER, WORKER, AdmittedHost, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.shared_networks import update
 from engine.errors import InvalidArgument
 from engine.store.codec import decode, encode
@@ -49,7 +49,7 @@ def admit(root: Path, client: Client, me: ClusterMembership, request: Json, role
     A new manager is also announced to etcd, or gets access to the external store.
     """
     address = str(ip_address(str(request.get("address", ""))))
-    member = Member(new_id(), role, _next_index(client))
+    member = AdmittedHost(new_id(), role, _next_index(client))
     answer = {"node": member.id, "role": role, "index": member.index, "cluster": me.cluster_id}
     answer |= _certificates(root, request, member, address)
     answer["managers"] = list(dict.fromkeys([*me.managers, str(Manager(me.address, me.port))]))
@@ -61,7 +61,7 @@ def admit(root: Path, client: Client, me: ClusterMembership, request: Json, role
     return answer
 
 
-def _certificates(root: Path, request: Json, member: Member, address: str) -> Json:
+def _certificates(root: Path, request: Json, member: AdmittedHost, address: str) -> Json:
     """Return the host's certificates and, for a manager, the authority's key."""
     papers: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
     if member.role == MANAGER:
@@ -71,7 +71,7 @@ def _certificates(root: Path, request: Json, member: Member, address: str) -> Js
     return papers
 
 
-def renew(root: Path, member: Member, request: Json) -> Json:
+def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
     """Issue a host's next certificate; return it with its lifetime in seconds."""
     return {
         "certificate": certificates.of_node(root, str(request["request"]), member.id),
@@ -88,7 +88,7 @@ def _external_store(root: Path, me: ClusterMembership) -> Json:
 
 def _next_index(client: Client) -> int:
     """Return a node index that no member has and that was not used recently."""
-    used = {decode(Member, kv.value).index for kv in client.range(keys.MEMBERS)[0]}
+    used = {decode(AdmittedHost, kv.value).index for kv in client.range(keys.MEMBERS)[0]}
     used |= {n.index for n in record_checks.all_readable(client.range(keys.NODES)[0], record_checks.read_node)}
 
     def step(text: str) -> str:

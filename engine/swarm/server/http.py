@@ -16,7 +16,7 @@ REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavai
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """One request: its path, body, size in bytes, and the sender's record layout version."""
 
     path: str
@@ -25,7 +25,7 @@ class Request:
     size: int
 
 
-def read(file: BinaryIO, largest: int) -> Request | None:
+def read(file: BinaryIO, largest: int) -> HttpRequest | None:
     """Read the next request; return None at the end of the connection.
 
     Raises `InvalidArgument` for a malformed request.
@@ -41,7 +41,7 @@ def read(file: BinaryIO, largest: int) -> Request | None:
     if not (length.isascii() and length.isdigit() and int(length) <= largest):
         raise InvalidArgument("the length of the request is missing or too large")
     body, path = _document(file.read(int(length))), words[1].decode("ascii", "replace")
-    return Request(path, body, headers.get(_LAYOUT, ""), int(length))
+    return HttpRequest(path, body, headers.get(_LAYOUT, ""), int(length))
 
 
 _LAYOUT = LAYOUT_HEADER.lower()

@@ -14,7 +14,7 @@ from typing import Any
 from engine.cluster import keys, membership
 from engine.cluster.etcd import Client, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.errors import kind_of
-from engine.cluster.model import MANAGER, ClusterMembership, Member
+from engine.cluster.model import MANAGER, AdmittedHost, ClusterMembership
 from engine.cluster.node_operations import PATH
 from engine.errors import EngineError, Forbidden, InvalidArgument, Unavailable
 from engine.swarm import certificates
@@ -36,7 +36,7 @@ STACK = 1024 * 1024
 """Bytes of each thread's stack; small, because each connection has a thread."""
 
 
-class Server:
+class ManagerServer:
     """A manager's server, on the host of ``root``; answers the other hosts of its cluster."""
 
     def __init__(self, root: Path) -> None:
@@ -143,7 +143,7 @@ class Server:
                     if not visit.node:
                         return
 
-    def _guest(self, visit: Visit, client: Client, request: http.Request) -> Json:
+    def _guest(self, visit: Visit, client: Client, request: http.HttpRequest) -> Json:
         """Answer a host without a certificate; raises Forbidden for anything but joining."""
         if request.path != JOIN:
             raise Forbidden("this takes a certificate of the cluster's authority")
@@ -163,7 +163,7 @@ class Server:
         except access.MISSHAPEN as error:
             raise InvalidArgument(f"the request is not as it should be: {error}") from error
 
-    def _known(self, visit: Visit, client: Client, node: str, expires: float, request: http.Request) -> bool:
+    def _known(self, visit: Visit, client: Client, node: str, expires: float, request: http.HttpRequest) -> bool:
         """Answer a host with a certificate; return whether the connection can be used for more requests."""
         member = self._admitted(visit, client, node, expires)
         visit.allow(KNOWN_SECONDS)
@@ -177,7 +177,7 @@ class Server:
         visit.allow(IDLE_SECONDS)
         return True
 
-    def _charge(self, member: Member, request: http.Request) -> None:
+    def _charge(self, member: AdmittedHost, request: http.HttpRequest) -> None:
         """Delay a worker that asks for too much; raises Unavailable if the delay would be too long.
 
         Managers are not limited, because they could do the same on their own etcd member.
@@ -190,7 +190,7 @@ class Server:
             raise Unavailable("this node asks for too much at once")
         time.sleep(wait)
 
-    def _admitted(self, visit: Visit, client: Client, node: str, expires: float) -> Member:
+    def _admitted(self, visit: Visit, client: Client, node: str, expires: float) -> AdmittedHost:
         """Return the current admission record of a certificate's node.
 
         It also counts the connection as the node's; raises Unavailable if the node has too many.

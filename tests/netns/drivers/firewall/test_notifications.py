@@ -10,7 +10,7 @@ import pytest
 from drivers.api import News
 from drivers.firewall import notifications, table
 from drivers.firewall.elements import Element
-from drivers.firewall.notifications import Listener
+from drivers.firewall.notifications import NftablesListener
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 from drivers.linux.netlink import SOL_NETLINK
@@ -28,7 +28,7 @@ def place(netns) -> Iterator:
     """A namespace with hawse's table, a table of another program, and a listener."""
     namespaces.run_in_netns(netns.path, lambda: libnftables.run(table.install_script()))
     netns.sh(f"nft '{OTHERS}'")
-    netns.listener = namespaces.run_in_netns(netns.path, Listener)
+    netns.listener = namespaces.run_in_netns(netns.path, NftablesListener)
     yield netns
     netns.listener.close()
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from cli.launcher.launch import send_request
-from cli.warm.request import Malformed, receive
+from cli.warm.request import MalformedRequest, receive
 
 
 @pytest.fixture
@@ -44,5 +44,5 @@ def test_what_the_launcher_offers_is_what_the_server_receives(ends, monkeypatch)
 def test_anything_else_is_refused(ends, sent):
     ends[0].sendall(sent)
     ends[0].close()
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedRequest):
         receive(ends[1])

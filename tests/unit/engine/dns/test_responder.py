@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.dns import wire
 from engine.dns.responder import MOST_READY, Responder
-from engine.dns.sandbox_view import Link, SandboxView
+from engine.dns.sandbox_view import LinkAlias, SandboxView
 from engine.dns.table import NetworkTable
 from engine.etc_files.resolv_conf import Upstream
 from engine.model import EndpointRecord
@@ -81,7 +81,7 @@ def test_ndots_of_the_user_makes_single_labels_empty():
 
 
 def test_links_stand_for_their_target_and_hide_others_while_it_is_away():
-    linked = replace(VIEW, links=(Link("store", "db", "app"), Link("web", "gone", "app")))
+    linked = replace(VIEW, links=(LinkAlias("store", "db", "app"), LinkAlias("web", "gone", "app")))
     assert ask(linked, "store") == ["10.0.0.2"]
     assert ask(linked, "STORE.app") == ["10.0.0.2"]
     assert ask(linked, "store", "AAAA") == []

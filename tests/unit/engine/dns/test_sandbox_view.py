@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from engine.dns.sandbox_view import Defaults, Link, SandboxView, views
+from engine.dns.sandbox_view import Defaults, LinkAlias, SandboxView, views
 from engine.etc_files.resolv_conf import Upstream
 from engine.model import (
     ContainerConfig,
@@ -113,7 +113,7 @@ def test_only_internal_networks_mean_no_forwarding():
 def test_links_in_each_of_dockers_spellings():
     record = container(("n", EndpointSettings(links=["db:store", "web", "/c2:/c1/alias"])))
     assert view([network("n")], record).links == (
-        Link("store", "db", "n"),
-        Link("web", "web", "n"),
-        Link("alias", "c2", "n"),
+        LinkAlias("store", "db", "n"),
+        LinkAlias("web", "web", "n"),
+        LinkAlias("alias", "c2", "n"),
     )

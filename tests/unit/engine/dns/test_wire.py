@@ -129,7 +129,7 @@ def test_reply_that_is_too_large_is_cut_at_a_record_and_marked(payload, fits):
 def test_responses_and_fragments_get_no_reply():
     reply = dns.message.make_response(dns.message.make_query("web", "A")).to_wire()
     for message in (reply, b"", b"\0" * 11):
-        with pytest.raises(wire.Malformed) as refused:
+        with pytest.raises(wire.MalformedMessage) as refused:
             wire.parse_query(message)
         assert refused.value.reply is None
 
@@ -148,7 +148,7 @@ def test_responses_and_fragments_get_no_reply():
 )
 def test_malformed_queries_are_refused_by_a_header_alone(change, rcode):
     message = change(dns.message.make_query("web", "A").to_wire())
-    with pytest.raises(wire.Malformed) as refused:
+    with pytest.raises(wire.MalformedMessage) as refused:
         wire.parse_query(message)
     assert refused.value.reply is not None
     reply = dns.message.from_wire(refused.value.reply)
@@ -160,7 +160,7 @@ def test_malformed_queries_are_refused_by_a_header_alone(change, rcode):
 def test_any_bytes_are_parsed_or_refused(message):
     try:
         query = wire.parse_query(message)
-    except wire.Malformed as malformed:
+    except wire.MalformedMessage as malformed:
         assert malformed.reply is None or len(malformed.reply) == wire.HEADER
     else:
         assert len(wire.reply(query, wire.SERVFAIL, [])) <= query.limit

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.etc_files.hosts import Link, hosts_file, own_lines, own_names, with_address, without_own_lines
+from engine.etc_files.hosts import LinkedHost, hosts_file, own_lines, own_names, with_address, without_own_lines
 from engine.model import ContainerConfig
 
 LOCAL = """\
@@ -38,7 +38,10 @@ def test_extra_hosts_come_before_the_own_address():
 
 
 def test_links_come_after_extra_hosts():
-    links = [Link("172.17.0.2", "x", "25324e68e5a0", "deflt"), Link("172.17.0.5", "priv", "6cf8a6748397", "priv")]
+    links = [
+        LinkedHost("172.17.0.2", "x", "25324e68e5a0", "deflt"),
+        LinkedHost("172.17.0.5", "priv", "6cf8a6748397", "priv"),
+    ]
     text = hosts_file(config(), ["172.17.0.6"], extra_hosts=["z:9.9.9.9"], links=links)
     assert text == (
         LOCAL + "9.9.9.9\tz\n172.17.0.2\tx 25324e68e5a0 deflt\n172.17.0.5\tpriv 6cf8a6748397\n"

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from engine.eventloop.descriptor_budget import Budget
+from engine.eventloop.descriptor_budget import DescriptorBudget
 
 
 @pytest.mark.parametrize("descriptors", [256, 1024, 20_000, 1 << 20])
 def test_clients_together_cannot_use_up_the_descriptors(descriptors):
-    budget = Budget(descriptors)
+    budget = DescriptorBudget(descriptors)
     most = 2 * budget.connections.free + budget.flows.free + 2 * budget.queries.free + budget.streams.free
     assert most <= descriptors * 13 // 16
     assert min(q.free for q in (budget.connections, budget.flows, budget.queries, budget.streams)) >= 8

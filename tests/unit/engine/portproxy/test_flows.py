@@ -6,7 +6,7 @@ import socket
 from ipaddress import IPv6Address
 
 from engine.eventloop.quota import Claim, Quota
-from engine.portproxy.clients import Flow, Flows
+from engine.portproxy.clients import Flows, ProxyFlow
 from engine.ports.proxied import Origin
 
 ORIGIN = Origin("udp", IPv6Address("::1"), 53)
@@ -20,14 +20,14 @@ class Table:
         self.flows = Flows(Quota(total), lambda flow: self.ended.append(flow.key[0]))
         self.clock = 0.0
 
-    def add(self, client: str, number: int) -> Flow:
+    def add(self, client: str, number: int) -> ProxyFlow:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        flow = Flow((f"{client}{number}", b""), ORIGIN, ("10.0.0.1", 53), (Claim(client),), sock)
+        flow = ProxyFlow((f"{client}{number}", b""), ORIGIN, ("10.0.0.1", 53), (Claim(client),), sock)
         self.use(flow)
         self.flows.add(flow)
         return flow
 
-    def use(self, flow: Flow) -> None:
+    def use(self, flow: ProxyFlow) -> None:
         self.clock += 1
         flow.last = self.clock
 
