@@ -55,7 +55,7 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
 
 
 def bold(text: str) -> str:
-    """Return one line in bold; imports rich, which only a terminal needs."""
+    """Return one line in bold; imports rich only here, because only output to a terminal needs it."""
     from rich.console import Console
     from rich.text import Text
 

@@ -207,11 +207,11 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class OptionFacts:
-    """One option of a driver (``-o key=value``), as completion offers it.
+    """One option of a driver (``-o key=value``), as shell completion offers it.
 
-    ``kind`` names what the value is: ``text``, ``boolean``, ``interface`` (a name of one), ``flag`` (the key stands
-    alone), else a name of the driver's choice, equal for options with equal ``values``. ``values`` are those that are
-    offered, each with a description or "".
+    ``kind`` is the kind of the value: ``text``, ``boolean``, ``interface`` (an interface name) or ``flag`` (the key has
+    no value). Any other kind is a name that the driver chooses. Options with equal ``values`` use the same name.
+    ``values`` maps the offered values to their descriptions, or to "".
     """
 
     summary: str
@@ -221,11 +221,13 @@ class OptionFacts:
 
 @dataclass(frozen=True, slots=True)
 class DriverFacts:
-    """What the engine knows of a network type without asking for one of its networks.
+    """The properties of a network type that the engine needs without asking about one of its networks.
 
-    ``scope`` is ``local`` or ``swarm``. ``publishes_ports``: published ports of its endpoints lead to them, by its own
-    doing or by docker_gwbridge. ``offers_gateway``: its endpoints have a way out. ``singleton``: the type has one
-    network a host, which has no subnet, and no addresses and names for endpoints.
+    - ``scope`` is ``local`` or ``swarm``.
+    - ``publishes_ports``: endpoints can publish ports, by the driver itself or through docker_gwbridge.
+    - ``offers_gateway``: endpoints can reach other networks through this network.
+    - ``singleton``: a host has only one network of this type. It has no subnet, and its endpoints have no addresses and
+      no names.
     """
 
     scope: str = "local"
@@ -238,10 +240,10 @@ class DriverFacts:
 
 @runtime_checkable
 class Driver(Protocol):
-    """What the engine may ask of every driver. All calls act in the calling process's network namespace.
+    """The calls that every driver implements. All calls run in the calling process's network namespace.
 
-    A driver's class declares ``facts``, a `DriverFacts`; one without has the default ones, and its own ``scope`` if it
-    declares that.
+    A driver's class has an attribute ``facts`` (`DriverFacts`). A class without it has the default facts, with the
+    class's own ``scope`` if it has one.
     """
 
     type: str
@@ -293,12 +295,13 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for all networks of this host.
+    """The settings that apply to all networks of this host.
 
-    ``run`` is the directory of files that end with the boot. ``direct_routing``: neighbours may reach published ports
-    at a container's own address, whatever host address they are published on. ``accept_mark``: packets with this
-    firewall mark are let in, "mark" or "mark/mask", "" for none. ``forwarding``: a network that needs it switches
-    forwarding between the host's interfaces on.
+    - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
+    - ``direct_routing``: neighbours may reach published ports at a container's own address, on whatever host address the
+      ports are published.
+    - ``accept_mark``: packets with this firewall mark are accepted; "mark" or "mark/mask", "" for none.
+    - ``forwarding``: the driver enables forwarding between the host's interfaces if a network needs it.
     """
 
     run: Path = Path("/run/hawse")

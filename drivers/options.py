@@ -14,7 +14,7 @@ FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
 def parse_bool(text: str) -> bool | None:
-    """Return the boolean that Go reads from ``text``, None if Go refuses it."""
+    """Return the boolean that Go's parser returns for ``text``, or None if Go refuses it."""
     return True if text in TRUE else False if text in FALSE else None
 
 
@@ -23,7 +23,7 @@ MTU_FACTS = OptionFacts(
     "MTU of the endpoints, in bytes", "mtu", dict.fromkeys(("1280", "1400", "1450", "1500", "9000"), "")
 )
 INTERNAL = "com.docker.network.internal"
-# Options of an overlay network. The cluster fills in all but ENCRYPTED.
+# Options of an overlay network. The cluster sets all of them except ENCRYPTED.
 VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 ENCRYPTED = "encrypted"
 VTEP = "com.hawse.overlay.vtep"

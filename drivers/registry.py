@@ -24,9 +24,7 @@ def load(type_name: str) -> Driver:
     """Return a driver of a network type; raises `Missing` with Docker's text for an unknown type."""
     driver_class = _own(type_name)
     if driver_class is not None:
-        made: Driver = (
-            driver_class()
-        )  # which keeps the contract: to check that takes as long as a message to the kernel
+        made: Driver = driver_class()  # not checked against `Driver`: that takes as long as a netlink message
         return made
     factory = _entry_point(type_name)
     if factory is None:
@@ -39,13 +37,16 @@ def load(type_name: str) -> Driver:
 
 @cache
 def facts(type_name: str) -> DriverFacts:
-    """Return what a driver declares of its type; the defaults for a type that is not installed."""
+    """Return the facts of a network type; the default facts if the type is not installed."""
     factory = _own(type_name) or _entry_point(type_name)
     return _declared(factory) if factory is not None else DriverFacts()
 
 
 def available() -> Mapping[str, DriverFacts]:
-    """Return the facts of every type that can be loaded; others' packages are searched only for types not ours."""
+    """Return a mapping from every type that can be loaded to its facts.
+
+    A lookup searches other distributions' packages only for types that are not hawse's own.
+    """
     return _Available()
 
 
@@ -63,7 +64,10 @@ class _Available(Mapping[str, DriverFacts]):
 
 
 def _declared(factory: type) -> DriverFacts:
-    """Return the facts that a class declares itself; those of a driver it derives from are not true of it."""
+    """Return the facts that a class itself declares.
+
+    Facts of a base class are ignored, because they are not true for the derived driver.
+    """
     declared = vars(factory).get("facts")
     return declared if isinstance(declared, DriverFacts) else DriverFacts(str(getattr(factory, "scope", "local")))
 
@@ -78,7 +82,7 @@ def _own(type_name: str) -> type | None:
 
 @cache
 def _own_types() -> tuple[str, ...]:
-    """Return the types that come with hawse, by looking for a driver in every file of this folder."""
+    """Return the types that hawse itself provides, found by looking for a driver in every module here."""
     return tuple(m.name for m in iter_modules([str(Path(__file__).parent)]) if _own(m.name) is not None)
 
 

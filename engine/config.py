@@ -45,7 +45,7 @@ class Config:
     dns_opts: tuple[str, ...] = ()
     icc: bool = True
     ip: str = "0.0.0.0"  # default host address of published ports
-    ip_forward: bool = True  # switch forwarding on where a network needs it
+    ip_forward: bool = True  # enable forwarding if a network needs it
     ip_masq: bool = True
     ipv6: bool = False  # IPv6 on the default bridge
     host_gateway_ip: str = ""
@@ -255,7 +255,7 @@ _KEYS: dict[str, Callable[[object], Any]] = {
 }
 
 _FIXED = ("iptables", "ip6tables")
-"""Keys of Docker's whose other values are refused, because ignoring them would change what passes between networks."""
+"""Docker's keys that accept only true. False is refused, because ignoring it would change which traffic passes."""
 
 _OF_DOCKER = """
 allow-nondistributable-artifacts api-cors-header authorization-plugins bridge builder cgroup-parent cluster-advertise

@@ -1,6 +1,6 @@
-"""What passes between engine and drivers: records as drivers' values, drivers' errors as the engine's.
+"""Conversion between engine and drivers: records to the drivers' values, driver errors to engine errors.
 
-Touches neither the kernel nor processes.
+The module accesses neither the kernel nor processes.
 """
 
 from __future__ import annotations
@@ -142,7 +142,10 @@ KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
     drivers.KernelError: errors.KernelFailure,
     libnftables.Refused: errors.KernelFailure,
 }
-"""Every kind that drivers of our own raise; a test walks the tree of `DriverError` and fails on a gap."""
+"""The engine error for every error that hawse's own drivers raise.
+
+A test walks the subclasses of `DriverError` and fails if one is missing here.
+"""
 
 
 @contextmanager
@@ -151,6 +154,6 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
     try:
         yield
     except drivers.DriverError as error:
-        # Because drivers of others may raise kinds of their own, a kind that is not listed is what its base is.
+        # Drivers of other distributions may raise their own subclasses, so the nearest base class in `KINDS` is used.
         kind = next((KINDS[c] for c in type(error).__mro__ if c in KINDS), errors.KernelFailure)
         raise kind(prefix + str(error)) from error

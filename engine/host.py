@@ -64,6 +64,6 @@ class Host:
 
 
 def configure(driver: Driver, config: Config, run: Path) -> None:
-    """Give a driver the host's run directory and the settings of the configuration that it heeds."""
+    """Pass the host's run directory and the settings for drivers to a driver, if it is `Configurable`."""
     if isinstance(driver, Configurable):
         driver.configure(Settings(run, config.allow_direct_routing, config.bridge_accept_fwmark, config.ip_forward))

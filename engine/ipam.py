@@ -1,11 +1,11 @@
-"""Address management: which subnet a network gets, which address an endpoint gets. Pure: no I/O, no clock.
+"""Address management: selects the subnet of a network and the address of an endpoint. Pure: no I/O, no clock.
 
-Subnets: knows the default pools and Docker's order. The search goes on after the last subnet handed out and wraps, so
-that a freed subnet is not reused at once. The caller knows which ranges are in use: networks, and ranges on host
-interfaces.
-
-Addresses: knows a pool's shape (subnet, range for automatic addresses, addresses that are never handed out) and a
-sorted list of addresses in use. The cost grows with the logarithm of the addresses in use, never with the pool's size.
+- Subnets: the module knows the default pools and Docker's order. The search starts after the subnet that was allocated
+  last and wraps around, so that a freed subnet is not reused immediately. The caller passes the ranges in use: those of
+  networks and those on host interfaces.
+- Addresses: the module gets a sorted list of the addresses in use and a pool's shape. The shape is the subnet, the
+  range for automatic addresses, and the addresses that are never allocated. The time grows with the logarithm of the number of addresses in use, not
+  with the pool's size.
 """
 
 from __future__ import annotations
@@ -224,9 +224,10 @@ def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | No
 
 
 def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) -> IPAddress:
-    """Return ``address`` if it is free; an ip range does not limit explicit addresses.
+    """Return ``address`` if it is free in the subnet.
 
-    ``used`` is as for `lowest_free`. Raises `OutOfPool` or `AddressInUse`.
+    The ip range is not checked, because it limits only automatic addresses. ``used`` is as for `lowest_free`. Raises
+    `OutOfPool` or `AddressInUse`.
     """
     if address not in subnet:
         raise OutOfPool(address, subnet)

@@ -69,13 +69,13 @@ def short_id(full: str) -> str:
 
 
 def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
-    """List a container's names on a user-defined network: name, aliases, short id, own host name; no repeats."""
+    """Return a container's distinct names on a user-defined network: name, aliases, short id, host name."""
     short = short_id(container.id)
     return list(dict.fromkeys([container.name, *(settings.aliases or ()), short, container.config.hostname or short]))
 
 
 def served_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
-    """List those of `dns_names` that a resolver can serve: an empty alias is none of them."""
+    """Return the names of `dns_names` that a resolver can serve, which excludes an empty alias."""
     return [name for name in dns_names(container, settings) if name]
 
 

@@ -95,7 +95,7 @@ class SystemVerbs:
 
 
 def network_drivers() -> Mapping[str, DriverFacts]:
-    """Return what each network driver that is installed declares of itself, by type."""
+    """Return the facts of every installed network driver, by type."""
     return available()
 
 

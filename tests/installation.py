@@ -1,4 +1,4 @@
-"""hawse laid out as its wheel does it, on this interpreter and its libraries."""
+"""An installation of hawse with the layout of its wheel, for the interpreter that runs the tests and its libraries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("cli", "engine", "drivers")
 
 
 def install(prefix: Path) -> Path:
-    """Copy hawse below a directory; return the script that is the command."""
+    """Install hawse below the directory ``prefix``; return the path of the script ``hawse``."""
     interpreter = Path(sys.executable).resolve()
     libraries = packages(prefix)
     for directory in (prefix / "bin", prefix / "share/hawse", libraries / "hawse"):
@@ -34,13 +34,13 @@ def install(prefix: Path) -> Path:
 
 
 def packages(prefix: Path) -> Path:
-    """Return where an installation below this directory has its packages."""
+    """Return the site-packages directory of an installation below the directory ``prefix``."""
     return prefix / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 
 @cache
 def script() -> Path:
-    """Return the command of an installation of this checkout, which lasts as long as this process."""
+    """Install this checkout in a temporary directory, which is removed at exit; return its script."""
     prefix, owner = Path(tempfile.mkdtemp(prefix="hawse-installed-")), os.getpid()
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(prefix))
     return install(prefix)

@@ -52,7 +52,10 @@ def list_format(fields: Mapping[str, str]) -> Source:
 
 
 def _drivers() -> dict[str, Source]:
-    """Make the sources of driver names and of the options of those drivers that several networks can have."""
+    """Return the completion sources for driver names and driver options.
+
+    Options are listed only for drivers that allow several networks (not ``singleton``).
+    """
     drivers = network_drivers()
     several = {name: facts for name, facts in drivers.items() if not facts.singleton}
     single = {name: facts.summary for name, facts in drivers.items() if facts.singleton}
@@ -73,7 +76,7 @@ def _drivers() -> dict[str, Source]:
 
 
 KINDS = {"text": "none", "boolean": "bool", "interface": "interfaces"}
-"""The sources of values of driver options that have no list of their own; others are named after their kind."""
+"""Kinds of driver-option values, mapped to their completion sources. Every other kind is the name of its own source."""
 
 NETWORKS: Mapping[str, Source] = {
     "networks": Source(names=("networks",)),

@@ -1,6 +1,6 @@
-"""Verbs on several containers, and the command line that ``stop`` and ``restart`` share.
+"""Run a verb on several containers; also defines the command line that ``stop`` and ``restart`` share.
 
-The names of the good ones are printed as typed, the errors come together at the end.
+Each container for which the verb succeeds is printed as typed. The errors are printed together at the end.
 """
 
 from __future__ import annotations

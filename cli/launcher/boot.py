@@ -1,12 +1,13 @@
-"""Run the launcher from hawse's own packages, whatever else is called ``cli``, ``engine`` or ``drivers``.
+"""Run the launcher from hawse's own packages, even if other packages named ``cli``, ``engine`` or ``drivers`` exist.
 
-Installed as share/hawse/boot.py, which `cli/launcher/hawse` and `cli/launcher/module.py` give to an interpreter that is
-isolated (-I) and loads no site packages (-S). Such an interpreter searches neither the current directory nor
-PYTHONPATH. The directory of hawse's packages comes first on its path, so no other distribution's package of the same
-name is imported, unless pip has overwritten hawse's files with it.
+This file is installed as share/hawse/boot.py. `cli/launcher/hawse` and `cli/launcher/module.py` run it with an
+interpreter that is isolated (-I) and does not load site-packages (-S). Such an interpreter searches neither the current
+directory nor PYTHONPATH. The directory of hawse's packages is first on its path. Therefore no other distribution's
+package of the same name is imported, unless pip has overwritten hawse's files with it.
 
-The interpreter compiles this file at every start: keep it short. SIGINT ends the process without a traceback from the
-first statement on. Before that, for about 1 ms, it ends the interpreter with a message of the interpreter's own.
+The interpreter compiles this file at every start, so it must stay short. From the first statement on, SIGINT ends the
+process without a traceback. Before that, for about 1 ms, SIGINT ends the interpreter with the interpreter's own
+message.
 """
 
 import _signal  # type: ignore[import-not-found]
@@ -20,14 +21,14 @@ if __name__ == "__main__":
     if not locale:
         posix.environ.pop(b"LC_CTYPE", None)
         posix.unsetenv(b"LC_CTYPE")
-    elif locale != b"C.UTF-8":  # the value that the interpreter sets
+    elif locale != b"C.UTF-8":  # the interpreter has already set C.UTF-8 in the environment
         posix.environ[b"LC_CTYPE"] = locale
         posix.putenv(b"LC_CTYPE", locale)
     prefix, version = __file__.rsplit("/", 3)[0], sys.version_info
     packages = f"{prefix}/lib/python{version[0]}.{version[1]}/site-packages"
     try:
         posix.stat(f"{packages}/cli/launcher/launch.py")
-    except OSError:  # an editable install, whose packages only `site` finds
+    except OSError:  # an editable install: only `site` finds its packages
         import os
         import site
 

@@ -1,13 +1,16 @@
-"""Hand the command of the ``hawse`` script to the warm server, or run it in this process.
+"""Send the command of the ``hawse`` script to the warm server, or run it in this process.
 
-Knows the server's socket and what the server needs to run the command as this process would; refuses to know what any
-command does. It imports only modules that are built into the interpreter, and `_socket`: every further module costs
-more time than the exchange with the server.
+This module knows the server's socket. It also knows which attributes of this process the server needs to run the
+command in the same way. It must not know what any command does. It imports only built-in modules and `_socket`, because
+every further import takes longer than the exchange with the server.
 
-The protocol: the server sends WELCOME with the pidfd of the process that would run the command. The launcher sends the
-request with its descriptors; not earlier, because they would stay in the queue of a server that hangs. The server sends
-READY, the launcher sends GO. Before GO the launcher may run the command itself, because no other process will. After GO
-it never does.
+The protocol:
+
+- The server sends WELCOME with the pidfd of the process that would run the command.
+- The launcher then sends the request with its descriptors. It does not send them earlier, because they would stay in
+  the queue of a server that hangs.
+- The server sends READY, and the launcher sends GO.
+- Before GO, the launcher may run the command itself, because no other process will. After GO it never does.
 """
 
 import _socket
@@ -24,20 +27,20 @@ PROTOCOL = 1
 DEFAULT_RUN = b"/run/hawse"
 SOCKET = b"warm.sock"
 MODE_VARIABLE = b"HAWSE_WARM"
-"""Values: "off" runs every command here, "use" starts no server, "only" fails without a server."""
+"""Values: "off" runs every command in its own process, "use" starts no server, "only" fails without a server."""
 
 SERVER_TIMEOUT_SECONDS = 5.0
 """Seconds to wait for an answer of the server before the command is run in this process."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
 MESSAGE = 5  # bytes: one of the kinds above and a 4-byte number
-LOST = 125  # the exit code of Docker's client if the daemon fails
+LOST = 125  # the exit code of Docker's client if the connection to the daemon fails
 REFUSED_TEXT = b"hawse: no warm server accepted the command (HAWSE_WARM=only)\n"
 LOST_TEXT = b"hawse: lost the warm server while running this command; the next hawse command will recover\n"
 PACKAGES = __file__.rsplit("/", 3)[0]
 
 DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
-"""Paths of descriptors, such as a shell's ``<(...)``; the server gets the three streams only."""
+"""Paths of file descriptors, such as a shell's ``<(...)``. The server receives only the three standard streams."""
 
 FORWARDED = tuple(
     getattr(_signal, f"SIG{name}")
@@ -50,7 +53,7 @@ HANDOVER_PATHS = (
 
 
 class ServerRefused(Exception):
-    """The server runs and does not accept this command."""
+    """Raised when the server runs but does not accept this command."""
 
 
 def main() -> None:
@@ -72,12 +75,15 @@ def main() -> None:
 
 
 def names_descriptor(arguments: list[str]) -> bool:
-    """Tell whether an argument contains the path of a descriptor, which only this process can open."""
+    """Return whether an argument contains a path of a file descriptor, which only this process can open."""
     return any(path in argument for argument in arguments for path in DESCRIPTORS)
 
 
 def in_background() -> bool:
-    """Tell whether this is a background job of its terminal; only the kernel stops it correctly when it reads."""
+    """Return whether this process is a background job of its terminal.
+
+    Such a command runs in this process, because only then does the kernel stop it correctly when it reads the terminal.
+    """
     try:
         return posix.tcgetpgrp(0) != posix.getpgrp()
     except OSError:
@@ -85,10 +91,10 @@ def in_background() -> bool:
 
 
 def run_warm() -> None:
-    """Run the command in the server and exit as it did; raises OSError or `ServerRefused` before GO."""
+    """Run the command in the server and exit with its status; raises OSError or `ServerRefused` before GO."""
     streams = [
         fd for fd in range(3) if is_open(fd)
-    ]  # before this process opens descriptors, which could get these numbers
+    ]  # checked before this process opens files, which could get these numbers
     server = connect()
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
     try:
@@ -106,8 +112,11 @@ def run_warm() -> None:
 
 
 def connect() -> _socket.socket:
-    """Connect to a server of the same user; raises OSError if there is none."""
-    # Through the open directory, because a path may be longer than a socket address.
+    """Connect to the warm server.
+
+    Raises OSError if there is no server, and `ServerRefused` if it belongs to another user.
+    """
+    # The address goes through the open directory, because a path may be longer than a socket address.
     directory = posix.open(posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN, posix.O_PATH | posix.O_CLOEXEC)
     try:
         server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -122,7 +131,7 @@ def connect() -> _socket.socket:
 
 
 def send_request(server: _socket.socket, streams: list[int]) -> None:
-    """Send the request with the descriptors of the streams, directory, root and namespaces."""
+    """Send the request with the file descriptors of the streams, directory, root and namespaces."""
     opened: list[int] = []
     try:
         for path, flags in HANDOVER_PATHS:
@@ -151,7 +160,7 @@ def request_of_this_process(streams: list[int]) -> bytes:
 
 
 def is_open(fd: int) -> bool:
-    """Tell whether this descriptor is open."""
+    """Return whether this file descriptor is open."""
     try:
         posix.fstat(fd)
     except OSError:
@@ -160,9 +169,9 @@ def is_open(fd: int) -> bool:
 
 
 def identity() -> bytes:
-    """Return what must be equal in the server: protocol, interpreter, and the file of this module."""
+    """Return the values that must be equal in the server: protocol, interpreter, and this module's file."""
     file = posix.stat(__file__)
-    interpreters = sys.executable.rpartition("/")[0]  # where python and python3 are the same
+    interpreters = sys.executable.rpartition("/")[0]  # the directory, because python and python3 must be equal
     facts = (PROTOCOL, sys.hexversion, file.st_dev, file.st_ino, file.st_mtime_ns, interpreters, PACKAGES)
     return " ".join(map(str, facts)).encode(errors="surrogateescape")
 
@@ -173,7 +182,10 @@ def message(kind: bytes, number: int = 0) -> bytes:
 
 
 def receive_pidfd(server: _socket.socket) -> int:
-    """Return the pidfd of the process that would run the command."""
+    """Return the pidfd of the process that would run the command.
+
+    Raises `ServerRefused` if the server refuses this process, and OSError for any other answer.
+    """
     answer, rights, _, _ = server.recvmsg(MESSAGE, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
     if answer[:1] == REFUSED:
         raise ServerRefused
@@ -183,7 +195,7 @@ def receive_pidfd(server: _socket.socket) -> int:
 
 
 def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> None:
-    """Forward signals to the command, stop and continue as it does, and exit as it ends."""
+    """Forward signals to the command; stop, continue and exit as the command does."""
 
     def forward(number: int, _frame: object) -> None:
         try:
@@ -218,7 +230,7 @@ def receive_message(server: _socket.socket) -> bytes:
 
 
 def stop(number: int, forward: "_signal._HANDLER") -> None:
-    """Stop as the command did; continue it when this process is continued."""
+    """Stop this process as the command stopped; when this process is continued, continue the command."""
     for each in (number, _signal.SIGCONT):
         if each != _signal.SIGSTOP:
             _signal.signal(each, _signal.SIG_DFL)
@@ -230,7 +242,7 @@ def stop(number: int, forward: "_signal._HANDLER") -> None:
 
 
 def die(number: int) -> None:
-    """End by the signal that ended the command."""
+    """End this process by the signal that ended the command."""
     if number != _signal.SIGKILL:
         _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number])
@@ -258,7 +270,7 @@ def run_cold(*, leave_server: bool) -> None:
 
 
 def start_server() -> None:
-    """Start a server that outlives this process; it ends at once if another server runs."""
+    """Start a server that outlives this process; the server ends immediately if another one is running."""
     if posix.fork():
         return
     try:
@@ -271,7 +283,10 @@ def start_server() -> None:
 
 
 def become_server() -> None:
-    """Execute the server without the descriptors, directory and variables of this process."""
+    """Execute the server without this process's file descriptors and directory.
+
+    Only PATH and the HAWSE_ variables of the environment are kept.
+    """
     kept = {name: value for name, value in posix.environ.items() if name == b"PATH" or name.startswith(b"HAWSE_")}
     if kept.get(b"HAWSE_RUN", b"/")[:1] not in (b"", b"/"):
         kept[b"HAWSE_RUN"] = posix.getcwdb() + b"/" + kept[b"HAWSE_RUN"]

@@ -1,9 +1,11 @@
 """Run hawse for ``python -m hawse``; installed as hawse/__main__.py.
 
-``python -m`` puts the current directory and PYTHONPATH first on the path, so nothing of hawse is imported here. This
-process executes the interpreter again as the script ``hawse`` does. Two things stay with the interpreter: a ``hawse``
-package in the current directory or on PYTHONPATH runs instead of this one (``python -I -m hawse`` prevents that), and
-``site`` imports a ``sitecustomize`` from PYTHONPATH before this file is read.
+Nothing of hawse is imported here, because ``python -m`` puts the current directory and PYTHONPATH first on the path.
+Instead, this process executes the interpreter again, as the script ``hawse`` does. Two cases cannot be prevented here:
+
+- A ``hawse`` package in the current directory or on PYTHONPATH runs instead of this one. ``python -I -m hawse``
+  prevents that.
+- ``site`` imports a ``sitecustomize`` from PYTHONPATH before this file is read.
 """
 
 import posix

@@ -1,4 +1,4 @@
-"""Cuts one CSV record as Go's encoding/csv does; error texts are Go's own."""
+"""Split one CSV record as Go's encoding/csv does; the error texts are Go's own."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""The warm server: everything imported once, every command a fork of it.
+"""The warm server: it imports everything once and forks a child for each command.
 
-A child of the server runs each command that `cli.launcher.launch` hands over. It first takes over the launcher's
-streams, directory, environment, namespaces and limits. No result depends on the server: without it, a command takes
-longer.
+The child runs the command that `cli.launcher.launch` sends. Before that, it takes over the launcher's streams,
+directory, environment, namespaces and limits. Every command has the same result without the server, but takes longer.
 """

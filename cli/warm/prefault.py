@@ -66,7 +66,7 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     with suppress(Exception):
         with import_module("drivers.linux.netlink").session() as opened:
             import_module("drivers.linux.link").find(opened, "lo")
-            # The first message of a kind takes pyroute2 0.2 ms more than the next.
+            # Because pyroute2 takes 0.2 ms longer for the first message of a kind, one of each kind is read in advance.
             import_module("drivers.linux.address").all_addresses(opened)
             import_module("drivers.linux.route").widest(opened)
         if not until():

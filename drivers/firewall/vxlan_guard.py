@@ -60,9 +60,10 @@ class Gate:
 
 
 def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
-    """Return the missing elements of ``expected``, and the elements that admit other hosts.
+    """Compare the sets in the kernel with the ``expected`` elements.
 
-    Elements of the networks in ``unsettled`` are ignored.
+    Returns the missing elements, the elements that admit other hosts, and the state record if it is missing. Elements
+    that admit other hosts are ignored if they belong to a network in ``unsettled``.
     """
     target, present = set(expected), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]

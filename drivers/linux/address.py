@@ -64,7 +64,7 @@ def holder(session: Session, address: IPAddress) -> int:
 
 def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) -> bytes:
     own = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip)), *attributes]
-    # Because IPAM has handed the address out, the search for duplicates would only delay a start.
+    # IPAM has already made the address unique, so duplicate address detection would only delay a start.
     flags = 0 if address.version == 4 else IFA_F_NODAD
     fields = {"family": FAMILIES[address.version], "prefixlen": address.network.prefixlen}
     return encode(ifaddrmsg, own, index=link_index, flags=flags, **fields)

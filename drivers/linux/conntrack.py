@@ -1,9 +1,11 @@
-"""Forgets tracked connections, so that no flow goes on to a container that a port no longer leads to.
+"""Delete conntrack entries, so that no flow continues to a container that a port no longer leads to.
 
-Speaks ctnetlink itself, because no library has its filters. Since Linux 6.11 the kernel removes what matches a filter
-(CTA_FILTER) at one go, in a fraction of a millisecond; before, and for what no filter can say, the flows are listed,
-which walks the kernel's whole hash table under its locks, and those that match are deleted one by one. IPv6 addresses
-are never left to a filter, because the kernel takes every address but the one asked for.
+The module speaks ctnetlink itself, because no library supports its filters (CTA_FILTER).
+
+- Since Linux 6.11, one request makes the kernel delete all entries that match a filter, in a fraction of a millisecond.
+- On older kernels, or if no filter can express the match, the entries are listed. The matching entries are deleted
+  one by one. Listing walks the kernel's whole hash table under its locks.
+- No filter is used for IPv6 addresses, because the kernel matches every address except the requested one.
 """
 
 from __future__ import annotations
@@ -134,7 +136,7 @@ def _remove_one_by_one(
 
 
 def _request(session: Session, kind: int, body: bytes) -> list[ConntrackFlow]:
-    """Send a request; return the flows of its answers. A flow that ended meanwhile is no error."""
+    """Send a request and return the flows in its answers; ENOENT (the flow has ended) is ignored."""
     with kernel_errors("forget", "tracked connections", ignore=(errno.ENOENT,)):
         return [_flow(answer) for answer in session.request(kind, body)]
     return []

@@ -69,7 +69,7 @@ def has_net_admin() -> bool:
 
 
 def is_forwarding() -> bool:
-    """Whether the host forwards IPv4 packets between its interfaces."""
+    """Return whether the host forwards IPv4 packets between its interfaces."""
     return sysctl.read("net/ipv4/ip_forward") != "0"
 
 

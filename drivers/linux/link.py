@@ -21,7 +21,7 @@ from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, decode, dump, encode
 
 ANY_KIND = frozenset(name for name, *_ in ifinfmsg.nla_map)
-"""The attributes that links of every kind have."""
+"""The names of the attributes that links of every kind can have."""
 SKIP_STATISTICS = ("IFLA_EXT_MASK", 1 << 3)  # kernel flag RTEXT_FILTER_SKIP_STATS
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
@@ -64,7 +64,10 @@ def find(session: Session, name: str) -> Link | None:
 
 
 def kind_attributes(session: Session, name: str) -> Any:
-    """Return the attributes that only a link of its kind has; raises `KernelError` where there is no such link."""
+    """Return the attributes that are specific to the link's kind.
+
+    Raises `KernelError` if there is no such link.
+    """
     message = _get(session, name)
     if message is None:
         raise KernelError("look up", name, errno.ENODEV)
@@ -78,9 +81,10 @@ def all_links(session: Session) -> list[Link]:
 
 
 def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
-    """Make a link; raises `KernelError` with EEXIST when the name is taken.
+    """Create a link; raises `KernelError` with EEXIST if the name is already used.
 
-    ``attributes`` are pyroute2's, without their prefix and in lower case: those of all links, and those of the kind.
+    ``attributes`` have pyroute2's names without the prefix IFLA_ and in lower case. They may be attributes of all links
+    or of this kind.
     """
     body = encode(ifinfmsg, _attributes({**attributes, "ifname": name}, kind))
     with kernel_errors(f"create {kind}", name):
@@ -121,7 +125,7 @@ def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolate
     """Set the flags of a bridge port."""
     names = ("IFLA_BRPORT_MODE", "IFLA_BRPORT_ISOLATED", "IFLA_BRPORT_LEARNING")
     flags = {"attrs": [(name, int(value)) for name, value in zip(names, (hairpin, isolated, learning), strict=True)]}
-    port = ("IFLA_PROTINFO", flags, NLA_F_NESTED)  # without the flag the kernel reads a state of the spanning tree
+    port = ("IFLA_PROTINFO", flags, NLA_F_NESTED)  # without NLA_F_NESTED, the kernel reads an STP state
     body = encode(ifinfmsg, [port], family=socket.AF_BRIDGE, index=link_index)
     with kernel_errors("set bridge port flags of", f"link {link_index}"):
         session.request(RTM_SETLINK, body)
@@ -143,7 +147,7 @@ def delete(session: Session, name: str) -> None:
 
 
 def _get(session: Session, name: str) -> Any:
-    """Return the kernel's message about a link, None where there is none of that name."""
+    """Return the kernel's message about a link, or None if no link has that name."""
     bodies: list[bytes] = []
     with kernel_errors("look up", name, ignore=(*GONE, errno.ERANGE, errno.EINVAL)):
         bodies = session.request(RTM_GETLINK, encode(ifinfmsg, [("IFLA_IFNAME", name), SKIP_STATISTICS]))
@@ -151,7 +155,10 @@ def _get(session: Session, name: str) -> Any:
 
 
 def _attributes(values: Mapping[str, Any], kind: str = "") -> Attributes:
-    """Return pyroute2's attributes for a link; what not every link has belongs to its kind."""
+    """Return pyroute2's attributes for a link.
+
+    Attributes that only some kinds of links have are nested under the link's ``kind``.
+    """
     named = [(key if key.isupper() else f"IFLA_{key.upper()}", value) for key, value in values.items()]
     common = [item for item in named if item[0] in ANY_KIND]
     special = [item for item in named if item[0] not in ANY_KIND]
@@ -162,7 +169,7 @@ def _attributes(values: Mapping[str, Any], kind: str = "") -> Attributes:
 
 
 def _read(message: Any) -> Link:
-    """Describe the link of one message."""
+    """Return the link that a message describes."""
     return Link(
         name=_text(message.get_attr("IFLA_IFNAME")),
         index=message["index"],
@@ -179,5 +186,5 @@ def _read(message: Any) -> Link:
 
 
 def _text(value: str | bytes | None) -> str:
-    """Return a text of the kernel, which pyroute2 leaves as bytes where it is not UTF-8."""
+    """Return a text of the kernel as ``str``; pyroute2 returns bytes if the text is not UTF-8."""
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value or ""

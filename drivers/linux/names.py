@@ -1,4 +1,4 @@
-"""The names of all interfaces that hawse makes, and the marks in their aliases that tell them from those of others.
+"""The names of all interfaces that hawse creates, and the alias prefixes that mark an interface as hawse's own.
 
 The kernel allows 15 bytes for a name.
 """

@@ -1,6 +1,6 @@
-"""Moves the calling thread between namespaces: setns(2) and unshare(2), which Python's os has from 3.12 on only.
+"""Move the calling thread between namespaces: setns(2) and unshare(2), which Python's os module has only since 3.12.
 
-Imports little, because the supervisor of containers uses it.
+This module imports little, because the supervisor of containers uses it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,22 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
-_libc = ctypes.CDLL(None, use_errno=True)  # once, because opening it takes ten times as long as a call
+_libc = ctypes.CDLL(None, use_errno=True)  # opened only once, because that takes ten times as long as a call
 
 
 def setns(fd: int, kinds: int) -> None:
-    """Enter the namespace open as ``fd``. For a pidfd, enter those of the process that ``kinds`` lists."""
+    """Enter the namespace that is open as ``fd``.
+
+    If ``fd`` is a pidfd, enter the process's namespaces of the given ``kinds``.
+    """
     _check(_libc.setns(fd, kinds), "setns")
 
 
 def unshare(kinds: int) -> None:
-    """Leave the given namespaces for new ones. A new pid namespace holds only children that are forked later."""
+    """Leave the namespaces of the given kinds for new ones.
+
+    A new pid namespace applies only to children that are forked later.
+    """
     _check(_libc.unshare(kinds), "unshare")
 
 

@@ -1,7 +1,7 @@
 """Rows of the kernel's neighbour tables and forwarding databases (rtnetlink(7), linux/neighbour.h).
 
-A network of a thousand peers is some thousand rows, so many rows are sent at once, with one acknowledgement a batch.
-Every function acts in the calling thread's namespace.
+A network with a thousand peers needs several thousand rows. Therefore rows are sent in batches, with one
+acknowledgement per batch. Every function runs in the calling thread's network namespace.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _encoded(row: Row, mac: str, address: str = "", **fields: int) -> bytes:
 
 
 def _send(opened: Session, changes: Sequence[tuple[Row, Message]], ignore: Sequence[int] = ()) -> list[tuple[Row, int]]:
-    """Send changes in batches; return each that was refused, with its errno."""
+    """Send changes in batches; return each refused change with its errno, except errnos in ``ignore``."""
     failures = []
     for start in range(0, len(changes), BATCH):
         batch = changes[start : start + BATCH]

@@ -1,7 +1,8 @@
-"""One netlink session in one namespace, and its failures as a driver's errors.
+"""A netlink session in one network namespace; failures are raised as a driver's errors.
 
-It knows how messages are sent and answered, for rtnetlink, nftables and connection tracking alike (netlink(7)), and
-nothing of what they hold: rtnetlink's are encoded and decoded by pyroute2 (`drivers.linux.rtnetlink`).
+The module sends messages and receives answers (netlink(7)), in the same way for rtnetlink, nftables and connection
+tracking. It does not know the contents of messages. `drivers.linux.rtnetlink` encodes and decodes those of rtnetlink
+with pyroute2.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Session:
         self._sent = 0
 
     def close(self) -> None:
-        """Close its socket."""
+        """Close the session's socket."""
         self._socket.close()
 
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
@@ -76,7 +77,10 @@ class Session:
         self._answers(self._sent)
 
     def request_each(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        """Send messages together, each on its own account; the number and the errno of every refused one."""
+        """Send messages together, without stopping at a refused one.
+
+        Returns the index in ``messages`` and the errno of every refused message.
+        """
         first = self._sent + 1
         self._sent += len(messages)
         last = messages[-1]._replace(flags=messages[-1].flags | ACK)
@@ -169,7 +173,10 @@ class Session:
                 bodies.append(body)
 
     def _refusals(self, first: int) -> Iterator[tuple[int, int]]:
-        """Number and errno of every refused message since ``first``, up to the acknowledgement of the last one."""
+        """Yield the sequence number and errno of every refused message since ``first``.
+
+        Ends at the acknowledgement of the last message that was sent.
+        """
         while True:
             for kind, _, number, body in messages(self._socket.recv(RECEIVE)):
                 if kind != ERROR or number < first:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-# Positions behind the command name in /proc/PID/stat (proc_pid_stat(5), fields 3 and 22).
+# Positions after the command name in /proc/PID/stat (proc_pid_stat(5), fields 3 and 22).
 _STATE, _START_TIME = 0, 19
 
 
@@ -21,24 +21,24 @@ def stat_fields(pid: int) -> list[bytes]:
 
 
 def start_time(pid: int) -> int:
-    """Return the start of a process in clock ticks since boot; 0 if there is no such process."""
+    """Return the start time of a process in clock ticks since boot; 0 if there is no such process."""
     fields = stat_fields(pid)
     return int(fields[_START_TIME]) if fields else 0
 
 
 def is_running(pid: int, started: int) -> bool:
-    """Tell whether the process ``pid`` that started at ``started`` exists and is no zombie."""
+    """Return whether the process ``pid`` with the start time ``started`` exists and is not a zombie."""
     fields = stat_fields(pid)
     return bool(fields) and int(fields[_START_TIME]) == started and fields[_STATE] not in (b"Z", b"X")
 
 
 def identity() -> str:
-    """Return the identity of this process, as intents and records name their owner."""
+    """Return the identity of this process; intents and records store it as their owner."""
     pid = os.getpid()
     return f"{pid}:{start_time(pid)}"
 
 
 def is_owner_running(owner: str) -> bool:
-    """Tell whether the process with the identity ``owner`` still runs."""
+    """Return whether the process with the identity ``owner`` is still running."""
     pid, _, started = owner.partition(":")
     return pid.isdigit() and started.isdigit() and is_running(int(pid), int(started))

@@ -52,7 +52,7 @@ class Route:
 def widest(session: Session) -> list[Route]:
     """Return the default routes of both families, and the routes to half of all addresses."""
     with kernel_errors("list", "routes"):
-        messages = dump(session, RTM_GETROUTE, rtmsg, family=AF_UNSPEC)  # without it pyroute2 asks for IPv4's
+        messages = dump(session, RTM_GETROUTE, rtmsg, family=AF_UNSPEC)  # without it, pyroute2 requests only IPv4
     return list(_widest(messages))
 
 
@@ -124,7 +124,10 @@ def _body(route: Route, *, scope: int | None = None) -> bytes:
 def _message(
     destination: IPNetwork, link_index: int, attributes: Attributes = (), *, scope: int, protocol: int = BOOT
 ) -> bytes:
-    """A message's body: a route of the main table, out of a link where its index is not 0."""
+    """Return the body of a route message for the main table.
+
+    ``link_index`` is the outgoing link; 0 leaves it unset.
+    """
     fields = {"family": FAMILIES[destination.version], "dst_len": destination.prefixlen, "scope": scope}
     chosen = [("RTA_TABLE", MAIN_TABLE), *attributes]
     if destination.prefixlen:

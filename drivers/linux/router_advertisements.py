@@ -29,9 +29,10 @@ def ignore(bridge: str) -> None:
 
 
 def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
-    """Do the same on a bridge of the user's, unless something that is not ours is plugged into it; idempotent.
+    """Make the host ignore router advertisements on a user's bridge; idempotent.
 
-    ``run`` is HAWSE_RUN.
+    Nothing is changed if a port on the bridge is not hawse's. The earlier value of accept_ra is stored below ``run``,
+    which is HAWSE_RUN.
     """
     before = sysctl.read(_parameter(bridge.name))
     if before in (DEAF, None) or any(_is_foreign_port(interface, bridge) for interface in link.all_links(session)):

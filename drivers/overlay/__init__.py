@@ -53,11 +53,11 @@ class OverlayDriver:
     settings = Settings()
 
     def configure(self, settings: Settings) -> None:
-        """Take the settings of this host."""
+        """Set the settings of this host, which apply to all networks."""
         self.settings = settings
 
     def namespace(self, network: NetworkSpec) -> OverlayNamespace:
-        """Return what this host has, or would have, of a network."""
+        """Return the namespace of a network on this host, whether it exists or not."""
         return OverlayNamespace(network, self.settings.run)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:

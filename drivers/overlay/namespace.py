@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class OverlayNamespace:
-    """One network on this host, whether there is anything of it or not. Calls are made in the host's namespace.
+    """The namespace of one network on this host, whether it exists or not. Calls are made in the host's namespace.
 
     ``run`` is HAWSE_RUN.
     """

@@ -1,4 +1,4 @@
-"""How a command reaches the agent of its host: tell it that the state changed, and start it where there is none.
+"""A command's access to its host's agent: report that the state has changed, and start the agent if none runs.
 
 The lock, the socket and the log of the agent are files in HAWSE_RUN.
 """
@@ -90,12 +90,18 @@ def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
 
 
 def connect(run_dir: Path, timeout: float) -> socket.socket:
-    """Connect to the agent; raises OSError if no agent listens, or another user's process."""
+    """Connect to the agent.
+
+    Raises OSError if no agent listens, or if the listening process belongs to another user.
+    """
     return resident.connect(str(run_dir), SOCKET, timeout)
 
 
 def take_lock(run_dir: Path) -> int | None:
-    """Take the agent's lock, which is held until the process ends; None if another agent holds it."""
+    """Lock the agent's lock file and return its file descriptor, or None if another agent holds the lock.
+
+    The lock is held until the descriptor is closed, at the latest at the end of the process.
+    """
     fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
     if resident.try_lock(fd):
         return fd
@@ -104,9 +110,9 @@ def take_lock(run_dir: Path) -> int | None:
 
 
 def keep_agent(host: Host, driver: Driver) -> None:
-    """Start the agent if the driver repairs what its networks share, and the agent does not run; return at once.
+    """Start the agent if the driver repairs state shared by its networks; idempotent.
 
-    If no other process can be started now, the next command tries again.
+    Returns immediately. If no other process can be started now, the next command tries again.
     """
     if isinstance(driver, Repairer):
         with suppress(OSError):

@@ -1,8 +1,11 @@
-"""``python -m engine.agentd``: the resident agent of the host given by HAWSE_ROOT and HAWSE_RUN, in the foreground.
+"""``python -m engine.agentd``: run the agent of the host given by HAWSE_ROOT and HAWSE_RUN, in the foreground.
 
-Ends at once where another agent serves this host already. HAWSE_AGENT_IDLE: seconds without need after which it ends.
-HAWSE_DNS_TTL: seconds a name may be kept. HAWSE_AGENT_READY: a descriptor that gets one byte when the agent listens.
-HAWSE_AGENT_LOCK: a descriptor of the agent's lock, which whoever starts it has taken for it.
+The process ends immediately if another agent already serves this host. It reads these variables:
+
+- HAWSE_AGENT_IDLE: seconds without work after which the agent ends.
+- HAWSE_DNS_TTL: seconds for which a client may cache a name (the TTL of DNS answers).
+- HAWSE_AGENT_READY: a file descriptor that gets one byte when the agent listens.
+- HAWSE_AGENT_LOCK: a file descriptor of the agent's lock, which the starting process has already locked.
 """
 
 from __future__ import annotations

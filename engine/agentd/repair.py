@@ -19,10 +19,11 @@ from engine.store.api import Store
 
 
 class RepairService:
-    """Implements `engine.agent.service.Service`.
+    """Implements `engine.agent.service.Service`: runs a repair thread for each driver with active networks.
 
-    ``store`` is for the threads, ``relay`` tells where the agent carries ports, ``run`` is HAWSE_RUN. Set are
-    ``changed``, to make the agent read everything again, and ``leave``, to make it end.
+    ``store`` is passed to the threads. ``relay`` returns, for each protocol, the port where the agent proxies it.
+    ``run`` is HAWSE_RUN. The owner sets two callbacks: ``changed`` makes the agent read all records again, ``leave``
+    makes it end.
     """
 
     name = "repair"

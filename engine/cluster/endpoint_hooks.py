@@ -1,6 +1,6 @@
-"""What the verbs on endpoints ask of the cluster: reserve them on the networks that span hosts, and release them.
+"""The cluster's part of commands on endpoints: reserve and release endpoints on networks that span hosts.
 
-Sequence only: the shared part is in `shared_endpoints`.
+This module has only the order of the steps. The steps on shared records are in `shared_endpoints`.
 """
 
 from __future__ import annotations

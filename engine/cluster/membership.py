@@ -182,7 +182,7 @@ WORKER = (
 
 
 def is_member(host: Host) -> bool:
-    """Whether this host is in a cluster."""
+    """Return whether this host is in a cluster."""
     return exists(host.root)
 
 

@@ -1,4 +1,4 @@
-"""The values that hosts share: a cluster, its nodes, and the endpoints of its networks; and how ids are made."""
+"""The values that hosts share: a cluster, its nodes and the endpoints of its networks. Also generates their ids."""
 
 from __future__ import annotations
 

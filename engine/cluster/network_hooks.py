@@ -1,6 +1,7 @@
-"""What the verbs on networks ask of the cluster. On a host in no cluster each of them costs one stat.
+"""The cluster's part of commands on networks. On a host that is in no cluster, each call costs one stat.
 
-Sequence only: the shared part is in `shared_networks`, this host's copy in `local_networks`.
+This module has only the order of the steps. The steps on shared records are in `shared_networks`, those on this host's
+copy in `local_networks`.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def _shared(host: Host, reference: str) -> list[NetworkRecord]:
 
 
 def check_attachable(record: NetworkRecord) -> None:
-    """Refuse a network of the cluster to which containers cannot be attached by hand."""
+    """Raise Forbidden for a cluster network that is not attachable by hand (without ``--attachable``)."""
     if record.scope == SWARM and not record.attachable:
         raise Forbidden(
             f"Could not attach to network {record.name}: rpc error: code = PermissionDenied "

@@ -97,7 +97,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
 
 
 def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
-    """Return Docker's warning where nothing is forwarded and the configuration keeps hawse from changing that."""
+    """Return Docker's warning if IPv4 forwarding is off and the configuration forbids enabling it."""
     if host.config.ip_forward or request.host.network_mode in ("host", "none") or is_forwarding():
         return []
     return ["IPv4 forwarding is disabled. Networking will not work."]

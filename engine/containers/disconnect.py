@@ -1,4 +1,4 @@
-"""Disconnects a container from a network, and releases endpoints whose container has gone."""
+"""Disconnect a container from a network, and release endpoints whose container no longer exists."""
 
 from __future__ import annotations
 

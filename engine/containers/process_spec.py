@@ -1,6 +1,6 @@
-"""What a container's process looks like to the runtime: command, environment, files, mounts and log.
+"""The description of a container's process for the runtime: command, environment, files, mounts and log.
 
-The environment of a container on the default bridge says where the containers listen that it links to.
+On the default bridge, the environment contains the addresses and ports of the containers that it links to.
 """
 
 from __future__ import annotations

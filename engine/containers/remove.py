@@ -1,6 +1,7 @@
-"""Removes containers, and ends processes that the runtime does not know.
+"""Remove containers, and end processes that the runtime does not know.
 
-The runtime loses a process if its files in HAWSE_RUN are removed. The process is then found by the container's record.
+The runtime loses a process if its files in HAWSE_RUN are removed. Then the process is found through the container's
+record.
 """
 
 from __future__ import annotations

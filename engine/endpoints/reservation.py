@@ -1,4 +1,4 @@
-"""Reserves an endpoint in the store (id, addresses, MAC); releases what a container holds, which is idempotent."""
+"""Reserve an endpoint in the store (id, addresses, MAC), and release all that a container holds (idempotent)."""
 
 from __future__ import annotations
 

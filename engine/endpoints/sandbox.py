@@ -49,7 +49,7 @@ class JoinedEndpoint:
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """The network as its driver sees it."""
+        """The network's specification, as its driver gets it."""
         return dispatch.network_spec(self.network)
 
     def priority(self, container: ContainerRecord) -> tuple[int, Rank]:

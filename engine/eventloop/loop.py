@@ -1,8 +1,8 @@
-"""One epoll loop with timers: descriptors to handlers. Knows nothing of what is served.
+"""One epoll loop with timers; it calls handlers for file descriptors and knows nothing about the services.
 
-asyncio would cost 90 ms at start and several microseconds per datagram; the services need readiness and timers only.
-Readiness may be over when a handler is called: all descriptors are non-blocking. Imports little, because the
-supervisor of containers uses it.
+asyncio is not used, because it costs 90 ms at start and several microseconds per datagram. The services need only
+readiness and timers. All file descriptors must be non-blocking, because a descriptor may no longer be ready when its
+handler is called. This module imports little, because the supervisor of containers uses it.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class DescriptorWatcher:
         self._catches = catches
 
     def watch(self, fd: int, handler: Handler, events: int = READ) -> None:
-        """Call ``handler`` with the ready events of a descriptor until `forget`.
+        """Call ``handler`` with the ready events of a file descriptor until `forget` is called for it.
 
-        A second call for the descriptor replaces the handler and the events. Without events the handler is called when
-        the other end closes.
+        A second call for the same descriptor replaces the handler and the events. If ``events`` is 0, the handler is
+        called only when the peer closes its end or an error occurs.
         """
         (self._epoll.modify if fd in self._handlers else self._epoll.register)(fd, events)
         self._handlers[fd] = handler
@@ -104,7 +104,7 @@ class DescriptorWatcher:
         except Exception:
             if not self._catches:
                 raise
-            sys.excepthook(*sys.exc_info())  # prints the traceback without importing the module
+            sys.excepthook(*sys.exc_info())  # prints the traceback without importing the traceback module
 
     def close(self) -> None:
         """Close the epoll descriptor."""
@@ -112,9 +112,10 @@ class DescriptorWatcher:
 
 
 class Loop(DescriptorWatcher):
-    """Calls handlers until `stop`.
+    """An event loop that calls handlers until `stop`.
 
-    An exception of a handler is printed on standard error and stops nothing. If ``catches`` is False, it leaves `run`.
+    Exceptions of handlers are printed on standard error, and the loop continues. If ``catches`` is False, they are
+    raised from `run`.
     """
 
     def __init__(self, *, catches: bool = True) -> None:
@@ -152,9 +153,9 @@ class Loop(DescriptorWatcher):
             self.turn()
 
     def turn(self, timeout: float = -1) -> bool:
-        """Wait for events for at most ``timeout`` seconds and handle them; tell whether there were any.
+        """Wait at most ``timeout`` seconds for events and handle them; return whether there were any.
 
-        Calls timers that are due, too. A negative timeout waits for the next timer or event.
+        Also calls the timers that are due. A negative timeout waits for the next timer or event.
         """
         pause = self._pause()
         ready = self._epoll.poll(min(pause, timeout) if pause >= 0 and timeout >= 0 else max(pause, timeout))
@@ -163,7 +164,7 @@ class Loop(DescriptorWatcher):
         return bool(ready)
 
     def _pause(self) -> float:
-        """Return the seconds to the next timer, -1 if there is none."""
+        """Return the seconds until the next timer, or -1 if there is none."""
         while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)
             self._cancelled -= 1

@@ -1,6 +1,6 @@
-r"""How Go reads and quotes scalars (strconv). Error texts are Go's own.
+r"""Parsing and quoting of scalars as in Go (strconv); the error texts are Go's own.
 
-Text is ``str`` in which a byte that is not UTF-8 is a surrogate escape; it is quoted as ``\xNN``.
+Texts are ``str``. A byte that is not UTF-8 is a surrogate escape in them, and is quoted as ``\xNN``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Go's durations, and Docker's moments (``until``, ``--since``): a duration before now, a date, or Unix seconds."""
+"""Go's durations, and Docker's times (``until``, ``--since``): a duration before now, a date, or Unix seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.golang.strconv import quote, whole_number
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 LIMIT = 1 << 63
-MOST_DIGITS = 30  # of a fraction; more make no nanosecond
+MOST_DIGITS = 30  # fraction digits that are read; further ones are below a nanosecond
 SECONDS = re.compile(r"(?P<whole>[+-]?[0-9]+)(?:\.(?P<fraction>[+-]?[0-9]+))?")
 PIECES = {
     "2006": "[0-9]{4}", "-": "-", "01": "[0-9]{2}", "02": "[0-9]{2}", "T": "T", "15": "[0-9]{1,2}", ":": ":",
@@ -27,7 +27,10 @@ LIMITS = {"01": ("month", 1, 12), "15": ("hour", 0, 23), "04": ("minute", 0, 59)
 
 
 def parse_duration(text: str) -> int:
-    """Read a Go duration such as ``1h30m`` or ``-1.5s`` as nanoseconds; ValueError carries Go's text."""
+    """Return the nanoseconds of a Go duration such as ``1h30m`` or ``-1.5s``.
+
+    Raises ValueError with Go's error text.
+    """
     invalid = ValueError(f"time: invalid duration {quote(text)}")
     rest = text[1:] if text[:1] in ("+", "-") else text
     if rest == "0":

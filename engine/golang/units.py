@@ -1,4 +1,4 @@
-"""Durations and sizes as Docker's go-units writes ("About an hour", "1.25MB") and reads them."""
+"""Durations and sizes in the format of Docker's go-units ("About an hour", "1.25MB"): formatting and parsing."""
 
 from __future__ import annotations
 

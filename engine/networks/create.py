@@ -1,4 +1,4 @@
-"""Creates a network: checks the request, allocates subnets, records the network, and has its driver make it.
+"""Create a network: check the request, allocate subnets, record the network, and have its driver create it.
 
 Subnets, gateways and reserved addresses are allocated inside the transaction that records the network.
 """
@@ -34,9 +34,10 @@ from engine.validate.network import check_network_create, network_name_taken
 
 
 def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreate:
-    """Add the driver's options of daemon.json's default-network-opts that a user's request does not give.
+    """Return the request with the driver's options from daemon.json's default-network-opts added.
 
-    As in Docker, a network made from a configuration network has that one's options alone.
+    Options that the user has given take precedence. As in Docker, a network with ``config_from`` has only the options
+    of its configuration network.
     """
     if request.config_from:
         return request
@@ -64,7 +65,10 @@ def create(host: Host, request: NetworkCreate) -> Created:
 
 
 def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, NetworkSpec | None]:
-    """Record the network as being made; a configuration network, which no driver sees, as done."""
+    """Record the network as being created, and reserve its subnets and addresses.
+
+    A configuration network is recorded as live, because no driver creates it. Its specification is None.
+    """
     concerned = (4, 6) if request.enable_ipv6 or request.config_from else (4,)
     on_host = used_ranges(concerned)
     pools: list[PoolRecord] = []
@@ -147,7 +151,11 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: 
 
 
 def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
-    """A warning for each obstacle of networks, each with its driver's type; what can't be found out is none."""
+    """Return a warning for each problem that the drivers report for these networks.
+
+    ``networks`` has each network's driver type and specification. If a driver cannot check its networks, it yields no
+    warning.
+    """
     by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
     for name, spec in networks:
         by_driver[name].append(spec)

@@ -1,11 +1,16 @@
 """The clients of the port proxy: the quotas that they share, and their UDP flows.
 
-One client is an address that asks for one port. Because an IPv6 host has as many addresses as it likes, those of one
-/64 share a quota too. Because many hosts may act together, so do all clients of one container. Each group may have
-twice the share of the one below it, so that no member can use up all of the group's.
+A client is an address that uses one port. Clients form groups, and each group has a quota:
 
-A new UDP flow is always admitted. If its client, or a group that the client belongs to, holds too many flows, one of
-theirs gives way; if all places are taken by others, one of theirs. Flows that were used lately stay (CLOCK).
+- all clients with the same address,
+- all clients of one IPv6 /64, because a host can use all addresses of its /64,
+- all clients of one container, because many hosts may act together.
+
+Each group may have twice the share of the next smaller one, so that one member cannot use up the group's quota.
+
+A new UDP flow is always admitted. If its client or one of its groups has reached its limit, a flow of that client or
+group is removed. If that client or group has no flow on this listener, another flow of the listener is removed.
+Recently used flows are kept (CLOCK algorithm).
 """
 
 from __future__ import annotations

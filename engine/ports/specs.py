@@ -1,4 +1,6 @@
-"""Ranges of container ports: those to publish (``-p``), cut and compared, and those exposed (``80/tcp``). Pure."""
+"""Ranges of container ports: splits and compares published ranges (``-p``), and reads exposed ones
+(``80/tcp``). Pure.
+"""
 
 from __future__ import annotations
 

@@ -9,5 +9,5 @@ from collections.abc import Sequence
 
 
 def copied_list(values: Sequence[str] | None) -> list[str] | None:
-    """Return the values as a list of JSON, null for None."""
+    """Return a copy of the values as a JSON list, or None for None."""
     return None if values is None else list(values)

@@ -1,6 +1,6 @@
-"""The supervisor's side of a connection.
+"""The supervisor's end of a client connection.
 
-Imports little, because the supervisor lives on it.
+This module imports little, because the supervisor uses it and must stay small.
 """
 
 from __future__ import annotations

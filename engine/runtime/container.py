@@ -57,7 +57,7 @@ class Container:
     # -------------------------------------------------------------------------------------------- birth
 
     def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
-        """Fork the first process; ``connection`` gets a reply when its namespaces exist."""
+        """Fork the container's first process; ``connection`` gets a reply when the process's namespaces exist."""
         self._asked = connection
         self.streams.open_fifos()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -111,7 +111,7 @@ class Container:
         return True
 
     def prepare(self, connection: Connection) -> None:
-        """Reply to ``connection`` when the process waits only for its start, or when its creation has failed."""
+        """Reply to ``connection`` when the process waits for its start, or when its creation has failed."""
         self._asked = connection
         if self.failure is not None:
             self._answer(self.failure)
@@ -122,7 +122,7 @@ class Container:
         return {"ok": True, "pid": self.pid, "start": self.pid_start}
 
     def start(self, connection: Connection) -> None:
-        """Let the process execute the command; ``connection`` gets a reply when it has done so, or the error."""
+        """Let the process execute the command; ``connection`` gets a reply after the execution, or the error."""
         if self.stage != "waiting":
             connection.reply({"ok": True})
             return

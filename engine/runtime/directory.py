@@ -24,7 +24,7 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 _WRITERS = 100  # more than the processes that may write into a directory while it is removed
 _MOUNT_POINTS = ("rootfs", "dev")
 CONTAINERS = "containers"
-"""The directory in a HAWSE_RUN that holds those of all containers."""
+"""The subdirectory of HAWSE_RUN with the directories of all containers."""
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 

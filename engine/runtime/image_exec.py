@@ -84,7 +84,7 @@ def _execute(
     stdio: Stdio,
     document: Mapping[str, Any],
 ) -> int:
-    """Run crun with the process in ``document``; return as `execute_in_image` does."""
+    """Run crun with the process description ``document``; return the exit code as `execute_in_image` does."""
     with ExitStack() as stack:
         log, order = (_memory(stack, name) for name in ("log", "process"))
         os.write(order, json.dumps(document).encode("utf-8", "surrogateescape"))
@@ -115,7 +115,7 @@ def _execute(
 
 
 def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioProxy:
-    """Open the command's streams until ``stack`` is closed; /dev/null for those that are not attached."""
+    """Open the command's streams until ``stack`` is closed; streams that are not attached are /dev/null."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     stack.callback(os.close, null)
     is_attached = not (request.detach or request.tty)
@@ -126,7 +126,7 @@ def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioP
 
 
 def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: Stdio) -> bool:
-    """Relay the command's terminal until the command ends; True if the user has left before."""
+    """Relay the command's terminal until the command ends; return True if the user has detached before."""
     master = terminal.receive(child)
     left = master >= 0 and relay(master, child, stdio, stdin=request.attach_stdin, detached=request.detach)
     return left and not request.detach

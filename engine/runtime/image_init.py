@@ -144,7 +144,7 @@ def _spawn(program: str, arguments: list[str], stdio: tuple[int, int, int], log:
 
 
 def _listen(directory: ContainerDirectory) -> socket.socket:
-    """Listen for the terminal."""
+    """Listen on the socket ``console`` in the container's directory, to which crun sends the terminal."""
     listener = socket.socket(socket.AF_UNIX)
     with resident.socket_address(directory.path, "console") as address:
         listener.bind(address)

@@ -62,7 +62,7 @@ def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
 def run_child(birth: Birth, start: Callable[[], None], clean_up: Callable[[], None] = lambda: None) -> NoReturn:
     """Call ``start`` in a child that the supervisor has just forked; never returns.
 
-    ``start`` executes a program. If it fails, the supervisor is told why and ``clean_up`` is called.
+    ``start`` executes a program. If it fails, the error is sent to the supervisor and ``clean_up`` is called.
     """
     try:
         reaper.leave_parent()
@@ -79,7 +79,7 @@ def run_child(birth: Birth, start: Callable[[], None], clean_up: Callable[[], No
         try:
             clean_up()
         finally:
-            os._exit(1)  # the supervisor's own code must never run on in the child
+            os._exit(1)  # the child must never return into the supervisor's code
 
 
 def report(channel: socket.socket, failure: SetupFailed) -> None:

@@ -1,6 +1,6 @@
-"""The exit of a process that need not be a child of this one, and Docker's exit codes.
+"""The exit of a process that may not be a child of this one, and Docker's exit codes.
 
-Imports little, because the supervisor lives on it.
+This module imports little, because the supervisor uses it and must stay small.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from drivers.linux.process import start_time, stat_fields
 from engine.runtime import syscalls
 
-_EXIT_CODE = 49  # its position behind the command name in /proc/PID/stat
+_EXIT_CODE = 49  # position after the command name in /proc/PID/stat
 
 
 def open_pidfd(pid: int, started: int) -> int | None:

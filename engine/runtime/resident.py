@@ -1,9 +1,9 @@
-"""The lock and the socket of a resident process in HAWSE_RUN: agent, supervisor, warm server.
+"""The lock and the socket of a resident process in HAWSE_RUN: agent, supervisor or warm server.
 
-The lock makes the process the only one of its kind. Commands find it by the socket.
+The lock ensures that only one such process runs. Commands find the process through the socket. The socket is addressed
+through its open directory, because a path can exceed the 107 bytes of a socket address.
 
-The socket is addressed through its open directory, because a path can exceed the 107 bytes of a socket's name.
-Imports little, because the supervisor lives on it.
+This module imports little, because the supervisor uses it and must stay small.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BACKLOG = 128
 
 @contextlib.contextmanager
 def socket_address(path: str, name: str) -> Iterator[str]:
-    """Open a directory for the block; yield the address of the socket ``name`` in it."""
+    """Open a directory for the duration of the block; yield an address of the socket ``name`` in it."""
     directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{directory}/{name}"
@@ -34,7 +34,7 @@ def socket_address(path: str, name: str) -> Iterator[str]:
 
 
 def try_lock(fd: int) -> bool:
-    """Lock an open file until it is closed, without waiting; False if another process holds the lock."""
+    """Lock an open file until it is closed; return False immediately if another process holds the lock."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -43,8 +43,9 @@ def try_lock(fd: int) -> bool:
 
 
 def listen(listener: socket.socket, run: str, name: str) -> None:
-    """Listen at ``name`` in a directory (0600). Because the caller holds the lock, an old socket is a dead
-    process's.
+    """Listen on the socket ``name`` (mode 0600) in the directory ``run``, replacing an old socket.
+
+    The caller holds the process's lock, so an old socket can only belong to a dead process.
     """
     with socket_address(run, name) as address:
         with contextlib.suppress(FileNotFoundError):
@@ -58,7 +59,10 @@ def listen(listener: socket.socket, run: str, name: str) -> None:
 
 
 def connect(run: str, name: str, timeout: float | None = None) -> socket.socket:
-    """Connect to ``name`` in a directory; raises OSError if no process listens, or one that is not genuine."""
+    """Connect to the socket ``name`` in the directory ``run``.
+
+    Raises OSError if no process listens, or if the process cannot be a server of hawse (`peer.is_genuine`).
+    """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)
     try:

@@ -202,10 +202,10 @@ def _scalar(kind: Any) -> Decoder:
 
 
 class DecodeCache:
-    """Decodes for a store, and returns the same record for a document that the last reading had.
+    """Decodes a store's documents; a document that the last reading also contained gives the same record again.
 
-    It is for a process that reads all records again and again, such as the agent: of a thousand, one or two have
-    changed. It holds the documents of two readings, so its size is that of the store.
+    It is for a process that reads all records again and again, such as the agent. Between two readings, one or two of a
+    thousand records change. The cache holds the documents of two readings, so it is about as large as the store.
     """
 
     def __init__(self) -> None:

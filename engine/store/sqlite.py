@@ -1,13 +1,15 @@
 """The store of one host: one SQLite file in WAL mode.
 
-Knows files, locks and SQLite's errors; what the tables hold is in `engine.store.transaction`. A store may be shared by
-threads, carried across a fork between blocks, and its directory may be removed at any time. Commits survive the death
-of any process at once (the page cache holds them) and a power failure up to the last checkpoint, never with a damaged
-file; kernel state does not survive that either.
+This module handles files, locks and SQLite's errors; `engine.store.transaction` handles the contents of the tables.
+Threads may share a store. A store may be used across a fork if no block is open. Its directory may be removed at any
+time. Commits survive the death of any process, because the page cache holds them. After a power failure, only commits
+up to the last checkpoint are certain, but the file is never damaged. Kernel state does not survive a power failure
+either.
 
-A process keeps the connections that it has opened for its next block, because the process that opens a store first
-reads the whole log, and the one that closes it last may write the log back. A kept connection is not used after a fork,
-whose child would share locks that only the parent holds, nor after the path has become another file.
+A process keeps its open connections for its next block, for two reasons. The process that opens a store first has to
+read the whole log. The process that closes the store last may write the log back. A kept connection is not used after a
+fork, because the child would share locks that only the parent holds. It is also not used if the path is now another
+file.
 """
 
 from __future__ import annotations
@@ -280,9 +282,10 @@ BUSY_TIMEOUT_SECONDS = 0.2
 
 @contextmanager
 def open_readonly(path: Path) -> Iterator[Reader | None]:
-    """Open a snapshot of the store, None where there is none that this user may read and this version knows.
+    """Open a snapshot of the store for tab completion.
 
-    Leaves no trace: nothing is made, upgraded, repaired or waited for. It is for tab completion.
+    Yields None if there is no store, if this user may not read it, or if its schema has another version. Nothing is
+    created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
     """
     try:
         require_own_file(path, os.lstat(path))

@@ -1,4 +1,4 @@
-"""Checks of POST /containers/create that need no image, in the daemon's order, and of renaming."""
+"""Checks of a container's creation that need no image, in the daemon's order, and of renaming."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HOST_MODE_PORTS = "Published ports are discarded when using host network mode"
 
 
 def check_container_create(request: ContainerCreate, networks: Mapping[str, NetworkRecord | None]) -> list[str]:
-    """Refuse what dockerd refuses before it looks for the image; the warnings for the user.
+    """Raise the errors that dockerd raises before it looks for the image; return the user's warnings.
 
-    ``networks`` maps the names in ``request.networks`` to what was found (None: nothing, which only fails the start).
-    After the image come a missing command ("no command specified"), the name (`check_name`) and the binds
-    (`engine.validate.host_config.check_binds`), then links (`engine.validate.host_config.parse_link`).
+    ``networks`` maps the names in ``request.networks`` to records. A missing network (None) is an error only at the
+    start. Four checks follow after the image is found: the command ("no command specified"), the name (`check_name`),
+    the binds (`engine.validate.host_config.check_binds`) and the links (`engine.validate.host_config.parse_link`).
     """
     check_network_mode(request.config, request.host)
     settings = _main_network_settings(request)

@@ -1,6 +1,7 @@
-"""Checks of EndpointSettings, all errors at once, and of connect and disconnect.
+"""Checks of EndpointSettings, and of connect and disconnect.
 
-The latter depend on the container's state and its other networks.
+All errors of one EndpointSettings are reported together. The checks of connect and disconnect depend on the container's
+state and its other networks.
 """
 
 from __future__ import annotations

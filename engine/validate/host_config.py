@@ -1,4 +1,4 @@
-"""Checks of a container's HostConfig, in the daemon's order: modes, links, ``-v``, ``--security-opt``, capabilities."""
+"""Checks of a container's HostConfig in the daemon's order: modes, links, ``-v``, ``--security-opt``, capabilities."""
 
 from __future__ import annotations
 

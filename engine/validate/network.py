@@ -24,10 +24,10 @@ def check_network_create(
     *,
     clustered: bool = False,
 ) -> NetworkCreate:
-    """Refuse what dockerd refuses before allocation; the request completed from its configuration network.
+    """Raise the errors that dockerd raises before it allocates subnets; return the completed request.
 
-    ``drivers`` has the facts of each known driver type. ``clustered`` says that swarm-scoped
-    networks are possible on this host.
+    The request is completed from its configuration network. ``drivers`` maps each known driver type to its facts. With
+    ``clustered``, this host can have swarm-scoped networks.
     """
     driver = request.driver or "bridge"
     if request.name in PREDEFINED_NAMES:

@@ -1,4 +1,4 @@
-"""docs/architecture.md names only files that exist."""
+"""All paths that docs/architecture.md names exist."""
 
 from __future__ import annotations
 

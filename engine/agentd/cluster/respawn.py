@@ -1,7 +1,7 @@
-"""``python -m engine.agentd.cluster.respawn``: starts a killed agent again, so that its host's lease does not expire.
+"""``python -m engine.agentd.cluster.respawn``: restart a killed agent, so that its host's lease does not expire.
 
-It sleeps in the kernel on the agent's own lock, which is free the moment the agent is gone. Ends when this host has
-left its cluster, or lives in a run directory that is there no more.
+The process sleeps in the kernel on the agent's own lock, which is released when the agent ends. It ends when this host
+has left its cluster, or when its run directory no longer exists.
 """
 
 from __future__ import annotations

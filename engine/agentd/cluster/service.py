@@ -27,7 +27,7 @@ CHECK = 1.0
 
 
 class ClusterService:
-    """Implements `engine.agent.service.Service`; ``changed`` is to make the agent read everything again."""
+    """Implements `engine.agent.service.Service`; ``changed`` is called to make the agent read all records again."""
 
     name = "cluster"
 

@@ -167,7 +167,7 @@ def _connected(parts: SplitResult, timeout: float) -> socket.socket:
 
 
 def _connected_locally(path: str, timeout: float) -> socket.socket:
-    """Connect to the socket at ``path``."""
+    """Connect to the Unix socket at ``path``."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         made.settimeout(timeout)

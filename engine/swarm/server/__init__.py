@@ -1,6 +1,8 @@
-"""A manager's server, ``python -m engine.swarm.server``: how other hosts join, and all that they reach of the store.
+"""A manager's server, ``python -m engine.swarm.server``: admits other hosts and serves them the shared store.
 
-It is a process of its own on every manager, on port 2377, over TLS. Who has no certificate of the cluster's authority
-learns that authority's certificate, and joins with a token. A host with a certificate reads what is shared, and acts on
-what its own node owns. Another manager may do what a member of the store can, for it could do so at its own one.
+It is a separate process on every manager, on port 2377 by default, over TLS. Rights depend on the client's certificate:
+
+- A host without a certificate of the cluster's authority can get the authority's certificate, and can join with a token.
+- A worker can read the shared records, and can change only records that its own node owns.
+- Another manager can send any request to the store, because it could send the same request to its own store member.
 """

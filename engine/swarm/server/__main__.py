@@ -1,4 +1,4 @@
-"""``python -m engine.swarm.server``: serve the host of HAWSE_ROOT until killed."""
+"""``python -m engine.swarm.server``: run the server of the host given by HAWSE_ROOT until the process is killed."""
 
 from __future__ import annotations
 

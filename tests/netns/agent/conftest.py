@@ -66,7 +66,10 @@ class Guarded(World):
         return namespaces.run_in_netns(self.host.path, look)
 
     def until(self, expected: State, patience: float = 10) -> float:
-        """Wait until the tables are as ``text`` and return the seconds; fail after ``patience``."""
+        """Wait until the firewall tables are equal to ``expected``; return the seconds waited.
+
+        Fails after ``patience`` seconds.
+        """
         began = time.monotonic()
         while self.state() != expected:
             assert time.monotonic() < began + patience, self.log()
@@ -83,7 +86,7 @@ class Guarded(World):
         return (self.host.run_dir / "agent.log").read_text()
 
     def logged(self, before: str, text: str = "repaired", patience: float = 30) -> str:
-        """Return what was logged after ``before``, once it contains ``text`` or after ``patience`` seconds."""
+        """Return the log that follows ``before``, when it contains ``text`` or after ``patience`` seconds."""
         deadline = time.monotonic() + patience
         while text not in (log := self.log().removeprefix(before)) and time.monotonic() < deadline:
             time.sleep(0.02)

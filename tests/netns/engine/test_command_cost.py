@@ -1,4 +1,4 @@
-"""What a command on a bridge network costs, counted: nothing is asked that it can do without."""
+"""The cost of commands on a bridge network, as counts: no request to the kernel or the store is superfluous."""
 
 import os
 import sqlite3

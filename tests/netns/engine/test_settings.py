@@ -21,7 +21,7 @@ def reached(host) -> list[int]:
 
 @pytest.fixture
 def hawse(host, tmp_path: Path):
-    """Run a command with a daemon.json."""
+    """Return a function that runs a command with the given daemon.json settings."""
     config = tmp_path / "daemon.json"
 
     def run(settings: dict[str, object], *argv: str, **kw):

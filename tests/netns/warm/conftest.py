@@ -12,7 +12,7 @@ from tests.installation import install, packages, script
 
 
 class WarmHost:
-    """Runs an installed hawse."""
+    """A host with an installed hawse. By default its commands fail without a warm server (HAWSE_WARM=only)."""
 
     def __init__(self, host, script: Path) -> None:
         self.host, self.script, self.packages = host, script, packages(script.parent.parent)

@@ -41,7 +41,7 @@ WARM = [str(script())]
 
 
 class Everyone:
-    """Equal to the identity of any launcher."""
+    """An identity that is equal to the identity of any launcher."""
 
     def __eq__(self, _: object) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Every failure that a driver of ours raises has a kind of the engine's."""
+"""Every error that hawse's own drivers raise is mapped to an engine error."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ CAUGHT = {
     ("linux/namespaces.py", "OSError"),
     ("overlay/wireguard_config.py", "ValueError"),
 }
-"""Other exceptions that drivers raise, and turn into their own kinds before they return."""
+"""Other exceptions that the drivers raise, and convert into their own errors before they return."""
 BUGS = {
     ("firewall/notifications.py", "AssertionError"),
-    ("registry.py", "KeyError"),  # of a mapping
-    ("subinterface.py", "NotImplementedError"),  # of an abstract method
+    ("registry.py", "KeyError"),  # raised by a mapping, as its protocol requires
+    ("subinterface.py", "NotImplementedError"),  # raised by an abstract method
 }
 
 
@@ -40,7 +40,7 @@ def descendants(kind: type) -> Iterator[type]:
 
 
 def unmapped(kinds: Container[type]) -> set[type]:
-    """The driver errors, of all modules of the drivers, that ``kinds`` lacks."""
+    """Return the error classes of all driver modules that are missing in ``kinds``."""
     for module in walk_packages([str(FOLDER)], "drivers."):
         import_module(module.name)
     ours = {kind for kind in descendants(DriverError) if kind.__module__.partition(".")[0] == "drivers"}
@@ -58,7 +58,7 @@ def test_a_gap_is_noticed(missing):
 
 
 def raised() -> Iterator[tuple[str, str]]:
-    """File and class of every ``raise Class`` and ``raise Class(...)`` in the drivers."""
+    """Yield the file and the class of every ``raise Class`` and ``raise Class(...)`` in the drivers."""
     for file in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             thrown = node.exc if isinstance(node, ast.Raise) else None
@@ -82,7 +82,7 @@ def test_the_text_is_kept_behind_the_prefix():
 
 def test_a_kind_of_another_package_is_what_its_base_is():
     class NoRing(Missing):
-        """A kind of another package."""
+        """An error class of another distribution's driver."""
 
     with pytest.raises(errors.NotFound), translate_driver_errors():
         raise NoRing("no ring")

@@ -110,7 +110,7 @@ class Member:
 
     def here(self, action):
         """Run an action in this host's network namespace and with its HAWSE_RUN."""
-        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # which marks the keepers of namespaces
+        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # keeper processes inherit it; the tests find them by it
         return namespaces.run_in_netns(self.host.path, action)
 
     @property

@@ -1,4 +1,4 @@
-"""The launcher imports almost nothing, agrees with modules it must not import, and finds hawse's own packages only."""
+"""The launcher: its imports, its copies of values from other modules, and where it finds hawse's packages."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_script_finds_its_interpreter_and_packages(installed, name, path):
 
 @pytest.fixture
 def planted(tmp_path):
-    """A directory with packages named as hawse's, each of which ends the process that imports it."""
+    """A directory with packages that have the names of hawse's packages; importing one ends the process."""
     for name in PACKAGES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("import sys; sys.exit('a planted package was imported')")
@@ -115,7 +115,7 @@ def test_the_names_of_one_interpreter_have_one_identity(installed):
 def test_the_interpreter_does_not_change_the_environment_of_the_command(locale, tmp_path):
     script = install(tmp_path / "prefix")
     launch = next((tmp_path / "prefix").rglob("launch.py"))
-    launch.unlink()  # a hard link or a copy of the checkout's
+    launch.unlink()  # unlink first: it may be a hard link to the checkout's file
     launch.write_text("import os\n\n\ndef main():\n    print({k: v for k, v in os.environ.items() if k != 'PATH'})\n")
     environment = {"PATH": os.environ["PATH"], **locale}
     result = subprocess.run([script], env=environment, capture_output=True, text=True, timeout=20, check=True)

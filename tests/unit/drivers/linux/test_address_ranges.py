@@ -1,4 +1,4 @@
-"""Lists of addresses that change while they are read."""
+"""Address lists that change while they are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drivers.linux.netlink import DUMP_ATTEMPTS
 
 @pytest.fixture
 def interruptions(monkeypatch):
-    """The outcomes of the attempts to read a list."""
+    """The outcomes of successive attempts to read a list; tests add them."""
     outcomes = []
 
     def answer(*_):

@@ -1,4 +1,4 @@
-"""Options that daemon.json gives to networks of a driver."""
+"""Default options that daemon.json gives to new networks of a driver."""
 
 from __future__ import annotations
 
