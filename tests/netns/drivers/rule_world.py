@@ -71,7 +71,28 @@ def heard(sock: socket.socket, wait: float) -> bytes:
 
 
 class World:
-    """A host with every kind of network, and neighbours that route to all of them."""
+    """A host with every kind of network, and two neighbours that route packets to all of them.
+
+    ::
+
+      peer 192.168.99.99, fd99::99              far 10.9.0.2
+              |                                      |
+              | ext0: 192.168.99.11, .77             | side: 10.9.0.1
+              |       fd99::11, ::77                 |
+      +-------+--------------------------------------+----------------------------------------------+
+      | host: agent on port 40000; routes 10.77.0.1 to friend                                       |
+      |                                                                                             |
+      | n1 172.30/16     n2 172.31/16   inside 172.32/16  sourced 172.33/16   apart 172.34/16       |
+      | fd00:30::/64                    (internal)        (host_ipv4 .77)     (enable_icc=false)    |
+      |  web .2           other .2       inside .2         sourced .2          linking .2           |
+      |  friend .3                                                             linked .3            |
+      |   + 10.78.0.2 (other subnet)                                                                |
+      |   + 10.77.0.1, 198.51.100.5, .6 (behind friend)                                             |
+      |                                                                                             |
+      | routed 172.35/16 (gateway mode routed): routed .2                                           |
+      | bare 172.36/16, fd00:36::/64 (gateway mode nat-unprotected): bare .2                        |
+      +---------------------------------------------------------------------------------------------+
+    """
 
     def __init__(self, lab, peer) -> None:
         self.lab, self.peer, self.host = lab, peer, lab.host
