@@ -57,7 +57,7 @@ def scenario(lab):
     source, target = lab.container(n2, 2), lab.container(n2, 3, exposed=(("tcp", 80, 80),))
     lab.on_host(lambda: lab.driver.link(n2, source.endpoint, target.endpoint))
     members = [(n1, [web.endpoint]), (n2, [source.endpoint, target.endpoint]), (n3, [hidden.endpoint])]
-    fields = {"links": [(source.endpoint, target.endpoint)], "keepsakes": lab.on_host(lab.driver.saved_state)}
+    fields = {"links": [(source.endpoint, target.endpoint)], "saved_state": lab.on_host(lab.driver.saved_state)}
     lab.repair(members, **fields)
     return members, fields
 
