@@ -1,8 +1,9 @@
-"""The object that every command receives: the engine, the output streams and facts about the terminal.
+"""Define `App`, which every command receives: the engine, the output streams and facts about the terminal.
 
-All output goes through this module, so that it alone decides about colour, pipes and encodings. Text is written as
-bytes, immediately and in the order of the calls. Undecodable bytes from the command line are written unchanged. On a
-terminal, control characters are escaped (`cli.output.terminal_escapes`); a pipe gets every byte unchanged.
+All output goes through this module, so that only this module decides about colour, pipes and encodings. `App` writes
+text as bytes, immediately and in the order of the calls. Bytes of the command line that are not UTF-8 are written
+unchanged. On a terminal, control characters are escaped (`cli.output.terminal_escapes`). A pipe gets every byte
+unchanged.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ FLAG_ERROR = 125
 
 
 class StatusError(Exception):
-    """Ends the command with this text on stderr (nothing if empty) and this exit code; the text gets no prefix."""
+    """An exception that ends the command: its text goes to stderr without a prefix, and its exit code is used.
+
+    An empty text prints nothing.
+    """
 
     def __init__(self, text: str = "", exit_code: int = 1) -> None:
         super().__init__(text)
@@ -36,7 +40,10 @@ class StatusError(Exception):
 
 
 def open_default_engine() -> Engine:
-    """Open this host's engine; the import is here because help and flag errors need no engine."""
+    """Open this host's engine.
+
+    The function imports the engine only when it is called, because help texts and flag errors need no engine.
+    """
     from engine.core import open_engine
 
     return open_engine()
@@ -45,7 +52,7 @@ def open_default_engine() -> Engine:
 def standard(stream: TextIO | None, mode: str) -> BinaryIO:
     """Return the byte stream of a standard stream, or the null device if the caller closed the stream.
 
-    The null device takes the free file descriptor number, so that no file opened later gets it.
+    The null device gets the file descriptor number of the closed stream, so that no file opened later gets this number.
     """
     if stream is not None:
         return stream.buffer
@@ -55,7 +62,7 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
 
 
 def bold(text: str) -> str:
-    """Return one line in bold; imports rich only here, because only output to a terminal needs it."""
+    """Return one line in bold; import rich only here, because only output to a terminal needs rich."""
     from rich.console import Console
     from rich.text import Text
 
@@ -66,7 +73,7 @@ def bold(text: str) -> str:
 
 
 def _escaping() -> ModuleType:
-    """Import the module that only terminal output needs."""
+    """Import and return `cli.output.terminal_escapes`, which only output to a terminal needs."""
     from cli.output import terminal_escapes
 
     return terminal_escapes
@@ -132,20 +139,28 @@ class App:
         self._write_text(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
 
     def line(self, text: str, stream: BinaryIO) -> str:
-        """Return the text as one line of a stream; on a terminal, control characters and line breaks are escaped."""
+        """Return the text as one line for this stream; on a terminal, control characters and line breaks are
+        escaped.
+        """
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:
-        """Return an engine error as the user sees it: one line, unless the error has a layout of several lines."""
+        """Return the text of an engine error as the user sees it.
+
+        The text is one line, unless the error is laid out in several lines.
+        """
         text = str(error).strip()
         return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"
 
     def protected(self, data: T) -> T:
-        """Mark the control characters in data for a template; the output must be printed with `out_rendered`."""
+        """Mark the control characters in data that a template will print; print the result with `out_rendered`."""
         return cast("T", _escaping().marked(data)) if self.on_terminal else data
 
     def out_rendered(self, text: str) -> None:
-        """Write to stdout the text that a template or the caller made from `protected` data."""
+        """Write text to stdout that was made from data marked by `protected`.
+
+        On a terminal, the marked characters are escaped.
+        """
         if self.on_terminal:
             text = _escaping().revealed(text)
         self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
@@ -156,7 +171,7 @@ class App:
         self.write(stream, text.encode("utf-8", "surrogateescape"))
 
     def write(self, stream: BinaryIO, data: bytes) -> None:
-        """Write and flush immediately.
+        """Write the data to the stream and flush the stream immediately.
 
         If stdout fails, raise StatusError, as Docker does. If stderr fails, the data is lost. A broken pipe on either
         stream raises BrokenPipeError.

@@ -1,4 +1,4 @@
-"""The ``hawse inspect`` command: show the container, image or network with a given name."""
+"""The ``hawse inspect`` command: print the document of the container, image or network with a given name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SKIPPABLE = ("not supported", "invalid reference format")
 @click.argument("names", nargs=-1)
 @click.pass_obj
 def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str) -> None:
-    """Print one document for each name: that of a container, else of an image, else of a network."""
+    """Print one document for each name: of the container, else the image, else the network with this name."""
     if type not in DOCKERS_TYPES:
         raise StatusError(f"{quote(type)} is not a valid value for --type")
     inspectors = inspectors_of(app, size=size)
@@ -46,9 +46,9 @@ def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str
 
 
 def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
-    """Return the lookup function of each kind of object, in Docker's order.
+    """Return one function per kind of object that looks up an object by name, in Docker's order of kinds.
 
-    The engine is opened only when a function is called.
+    The kinds are container, image, network and so on. The engine is opened only when such a function is called.
     """
     return {
         "container": lambda name: app.engine.containers.inspect(path_segment(name), size=size),
@@ -58,7 +58,10 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
 
 
 def absent(app: App, kind: str, name: str) -> Json:
-    """Raise Docker's error for a kind of object that hawse does not have; a node is looked up in the swarm."""
+    """Return the document of a swarm node; for all other kinds, raise Docker's error.
+
+    hawse has no objects of the other kinds that get here, such as volumes or services.
+    """
     if kind in ABSENT:
         raise NotFound(ABSENT[kind].format(name=name))
     if kind == "node":
@@ -68,9 +71,10 @@ def absent(app: App, kind: str, name: str) -> Json:
 
 
 def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, only: bool) -> Json | None:
-    """Return the document of a name in one kind; if there is none, raise an error (``only``) or return None.
+    """Return the document of the object of this kind with this name, or None if there is no such object.
 
-    None means that the next kind is searched. Other errors are raised too, except those in SKIPPABLE.
+    The caller then searches the next kind. With ``only``, no other kind is searched, so a missing object is an error.
+    Other errors are raised too, except errors with a text in SKIPPABLE, which count as "no such object".
     """
     if not name:
         if only:

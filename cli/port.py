@@ -13,7 +13,9 @@ from engine.golang.strconv import parse_uint
 from engine.names import natural_key
 
 PortMap = Mapping[str, Sequence[Mapping[str, str]] | None]
-"""NetworkSettings.Ports: maps ``80/tcp`` to its host addresses."""
+"""Maps a container port such as ``80/tcp`` to its host addresses, as in NetworkSettings.Ports of the inspect
+document.
+"""
 
 
 @command(
@@ -34,7 +36,10 @@ def port(app: App, container: str, private_port: str | None) -> None:
 
 
 def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str]:
-    """Return the host addresses of one container port; the default protocol is tcp; raises StatusError."""
+    """Return the host addresses of one container port; raises StatusError if the port is not published.
+
+    Without a protocol, the port's protocol is tcp.
+    """
     number, _, protocol = container_port.partition("/")
     try:
         parse_uint(number, 16, base=10)

@@ -1,4 +1,4 @@
-"""Questions to the user before something is removed."""
+"""Ask the user before something is removed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cli.pflag import FILTER, command, flag
 
 
 def confirmed(app: App, question: str) -> bool:
-    """Ask on stdout and read one line; return True only for ``y`` or ``Y``, False at the end of input.
+    """Print the question on stdout and read one line; return True only for ``y`` or ``Y``.
 
-    Ctrl-C at the question ends the command with exit code 0.
+    At the end of input, return False. Ctrl-C at the question ends the command with exit code 0.
     """
     app.out(f"{question} [y/N] ")
     try:
@@ -28,9 +28,9 @@ Filters = Mapping[str, tuple[str, ...]]
 
 
 def prune_command(short: str, removed: str) -> Callable[[Callable[[App, Filters], None]], click.Command]:
-    """Return a decorator that makes a click command from a function that prunes.
+    """Return a decorator that makes a command ``prune`` from a function that removes unused objects.
 
-    ``removed`` names the removed objects in the question to the user.
+    ``removed`` names these objects in the question to the user.
     """
 
     def made(prune: Callable[[App, Filters], None]) -> click.Command:

@@ -1,4 +1,4 @@
-"""The root of the command tree, and the only place where errors become text and exit codes."""
+"""The root of the command tree; only this module converts errors to text and exit codes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COMMANDS = {
     "version": "cli.system.version:version",
     "wait": "cli.container.wait:wait",
 }
-"""The location of each command."""
+"""Maps the name of each command to the location of the command."""
 
 COMMON = ("run", "exec", "ps", "images", "version", "info")
 MANAGEMENT = ("container", "image", "network", "node", "swarm", "system")
@@ -71,7 +71,7 @@ INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + signal number, as in a shell
 
 
 class Root(Group):
-    """The program itself: handles the global flags and reports unknown commands."""
+    """The command ``hawse`` itself: it handles the global flags and reports unknown commands."""
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
         """Return Docker's error for an unknown command."""
@@ -79,13 +79,13 @@ class Root(Group):
         return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
 
     def version_if_wanted(self, ctx: click.Context) -> None:
-        """Print the version and exit with 0 if ``--version`` was given without a command."""
+        """Print the version and exit with 0, if the command line has ``--version`` and no command."""
         if ctx.params.get("version"):
             ctx.obj.out(version_line() + "\n")
             raise click.exceptions.Exit(0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Copy the global flags to the app, then run the command."""
+        """Copy the global flags to the `App`, then run the command."""
         app: App = ctx.obj
         app.debug = app.debug or ctx.params["debug"]
         app.no_color = app.no_color or ctx.params["no_color"]
@@ -134,7 +134,10 @@ def fail(app: App, text: str, exit_code: int) -> int:
 
 
 def crashed(app: App, error: Exception) -> int:
-    """Print an unexpected exception in one line, with ``--debug`` also its traceback; return the exit code."""
+    """Print an unexpected exception in one line and return the exit code.
+
+    With ``--debug``, print the traceback too.
+    """
     if app.debug:
         app.err("".join(traceback.format_exception(error)))
     if isinstance(error, OSError) and error.filename is not None and error.strerror:

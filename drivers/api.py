@@ -1,12 +1,13 @@
-"""The driver contract, and the value types that drivers receive.
+"""The contract that every network driver fulfils, and the value types that drivers receive.
 
-A driver owns every network of its type and all kernel resources of those networks. It knows nothing of names, stores or
-containers. It receives immutable values and raises `DriverError`. It acts on the kernel of the calling process's
-network namespace (the *host*) and on sandboxes given by path.
+A driver owns every network of its type and all kernel resources of those networks. A driver knows nothing of names,
+stores or containers. The engine gives it immutable values, and the driver raises `DriverError`. A driver acts on the
+kernel of the calling process's network namespace (the *host*) and on sandboxes given by path.
 
-Endpoints are set up in two phases, as in Docker's libnetwork: ``create_endpoint`` reserves, ``join`` plumbs. ``join``
-can be repeated from the values at any time. Every ``delete_*``, ``leave`` and ``unpublish`` is idempotent and works
-without the container's process and network namespace. It continues after errors and raises the first one at the end.
+Endpoints are set up in two phases, as in Docker's libnetwork. ``create_endpoint`` reserves what the endpoint needs, and
+``join`` adds its interface to the sandbox. ``join`` can be repeated with the same values at any time. Every
+``delete_*``, ``leave`` and ``unpublish`` call is idempotent and works without the container's process and network
+namespace. Such a call continues after errors and raises the first error at the end.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ IPNetwork = IPv4Network | IPv6Network
 
 
 class DriverError(Exception):
-    """Base class of all driver errors; ``str(error)`` is the message that follows Docker's prefix."""
+    """Base class of all driver errors; ``str(error)`` is the text that is printed after Docker's prefix."""
 
 
 class BadOption(DriverError):
@@ -73,7 +74,9 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """A network as its driver sees it. ``options`` are the user's -o labels, unknown keys included."""
+    """A network as its driver sees it. ``options`` are the options that the user gave with -o, unknown keys
+    included.
+    """
 
     id: str
     name: str
@@ -86,10 +89,10 @@ class NetworkSpec:
 
 @dataclass(frozen=True, slots=True)
 class PortBinding:
-    """One published port range; host side and container side have equal length, and the last ports are included.
+    """One published port range of the host and the equally long port range of the container.
 
-    ``protocol`` is tcp, udp or sctp. ``host_ip`` is always set; ``0.0.0.0`` and ``::`` mean every local address of the
-    family.
+    The last port belongs to a range. ``protocol`` is tcp, udp or sctp. ``host_ip`` is always set; ``0.0.0.0`` and
+    ``::`` mean every local address of the family.
     """
 
     protocol: str
@@ -116,24 +119,25 @@ class EndpointSpec:
     ports: Sequence[PortBinding] = ()
     exposed: Sequence[tuple[str, int, int]] = ()  # (protocol, first port, last port); the ranges do not overlap
     siblings: Sequence[IPAddress] = ()
-    accept_ra: str = "0"  # value of net.ipv6.conf.*.accept_ra; routers are accepted only on request
+    accept_ra: str = "0"  # the value to write to the sysctl accept_ra; "0" ignores router advertisements
 
 
 Link = tuple[EndpointSpec, EndpointSpec]
-"""A legacy link: the first endpoint may reach the exposed ports of the second."""
+"""A legacy link (``--link``): the first endpoint may reach the exposed ports of the second endpoint."""
 
 
 Members = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
-"""Networks, each with some of its endpoints."""
+"""Pairs of a network and some of its endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The state that the records require for all networks of one driver on this host.
+    """The state that the store requires for all networks of one driver on this host.
 
-    ``networks`` and ``links`` are live. Other commands are creating or removing the ``unsettled`` ones, so their kernel
-    objects may exist or be missing. ``saved_state`` holds lines that the driver itself returned earlier. ``relay`` maps
-    each protocol to the port where the agent proxies it; it is None in a process that does not know these ports.
+    ``networks`` and ``links`` must exist. Other commands are creating or removing the networks in ``unsettled`` and the
+    links in ``unsettled_links``, so their kernel objects may exist or be missing. ``saved_state`` holds lines that the
+    driver itself returned earlier. ``relay`` maps each protocol to the port where the agent proxies it. It is None in a
+    process that does not know these ports.
     """
 
     networks: Members = ()
@@ -150,14 +154,14 @@ class Difference:
 
     ``kind`` is one of:
 
-    - ``missing``
-    - ``foreign``: made by another program
-    - ``changed``
-    - ``superseded``: made by another version of hawse
-    - ``upkeep``: a normal update, not damage
+    - ``missing``: a required object does not exist
+    - ``foreign``: another program made the object
+    - ``changed``: the object was changed
+    - ``superseded``: another version of hawse made the object
+    - ``upkeep``: a normal update is due; nothing is damaged
 
-    ``opens`` is True if packets may pass that must not pass. Equal differences are the same difference seen twice. Only
-    the driver uses ``detail``.
+    ``opens`` is True if the difference lets packets pass that must not pass. Equal differences are the same difference
+    seen twice. Only the driver uses ``detail``.
     """
 
     kind: str
@@ -169,9 +173,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """An isolated network stack, named by a path that opens its namespace (``/proc/PID/ns/net``, a bind mount).
+    """A container's network namespace, named by a path that opens it (``/proc/PID/ns/net`` or a bind mount).
 
-    ``inode`` is the inode number of the network namespace, or 0 if unknown. A sandbox is entered only while the path
+    ``inode`` is the inode number of the network namespace, or 0 if unknown. Code enters a sandbox only while the path
     still leads to that namespace (`drivers.linux.netns.netns_fd`).
     """
 
@@ -184,7 +188,7 @@ class Sandbox:
 class JoinInfo:
     """The result of a join: the interface's name in the sandbox, its MAC, and the next hops of the network.
 
-    With ``on_link``, the network routes all traffic out of the interface without a next hop.
+    If ``on_link`` is True, the default route leads out of the interface without a next hop.
     """
 
     interface: str
@@ -196,7 +200,9 @@ class JoinInfo:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An endpoint of a network on another host: its MAC, its addresses, and the underlay address of its host."""
+    """An endpoint of the same network on another host: its MAC, its addresses, and the underlay address of
+    that host.
+    """
 
     endpoint_id: str
     mac: str
@@ -209,9 +215,9 @@ class Peer:
 class OptionFacts:
     """One option of a driver (``-o key=value``), as shell completion offers it.
 
-    ``kind`` is the kind of the value: ``text``, ``boolean``, ``interface`` (an interface name) or ``flag`` (the key has
-    no value). Any other kind is a name that the driver chooses. Options with equal ``values`` use the same name.
-    ``values`` maps the offered values to their descriptions, or to "".
+    ``kind`` names the type of the value: ``text``, ``boolean``, ``interface`` (an interface name) or ``flag`` (the key
+    has no value). Any other name is chosen by the driver; options with equal ``values`` use the same name. ``values``
+    maps each offered value to its description, or to "".
     """
 
     summary: str
@@ -221,13 +227,13 @@ class OptionFacts:
 
 @dataclass(frozen=True, slots=True)
 class DriverFacts:
-    """The properties of a network type that the engine needs without asking about one of its networks.
+    """The properties of a network type that the engine needs before it has a network of that type.
 
     - ``scope`` is ``local`` or ``swarm``.
     - ``publishes_ports``: endpoints can publish ports, by the driver itself or through docker_gwbridge.
     - ``offers_gateway``: endpoints can reach other networks through this network.
-    - ``singleton``: a host has only one network of this type. It has no subnet, and its endpoints have no addresses and
-      no names.
+    - ``singleton``: a host has only one network of this type. That network has no subnet, and its endpoints have no
+      addresses and no names.
     """
 
     scope: str = "local"
@@ -242,20 +248,20 @@ class DriverFacts:
 class Driver(Protocol):
     """The calls that every driver implements. All calls run in the calling process's network namespace.
 
-    A driver's class has an attribute ``facts`` (`DriverFacts`). A class without it has the default facts, with the
-    class's own ``scope`` if it has one.
+    A driver's class has an attribute ``facts`` (`DriverFacts`). A class without ``facts`` has the default facts. If
+    such a class has an attribute ``scope``, that value replaces the default scope.
     """
 
     type: str
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Raise an error for bad options and conflicts; changes nothing.
+        """Raise an error for bad options and for conflicts with other networks; changes nothing.
 
-        ``others`` are this driver's live networks.
+        ``others`` are this driver's existing networks.
         """
 
     def create_network(self, network: NetworkSpec) -> None:
-        """Create the network's kernel objects; idempotent, so that an interrupted creation can be completed."""
+        """Create the network's kernel objects; idempotent, so a second call completes an interrupted creation."""
 
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove all that `create_network` made; idempotent."""
@@ -267,7 +273,10 @@ class Driver(Protocol):
         """Release what `create_endpoint` reserved; idempotent."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Add the endpoint to the sandbox as ``interface``: up, with addresses, without default routes."""
+        """Add the endpoint's interface to the sandbox with the name ``interface``.
+
+        The interface is up and has its addresses. No default route is added.
+        """
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Remove the endpoint's interface from the sandbox; idempotent.
@@ -286,10 +295,10 @@ class Publisher(Protocol):
     def unpublish(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
     ) -> None:
-        """Unpublish ``ports``, or parts of the endpoint's ranges, and delete their conntrack entries; idempotent.
+        """Stop publishing ``ports`` and delete their conntrack entries; idempotent.
 
-        With ``leaving``, the conntrack entries are left to `Driver.delete_endpoint`, which deletes all of the
-        endpoint's.
+        ``ports`` may be parts of the endpoint's ranges. With ``leaving``, the conntrack entries are kept, because
+        `Driver.delete_endpoint` deletes all entries of the endpoint later.
         """
 
 
@@ -298,8 +307,8 @@ class Settings:
     """The settings that apply to all networks of this host.
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
-    - ``direct_routing``: neighbours may reach published ports at a container's own address, on whatever host address the
-      ports are published.
+    - ``direct_routing``: neighbours of the host may reach published ports at a container's own address, even if the
+      ports are published on one host address only.
     - ``accept_mark``: packets with this firewall mark are accepted; "mark" or "mark/mask", "" for none.
     - ``forwarding``: the driver enables forwarding between the host's interfaces if a network needs it.
     """
@@ -315,18 +324,24 @@ class Configurable(Protocol):
     """Optional driver protocol: apply the settings of this host."""
 
     def configure(self, settings: Settings) -> None:
-        """Store the settings, before any other call; `Repairer.repair` applies their changes to the kernel."""
+        """Store the settings; the engine makes this call before any other call.
+
+        A changed setting takes effect in the kernel when `Repairer.repair` runs.
+        """
 
 
 @runtime_checkable
 class Multihomed(Protocol):
-    """Optional driver protocol: let a sandbox with several endpoints send by one from the address of another."""
+    """Optional driver protocol for containers with several endpoints.
+
+    Such a container may send through one endpoint with the address of another endpoint.
+    """
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets from these addresses on the networks listed with them; idempotent."""
+        """Accept packets with these source addresses on the networks listed with them; idempotent."""
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Stop accepting packets from these addresses; idempotent."""
+        """Stop accepting packets with these source addresses on the networks listed with them; idempotent."""
 
 
 @runtime_checkable
@@ -340,39 +355,42 @@ class Linker(Protocol):
         """Let ``source`` reach the exposed ports of ``target``; idempotent."""
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Remove the permission; idempotent."""
+        """Stop ``source`` from reaching the exposed ports of ``target``; idempotent."""
 
 
 @runtime_checkable
 class Repairer(Protocol):
-    """Optional driver protocol: repair the host's shared kernel state after other programs changed it.
+    """Optional driver protocol: repair kernel state that all networks of a host share.
 
-    Examples are flushed rules and stale entries.
+    Other programs may have changed that state, for example by flushing firewall rules.
     """
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return how the kernel differs from the desired state, or an empty sequence; changes nothing."""
+        """Return the differences between the kernel and the desired state; changes nothing."""
 
     def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
-        """Repair what `compare` found and change nothing else; idempotent. Live connections continue."""
+        """Repair the given ``differences`` and change nothing else; idempotent. Live connections continue."""
 
     def saved_state(self) -> Sequence[str]:
-        """Return what this process added to shared state and no record holds, for `repair`; usually empty."""
+        """Return lines about shared kernel state that this process added and that the store does not record.
+
+        Usually there are none. `repair` needs these lines later.
+        """
 
     def needs_repair(self) -> bool:
-        """Return whether shared state was lost since the last `repair`; a fast check."""
+        """Return whether another program removed shared kernel state since the last `repair`; a fast check."""
 
     def watch(self) -> Watch:
-        """Start to watch other programs' changes of the shared state, in the calling thread's network namespace."""
+        """Start to watch for changes of the shared kernel state, in the calling thread's network namespace."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Changes that a `Watch` has seen since its last `read`.
+    """A summary of the changes that a `Watch` has seen since its last `read`.
 
-    ``foreign`` is True if another program changed the shared state, or if that cannot be excluded. ``by`` names the
-    last such program ("nft (4711)", "" if unknown). ``lost`` is True if shared state was removed. ``own`` is True if
-    hawse changed it.
+    ``foreign`` is True if another program changed the shared kernel state, or if such a change cannot be excluded.
+    ``by`` names the last such program ("nft (4711)", "" if unknown). ``lost`` is True if another program removed shared
+    state. ``own`` is True if hawse changed the shared state.
     """
 
     foreign: bool = False
@@ -382,25 +400,29 @@ class News:
 
 
 class Watch(Protocol):
-    """Detects changes of a driver's shared state. All calls come from one thread, which stays in its namespace."""
+    """A watch on the kernel state that a driver's networks share.
+
+    All calls must come from one thread, which stays in the namespace where the watch started.
+    """
 
     def fileno(self) -> int:
-        """Return the file descriptor that becomes readable when there are changes."""
+        """Return the file descriptor that becomes readable when changes can be read."""
 
     def read(self) -> News:
-        """Return the changes since the last call; never blocks."""
+        """Return a summary of the changes since the last call; never blocks."""
 
     def missed(self) -> bool:
-        """Return whether a change happened that the last `read` did not report; a fast check."""
+        """Return whether a change has happened that no call of `read` has reported yet; a fast check."""
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
-        """Block new connections through these networks until `unblock`, whatever happens to the shared state.
+        """Block new connections through these networks until `unblock` is called.
 
-        Established connections continue. Idempotent.
+        The blocking holds even if another program removes the shared state meanwhile. Established connections continue.
+        Idempotent.
         """
 
     def unblock(self) -> None:
-        """End the blocking that `block` started; idempotent."""
+        """Stop the blocking that `block` started; idempotent."""
 
     def close(self) -> None:
         """Close all resources of the watch."""
@@ -408,10 +430,16 @@ class Watch(Protocol):
 
 @runtime_checkable
 class HealthReporter(Protocol):
-    """Optional driver protocol: report obstacles on this host that hawse must not change."""
+    """Optional driver protocol: report settings of other programs that stop hawse's networks.
+
+    hawse must not change these settings itself.
+    """
 
     def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
-        """Return what other programs do that stops these networks, one clause each; a fast check."""
+        """Return warnings about what other programs do that stops these networks; a fast check.
+
+        Each warning is one clause.
+        """
 
 
 @runtime_checkable
@@ -419,24 +447,27 @@ class PeerProgrammer(Protocol):
     """Optional driver protocol: reach a network's endpoints on other hosts."""
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
-        """Program exactly these peers into the kernel's tables, changing only what differs; idempotent."""
+        """Program exactly these peers into the kernel's tables; idempotent. Correct entries are not touched."""
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Add one peer, replacing earlier entries of its MAC and addresses; idempotent."""
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Remove one peer; idempotent. Entries that now name another host are kept."""
+        """Remove one peer; idempotent. An entry that names another host by now is kept."""
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Return how the kernel differs from these peers, one line each; with ``fix``, repair it too."""
+        """Return the differences between the kernel's tables and these peers, one line each.
+
+        With ``fix``, the differences are also repaired.
+        """
 
 
 @runtime_checkable
 class TunnelGuard(Protocol):
-    """Optional driver protocol: accept a network's tunnel packets only from its peers."""
+    """Optional driver protocol: accept a network's tunnel packets only from hosts that have its endpoints."""
 
     def shut(self, network: NetworkSpec) -> None:
-        """Block all senders but the admitted peers; idempotent.
+        """Block tunnel packets of every sender that is not an admitted peer; idempotent.
 
-        Called before other hosts learn that this host joins the network.
+        The engine calls this method before other hosts learn that this host joins the network.
         """

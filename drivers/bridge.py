@@ -2,8 +2,8 @@
 
 Kernel objects of a network: the bridge (``br-<12 hex>`` or a name that the user chose) with the gateways' addresses,
 and the network's firewall elements. Kernel objects of an endpoint: the host end ``veth<7 hex>``, which is a port of the
-bridge, and the other end in the sandbox. Each link made by hawse has a mark in its alias. A bridge without this mark is
-used but never removed.
+bridge, and the other end in the sandbox. Each link made by hawse has a mark in its alias. hawse uses a bridge without
+this mark but never removes it.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
 
-FEW = 3  # bridges listed in a warning
+FEW = 3  # a warning names at most this many bridges
 LINK_LOCAL = IPv6Network("fe80::/64")
 
 
 class BridgeDriver:
-    """Networks of one host, connected by Linux bridges."""
+    """The driver of networks on one host whose endpoints are connected by a Linux bridge."""
 
     type = "bridge"
     facts = DriverFacts(
@@ -104,7 +104,7 @@ class BridgeDriver:
         """Remove the bridge, if hawse made it, and the network's firewall elements; idempotent."""
         options = bridge_options.parse(network)
         if not (names.fits(options.bridge) and names.valid(options.bridge)):
-            return  # the kernel cannot have a bridge of that name
+            return  # no bridge of that name can exist, because the kernel refuses the name
         with session() as opened:
             made = _Bridge(opened, network, options, self.settings.run)
             gone = list(elements.of_network(network, options))
@@ -115,17 +115,17 @@ class BridgeDriver:
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Remove the rest of the endpoint and its conntrack entries; idempotent."""
+        """Remove the endpoint's port and spoof guard if they still exist, and its conntrack entries; idempotent."""
         steps = [Step("leave", lambda: self.leave(network, endpoint, None))]
         addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         steps += [Step(f"connections of {ip}", partial(conntrack.forget_address, ip)) for ip in addresses]
-        # The agent closes its TCP streams itself. A proxied UDP flow is tracked between client and agent only, so
-        # delete it here.
+        # Delete the conntrack entries of proxied UDP ports by port, because these entries name only the client and the
+        # agent and not the endpoint. TCP needs no deletion, because the agent closes its TCP streams itself.
         carried = [p for p in endpoint.ports if p.protocol == "udp" and p.host_ip.version == 6]
         teardown([*steps, Step("connections to the agent", lambda: conntrack.forget_ports(carried))])
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Connect the sandbox to the bridge; an earlier connection is replaced."""
+        """Connect the sandbox to the bridge; replaces the connection of an earlier join."""
         options = bridge_options.parse(network)
         with session() as opened, netns.netns_fd(sandbox.path, sandbox.inode) as namespace:
             port = Port(opened, endpoint, options)
@@ -146,23 +146,23 @@ class BridgeDriver:
             teardown((Step("veth pair", port.delete), Step("spoof guard", port.release)))
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Direct host ports to the endpoint, and delete conntrack entries of UDP flows that went elsewhere."""
+        """Direct host ports to the endpoint, and delete old conntrack entries of UDP flows to these ports."""
         options = bridge_options.parse(network)
         table.change(add=self._of_ports(network, endpoint, ports))
         if bridge_loopback.is_needed(network, options, endpoint, ports):
             bridge_loopback.switch_on(options.bridge)
-        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # a new TCP connection always starts a new flow
+        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # not TCP: a new connection is a new flow
 
     def unpublish(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
     ) -> None:
-        """Unpublish host ports and delete their conntrack entries; idempotent.
+        """Stop publishing host ports and delete their conntrack entries; idempotent.
 
-        If ``ports`` is part of a range, the range is replaced by its rest in one transaction. With ``leaving``,
-        conntrack entries are kept.
+        If ``ports`` is part of a range, one transaction replaces the range by the ports that remain. With ``leaving``,
+        the conntrack entries are kept.
         """
         of_ports = partial(self._of_ports, network, endpoint)
-        if ports == endpoint.ports:  # the usual case, without comparing elements, because there may be many
+        if ports == endpoint.ports:  # the usual case: skip the comparison of many single elements
             added, gone = [], list(of_ports(ports))
         else:
             before = dict.fromkeys(of_ports([*endpoint.ports, *ports]))
@@ -176,7 +176,10 @@ class BridgeDriver:
         table.change(add=elements.of_link(source, target))
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Remove all permissions of ``source`` at ``target``, even for ports no longer exposed; idempotent."""
+        """Remove all permissions of ``source`` to reach ports of ``target``; idempotent.
+
+        This includes ports that ``target`` no longer exposes.
+        """
         table.change(remove=elements.between(source, target, table.elements()))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
@@ -184,15 +187,15 @@ class BridgeDriver:
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Stop accepting such packets; idempotent."""
+        """Stop accepting the packets that `admit` allowed on these networks; idempotent."""
         table.change(remove=_siblings(siblings))
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return how the firewall and route_localnet differ from the state that ``desired`` requires."""
+        """Return how the firewall and the sysctl route_localnet differ from the state that ``desired`` requires."""
         return bridge_shared_state.compare(desired, self.settings)
 
     def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
-        """Repair what `compare` found and change nothing else."""
+        """Repair the given ``differences`` and change nothing else."""
         bridge_shared_state.repair(desired, differences, self.settings)
 
     def needs_repair(self) -> bool:
@@ -201,7 +204,7 @@ class BridgeDriver:
         return table.whole(self.settings) not in noted or (table.SPOOF_GUARDED in noted and not spoof_guard.is_whole())
 
     def watch(self) -> Watch:
-        """Start to watch other programs' changes of the firewall."""
+        """Start to watch for other programs' changes of the firewall."""
         return FirewallWatch()
 
     def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
@@ -217,9 +220,10 @@ class BridgeDriver:
         ]
 
     def saved_state(self) -> Sequence[str]:
-        """Return the forwarding that this process switched on.
+        """Return lines that record the IP forwarding that this process switched on.
 
-        hawse must switch it off again, and must not forward for other interfaces meanwhile.
+        hawse must switch this forwarding off again later. Until then, hawse must block forwarding for interfaces that
+        are not its bridges.
         """
         return forwarding.kept()
 
@@ -262,19 +266,22 @@ class _Bridge:
         router_advertisements.restore(self.name, self.run)
 
     def set_parameters(self) -> None:
-        """Set the bridge's sysctls, before it comes up, because at "up" it would send its first packets."""
+        """Set the bridge's sysctls.
+
+        Called before the bridge comes up, because a bridge sends its first packets then.
+        """
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._is_ours(bridge):
             router_advertisements.ignore(self.name)
-            # Without an IPv6 address on the network, the bridge gets no link-local address either.
+            # If the network has no IPv6 address for the bridge, the bridge gets no link-local address either.
             speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
             sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "0" if speaks_ipv6 else "1")
         elif bridge is not None:
             router_advertisements.ignore_where_alone(self.session, bridge, self.run)
         if not self.options.icc:
-            # Because isolated ports cannot receive each other's ARP requests, the bridge answers them as a proxy.
-            # Allowed packets (links) then pass the firewall's forward chain. A delay of 0 replaces the usual random
-            # delay.
+            # Isolated ports cannot receive each other's ARP requests, so the bridge answers these requests as a proxy.
+            # Packets that a link allows then go through the bridge and pass the firewall's forward chain. A proxy delay
+            # of 0 replaces the kernel's random delay.
             sysctl.write(sysctl.conf("ipv4", self.name, "proxy_arp_pvlan"), "1")
             sysctl.write(f"net/ipv4/neigh/{self.name}/proxy_delay", "0")
 
@@ -294,8 +301,8 @@ class _Bridge:
         link.change(self.session, link.index(self.name), state="up")
 
     def _is_ours(self, bridge: link.Link) -> bool:
-        # An interrupted creation may leave a bridge without a mark. Without it, only the generated name proves that
-        # hawse made the bridge.
+        # Accept the generated name as proof that hawse made the bridge, because an interrupted creation may leave a
+        # bridge without the mark.
         return bridge.alias == self.mark or self.name == names.bridge_name(self.network.id)
 
 
@@ -316,7 +323,7 @@ def _gateway6(network: NetworkSpec, options: BridgeOptions) -> IPv6Address | Non
 
 
 def _gateways(network: NetworkSpec, options: BridgeOptions) -> list[IPv4Address | IPv6Address]:
-    """Return the next hops that the network offers; none if it is internal."""
+    """Return the gateway addresses that the network offers as next hops; none if the network is internal."""
     if network.internal:
         return []
     return [pool.gateway.ip for pool in network.pools if pool.gateway is not None]
@@ -325,6 +332,6 @@ def _gateways(network: NetworkSpec, options: BridgeOptions) -> list[IPv4Address 
 def _random_mac() -> str:
     """Return a random MAC in the format of Docker's bridges (locally administered, 02:42).
 
-    It is set explicitly, because a MAC chosen by the kernel would change with the bridge's ports.
+    The driver sets this MAC explicitly, because a MAC chosen by the kernel would change with the bridge's ports.
     """
     return "02:42:" + os.urandom(4).hex(":")

@@ -1,12 +1,12 @@
 """The sysctl ``route_localnet``, which lets the host reach published ports at 127.0.0.1.
 
-It concerns ports published on 0.0.0.0 or on a loopback address. Only with ``route_localnet`` can the host's packets
-from 127.0.0.1 leave by a bridge and their answers come in. However, it would also let containers reach services that
+Ports published on 0.0.0.0 or on a loopback address need ``route_localnet``. The sysctl lets packets from 127.0.0.1
+leave the host by a bridge, and lets their answers come in. However, it would also let containers reach services that
 listen on the host's 127.0.0.1. The firewall's rules prevent this. While those rules are lost, the agent's own table
 (``standby.nft``) prevents it.
 
-Because no rule is needed while it is off, it is on only for bridges that need it. A command switches it on when it
-publishes a port. `compare` finds bridges where it can be switched off again.
+``route_localnet`` is on only for bridges that need it, because with it off the host is safe without any rule. A command
+switches it on when the command publishes a port. `compare` finds bridges where it can be switched off again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PLACE = "route_localnet"
 def is_needed(
     network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, ports: Iterable[PortBinding]
 ) -> bool:
-    """Return whether any of the ports is reached at a loopback address by IPv4 DNAT."""
+    """Return whether DNAT for any of the ports needs ``route_localnet`` to serve an IPv4 loopback address."""
     if network.internal or endpoint.ipv4 is None or not options.mode4.startswith("nat"):
         return False
     return any(p.host_ip.version == 4 and (p.host_ip.is_unspecified or p.host_ip.is_loopback) for p in ports)
@@ -41,9 +41,9 @@ def switch_off(bridge: str) -> None:
 
 
 def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
-    """Yield the bridges whose ``route_localnet`` is wrong.
+    """Yield a difference for each bridge whose ``route_localnet`` is wrong.
 
-    ``bridges`` has each bridge with the wanted state, or with None if the state is not decided yet.
+    ``bridges`` pairs each bridge with the wanted state. The wanted state is None while it is not decided.
     """
     for bridge, enabled in bridges:
         value = sysctl.read(_path(bridge)) if enabled is not None else None
@@ -53,7 +53,7 @@ def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
 
 
 def repair(differences: Sequence[Difference]) -> None:
-    """Repair what `compare` found."""
+    """Set ``route_localnet`` as the given ``differences`` require."""
     for difference in differences:
         if difference.kind == "missing":
             switch_on(difference.what)

@@ -1,7 +1,7 @@
-"""The options of a bridge network, parsed.
+"""Parser for the options of a bridge network.
 
-Known labels are Docker's, including those of newer releases (gateway modes), and one of hawse's own. Unknown keys are
-stored by the engine and ignored here, as in Docker.
+The parser knows Docker's option names, including those of newer releases (gateway modes), and one option of hawse's
+own. The engine stores unknown options, and the parser ignores them, as Docker does.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ FACTS = {
 class BridgeOptions:
     """The parsed options of a bridge network.
 
-    ``mtu`` 0 keeps the kernel's default. ``source4`` and ``source6`` are the source addresses after SNAT of packets to
-    the outside; None means the address of the outgoing interface. ``trusted`` lists interfaces whose neighbours may
-    reach published ports at the containers' own addresses. This includes ports published on one host address.
+    ``mtu`` 0 keeps the kernel's default. ``source4`` and ``source6`` are the source addresses that SNAT gives to
+    packets to the outside; None means the address of the outgoing interface. ``trusted`` lists interfaces whose
+    neighbours may reach published ports at the containers' own addresses. They may even reach ports that are published
+    on one host address only.
     """
 
     bridge: str
@@ -77,9 +78,9 @@ class BridgeOptions:
 
 
 def parse(network: NetworkSpec) -> BridgeOptions:
-    """Parse a network's options; raises `BadOption` with Docker's text for a wrong value."""
+    """Parse a network's options; raises `BadOption` with Docker's error text for a wrong value."""
     values = network.options
-    for label in ("default_bridge", "host_binding_ipv4"):  # used by the engine; checked here
+    for label in ("default_bridge", "host_binding_ipv4"):  # the engine uses these; here they are only checked
         options.read(values, PREFIX + label, options.boolean if label == "default_bridge" else options.address, None)
     for label in ("enable_ipv4", "enable_ipv6"):
         options.read(values, "com.docker.network." + label, options.boolean, None)
@@ -99,7 +100,7 @@ def parse(network: NetworkSpec) -> BridgeOptions:
 
 
 def check_kernel_limits(parsed: BridgeOptions) -> None:
-    """Raise `BadOption` with the kernel's text for a name or MTU that the kernel would refuse."""
+    """Raise `BadOption` with the kernel's error text for a bridge name or MTU that the kernel would refuse."""
     if not names.fits(parsed.bridge):
         raise BadOption("numerical result out of range")
     if not names.valid(parsed.bridge) or (parsed.mtu and not MIN_MTU <= parsed.mtu <= MAX_MTU):
@@ -109,7 +110,7 @@ def check_kernel_limits(parsed: BridgeOptions) -> None:
 def _interfaces(text: str) -> tuple[str, ...]:
     """Split a list of interface names at colons, as Docker does.
 
-    Names that the kernel cannot have are left out, because no packet can come from such an interface.
+    Names that the kernel refuses are left out, because no interface can have such a name.
     """
     return tuple(dict.fromkeys(n for n in text.split(":") if n and names.fits(n) and names.valid(n)))
 

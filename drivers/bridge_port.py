@@ -1,4 +1,4 @@
-"""An endpoint's port of a bridge: the host end of its veth pair, and the spoof guard for it."""
+"""An endpoint's port of a bridge (the host end of its veth pair), and the port's spoof guard rules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Port:
         self.name = names.host_end_names(endpoint.id)[0]
 
     def create(self, namespace: int, interface: str) -> None:
-        """Create the veth pair with its far end in the sandbox; a pair of an earlier join is replaced."""
+        """Create the veth pair with its far end in the sandbox; replaces the veth pair of an earlier join."""
         self.delete()
         bridge = link.index(self.options.bridge)
         mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
@@ -35,8 +35,8 @@ class Port:
             link.add_veth(self.session, self.name, peer, master=bridge, txqlen=0, **mtu)
         except KernelError as error:
             raise self._explained(error, interface) from error
-        # The host end sends no packets of its own. With IPv6 on, each port would flood DAD and MLD packets to all other
-        # ports.
+        # Switch IPv6 off on the host end, because each port would flood its DAD and MLD packets to all other ports. The
+        # host end itself never needs to send packets.
         sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
 
     def set_up(self) -> None:
@@ -46,13 +46,13 @@ class Port:
         link.change(self.session, index, state="up", ifalias=self.mark)
 
     def present(self) -> str:
-        """Return the port's present name, or "" if there is no port."""
+        """Return the current name of the port in the kernel, or "" if the port does not exist."""
         candidates = (c for c in names.host_end_names(self.endpoint.id) if link.index(c))
         links = ((c, link.find(self.session, c)) for c in candidates)
         return next((name for name, one in links if one is not None and one.alias == self.mark), "")
 
     def delete(self) -> None:
-        """Delete the port, and with it the far end; idempotent."""
+        """Delete the port's link, which also deletes the other end of the veth pair; idempotent."""
         for candidate in names.host_end_names(self.endpoint.id):
             if link.index(candidate):
                 interface = link.find(self.session, candidate)
@@ -60,13 +60,13 @@ class Port:
                     link.delete(self.session, candidate)
 
     def _is_ours(self, interface: link.Link) -> bool:
-        # An interrupted creation may leave a port without a mark. However, it is always on the bridge, because it is
-        # created there.
+        # Also accept a link without a mark if it is on the bridge, because an interrupted creation may leave a port
+        # without a mark. Such a port is always on the bridge, because hawse creates it there.
         unmarked = interface.alias == "" and interface.master == link.index(self.options.bridge) > 0
         return interface.alias == self.mark or unmarked
 
     def guard(self) -> None:
-        """Drop packets that the container must not send; idempotent."""
+        """Add the firewall rules that drop packets which the container must not send; idempotent."""
         if self.options.spoof_guard:
             spoof_guard.guard(self.name, self.endpoint)
         elif router_advertisements.are_believed(self.options.bridge):
@@ -88,12 +88,15 @@ class Port:
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """Return the bridge ports under spoof guard, with their endpoints."""
+    """Return the names of the bridge ports under spoof guard, each with its endpoint."""
     return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
 
 
 def muted(networks: Members) -> list[str]:
-    """Return the ports without spoof guard on bridges where the host accepts router advertisements."""
+    """Return the names of the ports whose router advertisements must be dropped.
+
+    These are ports without spoof guard on bridges where the host accepts router advertisements.
+    """
     mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
     heard = [(o, endpoints) for o, endpoints in mixed if router_advertisements.are_believed(o.bridge)]
     return [name for name, _ in _ports((o, e) for o, endpoints in heard for e in endpoints)]

@@ -1,8 +1,8 @@
 """Comparison and repair of the kernel state that all bridge networks of a host share.
 
-The parts are the tables ``inet hawse`` and ``bridge hawse``, and the sysctl route_localnet of the bridges. Each part
-compares and repairs itself. A new part needs one more line in `compare` and in `repair`. Commands call this module
-after a loss that they notice. The agent calls it whenever the state may have changed.
+The parts of that state are the tables ``inet hawse`` and ``bridge hawse``, and the sysctl route_localnet of the
+bridges. Each part compares and repairs itself, so a new part needs one more line in `compare` and in `repair`. A
+command calls this module when it notices that state was lost. The agent calls it whenever the state may have changed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def compare(desired: Desired, settings: Settings) -> list[Difference]:
 
 
 def repair(desired: Desired, differences: Sequence[Difference], settings: Settings) -> None:
-    """Repair what `compare` found; rules first, because route_localnet is safe only behind them."""
+    """Repair the given ``differences``.
+
+    The firewall's rules are repaired first, because route_localnet is safe only with those rules.
+    """
     ports = _ports(desired.networks)
     table.repair(_contents(desired, settings), _of(table.TABLE, differences), _marks(settings, ports))
     spoof_guard.repair(spoof_guard.contents(ports, _ports(desired.unsettled)), _of(spoof_guard.TABLE, differences))
@@ -77,9 +80,9 @@ def _ports(networks: Members) -> spoof_guard.Held:
 
 
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
-    """Yield each live network's bridge, and whether its ports need route_localnet.
+    """Yield the bridge of each network, and whether the bridge's ports need route_localnet.
 
-    The second value is None if only ports of unsettled networks need it.
+    The second value is None if only ports of networks that other commands are creating or removing need it.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

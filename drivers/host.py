@@ -1,4 +1,4 @@
-"""The ``host`` driver: the network ``host``, whose members use the host's own network stack."""
+"""The ``host`` driver: the network ``host``, whose endpoints use the host's own network namespace."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from drivers.null import NullDriver
 
 
 class HostDriver(NullDriver):
-    """One network that adds nothing to the host; its members use the host's network namespace."""
+    """The driver of the one network that adds nothing to the host.
+
+    The network's endpoints use the host's network namespace.
+    """
 
     type = "host"
     facts = DriverFacts("local", "The host's network", singleton=True)

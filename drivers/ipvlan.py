@@ -1,6 +1,6 @@
 """The ``ipvlan`` driver: endpoints share the parent's MAC and are distinguished by their addresses.
 
-Because the kernels used in development have no ipvlan, tests cover only the netlink messages.
+Tests check only the netlink messages, because the kernels used in development have no ipvlan.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from drivers.subinterface import PARENT, PARENT_FACTS, ParentedDriver
 
 MODE, FLAG = "ipvlan_mode", "ipvlan_flag"
 MODES = {"l2": 0, "l3": 1, "l3s": 2}
-FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # kernel constants IPVLAN_F_PRIVATE, IPVLAN_F_VEPA
+FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # kernel constants IPVLAN_F_PRIVATE, IPVLAN_F_VEPA by option value
 
 
 class IpvlanDriver(ParentedDriver):
-    """Networks whose endpoints are ipvlan interfaces of the parent; in l3 modes the parent routes for them."""
+    """The driver of networks whose endpoints are ipvlan interfaces of a parent; in l3 modes the parent routes
+    for them.
+    """
 
     type = "ipvlan"
     facts = DriverFacts(
@@ -37,7 +39,7 @@ class IpvlanDriver(ParentedDriver):
     default_mode = "l2"
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
-        """Return the link's mode and flag, from ``-o ipvlan_mode=`` and ``-o ipvlan_flag=``."""
+        """Return the link attributes for mode and flag, from ``-o ipvlan_mode=`` and ``-o ipvlan_flag=``."""
         mode = self.mode(network, MODE)
         flag = network.options.get(FLAG) or "bridge"
         if flag not in FLAGS:
@@ -45,15 +47,17 @@ class IpvlanDriver(ParentedDriver):
         return {"ipvlan_mode": mode, "ipvlan_flags": FLAGS[flag]}
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return no address, because all endpoints use the parent's MAC."""
+        """Return no MAC address to set, because all endpoints use the parent's MAC."""
         return {}
 
     def gateways(self, network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """Return the network's next hops; the l3 modes have none."""
+        """Return the network's next hops; a network in an l3 mode has none."""
         return (None, None) if self._routed(network) else super().gateways(network)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Create the interface; in the l3 modes all traffic leaves by it without a next hop."""
+        """Create the endpoint's interface; in the l3 modes all its traffic leaves by the interface without a
+        next hop.
+        """
         info = super().join(network, endpoint, sandbox, interface)
         return replace(info, mac="", on_link=self._routed(network) and not network.internal)
 

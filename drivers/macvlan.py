@@ -1,6 +1,6 @@
-"""The ``macvlan`` driver: endpoints with their own MACs on the parent's Ethernet segment.
+"""The ``macvlan`` driver: endpoints have MACs of their own on the Ethernet segment of a parent interface.
 
-By design of macvlan, the host itself cannot reach the endpoints through the parent.
+By the design of macvlan, the host itself cannot reach the endpoints through the parent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MODES = ("bridge", "private", "vepa", "passthru")
 
 
 class MacvlanDriver(ParentedDriver):
-    """Networks whose endpoints are macvlan interfaces of the parent."""
+    """The driver of networks whose endpoints are macvlan interfaces of a parent."""
 
     type = "macvlan"
     facts = DriverFacts(
@@ -33,5 +33,5 @@ class MacvlanDriver(ParentedDriver):
     default_mode = "bridge"
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
-        """Return the link's mode, from ``-o macvlan_mode=``."""
+        """Return the link attribute for the mode, from ``-o macvlan_mode=``."""
         return {"macvlan_mode": self.mode(network, MODE)}

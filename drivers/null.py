@@ -9,13 +9,16 @@ from drivers.sandbox import raise_loopback
 
 
 class NullDriver:
-    """A network without any kernel object outside the sandbox; at most one exists."""
+    """The driver of the network ``none``, which has no kernel object outside the sandbox.
+
+    A host has at most one such network.
+    """
 
     type = "null"
     facts = DriverFacts("local", "No network", singleton=True)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Raise `Exists` for a second network of this type, as Docker does."""
+        """Raise `Exists` if another network of this type exists, as Docker does."""
         if any(other.id != network.id for other in others):
             raise Exists(f'only one instance of "{self.type}" network is allowed')
 

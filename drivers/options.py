@@ -23,7 +23,7 @@ MTU_FACTS = OptionFacts(
     "MTU of the endpoints, in bytes", "mtu", dict.fromkeys(("1280", "1400", "1450", "1500", "9000"), "")
 )
 INTERNAL = "com.docker.network.internal"
-# Options of an overlay network. The cluster sets all of them except ENCRYPTED.
+# Option names of an overlay network. The cluster sets all these options except ENCRYPTED.
 VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 ENCRYPTED = "encrypted"
 VTEP = "com.hawse.overlay.vtep"
@@ -34,12 +34,12 @@ T = TypeVar("T")
 
 
 def read(options: Mapping[str, str], label: str, parse: Callable[[str, str], T], default: T) -> T:
-    """Return the parsed value of an option, or ``default`` if it is not given."""
+    """Return the parsed value of an option, or ``default`` if the option is not given."""
     return parse(label, options[label]) if label in options else default
 
 
 def boolean(label: str, value: str) -> bool:
-    """Parse a Go boolean (strconv.ParseBool)."""
+    """Parse a boolean as Go does (strconv.ParseBool)."""
     parsed = parse_bool(value)
     if parsed is None:
         raise BadOption(
@@ -49,7 +49,7 @@ def boolean(label: str, value: str) -> bool:
 
 
 def integer(label: str, value: str) -> int:
-    """Parse a Go integer (strconv.Atoi)."""
+    """Parse an integer as Go does (strconv.Atoi)."""
     if not WHOLE.fullmatch(value):
         raise BadOption(f'failed to parse {label} value: {value} (strconv.Atoi: parsing "{value}": invalid syntax)')
     number = int(value)
@@ -67,7 +67,7 @@ def address(label: str, value: str) -> IPAddress:
 
 
 def address_of(version: int) -> Callable[[str, str], IPAddress]:
-    """Return a parser for addresses of one family."""
+    """Return a parser for addresses of one family, IPv4 or IPv6."""
 
     def parse(label: str, value: str) -> IPAddress:
         ip = address(label, value)

@@ -1,4 +1,4 @@
-"""Named steps with undo, for changes of the kernel that happen completely or not at all.
+"""Sequences of steps with undo, for kernel changes that must happen completely or not at all.
 
 Teardown runs all its steps, even after errors. This module knows only order and errors, not the content of the steps.
 """
@@ -14,7 +14,10 @@ Action = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of the kernel: ``do`` makes it, ``undo`` reverts it (None if a later undo covers it)."""
+    """One change of the kernel: ``do`` makes the change, and ``undo`` reverts it.
+
+    ``undo`` is None if the undo of another step reverts this change too.
+    """
 
     name: str
     do: Action
@@ -24,7 +27,7 @@ class Step:
 def apply(steps: Iterable[Step]) -> None:
     """Run the steps in order; after an error, undo the finished steps, last first, and raise the error.
 
-    If an undo fails too, its error is added to the first error as a note.
+    If an undo fails too, the text of its error is added to the first error (`BaseException.add_note`).
     """
     with ExitStack() as done:
         for step in steps:
@@ -39,12 +42,12 @@ def apply(steps: Iterable[Step]) -> None:
 
 
 def teardown(steps: Iterable[Step]) -> None:
-    """Run every step, also after errors, and raise the first error at the end."""
+    """Run every step, even after errors, and raise the first error at the end."""
     first: Exception | None = None
     for step in steps:
         try:
             step.do()
-        except Exception as error:  # the following steps must run after every kind of error
+        except Exception as error:  # the following steps must run whatever error this step raises
             first = first or error
             first.add_note(f"in step: {step.name}" if first is error else f"also failed: {step.name}: {error}")
     if first is not None:
@@ -57,7 +60,7 @@ class _Undo:
     action: Action
 
     def __enter__(self) -> None:
-        """Do nothing, because the step is already done."""
+        """Do nothing on entry, because the step that may be undone has already run."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Splitting of published port ranges by container ports. Pure."""
+"""Functions that split published port ranges by container ports. They have no side effects."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ from drivers.api import PortBinding
 
 
 class PortRange(Protocol):
-    """A dataclass with the port fields of `drivers.api.PortBinding`."""
+    """The type of a dataclass that has the port fields of `drivers.api.PortBinding`."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def host_port(self) -> int:
-        """The host's first port."""
+        """The first port of the range on the host."""
 
     @property
     def port(self) -> int:
-        """The container's first port."""
+        """The first port of the range in the container."""
 
     @property
     def port_end(self) -> int:
-        """The container's last port."""
+        """The last port of the range in the container."""
 
 
 R = TypeVar("R", bound=PortRange)
 
 
 def part(held: R, first: int, last: int) -> list[R]:
-    """Return the part of a range that leads to container ports ``first`` to ``last``: one range, or none."""
+    """Return the part of a range that leads to container ports ``first`` to ``last``.
+
+    The list holds one range or none.
+    """
     start, end = max(first, held.port), min(last, held.port_end)
     if start > end:
         return []
@@ -40,14 +43,14 @@ def part(held: R, first: int, last: int) -> list[R]:
 
 
 def around(held: R, first: int, last: int) -> list[R]:
-    """Return the rest of a range without container ports ``first`` to ``last``."""
+    """Return the parts of a range that remain without the container ports ``first`` to ``last``."""
     return [*part(held, held.port, first - 1), *part(held, last + 1, held.port_end)]
 
 
 def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[PortBinding]:
-    """Return the rest of ranges after some ranges, or parts of them, are removed."""
+    """Return the port ranges that remain when the ranges ``gone``, or parts of ranges, are removed."""
     bindings, holes = dict.fromkeys(held), dict.fromkeys(gone)
-    left = [one for one in bindings if one not in holes]  # whole ranges in one pass, because there may be thousands
+    left = [one for one in bindings if one not in holes]  # first remove equal ranges, as there may be thousands
     for hole in (one for one in holes if one not in bindings):
         left = [
             rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])

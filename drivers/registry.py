@@ -1,6 +1,6 @@
 """Registry of drivers by network type.
 
-A driver's file is named after its type and holds a class named after it (``drivers/bridge.py``: ``BridgeDriver``).
+A driver's file is named after its type, and so is the class in that file (``drivers/bridge.py``: ``BridgeDriver``).
 Third-party packages add types through the entry-point group ``hawse.drivers``. They cannot replace hawse's own types.
 """
 
@@ -21,10 +21,10 @@ NAME = re.compile("[a-z][a-z0-9]*")
 
 
 def load(type_name: str) -> Driver:
-    """Return a driver of a network type; raises `Missing` with Docker's text for an unknown type."""
+    """Return a driver of a network type; raises `Missing` with Docker's error text for an unknown type."""
     driver_class = _own(type_name)
     if driver_class is not None:
-        made: Driver = driver_class()  # not checked against `Driver`: that takes as long as a netlink message
+        made: Driver = driver_class()  # no isinstance check: it takes as long as a netlink message
         return made
     factory = _entry_point(type_name)
     if factory is None:
@@ -37,15 +37,18 @@ def load(type_name: str) -> Driver:
 
 @cache
 def facts(type_name: str) -> DriverFacts:
-    """Return the facts of a network type; the default facts if the type is not installed."""
+    """Return the properties (`DriverFacts`) of a network type.
+
+    A type that is not installed has the default properties.
+    """
     factory = _own(type_name) or _entry_point(type_name)
     return _declared(factory) if factory is not None else DriverFacts()
 
 
 def available() -> Mapping[str, DriverFacts]:
-    """Return a mapping from every type that can be loaded to its facts.
+    """Return a mapping from every type that can be loaded to its properties (`DriverFacts`).
 
-    A lookup searches other distributions' packages only for types that are not hawse's own.
+    A lookup of one type searches third-party packages only if the type is not hawse's own.
     """
     return _Available()
 
@@ -64,9 +67,9 @@ class _Available(Mapping[str, DriverFacts]):
 
 
 def _declared(factory: type) -> DriverFacts:
-    """Return the facts that a class itself declares.
+    """Return the `DriverFacts` that a driver class itself declares.
 
-    Facts of a base class are ignored, because they are not true for the derived driver.
+    The ``facts`` of a base class are ignored, because they are not true for the derived driver.
     """
     declared = vars(factory).get("facts")
     return declared if isinstance(declared, DriverFacts) else DriverFacts(str(getattr(factory, "scope", "local")))
@@ -82,7 +85,7 @@ def _own(type_name: str) -> type | None:
 
 @cache
 def _own_types() -> tuple[str, ...]:
-    """Return the types that hawse itself provides, found by looking for a driver in every module here."""
+    """Return the network types that hawse itself provides, found by looking for a driver in every module here."""
     return tuple(m.name for m in iter_modules([str(Path(__file__).parent)]) if _own(m.name) is not None)
 
 

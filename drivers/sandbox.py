@@ -1,7 +1,7 @@
 """Operations inside a sandbox, the same for all drivers.
 
-Every function enters the sandbox's network namespace, acts, and returns to the old one. The calling process must have
-one thread.
+Every function enters the sandbox's network namespace, acts, and returns to the earlier namespace. The calling process
+must have only one thread.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def inside(sandbox: Sandbox, action: Callable[[Session], T]) -> T:
-    """Return the result of ``action``, run with the thread and a netlink session in the sandbox."""
+    """Run ``action`` with the thread and a netlink session in the sandbox, and return its result."""
 
     def run() -> T:
         with session() as opened:
@@ -36,7 +36,7 @@ def raise_loopback(sandbox: Sandbox) -> None:
 
 
 def configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
-    """Configure an interface that is already in the sandbox: sysctls, addresses, up, with ``lo`` up too.
+    """Set sysctls and addresses of an interface that is already in the sandbox, and bring it and ``lo`` up.
 
     The kernel announces the addresses to the neighbours.
     """
@@ -44,11 +44,12 @@ def configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
 
 
 def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
-    """Do what `configure` does; the thread is already in the sandbox."""
+    """Configure an interface as `configure` does; the calling thread is already in the sandbox."""
     index = link.index(interface)
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "disable_ipv6"), "0" if _speaks_ipv6(endpoint) else "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "accept_ra"), endpoint.accept_ra)
-    # With these sysctls, the kernel announces the address's new owner at "up", by gratuitous ARP and unsolicited NA.
+    # With these sysctls, the kernel announces the addresses when the interface comes up: by gratuitous ARP and by
+    # unsolicited neighbour advertisements.
     sysctl.write_if_present(sysctl.conf("ipv4", interface, "arp_notify"), "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "ndisc_notify"), "1")
     for path, value in endpoint_sysctls(endpoint.options, interface).items():
@@ -71,7 +72,7 @@ def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, st
         parts = key.split(".", 4)
         if not equals or len(parts) != 5 or parts[0] != "net" or parts[2] not in ("conf", "neigh", "iface"):
             raise BadOption(f"unrecognised network interface sysctl '{item}'")
-        if parts[3].upper() != "IFNAME":  # lower case with --network name=…,driver-opt=…, as from Docker's client
+        if parts[3].upper() != "IFNAME":  # any case: Docker's client sends lower case with driver-opt=…
             raise BadOption(f"interface sysctl '{item}' must use 'IFNAME' as interface name")
         sysctls["/".join((*parts[:3], interface, parts[4]))] = value
     for path in sysctls:
@@ -96,12 +97,15 @@ def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
 def set_default_routes(
     sandbox: Sandbox, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int = default_routes.BOOT
 ) -> None:
-    """Set the sandbox's default routes as `default_routes.synchronise` does; idempotent."""
+    """Set the sandbox's default routes as `default_routes.synchronise` does; idempotent.
+
+    The calling process may be in another namespace.
+    """
     inside(sandbox, lambda opened: default_routes.synchronise(opened, chosen, offered, protocol))
 
 
 def free_name(sandbox: Sandbox, prefix: str, first: int) -> str:
-    """Return the first free interface name in the sandbox (``eth0``, ``eth1`` …), from number ``first`` on."""
+    """Return the first free interface name in the sandbox, counted from number ``first`` (``eth0``, ``eth1`` …)."""
 
     def find() -> str:
         return next(name for name in (f"{prefix}{number}" for number in count(first)) if not link.index(name))
@@ -115,7 +119,7 @@ def interfaces(sandbox: Sandbox) -> list[link.Link]:
 
 
 def rename(sandbox: Sandbox, old: str, new: str) -> None:
-    """Rename an interface of the sandbox; it is down for a moment and keeps its addresses."""
+    """Rename an interface of the sandbox; the interface is down for a moment and keeps its addresses."""
 
     def change(opened: Session) -> None:
         index = link.index(old)

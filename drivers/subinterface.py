@@ -1,9 +1,13 @@
-"""The parent interface on the host, shared by the drivers of sub-interfaces (macvlan, ipvlan).
+"""The parent interface on the host, as the drivers of sub-interfaces (macvlan, ipvlan) share it.
 
-The parent is one of three: the user's interface (``-o parent=eth0``), a VLAN sub-interface that is created if missing
-(``-o parent=eth0.10``), or, if none is named, a dummy ``dm-<12 hex>``. A parent made by hawse has hawse's mark in its
-alias and is removed with its network. Endpoints are links created directly in the sandbox; the host keeps no object for
-them.
+The parent is one of three interfaces:
+
+- an interface of the user (``-o parent=eth0``)
+- a VLAN sub-interface, which is created if missing (``-o parent=eth0.10``)
+- a dummy ``dm-<12 hex>``, if the user names no parent
+
+A parent made by hawse has hawse's mark in its alias and is removed with its network. Endpoints are links created
+directly in the sandbox; the host keeps no object for them.
 """
 
 from __future__ import annotations
@@ -38,7 +42,10 @@ MAX_VLAN = 4094
 
 
 class ParentedDriver:
-    """Networks whose endpoints are sub-interfaces of one host interface; subclasses define the kind."""
+    """The base class of drivers whose endpoints are sub-interfaces of one host interface, the parent.
+
+    Subclasses define the kind of sub-interface.
+    """
 
     type: ClassVar[str]
     facts: ClassVar[DriverFacts]
@@ -46,7 +53,10 @@ class ParentedDriver:
     default_mode: ClassVar[str]
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Raise `BadOption` for bad options or an unusable parent, and `Exists` for another network's parent."""
+        """Raise `BadOption` for bad options or an unusable parent.
+
+        Raises `Exists` if another network uses the parent.
+        """
         self.attributes(network)
         parent = parent_name(network)
         if parent == "lo":
@@ -80,7 +90,7 @@ class ParentedDriver:
         """Release nothing, because `leave` or the end of the sandbox removes the sub-interface."""
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Create the sub-interface in the sandbox; one of an earlier join is replaced."""
+        """Create the sub-interface in the sandbox; replaces the sub-interface of an earlier join."""
         self.leave(network, endpoint, sandbox)
         apply(
             (
@@ -96,7 +106,7 @@ class ParentedDriver:
         return JoinInfo(interface, endpoint.mac, *self.gateways(network))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
-        """Delete the sub-interface; idempotent. A sandbox of None is ignored."""
+        """Delete the sub-interface; idempotent. If ``sandbox`` is None, nothing is done."""
         if sandbox is None:
             return
 
@@ -108,22 +118,25 @@ class ParentedDriver:
         sandboxes.inside(sandbox, remove)
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
-        """Return the kind's own link attributes from the network's options; raises `BadOption` with Docker's text."""
+        """Return the link attributes of this kind of sub-interface, from the network's options.
+
+        Raises `BadOption` with Docker's error text.
+        """
         raise NotImplementedError
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return the link-layer address to set, for kinds whose endpoints have their own."""
+        """Return the MAC address to set, for kinds of sub-interfaces that have MACs of their own."""
         return {"address": endpoint.mac}
 
     def gateways(self, network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """Return the next hops that the network offers."""
+        """Return the gateway addresses that the network offers as next hops."""
         addresses = [] if network.internal else [p.gateway.ip for p in network.pools if p.gateway is not None]
         first4 = next((g for g in addresses if isinstance(g, IPv4Address)), None)
         first6 = next((g for g in addresses if isinstance(g, IPv6Address)), None)
         return first4, first6
 
     def mode(self, network: NetworkSpec, label: str) -> Any:
-        """Return the kernel's value for the network's mode; raises `BadOption` for an unknown mode."""
+        """Return the kernel's number for the network's mode; raises `BadOption` for an unknown mode."""
         choice = network.options.get(label) or self.default_mode
         if choice not in self.modes:
             default = f"'{self.default_mode}' mode is the {self.type} driver default"
@@ -141,7 +154,8 @@ class ParentedDriver:
             link.add(opened, parent, kind, **attributes)
         except KernelError as error:
             raise _explained(error, prefix) from error
-        # Because the routers on the parent's wire serve the containers, the host must ignore their advertisements.
+        # The host must ignore router advertisements on the parent, because the routers on the parent's wire serve the
+        # containers and not the host.
         sysctl.write_if_present(sysctl.conf("ipv6", parent, "accept_ra"), "0")
         link.change(opened, link.index(parent), ifalias=names.network_mark(network.id), state="up")
 
@@ -160,9 +174,9 @@ class ParentedDriver:
 
 
 def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
-    """Give a new sub-interface its mark and its name in one request, so that `leave` finds it at any time.
+    """Give a new sub-interface its mark and its name in one request.
 
-    `leave` finds it by its mark or by its unfinished name.
+    `leave` finds a sub-interface by its mark or by its unfinished name, so it can find the sub-interface at any time.
     """
     try:
         index = link.index(names.unfinished_name(endpoint.id))
@@ -174,12 +188,17 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
 
 
 def parent_name(network: NetworkSpec) -> str:
-    """Return the parent interface of a network: the named one, else its dummy."""
+    """Return the parent interface of a network: the interface that the user named, else the network's dummy
+    interface.
+    """
     return network.options.get(PARENT) or names.dummy_name(network.id)
 
 
 def split_vlan(parent: str) -> tuple[str, int]:
-    """Return master interface and VLAN id of a name such as ``eth0.10``; raises `BadOption`."""
+    """Return the interface and the VLAN id in a name such as ``eth0.10``; raises `BadOption`.
+
+    The error means that the name has another form or that the host has no such interface.
+    """
     master, dot, text = parent.partition(".")
     if not dot or "." in text:
         raise BadOption(f"invalid subinterface vlan name {parent}, example formatting is eth0.10")

@@ -32,7 +32,7 @@ Strings = list[str]
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The full id of a new object, and warnings for the user (one line each)."""
+    """The result of a create operation: the full id of the new object, and warnings for the user, one line each."""
 
     id: str
     warnings: Sequence[str] = ()
@@ -58,7 +58,7 @@ class SwarmInit:
 class SwarmJoin:
     """The body of POST /swarm/join.
 
-    With ``role`` "", the host takes the role of the token. Otherwise the token must be for that role.
+    If ``role`` is "", the host takes the role for which the token was issued. Otherwise the token must be for ``role``.
     """
 
     remote: str
@@ -75,10 +75,16 @@ class Networks(Protocol):
         """Create a network."""
 
     def list(self, filters: Filters) -> Documents:
-        """Return NetworkResource documents, without Containers and unsorted; the command line sorts them."""
+        """Return the NetworkResource documents of all networks that match.
+
+        The documents have no ``Containers`` key and are unsorted; the command line sorts them.
+        """
 
     def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:
-        """Return the table fields of the networks that match, in table order; fast even for many networks."""
+        """Return the networks that match, with only the fields that ``network ls`` shows, in the order of its table.
+
+        This is fast even for many networks.
+        """
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
         """Return the NetworkResource document of one network, including its Containers."""
@@ -97,8 +103,8 @@ class Networks(Protocol):
     ) -> None:
         """Connect a container or a foreign namespace (``netns:NAME``, ``pid:N``) to a network.
 
-        ``ports`` are published together with the connection (a hawse extension). A namespace that is a host's own is
-        connected only with ``force``.
+        ``ports`` are host ports to publish in the same operation (a hawse extension). The network namespace of a host
+        system is refused, unless ``force`` is set.
         """
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
@@ -115,18 +121,21 @@ class Containers(Protocol):
         """Create a container without starting it."""
 
     def start(self, reference: str) -> None:
-        """Start a container; no effect on a running one. Raises `StartFailure` with exit code 126 or 127."""
+        """Start a container; a running container is not changed.
+
+        Raises `StartFailure` with exit code 126 or 127 if the command cannot be executed.
+        """
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
-        """Connect to the streams of a container that was created or runs.
+        """Connect to the standard streams of a container that is created or running.
 
-        Callers do this before ``start``, so that no output is missed.
+        Callers connect before they call ``start``, so that they receive the container's output from its beginning.
         """
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Stop a container with its stop signal, then with SIGKILL after ``timeout`` seconds.
 
-        With ``timeout`` None, the container's own timeout applies, or 10 seconds if it has none.
+        If ``timeout`` is None, the timeout of the container's configuration applies, or 10 seconds if it has none.
         """
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
@@ -148,18 +157,19 @@ class Containers(Protocol):
         """
 
     def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:
-        """Return the documents of GET /containers/json, newest first.
+        """Return the documents of GET /containers/json, newest container first.
 
-        Their keys are Id, Names, Image, ImageID, Command, Created, Ports and so on.
+        Each document has the keys Id, Names, Image, ImageID, Command, Created, Ports and so on.
         """
 
     def inspect(self, reference: str, *, size: bool = False) -> Json:
         """Return the document of GET /containers/{id}/json."""
 
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run a command in a running container and return its exit code.
+        """Run a command in a running container and return the exit code of the command.
 
-        Returns 0 immediately if the command is detached, and LEFT if the user detaches from it.
+        Returns 0 immediately if the command is detached. Returns the constant LEFT if the user detaches from the
+        command.
         """
 
     def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
@@ -169,15 +179,22 @@ class Containers(Protocol):
         """Remove stopped containers; return their ids and the reclaimed space in bytes."""
 
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
-        """Publish more ports of a container, running or not; they survive restarts (a hawse extension)."""
+        """Publish more ports of a container, whether it is running or stopped (a hawse extension).
+
+        The ports are added to the container's configuration, so they are published again after a restart.
+        """
 
     def unpublish(self, reference: str, first: int, last: int, protocol: str) -> None:
-        """Unpublish container ports ``first`` to ``last``: all of them or none (a hawse extension)."""
+        """Unpublish the container ports ``first`` to ``last`` (a hawse extension).
+
+        If one of these ports is not published, an error is raised and no port is unpublished.
+        """
 
     def exited(self, container_id: str) -> None:
         """Handle the end of a container's process; called by the runtime.
 
-        Releases what the container held. Then restarts it by its policy, or removes it if it was started with --rm.
+        Releases the endpoints, addresses and ports of the container. Then restarts the container by its restart policy,
+        or removes it if it was started with --rm.
         """
 
 
@@ -185,9 +202,9 @@ class Images(Protocol):
     """The operations of Docker's /images API."""
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
-        """Import an image from a tar archive, plain or gzip; return its id ``sha256:...``.
+        """Import an image from a tar archive, plain or gzip; return the image id ``sha256:...``.
 
-        The archive is from ``docker save``, in OCI layout, or a plain root file system.
+        The archive may be the output of ``docker save``, an OCI image layout, or a plain root file system.
         """
 
     def list(self, filters: Filters) -> Documents:
@@ -197,14 +214,17 @@ class Images(Protocol):
         """Return the document of GET /images/{name}/json."""
 
     def remove(self, reference: str, *, force: bool = False) -> Documents:
-        """Remove or untag an image; return entries {"Untagged": ...} and {"Deleted": ...} in Docker's order."""
+        """Remove an image or one of its tags.
+
+        Returns entries {"Untagged": ...} and {"Deleted": ...} in Docker's order.
+        """
 
 
 class System(Protocol):
     """The operations of Docker's /version and /info API."""
 
     def version(self) -> Json:
-        """Return Docker's /version document with hawse's real values."""
+        """Return the document of Docker's /version, filled with the actual values of hawse."""
 
     def info(self) -> Json:
         """Return Docker's /info document, reduced to the fields that apply to hawse."""
@@ -217,40 +237,43 @@ class Swarm(Protocol):
         """Create a cluster with this host as its first manager; return its node id."""
 
     def join(self, request: SwarmJoin) -> str:
-        """Join a cluster and return the role that the token gave: worker or manager."""
+        """Join a cluster; return the role that the join token assigned to this host: worker or manager."""
 
     def leave(self, *, force: bool = False) -> None:
         """Leave the cluster; a manager leaves only with ``force``."""
 
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
-        """Return the token for joining in a role, and the ``address:port`` to join at.
+        """Return the token for joining the cluster in a role, and the ``address:port`` of a manager to join at.
 
-        With ``rotate``, the token is replaced first.
+        With ``rotate``, the token is first replaced by a new one.
         """
 
     def nodes(self, filters: Filters) -> Documents:
-        """Return the documents of the nodes that match."""
+        """Return the documents of the cluster nodes that match the filters."""
 
     def inspect_node(self, reference: str) -> Json:
         """Return the document of one node, found by id, id prefix, host name or ``self``."""
 
     def remove_node(self, reference: str, *, force: bool = False) -> None:
-        """Remove a node that is down, with everything recorded for it; a live worker only with ``force``."""
+        """Remove a node that is down, and all records of the node.
+
+        A worker that is still running is removed only with ``force``.
+        """
 
     def node_id(self) -> str:
         """Return the node id of this host."""
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare this host's tables for a network with the cluster's store; return one line per difference.
+        """Compare this host's kernel tables for a network with the cluster's store; return one line per difference.
 
-        With ``fix``, the differences are also repaired.
+        With ``fix``, the kernel tables are also repaired.
         """
 
 
 class Engine(Protocol):
-    """The engine of one host.
+    """The engine of one host, with one property for each group of operations.
 
-    ``engine.core.open_engine()`` creates it from HAWSE_ROOT and HAWSE_RUN.
+    ``engine.core.open_engine()`` creates the engine from HAWSE_ROOT and HAWSE_RUN.
     """
 
     @property

@@ -1,9 +1,10 @@
-"""Read the configuration file: those keys of Docker's daemon.json that apply to hawse.
+"""Read the configuration file, which has the keys of Docker's daemon.json that apply to hawse.
 
-The file is ``$HAWSE_CONFIG``, or /etc/hawse/daemon.json if that is unset. A missing file counts as an empty one.
+The file is ``$HAWSE_CONFIG``, or /etc/hawse/daemon.json if that variable is unset. A missing file counts as an empty
+file.
 
 Docker's keys for other parts of a container engine are accepted and ignored, so that an existing daemon.json works
-unchanged. A key that Docker does not know either is an error, because it is probably a typing mistake.
+unchanged. A key that is not in Docker's list is an error, because it is probably a typing mistake.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ UNSIGNED = re.compile(r"0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7])+|0|
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A complete configuration; addresses are canonical strings, and "" means "not given"."""
+    """The complete configuration of a host. Addresses are strings in canonical form; "" means "not given"."""
 
     default_address_pools: tuple[DefaultPool, ...] = LOCAL_POOLS
     bip: str = ""  # the default bridge's address with prefix: "192.168.5.1/24"
@@ -45,24 +46,27 @@ class Config:
     dns_opts: tuple[str, ...] = ()
     icc: bool = True
     ip: str = "0.0.0.0"  # default host address of published ports
-    ip_forward: bool = True  # enable forwarding if a network needs it
+    ip_forward: bool = True  # enable IP forwarding when a network needs it
     ip_masq: bool = True
-    ipv6: bool = False  # IPv6 on the default bridge
+    ipv6: bool = False  # whether the default bridge has IPv6
     host_gateway_ip: str = ""
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # driver -> option -> value
     log_driver: str = JSON_FILE
     log_opts: Mapping[str, str] = field(default_factory=dict)
-    default_log_limit: int = DEFAULT_LIMIT_BYTES  # bytes, for a container log without max-size; 0: no limit
+    default_log_limit: int = DEFAULT_LIMIT_BYTES  # bytes; limit for a container log without max-size; 0: no limit
     allow_direct_routing: bool = False
     bridge_accept_fwmark: str = ""  # firewall mark: "mark" or "mark/mask", in decimal
 
 
 class _Wrong(Exception):
-    """A value that is invalid for its key; the message says what is expected."""
+    """A configuration value that is invalid for its key; the message says which value is expected."""
 
 
 def load_config(path: Path | None = None) -> Config:
-    """Read the configuration; raises `InvalidArgument` with the file and the key in its text."""
+    """Read the configuration file.
+
+    Raises `InvalidArgument` if a key or a value is invalid; the message names the file and the key.
+    """
     if path is None:
         path = Path(os.environ.get("HAWSE_CONFIG") or DEFAULT_PATH)
     values = {}
@@ -255,7 +259,9 @@ _KEYS: dict[str, Callable[[object], Any]] = {
 }
 
 _FIXED = ("iptables", "ip6tables")
-"""Docker's keys that accept only true. False is refused, because ignoring it would change which traffic passes."""
+"""Docker's keys whose only accepted value is true. The value false is an error. If hawse ignored it, hawse would write
+firewall rules that the user has switched off.
+"""
 
 _OF_DOCKER = """
 allow-nondistributable-artifacts api-cors-header authorization-plugins bridge builder cgroup-parent cluster-advertise

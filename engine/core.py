@@ -1,4 +1,4 @@
-"""The engine of one host: implements every operation of engine.api by calls to the modules that do the work."""
+"""The engine of one host. It implements the operations of `engine.api` by calls to the other modules."""
 
 from __future__ import annotations
 
@@ -86,16 +86,16 @@ class LocalEngine:
 
 
 def require_net_admin() -> None:
-    """Raise PermissionDenied without CAP_NET_ADMIN.
+    """Raise PermissionDenied if the process lacks CAP_NET_ADMIN.
 
-    This gives one clear message instead of several kernel errors.
+    The user then sees one clear message instead of several kernel errors.
     """
     if not has_net_admin():
         raise PermissionDenied("permission denied: hawse needs root (CAP_NET_ADMIN) to change networks")
 
 
 class Verbs:
-    """The base class of all operations: prepares the host before it is read or changed."""
+    """The base class of the operations on one kind of object. Prepares the host before an operation uses it."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -104,7 +104,8 @@ class Verbs:
     def reading(self) -> Host:
         """Return the host for an operation that only reads.
 
-        Records the predefined networks if they are missing, and keeps the agent of a cluster host running.
+        Records the predefined networks if they are missing. On a cluster host, also starts the agent if it is not
+        running.
         """
         predefined.ensure(self.host)
         network_hooks.ensure_agent(self.host)
@@ -113,8 +114,8 @@ class Verbs:
     def changing(self) -> Host:
         """Return the host for an operation that changes something.
 
-        The first call in a process checks the rights, finishes or undoes interrupted work, and repairs shared kernel
-        state.
+        The first call in a process checks for CAP_NET_ADMIN, finishes or undoes the work of killed commands, and
+        repairs kernel state that networks share.
         """
         if not self._ready:
             require_net_admin()
@@ -139,7 +140,7 @@ class NetworkVerbs(Verbs):
         return networks_query.list_documents(self.reading(), filters)
 
     def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:
-        """List networks with the fields of a table only."""
+        """List networks with only the fields that ``network ls`` shows."""
         return networks_query.list_summaries(self.reading(), filters)
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:

@@ -1,4 +1,4 @@
-"""Conversion between engine and drivers: records to the drivers' values, driver errors to engine errors.
+"""Convert between engine and drivers: records become the drivers' values, driver errors become engine errors.
 
 The module accesses neither the kernel nor processes.
 """
@@ -28,7 +28,7 @@ from engine.store.api import Reader, Transaction
 
 
 def network_spec(record: NetworkRecord) -> NetworkSpec:
-    """Return a network as its driver sees it; subnets that give no addresses are left out."""
+    """Return a network in the form that drivers use, without the subnets from which no addresses are allocated."""
     return NetworkSpec(
         id=record.id,
         name=record.name,
@@ -41,16 +41,16 @@ def network_spec(record: NetworkRecord) -> NetworkSpec:
 
 
 def gateway_interface(pool: PoolRecord) -> IPInterface | None:
-    """Return a pool's gateway address with the pool's prefix length, or None if it has no gateway."""
+    """Return the gateway address of a subnet with the subnet's prefix length, or None if there is no gateway."""
     return ip_interface(f"{pool.gateway}/{ip_network(pool.subnet).prefixlen}") if pool.gateway else None
 
 
 def endpoint_spec(
     record: EndpointRecord, container: ContainerRecord, siblings: Iterable[EndpointRecord] = ()
 ) -> EndpointSpec:
-    """Return an endpoint as its driver sees it.
+    """Return an endpoint in the form that drivers use.
 
-    ``siblings`` are the container's other endpoints, for drivers that must know them.
+    ``siblings`` are the other endpoints of the container, whose addresses some drivers need.
     """
     settings = attachment_of(container, record.network_id).settings
     ipv4, ipv6 = record.ipv4, record.ipv6
@@ -69,7 +69,7 @@ def endpoint_spec(
 
 
 def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
-    """Return the IP addresses of the endpoints."""
+    """Return the IPv4 and IPv6 addresses of the endpoints."""
     return tuple(ip_interface(text).ip for record in records for text in (record.ipv4, record.ipv6) if text)
 
 
@@ -83,7 +83,7 @@ def _accept_ra(sysctls: Mapping[str, str]) -> str:
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:
-    """Return the container's configuration for a network, or an empty one if it has none any more."""
+    """Return the container's configuration for a network, or an empty one if the container has left the network."""
     for attachment in container.attachments:
         if attachment.network_id == network_id:
             return attachment
@@ -91,15 +91,15 @@ def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachm
 
 
 def port_bindings(ports: Sequence[PortRecord]) -> tuple[PortBinding, ...]:
-    """Return published ports as a driver sees them."""
-    addresses = {text: ip_address(text) for text in {p.host_ip for p in ports}}  # many ports share an address
+    """Return published ports in the form that drivers use."""
+    addresses = {text: ip_address(text) for text in {p.host_ip for p in ports}}  # parse each address once
     return tuple(
         PortBinding(p.protocol, addresses[p.host_ip], p.host_port, p.host_port_end, p.port, p.port_end) for p in ports
     )
 
 
 def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
-    """Return the key under which the store keeps the addresses of a network's pool."""
+    """Return the key under which the store keeps the used addresses of a network's subnet."""
     return f"{network.id}/{pool.subnet}"
 
 
@@ -107,7 +107,7 @@ DRIVER_STATE_KEY = "keepsakes"
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Save the state that the driver wants kept after an action in this process; normally there is none."""
+    """Add the data that a driver wants to keep beyond this process to the store; most drivers have none."""
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:
         known = _noted(tx)
@@ -116,12 +116,12 @@ def save_driver_state(tx: Transaction, driver: Driver) -> None:
 
 
 def load_driver_state(reader: Reader, driver: str) -> Sequence[str]:
-    """Return the saved state of a driver."""
+    """Return the data of a driver that `save_driver_state` has stored."""
     return _noted(reader).get(driver, ())
 
 
 def clear_driver_state(tx: Transaction) -> None:
-    """Delete the saved state of all drivers."""
+    """Delete the stored data of all drivers."""
     if _noted(tx):
         tx.set_meta(DRIVER_STATE_KEY, "{}")
 
@@ -142,9 +142,9 @@ KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
     drivers.KernelError: errors.KernelFailure,
     libnftables.Refused: errors.KernelFailure,
 }
-"""The engine error for every error that hawse's own drivers raise.
+"""The engine error class for each error class of hawse's own drivers.
 
-A test walks the subclasses of `DriverError` and fails if one is missing here.
+A test checks that every subclass of `DriverError` is listed here.
 """
 
 
@@ -154,6 +154,7 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
     try:
         yield
     except drivers.DriverError as error:
-        # Drivers of other distributions may raise their own subclasses, so the nearest base class in `KINDS` is used.
+        # Use the nearest base class that is in `KINDS`, because drivers from other packages may define their own
+        # subclasses.
         kind = next((KINDS[c] for c in type(error).__mro__ if c in KINDS), errors.KernelFailure)
         raise kind(prefix + str(error)) from error

@@ -1,7 +1,7 @@
-"""The engine's errors: the class is the kind of failure, and the message is the text for the user.
+"""The engine's errors. The class says what kind of failure it is; the message is the text that the user sees.
 
-The kinds are those of Docker's errdefs. Exit code and HTTP status depend on the class alone. The command line adds the
-prefix ``Error response from daemon: `` and changes nothing else.
+The classes correspond to those of Docker's errdefs package. Exit code and HTTP status depend only on the class. The
+command line adds the prefix ``Error response from daemon: `` and does not change the rest of the message.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class EngineError(Exception):
-    """A failure to report to the user; ``str(error)`` is Docker's own text without any prefix."""
+    """A failure to report to the user; ``str(error)`` is the text that Docker prints, without a prefix."""
 
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
@@ -18,7 +18,7 @@ class EngineError(Exception):
 
 
 class InvalidArgument(EngineError):
-    """The request is wrong in itself, independent of the host's state (HTTP 400)."""
+    """The request itself is wrong, independent of the host's state (HTTP 400)."""
 
     status = 400
 
@@ -48,26 +48,26 @@ class Forbidden(EngineError):
 
 
 class PermissionDenied(EngineError):
-    """The caller has neither root rights nor CAP_NET_ADMIN, or may not access a file (HTTP 403)."""
+    """The caller has no root rights, lacks CAP_NET_ADMIN, or may not access a file (HTTP 403)."""
 
     status = 403
 
 
 class Unavailable(EngineError):
-    """Something that hawse depends on does not answer (HTTP 503): a store, nft, a kernel module, the cluster."""
+    """A part that hawse needs does not answer: the store, nft, a kernel module, or the cluster (HTTP 503)."""
 
     status = 503
 
 
 class Outdated(Unavailable):
-    """The state belongs to a newer hawse than this process.
+    """The store was written by a newer version of hawse than the one that this process runs.
 
-    The process can only end, so that one of the newer version can take its place.
+    A long-running process then exits, so that a process of the newer version can replace it.
     """
 
 
 class NotImplementedByHawse(EngineError):
-    """Docker supports this, but hawse does not (HTTP 501)."""
+    """Docker supports this operation, but hawse does not (HTTP 501)."""
 
     status = 501
 
@@ -81,7 +81,7 @@ class InterfaceFailure(KernelFailure):
 
 
 class StartFailure(EngineError):
-    """A container's process could not be executed; ``exit_code`` is 127 (not found) or 126 (not executable)."""
+    """A container's command could not be executed; ``exit_code`` is 127 (not found) or 126 (not executable)."""
 
     status = 400
 
@@ -91,7 +91,7 @@ class StartFailure(EngineError):
 
 
 def shown(name: bytes | str) -> str:
-    """Return a short printable name unchanged, any other name quoted, escaped and truncated."""
+    """Return a name for use in an error message; a name that is long or not printable is quoted and truncated."""
     text = name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
     return text if len(text) <= _LIMIT and text.isprintable() and text else quoted(text)
 
@@ -103,4 +103,4 @@ def quoted(text: str) -> str:
     return f'"{escaped}…"' if len(text) > _LIMIT else f'"{escaped}"'
 
 
-_LIMIT = 200  # characters, the limit for quoted names
+_LIMIT = 200  # characters; longer names are truncated in messages

@@ -1,4 +1,4 @@
-"""A host as the engine sees it: its state and run directories, configuration, store, runtime and drivers."""
+"""A host as the engine uses it: its directories for state, its configuration, store, runtime and drivers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from engine.store.api import Store
 
 @dataclass(frozen=True)
 class Host:
-    """The objects that all operations of the engine share. ``root`` survives a reboot, ``run`` does not."""
+    """The objects that all operations of the engine share.
+
+    Files in the directory ``root`` survive a reboot; those in ``run`` do not.
+    """
 
     root: Path
     run: Path
@@ -28,9 +31,9 @@ class Host:
     _drivers: dict[str, Driver] = field(default_factory=dict, repr=False)
 
     def driver(self, type_name: str) -> Driver:
-        """Return the driver of a network type.
+        """Return the driver for networks of the type ``type_name``.
 
-        Raises NotFound with Docker's text ``plugin "x" not found`` if there is none.
+        Raises NotFound with Docker's error text ``plugin "x" not found`` if no such driver is installed.
         """
         if type_name not in self._drivers:
             try:
@@ -48,7 +51,7 @@ class Host:
         return path
 
     def callback(self, *argv: str) -> tuple[list[str], dict[str, str]]:
-        """Return the argument vector and environment that run this hawse again for the same host."""
+        """Return the argument vector and environment for a new hawse process on the same host and state."""
         checkout = str(Path(__file__).resolve().parent.parent)
         environment = {
             "HAWSE_ROOT": str(self.root),
@@ -57,13 +60,14 @@ class Host:
         }
         if "HAWSE_CONFIG" in os.environ:
             environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
-        # A callback uses a warm server that is running, but does not start one.
+        # The new process sends its command to a warm server (a resident hawse process) if there is one, but starts
+        # none.
         environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
         boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
         return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment
 
 
 def configure(driver: Driver, config: Config, run: Path) -> None:
-    """Pass the host's run directory and the settings for drivers to a driver, if it is `Configurable`."""
+    """Pass the run directory and the driver settings of the host to a driver, if the driver is `Configurable`."""
     if isinstance(driver, Configurable):
         driver.configure(Settings(run, config.allow_direct_routing, config.bridge_accept_fwmark, config.ip_forward))

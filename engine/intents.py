@@ -1,7 +1,8 @@
-"""Record work as intents, so that work of killed commands is finished or undone.
+"""Record work as intents, so that later commands finish or undo the work of killed commands.
 
-An intent is recorded in the store before the kernel is changed. The next command that finds an intent of a dead process
-takes it over: creations are undone, removals are finished. Nothing here waits for a live process.
+A command records an intent in the store before it changes the kernel. The next command that finds an intent of a dead
+process takes over the work: creations are undone, removals are finished. This module never waits for a process that is
+still running.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from engine.store.api import Intent, Transaction
 
 
 class IntentKind(StrEnum):
-    """The kinds of work that a command records before it acts. The values are stored, so they must not change."""
+    """The kinds of work that a command records before it begins.
+
+    The store contains these values, so they must not change.
+    """
 
     NETWORK_CREATE = "network-create"
     NETWORK_REMOVE = "network-remove"
@@ -34,30 +38,36 @@ Resolver = Callable[[Host, str], None]
 
 
 def begin(tx: Transaction, kind: str, object_id: str) -> None:
-    """Record that this process works on an object, inside the transaction that reserves the object."""
+    """Record that this process works on an object.
+
+    Call it in the transaction that also reserves the object.
+    """
     tx.put_intent(Intent(kind, object_id, process.identity()))
 
 
 def end(tx: Transaction, kind: str, object_id: str) -> None:
-    """Delete an intent when its work is done or undone, inside the transaction that records the result."""
+    """Delete an intent, because its work is done or undone.
+
+    Call it in the transaction that also records the result.
+    """
     tx.delete_intent(kind, object_id)
 
 
 def orphaned(begun: Iterable[Intent]) -> list[Intent]:
-    """Return the intents whose process is gone."""
+    """Return the intents whose process no longer runs."""
     return [intent for intent in begun if not process.is_owner_running(intent.owner)]
 
 
 @contextmanager
 def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> Iterator[None]:
-    """Run a block of kernel work, and undo it with ``undo`` if it fails; the error is raised again.
+    """Run a block of kernel work; if the block fails, undo its work with ``undo`` and raise the error again.
 
-    ``undo`` is the function that also resolves such an intent of a dead process.
+    ``undo`` is the same function that later commands use to resolve an intent of this kind from a dead process.
     """
     try:
         yield
     except BaseException:
-        # If the undo fails, the intent stays for the next command, and the original error is still raised.
+        # Ignore an error of the undo: the intent then stays for the next command, and the user sees the original error.
         with contextlib.suppress(EngineError):
             undo(host, object_id)
             with host.store.write() as tx:

@@ -1,11 +1,13 @@
-"""Address management: selects the subnet of a network and the address of an endpoint. Pure: no I/O, no clock.
+"""Address management: selects the subnet of a network and the address of an endpoint.
 
-- Subnets: the module knows the default pools and Docker's order. The search starts after the subnet that was allocated
-  last and wraps around, so that a freed subnet is not reused immediately. The caller passes the ranges in use: those of
-  networks and those on host interfaces.
-- Addresses: the module gets a sorted list of the addresses in use and a pool's shape. The shape is the subnet, the
-  range for automatic addresses, and the addresses that are never allocated. The time grows with the logarithm of the number of addresses in use, not
-  with the pool's size.
+The module does no I/O and reads no clock.
+
+- Subnets: the module knows the default pools and Docker's order of use. The search starts after the subnet that was
+  allocated last and wraps around, so that a freed subnet is not reused immediately. The caller passes the ranges that
+  networks and host interfaces use.
+- Addresses: the caller passes a sorted list of the addresses in use and a description of the pool. The description has
+  the subnet, the range for automatic addresses, and the addresses that are never allocated. The time for a search
+  grows with the logarithm of the number of used addresses, and not with the size of the pool.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ IPNetwork = IPv4Network | IPv6Network
 
 
 Range = tuple[int, int]
-"""First and last address, as integers."""
+"""The first and the last address of a range, as integers."""
 
 
 def bounds(network: IPNetwork) -> Range:
@@ -43,10 +45,10 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 
 
 class Occupied:
-    """The union of ranges of one IP version.
+    """The address ranges of one IP version that are in use.
 
-    Because most queries hit a free range, the ranges are scanned unsorted first. On the first overlap they are sorted
-    and merged for this and later queries.
+    Most queries ask for a free range. Therefore the first queries only scan the unsorted ranges. The first query that
+    overlaps a used range sorts and merges the ranges, for itself and for later queries.
     """
 
     def __init__(self, ranges: Iterable[Range]) -> None:
@@ -55,7 +57,7 @@ class Occupied:
         self._lasts: list[int] = []
 
     def last_within(self, first: int, last: int) -> int | None:
-        """Return the end of the highest occupied range that overlaps ``first`` to ``last``, or None."""
+        """Return the last address of the highest used range that overlaps ``first`` to ``last``, or None."""
         if not self._firsts:
             if all(high < first or last < low for low, high in self._ranges):
                 return None
@@ -75,7 +77,7 @@ class Occupied:
 
 
 class PoolsExhausted(Exception):
-    """No default pool has a free subnet left; the message is Docker's."""
+    """No default pool has a free subnet left; the message is Docker's error text."""
 
     def __init__(self, version: int) -> None:
         super().__init__(
@@ -87,7 +89,10 @@ class PoolsExhausted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DefaultPool:
-    """A range that is split into subnets of prefix length ``size`` (daemon.json's default-address-pools)."""
+    """A range of addresses from which subnets of prefix length ``size`` are allocated.
+
+    Corresponds to one entry of default-address-pools in daemon.json.
+    """
 
     base: IPNetwork
     size: int
@@ -105,9 +110,9 @@ LOCAL_POOLS: tuple[DefaultPool, ...] = (
 
 
 def ula_pool(host_id: str) -> DefaultPool:
-    """Return this host's own IPv6 pool: /64 subnets of a /48 in fd00::/8 (RFC 4193).
+    """Return the IPv6 range from which this host allocates subnets: /64 subnets of one /48 in fd00::/8 (RFC 4193).
 
-    The /48 depends only on ``host_id``.
+    The /48 is computed from ``host_id`` alone, so it never changes.
     """
     global_id = int.from_bytes(sha256(host_id.encode()).digest()[3:8])
     return DefaultPool(IPv6Network((0xFD << 120 | global_id << 80, 48)), 64)
@@ -121,10 +126,11 @@ def allocate_pool(
     last: IPNetwork | None = None,
     size: int | None = None,
 ) -> IPNetwork:
-    """Return the next free subnet of IP version ``version`` after ``last``, the subnet allocated before.
+    """Return the next free subnet of IP version ``version`` after ``last``, the subnet that was allocated before.
 
-    ``in_use`` are ranges of that version. ``size`` requests another prefix length than that of the pools (a request
-    such as ``0.0.0.0/24``). Such a search always begins with the first pool. Raises `PoolsExhausted`.
+    ``in_use`` are the used ranges of that version. ``size`` is a prefix length that the user requested, as in
+    ``0.0.0.0/24``; the default is that of each pool. A search with ``size`` always begins with the first pool. Raises
+    `PoolsExhausted` if there is no free subnet.
     """
     pools = [pool for pool in defaults if pool.base.version == version]
     if size is not None:
@@ -138,7 +144,10 @@ def allocate_pool(
 
 
 def _after(pools: Sequence[DefaultPool], last: IPNetwork | None) -> Iterator[tuple[IPNetwork, int, int]]:
-    """Yield (base, prefix length, first address to try) from after ``last`` to the end, then wrap around."""
+    """Yield the places to search: first those after ``last`` up to the last pool, then those from the first pool on.
+
+    Each place is (range, prefix length, first address to try).
+    """
     home = next((i for i, p in enumerate(pools) if last and p.size == last.prefixlen and _holds(p, last)), None)
     if home is not None and last is not None:
         yield pools[home].base, pools[home].size, bounds(last)[1] + 1
@@ -153,9 +162,9 @@ def _holds(pool: DefaultPool, subnet: IPNetwork) -> bool:
 
 
 def _first_free(base: IPNetwork, prefix: int, start: int, occupied: Occupied) -> IPNetwork | None:
-    """Return the lowest free block of prefix length ``prefix`` in ``base``, or None.
+    """Return the lowest free subnet of prefix length ``prefix`` in the range ``base``, or None.
 
-    The search begins at the block-aligned address ``start``.
+    The search begins at ``start``, which must be the first address of a possible subnet.
     """
     block, end = 1 << (base.max_prefixlen - prefix), bounds(base)[1]
     while start + block - 1 <= end:
@@ -169,7 +178,7 @@ def _first_free(base: IPNetwork, prefix: int, start: int, occupied: Occupied) ->
 IPAddress = IPv4Address | IPv6Address
 
 IN_USE = "Address already in use"
-"""Docker's message for an address that another endpoint has."""
+"""Docker's error text for an address that another endpoint uses."""
 
 
 class AddressInUse(Exception):
@@ -189,7 +198,7 @@ class OutOfPool(Exception):
 
 
 class NoFreeAddress(Exception):
-    """Every allocatable address is in use; the message is Docker's message for a gateway."""
+    """Every address that can be allocated is in use; the message is Docker's error text for a gateway."""
 
     def __init__(self, subnet: IPNetwork) -> None:
         super().__init__("no available addresses on this pool")
@@ -197,10 +206,10 @@ class NoFreeAddress(Exception):
 
 
 def usable(subnet: IPNetwork) -> tuple[int, int]:
-    """Return the first and last allocatable address as integers (first > last if there is none).
+    """Return the first and last address of a subnet that can be allocated, as integers.
 
-    The network address is never allocatable, nor is IPv4's broadcast address. IPv4 subnets of /31 and /32 have neither
-    (RFC 3021).
+    The network address cannot be allocated, and in IPv4 neither can the broadcast address. IPv4 subnets of /31 and /32
+    have no such addresses (RFC 3021). If no address can be allocated, first is greater than last.
     """
     first, last = bounds(subnet)
     if subnet.version == 6:
@@ -209,9 +218,10 @@ def usable(subnet: IPNetwork) -> tuple[int, int]:
 
 
 def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> IPAddress:
-    """Return the lowest free address of ``ip_range`` (default: the subnet); also for automatic gateways.
+    """Return the lowest free address of ``ip_range``, or of the whole subnet if there is no ``ip_range``.
 
-    ``used`` are the pool's used addresses, ascending and without duplicates. Raises `NoFreeAddress`.
+    Automatic gateways are chosen by this function too. ``used`` are the used addresses of the subnet, in ascending
+    order and without duplicates. Raises `NoFreeAddress`.
     """
     first, last = usable(subnet)
     if ip_range is not None:
@@ -224,10 +234,10 @@ def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | No
 
 
 def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) -> IPAddress:
-    """Return ``address`` if it is free in the subnet.
+    """Return ``address`` if it is free in the subnet; raises `OutOfPool` or `AddressInUse` if not.
 
-    The ip range is not checked, because it limits only automatic addresses. ``used`` is as for `lowest_free`. Raises
-    `OutOfPool` or `AddressInUse`.
+    An address outside the pool's ip range is accepted, because that range limits only automatic addresses. ``used`` are
+    the used addresses in ascending order.
     """
     if address not in subnet:
         raise OutOfPool(address, subnet)
@@ -257,7 +267,7 @@ def _address(subnet: IPNetwork, value: int) -> IPAddress:
 class Usage:
     """The numbers of used and available addresses of a subnet.
 
-    ``in_use`` counts the addresses that cannot be allocated, including the network and broadcast addresses.
+    ``in_use`` counts all addresses that cannot be allocated now, including the network and broadcast addresses.
     ``available`` counts the addresses that automatic allocation can still return.
     """
 
@@ -266,9 +276,9 @@ class Usage:
 
 
 def usage(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> Usage:
-    """Return the usage of a pool; ``used`` are its used addresses, ascending.
+    """Return how many addresses of a subnet are used and available; ``used`` are its used addresses, ascending.
 
-    The cost grows with the logarithm of their number.
+    The time grows with the logarithm of the number of used addresses.
     """
     low, high = bounds(subnet)
     first, last = usable(subnet)

@@ -1,14 +1,14 @@
-"""The engine's records and requests: immutable values with only derived properties.
+"""The engine's records and requests: immutable values whose only computed parts are properties.
 
-Requests have the form of the bodies of Docker's Engine API (v1.45). The command line passes on what `docker` would
-send. Records are what the store keeps.
+Requests have the form of the bodies of Docker's Engine API (v1.45): the command line passes on what `docker` would
+send. Records are the values that the store keeps.
 
 Configuration (requested by the user) and operational state (present in the kernel) are separate fields. A failed start
 never changes the configuration. Addresses in requests are the user's strings. In records they are strings in canonical
 form, so that a record is plain JSON.
 
-This module does not use ``from __future__ import annotations``. With it, every command would have to evaluate the
-annotations before it can read a record (`engine.store.codec`).
+This module does not use ``from __future__ import annotations``, which turns annotations into strings. Every command
+would have to evaluate these strings before it can read a record (`engine.store.codec`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ class NetworkCreate:
 
 @dataclass(frozen=True, slots=True)
 class EndpointIPAM:
-    """EndpointSettings.IPAMConfig: the addresses that the user requested, as typed."""
+    """EndpointSettings.IPAMConfig: the addresses that the user requested for an endpoint, as typed."""
 
     ipv4: str = ""
     ipv6: str = ""
@@ -62,11 +62,12 @@ class EndpointIPAM:
 class EndpointSettings:
     """EndpointSettings of the Engine API: the requested settings of one container on one network.
 
-    ``None`` and empty are different, because Docker's inspect shows ``null`` for one, and ``[]`` or ``{}`` for the
-    other.
+    None and an empty value are different: Docker's inspect shows ``null`` for None, and ``[]`` or ``{}`` for an empty
+    value.
 
-    ``default_route`` is a hawse extension. "yes" puts the endpoint's default route before all others, also those of
-    other programs. "no" adds none. With "", the endpoint is used where there is no other default route.
+    ``default_route`` is a hawse extension. With "yes", the endpoint's default route comes before all others, including
+    those of other programs. With "no", the endpoint adds no default route. With "", its default route is used if there
+    is no other.
     """
 
     ipam: EndpointIPAM | None = None
@@ -80,11 +81,12 @@ class EndpointSettings:
 
 @dataclass(frozen=True, slots=True)
 class PortSpec:
-    """One parsed ``-p`` flag. A port range is one PortSpec, where Docker's PortBindings has one entry per port.
+    """The value of one parsed ``-p`` flag.
 
-    ``host_port`` is "" (any port), "8080" or "8000-8010". For one container port, the first free host port of the range
-    is used. For several container ports (``port`` to ``port_end``; 0 means ``port`` alone), the host range has the same
-    length and ports are matched in order. ``host_ip`` is "" or as typed.
+    A port range is one PortSpec, where Docker's PortBindings has one entry per port. ``port`` to ``port_end`` are the
+    container ports; ``port_end`` 0 means ``port`` alone. ``host_port`` is "" (any port), "8080" or "8000-8010". For one
+    container port, the first free host port of the range is used. For several container ports, the host range has the
+    same length, and ports are matched in order. ``host_ip`` is "" or as typed.
     """
 
     protocol: str
@@ -100,7 +102,7 @@ class PortSpec:
 
     @property
     def host_ports(self) -> range:
-        """The host ports that were given; empty if any port will do."""
+        """The host ports that the user gave; empty if hawse may choose any port."""
         first, _, last = self.host_port.partition("-")
         return range(int(first), int(last or first) + 1) if self.host_port not in ("", "0") else range(0)
 
@@ -142,7 +144,7 @@ class ContainerConfig:
     working_dir: str = ""
     mac_address: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    exposed_ports: Sequence[str] = ()  # "80/tcp", "8000-8010/udp"
+    exposed_ports: Sequence[str] = ()  # for example "80/tcp", "8000-8010/udp"
     stop_signal: str = ""
     stop_timeout: int | None = None
 
@@ -181,18 +183,18 @@ class HostConfig:
 class ContainerCreate:
     """The body of POST /containers/create.
 
-    ``networks`` maps a network's name, as typed, to its settings, in the order given.
+    ``networks`` maps the name of each network, as typed, to the settings for it. The order is that of the command line.
     """
 
     config: ContainerConfig
     host: HostConfig = HostConfig()
     networks: Mapping[str, EndpointSettings] = field(default_factory=dict)
-    name: str = ""  # "": the engine generates one (adjective_surname)
+    name: str = ""  # if "", the engine generates a name (adjective_surname)
 
 
 @dataclass(frozen=True, slots=True)
 class ExecCreate:
-    """The bodies of POST /containers/{id}/exec and of its start."""
+    """The bodies of POST /containers/{id}/exec and POST /exec/{id}/start, in one object."""
 
     cmd: Sequence[str]
     env: Sequence[str] = ()
@@ -208,7 +210,7 @@ class ExecCreate:
 class LogOptions:
     """The options of GET /containers/{id}/logs.
 
-    ``since`` and ``until`` are Unix seconds, None if not given. A ``tail`` of -1 means all lines.
+    ``since`` and ``until`` are Unix times in seconds, or None if not given. A ``tail`` of -1 means all lines.
     """
 
     follow: bool = False
@@ -218,7 +220,7 @@ class LogOptions:
 
 
 Filters = Mapping[str, Sequence[str]]
-"""Filter key to its values in the order given; the command line has trimmed and lower-cased the keys."""
+"""The values of each filter key, in the order given. The command line has already trimmed and lower-cased the keys."""
 
 # ---------------------------------------------------------------------------------------------- records
 
@@ -227,8 +229,8 @@ Filters = Mapping[str, Sequence[str]]
 class PoolRecord:
     """One allocated subnet of a network.
 
-    ``gateway`` is the address without prefix, or "" if there is none. ``gateway_shown`` says whether inspect prints it:
-    Docker hides the automatic gateway of a subnet that the user gave.
+    ``gateway`` is an address without prefix length, or "" if there is none. ``gateway_shown`` is whether inspect prints
+    the gateway. Docker hides an automatic gateway if the user gave the subnet.
     """
 
     subnet: str
@@ -237,14 +239,17 @@ class PoolRecord:
     gateway_shown: bool = True
     aux_addresses: Mapping[str, str] = field(default_factory=dict)
     automatic: bool = False  # allocated from the default pools
-    unused: bool = False  # listed, but gives no addresses (an IPv6 subnet without --ipv6)
-    subnet_typed: str = ""  # the subnet as the user typed it, if that differs
-    gateway_typed: str = ""  # the gateway as the user typed it, if that differs
+    unused: bool = False  # shown by inspect, but gives no addresses (an IPv6 subnet without --ipv6)
+    subnet_typed: str = ""  # the subnet as the user typed it, if that text differs
+    gateway_typed: str = ""  # the gateway as the user typed it, if that text differs
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecord:
-    """A network. ``phase`` is planned, creating, live or removing; ``owner`` names the process that works on it."""
+    """A network. ``phase`` is planned, creating, live or removing.
+
+    ``owner`` is the process that works on the network.
+    """
 
     id: str
     name: str
@@ -263,16 +268,17 @@ class NetworkRecord:
     config_from: str = ""
     options: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None
-    host_options: Mapping[str, str] | None = None  # for the driver only: this host's options of a cluster network
+    host_options: Mapping[str, str] | None = None  # this host's options of a cluster network, for the driver only
     predefined: bool = False
     phase: str = "live"
     owner: str = ""
 
 
 class NetworkSummary(NamedTuple):
-    """The fields of a network that a listing shows.
+    """The fields of a network that ``network ls`` shows.
 
-    It is a tuple and not a dataclass, because there may be very many of them.
+    The class is a NamedTuple and not a dataclass, because tuples are faster to create and there may be very many
+    networks.
     """
 
     id: str
@@ -284,7 +290,7 @@ class NetworkSummary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PortRecord:
-    """One allocated range of published ports; the fields are those of `drivers.api.PortBinding`."""
+    """One allocated range of published ports; the fields mean the same as in `drivers.api.PortBinding`."""
 
     protocol: str
     host_ip: str
@@ -296,7 +302,7 @@ class PortRecord:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
-    """An allocated endpoint, which exists from its reservation to its release.
+    """An endpoint. The record exists from the reservation of the endpoint to its release.
 
     ``phase`` is reserved, live or leaving.
     """
@@ -305,38 +311,41 @@ class EndpointRecord:
     network_id: str
     container_id: str
     mac: str
-    ipv4: str = ""  # "172.18.0.2/16"
+    ipv4: str = ""  # for example "172.18.0.2/16"
     ipv6: str = ""
     link_local: Sequence[str] = ()
     interface: str = ""
     gateway4: str = ""
     gateway6: str = ""
-    on_link: bool = False  # has a default route without a gateway
-    default_route: str = ""  # copied from the settings that created it
+    on_link: bool = False  # true if its default route has no gateway address
+    default_route: str = ""  # from the EndpointSettings at creation
     names: Sequence[str] = ()  # DNS names on this network, container name first
     ports: Sequence[PortRecord] = ()
     phase: str = "reserved"
     owner: str = ""
-    granted: bool = False  # reserved by the cluster, with its addresses
+    granted: bool = False  # the cluster has reserved its addresses
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkAttachment:
-    """A container's configuration for one network; ``network_id`` is "" until the first start on it."""
+    """A container's configuration for one network.
+
+    ``network_id`` is "" until the container is first started on the network.
+    """
 
     network: str  # network name or id as typed; key in NetworkSettings.Networks
     settings: EndpointSettings
     network_id: str = ""
-    named: bool = False  # connected while the network existed, so that the container has names there
+    named: bool = False  # true if the network existed at connect time; the container then has DNS names there
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerRecord:
     """A container: a sandbox and, optionally, the process that hawse runs in it.
 
-    ``kind`` is "process", or "adopted" for a namespace that hawse did not create. ``sandbox_path`` opens the network
-    namespace while the container runs. ``sandbox_inode`` identifies that namespace, because the path may later lead to
-    another one.
+    ``kind`` is "process", or "adopted" for a network namespace that hawse did not create. ``sandbox_path`` is the file
+    that opens the network namespace while the container runs. ``sandbox_inode`` identifies the namespace, because the
+    same path may later open another namespace.
 
     ``pid`` and ``pid_start`` (clock ticks since boot, /proc/PID/stat field 22) together identify the process, so that a
     reused pid is detected.
@@ -352,7 +361,7 @@ class ContainerRecord:
     path: str = ""
     args: Sequence[str] = ()
     kind: str = "process"
-    # Operational state.
+    # The fields from here on are operational state.
     status: str = "created"  # created, running, restarting, exited, removing, dead
     sandbox_id: str = ""
     sandbox_path: str = ""
@@ -389,4 +398,4 @@ class ImageRecord:
     exposed_ports: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
-    verified: bool = False  # files were compared with the configuration's digests
+    verified: bool = False  # the files match the digests in the image's configuration

@@ -1,7 +1,7 @@
 """Generate, shorten, parse and look up names, ids and MAC addresses.
 
-Knows the text of Docker's "no such" and "ambiguous" errors. Knows nothing of the store: the look-up functions take the
-matches that the caller found there.
+This module has the text of Docker's "no such" and "ambiguous" errors. It does not read the store: callers pass the
+records that they found there.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ taylor thompson tomlinson turing varley volta wheatstone wheeler wilkes wirth
 
 
 def generate_container_name() -> str:
-    """Generate a name ``adjective_surname``; the caller tries again if it is taken."""
+    """Generate a random name ``adjective_surname``; if the name is in use, the caller calls this function again."""
     return f"{_any_of(ADJECTIVES.split())}_{_any_of(SURNAMES.split())}"
 
 
 def _any_of(words: Sequence[str]) -> str:
     """Choose a random word.
 
-    Does not use `secrets`, because that loads OpenSSL: 5 MB in every process that imports this module.
+    The module `secrets` is not used, because it loads OpenSSL. That would cost each process 5 MB of memory.
     """
     return words[int.from_bytes(os.urandom(8)) % len(words)]
 
 
 def generate_id() -> str:
-    """Generate an id of 64 hex digits.
+    """Generate a random id of 64 hex digits.
 
-    Its short form is never all decimal digits, because a number would be a bad host name.
+    The first 12 digits are never all decimal. They are also the default host name, which must not look like a number.
     """
     while True:
         candidate = os.urandom(32).hex()
@@ -64,30 +64,33 @@ def generate_id() -> str:
 
 
 def short_id(full: str) -> str:
-    """Return the first 12 digits of an id, without an ``algorithm:`` prefix."""
+    """Return the first 12 digits of an id; a prefix such as ``sha256:`` is removed first."""
     return full.rpartition(":")[2][:SHORT_ID]
 
 
 def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
-    """Return a container's distinct names on a user-defined network: name, aliases, short id, host name."""
+    """Return the names of a container on a user-defined network, without duplicates.
+
+    The order is: container name, aliases, short id, host name.
+    """
     short = short_id(container.id)
     return list(dict.fromkeys([container.name, *(settings.aliases or ()), short, container.config.hostname or short]))
 
 
 def served_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
-    """Return the names of `dns_names` that a resolver can serve, which excludes an empty alias."""
+    """Return the `dns_names` of a container that DNS can serve, which leaves out empty aliases."""
     return [name for name in dns_names(container, settings) if name]
 
 
 def check_container_name(name: str) -> str:
-    """Return a container name without its leading slash; raises `InvalidArgument` if Docker would refuse it."""
+    """Return a container name without its leading slash; raises `InvalidArgument` if Docker would refuse the name."""
     if not CONTAINER_NAME.fullmatch(name):
         raise InvalidArgument(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
     return name.removeprefix("/")
 
 
 def container_name_taken(name: str, holder_id: str) -> Conflict:
-    """Return the error for a container name that another container has."""
+    """Return the error for a container name that another container already has."""
     return Conflict(
         f'Conflict. The container name "/{name}" is already in use by container "{holder_id}". '
         "You have to remove (or rename) that container to be able to reuse that name."
@@ -105,9 +108,9 @@ def random_mac() -> str:
 
 
 def parse_mac(text: str) -> str:
-    """Parse a MAC address as Go's net.ParseMAC does and return it with colons.
+    """Parse a MAC address as Go's net.ParseMAC does, and return it in the form with colons.
 
-    Takes colons, hyphens or Cisco's dotted groups; raises `InvalidArgument` for anything else.
+    Accepts colons, hyphens or Cisco's dotted groups. Raises `InvalidArgument` for any other text.
     """
     for separator, width in ((":", 2), ("-", 2), (".", 4)):
         groups = text.split(separator)
@@ -128,9 +131,10 @@ def is_mac(text: str) -> bool:
 
 
 def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
-    """Return the only match; raises `NotFound` if there is none, and `InvalidArgument` if there are several.
+    """Return the only network in ``matches``.
 
-    With ``inspect``, the text for several matches is that of Docker's network inspect.
+    Raises `NotFound` if there is none, and `InvalidArgument` if there are several. With ``inspect``, the second error
+    has the text of Docker's network inspect.
     """
     if len(matches) == 1:
         return matches[0]
@@ -143,7 +147,7 @@ def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: b
 
 
 def pick_container(matches: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
-    """Return the only match; raises `NotFound` if there is none.
+    """Return the only container in ``matches``; raises `NotFound` if there is none.
 
     Raises `InvalidArgument` if there are several, or if ``reference`` is empty.
     """
@@ -164,13 +168,14 @@ DIGITS = re.compile(rb"[0-9]+")
 
 
 def natural_key(text: str) -> bytes:
-    """Return a sort key for natural order: numbers in the text are compared by value.
+    """Return a sort key for natural order, in which numbers inside a text are compared by value ("a2" before "a10").
 
     Digits sort before other bytes. Among equal numbers, the one with fewer leading zeros comes first. The key is bytes,
     so that a database can sort by it too.
 
-    A number begins with two NULs, which sort before everything else; a NUL in the text is followed by FF. Then come the
-    length of its value, the value, and its length with leading zeros.
+    In the key, each number begins with two NUL bytes, which sort before everything else. Then follow the length of the
+    number without leading zeros, its digits, and its length with leading zeros. A NUL in the text is followed by the
+    byte FF.
     """
     return DIGITS.sub(_number, text.encode("utf-8", "surrogateescape").replace(b"\0", b"\0\xff"))
 

@@ -1,14 +1,14 @@
 """Protect hawse's own directories and files: only root may read them, and no other user may change them.
 
 `check` walks a path from the root down. Each directory on the path must belong to root or the caller, and no other user
-may write to it. A sticky directory (/tmp) is allowed on the path; the next directory must then meet the same
+may write to it. A sticky directory (such as /tmp) may be on the path; the next directory must then meet the same
 conditions.
 
-Another user cannot replace a directory that has been checked. Therefore nothing can change between the check of a
-directory and the use of what is below it.
+Another user cannot replace a directory that has been checked. Therefore nothing below it can change between the check
+of the directory and its use.
 
-Another user may have left files in a directory before it became root's. Such files are not used either: files are
-opened with O_NOFOLLOW, and must belong to root or the caller.
+Another user may have created files in a directory before the directory was given to root. To refuse such files, hawse
+opens files with O_NOFOLLOW and requires that they belong to root or the caller.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = "is a link, belongs to another user or can be written by one: refusing to use it"
 _LINKS_LIMIT = 40
 _WHOLE_MAP = ["0", "0", "4294967295"]
-"""The contents of /proc/self/uid_map in the initial user namespace."""
+"""The fields of /proc/self/uid_map in the initial user namespace, which maps all users."""
 
 
 def check(path: Path, name: str) -> None:
-    """Raise PermissionDenied if a user other than root and the caller can change what is in a directory.
+    """Raise PermissionDenied if a user other than root and the caller can change the contents of a directory.
 
     ``name`` is the setting that names the directory (HAWSE_ROOT or HAWSE_RUN). A missing directory is normally created
-    later, by `make_private_directory`. In a sticky directory it is created here, because another user could create it
-    in the meantime.
+    later, by `make_private_directory`. In a sticky directory such as /tmp, this function creates it immediately,
+    because otherwise another user could create it first.
     """
     try:
         _check_path(str(path))
@@ -46,16 +46,17 @@ def check(path: Path, name: str) -> None:
 def make_private_directory(path: Path) -> None:
     """Create a directory and its missing parents with mode 0700; an existing directory is not changed.
 
-    Raises PermissionDenied if the existing directory belongs to another user or can be written by one.
+    Raises PermissionDenied if the existing directory belongs to another user, or if another user can write to it.
     """
     if not _make_missing(path) and not is_own(os.stat(path)):
         raise PermissionDenied(f"{path} {_OTHERS}")
 
 
 def open_private(path: Path | str | bytes, flags: int) -> int:
-    """Open one of hawse's own files (mode 0600), but no symbolic link; the caller closes the descriptor.
+    """Open one of hawse's own files with mode 0600, without following a symbolic link; return the file descriptor.
 
-    Raises PermissionDenied if the file belongs to another user or can be written by one.
+    The caller closes the descriptor. Raises PermissionDenied if the file belongs to another user, or if another user
+    can write to it.
     """
     fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -70,24 +71,24 @@ def open_private(path: Path | str | bytes, flags: int) -> int:
 
 
 def no_follow(path: str, flags: int) -> int:
-    """Open a file but no symbolic link; for use as ``opener`` of open().
+    """Open a file, without following a symbolic link; to be passed as ``opener`` to open().
 
-    It is needed in directories whose files containers may own.
+    Use it in directories in which a container may have created symbolic links.
     """
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def require_own_file(path: Path | str | bytes, status: os.stat_result) -> None:
-    """Raise PermissionDenied if a file is a symbolic link, belongs to another user or can be written by one.
+    """Raise PermissionDenied if a file is a symbolic link, belongs to another user or can be written by another user.
 
-    ``found`` is the result of lstat.
+    ``status`` is the result of lstat for the file.
     """
     if stat.S_ISLNK(status.st_mode) or not is_own(status):
         raise PermissionDenied(f"{os.fsdecode(path)} {_OTHERS}")
 
 
 class _Untrusted(Exception):
-    """A path that another user can change, what is wrong with it, and the command that repairs it."""
+    """The error for a path that another user can change: the path, the problem, and the command that repairs it."""
 
     def __init__(self, place: str, fault: str, remedy: str) -> None:
         super().__init__(place, fault, remedy)
@@ -97,7 +98,7 @@ class _Untrusted(Exception):
 def _check_path(path: str) -> None:
     """Check every directory from the root down to ``path``, and every symbolic link on the way.
 
-    Raises `_Untrusted` at the first one that another user can change.
+    Raises `_Untrusted` at the first directory or link that another user can change.
     """
     current, links = "", 0
     sticky = _check_directory("/", os.lstat("/"), in_sticky=False, is_last=False)
@@ -108,7 +109,7 @@ def _check_path(path: str) -> None:
         try:
             status = _found(place or "/", make=sticky)
         except OSError:
-            return  # only root or the caller can create it, or it is unusable
+            return  # the path is missing and only root or the caller can create it, or it cannot be used
         if stat.S_ISLNK(status.st_mode):
             _check_owner(place, status, in_sticky=sticky)
             links += 1
@@ -123,7 +124,10 @@ def _check_path(path: str) -> None:
 
 
 def _found(place: str, *, make: bool) -> os.stat_result:
-    """Return the lstat of a path; with ``make``, first create a missing directory, before another user can do so."""
+    """Return the lstat result of a path.
+
+    With ``make``, a missing directory is created first, so that no other user can create it.
+    """
     if make:
         with suppress(OSError):
             os.mkdir(place, 0o700)
@@ -132,12 +136,16 @@ def _found(place: str, *, make: bool) -> os.stat_result:
 
 
 def _parts(path: str) -> list[str]:
-    """Return the names in a path in reverse order, without empty names and "."."""
+    """Return the components of a path in reverse order, without empty ones and "."."""
     return [part for part in path.split("/") if part not in ("", ".")][::-1]
 
 
 def _check_directory(place: str, status: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
-    """Check one directory; return whether it is a sticky directory that other users can write to."""
+    """Raise `_Untrusted` if another user can replace the contents of a directory.
+
+    A sticky directory is accepted, except at the end of the path. Returns True for such a directory if other users can
+    write to it.
+    """
     _check_owner(place, status, in_sticky=in_sticky or is_last)
     if not status.st_mode & _WRITABLE_BY_OTHERS:
         return False
@@ -152,14 +160,17 @@ def _check_owner(place: str, status: os.stat_result, *, in_sticky: bool) -> None
 
 
 def _is_unmapped(user: int) -> bool:
-    """Return whether the owner is a user outside this user namespace, normally the host's root."""
+    """Return whether the user id stands for a user outside this user namespace, normally the host's root."""
     if user != int(Path("/proc/sys/kernel/overflowuid").read_text()):
         return False
     return Path("/proc/self/uid_map").read_text().split() != _WHOLE_MAP
 
 
 def _make_missing(path: Path) -> bool:
-    """Create a directory (0700, independent of the umask) and its missing parents; return False if it existed."""
+    """Create a directory and its missing parents with mode 0700, independent of the umask.
+
+    Return False if the directory already existed.
+    """
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -176,7 +187,7 @@ def _make_missing(path: Path) -> bool:
 
 
 def _is_safe_parent(path: Path) -> bool:
-    """Return whether no other user can replace what hawse creates in a directory."""
+    """Return whether files that hawse creates in a directory are safe from replacement by other users."""
     status = os.stat(path)
     return is_own(status) or bool(status.st_uid in (0, os.geteuid()) and status.st_mode & stat.S_ISVTX)
 
@@ -193,15 +204,15 @@ DEFAULT_RUN = "/run/hawse"
 
 
 def root_directory() -> Path:
-    """Return HAWSE_ROOT, by default /var/lib/hawse.
+    """Return the path HAWSE_ROOT, by default /var/lib/hawse.
 
-    Raises PermissionDenied if another user can change what is in it.
+    Raises PermissionDenied if another user can change the contents of this directory.
     """
     return _directory("HAWSE_ROOT", DEFAULT_ROOT)
 
 
 def run_directory() -> Path:
-    """Return HAWSE_RUN, by default /run/hawse; raises PermissionDenied as `root_directory` does."""
+    """Return the path HAWSE_RUN, by default /run/hawse; raises PermissionDenied as `root_directory` does."""
     return _directory("HAWSE_RUN", DEFAULT_RUN)
 
 

@@ -1,4 +1,4 @@
-"""Build the documents of /version and /info, in Docker's form but with hawse's real values."""
+"""Build the documents of Docker's /version and /info, with hawse's actual values."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class SystemVerbs:
 
 
 def network_drivers() -> Mapping[str, DriverFacts]:
-    """Return the facts of every installed network driver, by type."""
+    """Return the properties of every installed network driver, by driver type."""
     return available()
 
 

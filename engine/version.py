@@ -1,4 +1,4 @@
-"""The versions of hawse, Docker and its API, and the ``Swarm`` part of /info on a host in no cluster."""
+"""The versions of hawse, of Docker and of its API, and the ``Swarm`` part of /info for a host in no cluster."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ OUTSIDE: dict[str, Any] = {
     "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
     "RemoteManagers": None, "Nodes": 0, "Managers": 0,
 }  # fmt: skip
-"""The ``Swarm`` part of /info on a host in no cluster. Docker's JSON omits the zero numbers, but templates need them.
+"""The ``Swarm`` part of /info for a host in no cluster. Docker's JSON omits numbers that are zero, but the templates of
+``--format`` need them.
 """
 
 
 def version_text() -> str:
-    """Return hawse's own version."""
+    """Return the version of hawse itself, not that of Docker."""
     try:
         return metadata.version("hawse")
     except metadata.PackageNotFoundError:
@@ -32,6 +33,6 @@ DOCKER_VERSION = "26.1.5"
 
 
 def architecture() -> str:
-    """Return this machine's architecture under Go's name for it."""
+    """Return the name that the Go language uses for this machine's architecture, such as "amd64"."""
     machine = os.uname().machine
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)

@@ -1,7 +1,8 @@
-"""Throwaway hosts: every test that needs a kernel gets network namespaces of its own.
+"""Fixtures for hosts: each test that needs the kernel gets its own network namespaces.
 
-A *host* is a network namespace with ``lo`` up and ``ext0`` (192.168.99.11/24, fd99::11/64) on a wire to a *peer*
-namespace (192.168.99.99, fd99::99); plus a HAWSE_ROOT and a HAWSE_RUN of its own.
+A *host* is a network namespace with ``lo`` up and an interface ``ext0`` (192.168.99.11/24, fd99::11/64). A wire
+connects ``ext0`` to the *peer*: a namespace that acts as another machine on the host's network (192.168.99.99,
+fd99::99). Each host has its own HAWSE_ROOT and HAWSE_RUN directories.
 """
 
 from __future__ import annotations
@@ -28,15 +29,14 @@ HAWSE = WARM if os.environ.get("HAWSE_TEST_WARM") == "on" else COLD
 
 
 def pytest_configure() -> None:
-    # Restore default signal handlers, because a shell's background jobs, and the processes they start, ignore some
-    # signals.
+    # Restore the default signal handlers, because processes that a shell runs in the background ignore some signals.
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Netns:
-    """A network namespace with a name, and commands run inside it."""
+    """A named network namespace, and methods that run commands inside the namespace."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -72,7 +72,9 @@ class Netns:
 
 
 class Host(Netns):
-    """A host that runs hawse: its namespace, its HAWSE_ROOT and HAWSE_RUN, and a neighbour on the same wire."""
+    """A host that runs hawse: a network namespace, the HAWSE_ROOT and HAWSE_RUN directories, and a neighbour on the
+    wire.
+    """
 
     def __init__(self, name: str, peer: Netns, state: Path, index: int = 1) -> None:
         super().__init__(name)
@@ -104,7 +106,9 @@ class Host(Netns):
         }
 
     def command(self, *argv: str) -> list[str]:
-        """Return the argument vector of a hawse command on this host; it must run with the environment from `env`."""
+        """Return the argument vector of a hawse command on this host. Run the command with the environment
+        from `env`.
+        """
         return ["ip", "netns", "exec", self.name, *HAWSE, *argv]
 
     def hawse(
@@ -115,7 +119,7 @@ class Host(Netns):
         timeout: float = 60,
         env: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run one hawse command on this host."""
+        """Run one hawse command on this host and return the completed process."""
         command = self.command(*argv)
         kw = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
         r = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=self.env(**(env or {})), **kw)
@@ -124,7 +128,7 @@ class Host(Netns):
         return r
 
     def kill_processes(self) -> None:
-        """Kill every process that has this host's mark in its environment or runs in its namespace, and its
+        """Kill every process that has this host's mark in its environment or runs in its namespace, and all
         descendants.
         """
         mark, inode = f"HAWSE_TEST_HOST={self.name}".encode(), os.stat(self.path).st_ino
@@ -148,7 +152,9 @@ class Host(Netns):
                     continue
 
     def container_processes(self) -> set[int]:
-        """Return the first processes of containers, which have their own namespaces and no mark."""
+        """Return the first process of each container. These processes have their own namespaces and lack the host's
+        mark.
+        """
         known = [json.loads(file.read_text()) for file in self.run_dir.glob("containers/*/process")]
         return {p["pid"] for p in known if process.is_running(p["pid"], p["start"])}
 
@@ -164,7 +170,7 @@ def require_root() -> None:
 
 @pytest.fixture
 def netns() -> Iterator[Netns]:
-    """An empty network namespace."""
+    """An empty network namespace for one test."""
     require_root()
     n = Netns(f"hwt{os.getpid()}n{next(COUNTER)}")
     yield n
@@ -173,7 +179,7 @@ def netns() -> Iterator[Netns]:
 
 @pytest.fixture
 def peer() -> Iterator[Netns]:
-    """The neighbour: a namespace with a bridge br0, to which hosts are connected."""
+    """The peer (another machine on the host's network): a namespace with a bridge br0, to which hosts are connected."""
     require_root()
     n = Netns(f"hwt{os.getpid()}p{next(COUNTER)}")
     n.sh(
@@ -186,7 +192,7 @@ def peer() -> Iterator[Netns]:
 
 @pytest.fixture
 def host(peer: Netns, tmp_path: Path) -> Iterator[Host]:
-    """A new host, deleted after the test."""
+    """A new host for one test; the host is deleted after the test."""
     h = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path)
     yield h
     h.delete()

@@ -1,4 +1,4 @@
-"""An installation of hawse with the layout of its wheel, for the interpreter that runs the tests and its libraries."""
+"""An installation of hawse with the file layout of its wheel, for the Python interpreter that runs the tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("cli", "engine", "drivers")
 
 
 def install(prefix: Path) -> Path:
-    """Install hawse below the directory ``prefix``; return the path of the script ``hawse``."""
+    """Install hawse in the directory ``prefix``, and return the path of the script ``hawse``."""
     interpreter = Path(sys.executable).resolve()
     libraries = packages(prefix)
     for directory in (prefix / "bin", prefix / "share/hawse", libraries / "hawse"):
@@ -34,13 +34,15 @@ def install(prefix: Path) -> Path:
 
 
 def packages(prefix: Path) -> Path:
-    """Return the site-packages directory of an installation below the directory ``prefix``."""
+    """Return the site-packages directory of an installation in the directory ``prefix``."""
     return prefix / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 
 @cache
 def script() -> Path:
-    """Install this checkout in a temporary directory, which is removed at exit; return its script."""
+    """Install this checkout in a temporary directory and return the script ``hawse``. The directory is removed
+    at exit.
+    """
     prefix, owner = Path(tempfile.mkdtemp(prefix="hawse-installed-")), os.getpid()
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(prefix))
     return install(prefix)

@@ -1,4 +1,4 @@
-"""Packets made by hand, with any sender: IPv4 and IPv6, UDP, ICMP errors, VXLAN; and sending them."""
+"""Helpers that build packets by hand, with any sender, and send them: IPv4, IPv6, UDP, ICMP errors and VXLAN."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drivers.linux import netns as namespaces
 TTL = 64
 VXLAN_PORT = 4789
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}
-"""Type and code of "port unreachable", by IP version."""
+"""ICMP type and code of "port unreachable" for each IP version."""
 TOO_BIG = {4: (3, 4), 6: (2, 0)}
 NEXT_MTU = 1280
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
@@ -20,7 +20,7 @@ SOLICIT, ANNOUNCE, ROUTER = 135, 136, 134  # ICMPv6 types of neighbour discovery
 
 
 def checksum(data: bytes) -> int:
-    """Return the Internet checksum (RFC 1071)."""
+    """Return the Internet checksum of the data (RFC 1071)."""
     padded = data + bytes(len(data) % 2)
     total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
@@ -29,7 +29,7 @@ def checksum(data: bytes) -> int:
 
 
 def ip(source: str, destination: str, protocol: int, payload: bytes, hops: int = TTL) -> bytes:
-    """Return an IP packet; the addresses decide the IP version."""
+    """Return an IP packet. The address family decides whether it is IPv4 or IPv6."""
     ends = ip_address(source).packed + ip_address(destination).packed
     if ip_address(source).version == 6:
         return struct.pack("!IHBB", 6 << 28, len(payload), protocol, hops) + ends + payload
@@ -38,9 +38,7 @@ def ip(source: str, destination: str, protocol: int, payload: bytes, hops: int =
 
 
 def _summed(source: str, destination: str, protocol: int, payload: bytes, offset: int, pseudo: bool) -> bytes:
-    """Return the payload with its checksum at ``offset``; with ``pseudo``, the checksum covers the pseudo
-    header too.
-    """
+    """Return the payload with its checksum at ``offset``. With ``pseudo``, the checksum includes the pseudo header."""
     ends = ip_address(source).packed + ip_address(destination).packed
     value = checksum((ends + struct.pack("!II", len(payload), protocol) if pseudo else b"") + payload)
     return payload[:offset] + struct.pack("!H", value or 0xFFFF) + payload[offset + 2 :]
@@ -53,13 +51,13 @@ def udp(source: str, source_port: int, destination: str, port: int, payload: byt
 
 
 def icmp(source: str, destination: str, message: bytes, hops: int = TTL) -> bytes:
-    """Return an IP packet with an ICMP message, whose checksum is filled in."""
+    """Return an IP packet with an ICMP message; this function computes the message's checksum."""
     protocol, pseudo = (1, False) if ip_address(source).version == 4 else (58, True)
     return ip(source, destination, protocol, _summed(source, destination, protocol, message, 2, pseudo=pseudo), hops)
 
 
 def icmp_error(source: str, destination: str, quoted: bytes, kind: dict[int, tuple[int, int]] = UNREACHABLE) -> bytes:
-    """Return an IP packet with an ICMP error about another packet."""
+    """Return an IP packet with an ICMP error that quotes another packet."""
     head = struct.pack("!BBHI", *kind[ip_address(source).version], 0, NEXT_MTU if kind is TOO_BIG else 0)
     return icmp(source, destination, head + quoted)
 
@@ -76,7 +74,7 @@ def vxlan(source: str, destination: str, vni: int, frame: bytes, port: int = VXL
 
 
 def send(path: str, packet: bytes) -> None:
-    """Send a packet from a namespace, by that namespace's route to the packet's destination."""
+    """Send a packet from the namespace ``path``; the namespace's own routes decide how the packet leaves."""
     version = packet[0] >> 4
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     destination = socket.inet_ntop(family, packet[16:20] if version == 4 else packet[24:40])

@@ -1,4 +1,7 @@
-"""The generated part of the bash script: two functions with a case for every command and every source."""
+"""Generate the variable part of the bash script: one function with a case per command, one with a case per source.
+
+A source is the set of words that may complete a flag's value or an argument.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ INDENT, WIDTH = " " * 12, 120
 
 
 def render(nodes: list[CommandNode]) -> str:
-    """Return both functions as shell code."""
+    """Return the code of both bash functions."""
     return "\n".join([*_commands(nodes), "", "# Offer the values of a source.", *_sources()]) + "\n"
 
 
@@ -22,7 +25,7 @@ def quoted(word: str) -> str:
 
 
 def filled(words: Iterable[str], width: int) -> list[str]:
-    """Fill lines of at most ``width`` characters with words; no word is split."""
+    """Split the words into lines of at most ``width`` characters; no word is split."""
     lines: list[str] = []
     for word in words:
         if lines and len(lines[-1]) + 1 + len(word) <= width:

@@ -1,7 +1,8 @@
 """The completion source of each flag and each argument.
 
-A key is the name of a flag or an argument. A key with the command's module before it (``network.ls --filter``) takes
-precedence over a key without. A flag or argument in neither table takes free text, so nothing is offered for it.
+A source is the set of words that may complete a flag's value or an argument. A table key is the name of a flag or an
+argument. A key may start with the command's module (``network.ls --filter``) and then takes precedence over the plain
+name. A flag or argument that is in neither table takes free text, so no words are offered for it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 FREE = "none"
-"""The source that offers nothing."""
+"""The completion source that offers no words."""
 
 FLAGS: Mapping[str, str] = {
     "network.create --driver": "driver",
@@ -100,10 +101,13 @@ ARGUMENTS: Mapping[str, str] = {
 
 
 def flag_source(module: str, flag: str) -> str:
-    """Return the name of the source of a flag's values; ``module`` is the command's module below ``cli``."""
+    """Return the name of the completion source for a flag's values.
+
+    ``module`` is the command's module below ``cli``.
+    """
     return FLAGS.get(f"{module} {flag}") or FLAGS.get(flag, FREE)
 
 
 def argument_source(module: str, argument: str) -> str:
-    """Return the name of the source of an argument's values; ``module`` is the command's module below ``cli``."""
+    """Return the name of the completion source for an argument; ``module`` is the command's module below ``cli``."""
     return ARGUMENTS.get(f"{module} {argument}") or ARGUMENTS.get(argument, FREE)

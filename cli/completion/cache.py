@@ -1,8 +1,9 @@
-"""Cached answers of ``hawse __complete`` that the shells read themselves, so that a TAB starts no process.
+"""Cache answers of ``hawse __complete`` in files that the shells read themselves, so that a TAB starts no process.
 
-An answer is the file HAWSE_ROOT/names/KINDS. Its modification time is that of the store just before the answer was
-computed. The shells use the file only while the store still has the same time. The file is private, so that a user who
-may not read the store may not read the answer.
+The file of an answer is HAWSE_ROOT/names/KINDS, where KINDS lists the kinds of names asked for (``networks,images``).
+The file's modification time is set to the modification time that the store had just before the answer was computed. The
+shells use the file only while the store still has this modification time. Only its owner can read the file, because a
+user who may not read the store may not read the answer.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ from engine.paths import make_private_directory, open_private
 
 DIRECTORY = "names"
 SETTLED = 50_000_000
-"""Nanoseconds since the last write of the store before an answer may be cached.
+"""Nanoseconds that must have passed since the last write to the store before an answer may be cached.
 
-Because the kernel's file times are coarse, two writes within this interval may have the same time.
+The kernel's file times are coarse: two writes within this interval may have the same time.
 """
 
 
 def is_cacheable(kinds: str) -> bool:
-    """Return whether an answer depends on the store alone, not on the words of the command line."""
+    """Return whether an answer depends only on the store; other answers depend on the words of the command line."""
     return all(kind.removesuffix("+") in FINDERS for kind in kinds.split(","))
 
 
 def store_mtime(store: Path) -> int:
-    """Return the time of the store's last write in nanoseconds since 1970; raises OSError if there is no store."""
+    """Return the time of the last write to the store, in nanoseconds since 1970.
+
+    Raises OSError if the store is missing.
+    """
     try:
         return os.stat(f"{store}-wal").st_mtime_ns
     except FileNotFoundError:
@@ -36,9 +40,11 @@ def store_mtime(store: Path) -> int:
 
 
 def store(store: Path, kinds: str, answer: str, written: int) -> None:
-    """Cache an answer to `is_cacheable` kinds that was read while the store's time was ``written``.
+    """Cache an answer for these kinds of names.
 
-    Does nothing if that time is less than SETTLED ago; raises OSError.
+    ``written`` is the time of the store's last write before the answer. The function does nothing if ``written`` is
+    less than SETTLED nanoseconds ago. The function raises OSError if it cannot write the file. The caller has checked
+    the kinds with `is_cacheable`.
     """
     if time.time_ns() - written < SETTLED:
         return

@@ -18,7 +18,10 @@ from cli.pflag import Group, command, exactly
 @click.argument("shell")
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script; the user sources it or installs it where the shell looks for it."""
+    """Print the shell's completion script.
+
+    The user sources the output or saves it where the shell looks for scripts.
+    """
     app: App = ctx.obj
     if shell not in SHELLS:
         raise StatusError(f"hawse completion: '{shell}' is not a shell it knows: use bash, fish or zsh")
@@ -26,7 +29,7 @@ def completion(ctx: click.Context, shell: str) -> None:
 
 
 SHELLS: Mapping[str, Callable[[list[CommandNode]], str]] = {"bash": bash.render, "fish": fish.render, "zsh": zsh.render}
-"""The function that generates the variable part of the script, by shell."""
+"""Maps a shell to the function that generates the variable part of its completion script."""
 
 
 def script(shell: str, root: Group) -> str:

@@ -1,7 +1,7 @@
-"""``hawse __complete``: print names of this host's objects for the shells.
+"""``hawse __complete``: print names of this host's objects for the completion scripts of the shells.
 
-Each line is a name, a tab and a description. Because it runs while the user types, it never fails and writes nothing to
-stderr. It needs no privilege and creates no store. If nothing can be found, it prints nothing.
+Each line is a name, a tab and a description. Because the command runs while the user types, it never fails and writes
+nothing to stderr. The command needs no privilege and creates no store. If it finds no names, it prints nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from cli.pflag import at_least, command
 @click.argument("words", nargs=-1)
 @click.pass_obj
 def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
-    """Print names; ``words`` are the line's arguments without the completed one, whose position is ``index``."""
+    """Print the names that can complete one argument of a command line.
+
+    ``index`` is the position of the completed argument, and ``words`` are all other arguments.
+    """
     with suppress(Exception):
         place = int(index)
         if words or not cache.is_cacheable(kinds):
@@ -37,7 +40,7 @@ def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
 
 
 def answer_and_keep(app: App, kinds: str) -> None:
-    """Print an answer that does not depend on words, and cache it for the shells."""
+    """Print an answer that does not depend on the words of the command line, and cache it for the shells."""
     from engine.paths import root_directory
 
     store = root_directory() / "hawse.db"
@@ -49,24 +52,30 @@ def answer_and_keep(app: App, kinds: str) -> None:
 
 
 def answer(kinds: str, index: int, words: Sequence[str]) -> str:
-    """Return the lines of all kinds."""
+    """Return the lines for all ``kinds`` of names, which are separated by commas."""
     return "".join(line for kind in kinds.split(",") for line in answers(kind, index, words))
 
 
 def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of one kind; a kind that ends with ``+`` omits names that are on the line already."""
+    """Yield the lines for one kind of name, such as ``networks``.
+
+    If the kind ends with ``+``, names that are already on the command line are omitted.
+    """
     for name, description in find(kind.removesuffix("+"), index, words):
         if can_be_typed(name) and not (kind.endswith("+") and name in words):
             yield f"{name}\t{escaped_line(description)}\n"
 
 
 def can_be_typed(name: str) -> bool:
-    """Return whether a name has no control characters and does not start with ``-``, as flags do."""
+    """Return whether a user can type this name as an argument.
+
+    The name must have no control characters and must not start with ``-``, as flags do.
+    """
     return name == escaped_line(name) and not name.startswith("-")
 
 
 def find(kind: str, index: int, words: Sequence[str]) -> Names:
-    """Return the names of one kind."""
+    """Return the names of one kind, such as ``networks``, with their descriptions."""
     if kind in MACHINE:
         return ((name, "") for name in sorted(MACHINE[kind]()))
     from engine.paths import root_directory
@@ -77,7 +86,7 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
 
 
 def entries(directory: str) -> Callable[[], list[str]]:
-    """Return a function that lists a directory, or returns nothing if the directory does not exist."""
+    """Return a function that lists the names in a directory; a missing directory gives an empty list."""
     return lambda: os.listdir(directory) if Path(directory).is_dir() else []
 
 
@@ -86,4 +95,4 @@ MACHINE = {
     "interfaces": entries("/sys/class/net"),
     "namespaces": entries("/run/netns"),
 }
-"""Kinds that need no store; each has a function that lists its names."""
+"""Maps each kind of name that needs no store to the function that lists the names."""

@@ -1,4 +1,4 @@
-"""The generated part of the fish script: the tables and the ``complete`` commands."""
+"""Generate the variable part of the fish script: the tables and the ``complete`` commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHELL = {"files": "__hawse_files", "directories": "__hawse_directories", "comman
 
 
 def render(nodes: list[CommandNode]) -> str:
-    """Return the tables and the commands as shell code."""
+    """Return the tables and the ``complete`` commands as fish code."""
     return "\n".join([*_tables(nodes), "", *_sources(), "", *_completions(nodes)]) + "\n"
 
 

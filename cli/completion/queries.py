@@ -1,7 +1,7 @@
-"""The finders: how each kind of name is found in the records of this host.
+"""Find names of each kind (networks, containers, images, labels) in the records of this host's store.
 
-A finder gets the arguments before and after the position that is completed. This lets ``disconnect`` offer the networks
-of a container and the containers of a network.
+Each finder function gets the arguments before and after the position that is completed. Therefore ``disconnect`` can
+offer the networks of a container and the containers of a network.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
 
 
 def containers(*statuses: str) -> Finder:
-    """Return a finder of the containers with one of these statuses, or of all containers if none is given."""
+    """Return a finder of the containers that have one of these statuses; without statuses, it finds all containers."""
     return lambda reader, *_: (
         container_entry(container)
         for container in reader.containers()
@@ -33,17 +33,17 @@ def containers(*statuses: str) -> Finder:
 
 
 def network_entry(network: NetworkRecord) -> tuple[str, str]:
-    """Return a network's name, and its driver and subnets as the description."""
+    """Return a network's name and its description: the driver and the subnets."""
     return network.name, " ".join([network.driver, *(pool.subnet for pool in network.pools)])
 
 
 def container_entry(container: ContainerRecord) -> tuple[str, str]:
-    """Return a container's name, and its image and status as the description."""
+    """Return a container's name and its description: the image and the status."""
     return container.name, f"{container.config.image} {container.status}".strip()
 
 
 def users(reader: Reader, network: NetworkRecord) -> set[str]:
-    """Return the ids of the containers that are on a network, or will be when they start."""
+    """Return the ids of the containers that are on a network, or will be on it when they start."""
     return {
         container.id
         for container in reader.containers()
@@ -52,7 +52,10 @@ def users(reader: Reader, network: NetworkRecord) -> set[str]:
 
 
 def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
-    """Yield networks that have containers; only those of one container if the line names one after this position."""
+    """Yield the networks that have containers.
+
+    If the command line names a container after this position, only that container's networks are returned.
+    """
     named = {container.id for word in behind for container in reader.find_containers(word)}
     for network in reader.networks():
         holders = users(reader, network)
@@ -61,13 +64,13 @@ def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def members(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the containers on the network that the line names before this position."""
+    """Return the containers on the network that the command line names before this position."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id in inside)
 
 
 def strangers(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the containers that are not on the network that the line names before this position."""
+    """Return the containers that are not on the network that the command line names before this position."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id not in inside)
 
@@ -79,7 +82,7 @@ def users_of_named(reader: Reader, words: Words) -> set[str]:
 
 
 def ports(reader: Reader, before: Words, behind: Words) -> Names:
-    """Yield the published ports of the container named before, with their host addresses and ports."""
+    """Yield the published ports, with their host addresses, of the container that the command line names first."""
     for container in reader.find_containers(before[0]) if before else ():
         places: dict[str, list[str]] = {
             f"{port}/{spec.protocol}": [] for spec in container.host.port_bindings for port in spec.ports
@@ -91,20 +94,20 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
-    """Yield each single port of a range with its host address: ``80/tcp`` and ``0.0.0.0:8080``."""
+    """Yield each port of a port range together with its host address: ``80/tcp`` and ``0.0.0.0:8080``."""
     for offset in range(port.port_end - port.port + 1):
         yield f"{port.port + offset}/{port.protocol}", f"{port.host_ip}:{port.host_port + offset}"
 
 
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
-    """Return every label that is set, sorted, as ``key=value``."""
+    """Return all labels of these objects as ``key=value``, sorted and without duplicates."""
     return (
         (text, "") for text in sorted({f"{key}={value}" for holder in holders for key, value in (holder or {}).items()})
     )
 
 
 def images(reader: Reader, *_: Any) -> Names:
-    """Return the names of images in their shortest form, with their short ids."""
+    """Return the names of the images in the shortest form, each with the image's short id as description."""
     return (
         (reference.removesuffix(":latest"), image.id.removeprefix("sha256:")[:12])
         for image in reader.images()

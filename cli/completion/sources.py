@@ -1,4 +1,6 @@
-"""Every completion source by name: the words, keys and kinds of names that flags and arguments take."""
+"""Every completion source by name: the words, the ``key=`` prefixes and the kinds of names that flags and arguments
+take.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,13 @@ Words = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """All that may be written at one position; everything from all the fields is offered.
+    """The words that may complete one flag value or argument: everything that any of the fields offers.
 
-    ``names`` are kinds of names that ``hawse __complete`` knows. ``keys`` start a value and end with ``=`` or ``:``;
-    each maps to the source of the text after it. With ``commas`` the value is a list, and its last part is completed.
-    ``by_flag`` selects the source by another flag's value: the flag's long name, its short name, and the source for
-    each value ("" if the flag is not given).
+    - ``names``: kinds of names that ``hawse __complete`` finds, such as ``networks``.
+    - ``keys``: words that start a value and end with ``=`` or ``:``; each maps to the source of the text after it.
+    - ``commas``: the value is a comma-separated list, and its last part is completed.
+    - ``by_flag``: select the source by another flag's value. It holds the flag's long name, its short name, and the
+      source for each of its values ("" if the flag is not given).
     """
 
     words: Words = field(default_factory=dict)
@@ -36,7 +39,7 @@ class Source:
 
 
 def plain(*words: str) -> Source:
-    """Return a source of words that need no description."""
+    """Return a completion source of words without descriptions."""
     return Source(dict.fromkeys(words, ""))
 
 
@@ -46,7 +49,7 @@ SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGT
 
 
 def list_format(fields: Mapping[str, str]) -> Source:
-    """Return the source of a listing's ``--format``."""
+    """Return the completion source for the ``--format`` of a listing with these fields."""
     named = {"table": "A table with headers", "json": "One JSON object a line", "raw": "One field a line"}
     return Source({**named, **{f"{{{{.{name}}}}}": "" for name in fields}, "{{json .}}": ""})
 
@@ -54,7 +57,7 @@ def list_format(fields: Mapping[str, str]) -> Source:
 def _drivers() -> dict[str, Source]:
     """Return the completion sources for driver names and driver options.
 
-    Options are listed only for drivers that allow several networks (not ``singleton``).
+    A driver's options are offered only if the driver allows several networks (not ``singleton``).
     """
     drivers = network_drivers()
     several = {name: facts for name, facts in drivers.items() if not facts.singleton}
@@ -76,7 +79,10 @@ def _drivers() -> dict[str, Source]:
 
 
 KINDS = {"text": "none", "boolean": "bool", "interface": "interfaces"}
-"""Kinds of driver-option values, mapped to their completion sources. Every other kind is the name of its own source."""
+"""Maps a kind of driver-option value to the name of its completion source.
+
+Every other kind has the same name as its source.
+"""
 
 NETWORKS: Mapping[str, Source] = {
     "networks": Source(names=("networks",)),

@@ -1,7 +1,8 @@
-"""The command tree as the scripts need it: plain values, read from click's commands.
+"""Convert click's command tree to plain values, from which the completion scripts are generated.
 
-Hidden commands are omitted. A hidden flag of hawse's own is offered. A hidden flag that is another spelling of a
-visible flag, or is deprecated, is only recognised.
+Hidden commands are omitted. The scripts offer a hidden flag that exists only in hawse. Another hidden flag is
+deprecated, or is another spelling of a visible flag. The scripts do not offer such a flag, but they recognise it on the
+command line.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cli.pflag.reading import flags_of
 
 @dataclass(frozen=True, slots=True)
 class FlagEntry:
-    """One flag; ``source`` is "" if the flag takes no value."""
+    """One flag; ``source`` names the completion source of its value, and is "" if the flag takes no value."""
 
     long: str
     short: str
@@ -30,7 +31,7 @@ class FlagEntry:
 
 @dataclass(frozen=True, slots=True)
 class ArgumentEntry:
-    """One argument, or all remaining arguments if ``repeated``."""
+    """One argument of a command; ``repeated`` means that it stands for all remaining arguments."""
 
     name: str
     source: str
@@ -39,10 +40,10 @@ class ArgumentEntry:
 
 @dataclass(frozen=True, slots=True)
 class CommandNode:
-    """One command with all its ``paths``: ``("run", "container run")``; the root's path is "".
+    """One command and all its ``paths``, such as ``("run", "container run")``; the path of the root is "".
 
-    ``commands`` maps the commands of a group to their descriptions. ``aliases`` maps their other names to these names.
-    ``interspersed`` says whether flags are still recognised after the first argument.
+    ``commands`` maps the subcommands of a group to their descriptions. ``aliases`` maps the other names of a subcommand
+    to its own name. ``interspersed`` says whether flags are still recognised after the first argument.
     """
 
     paths: tuple[str, ...]
@@ -54,7 +55,7 @@ class CommandNode:
 
 
 def nodes(root: Group) -> list[CommandNode]:
-    """Return every visible command of the tree once, sorted by its paths."""
+    """Return every visible command of the tree once, sorted by paths."""
     by_command: dict[int, CommandNode] = {}
     for path, command in _walk("", root):
         known = by_command.get(id(command))

@@ -1,4 +1,7 @@
-"""The generated part of the zsh script: each command as specifications of ``_arguments``, each source as a function."""
+"""Generate the variable part of the zsh script.
+
+Each command becomes specifications for ``_arguments``, and each completion source becomes a function.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ SHELL = {"files": "_files", "directories": "_hawse_directories", "command": "_ha
 
 
 def render(nodes: list[CommandNode]) -> str:
-    """Return the functions as shell code."""
+    """Return the generated functions as zsh code."""
     return "\n".join([*_commands(nodes), "", *_sources()]) + "\n"
 
 
@@ -21,7 +24,7 @@ def quoted(word: str) -> str:
 
 
 def escaped(text: str, special: str) -> str:
-    """Put a backslash before each special character and before each backslash."""
+    """Put a backslash before each backslash and before each of the ``special`` characters."""
     return "".join(f"\\{char}" if char in special + "\\" else char for char in text)
 
 
@@ -56,7 +59,7 @@ def _call(start: str, specifications: Iterable[str]) -> Iterator[str]:
 
 
 def _item(name: str, description: str) -> str:
-    """Return one entry of an array for ``_describe``."""
+    """Return one array element for zsh's ``_describe``: a name and its description."""
     return quoted(escaped(name, ":") + (f":{description}" if description else ""))
 
 
@@ -68,7 +71,10 @@ def _flags(node: CommandNode) -> Iterator[str]:
 
 
 def _flag(flag: FlagEntry, name: str, others: str) -> str:
-    """Return the specification of one spelling of a flag; after it, zsh no longer offers the ``others``."""
+    """Return the ``_arguments`` specification of one spelling of a flag.
+
+    After this spelling is used, zsh no longer offers the spellings in ``others``.
+    """
     before = "!" if not flag.offered else "*" if flag.repeatable else others
     value = ("=" if name.startswith("--") else "+") if flag.source else ""
     text = f"[{escaped(flag.description, '[]')}]" if flag.offered else ""

@@ -1,4 +1,4 @@
-"""The commands of ``hawse container``, one per file; most of them are top-level commands too."""
+"""The commands of ``hawse container``, one per file; most of these commands are top-level commands of ``hawse`` too."""
 
 from cli.pflag import Group
 

@@ -1,4 +1,4 @@
-"""Checks that Docker's client makes for ``run`` and ``create`` before its request, beyond single flag values."""
+"""Checks that Docker's client makes before it sends the request of ``run`` or ``create``, beyond single flag values."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from cli.options.environment import pairs_to_map
 
 Given = Mapping[str, Any]
-"""The values of the flags by parameter name."""
+"""Maps each flag's parameter name to the flag's value."""
 
 PULL_CHOICES = ("always", "missing", "never", "")
 HEALTH_NUMBERS = ("health_interval", "health_timeout", "health_retries", "health_start_period", "health_start_interval")
 
 
 def pull(flags: Given) -> None:
-    """Check ``--pull``; because hawse cannot pull, "always" raises ValueError."""
+    """Check the value of ``--pull``; "always" raises ValueError, because hawse cannot pull images."""
     choice = flags["pull"]
     if choice not in PULL_CHOICES:
         raise ValueError(f'invalid pull option: \'{choice}\': must be one of "always", "missing" or "never"')
@@ -31,7 +31,7 @@ def swappiness(flags: Given) -> None:
 
 
 def modes(flags: Given) -> None:
-    """Check the modes of the PID, UTS, user and cgroup namespaces."""
+    """Check the values of ``--pid``, ``--uts``, ``--userns`` and ``--cgroupns``; raises ValueError."""
     if flags["pid"] not in ("", "host") and not _joins_container(flags["pid"]):
         raise ValueError("--pid: invalid PID mode")
     if flags["uts"] not in ("", "host"):

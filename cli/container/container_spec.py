@@ -1,4 +1,4 @@
-"""Code that ``run`` and ``create`` share: the request, the id file, warnings, and Docker's form of errors."""
+"""Code that ``run`` and ``create`` share: the request, the id file, warnings, and errors in Docker's form."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ HOSTFS = "hostfs"
 
 
 def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = True) -> StatusError:
-    """Return an error in the form that Docker's ``run`` and ``create`` use.
+    """Return a StatusError with this text in the form that Docker's ``run`` and ``create`` use.
 
-    The text has the prefix "hawse: " and a full stop at the end; ``advice`` adds a hint to ``--help``.
+    The text gets the prefix "hawse: " and a full stop. With ``advice``, a hint to ``--help`` follows.
     """
     text = f"hawse: {text.removesuffix('.')}."
     return StatusError(f"{text}\nSee 'hawse {verb} --help'." if advice else text, exit_code)
@@ -37,7 +37,7 @@ def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = 
 def make_request(
     ctx: click.Context, verb: str, image: str, command: Sequence[str], flags: Mapping[str, Any]
 ) -> ContainerCreate:
-    """Build a request from the command line; warn about flags that hawse ignores."""
+    """Build the request for a new container from the command line; warn about flags that hawse ignores."""
     app: App = ctx.obj
     given_flags = {name for name in flags if changed(ctx, name)}
     try:
@@ -51,7 +51,10 @@ def make_request(
 
 
 def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
-    """Create the container, write its id to the id file and return the id; raises EngineError and StatusError."""
+    """Create the container, write the container's id to the id file and return the id.
+
+    Raises EngineError and StatusError.
+    """
     warn(app, request)
     with id_file(request.host.container_id_file) as keep:
         name = reference(request.config.image)
@@ -77,7 +80,10 @@ def warn(app: App, request: ContainerCreate) -> None:
 
 
 def reference(image: str) -> str:
-    """Check an image's name and return it in full; return "" for ``hostfs``, a directory or an id."""
+    """Check the name of an image and return the full name.
+
+    Return "" for ``hostfs`` (a container on the host's own files), a directory or an image id.
+    """
     if image == HOSTFS or image.startswith("/") or is_identifier(image):
         return ""
     try:
@@ -88,9 +94,10 @@ def reference(image: str) -> str:
 
 @contextmanager
 def id_file(path: str) -> Iterator[Callable[[str], None]]:
-    """Create the ``--cidfile``, which must not exist yet, and yield a function that writes the id to it.
+    """Create the new file of ``--cidfile`` and yield a function that writes the container's id to it.
 
-    A failure deletes the file. Without a path, the function does nothing.
+    The file must not exist before. If the caller fails, the file is deleted. Without a path, the yielded function does
+    nothing.
     """
     if not path:
         yield lambda _: None
@@ -112,5 +119,5 @@ def id_file(path: str) -> Iterator[Callable[[str], None]]:
 
 
 def write_id(path: Path, container_id: str) -> None:
-    """Write the id without a line break at the end."""
+    """Write the container's id to the file, without a line break at the end."""
     path.write_text(container_id)

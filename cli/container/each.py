@@ -1,6 +1,7 @@
-"""Run a verb on several containers; also defines the command line that ``stop`` and ``restart`` share.
+"""Run a command such as ``stop`` on several containers; also define the command line of ``stop`` and ``restart``.
 
-Each container for which the verb succeeds is printed as typed. The errors are printed together at the end.
+If the command succeeds for a container, the container's name is printed as typed. All errors are printed together at
+the end.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def for_each(
 
 
 Stop = Callable[[App, str, int | None, str], None]
-"""Function that stops one container: the app, the container, the timeout in seconds, the signal."""
+"""Function that stops one container; its arguments are the app, the container, the timeout in seconds and the
+signal.
+"""
 
 
 def stopping_command(verb: str, short: str) -> Callable[[Stop], click.Command]:

@@ -47,7 +47,7 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **flags: Any) -
     except StartFailure as error:
         if request.detach:
             raise StatusError(app.daemon_text(error)) from error
-        # Docker prints this text to stdout, in place of the command's output.
+        # As Docker does, print the error text to stdout, where the output of the command would appear.
         app.out_rendered(app.line(str(error), app.stdout) + "\r\n")
         return NOT_EXECUTED
     if code == LEFT:
@@ -56,7 +56,7 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **flags: Any) -
 
 
 def exec_request(app: App, command: Sequence[str], flags: dict[str, Any]) -> ExecCreate:
-    """Build the request from the flags; raises StatusError if an environment variable is invalid."""
+    """Build the request for the engine from the flags; raises StatusError if an environment variable is invalid."""
     try:
         variables = latest(env_value(text, app.environ) for text in flags["env"])
         env = with_files(flags["env_file"], variables, app.environ)

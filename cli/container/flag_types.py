@@ -65,7 +65,7 @@ def _cgroup_rule(text: str) -> str:
 
 
 def _variable(text: str) -> str:
-    # The value of a name without ``=`` is added later, from the environment of the invocation.
+    # An environment variable without ``=`` gets its value later, from the environment of the ``hawse`` process.
     return environment.env_value(text, {})
 
 

@@ -1,4 +1,4 @@
-"""The flags of ``run`` and ``create`` as data, with every flag of Docker's help and Docker's own texts."""
+"""The flags of ``run`` and ``create`` as data: every flag that Docker's help shows, with Docker's own help text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CGROUPNS = """Cgroup namespace to use (host|private)
 '':        Use the cgroup namespace as configured by the
            default-cgroupns-mode option on the daemon (default)"""
 
-# The process, its files and its lifetime.
+# Flags for the container's process, its files and its lifetime.
 GENERAL = (
     flag("--attach", "-a", kind=STREAM, usage="Attach to STDIN, STDOUT or STDERR"),
     flag("--env", "-e", kind=ENV, usage="Set environment variables"),
@@ -68,7 +68,7 @@ GENERAL = (
     flag("--mount", kind=MOUNT, usage="Attach a filesystem mount to the container"),
 )
 
-# Networks, names and ports.
+# Flags for networks, names and ports.
 NETWORK_FLAGS = (
     flag("--add-host", kind=EXTRA_HOST, usage="Add a custom host-to-IP mapping (host:ip)"),
     flag("--dns", kind=DNS, usage="Set custom DNS servers"),
@@ -89,7 +89,7 @@ NETWORK_FLAGS = (
     flag("--network-alias", kind=LIST, usage="Add network-scoped alias for the container"),
 )
 
-# Resource limits.
+# Flags for resource limits.
 LIMITS = (
     flag(
         "--blkio-weight",
@@ -121,7 +121,7 @@ LIMITS = (
     flag("--ulimit", kind=ULIMIT, usage="Ulimit options"),
 )
 
-# Health checks.
+# Flags for health checks.
 HEALTH = (
     flag("--health-cmd", kind=STRING, usage="Command to run to check health"),
     flag("--health-interval", kind=DURATION, usage="Time between running the check (ms|s|m|h) (default 0s)"),
@@ -141,7 +141,7 @@ HEALTH = (
     flag("--no-healthcheck", usage="Disable any container-specified HEALTHCHECK"),
 )
 
-# Other settings: devices, namespaces, logging, security and volumes.
+# Flags for devices, namespaces, logging, security and volumes.
 SURROUNDINGS = (
     flag("--annotation", kind=MAP, usage="Add an annotation to the container (passed through to the OCI runtime)"),
     flag("--cgroup-parent", kind=STRING, usage="Optional parent cgroup for the container"),
@@ -164,7 +164,7 @@ SURROUNDINGS = (
     flag("--volumes-from", kind=LIST, usage="Mount volumes from the specified container(s)"),
 )
 
-# How ``run`` and ``create`` create the container.
+# Flags for the way in which ``run`` and ``create`` create the container.
 CREATION = (
     flag("--disable-content-trust", usage="Skip image verification", default_value=True),
     flag("--name", kind=STRING, usage="Assign a name to the container"),
@@ -174,7 +174,10 @@ CREATION = (
 
 
 def container_flags(function: F) -> F:
-    """Add every flag that describes a container to a command; its function gets them as keyword arguments."""
+    """Add every flag that describes a container to a command.
+
+    The command's function gets the values of these flags as keyword arguments.
+    """
     for group in (GENERAL, NETWORK_FLAGS, LIMITS, HEALTH, SURROUNDINGS, CREATION):
         for declare in group:
             function = declare(function)

@@ -32,13 +32,13 @@ MOMENT = 'timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42
 def logs(
     app: App, container: str, details: bool, follow: bool, since: str, tail: str, timestamps: bool, until: str
 ) -> None:
-    """Print a container's log, each entry to the stream that it came from.
+    """Print a container's log; each entry goes to the stream (stdout or stderr) to which the container wrote it.
 
     If the container has a terminal, all entries go to stdout.
     """
     containers = app.engine.containers
     tty = containers.inspect(container_path_segment(container))["Config"]["Tty"]
-    until = "" if until == "0" else until  # Docker's client does not send a "0"
+    until = "" if until == "0" else until  # Docker's client omits a "0"
     options = LogOptions(follow, lines(tail), moment("since", since), moment("until", until))
     for line in containers.logs(container_path_segment(container), options):
         stream = app.stderr if line.stream == "stderr" and not tty else app.stdout
@@ -46,12 +46,18 @@ def logs(
 
 
 def prefix(line: LogLine, *, timestamps: bool, details: bool) -> bytes:
-    """Return the text before a log entry; details are always empty here, and Docker puts a space after them."""
+    """Return the text that is printed before a log entry: the timestamp and the details, if requested.
+
+    The details are always empty in hawse, but a space follows them as in Docker.
+    """
     return ((f"{line.time} " if timestamps else "") + (" " if details else "")).encode()
 
 
 def lines(tail: str) -> int:
-    """Return ``--tail`` as a number; as in Docker, a negative number or other text means all lines (-1)."""
+    """Return the value of ``--tail`` as a number of entries.
+
+    As in Docker, a negative number and any text that is not a number mean all entries (-1).
+    """
     try:
         return max(parse_int(tail, base=10), -1)
     except ValueError:

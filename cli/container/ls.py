@@ -53,7 +53,7 @@ def ps(ctx: click.Context, /, **flags: Any) -> None:
 @list_flags
 @click.pass_context
 def ls(ctx: click.Context, /, **flags: Any) -> None:
-    """Print the same table as ``ps``, under the name that the command has in its group."""
+    """Print the same table as ``ps``; this is the command ``ls`` in the group ``hawse container``."""
     list_containers(ctx, flags)
 
 
@@ -83,9 +83,10 @@ def template(format: str, *, quiet: bool, size: bool) -> str:
 
 
 def uses_size(format: str) -> bool:
-    """Return whether a format shows sizes, which take long to compute; raises StatusError if the format is invalid.
+    """Return whether a ``--format`` shows container sizes; raises StatusError if the format is invalid.
 
-    The format is tried on an empty container.
+    To find out, the function renders the format for an empty container. The engine computes sizes only if they are
+    shown, because this takes long.
     """
     used = []
 
@@ -95,7 +96,7 @@ def uses_size(format: str) -> bool:
 
     if format not in NAMED_FORMATS:
         try:
-            parse(format).execute(empty_row(size_used).value())  # exactly as typed, even a leading "table"
+            parse(format).execute(empty_row(size_used).value())  # the format as typed, even with "table"
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

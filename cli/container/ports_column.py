@@ -1,4 +1,4 @@
-"""The PORTS column of ``ps``: adjacent ports are shown as one range if no information is lost."""
+"""The PORTS column of ``ps``: adjacent ports are shown as one range where the range has the same meaning."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Port = Mapping[str, Any]
-"""One port in GET /containers/json: IP and PublicPort (if published), PrivatePort, Type."""
+"""One port in the answer of GET /containers/json: PrivatePort, Type and, if the port is published, IP and
+PublicPort.
+"""
 
 
 def displayed_ports(ports: Iterable[Port]) -> str:
-    """Return a text like ``0.0.0.0:80->80/tcp, 9000-9002/udp``; a port mapped to another number has its own entry."""
+    """Return the PORTS cell of a container, like ``0.0.0.0:80->80/tcp, 9000-9002/udp``.
+
+    A port whose host port has another number is never part of a range.
+    """
     ranges: dict[tuple[str, str], tuple[int, int]] = {}
     done, mapped = [], []
     for port in sorted(ports, key=_order):

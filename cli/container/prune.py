@@ -9,7 +9,7 @@ from engine.golang.units import human_size
 
 @prune_command("Remove all stopped containers", "stopped containers")
 def prune(app: App, filters: Filters) -> None:
-    """Remove stopped containers; print their ids and the space that was freed."""
+    """Remove stopped containers; print the ids of the removed containers and the disk space that was freed."""
     removed, reclaimed = app.engine.containers.prune(filters)
     if removed:
         app.out_lines(["Deleted Containers:", *removed, ""])

@@ -1,4 +1,4 @@
-"""The ``hawse publish`` command: publish more ports of a container (only in hawse, not in Docker)."""
+"""The ``hawse publish`` command, which Docker does not have: publish more ports of an existing container."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cli.pflag import LIST, command, exactly, flag
 @click.argument("container")
 @click.pass_obj
 def publish(app: App, container: str, publish: tuple[str, ...]) -> None:
-    """Publish the ports and print the container's name as typed."""
+    """Publish the ports of the ``-p`` flags and print the container's name as typed."""
     try:
         ports = published_ports(publish)
     except ValueError as error:

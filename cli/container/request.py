@@ -20,7 +20,10 @@ from engine.model import ContainerConfig, ContainerCreate, HostConfig
 def container_create(
     image: str, command: Sequence[str], flags: Given, changed: Collection[str], environ: Mapping[str, str]
 ) -> ContainerCreate:
-    """Build the request, with the checks in Docker's order; raises ValueError with Docker's text."""
+    """Build the request that creates a container; do the checks in Docker's order.
+
+    Raises ValueError with the error text that Docker prints.
+    """
     if flags["mac_address"]:
         mac_address(flags["mac_address"])
     checks.swappiness(flags)
@@ -36,13 +39,13 @@ def container_create(
     checks.removal(flags)
     unsupported.refuse(flags)
     networks = endpoint_settings(flags["network"], _network_flags(flags))
-    # Since API 1.44 the MAC address is sent only with the network.
+    # Since API 1.44, Docker's client sends the MAC address only in the settings of the network, not in the config.
     config = replace(config, mac_address="", exposed_ports=exposed)
     return ContainerCreate(config, host, networks, flags["name"])
 
 
 def detached(request: ContainerCreate) -> ContainerCreate:
-    """Return the request without attached streams, as ``-d`` does."""
+    """Return the request with no stream attached, as the flag ``-d`` requires."""
     config = replace(request.config, attach_stdin=False, attach_stdout=False, attach_stderr=False, stdin_once=False)
     return replace(request, config=config)
 

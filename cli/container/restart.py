@@ -8,5 +8,5 @@ from cli.container.each import stopping_command
 
 @stopping_command("restart", "Restart one or more containers")
 def restart(app: App, container: str, timeout: int | None, signal: str) -> None:
-    """Stop a container and start it again."""
+    """Stop one container and start it again."""
     app.engine.containers.restart(container, timeout, signal)

@@ -34,6 +34,9 @@ def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: 
 
 
 def remove_link(app: App, reference: str) -> None:
-    """Raise Conflict, because a legacy link exists as long as its container and cannot be removed separately."""
+    """Raise Conflict for ``rm --link``, because a legacy link exists as long as its container.
+
+    The link cannot be removed separately.
+    """
     app.engine.containers.inspect(reference)
     raise Conflict("Conflict, cannot remove the default link name of the container")

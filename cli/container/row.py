@@ -26,7 +26,7 @@ Document = Mapping[str, Any]
 
 
 def row(container: Document, *, trunc: bool) -> FormatContext:
-    """Return a container's fields for a template; ``trunc`` shortens ids, commands and mounts."""
+    """Return the fields of one container for a template; ``trunc`` shortens ids, commands and mounts."""
     labels: Mapping[str, str] = container["Labels"] or {}
     return FormatContext(
         TYPE,
@@ -51,17 +51,17 @@ def row(container: Document, *, trunc: bool) -> FormatContext:
 
 
 def empty_row(size_used: Callable[[], str]) -> FormatContext:
-    """Return a row with every field empty; ``size_used`` is called when a template uses the size."""
+    """Return a row in which every field is empty; the row calls ``size_used`` when a template shows the size."""
     return FormatContext(TYPE, {**dict.fromkeys(HEADER, ""), "Size": size_used}, lookups={"Label": lambda _: ""})
 
 
 def moment(seconds: float) -> str:
-    """Format Unix seconds like Go's Time.String, in the local time zone."""
+    """Format a Unix time in seconds like Go's Time.String, in the local time zone."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z %Z")
 
 
 def image(container: Document, *, trunc: bool) -> str:
-    """Return the image's name; with ``trunc``, an id is shortened and a digest is omitted."""
+    """Return the name of a container's image; ``trunc`` shortens an image id and omits a digest."""
     name: str = container["Image"]
     if not name:
         return "<no image>"
@@ -73,9 +73,10 @@ def image(container: Document, *, trunc: bool) -> str:
 
 
 def names(full_names: list[str], *, trunc: bool) -> str:
-    """Join the names without their leading slashes.
+    """Return the names of a container, joined by commas and without their leading slashes.
 
-    With ``trunc``, only the container's own name is returned, without the names that links give it.
+    With ``trunc``, only the container's own name is returned. The names that legacy links give to the container are
+    omitted.
     """
     plain = [name.removeprefix("/") for name in full_names]
     primary = [name for name in plain if "/" not in name]
@@ -83,12 +84,12 @@ def names(full_names: list[str], *, trunc: bool) -> str:
 
 
 def mounts(container: Document, *, trunc: bool) -> str:
-    """Join the names or sources of the mounts."""
+    """Return the names of the container's mounts, joined by commas; a mount without a name is shown by its source."""
     sources = [mount.get("Name") or mount["Source"] for mount in container.get("Mounts") or ()]
     return ",".join(ellipsis(name, MOUNT_WIDTH) if trunc else name for name in sources)
 
 
 def size(container: Document) -> str:
-    """Format the size of the writable layer, and the size of all layers if it is known."""
+    """Return the size of the container's writable layer and, if known, the size of all layers."""
     writable, whole = container.get("SizeRw", 0), container.get("SizeRootFs", 0)
     return human_size(writable, 3) + (f" (virtual {human_size(whole, 3)})" if whole > 0 else "")

@@ -52,7 +52,7 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
 
 
 def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
-    """Create the container and return its id; report a failure as ``run`` does."""
+    """Create the container and return its id; report an error in the form of Docker's ``run``."""
     try:
         return create_container(app, request, pull=pull, quiet=quiet)
     except EngineError as error:
@@ -62,9 +62,9 @@ def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: boo
 
 
 def start_reported(app: App, container_id: str) -> None:
-    """Start the container; report a failure as ``run`` does.
+    """Start the container; report an error in the form of Docker's ``run``.
 
-    Because the container exists by now, the error has no hint to ``--help``.
+    The error has no hint to ``--help``: the container exists, so the command line was correct.
     """
     try:
         app.engine.containers.start(container_id)
@@ -73,7 +73,10 @@ def start_reported(app: App, container_id: str) -> None:
 
 
 def failure_code(error: EngineError) -> int:
-    """Return Docker's exit code: 127 if the command is missing, 126 if it cannot be executed, otherwise 125."""
+    """Return Docker's exit code for a failed start of a container.
+
+    127: the container's command is missing. 126: the command cannot be executed. 125: any other failure.
+    """
     if isinstance(error, StartFailure):
         return error.exit_code
     text = str(error)
@@ -83,7 +86,10 @@ def failure_code(error: EngineError) -> int:
 
 
 def in_foreground(app: App, container_id: str, request: ContainerCreate, *, sig_proxy: bool) -> int:
-    """Start attached and wait until the container ends; return its exit code, or 0 if only stdin was attached."""
+    """Attach to the container, start it and wait until it ends; return the container's exit code.
+
+    If only stdin was attached, return 0.
+    """
     config = request.config
     with (
         streams(stdout=config.attach_stdout, stderr=config.attach_stderr) as stdio,

@@ -12,11 +12,14 @@ from engine.errors import EngineError, NotFound
 from engine.runtime.api import Attachment, Stdio
 
 ESCAPED = "read escape sequence"
-"""Error of ``attach`` and ``exec`` when the user types ctrl-p ctrl-q; ``run`` and ``start`` end without an error."""
+"""Error text of ``attach`` and ``exec`` when the user detaches with ctrl-p ctrl-q.
+
+``run`` and ``start`` end without an error in this case.
+"""
 
 
 def check_terminal(app: App, *, stdin: bool, tty: bool) -> None:
-    """Raise StatusError if stdin is to be attached to a container's terminal but is not a terminal itself."""
+    """Raise StatusError if stdin is not a terminal but shall be attached to a container that has a terminal."""
     if stdin and tty and not app.stdin.isatty():
         raise StatusError("the input device is not a TTY")
 
@@ -32,13 +35,19 @@ def console_size(app: App) -> tuple[int, int]:
 
 @contextmanager
 def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
-    """Yield the file descriptors to attach; an unwanted output goes to the null device."""
+    """Yield the file descriptors that are attached to the container.
+
+    An output that the caller does not want is replaced by the null device.
+    """
     with open(os.devnull, "wb") as nowhere:
         yield Stdio(0, 1 if stdout else nowhere.fileno(), 2 if stderr else nowhere.fileno())
 
 
 def proxied(app: App, container_id: str, *, wanted: bool) -> AbstractContextManager[SignalProxy | None]:
-    """Return a context manager that forwards signals to the container, if ``wanted``."""
+    """Return a context manager that forwards this process's signals to the container.
+
+    Unless ``wanted`` is true, the context manager does nothing.
+    """
     if not wanted:
         return nullcontext()
 
@@ -65,9 +74,9 @@ def attached(
 
 
 def exit_code(app: App, container_id: str, attachment: Attachment, *, removed: bool) -> int:
-    """Wait until the container has stopped, or was removed if ``removed``, and return its exit code.
+    """Return the container's exit code; return 0 immediately if the user detached.
 
-    After a detach, return 0 immediately.
+    The function waits until the container has stopped. With ``removed``, it waits until the container is removed.
     """
     if attachment.detached:
         return 0
@@ -76,5 +85,5 @@ def exit_code(app: App, container_id: str, attachment: Attachment, *, removed: b
     except NotFound:
         if attachment.exit_code is None:
             raise
-        return attachment.exit_code  # removed before the wait call
+        return attachment.exit_code  # removed before the wait began
     return code if attachment.exit_code is None else attachment.exit_code

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-# SIGWINCH is not forwarded, because the attachment itself follows the terminal's size. SIGCHLD and SIGPIPE concern only
-# this process.
+# SIGWINCH is not forwarded, because the attachment passes the terminal's size to the container. SIGCHLD and SIGPIPE are
+# not forwarded, because they concern only this process.
 FORWARDED = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
     signal.SIGCONT, signal.SIGTSTP,
@@ -16,10 +16,11 @@ FORWARDED = (
 
 
 class SignalProxy:
-    """Context manager that queues signals until `open`, then forwards them; no signal is lost or interrupts hawse.
+    """A context manager that catches the signals of this process and forwards them to the container.
 
-    Before the container runs, a signal cannot be sent to it, so it is queued. Outside the main thread Python allows no
-    signal handlers, so this class does nothing there.
+    Until `open` is called, the container does not run and cannot receive signals, so the signals are queued. No signal
+    is lost, and no signal interrupts hawse. Python allows signal handlers only in the main thread; in other threads
+    this class does nothing.
     """
 
     def __init__(self, send: Callable[[str], None]) -> None:
@@ -43,18 +44,18 @@ class SignalProxy:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def open(self) -> None:
-        """Forward the queued signals, and from now on every new signal immediately."""
+        """Forward the queued signals, and forward every later signal immediately."""
         self.ready = True
         while self.pending:
             self.pass_on(self.pending.pop(0))
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """Handle one signal: forward or queue it."""
+        """Handle one signal of this process: forward or queue it."""
         if self.ready:
             self.pass_on(number)
         else:
             self.pending.append(number)
 
     def pass_on(self, number: int) -> None:
-        """Forward one signal by its name without SIG, as Docker's client does."""
+        """Forward one signal to the container; the signal is named without "SIG", as in Docker's client."""
         self.send(signal.Signals(number).name.removeprefix("SIG"))

@@ -21,7 +21,7 @@ from engine.errors import EngineError
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str, interactive: bool) -> int:
-    """Start the containers; when attached, only one is allowed and its exit code is returned."""
+    """Start the containers; with ``--attach``, only one container is allowed and its exit code is returned."""
     if attach or interactive:
         if len(containers) > 1:
             raise StatusError("you cannot start and attach multiple containers at once")
@@ -45,7 +45,7 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
     document = app.engine.containers.inspect(container_path_segment(container))
     container_id, config = document["Id"], document["Config"]
     if document["State"]["Restarting"]:
-        raise StatusError("unable to upgrade to tcp, received 409")  # Docker's whole error text
+        raise StatusError("unable to upgrade to tcp, received 409")  # all of Docker's error text
     with streams() as stdio, proxied(app, container_id, wanted=not config["Tty"]) as proxy:
         attachment = attached(
             app, container_id, stdio, stdin=interactive and config["OpenStdin"], proxy=proxy,
@@ -55,7 +55,10 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
 
 
 def started(app: App, container_id: str) -> None:
-    """Start the container; as in Docker, every failure makes the command exit with 1, even a failure to execute."""
+    """Start the container; every failure raises StatusError with exit code 1, as in Docker's ``start``.
+
+    This includes a command that cannot be executed, for which ``run`` has other exit codes.
+    """
     try:
         app.engine.containers.start(container_id)
     except EngineError as error:

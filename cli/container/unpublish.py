@@ -1,4 +1,4 @@
-"""The ``hawse unpublish`` command: remove published ports of a container (only in hawse, not in Docker)."""
+"""The ``hawse unpublish`` command, which Docker does not have: remove published ports of a container."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cli.pflag import at_least, command
 @click.argument("ports", nargs=-1)
 @click.pass_obj
 def unpublish(app: App, container: str, ports: tuple[str, ...]) -> None:
-    """Unpublish the ports and print the container's name as typed."""
+    """Stop publishing these ports of a container and print the container's name as typed."""
     for first, last, protocol in [container_ports(text) for text in ports]:
         app.engine.containers.unpublish(container_path_segment(container), first, last, protocol)
     app.out_lines([container])

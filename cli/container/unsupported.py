@@ -1,7 +1,7 @@
-"""Flags of Docker that hawse does not implement: some are refused, others are ignored with a warning.
+"""Docker flags that hawse does not implement: some raise an error, others are ignored with a warning.
 
-A flag is ignored only if the container still works as intended. A flag that would change the container's files, devices
-or isolation is refused.
+A flag is ignored only if the container still works as intended without it. A flag that would change the container's
+files, devices or isolation raises an error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from engine.validate.logging import IGNORED_OPTIONS, JSON_FILE, OTHER_DRIVERS, c
 
 NEVER_HONOURED = ("device", "gpus", "group_add", "tmpfs", "volumes_from")
 CONFINEMENT = {"apparmor": "unconfined", "label": "disable"}
-"""Security options for kernel modules that hawse does not use, each with the only accepted value: no confinement."""
+"""Maps the security options of AppArmor and SELinux, which hawse does not use, to their only accepted value.
+
+This value switches the confinement off.
+"""
 
 IGNORED = (
     "annotation", "blkio_weight", "blkio_weight_device", "cgroup_parent", "cgroupns", "cpu_period", "cpu_quota",
@@ -27,11 +30,11 @@ IGNORED = (
     "shm_size", "storage_opt", "ulimit", "volume_driver",
 )  # fmt: skip
 SAME_ANYWAY = {"isolation": "default", "runtime": "runc", "ipc": "private"}
-"""Values that match what hawse does in any case, so that no warning is printed."""
+"""Values of ignored flags that describe what hawse does anyway, so that these values print no warning."""
 
 
 def refuse(flags: Mapping[str, Any]) -> None:
-    """Raise ValueError for a flag that hawse does not support and must not ignore."""
+    """Raise ValueError if a flag is given that hawse does not support and must not ignore."""
     for name in NEVER_HONOURED:
         if flags[name]:
             raise ValueError(f"{_flag(name)} is not supported")
@@ -46,15 +49,15 @@ def refuse(flags: Mapping[str, Any]) -> None:
 
 
 def ignored(values: Mapping[str, Any], changed: Collection[str]) -> Sequence[str]:
-    """Return the given flags that have no effect in hawse."""
+    """Return the flags of the command line that have no effect in hawse."""
     flags = [_flag(n) for n in IGNORED if n in changed and values[n] != SAME_ANYWAY.get(n)]
     return flags + _ignored_logging(values)
 
 
 def _ignored_logging(flags: Mapping[str, Any]) -> list[str]:
-    """Return the logging flags to warn about: an unknown driver, or options without effect.
+    """Return the logging flags to warn about: an unsupported log driver, or options that have no effect.
 
-    Options that the engine refuses are not returned.
+    Invalid options are not returned, because the engine raises an error for them.
     """
     driver, options = flags["log_driver"] or JSON_FILE, pairs_to_map(flags["log_opt"])
     if driver in OTHER_DRIVERS:

@@ -17,7 +17,7 @@ from engine.errors import EngineError
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def wait(app: App, containers: tuple[str, ...]) -> None:
-    """Wait for each container in turn and print its exit code."""
+    """Wait until each container has stopped, one after the other, and print each container's exit code."""
     problems = []
     for container in containers:
         try:

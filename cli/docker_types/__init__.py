@@ -1,1 +1,1 @@
-"""The Go types of Docker's inspect documents, one file per document."""
+"""Descriptions of the Go types of Docker's inspect documents, one file per document."""

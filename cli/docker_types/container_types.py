@@ -1,6 +1,7 @@
-"""The Go types of one container's inspect document (Engine API v1.45, types.ContainerJSON).
+"""The Go types of a container's inspect document (Engine API v1.45, types.ContainerJSON).
 
-The module holds names, order and JSON tags, but no values. The types of HostConfig are in `host_config_types`.
+The module holds the names, order and JSON tags of the fields, but no values. The types of HostConfig are in
+`host_config_types`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Go types of HostConfig in a container's inspect document (Engine API v1.45, container.HostConfig).
 
-The module holds names, order, JSON tags and methods, but no values.
+The module holds the names, order, JSON tags and methods of the fields, but no values.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ VOLUME_OPTIONS = struct(
 
 
 def _file_mode(raw: Raw) -> bytes:
-    """Format an os.FileMode: type letters, then the nine permission letters."""
+    """Format an os.FileMode as Go prints it: type letters, then the nine permission letters."""
     letters = "".join(letter for bit, letter in enumerate("dalTLDpSugct?") if raw & 1 << (31 - bit)) or "-"
     bits = "".join(letter if raw & 1 << (8 - bit) else "-" for bit, letter in enumerate("rwxrwxrwx"))
     return (letters + bits).encode()

@@ -1,6 +1,6 @@
-"""The Go types of one image's inspect document (Engine API v1.45, types.ImageInspect).
+"""The Go types of an image's inspect document (Engine API v1.45, types.ImageInspect).
 
-The module holds names, order and JSON tags, but no values.
+The module holds the names, order and JSON tags of the fields, but no values.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Docker's string types with methods: the modes of a container, and ports (Go packages container and nat).
+"""Docker's string types that have methods: the modes of a container, and ports (Go packages container and nat).
 
-The module defines the methods that a template may call on such a text, and their results.
+The module defines which methods a template may call on such a string, and their results.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from cli.gotemplate.gotypes import Method, Raw, integer
 
 
 def _shared(text: str) -> str:
-    """Return NAME from ``container:NAME``, or the empty string for other modes."""
+    """Return NAME from a mode of the form ``container:NAME``, or the empty string for other modes."""
     return text.removeprefix("container:") if _is_container(text) else ""
 
 

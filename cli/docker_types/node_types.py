@@ -1,6 +1,6 @@
-"""The Go types of one node's inspect document (Engine API v1.45, swarm.Node), limited to the fields that hawse writes.
+"""The Go types of a node's inspect document (Engine API v1.45, swarm.Node), limited to the fields that hawse writes.
 
-The module holds names, order and JSON tags, but no values.
+The module holds the names, order and JSON tags of the fields, but no values.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Functions to declare Docker's structs.
+"""Functions to declare the Go structs of Docker's documents.
 
-The module declares structs, fields with a JSON name and embedded structs. It knows no particular struct.
+The functions declare structs, fields with a JSON name, and embedded structs. The module knows no particular struct.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from cli.gotemplate.gotypes import Method, Raw, StructField, Type, Value, basic,
 
 
 class Tagged(NamedTuple):
-    """A field's type with its JSON tag; an empty ``key`` means the field's own name."""
+    """A field's type with its JSON tag; an empty ``key`` means that JSON uses the field's own name."""
 
     type: Type
     key: str = ""
@@ -26,7 +26,7 @@ def named(type_: Type, key: str) -> Tagged:
 
 
 def optional(type_: Type, key: str = "") -> Tagged:
-    """Declare a field that JSON omits when it is empty."""
+    """Declare a field that the JSON text omits when the field is empty."""
     return Tagged(type_, key, omit_empty=True)
 
 
@@ -49,7 +49,7 @@ def struct(name: str, /, **fields: Type | Tagged) -> Type:
 def text_type(
     name: str, predicates: Mapping[str, Callable[[str], bool]], texts: Mapping[str, Callable[[str], str]] | None = None
 ) -> Type:
-    """Return a named string type whose methods depend only on the text."""
+    """Return a named Go string type; the results of its methods depend only on the string."""
     methods = {method: Method(_predicate(test)) for method, test in predicates.items()}
     methods |= {method: Method(_text(read)) for method, read in (texts or {}).items()}
     return basic("string", name, methods)

@@ -1,4 +1,4 @@
-"""``python -m cli.gotemplate KIND TEMPLATE < DOCUMENT``: runs the tool of `cli.output.__main__`."""
+"""``python -m cli.gotemplate KIND TEMPLATE < DOCUMENT``: run `cli.output.__main__`, which renders the document."""
 
 from __future__ import annotations
 

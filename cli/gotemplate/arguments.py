@@ -1,7 +1,7 @@
-"""Convert values and constants to the types of parameters.
+"""Convert template values and constants to the types of function parameters.
 
-The module knows when Go accepts a value for a parameter, and how a constant takes the parameter's type. It does not
-know how arguments are evaluated.
+The module knows when Go accepts a value for a parameter, and how a constant gets the parameter's type. It does not know
+how arguments are evaluated.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def fit(value: Value | None, type_: Type) -> Value | None:
 
 
 def nil_argument(type_: Type) -> Value | None:
-    """Return the argument for a literal ``nil``; raises Fault if the type has no nil."""
+    """Return the value for a literal ``nil`` as an argument; raises Fault if the parameter's type has no nil."""
     if not type_.can_be_nil():
         raise Fault(f"cannot assign nil to {type_}")
     return None if type_ is ANY or type_ is ANY_VALUE else Value(type_, None)
 
 
 def constant(node: TemplateNode) -> Value | None:
-    """Return a constant's value when no type is required; its spelling decides the type."""
+    """Return a constant's value when no type is required; the constant's spelling decides the type."""
     if isinstance(node, Bool):
         return Value(BOOL, node.value)
     if isinstance(node, String):

@@ -1,7 +1,7 @@
-"""Limits on the work and output of one execution.
+"""Limits on the work and the output of one template execution.
 
-A template is a program: it can loop, recurse and double strings. This module counts steps and produced bytes. At a
-limit, execution ends with an error, before it uses up the machine's time or memory.
+A template is a program: it can loop, recurse and double strings. This module counts the steps and the produced bytes.
+If a limit is reached, the execution ends with an error, before it exhausts the machine's time or memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 class Budget:
-    """The steps and bytes that remain; several executions may share one budget."""
+    """The number of steps and bytes that may still be used; several executions may share one budget."""
 
     __slots__ = ("_bytes", "_steps", "exhausted")
 
@@ -30,14 +30,14 @@ class Budget:
             raise Fault("execution takes too many steps")
 
     def read(self, data: object) -> None:
-        """Count the steps of a function's work on a string, by its length."""
+        """Count the steps that a function needs to process a string; the number depends on the string's length."""
         if isinstance(data, bytes):
             self.step(len(data) >> 3)
 
     def produce(self, size: int) -> None:
         """Count ``size`` bytes of output or of a new string; raises Fault at the limit.
 
-        If possible, this is called before the bytes are made.
+        Where possible, callers call this function before they create the bytes.
         """
         self._bytes -= size
         if self._bytes < 0:

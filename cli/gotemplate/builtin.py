@@ -1,7 +1,8 @@
 """The functions that Go provides in every template.
 
-The module holds their signatures; the work (comparing, indexing, printing, escaping) is done in other modules. ``and``
-and ``or`` are only declared here, because they stop evaluating their arguments early.
+The module holds the signatures of these functions. Other modules do the work (comparing, indexing, printing, escaping).
+``and`` and ``or`` are only declared here, because the evaluator must stop at the first argument that decides the
+result.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def _call(name: str, function: Value | None) -> Value | None:
 
 
 def call_of(name: str) -> Function:
-    """Return the function ``call`` for a callee spelled ``name``.
+    """Return the template function ``call`` for the case that the function to call is spelled ``name``.
 
     Calling it always raises Fault, because no value in a template is a function.
     """
@@ -53,7 +54,7 @@ def _escaper(escape: Callable[[bytes], bytes], growth: int, budget: Budget) -> F
 
 
 def builtin_functions(budget: Budget) -> Mapping[str, Function]:
-    """Return the functions by name; their output counts against ``budget``."""
+    """Return Go's template functions by name; their output counts against ``budget``."""
     return {
         "and": Function(_ONE, _declared_only, ANY_VALUE),
         "or": Function(_ONE, _declared_only, ANY_VALUE),

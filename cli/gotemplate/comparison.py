@@ -1,4 +1,4 @@
-"""The comparison functions: eq ne lt le gt ge.
+"""The comparison functions of templates: eq ne lt le gt ge.
 
 The module knows which Go kinds can be compared. It does not know where the arguments come from.
 """
@@ -31,7 +31,7 @@ def _shown(value: Value, verb: bytes = b"%s") -> str:
 
 
 def _same_other(left: Value | None, right: Value | None) -> bool:
-    """Compare values that are not numbers, strings or booleans."""
+    """Return whether two values are equal that are not numbers, strings or booleans."""
     if left is not None and right is not None and left.type.kind != right.type.kind:
         other = _shown(right, b"%v")
         raise Fault(f"non-comparable types {_shown(left)}: {left.type}, {right.type}: {other}")

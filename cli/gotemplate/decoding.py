@@ -30,13 +30,13 @@ def load(text: str) -> Any:
 
 
 def _grown(items: list[Raw]) -> Slice:
-    """Return a slice with the capacity that Go's append gives up to 512 elements: the next power of two."""
+    """Return a slice with the capacity that Go's append gives a slice of up to 512 elements: a power of two."""
     size = len(items)
     return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)
 
 
 def untyped(document: Any) -> Value | None:
-    """Return a document as Go's ``any``, with numbers as json.Number; None for null."""
+    """Return a JSON document as a value of Go's type ``any``; numbers become json.Number, null becomes None."""
     if document is None:
         return None
     if isinstance(document, bool):
@@ -51,7 +51,10 @@ def untyped(document: Any) -> Value | None:
 
 
 def typed(type_: Type, document: Any) -> Raw:
-    """Return a document as the raw value of ``type_``; raises ValueError or TypeError if it does not fit."""
+    """Return a JSON document as the raw value of ``type_``.
+
+    Raises ValueError or TypeError if the document does not fit.
+    """
     if document is None:
         return type_.zero()
     kind = type_.kind
@@ -73,7 +76,10 @@ def typed(type_: Type, document: Any) -> Raw:
 
 
 def _listed(type_: Type, document: Any) -> list[Any]:
-    """Return a document as a list; a command may also be one string (Go package strslice)."""
+    """Return a JSON document as a list.
+
+    A container's command may also be one string, which becomes a list of one (Go package strslice).
+    """
     if isinstance(document, str) and type_.name == "strslice.StrSlice":
         return [document]
     return list(_checked(document, list | tuple))
@@ -100,7 +106,10 @@ def _struct(type_: Type, document: Any) -> list[Raw]:
 
 
 def _member(document: Any, key: str) -> Any:
-    """Return a member; as in encoding/json, the case of the key is ignored if the exact key is missing."""
+    """Return a member of a JSON object.
+
+    If the exact key is missing, upper and lower case are ignored, as in encoding/json.
+    """
     if key in document:
         return document[key]
     lower = key.lower()

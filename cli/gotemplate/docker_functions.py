@@ -1,4 +1,4 @@
-"""The functions that Docker adds to templates, and their variants for the header line of a table.
+"""The functions that Docker adds to templates, and the variants of these functions for the header line of a table.
 
 The functions json, split, join, title, lower, upper, pad and truncate work on Go strings (bytes). The module knows
 nothing about tables.
@@ -42,7 +42,8 @@ def _change_case(text: bytes, upper: bool) -> Value:
 
 def _rune_case(rune: str, upper: bool) -> str:
     changed = rune.upper() if upper else rune.lower()
-    # Go maps one rune to one rune. If Unicode's full mapping is longer, there is usually no mapping to one rune.
+    # Go maps one rune to exactly one rune. If Python's mapping gives several characters, keep the rune unchanged,
+    # because Go usually has no mapping then. The exception is U+0130, which Go maps to "i".
     return changed if len(changed) == 1 else "i" if rune == "\u0130" else rune
 
 
@@ -78,7 +79,7 @@ def _truncate(text: bytes, size: int) -> Value:
 
 
 def docker_functions(budget: Budget) -> Mapping[str, Function]:
-    """Return the functions by name; long results count against ``budget``."""
+    """Return Docker's template functions by name; long results count against ``budget``."""
     return {
         "json": Function((ANY,), _json),
         "split": Function((STRING, STRING), _split),
@@ -104,6 +105,9 @@ HEADER_FUNCTIONS: Mapping[str, Function] = {
     "upper": Function((STRING,), _unchanged),
     "truncate": Function((STRING, INT), _unchanged),
 }
-"""In the header line these functions return the text unchanged; only ``pad`` still works there, for alignment."""
+"""Template functions for the header line of a table.
+
+They return the title unchanged, except ``pad``, which still pads it for alignment.
+"""
 
 DOCKER_NAMES = frozenset(docker_functions(Budget()))

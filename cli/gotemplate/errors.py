@@ -1,14 +1,17 @@
-"""The errors of templates.
+"""The exceptions of templates.
 
-There are two kinds that the user sees, and the internal Fault, which has no position in the template yet. The error
-texts are Go's; they are written where the error is found, not here.
+The user sees two of them: syntax errors and execution errors. The third, Fault, is internal and has no position in the
+template yet. The error texts are Go's. They are written where the error is found, not here.
 """
 
 from __future__ import annotations
 
 
 class TemplateError(Exception):
-    """A template failed; ``str()`` is Go's text, ``exit_code`` is the exit code of ``docker inspect``."""
+    """A template failed.
+
+    ``str()`` is Go's error text, and ``exit_code`` is the exit code that ``docker inspect`` uses.
+    """
 
     exit_code = 1
 
@@ -20,7 +23,7 @@ class TemplateSyntaxError(TemplateError):
 
 
 class TemplateExecError(TemplateError):
-    """The template failed during execution; ``partial`` is the output before the failure."""
+    """The template failed during execution; ``partial`` is the output that was produced before the failure."""
 
     def __init__(self, text: str, partial: str = "") -> None:
         super().__init__(text)
@@ -28,4 +31,7 @@ class TemplateExecError(TemplateError):
 
 
 class Fault(Exception):
-    """A failed evaluation, raised without a position; the frame that executes the node adds the position."""
+    """An internal error of an evaluation, without a position in the template.
+
+    The executor of the failed node adds the position.
+    """

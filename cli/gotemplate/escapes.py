@@ -1,4 +1,4 @@
-"""Escaping for HTML, JavaScript and URLs, as the template functions html, js and urlquery do it.
+"""Escape text for HTML, JavaScript and URLs, as the template functions html, js and urlquery do.
 
 The module works on bytes and does not know template values.
 """
@@ -21,7 +21,7 @@ _URL = {byte: f"%{byte:02X}" for byte in range(256) if byte not in _UNRESERVED} 
 
 
 class _JsTable(dict[int, str]):
-    """Escapes by code point, computed at first use."""
+    """A table of the JavaScript escapes by code point; each entry is computed at first use."""
 
     def __missing__(self, code: int) -> str:
         rune = self[code] = _js_rune(chr(code))
@@ -38,7 +38,7 @@ def html(data: bytes) -> bytes:
 def _js_rune(rune: str) -> str:
     if rune in _JS:
         return _JS[rune]
-    # Go decodes a byte that is not UTF-8 as U+FFFD, which is printable, so it copies the byte.
+    # Copy a byte that is not UTF-8 unchanged: Go decodes such a byte as U+FFFD, which is printable and not escaped.
     if rune >= " " and (rune.isprintable() or rune == "\x7f" or is_invalid(rune)):
         return rune
     return f"\\u{ord(rune):04X}"

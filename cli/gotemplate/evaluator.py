@@ -1,11 +1,11 @@
 """Evaluate pipelines: commands, fields, methods, function calls and their arguments.
 
 The module knows how values are passed inside one invocation of a template. It does not know control structures and
-output (executor.py). A failure is raised as Fault; the error message then names ``node``, the part that was being
+output (executor.py). A failure is raised as Fault. The error message then names ``node``, the node that was being
 evaluated.
 
-All calls here are plain Python calls; none goes through C code. Deep templates therefore use Python's own stack. The
-recursion limit bounds this stack, not the size of a thread's stack.
+The functions here call each other as plain Python and never through C code such as ``map``. Deeply nested templates
+therefore use Python's own stack only. The recursion limit bounds their depth, not the size of the thread's C stack.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from engine.golang.strconv import quote
 
 
 class MissingArgument:
-    """The type of MISSING, which means "no previous stage in the pipeline"."""
+    """The type of MISSING, which says that no earlier stage of the pipeline passes a value."""
 
 
 MISSING = MissingArgument()
@@ -41,7 +41,7 @@ class EvaluatorSettings(NamedTuple):
 
 
 class Evaluator:
-    """Evaluator for one invocation of a template; ``variables`` is a stack with the innermost variable last."""
+    """Evaluates one invocation of a template; ``variables`` is a stack, and the innermost variable is last."""
 
     def __init__(self, settings: EvaluatorSettings, dot: Value | None) -> None:
         self.settings = settings
@@ -57,13 +57,13 @@ class Evaluator:
         raise Fault(f"undefined variable: {name}")
 
     def assign(self, name: str, value: Value | None) -> None:
-        """Overwrite the innermost variable with that name."""
+        """Assign a value to the innermost variable with this name."""
         self.variables[self._variable_index(name)] = (name, value)
 
     # ------------------------------------------------------------------------------------------------ pipelines
 
     def pipeline(self, dot: Value | None, pipe: Pipe | None) -> Value | None:
-        """Return a pipeline's value; variables that it declares stay on the stack."""
+        """Return a pipeline's value; the variables that the pipeline declares stay on the stack."""
         if pipe is None:
             return None
         self.settings.budget.step()
@@ -273,7 +273,7 @@ class Evaluator:
 
 
 def _passed(value: Value | None, type_: Type) -> object:
-    """Return the Python argument for a parameter: a Value for parameters of any type, else the raw value."""
+    """Return an argument for a Python function: the Value if the parameter takes any type, else the raw value."""
     if type_ is ANY_VALUE:
         return value
     if type_.kind == "interface":
@@ -292,7 +292,7 @@ def _call_method(method: Method, receiver: Value, args: tuple[object, ...]) -> V
 
 
 def _described(final: Final) -> str:
-    """Return the text that Go's reflect.Value.String gives for a piped value."""
+    """Return how Go's reflect.Value.String describes the value that the previous pipeline stage passed."""
     if not isinstance(final, Value):
         return "<invalid Value>"
     return final.raw.decode("utf-8", "surrogateescape") if final.type.kind == "string" else f"<{final.type} Value>"

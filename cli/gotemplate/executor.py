@@ -1,4 +1,4 @@
-"""Execute a parsed template: output, if/with/range, template invocations.
+"""Execute a parsed template: print values, run if/with/range, and invoke other templates.
 
 The module knows control flow and where an error happened. It does not know how pipelines are evaluated.
 """
@@ -33,7 +33,7 @@ class TemplateSource(NamedTuple):
 
 @contextmanager
 def deep_stack() -> Iterator[None]:
-    """Raise the recursion limit so that Python calls can nest as deep as templates may; restore it afterwards."""
+    """Raise Python's recursion limit to the depth that templates may have; restore the limit on exit."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, _STACK_FRAMES))
     try:
@@ -43,7 +43,10 @@ def deep_stack() -> Iterator[None]:
 
 
 class Executor(Evaluator):
-    """One invocation of a template; each invoked template has its own executor and writes to the same output."""
+    """Executes one invocation of a template.
+
+    Each invoked template has its own executor, and all executors write to the same output.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,7 @@ class Executor(Evaluator):
         self.depth = depth
 
     def run(self, dot: Value | None) -> None:
-        """Execute the template's body; raises TemplateExecError with the position of the failure."""
+        """Execute the template's body; raises TemplateExecError, which names the position of the failure."""
         try:
             self._body(dot, self.source.trees[self.name])
         except Fault as fault:
@@ -83,7 +86,7 @@ class Executor(Evaluator):
         self.output.append(data)
 
     def _body(self, dot: Value | None, body: Body) -> str:
-        """Execute nodes in order; return "break" or "continue" if one of them ended the execution, else ""."""
+        """Execute the nodes in order; return "break" or "continue" if such a node ended the execution, else ""."""
         self.node = body
         for node in body.nodes:
             jump = self._walk(dot, node)
@@ -141,11 +144,11 @@ class Executor(Evaluator):
             if empty and branch.else_body is not None:
                 jump = self._body(dot, branch.else_body)
         del self.variables[mark:]
-        # In the else part, break ends this range; continue starts the next round of the enclosing range.
+        # In the else part of a range, ``break`` ends this range, but ``continue`` continues the enclosing range.
         return jump if empty and jump == "continue" else ""
 
     def _bind(self, branch: Branch, index: Value | None, element: Value | None) -> None:
-        """Set the variables of a range; if there are two, the first is the index."""
+        """Set the variables that a range declares; if there are two variables, the first gets the index."""
         decl = branch.pipe.decl
         values = (index, element) if len(decl) > 1 else (element,)
         for position, (variable, value) in enumerate(zip(decl, values, strict=False)):

@@ -19,7 +19,10 @@ _DIGITS = "0123456789"
 
 
 class _Format:
-    """One pass over a format string; ``at`` is the position, ``arg`` is the index of the next argument."""
+    """One pass over a format string.
+
+    ``at`` is the position in the format string, and ``arg`` is the index of the next argument to print.
+    """
 
     def __init__(self, text: str, args: Sequence[Value | None], budget: Budget) -> None:
         self.text = text
@@ -58,7 +61,7 @@ class _Format:
             self.at += 1
         self._index()
         self._width()
-        # A point at the very end is the verb, not a precision.
+        # A point at the very end of the format is the verb and does not start a precision.
         if self._peek() == "." and self.at + 1 < len(self.text):
             self._precision()
         if not self._after_index:
@@ -89,7 +92,7 @@ class _Format:
         number = None
         while (digit := self._peek()) and digit in _DIGITS:
             if number is not None and number > _MAX_NUMBER:
-                # Go stops parsing the format here, and finds no verb.
+                # Here Go stops parsing the format and reports a missing verb.
                 self.at = len(self.text)
                 return None
             number = (number or 0) * 10 + int(digit)
@@ -141,7 +144,7 @@ class _Format:
         return number if -_MAX_NUMBER <= number <= _MAX_NUMBER else None
 
     def _index(self) -> None:
-        """Parse ``[n]``, the explicit index of the next argument, if there is one."""
+        """Parse ``[n]``, the explicit index of the next argument, if the format contains it here."""
         self._after_index = False
         if self._peek() != "[":
             return

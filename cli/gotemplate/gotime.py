@@ -1,8 +1,8 @@
-"""Go's times and durations as text (Go package time).
+"""Convert Go's times and durations to text (Go package time).
 
-The module knows RFC 3339, layouts (``2006-01-02``) and the text of durations. It does not know types, clocks and zone
-names other than UTC and fixed offsets. A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in
-seconds or None for UTC]``.
+The module knows RFC 3339, layouts (``2006-01-02``) and the text of durations. It does not know types, clocks, or zone
+names except UTC and fixed offsets. A raw time is the list ``[nanoseconds, seconds since year 1, zone offset in seconds
+or None for UTC]``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FIRST_RUNES = frozenset(element[0] for element in _LAYOUT) | set(".,")
 
 
 class Civil:
-    """The calendar and clock fields of a raw time, in the time's own zone."""
+    """The calendar date and the clock time of a raw time, in the zone of the raw time."""
 
     def __init__(self, raw: Raw) -> None:
         self.nanosecond, seconds, offset = raw
@@ -49,7 +49,7 @@ class Civil:
         self.days = days
         self.hour, rest = divmod(rest, 3600)
         self.minute, self.second = divmod(rest, 60)
-        # Python's date ends at year 9999; Go's does not, but RFC 3339 does.
+        # Limit the date to the years 1 to 9999, because Python's date has no others; RFC 3339 ends at 9999 too.
         day = date.fromordinal(min(max(days + 1, 1), date.max.toordinal()))
         self.year, self.month, self.day = day.year, day.month, day.day
         self.weekday = (days + 1) % 7
@@ -57,7 +57,7 @@ class Civil:
 
 
 def parse_rfc3339(text: str) -> Raw:
-    """Return the raw time of an RFC 3339 text; raises ValueError."""
+    """Parse an RFC 3339 text and return the raw time; raises ValueError."""
     day, _, clock = text.partition("T")
     offset = None
     if clock.endswith("Z"):
@@ -146,7 +146,7 @@ _FORMATTERS = _formatters()
 
 
 def format_time(raw: Raw, layout: str) -> str:
-    """Format a time; the layout shows how the reference time Mon Jan 2 15:04:05 MST 2006 would look."""
+    """Format a raw time; the layout is the text that the reference time Mon Jan 2 15:04:05 MST 2006 would have."""
     civil = Civil(raw)
     parts = []
     at = 0

@@ -1,14 +1,14 @@
 """Go's types and values, as far as templates can inspect them (Go package reflect).
 
 The module knows kinds, type names, fields, method sets, assignability and zero values. It does not know Docker's
-structs, printing and JSON. The Python form of a value (``Value.raw``) depends on its kind:
+structs, printing and JSON. The Python form of a value (``Value.raw``) depends on the kind of the value's type:
 
 - bool: bool; integers: int; float64: float; complex128: complex; string: bytes
 - struct: list of raw fields; array: list; slice: Slice, or None for nil
 - map: dict from raw key to raw value, or None for nil
-- pointer: raw value that it points to, or None for nil
+- pointer: raw value that the pointer points to, or None for nil
 - interface: Value, or None for nil
-- opaque (a Python object behind a pointer): that object
+- opaque (a Python object behind a pointer): that Python object
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ZEROS: dict[str, Raw] = {"bool": False, "string": b"", "float64": 0.0, "complex
 
 
 class Slice:
-    """A slice: its elements, and the number of further elements in its backing array (all zero values here)."""
+    """A Go slice: the elements, and the number of further elements in the backing array (here all are zero values)."""
 
     __slots__ = ("items", "spare")
 
@@ -35,7 +35,7 @@ class Slice:
 
 
 class StructField(NamedTuple):
-    """A struct field: Go name, type, JSON name, and how encoding/json treats it."""
+    """A struct field: its Go name, its type, its JSON name, and how encoding/json treats the field."""
 
     name: str
     type: Type
@@ -45,16 +45,16 @@ class StructField(NamedTuple):
 
     @property
     def exported(self) -> bool:
-        """Whether other packages may access the field."""
+        """Return whether code outside the struct's own Go package may access the field."""
         return self.name[0].isupper()
 
 
 class Function(NamedTuple):
-    """A function that templates can call; ``call`` gets Go-typed arguments and returns the result.
+    """A function that templates can call; ``call`` takes arguments with Go types and returns the result.
 
-    ``params`` are the types of the fixed parameters, ``rest`` is the element type of a variadic parameter. ANY_VALUE
-    means reflect.Value: such a parameter gets a Value, or None if it is invalid. ``fault`` is Go's error text if the
-    function's results cannot be used in templates.
+    ``params`` are the types of the fixed parameters, and ``rest`` is the element type of a variadic parameter. The type
+    ANY_VALUE stands for Go's reflect.Value. A parameter of this type gets a Value, or None for an invalid
+    reflect.Value. ``fault`` is Go's error text if templates cannot use the results of the function.
     """
 
     params: tuple[Type, ...]
@@ -64,7 +64,7 @@ class Function(NamedTuple):
 
 
 class Type:
-    """A Go type; two types are identical if their names are."""
+    """A Go type; two types are identical if their names are equal."""
 
     __slots__ = ("elem", "fields", "key", "kind", "lookup", "methods", "name", "pointer_methods", "size", "underlying")
 
@@ -76,9 +76,9 @@ class Type:
         self.fields: tuple[StructField, ...] = ()
         self.methods: Mapping[str, Method] = {}
         self.pointer_methods: Mapping[str, Method] = {}
-        self.underlying = ""  # for a named slice, map or array type
-        self.size = 0  # array length
-        self.lookup: dict[str, tuple[int, ...]] | None = None  # path by field name, filled at first use
+        self.underlying = ""  # set for a named slice, map or array type
+        self.size = 0  # length of an array type
+        self.lookup: dict[str, tuple[int, ...]] | None = None  # path of each field by name, filled at first use
 
     def __repr__(self) -> str:
         return self.name
@@ -90,7 +90,7 @@ class Type:
         return self.elem
 
     def can_be_nil(self) -> bool:
-        """Return whether nil is a value of this type; for reflect.Value it is."""
+        """Return whether nil is a value of this type; True also for reflect.Value."""
         return self.kind in _NILLABLE or self is ANY_VALUE
 
     def assignable_to(self, target: Type) -> bool:
@@ -118,23 +118,26 @@ class Type:
         return _ZEROS.get(self.kind)
 
     def field_path(self, name: str) -> tuple[int, ...] | None:
-        """Return the indexes that lead to field ``name``, or None if there is no such field.
+        """Return the indexes that lead to field ``name``, or None if the struct has no such field.
 
-        The path goes through embedded structs if needed.
+        If the field belongs to an embedded struct, the path has more than one index.
         """
         if self.lookup is None:
             self.lookup = _field_paths(self)
         return self.lookup.get(name)
 
     def method(self, name: str, addressable: bool = False) -> Method | None:
-        """Return the method ``name``, or None; ``addressable`` includes the methods of the pointer type."""
+        """Return the method with this name, or None.
+
+        If the value is ``addressable``, methods of the pointer type are included.
+        """
         if self.kind == "ptr" and self.elem is not None:
             return self.elem.method(name, True)
         return self.methods.get(name) or (self.pointer_methods.get(name) if addressable else None)
 
 
 class Method(NamedTuple):
-    """A method: ``call`` gets the receiver's raw value first, then the arguments, as in Function.call."""
+    """A method of a type; ``call`` takes the receiver's raw value first, then the same arguments as Function.call."""
 
     call: Callable[..., Value | None]
     params: tuple[Type, ...] = ()
@@ -142,7 +145,7 @@ class Method(NamedTuple):
 
 
 class Value:
-    """A typed value, like Go's reflect.Value; an invalid reflect.Value is None instead."""
+    """A typed value, like Go's reflect.Value; an invalid reflect.Value is represented by None."""
 
     __slots__ = ("addressable", "raw", "type")
 
@@ -169,7 +172,10 @@ class Value:
         return len(self.raw.items) if self.type.kind == "slice" else len(self.raw)
 
     def at(self, index: int) -> Value:
-        """Return one element of an array, slice or string; raises IndexError with reflect's panic text."""
+        """Return one element of an array, slice or string.
+
+        Raises IndexError with the text of the panic in Go's reflect.
+        """
         kind = self.type.kind
         items = self.raw.items if kind == "slice" else self.raw
         if not 0 <= index < self.length():
@@ -185,7 +191,7 @@ class Value:
         return Value(self.type.element(), self.raw[key])
 
     def entries(self) -> Iterator[tuple[Value, Value]]:
-        """Yield the keys and values of a map in the order of its keys, as templates and fmt do."""
+        """Yield the keys and values of a map in the order of the keys, as Go's templates and fmt do."""
         assert self.type.key is not None
         for key in sorted(self.raw or ()):
             yield Value(self.type.key, key), Value(self.type.element(), self.raw[key])
@@ -198,7 +204,7 @@ class Value:
 def _field_paths(struct: Type) -> dict[str, tuple[int, ...]]:
     """Return the path of every field of ``struct``; an outer field hides an inner field with the same name.
 
-    Go also has ambiguous names, but Docker's structs have none.
+    In Go a field name can be ambiguous, but Docker's structs have no ambiguous names.
     """
     paths: dict[str, tuple[int, ...]] = {}
     level: list[tuple[Type, tuple[int, ...]]] = [(struct, ())]
@@ -227,12 +233,15 @@ def pointer_to(elem: Type) -> Type:
 
 
 def slice_of(elem: Type, name: str = "") -> Type:
-    """Return the type ``[]elem``, or a named type with this underlying type."""
+    """Return the type ``[]elem``; with ``name``, return a named type whose underlying type is ``[]elem``."""
     return _composite("slice", f"[]{elem.name}", name, elem)
 
 
 def map_of(key: Type, elem: Type, name: str = "") -> Type:
-    """Return the type ``map[key]elem``, or a named type with this underlying type."""
+    """Return the type ``map[key]elem``.
+
+    With ``name``, return a named type whose underlying type is ``map[key]elem``.
+    """
     return _composite("map", f"map[{key.name}]{elem.name}", name, elem, key)
 
 
@@ -280,7 +289,10 @@ def integer(value: int) -> Value:
 
 
 def indirect(value: Value | None) -> tuple[Value | None, bool]:
-    """Follow pointers and interfaces; return the last value, and whether it is a nil pointer or interface."""
+    """Follow pointers and interfaces to the last value.
+
+    Return the last value, and whether this value is a nil pointer or interface.
+    """
     while value is not None and value.type.kind in ("ptr", "interface"):
         if value.raw is None:
             return value, True

@@ -1,4 +1,4 @@
-"""The functions index, slice and len.
+"""The template functions index, slice and len.
 
 The module knows Go's rules for indexes and map keys. It does not know pipelines.
 """
@@ -44,7 +44,7 @@ def _item(item: Value, index: Value | None) -> Value:
 
 
 def index(item: Value | None, *indexes: Value | None) -> Value:
-    """Return ``item[i][j]…``; a missing map key gives the zero value; raises Fault."""
+    """Return ``item[i][j]…``; a missing map key gives the zero value of the map's elements; raises Fault."""
     current = unwrap(item)
     if current is None:
         raise Fault("index of untyped nil")
@@ -66,7 +66,7 @@ def _check_order(low: int, high: int) -> None:
 
 
 def slice_value(item: Value | None, *indexes: Value | None) -> Value:
-    """Return ``item[i:j:k]`` of a string, slice or array; raises Fault."""
+    """Return ``item[i:j:k]`` for a string, slice or array; raises Fault."""
     target = unwrap(item)
     if target is None:
         raise Fault("slice of untyped nil")
@@ -109,5 +109,5 @@ def length(item: Value | None) -> int:
     if target is None:
         raise Fault("reflect: call of reflect.Value.Type on zero Value")
     if target.type.kind not in ("array", "map", "slice", "string"):
-        raise Fault(f"len of type {str(target.type).removeprefix('*')}")  # a listing's row is a pointer
+        raise Fault(f"len of type {str(target.type).removeprefix('*')}")  # the row of a list is a pointer
     return target.length()

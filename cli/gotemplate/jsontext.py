@@ -17,11 +17,11 @@ from cli.gotemplate.text import decode, is_invalid
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SEPARATORS = "\u2028\u2029"
 _PLAIN = re.compile(r"[ !#-%'-;=?-\[\]-~]*")
-"""Printable ASCII without the special characters of JSON and HTML: quotation marks, backslashes and ``&<>``."""
+"""Matches text of printable ASCII without characters that are special in JSON or HTML: quotes, backslashes, ``&<>``."""
 
 
 class UnsupportedValue(Exception):
-    """The value cannot be written in JSON."""
+    """Raised when a value cannot be written in JSON."""
 
 
 def quote_json(text: str, html: bool = False) -> str:
@@ -42,7 +42,10 @@ def _escape(rune: str, html: bool) -> str:
 
 
 def marshal(value: Value | None) -> str:
-    """Return the JSON text of a value; None is null; raises UnsupportedValue if JSON has no form for it."""
+    """Return the JSON text of a value; None gives ``null``.
+
+    Raises UnsupportedValue if JSON cannot represent the value.
+    """
     return "null" if value is None else _marshal(value.type, value.raw)
 
 
@@ -100,7 +103,10 @@ def _marshal_float(value: float) -> str:
 
 
 def _members(type_: Type, raw: Raw) -> Iterator[tuple[StructField, Raw]]:
-    """Yield a struct's members; the members of an embedded struct appear at its position."""
+    """Yield the members that a struct has in JSON.
+
+    The members of an embedded struct appear at the position of the embedded struct.
+    """
     for field, item in zip(type_.fields, raw, strict=True):
         if not field.embedded:
             if field.exported and not (field.omit_empty and _is_empty(field.type, item)):

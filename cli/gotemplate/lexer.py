@@ -1,7 +1,7 @@
 """Split template source into tokens, one at a time, with Go's rules and Go's error texts.
 
 The module knows delimiters, trim markers, comments and the form of tokens. It does not know what a sequence of tokens
-means. It does not check the contents of literals, because the parser does.
+means. It does not check the contents of literals, because the parser does that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ _DECIMAL = "0123456789_"
 
 
 class Token(NamedTuple):
-    """A token; ``kind`` is the keyword or a class such as "field"; ``pos`` counts characters; ``line`` starts at 1."""
+    """A token of a template.
+
+    ``kind`` is the keyword or a class such as "field". ``pos`` counts characters from the start of the source. ``line``
+    starts at 1.
+    """
 
     kind: str
     pos: int
@@ -51,7 +55,7 @@ def is_alphanumeric(rune: str) -> bool:
 
 
 class Lexer:
-    """Lexer that returns the tokens of one template; after an error, only EOF follows."""
+    """Returns the tokens of one template, one after the other; after an error, the only further token is EOF."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -63,7 +67,7 @@ class Lexer:
         self._parens = 0
 
     def next_token(self) -> Token:
-        """Return the next token; a lexing error is returned as a token of kind "error"."""
+        """Return the next token; an error in the source is returned as a token of kind "error"."""
         try:
             return self._action_token() if self._inside else self._text_token()
         except _LexError as error:
@@ -116,7 +120,7 @@ class Lexer:
         return self.source[at : at + 1] == "-" and self.source[at + 1 : at + 2] in (" ", "\t", "\r", "\n")
 
     def _left_delimiter(self) -> Token | None:
-        """Return the delimiter token, or None after a comment, which has no token."""
+        """Return the token of the delimiter ``{{``, or None if a comment follows, because a comment has no token."""
         self.pos += len(LEFT)
         marker = 2 if self._has_left_trim(self.pos) else 0
         if self.source.startswith("/*", self.pos + marker):
@@ -232,7 +236,7 @@ class Lexer:
     def _space(self) -> Token:
         first = self.pos
         self._skip_spaces()
-        # The last space belongs to the trim marker, if one follows.
+        # Step back by one space, because the last space belongs to the trim marker if a trim marker follows.
         self.pos -= 1
         closed, trim = self._at_right_delimiter()
         if not (closed and trim):

@@ -1,7 +1,7 @@
 """Parse number and character constants as Go does (package strconv).
 
 The module knows spellings and ranges. It does not know where a constant is used. One constant may be an int, an
-unsigned int and a float at the same time; the executor chooses.
+unsigned int and a float at the same time; the evaluation of the template chooses between them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ _BASES = {"x": 16, "b": 2, "o": 8}
 
 
 def parse_number(pos: int, text: str, kind: str) -> NumberNode:
-    """Return the node for a token of kind "number", "complex" or "char constant"; raises ValueError with Go's text."""
+    """Return the node for a token of kind "number", "complex" or "char constant".
+
+    Raises ValueError with Go's error text.
+    """
     number = NumberNode(pos, text)
     if kind == "char constant":
         _read_character(number)
@@ -34,7 +37,7 @@ def _read_character(number: NumberNode) -> None:
     data, end = unquote_char(number.text, 1, "'")
     if number.text[end:] != "'":
         raise ValueError(f"malformed character constant: {number.text}")
-    # \x80 to \xff are code points here, not bytes.
+    # In a character constant, \x80 to \xff are code points and not bytes.
     code = data[0] if len(data) == 1 else ord(data.decode())
     number.as_int = number.as_uint = code
     number.as_float = float(code)
@@ -88,7 +91,7 @@ def _split_sign(text: str) -> tuple[int, str]:
 
 
 def _underscores_ok(text: str) -> bool:
-    """Return whether each underscore is between two digits; a base prefix counts as a digit."""
+    """Return whether each underscore of a number is between two digits; the base prefix counts as a digit."""
     prefixed = text[:1] == "0" and text[1:2].lower() in _BASES
     hexadecimal = prefixed and text[1:2].lower() == "x"
     before = "0" if prefixed else "^"
@@ -107,7 +110,7 @@ def _underscores_ok(text: str) -> bool:
 
 
 def parse_integer(text: str) -> int | None:
-    """Return the value of a Go integer literal of any size; None for other text."""
+    """Return the value of a Go integer literal of any size; return None if the text is not such a literal."""
     sign, digits = _split_sign(text)
     if "_" in digits:
         if not _underscores_ok(digits):
@@ -124,7 +127,7 @@ def parse_integer(text: str) -> int | None:
 
 
 def parse_float(text: str) -> float | None:
-    """Return the value of a Go floating point literal; None for other text and on overflow."""
+    """Return the value of a Go floating point literal; return None if the text is not such a literal or overflows."""
     sign, digits = _split_sign(text)
     if "_" in digits and not _underscores_ok(digits):
         return None

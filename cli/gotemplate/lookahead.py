@@ -1,4 +1,4 @@
-"""Read a template's tokens with a look-ahead of three, and build the error texts for wrong tokens.
+"""Read a template's tokens with a look-ahead of three tokens, and create the errors for unexpected tokens.
 
 The module knows on which line Go reports an error: the line of the last token that was read. It does not know the
 grammar.
@@ -13,7 +13,7 @@ _NO_TOKEN = Token("eof", 0, "", 0)
 
 
 class Lookahead:
-    """The tokens of one lexer that were read, with those that were pushed back."""
+    """The tokens that were read from one lexer, including tokens that were pushed back to be read again."""
 
     def __init__(self, lexer: Lexer) -> None:
         self.lexer = lexer
@@ -29,7 +29,10 @@ class Lookahead:
         return self._tokens[self._peeked]
 
     def _push_back(self, *tokens: Token) -> None:
-        """Push back the last token that was read, after the given earlier tokens, latest first."""
+        """Push back the last token that was read, so that it is read again.
+
+        The given tokens were read before it and are pushed back too, the latest of them first.
+        """
         for index, token in enumerate(tokens, 1):
             self._tokens[index] = token
         self._peeked = 1 + len(tokens) if tokens else self._peeked + 1

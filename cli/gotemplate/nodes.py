@@ -1,7 +1,7 @@
-"""The nodes of a parsed template, and their text in error messages.
+"""The nodes of a parsed template, and the source text that error messages show for a node.
 
 The module knows only structure. It does not know how a node is parsed or executed. ``pos`` counts characters from the
-start of the source; ``source()`` is the normal form that Go shows in ``at <…>``.
+start of the source. ``source()`` is the normal form that Go shows in ``at <…>``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ class TemplateNode:
         self.pos = pos
 
     def source(self) -> str:
-        """Return the normal form of the node's source.
+        """Return the normal form of the node's source text.
 
-        All calls are plain Python calls, because deep templates must not use the C stack, as ``str()`` would.
+        Nodes call ``source()`` of their parts directly. ``str()`` would use the C stack, which deeply nested templates
+        could overflow.
         """
         return ""
 
 
 class Text(TemplateNode):
-    """Literal text between actions."""
+    """Literal text between template actions."""
 
     __slots__ = ("text",)
 
@@ -37,7 +38,7 @@ class Text(TemplateNode):
 
 
 class Dot(TemplateNode):
-    """The dot: the current value."""
+    """The dot ``.``, which stands for the current value."""
 
     __slots__ = ()
 
@@ -46,7 +47,7 @@ class Dot(TemplateNode):
 
 
 class Nil(TemplateNode):
-    """The untyped nil constant."""
+    """The constant ``nil``, which has no type."""
 
     __slots__ = ()
 
@@ -68,7 +69,7 @@ class Bool(TemplateNode):
 
 
 class String(TemplateNode):
-    """A string constant; ``quoted`` is its spelling in the source."""
+    """A string constant; ``quoted`` is the spelling of the constant in the source."""
 
     __slots__ = ("quoted", "value")
 
@@ -82,7 +83,7 @@ class String(TemplateNode):
 
 
 class NumberNode(TemplateNode):
-    """A number constant: each attribute is its value as one Go type, or None if that type cannot hold it."""
+    """A number constant; each attribute is its value in one Go type, or None if this Go type cannot hold the value."""
 
     __slots__ = ("as_complex", "as_float", "as_int", "as_uint", "text")
 
@@ -99,7 +100,7 @@ class NumberNode(TemplateNode):
 
 
 class Identifier(TemplateNode):
-    """The name of a function."""
+    """The name of a function in a template."""
 
     __slots__ = ("name",)
 
@@ -138,7 +139,7 @@ class Field(TemplateNode):
 
 
 class ChainNode(TemplateNode):
-    """``(pipeline).A.B``: fields of a term that is neither a field nor a variable."""
+    """``(pipeline).A.B``: fields of the value of a term that is neither a field nor a variable."""
 
     __slots__ = ("fields", "node")
 
@@ -152,7 +153,7 @@ class ChainNode(TemplateNode):
 
 
 class PipelineCommand(TemplateNode):
-    """One stage of a pipeline; if the first argument is callable, it is called with the others."""
+    """One stage of a pipeline; if the first argument is a function or method, the other arguments are passed to it."""
 
     __slots__ = ("args",)
 
@@ -165,7 +166,7 @@ class PipelineCommand(TemplateNode):
 
 
 class Pipe(TemplateNode):
-    """A pipeline, which may declare or assign variables."""
+    """A pipeline; it may declare or assign variables."""
 
     __slots__ = ("commands", "decl", "is_assign")
 
@@ -183,7 +184,7 @@ class Pipe(TemplateNode):
 
 
 class Action(TemplateNode):
-    """A pipeline whose value is printed."""
+    """An action ``{{pipeline}}``, which prints the value of the pipeline."""
 
     __slots__ = ("pipe",)
 
@@ -196,7 +197,7 @@ class Action(TemplateNode):
 
 
 class Body(TemplateNode):
-    """A sequence of nodes."""
+    """A sequence of template nodes."""
 
     __slots__ = ("nodes",)
 
@@ -205,12 +206,12 @@ class Body(TemplateNode):
         self.nodes: list[TemplateNode] = []
 
     def is_empty(self) -> bool:
-        """Return whether the body contains only white space."""
+        """Return whether the sequence contains only white space."""
         return all(isinstance(node, Text) and not decode(node.text).strip() for node in self.nodes)
 
 
 class Branch(TemplateNode):
-    """``if``, ``with`` or ``range`` (see ``keyword``) with its bodies."""
+    """An ``if``, ``with`` or ``range`` action with its bodies; ``keyword`` says which."""
 
     __slots__ = ("body", "else_body", "keyword", "pipe")
 
@@ -251,7 +252,7 @@ class Invocation(TemplateNode):
 
 
 class EndNode(TemplateNode):
-    """``{{end}}``; used only during parsing, never part of a finished template."""
+    """The action ``{{end}}``; only the parser uses this node, and a finished template contains none."""
 
     __slots__ = ()
 
@@ -260,7 +261,7 @@ class EndNode(TemplateNode):
 
 
 class Else(TemplateNode):
-    """``{{else}}``; used only during parsing, never part of a finished template."""
+    """The action ``{{else}}``; only the parser uses this node, and a finished template contains none."""
 
     __slots__ = ()
 

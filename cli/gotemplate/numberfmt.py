@@ -1,6 +1,6 @@
-"""The digits of numbers in Go's fmt and strconv, before padding.
+"""Convert numbers to digits as Go's fmt and strconv do, before padding.
 
-The module knows bases, shortest decimals and exponents. Of a verb's flags, it knows only those that change digits.
+The module knows bases, shortest decimals and exponents. It knows only those flags of a verb that change digits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def digits_in_base(value: int, base: int) -> str:
 
 
 def _shortest_digits(value: float) -> tuple[str, int]:
-    """Return the shortest decimal digits that identify ``value`` and the position of the decimal point."""
+    """Return the shortest decimal digits that identify ``value``, and the position of the decimal point in them."""
     mantissa, _, exponent = repr(abs(value)).partition("e")
     whole, _, fraction = mantissa.partition(".")
     fraction = "" if fraction == "0" else fraction
@@ -87,9 +87,9 @@ def _hexadecimal(value: float, precision: int, verb: str) -> str:
 
 
 def format_float(value: float, verb: str, precision: int = -1) -> str:
-    """Format ``value`` as strconv.FormatFloat does, always with a sign.
+    """Format ``value`` as strconv.FormatFloat does, but always with a sign.
 
-    ``verb`` is one of eEfgGbxX; ``precision`` -1 means the shortest exact form.
+    ``verb`` is one of eEfgGbxX. The ``precision`` -1 means the shortest form that identifies the value.
     """
     if math.isnan(value):
         return "+NaN"

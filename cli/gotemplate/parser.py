@@ -55,7 +55,10 @@ _STRINGS = ("string", "raw string")
 
 
 class Parser(Lookahead):
-    """Parser for the body of one template; a body defined inside it gets its own parser on the same lexer."""
+    """Parses the body of one template.
+
+    A template that is defined inside this body has its own parser, which uses the same lexer.
+    """
 
     def __init__(
         self, lexer: Lexer, functions: Container[str], trees: dict[bytes, Body], name: bytes, nesting: int = 0
@@ -76,7 +79,7 @@ class Parser(Lookahead):
     # ------------------------------------------------------------------------------------------------ templates
 
     def parse_main(self) -> None:
-        """Parse the whole source; this template and all templates that it defines are added to ``trees``."""
+        """Parse the whole source; add this template and all templates that the source defines to ``trees``."""
         root = Body(self._peek().pos)
         while self._peek().kind != "eof":
             if self._peek().kind == "{{":
@@ -92,7 +95,7 @@ class Parser(Lookahead):
         self._add(root)
 
     def parse_definition(self) -> None:
-        """Parse ``{{define "name"}} … {{end}}`` after the word ``define``."""
+        """Parse the rest of ``{{define "name"}} … {{end}}`` after the word ``define``."""
         context = "define clause"
         token = self._next_non_space()
         if token.kind not in _STRINGS:
@@ -176,7 +179,7 @@ class Parser(Lookahead):
 
     def _else(self) -> TemplateNode:
         following = self._peek_non_space()
-        # "{{else if" and "{{else with" mean an else body with a control structure of its own.
+        # "{{else if" and "{{else with" start an else part that consists of one further "if" or "with".
         if following.kind in ("if", "with"):
             return Else(following.pos)
         return Else(self._expect("}}", "else").pos)
@@ -250,7 +253,8 @@ class Parser(Lookahead):
                 self._declare(pipe, variable)
                 return
             if following.kind != "char" or following.value != ",":
-                # Here the variable is an argument, so push the tokens back: all three for "$x foo".
+                # The variable is an argument here and not a declaration, so push back all tokens: three tokens for "$x
+                # foo".
                 if after.kind == "space":
                     self._push_back(after, variable)
                 else:
@@ -353,7 +357,7 @@ class Parser(Lookahead):
 
 
 def parse_trees(source: str, functions: Container[str]) -> dict[bytes, Body]:
-    """Return all templates of ``source`` by name; the main one is ``b""``; raises TemplateSyntaxError."""
+    """Parse ``source`` and return its templates by name; the main template is ``b""``; raises TemplateSyntaxError."""
     trees: dict[bytes, Body] = {}
     Parser(Lexer(source), functions, trees, b"").parse_main()
     return trees

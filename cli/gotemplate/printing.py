@@ -19,7 +19,7 @@ _STRINGABLE = "vsxXq"
 
 
 class Printer:
-    """Collects printed text; ``flags`` are the flags of the current verb."""
+    """Collects the printed text; ``flags`` are the flags of the current verb."""
 
     __slots__ = ("_erroring", "budget", "flags", "parts")
 
@@ -30,16 +30,16 @@ class Printer:
         self._erroring = False
 
     def write(self, data: bytes) -> None:
-        """Append text; counts against the budget."""
+        """Append printed text; its length counts against the budget."""
         self.budget.produce(len(data))
         self.parts.append(data)
 
     def result(self) -> bytes:
-        """Return all printed text."""
+        """Return all text that was printed."""
         return b"".join(self.parts)
 
     def argument(self, value: Value | None, verb: str) -> None:
-        """Print one argument; None is a nil interface."""
+        """Print one argument; a ``value`` of None is a nil interface."""
         value = unwrap(value)
         if value is None:
             if verb in "Tv":
@@ -66,9 +66,9 @@ class Printer:
         self.write(b")")
 
     def _by_method(self, value: Value, verb: str) -> bool:
-        """Print with the GoString or String method, and return whether this was possible.
+        """Print the value with its GoString or String method; return whether this was possible.
 
-        It is possible if the type has the method and the verb prints text.
+        This is possible if the value's type has the method and the verb prints text.
         """
         if self._erroring:
             return False
@@ -137,7 +137,7 @@ class Printer:
         if value.type.kind not in ("ptr", "map", "slice", "func"):
             self.bad_verb(value, verb)
             return
-        # Addresses have no meaning here; this one looks like an address on Go's heap.
+        # Go prints a memory address, which has no meaning here; print a number that looks like an address on Go's heap.
         address = 0 if value.raw is None else 0xC000000000 + id(value.raw) % 2**32
         flags = self.flags
         if verb == "v" and flags.sharp_v:
@@ -197,7 +197,7 @@ class Printer:
 
 
 def sprint(args: Sequence[Value | None], budget: Budget) -> bytes:
-    """Return ``args`` printed with a space between two arguments if neither is a string (fmt.Sprint)."""
+    """Return ``args`` as text, with a space between two arguments if neither of the two is a string (fmt.Sprint)."""
     printer = Printer(budget)
     after_string = False
     for index, arg in enumerate(args):
@@ -211,7 +211,7 @@ def sprint(args: Sequence[Value | None], budget: Budget) -> bytes:
 
 
 def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
-    """Return ``args`` printed with spaces between all of them and a newline at the end (fmt.Sprintln)."""
+    """Return ``args`` as text, with a space between every two arguments and a newline at the end (fmt.Sprintln)."""
     printer = Printer(budget)
     for index, arg in enumerate(args):
         if index:
@@ -222,7 +222,10 @@ def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
 
 
 def printable(value: Value | None) -> Value | None:
-    """Return the value to print for ``value``: a pointer's target, unless only the pointer has a String method."""
+    """Return the value to print for ``value``.
+
+    For a pointer this is the pointer's target, unless only the pointer type has a String method.
+    """
     if value is None:
         return string(b"<no value>")
     if value.type.kind == "ptr":

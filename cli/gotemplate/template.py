@@ -1,6 +1,6 @@
 """A parsed template, which can be executed any number of times.
 
-The module knows which functions exist, and starts executions. It does not know the data.
+The module knows which functions exist, and starts executions. It does not know the data of an execution.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ class Template:
         replace: Mapping[str, Function] | None = None,
         budget: Budget | None = None,
     ) -> str:
-        """Return the output for ``data``; raises TemplateExecError, which holds the output so far.
+        """Execute the template with ``data`` and return the output.
 
-        ``missing_key_fails`` is Go's option missingkey=error. ``replace`` holds functions that replace Docker's. A
-        ``budget`` may be shared, to limit several executions together.
+        A failure raises TemplateExecError, which holds the output up to the failure. ``missing_key_fails`` is Go's
+        option missingkey=error. ``replace`` holds functions that replace Docker's functions. Several executions may
+        share a ``budget``, which then limits them together.
         """
         budget = budget or Budget()
         functions = {**docker_functions(budget), **(replace or {})}
@@ -54,5 +55,5 @@ class Template:
 
 
 def parse(text: str) -> Template:
-    """Parse a template; raises TemplateSyntaxError with Go's text."""
+    """Parse a template; raises TemplateSyntaxError with Go's error text."""
     return Template(text)

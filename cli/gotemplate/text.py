@@ -1,9 +1,9 @@
-r"""Go strings as Python values.
+r"""Represent Go strings in Python.
 
 A Go string is a sequence of bytes, usually UTF-8, and templates can access the bytes (``len``, ``index``,
-``truncate``). Values are therefore ``bytes``. Template source and error texts are ``str``, with a surrogate escape for
-each byte that is not UTF-8. This module converts between the two and knows Go's literals (package strconv). It knows no
-types or verbs.
+``truncate``). Template values are therefore ``bytes``. Template source and error texts are ``str``, with a surrogate
+escape for each byte that is not UTF-8. This module converts between ``bytes`` and ``str`` and knows Go's literals
+(package strconv). It knows no types or verbs.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ def _unquote_numeric(text: str, at: int) -> tuple[bytes, int]:
 
 
 def unquote_char(text: str, at: int, mark: str) -> tuple[bytes, int]:
-    """Read one character of a literal, which may be escaped; return its bytes and the next position.
+    """Parse one character of a literal, which may be escaped; return its bytes and the position after it.
 
-    Raises ValueError (``invalid syntax``) as strconv.UnquoteChar does.
+    Raises ValueError (``invalid syntax``) in the same cases as strconv.UnquoteChar.
     """
     if at >= len(text) or text[at] == mark:
         raise ValueError("invalid syntax")
@@ -101,7 +101,10 @@ def unquote_char(text: str, at: int, mark: str) -> tuple[bytes, int]:
 
 
 def unquote(literal: str) -> bytes:
-    """Return the value of a Go string literal in double or back quotes; raises ValueError with strconv's text."""
+    """Return the value of a Go string literal in double or back quotes.
+
+    Raises ValueError with strconv's error text.
+    """
     if literal[0] == "`":
         return encode(literal[1:-1].replace("\r", ""))
     parts = []

@@ -1,6 +1,6 @@
-"""time.Time and time.Duration as types of template values.
+"""The Go types time.Time and time.Duration for template values.
 
-The module knows the methods that a template can call on them. It does not know how times are formatted (gotime.py).
+The module knows which methods templates can call on these types. It does not know how times are formatted (gotime.py).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _instant(raw: Raw) -> int:
 
 
 def _to_nearest(instant: int, unit: int) -> int:
-    """Return the distance to the nearest multiple of ``unit``; halves are rounded up."""
+    """Return the distance from ``instant`` to the nearest multiple of ``unit``; halves are rounded up."""
     if unit <= 0:
         return 0
     rest = instant % unit

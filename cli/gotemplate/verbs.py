@@ -1,4 +1,4 @@
-"""The verbs of Go's fmt for simple values: one set of flags, applied to one bool, number or string.
+"""Format simple values (bool, number or string) for one verb of Go's fmt with its flags.
 
 The module knows padding, precision, signs and quoting. It does not know Go types, composite values and format strings.
 """
@@ -14,7 +14,7 @@ _BASES = {"d": 10, "v": 10, "b": 2, "o": 8, "O": 8, "x": 16, "X": 16}
 
 
 class Flags:
-    """The flags, width and precision of one verb; ``width`` and ``precision`` are None if not given."""
+    """The flags, width and precision of one verb; a missing ``width`` or ``precision`` is None."""
 
     __slots__ = ("minus", "plus", "plus_v", "precision", "sharp", "sharp_v", "space", "width", "zero")
 
@@ -29,7 +29,10 @@ class Flags:
         self.precision: int | None = None
 
     def pad(self, data: bytes, zero: bool | None = None) -> bytes:
-        """Pad ``data`` to the width, which counts runes; ``zero`` overrides the zero flag."""
+        """Pad ``data`` to the verb's width, which is a number of runes.
+
+        ``zero`` overrides the flag for padding with zeros.
+        """
         if not self.width:
             return data
         missing = self.width - len(decode(data))
@@ -40,7 +43,9 @@ class Flags:
         return (b"0" if (self.zero if zero is None else zero) else b" ") * missing + data
 
     def truncate(self, data: bytes) -> bytes:
-        """Cut ``data`` to the precision, which counts runes; without a precision, return it unchanged."""
+        """Cut ``data`` to the verb's precision, which is a number of runes; without a precision, return it
+        unchanged.
+        """
         if self.precision is None:
             return data
         return encode(decode(data)[: self.precision])
@@ -97,7 +102,7 @@ class Flags:
         return self._unicode(code) if verb == "U" else None
 
     def prefixed_hex(self, value: int, prefix: bool = True) -> bytes:
-        """Format as hexadecimal, with ``0x`` if ``prefix``, independent of the sharp flag."""
+        """Format an integer as hexadecimal; ``prefix`` adds ``0x``, whether or not the flag ``#`` is set."""
         sharp, self.sharp = self.sharp, prefix
         data = self._based(value, "x")
         self.sharp = sharp
@@ -162,14 +167,14 @@ class Flags:
         return self.pad(text.encode())
 
     def _special(self, text: str) -> bytes:
-        """Format infinity or NaN, which are never padded with zeros."""
+        """Format infinity or NaN; unlike other numbers, they are never padded with zeros."""
         if text[1] == "N" and not self.space and not self.plus:
             text = text[1:]
         return self.pad(text.encode(), zero=False)
 
 
 def _with_point(text: str, verb: str, precision: int) -> str:
-    """Add a decimal point if missing and, for %g and %x, zeros up to the precision."""
+    """Add a decimal point if the number has none; for %g and %x, also add zeros up to the precision."""
     digits = {"g": precision, "G": precision, "x": precision}.get(verb, 0)
     if verb in "gGx" and digits == -1:
         digits = 6

@@ -22,7 +22,10 @@ URL_SCHEMES = ("http://", "https://")
 @click.argument("name", required=False)
 @click.pass_obj
 def import_(app: App, source: str, name: str | None, change: tuple[str, ...], message: str, platform: str) -> None:
-    """Import an archive (a root file system, or the output of ``docker save``) and print the image's id."""
+    """Import an image archive and print the image's id.
+
+    The archive is a root file system or the output of ``docker save``.
+    """
     if change:
         raise StatusError("--change is not supported")
     if source.startswith(URL_SCHEMES):
@@ -35,7 +38,7 @@ def import_(app: App, source: str, name: str | None, change: tuple[str, ...], me
 
 
 def import_from(app: App, source: str, reference: str) -> str:
-    """Import a file, or standard input for ``-``; return the image's id."""
+    """Import an archive from a file, or from standard input if ``source`` is ``-``; return the image's id."""
     if source == "-":
         return app.engine.images.import_archive(app.stdin, reference)
     try:

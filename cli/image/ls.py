@@ -57,7 +57,7 @@ def images(app: App, /, **flags: Any) -> None:
 @list_flags
 @click.pass_obj
 def ls(app: App, /, **flags: Any) -> None:
-    """Print the same table as ``images``, under the name that the command has in its group."""
+    """Print the same table as ``images``; this is the command ``ls`` in the group ``hawse image``."""
     list_images(app, flags)
 
 
@@ -83,7 +83,7 @@ def template(format: str, *, quiet: bool, digests: bool) -> str:
 
 
 def rows_of(image: Mapping[str, Any], *, trunc: bool) -> Iterator[FormatContext]:
-    """Yield one row for each name of an image, or one row with ``<none>`` if the image has no name."""
+    """Yield one row for each name of an image; an image without a name gives one row with ``<none>``."""
     for reference in image["RepoTags"] or [f"{NONE}:{NONE}"]:
         repository, _, tag = reference.rpartition(":")
         yield FormatContext(

@@ -30,7 +30,7 @@ def removal_flags(function: Any) -> Any:
 @removal_flags
 @click.pass_obj
 def rmi(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
-    """Remove or untag the images."""
+    """Remove the images, or only their names if other names of the image remain."""
     remove_images(app, images, force=force)
 
 
@@ -38,12 +38,12 @@ def rmi(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
 @removal_flags
 @click.pass_obj
 def rm(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
-    """Remove or untag the images, as ``rmi`` does, under the name that the command has in its group."""
+    """Do the same as ``rmi``; this is the command ``rm`` in the group ``hawse image``."""
     remove_images(app, images, force=force)
 
 
 def remove_images(app: App, images: tuple[str, ...], *, force: bool) -> None:
-    """Remove the images and print what was untagged and deleted.
+    """Remove the images; print the names and images that were removed.
 
     With ``force``, missing images are reported but are not an error, unless another error occurs too.
     """

@@ -1,13 +1,14 @@
 """Run the launcher from hawse's own packages, even if other packages named ``cli``, ``engine`` or ``drivers`` exist.
 
-This file is installed as share/hawse/boot.py. `cli/launcher/hawse` and `cli/launcher/module.py` run it with an
+This file is installed as share/hawse/boot.py. `cli/launcher/hawse` and `cli/launcher/module.py` run this file with an
 interpreter that is isolated (-I) and does not load site-packages (-S). Such an interpreter searches neither the current
-directory nor PYTHONPATH. The directory of hawse's packages is first on its path. Therefore no other distribution's
-package of the same name is imported, unless pip has overwritten hawse's files with it.
+directory nor PYTHONPATH. This file then puts the directory of hawse's packages first on the import path. Therefore no
+package of the same name from another distribution is imported, unless pip has overwritten hawse's files with that
+package.
 
-The interpreter compiles this file at every start, so it must stay short. From the first statement on, SIGINT ends the
-process without a traceback. Before that, for about 1 ms, SIGINT ends the interpreter with the interpreter's own
-message.
+The interpreter compiles this file at every start, so the file must stay short. From the first statement on, SIGINT ends
+the process without a traceback. Before the first statement, for about 1 ms, SIGINT ends the interpreter with the
+interpreter's own message.
 """
 
 import _signal  # type: ignore[import-not-found]
@@ -21,14 +22,14 @@ if __name__ == "__main__":
     if not locale:
         posix.environ.pop(b"LC_CTYPE", None)
         posix.unsetenv(b"LC_CTYPE")
-    elif locale != b"C.UTF-8":  # the interpreter has already set C.UTF-8 in the environment
+    elif locale != b"C.UTF-8":  # the interpreter has set C.UTF-8 already
         posix.environ[b"LC_CTYPE"] = locale
         posix.putenv(b"LC_CTYPE", locale)
     prefix, version = __file__.rsplit("/", 3)[0], sys.version_info
     packages = f"{prefix}/lib/python{version[0]}.{version[1]}/site-packages"
     try:
         posix.stat(f"{packages}/cli/launcher/launch.py")
-    except OSError:  # an editable install: only `site` finds its packages
+    except OSError:  # an editable install, whose packages only `site` finds
         import os
         import site
 

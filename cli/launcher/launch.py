@@ -1,16 +1,19 @@
-"""Send the command of the ``hawse`` script to the warm server, or run it in this process.
+"""Send the command of the ``hawse`` script to the warm server, or run the command in this process.
 
-This module knows the server's socket. It also knows which attributes of this process the server needs to run the
-command in the same way. It must not know what any command does. It imports only built-in modules and `_socket`, because
-every further import takes longer than the exchange with the server.
+The warm server is a resident process that runs commands faster, because it has imported everything. This module knows
+the server's socket. It also knows which attributes of this process the server needs to run the command in the same way.
+It must not know what any command does. It imports only built-in modules and `_socket`, because every further import
+takes longer than the exchange with the server.
 
-The protocol:
+The protocol consists of these messages:
 
-- The server sends WELCOME with the pidfd of the process that would run the command.
-- The launcher then sends the request with its descriptors. It does not send them earlier, because they would stay in
-  the queue of a server that hangs.
-- The server sends READY, and the launcher sends GO.
-- Before GO, the launcher may run the command itself, because no other process will. After GO it never does.
+- A child process of the server receives the connection. The child sends WELCOME with its own pidfd (a file
+  descriptor for a process), to which the launcher sends signals.
+- The launcher then sends the request with its file descriptors. It does not send them earlier, because they would
+  stay in the socket's queue if the server hangs.
+- The child sends READY, and the launcher sends GO. The child runs the command only after GO.
+- Before GO, the launcher may run the command itself, because the child waits for GO. After GO, the launcher never
+  runs the command.
 """
 
 import _socket
@@ -27,20 +30,26 @@ PROTOCOL = 1
 DEFAULT_RUN = b"/run/hawse"
 SOCKET = b"warm.sock"
 MODE_VARIABLE = b"HAWSE_WARM"
-"""Values: "off" runs every command in its own process, "use" starts no server, "only" fails without a server."""
+"""Values of this variable: "off" runs every command in its own process, without the warm server.
+
+"use" uses a running server but starts none. "only" makes the command fail if no server accepts it.
+"""
 
 SERVER_TIMEOUT_SECONDS = 5.0
-"""Seconds to wait for an answer of the server before the command is run in this process."""
+"""Seconds to wait for an answer of the warm server; after this time, the command is run in this process."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
-MESSAGE = 5  # bytes: one of the kinds above and a 4-byte number
-LOST = 125  # the exit code of Docker's client if the connection to the daemon fails
+MESSAGE = 5  # bytes: one of the letters above and a 4-byte number
+LOST = 125  # exit code: that of Docker's client when the connection to the daemon fails
 REFUSED_TEXT = b"hawse: no warm server accepted the command (HAWSE_WARM=only)\n"
 LOST_TEXT = b"hawse: lost the warm server while running this command; the next hawse command will recover\n"
 PACKAGES = __file__.rsplit("/", 3)[0]
 
 DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
-"""Paths of file descriptors, such as a shell's ``<(...)``. The server receives only the three standard streams."""
+"""Path prefixes of file descriptors, such as a shell's ``<(...)``.
+
+An argument with such a path is useless in the warm server, which receives only the three standard streams.
+"""
 
 FORWARDED = tuple(
     getattr(_signal, f"SIG{name}")
@@ -53,11 +62,11 @@ HANDOVER_PATHS = (
 
 
 class ServerRefused(Exception):
-    """Raised when the server runs but does not accept this command."""
+    """Raised when the warm server runs but does not accept this command."""
 
 
 def main() -> None:
-    """Run the command line of this process, in the warm server if possible, and exit."""
+    """Run the command of this process and exit; the command runs in the warm server if possible."""
     mode = posix.environ.get(MODE_VARIABLE)
     if mode == b"off" or names_descriptor(sys.argv[1:]) or in_background():
         run_cold(leave_server=False)
@@ -82,7 +91,8 @@ def names_descriptor(arguments: list[str]) -> bool:
 def in_background() -> bool:
     """Return whether this process is a background job of its terminal.
 
-    Such a command runs in this process, because only then does the kernel stop it correctly when it reads the terminal.
+    A background job must not use the warm server. The kernel stops a background job that reads the terminal, but only
+    if the job itself reads.
     """
     try:
         return posix.tcgetpgrp(0) != posix.getpgrp()
@@ -91,10 +101,13 @@ def in_background() -> bool:
 
 
 def run_warm() -> None:
-    """Run the command in the server and exit with its status; raises OSError or `ServerRefused` before GO."""
+    """Run the command in the warm server and exit with the command's status.
+
+    Before GO is sent, OSError or `ServerRefused` may be raised; then the command has not been started.
+    """
     streams = [
         fd for fd in range(3) if is_open(fd)
-    ]  # checked before this process opens files, which could get these numbers
+    ]  # checked first, because files that this process opens could get these numbers
     server = connect()
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
     try:
@@ -112,11 +125,11 @@ def run_warm() -> None:
 
 
 def connect() -> _socket.socket:
-    """Connect to the warm server.
+    """Connect to the warm server and return the socket.
 
-    Raises OSError if there is no server, and `ServerRefused` if it belongs to another user.
+    Raises OSError if no server listens, and `ServerRefused` if the server belongs to another user.
     """
-    # The address goes through the open directory, because a path may be longer than a socket address.
+    # Connect through the open directory, because the path of HAWSE_RUN may be longer than a socket address allows.
     directory = posix.open(posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN, posix.O_PATH | posix.O_CLOEXEC)
     try:
         server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -131,7 +144,10 @@ def connect() -> _socket.socket:
 
 
 def send_request(server: _socket.socket, streams: list[int]) -> None:
-    """Send the request with the file descriptors of the streams, directory, root and namespaces."""
+    """Send the request to the warm server.
+
+    The request has the file descriptors of the streams, the current directory, the root directory and the namespaces.
+    """
     opened: list[int] = []
     try:
         for path, flags in HANDOVER_PATHS:
@@ -146,7 +162,7 @@ def send_request(server: _socket.socket, streams: list[int]) -> None:
 
 
 def request_of_this_process(streams: list[int]) -> bytes:
-    """Return the request: identity, umask, streams, ignored signals, arguments and environment."""
+    """Return the bytes of the request: identity, umask, streams, ignored signals, arguments and environment."""
     umask = posix.umask(0o077)
     posix.umask(umask)
     ignored = [number for number in FORWARDED if _signal.getsignal(number) == _signal.SIG_IGN]
@@ -169,20 +185,20 @@ def is_open(fd: int) -> bool:
 
 
 def identity() -> bytes:
-    """Return the values that must be equal in the server: protocol, interpreter, and this module's file."""
+    """Return the facts that must be equal in launcher and server: protocol, interpreter, this module's file."""
     file = posix.stat(__file__)
-    interpreters = sys.executable.rpartition("/")[0]  # the directory, because python and python3 must be equal
+    interpreters = sys.executable.rpartition("/")[0]  # the directory only, so that python and python3 are equal
     facts = (PROTOCOL, sys.hexversion, file.st_dev, file.st_ino, file.st_mtime_ns, interpreters, PACKAGES)
     return " ".join(map(str, facts)).encode(errors="surrogateescape")
 
 
 def message(kind: bytes, number: int = 0) -> bytes:
-    """Return one message of the protocol."""
+    """Return the bytes of one message of the protocol between launcher and server."""
     return kind + number.to_bytes(4, "big")
 
 
 def receive_pidfd(server: _socket.socket) -> int:
-    """Return the pidfd of the process that would run the command.
+    """Receive and return the pidfd (a file descriptor for a process) of the process that would run the command.
 
     Raises `ServerRefused` if the server refuses this process, and OSError for any other answer.
     """
@@ -195,7 +211,10 @@ def receive_pidfd(server: _socket.socket) -> int:
 
 
 def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> None:
-    """Forward signals to the command; stop, continue and exit as the command does."""
+    """Wait until the command in the warm server ends, and exit as the command did.
+
+    Meanwhile, forward this process's signals to the command, and stop and continue as the command does.
+    """
 
     def forward(number: int, _frame: object) -> None:
         try:
@@ -222,7 +241,7 @@ def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> 
 
 
 def receive_message(server: _socket.socket) -> bytes:
-    """Return one message; empty if the server closed the connection."""
+    """Receive and return one message; return b"" if the server closed the connection."""
     try:
         return server.recv(MESSAGE, _socket.MSG_WAITALL)
     except OSError:
@@ -230,7 +249,10 @@ def receive_message(server: _socket.socket) -> bytes:
 
 
 def stop(number: int, forward: "_signal._HANDLER") -> None:
-    """Stop this process as the command stopped; when this process is continued, continue the command."""
+    """Stop this process with the signal that stopped the command.
+
+    When this process is continued, send SIGCONT to the command too.
+    """
     for each in (number, _signal.SIGCONT):
         if each != _signal.SIGSTOP:
             _signal.signal(each, _signal.SIG_DFL)
@@ -242,7 +264,7 @@ def stop(number: int, forward: "_signal._HANDLER") -> None:
 
 
 def die(number: int) -> None:
-    """End this process by the signal that ended the command."""
+    """End this process with the signal that ended the command."""
     if number != _signal.SIGKILL:
         _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number])
@@ -251,7 +273,10 @@ def die(number: int) -> None:
 
 
 def run_cold(*, leave_server: bool) -> None:
-    """Run the command in this process and exit; ``leave_server`` starts a server for the next command."""
+    """Run the command in this process and exit.
+
+    With ``leave_server``, also start a warm server for the next command.
+    """
     if sys.flags.no_site:
         import site
 
@@ -270,7 +295,7 @@ def run_cold(*, leave_server: bool) -> None:
 
 
 def start_server() -> None:
-    """Start a server that outlives this process; the server ends immediately if another one is running."""
+    """Start a warm server that outlives this process; the server ends immediately if another one is running."""
     if posix.fork():
         return
     try:
@@ -283,9 +308,9 @@ def start_server() -> None:
 
 
 def become_server() -> None:
-    """Execute the server without this process's file descriptors and directory.
+    """Replace this process by the warm server, without this process's file descriptors and directory.
 
-    Only PATH and the HAWSE_ variables of the environment are kept.
+    The server gets only PATH and the HAWSE_ variables of the environment.
     """
     kept = {name: value for name, value in posix.environ.items() if name == b"PATH" or name.startswith(b"HAWSE_")}
     if kept.get(b"HAWSE_RUN", b"/")[:1] not in (b"", b"/"):

@@ -1,11 +1,12 @@
-"""Run hawse for ``python -m hawse``; installed as hawse/__main__.py.
+"""Run hawse for ``python -m hawse``; this file is installed as hawse/__main__.py.
 
-Nothing of hawse is imported here, because ``python -m`` puts the current directory and PYTHONPATH first on the path.
-Instead, this process executes the interpreter again, as the script ``hawse`` does. Two cases cannot be prevented here:
+This file imports nothing of hawse, because ``python -m`` puts the current directory and PYTHONPATH first on the import
+path. Instead, it executes the interpreter again with the options that the script ``hawse`` uses. Two problems cannot be
+prevented here:
 
-- A ``hawse`` package in the current directory or on PYTHONPATH runs instead of this one. ``python -I -m hawse``
+- A ``hawse`` package in the current directory or on PYTHONPATH runs instead of this package. ``python -I -m hawse``
   prevents that.
-- ``site`` imports a ``sitecustomize`` from PYTHONPATH before this file is read.
+- ``site`` imports a ``sitecustomize`` from PYTHONPATH before Python reads this file.
 """
 
 import posix

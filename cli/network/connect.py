@@ -16,7 +16,7 @@ from engine.model import EndpointIPAM, EndpointSettings, PortSpec
 
 
 def default_route(word: str) -> str:
-    """Parse ``--default-route``; "auto" is the same as no value; raises ValueError."""
+    """Parse a ``--default-route`` value; "auto" has the same effect as no flag; raises ValueError."""
     if word not in ("yes", "no", "auto"):
         raise ValueError('must be "yes", "no" or "auto"')
     return "" if word == "auto" else word
@@ -55,9 +55,9 @@ def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
 
 
 def driver_options(pairs: Sequence[str]) -> dict[str, str]:
-    """Parse ``key=value`` pairs; raises StatusError.
+    """Parse the ``key=value`` pairs of ``--driver-opt``; raises StatusError.
 
-    Spaces around key and value are removed, and the last value of a key is used.
+    Spaces around key and value are removed. If a key is given several times, its last value is used.
     """
     options = {}
     for pair in pairs:

@@ -1,6 +1,6 @@
 """Match ``--ip-range``, ``--gateway`` and ``--aux-address`` to their ``--subnet``, before the engine is called.
 
-The checks and their error texts are those of Docker's command line; all further checks are in the engine.
+This module makes the checks of Docker's command line, with Docker's error texts. The engine makes all further checks.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ MAPPED_BITS = 96  # bits before the IPv4 address in an IPv4-mapped address
 def ipam_configs(
     subnets: Sequence[str], ranges: Sequence[str], gateways: Sequence[str], aux_addresses: Mapping[str, str]
 ) -> tuple[IPAMConfig, ...]:
-    """Return one entry per subnet.
+    """Return one entry per subnet, with the options that belong to this subnet.
 
-    Raises StatusError if an option matches no subnet, or a subnet that has such an option already.
+    Raises StatusError if an option matches no subnet, or if two options of the same kind match one subnet.
     """
     if len(subnets) < max(len(ranges), len(gateways)):
         raise StatusError("every ip-range or gateway must have a corresponding subnet")
@@ -74,9 +74,9 @@ def _matches_either(one: str, other: str) -> bool:
 
 
 def _contains(subnet: str, data: str) -> bool:
-    """Return whether an address, or the address of a CIDR, is in a subnet; raises StatusError for an invalid CIDR.
+    """Return whether an address (``10.0.0.1``, or with a prefix length ``10.0.0.1/24``) is in a subnet.
 
-    An invalid plain address is in no subnet.
+    Raises StatusError for an invalid CIDR. An invalid address without prefix length is in no subnet.
     """
     try:
         network = parse_cidr(subnet)[1]
@@ -90,7 +90,10 @@ def _contains(subnet: str, data: str) -> bool:
 
 
 def parse_cidr(text: str) -> tuple[str, Network]:
-    """Parse a CIDR as Go's net.ParseCIDR does: return the address and its network; raises ValueError with Go's text."""
+    """Parse a CIDR as Go's net.ParseCIDR does; return the address and its network.
+
+    Raises ValueError with Go's error text.
+    """
     host, _, prefix = text.partition("/")
     address = parse_ip(host)
     bits = int(prefix) if PREFIX.fullmatch(prefix) else -1

@@ -33,7 +33,7 @@ TIMESTAMP = re.compile(r"(\S+)T(\d\d:\d\d:\d\d)(?:(\.\d*[1-9])0*|\.0+)?(Z|[+-]\d
 @flag("--quiet", "-q", usage="Only display network IDs")
 @click.pass_obj
 def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, no_trunc: bool, quiet: bool) -> None:
-    """Print a table of the networks, in the natural order of their names."""
+    """Print a table of the networks, sorted by name in natural order (``net2`` before ``net10``)."""
     text = template(format, quiet=quiet)
     if shows_only(text, IN_BRIEF):
         return write_columns(app, text, columns(app.engine.networks.summaries(filter), no_trunc=no_trunc), HEADER)
@@ -51,7 +51,7 @@ def template(format: str, *, quiet: bool) -> str:
 
 
 def columns(networks: Sequence[NetworkSummary], *, no_trunc: bool) -> dict[str, list[str]]:
-    """Return the cells of network summaries by field, with the same values as in `row`."""
+    """Return the cells of all networks by field; the cells have the same values as in `row`."""
     shown = None if no_trunc else SHORT_ID
     return {
         "ID": [network.id[:shown] for network in networks],
@@ -83,13 +83,16 @@ def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
 
 
 def has_ipv4(network: Mapping[str, Any]) -> bool:
-    """Return whether a network gives IPv4 addresses: it has an IPv4 subnet, or no subnets at all, as host and none."""
+    """Return whether a network gives containers IPv4 addresses.
+
+    This is so if it has an IPv4 subnet, or no subnet at all, as the networks host and none.
+    """
     subnets = [config["Subnet"] for config in network["IPAM"]["Config"] or ()]
     return not subnets or any(":" not in subnet for subnet in subnets)
 
 
 def word(value: bool) -> str:
-    """Return Go's word for a boolean."""
+    """Return the word that Go prints for a boolean: ``true`` or ``false``."""
     return "true" if value else "false"
 
 

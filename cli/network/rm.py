@@ -25,7 +25,7 @@ INGRESS_WARNING = (
 @click.argument("networks", nargs=-1)
 @click.pass_obj
 def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
-    """Remove the networks one by one; a failure does not stop the loop."""
+    """Remove the networks one after the other; an error does not prevent the removal of the other networks."""
     failed = False
     for name in networks:
         try:
@@ -43,7 +43,7 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
 
 
 def is_ingress(app: App, name: str) -> bool:
-    """Return whether this is the swarm's ingress network; a network that cannot be inspected is not."""
+    """Return whether this network is the swarm's ingress network; return False if it cannot be inspected."""
     try:
         return bool(name and app.engine.networks.inspect(name)["Ingress"])
     except EngineError:

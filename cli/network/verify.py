@@ -1,4 +1,7 @@
-"""The ``hawse network verify`` command, which only hawse has."""
+"""The ``hawse network verify`` command, which Docker does not have.
+
+The command compares this host's tables for an overlay network with the data of the cluster.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from cli.pflag import command, exactly, flag
 @click.argument("network")
 @click.pass_obj
 def verify(app: App, network: str, fix: bool) -> None:
-    """Print a line for each difference; exit with 1 if there is any."""
+    """Print a line for each difference between this host's tables and the cluster; exit with 1 if there is any."""
     lines = app.engine.swarm.verify(network, fix=fix)
     app.out_lines(lines)
     if lines:

@@ -34,7 +34,7 @@ RAW = (
 @flag("--quiet", "-q", usage="Only display IDs")
 @click.pass_obj
 def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -> None:
-    """Print a table of the nodes, in the natural order of their host names."""
+    """Print a table of the nodes, sorted by host name in natural order (``host2`` before ``host10``)."""
     documents = list(app.engine.swarm.nodes(filter))
     documents.sort(key=lambda d: (natural_key(d["Description"]["Hostname"]), d["ID"]))
     node_id = app.engine.swarm.node_id()
@@ -51,7 +51,7 @@ def template(format: str, *, quiet: bool) -> str:
 
 
 def row(document: Mapping[str, Any], node_id: str) -> FormatContext:
-    """Return a node's fields for a template; ``own`` is this host's node id."""
+    """Return the fields of one node for a template; ``node_id`` is the id of this host's own node."""
     manager = document.get("ManagerStatus")
     status = "" if not manager else "Leader" if manager.get("Leader") else manager["Reachability"].capitalize()
     return FormatContext(

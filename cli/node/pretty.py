@@ -1,4 +1,4 @@
-"""A node's document as readable text, in the layout of Docker's ``node inspect --pretty``."""
+"""Convert a node's document to readable text, in the layout of Docker's ``node inspect --pretty``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cli.system.info import binary_size
 
 
 def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
-    """Return one node as text; ``protected`` marks control characters in the data.
+    """Return one node as text; ``protected`` is a function that marks the control characters in data.
 
-    Only the certificate keeps its line breaks.
+    Line breaks are kept only in the certificate.
     """
     trust_root = document["Description"]["TLSInfo"]["TrustRoot"].split("\n")
     document = protected(document)

@@ -17,7 +17,7 @@ from engine.errors import EngineError
 @click.argument("nodes", nargs=-1)
 @click.pass_obj
 def rm(app: App, nodes: tuple[str, ...], force: bool) -> None:
-    """Remove the nodes one by one; failures are reported together at the end."""
+    """Remove the nodes one after the other; the errors are printed together at the end."""
     problems = []
     for reference in nodes:
         try:

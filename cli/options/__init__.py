@@ -1,5 +1,5 @@
-"""Docker's flag values: one pure parser each, from the user's text to typed values or to Docker's own error text.
+"""Parsers of Docker's flag values: each converts the user's text to a typed value or to Docker's own error.
 
-Every parser raises ``ValueError`` with the text that Docker prints. The caller adds any text before and after it. No
-parser uses click, the engine's verbs or the terminal.
+Every parser raises ``ValueError`` with the error text that Docker prints. The caller adds any text before and after it.
+No parser uses click, the engine's functions or the terminal.
 """

@@ -1,17 +1,17 @@
-"""IP and MAC addresses as Go's ``net`` package accepts them."""
+"""Parse IP and MAC addresses in the forms that Go's ``net`` package accepts."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 
-_MAC_LENGTHS = (6, 8, 20)  # EUI-48, EUI-64, IP over InfiniBand
+_MAC_LENGTHS = (6, 8, 20)  # bytes: EUI-48, EUI-64, IP over InfiniBand
 _PAIRS = re.compile(r"[0-9a-fA-F]{2}(([:-])[0-9a-fA-F]{2}(\2[0-9a-fA-F]{2})*)")
 _QUADS = re.compile(r"[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4})+")
 
 
 def parse_ip(text: str) -> str | None:
-    """Return the canonical form of an address without zone, or None if it is invalid.
+    """Return the canonical form of an IP address, or None if the text is invalid or has a zone.
 
     An IPv4-mapped address becomes an IPv4 address.
     """
@@ -27,16 +27,19 @@ def parse_ip(text: str) -> str | None:
 
 
 def ip_address(text: str) -> str:
-    """Check a ``--dns`` value and return its canonical form; spaces around it are allowed; raises ValueError."""
+    """Check a ``--dns`` value and return the address in canonical form; raises ValueError.
+
+    Spaces around the address are allowed.
+    """
     if (address := parse_ip(text.strip())) is None:
         raise ValueError(f"IP address is not correctly formatted: {text}")
     return address
 
 
 def mac_address(text: str) -> str:
-    """Check a hardware address and return it as typed; raises ValueError.
+    """Check a MAC address and return it as typed; raises ValueError.
 
-    The forms are ``02:..``, ``02-..`` and ``02aa.bbcc.ddee``.
+    The accepted forms are ``02:..``, ``02-..`` and ``02aa.bbcc.ddee``.
     """
     candidate = text.strip()
     if not (_PAIRS.fullmatch(candidate) or _QUADS.fullmatch(candidate)) or _octets(candidate) not in _MAC_LENGTHS:
@@ -49,9 +52,9 @@ def _octets(text: str) -> int:
 
 
 def strip_brackets(text: str) -> str:
-    """Return the host from ``host`` or ``[host]``, in which there is no port.
+    """Return the host from ``host`` or ``[host]``; the text has no port.
 
-    Raises ValueError with the texts of Go's SplitHostPort.
+    Raises ValueError with the error texts of Go's SplitHostPort.
     """
     address = text + ":"
 

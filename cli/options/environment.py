@@ -1,4 +1,4 @@
-"""``--env``, ``--env-file``, ``--label`` and ``--label-file``: key=value pairs from flags and from files."""
+"""Parse ``--env``, ``--env-file``, ``--label`` and ``--label-file``: key=value pairs from flags and from files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 BLANKS = " \t"
 _SPACES = "".join(
     map(chr, (*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000))
-)  # Go's unicode.IsSpace, which differs from str.isspace
+)  # the white space of Go's unicode.IsSpace, which differs from str.isspace
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOTHING: Mapping[str, str] = {}
 
 
 def env_value(text: str, environ: Mapping[str, str]) -> str:
-    """Check one ``--env``; a name without ``=`` gets its value from ``environ`` if set there; raises ValueError."""
+    """Check one ``--env`` value; raises ValueError.
+
+    A name without ``=`` gets its value from ``environ`` if the name is set there.
+    """
     name, equals, _ = text.partition("=")
     if not name:
         raise ValueError(f"invalid environment variable: {text}")
@@ -22,7 +25,7 @@ def env_value(text: str, environ: Mapping[str, str]) -> str:
 
 
 def latest(pairs: Iterable[str]) -> list[str]:
-    """Keep only the last pair of each name, at the position of the first."""
+    """Keep only the last pair of each name, at the position where the name first appeared."""
     return list({pair.partition("=")[0]: pair for pair in pairs}.values())
 
 
@@ -37,19 +40,25 @@ def label(text: str) -> str:
 
 
 def pairs_to_map(pairs: Iterable[str]) -> dict[str, str]:
-    """Convert ``key=value`` pairs to a map: the last value of a key is used, a missing value is empty."""
+    """Convert ``key=value`` pairs to a map.
+
+    If a key is given several times, its last value is used. A key without ``=`` gets an empty value.
+    """
     return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def with_files(files: Iterable[str], pairs: Iterable[str], environ: Mapping[str, str] = _NOTHING) -> list[str]:
-    """Return the pairs of the files, then those of the command line, so that the latter take precedence."""
+    """Return the pairs of the files, followed by the pairs of the command line.
+
+    The pairs of the command line come last, so that they take precedence.
+    """
     return [*(pair for file in files for pair in read_pairs(file, environ)), *pairs]
 
 
 def read_pairs(file: str, environ: Mapping[str, str] = _NOTHING) -> Iterator[str]:
-    """Yield the pairs of a file; raises ValueError if it cannot be read or parsed.
+    """Yield the pairs of a file; raises ValueError if the file cannot be read or parsed.
 
-    A name without ``=`` gets its value from ``environ``; if it is not set there, it is omitted.
+    A name without ``=`` gets its value from ``environ``. A name that is not set there is omitted.
     """
     if not file:
         raise ValueError("open : no such file or directory")

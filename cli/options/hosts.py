@@ -1,4 +1,4 @@
-"""``--dns-search``, ``--add-host`` and ``--link``: names for a container's name resolution."""
+"""Parse ``--dns-search``, ``--add-host`` and ``--link``, which affect the name resolution in a container."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ HOST_GATEWAY = "host-gateway"
 
 
 def search_domain(text: str) -> str:
-    """Check one ``--dns-search`` and return the domain without trailing dot; raises ValueError.
+    """Check one ``--dns-search`` value and return the domain without a trailing dot; raises ValueError.
 
-    ``.`` means "no search" and is returned unchanged.
+    The value ``.`` means "no search domain" and is returned unchanged.
     """
     domain = text.strip(" ")
     if domain == ".":
@@ -28,9 +28,9 @@ def search_domain(text: str) -> str:
 
 
 def extra_host(text: str) -> str:
-    """Return ``name:ip`` or ``name=ip`` in the form ``name:ip``; raises ValueError.
+    """Convert an ``--add-host`` value, ``name:ip`` or ``name=ip``, to the form ``name:ip``; raises ValueError.
 
-    The address may be in brackets, or ``host-gateway``.
+    The address may be in brackets. It may also be the word ``host-gateway``.
     """
     name, separator, address = text.partition("=" if "=" in text else ":")
     if not separator or not name or ":" in name:
@@ -45,7 +45,7 @@ def extra_host(text: str) -> str:
 
 
 def link(text: str) -> str:
-    """Check ``container[:alias]`` and return it as typed; raises ValueError."""
+    """Check a ``--link`` value, ``container[:alias]``, and return it as typed; raises ValueError."""
     if not text:
         raise ValueError("empty string specified for links")
     if text.count(":") > 1:

@@ -1,4 +1,4 @@
-"""Image references, as the command line accepts them."""
+"""Check image references (names or ids of images) as the command line accepts them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def is_identifier(text: str) -> bool:
 
 
 def check_reference(text: str) -> str:
-    """Check an image reference; raises ValueError.
+    """Check an image reference, which is an image's name or id; raises ValueError.
 
-    A name is returned in the familiar form with a tag: ``app`` becomes ``app:latest``. An id is returned unchanged.
+    A name is returned in the short form with a tag: ``app`` becomes ``app:latest``. An id is returned unchanged.
     """
     if is_identifier(text):
         return text
@@ -31,10 +31,10 @@ def check_reference(text: str) -> str:
 
 
 def path_segment(reference: str) -> str:
-    """Return the reference without leading slashes; raises NotFound if it cannot be part of a URL.
+    """Return an object's name or id without leading slashes.
 
-    In Docker the reference is part of a URL, where leading slashes have no effect. An empty reference, or one that
-    starts with a ``.`` or ``..`` segment, gives a URL without a page there.
+    Raises NotFound if Docker's URL for it would have no page. Docker puts the name into a URL, where leading slashes
+    have no effect. An empty name, or a name that starts with a ``.`` or ``..`` segment, gives a URL without a page.
     """
     stripped = reference.lstrip("/")
     if not reference or (posixpath.normpath(stripped).partition("/")[0] in (".", "..") and stripped):
@@ -43,7 +43,10 @@ def path_segment(reference: str) -> str:
 
 
 def container_path_segment(container: str) -> str:
-    """Return a container's reference as a path segment; an empty one raises the StatusError of Docker's client."""
+    """Return a container's name or id without leading slashes, as `path_segment` does.
+
+    An empty name raises the StatusError of Docker's client.
+    """
     if not container:
         raise StatusError("Error: No such container: ")
     return path_segment(container)

@@ -1,4 +1,4 @@
-"""Sizes, resource limits, sysctls, the restart policy and attached streams."""
+"""Parse sizes, resource limits, sysctls, the restart policy and the names of attached streams."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _RATIONAL = re.compile(
     r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<exponent>[eE][+-]?[0-9]+)?|[+-]?[0-9]+/((?P<zero>0+)|[0-9]+)"
 )
 _LARGEST_EXPONENT = 1_000_000  # Go refuses larger exponents, because their digits would fill the memory
-_LONGEST_RATIONAL = 4000  # characters, because Python parses no number with more than 4,300 digits
+_LONGEST_RATIONAL = 4000  # characters, because Python refuses numbers with more than 4,300 digits
 STREAMS = ("stdin", "stdout", "stderr")
 
 
 def memory_size(text: str) -> int:
-    """Parse ``512m`` or ``1.5 GiB`` into bytes; k, m, g … are powers of 1024."""
+    """Parse a size like ``512m`` or ``1.5 GiB`` into bytes; the units k, m, g and so on are powers of 1024."""
     return parse_size(text, 1024)
 
 
 def swap_size(text: str) -> int:
-    """Parse a size in bytes; ``-1`` means "unlimited"."""
+    """Parse a ``--memory-swap`` size into bytes; ``-1`` means "unlimited"."""
     return -1 if text == "-1" else memory_size(text)
 
 
@@ -42,7 +42,7 @@ def cpus(text: str) -> int:
 
 
 def _low_bits(number: int) -> int:
-    """Return the result of Go's big.Int.Int64 for a number that may need more than 64 bits."""
+    """Return a number as Go's big.Int.Int64 does: keep the low 64 bits of a number that needs more."""
     low = (abs(number) + 2**63) % 2**64 - 2**63
     return -low if number < 0 else low
 
@@ -72,7 +72,10 @@ def _check_limits(soft: int, hard: int) -> None:
 
 
 def sysctl(text: str) -> str:
-    """Check that the key of one ``--sysctl key=value`` is namespaced, as Docker requires; raises ValueError."""
+    """Check that Docker allows the key of one ``--sysctl key=value`` in a container; raises ValueError.
+
+    Docker allows only sysctls that belong to a namespace.
+    """
     key, equals, _ = text.partition("=")
     if not equals or not _SYSCTLS.fullmatch(key):
         raise ValueError(f"sysctl '{text}' is not allowed")
@@ -80,7 +83,7 @@ def sysctl(text: str) -> str:
 
 
 def restart_policy(text: str) -> RestartPolicy:
-    """Parse ``name[:maximum retries]``; raises ValueError. The engine checks the name."""
+    """Parse a ``--restart`` value, ``name[:maximum retries]``; raises ValueError. The engine checks the name."""
     name, colon, count = text.partition(":")
     if colon and not name:
         raise ValueError("invalid restart policy format: no policy provided before colon")

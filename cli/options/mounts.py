@@ -1,4 +1,4 @@
-"""``--volume`` and ``--mount``: bind mounts only, because hawse has no named or anonymous volumes."""
+"""Parse ``--volume`` and ``--mount``; only bind mounts are supported, because hawse has no volumes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _READ_ONLY = ("readonly", "ro")
 def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
     """Parse one ``-v`` value into ``source:target[:options]``; raises ValueError.
 
-    A relative source, ``.`` or ``./path``, becomes absolute.
+    The relative source ``.`` or ``./path`` is made absolute.
     """
     if not spec:
         raise ValueError("invalid empty volume spec")
@@ -38,7 +38,10 @@ def bind(spec: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
 
 
 def mount(value: str, absolute: Callable[[str], str] = os.path.abspath) -> str:
-    """Convert one ``--mount type=bind,source=…,target=…[,readonly]`` to a ``-v`` value; raises ValueError."""
+    """Convert one ``--mount type=bind,source=…,target=…[,readonly]`` to the form of a ``-v`` value.
+
+    Raises ValueError.
+    """
     fields = dict(_mount_field(entry) for entry in csv_fields(value))
     if (kind := fields.get("type", "volume")) != "bind":
         raise ValueError(f"mount type {quote(kind)} is not supported: use type=bind")
@@ -67,7 +70,7 @@ def _mount_field(entry: str) -> tuple[str, str]:
         return "source", content
     if key in _TARGET:
         return "target", content
-    if key == "consistency":  # has no effect on Linux, in Docker too
+    if key == "consistency":  # has no effect on Linux, neither in Docker nor here
         return key, content
     raise ValueError(f"unexpected key '{key}' in '{entry}'")
 

@@ -1,4 +1,4 @@
-"""``--network`` (a name, or ``name=…,alias=…,ip=…``), and how it combines with flags such as ``--ip``."""
+"""Parse ``--network`` (a name, or ``name=…,alias=…,ip=…``) and combine it with flags such as ``--ip``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LISTS = {"alias": "aliases", "link-local-ip": "link_local"}
 
 @dataclass(frozen=True, slots=True)
 class NetworkOption:
-    """The values of one ``--network``, or of single flags such as ``--ip``; an empty field means "not given"."""
+    """The settings of one ``--network``, or of single flags such as ``--ip``; an empty field means "not given"."""
 
     target: str = "default"
     aliases: Sequence[str] = ()
@@ -33,7 +33,7 @@ class NetworkOption:
     gw_priority: int = 0
 
 
-# Field, name of the flag, and Docker's name for the same setting inside --network.
+# Settings that can conflict: the field, the name of the flag, and Docker's name for the same setting in --network.
 _CONFLICTS = (
     ("aliases", "--network-alias", "alias"),
     ("links", "--link", "links"),
@@ -47,7 +47,7 @@ _CONFLICTS = (
 def parse_network(value: str) -> NetworkOption:
     """Parse one ``--network`` value; raises ValueError.
 
-    In the long syntax, keys and values become lower case, as in Docker.
+    In the form ``key=value,…``, keys and values are converted to lower case, as in Docker.
     """
     if not _LONG_SYNTAX.search(value):
         return NetworkOption(value)
@@ -70,7 +70,7 @@ def _with_field(option: NetworkOption, key: str, content: str) -> NetworkOption:
         change = {_LISTS[key]: (*getattr(option, _LISTS[key]), content)}
     elif key == "driver-opt":
         change = {"driver_opts": {**option.driver_opts, **_driver_opt(content)}}
-    elif key == "gw-priority":  # newer than Docker 26, which gives this key no other meaning
+    elif key == "gw-priority":  # newer than Docker 26, where this key has no other meaning
         change = {"gw_priority": _gw_priority(content)}
     else:
         raise ValueError(f"invalid field key {key}")
@@ -98,14 +98,14 @@ def is_user_defined(mode: str) -> bool:
 
 
 def network_mode(networks: Sequence[NetworkOption]) -> str:
-    """Return the value for HostConfig.NetworkMode: the first network, or "default"."""
+    """Return the value for HostConfig.NetworkMode: the name of the first network, or "default" without networks."""
     return networks[0].target if networks else "default"
 
 
 def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -> dict[str, EndpointSettings]:
-    """Return NetworkingConfig.EndpointsConfig; ``flags`` (``--ip`` and similar) apply to the first network only.
+    """Return the value for NetworkingConfig.EndpointsConfig; raises ValueError if settings conflict.
 
-    Raises ValueError on conflicts.
+    ``flags`` are the values of ``--ip`` and similar flags. They apply to the first network only.
     """
     if not networks:
         return {"default": _settings(_combine(NetworkOption("default"), flags))}

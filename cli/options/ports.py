@@ -1,4 +1,7 @@
-"""``--publish`` and ``--expose``: ``[ip:][host[-end]:]container[-end][/protocol]`` and the ``key=value,…`` form."""
+"""Parse ``--publish`` and ``--expose``.
+
+The forms are ``[ip:][host[-end]:]container[-end][/protocol]`` and, for ``--publish``, also ``key=value,…``.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ def published_ports(values: Iterable[str]) -> tuple[PortSpec, ...]:
 
 
 def exposed_ports(published: Iterable[PortSpec], expose: Iterable[str]) -> tuple[str, ...]:
-    """Return all published and exposed ports without duplicates; raises ValueError.
+    """Return all published and exposed container ports without duplicates; raises ValueError.
 
-    The entries look like ``80/tcp`` or ``8000-8010/tcp``.
+    An entry has the form ``80/tcp`` or ``8000-8010/tcp``.
     """
     entries = [_entry(spec.ports[0], spec.ports[-1], spec.protocol) for spec in published]
     return tuple(dict.fromkeys([*entries, *map(_expose, expose)]))
@@ -44,7 +47,7 @@ def parse_port_spec(value: str) -> PortSpec:
 
 
 def split_protocol(value: str) -> tuple[str, str]:
-    """Split ``80/udp`` into protocol and port; the default protocol is tcp."""
+    """Split ``80/udp`` into the protocol and the port; without a protocol, the protocol is tcp."""
     port, _, rest = value.partition("/")
     if not port:
         return "", ""
@@ -73,8 +76,8 @@ def _standard_notation(value: str) -> str:
             raise ValueError(f"invalid publish opts format (should be name=value but got '{field}')")
         fields[key] = content
     port = f"{fields.get('published', '')}:{fields.get('target', '')}/{fields['protocol']}"
-    # Docker 26 ignores host_ip here and publishes on every address. hawse uses it, because a port must not be more open
-    # than the user asked for.
+    # Docker 26 ignores host_ip in this form and publishes the port on every address. hawse uses host_ip, because a port
+    # must not be reachable from more networks than the user asked for.
     host_ip = fields.get("host_ip", "")
     if ":" in host_ip and not host_ip.startswith("["):
         host_ip = f"[{host_ip}]"

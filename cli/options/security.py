@@ -1,4 +1,4 @@
-"""``--security-opt``: what the client does with it before the request."""
+"""Process ``--security-opt`` as Docker's client does before it sends the request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.golang.strconv import quote
 
 SEPARATOR = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
-"""Matches a JSON string, which is kept, or white space between tokens, which is removed."""
+"""Matches a JSON string, which is kept, or white space between JSON tokens, which is removed."""
 
 WHERE = {
     "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
@@ -56,7 +56,7 @@ def _profile(path: str) -> str:
 
 
 def _why(error: Exception, text: str) -> str:
-    """Return Go's error text for text that is not valid JSON."""
+    """Return Go's error text for a text that is not valid JSON."""
     if not isinstance(error, json.JSONDecodeError):
         return "exceeded max depth"
     if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
@@ -66,7 +66,7 @@ def _why(error: Exception, text: str) -> str:
 
 
 def _in_array(text: str) -> bool:
-    """Return whether the innermost open bracket at the end of ``text`` is that of an array."""
+    """Return whether the innermost bracket that is still open at the end of ``text`` opens an array."""
     open_brackets = [""]
     for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
         if match[0] in ("[", "{"):

@@ -1,1 +1,1 @@
-"""The output of commands: inspect documents, listings, tables, and escapes for terminals."""
+"""Print the results of commands: inspect documents, listings, tables, and escapes for terminals."""

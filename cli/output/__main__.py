@@ -1,7 +1,7 @@
-"""``python -m cli.output KIND TEMPLATE < DOCUMENT``: prints the output of ``docker KIND inspect -f TEMPLATE``.
+"""``python -m cli.output KIND TEMPLATE < DOCUMENT``: print what ``docker KIND inspect -f TEMPLATE`` prints.
 
-The tool uses the streams and exit codes of ``docker inspect``. A template that cannot be parsed gives 64. A template
-that fails gives 1 and an empty line on stdout.
+The tool uses the streams and exit codes of ``docker inspect``. A template that cannot be parsed gives exit code 64. A
+template that fails during execution gives exit code 1 and an empty line on stdout.
 """
 
 from __future__ import annotations

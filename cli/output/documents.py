@@ -1,6 +1,7 @@
-"""Print the documents of ``inspect`` commands: JSON as in Docker, or a template per document; errors come after.
+"""Print the documents of ``inspect`` commands as JSON or through a template; print the errors after all documents.
 
-Each command provides a function from a reference to a document and its kind; this module does everything else.
+Each command provides a function that maps an object's name or id to a document and its kind. This module does
+everything else.
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ from engine.errors import EngineError
 
 Json = dict[str, Any]
 Fetch = Callable[[str], tuple[str, Json]]
-"""Function from a reference to its kind ("network", "container", ...) and document; raises EngineError or StatusError.
+"""Function that maps an object's name or id to its kind ("network", "container", ...) and its document.
+
+The function raises EngineError or StatusError.
 """
 
 INDENTS = {"": 4, "json": None}
-"""The formats that are not templates, with the spaces of indentation of each; None means one line."""
+"""Maps each format that is not a template to its number of spaces of indentation; None means all JSON on one line."""
 
 LINE_SEPARATORS = {0x2028: "\\u2028", 0x2029: "\\u2029"}
 SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
 class Writer(Protocol):
-    """Collects documents and returns the text of all of them."""
+    """Collects the documents of one ``inspect`` command and returns the text of all of them."""
 
     def add(self, kind: str, document: Json) -> None:
         """Add one document; raises StatusError if it cannot be rendered."""
@@ -44,19 +47,19 @@ class JsonWriter:
         self.documents: list[Json] = []
 
     def add(self, kind: str, document: Json) -> None:
-        """Add one document."""
+        """Add one document to the array; ``kind`` is ignored."""
         self.documents.append(document)
 
     def text(self) -> str:
-        """Return the array as text."""
+        """Return the JSON text of the array."""
         return as_json(self.documents, indent=self.indent) + "\n"
 
 
 class TemplateWriter:
-    """Renders the template for each document, with a newline after each.
+    """Renders the template for each document and adds a newline to each result.
 
-    All inspectors, one for each of the ``kinds``, are created first. An invalid template therefore fails before any
-    document is fetched.
+    One inspector for each of the ``kinds`` is created first. An invalid template therefore fails before any document is
+    fetched.
     """
 
     def __init__(self, template: str, kinds: Iterable[str]) -> None:
@@ -67,19 +70,22 @@ class TemplateWriter:
         self.parts: list[str] = []
 
     def add(self, kind: str, document: Json) -> None:
-        """Render one document."""
+        """Render the template for one document; raises StatusError if this fails."""
         try:
             self.parts.append(self.inspectors[kind].render(document))
         except TemplateExecError as error:
             raise StatusError(str(error)) from error
 
     def text(self) -> str:
-        """Return all outputs, or an empty line if there are none."""
+        """Return the rendered text of all documents, or an empty line if no document was rendered."""
         return "".join(self.parts) or "\n"
 
 
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
-    """Print the documents of all references that exist; then raise one StatusError with the errors of the others."""
+    """Print the documents of all objects that exist.
+
+    Then raise one StatusError with the errors for all other objects.
+    """
     rendered = template not in INDENTS
     writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])
     problems: list[str] = []
@@ -97,7 +103,10 @@ def inspect_all(app: App, references: Iterable[str], template: str, kinds: Itera
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:
-    """Return JSON with the same bytes as Go's encoder, without HTML escapes, as the daemon sends it."""
+    """Return JSON with the same bytes as Go's encoder writes.
+
+    HTML characters are not escaped, as in the daemon's answers.
+    """
     separators = (",", ": ") if indent else (",", ":")
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)
     return text if text.isascii() else text.translate({**LINE_SEPARATORS, **SURROGATES})

@@ -1,7 +1,8 @@
-"""Render inspect documents as ``docker inspect --format`` does: first as typed values, then as plain JSON.
+"""Render inspect documents as ``docker inspect --format`` does: first as typed Go values, then as plain JSON.
 
-The module knows the two attempts and the formats that are not templates ("json" and none). It does not know how
-documents are found or where the output goes.
+If the template fails on the typed values, it is executed again on the plain JSON. The module knows these two attempts
+and the formats that are not templates ("json" and none). It does not know how documents are found or where the text is
+written.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Document = Mapping[str, Any] | str
 
 
 def document_type(kind: str) -> Type:
-    """Return the Go type of the documents of a kind."""
+    """Return the Go type of an inspect document of this kind ("network", "container", ...)."""
     if kind == "network":
         return NETWORK_RESOURCE
     if kind == "image":
@@ -40,10 +41,11 @@ def document_type(kind: str) -> Type:
 
 
 class Inspector:
-    """Renders documents of one kind, in the order of the calls.
+    """Renders documents of one kind, in the order of the calls of `render`.
 
-    When a document needs the second attempt, missing keys become errors for all later documents too. The reason is that
-    Docker changes this option on the template that all documents share.
+    A document for which the typed values fail is rendered from plain JSON, with missing keys as errors. From then on,
+    missing keys are errors for all later documents too. Docker behaves in this way, because it sets this option on the
+    template that all documents share.
     """
 
     def __init__(self, kind: str, text: str) -> None:
@@ -58,9 +60,9 @@ class Inspector:
                 raise TemplateSyntaxError(f"{_PREFIX}{error}") from None
 
     def render(self, document: Document) -> str:
-        """Return the output of one document with a newline; raises TemplateExecError with Docker's text.
+        """Return the text for one document, with a newline; raises TemplateExecError with Docker's error text.
 
-        Without a template, the output is a JSON array that contains the document.
+        Without a template, the text is a JSON array that contains only this document.
         """
         if self._template is None:
             source = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
@@ -84,8 +86,8 @@ class Inspector:
 
 
 def inspect_format(kind: str, text: str, document: Document) -> str:
-    """Return the output of ``docker KIND inspect --format TEXT`` for one document.
+    """Return what ``docker KIND inspect --format TEXT`` prints for one document.
 
-    Raises TemplateSyntaxError and TemplateExecError with Docker's texts.
+    Raises TemplateSyntaxError and TemplateExecError with Docker's error texts.
     """
     return Inspector(kind, text).render(document)

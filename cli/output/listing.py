@@ -1,4 +1,4 @@
-"""Print the rows of an ``ls`` command in a ``--format``: a table with a header, or one text per row."""
+"""Print the rows of an ``ls`` command in a ``--format``: a table with a header, or the template's result per row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ PARSING = "template parsing error: "
 def write_listing(
     app: App, template: str, rows: Iterable[FormatContext], header: Mapping[str, str], *, failing: str = PARSING
 ) -> None:
-    """Print all rows, or none after a template error; ``failing`` is the prefix of an execution error."""
+    """Print all rows; after a template error, print no rows.
+
+    ``failing`` is the text before the error text of a template that fails during execution.
+    """
     try:
         listing = ListFormat(template)
         lines = [listing.row(shown(app, row)) for row in rows]
@@ -31,7 +34,10 @@ def write_listing(
 
 
 def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]], header: Mapping[str, str]) -> None:
-    """Print the same as `write_listing`, but much faster; the template `shows_only` fields that ``columns`` has."""
+    """Print the same as `write_listing`, but much faster.
+
+    The caller has checked with `shows_only` that the template contains only fields that are in ``columns``.
+    """
     listing = ListFormat(template)
     columns = {name: app.protected(cells) for name, cells in columns.items()}
     if listing.is_table:
@@ -46,21 +52,24 @@ def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]],
 
 
 def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
-    """Print lines; the first is bold if it is a header and the terminal shows colour."""
+    """Print lines; the first line is bold if it is a header and the terminal shows colour."""
     if headed and app.color:
         lines = [bold(lines[0]), *lines[1:]]
     app.out_rendered("".join(f"{line}\n" for line in lines))
 
 
 def shown(app: App, row: FormatContext) -> FormatContext:
-    """On a terminal, let the row mark control characters in its data; a pipe needs no marks."""
+    """Return the row; on a terminal, make the row mark the control characters in its data.
+
+    A pipe needs no marks, because it gets every byte unchanged.
+    """
     if app.on_terminal:
         row.protect = app.protected
     return row
 
 
 def measure(app: App) -> Measure:
-    """Return the function that counts the terminal columns of a text, which may contain marks."""
+    """Return the function that counts the terminal columns of a text, in which control characters may be marked."""
     if app.on_terminal:
         return revealed_width
     return width_of

@@ -1,6 +1,6 @@
-"""List formats that contain only fields, such as those of all default tables; they need no template interpreter.
+"""Render list formats that contain only fields, as the default tables do, without the template interpreter.
 
-The module knows formats for which the result is the same without the interpreter. All other formats, fields that a row
+The module accepts only formats that give the same result without the interpreter. All other formats, fields that a row
 does not have, and all errors are left to the interpreter.
 """
 
@@ -15,7 +15,10 @@ FIELD = re.compile(r"\{\{ *\.([A-Za-z]\w*) *\}\}", re.ASCII)
 
 
 def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
-    """Split a format into a pattern for ``str.format`` and field names; return None if it contains anything else."""
+    """Split a list format into a pattern for ``str.format`` and the names of its fields.
+
+    Return None if the format contains anything but fields and literal text.
+    """
     pieces = FIELD.split(text)
     texts, names = pieces[::2], pieces[1::2]
     if any("{{" in piece for piece in texts):
@@ -24,10 +27,10 @@ def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def fill(pattern: str, names: tuple[str, ...], cell: Callable[[str], Cell]) -> str:
-    """Return the text of one row; the row must have all the fields."""
+    """Return the text of one row; ``cell`` returns the value of a field, and the row must have all the fields."""
     return pattern.format(*map(_written, map(cell, names)))
 
 
 def _written(cell: Cell) -> str:
-    """Return a cell as Go prints it."""
+    """Return a cell's value as Go prints it."""
     return str(cell).lower() if isinstance(cell, bool) else str(cell)

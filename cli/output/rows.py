@@ -1,7 +1,7 @@
 """Format the rows of lists (``network ls``, ``ps``) as Docker's ``--format`` does.
 
-The module knows rows as Go objects with methods, the special formats ("table …", "json") and header texts. It does not
-know column widths: a table's lines contain tab-separated cells.
+The module represents rows as Go objects with methods. It knows the special formats ("table …", "json") and header
+texts. It does not know column widths: a table's lines contain tab-separated cells.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ JSON = "{{json .}}"
 
 
 class FormatContext:
-    """One row, with the values that a template's methods return for it.
+    """One row of a list, with the values that the methods of the row return to a template.
 
     ``type_name`` is the Go type that error messages show (``*network.networkContext``). ``newer`` names fields that
-    Docker 26.1.5 does not have: templates may use them, but JSON does not contain them. ``protect`` is applied to every
-    value before it is shown.
+    Docker 26.1.5 does not have: templates may use these fields, but JSON does not contain them. ``protect`` is a
+    function that is applied to every value before it is shown.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class FormatContext:
         self.protect: Callable[[Cell], Cell] = lambda cell: cell
 
     def value(self) -> Value:
-        """Return the row as a pointer to a Go object."""
+        """Return the row as a template value: a pointer to a Go object."""
         row = Type("opaque", self.type_name.removeprefix("*"))
         methods = {name: Method(_reader(name)) for name in self.fields}
         methods |= {name: Method(_lookup(name), (STRING,)) for name in self.lookups}
@@ -56,11 +56,14 @@ class FormatContext:
         return self.protect(field() if callable(field) else field)
 
     def look_up(self, name: str, key: str) -> str:
-        """Return the result of one of the methods for an argument."""
+        """Return the result of the row's method ``name`` for the argument ``key``."""
         return str(self.protect(self.lookups[name](key)))
 
     def marshal_json(self) -> str:
-        """Return all fields as a JSON object, sorted, with HTML characters escaped as in Docker's rows."""
+        """Return all fields as a JSON object, sorted by name.
+
+        HTML characters are escaped, as in the rows that Docker prints.
+        """
         names = sorted(set(self.fields) - set(self.newer))
         members = [f"{quote_json(name)}:{_json(self.cell(name))}" for name in names]
         return "{" + ",".join(members) + "}"
@@ -96,7 +99,10 @@ _HEADERS.methods = {"Label": Method(_label_header, (STRING,))}
 
 
 def template_of(text: str) -> str:
-    """Return the template of a ``--format``: without the word "table", with tabs and line breaks expanded."""
+    """Return the template of a ``--format``, without a leading word "table".
+
+    Escape sequences for tabs and line breaks are expanded.
+    """
     template = JSON if text == "json" else text.removeprefix("table")
     return template.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
 
@@ -108,7 +114,7 @@ def shows_only(text: str, fields: Collection[str]) -> bool:
 
 
 class ListFormat:
-    """A ``--format`` for lists; an invalid one raises TemplateSyntaxError without prefix."""
+    """A ``--format`` for lists; an invalid format raises TemplateSyntaxError with Go's text, without a prefix."""
 
     def __init__(self, text: str) -> None:
         self.is_table = text.startswith("table")
@@ -119,7 +125,8 @@ class ListFormat:
     def header(self, names: Mapping[str, str]) -> str:
         """Return the header line for a table; ``names`` maps fields to their titles.
 
-        Template functions do not change titles. An error ends the line and is not reported.
+        Template functions do not change titles, except for padding. If the template fails, the line ends there and no
+        error is raised.
         """
         headers = Value(_HEADERS, {encode(name): encode(title) for name, title in names.items()})
         try:
@@ -128,7 +135,7 @@ class ListFormat:
             return error.partial
 
     def row(self, context: FormatContext) -> str:
-        """Return one row's text without a newline; raises TemplateExecError without prefix.
+        """Return the text of one row without a newline; raises TemplateExecError with Go's text, without a prefix.
 
         The template interpreter is used only if the format needs it.
         """
@@ -142,12 +149,17 @@ class ListFormat:
 
     @property
     def grid(self) -> Sequence[str]:
-        """The fields of a table in which every cell is exactly one field; empty for any other format."""
+        """The field names of a table in which every cell is exactly one field; an empty sequence for any other
+        format.
+        """
         pattern, names = self._plain or ("", ())
         return names if self.is_table and pattern == "\t".join(["{}"] * len(names)) else ()
 
     def rows(self, columns: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the texts of all rows; the format `shows_only` fields that ``columns`` has."""
+        """Return the texts of all rows.
+
+        The caller has checked with `shows_only` that the format contains only fields that are in ``columns``.
+        """
         assert self._plain is not None
         pattern, names = self._plain
         return list(map(pattern.format, *(columns[name] for name in names)))

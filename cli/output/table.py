@@ -1,7 +1,7 @@
 """The column layout of Docker's tables: Go's text/tabwriter with minimal width 10, padding 3 and spaces.
 
-A cell ends with a tab; the last cell of a line belongs to no column. A column is a run of consecutive lines that all
-have a cell for it. A line without tabs therefore separates two tables.
+A tab ends a cell; the last cell of a line belongs to no column. A column is a run of consecutive lines that all have a
+cell at this position. A line without tabs therefore separates two tables.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from cli.output.text import columns as width_of
 MINIMAL_WIDTH, PADDING = 10, 3
 Measure = Callable[[str], int]
 Columns = Sequence[Sequence[str]]
-"""The cells of a table, column by column; all columns have the same length."""
+"""The cells of a table, one sequence per column; all columns have the same length."""
 
 
 def align(lines: Sequence[str], measure: Measure = width_of) -> list[str]:
-    """Replace the tabs in the lines with spaces so that columns are aligned; ``measure`` returns a text's width."""
+    """Replace the tabs in the lines by spaces, so that columns are aligned.
+
+    ``measure`` returns the width of a text.
+    """
     tabs = {line.count("\t") for line in lines}
     if len(tabs) == 1 and all(map(str.isascii, lines)):
         number, cells = tabs.pop() + 1, "\t".join(lines).split("\t")
@@ -31,7 +34,10 @@ def align(lines: Sequence[str], measure: Measure = width_of) -> list[str]:
 
 
 def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
-    """Lay out a table of at least one column, as if its rows were lines with tabs between the cells."""
+    """Return the aligned lines of a table that is given by columns; it must have at least one column.
+
+    The result is the same as that of `align` for lines with tabs between the cells.
+    """
     text = "".join(map("".join, columns))
     if text.isascii() and "\t" not in text and "\n" not in text:
         return filled(columns)
@@ -39,7 +45,7 @@ def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
 
 
 def filled(columns: Columns) -> list[str]:
-    """Return the lines of a table in which every character takes one terminal column."""
+    """Return the aligned lines of a table in which every character takes one terminal column."""
     widths = [max(MINIMAL_WIDTH, max(map(len, column)) + PADDING) for column in columns[:-1]]
     pattern = "".join(f"{{:{width}}}" for width in widths) + "{}"
     return list(map(pattern.format, *columns))
@@ -51,7 +57,7 @@ def padded(cell: str, width: int, measure: Measure) -> str:
 
 
 def column_widths(rows: list[list[str]], measure: Measure) -> list[list[int]]:
-    """Return the widths of the columns for every row."""
+    """Return, for every row, the widths of its columns."""
     widths: list[list[int]] = [[] for _ in rows]
     for column in range(max((len(row) for row in rows), default=1) - 1):
         start = 0

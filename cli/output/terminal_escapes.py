@@ -1,11 +1,11 @@
-r"""Escape control characters, which on a terminal move the cursor, hide text or imitate other output.
+r"""Escape control characters, which on a terminal could move the cursor, hide text or imitate other output.
 
-These are C0 with DEL, C1, line and paragraph separators, controls of bidirectional text, and bytes that are not UTF-8.
-They are escaped as in JSON (``\u001b``, ``\n``), so that JSON text stays valid and keeps its value.
+The escaped characters are C0 with DEL, C1, line and paragraph separators, controls of bidirectional text, and bytes
+that are not UTF-8. They are escaped as in JSON (``\u001b``, ``\n``), so that JSON text stays valid and keeps its value.
 
-A template gets data of unchanged length: `marked` replaces each control character with a mark of one character. When
-the output is written, `revealed` escapes the marked characters. The user's own text in a template is therefore not
-changed.
+A template must see data of unchanged length. Therefore `marked` first replaces each control character in the data with
+a mark of one character. When the result of the template is written, `revealed` escapes the marked characters. Text that
+the user wrote in the template has no marks and is not changed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ _IN_DATA = re.compile(f"[\t\n{_UNSAFE}\U00100000-\U0010ffff]")
 _MARKS = re.compile("[\U00100000-\U0010ffff\ud800-\udfff]")
 
 _FIRST_MARK = 0x100000
-"""The first character of plane 16, which is for private use; `marked` replaces such characters in data with U+FFFD."""
+"""The first character of plane 16, which is for private use; the marks are taken from this plane.
+
+If the data itself contains a character of this plane, `marked` replaces the character with U+FFFD.
+"""
 _REPLACEMENT = "\ufffd"
 _SHORT = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def escaped(text: str) -> str:
-    """Escape control characters, but keep tabs and line breaks, because they are part of the layout."""
+    """Escape control characters except tabs and line breaks, which are part of the layout."""
     return _IN_TEXT.sub(_spelled, text)
 
 
@@ -38,7 +41,7 @@ def escaped_line(text: str) -> str:
 
 
 def marked(value: Any) -> Any:
-    """Mark control characters in a string, or in all strings of a document."""
+    """Replace each control character by its mark, in a string or in all strings of a document."""
     if isinstance(value, str):
         return _IN_DATA.sub(_mark, value)
     if isinstance(value, dict):
@@ -49,12 +52,12 @@ def marked(value: Any) -> Any:
 
 
 def revealed(text: str) -> str:
-    """Escape the marked characters, and bytes that are not UTF-8."""
+    """Replace each marked character, and each byte that is not UTF-8, by its escape sequence."""
     return _MARKS.sub(lambda match: _spell(_unmarked(match[0])), text)
 
 
 def revealed_width(text: str) -> int:
-    """Return the number of terminal columns of a text after `revealed`."""
+    """Return the number of terminal columns that a text takes after `revealed`."""
     return columns(revealed(text))
 
 
@@ -74,6 +77,6 @@ def _spelled(match: re.Match[str]) -> str:
 
 def _spell(rune: str) -> str:
     code = ord(rune)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # the surrogate escape of a byte that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return _SHORT.get(rune) or f"\\u{code:04x}"

@@ -1,4 +1,4 @@
-"""The number of terminal columns that a text takes, by the rules of Docker's tables."""
+"""Count the terminal columns that a text takes, by the rules of Docker's tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ JOINER = "\u200d"
 
 
 def columns(text: str) -> int:
-    """Return the width in terminal columns.
+    """Return the width of a text in terminal columns.
 
     East Asian wide characters take two columns. Combining marks, format characters and a character after a joiner take
-    none.
+    no column.
     """
     if text.isascii():
         return len(text)
@@ -26,7 +26,7 @@ def columns(text: str) -> int:
 
 
 def ellipsis(text: str, width: int) -> str:
-    """Return the text cut to a number of terminal columns; if it was cut, it ends with "…" within this width."""
+    """Cut the text to at most ``width`` terminal columns; a text that was cut ends with "…" within this width."""
     if columns(text) <= width:
         return text
     kept = ""

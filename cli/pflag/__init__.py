@@ -1,6 +1,6 @@
-"""Docker's flag rules on top of click: the rules of pflag and cobra, and exactly their help layout.
+"""Docker's flag rules on top of click: the rules of Go's pflag and cobra, and exactly their help layout.
 
-The package knows how a command line is split into flags and arguments, and how usage is printed. It does not know what
+The package knows how a command line is split into flags and arguments, and how help is printed. It does not know what
 any command does. Import names from this package, not from its modules.
 """
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Arity:
-    """A range of argument counts with Docker's text for it."""
+    """A range of allowed argument counts, with Docker's error text for other counts."""
 
     low: int
     high: int | None
     rule: str
 
     def allows(self, count: int) -> bool:
-        """Return whether this number of arguments is allowed."""
+        """Return whether a command with this rule accepts this number of arguments."""
         return self.low <= count and (self.high is None or count <= self.high)
 
 
 def plural(count: int) -> str:
-    """Return "argument" or "arguments", as Docker does for this number."""
+    """Return the word "argument" or "arguments", as Docker uses it for this number."""
     return "argument" if count == 1 else "arguments"
 
 

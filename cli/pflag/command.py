@@ -1,4 +1,4 @@
-"""Commands that parse their command line and print their help as Docker's do."""
+"""click commands that parse their command line and print their help as Docker's commands do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from cli.pflag.reading import fill_arguments, flags_of, help_flag, help_if_wante
 
 
 class Command(click.Command):
-    """A command with arguments; ``use`` is Docker's usage text after the path: ``create [OPTIONS] NETWORK``."""
+    """A command with arguments.
+
+    ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``.
+    """
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class Command(click.Command):
         self.params.append(help_flag(flags_of(self)))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line in cobra's order: flags, then help, then the number of arguments."""
+        """Parse the command line in cobra's order: the flags first, then ``--help``, then the number of arguments."""
         rest = parse_flags(self, ctx, args, interspersed=self.interspersed)
         if not ctx.resilient_parsing:
             help_if_wanted(ctx)
@@ -50,17 +53,18 @@ class Command(click.Command):
         return f"\"{line}\" {self.arity.rule}\nSee '{line} --help'.\n\n{usage}\n\n{self.help}"
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the help: usage, aliases and options."""
+        """Return the help text: usage, aliases and options."""
         return leaf_help(f"{parent_path(ctx)}{self.use}", self.help or "", self.aliases, flags_of(self))
 
 
 def command(
     use: str, short: str, arity: Arity = no_args, *, aliases: str = "", interspersed: bool = True, hidden: bool = False
 ) -> Callable[[Callable[..., Any]], Command]:
-    """Make a command from a function: ``@command("create [OPTIONS] NETWORK", "Create a network", exactly(1))``.
+    """Return a decorator that makes a command from a function.
 
-    Put it above ``@flag`` and ``@click.argument``, which name the parameters. With ``interspersed=False``, flags end at
-    the first argument. ``aliases`` is the text of the Aliases section.
+    Use it as ``@command("create [OPTIONS] NETWORK", "Create a network", exactly(1))``, above ``@flag`` and
+    ``@click.argument``, which name the parameters. With ``interspersed=False``, the first argument ends the flags.
+    ``aliases`` is the text of the Aliases section in the help.
     """
     return click.command(
         use.split(maxsplit=1)[0], cls=Command, use=use, help=short, short_help=short, arity=arity, aliases=aliases,

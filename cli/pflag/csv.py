@@ -1,10 +1,13 @@
-"""Split one CSV record as Go's encoding/csv does; the error texts are Go's own."""
+"""Split one CSV record as Go's encoding/csv does, with the same error texts."""
 
 from __future__ import annotations
 
 
 def csv_fields(text: str) -> list[str]:
-    """Split one CSV record like Go's encoding/csv; only the first non-empty line is read; raises ValueError."""
+    """Split one CSV record as Go's encoding/csv does; raises ValueError.
+
+    Only the first line that is not empty is used.
+    """
     line, _, rest = text.lstrip("\n").partition("\n")
     if not line:
         raise ValueError("EOF")
@@ -51,5 +54,5 @@ def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
 
 
 def csv_error(offset: int, problem: str) -> ValueError:
-    """Return the parse error of Go's encoding/csv; ``offset`` counts from 0."""
+    """Return the error that Go's encoding/csv reports for a record; ``offset`` counts from 0."""
     return ValueError(f"parse error on line 1, column {offset + 1}: {problem}")

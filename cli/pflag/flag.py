@@ -14,10 +14,9 @@ UNSET: Any = object()
 
 
 class Flag(click.Option):
-    """A flag with a long form and perhaps a short form; a `Kind` parses its value, not click.
+    """A flag with a long form and possibly a short form; its `Kind`, and not click, parses the flag's value.
 
-    ``deprecated_text`` and ``short_deprecated`` are the texts that pflag prints when the flag, or its short form, is
-    used.
+    pflag prints ``deprecated_text`` when the flag is used, and ``short_deprecated`` when its short form is used.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Flag(click.Option):
 
     @property
     def key(self) -> str:
-        """The name of the parameter in the command's function."""
+        """The name of the parameter that gets the flag's value in the command's function."""
         return self.name or ""
 
     @property
@@ -55,8 +54,9 @@ class Flag(click.Option):
 
 
 def flag(*decls: str, kind: Kind = BOOL, usage: str = "", **more: Any) -> Callable[[F], F]:
-    """Declare a flag of a command: ``@flag("--driver", "-d", kind=STRING, usage="...", default_value="bridge")``.
+    """Return a decorator that declares a flag of a command.
 
-    Other keywords are those of `Flag`, and ``shell_complete``. A declaration without dashes is the parameter's name.
+    Use it as ``@flag("--driver", "-d", kind=STRING, usage="...", default_value="bridge")``. Other keywords are those of
+    `Flag`, and ``shell_complete``. A name without dashes in ``decls`` is the name of the parameter.
     """
     return click.option(*decls, cls=Flag, kind=kind, usage=usage, **more)

@@ -1,7 +1,7 @@
-"""Groups of commands that find, list and run their commands as Docker's do.
+"""Groups of commands that find, list and run their commands as Docker's groups do.
 
-A group is lazy: a table names each command's module. The module is imported only when the command runs or its help is
-needed.
+A group is lazy: a table names the module of each command. The module is imported only when the command runs or its help
+text is needed.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from cli.pflag.help import group_help
 from cli.pflag.reading import flags_of, help_flag, help_if_wanted, parse_flags
 
 LazyCommands = Mapping[str, str]
-"""Maps a command's name to its location: ``cli.network.create:create``; a name that is not the command's own is an
-alias.
+"""Maps a command's name to the location of the command: ``cli.network.create:create``.
+
+If the command at this location has another name, the key is an alias.
 """
 
 
 class Group(click.Group):
-    """A lazy group of commands; ``sections`` are the sections of its help.
+    """A lazy group of commands; ``sections`` are the sections of commands in the group's help.
 
-    By default there is one section with all visible commands.
+    Without ``sections``, there is one section with all visible commands.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Group(click.Group):
         return sorted(name for name in self.lazy if (c := self.get_command(ctx, name)) and c.name == name)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; None if the name is unknown."""
+        """Import and return the command with this name; return None if the name is unknown."""
         target = self.lazy.get(cmd_name)
         if target is None:
             return None
@@ -57,7 +58,10 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command for the first argument, which is a name or an alias; raises StatusError if there is none."""
+        """Return the command that the first argument names, by its name or an alias.
+
+        Raises StatusError if there is none.
+        """
         command = self.get_command(ctx, args[0])
         if command is None and not ctx.resilient_parsing:
             parse_flags(self, ctx, args, interspersed=True)
@@ -66,18 +70,18 @@ class Group(click.Group):
         return (command.name if command else None), command, args[1:]
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
-        """Return the error for arguments that do not start with a command."""
+        """Return the error for a command line whose first argument names no command."""
         return StatusError("\n" + self.get_help(ctx).strip("\n"))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the flags before the command."""
+        """Parse the group's flags, which come before the command's name."""
         ctx.args = parse_flags(self, ctx, args, interspersed=False)
         if not ctx.args and not ctx.resilient_parsing:
             help_if_wanted(ctx)
         return ctx.args
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that the arguments name; without arguments, print help on stderr."""
+        """Run the command that the arguments name; without arguments, print the help text on stderr."""
         if not ctx.args:
             ctx.obj.err(self.get_help(ctx) + "\n")
             return None
@@ -88,5 +92,5 @@ class Group(click.Group):
             return sub.command.invoke(sub)
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the help: usage and the list of commands."""
+        """Return the help text: usage and the list of commands."""
         return group_help(self, ctx, flags_of(self), self.sections)

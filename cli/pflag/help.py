@@ -1,4 +1,4 @@
-"""The layout of help texts: usage line, description, aliases, options, list of commands."""
+"""Lay out help texts: usage line, description, aliases, options, list of commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from cli.pflag.flag import Flag
 from cli.pflag.usage import flag_usages
 
-NARROWEST_NAMES = 11  # minimal width of the column of command names
+NARROWEST_NAMES = 11  # characters: minimal width of the column of command names
 
 
 def path(ctx: click.Context) -> str:
@@ -24,7 +24,10 @@ def path(ctx: click.Context) -> str:
 
 
 def columns() -> int:
-    """Return the width of help texts: that of the terminal on stdin, or 80, minus one."""
+    """Return the width of help texts in characters.
+
+    It is the width of the terminal on stdin, or 80 if stdin is no terminal, minus one.
+    """
     try:
         return os.get_terminal_size(0).columns - 1
     except OSError:
@@ -32,7 +35,7 @@ def columns() -> int:
 
 
 def leaf_help(use: str, description: str, aliases: str, flags: Iterable[Flag]) -> str:
-    """Return the help of one command, without a newline at the end."""
+    """Return the help text of one command, without a newline at the end."""
     parts = [f"\nUsage:  {use}", description.strip()]
     if aliases:
         parts.append(f"Aliases:\n  {aliases}")
@@ -43,14 +46,14 @@ def leaf_help(use: str, description: str, aliases: str, flags: Iterable[Flag]) -
 
 
 def parent_path(ctx: click.Context) -> str:
-    """Return the path of the parent command and a space; empty if there is no parent."""
+    """Return the path of the parent command followed by a space; return "" if there is no parent."""
     return f"{path(ctx.parent)} " if ctx.parent else ""
 
 
 def group_help(
     group: click.Group, ctx: click.Context, flags: Iterable[Flag], sections: Mapping[str, Sequence[str]] | None
 ) -> str:
-    """Return the help of a group, without a newline at the end."""
+    """Return the help text of a group, without a newline at the end."""
     line = path(ctx)
     options = flag_usages(flags, columns())
     parts = [f"\nUsage:  {line} {'[OPTIONS] ' if options else ''}COMMAND", (group.help or "").strip()]
@@ -64,7 +67,7 @@ def group_help(
 
 
 def listing(group: click.Group, ctx: click.Context, sections: Mapping[str, Sequence[str]] | None) -> list[str]:
-    """Return the sections of commands with short descriptions.
+    """Return the sections of the help that list the commands with short descriptions.
 
     Without ``sections``, there is one section with all visible commands.
     """

@@ -14,13 +14,13 @@ from engine.golang.strconv import quote
 
 
 class FlagError(Exception):
-    """The command line is invalid; the text is pflag's."""
+    """The command line is invalid; the error text is that of Go's pflag."""
 
 
 class FlagSet:
-    """The flags of one command during parsing; each `parse` adds to ``values`` and ``changed``.
+    """The flags of one command while its command line is parsed; each `parse` adds to ``values`` and ``changed``.
 
-    ``notice`` is called with a line for each deprecated flag when the flag is parsed.
+    ``notice`` is called with one line of text for each deprecated flag, as soon as that flag is parsed.
     """
 
     def __init__(self, flags: Iterable[Flag], notice: Callable[[str], None]) -> None:
@@ -53,7 +53,7 @@ class FlagSet:
         return arguments
 
     def read_long(self, text: str, rest: list[str]) -> None:
-        """Parse ``--flag``; its value comes after ``=`` or from ``rest``; raises FlagError."""
+        """Parse ``--flag``; the flag's value comes after ``=`` or is taken from ``rest``; raises FlagError."""
         name, equals, value = text.partition("=")
         if text[2:3] in ("-", "="):
             raise FlagError(f"bad flag syntax: {text}")
@@ -67,7 +67,7 @@ class FlagSet:
         self.set(flag, value)
 
     def read_short(self, letters: str, rest: list[str]) -> None:
-        """Parse a group of short flags, of which the last may have a value; raises FlagError."""
+        """Parse a group of short flags such as ``-abc``; only the last flag may take a value; raises FlagError."""
         while letters:
             flag = self.short.get("-" + letters[0])
             if flag is None:

@@ -27,9 +27,9 @@ def changed(ctx: click.Context, key: str) -> bool:
 
 
 def help_flag(flags: Iterable[Flag]) -> Flag:
-    """Return the flag ``--help``.
+    """Return the flag ``--help`` for a command with these flags.
 
-    If the command has no flag ``-h``, ``--help`` is hidden and has the deprecated short form ``-h``.
+    If the command has no own flag ``-h``, ``-h`` is the deprecated short form of ``--help``, and ``--help`` is hidden.
     """
     if any(f.short == "-h" for f in flags):
         return Flag(["--help"], kind=BOOL, usage="Print usage", expose_value=False)
@@ -40,9 +40,9 @@ def help_flag(flags: Iterable[Flag]) -> Flag:
 
 
 def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *, interspersed: bool) -> list[str]:
-    """Parse flags into ``ctx.params`` and return the remaining arguments; raises StatusError.
+    """Parse the flags into ``ctx.params`` and return the remaining arguments; raises StatusError.
 
-    For a group, the error text includes the usage.
+    For a group, the error text also contains the usage.
     """
     flags = FlagSet(
         flags_of(node), (lambda _: None) if ctx.resilient_parsing else lambda line: ctx.obj.out(line + "\n")
@@ -57,7 +57,7 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
     for option in flags_of(node):
         explicit = option.key in flags.changed
         if option.key in ctx.params and not explicit:
-            continue  # a group parses its flags again after an unknown command
+            continue  # already set: a group parses its flags again after an unknown command
         ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if explicit else ParameterSource.DEFAULT)
         if option.expose_value:
             ctx.params[option.key] = flags.values[option.key]
@@ -73,7 +73,10 @@ def help_if_wanted(ctx: click.Context) -> None:
 
 
 def fill_arguments(ctx: click.Context, params: Sequence[click.Parameter], rest: Sequence[str]) -> None:
-    """Assign the arguments to their parameters; a missing one is None. The caller has checked their number."""
+    """Assign the arguments to the command's parameters; a missing argument is None.
+
+    The caller has checked the number of arguments.
+    """
     left = list(rest)
     for param in params:
         if not isinstance(param, click.Argument):

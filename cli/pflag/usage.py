@@ -1,4 +1,4 @@
-"""The layout of flags in help: aligned columns, and lines wrapped as pflag wraps them."""
+"""Lay out the flags in help texts: aligned columns, and lines wrapped as pflag wraps them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from cli.pflag.flag import Flag
 
-SLOP = 5  # characters that a line may exceed the width, so that the last line is not one short word
+SLOP = 5  # characters by which a line may exceed the width, so that no short word is alone on the last line
 NARROWEST = 24  # characters; if the text column is narrower, the text starts on the next line
 
 
@@ -24,7 +24,10 @@ def flag_usages(flags: Iterable[Flag], columns: int) -> str:
 
 
 def heading(flag: Flag) -> tuple[str, str]:
-    """Return the left column of a flag and its text; a back-quoted word in the text is the name of the value."""
+    """Return a flag's left column (its names and the name of its value) and its help text.
+
+    A word in back quotes in the help text is the name of the value.
+    """
     short = f"  {flag.short}, " if flag.short and not flag.short_deprecated else " " * 6
     quoted = re.search("`([^`]*)`", flag.usage)
     name = quoted[1] if quoted else flag.kind.name
@@ -32,7 +35,7 @@ def heading(flag: Flag) -> tuple[str, str]:
 
 
 def wrap(indent: int, width: int, text: str) -> str:
-    """Wrap ``text``; the caller has written the ``indent`` of the first line already."""
+    """Wrap ``text`` at ``width``; the caller has already written the ``indent`` of the first line."""
     room, result = width - indent, ""
     if room < NARROWEST:
         indent = 16
@@ -50,7 +53,10 @@ def wrap(indent: int, width: int, text: str) -> str:
 
 
 def cut(width: int, text: str) -> tuple[str, str]:
-    """Split off one line at the last space, or at a newline before it; return the line and the remaining text."""
+    """Return the first line of the text and the remaining text.
+
+    The line ends at the last space within ``width``, or at a newline before that space.
+    """
     if width + SLOP > len(text):
         return text, ""
     head = text[:width]

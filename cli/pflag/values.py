@@ -1,7 +1,8 @@
-"""The kinds of flag values: their name in help, how an occurrence changes the value, how a default is printed.
+"""The kinds of flag values: the kind's name in help, how each use of the flag changes the value, how a default is
+shown.
 
 The module has the generic kinds of pflag and Docker. A kind that only one family of commands uses is in that family's
-package, made by `scalar` or `list_of`.
+package, where it is created by `scalar` or `list_of`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from engine.golang.strconv import parse_bool, parse_int, parse_uint, quote
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of flag value.
+    """A kind of flag value, such as string or list.
 
-    ``fold`` takes the current value and the text of one more occurrence, and returns the new value; it raises
-    ValueError with the text for the user. ``bare`` is the text used for a flag without a value ("" means that a value
-    is required). ``show`` returns a default as text for help; "" hides it.
+    - ``fold`` takes the current value and the text of one more use of the flag, and returns the new value. It raises
+      ValueError with the text for the user.
+    - ``bare`` is the text that is used for a flag without a value; "" means that a value is required.
+    - ``show`` returns a default value as text for the help; "" hides the default.
     """
 
     name: str
@@ -31,12 +33,12 @@ class Kind:
 
 
 def scalar(name: str, read: Callable[[str], Any], initial: Any = None, **more: Any) -> Kind:
-    """Return a kind for which the last occurrence is used; ``read`` raises ValueError."""
+    """Return a kind whose value is that of the flag's last use; ``read`` parses the text and raises ValueError."""
     return Kind(name, lambda _, text: read(text), initial, **more)
 
 
 def list_of(read: Callable[[str], Any], name: str = "list", **more: Any) -> Kind:
-    """Return a kind that collects all occurrences in a tuple, without splitting them.
+    """Return a kind that collects the values of all uses of the flag in a tuple, without splitting them at commas.
 
     This is Docker's ListOpts with a validator.
     """
@@ -44,23 +46,23 @@ def list_of(read: Callable[[str], Any], name: str = "list", **more: Any) -> Kind
 
 
 def fold_slice(values: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Return the values with the CSV fields of one occurrence added (pflag's StringSlice)."""
+    """Return the values with the CSV fields of one more use of the flag added (pflag's StringSlice)."""
     return (*values, *csv_fields(text)) if text else values
 
 
 def fold_map(pairs: dict[str, str], text: str) -> dict[str, str]:
-    """Return the pairs with one ``key=value`` added (Docker's MapOpts).
+    """Return the map with the ``key=value`` of one more use of the flag added (Docker's MapOpts).
 
-    A missing value is ""; the last value of a key is used.
+    A missing value is "". If a key is given several times, its last value is used.
     """
     key, _, value = text.partition("=")
     return {**pairs, key: value}
 
 
 def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tuple[str, ...]]:
-    """Return the filters with one ``name=value`` added (Docker's FilterOpt).
+    """Return the filters with the ``name=value`` of one more use of the flag added (Docker's FilterOpt).
 
-    An empty text is ignored, and so is a value that was given before.
+    An empty text and a value that was given before are ignored.
     """
     if not text:
         return filters

@@ -25,7 +25,7 @@ To add a manager to this swarm, run 'hawse swarm join-token manager' and follow 
 
 
 def _fold_networks(values: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Return the values with the networks of one occurrence added (pflag's IPNetSlice)."""
+    """Return the values with the networks of one more use of the flag added (pflag's IPNetSlice)."""
     return (*values, *map(_network, text.split(","))) if text else values
 
 
@@ -57,7 +57,7 @@ UINT32 = scalar("uint32", parse_uint, 0)
 @flag("--store", kind=STRING, usage="Use this etcd instead of starting a member (URLs, separated by commas)")
 @click.pass_obj
 def init(app: App, /, **flags: Any) -> None:
-    """Create a cluster and print how other nodes join it."""
+    """Create a cluster and print the command with which other nodes join the cluster."""
     request = SwarmInit(
         advertise=flags["advertise_addr"],
         data_path=flags["data_path_addr"],
@@ -72,7 +72,7 @@ def init(app: App, /, **flags: Any) -> None:
 
 
 def read(path: str) -> str:
-    """Return the text of a file that the user named; raises StatusError."""
+    """Return the text of a file that a flag names; raises StatusError if the file cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

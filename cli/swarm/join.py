@@ -23,7 +23,7 @@ from engine.api import SwarmJoin
 @click.argument("remote")
 @click.pass_obj
 def join(app: App, /, remote: str, **flags: Any) -> None:
-    """Join a cluster in the role that belongs to the token, and print the role."""
+    """Join a cluster and print this node's role, which the token decides."""
     role = app.engine.swarm.join(
         SwarmJoin(
             remote,

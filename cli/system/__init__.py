@@ -1,4 +1,4 @@
-"""The commands about hawse itself: version, info, help, systemd units, and hidden commands for other parts of hawse."""
+"""The commands about hawse itself: version, info, help, systemd units, and hidden commands that hawse itself calls."""
 
 from cli.pflag import Group
 

@@ -1,4 +1,4 @@
-"""The ``hawse __exited`` command, which the runtime calls when a container's process has ended."""
+"""The hidden ``hawse __exited`` command, which the runtime calls when a container's process has ended."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ from cli.pflag import command, exactly
 @click.argument("container_id")
 @click.pass_obj
 def exited(app: App, container_id: str) -> None:
-    """Release the container's resources, then restart or remove it according to its settings."""
+    """Release the resources of a container that has ended; then restart or remove it according to its settings."""
     app.engine.containers.exited(container_id)

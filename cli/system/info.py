@@ -34,7 +34,7 @@ MACHINE = (
 @flag("--format", "-f", kind=STRING, usage=INSPECT_FORMAT)
 @click.pass_obj
 def info(app: App, format: str) -> None:
-    """Print information about this host."""
+    """Print information about this host and this installation of hawse."""
     client = {"Version": version_text(), "Context": "default", "Debug": app.debug}
     server, problem = server_document(app, lambda system: system.info())
     if format:
@@ -73,7 +73,7 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
 
 
 def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one line for each value that exists."""
+    """Yield one line for each row of the table whose value exists in ``server``."""
     for title, key in table:
         value = server.get(key, "")
         if value != "":
@@ -81,7 +81,7 @@ def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iter
 
 
 def binary_size(size: float) -> str:
-    """Return a number of bytes with four digits and a binary unit, like Docker's units.BytesSize."""
+    """Return a number of bytes with four digits and a binary unit such as MiB, like Docker's units.BytesSize."""
     unit = 0
     while size >= 1024 and unit < len(UNITS) - 1:
         size, unit = size / 1024, unit + 1

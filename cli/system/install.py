@@ -1,4 +1,4 @@
-"""The ``hawse system install`` command."""
+"""The ``hawse system install`` command, which writes unit files for systemd."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from cli.system import units
 @flag("--root", kind=STRING, usage="Write below this directory, for a system that is not running")
 @click.pass_obj
 def install(app: App, root: str) -> None:
-    """Write the unit files, replacing existing ones, and print their paths; the user decides which units to enable."""
+    """Write the systemd unit files, replacing existing files, and print their paths.
+
+    The command enables no unit, because the user decides which units to enable.
+    """
     try:
         for path in units.files(root):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""Code that ``version`` and ``info`` share: a document that may be missing, printed in a ``--format``."""
+"""Code that ``version`` and ``info`` share: get a document from the engine if possible, and print it in a
+``--format``.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from engine.errors import EngineError
 
 
 def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | None, str]:
-    """Return the engine's document and "", or None and the error text if there is no document."""
+    """Return the engine's document and an empty error text.
+
+    If the engine raises an error, return None and the error text.
+    """
     try:
         return ask(app.engine.system), ""
     except EngineError as error:
@@ -21,7 +26,7 @@ def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | Non
 
 
 def write_document(app: App, document: Json, format: str) -> None:
-    """Print the document as JSON or through the template; raises StatusError with Docker's exit codes."""
+    """Print the document as JSON or through a template; raises StatusError with the exit codes that Docker uses."""
     if format == "json":
         app.out(as_json(document) + "\n")
         return

@@ -13,7 +13,10 @@ from cli.system import units
 @flag("--root", kind=STRING, usage="Remove below this directory, for a system that is not running")
 @click.pass_obj
 def uninstall(app: App, root: str) -> None:
-    """Stop and remove the units and print their paths; running containers and commands continue; idempotent."""
+    """Stop the systemd units, remove their files and print the paths; idempotent.
+
+    Running containers and commands continue.
+    """
     there = [path for path in units.files(root) if path.exists()]
     if there:
         units.systemctl(root, "disable", "--now", *(path.name for path in there))

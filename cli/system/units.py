@@ -1,4 +1,4 @@
-"""The unit files for systemd: their names, their directory and the values filled in."""
+"""The unit files for systemd: their names, their directory and the values that are filled in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.paths import root_directory, run_directory
 
 TEMPLATES = Path(__file__).parent / "units"
 STARTED = ("hawse-warm.socket", "hawse-agent.service")
-"""The units that the user enables; they start the other unit."""
+"""The units that the user enables; the third unit, ``hawse-warm.service``, is started by its socket."""
 
 UNITS = (*STARTED, "hawse-warm.service")
 DIRECTORY = Path("etc/systemd/system")
@@ -20,14 +20,14 @@ BOOTED = Path("/run/systemd/system")
 
 
 def files(root: str) -> list[Path]:
-    """Return the paths of the units below ``root``."""
+    """Return the paths of the unit files below ``root``."""
     return [Path(root or "/") / DIRECTORY / name for name in UNITS]
 
 
 def text(name: str) -> str:
-    """Return the text of one unit; raises StatusError if a path cannot be written in a unit file.
+    """Return the text of one unit file; raises StatusError if a path cannot be written in a unit file.
 
-    The unit contains this interpreter, these packages and this host's directories.
+    The text contains the paths of this interpreter, of hawse's packages and of this host's directories.
     """
     values = {
         "@PYTHON@": sys.executable,
@@ -44,6 +44,9 @@ def text(name: str) -> str:
 
 
 def systemctl(root: str, *arguments: str) -> None:
-    """Run systemctl if systemd is running and the unit files are its own (no ``root``); a failure is ignored."""
+    """Run systemctl if systemd is running on this host and uses these unit files; a failure is ignored.
+
+    With a ``root`` directory, the unit files are not used by the running systemd, so systemctl is not run.
+    """
     if not root and BOOTED.is_dir():
         subprocess.run(["systemctl", "--quiet", *arguments], check=False, stdin=subprocess.DEVNULL)

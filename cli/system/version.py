@@ -14,7 +14,7 @@ from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
 from engine.version import API_VERSION, version_text
 
-COLUMN = 20  # where the values start
+COLUMN = 20  # the column in which the values start
 LINES = (
     ("Version", "Version"), ("API version", "ApiVersion"), ("Python version", "PythonVersion"),
     ("Git commit", "GitCommit"), ("Built", "BuildTime"), ("OS/Arch", "OS/Arch"), ("Context", "Context"),
@@ -38,12 +38,12 @@ def version(app: App, format: str) -> None:
 
 
 def version_line() -> str:
-    """Return the line that ``--version`` prints."""
+    """Return the line of text that ``--version`` prints."""
     return f"hawse version {version_text()}"
 
 
 def client_document() -> Json:
-    """Return the ``Client`` part, with those of Docker's keys that have a meaning here."""
+    """Return the ``Client`` part of the version, with those of Docker's keys that have a meaning in hawse."""
     machine = platform.machine()
     return {
         "Version": version_text(),
@@ -74,7 +74,7 @@ def report(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
-    """Yield one line for each value that exists, in Docker's order and with Docker's titles."""
+    """Yield one line for each value that exists, in the order and with the titles that Docker uses."""
     known = dict(values)
     if "Os" in known and "Arch" in known:
         known["OS/Arch"] = f"{known['Os']}/{known['Arch']}"

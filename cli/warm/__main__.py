@@ -1,6 +1,7 @@
-"""``python -m cli.warm``: the warm server of the host that HAWSE_RUN names, in the foreground.
+"""``python -m cli.warm``: run the warm server for the host that HAWSE_RUN names, in the foreground.
 
-It exits immediately if another server serves this host. HAWSE_WARM_IDLE: seconds without a command before it exits.
+The server exits immediately if another server runs for this host. HAWSE_WARM_IDLE is the number of seconds without a
+command after which the server exits.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ IDLE = 600.0
 
 
 def main() -> None:
-    """Serve until no command has come for the idle time."""
+    """Run the warm server until no command has come for the idle time."""
     try:
         lock = socket.lock()
     except PermissionDenied as error:
@@ -30,7 +31,10 @@ def main() -> None:
 
 
 def serve(lock: int) -> None:
-    """Import everything, then accept commands."""
+    """Import everything that commands need, then accept commands.
+
+    ``lock`` is the file descriptor of the server's lock.
+    """
     loop = Loop()
     inotify = Inotify(loop)
     server = WarmServer(loop, inotify, idle_from_environment())
@@ -46,9 +50,9 @@ def serve(lock: int) -> None:
 
 
 def unshare_network() -> bool:
-    """Move to a new, empty network namespace; return whether this worked.
+    """Move this process to a new, empty network namespace; return whether this succeeded.
 
-    Otherwise an idle server would keep a network namespace alive after its removal.
+    Without this, the idle server would keep the namespace in which it was started alive, even after its removal.
     """
     try:
         syscalls.unshare(syscalls.CLONE_NEWNET)
@@ -58,7 +62,7 @@ def unshare_network() -> bool:
 
 
 def idle_from_environment() -> float:
-    """Return HAWSE_WARM_IDLE in seconds, or the default."""
+    """Return the idle time of HAWSE_WARM_IDLE in seconds, or the default."""
     try:
         return max(0.1, float(os.environ.get("HAWSE_WARM_IDLE", "")))
     except ValueError:

@@ -1,9 +1,9 @@
-"""Rehearsals: commands that are run only to touch memory, once by the server and once by every idle child.
+"""Rehearse commands: the server runs them once, and each idle child runs them once, only to touch memory.
 
-A forked process pays for each page of memory when it first touches the page. This costs several times as much as the
-command itself. A child that runs some commands before its launcher comes has paid already. A rehearsal reads from a
-scratch host that does not really exist. It changes nothing outside, and leaves no state that a later command could
-notice.
+A forked process needs time for each page of memory when it first touches the page. Together this takes several times as
+long as the command itself. A child that has rehearsed some commands before its launcher connects has already spent this
+time. A rehearsal uses the scratch host: a directory with the records of a made-up host. It changes nothing outside this
+directory and leaves no state that a later command could notice.
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ SCRATCH_OBJECTS = ("create", "--name", "rehearsal", "hostfs", "true")
 
 
 def scratch_environment() -> bytes:
-    """Return the directory of the scratch host."""
+    """Return the directory of the scratch host (the made-up host whose records rehearsals read)."""
     return os.path.join(directory(), SCRATCH)
 
 
 def create_scratch_host() -> None:
-    """Create the scratch host with one container to read; call it in a network namespace that nothing else uses."""
+    """Create the scratch host (the made-up host whose records rehearsals read) with one container.
+
+    The caller is in a network namespace that no other process uses.
+    """
     forget()
     pid = os.fork()
-    if pid == 0:  # in a child, because all later children would inherit locks and other state of a change
+    if pid == 0:  # in a child: later children would inherit locks and other state of this change
         with elsewhere():
             run_silently(SCRATCH_OBJECTS)
         os._exit(0)
@@ -49,14 +52,15 @@ def create_scratch_host() -> None:
 
 
 def run_silently(command: tuple[str, ...]) -> None:
-    """Run one command without input or visible output."""
+    """Run one command without input; its output is discarded."""
     run(command, App(stdin=io.BytesIO(), stdout=io.BytesIO(), stderr=io.BytesIO()))
 
 
 def warm_up(until: Callable[[], bool] = lambda: False) -> None:
-    """Run the rehearsal commands and open what commands open; stop early when ``until`` returns True.
+    """Run the rehearsal commands and open the libraries that commands use; stop early when ``until`` returns True.
 
-    A launcher that has come must not wait. A failure is ignored, because the real command will report it.
+    The child stops early because a launcher that has connected must not wait. A failure is ignored, because the real
+    command will report it.
     """
     with elsewhere():
         for command in COMMANDS:
@@ -66,7 +70,8 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     with suppress(Exception):
         with import_module("drivers.linux.netlink").session() as opened:
             import_module("drivers.linux.link").find(opened, "lo")
-            # Because pyroute2 takes 0.2 ms longer for the first message of a kind, one of each kind is read in advance.
+            # Read one message of each kind in advance, because pyroute2 takes 0.2 ms longer for the first message of a
+            # kind.
             import_module("drivers.linux.address").all_addresses(opened)
             import_module("drivers.linux.route").widest(opened)
         if not until():
@@ -75,7 +80,7 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
 
 @contextmanager
 def elsewhere() -> Iterator[None]:
-    """Make the scratch host this process's host while entered."""
+    """Context manager: use the directories of the scratch host instead of this host's directories."""
     place = os.fsdecode(scratch_environment())
     saved = {name: os.environ.get(name) for name in ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")}
     os.environ.update(HAWSE_ROOT=f"{place}/root", HAWSE_RUN=f"{place}/run", HAWSE_CONFIG=os.devnull)
@@ -90,5 +95,5 @@ def elsewhere() -> Iterator[None]:
 
 
 def forget() -> None:
-    """Remove the files of the scratch host; idempotent."""
+    """Remove the files of the scratch host (the made-up host whose records rehearsals read); idempotent."""
     shutil.rmtree(scratch_environment(), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Import everything that a command may need, and watch the source files for changes."""
+"""Import everything that a command may need, and watch hawse's files for changes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from cli.launcher.launch import PACKAGES
 from engine.eventloop.inotify import CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MOVE_SELF, MOVED_FROM, MOVED_TO, Inotify
 
 OURS = ("cli", "engine", "drivers")
-# Modules that a command imports only when it needs them, so that it starts faster without a server.
+# Modules that a command imports only when needed, which makes a command start faster without the warm server. The warm
+# server imports all of them in advance.
 LATE = ("importlib.metadata", "rich.console", "rich.text", "subprocess", "tarfile", "traceback")
 RESIDENT = ("engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm")
-"""Packages of resident processes; they are not imported here, except by modules of commands that need them."""
+"""Packages of resident processes (agents and servers), which the warm server does not import itself.
+
+A module of a command may still import them.
+"""
 
 CHANGES = CLOSE_WRITE | CREATE | DELETE | DELETE_SELF | MOVE_SELF | MOVED_FROM | MOVED_TO
 CACHE = "__pycache__"
@@ -25,7 +29,7 @@ CACHE = "__pycache__"
 def import_all() -> None:
     """Import all of hawse's modules and the libraries in LATE."""
     for name in [*our_modules(), *LATE]:
-        with suppress(ImportError):  # a missing library is reported by the command that needs it
+        with suppress(ImportError):  # the command that needs a missing library reports it
             import_module(name)
 
 
@@ -39,7 +43,10 @@ def our_modules() -> Iterator[str]:
 
 
 def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
-    """Call ``changed`` when a file changes that a command could be loaded from; call this before the imports."""
+    """Call ``changed`` when a file changes from which a command's code could be loaded.
+
+    Call this function before the imports, so that no change is missed.
+    """
 
     def seen(name: str, _mask: int) -> None:
         if name != CACHE:
@@ -50,9 +57,9 @@ def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
 
 
 def directories() -> Iterator[str]:
-    """Yield hawse's directories with all subdirectories, and the directories where libraries are installed.
+    """Yield hawse's directories with all subdirectories, and the directories in which libraries are installed.
 
-    An upgrade of a library creates or removes entries in the latter.
+    An upgrade of a library creates or removes entries in the directories of libraries.
     """
     for package in OURS:
         for path, below, _ in os.walk(os.path.join(PACKAGES, package)):

@@ -1,7 +1,7 @@
-"""Process attributes that children inherit: groups, limits, processors, priority.
+"""Copy the process attributes that children inherit: groups, limits, processors, priority.
 
-A child copies them from its launcher, so that everything the command starts has them too. The server itself has those
-of its first caller.
+A child of the warm server copies these attributes from its launcher, so that everything the command starts has them
+too. The server itself keeps the attributes of the command that started it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ MOST_GROUPS = 256
 
 
 def apply_process_attributes(launcher: int, connection: socket.socket, group: int) -> None:
-    """Copy the attributes of the launcher, whose group is ``group``; raises OSError."""
+    """Copy the attributes of the process ``launcher`` to this process; raises OSError.
+
+    ``group`` is the launcher's group id.
+    """
     _take_groups(connection, group)
     _take_limits(launcher)
     _take_schedule(launcher)
@@ -52,7 +55,7 @@ def _take_schedule(launcher: int) -> None:
 def _apply_oom_score(launcher: int) -> None:
     """Copy the launcher's OOM score adjustment.
 
-    By this value the kernel chooses the process to kill when memory runs out.
+    The kernel uses this value to choose which process to kill when memory runs out.
     """
     score_file, score = Path("/proc/self/oom_score_adj"), Path(f"/proc/{launcher}/oom_score_adj").read_bytes()
     if score_file.read_bytes() != score:

@@ -1,4 +1,4 @@
-"""Read the request of a launcher; `cli.launcher.launch` has the other side of the protocol."""
+"""Read the request that a launcher sends to the warm server; `cli.launcher.launch` writes the request."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ MOST_DESCRIPTORS = 7
 
 
 class MalformedRequest(Exception):
-    """The request does not come from one of hawse's launchers."""
+    """Raised when a request does not come from one of hawse's launchers."""
 
 
 @dataclass(frozen=True)
 class WarmRequest:
-    """One command and its context; the receiver must close the file descriptors."""
+    """One command and its context (streams, directories, namespaces); the receiver must close the file descriptors."""
 
     identity: bytes
     umask: int

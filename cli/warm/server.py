@@ -1,7 +1,7 @@
-"""The server's main loop: it accepts connections, forks, and sends launchers the results of their commands.
+"""The main loop of the warm server: accept connections, fork children, and send each command's result to its launcher.
 
-It has one thread and one event loop. It reads nothing from clients, because the forked child does; no client can delay
-another.
+The server has one thread and one event loop. The server reads nothing from launchers, because the forked child does
+that. Therefore no launcher can delay another launcher.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from engine.eventloop.loop import Loop
 from engine.runtime import peer
 
 POLL_INTERVAL_SECONDS = 30.0
-"""Seconds between two checks whether launchers can still find the server."""
+"""Seconds between two checks whether the server's socket still exists, so that launchers can find the server."""
 PREFORK_DELAY_SECONDS = 0.05
-"""Seconds to wait before the next child is forked, so that the fork does not slow down the command before.
+"""Seconds after the start of a command before the next child is forked, so that the fork does not slow down the
+command.
 
-If that command ends earlier, the child is forked then.
+If the command ends earlier, the next child is forked at the command's end.
 """
 
 
 class IdleChild(NamedTuple):
-    """A child that waits for a command; it exits when the channel is closed."""
+    """A forked child that waits for a command; the child exits when its channel is closed."""
 
     pid: int
     channel: socket.socket
 
 
 class WarmServer:
-    """Serves until no command came for ``idle`` seconds, or until its source files change."""
+    """Runs commands until no command has come for ``idle`` seconds, or until hawse's source files change."""
 
     def __init__(self, loop: Loop, inotify: Inotify, idle: float) -> None:
         self._loop, self._inotify, self._idle = loop, inotify, idle
@@ -48,7 +49,7 @@ class WarmServer:
         self._served, self._leaving = True, False
 
     def run(self, place: WarmSocket) -> None:
-        """Serve at ``place``; return when the server should end."""
+        """Accept commands on the socket ``place``; return when the server should end."""
         self._place = place
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -62,7 +63,7 @@ class WarmServer:
         self._loop.run()
 
     def leave(self) -> None:
-        """Accept no more commands; end when the running commands have ended; idempotent."""
+        """Accept no more commands, and end the loop when all running commands have ended; idempotent."""
         if not self._leaving:
             self._leaving = True
             self._loop.forget(self._place.listener.fileno())
@@ -72,7 +73,7 @@ class WarmServer:
             self._loop.stop()
 
     def _accept(self) -> None:
-        self._inotify.read()  # files may have changed just before
+        self._inotify.read()  # files may have changed just now
         if self._leaving:
             return
         try:
@@ -90,7 +91,10 @@ class WarmServer:
         self._loop.watch(connection.fileno(), lambda events: self._hung_up(pid, events), select.EPOLLRDHUP)
 
     def _hand_over(self, connection: socket.socket) -> int:
-        """Pass the connection to the idle child or to a new one; return the child's process id."""
+        """Pass a launcher's connection to the idle child, or to a new child if there is none.
+
+        Return the child's process id.
+        """
         spare = self._take_spare()
         if spare is not None:
             with suppress(OSError), spare.channel:
@@ -102,7 +106,7 @@ class WarmServer:
         return pid
 
     def _prepare(self) -> None:
-        """Fork an idle child for the next command, unless there is one or the server is ending."""
+        """Fork an idle child for the next command, unless an idle child exists or the server is ending."""
         if self._spare is not None or self._leaving:
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -118,9 +122,10 @@ class WarmServer:
         return spare
 
     def _hung_up(self, pid: int, events: int) -> None:
-        """Kill a command whose launcher has ended, because the command would have ended with its caller.
+        """Kill the command whose launcher has ended: without the server, launcher and command would be one process.
 
-        A child that has sent its result may still be exiting; the next idle child is forked without waiting for this.
+        The connection also closes when a child has sent its result and is still exiting. In both cases the next idle
+        child is forked without waiting for the exit.
         """
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())
@@ -163,7 +168,7 @@ class WarmServer:
 
 
 def outcome(status: int) -> bytes:
-    """Return the message for a wait status."""
+    """Return the protocol message that reports a wait status to the launcher."""
     if os.WIFSTOPPED(status):
         return message(STOPPED, os.WSTOPSIG(status))
     if os.WIFSIGNALED(status):

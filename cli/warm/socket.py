@@ -1,4 +1,4 @@
-"""The server's location: its lock and its socket in HAWSE_RUN, or the socket that systemd passes to it."""
+"""The lock and the socket of the warm server: in HAWSE_RUN, or a socket that systemd passes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.runtime import resident
 
 LOCK = b"warm.lock"
 FIRST_GIVEN = 3
-"""The file descriptor of the first socket that systemd passes (sd_listen_fds(3))."""
+"""The number of the first file descriptor that systemd passes to a process (sd_listen_fds(3))."""
 
 
 def directory() -> bytes:
@@ -22,7 +22,7 @@ def directory() -> bytes:
 
 
 class WarmSocket:
-    """The server's socket, valid while the server holds the lock."""
+    """The socket of the warm server, valid while the server holds the lock."""
 
     def __init__(self, listener: socket.socket, path: bytes | None, lock: int) -> None:
         self.listener, self._path, self._lock = listener, path, lock
@@ -30,9 +30,9 @@ class WarmSocket:
         listener.setblocking(False)
 
     def is_ours(self) -> bool:
-        """Return whether launchers still find this server.
+        """Return whether launchers can still find this server.
 
-        If its socket or directory was removed, the server must end.
+        If the server's socket or its directory was removed, return False; the server must then end.
         """
         if self._path is None:
             return True
@@ -55,11 +55,11 @@ class WarmSocket:
 
 
 def lock() -> int | None:
-    """Take the lock of HAWSE_RUN and return its file descriptor; None if another server holds it.
+    """Take the lock of HAWSE_RUN and return the file descriptor of the lock.
 
-    HAWSE_RUN is created with mode 0700 if it is missing. Raises PermissionDenied if another user can change its
-    contents. A server with a socket from systemd continues without the lock: launchers no longer find the other server,
-    which will soon notice this.
+    Return None if another server holds it. HAWSE_RUN is created with mode 0700 if it is missing. PermissionDenied is
+    raised if another user can change its contents. A server with a socket from systemd continues even if another server
+    holds the lock. Launchers can no longer find that other server, which notices this soon and ends.
     """
     run = directory()
     path = Path(os.fsdecode(run))
@@ -73,12 +73,12 @@ def lock() -> int | None:
 
 
 def is_given() -> bool:
-    """Return whether systemd started this process with a socket."""
+    """Return whether systemd started this process and passed a socket to it."""
     return os.environ.get("LISTEN_PID") == str(os.getpid())
 
 
 def listen(locked: int) -> WarmSocket:
-    """Listen on the socket from systemd, or else on a new one; the caller holds the lock."""
+    """Listen on the socket that systemd passed, or else on a new socket; the caller holds the lock."""
     if is_given():
         os.set_inheritable(FIRST_GIVEN, False)
         return WarmSocket(socket.socket(fileno=FIRST_GIVEN), None, locked)

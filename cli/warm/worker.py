@@ -1,4 +1,4 @@
-"""One forked child: it takes over the launcher's context, runs one command, and reports the exit code."""
+"""A forked child of the warm server: take over the launcher's context, run one command, and report the exit code."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ MODES = ("r", "w", "w")
 
 
 def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
-    """Serve one launcher in the child; nothing of the server is used after this."""
+    """Run the command of one launcher in a forked child; nothing of the server is used after this call."""
     close_inherited(connection)
     serve_launcher(identity)
 
 
 def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn:
-    """Rehearse, then serve the launcher whose connection comes through the channel; exit if the channel is closed."""
+    """Rehearse commands, then run the command of the launcher whose connection comes through the channel.
+
+    If the channel is closed instead, exit.
+    """
     close_inherited(channel)
     try:
         channel = socket.socket(fileno=CONNECTION)
@@ -59,11 +62,11 @@ def close_inherited(kept: socket.socket) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    os.setpgid(0, 0)  # job control can stop a group if its parent is in another group of the session
+    os.setpgid(0, 0)  # its parent is now in another group; otherwise, job control could not stop it
 
 
 def serve_launcher(identity: peer.Identity) -> NoReturn:
-    """Serve the launcher on file descriptor 3 and exit."""
+    """Run the command of the launcher that is connected on file descriptor 3, then exit."""
     try:
         connection = socket.socket(fileno=CONNECTION)
         connection.settimeout(SERVER_TIMEOUT_SECONDS)
@@ -71,23 +74,23 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
         if arguments is not None:
             connection.settimeout(None)
             code = run(arguments)
-            os.closerange(0, CONNECTION)  # a reader of the output need not wait until this process's memory is freed
+            os.closerange(0, CONNECTION)  # readers of the output must not wait until this process's memory is freed
             connection.sendall(message(EXITED, code))
     except KeyboardInterrupt:
-        os._exit(INTERRUPTED)  # the server reports it: the signal came before or after the command
+        os._exit(INTERRUPTED)  # the server reports this code; the signal came outside the command
     finally:
-        os._exit(1)  # ignored if the result was sent; otherwise the launcher has ended or the command did not finish
+        os._exit(1)  # no effect if the result was sent; else the launcher or the command ended too early
 
 
 def max_descriptor() -> int:
-    """Return the limit of open files: one more than the highest possible file descriptor."""
+    """Return the limit of open files, which is one more than the highest possible file descriptor."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None:
-    """Take over the launcher's context and wait for GO; return the command's arguments.
+    """Take over the launcher's context and wait for the message GO; return the arguments of the command.
 
-    Return None if the command must not run here; a refusal is sent to the launcher.
+    Return None if the command must not run in this process. A refusal is sent to the launcher.
     """
     try:
         with peer.process(connection) as launcher:
@@ -96,7 +99,7 @@ def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None
             welcome(connection)
             process_attributes.apply_process_attributes(
                 launcher, connection, peer.credentials(connection)[2]
-            )  # while the launcher writes its request
+            )  # at the same time, the launcher writes its request
         request = receive(connection)
         if request.identity != identity():
             raise MalformedRequest
@@ -109,7 +112,7 @@ def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None
 
 
 def welcome(connection: socket.socket) -> None:
-    """Send WELCOME with a pidfd of this process."""
+    """Send the message WELCOME to the launcher, with a pidfd (a file descriptor for this process)."""
     process = os.pidfd_open(os.getpid())
     socket.send_fds(connection, [message(WELCOME)], [process])
     os.close(process)
@@ -133,7 +136,7 @@ def adopt_caller_context(request: WarmRequest) -> None:
 
 
 def take_root(root: int) -> None:
-    """Change to the launcher's root directory, because entering a mount namespace has reset it."""
+    """Change to the launcher's root directory again, because entering a mount namespace has reset it."""
     os.fchdir(root)
     try:
         os.chroot(".")
@@ -143,21 +146,21 @@ def take_root(root: int) -> None:
 
 
 def enter(space: int, kind: str, flag: int) -> None:
-    """Enter a namespace, unless the process is in it already."""
+    """Enter the namespace ``space``, unless this process is in that namespace already."""
     if not same_file(space, f"/proc/self/ns/{kind}"):
         syscalls.setns(space, flag)
 
 
 def same_file(fd: int, path: str) -> bool:
-    """Return whether a file descriptor and a path are the same object."""
+    """Return whether a file descriptor and a path refer to the same file."""
     left, right = os.fstat(fd), os.stat(path)
     return (left.st_dev, left.st_ino) == (right.st_dev, right.st_ino)
 
 
 def take_streams(streams: dict[int, int]) -> None:
-    """Move the launcher's streams to 0, 1 and 2 and open Python's files on them.
+    """Move the launcher's streams to the file descriptors 0, 1 and 2, and open Python's file objects on them.
 
-    A stream that the launcher had closed is closed here too.
+    A stream that the launcher's caller had closed is closed in this process too.
     """
     for number, mode in enumerate(MODES):
         name = ("stdin", "stdout", "stderr")[number]
@@ -171,7 +174,7 @@ def take_streams(streams: dict[int, int]) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line; return the exit code that an interpreter would end with."""
+    """Run the command line; return the exit code with which a Python interpreter would end."""
     try:
         return run_command(arguments, App()) & 0xFF
     except SystemExit as end:

@@ -1,7 +1,7 @@
-"""Decoding of set elements from the kernel's format into comparable bytes and nftables' text. Pure.
+"""Decoding of set elements from the kernel's format into comparable bytes and nftables' text.
 
-Wanted elements are compared in bytes (`drivers.firewall.encoding`). Text is for people, and for elements that another
-program added and that hawse has no text for.
+Decoded elements are compared as bytes (`drivers.firewall.encoding`). The text is for messages to people, and for
+elements that another program added. No function has side effects.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from drivers.firewall.encoding import (
 )
 from drivers.linux.attributes import read, read_text
 
-VERDICTS = {0: "drop", 1: "accept", -1: "continue", -3: "jump", -4: "goto", -5: "return"}  # kernel's NF_*, NFT_*
+VERDICTS = {0: "drop", 1: "accept", -1: "continue", -3: "jump", -4: "goto", -5: "return"}  # NF_* and NFT_* codes
 SIZES = {
     "ipv4_addr": 4, "ipv6_addr": 16, "inet_proto": 1, "nf_proto": 1, "inet_service": 2, "ifname": 16, "mark": 4,
     "ether_addr": 6, "vxlan_id": 3,
@@ -35,7 +35,7 @@ FAMILIES = {NUMBERS[text]: text for text in ("ipv4", "ipv6")}
 
 
 def unpacked(listed: bytes, shape: Shape) -> Packed:
-    """Decode one item of the kernel's list of a set's elements."""
+    """Decode one element of a set from the list that the kernel sends."""
     attributes = read(listed)
     key = read(attributes.get(KEY, b"")).get(VALUE, b"")
     end = read(attributes.get(KEY_END, b"")).get(VALUE, key) if shape.interval else b""
@@ -61,7 +61,7 @@ def _verdict(data: bytes) -> bytes:
 
 
 def _parts(types: tuple[str, ...], first: bytes, last: bytes) -> Iterator[tuple[str, bytes, bytes]]:
-    """Split a concatenation into its parts; each part fills whole registers of four bytes."""
+    """Split a concatenated key into its parts; each part is padded to a multiple of four bytes."""
     at = 0
     for kind in types:
         size = SIZES[kind]

@@ -1,6 +1,6 @@
 """The set elements in ``ruleset.nft`` that represent networks, endpoints and published ports.
 
-Pure: values in, elements out. Because nothing here talks to the kernel, a repair can compute the wanted elements.
+No function here talks to the kernel. Therefore, a repair can compute the wanted elements from values alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ICMP = {4: "icmp", 6: "ipv6-icmp"}
 
 
 class Element(NamedTuple):
-    """One element of a set or map; ``value`` is the mapped data, or "" in sets."""
+    """One element of a set or map; ``value`` is the value that a map gives to the key, or "" in sets."""
 
     set: str
     key: str
@@ -26,12 +26,15 @@ class Element(NamedTuple):
 
 
 def name(interface: str) -> str:
-    """Return an interface's name in nftables' quotes (names with quotes are refused earlier)."""
+    """Return an interface's name in double quotes, as nftables needs it.
+
+    Other code refuses names that contain quotes earlier.
+    """
     return f'"{interface}"'
 
 
 def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element]:
-    """Yield the elements of a network without its endpoints."""
+    """Yield the elements of a network itself, without the elements of its endpoints."""
     bridge = name(options.bridge)
     yield Element("bridges", bridge)
     yield Element("same_bridge", f"{bridge} . {bridge}", "accept" if options.icc else "goto no_icc")
@@ -64,9 +67,9 @@ def of_ports(
 ) -> Iterator[Element]:
     """Yield the elements of published ports.
 
-    DNAT cannot serve a binding whose family the endpoint lacks, or a binding on ::1. These ports lead to the agent's
-    proxy. With ``direct``, neighbours may also reach the container's own address when a port is published on one host
-    address.
+    DNAT cannot serve a binding on ::1, or a binding of an address family that the endpoint lacks. Such ports lead to
+    the agent's proxy instead. With ``direct``, neighbours of the host may reach the container's own address even if a
+    port is published on one host address only.
     """
     ways: dict[tuple[str, IPAddress], _Route] = {}
     for binding in ports:
@@ -78,11 +81,12 @@ def of_ports(
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """How ports of one protocol on one host address reach an endpoint.
+    """The way in which ports of one protocol on one host address reach an endpoint.
 
-    ``carried`` are the destination prefixes that the agent proxies. The other fields hold the endpoint's address, or ""
-    if they do not apply. ``rewritten``: DNAT leads to this address. ``opened``: all neighbours may reach it by routing.
-    ``bound``: only neighbours on trusted interfaces may reach it by routing.
+    ``carried`` are the destination prefixes that the agent proxies. Each other field holds the endpoint's address, or
+    "" if the field does not apply. ``rewritten``: DNAT leads to this address. ``opened``: all neighbours of the host
+    may reach this address by routing. ``bound``: only neighbours on trusted interfaces may reach this address by
+    routing.
     """
 
     host: IPAddress
@@ -109,8 +113,8 @@ def _route(
     if target is None or mode == "isolated":
         return _Route(host, carried)
     address = str(target.ip)
-    # Because a port published on one host address is meant for users of that address, it is not opened to routed
-    # packets.
+    # Do not open a port to routed packets if it is published on one host address, because only users of that address
+    # may reach it.
     everywhere = mode == "routed" or (mode == "nat" and (host.is_unspecified or (direct and not host.is_loopback)))
     trusting = mode == "nat" and bool(options.trusted) and not host.is_loopback
     return _Route(
@@ -131,7 +135,7 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
 
 
 def _by(way: _Route, binding: PortBinding) -> Iterator[Element]:
-    """Yield the elements of one binding."""
+    """Yield the elements of one published port range."""
     for place in way.carried:
         yield _relaying(place, binding)
     if way.rewritten:
@@ -153,7 +157,7 @@ def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
 
 
 def between(source: EndpointSpec, target: EndpointSpec, present: Iterable[Element]) -> list[Element]:
-    """Return those of the ``present`` elements that let ``source`` reach ``target``."""
+    """Return the elements in ``present`` that let ``source`` reach ``target``."""
     pairs = [(s.ip, t.ip) for s, t in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)) if s and t]
     starts = tuple((f"linked{client.version}", f"{client} . {server} . ") for client, server in pairs)
     return [e for e in present if any(e.set == name and e.key.startswith(start) for name, start in starts)]
@@ -185,7 +189,7 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
         return
     name, place = (f"any{version}", "") if host.is_unspecified else (f"exact{version}", f"{host} . ")
     for offset in range(binding.host_port_end - binding.host_port + 1):
-        # If a host range is bound to one container port, all its ports lead to that port.
+        # If a host port range is bound to one container port, all ports of the range lead to that container port.
         value = f"{target} . {min(binding.port + offset, binding.port_end)}"
         yield Element(name, f"{place}{binding.protocol} . {binding.host_port + offset}", value)
 
@@ -193,7 +197,7 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
 def _relaying(place: str, binding: PortBinding) -> Element:
     ports = f"{binding.protocol} . {_span(binding.host_port, binding.host_port_end)}"
     if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
-        return Element("relayed_any", ports)  # an element costs the kernel a hundredth of one in an interval set
+        return Element("relayed_any", ports)  # an element here costs the kernel 1/100 of an element in an interval set
     return Element("relayed", f"{place} . {ports}")
 
 

@@ -1,7 +1,7 @@
-"""Encoding of set elements into the kernel's bytes, by the types that ``ruleset.nft`` declares. Pure.
+"""Encoding of set elements into the kernel's bytes, by the types that ``ruleset.nft`` declares.
 
-Each part of a concatenation fills whole registers of four bytes. An interval has two keys: its first and its last
-value.
+Each part of a concatenated key is padded to a multiple of four bytes. An interval has two keys: its first and its last
+value. No function has side effects.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from drivers.linux.attributes import attribute, nested
 
 MAIN = "inet hawse"
 FILES = {MAIN: "ruleset.nft", "bridge hawse": "spoofing.nft"}
-KEY, DATA, FLAGS, KEY_END = 1, 2, 3, 10  # kernel constants NFTA_SET_ELEM_*
-CATCH_ALL = (2).to_bytes(4)  # kernel constant NFT_SET_ELEM_CATCHALL
-VALUE, VERDICT = 1, 2  # kernel constants NFTA_DATA_*
-VERDICT_CODE, VERDICT_CHAIN = 1, 2  # kernel constants NFTA_VERDICT_*
-ACCEPT, GOTO = 1, -4  # kernel constants NF_ACCEPT, NFT_GOTO
-NAME_SIZE, MAC_SIZE = 16, 6  # in bytes: kernel constants IFNAMSIZ, ETH_ALEN
-LIST_ITEM = 1  # kernel constant NFTA_LIST_ELEM
-KEPT = 1 << 12  # cached key parts; many ports share the same addresses and protocols
+KEY, DATA, FLAGS, KEY_END = 1, 2, 3, 10  # netlink attribute numbers (kernel constants NFTA_SET_ELEM_*)
+CATCH_ALL = (2).to_bytes(4)  # element flag (kernel constant NFT_SET_ELEM_CATCHALL)
+VALUE, VERDICT = 1, 2  # netlink attribute numbers (kernel constants NFTA_DATA_*)
+VERDICT_CODE, VERDICT_CHAIN = 1, 2  # netlink attribute numbers (kernel constants NFTA_VERDICT_*)
+ACCEPT, GOTO = 1, -4  # verdict codes (kernel constants NF_ACCEPT, NFT_GOTO)
+NAME_SIZE, MAC_SIZE = 16, 6  # lengths in bytes (kernel constants IFNAMSIZ, ETH_ALEN)
+LIST_ITEM = 1  # netlink attribute number (kernel constant NFTA_LIST_ELEM)
+KEPT = 1 << 12  # maximum number of encoded key parts in the cache; many ports share them
 NUMBERS = {
     "tcp": IPPROTO_TCP, "udp": IPPROTO_UDP, "sctp": IPPROTO_SCTP, "icmp": IPPROTO_ICMP, "ipv6-icmp": IPPROTO_ICMPV6,
     "ipv4": 2, "ipv6": 10,
@@ -36,10 +36,10 @@ DECLARATION = re.compile(
     r"^\t(?:set|map) (\w+) \{ type(?:of)? ([^:;]+?)(?: : ([^;]+?))?; (flags interval; )?\}$", re.MULTILINE
 )
 TYPES = {"ip saddr": "ipv4_addr", "ip6 saddr": "ipv6_addr", "udp dport": "inet_service", "@th,96,24": "vxlan_id"}
-"""Types for sets declared with ``typeof``, because nftables has no type name for some parts of a packet."""
+"""Types of sets that are declared with ``typeof``, because nftables has no type name for some packet fields."""
 
 Ends = tuple[bytes, bytes]
-"""The first and the last value of an interval, in bytes."""
+"""The first and the last value of an interval, each encoded in bytes."""
 
 
 class Shape(NamedTuple):
@@ -53,8 +53,8 @@ class Shape(NamedTuple):
 class Packed(NamedTuple):
     """An element in bytes; equal elements have equal bytes.
 
-    ``end`` is an interval's last key, or "" in sets of single keys. ``value`` is the mapped data; a verdict is kept as
-    text. ``key`` is "" for the catch-all element.
+    ``end`` is the last key of an interval, or empty in sets of single keys. ``value`` is the value that a map gives to
+    the key; a verdict is stored as text. ``key`` is empty for the catch-all element.
     """
 
     key: bytes
@@ -64,13 +64,13 @@ class Packed(NamedTuple):
 
 @cache
 def ruleset(table: str = MAIN) -> str:
-    """Return the static rules of one of hawse's tables; ``table`` is written as in nftables."""
+    """Return the static rules of one of hawse's tables; ``table`` is family and name (``inet hawse``)."""
     return (Path(__file__).parent / FILES[table]).read_text()
 
 
 @cache
 def shapes(table: str = MAIN) -> dict[str, Shape]:
-    """Return the shape of each set that the table's rules file declares."""
+    """Return the `Shape` (the types of key and value) of each set that the table's rules file declares."""
     return {
         name: Shape(_types(key), _types(value) if value else (), bool(interval))
         for name, key, value, interval in DECLARATION.findall(ruleset(table))
@@ -98,9 +98,9 @@ def packed(element: Element, table: str = MAIN) -> Packed:
 
 
 def item(entry: Packed, shape: Shape | None = None, *, with_value: bool) -> bytes:
-    """Return packed bytes as an item of a netlink message's element list.
+    """Return an element that is already in bytes as an item of a netlink message's element list.
 
-    ``shape`` is needed only with a value.
+    ``shape`` is needed only if ``with_value`` is True.
     """
     body = nested(KEY, attribute(VALUE, entry.key)) if entry.key else attribute(FLAGS, CATCH_ALL)
     if entry.end:

@@ -3,9 +3,9 @@
 Examples are Docker's policy, ufw's policy and firewalld's last rule. A packet passes only if no table drops it, even if
 hawse's table accepts it. This module changes nothing of other programs.
 
-Only running the rules could show whether they accept a network's packets. As an approximation, a table is taken to
-accept them if one of its rules names the network's bridge or subnet, or accepts everything. Sets are not inspected. The
-tables of iptables-legacy are not visible here.
+The exact result of a table's rules is known only when packets pass them, so this module uses an approximation. It
+assumes that a table accepts a network's packets if one of its rules names the network's bridge or subnet, or accepts
+everything. The module does not read the contents of sets. It cannot see the tables of iptables-legacy.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import FAMILIES, GET_RULE, NETFILTER, NFGENMSG
 
-GET_CHAIN = 10 << 8 | 4  # kernel's NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN
-CHAIN_TABLE, CHAIN_NAME, HOOK, POLICY, KIND = 1, 3, 4, 5, 7  # kernel constants NFTA_CHAIN_*
-HOOK_NUMBER = 1  # kernel constant NFTA_HOOK_HOOKNUM
-RULE_TABLE, RULE_CHAIN, EXPRESSIONS = 1, 2, 4  # kernel constants NFTA_RULE_*
-NAME, DATA = 1, 2  # kernel constants NFTA_EXPR_*
-IMMEDIATE, VERDICT, CODE = 2, 2, 1  # NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CODE
-COMPARED, VALUE = 3, 1  # NFTA_CMP_DATA, NFTA_DATA_VALUE
-TARGET = 1  # NFTA_TARGET_NAME, for targets of iptables rules
-FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # NF_INET_FORWARD, NF_DROP, NF_ACCEPT
-FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", 10: "ip6"}  # kernel constants NFPROTO_*
+GET_CHAIN = 10 << 8 | 4  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN
+CHAIN_TABLE, CHAIN_NAME, HOOK, POLICY, KIND = 1, 3, 4, 5, 7  # netlink attribute numbers (NFTA_CHAIN_*)
+HOOK_NUMBER = 1  # netlink attribute number (kernel constant NFTA_HOOK_HOOKNUM)
+RULE_TABLE, RULE_CHAIN, EXPRESSIONS = 1, 2, 4  # netlink attribute numbers (kernel constants NFTA_RULE_*)
+NAME, DATA = 1, 2  # netlink attribute numbers (kernel constants NFTA_EXPR_*)
+IMMEDIATE, VERDICT, CODE = 2, 2, 1  # attributes NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CODE
+COMPARED, VALUE = 3, 1  # netlink attribute numbers NFTA_CMP_DATA, NFTA_DATA_VALUE
+TARGET = 1  # netlink attribute number NFTA_TARGET_NAME, for targets of iptables rules
+FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # kernel's NF_INET_FORWARD, NF_DROP, NF_ACCEPT
+FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", 10: "ip6"}  # nftables' name of each address family (NFPROTO_*)
 OURS = (TABLE, standby_table.TABLE)
 SHORTEST = 2
 """Minimum length in bytes of a compared value that may be the beginning of a name or address.
 
-Rules compare single bytes for many other reasons, so shorter values are ignored.
+Shorter values are ignored, because rules compare single bytes for many other reasons.
 """
 
 Rule = list[tuple[str, dict[int, bytes]]]
-"""The expressions of a rule: the name and the attributes of each."""
+"""A rule as a list of its expressions: the name and the attributes of each expression."""
 
 
 class Chain(NamedTuple):
-    """A base chain of another program that forwarded packets pass."""
+    """A base chain in another program's table that sees forwarded packets."""
 
     family: int
     table: str
@@ -54,10 +54,10 @@ class Chain(NamedTuple):
 
 
 def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, list[str]]:
-    """Return the chains that drop forwarded packets, each with the keys of ``known`` whose packets it drops.
+    """Return other programs' chains that drop forwarded packets, each with the networks that it affects.
 
-    Chains are named as in nftables. ``known`` maps each key to the interface name and the addresses that a rule for it
-    would contain. Runs in the calling thread's network namespace.
+    Chains are named as in nftables. Networks are named by the keys of ``known``, which maps each key to the interface
+    name and the addresses that a rule for that network would contain. Runs in the calling thread's network namespace.
     """
     session = Session(NETFILTER)
     try:
@@ -87,7 +87,10 @@ def _forwarding(session: Session) -> Iterator[Chain]:
 
 
 def _drops(session: Session, chain: Chain) -> bool:
-    """Return whether packets at the chain's end are dropped, by its policy or by an unconditional last rule."""
+    """Return whether a chain drops the packets that reach its end.
+
+    Either its policy drops these packets or a last rule without conditions does.
+    """
     if chain.policy == DROP:
         return True
     rules = _rules(session, chain, text(RULE_CHAIN, chain.name))
@@ -108,7 +111,7 @@ def _rule(attributes: dict[int, bytes]) -> Rule:
 
 
 def _outcome(rule: Rule) -> bytes | None:
-    """Return the verdict code of an unconditional rule, or None if the verdict depends on the packet."""
+    """Return the verdict code of a rule without conditions, or None if the verdict depends on the packet."""
     acting = [(name, data) for name, data in rule if name not in ("counter", "log")]
     match acting:
         case [("immediate", data)]:
@@ -121,6 +124,6 @@ def _outcome(rule: Rule) -> bytes | None:
 
 
 def _compared(rule: Rule) -> list[bytes]:
-    """Return the values that a rule compares with packet data: names and addresses, or their beginnings."""
+    """Return the values that a rule compares with packet data: interface names and addresses, or their beginnings."""
     values = (read(data.get(COMPARED, b"")).get(VALUE, b"") for name, data in rule if name == "cmp")
     return [value.rstrip(b"\0") for value in values]

@@ -1,9 +1,9 @@
-"""IP forwarding: switched on for bridges, and blocked for all other interfaces.
+"""IP forwarding: switched on for hawse's bridges, and blocked for all other interfaces.
 
-The table itself records what was switched on, as set elements. Therefore, the record outlives every process, and it is
-lost only together with the rules that make forwarding safe. For each family in the set ``forwarding``, the rules drop
-packets that neither come from nor go to a bridge. Callers also store `kept` elsewhere, in case another program flushes
-the table.
+Set elements in the nftables table record which forwarding hawse switched on. Therefore, the record outlives every
+process. It is lost only together with the rules that make forwarding safe. For each family in the set ``forwarding``,
+the rules drop packets that neither come from nor go to a bridge. Callers also store the result of `kept` elsewhere, in
+case another program flushes the table.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _switched: list[Element] = []
 
 
 def plan(versions: Iterable[int]) -> list[Element]:
-    """Return the elements that must be in the table before `switch_on`.
+    """Return the elements that must be in the table before `switch_on` is called.
 
-    There are none for a family that already forwards.
+    If the host already forwards packets of an address family, that family has no elements.
     """
     off = [v for v in versions if sysctl.read(SWITCH[v]) == "0"]
     entries = [Element("forwarding", f"ipv{v}") for v in off]
@@ -34,23 +34,23 @@ def plan(versions: Iterable[int]) -> list[Element]:
 
 
 def kept() -> list[str]:
-    """Return what this process has switched on, as lines for `recalled`."""
+    """Return the elements that record the forwarding which this process switched on, as lines for `recalled`."""
     return [f"{element.set} {element.key}" for element in _switched]
 
 
 def recalled(words: Iterable[str]) -> list[Element]:
-    """Return the elements that record what was switched on, from the lines of `kept`."""
+    """Convert lines that `kept` returned into the elements that record the forwarding which was switched on."""
     return [Element(*word.split(" ", 1)) for word in words]
 
 
 def switch_on(planned: Sequence[Element]) -> None:
-    """Switch on the forwarding that `plan` found off.
+    """Switch on the forwarding that `plan` found to be off.
 
     Interfaces that accept router advertisements continue to accept them (accept_ra=2).
     """
     _switched.extend(planned)
     for interface in _interfaces(planned):
-        # With forwarding on, the kernel treats the value 1 as "off".
+        # Write 2, because the kernel treats the value 1 as "off" while forwarding is on.
         sysctl.write(_accept_ra(interface), "2")
     for version, path in SWITCH.items():
         if Element("forwarding", f"ipv{version}") in planned:
@@ -58,7 +58,7 @@ def switch_on(planned: Sequence[Element]) -> None:
 
 
 def restore() -> None:
-    """Switch off what `switch_on` switched on, as recorded in the table; idempotent."""
+    """Switch off the forwarding that `switch_on` switched on, as recorded in the table; idempotent."""
     for version, path in SWITCH.items():
         if Element("forwarding", f"ipv{version}") in table.elements("forwarding"):
             sysctl.write(path, "0")

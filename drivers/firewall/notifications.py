@@ -1,7 +1,8 @@
-"""Notifications of the kernel about nftables changes in one network namespace (NFNLGRP_NFTABLES).
+"""Notifications from the kernel about nftables changes in one network namespace (NFNLGRP_NFTABLES).
 
-For every transaction the kernel sends its messages, then the new generation number with the process that made it.
-Because other tables may change thousands of times, data without the name of hawse's table is skipped unparsed.
+For every transaction, the kernel sends one message per change. Then it sends the new generation number and the process
+that made the transaction. Data that does not contain the name of hawse's table is skipped without parsing, because
+other tables may change thousands of times.
 """
 
 from __future__ import annotations
@@ -17,17 +18,20 @@ from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import HEADER, RECEIVE, SOL_NETLINK, Session, messages
 from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 
-GROUP, ADD_MEMBERSHIP = 7, 1  # NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
-BUFFER, BUFFER_FORCE = 1 << 22, 33  # receive buffer in bytes; SO_RCVBUFFORCE
+GROUP, ADD_MEMBERSHIP = 7, 1  # kernel constants NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
+BUFFER, BUFFER_FORCE = 1 << 22, 33  # size of the receive buffer in bytes; socket option SO_RCVBUFFORCE
 NEW_ELEMENTS, NEW_GENERATION, GET_GENERATION = 10 << 8 | 12, 10 << 8 | 15, 10 << 8 | 16
-TABLE = 1  # NFTA_TABLE_NAME; in messages about other objects NFTA_*_TABLE
-GENERATION, PROCESS, PROCESS_NAME = 1, 2, 3  # NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME
+TABLE = 1  # attribute NFTA_TABLE_NAME; messages about other objects use the same number
+GENERATION, PROCESS, PROCESS_NAME = 1, 2, 3  # attributes NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME
 NAME = b"hawse"
 OURS = frozenset(FAMILIES.values())
 
 
 class NftablesListener:
-    """A listener for every transaction from its creation on, in the namespace that the creating thread is in."""
+    """A listener that receives every nftables transaction after its creation.
+
+    It listens in the network namespace of the thread that creates it.
+    """
 
     def __init__(self) -> None:
         self._socket = socket.socket(
@@ -49,9 +53,9 @@ class NftablesListener:
         return self._socket.fileno()
 
     def read(self) -> News:
-        """Return the changes since the last call; never blocks.
+        """Return a summary of the changes since the last call; never blocks.
 
-        If the kernel dropped notifications (ENOBUFS), any change is possible, so ``foreign`` is True.
+        If the kernel dropped notifications (ENOBUFS), any change may have happened, so ``foreign`` is True.
         """
         news = News()
         while True:
@@ -64,19 +68,19 @@ class NftablesListener:
                     raise
                 self._touched = self._lost = False
                 news = News(True, news.lost, news.own, news.by)
-                self._generation = self.generation()  # the kernel will report every change after this generation
+                self._generation = self.generation()  # later changes will be notified again
                 continue
             news = self._heard(news, data)
 
     def missed(self) -> bool:
-        """Return whether a transaction happened that `read` has not reported."""
+        """Return whether a transaction happened that `read` has not reported yet."""
         now = self.generation()
         missed = now != self._generation and not self._waiting()
         self._generation = now if missed else self._generation
         return missed
 
     def generation(self) -> int:
-        """Return the present generation number of the kernel's nftables rules."""
+        """Return the current generation number of the kernel's nftables rules."""
         with kernel_errors("look up", "the generation of nftables"):
             answer = self._asking.request(GET_GENERATION, NFGENMSG.pack(0, 0, 0))
             return int.from_bytes(read(answer[0], NFGENMSG.size)[GENERATION])
@@ -96,7 +100,10 @@ class NftablesListener:
             return True
 
     def _heard(self, news: News, data: bytes) -> News:
-        """Process one datagram; return ``news`` extended by the transaction that the datagram completes."""
+        """Process one datagram from the kernel, and return ``news`` extended by a transaction.
+
+        The extension happens only if the datagram ends a transaction that changed hawse's tables.
+        """
         kind = HEADER.unpack_from(data)[1]
         if kind != NEW_GENERATION:
             if NAME + b"\0" in data:
@@ -115,7 +122,10 @@ class NftablesListener:
         return News(True, news.lost or lost, news.own, by)
 
     def _look(self, data: bytes) -> None:
-        """Record whether the messages change hawse's tables; only messages that add elements remove nothing."""
+        """Record whether the messages change hawse's tables, and whether they may remove something.
+
+        Every message may remove something, except a message that adds elements.
+        """
         for kind, _, _, body in messages(data):
             if body[0] in OURS and read(body, NFGENMSG.size).get(TABLE, b"").rstrip(b"\0") == NAME:
                 self._touched = True
@@ -123,5 +133,8 @@ class NftablesListener:
 
 
 def _is_own(thread: int) -> bool:
-    """Return whether this is a thread of this process; each driver's repairs run in their own thread."""
+    """Return whether a thread id belongs to this process.
+
+    Threads are compared, because each driver's repairs run in their own thread.
+    """
     return os.path.exists(f"/proc/self/task/{thread}")

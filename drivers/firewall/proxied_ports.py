@@ -1,7 +1,7 @@
-"""Published ports that packet rewriting cannot serve, so that the agent must proxy them. Pure.
+"""Functions that decide which published ports the agent must proxy, because DNAT cannot serve these ports.
 
 Linux never routes ::1 off the loopback interface, and never routes link-local packets to another link. DNAT cannot
-rewrite packets from one address family to the other.
+rewrite packets from one address family to the other. No function has side effects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ LOOPBACK, LINK_LOCAL = IPv6Network("::1/128"), IPv6Network("fe80::/10")
 
 
 def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Sequence[IPv6Network]:
-    """Return the destination prefixes where the agent proxies a binding's port; empty if there are none."""
+    """Return the destination prefixes where the agent proxies a published port.
+
+    The result is empty if the agent does not proxy the port.
+    """
     if not isinstance(host_ip, IPv6Address) or protocol not in PROTOCOLS:
         return ()
     if host_ip.is_unspecified:

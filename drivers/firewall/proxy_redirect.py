@@ -1,6 +1,7 @@
 """Redirection of proxied ports to the agent's sockets: one socket per protocol, for any number of ports.
 
-The sets ``relayed_any`` and ``relayed`` hold these ports. They are written with the other elements of ports.
+The sets ``relayed_any`` and ``relayed`` hold the proxied ports. `drivers.firewall.elements` makes the elements of these
+sets together with the other elements of published ports.
 """
 
 from __future__ import annotations
@@ -17,20 +18,26 @@ STATE_SETS = (PORTS, SOCKETS)
 
 
 def redirect_to(ports: Mapping[str, int]) -> None:
-    """Redirect proxied ports only to these sockets (protocol to port); idempotent."""
+    """Redirect proxied ports to these sockets of the agent and to no others; idempotent.
+
+    ``ports`` maps each protocol to the port of its socket.
+    """
     unused = [Element(PORTS, protocol) for protocol in PROTOCOLS if protocol not in ports]
     old = [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in sockets() - ports.items()]
     table.change(add=elements(ports), remove=[*unused, *old])
 
 
 def elements(ports: Mapping[str, int]) -> list[Element]:
-    """Return the elements that redirect proxied ports to these sockets."""
+    """Return the elements that redirect proxied ports to these sockets.
+
+    ``ports`` maps each protocol to the port of its socket.
+    """
     entries = [Element(PORTS, protocol, str(port)) for protocol, port in ports.items()]
     return entries + [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in ports.items()]
 
 
 def sockets() -> set[tuple[str, int]]:
-    """Return protocol and port of each socket that proxied ports are redirected to."""
+    """Return protocol and port of each socket to which the firewall redirects proxied ports."""
     names = {NUMBERS[protocol]: protocol for protocol in PROTOCOLS}
     listed = transaction.held(table.TABLE, [SOCKETS])[SOCKETS]
     return {(names[e.key[0]], int.from_bytes(e.key[4:6])) for e in listed if e.key[0] in names}

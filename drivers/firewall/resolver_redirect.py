@@ -2,8 +2,8 @@
 
 A container may run its own name server on the wildcard address. The kernel refuses this while another socket is bound
 to port 53 of any address. Therefore, the resolver is bound to another port, and two short chains per sandbox change the
-port numbers. They need no connection tracking of their own. Queries are changed before the container's own rules see
-them, answers after that.
+port numbers in packets. The chains do not use connection tracking. Queries are changed before they reach the
+container's own rules. Answers are changed after they have passed the container's own rules.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
     except libnftables.Refused as error:
         if not error.taken:
             raise
-        # Delete only if there is a table to replace. After a deletion, closing the nftables socket waits milliseconds
-        # for all of the kernel's readers.
+        # Delete the table only if it exists, because a deletion costs time: closing the nftables socket then waits
+        # milliseconds for all of the kernel's readers.
         libnftables.run(f"delete table ip {TABLE}\n{table}")
 
 

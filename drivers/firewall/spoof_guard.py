@@ -1,8 +1,8 @@
 """The table ``bridge hawse``: containers may send only with the MAC and the addresses assigned to them.
 
-It is created when the first network asks for it (com.hawse.bridge.spoof_guard). Per guarded port it has one element in
-``ports``, one in ``macs``, and one per address. It filters by port name, so it needs no kernel support for bridge
-metadata. Ports in ``muted`` may send everything except router advertisements and redirects.
+The table is created when the first network asks for it (com.hawse.bridge.spoof_guard). For each guarded port the table
+has one element in ``ports``, one in ``macs``, and one per address. The rules filter by port name, so they need no
+kernel support for bridge metadata. Ports in ``muted`` may send everything except router advertisements and redirects.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ TABLE = "bridge hawse"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The ports in the table: ``guarded`` ports with their endpoints, and ``muted`` ports."""
+    """The bridge ports in the table: ``guarded`` ports with their endpoints, and ``muted`` ports."""
 
     guarded: Sequence[tuple[str, EndpointSpec]] = ()
     muted: Sequence[str] = ()
 
 
 def guard(port: str, endpoint: EndpointSpec) -> None:
-    """Restrict the container behind a bridge port to its endpoint's MAC and addresses; idempotent."""
+    """Let the container behind a bridge port send only with its endpoint's MAC and addresses; idempotent."""
     _add(list(_elements(port, endpoint)))
 
 
 def mute(port: str) -> None:
-    """Drop the router advertisements and redirects of the container behind a bridge port; idempotent."""
+    """Add the rule that drops router advertisements and redirects from a bridge port's container; idempotent."""
     _add([_muted(port)])
 
 
@@ -49,24 +49,30 @@ def unmute(port: str) -> None:
 
 
 def contents(held: Held, unsettled: Held) -> Contents:
-    """Return the wanted contents of the table; elements of ``unsettled`` ports are optional."""
+    """Return the elements that the table must and may have.
+
+    Elements of ``unsettled`` ports may exist or be missing.
+    """
     return Contents(list(_of(held)), list(_of(unsettled)))
 
 
 def compare(expected: Contents) -> list[Difference]:
-    """Return how the table differs; a missing table is accepted if no port is guarded or muted."""
+    """Return how the table differs from ``expected``.
+
+    A missing table is no difference if no elements are wanted.
+    """
     differences = table_repair.compare(TABLE, expected)
     return differences if expected.wanted or not any(d.kind == "missing" for d in differences) else []
 
 
 def repair(expected: Contents, differences: Sequence[Difference]) -> None:
-    """Repair what `compare` found and change nothing else."""
+    """Repair the given ``differences`` and change nothing else."""
     if differences:
         table_repair.repair(TABLE, expected, differences)
 
 
 def is_whole() -> bool:
-    """Return whether the table's rules exist."""
+    """Return whether the rules of the table ``bridge hawse`` exist."""
     return bool(nfnetlink.comments(TABLE, "prerouting"))
 
 
@@ -83,7 +89,7 @@ def link_local(mac: str) -> IPv6Address:
 
 
 def install(elements: Sequence[Element] = ()) -> None:
-    """Rewrite the rules and add ``elements`` to the existing ones, in one transaction."""
+    """Rewrite the table's rules and add ``elements`` to its existing elements, in one transaction."""
     try:
         libnftables.run(table_repair.install_script(TABLE) + table_repair.script(TABLE, elements))
     except libnftables.Refused as error:
@@ -91,7 +97,7 @@ def install(elements: Sequence[Element] = ()) -> None:
 
 
 def _add(elements: Sequence[Element]) -> None:
-    """Add elements; if the rules do not exist yet, write them too."""
+    """Add elements to the table; if the table does not exist yet, create it with its rules."""
     try:
         transaction.change(TABLE, elements, ())
     except libnftables.Refused as error:

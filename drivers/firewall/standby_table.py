@@ -1,7 +1,7 @@
-"""The agent's own table ``inet hawse_standby``, which protects while the table ``inet hawse`` is lost.
+"""The agent's own table ``inet hawse_standby``, which blocks packets while the table ``inet hawse`` is lost.
 
-The netlink socket of this process owns the table (Linux 5.12). Therefore, other programs cannot flush it, and it is
-removed when the process ends. ``standby.nft`` explains its rules.
+The netlink socket of the agent's process owns the table (Linux 5.12). Therefore, other programs cannot flush the table,
+and the kernel removes it when the process ends. ``standby.nft`` explains its rules.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ SETS = ("blocked", "enclosed", "strangers")
 
 
 class Standby:
-    """The standby table, from creation to `close`.
+    """The standby table; the constructor creates it, and `close` removes it.
 
-    Raises a `DriverError` if the kernel or libnftables does not support table owners.
+    The constructor raises a `DriverError` if the kernel or libnftables does not support table owners.
     """
 
     def __init__(self) -> None:
@@ -32,10 +32,10 @@ class Standby:
             raise
 
     def block(self, bridges: Iterable[str], internal: Iterable[str], families: Iterable[str]) -> None:
-        """Block new connections of these bridges, and forwarding of other interfaces' packets.
+        """Block new connections through these bridges, and forwarding between other interfaces.
 
-        From ``internal`` bridges, new connections to the host are blocked too. ``families`` (``ipv4``, ``ipv6``) are
-        those in which other interfaces' packets are dropped.
+        New connections to the host are blocked too if they come from ``internal`` bridges. ``families`` (``ipv4``,
+        ``ipv6``) lists the address families in which packets between other interfaces are dropped.
         """
         sets = zip(SETS, (map(name, bridges), map(name, internal), families), strict=True)
         listed = [(set_name, ", ".join(keys)) for set_name, keys in sets]
@@ -45,11 +45,11 @@ class Standby:
             self._blocking = script
 
     def unblock(self) -> None:
-        """End the blocking that `block` started; idempotent."""
+        """Stop the blocking that `block` started; idempotent."""
         if self._blocking:
             self._context.run("".join(f"flush set {TABLE} {set_name}\n" for set_name in SETS))
             self._blocking = ""
 
     def close(self) -> None:
-        """Remove the table; idempotent."""
+        """Remove the standby table; idempotent."""
         self._context.close()

@@ -1,7 +1,8 @@
-"""The table ``inet hawse``: changes of its elements, and the notes stored among its rules.
+"""The table ``inet hawse``: changes of its elements, and the settings that comments of its rules record.
 
-Every change is one transaction. It installs the rules first if they are missing (at first use, or after another program
-flushed the ruleset). `repair` restores the elements that other commands had added to a flushed table.
+Every change is one transaction. If the rules are missing (at first use, or after another program flushed the ruleset),
+the transaction installs the rules first. `repair` restores the elements that other commands had added to a table which
+was then flushed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
         transaction.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
     except libnftables.Refused as error:
         if error.taken:
-            # Only now, because removing and adding in one transaction takes time that grows with the map's size.
+            # Replace map values only after the kernel has refused the plain change, because removing and adding in one
+            # transaction takes time that grows with the map's size.
             transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
@@ -42,12 +44,15 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
 
 
 def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Difference]:
-    """Return how the table differs from the wanted elements and notes; changes nothing."""
+    """Return how the table differs from the wanted elements and recorded settings; changes nothing.
+
+    ``marks`` are the comments that must be in the table.
+    """
     differences = table_repair.compare(TABLE, contents)
     if any(d.detail == table_repair.FRAME for d in differences):
         return differences
     there = read_state()
-    # Because a note can be removed only together with all rules, rewrite the rules if a note has other settings.
+    # Rewrite all rules if a comment records outdated settings, because nft cannot remove one comment alone.
     outdated = sorted(note for note in there if note.startswith(COMPLETE) and note not in marks)
     return [
         *differences,
@@ -57,7 +62,7 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
 
 
 def repair(contents: Contents, differences: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
-    """Repair what `compare` found and change nothing else; live connections continue."""
+    """Repair the given ``differences`` and change nothing else; live connections continue."""
     if differences:
         table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))
         there = read_state()
@@ -66,13 +71,16 @@ def repair(contents: Contents, differences: Sequence[Difference], marks: Sequenc
 
 
 def whole(settings: Settings) -> str:
-    """Return the note for a complete table; it names the settings, so that new settings cause a repair."""
+    """Return the comment that marks the table as complete.
+
+    The comment names the settings, so that changed settings cause a repair.
+    """
     direct = ", direct routing" if settings.direct_routing else ""
     return COMPLETE + direct + (f", mark {settings.accept_mark}" if settings.accept_mark else "")
 
 
 def record_state(what: str) -> None:
-    """Add the note ``what`` to the rules, unless the table does not exist."""
+    """Add a rule whose comment is ``what``; does nothing if the table does not exist."""
     try:
         libnftables.run(_marking(what))
     except libnftables.Refused as error:
@@ -81,14 +89,14 @@ def record_state(what: str) -> None:
 
 
 def accept_mark(value: str) -> None:
-    """Accept packets with this firewall mark only ("mark" or "mark/mask"); idempotent."""
+    """Accept packets with this firewall mark and with no other mark ("mark" or "mark/mask"); idempotent."""
     libnftables.run(f"flush chain {TABLE} {MARKED}\n{accepting(value)}")
 
 
 def read_state() -> set[str]:
-    """Return the notes among the rules.
+    """Return the comments in the table that record its state and settings.
 
-    `COMPLETE` is among them only if the table was not lost or recreated since the last `repair`.
+    `COMPLETE` is one of these comments only if the table was not lost or recreated since the last `repair`.
     """
     return set(filter(None, nfnetlink.comments(TABLE, MARKS)))
 
@@ -98,7 +106,7 @@ def _marking(what: str) -> str:
 
 
 def accepting(value: str) -> str:
-    """Return the script of the rule that accepts packets with this firewall mark."""
+    """Return the nftables script that adds a rule which accepts packets with this firewall mark."""
     mark, _, mask = value.partition("/")
     matching = f"meta mark and {mask} == {mark}" if mask else f"meta mark {mark}"
     return f"add rule {TABLE} {MARKED} iifname != @internal oifname != @internal {matching} accept\n"
@@ -110,5 +118,5 @@ def remove_all() -> None:
 
 
 def elements(set_name: str = "") -> list[Element]:
-    """Return the kernel's elements of one set or map, or of all; empty without a table."""
+    """Return the kernel's elements of one set or map, or of all sets and maps; empty if the table does not exist."""
     return table_repair.held(TABLE, [set_name] if set_name else ())

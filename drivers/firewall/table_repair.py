@@ -1,4 +1,4 @@
-"""Comparison and repair of one of hawse's tables: its static rules and its set and map elements."""
+"""Comparison and repair of one of hawse's tables: its static rules and the elements of its sets and maps."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from drivers.firewall.encoding import MAIN, Packed, packed, ruleset, shapes
 from drivers.firewall.table_structure import Structure
 from drivers.linux import libnftables
 
-MARKS = "complete"  # the chain whose rules are notes
+MARKS = "complete"  # the chain whose rules only record state in their comments
 VERSION = re.compile(r"ruleset_(\d+)")
 RULES, FRAME = "rules", "frame"
 """Values of `Difference.detail`: ``RULES`` means that the rules must be rewritten.
 
-``FRAME`` means that the whole table must be rewritten, because its chains or sets differ.
+``FRAME`` means that the whole table must be rewritten, because its chains or sets differ from the expected ones.
 """
 RESTRICTING = ("bridges", "internal", "subnets4", "subnets6", "ports", "muted")
-"""Sets whose elements block packets: a missing element lets more packets pass."""
-CHUNK = 1000  # elements per line, to keep scripts readable for debugging
+"""Sets whose elements block packets; if such an element is missing, packets pass that must not pass."""
+CHUNK = 1000  # maximum number of elements per script line, so that scripts stay readable
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
     """The wanted contents of a table.
 
-    The ``wanted`` elements must exist. The ``tolerated`` elements, and any elements in the sets ``kept``, may exist.
-    ``rules`` is a script that adds rules to the static ones.
+    The ``wanted`` elements must exist. The ``tolerated`` elements may exist, and so may any elements in the sets
+    ``kept``. ``rules`` is a script that adds rules to the static rules.
     """
 
     wanted: Collection[Element] = ()
@@ -41,14 +41,18 @@ class Contents:
 
 
 def compare(table: str, contents: Contents) -> list[Difference]:
-    """Return how a table differs; changes nothing. Runs in the calling thread's network namespace."""
+    """Return the differences between a table and its wanted contents; changes nothing.
+
+    Runs in the calling thread's network namespace.
+    """
     structure = table_structure.find(table)
     if structure is None:
         return [Difference("missing", table, "the table", opens=True, detail=FRAME)]
     try:
         due = table_structure.expected(table, contents.rules)
     except NoPermission:
-        # Because only CAP_SYS_ADMIN can create the namespace to compare with, rewrite the rules without a comparison.
+        # Rewrite the rules without a comparison, because a comparison needs a new namespace and only CAP_SYS_ADMIN may
+        # create one.
         return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
     if structure[:3] != due[:3]:
         kind = "changed" if _version(structure) == _version(due) else "superseded"
@@ -59,11 +63,11 @@ def compare(table: str, contents: Contents) -> list[Difference]:
 
 
 def repair(table: str, contents: Contents, differences: Sequence[Difference], notes: str = "") -> None:
-    """Repair what `compare` found; ``notes`` is a script that adds notes when the rules are rewritten.
+    """Repair the given ``differences`` of a table.
 
-    If only elements differ, they are changed as commands change them. If rules are lost, the rules and all missing
-    elements are restored in one transaction. Foreign elements are removed before that, because they may conflict with
-    hawse's elements.
+    If only elements differ, only those elements are changed. If rules are lost, one transaction restores the rules and
+    all missing elements. Foreign elements are removed before that, because they may conflict with hawse's elements.
+    ``notes`` is a script that runs when the rules are rewritten; it adds the comments that record state.
     """
     details = {d.detail for d in differences}
     foreign = [d.detail for d in differences if isinstance(d.detail, tuple) and not isinstance(d.detail, Element)]
@@ -101,7 +105,10 @@ def _commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
 
 
 def _whole(table: str, contents: Contents) -> str:
-    """Return the script of a new table, which keeps the optional elements of the present one."""
+    """Return the script that creates a table with its rules and wanted elements.
+
+    Optional elements of the existing table are created again too.
+    """
     structure = table_structure.find(table)
     due = table_structure.expected(table) if structure is not None else None
     alike = [name for name in shapes(table) if structure and due and structure.sets.get(name) == due.sets[name]]
@@ -111,19 +118,22 @@ def _whole(table: str, contents: Contents) -> str:
 
 
 def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
-    """Return the kernel's elements of some sets, or of all."""
+    """Return the kernel's elements of some of the table's sets, or of all sets if ``sets`` is empty."""
     known = shapes(table)
     listed = transaction.held(table, sets or known)
     return [decoding.element(name, one, known[name]) for name, items in listed.items() for one in items]
 
 
 def _version(of: Structure) -> int:
-    """Return the version of a table's rules: the newest if several are found, 0 if none is."""
+    """Return the version of a table's rules, or 0 if the table names no version.
+
+    If the table names several versions, the newest is returned.
+    """
     return max((int(match[1]) for name in of.sets if (match := VERSION.fullmatch(name))), default=0)
 
 
 def _reshaped(structure: Structure, due: Structure) -> str:
-    """Return a description of the chains and sets that differ."""
+    """Return a text that lists the chains and sets that differ between the table and its expected structure."""
     parts: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = (
         ("chain", structure.chains, due.chains),
         ("set", structure.sets, due.sets),

@@ -1,7 +1,7 @@
-"""The structure of a table besides its elements: chains, rules and sets, as the kernel lists them.
+"""The structure of a table: chains, rules and sets without their elements, as the kernel lists them.
 
-The expected structure is not written down a second time. Once per process, the static rules are loaded into an empty
-network namespace and listed there. The same kernel and library then produce the same list for the same rules.
+The expected structure is not written down in the code. Instead, once per process, the static rules are loaded into an
+empty network namespace and listed there. The same kernel and library always produce the same list for the same rules.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from drivers.linux.netlink import LINGER, Session, in_background
 from drivers.linux.nfnetlink import GET_RULE, NETFILTER, NFGENMSG, table_header
 
 GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
-TABLE, TABLE_FLAGS = 1, 2  # NFTA_TABLE_NAME (for other objects NFTA_*_TABLE), NFTA_TABLE_FLAGS
-CHAIN_NAME, CHAIN_PARTS = 3, (4, 5, 7, 10)  # NFTA_CHAIN_NAME; NFTA_CHAIN_HOOK, _POLICY, _TYPE, _FLAGS
+TABLE, TABLE_FLAGS = 1, 2  # attributes NFTA_TABLE_NAME (NFTA_*_TABLE in other messages), NFTA_TABLE_FLAGS
+CHAIN_NAME, CHAIN_PARTS = 3, (4, 5, 7, 10)  # attributes NFTA_CHAIN_NAME; NFTA_CHAIN_HOOK, _POLICY, _TYPE, _FLAGS
 SET_NAME, SET_PARTS = 2, (3, 4, 5, 6, 7, 9)  # NFTA_SET_NAME; _FLAGS, _KEY_TYPE, _KEY_LEN, _DATA_TYPE, _DATA_LEN, _DESC
-RULE_CHAIN, EXPRESSIONS, COMPAT = 2, 4, 5  # kernel constants NFTA_RULE_*
-EXPRESSION_NAME, EXPRESSION_DATA = 1, 2  # kernel constants NFTA_EXPR_*
-LOOKUP_SET = 1  # kernel constant NFTA_LOOKUP_SET
-ELEMENTS = 3  # kernel constant NFTA_SET_ELEM_LIST_ELEMENTS
-ANONYMOUS = b"__"  # prefix in the names of sets that belong to one rule
+RULE_CHAIN, EXPRESSIONS, COMPAT = 2, 4, 5  # netlink attribute numbers (kernel constants NFTA_RULE_*)
+EXPRESSION_NAME, EXPRESSION_DATA = 1, 2  # netlink attribute numbers (kernel constants NFTA_EXPR_*)
+LOOKUP_SET = 1  # netlink attribute number (kernel constant NFTA_LOOKUP_SET)
+ELEMENTS = 3  # netlink attribute number (kernel constant NFTA_SET_ELEM_LIST_ELEMENTS)
+ANONYMOUS = b"__"  # prefix of the names of sets that only one rule uses
 
 Parts = tuple[bytes, ...]
 
 
 class Structure(NamedTuple):
-    """Chains, sets and rules of a table by name, without counters and handles."""
+    """Chains, sets and rules of a table, found by name; counters and handles are left out."""
 
     flags: bytes
     chains: Mapping[str, Parts]
@@ -42,9 +42,9 @@ class Structure(NamedTuple):
 
 @cache
 def expected(table: str, rules: str = "") -> Structure:
-    """Return the expected structure of one of hawse's tables, as this process's libnftables creates it.
+    """Return the expected structure of one of hawse's tables, as libnftables and this kernel create it.
 
-    ``rules`` is a script that adds rules to the static ones.
+    ``rules`` is a script that adds rules to the static rules.
     """
     with netns.new_netns():
         libnftables.run(f"add table {table}\n{ruleset(table)}\n{rules}")
@@ -86,9 +86,10 @@ def _read(session: Session, table: str) -> Structure | None:
 
 
 def _listed(session: Session, kind: int, table: str) -> list[dict[int, bytes]]:
-    """Return a table's objects of one kind.
+    """Return a table's objects of one kind: its chains, sets or rules.
 
-    The kernel lists some kinds for all tables of the family, so the objects of other tables are removed here.
+    The kernel lists some kinds for all tables of an address family. This function removes the objects of other tables
+    from the result.
     """
     name = table.partition(" ")[2]
     records = [read(message, NFGENMSG.size) for message in session.dump(kind, table_header(table))]
@@ -111,9 +112,10 @@ def _rule(attributes: Mapping[int, bytes], anonymous: Mapping[bytes, frozenset[b
 
 
 def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
-    """Return a comparable form of a rule's expression.
+    """Return a rule's expression in a form that can be compared between two loads of the same rules.
 
-    An anonymous set is represented by its elements, because the kernel numbers its name differently at each load.
+    The name of an anonymous set is replaced by the set's elements, because the kernel numbers that name differently at
+    each load.
     """
     if name.startswith(b"lookup"):
         attributes = read(data)

@@ -1,7 +1,7 @@
 """Changes and lists of set elements, as direct netlink messages in one transaction.
 
-libnftables takes several times as long for this. It reads all sets of the table and parses a script. Then it closes its
-socket, which waits until no kernel code can still see the removed elements.
+libnftables is not used, because it takes several times as long. It reads all sets of the table and parses a script.
+Then it closes its socket, and this waits until no kernel code can still see the removed elements.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from drivers.linux.libnftables import Refused
 from drivers.linux.netlink import ACK, LINGER, Message, Session, in_background
 from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, table_header
 
-BEGIN, END = 0x10, 0x11  # kernel constants NFNL_MSG_BATCH_*
-NFTABLES = 10  # kernel constant NFNL_SUBSYS_NFTABLES
-ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # NFT_MSG_{NEW,GET,DESTROY}SETELEM
-SET, ELEMENTS = 2, 3  # kernel constants NFTA_SET_ELEM_LIST_*
-CREATE = 0x400  # kernel constant NLM_F_CREATE
-CHUNK = 400  # elements per message, because an attribute's length has only 16 bits
+BEGIN, END = 0x10, 0x11  # netlink message types (kernel constants NFNL_MSG_BATCH_*)
+NFTABLES = 10  # nftables' number in netlink (kernel constant NFNL_SUBSYS_NFTABLES)
+ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # types NFT_MSG_{NEW,GET,DESTROY}SETELEM
+SET, ELEMENTS = 2, 3  # netlink attribute numbers (kernel constants NFTA_SET_ELEM_LIST_*)
+CREATE = 0x400  # message flag (kernel constant NLM_F_CREATE)
+CHUNK = 400  # maximum number of elements per message: an attribute's length has only 16 bits
 SIGNATURE = 0xE9A377C1
 """The sequence number of all messages by which hawse changes elements.
 
-The kernel repeats it in its notifications, so the agent recognises hawse's own changes. nftables numbers its messages
-from zero or from the time.
+The kernel repeats this number in its notifications, so the agent recognises hawse's own changes by it. nftables numbers
+its own messages from zero or from the time.
 """
 
 SET_OF = itemgetter(0)
@@ -43,8 +43,8 @@ def change(
 ) -> None:
     """Remove existing elements, then add others, in one transaction; on failure nothing changes.
 
-    ``table`` is written as in nftables (``inet hawse``). ``unwanted`` are elements to remove in the form that `held`
-    returns, each with its set. Raises `Refused`. Runs in the calling thread's network namespace.
+    ``table`` is family and name (``inet hawse``). ``unwanted`` are further elements to remove, in the form that `held`
+    returns, each with the name of its set. Raises `Refused`. Runs in the calling thread's network namespace.
     """
     known = shapes(table)
     gone = [(e.set, encoded(e, with_value=False, table=table)) for e in destroy]
@@ -61,7 +61,7 @@ def change(
 
 
 def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
-    """Return the kernel's elements of each set; a missing set has none."""
+    """Return the kernel's elements of each set; a missing set gives an empty list."""
     session, known = Session(NETFILTER), shapes(table)
     contents = {}
     try:
@@ -77,14 +77,17 @@ def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
 
 
 def _transaction(messages: list[Message]) -> list[Message]:
-    """Wrap messages in a batch begin and end; the last message requests the acknowledgement of the transaction."""
+    """Return the messages between a message that begins a batch and a message that ends it.
+
+    The kernel acknowledges the last message of the transaction only.
+    """
     mark = NFGENMSG.pack(0, 0, NFTABLES)
     kind, flags, body = messages[-1]
     return [Message(BEGIN, 0, mark), *messages[:-1], Message(kind, flags | ACK, body), Message(END, 0, mark)]
 
 
 def _messages(table: str, kind: int, items: Iterable[tuple[str, bytes]]) -> Iterator[Message]:
-    """Yield messages that contain the items, each item with the name of its set."""
+    """Yield netlink messages that contain the given elements; each element comes with the name of its set."""
     beginning = table_header(table)
     for set_name, group in groupby(sorted(items, key=SET_OF), key=SET_OF):
         encodings = [encoded_item for _, encoded_item in group]
@@ -94,7 +97,7 @@ def _messages(table: str, kind: int, items: Iterable[tuple[str, bytes]]) -> Iter
 
 
 def _refusal(error: OSError) -> Exception:
-    """Return the driver error for a kernel error, with nftables' text."""
+    """Return the driver error for a kernel error, with the error text that nftables prints."""
     if error.errno == errno.EPERM:
         return NoPermission("nftables: Operation not permitted")
     return Refused(f"nftables: Error: Could not process rule: {os.strerror(error.errno or errno.EIO)}")

@@ -1,9 +1,9 @@
-"""Protection of unencrypted overlay networks: which hosts may send VXLAN packets to this host.
+"""Protection of unencrypted overlay networks: only certain hosts may send VXLAN packets to this host.
 
-Bridges may not send such packets at all. A network's VXLAN ids are added to the set ``tunnels`` before the cluster
-learns that this host joins the network. They stay when the network goes down, because other hosts accept this host's
-packets until they learn of that. While the network is up, the sets ``tunnel_peers4`` and ``tunnel_peers6`` hold the
-other hosts' underlay addresses for each VXLAN id.
+Packets from bridges are never accepted as VXLAN packets. A network's VXLAN ids are added to the set ``tunnels`` before
+the cluster learns that this host joins the network. The ids stay in the set when the network goes down on this host,
+because other hosts accept this host's packets until they learn of that. While the network is up, the sets
+``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each VXLAN id.
 """
 
 from __future__ import annotations
@@ -22,17 +22,22 @@ WHOLE = f"tunnels, as of {table.VERSION_SET}"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The entrance to one network's tunnels: the UDP port and the VXLAN ids. Acts in the host's namespace."""
+    """The rules for VXLAN packets of one network: its UDP port, its VXLAN ids and the hosts that may send.
+
+    All calls act in the host's network namespace.
+    """
 
     port: int
     vnis: tuple[int, ...]
 
     def shut(self) -> None:
-        """Accept VXLAN packets only from hosts that `admit` named, and none from bridges; idempotent."""
+        """Accept VXLAN packets of this network only from hosts that `admit` allowed, and never from bridges;
+        idempotent.
+        """
         table.change(add=self.shutting())
 
     def shutting(self) -> list[Element]:
-        """Return the elements that `shut` adds."""
+        """Return the set elements that `shut` adds."""
         return [Element(TUNNELS, f"{self.port} . {vni}") for vni in self.vnis]
 
     def admit(self, hosts: Iterable[IPAddress]) -> None:
@@ -44,26 +49,26 @@ class Gate:
         table.change(remove=self.admitting(hosts))
 
     def admitting(self, hosts: Iterable[IPAddress]) -> list[Element]:
-        """Return the elements that `admit` adds."""
+        """Return the set elements that `admit` adds."""
         return [Element(PEERS[host.version], f"{host} . {self.port} . {vni}") for host in hosts for vni in self.vnis]
 
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
-        """Return the missing and the unexpected elements if exactly ``hosts`` are to be admitted."""
+        """Return the missing and the unexpected elements, if only ``hosts`` may send VXLAN packets."""
         present = {e for e in _present() if self.concerns(e)}
         expected = {*self.shutting(), *self.admitting(hosts)}
         return sorted(expected - present), sorted(present - expected)
 
     def concerns(self, element: Element) -> bool:
-        """Return whether an element of the sets belongs to this network."""
+        """Return whether an element of the VXLAN sets belongs to this network."""
         *_, port, vni = element.key.split(" . ")
         return int(port) == self.port and int(vni) in self.vnis
 
 
 def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
-    """Compare the sets in the kernel with the ``expected`` elements.
+    """Return how the VXLAN sets in the kernel differ from the ``expected`` elements.
 
-    Returns the missing elements, the elements that admit other hosts, and the state record if it is missing. Elements
-    that admit other hosts are ignored if they belong to a network in ``unsettled``.
+    The differences are missing elements, elements that admit other hosts, and a missing comment that records complete
+    sets. Elements that admit other hosts are ignored if they belong to a network in ``unsettled``.
     """
     target, present = set(expected), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]
@@ -75,7 +80,7 @@ def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list
 
 
 def repair(differences: Iterable[Difference]) -> None:
-    """Repair what `compare` found."""
+    """Repair the given ``differences`` of the VXLAN sets."""
     elements = [(d.kind, d.detail) for d in differences if isinstance(d.detail, Element)]
     missing = [element for kind, element in elements if kind == "missing"]
     table.change(add=missing, remove=[element for kind, element in elements if kind == "foreign"])
@@ -84,12 +89,12 @@ def repair(differences: Iterable[Difference]) -> None:
 
 
 def is_whole() -> bool:
-    """Return whether the sets are complete; False if the table was lost since the last `repair`."""
+    """Return whether the VXLAN sets are complete; False if the table was lost since the last `repair`."""
     return WHOLE in table.read_state()
 
 
 def _present() -> list[Element]:
-    """Return the kernel's elements of all these sets."""
+    """Return the kernel's elements of all sets that concern VXLAN packets."""
     return [element for name in STATE_SETS for element in table.elements(name)]
 
 

@@ -1,4 +1,6 @@
-"""Watches other programs' changes of the firewall, and blocks connections meanwhile (`drivers.api.Watch`)."""
+"""Watches for other programs' changes of the firewall; connections can be blocked until a repair
+(`drivers.api.Watch`).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from drivers.firewall.standby_table import Standby
 
 
 class TableWatch:
-    """A watch for drivers whose networks do not pass the table's chains, so `block` does nothing."""
+    """A watch whose `block` does nothing.
+
+    It serves drivers whose networks do not pass the chains of the table ``inet hawse``.
+    """
 
     def __init__(self) -> None:
         self._listener = NftablesListener()
@@ -23,7 +28,7 @@ class TableWatch:
         return self._listener.fileno()
 
     def read(self) -> News:
-        """Return the changes since the last call; never blocks."""
+        """Return a summary of the changes since the last call; never blocks."""
         return self._listener.read()
 
     def missed(self) -> bool:
@@ -42,7 +47,10 @@ class TableWatch:
 
 
 class FirewallWatch(TableWatch):
-    """A watch with the standby table; it works without the table if the kernel or library does not support it."""
+    """A watch that blocks connections with the standby table.
+
+    The watch also works without that table, if the kernel or the library does not support table owners.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,9 +61,9 @@ class FirewallWatch(TableWatch):
             print(f"no table can stand by for a flushed firewall: {error}", file=sys.stderr, flush=True)
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
-        """Block new connections through these networks' bridges until `unblock`.
+        """Block new connections through these networks' bridges until `unblock` is called.
 
-        Without the standby table, only route_localnet is switched off, so that containers cannot reach the host's
+        Without the standby table, `block` only switches route_localnet off, so that containers cannot reach the host's
         loopback services.
         """
         bridges = {bridge_options.parse(network).bridge: network.internal for network in networks}
@@ -67,7 +75,7 @@ class FirewallWatch(TableWatch):
         self._standby.block(bridges, (b for b, internal in bridges.items() if internal), families)
 
     def unblock(self) -> None:
-        """End the blocking that `block` started; idempotent."""
+        """Stop the blocking that `block` started; idempotent."""
         if self._standby is not None:
             self._standby.unblock()
 

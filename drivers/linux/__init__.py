@@ -1,1 +1,1 @@
-"""Access to Linux networking, one kind of kernel object per module: links, addresses, routes, sysctls."""
+"""Access to Linux networking: links, addresses, routes and sysctls, each in a module of its own."""

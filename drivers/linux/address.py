@@ -1,7 +1,7 @@
 """Addresses on links.
 
-Addresses that hawse adds have its own protocol number (IFA_PROTO, Linux 5.18). Therefore, on an interface that another
-program made, hawse removes only its own addresses.
+hawse marks the addresses that it adds with a protocol number of its own (IFA_PROTO, Linux 5.18). Therefore, on an
+interface that another program made, hawse can remove its own addresses and keep all others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OURS = 104
 
 
 class _Found(NamedTuple):
-    """An address in the kernel; ``link`` is the index of its link."""
+    """An address that the kernel lists; ``link`` is the index of the link that has the address."""
 
     link: int
     address: IPInterface
@@ -34,7 +34,7 @@ class _Found(NamedTuple):
 
 
 def add(session: Session, link_index: int, address: IPInterface, *, protocol: int = 0) -> None:
-    """Add an address to a link; idempotent: an existing address stays unchanged."""
+    """Add an address to a link; idempotent: an address that already exists stays unchanged."""
     attributes: list[tuple[str, object]] = []
     if isinstance(address, IPv4Interface) and address.network.prefixlen < 31:
         attributes.append(("IFA_BROADCAST", str(address.network.broadcast_address)))
@@ -64,7 +64,8 @@ def holder(session: Session, address: IPAddress) -> int:
 
 def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) -> bytes:
     own = [("IFA_LOCAL", str(address.ip)), ("IFA_ADDRESS", str(address.ip)), *attributes]
-    # IPAM has already made the address unique, so duplicate address detection would only delay a start.
+    # Skip duplicate address detection, because IPAM has already made the address unique. The detection would only delay
+    # the start of the container.
     flags = 0 if address.version == 4 else IFA_F_NODAD
     fields = {"family": FAMILIES[address.version], "prefixlen": address.network.prefixlen}
     return encode(ifaddrmsg, own, index=link_index, flags=flags, **fields)
@@ -75,7 +76,7 @@ def _all(session: Session) -> Iterator[_Found]:
         with kernel_errors("list", "addresses"):
             messages = dump(session, RTM_GETADDR, ifaddrmsg, family=family)
         for message in messages:
-            # On a point-to-point link, IFA_ADDRESS is the address of the other end.
+            # Prefer IFA_LOCAL, because on a point-to-point link IFA_ADDRESS is the address of the other end.
             own = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             interface = ip_interface((own, message["prefixlen"]))
             yield _Found(message["index"], interface, message.get_attr("IFA_PROTO", 0))

@@ -1,6 +1,6 @@
 """Encoding and decoding of netlink attributes (netlink(7)).
 
-This module knows lengths, padding and nesting, but no meanings of attributes.
+This module knows lengths, padding and nesting of attributes. It does not know their meanings.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from collections.abc import Iterator
 
 HEADER = struct.Struct("=HH")
 NESTED, KIND = 0x8000, 0x3FFF
-"""The flag of an attribute that contains attributes, and the mask of the attribute's number."""
+"""The flag that marks an attribute which contains attributes, and the bit mask of an attribute's number."""
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
-    """Return one attribute, padded to four bytes."""
+    """Return one netlink attribute, padded to a multiple of four bytes."""
     length = HEADER.size + len(payload)
     return HEADER.pack(length, kind) + payload + bytes(-length % 4)
 
 
 def nested(kind: int, *parts: bytes) -> bytes:
-    """Return an attribute that contains other attributes."""
+    """Return a netlink attribute that contains other attributes."""
     return attribute(kind | NESTED, b"".join(parts))
 
 
 def text(kind: int, value: str) -> bytes:
-    """Return an attribute of text, with a zero byte at its end."""
+    """Return a netlink attribute that holds a string with a zero byte at its end."""
     return attribute(kind, value.encode() + b"\0")
 
 
 def each(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yield number and payload of each attribute from ``start`` to the end."""
+    """Yield number and payload of each attribute in ``data`` from offset ``start`` to the end."""
     while start + HEADER.size <= len(data):
         length, kind = HEADER.unpack_from(data, start)
         if length < HEADER.size:
@@ -40,10 +40,13 @@ def each(data: bytes, start: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def read(data: bytes, start: int = 0) -> dict[int, bytes]:
-    """Return the attributes from ``start`` to the end, by number; a later duplicate replaces an earlier one."""
+    """Return the attributes in ``data`` from offset ``start`` to the end, by number.
+
+    If a number occurs twice, the later attribute is returned.
+    """
     return dict(each(data, start))
 
 
 def read_text(value: bytes) -> str:
-    """Return the text of an attribute, or "" if ``value`` is empty."""
+    """Return the string that an attribute holds, or "" if ``value`` is empty."""
     return value.rstrip(b"\0").decode(errors="surrogateescape")

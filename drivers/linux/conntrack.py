@@ -1,11 +1,11 @@
-"""Delete conntrack entries, so that no flow continues to a container that a port no longer leads to.
+"""Deletion of conntrack entries, so that no flow continues to a container to which its port no longer leads.
 
-The module speaks ctnetlink itself, because no library supports its filters (CTA_FILTER).
+The module sends ctnetlink messages itself, because no library supports the kernel's filters (CTA_FILTER).
 
 - Since Linux 6.11, one request makes the kernel delete all entries that match a filter, in a fraction of a millisecond.
-- On older kernels, or if no filter can express the match, the entries are listed. The matching entries are deleted
-  one by one. Listing walks the kernel's whole hash table under its locks.
-- No filter is used for IPv6 addresses, because the kernel matches every address except the requested one.
+- On older kernels, or if no filter can express the match, this module lists the entries and deletes the matching
+  entries one by one. Listing walks the kernel's whole hash table under its locks.
+- No filter is used for IPv6 addresses, because the kernel then matches every address except the requested one.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import LINGER, Session, in_background
 from drivers.linux.nfnetlink import NETFILTER, NFGENMSG
 
-GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # kernel's NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET and _DELETE
-TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # CTA_*; CTA_FILTER_ORIG_FLAGS is 1 and CTA_FILTER_REPLY_FLAGS is 2, too
+GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # message types (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, _DELETE)
+TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # attributes CTA_*; 1, 2 are also CTA_FILTER_ORIG_FLAGS, _REPLY_FLAGS
 TUPLE_IP, TUPLE_PROTO = 1, 2
-SOURCE, DESTINATION = (1, 3), (2, 4)  # CTA_IP_V4_SRC, CTA_IP_V6_SRC; CTA_IP_V4_DST, CTA_IP_V6_DST
+SOURCE, DESTINATION = (1, 3), (2, 4)  # attributes CTA_IP_V4_SRC, CTA_IP_V6_SRC; CTA_IP_V4_DST, CTA_IP_V6_DST
 PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
 SOURCE_ADDRESS, DESTINATION_ADDRESS, PROTO_AND_DESTINATION_PORT = 1 << 0, 1 << 1, 1 << 3 | 1 << 5
-FEW_FLOWS = 1000  # up to this number, one full list is faster than several filtered lists
-FEW_FILTERS = 16  # up to this number, filtered requests are faster than one full list
-UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # errnos of kernels that cannot delete by filter
+FEW_FLOWS = 1000  # up to this number of conntrack entries, one full list is faster than several filtered lists
+FEW_FILTERS = 16  # up to this number of ports, filtered requests are faster than one full list
+UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # errors of kernels that cannot delete entries by filter
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 
@@ -42,9 +42,9 @@ Address = tuple[str, int]  # IP address and port
 
 @dataclass(frozen=True, slots=True)
 class ConntrackFlow:
-    """A conntrack entry: its original direction and the address that answers.
+    """A conntrack entry: the addresses of its original direction, and the address that answers.
 
-    ``key`` is the original tuple as received from the kernel.
+    ``key`` holds the original direction's addresses and ports in bytes, as received from the kernel.
     """
 
     source: bytes
@@ -95,9 +95,10 @@ def _packed(address: str) -> bytes:
 
 
 def _forget(version: int, matches: Callable[[ConntrackFlow], bool], filters: Sequence[bytes]) -> None:
-    """Delete the conntrack entries that match; ``filters`` are kernel filters for the same entries.
+    """Delete the conntrack entries for which ``matches`` is True.
 
-    An empty filter means that no filter can express the match.
+    ``filters`` are kernel filters that match the same entries. An empty filter means that no kernel filter can express
+    the match.
     """
     tracked = _tracked()
     if not tracked:
@@ -115,7 +116,10 @@ def _forget(version: int, matches: Callable[[ConntrackFlow], bool], filters: Seq
 
 
 def _remove_at_once(session: Session, header: bytes, filters: Iterable[bytes]) -> bool:
-    """Let the kernel delete the entries of each filter; return False if it cannot, with nothing deleted."""
+    """Let the kernel delete all entries that match one of the filters.
+
+    Returns False, with nothing deleted, if the kernel cannot delete by filter.
+    """
     try:
         for each in filters:
             _request(session, DELETE, header + each)
@@ -136,7 +140,10 @@ def _remove_one_by_one(
 
 
 def _request(session: Session, kind: int, body: bytes) -> list[ConntrackFlow]:
-    """Send a request and return the flows in its answers; ENOENT (the flow has ended) is ignored."""
+    """Send a request and return the flows in its answers.
+
+    The error ENOENT is ignored, because it means that the flow has ended.
+    """
     with kernel_errors("forget", "tracked connections", ignore=(errno.ENOENT,)):
         return [_flow(answer) for answer in session.request(kind, body)]
     return []
@@ -178,7 +185,10 @@ def _source_filter(direction: int, address: IPAddress) -> bytes:
 
 
 def _filter(direction: int, content: bytes, flags: int) -> bytes:
-    """Return the attributes of a filter: the tuple to compare with, and flags for the fields to compare."""
+    """Return the netlink attributes of a kernel filter.
+
+    ``content`` holds the values to compare with, and ``flags`` select the fields to compare.
+    """
     counting = attribute(direction, struct.pack("=I", flags))
     return nested(direction, content) + nested(FILTER, counting)
 

@@ -1,9 +1,10 @@
-"""The default routes that endpoints give a sandbox, besides the sandbox's own.
+"""The default routes that endpoints add to a sandbox, beside routes of other programs.
 
-A route that no endpoint added is never changed. If a family already has a default route, hawse's route gets a higher
-metric and is used after it. A route that must take over is split into two routes, each to half of all addresses. They
-are more specific than any default route, which stays in place. hawse recognises its routes by protocol number and next
-hop, so it keeps no record of them. The routes also disappear with their interface.
+hawse never changes a route that no endpoint added. If an address family already has a default route, hawse's route gets
+a higher metric, so the kernel prefers the existing one. A hawse route that must take priority is split into two routes,
+each to half of all addresses. These two are more specific than any default route, so the existing default route can
+stay. hawse recognises its routes by protocol number and next hop, so it stores no record of them. The kernel removes
+the routes together with their interface.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ OURS, BOOT = route.OURS, route.BOOT
 
 @dataclass(frozen=True, slots=True)
 class WayOut:
-    """An endpoint's default route for one family: by its interface, through ``gateway`` unless that is None."""
+    """A default route that an endpoint offers for one address family.
+
+    The route leads out of the endpoint's interface, through ``gateway`` unless that is None.
+    """
 
     version: int
     interface: str
@@ -33,8 +37,9 @@ class WayOut:
 def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The thread is in the sandbox. ``offered`` are the default routes of all its endpoints. A route with ``protocol``
-    belongs to hawse, and may be replaced or removed, only if it leads through one of these.
+    The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox. hawse
+    replaces or removes a route only if it has the protocol number ``protocol`` and leads through one of the ``offered``
+    routes.
     """
     gateways = {way.gateway for way in offered if way.gateway is not None}
     straight = {(way.version, link.index(way.interface)) for way in offered if way.gateway is None}
@@ -54,7 +59,10 @@ def _is_by(candidate: Route, gateways: set[IPAddress], straight: set[tuple[int, 
 
 
 def _wanted(way: WayOut | None, others: Sequence[Route], protocol: int) -> list[Route]:
-    """Return the routes that implement a way out, beside the family's other default routes."""
+    """Return the kernel routes that implement the default route ``way``.
+
+    ``others`` are the sandbox's other default routes of the family, which stay in place.
+    """
     if way is None:
         return []
     metric, destinations = route.USUAL_METRIC[way.version], [route.ANYWHERE[way.version]]
@@ -67,7 +75,10 @@ def _wanted(way: WayOut | None, others: Sequence[Route], protocol: int) -> list[
 
 
 def _change(session: Session, present: Sequence[Route], expected: Sequence[Route]) -> None:
-    """Change hawse's routes of one family to the wanted ones, adding new routes before removing old ones."""
+    """Replace hawse's present routes of one address family by the expected routes.
+
+    New routes are added before old routes are removed.
+    """
     left = [r for r in present if r not in expected]
     for new in (r for r in expected if r not in present):
         old = next((r for r in left if (r.destination, r.metric) == (new.destination, new.metric)), None)
@@ -76,7 +87,7 @@ def _change(session: Session, present: Sequence[Route], expected: Sequence[Route
         except KernelError as error:
             if error.errno != errno.EEXIST or new.metric != route.HIGHEST_METRIC:
                 raise
-            continue  # another program's route of the highest metric (e.g. unreachable) stays the last resort
+            continue  # leave another program's route that already has the highest metric (e.g. unreachable)
         if old is not None:
             left.remove(old)
     for old in left:

@@ -11,7 +11,10 @@ from drivers.api import KernelError, NoPermission
 
 @contextmanager
 def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
-    """Convert an OSError inside the block to a driver error; the errnos in ``ignore`` are not errors."""
+    """Convert an OSError that the block raises to a driver error.
+
+    Errors with an errno in ``ignore`` are suppressed.
+    """
     try:
         yield
     except OSError as error:
@@ -21,7 +24,7 @@ def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) 
 
 
 def refusal(operation: str, target: str, code: int) -> KernelError | NoPermission:
-    """Return the driver error for an errno."""
+    """Return the driver error that corresponds to an errno."""
     if code in (errno.EPERM, errno.EACCES):
         return NoPermission(f"{operation} {target}: operation not permitted (root or CAP_NET_ADMIN is needed)")
     return KernelError(operation, target, code)

@@ -1,4 +1,4 @@
-"""Facts about the host that the engine needs for decisions: subnets in use, available ports, privileges.
+"""Facts about the host that the engine's decisions need: subnets in use, available ports, privileges.
 
 All functions read the calling process's network namespace and change nothing.
 """
@@ -26,10 +26,10 @@ _APART = {4: _bounds("127.0.0.0/8", "169.254.0.0/16"), 6: _bounds("::1/128", "fe
 
 
 def interface_ranges(version: int) -> list[Range]:
-    """Return first and last address of each range in use on the host's interfaces.
+    """Return first and last address of each address range in use on the host's interfaces.
 
-    These are the interfaces' subnets and, for IPv4, ranges routed to an interface. Routes through gateways are ignored,
-    as in Docker. Loopback and link-local ranges are left out.
+    The ranges are the interfaces' subnets and, for IPv4, the ranges routed to an interface. Ranges routed through
+    gateways are ignored, as in Docker. Loopback and link-local ranges are left out.
     """
     ranges = address_ranges.ranges(version) + (address_ranges.on_link_routes() if version == 4 else [])
     for first, last in _APART[version]:
@@ -53,7 +53,7 @@ def ephemeral_ports() -> tuple[int, int]:
 
 
 def reserved_ports() -> list[tuple[int, int]]:
-    """Return the port ranges that the administrator excludes (net.ipv4.ip_local_reserved_ports)."""
+    """Return the port ranges that the administrator reserves with the sysctl net.ipv4.ip_local_reserved_ports."""
     text = sysctl.read("net/ipv4/ip_local_reserved_ports") or ""
     pairs = (item.partition("-") for item in text.split(",") if item)
     return [(int(first), int(last or first)) for first, _, last in pairs]
@@ -79,6 +79,6 @@ def interface_exists(name: str) -> bool:
 
 
 def boot_identity() -> str:
-    """Return a text that changes when the kernel, or the host's network namespace, is started again."""
+    """Return a string that changes when the machine boots or the host gets a new network namespace."""
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{boot_id}:{os.stat('/proc/self/ns/net').st_ino}"

@@ -1,7 +1,8 @@
-"""Signs that a network namespace belongs to a host and is not a sandbox.
+"""Signs that a network namespace belongs to a host and is not a container's sandbox.
 
-Joining a network there would give the host an interface, and perhaps another default route. A veth pair is not a sign,
-although its other end is elsewhere, because laboratories, containers and pods are connected this way.
+hawse must not join a network in a host's namespace. The join would give the host an interface, and perhaps another
+default route. A veth pair whose other end is elsewhere is not a sign, because laboratories, containers and pods are
+connected this way.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ PROCESSES = Path("/proc")
 FIRST_NAMESPACE = 0xEFFFFFF9
 """Inode number of the machine's first network namespace (NET_NS_INIT_INO, Linux 6.18).
 
-In older kernels no namespace has this number.
+In older kernels, no namespace has this inode number.
 """
 PAIRS = ("veth", "netkit", "vxcan")
 LISTENING = 1 << 16  # the flag of listening sockets in /proc/net/unix
-FEW = 3  # interfaces listed in a message
+FEW = 3  # a message names at most this many interfaces
 
 
 def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) -> list[str]:
-    """Return, in words, the signs that a namespace is a host's own; empty for a plain sandbox.
+    """Return the signs that a namespace is a host's own, as phrases for a message; empty for a plain sandbox.
 
-    ``namespace`` is a file descriptor. ``sockets`` are the names of the sockets at which hawse's resident processes
-    listen. Changes nothing.
+    ``namespace`` is a file descriptor of the namespace. ``sockets`` are the names of the sockets at which hawse's
+    resident processes listen. Changes nothing.
     """
     with netns.enter_netns(namespace):
         inside = [*_of_residents(sockets), *_of_links()]
@@ -37,7 +38,7 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
 
 
 def _of_identity(namespace: int, processes: Path) -> Iterator[str]:
-    """Yield signs found by the namespace's inode, because many paths can lead to one namespace."""
+    """Yield signs found by the namespace's inode number, because many paths can lead to one namespace."""
     status = os.fstat(namespace)
     if _is(status, processes / "thread-self/ns/net"):
         yield "the network namespace of hawse itself"
@@ -51,11 +52,11 @@ def _is(status: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(status, os.stat(path))
     except OSError:
-        return False  # a namespace that may not be inspected cannot be entered
+        return False  # if hawse may not inspect the namespace, it cannot enter the namespace either
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:
-    """Yield a sign if a resident process of hawse, with any HAWSE_RUN, listens in this namespace."""
+    """Yield a sign if a resident process of hawse listens in this namespace, whatever its HAWSE_RUN is."""
     ours = re.compile(rf"/proc/self/fd/\d+/(?:{'|'.join(map(re.escape, sockets))})")
     with open("/proc/thread-self/net/unix", encoding="utf-8", errors="replace") as table:
         for line in table:
@@ -80,9 +81,9 @@ def _of_links() -> Iterator[str]:
 
 
 def _is_of_a_host(interface: link.Link) -> bool:
-    """Return whether a link is a driver's bridge or parent, or the host end of a veth pair.
+    """Return whether hawse made this link on a host: a bridge, a parent, or the host end of a veth pair.
 
-    The other end of a veth pair has no mark.
+    Only the host end of a veth pair has hawse's mark; the other end has none.
     """
     return interface.alias.startswith(names.NETWORK_MARK) or (
         interface.kind == "veth" and interface.alias.startswith(names.ENDPOINT_MARK)
@@ -94,7 +95,9 @@ def _is_hardware(interface: link.Link) -> bool:
 
 
 def _is_part_of_another(interface: link.Link) -> bool:
-    """Return whether a link's parent is in another namespace (macvlan, VLAN), except for hawse's endpoints."""
+    """Return whether a link's parent is in another namespace (macvlan, VLAN); links of hawse's endpoints do
+    not count.
+    """
     return interface.is_split and interface.kind not in PAIRS and not interface.alias.startswith(names.ENDPOINT_MARK)
 
 

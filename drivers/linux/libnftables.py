@@ -1,6 +1,6 @@
-"""Execution of nftables scripts through libnftables, or through the ``nft`` program if that is impossible.
+"""Execution of nftables scripts through libnftables, or through the ``nft`` program if libnftables is not usable.
 
-Each call is one transaction: all of a script takes effect, or nothing. Runs in the calling thread's network namespace.
+Each call is one transaction: the whole script takes effect, or nothing. Runs in the calling thread's network namespace.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from typing import Any
 from drivers.api import DriverError, NoPermission, Unsupported
 
 LIBRARY = "libnftables.so.1"
-JSON_OUTPUT = 1 << 4  # flag NFT_CTX_OUTPUT_JSON of libnftables
-NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: a word that is not an address is an error; no name server is asked
+JSON_OUTPUT = 1 << 4  # libnftables flag NFT_CTX_OUTPUT_JSON: print JSON
+NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: nft must not look up host names by DNS
 TIMEOUT = 60  # seconds to wait for the nft program
 SELECTABLE = 1024 - 16
-"""First file descriptor that is too high for libnftables, with 16 in reserve.
+"""libnftables is used only if the next file descriptor number is below this limit.
 
-libnftables waits with select(2), which aborts the process for descriptors from FD_SETSIZE (1024) on.
+libnftables waits with select(2), which aborts the process for file descriptors from FD_SETSIZE (1024) on. 16 numbers
+below FD_SETSIZE stay in reserve.
 """
 
 
 class Refused(DriverError):
-    """nftables refused a script and changed nothing. The message is its first error."""
+    """nftables refused a script and changed nothing. The exception's text is the first error that nftables printed."""
 
     @property
     def nothing_there(self) -> bool:
@@ -38,19 +39,19 @@ class Refused(DriverError):
 
     @property
     def taken(self) -> bool:
-        """Return whether the script added a key that a map already has with another value."""
+        """Return whether the script added a map key that already exists with another value."""
         return "File exists" in str(self)
 
 
 _places: list[int] = []
 _one_at_a_time = _thread.RLock()
-"""Held while libnftables works, because all its contexts share some lists."""
+"""A lock that is held while libnftables works, because all its contexts share some lists."""
 
 
 def reserve_fds(count: int = 4) -> None:
-    """Reserve low file descriptors for libnftables, which uses select(2).
+    """Reserve low file descriptors for libnftables, because it uses select(2).
 
-    Called once and early, in a process that will have very many descriptors.
+    Call this function once and early, in a process that will open very many file descriptors.
     """
     _places.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
 
@@ -68,12 +69,12 @@ def _reserved_fds_free() -> Iterator[None]:
 
 
 def run(script: str) -> None:
-    """Run a script as one transaction; raises `Refused` with nftables' text."""
+    """Run a script as one transaction; raises `Refused` with the error text that nftables prints."""
     _execute(script, as_json=False)
 
 
 def listing(what: str) -> list[dict[str, Any]]:
-    """Return the objects that ``list <what>`` names, in nftables' JSON schema (libnftables-json(5))."""
+    """Return the objects that the nftables command ``list <what>`` lists, in JSON form (libnftables-json(5))."""
     output = _execute(f"list {what}", as_json=True)
     objects: list[dict[str, Any]] = json.loads(output)["nftables"]
     return objects
@@ -114,10 +115,11 @@ def _next_descriptor() -> int:
 
 
 class Context:
-    """A libnftables context, with a netlink socket of the network namespace in which it was created.
+    """A libnftables context, with a netlink socket of the network namespace in which the context was created.
 
-    A table with the flag ``owner`` belongs to that socket. Other programs can neither change nor flush it. The kernel
-    removes it when the context is closed or its process ends. Raises `Unsupported` if libnftables is missing.
+    A table with the flag ``owner`` belongs to that socket. Other programs can neither change nor flush such a table.
+    The kernel removes the table when the context is closed or its process ends. Raises `Unsupported` if libnftables is
+    missing.
     """
 
     def __init__(self) -> None:
@@ -132,7 +134,7 @@ class Context:
             library.nft_ctx_input_set_flags(self._context, NO_DNS)
 
     def run(self, script: str) -> None:
-        """Run a script as one transaction; raises `Refused` with nftables' text."""
+        """Run a script as one transaction; raises `Refused` with the error text that nftables prints."""
         _checked(*self.attempt(script))
 
     def attempt(self, script: str, *, as_json: bool = False) -> tuple[bool, str, str]:
@@ -145,7 +147,7 @@ class Context:
         return code == 0, output, errors
 
     def close(self) -> None:
-        """Close the socket, which removes the tables that it owns; idempotent."""
+        """Close the context's socket, and the kernel then removes the tables that the socket owns; idempotent."""
         context, self._context = self._context, ctypes.c_void_p()
         if context:
             with _one_at_a_time:
@@ -153,7 +155,7 @@ class Context:
 
 
 def _in_process(script: str, as_json: bool) -> tuple[bool, str, str]:
-    context = Context()  # one for each script, because the process acts in several network namespaces
+    context = Context()  # a new context for each script: a context stays in one network namespace
     try:
         return context.attempt(script, as_json=as_json)
     finally:

@@ -1,6 +1,6 @@
 """Links: bridges, veth pairs, VLAN, macvlan, ipvlan and dummy interfaces, and their flags.
 
-Every function with a session acts in the session's network namespace and does not list all links for that.
+A function with a parameter ``session`` acts in the session's network namespace. Only `all_links` lists all links.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, decode, dump, encode
 
 ANY_KIND = frozenset(name for name, *_ in ifinfmsg.nla_map)
-"""The names of the attributes that links of every kind can have."""
-SKIP_STATISTICS = ("IFLA_EXT_MASK", 1 << 3)  # kernel flag RTEXT_FILTER_SKIP_STATS
+"""The names of the attributes that links of every kind can have, in contrast to attributes of one kind."""
+SKIP_STATISTICS = ("IFLA_EXT_MASK", 1 << 3)  # request flag RTEXT_FILTER_SKIP_STATS: leave out traffic counters
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
 
@@ -31,9 +31,9 @@ GONE = (errno.ENODEV, errno.ENXIO)
 class Link:
     """A link as the kernel describes it.
 
-    ``kind`` is "" for hardware. ``alias`` is free text stored by the kernel. ``master`` is the index of the bridge (or
-    bond …) that the link is a port of. ``device`` is the bus device of a hardware interface. ``is_split`` is True if
-    the link's other end or parent is in another namespace.
+    ``kind`` is "" for hardware. ``alias`` is a free string that the kernel stores. ``master`` is the index of the
+    bridge (or bond …) that has the link as a port. ``device`` is the bus device of a hardware interface. ``is_split``
+    is True if the link's other end or parent is in another namespace.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Link:
 
 
 def index(name: str) -> int:
-    """Return the index of a link in the calling thread's namespace, or 0 if there is none."""
+    """Return the index of a link in the calling thread's namespace, or 0 if no link has that name."""
     try:
         return socket.if_nametoindex(name)
     except OSError:
@@ -58,15 +58,15 @@ def index(name: str) -> int:
 
 
 def find(session: Session, name: str) -> Link | None:
-    """Return the link of that name, or None if there is none."""
+    """Return the link of that name, or None if no link has that name."""
     message = _get(session, name)
     return None if message is None else _read(message)
 
 
 def kind_attributes(session: Session, name: str) -> Any:
-    """Return the attributes that are specific to the link's kind.
+    """Return the attributes of a link that only links of its kind have.
 
-    Raises `KernelError` if there is no such link.
+    Raises `KernelError` if no link has that name.
     """
     message = _get(session, name)
     if message is None:
@@ -75,16 +75,16 @@ def kind_attributes(session: Session, name: str) -> Any:
 
 
 def all_links(session: Session) -> list[Link]:
-    """Return all links."""
+    """Return all links in the session's network namespace."""
     with kernel_errors("list", "links"):
         return [_read(message) for message in dump(session, RTM_GETLINK, ifinfmsg, [SKIP_STATISTICS])]
 
 
 def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
-    """Create a link; raises `KernelError` with EEXIST if the name is already used.
+    """Create a link; raises `KernelError` with EEXIST if another link has the name.
 
-    ``attributes`` have pyroute2's names without the prefix IFLA_ and in lower case. They may be attributes of all links
-    or of this kind.
+    ``attributes`` have pyroute2's names in lower case and without the prefix IFLA_. Attributes of all links and
+    attributes of this kind are allowed.
     """
     body = encode(ifinfmsg, _attributes({**attributes, "ifname": name}, kind))
     with kernel_errors(f"create {kind}", name):
@@ -92,11 +92,10 @@ def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
-    """Create a veth pair in one request, with ``peer`` directly in the namespace of its ``net_ns_fd``.
+    """Create a veth pair in one request; the end ``peer`` is created in the namespace of its ``net_ns_fd``.
 
-    Raises `InterfaceRefused` if the peer's ``address`` is not allowed for an interface, such as a multicast address.
-    Only the first six bytes of a longer address are used. Both ends have a transmit queue length of 0, as Docker's
-    have.
+    Raises `InterfaceRefused` if no interface may have the ``address`` of ``peer``, such as a multicast address. Only
+    the first six bytes of a longer address are used. Both ends have a transmit queue length of 0, as Docker's have.
     """
     other = _attributes({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
     try:
@@ -122,10 +121,10 @@ def change(session: Session, link_index: int, **attributes: Any) -> None:
 
 
 def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolated: bool, learning: bool = True) -> None:
-    """Set the flags of a bridge port."""
+    """Set the flags of a bridge port: hairpin, isolated and learning."""
     names = ("IFLA_BRPORT_MODE", "IFLA_BRPORT_ISOLATED", "IFLA_BRPORT_LEARNING")
     flags = {"attrs": [(name, int(value)) for name, value in zip(names, (hairpin, isolated, learning), strict=True)]}
-    port = ("IFLA_PROTINFO", flags, NLA_F_NESTED)  # without NLA_F_NESTED, the kernel reads an STP state
+    port = ("IFLA_PROTINFO", flags, NLA_F_NESTED)  # without NLA_F_NESTED, the kernel reads the data as an STP state
     body = encode(ifinfmsg, [port], family=socket.AF_BRIDGE, index=link_index)
     with kernel_errors("set bridge port flags of", f"link {link_index}"):
         session.request(RTM_SETLINK, body)
@@ -134,9 +133,9 @@ def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolate
 def delete(session: Session, name: str) -> None:
     """Delete a link by name; idempotent. Returns when the link is no longer visible.
 
-    After that, the kernel waits tens of milliseconds until no kernel code uses the link; this function does not wait
-    for that. The request names the link by its index. Another link that gets the name meanwhile is therefore safe from
-    a late request.
+    The kernel then waits tens of milliseconds until no kernel code uses the link. This function does not wait for that.
+    The request names the link by its index. Therefore, a late request cannot delete another link that gets the same
+    name meanwhile.
     """
     link_index = session.index(name)
     if link_index:
@@ -155,7 +154,7 @@ def _get(session: Session, name: str) -> Any:
 
 
 def _attributes(values: Mapping[str, Any], kind: str = "") -> Attributes:
-    """Return pyroute2's attributes for a link.
+    """Return link attributes in the form that pyroute2 needs.
 
     Attributes that only some kinds of links have are nested under the link's ``kind``.
     """
@@ -169,7 +168,7 @@ def _attributes(values: Mapping[str, Any], kind: str = "") -> Attributes:
 
 
 def _read(message: Any) -> Link:
-    """Return the link that a message describes."""
+    """Return the link that a kernel message describes."""
     return Link(
         name=_text(message.get_attr("IFLA_IFNAME")),
         index=message["index"],
@@ -186,5 +185,5 @@ def _read(message: Any) -> Link:
 
 
 def _text(value: str | bytes | None) -> str:
-    """Return a text of the kernel as ``str``; pyroute2 returns bytes if the text is not UTF-8."""
+    """Return a string from the kernel as ``str``; pyroute2 returns bytes if the string is not UTF-8."""
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value or ""

@@ -1,6 +1,6 @@
 """The names of all interfaces that hawse creates, and the alias prefixes that mark an interface as hawse's own.
 
-The kernel allows 15 bytes for a name.
+The kernel allows at most 15 bytes for a name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ UNFIT = re.compile(r"[\s/:\"\\*\x00-\x1f\x7f]")
 
 
 def bridge_name(network_id: str) -> str:
-    """Return the bridge name of a network whose user chose no name."""
+    """Return the bridge name of a network for which the user chose no bridge name."""
     return f"br-{network_id[:12]}"
 
 
@@ -24,16 +24,16 @@ def dummy_name(network_id: str) -> str:
 
 
 def host_end_names(endpoint_id: str) -> tuple[str, ...]:
-    """Return the possible names of an endpoint's host end.
+    """Return the possible names of an endpoint's host end (the veth interface on the host).
 
-    The first is used, unless another endpoint's id begins with the same digits.
+    hawse uses the first name. It uses the next one only if another endpoint's id begins with the same digits.
     """
     starts = range(0, 3 * HOST_END_DIGITS, HOST_END_DIGITS)
     return tuple(f"veth{endpoint_id[s : s + HOST_END_DIGITS]}" for s in starts)
 
 
 def unfinished_name(endpoint_id: str) -> str:
-    """Return the name of a link in its sandbox until it gets its mark and final name."""
+    """Return the temporary name that a new link has in its sandbox until it gets its mark and final name."""
     return f"hw-{endpoint_id[:12]}"
 
 
@@ -43,15 +43,15 @@ def fits(name: str) -> bool:
 
 
 def valid(name: str) -> bool:
-    """Return whether the kernel, and nftables in quotes, accept the name unchanged."""
+    """Return whether the kernel and nftables accept the name unchanged; nftables gets it in quotes."""
     return name not in ("", ".", "..") and UNFIT.search(name) is None
 
 
 def network_mark(network_id: str) -> str:
-    """Return the mark of a network's own link: a bridge, or the parent of sub-interfaces."""
+    """Return the alias that marks a network's own link: its bridge, or the parent of its sub-interfaces."""
     return NETWORK_MARK + network_id
 
 
 def endpoint_mark(endpoint_id: str) -> str:
-    """Return the mark of an endpoint's link: the host end of a veth pair, or a sub-interface."""
+    """Return the alias that marks an endpoint's link: the host end of a veth pair, or a sub-interface."""
     return ENDPOINT_MARK + endpoint_id

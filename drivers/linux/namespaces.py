@@ -1,6 +1,7 @@
-"""Move the calling thread between namespaces: setns(2) and unshare(2), which Python's os module has only since 3.12.
+"""Functions that move the calling thread between namespaces: setns(2) and unshare(2).
 
-This module imports little, because the supervisor of containers uses it.
+Python's os module has these functions only since 3.12. This module imports little, because the supervisor of containers
+uses it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
-_libc = ctypes.CDLL(None, use_errno=True)  # opened only once, because that takes ten times as long as a call
+_libc = ctypes.CDLL(None, use_errno=True)  # loaded only once, because loading takes ten times as long as a call
 
 
 def setns(fd: int, kinds: int) -> None:
@@ -27,9 +28,9 @@ def setns(fd: int, kinds: int) -> None:
 
 
 def unshare(kinds: int) -> None:
-    """Leave the namespaces of the given kinds for new ones.
+    """Move the calling thread into new namespaces of the given kinds.
 
-    A new pid namespace applies only to children that are forked later.
+    A new pid namespace applies only to child processes that are forked later.
     """
     _check(_libc.unshare(kinds), "unshare")
 

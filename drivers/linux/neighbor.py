@@ -1,7 +1,7 @@
 """Rows of the kernel's neighbour tables and forwarding databases (rtnetlink(7), linux/neighbour.h).
 
-A network with a thousand peers needs several thousand rows. Therefore rows are sent in batches, with one
-acknowledgement per batch. Every function runs in the calling thread's network namespace.
+A network with a thousand peers needs several thousand rows. Therefore, rows are sent in batches, and the kernel
+acknowledges each batch once. Every function runs in the calling thread's network namespace.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from drivers.linux.errors import kernel_errors, refusal
 from drivers.linux.netlink import Message, Session, session
 from drivers.linux.rtnetlink import dump, encode
 
-BATCH = 256  # messages per batch; the errors for all of them fit into the socket's buffer
+BATCH = 256  # maximum number of messages per batch; the errors for all fit into the socket's buffer
 ALL_ZERO = "00:00:00:00:00:00"
 
 Kind = Literal["forward", "flood", "port", "neighbor"]
@@ -44,9 +44,9 @@ class Row(NamedTuple):
 
 
 def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
-    """Add rows, replacing those that differ, then remove rows; idempotent in both directions.
+    """Add rows and replace rows that differ, then remove rows; idempotent.
 
-    Continues after an error and raises the first one as `KernelError` at the end.
+    Continues after an error and raises the first error as `KernelError` at the end.
     """
     with session() as opened:
         failures = _send(opened, [(row, _added(row)) for row in add])
@@ -57,9 +57,9 @@ def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
 
 
 def rows(vxlans: Iterable[int]) -> set[Row]:
-    """Return all rows of these VXLAN devices (by index), and the bridge's rows for them.
+    """Return all rows of these VXLAN devices, and the bridge's rows that lead to these devices.
 
-    Learned rows and the devices' own rows are left out.
+    ``vxlans`` are the devices' link indexes. Learned rows and the rows of the devices' own MACs are left out.
     """
     chosen, entries = set(vxlans), set[Row]()
     with session() as opened:
@@ -98,7 +98,10 @@ def _encoded(row: Row, mac: str, address: str = "", **fields: int) -> bytes:
 
 
 def _send(opened: Session, changes: Sequence[tuple[Row, Message]], ignore: Sequence[int] = ()) -> list[tuple[Row, int]]:
-    """Send changes in batches; return each refused change with its errno, except errnos in ``ignore``."""
+    """Send changes in batches; return each refused change with its errno.
+
+    A change that is refused with an errno in ``ignore`` is not returned.
+    """
     failures = []
     for start in range(0, len(changes), BATCH):
         batch = changes[start : start + BATCH]

@@ -1,8 +1,8 @@
 """A netlink session in one network namespace; failures are raised as a driver's errors.
 
 The module sends messages and receives answers (netlink(7)), in the same way for rtnetlink, nftables and connection
-tracking. It does not know the contents of messages. `drivers.linux.rtnetlink` encodes and decodes those of rtnetlink
-with pyroute2.
+tracking. It does not know the contents of messages. `drivers.linux.rtnetlink` encodes and decodes the messages of
+rtnetlink with pyroute2.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from typing import NamedTuple
 from drivers.linux import names, netns
 
 DUMP_ATTEMPTS = 5
-REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # kernel constants NLM_F_*
-ERROR, DONE = 2, 3  # kernel constants NLMSG_*
+REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # message flags (kernel constants NLM_F_*)
+ERROR, DONE = 2, 3  # message types (kernel constants NLMSG_*)
 HEADER, CODE = struct.Struct("=IHHII"), struct.Struct("=i")
 SOL_NETLINK, CAP_ACK = 270, 10
-NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # ioctls SIOCGSKNS, SIOCGIFINDEX
+NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # request numbers for ioctl(2): SIOCGSKNS, SIOCGIFINDEX
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
-SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # bytes that every socket accepts in one send; SO_SNDBUFFORCE
-TIMEOUT = 60  # seconds to wait for the kernel
+SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # bytes that every socket accepts in one send; option SO_SNDBUFFORCE
+TIMEOUT = 60  # seconds to wait for an answer of the kernel
 LINGER = 0.05
 """Seconds to wait before a netfilter socket is closed.
 
-Directly after a removal, the close waits for an RCU grace period and blocks all other nftables transactions. A moment
-later, neither the close nor the exit of this process waits.
+If elements were just removed, closing the socket waits for an RCU grace period and blocks all other nftables
+transactions. After this delay, neither the close nor the exit of this process has to wait.
 """
 LOOK = 0.0003  # seconds between two checks of whether a request has taken effect
 
 
 class Message(NamedTuple):
-    """One request: its kind, its flags besides NLM_F_REQUEST, and its body."""
+    """One netlink request: its type, its flags besides NLM_F_REQUEST, and its body."""
 
     kind: int
     flags: int
@@ -47,12 +47,15 @@ class Message(NamedTuple):
 
 
 class Session:
-    """An open netlink socket, by default of rtnetlink; it stays in the network namespace where it was opened."""
+    """An open netlink socket, by default for rtnetlink.
+
+    The socket stays in the network namespace where it was opened.
+    """
 
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
-        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # kernel timeouts save Python's poll before each call
+        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # Python's own timeout would poll before each call
             self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
         self._sent = 0
 
@@ -61,13 +64,14 @@ class Session:
         self._socket.close()
 
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
-        """Send one message; return the bodies of the answers before its acknowledgement. Raises OSError."""
+        """Send one message; return the bodies of the answers that precede the acknowledgement. Raises OSError."""
         return self._answers(self._send(kind, body, flags | ACK))
 
     def request_all(self, messages: Sequence[Message], number: int = 0) -> None:
         """Send messages together, as one transaction; return at the first acknowledgement.
 
-        All messages get the same sequence number: ``number`` if given, else the next one. Raises OSError.
+        All messages get the same sequence number: ``number`` if it is given, else the session's next number. Raises
+        OSError.
         """
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
@@ -77,7 +81,7 @@ class Session:
         self._answers(self._sent)
 
     def request_each(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        """Send messages together, without stopping at a refused one.
+        """Send messages together; the kernel continues after a message that it refuses.
 
         Returns the index in ``messages`` and the errno of every refused message.
         """
@@ -89,9 +93,10 @@ class Session:
         return [(number - first, code) for number, code in self._refusals(first)]
 
     def request_until_visible(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
-        """Send one message; return when ``shows`` reports its effect, even if the kernel has not finished.
+        """Send one message; return when ``shows`` returns True, even if the kernel has not finished the request.
 
-        The kernel finishes a request also if this process ends. Raises OSError if the kernel refuses it.
+        ``shows`` checks whether the effect is visible. The kernel finishes a request even if this process ends. Raises
+        OSError if the kernel refuses the request.
         """
         other = self.clone_session()
         failures: list[OSError] = []
@@ -115,23 +120,29 @@ class Session:
             raise failures[0]
 
     def clone_session(self) -> Session:
-        """Return another session in the same network namespace, in whichever namespace the calling thread is."""
+        """Open another session in the network namespace of this session.
+
+        The calling thread may be in another namespace.
+        """
         with netns.enter_owned_fd(ioctl(self._socket, NAMESPACE_OF_SOCKET)):
             return Session()
 
     def index(self, name: str) -> int:
-        """Return the index of a link in the session's namespace, or 0; never waits for the kernel's locks."""
+        """Return the index of a link in the session's namespace, or 0 if no link has that name.
+
+        The call never waits for the kernel's locks.
+        """
         if not names.fits(name):
-            return 0  # a truncated name could match another link
+            return 0  # the kernel would cut the name, and the rest could match another link
         try:
             return int(IFREQ.unpack(ioctl(self._socket, INDEX_OF_NAME, IFREQ.pack(name.encode(), 0)))[1])
         except OSError:
             return 0
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
-        """Return the message bodies of a list of kernel objects, read again if the list changed meanwhile.
+        """Return the message bodies of a list of kernel objects; reads the list again if it changed meanwhile.
 
-        Raises OSError with EINTR if it changes during every attempt, because the list is then unknown, not empty.
+        Raises OSError with EINTR if the list changes during every attempt, because its contents are then unknown.
         """
         for _ in range(DUMP_ATTEMPTS):
             try:
@@ -143,7 +154,7 @@ class Session:
     def _make_room(self, size: int) -> None:
         """Enlarge the socket's send buffer to ``size`` bytes.
 
-        In a user namespace, root gets only what the host allows every user.
+        In a user namespace, root gets only the size that the host allows every user.
         """
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, SEND_BUFFER_FORCE, size)
@@ -156,13 +167,16 @@ class Session:
         return self._sent
 
     def _answers(self, number: int) -> list[bytes]:
-        """Return the bodies of all answers to a message; InterruptedError if their list changed meanwhile."""
+        """Return the bodies of all answers to a message.
+
+        Raises InterruptedError if the listed objects changed during the reading.
+        """
         bodies: list[bytes] = []
         whole = True
         while True:
             for kind, flags, answered, body in messages(self._socket.recv(RECEIVE)):
                 if answered != number:
-                    continue  # an answer to an earlier request whose caller timed out
+                    continue  # this answer belongs to an earlier request whose caller timed out
                 whole = whole and not flags & DUMP_INTERRUPTED
                 if kind in (ERROR, DONE):
                     if code := -CODE.unpack_from(body)[0]:
@@ -173,7 +187,7 @@ class Session:
                 bodies.append(body)
 
     def _refusals(self, first: int) -> Iterator[tuple[int, int]]:
-        """Yield the sequence number and errno of every refused message since ``first``.
+        """Yield the sequence number and errno of every refused message with the number ``first`` or a later one.
 
         Ends at the acknowledgement of the last message that was sent.
         """
@@ -188,18 +202,19 @@ class Session:
 
 
 def _packed(message: Message, number: int) -> bytes:
-    """Return a message as it is sent.
+    """Return a message with its header, ready to send.
 
-    Because attributes are padded, another message can follow the body directly.
+    Another message can follow the body directly, because the attributes in the body are padded.
     """
     kind, flags, body = message
     return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body
 
 
 def in_background(action: Callable[[], object], after: float = 0.0) -> None:
-    """Run ``action`` in a separate thread after ``after`` seconds, without waiting for its end.
+    """Run ``action`` in a separate thread after ``after`` seconds; does not wait for its end.
 
-    It is used for actions that only wait for the kernel. If no thread can be started, ``action`` runs in this thread.
+    Use it for actions that only wait for the kernel. If no thread can be started, ``action`` runs immediately in this
+    thread.
     """
 
     def act() -> None:
@@ -213,7 +228,7 @@ def in_background(action: Callable[[], object], after: float = 0.0) -> None:
 
 
 def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Yield kind, flags, sequence number and body of each message in the data of one read."""
+    """Yield type, flags, sequence number and body of each netlink message in the data of one read."""
     start = 0
     while start + HEADER.size <= len(data):
         length, kind, flags, number, _ = HEADER.unpack_from(data, start)

@@ -1,4 +1,4 @@
-"""Network namespaces: open one by path, and run code inside it.
+"""Network namespaces: open a namespace by path, and run code inside it.
 
 Entering a namespace moves only the calling thread. hawse's processes have one thread, so no other code is affected.
 """
@@ -23,10 +23,11 @@ T = TypeVar("T")
 
 @contextmanager
 def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
-    """Open the namespace at ``path`` as a file descriptor for the block; raises `Missing` if there is none.
+    """Open the namespace at ``path`` as a file descriptor for the block.
 
-    With an ``inode``, also raises `Missing` if the path leads to a namespace of another number. The process may have
-    moved to another namespace, or its PID or the name may have been reused.
+    Raises `Missing` if no namespace is at ``path``. With an ``inode``, also raises `Missing` if the path leads to a
+    namespace with another inode number. This happens if the process moved to another namespace, or if the PID or the
+    name was reused.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -43,7 +44,10 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
 
 
 def is_network_namespace(fd: int) -> bool:
-    """Return whether a file descriptor is of a network namespace, and not of another kind or file."""
+    """Return whether a file descriptor refers to a network namespace.
+
+    A file and a namespace of another kind give False.
+    """
     try:
         return fcntl.ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET
     except OSError:
@@ -63,9 +67,9 @@ def enter_netns(fd: int) -> Iterator[None]:
 
 @contextmanager
 def enter_owned_fd(fd: int) -> Iterator[None]:
-    """Enter a network namespace for the block as `enter_netns` does, then close ``fd``.
+    """Move the calling thread into a network namespace for the block, then close ``fd``.
 
-    A thread that is already there does not move, so it needs no privilege.
+    A thread that is already in that namespace does not move, so it needs no privilege.
     """
     try:
         with netns_fd("/proc/thread-self/ns/net") as home, nullcontext() if sameopenfile(fd, home) else enter_netns(fd):
@@ -89,13 +93,16 @@ def new_netns() -> Iterator[None]:
 
 
 def run_in_netns(path: str, action: Callable[[], T], inode: int = 0) -> T:
-    """Run ``action`` in the namespace of ``path`` (and ``inode``, as in `netns_fd`); return its result."""
+    """Run ``action`` in the network namespace at ``path`` and return its result.
+
+    ``inode`` is as in `netns_fd`.
+    """
     with netns_fd(path, inode) as fd, enter_netns(fd):
         return action()
 
 
 def enter(fd: int) -> None:
-    """Move the calling thread into a network namespace permanently."""
+    """Move the calling thread into a network namespace and leave it there."""
     try:
         setns(fd, CLONE_NEWNET)
     except OSError as error:

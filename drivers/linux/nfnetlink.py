@@ -1,7 +1,7 @@
-"""The comments on a chain's rules, read directly from the kernel.
+"""Reader for the comments on a chain's rules, which asks the kernel directly.
 
-Every command that changes the firewall reads its notes, which are such comments. libnftables reads the table and all
-its sets before it answers. That takes a hundred times as long.
+hawse records settings in such comments, and every command that changes the firewall reads them. libnftables is not used
+here, because it reads the table and all its sets before it answers. That takes a hundred times as long.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from drivers.linux.attributes import read, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 
-NETFILTER = 12  # kernel constant NETLINK_NETFILTER
-GET_RULE = 10 << 8 | 7  # kernel's NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE
-FAMILIES = {"inet": 1, "bridge": 7}  # kernel constants NFPROTO_*
-TABLE, CHAIN, USER_DATA = 1, 2, 7  # kernel constants NFTA_RULE_*; NFTA_SET_ELEM_LIST_TABLE is 1, too
-COMMENT = 0  # libnftnl constant NFTNL_UDATA_RULE_COMMENT
+NETFILTER = 12  # netlink family (kernel constant NETLINK_NETFILTER)
+GET_RULE = 10 << 8 | 7  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE
+FAMILIES = {"inet": 1, "bridge": 7}  # numbers of address families (kernel constants NFPROTO_*)
+TABLE, CHAIN, USER_DATA = 1, 2, 7  # attributes NFTA_RULE_*; NFTA_SET_ELEM_LIST_TABLE has the number 1, too
+COMMENT = 0  # type number of a comment (libnftnl constant NFTNL_UDATA_RULE_COMMENT)
 NFGENMSG = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
 
 
 def comments(table: str, chain: str) -> list[str]:
-    """Return the comment of each rule of a chain, "" for a rule without one.
+    """Return the comment of each rule of a chain, or "" for a rule without a comment.
 
-    ``table`` is written as in nftables (``inet hawse``). A missing chain has no rules. Runs in the calling thread's
+    ``table`` is family and name (``inet hawse``). A missing chain gives an empty list. Runs in the calling thread's
     network namespace.
     """
     request = table_header(table) + text(CHAIN, chain)
@@ -38,13 +38,16 @@ def comments(table: str, chain: str) -> list[str]:
 
 
 def table_header(table: str) -> bytes:
-    """Return the beginning of a message about a table's rules or sets: its family and its name."""
+    """Return the beginning of a netlink message about a table's rules or sets: the table's family and name."""
     family, _, name = table.partition(" ")
     return NFGENMSG.pack(FAMILIES[family], 0, 0) + text(TABLE, name)
 
 
 def _comment(data: bytes) -> str:
-    """Return the comment from a rule's user data, which is a sequence of type, length and value."""
+    """Return the comment in a rule's user data, or "" if the user data contains no comment.
+
+    The user data is a sequence of type, length and value.
+    """
     while len(data) >= 2:
         kind, length = data[0], data[1]
         if kind == COMMENT:

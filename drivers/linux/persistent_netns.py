@@ -1,10 +1,10 @@
-"""Network namespaces that outlive the process that made them, each kept at a file.
+"""Network namespaces that outlive the process that made them; a file keeps each namespace.
 
 Usually a bind mount on the file keeps the namespace, as with ``ip netns``. However, a command may run in its own mount
-namespace (``ip netns exec``, service managers), whose mounts end with it. Therefore, the mount is made in the mount
-namespace of process 1 and found through ``/proc/1/root``. This requires that the file's directory is the same there. If
-process 1 is not accessible (in a locked-down container), an idle process keeps the namespace instead. The file then
-holds its PID and start time.
+namespace (``ip netns exec``, service managers), and mounts end with their mount namespace. Therefore, the mount is made
+in the mount namespace of process 1 and found through ``/proc/1/root``. This requires that the file's directory is the
+same there. If process 1 is not accessible (in a locked-down container), an idle process keeps the namespace instead of
+the mount. The file then holds the PID and the start time of that process.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from drivers.linux.errors import refusal
 
 INIT = "/proc/1"
 OWN = "/proc/self/ns/net"
-# The process stays only after it reads a line, which says that the file names it. If the command dies before that, the
-# process ends too, because no other command could find it.
+# The idle process waits for a line, which the command writes after the file names the process. If the command dies
+# before that, the idle process ends too, because no other command could find it.
 HOLDER = ("/bin/sh", "-c", "read -r _ && exec sleep infinity </dev/null")
-TIMEOUT = 30  # seconds to wait for a command
+TIMEOUT = 30  # seconds to wait for an external command
 END = 2000  # milliseconds to wait for the end of a killed process
 
 
 def netns_path(file: Path) -> str:
-    """Return the path by which this process opens the namespace kept at ``file``."""
+    """Return the path at which this process can open the namespace that is kept at ``file``."""
     keeper = _keeper(file)
     if keeper:
         return f"/proc/{keeper}/ns/net"
@@ -41,7 +41,7 @@ def netns_path(file: Path) -> str:
 
 
 def exists(file: Path) -> bool:
-    """Return whether a namespace is kept at ``file``; False for an empty file that a crash left."""
+    """Return whether a namespace is kept at ``file``; False for an empty file that a crash left behind."""
     try:
         return os.stat(netns_path(file)).st_dev == os.stat(OWN).st_dev
     except OSError:
@@ -64,7 +64,10 @@ def make(file: Path) -> None:
 
 
 def remove(file: Path) -> None:
-    """Stop keeping the namespace at ``file``; idempotent. It ends when no other process or file uses it."""
+    """Stop keeping the namespace at ``file``; idempotent.
+
+    The kernel deletes the namespace when no other process or file uses it.
+    """
     keeper = _keeper(file)
     if keeper:
         _end(keeper)
@@ -75,20 +78,24 @@ def remove(file: Path) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise refusal("remove", str(file), error.errno or errno.EIO) from error
-        # Because this mount namespace was copied while the mount existed, it has its own copy to unmount.
+        # Unmount here too, because this process's mount namespace has its own copy of the mount. It was copied while
+        # the mount existed.
         _run("umount", "--lazy", str(file))
         file.unlink(missing_ok=True)
 
 
 @contextmanager
 def directory_lock(directory: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a directory for the block; it is created on demand and removed when empty."""
+    """Hold an exclusive lock on a directory for the block.
+
+    The directory is created if missing, and removed at the end if it is empty.
+    """
     while True:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = _open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            if _is(fd, directory):  # else another process removed it while this one waited for the lock
+            if _is(fd, directory):  # else another process has removed this directory during the wait
                 yield
                 with suppress(OSError):
                     directory.rmdir()
@@ -98,7 +105,7 @@ def directory_lock(directory: Path) -> Iterator[None]:
 
 
 def _open(path: Path, flags: int) -> int:
-    """Open the path itself, not the target of a symbolic link; a new file is accessible to root only."""
+    """Open a file without following a symbolic link; a new file is accessible to root only."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
@@ -117,7 +124,7 @@ def _init_shares(directory: Path) -> bool:
 
 
 def _start_keeper(file: Path) -> None:
-    """Start the process that keeps the calling thread's namespace; only `remove` ends it."""
+    """Start the idle process that keeps the calling thread's namespace; only `remove` ends that process."""
     null, pipe = subprocess.DEVNULL, subprocess.PIPE
     keeper = subprocess.Popen(HOLDER, cwd="/", stdin=pipe, stdout=null, stderr=null, start_new_session=True)
     assert keeper.stdin is not None
@@ -128,11 +135,11 @@ def _start_keeper(file: Path) -> None:
 
 
 def _keeper(file: Path) -> int:
-    """Return the PID of the process that keeps a namespace, or 0 if there is none or it has ended."""
+    """Return the PID of the idle process that keeps the namespace at ``file``, or 0 if no such process runs."""
     try:
         with open(_open(file, os.O_RDONLY)) as note:
             pid, start = map(int, note.read().split())
-    except (OSError, ValueError):  # the file is missing, a mount point, or empty
+    except (OSError, ValueError):  # the file is missing, empty or a mount point: no idle process
         return 0
     return pid if process.is_running(pid, start) else 0
 

@@ -1,18 +1,22 @@
-"""The identity of a process: its pid and its start time, because the kernel reuses pids.
+"""The identity of a process: its PID and its start time, because the kernel reuses PIDs.
 
-Reads /proc only. Imports little, because the supervisor of containers uses it.
+This module reads /proc only. It imports little, because the supervisor of containers uses it.
 """
 
 from __future__ import annotations
 
 import os
 
-# Positions after the command name in /proc/PID/stat (proc_pid_stat(5), fields 3 and 22).
+# Indexes of the state and the start time among the fields that follow the command name in /proc/PID/stat (fields 3 and
+# 22 in proc_pid_stat(5)).
 _STATE, _START_TIME = 0, 19
 
 
 def stat_fields(pid: int) -> list[bytes]:
-    """Return the fields of /proc/PID/stat from the state (field 3) on; an empty list if there is no such process."""
+    """Return the fields of /proc/PID/stat from the state (field 3) on.
+
+    The list is empty if the process does not exist.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()
@@ -21,7 +25,7 @@ def stat_fields(pid: int) -> list[bytes]:
 
 
 def start_time(pid: int) -> int:
-    """Return the start time of a process in clock ticks since boot; 0 if there is no such process."""
+    """Return the start time of a process in clock ticks since boot; 0 if the process does not exist."""
     fields = stat_fields(pid)
     return int(fields[_START_TIME]) if fields else 0
 
@@ -33,7 +37,7 @@ def is_running(pid: int, started: int) -> bool:
 
 
 def identity() -> str:
-    """Return the identity of this process; intents and records store it as their owner."""
+    """Return the identity of this process as a string; intents and records store it as their owner."""
     pid = os.getpid()
     return f"{pid}:{start_time(pid)}"
 

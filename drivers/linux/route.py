@@ -21,25 +21,25 @@ from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, dump, encode
 
-CLONED = 0x200  # kernel flag RTM_F_CLONED
+CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
 MAIN_TABLE = 254
-BOOT = 3  # RTPROT_BOOT, for routes set by hand; `ip route` prints no protocol for them
+BOOT = 3  # RTPROT_BOOT: protocol of routes set by hand, which `ip route` does not print
 OURS = 104
-"""The protocol number of routes that must be distinguishable from other programs' routes."""
+"""The protocol number that hawse gives to routes which must differ from other programs' routes."""
 UNIVERSE, LINK_SCOPE, NOWHERE = 0, 253, 255
 UNICAST = 1
 FAMILIES = {4: AF_INET, 6: AF_INET6}
 VERSIONS = {family: version for version, family in FAMILIES.items()}
 ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
-USUAL_METRIC = {4: 0, 6: 1024}  # the kernel's metric for a route set without one, by IP version
+USUAL_METRIC = {4: 0, 6: 1024}  # metric that the kernel gives to a route without one, by IP version
 HIGHEST_METRIC = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the main table: out of the link with index ``link``, with or without a gateway.
+    """A route of the main table that leads out of the link with index ``link``, with or without a gateway.
 
-    For several next hops or a refusing route, ``gateway`` is None and ``link`` is 0.
+    For a route with several next hops, and for a route that refuses packets, ``gateway`` is None and ``link`` is 0.
     """
 
     destination: IPNetwork
@@ -50,16 +50,16 @@ class Route:
 
 
 def widest(session: Session) -> list[Route]:
-    """Return the default routes of both families, and the routes to half of all addresses."""
+    """Return the default routes of both address families, and the routes to half of all addresses."""
     with kernel_errors("list", "routes"):
-        messages = dump(session, RTM_GETROUTE, rtmsg, family=AF_UNSPEC)  # without it, pyroute2 requests only IPv4
+        messages = dump(session, RTM_GETROUTE, rtmsg, family=AF_UNSPEC)  # the default requests only IPv4 routes
     return list(_widest(messages))
 
 
 def add(session: Session, route: Route, *, replacing: bool = False) -> None:
-    """Add a route; raises `KernelError` with EEXIST if the same destination and metric have a route.
+    """Add a route; raises `KernelError` with EEXIST if a route has the same destination and metric.
 
-    With ``replacing``, the new route atomically replaces that route.
+    With ``replacing``, the new route atomically replaces that existing route.
     """
     with kernel_errors("set route to", f"{route.destination} via {route.gateway or 'the link'}"):
         session.request(RTM_NEWROUTE, _body(route), NLM_F_CREATE | (NLM_F_REPLACE if replacing else NLM_F_EXCL))
@@ -82,7 +82,7 @@ def add_link_default(session: Session, version: int, link_index: int) -> None:
 
 
 def add_direct(session: Session, destination: IPNetwork, link_index: int) -> None:
-    """Add a direct route to a subnet through a link, whose hosts are then neighbours.
+    """Add a route to a subnet through a link without a gateway; the subnet's hosts are then neighbours.
 
     Raises `KernelError` if the subnet already has such a route.
     """
@@ -109,9 +109,9 @@ def _widest(messages: Iterable[Any]) -> Iterator[Route]:
 
 
 def _body(route: Route, *, scope: int | None = None) -> bytes:
-    """Return the body of a message about a route.
+    """Return the body of a netlink message about a route.
 
-    Without a ``scope``, the route's next hop determines it.
+    Without a ``scope``, the function derives the scope from the route's next hop.
     """
     if scope is None:
         scope = UNIVERSE if route.gateway is not None or route.destination.version == 6 else LINK_SCOPE

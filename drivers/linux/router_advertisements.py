@@ -1,9 +1,10 @@
-"""Router advertisements on bridges: the host ignores those that containers send.
+"""Router advertisements on bridges: the host ignores router advertisements that containers send.
 
-hawse's own bridges accept no router advertisements. A bridge of the user accepts none while only hawse's ports are on
-it. The earlier value of its accept_ra is stored in HAWSE_RUN and restored later. HAWSE_RUN lasts until the next boot,
-as the parameter does. A bridge with other ports may have its router behind one of them, so it continues to accept
-advertisements. There, the containers' ports are muted instead (`drivers.firewall.spoof_guard`).
+hawse switches accept_ra off on its own bridges. On a bridge of the user, hawse switches it off only while all ports of
+the bridge are hawse's. hawse then stores the earlier value of accept_ra in HAWSE_RUN and restores it later. HAWSE_RUN
+lasts until the next boot, and so does the sysctl. If a bridge has other ports, a router may be behind one of them, so
+the bridge continues to accept advertisements. On such a bridge, the firewall drops the advertisements of the
+containers' ports instead (`drivers.firewall.spoof_guard`).
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ def ignore(bridge: str) -> None:
 def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
     """Make the host ignore router advertisements on a user's bridge; idempotent.
 
-    Nothing is changed if a port on the bridge is not hawse's. The earlier value of accept_ra is stored below ``run``,
-    which is HAWSE_RUN.
+    The function changes nothing if any port of the bridge is not hawse's. It stores the earlier value of accept_ra
+    below ``run``, which is HAWSE_RUN.
     """
     before = sysctl.read(_parameter(bridge.name))
     if before in (DEAF, None) or any(_is_foreign_port(interface, bridge) for interface in link.all_links(session)):
@@ -46,7 +47,7 @@ def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
 
 
 def restore(bridge: str, run: Path) -> None:
-    """Restore what `ignore_where_alone` changed on a bridge of the user; idempotent.
+    """Restore the value of accept_ra that `ignore_where_alone` changed on a user's bridge; idempotent.
 
     A missing bridge is ignored.
     """

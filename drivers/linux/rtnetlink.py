@@ -1,11 +1,11 @@
-"""rtnetlink messages: pyroute2 encodes and decodes them, a `Session` sends them.
+"""rtnetlink messages: pyroute2 encodes and decodes them, and a `Session` sends them.
 
-pyroute2's message classes know the layout of links, addresses, routes and neighbours. Its `IPRoute` is not used, for
-three reasons:
+pyroute2's message classes know the layout of links, addresses, routes and neighbours. Its class `IPRoute` is not used,
+for three reasons:
 
-- It starts an asyncio event loop for each socket. That takes 0.25 ms, where a plain socket takes 0.01 ms. Each message
-  takes another 0.1 ms.
-- It waits without a time limit.
+- `IPRoute` starts an asyncio event loop for each socket. That takes 0.25 ms, where a plain socket takes 0.01 ms. Each
+  message takes another 0.1 ms.
+- `IPRoute` waits without a time limit.
 - hawse needs its own session for nftables and connection tracking anyway.
 
 pyroute2 takes 0.16 ms to encode a veth pair and 0.11 ms to decode a link. Encoding or decoding the same bytes by hand
@@ -23,11 +23,11 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from drivers.linux.netlink import HEADER, Session
 
 Attributes = Iterable[tuple[Any, ...]]
-"""Tuples of pyroute2's attribute name and value, plus netlink flags if the kernel needs them."""
+"""Netlink attributes as pyroute2 needs them: tuples of name, value and, if the kernel needs them, netlink flags."""
 
 
 class Ipvlan(nla):  # type: ignore[misc]
-    """The attributes of an ipvlan link, including IFLA_IPVLAN_FLAGS (Linux 4.15), which pyroute2 lacks."""
+    """The layout of an ipvlan link's attributes, including IFLA_IPVLAN_FLAGS (Linux 4.15), which pyroute2 lacks."""
 
     prefix = "IFLA_"
     nla_map = (("IFLA_IPVLAN_UNSPEC", "none"), ("IFLA_IPVLAN_MODE", "uint16"), ("IFLA_IPVLAN_FLAGS", "uint16"))

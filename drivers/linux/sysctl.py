@@ -1,6 +1,6 @@
-"""Kernel parameters below /proc/sys/net, in the calling thread's network namespace.
+"""Kernel parameters (sysctls) below /proc/sys/net, in the calling thread's network namespace.
 
-Paths are relative to /proc/sys and use slashes, because interface names may contain dots.
+Paths are relative to /proc/sys. Paths use slashes and not dots, because interface names may contain dots.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from drivers.api import BadOption, KernelError
 from drivers.linux.errors import refusal
 
 ROOT = Path("/proc/sys")
-LONGEST = 1 << 16  # maximum bytes of a value
+LONGEST = 1 << 16  # maximum length of a parameter's value in bytes
 
 
 def conf(family: str, interface: str, key: str) -> str:
-    """Return the path of a per-interface parameter; ``family`` is ipv4 or ipv6."""
+    """Return the path of a parameter that each interface has; ``family`` is ipv4 or ipv6."""
     return f"net/{family}/conf/{interface}/{key}"
 
 
@@ -32,9 +32,9 @@ def read(path: str) -> str | None:
 
 
 def write(path: str, value: str) -> None:
-    """Set a parameter; raises `KernelError`. It is not written if it already has the value.
+    """Set a parameter; raises `KernelError`.
 
-    Such a parameter may be read-only.
+    A parameter that already has the value is not written, because it may be read-only.
     """
     try:
         if _read(path) != value:
@@ -44,7 +44,7 @@ def write(path: str, value: str) -> None:
 
 
 def write_if_present(path: str, value: str) -> None:
-    """Set a parameter, if this kernel has it (without IPv6 there is no net/ipv6)."""
+    """Set a parameter if this kernel has it; otherwise do nothing (without IPv6 there is no net/ipv6)."""
     try:
         write(path, value)
     except KernelError as error:
@@ -53,7 +53,7 @@ def write_if_present(path: str, value: str) -> None:
 
 
 def _read(path: str) -> str:
-    """Return a parameter's value; one read call, because commands read dozens of parameters."""
+    """Return a parameter's value with a single read call, because commands read dozens of parameters."""
     file = os.open(f"{ROOT}/{path}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(file, LONGEST).decode().strip()
@@ -70,9 +70,9 @@ def _write(path: str, value: str) -> None:
 
 
 def user_path(key: str) -> str:
-    """Return the path of a parameter that the user wrote with dots or slashes.
+    """Return the path of a parameter whose name the user wrote with dots or slashes.
 
-    An example is ``net.ipv4.conf.eth0.forwarding``. Raises `BadOption` for parameters outside net.
+    An example of a name is ``net.ipv4.conf.eth0.forwarding``. Raises `BadOption` for parameters outside net.
     """
     first = next((c for c in key if c in "./"), ".")
     path = key if first == "/" else key.translate(str.maketrans("./", "/."))

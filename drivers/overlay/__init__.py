@@ -1,9 +1,10 @@
-"""The ``overlay`` driver: networks across several hosts by VXLAN, with all remote endpoints programmed.
+"""The ``overlay`` driver: networks across several hosts by VXLAN; forwarding entries name every remote endpoint.
 
-Each host has its own namespace for a network, with a bridge and VXLAN devices (`drivers.overlay.namespace`). Each
-endpoint has a veth pair between that bridge and the sandbox. The driver does not know how hosts find each other. It
-gets the peers by `program_peers`, and this host's settings by options. It does not connect networks to the outside
-either: the engine joins a bridge network for that. Therefore, a join offers no gateways.
+Each host has a namespace of its own for a network, with a bridge and VXLAN devices (`drivers.overlay.namespace`). Each
+endpoint has a veth pair between that bridge and its sandbox. The driver does not know how hosts find each other. It
+gets the endpoints on other hosts from `program_peers`, and this host's settings from options. The driver does not
+connect networks to the outside: the engine joins a bridge network for that purpose. Therefore, `OverlayDriver.join`
+offers no gateways.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ T = TypeVar("T")
 
 
 class OverlayDriver:
-    """Networks of several hosts, connected by VXLAN."""
+    """The driver of networks that span several hosts, connected by VXLAN."""
 
     type = "overlay"
     facts = DriverFacts("swarm", "Networks across hosts (VXLAN)", publishes_ports=True, options=overlay_options.FACTS)
@@ -53,24 +54,25 @@ class OverlayDriver:
     settings = Settings()
 
     def configure(self, settings: Settings) -> None:
-        """Set the settings of this host, which apply to all networks."""
+        """Store the settings of this host, which apply to all networks."""
         self.settings = settings
 
     def namespace(self, network: NetworkSpec) -> OverlayNamespace:
-        """Return the namespace of a network on this host, whether it exists or not."""
+        """Return the namespace object of a network on this host, even if the kernel has no such namespace."""
         return OverlayNamespace(network, self.settings.run)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
         """Raise `BadOption` for bad options.
 
-        Like Docker, accepts a VNI or a subnet that another network also has.
+        As in Docker, another network may have the same VNI (VXLAN id) or subnet.
         """
         overlay_options.parse(network)
 
     def create_network(self, network: NetworkSpec) -> None:
-        """Create the network's namespace and devices on this host; idempotent, and completes a crashed creation.
+        """Create the network's namespace and devices on this host; idempotent.
 
-        Raises `Unsupported` for an encrypted network that this host cannot encrypt.
+        A second call completes a creation that was interrupted. Raises `Unsupported` for an encrypted network that this
+        host cannot encrypt.
         """
         options = overlay_options.complete(network)
         self.shut(network)
@@ -87,11 +89,11 @@ class OverlayDriver:
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Remove the rest of the endpoint; idempotent."""
+        """Delete the endpoint's veth pair if it still exists; idempotent."""
         self.leave(network, endpoint, None)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Connect the sandbox to the network; an earlier connection is replaced."""
+        """Connect the sandbox to the network; replaces the connection of an earlier join."""
         place = self.namespace(network)
 
         def configure(opened: Session) -> None:
@@ -119,7 +121,8 @@ class OverlayDriver:
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
         """Program exactly these peers into the FDB and neighbour tables, recreating missing devices first.
 
-        Raises `Missing` if the network is not up, or, at the end, if a peer's host has no tunnel.
+        Raises `Missing` immediately if the network is not up. Raises `Missing` at the end if a peer's host has no
+        tunnel.
         """
         options = overlay_options.complete(network)
         place = self.namespace(network)
@@ -150,7 +153,10 @@ class OverlayDriver:
                 gate.dismiss(unused)
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Return how this host differs from what the network requires, one line each; with ``fix``, repair it too."""
+        """Return how this host's kernel objects and tables differ from what the network requires, one line each.
+
+        With ``fix``, the differences are also repaired.
+        """
         options = overlay_options.complete(network)
         place = self.namespace(network)
         lines = place.missing(options)
@@ -167,7 +173,7 @@ class OverlayDriver:
             gate.shut()
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return how the hosts admitted by the firewall differ from the hosts in the networks' tables."""
+        """Return how the hosts that the firewall admits differ from the hosts in the networks' forwarding tables."""
         expected: list[Element] = []
         for network, _ in desired.networks:
             if gate := _gate(network):
@@ -176,7 +182,7 @@ class OverlayDriver:
         return vxlan_guard.compare(expected, [gate for gate in gates if gate])
 
     def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
-        """Repair what `compare` found."""
+        """Repair the given ``differences`` of the firewall."""
         vxlan_guard.repair(differences)
 
     def needs_repair(self) -> bool:
@@ -184,16 +190,16 @@ class OverlayDriver:
         return not vxlan_guard.is_whole()
 
     def watch(self) -> Watch:
-        """Start to watch other programs' changes of the firewall."""
+        """Start to watch for other programs' changes of the firewall."""
         return TableWatch()
 
     def saved_state(self) -> Sequence[str]:
-        """Return nothing, because the networks' tables contain all state."""
+        """Return nothing, because the networks' forwarding tables contain all state."""
         return ()
 
 
 def _gate(network: NetworkSpec) -> Gate | None:
-    """Return the gate of the network's tunnels; None if the network is encrypted.
+    """Return the firewall's gate for the network's VXLAN packets, or None if the network is encrypted.
 
     An encrypted network needs no gate, because it accepts authenticated packets only.
     """
@@ -201,15 +207,18 @@ def _gate(network: NetworkSpec) -> Gate | None:
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
-    """Return the missing and the unexpected elements for hosts that may send into the network's tunnels."""
+    """Return the missing and the unexpected firewall elements, if only the hosts of ``peers`` may send VXLAN
+    packets.
+    """
     gate = _gate(network)
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
 
 
 def _senders_to_devices(place: OverlayNamespace) -> Sequence[Element]:
-    """Return the elements that admit hosts to the network's VXLAN devices on this host.
+    """Return the firewall elements that admit hosts to the network's VXLAN devices on this host.
 
-    If another network has taken one of the VXLAN ids, the elements of that id belong to that network.
+    If this host has no VXLAN device for one of the network's VXLAN ids, another network has taken that id. The elements
+    of that id are then left out, because they belong to the other network.
     """
     gate = _gate(place.network)
     if gate is None or not place.exists():
@@ -246,7 +255,7 @@ def _add(tables: Tables, peer: Peer) -> None:
 
 
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
-    """Program exactly these peers, and announce moved addresses to the sandboxes."""
+    """Program exactly these peers, and announce addresses that have moved to another host to the sandboxes."""
     difference = tables.difference(peers)
     difference.apply()
     moved = difference.replaced()

@@ -1,13 +1,13 @@
-"""The rows of FDB and neighbour tables that an overlay network's peers need, compared with the kernel's.
+"""The rows of FDB and neighbour tables that an overlay network's peers need, compared with the kernel's rows.
 
-Rows per peer:
+A peer is an endpoint on another host. Each peer needs these rows:
 
-- one of the VXLAN device: frames for the peer's MAC go to its host
-- one of the bridge: frames for the peer's MAC go to that VXLAN device
-- one per address: the VXLAN device answers ARP and neighbour solicitations for the peer
+- a row of the VXLAN device: frames for the peer's MAC go to the peer's host
+- a row of the bridge: frames for the peer's MAC go to that VXLAN device
+- a row per address: the VXLAN device answers ARP and neighbour solicitations for the peer
 
-Row per other host: broadcast and multicast frames go to it too. Therefore, the tables grow with the network's endpoints
-on every host.
+Each other host needs one more row: broadcast and multicast frames go to that host too. Therefore, on every host the
+tables grow with the number of the network's endpoints.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ ROW_TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class RowDifference:
-    """Rows to add to the kernel's tables, and rows to remove from them."""
+    """The rows that the kernel's tables lack, and the unexpected rows that must be removed."""
 
     missing: Sequence[Row]
     unexpected: Sequence[Row]
 
     def apply(self) -> None:
-        """Add and remove these rows, in the calling thread's network namespace."""
-        # Because the kernel removes a neighbour row by its address alone, a replaced row is not removed: that would
-        # delete the new row.
+        """Add the missing rows and remove the unexpected rows, in the calling thread's network namespace."""
+        # Do not remove a neighbour row that a new row replaces. The kernel removes a neighbour row by its address
+        # alone, so the removal would delete the new row.
         replaced = {(r.link, r.key) for r in self.missing if r.kind == "neighbor"}
         gone = [r for r in self.unexpected if r.kind != "neighbor" or (r.link, r.key) not in replaced]
         neighbor.change(self.missing, gone)
 
     def replaced(self) -> set[str]:
-        """Return the addresses that belonged to another MAC before."""
+        """Return the addresses whose neighbour row changes to another MAC."""
         before = {row.key for row in self.unexpected if row.kind == "neighbor"}
         return {row.key for row in self.missing if row.kind == "neighbor"} & before
 
     def lines(self, names: dict[int, str]) -> list[str]:
-        """Return one line per row for people; ``names`` maps link indexes to device names."""
+        """Return one readable line per missing or unexpected row; ``names`` maps link indexes to device names."""
         return [
             f"{what}: {names.get(row.link, row.link)}: {ROW_TEXT[row.kind].format(row)}"
             for what, rows in (("missing", self.missing), ("unexpected", self.unexpected))
@@ -61,7 +61,7 @@ class RowDifference:
 
 
 class Tables:
-    """The tables of one network, in its network namespace, which the calling thread must have entered."""
+    """The FDB and neighbour tables of one network; the calling thread must be in the network's namespace."""
 
     def __init__(self, network: NetworkSpec, options: OverlayOptions) -> None:
         self.network, self.options = network, options
@@ -71,13 +71,13 @@ class Tables:
             raise Missing(f"network {network.name} is not up on this host")
 
     def difference(self, peers: Iterable[Peer]) -> RowDifference:
-        """Return how the kernel's tables differ from these peers."""
+        """Return how the kernel's tables differ from the rows that these peers need."""
         expected = {row for peer in peers for row in self.rows(peer)}
         present = neighbor.rows(self.links)
         return RowDifference(sorted(expected - present), sorted(present - expected))
 
     def rows(self, peer: Peer) -> Iterator[Row]:
-        """Yield the rows of one peer; none if its host has no tunnel."""
+        """Yield the rows that one peer needs; none if an encrypted network has no tunnel to the peer's host."""
         remote = self.options.remote(peer.vtep)
         if remote is None:
             return
@@ -93,17 +93,18 @@ class Tables:
         neighbor.change(self.rows(peer))
 
     def hosts(self) -> set[IPAddress]:
-        """Return the other hosts that have peers, according to the kernel's tables."""
+        """Return the other hosts that have peers, according to the kernel's table rows."""
         return {ip_address(row.key) for row in neighbor.rows(self.links) if row.kind == "flood"}
 
     def remove(self, peer: Peer) -> list[IPAddress]:
         """Remove one peer's rows, and return the hosts that have no peer any more.
 
-        Rows that have changed meanwhile, or that other peers need, are kept.
+        Rows that have changed meanwhile are kept, and so are rows that other peers need.
         """
         present, rows = neighbor.rows(self.links), set(self.rows(peer))
         forward = {row for row in rows if row.kind == "forward"}
-        # If the MAC is now behind another host, keep its rows, because updates may arrive in any order.
+        # Keep the rows of a MAC that is now behind another host. Updates may arrive in any order, so the rows may
+        # already belong to the MAC's new place.
         gone = {row for row in rows & present if row.kind == "flood" or forward <= present}
         in_use = {row.value for row in present - gone if row.kind == "forward"}
         unused = [row for row in gone if row.kind != "flood" or row.key not in in_use]
@@ -111,9 +112,10 @@ class Tables:
         return [ip_address(row.key) for row in unused if row.kind == "flood"]
 
     def _home(self, peer: Peer) -> int:
-        """Return the device of the peer's subnet.
+        """Return the index of the VXLAN device for the peer's subnet.
 
-        For a peer with two subnets it is the device of the IPv4 subnet, because a MAC can be behind only one port.
+        For a peer with two subnets, this is the device of the IPv4 subnet, because a MAC can be behind only one bridge
+        port.
         """
         for address in filter(None, (peer.ipv4, peer.ipv6)):
             for number, pool in enumerate(self.network.pools):

@@ -1,7 +1,7 @@
-"""The objects of an overlay network on one host: a namespace, its devices and, if encrypted, the tunnel.
+"""The objects of an overlay network on one host: a namespace, its devices and, if encrypted, the WireGuard tunnel.
 
-The namespace is kept at ``$HAWSE_RUN/overlay/<12 hex>``. All names follow from the network's id. Therefore, a later
-creation completes one that was killed, and a removal needs no record of what exists.
+The namespace is kept at the file ``$HAWSE_RUN/overlay/<12 hex>``. All names are derived from the network's id.
+Therefore, a second creation completes a creation that was interrupted, and a removal needs no record of what exists.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class OverlayNamespace:
-    """The namespace of one network on this host, whether it exists or not. Calls are made in the host's namespace.
+    """The namespace of one network on this host; the object may exist before the kernel's namespace does.
 
-    ``run`` is HAWSE_RUN.
+    Callers are in the host's namespace. ``run`` is HAWSE_RUN.
     """
 
     network: NetworkSpec
@@ -41,7 +41,7 @@ class OverlayNamespace:
 
     @property
     def sandbox(self) -> Sandbox:
-        """The namespace as a sandbox, to run code in it."""
+        """The namespace as a sandbox, so that code can run in it."""
         return Sandbox(self.network.id, persistent_netns.netns_path(self.file))
 
     @property
@@ -54,12 +54,18 @@ class OverlayNamespace:
         return persistent_netns.exists(self.file)
 
     def inside(self, action: Callable[[Session], T]) -> T:
-        """Run ``action`` with the thread and a netlink session in the namespace; raises `Missing` if there is none."""
+        """Run ``action`` with the calling thread and a netlink session in the namespace.
+
+        Raises `Missing` if the namespace does not exist.
+        """
         self._require()
         return sandboxes.inside(self.sandbox, action)
 
     def make(self, options: OverlayOptions) -> None:
-        """Create what is missing; idempotent. After an error, a network that did not exist before is removed."""
+        """Create the missing objects of the network; idempotent.
+
+        After an error, all objects are removed if the network did not exist before.
+        """
         with persistent_netns.directory_lock(self.file.parent):
             self._make(options)
 
@@ -76,7 +82,7 @@ class OverlayNamespace:
             self._remove()
 
     def missing(self, options: OverlayOptions) -> list[str]:
-        """Return, in words, which of the objects that `make` creates are missing."""
+        """Return descriptions of the objects that `make` creates and that are missing now."""
         if not self.exists():
             return ["missing: the network's namespace"]
         names = [vxlan.BRIDGE, *vxlan.devices(self.network)]
@@ -131,7 +137,10 @@ class OverlayNamespace:
 
 
 def _underlay_mtu(options: OverlayOptions) -> int:
-    """Return the MTU of the host's device with this host's underlay address; raises `Missing` if none has it."""
+    """Return the MTU of the host's device that has this host's underlay address.
+
+    Raises `Missing` if no device has that address.
+    """
     assert options.vtep is not None
     with session() as host:
         index = address.holder(host, options.vtep)

@@ -1,9 +1,9 @@
 """Announcements to the sandboxes of an overlay network that an address has moved to another host.
 
-A sandbox with an entry for the former owner would send to its MAC for another half minute. The new owner's own
-announcement does not arrive here, because the VXLAN devices answer ARP themselves. Therefore, each host sends one into
-the bridge for its sandboxes: a gratuitous ARP request (RFC 5227, 3) and an unsolicited neighbour advertisement (RFC
-4861, 7.2.6). They update existing neighbour entries only and create none.
+A sandbox whose neighbour entry names the former owner would send to the former owner's MAC for another half minute. The
+new owner's own announcement does not reach this host's sandboxes, because the VXLAN devices answer ARP themselves.
+Therefore, each host sends announcements into the bridge for its sandboxes: a gratuitous ARP request (RFC 5227, 3) and
+an unsolicited neighbour advertisement (RFC 4861, 7.2.6). They update existing neighbour entries and create none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OVERRIDE = 0x20000000
 
 
 def announce(bridge: str, peers: Iterable[Peer]) -> None:
-    """Send the announcements of peers into ``bridge``; runs in the calling thread's network namespace."""
+    """Announce the addresses of these peers on ``bridge``; runs in the calling thread's network namespace."""
     with closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as raw:
         raw.bind((bridge, 0))
         for frame in (f for peer in peers for f in frames(peer)):
@@ -29,7 +29,7 @@ def announce(bridge: str, peers: Iterable[Peer]) -> None:
 
 
 def frames(peer: Peer) -> Iterator[bytes]:
-    """Yield the Ethernet frames that announce one peer."""
+    """Yield the Ethernet frames that announce the addresses of one peer."""
     mac = bytes.fromhex(peer.mac.replace(":", ""))
     if peer.ipv4 is not None:
         arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + peer.ipv4.packed + bytes(6) + peer.ipv4.packed

@@ -1,4 +1,4 @@
-"""The options of an overlay network, parsed: Docker's labels, and labels with this host's settings."""
+"""Parser for the options of an overlay network: Docker's option names, and options with this host's settings."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ FACTS = {
     options.MTU: options.MTU_FACTS,
 }
 MAX_VNI = 2**24 - 1
-VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes added to an inner packet, including the inner Ethernet header (RFC 7348)
+VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes added per packet with its Ethernet header, by IP version (RFC 7348)
 WIREGUARD_OVERHEAD = {4: 60, 6: 80}
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayOptions:
-    """The parsed options of an overlay network; values that the cluster has not chosen yet are None or empty.
+    """The parsed options of an overlay network; a value that the cluster has not chosen yet is None or empty.
 
-    ``mtu`` is the underlay's MTU; 0 means that of the underlay device. ``vnis`` are the VXLAN ids, one per pool.
+    ``mtu`` is the MTU of the underlay (the network between the hosts); 0 means the MTU of the underlay device. ``vnis``
+    are the VXLAN ids, one per pool.
     """
 
     vtep: IPAddress | None
@@ -36,12 +37,12 @@ class OverlayOptions:
 
     @property
     def local(self) -> IPAddress:
-        """The source address of VXLAN packets: the tunnel's address if there is a tunnel, else the underlay's."""
+        """The source address of VXLAN packets: the tunnel's address if there is a tunnel, else the underlay address."""
         assert self.vtep is not None
         return self.wireguard.address if self.wireguard else self.vtep
 
     def tunnel_mtu(self, underlay: int) -> int:
-        """Return the MTU of the device that VXLAN packets leave by: the tunnel or the underlay device.
+        """Return the MTU of the device by which VXLAN packets leave: the tunnel or the underlay device.
 
         ``underlay`` is the MTU of the underlay device.
         """
@@ -49,19 +50,20 @@ class OverlayOptions:
         return (self.mtu or underlay) - (WIREGUARD_OVERHEAD[self.vtep.version] if self.wireguard else 0)
 
     def inner_mtu(self, underlay: int) -> int:
-        """Return the MTU of containers if the underlay device has the MTU ``underlay``."""
+        """Return the MTU of containers' interfaces, if the underlay device has the MTU ``underlay``."""
         return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
     def remote(self, vtep: IPAddress) -> IPAddress | None:
-        """Return the destination of VXLAN packets for another host.
+        """Return the destination address of VXLAN packets to another host, whose underlay address is ``vtep``.
 
-        None if an encrypted network has no tunnel to it, because the packets must not be sent in clear.
+        Returns None if an encrypted network has no tunnel to that host, because the packets must not be sent
+        unencrypted.
         """
         return self.wireguard.tunnels.get(vtep) if self.wireguard else vtep
 
 
 def parse(network: NetworkSpec) -> OverlayOptions:
-    """Parse a network's options; raises `BadOption`, with Docker's text if Docker has one."""
+    """Parse a network's options; raises `BadOption`, with Docker's error text if Docker has one."""
     values = network.options
     wireguard = options.read(values, WIREGUARD, wireguard_config.parse, None) if is_encrypted(network) else None
     if wireguard is not None:
@@ -76,7 +78,7 @@ def parse(network: NetworkSpec) -> OverlayOptions:
 
 
 def vnis(network: NetworkSpec) -> tuple[int, ...]:
-    """Return the network's VXLAN ids that have been chosen."""
+    """Return the VXLAN ids that the cluster has chosen for the network; empty if it has chosen none yet."""
     return options.read(network.options, VNIS, _vnis, ())
 
 
@@ -86,7 +88,10 @@ def is_encrypted(network: NetworkSpec) -> bool:
 
 
 def complete(network: NetworkSpec) -> OverlayOptions:
-    """Parse the options of a network that is coming up; raises a `DriverError` if a required one is missing."""
+    """Parse the options of a network that is coming up.
+
+    Raises a `DriverError` if a required option is missing.
+    """
     parsed = parse(network)
     if parsed.vtep is None:
         raise Missing(f"network {network.name} has no underlay address on this host ({VTEP})")

@@ -18,8 +18,8 @@ MAX_PORTS = 1023
 def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> None:
     """Create the veth pair with its far end in the sandbox, and connect it to the bridge.
 
-    A pair of an earlier join is replaced. The calling thread is in the network's namespace, and ``there`` is a session
-    in it.
+    The call replaces the veth pair of an earlier join. The calling thread is in the network's namespace, and ``there``
+    is a netlink session in that namespace.
     """
     unplug(there, endpoint)
     bridge = link.find(there, BRIDGE)
@@ -40,7 +40,7 @@ def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: st
 
 
 def unplug(there: Session, endpoint: EndpointSpec) -> None:
-    """Delete the veth pair; idempotent. The calling thread is in the network's namespace."""
+    """Delete the endpoint's veth pair; idempotent. The calling thread is in the network's namespace."""
     for name in names.host_end_names(endpoint.id):
         if link.index(name):
             port_link = link.find(there, name)

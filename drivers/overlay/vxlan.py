@@ -1,9 +1,9 @@
 """The devices of an overlay network on one host: a bridge and one VXLAN device per subnet (RFC 7348).
 
-They are in the network's own namespace. A VXLAN device sends and receives its packets in the namespace in which it was
-created, its underlay. All forwarding entries are programmed. Neither the bridge nor the VXLAN devices learn from a
-frame's source address. All VXLAN devices are ports of one bridge and are isolated from each other, so that no frame
-loops. Broadcast and multicast frames leave through the first device only.
+The devices are in the network's own namespace. A VXLAN device sends and receives its packets in the namespace in which
+it was created; this namespace is the device's underlay. hawse programs all forwarding entries. Neither the bridge nor
+the VXLAN devices learn from a frame's source address. All VXLAN devices are ports of one bridge and are isolated from
+each other, so that no frame loops. Broadcast and multicast frames leave through the first device only.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from drivers.linux.netlink import Session
 from drivers.overlay.options import OverlayOptions
 
 BRIDGE = "br0"
-PORT = 4789  # the port assigned by IANA
+PORT = 4789  # UDP port of VXLAN assigned by IANA
 
 
 def device(number: int) -> str:
-    """Return the name of the VXLAN device of a network's pool."""
+    """Return the name of the VXLAN device for the network's pool with this number."""
     return f"vxlan{number}"
 
 
@@ -35,8 +35,8 @@ def devices(network: NetworkSpec) -> Sequence[str]:
 def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec, options: OverlayOptions) -> None:
     """Create missing devices, which stay down; idempotent.
 
-    ``there`` is a session in the network's namespace. The calling thread must be in that namespace, and ``namespace``
-    is a file descriptor of it.
+    ``there`` is a netlink session in the network's namespace, and ``underlay`` a session in the underlay's namespace.
+    The calling thread must be in the network's namespace, and ``namespace`` is a file descriptor of that namespace.
     """
     if not link.index(BRIDGE):
         mac = "02:" + os.urandom(5).hex(":")
@@ -54,7 +54,8 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
         index = link.index(name)
         link.change(there, index, master=bridge)
         link.set_bridge_port(there, index, hairpin=False, isolated=True, learning=False)
-        # The device needs IPv6 to answer neighbour solicitations. It needs no address, because it sends none itself.
+        # The device needs IPv6 to answer neighbour solicitations. It needs no IPv6 address, because it sends no packets
+        # of its own.
         sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "0")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "addr_gen_mode"), "1")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "accept_ra"), "0")
@@ -64,7 +65,7 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
     """Add the gateways' addresses to the bridge and bring all devices up; idempotent."""
     for family in ("ipv4", "ipv6"):
         sysctl.write_if_present(sysctl.conf(family, "all", "forwarding"), "0")
-    for table in ("iptables", "ip6tables", "arptables"):  # no filter may see bridged frames
+    for table in ("iptables", "ip6tables", "arptables"):  # the host's filters must not see bridged frames
         sysctl.write_if_present(f"net/bridge/bridge-nf-call-{table}", "0")
     sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "accept_ra"), "0")
     sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "disable_ipv6"), "0" if network.ipv6 else "1")
@@ -78,9 +79,9 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
 
 
 def delete(there: Session, network: NetworkSpec) -> None:
-    """Delete all devices; idempotent.
+    """Delete all devices of the network; idempotent.
 
-    Otherwise their VNIs would stay in use while a process holds the namespace open.
+    If only the namespace were removed, the VXLAN ids would stay in use while any process holds the namespace open.
     """
     for name in (*devices(network), BRIDGE):
         if link.index(name):

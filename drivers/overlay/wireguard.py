@@ -1,10 +1,10 @@
-"""Encryption of an overlay network: the only underlay of its VXLAN devices is a WireGuard tunnel.
+"""Encryption of an overlay network: its VXLAN devices can send only through a WireGuard tunnel.
 
 The network's namespace holds the VXLAN devices and the tunnel's interface, and no link to the host. Therefore, VXLAN
-packets cannot leave in clear. The encrypted packets leave from the host's namespace, because the tunnel was created
-there and keeps its UDP socket there. The kernel's WireGuard is used if available, else one wireguard-go process per
-network. An nftables table in the network's namespace drops VXLAN packets outside the tunnel. It is installed and read
-back before any device is up.
+packets cannot leave unencrypted. The encrypted packets leave from the host's namespace, because the tunnel was created
+there and keeps its UDP socket there. hawse uses the kernel's WireGuard if available, else one wireguard-go process per
+network. An nftables table in the network's namespace drops VXLAN packets outside the tunnel. This table is installed
+and read back before any device is up.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ from drivers.overlay.wireguard_config import WireguardConfig
 TABLE = "inet hawse_overlay"
 RULES = Path(__file__).parent / "wireguard.nft"
 VXLAN_PORT = 4789
-TIMEOUT = 30  # seconds to wait for a program
-START_ATTEMPTS = 20  # an earlier process of the same name may still be ending
-RETRY_DELAY = 0.1  # seconds between two attempts
+TIMEOUT = 30  # seconds to wait for an external program
+START_ATTEMPTS = 20  # maximum number of starts of wireguard-go: an earlier process may still be ending
+RETRY_DELAY = 0.1  # seconds between two attempts to start wireguard-go
 
 
 def interface_name(run: Path, network_id: str) -> str:
     """Return the name of the tunnel's interface.
 
-    Because wireguard-go names its control sockets after the interface, the name must differ between hosts that share a
-    file system.
+    The name must differ between hosts that share a file system, because wireguard-go names its control sockets after
+    the interface.
     """
     return "hw" + sha256(f"{run} {network_id}".encode()).hexdigest()[:12]
 
 
 class Tunnel:
-    """The tunnel of one network on one host; ``place`` is the network's namespace.
+    """The WireGuard tunnel of one network on one host; ``place`` is the network's namespace.
 
-    Calls are made in the host's network namespace.
+    Callers are in the host's network namespace.
     """
 
     def __init__(self, network: NetworkSpec, name: str, place: Sandbox) -> None:
         self.network, self.name, self.place = network, name, place
 
     def guard(self) -> None:
-        """Install the rules that drop VXLAN outside the tunnel, and read them back; idempotent.
+        """Install the rules that drop VXLAN packets outside the tunnel, and read the rules back; idempotent.
 
-        Raises `Unsupported` if that fails; the network must not come up then.
+        Raises `Unsupported` if the installation fails or the rules differ. The network must not come up in that case.
         """
         rules = Template(RULES.read_text()).substitute(TUNNEL=self.name)
         script = f"add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n{rules}}}\n"
@@ -67,7 +67,7 @@ class Tunnel:
             raise self._refused("the kernel does not hold the rules that block unencrypted packets")
 
     def is_guarded(self) -> bool:
-        """Return whether exactly these rules are in force."""
+        """Return whether the kernel holds exactly the rules that `guard` installs."""
         try:
             listed = netns.run_in_netns(self.place.path, lambda: libnftables.listing(f"table {TABLE}"))
         except libnftables.Refused:
@@ -77,24 +77,25 @@ class Tunnel:
         return rules == self._rules() and chains == {chain: chain for chain, _ in rules}
 
     def make(self) -> None:
-        """Create the interface in the host's namespace, so that its UDP socket stays there; idempotent.
+        """Create the tunnel's interface and move it into the network's namespace; idempotent.
 
-        The interface is then moved into the network's namespace.
+        The interface is created in the host's namespace, so that its UDP socket stays there.
         """
         if self.is_there():
             return
         with session() as host, netns.netns_fd(self.place.path) as namespace:
-            # An interface that is still in the host's namespace was left by an interrupted creation.
+            # If the interface is still in the host's namespace, an interrupted creation left it there, and it is used
+            # again.
             if not link.index(self.name) and not self._in_kernel(host, namespace):
                 self._start_process()
             if link.index(self.name):
-                # wireguard-go answers only after it has found its interface, which it searches for in its own
-                # namespace.
+                # Wait for an answer before the interface is moved. wireguard-go answers only after it has found its
+                # interface, and it searches for the interface in its own namespace only.
                 self._wg("show", self.name)
                 link.change(host, link.index(self.name), net_ns_fd=namespace)
 
     def is_there(self) -> bool:
-        """Return whether the interface is in the network's namespace; wireguard-go may have died."""
+        """Return whether the interface is in the network's namespace; it is missing if wireguard-go has died."""
         return netns.run_in_netns(self.place.path, lambda: link.index(self.name)) > 0
 
     def set_up(self, config: WireguardConfig, mtu: int) -> None:
@@ -111,14 +112,14 @@ class Tunnel:
         sandboxes.inside(self.place, configure)
 
     def synchronise(self, config: WireguardConfig) -> None:
-        """Set the interface's keys and peers; sessions with remaining peers continue."""
+        """Set the interface's keys and peers; WireGuard sessions with peers that remain continue."""
         syncconf = ("syncconf", self.name, "/dev/stdin")
         netns.run_in_netns(self.place.path, lambda: self._wg(*syncconf, given=config.text()))
 
     def delete(self, place_exists: bool) -> None:
-        """Delete the interface in the network's and the host's namespace; idempotent.
+        """Delete the interface in the network's namespace and in the host's namespace; idempotent.
 
-        A crash may have left it in either. A wireguard-go process ends with its interface.
+        A crash may have left the interface in either namespace. A wireguard-go process ends with its interface.
         """
         if place_exists:
             sandboxes.inside(self.place, lambda there: link.delete(there, self.name))
@@ -135,7 +136,7 @@ class Tunnel:
         return True
 
     def _start_process(self) -> None:
-        """Start wireguard-go in its own session; it goes to the background when the interface exists."""
+        """Start wireguard-go in a session of its own; it goes to the background when the interface exists."""
         if shutil.which("wireguard-go") is None:
             raise self._refused("this kernel has no WireGuard and the wireguard-go program is missing")
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LOG_LEVEL": "silent"}
@@ -145,7 +146,7 @@ class Tunnel:
                 cwd="/",
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # no pipes, because the background process would keep them open
+                stdout=subprocess.DEVNULL,  # no pipes: the background process would keep them open
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
                 timeout=TIMEOUT,
@@ -157,7 +158,7 @@ class Tunnel:
         raise self._refused("wireguard-go did not start")
 
     def _wg(self, *argv: str, given: str = "") -> None:
-        """Run wg(8) with ``given`` on its stdin."""
+        """Run the program wg(8) with ``given`` on its standard input."""
         if shutil.which("wg") is None:
             raise self._refused("the wg program is missing (package wireguard-tools)")
         done = subprocess.run(["wg", *argv], input=given, capture_output=True, text=True, timeout=TIMEOUT, check=False)
@@ -165,7 +166,7 @@ class Tunnel:
             raise self._refused(f"wg {argv[0]}: {done.stderr.strip()}")
 
     def _rules(self) -> list[tuple[str, list[dict[str, Any]]]]:
-        """Return each rule's chain and expressions, in the form in which nftables lists them."""
+        """Return the chain and the expressions of each expected rule, in the form in which nftables lists them."""
 
         def through(key: str, op: str) -> dict[str, Any]:
             return {"match": {"op": op, "left": {"meta": {"key": key}}, "right": self.name}}

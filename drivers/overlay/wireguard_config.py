@@ -1,8 +1,8 @@
-"""The WireGuard configuration of an encrypted network on one host, as JSON in its options.
+"""The WireGuard configuration of an encrypted network on one host, as JSON in one of the network's options.
 
 Example: ``{"private_key": …, "listen_port": 51820, "address": "10.255.0.1", "peers": [{"public_key": …, "endpoint":
 "192.0.2.2", "port": 51820, "address": "10.255.0.2"}]}``. Keys are in base64. ``endpoint`` is the underlay address of a
-peer's host, and ``address`` an address inside the tunnel. A peer's ``port`` defaults to the listen port.
+peer's host, and ``address`` is an address inside the tunnel. A peer's ``port`` defaults to the listen port.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class WireguardPeer:
-    """Another host of the network: its key, underlay address, port and tunnel address."""
+    """Another host of the network: its public key, underlay address, port and tunnel address."""
 
     public_key: str
     endpoint: IPAddress
@@ -33,7 +33,7 @@ class WireguardPeer:
 
 @dataclass(frozen=True, slots=True)
 class WireguardConfig:
-    """This host's private key, port and tunnel address, and the other hosts."""
+    """The WireGuard configuration of this host: its private key, port and tunnel address, and the other hosts."""
 
     private_key: str = field(repr=False)
     listen_port: int
@@ -42,7 +42,7 @@ class WireguardConfig:
 
     @property
     def tunnels(self) -> Mapping[IPAddress, IPAddress]:
-        """The tunnel address of every other host, by its underlay address."""
+        """A mapping from the underlay address of every other host to that host's tunnel address."""
         return {peer.endpoint: peer.address for peer in self.peers}
 
     def text(self) -> str:
@@ -56,7 +56,7 @@ class WireguardConfig:
 
 
 def parse(label: str, value: str) -> WireguardConfig:
-    """Parse the JSON; raises `BadOption`, which names the error and never shows a key."""
+    """Parse the JSON text; raises `BadOption`, whose text names the error and never shows a key."""
     try:
         document = json.loads(value)
         port = _port(document["listen_port"])

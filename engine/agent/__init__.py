@@ -1,1 +1,1 @@
-"""The commands' side of the resident agent: start it, notify it, and the interface of its services."""
+"""How commands use the resident agent: start it and notify it. Also defines the interface of the agent's services."""

@@ -1,6 +1,7 @@
-"""A command's access to its host's agent: report that the state has changed, and start the agent if none runs.
+"""How a command reaches the resident agent of its host: report that the store has changed, and start the agent if
+needed.
 
-The lock, the socket and the log of the agent are files in HAWSE_RUN.
+The lock file, the socket and the log of the agent are in the directory HAWSE_RUN.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ PAUSE = 0.02
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
-    """Notify the agent that the store changed; with ``wait``, return when its services are up to date.
+    """Notify the agent that the store has changed; with ``wait``, return when the agent's services are up to date.
 
     Starts the agent if none is running and ``start`` is True. Blocks up to ``timeout`` seconds.
 
-    Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case DNS
-    names are updated later; nothing else is lost.
+    Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case the
+    DNS names are updated later. Nothing else depends on the agent's answer.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -48,10 +49,10 @@ def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = Tr
 
 
 def ask(run_dir: Path, line: str, patience: float) -> str | None:
-    """Send one line to the agent and return its answer.
+    """Send one line to the agent and return the agent's answer.
 
-    Returns "late" after ``patience`` seconds without an answer, and None if no agent answers. If ``patience`` is 0 or
-    less, it does not wait for the answer and returns "".
+    Returns "late" if no answer arrives within ``patience`` seconds, and None if no agent is listening. If ``patience``
+    is 0 or less, the function does not wait for the answer and returns "".
     """
     try:
         sock = connect(run_dir, max(patience, 1.0))
@@ -59,7 +60,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
         return None
     with sock:
         try:
-            with suppress(BrokenPipeError):  # an agent that refuses this process answers and closes first
+            with suppress(BrokenPipeError):  # a refusing agent sends its answer and closes before it reads
                 sock.sendall(line.encode() + b"\n")
             if patience <= 0:
                 return ""
@@ -71,9 +72,9 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
 
 
 def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
-    """Start the agent unless one is listening; return True when it listens.
+    """Start the agent unless one is listening; return True as soon as an agent listens.
 
-    Returns False after ``timeout`` seconds.
+    Returns False if no agent listens within ``timeout`` seconds.
     """
     deadline = time.monotonic() + timeout
     make_private_directory(run_dir)
@@ -110,9 +111,9 @@ def take_lock(run_dir: Path) -> int | None:
 
 
 def keep_agent(host: Host, driver: Driver) -> None:
-    """Start the agent if the driver repairs state shared by its networks; idempotent.
+    """Start the agent if the driver has kernel state to repair that its networks share; idempotent.
 
-    Returns immediately. If no other process can be started now, the next command tries again.
+    Returns immediately. If no process can be started now, the next command tries again.
     """
     if isinstance(driver, Repairer):
         with suppress(OSError):
@@ -120,15 +121,15 @@ def keep_agent(host: Host, driver: Driver) -> None:
 
 
 def launch(run_dir: Path, root: Path) -> None:
-    """Start the agent unless one is running; return immediately, even if it does not listen yet."""
+    """Start the agent unless one is running; return immediately, even if the agent does not listen yet."""
     make_private_directory(run_dir)
     _start(run_dir, root, -1)
 
 
 def _start_and_wait(run_dir: Path, root: Path, timeout: float) -> bool:
-    """Start an agent and return whether it reports within ``timeout`` seconds that it listens.
+    """Start an agent and wait up to ``timeout`` seconds for its report; return whether the agent listens.
 
-    The agent reports on a pipe.
+    The agent reports by writing to a pipe.
     """
     ready, ready_fd = os.pipe()
     try:
@@ -182,7 +183,7 @@ def _become_agent(run_dir: Path, root: Path, ready_fd: int, lock: int) -> None:
 
 
 def _arrange(descriptors: Sequence[int]) -> None:
-    """Make these the process's file descriptors 0, 1, 2 and so on, inheritable, and close all others."""
+    """Renumber ``descriptors`` to 0, 1, 2 and so on, make them inheritable, and close all other file descriptors."""
     apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, len(descriptors)) for descriptor in descriptors]
     for number, descriptor in enumerate(apart):
         os.dup2(descriptor, number)
@@ -190,7 +191,9 @@ def _arrange(descriptors: Sequence[int]) -> None:
 
 
 def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the agent's environment: the caller's, plus the agent's directories and file descriptors."""
+    """Return the agent's environment: the environment of the caller, plus the agent's directories and file
+    descriptors.
+    """
     return {
         **caller,
         "HAWSE_ROOT": str(root),
@@ -202,11 +205,11 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 
 
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
-    """Notify the agent, and wait until its services are up to date if the command needs them.
+    """Notify the agent of a change; wait until its services are up to date if the command needs them.
 
-    The agent is started only if it has something to serve. This is a network in ``joined`` that has names (the default
-    bridge has none), or a published port that address translation cannot reach. If ``joined`` is not empty and there is
-    nothing to serve, the command does not wait for the agent.
+    The agent is started only if it has work. Work is a network in ``joined`` that has DNS names (the default bridge has
+    none), or a published port that address translation cannot reach. If ``joined`` is not empty and the agent has no
+    work, the command does not wait for the agent.
     """
     start = any(not network.predefined for network in joined) or _has_forwards(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

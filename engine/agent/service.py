@@ -23,12 +23,12 @@ class Snapshot:
 
 
 class Service(Protocol):
-    """A service that must run between commands."""
+    """A service of the agent, which must run even while no command runs."""
 
     name: str
 
     def reconcile(self, state: Snapshot) -> None:
-        """Change only what differs from ``state``; idempotent."""
+        """Make the service match ``state``, changing only what differs; idempotent."""
 
     def needed(self) -> bool:
         """Return whether the agent must keep running for this service."""

@@ -1,10 +1,10 @@
 """``python -m engine.agentd``: run the agent of the host given by HAWSE_ROOT and HAWSE_RUN, in the foreground.
 
-The process ends immediately if another agent already serves this host. It reads these variables:
+The process ends immediately if another agent already serves this host. It reads these environment variables:
 
 - HAWSE_AGENT_IDLE: seconds without work after which the agent ends.
 - HAWSE_DNS_TTL: seconds for which a client may cache a name (the TTL of DNS answers).
-- HAWSE_AGENT_READY: a file descriptor that gets one byte when the agent listens.
+- HAWSE_AGENT_READY: a file descriptor to which the agent writes one byte when it listens.
 - HAWSE_AGENT_LOCK: a file descriptor of the agent's lock, which the starting process has already locked.
 """
 
@@ -37,7 +37,7 @@ from engine.store.codec import DecodeCache
 from engine.store.sqlite import SqliteStore
 
 BUSY_SECONDS = 1.0
-"""Seconds that a repair waits for a command that is writing to the store."""
+"""Seconds that a repair waits for a command that holds the store's write lock."""
 
 
 def main() -> int:
@@ -68,7 +68,7 @@ def main() -> int:
 def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
     """Create the agent with all its services."""
     home()
-    libnftables.reserve_fds()  # before sandboxes take four descriptors or more each
+    libnftables.reserve_fds()  # reserved before sandboxes open four or more each
     budget = DescriptorBudget(raise_descriptor_limit())
     loop = Loop()
     inotify = Inotify(loop)
@@ -91,7 +91,7 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
 
 
 def given(variable: str) -> int:
-    """Remove an environment variable that names a file descriptor; return the descriptor, or -1 if unset.
+    """Remove the environment variable ``variable``; return the file descriptor that it names, or -1 if it is unset.
 
     Child processes do not inherit the descriptor.
     """
@@ -103,7 +103,7 @@ def given(variable: str) -> int:
 
 
 def idle_from_environment() -> float:
-    """Return HAWSE_AGENT_IDLE in seconds, at least 0.1, by default `IDLE`."""
+    """Return the seconds in HAWSE_AGENT_IDLE, at least 0.1; without the variable, return `IDLE`."""
     try:
         return max(0.1, float(os.environ.get("HAWSE_AGENT_IDLE", "")))
     except ValueError:
@@ -111,7 +111,7 @@ def idle_from_environment() -> float:
 
 
 def tell_ready() -> None:
-    """Report to the process that started the agent that it listens."""
+    """Report to the starting process that the agent listens."""
     ready_fd = given("HAWSE_AGENT_READY")
     if ready_fd >= 0:
         with suppress(OSError):  # the starting process may have stopped waiting

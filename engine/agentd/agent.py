@@ -1,5 +1,5 @@
-"""The agent: runs its services on one event loop, keeps them up to date with the store, and ends when it is
-not needed.
+"""The agent: runs its services on one event loop, updates them when the store changes, and ends when no service needs
+the agent.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from engine.eventloop.loop import Loop
 from engine.store.api import Store
 
 IDLE = 10.0
-"""Seconds after which an agent that no service needs ends."""
+"""Seconds after which the agent ends if no service needs it."""
 
 
 class Agent:
-    """The agent: runs ``services`` until none is needed for ``idle`` seconds, or until a signal stops it."""
+    """The agent: runs ``services`` until none of them is needed for ``idle`` seconds, or until a signal stops the
+    agent.
+    """
 
     def __init__(
         self,
@@ -46,8 +48,8 @@ class Agent:
     def reconcile(self) -> bool:
         """Read the store and update every service; return False if a service failed.
 
-        If one service fails, the others are still updated. Raises the store's errors. After `Outdated` the agent ends,
-        because the next command must start an agent of its own version.
+        If one service fails, the other services are still updated. Raises the store's errors. If the error is
+        `Outdated`, the agent ends, because the next command must start an agent of that command's version.
         """
         done = True
         try:
@@ -65,7 +67,7 @@ class Agent:
         return done
 
     def status(self) -> str:
-        """Return one line of JSON with the process id and which services are needed."""
+        """Return one line of JSON: the agent's process id, and for each service whether the service is needed."""
         return json.dumps({"pid": os.getpid(), "services": {s.name: s.needed() for s in self._services}})
 
     def run(self) -> None:
@@ -78,17 +80,17 @@ class Agent:
             service.close()
 
     def overlooks(self) -> bool:
-        """Return whether the agent ended as not needed, but the store has changed since its last read.
+        """Return whether the agent ended as not needed, but the store has changed since the agent last read it.
 
-        If True, the caller starts a new agent, because the change may need one.
+        If True, the caller starts a new agent, because the changed store may need one.
         """
         return self._unneeded and self._store.stamp() != self._read
 
     def _consider(self) -> None:
-        """End the agent if nothing was needed at two checks in a row, half the idle time apart.
+        """End the agent if two checks in a row find that no service is needed; the checks are half the idle time apart.
 
-        A check also reads the store if it has changed. This finds the work of a command that was killed before it
-        notified the agent.
+        A check also reads the store again if the store has changed. This way the agent finds the changes of a command
+        that was killed before it notified the agent.
         """
         with suppress(EngineError):  # a store that cannot be read now may be readable at the next check
             if self._store.stamp() != self._read:
@@ -102,7 +104,10 @@ class Agent:
             self._loop.after(self._idle / 2, self._consider)
 
     def _watch_signals(self) -> None:
-        """End the loop on SIGTERM and SIGINT; the signals wake it through a pipe, because it may be sleeping."""
+        """End the loop on SIGTERM and SIGINT.
+
+        A signal handler writes to a pipe that the loop watches, because the loop may be sleeping.
+        """
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker)
         for number in (signal.SIGTERM, signal.SIGINT):

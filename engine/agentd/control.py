@@ -1,8 +1,8 @@
 """The agent's socket (HAWSE_RUN/agent.sock): one request line, one answer line, then the connection is closed.
 
-- ``changed`` makes the services read the store again. The answer ``ok`` follows when they have done so, which means
-  that a command can wait until its names are active. Requests that arrive together share one reading.
-- ``changed`` without an answer means that the command must ask another agent, because this one ends.
+- ``changed`` makes the services read the store again. The agent answers ``ok`` when all services are up to date, so a
+  command can wait until its names are active. Requests that arrive together share one reading.
+- If the connection closes without an answer to ``changed``, this agent is ending. The command must ask another agent.
 - ``status`` is answered by one line of JSON.
 
 A process without the agent's rights (`engine.runtime.peer`) is answered ``refused``. A process of another user gets no
@@ -21,13 +21,15 @@ from engine.runtime import peer
 
 LINE = 256
 DEADLINE = 5.0
-"""Seconds that a connection may be silent."""
+"""Seconds that a connection may be silent before the agent closes it."""
 PAUSE = 0.5
-"""Seconds to stop accepting connections after file descriptors ran out."""
+"""Seconds for which the agent accepts no connections after its file descriptors ran out."""
 
 
 class Control:
-    """The server of the agent's socket; ``changed`` updates the services, ``status`` returns a report."""
+    """The server of the agent's socket; ``changed`` updates the services, ``status`` returns the agent's
+    status line.
+    """
 
     def __init__(
         self, loop: Loop, listener: socket.socket, changed: Callable[[], bool], status: Callable[[], str]
@@ -67,7 +69,7 @@ class Control:
         if line == b"changed":
             self._loop.forget(connection.fileno())
             if not self._waiting:
-                self._loop.after(0, self._reconcile)  # runs after this round, for all its requests together
+                self._loop.after(0, self._reconcile)  # at the end of this round, once for all requests
             self._waiting.append(connection)
         else:
             self._close(connection, self._status() if line == b"status" else "")
@@ -106,7 +108,7 @@ class Control:
 
 
 def _send(connection: socket.socket, text: str) -> None:
-    """Send ``text`` as a line, unless it is empty, and close the connection."""
+    """Send ``text`` as a line and close the connection; if ``text`` is empty, only close the connection."""
     with connection, suppress(OSError):
         if text:
             connection.send(text.encode() + b"\n")

@@ -1,4 +1,4 @@
-"""Repairs kernel state that several networks share, with one thread for each driver that can repair it."""
+"""Repairs kernel state that several networks share, with one thread for each driver that can repair such state."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from engine.store.api import Store
 class RepairService:
     """Implements `engine.agent.service.Service`: runs a repair thread for each driver with active networks.
 
-    ``store`` is passed to the threads. ``relay`` returns, for each protocol, the port where the agent proxies it.
-    ``run`` is HAWSE_RUN. The owner sets two callbacks: ``changed`` makes the agent read all records again, ``leave``
-    makes it end.
+    ``store`` is passed to the threads. ``relay`` returns, for each protocol, the port on which the agent's port proxy
+    listens. ``run`` is HAWSE_RUN. The owner sets two callbacks: ``changed`` makes the agent read the store again, and
+    ``leave`` makes the agent end.
     """
 
     name = "repair"
@@ -38,7 +38,9 @@ class RepairService:
         loop.watch(self._wake, lambda _: self._heard())
 
     def reconcile(self, state: Snapshot) -> None:
-        """Run one thread for each driver with active networks, and notify it that the records have changed."""
+        """Run one repair thread for each driver with active networks, and notify the threads that the records have
+        changed.
+        """
         up = (
             {n.driver for n in state.networks if n.phase == "live" and not n.config_only}
             if state.of_this_boot
@@ -61,12 +63,12 @@ class RepairService:
             )
 
     def _configure(self, driver: Driver) -> None:
-        """Apply the current daemon.json to the driver, as commands do; keep the old settings if it is invalid."""
+        """Apply the current daemon.json to the driver, as commands do; keep the old settings if the file is invalid."""
         with suppress(EngineError):
             configure(driver, load_config(), self._run)
 
     def _say(self, word: Word) -> None:
-        """Pass a thread's message to the loop; called by the threads."""
+        """Pass a repair thread's message to the agent's loop (called by the threads)."""
         with suppress(BlockingIOError):
             os.write(self._waker, b"!" if word == "superseded" else b".")
 
@@ -74,11 +76,11 @@ class RepairService:
         (self.leave if b"!" in os.read(self._wake, 4096) else self.changed)()
 
     def needed(self) -> bool:
-        """Return whether a network is active whose driver has shared kernel state to repair."""
+        """Return whether any active network has a driver with shared kernel state to repair."""
         return bool(self._threads)
 
     def close(self) -> None:
-        """End the threads; blocks up to 5 s for each."""
+        """End the repair threads; blocks up to 5 s for each thread."""
         for thread in self._threads.values():
             thread.close()
         self._threads.clear()

@@ -1,4 +1,4 @@
-"""Lines of the agent's log about repairs and their causes."""
+"""Writes lines about repairs and their causes to the agent's log."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from drivers.api import Difference
 from engine.golang import timestamps
 
-FEW = 3  # differences of one kind that a log line names
+FEW = 3  # number of differences of one kind that a log line names
 LONG_LOG_BYTES = 1 << 20
-"""Bytes after which the log is emptied, because another program may cause repairs for months."""
+"""Bytes; a longer log is emptied, because another program may cause repairs, and so log lines, for months."""
 
 
 def say(text: str) -> None:
-    """Write one line with the time to the log, emptying a log that has grown too long."""
+    """Write one line with the time to the log; first empty the log if it is too long."""
     log = os.fstat(sys.stderr.fileno())
     if stat.S_ISREG(log.st_mode) and log.st_size > LONG_LOG_BYTES:
         os.ftruncate(sys.stderr.fileno(), 0)
@@ -25,7 +25,7 @@ def say(text: str) -> None:
 
 
 def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
-    """Log the cause of a repair and what was repaired; log nothing if all of it was routine upkeep."""
+    """Log the cause of a repair and the repaired differences; log nothing if the repair was only routine upkeep."""
     damage = described([difference for difference in differences if difference.kind != "upkeep"])
     if damage:
         cause = f"{by} changed what the networks share" if by else "differs from the records"
@@ -33,12 +33,12 @@ def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds:
 
 
 def say_resting(name: str, by: str, seconds: float) -> None:
-    """Log that another program keeps undoing the repair, and for how long the next repair waits."""
+    """Log that another program keeps undoing the repair, and how many seconds the next repair waits."""
     say(f"{name}: {by or 'another program'} keeps undoing the repair; the next one waits {seconds:g} s")
 
 
 def described(differences: Sequence[Difference]) -> str:
-    """Return the differences as short text, grouped by kind and place."""
+    """Return a short text that lists the differences, grouped by kind and place."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for difference in differences:
         groups[f"{difference.kind} {difference.place}"].append(difference.what)

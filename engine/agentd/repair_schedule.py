@@ -1,25 +1,27 @@
-"""When the agent compares the kernel state again. It does so immediately after another program's change, but waits
-longer and longer while that program keeps undoing the repair. Pure: the caller passes the time.
+"""Decides when the agent compares the kernel state with the records again. Pure: the caller passes the time.
+
+The agent compares immediately after another program's change. While that program keeps undoing the repair, the agent
+waits longer each time.
 """
 
 from __future__ import annotations
 
 NEVER = float("inf")
 SETTLE_SECONDS = 1.0
-"""Seconds to wait after hawse's own change, so that the command which made it can finish."""
+"""Seconds to wait after a change by hawse itself, so that the command which made the change can finish."""
 SHARE = 100
-"""Comparisons after hawse's own changes may use at most 1/`SHARE` of the time."""
+"""Limits the comparisons after hawse's own changes: they use at most 1/`SHARE` of the time."""
 PATIENCE_ROUNDS = 10.0
-"""Number of other programs' changes that are compared without delay (the patience).
+"""Number of changes by other programs that are compared without delay (the patience).
 
-One is regained every `RECOVERY_SECONDS` seconds.
+The patience grows again by one every `RECOVERY_SECONDS` seconds.
 """
 RECOVERY_SECONDS = 5.0
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 
 
 class Pace:
-    """The schedule of comparisons: the next time (``due``) and the waiting time before it (``rest``), in seconds.
+    """The schedule of comparisons: the time of the next one (``due``), and the delay before it in seconds (``rest``).
 
     All times are of one clock.
     """
@@ -32,21 +34,23 @@ class Pace:
         self._heard = False
 
     def foreign(self, now: float) -> None:
-        """Note a change by another program: compare now, or when the waiting time is over."""
-        if not self.rest:  # no patience is regained during the waiting time
+        """Record that another program made a change: compare now, or at the end of the current delay."""
+        if not self.rest:  # patience does not grow during a delay
             self._patience = min(PATIENCE_ROUNDS, self._patience + (now - self._last_foreign) / RECOVERY_SECONDS)
         self._last_foreign, self._heard = now, True
         self.due = max(now, self._rest_until)
 
     def own(self, now: float) -> None:
-        """Note a change by hawse itself: compare after `SETTLE_SECONDS`, limited by `SHARE`."""
+        """Record that hawse itself made a change: compare after `SETTLE_SECONDS`, but not more often than `SHARE`
+        allows.
+        """
         self.due = min(self.due, max(now + SETTLE_SECONDS, self._not_before, self._rest_until))
 
     def looked(self, began: float, now: float) -> None:
-        """Note that a comparison has ended.
+        """Record that a comparison has ended.
 
-        It uses up one round of patience if another program had changed something before it. Without patience left, the
-        next comparison waits, each time twice as long, up to `LONGEST_REST_SECONDS`.
+        The comparison uses up one round of patience if another program had made a change before it. If no patience is
+        left, the next comparison is delayed. Each delay is twice as long as the last one, up to `LONGEST_REST_SECONDS`.
         """
         self._not_before = now + SHARE * (now - began)
         self.due, self.rest = NEVER, 0.0
@@ -61,8 +65,8 @@ class Pace:
         self._heard = False
 
     def resting(self, now: float) -> bool:
-        """Return whether changes can be ignored now.
+        """Return whether changes can be ignored now, because the next comparison is delayed.
 
-        This is the case during the waiting time, because a comparison follows at its end anyway.
+        A comparison follows at the end of the delay anyway.
         """
         return now < self._rest_until

@@ -1,11 +1,11 @@
 """A thread of the agent that keeps the kernel state shared by a driver's networks as the records require.
 
-It is notified of other programs' changes and then compares the records with the kernel. After hawse's own changes it
-also compares, but later. Such a difference counts only if two comparisons in a row find it. The reason is that a
-command may have written its record and not yet changed the kernel.
+The kernel notifies the thread of other programs' changes, and the thread then compares the records with the kernel.
+After hawse's own changes the thread also compares, but later. Such a difference is repaired only if two comparisons in
+a row find it, because a command may have written its record and not yet changed the kernel.
 
-The driver decides what is compared and how it is repaired (`drivers.api.Repairer`). It is a thread because a comparison
-may take long, and the agent's other services must not wait for it.
+The driver decides what is compared and how it is repaired (`drivers.api.Repairer`). The work runs in a thread, because
+a comparison may take long and the agent's other services must not wait for it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from engine.errors import EngineError, Unavailable
 from engine.store.api import Reader, Store
 
 CHECK_SECONDS = 5.0
-"""Seconds between two checks for changes that were not notified."""
+"""Seconds between two checks for changes of which the thread got no notification."""
 PATIENCE_SECONDS = 5.0
-"""Seconds that the agent waits for the thread to start listening, and for it to end."""
+"""Seconds that the agent waits for the thread to start listening, and again for the thread to end."""
 
 Word = Literal["unneeded", "superseded"]
-"""Message from the thread to the agent.
+"""A message from the repair thread to the agent.
 
 - ``unneeded``: no network of the driver is active any more.
 - ``superseded``: a command of another version of hawse has changed the kernel state.
@@ -56,7 +56,7 @@ class RepairThread:
         self._pace, self._wanted = Pace(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
-        self._settled = False  # whether a comparison is done, after which all state is of this version
+        self._settled = False  # True after a comparison; then all kernel state is of this version
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"repair {name}", daemon=True)
@@ -65,7 +65,7 @@ class RepairThread:
 
     def changed(self) -> None:
         """Notify the thread that the records have changed."""
-        with suppress(BlockingIOError):  # the pipe is full, so the thread wakes anyway
+        with suppress(BlockingIOError):  # the pipe is full of wake-ups, so the thread wakes anyway
             os.write(self._waker, b"!")
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class RepairThread:
         watch = self._driver.watch()
         self._listening.set()
         try:
-            self._pace.foreign(time.monotonic())  # earlier changes are unknown
+            self._pace.foreign(time.monotonic())  # changes made before now are unknown
             self._follow(watch)
         finally:
             watch.close()
@@ -114,7 +114,9 @@ class RepairThread:
                 self._look(watch)
 
     def _wait(self, seconds: float, *others: int) -> None:
-        """Wait until the agent writes to the pipe, another descriptor is readable, or ``seconds`` have passed."""
+        """Wait until the agent writes to the pipe, one of the descriptors ``others`` is readable, or ``seconds`` have
+        passed.
+        """
         if self._stopped:
             return
         poll = select.poll()
@@ -138,12 +140,15 @@ class RepairThread:
         watch.block([network for network, _ in self._wanted.networks], self._wanted.saved_state)
 
     def _look(self, watch: Watch) -> None:
-        """Compare and repair; block new connections if the repair must wait while isolation is incomplete."""
+        """Compare the kernel state with the records, and repair the differences.
+
+        If the repair is delayed and the current state lets packets pass that must not, new connections are blocked.
+        """
         began, rested = time.monotonic(), self._pace.rest
         differences = self._attempt(self._put_right)
         self._pace.looked(began, time.monotonic())
         if differences is None:
-            self._pace.foreign(time.monotonic())  # try again, with growing waiting times
+            self._pace.foreign(time.monotonic())  # try again, with growing delays
             return
         self._foreign, self._settled = False, True
         if self._suspects:
@@ -166,7 +171,7 @@ class RepairThread:
         return None
 
     def _put_right(self) -> list[Difference]:
-        """Repair the differences that are certain, and return them."""
+        """Repair the differences that are certain, and return the repaired differences."""
         certain: Callable[[Difference], bool] = _always
         if not self._foreign:
             with self._store.read() as reader:
@@ -177,15 +182,15 @@ class RepairThread:
                 return []
             certain = chosen.__contains__
         try:
-            # Because of the write transaction, no network becomes active or inactive between comparison and repair.
+            # Hold a write transaction, so that no network becomes active or inactive between comparison and repair.
             with self._store.write() as tx:
                 return self._repair(tx, certain)
         except Unavailable:
-            with self._store.read() as reader:  # a process blocks the store: repair only what lets packets pass
+            with self._store.read() as reader:  # the store is locked: repair only what lets packets pass
                 return self._repair(reader, lambda difference: difference.opens)
 
     def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:
-        """Repair the ``certain`` differences; keep the others as suspects until the next comparison."""
+        """Repair the differences for which ``certain`` returns True; keep the others until the next comparison."""
         began, differences = time.monotonic(), self._compared(reader)
         chosen = [difference for difference in differences if certain(difference)]
         self._suspects = frozenset(differences) - frozenset(chosen)

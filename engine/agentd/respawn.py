@@ -1,7 +1,8 @@
 """Makes the supervisor restart the agent if the agent is killed while containers need it.
 
-The supervisor runs as long as any container runs. It gets the agent's command line and executes it if the connection
-closes without a ``dismiss`` message. If systemd runs the agent, this service does nothing, because systemd restarts it.
+The supervisor (the process that watches containers) runs as long as any container runs. It gets the agent's command
+line, and executes the command line if the connection closes without a ``dismiss`` message. If systemd runs the agent,
+this service does nothing, because systemd restarts the agent.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from engine.runtime.supervisor_client import try_connect
 
 
 class RespawnService:
-    """A connection to the supervisor of ``run_dir``, opened again when another supervisor has started."""
+    """A connection to the supervisor of ``run_dir``; opened again when the host has a new supervisor."""
 
     name = "guard"
 
@@ -31,7 +32,10 @@ class RespawnService:
         self._by_systemd = os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
 
     def reconcile(self, state: Snapshot) -> None:
-        """Ask the supervisor to guard the agent, unless it already does or there is no supervisor."""
+        """Ask the supervisor to restart the agent if it is killed.
+
+        Does nothing if the supervisor already has this request, or if no supervisor is running.
+        """
         if self._connection is not None or self._by_systemd:
             return
         connection = try_connect(self._run_dir)
@@ -44,18 +48,21 @@ class RespawnService:
             protocol.send(connection, {"op": "guard", "argv": command(), "env": environment(os.environ), "log": log})
 
     def _lose(self) -> None:
-        """Close the connection to a supervisor that has ended (it never sends data, so readable means closed)."""
+        """Close the connection to a supervisor that has ended.
+
+        The supervisor never sends data, so a readable connection means that the supervisor has closed it.
+        """
         if self._connection is not None:
             self._loop.forget(self._connection.fileno())
             self._connection.close()
             self._connection = None
 
     def needed(self) -> bool:
-        """Return False: this service alone never keeps the agent running."""
+        """Return False, because this service alone never keeps the agent running."""
         return False
 
     def close(self) -> None:
-        """Tell the supervisor not to restart the agent, and close the connection."""
+        """Notify the supervisor that it must not restart the agent, and close the connection."""
         if self._connection is not None:
             with suppress(OSError):
                 protocol.send(self._connection, {"op": "dismiss"})
@@ -68,5 +75,5 @@ def command() -> list[str]:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for the next agent: this one's without HAWSE_AGENT_READY."""
+    """Return the environment for the next agent: ``variables`` without HAWSE_AGENT_READY."""
     return {name: value for name, value in variables.items() if name != "HAWSE_AGENT_READY"}

@@ -1,4 +1,4 @@
-"""Chooses the next address of a pool. Pure: the addresses in use are passed in."""
+"""Chooses the next free address of a pool. Pure: the caller passes the addresses that are in use."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NO_ADDRESS = (
     "attaching to network failed, make sure your network options are correct and check manager logs: "
     "context deadline exceeded"
 )
-"""Docker's message, after 20 seconds, for a taken address and for a network without a free address."""
+"""Error message that Docker prints, after 20 seconds, if the requested address is taken or no address is free."""
 
 
 def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tuple[PoolRecord, str]]:
-    """Return the pools that an endpoint gets addresses from, one per family.
+    """Return the pools from which an endpoint gets its addresses, one pool per address family.
 
-    Each pool comes with the requested address, or "" if none was requested.
+    Each pool comes with the address that the user requested from it, or "" if none was requested.
     """
     chosen: dict[int, tuple[PoolRecord, str]] = {}
     for pool in network.pools:
@@ -31,10 +31,10 @@ def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tup
 
 
 def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: str = "", skip: int = 0) -> str:
-    """Return the requested address, or else a free one after ``last``; raises Forbidden if there is none.
+    """Return the requested address, or else a free address after ``last``; raises Forbidden if no address is free.
 
-    ``skip`` free addresses are passed over if there are enough. After a conflict, hosts skip a random number of
-    addresses to avoid the next conflict.
+    ``skip`` free addresses are passed over if enough addresses are free. After a conflict, each host skips a random
+    number of addresses, so that two hosts do not choose the same address again.
     """
     taken = {pool.gateway, *pool.aux_addresses.values(), *used}
     if requested:

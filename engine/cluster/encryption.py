@@ -1,7 +1,8 @@
 """Data for the driver of an encrypted network: this host's tunnel key and the public keys of the other hosts.
 
-Each host makes its own key pair. The public key is in the node's record. The port follows from the network's VXLAN id,
-and the address inside the tunnel from the host's index. Therefore all hosts compute the same values without messages.
+Each host makes its own key pair and publishes the public key in its node record. The tunnel's UDP port follows from the
+network's VXLAN id, and the address inside the tunnel from the host's index. Therefore all hosts compute the same values
+without messages.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def is_encrypted(record: NetworkRecord) -> bool:
 
 
 def spec(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
-    """Return a network as its driver sees it on this host, with its current tunnels."""
+    """Return the description of a network that its driver gets on this host, with the network's current tunnels."""
     seen = network_spec(record)
     if not is_encrypted(record):
         return seen
@@ -36,7 +37,7 @@ def spec(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[Node]) ->
 
 
 def configuration(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[Node]) -> str:
-    """Return the tunnels of a network on this host, as JSON for the driver's option."""
+    """Return the tunnels of a network on this host, as the JSON text of the driver's option."""
     peers = [
         {"public_key": n.wireguard_key, "endpoint": n.data_address, "address": tunnel_address(n.index)}
         for n in sorted(nodes, key=lambda n: n.index)
@@ -57,5 +58,5 @@ def port(record: NetworkRecord) -> int:
 
 
 def tunnel_address(index: int) -> str:
-    """Return a host's address inside every tunnel."""
+    """Return the address that the host with this ``index`` has inside every tunnel."""
     return str(TUNNELS + index)

@@ -1,6 +1,6 @@
 """The cluster's part of commands on endpoints: reserve and release endpoints on networks that span hosts.
 
-This module has only the order of the steps. The steps on shared records are in `shared_endpoints`.
+This module has only the order of the steps. The code that changes the shared records is in `shared_endpoints`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ def reserve_endpoints(
 ) -> Iterator[Mapping[str, EndpointRecord]]:
     """Reserve a container's endpoints on the cluster networks among ``networks``.
 
-    Yields the endpoints by network id. Inside the block, the caller records them in the host's store and activates
-    their networks. If the block fails, all reservations are released. The block holds the networks lock.
+    Yields the endpoints by network id. Inside the ``with`` block, the caller records the endpoints in the host's store
+    and activates their networks. If the block fails, all reservations are released. The networks lock is held during
+    the block.
     """
     shared = [n for n in networks if n.scope == SWARM]
     if not shared:
@@ -63,10 +64,10 @@ def reserve_endpoints(
 
 
 def _shut(host: Host, network: NetworkRecord) -> None:
-    """Make the driver block containers' packets into the network's tunnels.
+    """Make the driver block the packets that containers send into the network's tunnels.
 
-    Because other hosts accept this host's packets as soon as the endpoint is reserved, this comes before the
-    reservation.
+    The caller blocks them before it reserves the endpoint, because other hosts accept this host's packets as soon as
+    the endpoint is reserved.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):
@@ -75,7 +76,7 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], me: ClusterMembership) -> None:
-    """Record networks again that another command has deleted as unused since they were looked up."""
+    """Record those of ``networks`` again that another command deleted as unused after the caller looked them up."""
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:
@@ -115,16 +116,16 @@ def _reserve(
 
 
 def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
-    """Return the container's configuration for a network, found by id or name."""
+    """Return the container's configuration for a network; the configuration names the network by id or by name."""
     return next(
         a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id)
     )
 
 
 def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
-    """Release an endpoint in the cluster's store; if the store is unreachable, the agent does it later.
+    """Release an endpoint in the cluster's store; if the store is unreachable, the agent releases it later.
 
-    Also deactivates the network if no endpoint on this host uses it.
+    Also deactivates the network if no endpoint on this host uses the network.
     """
     if network.scope != SWARM:
         return

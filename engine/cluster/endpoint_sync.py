@@ -21,9 +21,9 @@ def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
 
 
 def differences(host: Host, view: View, network: NetworkRecord, me: ClusterMembership) -> list[str]:
-    """Return a line for each endpoint of this host on ``network`` that only one side has.
+    """Return a line for each endpoint of this host on ``network`` that is only on this host or only in the store.
 
-    The sides are this host and the store. Endpoints that are being created are left out.
+    Endpoints that are being created are ignored.
     """
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
     there = {e.id: e for e in view.endpoints(network.id) if e.node == me.node_id}
@@ -33,9 +33,9 @@ def differences(host: Host, view: View, network: NetworkRecord, me: ClusterMembe
 
 
 def sync_endpoints(host: Host, client: Client, me: ClusterMembership) -> None:
-    """Make the store hold exactly this host's endpoints.
+    """Make the cluster's store hold exactly this host's endpoints.
 
-    Endpoints that are only in the store are kept while the process that created them still runs.
+    An endpoint that is only in the store is kept while the process that created it still runs.
     """
     there = {e.id: e for e in shared_endpoints.of_node(client, me.node_id)}
     here = own_endpoints(host)
@@ -48,7 +48,7 @@ def sync_endpoints(host: Host, client: Client, me: ClusterMembership) -> None:
 
 
 def shared_endpoint(endpoint: EndpointRecord, me: ClusterMembership) -> SharedEndpoint:
-    """Return one of this host's endpoints as the record that all hosts share."""
+    """Return an endpoint of this host as the record that all hosts share."""
     return SharedEndpoint(
         id=endpoint.id,
         network_id=endpoint.network_id,

@@ -1,20 +1,23 @@
-"""The layout of all keys in etcd.
+"""The names of all keys in etcd, by prefix.
 
 - ``shared/`` is readable by every host.
 - ``ledger/`` is read and written only in transactions, so that not every host is notified of every address.
 - ``secret/`` holds the join tokens.
 
-Managers write all keys. A worker writes nothing itself: a manager's server writes for the node that the worker's
-certificate names. The id of the owning node is part of the key of everything that the node owns.
+Only managers write keys. A worker asks a manager's server to write. The server writes for the node that the worker's
+certificate names. Each key that belongs to a node contains the node's id.
 """
 
 from __future__ import annotations
 
 LAYOUT = 2
-"""Version of this layout and of the protocol with a manager's server. A host with another version is refused."""
+"""Version of the key names in etcd and of the protocol with a manager's server. Hosts of another version are
+refused.
+"""
 
 MANAGER_NAME = "hawse-manager"
-"""The name in the certificates of managers' servers, whatever their addresses. No other host gets such a certificate.
+"""The name in the certificate of every manager's server, at any address. No other host gets a certificate with this
+name.
 """
 
 BASE = "/hawse/"
@@ -43,15 +46,15 @@ def network(network_id: str) -> str:
 
 
 def name(network_name: str) -> str:
-    """Return the key that maps a network's name to its id.
+    """Return the key that maps a network's name to the network's id.
 
-    The name is in hexadecimal, because it may hold any character.
+    The name is in hexadecimal, because a network's name may contain any character.
     """
     return NAMES + network_name.encode().hex()
 
 
 def member(node_id: str) -> str:
-    """Return the key of a host's admission record. While it exists, the host's certificate is accepted."""
+    """Return the key of a host's admission record. While the key exists, the host's certificate is accepted."""
     return MEMBERS + node_id
 
 
@@ -61,7 +64,7 @@ def node(node_id: str) -> str:
 
 
 def alive(node_id: str) -> str:
-    """Return the key that exists while the host's lease exists."""
+    """Return the key that is bound to the host's lease: etcd deletes the key when the lease expires."""
     return ALIVE + node_id
 
 
@@ -71,7 +74,7 @@ def endpoints(network_id: str) -> str:
 
 
 def endpoint(network_id: str, node_id: str, endpoint_id: str) -> str:
-    """Return the key of an endpoint's record, below the node that owns it."""
+    """Return the key of an endpoint's record, which contains the id of the node that owns the endpoint."""
     return f"{endpoints(network_id)}{node_id}/{endpoint_id}"
 
 
@@ -81,7 +84,7 @@ def addresses(network_id: str) -> str:
 
 
 def address(network_id: str, ip: str) -> str:
-    """Return the key of a used address. Its value is ``node id/endpoint id`` of the owner."""
+    """Return the key that reserves an address. Its value is ``node id/endpoint id`` of the owner."""
     return addresses(network_id) + ip
 
 
@@ -91,15 +94,15 @@ def macs(network_id: str) -> str:
 
 
 def mac(network_id: str, address: str) -> str:
-    """Return the key of a used MAC address. Its value is ``node id/endpoint id`` of the owner."""
+    """Return the key that reserves a MAC address. Its value is ``node id/endpoint id`` of the owner."""
     return macs(network_id) + address
 
 
 def serial(network_id: str, subnet: str) -> str:
-    """Return the key of the address that was last allocated from a subnet."""
+    """Return the key that holds the last address allocated from a subnet."""
     return f"{SERIAL}{network_id}/{subnet}"
 
 
 def balancer(network_id: str, node_id: str) -> str:
-    """Return the key of the host's own address on a network, which it has while it uses the network."""
+    """Return the key of the host's own address on a network; the host has this address while it uses the network."""
     return f"{BALANCERS}{network_id}/{node_id}"

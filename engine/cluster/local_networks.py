@@ -1,7 +1,7 @@
-"""The cluster's networks in this host's own store, so that the rest of the engine handles them like other networks.
+"""Copies of the cluster's networks in this host's own store, so that the engine can handle them like other networks.
 
-A manager copies all of them. A worker copies those that its containers use, and ingress. A ``planned`` network has no
-kernel objects on this host.
+A manager copies all cluster networks. A worker copies the networks that its containers use, and ingress. A network in
+phase ``planned`` has no kernel objects on this host.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 SWARM = "swarm"
 NETWORKS_LOCK = ("cluster", "networks")
-"""The lock for activating and deactivating cluster networks on this host."""
+"""The lock that serialises activating and deactivating cluster networks on this host."""
 AGENT_LOCK_TIMEOUT = 1.0
-"""Seconds that the agent waits for commands. It is short, because the agent has to renew its lease; it tries again
-later.
+"""Seconds that the agent waits for commands that hold the networks lock.
+
+The time is short, because the agent has to renew its lease. The agent tries again later.
 """
 
 
@@ -40,7 +41,7 @@ def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> N
 
 
 def import_network(host: Host, record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
-    """Record a shared network on this host and return the record; an existing record is not changed."""
+    """Record a shared network on this host and return the record; an existing record is returned unchanged."""
     with host.store.write() as tx:
         return _import(tx, record, membership)
 
@@ -57,11 +58,11 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
     """Update this host's copies of the cluster's networks.
 
     A manager adds all missing networks, a worker only ingress. A copy is deleted if the cluster no longer has the
-    network and no endpoint here uses it.
+    network and no endpoint on this host uses the copy.
 
-    ``networks`` reads the cluster's networks. It is called after this host's records are read. Therefore a network that
-    a command has just created is not deleted. Raises `Unavailable` if commands hold the networks lock for longer than
-    `AGENT_LOCK_TIMEOUT`.
+    ``networks`` is a function that reads the cluster's networks. It is called after this host's records are read, so
+    that a network that a command has just created is not deleted. Raises `Unavailable` if commands hold the networks
+    lock for longer than `AGENT_LOCK_TIMEOUT`.
     """
     with host.store.read() as reader:
         known = {n.id: n for n in reader.networks() if n.scope == SWARM}
@@ -78,14 +79,17 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
 def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterMembership) -> None:
     try:
         with host.store.write() as tx:
-            if memberships.exists(host.root):  # a host that has left meanwhile deletes all copies afterwards
+            if memberships.exists(host.root):  # a host that leaves now deletes all its copies itself
                 _import(tx, record, membership)
     except Taken:
-        return  # a local network has this name and keeps it
+        return  # a network of this host has the name, so nothing is copied
 
 
 def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Delete the record and kernel objects of a network on this host. Takes the networks lock."""
+    """Delete the record and the kernel objects of a network on this host.
+
+    Waits up to ``patience`` seconds for the networks lock.
+    """
     with locked(host.run, *NETWORKS_LOCK, timeout=patience):
         with host.store.read() as reader:
             record = reader.network(network_id)
@@ -98,15 +102,15 @@ def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_S
 def delete_local(host: Host, record: NetworkRecord) -> None:
     """Delete this host's kernel objects of a network; idempotent. The caller holds the networks lock.
 
-    Even a ``planned`` network may have kernel objects, because a command can be killed between creating and recording
-    them.
+    Even a network in phase ``planned`` may have kernel objects, because a command can be killed after it created them
+    and before it recorded the new phase.
     """
     with translate_driver_errors():
         host.driver(record.driver).delete_network(network_spec(record))
 
 
 def delete_all_planned(host: Host) -> None:
-    """Delete all cluster networks on this host, because it leaves the cluster."""
+    """Delete all cluster networks on this host, because the host leaves the cluster."""
     with host.store.read() as reader:
         known = [n for n in reader.networks() if n.scope == SWARM]
     for record in known:
@@ -114,7 +118,10 @@ def delete_all_planned(host: Host) -> None:
 
 
 def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Delete a network's kernel objects on this host if no endpoint here uses it. Takes the networks lock."""
+    """Delete a network's kernel objects on this host if no endpoint on this host uses the network.
+
+    Waits up to ``patience`` seconds for the networks lock.
+    """
     with locked(host.run, *NETWORKS_LOCK, patience):
         with host.store.read() as reader:
             record = reader.network(network_id)
@@ -131,9 +138,10 @@ def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIM
 
 
 def deactivate_all_unused(host: Host, patience: float) -> bool:
-    """Deactivate all unused cluster networks that killed commands left active.
+    """Deactivate the unused cluster networks on this host that killed commands left active.
 
-    Returns whether there were any. Waits up to ``patience`` seconds for running commands, then raises `Unavailable`.
+    Returns whether there were any such networks. Waits up to ``patience`` seconds for running commands, then raises
+    `Unavailable`.
     """
     with host.store.read() as reader:
         used = {e.network_id for e in reader.endpoints()}

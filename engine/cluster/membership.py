@@ -1,4 +1,7 @@
-"""This host's membership record, and the client that it opens. On hosts in no cluster this costs one file access."""
+"""This host's membership record, and the client of the cluster's store that it opens.
+
+On a host in no cluster, reading the membership costs one file access.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,15 @@ if TYPE_CHECKING:
 FILE = "membership.json"
 AUTHORITY, AUTHORITY_KEY = "ca.pem", "ca.key"
 NODE, MANAGER = "node.pem", "manager.pem"
-"""This host's certificates. Each file also holds the private key, so that both are replaced in one step."""
+"""File names of this host's certificates. Each file also holds the private key, so that one write replaces both."""
 STORE_FILES = ("store-ca.pem", "store.pem", "store.key")
-"""Files for an external store: the CA that verifies it, and the manager's certificate and key; each is optional."""
+"""File names for an external store: the CA that verifies the store, and the manager's certificate and key. All
+optional.
+"""
 SOCKET = "etcd.sock"
-"""The Unix socket of this host's own etcd member. No other host and no user but root can reach it."""
+"""File name of the Unix socket of this host's etcd member. Only root on this host can connect to it."""
 DETOUR = 60.0
-"""Seconds that a manager keeps using another manager's server before it tries its own etcd member first again."""
+"""Seconds that a manager uses another manager's server before it tries its own etcd member first again."""
 OTHER_LAYOUT = (
     "this host is in a cluster of another version of hawse: "
     'use "hawse swarm leave --force" on each of its hosts, then make the cluster again'
@@ -45,9 +50,9 @@ def exists(root: Path) -> bool:
 
 
 def load(root: Path) -> ClusterMembership | None:
-    """Return this host's membership, or None if it is in no cluster.
+    """Return this host's membership, or None if the host is in no cluster.
 
-    Raises `Unavailable` for a record of another layout.
+    Raises `Unavailable` if another version of hawse, with another record layout, wrote the record.
     """
     try:
         text = (directory(root) / FILE).read_text(encoding="utf-8")
@@ -71,7 +76,7 @@ def save(where: Path, membership: ClusterMembership) -> None:
 
 
 def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership]) -> ClusterMembership | None:
-    """Change this host's membership record and return the new one, or None if the host is in no cluster.
+    """Apply ``change`` to this host's membership record; return the new record, or None if the host is in no cluster.
 
     A lock serialises the agent's threads.
     """
@@ -100,8 +105,8 @@ def write_private(path: Path, text: str) -> None:
 def open_client(root: Path, membership: ClusterMembership) -> Client:
     """Return a client of the cluster's store.
 
-    A manager's client uses the store itself, a worker's client the managers' servers. It tries the member that answered
-    last first, so that an unreachable member delays only one command.
+    A manager's client connects to the store itself, a worker's client to the managers' servers. The client first tries
+    the member that answered last, so that an unreachable member delays only one command.
     """
     from engine.cluster.etcd import Client
 
@@ -121,9 +126,9 @@ def open_client(root: Path, membership: ClusterMembership) -> Client:
 
 
 def _urls(root: Path, membership: ClusterMembership) -> list[str]:
-    """Return the URLs of the store.
+    """Return the URLs of the cluster's store.
 
-    On a manager its own member comes first, then the other managers' servers.
+    On a manager, the URL of its own member comes first, then the URLs of the other managers' servers.
     """
     if membership.external and membership.is_manager:
         return list(membership.urls)
@@ -137,7 +142,10 @@ def socket_url(root: Path) -> str:
 
 
 def _preferred(hint: Path, membership: ClusterMembership) -> str:
-    """Return the URL that answered last, or "" if unknown or, on a manager, older than `DETOUR`."""
+    """Return the URL of the member that answered last, or "" if the URL is unknown.
+
+    On a manager, a URL that was saved more than `DETOUR` seconds ago counts as unknown.
+    """
     try:
         lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR
         return hint.read_text(encoding="utf-8") if lasts else ""
@@ -146,14 +154,15 @@ def _preferred(hint: Path, membership: ClusterMembership) -> str:
 
 
 def node_context(root: Path) -> Any:
-    """Return the TLS context of a cluster host: the peer needs a certificate of the cluster's authority."""
+    """Return the TLS context of a cluster host; the other side must show a certificate of the cluster's authority."""
     return _context(directory(root) / AUTHORITY, directory(root) / NODE)
 
 
 def store_context(root: Path) -> Any:
     """Return the TLS context for an external store.
 
-    It verifies with ``store-ca.pem`` (or the system's CAs) and shows ``store.pem`` if that exists.
+    The context verifies the store with ``store-ca.pem`` (or the system's CAs), and shows ``store.pem`` if that file
+    exists.
     """
     authority, certificate, key = (directory(root) / name for name in STORE_FILES)
     return _context(authority if authority.exists() else None, certificate if certificate.exists() else None, key)
@@ -204,7 +213,7 @@ def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
 
 @contextmanager
 def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, ClusterMembership]]:
-    """Like `connected`, but raise Unavailable with ``refusal`` if this host is not a manager."""
+    """Yield the same as `connected`, but raise Unavailable with ``refusal`` if this host is not a manager."""
     with connected(host) as (client, membership):
         if not membership.is_manager:
             raise Unavailable(refusal)

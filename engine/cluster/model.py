@@ -23,7 +23,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class AdmittedHost:
-    """A host as a manager has admitted it. ``index`` is a small number that no other node has."""
+    """A host that a manager has admitted. ``index`` is a small number that no other node has."""
 
     id: str
     role: str
@@ -32,9 +32,9 @@ class AdmittedHost:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A host's description of itself; a manager sets ``id``, ``role`` and ``index``.
+    """The record in which a host describes itself; a manager sets ``id``, ``role`` and ``index``.
 
-    VXLAN packets use ``data_address``. A manager's server is at ``address`` and ``enrollment_port``.
+    VXLAN packets use ``data_address``. If the host is a manager, its server is at ``address`` and ``enrollment_port``.
     """
 
     id: str
@@ -47,15 +47,18 @@ class Node:
     version: str = ""
     architecture: str = ""
     cpus: int = 0
-    memory: int = 0  # bytes
+    memory: int = 0  # bytes of main memory
     enrollment_port: int = 2377
-    wireguard_key: str = ""  # public key
+    wireguard_key: str = ""  # the host's public WireGuard key
     updated: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedEndpoint:
-    """An endpoint as all hosts see it. ``owner`` names the process that created it; only its own host uses that."""
+    """An endpoint as all hosts see it.
+
+    ``owner`` names the process that created the endpoint; only the endpoint's own host uses this field.
+    """
 
     id: str
     network_id: str
@@ -70,7 +73,9 @@ class SharedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last allocated subnet, VXLAN id and node index, so that released values are not reused soon."""
+    """The last allocated subnet, VXLAN id and node index. Allocation continues after them, so values are not reused
+    soon.
+    """
 
     subnet: str = ""
     vni: int = 4095
@@ -79,7 +84,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The secrets that let a host join, by the role it gets."""
+    """The secrets that let a host join a cluster, one secret for each role."""
 
     worker: str
     manager: str
@@ -90,7 +95,7 @@ class ClusterMembership:
     """This host's membership, stored in HAWSE_ROOT/cluster/membership.json (mode 0600).
 
     ``managers`` are the addresses of all managers' servers. ``urls``, ``user`` and ``password`` are for an ``external``
-    store, which hawse does not run; only managers have them.
+    store, that is, a store which hawse does not run. Only managers have these three values.
     """
 
     cluster_id: str
@@ -105,13 +110,13 @@ class ClusterMembership:
     external: bool = False
     port: int = 2377
     index: int = 0
-    wireguard_key: str = field(default="", repr=False)  # private key
-    renew_at: float = 0.0  # time (seconds since 1970, this host's clock) to renew its certificates
+    wireguard_key: str = field(default="", repr=False)  # this host's private WireGuard key
+    renew_at: float = 0.0  # when to renew this host's certificates (seconds since 1970)
     layout: int = 1
 
     @property
     def is_manager(self) -> bool:
-        """Whether this host is a manager, which may change the cluster."""
+        """Whether this host is a manager. Only managers may change the cluster."""
         return self.role == MANAGER
 
 

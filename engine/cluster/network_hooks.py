@@ -1,7 +1,7 @@
-"""The cluster's part of commands on networks. On a host that is in no cluster, each call costs one stat.
+"""The cluster's part of commands on networks. On a host that is in no cluster, each call costs one stat system call.
 
-This module has only the order of the steps. The steps on shared records are in `shared_networks`, those on this host's
-copy in `local_networks`.
+This module has only the order of the steps. The code that changes shared records is in `shared_networks`. The code that
+changes this host's copies is in `local_networks`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
     """Return whether a network to be created is a cluster network.
 
-    On a host in no cluster it returns False, and the request is refused later.
+    On a host in no cluster the function returns False, and the caller refuses the request later.
     """
     wide = request.driver == "overlay" or request.scope == SWARM
     return wide and not request.config_only and is_member(host)
@@ -54,12 +54,12 @@ def ensure_agent(host: Host) -> None:
 def wait_for_store(host: Host, patience: float = 15.0) -> None:
     """Wait up to ``patience`` seconds until the cluster's store answers.
 
-    It is needed after a reboot, because the agent has to start the store first. Starts the agent.
+    The wait is needed after a reboot, because the agent has to start the store first. Starts the agent.
     """
     try:
         if memberships.load(host.root) is None:
             return
-    except Unavailable:  # the membership is of another version of hawse: do not wait
+    except Unavailable:  # another version of hawse wrote the membership: do not wait
         return
     ensure_agent(host)
     deadline = time.monotonic() + patience
@@ -73,7 +73,7 @@ def wait_for_store(host: Host, patience: float = 15.0) -> None:
 
 
 def create(host: Host, request: NetworkCreate) -> Created:
-    """Create a cluster network; the kernel is not changed until the network is used."""
+    """Create a cluster network in the cluster's store; the kernel is not changed until a container uses the network."""
     with managing(host, NOT_IN_SWARM) as (client, me):
         record = _checked(host, request, shared_networks.all_networks(client))
         record = shared_networks.create(client, record)
@@ -111,9 +111,9 @@ def remove(host: Host, record: NetworkRecord) -> None:
 def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
     """Record a cluster network on this host, to ``attach`` a container or to remove the network.
 
-    It is called before the network is looked up. Raises Docker's errors: Forbidden if the network is not attachable;
-    NotFound if ``attach`` is True and neither the host nor the cluster has the network. Workers see only networks that
-    they use. Therefore they cannot remove others.
+    The caller looks the network up afterwards. Raises Docker's errors: Forbidden if the network is not attachable;
+    NotFound if ``attach`` is True and neither the host nor the cluster has the network. A worker sees only networks
+    that it uses. Therefore a worker cannot remove other networks.
     """
     if not memberships.exists(host.root):
         return
@@ -144,7 +144,9 @@ def _shared(host: Host, reference: str) -> list[NetworkRecord]:
 
 
 def check_attachable(record: NetworkRecord) -> None:
-    """Raise Forbidden for a cluster network that is not attachable by hand (without ``--attachable``)."""
+    """Raise Forbidden for a cluster network to which users may not attach containers (created without
+    ``--attachable``).
+    """
     if record.scope == SWARM and not record.attachable:
         raise Forbidden(
             f"Could not attach to network {record.name}: rpc error: code = PermissionDenied "
@@ -161,7 +163,7 @@ def check_used_here(host: Host, record: NetworkRecord) -> None:
 
 
 def after_activate(host: Host, record: NetworkRecord) -> None:
-    """Program the endpoints of other hosts into a network that has just been activated."""
+    """Program the endpoints of other hosts as peers of a network that has just been activated."""
     driver = host.driver(record.driver)
     if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
         return
@@ -171,7 +173,7 @@ def after_activate(host: Host, record: NetworkRecord) -> None:
 
 
 def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
-    """Return a network's document with the fields that come from the cluster."""
+    """Return a network's inspect document with the additional fields that come from the cluster."""
     if record.scope != SWARM:
         return document
 
@@ -180,9 +182,9 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
 
 
 def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
-    """Return the current view and the membership.
+    """Return the current snapshot of the cluster's records and this host's membership.
 
-    The view is read from the store. If the store does not answer, it is the last saved view.
+    The snapshot is read from the store. If the store does not answer, it is the last snapshot saved on disk.
     """
     try:
         with connected(host) as (client, me):

@@ -1,4 +1,4 @@
-"""Makes the record of a cluster network from the user's request; `shared_networks` allocates the rest."""
+"""Makes the record of a cluster network from the user's request; `shared_networks` adds the allocated values."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 
 NAME, LONGEST_NAME = re.compile("[a-zA-Z0-9]+(?:[-_]+[A-Za-z0-9]+)*"), 63
 IN_TURN = {"com.docker.network.ipam.serial": "true"}
-"""Option for allocating addresses in turn. Docker shows it only together with options of the user."""
+"""Option for allocating addresses in turn. Docker's inspect shows it only if the user has set other options."""
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidArgument for a name that is not valid in a DNS name.
+    """Raise InvalidArgument for a network name that cannot be part of a DNS name.
 
     Docker has the same rule for cluster networks.
     """
@@ -30,9 +30,9 @@ def check_name(name: str) -> None:
 
 
 def new_record(request: NetworkCreate) -> NetworkRecord:
-    """Return the record for a request.
+    """Return the network record for the user's request.
 
-    Empty options and labels are None, because Docker shows no empty maps.
+    Empty options and labels are recorded as None, because Docker's inspect shows no empty maps.
     """
     return NetworkRecord(
         id=new_id(),

@@ -1,7 +1,8 @@
-"""The operations of a host on its own records in the cluster; a worker can make no other changes.
+"""The operations of a host on its own records in the cluster's store; a worker can change nothing else there.
 
-A manager runs them on the store itself. A worker sends them to a manager's server, which runs them for the node that
-the worker's certificate names. The server ignores any node named in the arguments. Arguments and results are JSON.
+A manager runs the operations on the store itself. A worker sends them to a manager's server, which runs them for the
+node that the worker's certificate names. The server ignores any node named in the arguments. Arguments and results are
+JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from engine.store.codec import decode, encode
 
 Json = dict[str, Any]
 PATH = "/hawse/"
-"""URL prefix of the operations on a manager's server."""
+"""URL prefix under which a manager's server offers the operations."""
 SHORTEST, LONGEST = 2, 300
 """Shortest and longest lease of a host, in seconds."""
 MOST_ENDPOINTS = 20_000
@@ -31,10 +32,10 @@ MOST_ENDPOINTS = 20_000
 
 
 def perform(client: Client, me: ClusterMembership, act: str, **arguments: object) -> Json:
-    """Run an operation for this host.
+    """Run the operation ``act`` for this host; return its result.
 
-    A manager runs it directly, a worker through the connected manager's server. Raises InvalidArgument for malformed
-    arguments.
+    A manager runs the operation directly, a worker through the connected manager's server. Raises InvalidArgument for
+    malformed arguments.
     """
     if not me.is_manager:
         return client.call(PATH + act, arguments)
@@ -64,7 +65,9 @@ def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Write an endpoint that the store has lost, with its existing addresses, or change its names."""
+    """Write an endpoint that the store has lost, with the addresses that it already has, or change an
+    endpoint's names.
+    """
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
     _check_number(client, member, network)
@@ -72,20 +75,21 @@ def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _balancer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Reserve the host's own address on a network."""
+    """Reserve the host's own address on a network; return the result as JSON."""
     network = _usable(client, member, _id(arguments, "network"))
     return {"address": shared_endpoints.reserve_balancer(client, network, member.id)}
 
 
 def _endpoint(member: AdmittedHost, arguments: Mapping[str, Any]) -> SharedEndpoint:
-    """Return the endpoint in the arguments, with the caller's node as its owner."""
+    """Return the endpoint described by the arguments; its owner is always the calling node."""
     return record_checks.check_endpoint(replace(decode(SharedEndpoint, str(arguments["endpoint"])), node=member.id))
 
 
 def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRecord:
-    """Return a network on which the host may have endpoints.
+    """Return a network on which the calling host may have endpoints.
 
-    Managers may use any network, workers only attachable ones and ingress. Raises NotFound or Forbidden otherwise.
+    Managers may use any network, workers only attachable networks and ingress. Raises NotFound for an unknown network,
+    and Forbidden for any other network.
     """
     entry = client.get(keys.network(network_id))
     if entry is None:
@@ -103,9 +107,9 @@ def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord) 
 
 
 def _id(arguments: Mapping[str, Any], name: str) -> str:
-    """Return an id from the arguments; raises InvalidArgument for any other text.
+    """Return the id that the arguments hold under ``name``; raises InvalidArgument if it is not an id.
 
-    It is checked because the id becomes part of a key.
+    The id is checked because it becomes part of a key in etcd.
     """
     text = str(arguments[name])
     if not record_checks.ID.fullmatch(text):
@@ -117,10 +121,10 @@ def _id(arguments: Mapping[str, Any], name: str) -> str:
 
 
 def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Write the host's own record.
+    """Write the host's own node record.
 
-    With ``revision``, it is written only if the stored record still has that revision; ``done`` in the result is False
-    otherwise.
+    With the argument ``revision``, the record is written only if the stored record still has that revision. Otherwise
+    ``done`` in the result is False.
     """
     record = replace(decode(Node, str(arguments["node"])), id=member.id, role=member.role, index=member.index)
     node = record_checks.check_node(record)
@@ -134,7 +138,7 @@ def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
         if "revision" in arguments and int(arguments["revision"]) != known:
             return {"done": False}
         conditions = [present(keys.member(node.id)), unchanged(key, known), none_since(keys.NODES, revision)]
-        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # drops its lease
+        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # makes the admission permanent
         if client.transact(conditions, changes).succeeded:
             return {"done": True}
         if client.get(keys.member(node.id)) is None:
@@ -143,16 +147,19 @@ def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _check_unique(node: Node, others: list[Node]) -> None:
-    """Raise Conflict for a WireGuard key that another node has.
+    """Raise Conflict if another node has the node's WireGuard key.
 
-    Because WireGuard sends a key's packets to one host only, a key must be unique.
+    The key must be unique, because WireGuard sends the packets for a key to one host only.
     """
     if node.wireguard_key and any(o.wireguard_key == node.wireguard_key for o in others if o.id != node.id):
         raise Conflict("the tunnel's key is another node's")
 
 
 def _beat(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Renew the host's lease and return its id; create a lease if the host names none or it has expired."""
+    """Renew the host's lease and return the lease id.
+
+    If the arguments have no lease id, or if the lease has expired, a new lease is created.
+    """
     seconds = min(max(int(arguments["seconds"]), SHORTEST), LONGEST)
     key = keys.alive(member.id)
     known = client.get(key)
@@ -165,7 +172,7 @@ def _beat(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) ->
         client.revoke(lease)
         raise Unavailable(REMOVED)
     if held:
-        with suppress(EtcdError):  # already expired
+        with suppress(EtcdError):  # the lease has already expired
             client.revoke(held)
     return {"lease": str(lease)}
 
@@ -173,7 +180,8 @@ def _beat(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) ->
 def _leave(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """End the host's membership.
 
-    Its node record remains, shown as down, until a manager removes it. A manager's record becomes a worker's.
+    The host's node record remains, shown as down, until a manager removes it. If the host was a manager, its record now
+    says worker.
     """
     changes = [delete(keys.alive(member.id)), delete(keys.member(member.id))]
     entry = client.get(keys.node(member.id))

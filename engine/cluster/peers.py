@@ -1,4 +1,4 @@
-"""Endpoints of other hosts as drivers see them, and the lock for programming them."""
+"""Converts endpoints of other hosts to the peers that drivers program, and provides the lock for programming them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from engine.store.locks import locked
 def programming(run: Path) -> AbstractContextManager[None]:
     """Hold the lock of this host's peer tables.
 
-    A command reads the store inside this lock, so that it does not overwrite newer entries of the agent.
+    A command reads the store inside this lock, so that it does not overwrite newer entries that the agent programmed.
     """
     return locked(run, "cluster", "tables")
 
 
 def of(view: View, network_id: str, node: str) -> list[Peer]:
-    """Return the peers of a network, seen from ``node``: endpoints of other hosts that have a lease.
+    """Return the peers of a network as seen from ``node``: the endpoints of other hosts that have a lease.
 
-    Hosts with the same data address as this host are left out, because frames to them would come back.
+    Hosts with the same data address as this host are excluded, because frames sent to that address would come back to
+    this host.
     """
     nodes = view.nodes
     address = nodes[node].data_address if node in nodes else ""
@@ -32,7 +33,7 @@ def of(view: View, network_id: str, node: str) -> list[Peer]:
 
 
 def peer(endpoint: SharedEndpoint, vtep: str) -> Peer:
-    """Return one endpoint as a peer on a host with the underlay address ``vtep``."""
+    """Return an endpoint as a peer on a host with the underlay address ``vtep`` (the address for VXLAN packets)."""
     return Peer(
         endpoint_id=endpoint.id,
         mac=endpoint.mac,

@@ -1,6 +1,7 @@
 """Checks of the cluster's records, applied when a record is written for a host and again by every reader.
 
-Readers ignore a record that they cannot parse, or that does not match its key. Therefore no record can stop a host.
+Readers ignore a record that they cannot parse, or that does not match its key. Therefore an invalid record cannot stop
+the agent of any host.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ ID = re.compile(r"[A-Za-z0-9]{1,64}")
 CONTAINER = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 OWNER = re.compile(r"(?:[0-9]{1,20}:[0-9]{1,20})?")
 MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}")
-"""A unicast MAC address: the group bit is not set."""
+"""Pattern of a unicast MAC address, in which the group bit is not set."""
 NOTHING = "00:00:00:00:00:00"
 WORDS = re.compile(r"[^\x00-\x1f\x7f]*")
 MOST_NAMES, LONGEST_NAME, LONGEST_TEXT = 256, 255, 256
 ALL_NAMES = 8192
-"""Maximum number of characters of all names of an endpoint together."""
+"""Maximum number of characters in all names of one endpoint together."""
 HIGHEST_INDEX = 2**16 - 2
-"""Highest node index: the number of addresses inside the tunnels of an encrypted network."""
+"""Highest node index, because the tunnels of an encrypted network have no more addresses than that."""
 KEY_BYTES = 32
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ Values = Iterable[tuple[str, str]]
 
 
 def check_node(node: Node) -> Node:
-    """Return the node; raises ValueError if other hosts could not use it."""
+    """Return ``node`` unchanged; raises ValueError if other hosts could not use the record."""
     _require(ID.fullmatch(node.id), "id")
     _require(node.role in (MANAGER, WORKER), "role")
     _require(0 < node.index <= HIGHEST_INDEX, "index")
@@ -54,7 +55,7 @@ def check_node(node: Node) -> Node:
 
 
 def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
-    """Return the endpoint; raises ValueError if other hosts could not use it."""
+    """Return ``endpoint`` unchanged; raises ValueError if other hosts could not use the record."""
     for identity in (endpoint.id, endpoint.network_id, endpoint.node):
         _require(ID.fullmatch(identity), "id")
     _require(CONTAINER.fullmatch(endpoint.container_id), "container")
@@ -72,7 +73,8 @@ def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
 def _check_interface(text: str, family: int, longest: int) -> None:
     """Raise ValueError unless the text is ``ADDRESS/LENGTH``.
 
-    It does not use `ipaddress`, because a joining host checks about a thousand addresses and `ipaddress` is too slow.
+    The function does not use the module `ipaddress`, because a joining host checks about a thousand addresses and
+    `ipaddress` is too slow.
     """
     address, slash, length = text.partition("/")
     try:
@@ -109,14 +111,14 @@ def read_network(key: str, value: str) -> NetworkRecord:
 
 
 def read_balancer(key: str, value: str) -> str:
-    """Return the host's own address on a network; raises ValueError if it is invalid."""
+    """Return a host's own address on a network; raises ValueError if the record is invalid."""
     return str(ip_address(value))
 
 
 def readable(
     values: Values, read: Callable[[str, str], T], refused: Callable[[str, str], None] = lambda key, why: None
 ) -> dict[str, T]:
-    """Return the valid records by key; ``refused`` is called with each other key and the reason."""
+    """Return the valid records by key; for each invalid record, call ``refused`` with its key and the reason."""
     records = {}
     for key, value in values:
         try:
@@ -127,8 +129,8 @@ def readable(
 
 
 def all_readable(pairs: Iterable[KeyValue], read: Callable[[str, str], T]) -> list[T]:
-    """Return the valid records among what a client has read.
+    """Return the valid records among the keys and values that a client has read.
 
-    Invalid records are ignored here, because the agent logs them.
+    Invalid records are ignored without a message, because the agent logs them.
     """
     return list(readable(((kv.key, kv.value) for kv in pairs), read).values())

@@ -1,4 +1,4 @@
-"""Additional fields of Docker's network document for cluster networks."""
+"""Additional fields that Docker's network document has for cluster networks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from engine.names import mac_from_ipv4
 
 
 def completed(document: Json, record: NetworkRecord, view: View | None, me: ClusterMembership | None) -> Json:
-    """Return the document with the cluster's fields.
+    """Return the network document with the cluster's fields.
 
-    If no container on this host uses the network, ``Containers`` is None. Otherwise it gets this host's own address and
-    the peers.
+    If no container on this host uses the network, ``Containers`` is None. Otherwise the document also gets this host's
+    own address and the list of peers.
     """
     used = bool(document["Containers"]) or record.ingress
     if not used:
@@ -36,7 +36,7 @@ def completed(document: Json, record: NetworkRecord, view: View | None, me: Clus
 
 
 def _own_member(record: NetworkRecord, address: str) -> Json:
-    """Return the entry of the host's own address, which in Docker is the load balancer for services."""
+    """Return the ``Containers`` entry of the host's own address, which is the load balancer's entry in Docker."""
     name = "ingress" if record.ingress else record.name
     key = INGRESS_SANDBOX if record.ingress else f"lb-{name}"
     length = next(ip_network(p.subnet).prefixlen for p in record.pools if not p.unused)
@@ -53,5 +53,5 @@ def _own_member(record: NetworkRecord, address: str) -> Json:
 
 
 def _short(node_id: str) -> str:
-    """Return twelve hexadecimal digits that represent a node."""
+    """Return the twelve hexadecimal digits that represent a node in the document."""
     return sha256(node_id.encode()).hexdigest()[:12]

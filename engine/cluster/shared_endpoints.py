@@ -1,10 +1,10 @@
 """Endpoints and their addresses in etcd. Each address is one key, so that two hosts cannot allocate the same address.
 
 Addresses are allocated in turn, so that a released address stays unused as long as possible. The record of an endpoint
-remains when its host goes silent, and readers ignore hosts without a lease. Therefore a host that was only disconnected
-still owns its addresses when it returns.
+remains when its host goes silent, but readers ignore the endpoints of hosts without a lease. Therefore a host that was
+only disconnected still owns its addresses when it returns.
 
-Managers run all of this, for themselves or for a worker. Each change affects only records that ``node`` owns.
+Managers run all of this code, for themselves or for a worker. Each change affects only records that ``node`` owns.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import encode
 
 MOST_SKIPPED = 6
-"""Exponent of two: after conflicts, a host skips fewer than 2**`MOST_SKIPPED` free addresses."""
+"""Exponent that limits the random skip: after conflicts, a host skips fewer than 2**`MOST_SKIPPED` free addresses."""
 MAC_TAKEN = "attaching to network failed: the MAC address {} is of an endpoint of another host on this network"
 REMOVED = 'This node has been removed from the swarm. Use "hawse swarm leave", then it can join again.'
 Pools = Sequence[tuple[PoolRecord, str]]
-"""One pool per family, with the requested address or ""."""
+"""One pool for each address family, each with the address that the user requested, or ""."""
 Claims = tuple[list[dict[str, Any]], list[dict[str, Any]]]
-"""Conditions and changes of a transaction."""
+"""The conditions of a transaction, and the changes that the transaction makes if all conditions are true."""
 
 
 def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ipv4: str, ipv6: str) -> SharedEndpoint:
-    """Reserve an endpoint with its addresses, the requested or the next free ones; return its record.
+    """Reserve an endpoint with its addresses, either the requested or the next free ones; return the endpoint's record.
 
     As in Docker, the host's first endpoint on a network also reserves an address for the host itself. Raises Forbidden
-    if there is no free address, Conflict if another host has the MAC address.
+    if no address is free, and Conflict if another host has the MAC address.
     """
     pools = pools_for_endpoint(network, ipv4, ipv6)
     used: Collection[str] = ()
@@ -51,7 +51,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
         if not balancer and pools:
-            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # requested: out of turn
+            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # a requested one is out of turn
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
@@ -66,9 +66,9 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
 def _read(
     client: Client, network: NetworkRecord, node: str, pools: Pools, mac: str = ""
 ) -> tuple[list[int], str, KeyValue | None]:
-    """Return each pool's last allocated address, the host's own address, and the owner of ``mac``.
+    """Return each pool's last allocated address, the host's own address, and the key that reserves ``mac``.
 
-    Raises NotFound if the network no longer exists, Unavailable if the node has been removed.
+    Raises NotFound if the network no longer exists, and Unavailable if the node has been removed.
     """
     required = [keys.network(network.id), keys.member(node), keys.balancer(network.id, node), keys.mac(network.id, mac)]
     entries = client.read_all(*required, *(keys.serial(network.id, p.subnet) for p, _ in pools))
@@ -84,8 +84,8 @@ def _read(
 def _mac_claim(endpoint: SharedEndpoint, entry: KeyValue | None) -> dict[str, Any]:
     """Return the transaction's condition for using the endpoint's MAC address.
 
-    The MAC address must be free or belong to the same host. Raises `Conflict` if another host has it, because frames
-    would reach only one of the two hosts.
+    The MAC address must be free or belong to the same host. Raises `Conflict` if another host has it, because frames to
+    that MAC address would reach only one of the two hosts.
     """
     key = keys.mac(endpoint.network_id, endpoint.mac)
     if entry is None:
@@ -107,7 +107,10 @@ def _with_prefix(chosen: Sequence[str], pools: Pools, version: int) -> str:
 
 
 def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
-    """Return the keys that these changes write, because a transaction may write each key only once."""
+    """Return the keys that ``changes`` write.
+
+    The caller needs them because a transaction may write each key only once.
+    """
     return {c["request_put"]["key"] for c in changes}
 
 
@@ -157,17 +160,17 @@ def _key(endpoint: SharedEndpoint) -> str:
 
 
 def _mark(endpoint: SharedEndpoint) -> str:
-    """Return the value of the keys of an endpoint's addresses."""
+    """Return the value ``node id/endpoint id``, which marks the address keys of an endpoint."""
     return f"{endpoint.node}/{endpoint.id}"
 
 
 def _is_own(claim: KeyValue, endpoint: SharedEndpoint) -> bool:
-    """Return whether an address key belongs to the endpoint's own host."""
+    """Return whether the address key ``claim`` belongs to the host that owns ``endpoint``."""
     return claim.value.partition("/")[0] == endpoint.node
 
 
 def _claimed(endpoint: SharedEndpoint) -> list[str]:
-    """Return the keys of the endpoint's addresses, the MAC address first."""
+    """Return the keys that reserve the endpoint's addresses, with the MAC address first."""
     network_id = endpoint.network_id
     addresses = [a.partition("/")[0] for a in (endpoint.ipv4, endpoint.ipv6) if a]
     return [keys.mac(network_id, endpoint.mac), *(keys.address(network_id, a) for a in addresses)]
@@ -176,7 +179,7 @@ def _claimed(endpoint: SharedEndpoint) -> list[str]:
 def release(client: Client, network_id: str, node: str, identity: str) -> None:
     """Delete an endpoint and release its addresses; idempotent.
 
-    If it was the host's last endpoint on the network, the host's own address is released too.
+    If no endpoint of the host is left on the network, the host's own address is released too.
     """
     key = keys.endpoint(network_id, node, identity)
     for _ in range(ATTEMPTS):
@@ -191,7 +194,10 @@ def release(client: Client, network_id: str, node: str, identity: str) -> None:
 
 
 def _claims_of(entry: KeyValue) -> list[str]:
-    """Return the address keys of a stored endpoint, or the endpoint's own key if its record is unreadable."""
+    """Return the keys that reserve a stored endpoint's addresses.
+
+    If the endpoint's record is unreadable, return only the key of the record itself.
+    """
     return [c for e in record_checks.all_readable([entry], record_checks.read_endpoint) for c in _claimed(e)] or [
         entry.key
     ]
@@ -209,7 +215,7 @@ def _release_balancer(client: Client, network_id: str, node: str) -> None:
 def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) -> bool:
     """Write an endpoint that the store has lost.
 
-    Returns False if the network or node no longer exists, or if another endpoint has one of the addresses.
+    Returns False if the network or the node no longer exists, or if another endpoint has one of the addresses.
     """
     _check_addresses(network, endpoint)
     claimed = _claimed(endpoint)
@@ -226,7 +232,7 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
 
 
 def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Raise InvalidArgument for addresses that the network does not offer to containers."""
+    """Raise InvalidArgument if the network has no pool that may give the endpoint's addresses to containers."""
     pools = [p for p in network.pools if not p.unused]
     for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
         if not any(is_usable(pool, address) for pool in pools):

@@ -1,5 +1,5 @@
-"""The cluster's networks in etcd. Each change is one transaction, repeated if another host has changed the
-same keys.
+"""The cluster's networks in etcd. Each change is one transaction, which is repeated if another host changes the same
+keys meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ ATTEMPTS = 50
 EXHAUSTED = "rpc error: code = InvalidArgument desc = could not find an available, non-overlapping IPv4 address pool"
 
 Ledger = tuple[Cluster, Cursor, int, list[NetworkRecord]]
-"""Input for a new network: the cluster's settings, the cursor, the cursor's revision, and the existing networks."""
+"""Input for allocating a new network: the cluster's settings, the last allocated values (the cursor), the cursor's
+revision, and the existing networks.
+"""
 
 
 def all_networks(client: Client) -> list[NetworkRecord]:
@@ -31,7 +33,10 @@ def all_networks(client: Client) -> list[NetworkRecord]:
 
 
 def find(client: Client, reference: str) -> list[NetworkRecord]:
-    """Return networks with the id ``reference``, else with that name, else with an id that starts with it."""
+    """Return the networks with the id ``reference``.
+
+    If none has this id, return the networks with this name, else the networks whose id starts with ``reference``.
+    """
     networks = all_networks(client)
     return (
         [n for n in networks if n.id == reference]
@@ -75,7 +80,7 @@ def _read_ledger(client: Client) -> Ledger:
 def allocate(
     record: NetworkRecord, cluster: Cluster, cursor: Cursor, _revision: int, others: Sequence[NetworkRecord]
 ) -> tuple[NetworkRecord, Cursor]:
-    """Return the network with allocated values, and the cursor after it. Pure."""
+    """Return the network with its allocated values, and the cursor (the last allocated values) after it. Pure."""
     pools = list(record.pools)
     if record.enable_ipv4 and not any(ip_network(p.subnet).version == 4 for p in pools):
         subnet = next_subnet(cluster, cursor.subnet, [p.subnet for n in others for p in n.pools])
@@ -88,7 +93,10 @@ def allocate(
 
 
 def with_gateway(pool: PoolRecord) -> PoolRecord:
-    """Return the pool with its gateway, by default its first address, marked as shown."""
+    """Return the pool with its gateway address, marked as shown by inspect.
+
+    If the pool has no gateway, its first address becomes the gateway.
+    """
     return replace(pool, gateway=pool.gateway or str(ip_network(pool.subnet)[1]), gateway_shown=True)
 
 
@@ -113,9 +121,10 @@ def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Networ
 
 
 def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRecord]) -> tuple[NetworkRecord, Cursor]:
-    """Assign one VXLAN id to each subnet: first the user's ids, then the next unused ones.
+    """Assign one VXLAN id to each subnet: first the user's ids, then the next unused ids.
 
-    The options that Docker shows have only the ids of IPv4 subnets. The driver's option has all ids, in pool order.
+    The options that Docker's inspect shows have only the ids of IPv4 subnets. The driver's option has all ids, in the
+    order of the pools.
     """
     options = dict(record.options or {})
     requested = [v for v in options.get(VNIS, "").split(",") if v]
@@ -144,7 +153,7 @@ def vnis_of(record: NetworkRecord) -> list[str]:
 
 
 def remove(client: Client, record: NetworkRecord) -> None:
-    """Remove a network; raises Forbidden with Docker's message if an endpoint of any host is on it.
+    """Remove a network; raises Forbidden with Docker's message if any host has an endpoint on the network.
 
     Raises NotFound if the network does not exist.
     """
@@ -170,7 +179,7 @@ def remove(client: Client, record: NetworkRecord) -> None:
 def update(client: Client, key: str, change: Callable[[str], str]) -> str:
     """Replace the value of a key with ``change(value)``; return the new value.
 
-    It is repeated if another host changes the key meanwhile.
+    The replacement is repeated if another host changes the key meanwhile.
     """
     for _ in range(ATTEMPTS):
         entry = client.get(key)

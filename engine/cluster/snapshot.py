@@ -1,7 +1,8 @@
-"""This host's copy of the cluster's records: everything under ``shared/`` at one revision, as immutable values.
+"""This host's snapshot of the cluster's records: all keys under ``shared/`` at one revision, as immutable values.
 
-Events produce a new view. Views are saved to disk, so that a restarted agent knows names and peers immediately, even if
-the store does not answer. Unreadable records are left out; ``refused`` has the reasons.
+Each change that etcd reports produces a new snapshot (View). Snapshots are saved to disk, so that a restarted agent
+knows names and peers immediately, even if the store does not answer. Unreadable records are left out of the snapshot,
+and the reasons are kept.
 """
 
 from __future__ import annotations
@@ -26,15 +27,17 @@ Values = Mapping[str, str]
 
 @dataclass(frozen=True)
 class View:
-    """All values under ``shared/`` at ``revision``."""
+    """A snapshot of the cluster's records: all values under ``shared/`` at ``revision``."""
 
     revision: int
     values: Values
     _endpoints: Mapping[str, Mapping[str, SharedEndpoint]] = field(default_factory=dict, repr=False)
     refused: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Why endpoint records are left out, by key."""
+    """By key: the reason why an endpoint's record is left out of the snapshot."""
     _others: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """Why other records are left out, by key, as far as they have been read."""
+    """By key: the reason why any other record is left out. Has only records that have been parsed, which happens on
+    demand.
+    """
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
@@ -63,9 +66,9 @@ class View:
         return record_checks.readable(stored, read, self._others.__setitem__)
 
     def unreadable(self) -> dict[str, str]:
-        """Return why records are left out, by key."""
+        """Return the reasons why records are left out of the snapshot, by key."""
         for read in (self.nodes, self.networks):
-            assert read is not None  # the property reads the records on first access
+            assert read is not None  # the property parses its records on first access
         return {**self.refused, **self._others}
 
     def endpoints(self, network_id: str) -> list[SharedEndpoint]:
@@ -73,7 +76,10 @@ class View:
         return [e for e in self._endpoints.get(network_id, {}).values() if e.node in self.alive]
 
     def differing(self, other: View) -> set[str]:
-        """Return the ids of networks whose endpoints may differ; all networks if hosts or leases have changed."""
+        """Return the ids of networks whose endpoints may differ from ``other``.
+
+        If hosts or leases have changed, return the ids of all networks.
+        """
         here, there = self._endpoints, other._endpoints
         if self.alive != other.alive or self.nodes != other.nodes:
             return {*here, *there}
@@ -85,7 +91,7 @@ class View:
 
 
 def make(revision: int, values: Values) -> View:
-    """Return a view of these values."""
+    """Return a snapshot with ``values``."""
     endpoints: dict[str, dict[str, SharedEndpoint]] = {}
     refused: dict[str, str] = {}
     stored = ((k, v) for k, v in values.items() if k.startswith(keys.ENDPOINTS))
@@ -95,13 +101,13 @@ def make(revision: int, values: Values) -> View:
 
 
 def load(client: Client) -> View:
-    """Read all shared values from the store and return them as a view."""
+    """Read all values under ``shared/`` from the store and return them as a snapshot."""
     pairs, revision = client.range(keys.SHARED)
     return make(revision, {kv.key: kv.value for kv in pairs})
 
 
 def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
-    """Return the view after these events; unchanged parts are shared with the old view."""
+    """Return the snapshot after the changes in ``events``; unchanged parts are shared with the old snapshot."""
     values = dict(view.values)
     endpoints, refused = dict(view._endpoints), dict(view.refused)
     for event in events:
@@ -124,7 +130,7 @@ def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
 
 
 def _share(view: View, changed: View, touched: set[str]) -> None:
-    """Copy parsed records from the old view to the new one for kinds without an event."""
+    """Copy parsed records from the old snapshot to the new one, for each kind of record that no change has touched."""
     for prefix, name in ((keys.NODES, "nodes"), (keys.ALIVE, "alive"), (keys.NETWORKS, "networks")):
         if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):
             changed.__dict__[name] = view.__dict__[name]
@@ -132,13 +138,13 @@ def _share(view: View, changed: View, touched: set[str]) -> None:
 
 
 def save(root: Path, view: View) -> None:
-    """Save the view to disk for the next agent."""
+    """Save the snapshot to disk, so that the next agent can load it."""
     text = json.dumps({"revision": view.revision, "values": dict(view.values)})
     membership.write_private(membership.directory(root) / FILE, text)
 
 
 def saved(root: Path) -> View | None:
-    """Return the saved view, or None if there is no readable one."""
+    """Return the snapshot that was saved to disk, or None if no readable one exists."""
     try:
         document = json.loads((membership.directory(root) / FILE).read_text(encoding="utf-8"))
         return make(int(document["revision"]), document["values"])
@@ -147,7 +153,7 @@ def saved(root: Path) -> View | None:
 
 
 def record_of(endpoint: SharedEndpoint) -> EndpointRecord:
-    """Return an endpoint of another host as an endpoint record for DNS."""
+    """Return an endpoint of another host as an endpoint record that the DNS service can use."""
     return EndpointRecord(
         id=endpoint.id,
         network_id=endpoint.network_id,

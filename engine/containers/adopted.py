@@ -1,13 +1,14 @@
-"""Use network namespaces that hawse did not create as containers ("adopted" sandboxes).
+"""Use network namespaces that hawse did not create as if they were containers ("adopted" sandboxes).
 
 ``netns:NAME`` is a namespace of ``ip netns``. ``netns:/path`` is any bind-mounted namespace. ``pid:N`` is the namespace
 of a process.
 
-An adopted sandbox has a container record while it is connected to a network. The record is created with its first
-endpoint and deleted with its last.
+An adopted sandbox has a container record only while it is connected to a network. The record is created together with
+the first endpoint and deleted together with the last one.
 
-hawse does not keep the namespace alive: it detects its end, but cannot prevent it. The inode shows whether it is still
-the same namespace. A namespace that is a host's own is refused, to prevent changes to the host by mistake.
+hawse does not keep an adopted namespace alive: other programs can delete it, and hawse only detects this. The inode
+shows whether a path still leads to the same namespace. The network namespace of a host system is refused unless the
+user forces it, to prevent changes to the host by mistake.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ NETNS_NAME = re.compile(r"[^/\0]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class NamespaceReference:
-    """The place and identity of a foreign namespace.
+    """A foreign network namespace: its name, its path, and the values that identify it.
 
-    ``start`` is the start time of the process for ``pid:``. For a named namespace it is the inode.
+    ``start`` is the start time of the process for ``pid:N``. For a named namespace, ``start`` is the inode.
     """
 
     name: str
@@ -50,15 +51,16 @@ class NamespaceReference:
 
 
 def is_adoptable(reference: str) -> bool:
-    """Return whether a container argument names a foreign namespace."""
+    """Return whether a container argument names a foreign network namespace (``netns:`` or ``pid:``)."""
     return reference.startswith(("netns:", "pid:"))
 
 
 @contextmanager
 def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
-    """Find a foreign namespace and lock it inside the block, under whatever name other commands use for it.
+    """Find a foreign network namespace, and hold a lock on it inside the block.
 
-    Raises Forbidden for a namespace that is a host's own, unless ``force`` is set. Changes nothing.
+    The lock is on the namespace file itself, so it also excludes commands that use another name for the same namespace.
+    Raises Forbidden for the network namespace of a host system, unless ``force`` is set. Does not change the namespace.
     """
     path, pid = _path(reference)
     name = reference.replace("/", "_") if "/" in reference else reference
@@ -78,10 +80,11 @@ def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
 
 
 def record_of(known: ContainerRecord | None, container_id: str, place: NamespaceReference) -> ContainerRecord:
-    """Return the record of a namespace that will be connected; it is stored with the first endpoint.
+    """Return the container record of a foreign namespace that is about to be connected.
 
-    A ``known`` record that is still running is reused with the new path. Otherwise a new record is made. Raises
-    Conflict if the name is in use for another namespace.
+    The caller stores the record together with the first endpoint. If ``known`` is the record of a running sandbox, it
+    is reused with the new path. Otherwise a new record is made. Raises Conflict if the name is in use for another
+    namespace.
     """
     if known is not None and known.status == "running":
         if known.sandbox_inode not in (0, place.inode):
@@ -105,13 +108,13 @@ def record_of(known: ContainerRecord | None, container_id: str, place: Namespace
 
 
 def known_id(host: Host, place: NamespaceReference) -> str:
-    """Return the id of the record that has a foreign namespace's name, or "" if there is none."""
+    """Return the id of the container record for a foreign namespace, found by name; "" if there is no record."""
     with host.store.read() as reader:
         return next((c.id for c in reader.find_containers(place.name) if c.name == place.name), "")
 
 
 def still_exists(record: ContainerRecord) -> bool:
-    """Return whether an adopted namespace is still the one that was adopted."""
+    """Return whether the path of an adopted namespace still leads to the namespace that was adopted."""
     if record.pid and not process.is_running(record.pid, record.pid_start):
         return False
     inode = record.sandbox_inode or (0 if record.pid else record.pid_start)
@@ -122,7 +125,7 @@ def still_exists(record: ContainerRecord) -> bool:
 
 
 def forget_if_unused(host: Host, container_id: str) -> None:
-    """Delete the record and the lock file of an adopted namespace that is on no network; idempotent.
+    """Delete the record and the lock file of an adopted namespace that is connected to no network; idempotent.
 
     The caller holds the container lock.
     """
@@ -133,7 +136,10 @@ def forget_if_unused(host: Host, container_id: str) -> None:
 
 
 def forget_record_if_unused(tx: Transaction, container_id: str) -> bool:
-    """Delete the record of an adopted namespace that is on no network; return whether no record is left."""
+    """Delete the record of an adopted namespace that is connected to no network.
+
+    Returns True if the store has no record of this container afterwards.
+    """
     record = tx.container(container_id)
     if record is None:
         return True
@@ -144,7 +150,7 @@ def forget_record_if_unused(tx: Transaction, container_id: str) -> bool:
 
 
 def _path(reference: str) -> tuple[str, int]:
-    """Return the path that opens the namespace, and the pid for ``pid:`` (else 0)."""
+    """Return the path of the file that opens the namespace, and the pid for ``pid:N`` (else 0)."""
     kind, _, rest = reference.partition(":")
     if kind == "pid":
         if not rest.isdecimal():
@@ -157,10 +163,10 @@ def _path(reference: str) -> tuple[str, int]:
 
 @contextmanager
 def _opened(path: str, reference: str) -> Iterator[int]:
-    """Open a network namespace; the descriptor is closed after the block.
+    """Open a network namespace and yield its file descriptor, which is closed after the block.
 
-    The file is checked with stat before it is opened, because opening another kind of file may have side effects.
-    Raises InvalidArgument if it is not a network namespace, and NotFound if it is missing.
+    The file is checked with stat before it is opened, because opening a device or a FIFO may have side effects. Raises
+    InvalidArgument if the file is not a network namespace, and NotFound if it is missing.
     """
     try:
         is_namespace = os.stat(path).st_dev == os.stat("/proc/thread-self/ns/net").st_dev

@@ -33,7 +33,7 @@ def connect(
 ) -> None:
     """Connect a container, or a foreign namespace (``netns:NAME``, ``netns:/path``, ``pid:N``), to a network.
 
-    A namespace that is a host's own is connected only with ``force``.
+    Unless ``force`` is set, the network namespace of a host system is refused.
     """
     with _held(host, container, force=force) as held:
         record = held.record
@@ -54,9 +54,9 @@ def connect(
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A container under its lock.
+    """The record of a container that `_held` has locked for a connect.
 
-    A foreign namespace without a record gets its container lock only when `hold` is called.
+    A foreign namespace that has no record yet is an exception: its container lock is taken only when `hold` is called.
     """
 
     record: ContainerRecord
@@ -65,9 +65,9 @@ class _Held:
 
 @contextmanager
 def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
-    """Lock a container for a connect.
+    """Lock a container for a connect, and yield its record inside the block.
 
-    For a foreign namespace without a record, the new record that it will get is yielded.
+    For a foreign namespace that has no record yet, a new record is yielded, which is not stored yet.
     """
     if not adopted.is_adoptable(container):
         target = lookup.resolve(host, container)
@@ -89,9 +89,9 @@ def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
 
 
 def _settled(host: Host, container_id: str) -> ContainerRecord:
-    """Return the current record of a locked container; raises NotFound if it is gone.
+    """Return the current record of a locked container; raises NotFound if the container has been removed.
 
-    If its process has just ended, its resources are released first.
+    If the container's process has just ended, the endpoints and ports of the container are released first.
     """
     record = finalize.finalize_exit(host, container_id)
     if record is None:
@@ -147,16 +147,16 @@ def _connect_running(
 def _reroute(
     old: ContainerRecord, before: Sequence[JoinedEndpoint], record: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Set the default routes again, if the change moved them to other endpoints."""
+    """Set the default routes of a sandbox again, if they now belong to other endpoints than before."""
     held = [m and m.endpoint.id for m in sandbox.gateways(old, before)]
     if held != [m and m.endpoint.id for m in sandbox.gateways(record, members)]:
         sandbox.route(record, members)
 
 
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
-    """Add the network to the configuration of a stopped container, unless it is there already.
+    """Add a network to the configuration of a stopped container; no effect if the network is already in it.
 
-    A network that does not exist is accepted here and refused at the start, as in Docker.
+    A network that does not exist is accepted. As in Docker, the next start of the container then fails.
     """
     name, named = reference, False
     with contextlib.suppress(NotFound):
@@ -205,11 +205,11 @@ def rollback(host: Host, endpoint_id: str) -> None:
 
 
 def resync_routes_and_ports(host: Host, container_id: str) -> None:
-    """Bring the default routes and ports of a running sandbox in line with its endpoints; idempotent."""
+    """Set the default routes and the published ports of a running sandbox as its endpoints require; idempotent."""
     with host.store.read() as reader:
         container = reader.container(container_id)
     if container is None:
-        forget(host.run, "container", container_id)  # the container is gone: delete this new lock file
+        forget(host.run, "container", container_id)  # no container: delete the file that the lock created
         return
     if lookup.with_actual_state(host, container).status != "running":
         return
@@ -219,13 +219,16 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         return
     members = _rerouted(host, container, members)
     for member in port_assignment.move(host, container, members):
-        sandbox.publish(host, container, member, member.endpoint.ports)  # recorded, but perhaps not published yet
+        sandbox.publish(host, container, member, member.endpoint.ports)  # ports may be recorded but not published
     etc_files.remove_network(host, container, None)
     announce(host)
 
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Join or leave the gateway bridge as needed and always set the default routes; return the memberships."""
+    """Join or leave the gateway bridge as the networks require, then set the default routes.
+
+    Returns the endpoints of the container after this.
+    """
     joined, index = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interface)
     with host.store.write() as tx:
         tx.put_container(replace(container, next_interface=index))

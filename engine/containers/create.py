@@ -1,4 +1,4 @@
-"""Create a container: check and record everything, start nothing."""
+"""Create a container: check the request and record the container, without starting a process."""
 
 from __future__ import annotations
 
@@ -45,16 +45,19 @@ PREDEFINED_MODES = ("bridge", "host", "none")
 
 @dataclass(frozen=True, slots=True)
 class RootFilesystem:
-    """The source of a container's root file system; ``image`` is None for hostfs and for a plain directory."""
+    """The root file system of a container.
+
+    ``image`` is None for a plain directory and for hostfs (a container on the host's own files).
+    """
 
     directory: str
     image: ImageRecord | None = None
 
 
 def create(host: Host, request: ContainerCreate) -> Created:
-    """Create a container and return its id; on error, raise Docker's message and leave nothing behind.
+    """Create a container and return its id and warnings.
 
-    The checks run in Docker's order.
+    The checks run in Docker's order and raise errors with Docker's messages. After an error, nothing is stored.
     """
     request = _normalised(request)
     with host.store.read() as reader:
@@ -104,9 +107,9 @@ def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
 
 
 def _check_hostfs_security(request: ContainerCreate) -> None:
-    """Raise InvalidArgument if a seccomp profile is given for hostfs, because it would not be applied.
+    """Raise InvalidArgument if a seccomp profile is given for a hostfs container (one on the host's own files).
 
-    The profile ``unconfined`` is allowed.
+    hawse applies seccomp profiles only to containers on images and directories. The profile ``unconfined`` is allowed.
     """
     profile = parse_security_options(request.host.security_opt or ()).seccomp
     if profile not in ("", UNCONFINED):
@@ -118,10 +121,10 @@ def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, Ne
 
 
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
-    """Return the host configuration after looking up the containers that it names.
+    """Look up the containers that the host configuration names; return it with their ids in ``container:`` modes.
 
-    These are the container whose sandbox is joined, and the targets of links. Raises InvalidArgument for a link without
-    exactly one target.
+    The named containers are the one whose sandbox is joined, and the targets of links. Raises InvalidArgument for a
+    link without exactly one target.
     """
     settings = request.host
     with host.store.read() as reader:
@@ -131,7 +134,7 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
                 settings = replace(settings, network_mode=f"container:{matches[0].id}")
         for link in settings.links or ():
             if is_user_defined(settings.network_mode):
-                break  # on such networks a link is only a name, resolved later
+                break  # on a user-defined network, the target is looked up later
             target = parse_link(link)[0]
             link_target(reader.find_containers(target), target)
     return settings
@@ -146,9 +149,9 @@ def _record(host: Host, record: ContainerRecord) -> None:
 
 
 def find_root(host: Host, image: str) -> RootFilesystem:
-    """Return the root file system for an image argument: the host's, a directory, or an imported image.
+    """Return the root file system for the image argument: the host's files, a directory, or an imported image.
 
-    Raises NotFound if there is none.
+    Raises NotFound if the argument names no directory and no image.
     """
     if image == HOSTFS:
         return RootFilesystem("/")
@@ -168,12 +171,15 @@ def _directory(path: str) -> str:
 
 
 def _without_empty_entrypoint(config: ContainerConfig) -> ContainerConfig:
-    """Replace the entrypoint "" by None: it only means "use neither the image's entrypoint nor its command"."""
+    """Replace the entrypoint "" by None, because no program can be executed from it.
+
+    The user gives ``--entrypoint ""`` to use neither the entrypoint nor the command of the image.
+    """
     return replace(config, entrypoint=None) if list(config.entrypoint or ()) == [""] else config
 
 
 def merged(config: ContainerConfig, image: ImageRecord | None) -> ContainerConfig:
-    """Merge the user's configuration over the image's by Docker's rules.
+    """Return the user's configuration, with missing values taken from the image by Docker's rules.
 
     If the user gives an entrypoint, the image's command is not used.
     """
@@ -202,9 +208,10 @@ def _merged_env(base: Sequence[str], variables: Sequence[str]) -> list[str]:
 
 
 def _normalised(request: ContainerCreate) -> ContainerCreate:
-    """Apply Docker's silent corrections to a request.
+    """Return the request with the corrections that Docker makes without a warning.
 
-    The network mode ``default`` becomes ``bridge``. Dots are resolved in an absolute working directory.
+    The network mode ``default`` becomes ``bridge``. The parts ``.`` and ``..`` in an absolute working directory are
+    resolved.
     """
     mode = request.host.network_mode
     networks = {("bridge" if n == "default" else n): s for n, s in request.networks.items()}
@@ -217,9 +224,9 @@ def _normalised(request: ContainerCreate) -> ContainerCreate:
 
 
 def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
-    """Return the container's networks, under the names that were typed.
+    """Return one attachment for each network of the request, under the name that the user typed.
 
-    The main network gets its real name in two cases: it has no settings of its own, or it was given by id.
+    The main network gets its real name instead in two cases: the user gave no settings for it, or the user gave its id.
     """
     mode, networks = request.host.network_mode, request.networks
     if not is_container_mode(mode) and mode not in networks:
@@ -230,7 +237,7 @@ def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[N
 
 
 def _main_mac(request: ContainerCreate, attachments: Sequence[NetworkAttachment]) -> str:
-    """Return the main network's MAC address, because Docker shows it in the old container-wide field too."""
+    """Return the MAC address of the main network, because Docker also shows it as the MAC address of the container."""
     mode = request.host.network_mode
     shown = "" if mode in ("host", "none") else mode
     return next((a.settings.mac_address for a in attachments if a.network == shown), "")

@@ -15,8 +15,8 @@ from engine.paths import make_private_directory
 def remove(host: Host, container_id: str) -> None:
     """Remove the container's directory; idempotent.
 
-    The directory is only renamed, and a separate process deletes its contents, so that the command need not wait.
-    Directories that an earlier, killed removal renamed but did not delete are deleted too.
+    This function only renames the directory. A separate process deletes the contents, so that the command does not
+    wait. That process also deletes directories that an earlier command renamed before it was killed.
     """
     discarded = host.root / "discarded"
     make_private_directory(discarded)
@@ -28,12 +28,12 @@ def remove(host: Host, container_id: str) -> None:
 
 
 def _delete(trees: Sequence[Path]) -> None:
-    """Delete directory trees in a separate process that inherits no files or environment of ours (except PATH)."""
+    """Delete directory trees in a separate process that inherits no open files, and of the environment only PATH."""
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
     try:
         os.posix_spawnp("rm", ["rm", "-rf", "--", *map(str, trees)], environment, file_actions=null, setsid=True)
-    except FileNotFoundError:  # there is no rm in PATH
+    except FileNotFoundError:  # the program rm is not in PATH
         for tree in trees:
             shutil.rmtree(tree, ignore_errors=True)
 

@@ -24,7 +24,7 @@ from engine.validate.endpoint import check_disconnect, not_connected
 def disconnect(host: Host, reference: str, container: str, *, force: bool) -> None:
     """Disconnect a container from a network.
 
-    With ``force``, endpoints that a missing container left on the network are removed too.
+    With ``force``, an endpoint whose container no longer exists is removed from the network too.
     """
     with host.store.read() as reader:
         matches = reader.find_containers(container.removeprefix("/"))
@@ -108,9 +108,9 @@ def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
 
 
 def release_orphan_endpoints(host: Host, reference: str) -> None:
-    """Release the network's endpoints whose container is gone or has ended.
+    """Release the network's endpoints whose container was removed or has ended.
 
-    Without this, Docker's message about "active endpoints" would name endpoints that no longer exist.
+    If they stayed, the removal of the network would fail with Docker's error "has active endpoints".
     """
     with host.store.read() as reader:
         matches = reader.find_networks(reference)

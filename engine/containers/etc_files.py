@@ -1,8 +1,8 @@
-"""Maintain a container's own /etc/hosts, /etc/resolv.conf and /etc/hostname, which are kept in its directory.
+"""Maintain /etc/hosts, /etc/resolv.conf and /etc/hostname of a container, which are stored in its own directory.
 
 The files are bind-mounted into the container, so they are always rewritten in place. A container that joins another
-container's sandbox uses the files of that container. An adopted namespace has no such files, because nothing can be
-mounted for its processes.
+container's sandbox uses the files of that container. An adopted namespace has no such files, because hawse cannot mount
+files for processes that it did not start.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from engine.validate.host_config import is_container_mode
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")
 LARGEST = 1 << 20
-"""Largest size in bytes of a file that is still updated, because a container may write anything into its own files."""
+"""Size limit in bytes. A container's /etc file that is larger is not updated, because the container may have written
+anything into it.
+"""
 
 
 def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
@@ -38,7 +40,10 @@ def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]
 
 
 def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Update the files of a running container that has joined another network, the last of ``members``."""
+    """Update /etc/hosts and /etc/resolv.conf of a running container that has joined another network.
+
+    The new network is the last item of ``members``. /etc/resolv.conf is not changed if the user has edited it.
+    """
     if record.kind == "adopted":
         return
     directory = host.container_directory(record.id)
@@ -50,10 +55,11 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
 
 
 def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord | None) -> None:
-    """Remove a running container's own lines from /etc/hosts after it has left a network, as Docker does.
+    """Remove the container's own lines from its /etc/hosts after it has left a network, as Docker does.
 
-    All its lines go, because they share one name. After leaving a predefined network nothing is removed, because
-    containers have no names there. ``network`` is None if it is not known.
+    The lines of all its networks are removed, because all of them contain the same host name. After the container has
+    left a predefined network, nothing is removed, because containers have no names there. ``network`` is None if the
+    network is not known.
     """
     if record.kind == "adopted" or (network is not None and network.predefined):
         return
@@ -64,7 +70,7 @@ def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord |
 
 
 def follow_links(host: Host, record: ContainerRecord) -> None:
-    """Write the container's new address into /etc/hosts of the running containers that link to it."""
+    """Write the container's new address into /etc/hosts of each running container that links to it."""
     for source, alias, address in links.linking(host, record):
         path = host.container_directory(source.id) / "hosts"
         text = _present(path)
@@ -98,9 +104,10 @@ def _default_bridge_address(host: Host) -> str:
 
 
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
-    """Return the contents that resolv.conf may have if it was not edited.
+    """Return all contents that resolv.conf may have if the container has not edited it.
 
-    A container on no network may have a file written for any kind of network, so several contents are possible.
+    If the container is on no network now, its file may still be that of an earlier network. Therefore several contents
+    are possible.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]
@@ -131,9 +138,9 @@ def _read(path: Path) -> str:
 
 
 def _present(path: Path) -> str | None:
-    """Return the current text of a container's file, or None if it is missing or too long.
+    """Return the contents of a container's /etc file, or None if the file is missing or too long.
 
-    The container may have written any bytes into it.
+    The contents are untrusted, because the container may have written any bytes into the file.
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:

@@ -1,4 +1,4 @@
-"""Access a container: its streams, its log, further commands in it, and waiting for its end."""
+"""Access a container: attach to its streams, read its log, run further commands in it, and wait for its end."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from engine.runtime.api import Attachment, LogLine, RuntimeFailure, Stdio
 from engine.store.locks import locked
 
 POLL = 0.02
-"""Seconds between checks for a container's removal, because there is no file descriptor to wait on."""
+"""Seconds between two checks whether a container has been removed. The kernel has no file descriptor for this event, so
+hawse has to poll.
+"""
 
 OVERDUE = 5.0
-"""Seconds after which this process finishes an overdue removal itself."""
+"""Seconds to wait until the runtime's process has removed a container. After this time, the waiting command
+removes it.
+"""
 
 
 def running(host: Host, reference: str) -> ContainerRecord:
-    """Return the container's record; raises Conflict if it is not running."""
+    """Return the container's record; raises Conflict if the container is not running."""
     record = lookup.with_actual_state(host, lookup.resolve(host, reference))
     lookup.check_not_restarting(record)
     if record.status != "running":
@@ -47,7 +51,7 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 
 
 def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
-    """Connect to the streams of a container that is running or will be started."""
+    """Connect to the standard streams of a container that is running or will be started."""
     record = lookup.resolve(host, reference)
     return host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
 
@@ -69,7 +73,7 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
 
 
 def wait(host: Host, reference: str, condition: str) -> int:
-    """Wait for the container's end or removal and return its exit code."""
+    """Wait until a container ends or is removed, and return the exit code of its process."""
     record = lookup.with_actual_state(host, lookup.resolve(host, reference))
     while record.status == "restarting":
         time.sleep(POLL)
@@ -78,24 +82,25 @@ def wait(host: Host, reference: str, condition: str) -> int:
     if record.status == "running" or condition == "next-exit":
         code = host.runtime.wait(record.id) or 0
     with locked(host.run, "container", record.id):
-        settled = finalize_exit(host, record.id)  # so its addresses and ports are free when this returns
+        settled = finalize_exit(host, record.id)  # release its addresses and ports before the return
     if condition == "removed":
         _await_removal(host, record.id)
-    # Return the recorded exit code, because the runtime may have deleted its own copy. If a restart policy has already
-    # begun the next run, return the code that the wait gave.
+    # Return the exit code from the record, because the runtime may have deleted its own copy before the wait. If the
+    # record already describes the next run after a restart, return the result of the wait.
     return code if settled is None or settled.status == "running" else settled.exit_code
 
 
 def _await_removal(host: Host, container_id: str) -> None:
-    """Wait until the container is gone.
+    """Wait until the container has been removed.
 
-    The process that should remove it may have been killed. Therefore this process does it after `OVERDUE` seconds.
+    The runtime starts a process that removes the container, but that process may have been killed. Therefore the
+    waiting command removes the container itself after `OVERDUE` seconds.
     """
     overdue = time.monotonic() + OVERDUE
     while _exists(host, container_id):
         time.sleep(POLL)
         if time.monotonic() > overdue:
-            with suppress(NotFound):  # the other process was slow, but alive
+            with suppress(NotFound):  # the runtime's process was slow, but has removed the container
                 finish_overdue_exit(host, container_id)
 
 

@@ -1,4 +1,4 @@
-"""Record the end of a container's process and release what the container held."""
+"""Record the end of a container's process, and release the endpoints and ports of the container."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from engine.model import ContainerRecord
 
 
 def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
-    """If the container's process has ended, record this and release what it held; return the record.
+    """If the container's process has ended, record its end and release its endpoints; return the record.
 
-    Idempotent; the caller holds the container lock. Returns None if the container is gone.
+    Idempotent; the caller holds the container lock. Returns None if the container has been removed.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)
@@ -43,7 +43,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
             tx.put_container(ended)
             if ended.status == "restarting":
                 intents.begin(tx, IntentKind.CONTAINER_RESTART, container_id)
-    if not ended.host.auto_remove:  # with --rm, an unfinished removal is found by these files
-        host.runtime.delete(record.id)  # after the record, because other processes read the exit code there until then
+    if not ended.host.auto_remove:  # with --rm, later commands find an unfinished removal by these files
+        host.runtime.delete(record.id)  # last, because other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None

@@ -1,4 +1,8 @@
-"""Join sandboxes to the gateway bridge, or remove them from it (see `engine.cluster.gateway`)."""
+"""Add sandboxes to the gateway bridge, or remove them from it.
+
+The gateway bridge (docker_gwbridge, see `engine.cluster.gateway`) connects containers on cluster networks to the
+outside.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +36,9 @@ OPTIONS = {
 
 
 def prepare(host: Host) -> NetworkRecord:
-    """Create the gateway bridge if it is missing, and return its record.
+    """Create the gateway bridge if it does not exist, and return its record.
 
-    Its second address is reserved for the ingress sandbox, as in Docker.
+    As in Docker, its second address is reserved for the ingress sandbox.
     """
     with host.store.read() as reader:
         known = bool(reader.find_networks(NAME))
@@ -42,7 +46,7 @@ def prepare(host: Host) -> NetworkRecord:
         create.create(host, NetworkCreate(NAME, options=OPTIONS))
     with host.store.write() as tx:
         network = tx.find_networks(NAME)[0]
-        if network.ipam_options is not None:  # none were given, as for Docker's predefined networks
+        if network.ipam_options is not None:  # show no IPAM options, as for predefined networks
             tx.put_network(replace(network, ipam_options=None))
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
             tx.put_endpoint(_ingress_endpoint(tx, network))
@@ -64,29 +68,30 @@ def _ingress_endpoint(tx: Transaction, network: NetworkRecord) -> EndpointRecord
 
 
 def release_ingress_address(host: Host) -> None:
-    """Release the address of the ingress sandbox, because this host leaves its cluster."""
+    """Release the gateway bridge's address for the ingress sandbox, because this host leaves its cluster."""
     with host.store.write() as tx:
         for endpoint in [e for e in tx.endpoints() if e.container_id == INGRESS_SANDBOX]:
             tx.delete_endpoint(endpoint.id)
 
 
 def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | None:
-    """Return the gateway bridge, activated, if a sandbox on these networks needs it; else None."""
+    """Create the gateway bridge if a sandbox on the ``joined`` networks needs it; return its record, else None."""
     if not is_needed(joined):
         return None
     return activate.activate(host, prepare(host).id)
 
 
 def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord) -> JoinedEndpoint:
-    """Reserve a container's endpoint on the gateway bridge, where it has no DNS names."""
+    """Reserve an endpoint on the gateway bridge for a container. The endpoint gets no DNS names."""
     attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
     return JoinedEndpoint(network, replace(reservation.reserve(tx, network, container, attachment), names=()))
 
 
 def _default_route(reader: Reader, container: ContainerRecord) -> str:
-    """Return the default-route setting for the gateway bridge, combined from the container's cluster networks.
+    """Return the ``default_route`` setting of the container's endpoint on the gateway bridge.
 
-    "yes" if one of them says so, "no" if all say so, else "".
+    The setting is "yes" if it is "yes" for at least one of the container's cluster networks. It is "no" if it is "no"
+    for all of them, and "" in all other cases.
     """
     attached = [(reader.network(a.network_id), a.settings.default_route) for a in container.attachments]
     answers = {word for network, word in attached if network is not None and network.scope == "swarm"}
@@ -96,9 +101,9 @@ def _default_route(reader: Reader, container: ContainerRecord) -> str:
 def sync_gateway_bridge(
     host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint], index: int
 ) -> tuple[list[JoinedEndpoint], int]:
-    """Join a running container to the gateway bridge, or remove it from it, as its networks require.
+    """Connect a running container to the gateway bridge, or disconnect it, as its other networks require.
 
-    Return the new memberships, and the number of its next interface.
+    Return the endpoints of the container after this, and the number for its next interface.
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     others = [m for m in members if m is not gateway]

@@ -1,4 +1,4 @@
-"""Find a container by what the user typed, and show its actual state."""
+"""Find a container by the name or id that the user typed, and determine its actual state."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from engine.validate.host_config import parse_link, shared_container
 def find(reader: Reader, reference: str) -> ContainerRecord:
     """Return the container with this name, id or unique id prefix.
 
-    Raises NotFound, or InvalidArgument if several match, with Docker's texts.
+    Raises NotFound if no container matches, and InvalidArgument if several match. The error texts are Docker's.
     """
     matches = reader.find_containers(reference) or _linked(reader, reference)
     return names.pick_container(matches, reference)
 
 
 def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return the container that a link on the default bridge names: "web/db" is the link ``db`` of ``web``."""
+    """Return the container that a link on the default bridge names.
+
+    The reference "web/db" means the target of the link ``db`` of the container ``web``.
+    """
     name, slash, alias = reference.removeprefix("/").partition("/")
     if not (slash and name and alias):
         return []
@@ -39,15 +42,15 @@ def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def resolve(host: Host, reference: str) -> ContainerRecord:
-    """Find a container in a new snapshot of the store, as `find` does."""
+    """Find a container as `find` does, in a snapshot of the store that is opened for this call."""
     with host.store.read() as reader:
         return find(reader, reference)
 
 
 def sandbox_owner(host: Host, record: ContainerRecord) -> str:
-    """Return the id of the container that owns the record's sandbox.
+    """Return the id of the container that owns the sandbox which a container uses.
 
-    This is the container itself, or the last one in a chain of ``container:`` network modes.
+    The owner is the container itself, or the last container in a chain of ``container:`` network modes.
     """
     owner, joined = record.id, shared_container(record.host.network_mode)
     while joined:
@@ -58,9 +61,9 @@ def sandbox_owner(host: Host, record: ContainerRecord) -> str:
 
 
 def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
-    """Return the record with its actual state: a process that has ended shows as ended.
+    """Return the record with the actual state of its process.
 
-    This holds even before its end is recorded.
+    If the process has ended, the returned status says so, even if no command has recorded the end yet.
     """
     if record.status != "running" or is_alive(record):
         return record
@@ -69,7 +72,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     state = host.runtime.state(record.id)
     if state.running:
         return record
-    if not state.finished_at:  # the runtime has no end time: the end may have been recorded meanwhile
+    if not state.finished_at:  # if the runtime has no end time, the store may have it by now
         with host.store.read() as reader:
             current = reader.container(record.id)
         if current is not None and current.status != "running":
@@ -79,13 +82,16 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
 
 
 def check_not_restarting(record: ContainerRecord) -> None:
-    """Raise Conflict if the container is between two runs, because it has no process or sandbox then."""
+    """Raise Conflict if the container waits for its restart, because it has no process and no sandbox then."""
     if record.status == "restarting":
         raise Conflict(f"Container {record.id} is restarting, wait until the container is running")
 
 
 def is_alive(record: ContainerRecord) -> bool:
-    """Return whether the record's process, or its adopted namespace, still exists and is the same."""
+    """Return whether the container's process still runs, or its adopted namespace still exists.
+
+    A new process with the same pid, or a new namespace at the same path, does not count.
+    """
     if record.kind == "adopted":
         return adopted.still_exists(record)
     return record.status == "running" and process.is_running(record.pid, record.pid_start)

@@ -27,33 +27,39 @@ def exited(host: Host, container_id: str) -> None:
 
 
 def finish_overdue_exit(host: Host, container_id: str) -> None:
-    """Do the work of `exited` if it was not done in time or was killed; idempotent."""
+    """Handle the end of a container's process if the runtime's process was late or was killed; idempotent.
+
+    Does the same as `exited`, but restarts the container without the backoff time.
+    """
     record = _ended(host, container_id)
     if record is not None and record.status == "restarting":
         restart_now(host, container_id, record.finished_at)
 
 
 def _ended(host: Host, container_id: str) -> ContainerRecord | None:
-    """Record the end; remove the container if it was started with --rm.
+    """Record the end of a container's process; also remove the container if it was started with --rm.
 
-    Return the record, or None if the container is gone or running.
+    Return the record, or None if the container has been removed or is running.
     """
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
         if record is None:
-            locks.forget(host.run, "container", container_id)  # the container is gone: delete this new lock file
+            locks.forget(host.run, "container", container_id)  # no container: delete the file that the lock created
             return None
         if record.status == "running":
             return None
         if not record.host.auto_remove:
-            host.runtime.delete(container_id)  # the process that recorded the end may have been killed before this
+            host.runtime.delete(container_id)  # the command that recorded the end may not have deleted these files
             return record
     remove(host, container_id, force=False)
     return None
 
 
 def _restart_later(host: Host, record: ContainerRecord) -> None:
-    """Start the next run after the backoff time, unless the container was stopped or started meanwhile."""
+    """Start the next run of a container after the backoff time.
+
+    No effect if the container was stopped or started by a user meanwhile.
+    """
     with host.store.write() as tx:
         current = tx.container(record.id)
         if current is None or current.status != "restarting":
@@ -66,7 +72,7 @@ def _restart_later(host: Host, record: ContainerRecord) -> None:
 def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:
     """Start the next run of a container that waits for its restart; idempotent.
 
-    With ``finished_at``, only if its last run ended at that time.
+    If ``finished_at`` is given, the container is started only if its last run ended at that time.
     """
     with locked(host.run, "container", container_id):
         with host.store.read() as reader:

@@ -1,4 +1,7 @@
-"""Assign a container's published ports to one endpoint, and move them when the default route moves."""
+"""Choose the endpoint that gets a container's published ports.
+
+The ports move to another endpoint when the default route moves.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ def requested_ports(record: ContainerRecord) -> list[PortSpec]:
 
 
 def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> JoinedEndpoint | None:
-    """Return the endpoint for published ports: the best in priority order on a network that can publish."""
+    """Return the endpoint that should have the published ports, or None.
+
+    This is the first endpoint in priority order whose network can publish ports.
+    """
     able = [m for m in members if sandbox.can_publish(host, m.network)]
     return min(able, key=lambda m: m.priority(record), default=None)
 
@@ -44,16 +50,19 @@ def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
 def allocate(
     tx: Transaction, host: Host, record: ContainerRecord, member: JoinedEndpoint, specs: Sequence[PortSpec]
 ) -> list[PortRecord]:
-    """Choose host ports for ``specs`` on one endpoint.
+    """Choose host ports for ``specs``, which will be published on one endpoint.
 
-    Raises KernelFailure with Docker's text, which names the conflict.
+    Raises KernelFailure with Docker's error text if a host port is already in use.
     """
     with _docker_error_text(tx, record, member.endpoint):
         return allocation.allocate_ports(specs, tx.ports(), _host_side(host, member.network))
 
 
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
-    """Store the endpoint with its ports; a conflict in the store gets the same text as one in `allocate`."""
+    """Store the endpoint with its ports.
+
+    Raises KernelFailure with the same error text as `allocate` if the store finds that a port is in use.
+    """
     with _docker_error_text(tx, record, endpoint):
         try:
             tx.put_endpoint(endpoint)
@@ -62,10 +71,10 @@ def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRec
 
 
 def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Move the ports to the endpoint that should have them now, and keep their numbers; return the memberships.
+    """Move the published ports to the endpoint that should have them now; return the container's endpoints.
 
-    If no endpoint has ports, they are allocated again from the configuration. This is the case after the last network
-    that can publish was left, or when the first one is joined.
+    The host port numbers do not change. If no endpoint has ports yet, ports are allocated again from the configuration.
+    This happens when the container joins a network that can publish, after a time without such a network.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
@@ -117,13 +126,13 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
 def reassign_ports(
     host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], kept: Sequence[PortRecord]
 ) -> None:
-    """Give the ports of an endpoint that has left to the endpoint that should have them now.
+    """Give the ports of a removed endpoint to the endpoint that should have them now.
 
-    The ports keep their numbers.
+    The host port numbers do not change.
     """
     target = holder(host, record, members)
     if target is None or not kept:
-        return  # keep the target's ports if there are none to move
+        return  # if there is nothing to move, keep the target's own ports
     held = replace(target.endpoint, ports=kept)
     with host.store.write() as tx:
         record_ports(tx, record, held)

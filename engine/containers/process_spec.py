@@ -1,6 +1,6 @@
-"""The description of a container's process for the runtime: command, environment, files, mounts and log.
+"""Build the description of a container's process for the runtime: command, environment, files, mounts and log.
 
-On the default bridge, the environment contains the addresses and ports of the containers that it links to.
+On the default bridge, the environment contains the addresses and ports of the containers to which this container links.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from engine.validate.logging import LOCAL, NONE, Rotation, rotation
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INITS = ("docker-init", "tini-static")
-"""Statically linked init programs, in order of preference."""
+"""Paths of statically linked init programs, in order of preference."""
 
 
 def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec:
-    """Return the process description for the runtime.
+    """Return the description of the container's process for the runtime.
 
-    ``netns`` is "" for a new network namespace, "host", or the path of a namespace to join.
+    ``netns`` is "" for a new network namespace, "host" for the host's, or the path of a network namespace to join.
     """
     config, settings = record.config, record.host
     root = find_root(host, config.image)
@@ -71,9 +71,9 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
 
 
 def _init_path() -> str:
-    """Return the path of the program for ``--init``; raises KernelFailure if there is none.
+    """Return the path of the init program for ``--init``; raises KernelFailure if no such program is installed.
 
-    It is statically linked, so it needs no library in the container.
+    The program is statically linked, so it needs no library in the container.
     """
     for name in INITS:
         program = shutil.which(name, path=DEFAULT_PATH)
@@ -91,7 +91,10 @@ def _link_variables(host: Host, record: ContainerRecord) -> list[str]:
 
 
 def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> list[str]:
-    """Return the container's environment in Docker's order: PATH and HOSTNAME, the links' variables, the user's."""
+    """Return the container's environment in Docker's order.
+
+    The order is: PATH and HOSTNAME, then the variables for links, then the variables that the user gave.
+    """
     variables = list(record.config.env or ())
     defined = {e.partition("=")[0] for e in variables}
     base = [f"PATH={DEFAULT_PATH}", f"HOSTNAME={record.config.hostname}"]
@@ -102,16 +105,16 @@ def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> lis
 
 
 def own_files(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """Return the container's own /etc files: path in the container to path on the host.
+    """Return the container's own /etc files as a mapping from path in the container to path on the host.
 
-    If it joins another container's sandbox, these are the files of that container.
+    If the container joins another container's sandbox, these are the files of that other container.
     """
     directory = host.container_directory(lookup.sandbox_owner(host, record))
     return {f"/etc/{name}": str(directory / name) for name in ("hosts", "resolv.conf", "hostname")}
 
 
 def log_path(host: Host, record: ContainerRecord) -> str:
-    """Return the path of the container's log, or "" if its log driver keeps no file."""
+    """Return the path of the container's log file, or "" if its log driver writes no file."""
     directory = host.root / "containers" / record.id
     if record.host.log_driver == NONE:
         return ""
@@ -121,12 +124,18 @@ def log_path(host: Host, record: ContainerRecord) -> str:
 
 
 def log_bounds(host: Host, record: ContainerRecord) -> Rotation:
-    """Return the log's size limits; raises ValueError with Docker's text for wrong options."""
+    """Return the size limits for the container's log file.
+
+    Raises ValueError with Docker's error text if the log options are wrong.
+    """
     return rotation(record.host.log_driver, record.host.log_options, host.config.default_log_limit)
 
 
 def log_bounds_at_start(host: Host, record: ContainerRecord) -> Rotation:
-    """Return the log's size limits; raises KernelFailure with Docker's text for a failed start."""
+    """Return the size limits for the log file of a container that is starting.
+
+    If the log options are wrong, raises KernelFailure with the text that Docker prints for a failed start.
+    """
     try:
         return log_bounds(host, record)
     except ValueError as error:
@@ -135,16 +144,16 @@ def log_bounds_at_start(host: Host, record: ContainerRecord) -> Rotation:
 
 
 Port = tuple[int, str]
-"""Port number and protocol."""
+"""A container port: number and protocol."""
 
 
 NOT_PASSED_ON = ("HOME", "PATH")
 
 
 def link_variables(parent: str, alias: str, address: str, target: ContainerRecord) -> Iterator[str]:
-    """Yield NAME=value pairs for one link of the container named ``parent``.
+    """Yield the NAME=value pairs for one link of the container named ``parent``.
 
-    A name may occur twice, with the same value.
+    A variable name may be yielded twice, with the same value.
     """
     prefix = alias.rpartition("/")[2].upper().replace("-", "_")
     ports = _exposed(target)
@@ -172,9 +181,9 @@ def _exposed(target: ContainerRecord) -> list[Port]:
 
 
 def _ranges(prefix: str, address: str, ports: Sequence[Port]) -> Iterator[str]:
-    """Yield the variables for each run of at least three consecutive ports.
+    """Yield the variables that describe runs of three or more consecutive ports.
 
-    As in Docker, protocols are ignored when consecutive ports are counted.
+    As in Docker, ports of different protocols can form one run.
     """
     first = 0
     while first < len(ports):

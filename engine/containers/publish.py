@@ -1,4 +1,4 @@
-"""Change the published ports of a container that may be running, without touching its other connections."""
+"""Publish or unpublish ports of a container that may be running; its other connections are not interrupted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from engine.store.locks import locked
 
 
 def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
-    """Publish more ports and keep them in the configuration; takes effect immediately if the container runs."""
+    """Publish more ports, and add them to the container's configuration.
+
+    If the container is running, the ports are reachable immediately.
+    """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
         publish_locked(host, container.id, specs)
@@ -31,7 +34,7 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
 
 
 def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
-    """Publish more ports as `publish` does; the caller holds the container lock and notifies the agent."""
+    """Publish more ports as `publish` does, for a caller that holds the container lock and then notifies the agent."""
     record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
     bindings = [*known, *(spec for spec in specs if not any(includes(one, spec) for one in known))]
@@ -62,9 +65,9 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
 
 
 def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
-    """Unpublish container ports ``first`` to ``last``; published ranges that contain them are split.
+    """Unpublish the container ports ``first`` to ``last``; a larger published range is split around them.
 
-    Raises NotFound if one of them is not published.
+    Raises NotFound if one of these ports is not published.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
@@ -87,7 +90,7 @@ def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) 
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:
-    """Return the lowest wanted port that is in none of the ranges, or None if all are."""
+    """Return the lowest number in ``ports`` that is in none of the ``held`` ranges, or None if all are covered."""
     port = ports[0]
     for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
         if port in ports_held:
@@ -96,7 +99,7 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
 
 
 def _take_back(tx: Transaction, member: JoinedEndpoint, first: int, last: int, protocol: str) -> list[PortRecord]:
-    """Remove ports from an endpoint's record and return those that it had."""
+    """Remove the ports ``first`` to ``last`` from an endpoint's record, and return the removed ones."""
     held = member.endpoint.ports
     gone = [cut for p in held if p.protocol == protocol for cut in part(p, first, last)]
     if gone:

@@ -1,4 +1,4 @@
-"""Return the JSON documents of containers in their actual state."""
+"""Return the JSON documents that describe containers, with their actual state."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def _summary(
 
 
 def _sizes(host: Host, record: ContainerRecord) -> Mapping[str, int]:
-    """Return the size of what the container has written, alone and together with its image.
+    """Return the size of the files that the container has written, alone and together with its image.
 
-    This reads the whole writable layer, so it is done only on request.
+    This reads the whole writable layer, so it is done only if the user asks for sizes.
     """
     written = files.size(host, record.id)
     with host.store.read() as reader:

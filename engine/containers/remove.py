@@ -1,7 +1,7 @@
-"""Remove containers, and end processes that the runtime does not know.
+"""Remove containers, and kill processes that the runtime does not know.
 
-The runtime loses a process if its files in HAWSE_RUN are removed. Then the process is found through the container's
-record.
+If the files of a container in HAWSE_RUN are deleted, the runtime no longer knows its process. The process is then found
+by the pid in the container's record.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from engine.store.locks import locked
 
 
 def remove(host: Host, container_id: str, *, force: bool) -> None:
-    """Remove a container and everything that it holds.
+    """Remove a container with its endpoints, ports and files.
 
-    Raises NotFound if it is gone, and Conflict if it is running and ``force`` is not set.
+    Raises NotFound if the container does not exist. Raises Conflict if it is running and ``force`` is not set.
     """
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
@@ -50,7 +50,7 @@ def remove(host: Host, container_id: str, *, force: bool) -> None:
 
 
 def resume_removal(host: Host, container_id: str) -> None:
-    """Finish a removal that a killed command began; idempotent. Takes the container lock."""
+    """Finish the removal of a container that a killed command began; idempotent. Takes the container lock."""
     with locked(host.run, "container", container_id):
         finish_removal(host, container_id)
         locks.forget(host.run, "container", container_id)
@@ -58,11 +58,11 @@ def resume_removal(host: Host, container_id: str) -> None:
 
 
 def finish_removal(host: Host, container_id: str) -> None:
-    """Kill a container, release what it holds and delete its record and files; idempotent.
+    """Kill a container, release its endpoints and ports, and delete its record and files; idempotent.
 
     The caller holds the container lock.
     """
-    host.runtime.signal(container_id, signals.SIGKILL)  # first, so that the process ends during the other steps
+    host.runtime.signal(container_id, signals.SIGKILL)  # the process can end during the steps below
     with host.store.read() as reader:
         record = reader.container(container_id)
     if record is not None:
@@ -86,7 +86,7 @@ def _refuse_running(record: ContainerRecord, force: bool) -> None:
 
 
 def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
-    """Remove all stopped containers that match; return their ids and the bytes that their own files took."""
+    """Remove all stopped containers that match; return their ids and the bytes that their files occupied."""
     networks.check_container_prune(filters)
     with host.store.read() as reader:
         stopped = [
@@ -106,14 +106,14 @@ def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
 
 
 def is_orphan(host: Host, record: ContainerRecord) -> bool:
-    """Return whether the container's process exists but is unknown to the runtime."""
+    """Return whether the container's process still runs, but the runtime does not know it."""
     return record.kind == "process" and lookup.is_alive(record) and not host.runtime.state(record.id).running
 
 
 def end_orphan(record: ContainerRecord, number: int, patience: float | None) -> None:
-    """Send a signal and wait for the end; send SIGKILL after ``patience`` seconds (None: never).
+    """Send a signal to a process that the runtime does not know, and wait until the process ends.
 
-    No effect if the process has ended.
+    If it is still running after ``patience`` seconds, SIGKILL is sent (None: never). No effect if it has already ended.
     """
     pidfd = process.open_pidfd(record.pid, record.pid_start)
     if pidfd is None:

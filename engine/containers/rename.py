@@ -18,7 +18,7 @@ from engine.validate.container import check_rename, check_rename_given, rename_c
 def rename(host: Host, reference: str, name: str) -> None:
     """Rename a container; its DNS names on all networks change in the same transaction.
 
-    Links of other containers to it are updated too. Raises Conflict if the name is taken.
+    Links of other containers to this container are updated too. Raises Conflict if the name is taken.
     """
     check_rename_given(name)
     container = lookup.resolve(host, reference)

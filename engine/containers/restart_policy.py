@@ -1,7 +1,7 @@
-"""Decide by the restart policy what happens to a container whose process has ended.
+"""Decide by the restart policy whether a container whose process has ended is started again.
 
-Computes the state after the end, and the time until the next run. Has no side effects: other modules detect the end and
-start the next run.
+This module computes the record after the end, and the seconds until the next run. It has no side effects: other modules
+detect the end and start the next run.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, the v
 
 
 def after_end(record: ContainerRecord) -> ContainerRecord:
-    """Return the record of a container whose process has ended.
+    """Return the record of a container, updated for the end of its process.
 
-    Its status is exited, or restarting with a higher restart count.
+    The new status is "exited". If the restart policy requires another run, it is "restarting" with a higher restart
+    count.
     """
     ended = replace(record, status="exited", pid=0)
     if not calls_for_restart(ended):
@@ -28,7 +29,7 @@ def after_end(record: ContainerRecord) -> ContainerRecord:
 
 
 def calls_for_restart(record: ContainerRecord) -> bool:
-    """Return whether the policy requires another run; not if the user stopped the container."""
+    """Return whether the restart policy requires another run; always False if the user stopped the container."""
     policy = record.host.restart_policy
     if record.stopped_by_user:
         return False
@@ -39,7 +40,7 @@ def calls_for_restart(record: ContainerRecord) -> bool:
 
 
 def ends_with(record: ContainerRecord, number: int) -> bool:
-    """Return whether a signal from the user should also end the container for good, without a restart."""
+    """Return whether a signal that the user sends also prevents the restart of the container."""
     signal = record.config.stop_signal
     return (
         not signal or number in (SIGKILL, parse_signal(signal)) or record.host.restart_policy.name == "unless-stopped"
@@ -47,10 +48,10 @@ def ends_with(record: ContainerRecord, number: int) -> bool:
 
 
 def backoff(record: ContainerRecord) -> float:
-    """Return the seconds until the next run.
+    """Return the seconds to wait before the next run.
 
-    They double each time up to `LONGEST_BACKOFF`. After a run longer than `STEADY_AFTER` seconds they begin at
-    `FIRST_BACKOFF` again.
+    The wait doubles with each restart up to `LONGEST_BACKOFF`. After a run longer than `STEADY_AFTER` seconds, the wait
+    is `FIRST_BACKOFF` again.
     """
     ran = timestamps.to_seconds(record.finished_at) - timestamps.to_seconds(record.started_at)
     if ran > STEADY_AFTER:

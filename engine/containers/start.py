@@ -1,7 +1,7 @@
-"""Start a container: reserve its resources, create the namespaces, set up the network, then execute the command.
+"""Start a container: reserve its endpoints, create the namespaces, set up the network, then execute the command.
 
-One intent covers the whole start. If a step fails, or the command is killed, `rollback` undoes the steps so far. A
-failed start never changes the container's configuration.
+One intent (a record of unfinished work) covers the whole start. If a step fails, or hawse is killed, `rollback` undoes
+the steps that were done. A failed start does not change what the user configured.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def reset_restart_count(host: Host, container_id: str) -> None:
 
 
 def start(host: Host, container_id: str) -> None:
-    """Start a container; no effect on a running one. The caller holds the container lock."""
+    """Start a container; a running container is not changed. The caller holds the container lock."""
     with host.store.read() as reader:
         record = lookup.with_actual_state(host, lookup.find(reader, container_id))
     if record.status == "running":
@@ -86,10 +86,10 @@ def _start(host: Host, record: ContainerRecord) -> None:
 
 
 def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecord, str]:
-    """Return the record and its network namespace in the form of ProcessSpec.
+    """Return the container's record, and its network namespace as a ``netns`` value of ProcessSpec.
 
-    If the container joins another one's sandbox, it also gets that container's host name and domain name. Raises
-    Forbidden if the other container is not running.
+    If the container joins another container's sandbox, the record gets the host name and domain name of that container.
+    Raises Forbidden if the other container is not running.
     """
     mode = record.host.network_mode
     if mode == "host":
@@ -119,9 +119,9 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
 
 
 def _check_main_network(reader: Reader, mode: str) -> None:
-    """Raise NotFound if the network of the container's network mode is gone.
+    """Raise NotFound if the network that the container's network mode names no longer exists.
 
-    This holds even if the container was disconnected from it since, as in Docker.
+    As in Docker, this is an error even if the container was disconnected from that network in the meantime.
     """
     if is_user_defined(mode) and not reader.find_networks(mode):
         raise NotFound(f"could not find a network matching network mode {mode}: network {mode} not found")
@@ -142,10 +142,10 @@ def _reserve(
     granted: Mapping[str, EndpointRecord],
     bridge: NetworkRecord | None,
 ) -> Reserved:
-    """Record the container's endpoints on all networks and choose its host ports.
+    """Record the container's endpoints on all networks, and choose its host ports.
 
-    ``granted`` holds the endpoints that the cluster has reserved, by network id. ``bridge`` is the gateway bridge, if
-    the container needs it to get out of overlay networks.
+    ``granted`` maps network ids to endpoints that the cluster has already reserved. ``bridge`` is the gateway bridge,
+    or None if the container does not need it to reach addresses outside its cluster networks.
     """
     attachments = _resolved(tx, record)
     record = replace(
@@ -176,7 +176,7 @@ def _reserve(
 
 
 def _resolved(tx: Transaction, record: ContainerRecord) -> list[NetworkAttachment]:
-    """Return the attachments with the current names and ids of their networks."""
+    """Return the container's attachments, updated with the current names and ids of the networks."""
     if is_container_mode(record.host.network_mode):
         return list(record.attachments)
     pairs = [(a, _network(tx, a)) for a in record.attachments]
@@ -184,7 +184,7 @@ def _resolved(tx: Transaction, record: ContainerRecord) -> list[NetworkAttachmen
 
 
 def _whole_mode(reader: Reader, record: ContainerRecord) -> str:
-    """Return the network mode; a network's id prefix is replaced by the whole id."""
+    """Return the network mode, with a network's id prefix replaced by the full id."""
     mode = record.host.network_mode
     if not (is_user_defined(mode) and record.attachments):
         return mode
@@ -212,7 +212,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         sandbox.admit_siblings(host, members)
     except EngineError:
         if not process.is_running(created.pid, created.pid_start):
-            _with_process(host, record)  # this raises the error of the process, because it is the cause
+            _with_process(host, record)  # raises the process's own error, which is the cause
         raise
     record = _with_process(host, record)
     if members and netns != "host":
@@ -231,7 +231,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
 
 
 def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
-    """Wait for the process that will execute the command; return the record with its pid and its namespace."""
+    """Wait until the process is ready to execute the command; return the record with its pid and namespace."""
     try:
         prepared = host.runtime.prepared(record.id)
     except RuntimeFailure as error:
@@ -241,9 +241,9 @@ def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
 
 
 def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
-    """Create one endpoint in the sandbox and return its live record.
+    """Create one endpoint in the sandbox and return its record, with phase "live".
 
-    As in Docker, an interface that cannot be created is reported as a failed process start (KernelFailure).
+    If the interface cannot be created, raises KernelFailure with Docker's error text for a failed process start.
     """
     try:
         return replace(sandbox.join(host, record, member, index), phase="live")
@@ -252,7 +252,10 @@ def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: in
 
 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
-    """Return the record to store before the command is executed: the process is known, the old state is kept."""
+    """Return the record to store before the command is executed.
+
+    It already has the pid of the process, but still the status, exit code and start time of the last run.
+    """
     return replace(
         plumbed,
         status=before.status,
@@ -282,12 +285,12 @@ def _start_failure(error: RuntimeFailure) -> EngineError:
 
 
 def _past_path(host: Host, record: ContainerRecord) -> str:
-    """Return the path of the last sandbox, because Docker shows it even after a failed start."""
+    """Return the path of the container's last sandbox, because Docker shows this path even after a failed start."""
     return sandbox.path_of(host.run, record.sandbox_id) if record.sandbox_id else ""
 
 
 def rollback(host: Host, container_id: str) -> None:
-    """Undo all steps of a failed start; idempotent. Needs neither the process nor its namespace."""
+    """Undo all steps of a failed start; idempotent. Works even if the process and its namespace are gone."""
     with host.store.read() as reader:
         record = reader.container(container_id)
     if record is None:
@@ -303,22 +306,23 @@ def rollback(host: Host, container_id: str) -> None:
 
 
 def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -> None:
-    """Record why the start failed, and the exit code.
+    """Record the error of a failed start, and the exit code.
 
-    The exit code of the last run is kept if the command itself was not the cause.
+    If the command itself caused the error, the new exit code is recorded. Otherwise the exit code of the last run is
+    kept.
     """
     code = error.exit_code if isinstance(error, StartFailure) else before.exit_code or UNKNOWN_EXIT
     with host.store.write() as tx:
         record = tx.container(before.id)
         if record is not None:
-            status = "exited" if record.status == "restarting" else record.status  # no retry of a failed restart
+            status = "exited" if record.status == "restarting" else record.status  # a failed restart is not tried again
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
 
 
 def start_by_user(host: Host, container_id: str) -> None:
-    """Start a container on the user's request; no effect on a running or restarting one.
+    """Start a container because the user requests it; no effect if it is running or restarting.
 
-    If the start fails, a container with --rm is removed.
+    If the start fails, a container that was created with --rm is removed.
     """
     try:
         with locked(host.run, "container", container_id):

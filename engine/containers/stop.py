@@ -21,12 +21,12 @@ from engine.validate.signals import RTMAX, check_supported, parse_signal
 
 DEFAULT_TIMEOUT = 10
 IN_VAIN = 2
-"""Seconds that Docker waits after a signal that does not exist on the system, before it sends SIGKILL."""
+"""Seconds to wait before SIGKILL if the stop signal's number does not exist on this system. Docker waits as long."""
 
 
 @contextmanager
 def error_prefix(what: str) -> Iterator[None]:
-    """Prefix the text of an error raised in the block with ``what``, as Docker does."""
+    """Put ``what`` and a colon before the message of an error raised in the block, as Docker does."""
     try:
         yield
     except EngineError as error:
@@ -35,11 +35,14 @@ def error_prefix(what: str) -> Iterator[None]:
 
 
 def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> None:
-    """Stop the process, by force after the timeout; everything that it held is released on return."""
+    """Stop a container's process, with SIGKILL after the timeout.
+
+    On return, the endpoints and ports of the container are released.
+    """
     record = _marked_stopped(host, container_id, signal)
     if record is None:
         return
-    if record.status == "exited":  # it was between two runs: if the next one begins now, stop that too
+    if record.status == "exited":  # the container waited for a restart, which may begin now, so stop it again
         with locked(host.run, "container", record.id):
             pass
         stop(host, container_id, timeout, signal)
@@ -53,15 +56,15 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
 
 
 def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[object]:
-    """Handle the container's end in this block, instead of the process that the runtime starts for it.
+    """Return a context in which this command, and not the runtime's process, handles the container's end.
 
-    A container started with --rm is an exception: that other process removes it after the command has returned.
+    A container started with --rm is an exception: the runtime's process removes it, after this command has returned.
     """
     return nullcontext() if record.host.auto_remove else host.runtime.ending(record.id)
 
 
 def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> None:
-    """Send the stop signal, then SIGKILL after ``patience`` seconds (never, if negative)."""
+    """Send the stop signal, then SIGKILL after ``patience`` seconds; never SIGKILL if ``patience`` is negative."""
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
     if is_orphan(host, record):
         end_orphan(record, number, None if patience < 0 else patience)
@@ -76,17 +79,17 @@ def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> Non
 
 
 def _marked_stopped(host: Host, container_id: str, signal: str = "") -> ContainerRecord | None:
-    """Record that the user wants the container stopped, so that no restart policy starts it again.
+    """Record that the user stops the container, so that no restart policy starts it again.
 
-    Return the record, or None if the container is not running. Raises the error of `parse_signal` for an invalid
-    signal.
+    Return the record, or None if the container is neither running nor restarting. An invalid ``signal`` raises the
+    error of `parse_signal`, and nothing is recorded.
     """
     with host.store.write() as tx:
         record = tx.container(container_id)
         if record is None or record.status not in ("running", "restarting"):
             return None
         if signal:
-            parse_signal(signal)  # an invalid signal changes nothing
+            parse_signal(signal)  # an invalid signal raises before any change
         status = "exited" if record.status == "restarting" else record.status
         record = replace(record, stopped_by_user=True, status=status)
         tx.put_container(record)
@@ -95,7 +98,10 @@ def _marked_stopped(host: Host, container_id: str, signal: str = "") -> Containe
 
 
 def kill(host: Host, reference: str, signal: str) -> None:
-    """Send one signal; after SIGKILL also record the end, so that the next command sees the container ended."""
+    """Send one signal to a container's process.
+
+    After SIGKILL, also record the end of the process, so that the next command sees the container as ended.
+    """
     with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
         record = lookup.with_actual_state(host, lookup.resolve(host, reference))

@@ -1,1 +1,1 @@
-"""The embedded resolver of user-defined networks (127.0.0.11)."""
+"""The embedded DNS resolver of user-defined networks (127.0.0.11)."""

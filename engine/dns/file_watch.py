@@ -1,4 +1,4 @@
-"""Watches one file through edits, replacements and changed symbolic links; reports once per burst of events."""
+"""Watches one file through edits, replacements and changed symbolic links; reports each burst of changes once."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from engine.eventloop.inotify import (
 from engine.eventloop.loop import Loop, Timer
 
 RETRY_INTERVAL_SECONDS = 0.05
-"""Seconds without events after which a burst has ended."""
+"""Seconds without a file change after which a burst of changes has ended."""
 GONE = DELETE_SELF | MOVE_SELF
 
 
 class FileWatch:
     """A watch of the file at ``path`` and its link target; calls ``changed`` after a possible change.
 
-    It watches the file itself and the directories of path and target, or the nearest existing parent directories. The
-    file needs its own watch, because its directory gets no events if the file is bind-mounted (``ip netns exec``).
+    It watches the file itself, and the directories of the path and the link target, or the nearest parent directories
+    that exist. The file needs its own watch, because its directory reports no changes if the file is bind-mounted (``ip
+    netns exec``).
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:
@@ -57,7 +58,7 @@ class FileWatch:
         try:
             self._watches.append(self._inotify.add(path, mask, seen))
         except OSError:
-            return  # a missing file is seen through its directory
+            return  # the watch of the directory reports a missing file's creation
 
     def _later(self) -> None:
         if self._timer is not None:

@@ -1,11 +1,11 @@
-"""Forwards queries to upstream servers, over UDP or TCP as they came, and returns the reply to the asker.
+"""Forwards DNS queries to upstream servers, over UDP or TCP as the query came, and returns the reply to the client.
 
-If a server is silent, refuses or fails, the next one is asked. If none is left, the answer is SERVFAIL. UDP replies of
-servers are limited to a size that is not fragmented. If a reply is larger and the asker accepts it, the server is asked
-again by TCP.
+If a server is silent, refuses or fails, the next server is asked. If no server is left, the answer is SERVFAIL. UDP
+replies of servers are limited to a size that is not fragmented. If a server's reply is larger and the client accepts
+its size, the server is asked again by TCP.
 
 Nothing blocks: each query has its own timer. A sandbox may have `LIMIT` queries outstanding, and fewer while other
-sandboxes have many. This module knows only the sandbox's open network namespace and its view.
+sandboxes have many. This module knows only the sandbox's open network namespace and its DNS settings (SandboxView).
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from engine.eventloop.quota import Claim, Quota
 LIMIT = 1024
 STREAM_LIMIT = 64
 UPSTREAM_TIMEOUT_SECONDS = 4.5
-"""Seconds for all servers together, because resolvers in the sandbox give up after 5 seconds."""
+"""Seconds for all upstream servers of one query together, because resolvers in the sandbox give up after 5 seconds."""
 LONGEST = 4.0
-"""Maximum seconds to wait for one server."""
+"""Maximum seconds to wait for one upstream server."""
 SILENT_PENALTY_SECONDS = 15.0
 """Seconds for which a silent server is moved to the end of the list."""
 
 
 class Asker(Protocol):
-    """The sandbox for which queries are forwarded."""
+    """The sandbox whose queries are forwarded."""
 
     netns: int
     outstanding: Outstanding
 
     @property
     def view(self) -> SandboxView:
-        """The sandbox's current view."""
+        """The sandbox's current networks, links and upstream servers."""
 
 
 class Outstanding:
@@ -52,18 +52,18 @@ class Outstanding:
         self.forwards: set[ForwardedQuery] = set()
         self.sockets = FreshSockets()
         self.streams = 0
-        """Number of queries that are asked by TCP."""
+        """Number of outstanding queries that are sent by TCP."""
         self.silent: dict[Upstream, float] = {}
 
     def begin(self, forward: ForwardedQuery) -> bool:
-        """Count a query that is to be forwarded; return False if there are too many."""
+        """Count a query that is to be forwarded; return False if too many queries are outstanding."""
         if len(self.forwards) >= LIMIT or not self._quota.take(self._claims):
             return False
         self.forwards.add(forward)
         return True
 
     def end(self, forward: ForwardedQuery) -> None:
-        """Remove a query from the count; idempotent."""
+        """Remove a query from the count of outstanding queries; idempotent."""
         if forward in self.forwards:
             self.forwards.discard(forward)
             self._quota.give(self._claims)
@@ -71,13 +71,13 @@ class Outstanding:
                 self.sockets.clear()
 
     def abandon(self) -> None:
-        """End all outstanding queries without a reply, because the sandbox has ended."""
+        """End all outstanding queries without a reply, because the sandbox no longer exists."""
         for one in list(self.forwards):
             one.abandon()
 
 
 class ForwardedQuery:
-    """One forwarded query; it ends with one call of ``deliver``, or with `abandon`."""
+    """One forwarded query. It ends with one call of ``deliver``, or with `abandon`."""
 
     __slots__ = (
         "_asker",
@@ -104,10 +104,10 @@ class ForwardedQuery:
         self._exchange: DatagramExchange | StreamExchange | None = None
         self._timer: Timer | None = None
         self._short: bytes | None = None
-        """A truncated reply, kept while the whole reply is requested by TCP."""
+        """A truncated UDP reply, kept while the same server is asked for the whole reply by TCP."""
 
     def start(self) -> None:
-        """Ask the first server."""
+        """Send the query to the first upstream server."""
         self._next()
 
     def _next(self) -> None:
@@ -121,7 +121,7 @@ class ForwardedQuery:
         self._finish(wire.reply(self.query, wire.SERVFAIL, []))
 
     def _ask(self, upstream: Upstream, *, stream: bool) -> bool:
-        """Ask a server; return False if that is not possible."""
+        """Ask an upstream server; return False if the server cannot be asked."""
         netns, outstanding = None if upstream.on_host else self._asker.netns, self._asker.outstanding
         if stream and outstanding.streams >= STREAM_LIMIT:
             return False
@@ -143,7 +143,7 @@ class ForwardedQuery:
         self.failed()
 
     def failed(self) -> None:
-        """Ask the next server, because this one could not be reached or is silent."""
+        """Ask the next server, because the current server could not be reached or is silent."""
         self._withdraw()
         self._next()
 
@@ -180,7 +180,7 @@ class ForwardedQuery:
         self._deliver(self.query.message[:2] + message[2:])
 
     def abandon(self) -> None:
-        """End without a reply."""
+        """End this query without a reply."""
         self._withdraw()
         self._asker.outstanding.end(self)
 
@@ -194,9 +194,9 @@ def in_order(upstreams: tuple[Upstream, ...], silent: dict[Upstream, float]) -> 
 def forward(
     loop: Loop, asker: Asker, query: wire.Query, deliver: Callable[[bytes], None], *, stream: bool = False
 ) -> None:
-    """Forward a query; ``deliver`` is called with the reply, now or later.
+    """Forward a query; call ``deliver`` with the reply, either immediately or later.
 
-    If too many queries are outstanding, the reply is REFUSED.
+    If the sandbox has too many outstanding queries, the reply is REFUSED.
     """
     one = ForwardedQuery(loop, asker, query, deliver, stream=stream)
     full = stream and asker.outstanding.streams >= STREAM_LIMIT

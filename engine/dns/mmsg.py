@@ -1,7 +1,7 @@
 """Receives and sends many datagrams per call, with recvmmsg(2) and sendmmsg(2), which Python's sockets do not offer.
 
-A reply is written over its query in memory, with the query's id and sender. This module knows nothing of the content,
-except that the first `ID` bytes are returned.
+A reply is written over its query in memory, so that it keeps the query's id and is sent to the query's sender. This
+module does not interpret the content; it only keeps the first `ID` bytes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from ctypes import POINTER, Structure, addressof, c_int, c_size_t, c_uint, c_voi
 
 ID = 2
 SIZE = 32
-"""Maximum number of datagrams per call."""
+"""Maximum number of datagrams that one call receives or sends."""
 ROOM = 4096
-"""Bytes for each datagram; the rest of a longer one is lost."""
+"""Bytes reserved for each datagram; the rest of a longer datagram is lost."""
 NAME = 16
-"""Bytes of a sockaddr_in."""
+"""Size of struct sockaddr_in, in bytes."""
 
 Client = tuple[str, int]
 Unread = Callable[[bytes, Client], None]
@@ -28,7 +28,7 @@ class _Vector(Structure):
 
 
 class _Header(Structure):
-    """struct msghdr."""
+    """The C struct msghdr."""
 
     _fields_ = (
         ("name", c_void_p),
@@ -42,7 +42,7 @@ class _Header(Structure):
 
 
 class _Message(Structure):
-    """struct mmsghdr."""
+    """The C struct mmsghdr."""
 
     _fields_ = (("header", _Header), ("length", c_uint))
 
@@ -54,7 +54,10 @@ _send.argtypes = (c_int, c_void_p, c_uint, c_int)
 
 
 class _Messages:
-    """An array of mmsghdr with one iovec each; changing fields are accessed by memoryview, because ctypes is slow."""
+    """An array of the C struct mmsghdr, with one iovec for each.
+
+    Fields that change are accessed by memoryview, because access by ctypes is slow.
+    """
 
     def __init__(self, names: int, buffer: int) -> None:
         messages, vectors = (_Message * SIZE)(), (_Vector * SIZE)()
@@ -68,11 +71,11 @@ class _Messages:
         self.lengths = whole.cast("I")[_Message.length.offset // sizeof(c_uint) :: sizeof(_Message) // sizeof(c_uint)]
         self.senders = whole.cast("P")[:: sizeof(_Message) // sizeof(c_void_p)]
         self.places = memoryview(vectors).cast("B").cast("P")
-        """Alternating: base address, length."""
+        """The fields of all iovecs in order: base address, length, base address, length, and so on."""
 
 
 class Datagrams:
-    """Memory for `SIZE` datagrams, shared by all sockets of a process."""
+    """Memory for `SIZE` datagrams, shared by all resolver sockets of a process."""
 
     def __init__(self) -> None:
         self._memory = bytearray(SIZE * ROOM)
@@ -82,10 +85,10 @@ class Datagrams:
         self._taken, self._replies = (_Messages(self._name, self._buffer) for _ in range(2))
 
     def answer(self, fd: int, known: Callable[[bytes], bytes | None], unknown: Unread) -> None:
-        """Receive up to `SIZE` datagrams and send the replies that ``known`` has.
+        """Receive up to `SIZE` datagrams, and send the replies that ``known`` returns.
 
         ``known`` maps a query without its id to a reply without its id. For other queries, ``unknown`` is called with
-        the query and the sender's address. Replies that the kernel refuses are dropped. IPv4 only.
+        the query and the sender's address. Replies that the kernel refuses to send are dropped. IPv4 only.
         """
         count: int = _receive(fd, self._taken.address, SIZE, socket.MSG_DONTWAIT, None)
         memory, lengths = memoryview(self._memory), self._taken.lengths

@@ -1,7 +1,7 @@
-"""The resolver of one sandbox: its sockets at 127.0.0.11.
+"""The DNS resolver of one sandbox: its sockets at 127.0.0.11.
 
-Each wake-up reads one batch of datagrams, then other sandboxes are served. Therefore a sandbox that floods its resolver
-loses its own queries in the socket's buffer, and delays others by at most one batch.
+On each wake-up the resolver reads one batch of datagrams, then the loop serves other sandboxes. Therefore a sandbox
+that floods its resolver loses only its own queries, and delays other sandboxes by at most one batch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from engine.eventloop.quota import Claim
 ADDRESS = "127.0.0.11"
 MAX_STREAMS = 64
 ACCEPT_BACKOFF_SECONDS = 0.5
-"""Seconds to stop accepting connections after file descriptors ran out."""
+"""Seconds for which a listener accepts no connections after the agent's file descriptors ran out."""
 IP_FREEBIND = 15
 
 
@@ -51,7 +51,7 @@ class SandboxResolver:
 
     @property
     def view(self) -> SandboxView:
-        """The sandbox's current view."""
+        """The sandbox's current networks, links and upstream servers."""
         return self.responder.view
 
     def _drain(self, _events: int) -> None:
@@ -68,7 +68,7 @@ class SandboxResolver:
         try:
             self._udp.sendto(message, client)
         except OSError:
-            return  # the client has closed its socket, or its buffer is full
+            return  # the client's socket is closed or its buffer is full
 
     def _accept(self, _events: int) -> None:
         try:
@@ -106,7 +106,7 @@ class SandboxResolver:
 
 
 def bound(netns: int, kind: int, port: int) -> socket.socket:
-    """Return a socket bound to 127.0.0.11 in a network namespace, even if its loopback link is still down.
+    """Return a socket bound to 127.0.0.11 in a network namespace, even if the loopback link there is still down.
 
     Port 0 means any free port.
     """
@@ -124,7 +124,7 @@ def bound(netns: int, kind: int, port: int) -> socket.socket:
 
 
 def pair(netns: int, port: int) -> tuple[socket.socket, socket.socket]:
-    """Return a UDP and a TCP socket on the same port; port 0 means one that is free for both."""
+    """Return a UDP and a TCP socket on the same port; port 0 means any port that is free for both."""
     tcp = bound(netns, socket.SOCK_STREAM, port)
     try:
         return bound(netns, socket.SOCK_DGRAM, tcp.getsockname()[1]), tcp
@@ -136,7 +136,7 @@ def pair(netns: int, port: int) -> tuple[socket.socket, socket.socket]:
 def serving_pair(netns: int) -> tuple[socket.socket, socket.socket]:
     """Return sockets that serve port 53 of the sandbox.
 
-    An nftables redirect leads from port 53 to a free port. If nftables fails, the sockets are bound to port 53 itself.
+    An nftables rule redirects port 53 to a free port. If nftables fails, the sockets are bound to port 53 itself.
     """
     udp, tcp = pair(netns, 0)
     try:

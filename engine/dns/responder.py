@@ -1,4 +1,4 @@
-"""Decides how a query is handled: answered from the tables, refused, or forwarded. Input and output are bytes."""
+"""Decides whether a DNS query is answered from the tables, refused, or forwarded. Input and output are bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_READY = 256
 
 
 class Responder:
-    """One sandbox's view with the tables that answer for it; replaced as a whole when the view or a table changes.
+    """The networks, links and DNS tables that answer for one sandbox; replaced as a whole when any of them changes.
 
     ``ready`` is a cache of replies. Its keys are queries without their id, its values replies without their id.
     """
@@ -25,7 +25,7 @@ class Responder:
         self.view = view
         self.ready: dict[bytes, bytes] = {}
         known = [networks[n] for n in view.networks if n in networks]
-        # As in Docker, a full name on any network is searched before names qualified by a network.
+        # As in Docker, search a name as it is on all networks first. Only then search it as ``name.network``.
         self._tables: Sequence[Table] = (*(n.plain for n in known), *(n.qualified for n in known))
         self._links = LinkTable() if view.links else None
         for link in view.links:
@@ -33,7 +33,10 @@ class Responder:
                 self._links.add(link.alias, link.target, networks[link.network_id])
 
     def find(self, key: bytes) -> Answer | None:
-        """Return the first answer with records for a question, else an empty answer, else None."""
+        """Return the first table answer that has records for a question.
+
+        Without such an answer, return an empty answer if a table has the name, and None if no table has it.
+        """
         if self._links is not None:
             linked = self._links.found.get(key)
             if linked is not None or key in self._links.hidden:
@@ -48,7 +51,9 @@ class Responder:
         return empty
 
     def respond(self, message: bytes, *, stream: bool = False) -> bytes | wire.Query | None:
-        """Return the reply's bytes, None if there is no reply, or the parsed query if it must be forwarded."""
+        """Return the bytes of the reply, None if the query gets no reply, or the parsed query if it must be
+        forwarded.
+        """
         try:
             query = wire.parse_query(message, stream=stream)
         except wire.MalformedMessage as malformed:
@@ -71,11 +76,11 @@ class Responder:
     def _implicit(self, query: wire.Query) -> Answer | None:
         """Return an empty answer for a name that must not be forwarded although no table has it.
 
-        Returns None for other names.
+        Returns None for a name that may be forwarded.
         """
         name = query.key[:-4]
         if query.type == wire.MX and self.find(wire.question(name, wire.A)) is not None:
-            return EMPTY  # a mail client then uses the name itself as its mail exchanger
+            return EMPTY  # a mail client then uses the name itself as mail exchanger
         if self.view.ndots and query.single_label and query.type in (wire.A, wire.AAAA) and self.view.forward:
-            return EMPTY  # the client continues with its search domains
+            return EMPTY  # the client then tries the name with its search domains
         return None

@@ -1,12 +1,12 @@
-"""The view of each sandbox, computed only from the store's records; opens no socket and no file.
+"""The DNS settings of each sandbox (SandboxView), computed only from the store's records. Opens no socket and no file.
 
 The rules are those of Docker's embedded resolver:
 
-- It serves sandboxes on a user-defined network.
+- The resolver serves sandboxes on a user-defined network.
 - Networks are searched in the order of `engine.endpoints.sandbox.gateway_priority`.
-- Links are aliases of one sandbox.
-- Names that the networks do not have go to the container's ``--dns`` servers or to the host's. If all networks of
-  the container are internal, they are not forwarded.
+- Links are aliases that only one sandbox knows.
+- Names that no network has are forwarded to the container's ``--dns`` servers or to the host's servers. If all networks
+  of the container are internal, they are not forwarded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_UPSTREAMS = 3
 
 @dataclass(frozen=True, slots=True)
 class LinkAlias:
-    """A legacy link: ``alias`` means ``target`` on one network, for one sandbox only."""
+    """A legacy link: for one sandbox only, ``alias`` is another name of ``target`` on one network."""
 
     alias: str
     target: str
@@ -38,7 +38,7 @@ class LinkAlias:
 class SandboxView:
     """The networks, links and upstream servers of one sandbox.
 
-    ``networks`` are ids in search order. ``pid`` is 0 if no process is known.
+    ``networks`` are network ids in search order. ``pid`` is 0 if no process of the sandbox is known.
     """
 
     id: str
@@ -49,12 +49,12 @@ class SandboxView:
     networks: tuple[str, ...] = ()
     links: tuple[LinkAlias, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
-    ndots: bool = False  # the user set ndots: single labels are not forwarded
+    ndots: bool = False  # True if the user set ndots: single labels are not forwarded
     forward: bool = True
 
 
 class Made(NamedTuple):
-    """A view and the inputs from which it was made."""
+    """A cached SandboxView and the inputs from which it was computed."""
 
     container: ContainerRecord
     members: Sequence[NetworkRecord]
@@ -64,7 +64,9 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Defaults for containers without DNS settings: the host's resolv.conf, and dns and dns-opts of daemon.json."""
+    """Defaults for containers without DNS settings: the host's resolv.conf, and the keys dns and dns-opts of
+    daemon.json.
+    """
 
     host: str = ""
     dns: tuple[str, ...] = ()
@@ -79,10 +81,10 @@ def views(
     bound: Collection[str] = (),
     made: dict[str, Made] | None = None,
 ) -> list[SandboxView]:
-    """Return the views of all sandboxes to serve.
+    """Return the DNS settings (SandboxView) of all sandboxes that the resolver must serve.
 
-    Sandboxes in ``bound`` are served even without a user-defined network. ``made`` is a cache of the last call's views
-    and is updated. A cached view is reused if its records and servers are the same objects.
+    Sandboxes in ``bound`` are served even without a user-defined network. ``made`` is a cache of the last call's
+    results, and is updated. A cached result is reused if its records and servers are the same objects.
     """
     by_id = {n.id: n for n in networks}
     joined: dict[str, list[NetworkRecord]] = {}
@@ -114,15 +116,15 @@ def has_names(network: NetworkRecord) -> bool:
 
 
 def _is_open(container: ContainerRecord) -> bool:
-    """Return whether the sandbox exists now.
+    """Return whether the container's sandbox exists now.
 
-    The path alone does not show that, because the record of an ended container still has it.
+    The recorded path alone does not show that, because the record of an ended container still has the path.
     """
     return bool(container.sandbox_path) and (container.pid != 0 or container.kind == "adopted")
 
 
 def sandbox_id(container: ContainerRecord) -> str:
-    """Return the key of a container's view."""
+    """Return the key under which a container's SandboxView is kept."""
     return container.sandbox_id or container.id
 
 
@@ -164,15 +166,17 @@ def _links(container: ContainerRecord, searched: Iterable[NetworkRecord]) -> Ite
 
 
 def servers(container: ContainerRecord, defaults: Defaults, *, ipv6: bool) -> ResolvConf:
-    """Return the upstream servers for a container, from its flags, daemon.json and the host's resolv.conf."""
+    """Return the upstream servers for a container, from the container's flags, daemon.json and the host's
+    resolv.conf.
+    """
     dns, options = tuple(container.host.dns or defaults.dns), tuple(container.host.dns_options or defaults.options)
     return _servers(defaults.host, dns, options, ipv6)
 
 
 @lru_cache(maxsize=64)
 def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv6: bool) -> ResolvConf:
-    """Like `servers`, but computed once for all containers with the same settings."""
+    """Return the upstream servers like `servers`, computed only once for all containers with the same settings."""
     try:
         return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv6=ipv6)
     except EngineError:
-        return ResolvConf()  # a server is not an address: this container's names are not forwarded
+        return ResolvConf()  # a server is no address: do not forward this container's names

@@ -1,7 +1,7 @@
 """The agent's DNS service: keeps the resolvers of all sandboxes up to date with the store and the host's resolv.conf.
 
-Sockets stay open while their tables are replaced. A sandbox whose network namespace no longer exists is dropped. If a
-socket cannot be bound, because another program holds the port, it is tried again later.
+Sockets stay open while their tables are replaced. A sandbox whose network namespace no longer exists is removed. If a
+socket cannot be bound, because another program holds the port, the service tries again later.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ from engine.eventloop.netns import PinnedNamespace
 from engine.model import EndpointRecord, NetworkRecord
 
 DEFAULT_TTL = 5
-"""TTL of answers in seconds; short, because names change as soon as an endpoint joins or leaves."""
+"""TTL of DNS answers in seconds; short, because names change as soon as an endpoint joins or leaves."""
 RETRY = 2.0
-"""Seconds until a sandbox without bound sockets is tried again; doubled after each failure, up to `LAST_RETRY`."""
+"""Seconds until a sandbox whose sockets could not be bound is tried again.
+
+The time is doubled after each failure, up to `LAST_RETRY`.
+"""
 LAST_RETRY = 60.0
 PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start")
 
@@ -49,7 +52,9 @@ class ServedSandbox:
 
 
 class DnsService:
-    """Serves every sandbox of the host on a user-defined network; ``ttl`` in seconds."""
+    """The DNS service for every sandbox of the host on a user-defined network; ``ttl`` is the TTL of answers in
+    seconds.
+    """
 
     name = "dns"
 
@@ -106,7 +111,7 @@ class DnsService:
             table.update(live[identity])
 
     def _serve(self, view: SandboxView) -> bool:
-        """Serve a new or known sandbox; return False if it should be tried again."""
+        """Serve a new or known sandbox; return False if the caller should try again later."""
         resident = self._residents.get(view.id)
         if resident is not None:
             resident.view = view
@@ -115,7 +120,7 @@ class DnsService:
         try:
             namespace = self._pin(view)
         except OSError:
-            return True  # its process or namespace has ended, so nothing is to be served
+            return True  # the sandbox has ended, so it needs no service
         try:
             responder = Responder(view, self._tables)
             resolver = SandboxResolver(self._loop, self._datagrams, self._budget, namespace.fd, responder)
@@ -143,7 +148,7 @@ class DnsService:
             self.reconcile(self._state)
 
     def needed(self) -> bool:
-        """Return whether any sandbox is served or waits to be tried again."""
+        """Return whether any sandbox is served or waits for another attempt."""
         return bool(self._residents) or self._retry is not None
 
     def close(self) -> None:
@@ -155,13 +160,13 @@ class DnsService:
 
 
 def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
-    """Return whether the sockets can stay: the namespace, path and process are the same."""
+    """Return whether the sockets can stay open, because the namespace, path and process are the same."""
     if new is None or new is old:
         return new is old
     return bool(PLACE(old) == PLACE(new))
 
 
 def ttl_from_environment() -> int:
-    """Return HAWSE_DNS_TTL in seconds, by default `DEFAULT_TTL`."""
+    """Return the TTL in HAWSE_DNS_TTL, in seconds; without the variable, return `DEFAULT_TTL`."""
     text = os.environ.get("HAWSE_DNS_TTL", "")
     return min(int(text), 0x7FFFFFFF) if text.isdigit() else DEFAULT_TTL

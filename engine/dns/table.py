@@ -1,9 +1,9 @@
 """Prebuilt DNS answers: one table for each network, from question to encoded records, shared by all its sandboxes.
 
-This module knows names and addresses, but no containers or sockets. Tables are changed in place, so that a network of a
-thousand endpoints is not rebuilt when one joins. The number of entries depends on the number of names, not of
-sandboxes. Each name has A and AAAA entries, both plain and qualified by the network's name. Each address has one PTR
-entry.
+This module knows names and addresses, but no containers or sockets. Tables are changed in place, so that the table of a
+network with a thousand endpoints is not rebuilt when an endpoint joins. The number of entries depends on the number of
+names, not of sandboxes. Each name has A and AAAA entries, both plain and qualified by the network's name. Each address
+has one PTR entry.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Table = dict[bytes, "Answer"]
 
 
 class Answer(NamedTuple):
-    """Records for one question.
+    """The DNS records that answer one question.
 
-    ``counts`` is the second part of a reply's header, and ``records`` follows the question. If there are several
-    records, ``several`` has them one by one, because their order is shuffled for each reply.
+    ``counts`` is the second half of a reply's header, and ``records`` follow the question in the reply. If an answer
+    has several records, ``several`` has them as a list, because their order is shuffled for each reply.
     """
 
     counts: bytes
@@ -38,11 +38,11 @@ class Answer(NamedTuple):
 
 
 EMPTY = Answer(b"\0\1\0\0\0\0\0\0", b"")
-"""The answer if the name exists but has no record of the requested type."""
+"""The answer for a name that exists but has no record of the requested type."""
 
 
 def answer(records: list[bytes]) -> Answer:
-    """Return an answer with these records."""
+    """Return an Answer with these encoded records."""
     if not records:
         return EMPTY
     counts = b"\0\1" + len(records).to_bytes(2, "big") + bytes(4)
@@ -78,7 +78,7 @@ class NetworkTable:
         self._holders: dict[str, dict[str, MemberNames]] = {}
 
     def update(self, endpoints: Iterable[EndpointRecord]) -> None:
-        """Change the answers to match these endpoints, which are all active endpoints of the network."""
+        """Change the table to match ``endpoints``, which are all active endpoints of the network."""
         by_id = {e.id: e for e in endpoints}
         gone = [i for i, known in self._records.items() if not _is_same(known, by_id.get(i))]
         new = [i for i, e in by_id.items() if not _is_same(e, self._records.get(i))]
@@ -137,7 +137,10 @@ class NetworkTable:
 
 
 def _is_same(one: EndpointRecord, other: EndpointRecord | None) -> bool:
-    """Return whether two records are equal; checks identity first, because that is fast and usually true."""
+    """Return whether two records are equal.
+
+    The function compares identity first, because that is fast and usually true.
+    """
     return one is other or one == other
 
 
@@ -153,7 +156,7 @@ def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> 
 class LinkTable:
     """The aliases (legacy links) of one sandbox.
 
-    If the target of an alias has no endpoint on the network, the alias still hides equal names of other endpoints.
+    If the target of an alias has no endpoint on the network, the alias still hides an endpoint with the same name.
     """
 
     def __init__(self) -> None:
@@ -161,9 +164,9 @@ class LinkTable:
         self.hidden: set[bytes] = set()
 
     def add(self, alias: str, target: str, network: NetworkTable) -> None:
-        """Make ``alias`` mean ``target`` on one network.
+        """Make ``alias`` another name of ``target`` on one network.
 
-        If the alias already has addresses from an earlier network, they are kept.
+        If the alias already has addresses from an earlier network, those addresses are kept.
         """
         for full in (alias, f"{alias}.{network.network}"):
             encoded = wire.encode_name(full)

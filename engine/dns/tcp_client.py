@@ -1,10 +1,11 @@
-"""One client's TCP connection to the resolver (RFC 7766): length-prefixed messages, answered in order of completion.
+"""One client's TCP connection to the resolver (RFC 7766): messages with a length prefix, answered in order of
+completion.
 
 A client may send queries before it has the earlier replies, and may close its sending side after the last query. While
-too many replies are pending or unread, nothing more is read from the client.
+too many replies are pending or unread, the resolver reads nothing more from the client.
 
-A connection is closed after `IDLE` seconds without progress. Progress means a whole query or the delivery of all
-replies. Single bytes are not progress, so that a slow client cannot hold a connection forever.
+A connection is closed after `IDLE` seconds without progress. Progress means that a whole query arrived or that all
+replies were delivered. Single bytes are not progress, so that a slow client cannot hold a connection forever.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from engine.eventloop.loop import READ, WRITE, Loop, Timer
 IDLE = 8.0
 """Seconds without progress after which a connection is closed."""
 CHUNK = 8192
-"""Bytes per read: some hundred queries, then other clients are served."""
+"""Maximum bytes per read; this is room for some hundred queries. After each read, other clients are served."""
 DUE = 16
 """Maximum number of queries of one connection that wait for their replies."""
 BACKLOG = 65536
-"""Bytes of unread replies after which nothing more is read; another reply then closes the connection."""
+"""Bytes of unread replies after which nothing more is read from the client; another reply then closes the
+connection.
+"""
 LONGEST_QUERY = 4096
 """Maximum bytes of a query. A longer or empty message closes the connection."""
 
@@ -30,10 +33,10 @@ Respond = Callable[[bytes, Callable[[bytes], None]], None]
 
 
 class StreamClient:
-    """A TCP client of a resolver: reads queries, calls ``respond`` for each, and sends the replies.
+    """A TCP client of a resolver: reads queries, calls ``respond`` for each query, and sends the replies.
 
-    For every query, exactly one reply is delivered, now or later; an empty one means no reply. ``closed`` is called
-    with this object at the end.
+    For every query, ``respond`` delivers exactly one reply, immediately or later; an empty reply means that none is
+    sent. ``closed`` is called with this object when the connection ends.
     """
 
     __slots__ = ("_answering", "_closed", "_due", "_ended", "_events", "_last", "_loop", "_out", "_read", "_respond",
@@ -52,9 +55,9 @@ class StreamClient:
         self._watch(READ)
 
     def _consider(self) -> None:
-        """Close the connection if it had no progress for `IDLE` seconds.
+        """Close the connection if it had no progress for `IDLE` seconds; otherwise check again later.
 
-        Otherwise check again later. There is only one timer, however often there is progress.
+        Each connection has only one timer, however often it makes progress.
         """
         left = self._last + IDLE - time.monotonic()
         if left > 0:
@@ -79,7 +82,7 @@ class StreamClient:
         self._read += data
 
     def _proceed(self) -> None:
-        """Handle received queries, send replies, and then watch for the next events."""
+        """Handle received queries, send replies, and then watch for the next socket events."""
         if self._answering:
             return
         self._answering = True
@@ -141,9 +144,9 @@ class StreamClient:
         self._watch((READ if reading else 0) | (WRITE if self._out else 0))
 
     def _watch(self, events: int) -> None:
-        """Watch for ``events``; if there are none, stop watching.
+        """Watch the socket for ``events``; if ``events`` is 0, stop watching the socket.
 
-        Otherwise epoll would report a hang-up again and again.
+        Otherwise epoll would report a closed connection again and again.
         """
         if events == self._events:
             return

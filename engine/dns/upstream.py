@@ -1,8 +1,8 @@
 """Exchanges with one upstream server for one query, each on its own UDP or TCP socket.
 
-A reply counts only if it comes from the server's address to the query's own port. It must also have the query's random
-id and question. Because the socket is connected, the kernel drops other senders. To forge a reply without seeing the
-query, an attacker must guess id and port (RFC 5452).
+A reply is accepted only if it comes from the server's address to the query's own port. It must also have the query's
+random id and the query's question. Because the socket is connected, the kernel drops messages of other senders. To
+forge a reply without seeing the query, an attacker must guess id and port (RFC 5452).
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from engine.eventloop.loop import READ, WRITE, Loop
 from engine.eventloop.netns import sockets_in
 
 BATCH = 64
-"""Maximum number of wrong messages per wake-up, so that a flood of forged ones does not delay other queries."""
+"""Maximum number of wrong messages read per wake-up, so that a flood of forged messages does not delay other
+queries.
+"""
 AHEAD = 16
-"""Maximum number of sockets made together, because entering a sandbox takes 28 µs and making a socket there 5 µs."""
+"""Maximum number of sockets made together. Entering a sandbox takes 28 µs, making a socket there only 5 µs."""
 
 _buffer = bytearray(wire.STREAM_LIMIT)
 _view = memoryview(_buffer)
 
 
 class Waiting(Protocol):
-    """A query that waits for its reply."""
+    """A query that waits for the reply of an upstream server."""
 
     query: wire.Query
 
@@ -48,7 +50,7 @@ class FreshSockets:
         self._ready: dict[tuple[int | None, int], list[socket.SocketType]] = {}
 
     def take(self, netns: int | None, family: int, under_way: int) -> socket.SocketType:
-        """Return a socket for one query; raises OSError if none can be made."""
+        """Return a socket for one query; raises OSError if no socket can be made."""
         ready = self._ready.get((netns, family))
         if not ready:
             number = 1 if netns is None else min(under_way, AHEAD)
@@ -83,9 +85,9 @@ def _plain(host: str) -> Destination:
 
 
 def connect(sock: socket.SocketType, upstream: Upstream) -> None:
-    """Connect a socket to a server, or start to.
+    """Connect a UDP socket to a server, or start to connect a TCP socket.
 
-    If there is no route, it closes the socket and raises OSError.
+    If the host has no route to the server, the function closes the socket and raises OSError.
     """
     error = sock.connect_ex(destination(upstream)[1])
     if error not in (0, EINPROGRESS):
@@ -96,7 +98,7 @@ def connect(sock: socket.SocketType, upstream: Upstream) -> None:
 def answers(query: wire.Query, message: bytes) -> bool:
     """Return whether a message is a reply to this query.
 
-    The question may be missing in an error reply.
+    In an error reply the question may be missing.
     """
     if len(message) < wire.HEADER or not message[2] & 0x80:
         return False
@@ -106,7 +108,9 @@ def answers(query: wire.Query, message: bytes) -> bool:
 
 
 class DatagramExchange:
-    """One query in one datagram; raises OSError if the server cannot be asked. It closes the socket at the end."""
+    """An exchange of one query and its reply by UDP. Raises OSError if the server cannot be asked. Closes the socket at
+    the end.
+    """
 
     __slots__ = ("_id", "_loop", "_socket", "_waiting")
 
@@ -117,7 +121,7 @@ class DatagramExchange:
         try:
             sock.send(self._id + waiting.query.for_datagram()[2:])
         except BlockingIOError:
-            pass  # buffer full: the query is lost like any datagram, and its timer runs
+            pass  # the socket's buffer is full: the query is lost, and its timer runs
         except OSError:
             sock.close()
             raise
@@ -147,7 +151,7 @@ class DatagramExchange:
 
 
 class StreamExchange:
-    """One TCP connection for one query; raises OSError if there is no route to the server."""
+    """An exchange of one query and its reply by TCP. Raises OSError if the sandbox has no route to the server."""
 
     __slots__ = ("_loop", "_out", "_read", "_socket", "_waiting")
 

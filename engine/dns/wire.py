@@ -1,8 +1,8 @@
 """DNS messages (RFC 1035, EDNS of RFC 6891): parses queries and builds replies, as bytes.
 
 This module knows only the message format, no networks or sockets. A *question* is the encoded name, type and class as
-in a message. Its lookup key is the question in lower case. Length octets are at most 63, so they are never letters, and
-no type that is looked up here is changed by lower-casing.
+in a message. Its lookup key is the same bytes in lower case. Lower-casing changes only letters: length octets are at
+most 63, so they are never letters, and no type that is looked up here contains the byte of a capital letter.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ PLAIN_LIMIT = 512
 """Maximum bytes of a UDP reply to a client without EDNS (RFC 1035 4.2.1)."""
 STREAM_LIMIT = 65535
 EDNS_SIZE = 4096
-"""UDP payload size in bytes that hawse announces, and the maximum UDP reply to a client that accepts more."""
+"""Bytes: the UDP payload size that hawse announces, and the maximum size of a UDP reply even if the client accepts
+more.
+"""
 UPSTREAM_SIZE = 1232
-"""Maximum bytes of a UDP reply requested from upstream servers; this size is not fragmented on any usual path."""
+"""Maximum bytes of a UDP reply that hawse requests from upstream servers; no usual path fragments such a reply."""
 
 QR, TC, RD, RA, CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0010
 OPCODE = 0x7800
@@ -29,7 +31,7 @@ OPT_REPLY = b"\0" + OPT.to_bytes(2, "big") + EDNS_SIZE.to_bytes(2, "big") + byte
 
 
 class Query(NamedTuple):
-    """A well-formed query: the message, its parts, and the maximum reply size for its sender in bytes."""
+    """A well-formed query: the message, its parts, and the maximum reply size in bytes that its sender accepts."""
 
     message: bytes
     question: bytes
@@ -37,7 +39,7 @@ class Query(NamedTuple):
     type: int
     limit: int
     opt: int = 0
-    """Offset of the OPT record in the message, 0 if there is none."""
+    """Offset of the OPT record in the message, or 0 if the message has no OPT record."""
 
     @property
     def edns(self) -> bool:
@@ -46,14 +48,14 @@ class Query(NamedTuple):
 
     @property
     def key(self) -> bytes:
-        """The lookup key of the question in the tables."""
+        """The key by which the question is looked up in the DNS tables."""
         return self.question.lower()
 
     @property
     def optional(self) -> bool:
         """Whether the query has more than a question and an OPT record without options.
 
-        Such a query is hardly ever repeated, so its reply is not cached.
+        Because such a query is hardly ever repeated, its reply is not cached.
         """
         return len(self.message) > HEADER + len(self.question) + (len(OPT_REPLY) if self.edns else 0)
 
@@ -65,7 +67,7 @@ class Query(NamedTuple):
 
     @property
     def lowered(self) -> bool:
-        """Whether `for_datagram` asks for a smaller reply than the client accepts.
+        """Whether `for_datagram` asks the upstream server for a smaller reply than the client accepts.
 
         A signed query is never changed.
         """
@@ -74,14 +76,14 @@ class Query(NamedTuple):
         return int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
 
     def for_datagram(self) -> bytes:
-        """Return the message as it goes to an upstream server by UDP."""
+        """Return the message as hawse sends it to an upstream server by UDP."""
         if not self.lowered:
             return self.message
         return self.message[: self.opt + 3] + UPSTREAM_SIZE.to_bytes(2, "big") + self.message[self.opt + 5 :]
 
 
 class MalformedMessage(ValueError):
-    """A message that is not an answerable query; ``reply`` is the reply to send (None: no reply)."""
+    """Raised for a message that is not an answerable query; ``reply`` is the reply to send, or None for no reply."""
 
     def __init__(self, reply: bytes | None) -> None:
         super().__init__("malformed DNS message")
@@ -103,7 +105,7 @@ def question(name: bytes, kind: int) -> bytes:
 
 
 def record(kind: int, ttl: int, data: bytes) -> bytes:
-    """Encode a record for the name in the question (as a pointer to offset 12); ``ttl`` in seconds."""
+    """Return an encoded record for the name in the question (a pointer to offset 12); ``ttl`` is in seconds."""
     head = b"\xc0\x0c" + kind.to_bytes(2, "big") + CLASS_IN + ttl.to_bytes(4, "big")
     return head + len(data).to_bytes(2, "big") + data
 
@@ -142,9 +144,9 @@ def _bare(message: bytes, code: int) -> bytes:
 
 
 def _end_of_name(message: bytes, at: int) -> int:
-    """Return the offset after an uncompressed name, or -1 if it is invalid.
+    """Return the offset after an uncompressed name, or -1 if the name is invalid.
 
-    A pointer is invalid, because nothing comes before the question.
+    A compression pointer is invalid here, because no name precedes the question to which it could point.
     """
     start = at
     while at < len(message):
@@ -158,9 +160,9 @@ def _end_of_name(message: bytes, at: int) -> int:
 
 
 def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
-    """Return the offset of the OPT record, or 0 if there is none.
+    """Return the offset of the OPT record, or 0 if the message has none.
 
-    It is one of the ``additional`` records, which come after ``others`` records.
+    The OPT record is one of the ``additional`` records, which come after ``others`` records.
     """
     for index in range(others + additional):
         end = _end_of_record(message, at)
@@ -173,9 +175,9 @@ def _find_opt(message: bytes, at: int, others: int, additional: int) -> int:
 
 
 def _end_of_record(message: bytes, at: int) -> int:
-    """Return the offset after a record, or -1 if it is cut off.
+    """Return the offset after a record, or -1 if the message ends within the record.
 
-    A compression pointer ends the name; it is not followed.
+    A compression pointer ends the record's name; the pointer is not followed.
     """
     while at < len(message) and 0 < message[at] < 64:
         at += message[at] + 1
@@ -187,12 +189,12 @@ def _end_of_record(message: bytes, at: int) -> int:
 
 
 def is_truncated(message: bytes) -> bool:
-    """Return whether a message has the TC flag, which means that it is incomplete."""
+    """Return whether a message has the TC flag, which means that the message is incomplete."""
     return bool(int.from_bytes(message[2:4], "big") & TC)
 
 
 def shortened(query: Query, message: bytes) -> bytes:
-    """Return an upstream reply cut to the client's limit: the first answers that fit, with the TC flag."""
+    """Return an upstream reply cut to the client's size limit: the first answers that fit, with the TC flag set."""
     start = at = HEADER + len(query.question)
     room, kept = query.limit - (len(OPT_REPLY) if query.edns else 0), 0
     for _ in range(int.from_bytes(message[6:8], "big") if message[4:6] == b"\0\1" else 0):
@@ -207,7 +209,7 @@ def shortened(query: Query, message: bytes) -> bytes:
 
 
 def reply(query: Query, code: int, records: list[bytes]) -> bytes:
-    """Return a reply to a query; records that do not fit are left out and the TC flag is set."""
+    """Return a reply to a query; if records do not fit, they are left out and the TC flag is set."""
     room = query.limit - HEADER - len(query.question) - (len(OPT_REPLY) if query.edns else 0)
     fitting, size = 0, 0
     for rr in records:
@@ -215,7 +217,7 @@ def reply(query: Query, code: int, records: list[bytes]) -> bytes:
         if size > room:
             break
         fitting += 1
-    able = 0 if code == SERVFAIL else RA  # as in Docker: SERVFAIL does not offer recursion
+    able = 0 if code == SERVFAIL else RA  # as in Docker, without recursion available
     kept = OPCODE if query.flags & OPCODE else RD | CD
     flags = QR | able | (query.flags & kept) | code | (TC if fitting < len(records) else 0)
     head = query.message[:2] + flags.to_bytes(2, "big") + b"\0\1" + fitting.to_bytes(2, "big")

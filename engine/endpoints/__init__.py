@@ -1,1 +1,1 @@
-"""Endpoints: addresses, sandboxes, links, and the release of what they hold."""
+"""Endpoints: reserve their addresses, connect them to sandboxes, link containers, and release endpoints."""

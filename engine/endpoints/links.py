@@ -1,5 +1,7 @@
-"""Legacy links of the default bridge: resolve them, and allow their traffic where containers are isolated
-(icc=false).
+"""Legacy links of the default bridge: find the linked containers, and allow the traffic between them.
+
+Linked containers need such permission only if the daemon.json key icc is false, which isolates containers from each
+other.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A running container that another container links to, with its address on the default bridge."""
+    """A running container to which another container links, with its address on the default bridge."""
 
     alias: str
     address: str
@@ -29,9 +31,9 @@ class Linked:
 
 
 def linked(host: Host, record: ContainerRecord) -> list[Linked]:
-    """Return the targets of the links of a container on the default bridge.
+    """Return the containers to which a container on the default bridge links.
 
-    Raises an EngineError if a target does not exist or is not running there.
+    Raises an EngineError if a linked container does not exist, or is not running on the default bridge.
     """
     if record.host.network_mode != "bridge":
         return []
@@ -49,7 +51,10 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
 
 
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
-    """Yield each container that links to this one on the default bridge, its alias for it, and this one's address."""
+    """Yield each container that links to this container on the default bridge.
+
+    Each result is (linking container, alias that it uses for this container, address of this container).
+    """
     with host.store.read() as reader:
         for endpoint in reader.endpoints(container_id=record.id):
             network = reader.network(endpoint.network_id)
@@ -60,9 +65,9 @@ def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerReco
 
 
 def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
-    """Return the container with its links to ``target`` changed to the new name.
+    """Return the record of a container after its link target ``target`` was renamed to ``name``.
 
-    The same object is returned if it has no such link.
+    The unchanged object is returned if the container does not link to ``target``.
     """
     if record.host.network_mode != "bridge":
         return record
@@ -71,7 +76,10 @@ def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> Cont
 
 
 def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:
-    """Return the names that links on the default bridge give to containers, such as "web/db", by container id."""
+    """Return, by container id, the names that other containers' links give to a container, such as "web/db".
+
+    Only links on the default bridge count.
+    """
     names: dict[str, list[str]] = {}
     for record in records:
         if record.host.network_mode == "bridge":
@@ -82,7 +90,7 @@ def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, 
 
 
 def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Allow the traffic of links from and to a container that has joined the default bridge; idempotent."""
+    """Allow the traffic of all links from and to a container that has joined the default bridge; idempotent."""
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
@@ -98,7 +106,7 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
 
 
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Remove what links from and to a leaving container have allowed; idempotent."""
+    """Stop allowing the traffic of links from and to a container that leaves the default bridge; idempotent."""
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
@@ -114,7 +122,7 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
 
 
 def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
-    """Yield all links between the endpoints of a network."""
+    """Yield all links between the endpoints of a network; none unless the network is the default bridge."""
     for endpoint in reader.endpoints(network_id=network.id) if network.predefined else ():
         record = reader.container(endpoint.container_id)
         if record is not None:

@@ -1,4 +1,7 @@
-"""Reserve an endpoint in the store (id, addresses, MAC), and release all that a container holds (idempotent)."""
+"""Reserve an endpoint in the store (id, addresses, MAC), and release the endpoints of a container.
+
+Releasing is idempotent.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ from engine.store.api import Taken, Transaction
 def reserve(
     tx: Transaction, network: NetworkRecord, container: ContainerRecord, attachment: NetworkAttachment
 ) -> EndpointRecord:
-    """Reserve an endpoint's id, addresses and MAC inside a transaction.
+    """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
-    Raises Forbidden or KernelFailure with Docker's text if an address is not available.
+    Raises Forbidden or KernelFailure with Docker's error text if an address is not available.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
@@ -74,7 +77,10 @@ def _with_prefix(address: str) -> str:
 
 
 def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str) -> str:
-    """Reserve the requested address, or the pool's lowest free one; return it with the subnet's prefix length."""
+    """Reserve the requested address, or the lowest free address of the subnet if none is requested.
+
+    Return the address with the subnet's prefix length.
+    """
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)
     used = tx.addresses(key)
     try:
@@ -100,9 +106,9 @@ def memberships(host: Host, container_id: str) -> list[JoinedEndpoint]:
 
 
 def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> None:
-    """Remove every endpoint of the container from its sandbox and delete the records.
+    """Remove all endpoints of a container from its sandbox, and delete their records.
 
-    An error of one endpoint does not stop the others. The first error is raised at the end.
+    If the removal of one endpoint fails, the others are still removed. The first error is raised at the end.
     """
     failures: list[EngineError] = []
     members = memberships(host, record.id)
@@ -120,11 +126,12 @@ def release_endpoint(
 ) -> None:
     """Remove one endpoint from its sandbox and delete its record.
 
-    Its ports go first, so that no new connections arrive; then its interface. The record is deleted even if a step
-    fails. ``others`` are the container's endpoints that remain.
+    The ports are unpublished before the interface is removed, so that no new connections arrive. The record is deleted
+    even if a step fails. ``others`` are the endpoints that the container keeps.
     """
     with host.store.write() as tx:
-        # With this phase, a concurrent firewall repair does not restore anything of this endpoint.
+        # Because a firewall repair skips endpoints in the phase "leaving", a concurrent repair does not restore the
+        # rules of this endpoint.
         tx.put_endpoint(replace(member.endpoint, phase="leaving"))
     try:
         sandbox.dismiss_siblings(host, member, others)
@@ -138,7 +145,7 @@ def release_endpoint(
 
 
 def close_sandbox(record: ContainerRecord) -> None:
-    """Remove the symbolic link to the sandbox; the record keeps the path, as in Docker."""
+    """Remove the symbolic link to the sandbox. As in Docker, the record keeps the path of the link."""
     path = Path(record.sandbox_path)
     if record.kind == "process" and path.is_symlink():
         path.unlink(missing_ok=True)

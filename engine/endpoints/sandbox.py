@@ -1,4 +1,4 @@
-"""Sandboxes: the endpoints in them, the names of their interfaces, and their default routes.
+"""Sandboxes: the endpoints in a sandbox, the names of its interfaces, and its default routes.
 
 The rules are those of Docker's libnetwork:
 
@@ -7,7 +7,7 @@ The rules are those of Docker's libnetwork:
   `JoinedEndpoint.priority` gives the order.
 - Published ports belong to the endpoint that holds the default route.
 
-As a hawse extension (``default_route``), an endpoint may be put first, or may never hold the default route.
+``default_route`` is a hawse extension: it puts an endpoint before all others, or excludes it from the default route.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRec
 from engine.paths import make_private_directory
 
 DEFAULT_ROUTE = ("yes", "", "no")
-"""Values of an endpoint's ``default_route``, in order of preference; "no" never gets the default route."""
+"""The values of an endpoint's ``default_route``, best first. An endpoint with "no" never gets the default route."""
 PROTOCOLS = {"process": BOOT, "adopted": OURS}
-"""The protocol number of default routes that hawse adds, by kind of container.
+"""The routing protocol number (rtm_protocol) of the default routes that hawse adds, by kind of container.
 
-In containers it is ``boot``, as in Docker. In adopted namespaces, where other programs set routes too, it is hawse's
-own.
+In containers the number is ``boot``, as in Docker. In adopted namespaces, other programs set routes too, so hawse marks
+its routes with a number of its own.
 """
 PREFIX_OPTION = "com.docker.network.container_iface_prefix"
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
@@ -49,11 +49,11 @@ class JoinedEndpoint:
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """The network's specification, as its driver gets it."""
+        """The network in the form that its driver uses."""
         return dispatch.network_spec(self.network)
 
     def priority(self, container: ContainerRecord) -> tuple[int, Rank]:
-        """Return the sort key for default-route candidates, best first."""
+        """Return the sort key by which endpoints compete for the default route; the best endpoint sorts first."""
         settings = dispatch.attachment_of(container, self.network.id).settings
         return DEFAULT_ROUTE.index(self.endpoint.default_route), gateway_priority(self.network, settings.gw_priority)
 
@@ -64,14 +64,14 @@ def joining_order(networks: Iterable[NetworkRecord]) -> list[NetworkRecord]:
 
 
 def sandbox_of(container: ContainerRecord) -> Sandbox:
-    """Return the container's sandbox as drivers see it."""
+    """Return the container's sandbox in the form that drivers use."""
     return Sandbox(container.sandbox_id, container.sandbox_path, container.sandbox_inode)
 
 
 def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
-    """Link the path that inspect shows as SandboxKey to a process's namespace, and return the path.
+    """Create the symbolic link to a process's network namespace that inspect shows as SandboxKey; return its path.
 
-    The link is a symbolic link, so it is dead when the process ends.
+    When the process ends, the link remains but leads nowhere.
     """
     path = Path(path_of(run, sandbox_id))
     make_private_directory(path.parent)
@@ -81,7 +81,7 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
 
 
 def inode_of(namespace: str) -> int:
-    """Return the inode of the namespace at a path, or 0 if its process has already ended."""
+    """Return the inode of the namespace at a path, or 0 if the process of the namespace has already ended."""
     try:
         return os.stat(namespace).st_ino
     except OSError:
@@ -94,9 +94,10 @@ def path_of(run: Path, sandbox_id: str) -> str:
 
 
 def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:
-    """Return the name of the container's interface number ``index`` on a network.
+    """Return the name for the container's interface number ``index`` on a network.
 
-    In a foreign namespace it is the next free name, unless the user chose one.
+    If the user chose a name, it is used. Otherwise, a foreign namespace gets the next free name, and a container gets
+    the prefix with ``index``.
     """
     settings = dispatch.attachment_of(container, network.id).settings
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
@@ -107,7 +108,7 @@ def interface_name(network: NetworkRecord, container: ContainerRecord, index: in
 
 
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
-    """Create one endpoint in the sandbox; return the record with interface, MAC and gateways filled in."""
+    """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways."""
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, dispatch.endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
@@ -125,9 +126,9 @@ def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: 
 
 
 def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, alive: bool) -> None:
-    """Remove one endpoint from the sandbox, even a partly removed one; idempotent.
+    """Remove one endpoint from the sandbox; idempotent, and works for an endpoint that was only partly removed.
 
-    With ``alive`` false, the sandbox itself is not entered.
+    With ``alive`` false, the sandbox's network namespace is not entered.
     """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, dispatch.endpoint_spec(member.endpoint, container)
@@ -137,9 +138,9 @@ def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, ali
 
 
 def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
-    """Let a sandbox send through each of its networks from its addresses on the others; idempotent.
+    """Allow a sandbox to send packets through each of its networks from its addresses on the other ones; idempotent.
 
-    This is needed because its default route may move to another network.
+    This is needed because the default route, and with it the sending interface, may move to another network.
     """
     for driver, crossings in _crossings(host, [(m, o) for m in members for o in members if m is not o]):
         with translate_driver_errors():
@@ -147,7 +148,7 @@ def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
 
 
 def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[JoinedEndpoint]) -> None:
-    """Undo `admit_siblings` between one endpoint, which will leave, and the others; idempotent."""
+    """Undo `admit_siblings` between the endpoint ``member``, which leaves the sandbox, and the others; idempotent."""
     for driver, crossings in _crossings(host, [pair for o in others for pair in ((member, o), (o, member))]):
         with translate_driver_errors():
             driver.dismiss(crossings)
@@ -156,9 +157,9 @@ def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[Joined
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Group the pairs by driver: the first endpoint's network with the second endpoint's addresses.
+    """Yield, for each driver, the networks of the first endpoints with the addresses of the second endpoints.
 
-    Only drivers that implement `Multihomed` are yielded.
+    Drivers that do not implement `Multihomed` are left out.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
@@ -174,7 +175,7 @@ def _crossings(
 def gateways(
     container: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> tuple[JoinedEndpoint | None, JoinedEndpoint | None]:
-    """Return the endpoints that hold the IPv4 and the IPv6 default route (None if there is none)."""
+    """Return the endpoints that hold the IPv4 and the IPv6 default route; None for an IP version without one."""
     ranked = sorted(members, key=lambda m: m.priority(container))
     able = [m for m in ranked if m.endpoint.default_route != "no"]
     best4, best6 = (next((m for m in able if _way_out(m, version)), None) for version in (4, 6))
@@ -182,7 +183,10 @@ def gateways(
 
 
 def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Set the sandbox's default routes as its endpoints require; routes of other programs are not changed."""
+    """Set the sandbox's default routes to the endpoints that should hold them.
+
+    Routes that other programs have set are not changed.
+    """
     if container.host.network_mode == "host":
         return
     chosen = [
@@ -206,7 +210,10 @@ def _way_out(member: JoinedEndpoint, version: int) -> WayOut | None:
 
 
 def raise_loopback(container: ContainerRecord) -> None:
-    """Bring up the loopback interface of a sandbox that is on no network; otherwise each network's driver does it."""
+    """Bring up the loopback interface of a sandbox that is on no network.
+
+    In all other sandboxes, the network's driver does this.
+    """
     with translate_driver_errors():
         kernel.raise_loopback(sandbox_of(container))
 
@@ -241,9 +248,10 @@ def unpublish(
 
 
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
-    """Return ports as a driver sees them.
+    """Return ports in the form that drivers use.
 
-    Usually they are all ports of the endpoint, which are already converted in ``spec``.
+    Because ``spec`` already contains all ports of the endpoint in this form, they are converted only if ``ports`` are
+    others.
     """
     return spec.ports if ports is member.endpoint.ports else dispatch.port_bindings(ports)
 
@@ -257,7 +265,7 @@ Rank = tuple[bool, int, bool, str]
 
 
 def gateway_priority(network: NetworkRecord, gw_priority: int = 0) -> Rank:
-    """Return the sort key of a network as default-route candidate, best first."""
+    """Return the sort key by which networks compete for the default route; the best network sorts first."""
     return network.internal, -gw_priority, not _leads_out_twice(network), network.name
 
 

@@ -1,4 +1,7 @@
-"""Collect from the records the desired state of what all networks of a driver share in the kernel."""
+"""Compute from the records the desired state of the kernel objects that all networks of a driver share.
+
+Such an object is, for example, the nft table of the bridge driver.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,22 @@ from engine.model import EndpointRecord
 from engine.store.api import Reader
 
 BOOT = "boot"
-"""The meta key of the boot id for which the records describe the kernel state."""
+"""The store's key for the boot id of the boot in which the recorded kernel state was created."""
 
 
 def is_of_this_boot(reader: Reader) -> bool:
-    """Return whether the records describe the current boot.
+    """Return whether the kernel state in the records was created since the last boot.
 
-    After a reboot this is false until a command has created the networks again.
+    After a reboot, the result is False until a command has created the networks again.
     """
     return reader.meta(BOOT) == host.boot_identity()
 
 
 def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> Desired:
-    """Return the desired state of a driver's networks, read in one snapshot.
+    """Return the desired shared state of a driver's networks, from one snapshot of the store.
 
-    ``relay`` maps each protocol to the port on which the agent proxies it; only the agent knows it. Networks and
-    endpoints that are being created or removed are listed as ``unsettled``.
+    ``relay`` maps each protocol to the port on which the agent proxies it. Only the agent knows these ports; other
+    callers pass None. Networks and endpoints that are being created or removed are listed separately, as ``unsettled``.
     """
     live: list[tuple[NetworkSpec, list[EndpointSpec]]] = []
     unsettled: list[tuple[NetworkSpec, list[EndpointSpec]]] = []
@@ -64,13 +67,16 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
 
 
 def _siblings(endpoint: EndpointRecord, of_container: Sequence[EndpointRecord]) -> list[EndpointRecord]:
-    """Return the container's other endpoints; for a live endpoint only the live ones."""
+    """Return the other endpoints of the endpoint's container.
+
+    For a live endpoint, only the live ones are returned.
+    """
     others = [e for e in of_container if e.id != endpoint.id]
     return [e for e in others if e.phase == "live" or endpoint.phase != "live"]
 
 
 def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:
-    """Yield the legacy links between endpoints, and whether both ends are live."""
+    """Yield each legacy link between two endpoints, and whether both endpoints are live."""
     for network in reader.networks(driver=driver):
         for source, source_end, target, target_end in links.pairs(reader, network) if network.predefined else ():
             specs = dispatch.endpoint_spec(source_end, source), dispatch.endpoint_spec(target_end, target)

@@ -1,4 +1,6 @@
-"""/etc/hosts of a container: localhost lines, --add-host entries, legacy links and the container's own addresses."""
+"""Render /etc/hosts of a container: localhost lines, --add-host entries, legacy links and the container's own
+addresses.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ HOST_GATEWAY = "host-gateway"
 
 @dataclass(frozen=True, slots=True)
 class LinkedHost:
-    """A legacy link on the default bridge: the target's address and its names."""
+    """A legacy link (``--link``) on the default bridge: the address and the names of the container that is
+    linked to.
+    """
 
     address: str
     alias: str
@@ -38,10 +42,11 @@ def hosts_file(
     host_gateway: str = "",
     ipv6: bool = True,
 ) -> str:
-    """Return the whole file.
+    """Return the whole text of a container's /etc/hosts file.
 
     ``addresses`` are the container's own addresses without prefix length, in the order of its interfaces.
-    ``host_gateway`` replaces the word in ``name:host-gateway``. ``ipv6`` is False if the sandbox has IPv6 disabled.
+    ``host_gateway`` is the address that replaces the word ``host-gateway`` in an --add-host entry
+    ``name:host-gateway``. ``ipv6`` is False if the sandbox has IPv6 disabled.
     """
     lines = [*LOCAL, *(LOCAL_IPV6 if ipv6 else ())]
     lines += [_extra(entry, host_gateway) for entry in extra_hosts]
@@ -50,30 +55,33 @@ def hosts_file(
 
 
 def own_lines(config: ContainerConfig, addresses: Sequence[str]) -> str:
-    """Return the lines of a container's own addresses, as ``network connect`` appends them."""
+    """Return the /etc/hosts lines with a container's own addresses, which ``network connect`` appends to the file."""
     names = own_names(config)
     return _text([(address, names) for address in addresses])
 
 
 def without_own_lines(text: str, config: ContainerConfig) -> str:
-    """Return the text without all lines of the container's own name, as ``network disconnect`` does.
+    """Return the text of /etc/hosts without the lines of the container's own name, as ``network disconnect`` does.
 
-    The lines of all its networks are removed, not only those of the network that is disconnected.
+    The lines of all networks of the container are removed, not only the lines of the disconnected network.
     """
     names = own_names(config)
     return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n").partition("\t")[2] != names)
 
 
 def with_address(text: str, name: str, address: str) -> str:
-    """Replace the address in lines whose first name is ``name``.
+    """Return the text of /etc/hosts with a new address in each line whose first name is ``name``.
 
-    Docker does this when the address of a link's target has changed.
+    Docker replaces the address when the target of a legacy link has got a new address.
     """
     return re.sub(rf"(?m)^\S*(?=\t{re.escape(name)}(?:\s|\.))", address, text)
 
 
 def own_names(config: ContainerConfig) -> str:
-    """Return the container's names in its own lines: the full name, then its first label if that differs."""
+    """Return the names in the /etc/hosts lines of the container's own addresses.
+
+    The names are the full host name, and its first label if the label differs from the full name.
+    """
     full = f"{config.hostname}.{config.domainname}" if config.domainname else config.hostname
     first, dot, _ = full.partition(".")
     return f"{full} {first}" if dot else full

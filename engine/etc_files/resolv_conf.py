@@ -1,4 +1,6 @@
-"""/etc/resolv.conf of a container, derived from the host's (resolv.conf(5)) and --dns, --dns-search, --dns-option."""
+"""Render /etc/resolv.conf of a container from the host's file (resolv.conf(5)) and --dns, --dns-search,
+--dns-option.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ HEADER = """\
 
 
 class Transform(StrEnum):
-    """How the host's file is changed: kept, filtered for another namespace, or replaced by the internal resolver."""
+    """How the host's resolv.conf becomes the container's: kept, filtered for the sandbox, or naming the internal
+    resolver.
+    """
 
     NONE = ""
     LEGACY = "legacy"
@@ -32,7 +36,9 @@ class Transform(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A server that the internal resolver asks; ``on_host`` if only the host's network namespace can reach it."""
+    """A DNS server that the internal resolver asks; ``on_host`` is True if only the host's network namespace can reach
+    it.
+    """
 
     address: str
     on_host: bool = False
@@ -43,7 +49,10 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """The user's settings that override the host's; empty means not set, a search of ``.`` means no search domains."""
+    """The user's DNS settings (--dns, --dns-search, --dns-option), which override the host's resolv.conf.
+
+    An empty setting means not set. A search list of only ``.`` means no search domains.
+    """
 
     servers: Sequence[str] = ()
     search: Sequence[str] = ()
@@ -56,7 +65,7 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class ResolvConf:
-    """A parsed or generated resolv.conf, and the sources of its parts."""
+    """A parsed or generated resolv.conf, and where each part came from (the host's file or the user's settings)."""
 
     servers: Sequence[str] = ()
     search: Sequence[str] = ()
@@ -71,7 +80,7 @@ class ResolvConf:
 
     @property
     def text(self) -> str:
-        """The text of the file, with comments that state the sources of its parts."""
+        """The text of the resolv.conf file, with comments that say where each part came from."""
         return HEADER + "".join(f"{line}\n" for line in [*self._directives(), "", *self._comments()])
 
     def _directives(self) -> list[str]:
@@ -98,10 +107,10 @@ class ResolvConf:
 
 
 def resolv_conf(host_text: str, transform: Transform, overrides: Overrides, *, ipv6: bool) -> ResolvConf:
-    """Return a container's configuration; ``ipv6`` says whether its sandbox has IPv6 addresses.
+    """Return a container's resolv.conf; ``ipv6`` says whether its sandbox has IPv6 addresses.
 
     ``NONE`` is for the host's network, ``LEGACY`` for the default bridge and for no network, ``INTERNAL`` for
-    user-defined networks. Raises `EngineError` for an overriding server that is not an IP address.
+    user-defined networks. Raises `EngineError` if a server that the user set is not an IP address.
     """
     conf = _override(parse(host_text), overrides)
     if transform is Transform.LEGACY:
@@ -112,9 +121,9 @@ def resolv_conf(host_text: str, transform: Transform, overrides: Overrides, *, i
 
 
 def parse(text: str) -> ResolvConf:
-    """Parse a resolv.conf.
+    """Parse the text of a resolv.conf.
 
-    The last search or domain line counts. The options of all lines are joined. Unknown lines are kept.
+    Only the last search or domain line counts. The options of all options lines are joined. Unknown lines are kept.
     """
     servers: list[str] = []
     invalid: list[str] = []
@@ -181,7 +190,7 @@ def _for_internal_resolver(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
 
 
 def _needs_host(server: str, *, ipv6: bool, zones: bool) -> bool:
-    """Return whether only the host's namespace can reach a server.
+    """Return whether a DNS server can be reached from the host's network namespace only.
 
     With ``zones``, an IPv6 address with a zone (``%eth0``) counts as reachable from the sandbox.
     """
@@ -210,16 +219,19 @@ SYSTEM = Path("/etc/resolv.conf")
 
 
 STUB = "127.0.0.53"
-"""The address of systemd-resolved's stub listener. If it is the only server, `BEHIND_STUB` is read, as in Docker."""
+"""The address of systemd-resolved's stub listener. If the host's resolv.conf has no other server, `BEHIND_STUB` is read
+instead, as in Docker.
+"""
 
 
 BEHIND_STUB = Path("/run/systemd/resolve/resolv.conf")
 
 
 def read_host_resolv_conf(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB) -> str:
-    """Return the text of the host's resolv.conf, or "" if it is missing.
+    """Return the text of the host's resolv.conf, or "" if the file is missing.
 
-    If its only server is systemd-resolved's stub, return the file that lists the servers behind the stub.
+    If the only server in the file is systemd-resolved's stub, return the text of the file that lists the servers behind
+    the stub.
     """
     text = _read(system)
     if list(parse(text).servers) == [STUB]:

@@ -1,1 +1,1 @@
-"""The agent's event loop, and the sockets, quotas and file watches that use it."""
+"""The agent's event loop, and the sockets, quotas and file watches that are used with the loop."""

@@ -1,8 +1,8 @@
-"""How many file descriptors each service of the agent may open for its clients.
+"""Decides how many file descriptors each service of the agent may open for its clients.
 
-Together the quotas are smaller than the process limit, so that clients of one service cannot starve another. The
-remaining descriptors are for uses that clients do not control: sandboxes (four descriptors each), the store, the
-cluster.
+Together the quotas are smaller than the process limit, so that clients of one service cannot use up the descriptors of
+another service. The other descriptors are for uses that clients do not control: sandboxes (four descriptors each), the
+store, the cluster.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ class DescriptorBudget:
 
     def __init__(self, descriptors: int) -> None:
         self.connections = Quota(min(MOST_CONNECTIONS, descriptors // 4))
-        """TCP connections through the port proxy: two descriptors each."""
+        """Maximum number of TCP connections through the port proxy; each connection uses two descriptors."""
         self.flows = Quota(min(MOST_FLOWS, descriptors // 8))
-        """UDP clients of the port proxy."""
+        """Maximum number of UDP clients of the port proxy."""
         self.queries = Quota(min(MOST_QUERIES, descriptors // 16))
-        """DNS queries that wait for an upstream server."""
+        """Maximum number of DNS queries that wait for an upstream server."""
         self.streams = Quota(min(MOST_STREAMS, descriptors // 32))
-        """TCP clients of the resolvers."""
+        """Maximum number of TCP clients of the DNS resolvers."""
 
 
 def raise_descriptor_limit() -> int:
     """Raise the file descriptor limit of this process as far as possible, and return the new limit.
 
-    It tries to raise the hard limit to at least `WANTED`; if that is refused, it uses the present hard limit.
+    The function tries to raise the hard limit to at least `WANTED`. If that is refused, it uses the present hard limit.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for limit in (max(hard, WANTED), hard):

@@ -1,4 +1,4 @@
-"""Reports file changes by inotify(7) on the agent's loop. Uses ctypes, because Python has no inotify module."""
+"""Reports file changes by inotify(7) to the agent's loop. Uses ctypes, because Python has no inotify module."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ IGNORED = 0x8000
 EVENT = struct.Struct("iIII")
 
 Seen = Callable[[str, int], None]
-"""Called with the event's mask and the name in the watched directory ("" for the watched file itself)."""
+"""Function that is called with the event's mask and the name in the watched directory ("" for the watched file
+itself).
+"""
 
 
 class InotifyWatch:
-    """One registration for a path; several may share one kernel watch."""
+    """A registration for changes of one path; several registrations may share one kernel watch."""
 
     __slots__ = ("number", "seen")
 
@@ -30,7 +32,7 @@ class InotifyWatch:
 
 
 class Inotify:
-    """All watches of the agent on one file descriptor, which is opened for the first watch."""
+    """All inotify watches of the agent on one file descriptor, which is opened for the first watch."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -61,7 +63,7 @@ class Inotify:
                 self._libc.inotify_rm_watch(self._fd, watch.number)
 
     def read(self) -> None:
-        """Handle all pending events; does not block."""
+        """Handle all inotify events that are pending; does not block."""
         try:
             data = os.read(self._fd, 65536)
         except BlockingIOError:
@@ -77,7 +79,7 @@ class Inotify:
                 self._watches.pop(number, None)
 
     def close(self) -> None:
-        """Close the file descriptor."""
+        """Close the inotify file descriptor."""
         if self._fd >= 0:
             self._loop.forget(self._fd)
             os.close(self._fd)

@@ -1,8 +1,8 @@
 """One epoll loop with timers; it calls handlers for file descriptors and knows nothing about the services.
 
-asyncio is not used, because it costs 90 ms at start and several microseconds per datagram. The services need only
+asyncio is not used, because its start takes 90 ms and each datagram several microseconds. The services need only
 readiness and timers. All file descriptors must be non-blocking, because a descriptor may no longer be ready when its
-handler is called. This module imports little, because the supervisor of containers uses it.
+handler is called. This module imports little, because the supervisor of containers uses it too.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 TURN = 8
-"""Maximum number of background handlers called in one round of the loop."""
+"""Maximum number of low-priority (background) handlers that are called in one round of the loop."""
 FEW_TIMERS = 64
-"""Number of cancelled timers that may stay in the queue until they are due."""
+"""Number of cancelled timers that may stay in the queue of timers until they are due."""
 
 
 class Timer:
-    """A scheduled call; `cancel` prevents it."""
+    """A scheduled call of a function; `cancel` prevents the call."""
 
     __slots__ = ("_loop", "call")
 
@@ -52,16 +52,16 @@ class DescriptorWatcher:
         self._catches = catches
 
     def watch(self, fd: int, handler: Handler, events: int = READ) -> None:
-        """Call ``handler`` with the ready events of a file descriptor until `forget` is called for it.
+        """Call ``handler`` with the ready events of a file descriptor until `forget` is called for the descriptor.
 
         A second call for the same descriptor replaces the handler and the events. If ``events`` is 0, the handler is
-        called only when the peer closes its end or an error occurs.
+        called only when the peer (the other end) closes the connection or an error occurs.
         """
         (self._epoll.modify if fd in self._handlers else self._epoll.register)(fd, events)
         self._handlers[fd] = handler
 
     def change(self, fd: int, events: int) -> None:
-        """Change the events that are watched for."""
+        """Change the events for which a file descriptor is watched."""
         self._epoll.modify(fd, events)
 
     def forget(self, fd: int) -> None:
@@ -73,9 +73,9 @@ class DescriptorWatcher:
             self._epoll.unregister(fd)
 
     def rest(self, fd: int, seconds: float) -> None:
-        """Stop watching a listener for ``seconds``.
+        """Stop watching the listening socket ``fd`` for ``seconds``.
 
-        It is used when file descriptors have run out, because the listener would then be ready all the time.
+        The caller does this when file descriptors have run out, because the socket would then be ready all the time.
         """
         handler = self._handlers.get(fd)
         self.forget(fd)
@@ -87,14 +87,14 @@ class DescriptorWatcher:
         self.watch(fd, handler)
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call ``call`` once after ``seconds``; return its timer."""
+        """Call the function ``call`` once after ``seconds``; return the timer."""
         raise NotImplementedError
 
     def _handle(self, ready: list[tuple[int, int]]) -> None:
         handlers = self._handlers
         for fd, events, handler in [(fd, events, handlers.get(fd)) for fd, events in ready]:
-            # Look each handler up again, because an earlier one may have closed descriptors whose numbers are now in
-            # use again.
+            # Look each handler up again, because an earlier handler may have closed its descriptor. The descriptor's
+            # number may now belong to another file.
             if handler is not None and handlers.get(fd) is handler:
                 self._call(handler, events)
 
@@ -112,10 +112,10 @@ class DescriptorWatcher:
 
 
 class Loop(DescriptorWatcher):
-    """An event loop that calls handlers until `stop`.
+    """An event loop that calls handlers until `stop` is called.
 
-    Exceptions of handlers are printed on standard error, and the loop continues. If ``catches`` is False, they are
-    raised from `run`.
+    Exceptions of handlers are printed on standard error, and the loop continues. If ``catches`` is False, `run` raises
+    them.
     """
 
     def __init__(self, *, catches: bool = True) -> None:
@@ -126,7 +126,7 @@ class Loop(DescriptorWatcher):
         self._running = False
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call ``call`` once after ``seconds``; return its timer."""
+        """Call the function ``call`` once after ``seconds``; return the timer."""
         timer = Timer(call, self)
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), timer))
         return timer
@@ -134,7 +134,7 @@ class Loop(DescriptorWatcher):
     def count_cancelled(self) -> None:
         """Count a cancelled timer; remove all cancelled timers when they are the majority.
 
-        It is needed because a busy resolver cancels thousands of timers before they are due.
+        Removing them is needed, because a busy resolver cancels thousands of timers before they are due.
         """
         self._cancelled += 1
         if self._cancelled > FEW_TIMERS and 2 * self._cancelled > len(self._timers):
@@ -143,19 +143,20 @@ class Loop(DescriptorWatcher):
             self._cancelled = 0
 
     def stop(self) -> None:
-        """End `run` after this round."""
+        """Make `run` return after the current round."""
         self._running = False
 
     def run(self) -> None:
-        """Call handlers and timers until `stop`."""
+        """Call handlers and timers until `stop` is called."""
         self._running = True
         while self._running:
             self.turn()
 
     def turn(self, timeout: float = -1) -> bool:
-        """Wait at most ``timeout`` seconds for events and handle them; return whether there were any.
+        """Wait at most ``timeout`` seconds for events and handle them; return whether there were any events.
 
-        Also calls the timers that are due. A negative timeout waits for the next timer or event.
+        The function also calls the timers that are due. If ``timeout`` is negative, it waits for the next timer or
+        event.
         """
         pause = self._pause()
         ready = self._epoll.poll(min(pause, timeout) if pause >= 0 and timeout >= 0 else max(pause, timeout))
@@ -164,7 +165,7 @@ class Loop(DescriptorWatcher):
         return bool(ready)
 
     def _pause(self) -> float:
-        """Return the seconds until the next timer, or -1 if there is none."""
+        """Return the seconds until the next timer is due, or -1 if there is no timer."""
         while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)
             self._cancelled -= 1
@@ -182,9 +183,9 @@ class Loop(DescriptorWatcher):
 
 
 class Background(DescriptorWatcher):
-    """Low-priority handlers: the loop calls at most `TURN` of the ready ones in one round.
+    """Low-priority handlers: in one round, the loop calls at most `TURN` of those that are ready.
 
-    However many descriptors are ready here, the loop's own handlers wait only for `TURN` handlers.
+    Therefore the loop's other handlers wait for at most `TURN` of these handlers, however many descriptors are ready.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -193,10 +194,10 @@ class Background(DescriptorWatcher):
         loop.watch(self._epoll.fileno(), lambda _: self._handle(self._epoll.poll(0, TURN)))
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
-        """Call ``call`` once after ``seconds``; return its timer."""
+        """Call the function ``call`` once after ``seconds``; return the timer."""
         return self._loop.after(seconds, call)
 
     def close(self) -> None:
-        """Remove these handlers from the loop."""
+        """Remove the low-priority handlers from the loop."""
         self._loop.forget(self._epoll.fileno())
         super().close()

@@ -1,9 +1,9 @@
 """Makes sockets in other network namespaces, and detects when such a namespace has ended.
 
 A socket stays in the namespace where it was made. Therefore the agent's loop thread enters the namespace only for a few
-system calls. An open socket also keeps the namespace alive, so it must be closed when the sandbox ends. That is
-detected without polling: by a pidfd for ``/proc/PID/ns/net``, or by the removal of a bind mount such as
-/run/netns/NAME.
+system calls. An open socket also keeps the namespace alive, so the agent must close it when the sandbox ends. The agent
+detects the end without polling: by a pidfd of the process whose ``/proc/PID/ns/net`` it opened, or by the removal of a
+bind mount such as /run/netns/NAME.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ _home: list[int] = []
 
 
 def home() -> int:
-    """Return a file descriptor of the network namespace in which this process started, the host's."""
+    """Return a file descriptor of the host's network namespace, in which this process started."""
     if not _home:
         _home.append(os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
     return _home[0]
 
 
 def inside(netns: int, action: Callable[[], T]) -> T:
-    """Run ``action`` in the network namespace ``netns`` and return to the host's.
+    """Run ``action`` in the network namespace ``netns``, return to the host's namespace, and return the action's
+    result.
 
-    Only the calling thread changes its namespace (setns(2)). If it cannot return to the host's namespace, the process
-    exits with code 71.
+    Only the calling thread changes its namespace (setns(2)). If the thread cannot return to the host's namespace, the
+    process exits with code 71.
     """
     back = home()
     setns(netns, CLONE_NEWNET)
@@ -47,7 +48,7 @@ def inside(netns: int, action: Callable[[], T]) -> T:
         try:
             setns(back, CLONE_NEWNET)
         except OSError:
-            os._exit(71)  # staying here would change the wrong host; the next command starts a new agent
+            os._exit(71)  # do not change the wrong host; the next command restarts the agent
 
 
 def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
@@ -59,10 +60,10 @@ def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
 
 
 def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:
-    """Make ``number`` sockets in ``netns``, or fewer if file descriptors run out.
+    """Make ``number`` sockets in the network namespace ``netns``, or fewer if file descriptors run out.
 
-    Raises OSError if none can be made. They are of Python's raw socket type, because the wrapper class takes as long as
-    the system call.
+    Raises OSError if no socket can be made. The sockets have the type of Python's C module (`_socket`), because making
+    an object of the class socket.socket takes as long as the system call.
     """
     kind |= socket.SOCK_NONBLOCK
 
@@ -80,7 +81,8 @@ class PinnedNamespace:
     """An open network namespace, with a watch on the process or path through which it was opened.
 
     ``gone`` is called once, from the loop, when the process has ended or the path was removed. Raises OSError if the
-    path cannot be opened, or if the process or the namespace's ``inode`` is not the expected one.
+    path cannot be opened, if the process is not the expected one, or if the namespace does not have the number
+    ``inode``.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Quotas that clients share fairly: the limit of each client depends on how many places are free.
 
-A client gets no more places if it already holds as many as are free. Therefore a single greedy client ends with half of
-all places, and two end with a third each. There is always a place for the next client. No fixed limit per client is
-needed.
+A client gets no more places if it already holds as many places as are free. Therefore a single greedy client ends with
+half of all places, and two such clients end with a third each. A free place always remains for the next client. A fixed
+limit for each client is not needed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """A client or group of clients that may hold at most ``share`` times as many places as are free."""
+    """A client or group of clients that may hold at most ``share`` times as many places of a quota as are free."""
 
     holder: Hashable
     share: int = 1
 
 
 class Quota:
-    """A number of places, and how many each client holds."""
+    """A number of places, and how many places each client holds."""
 
     __slots__ = ("_held", "free")
 
@@ -29,11 +29,14 @@ class Quota:
         self._held: Counter[Hashable] = Counter()
 
     def over(self, claims: Sequence[Claim]) -> list[Hashable]:
-        """Return the holders that have reached their limit."""
+        """Return the clients and groups among ``claims`` that have reached their limit."""
         return [holder for holder, share in claims if self._held[holder] >= share * self.free]
 
     def take(self, claims: Sequence[Claim]) -> bool:
-        """Take one place for all of these holders; return False and take nothing if one has reached its limit."""
+        """Take one place for all of ``claims`` together.
+
+        If one of them has reached its limit, the function takes nothing and returns False.
+        """
         if self.over(claims):
             return False
         self.free -= 1

@@ -1,4 +1,4 @@
-"""Choose the containers that ``ps`` shows."""
+"""Choose the containers that the command ``ps`` lists."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ INTEGER = re.compile("[+-]?[0-9]+")
 def filter_containers(
     records: Sequence[ContainerRecord], sides: Sides, filters: Filters, *, everything: bool = False
 ) -> list[ContainerRecord]:
-    """Return the containers that match; ``records`` must be sorted newest first.
+    """Return the containers that match the filters; ``records`` must be sorted newest first.
 
-    ``sides`` holds each container's live endpoints and their networks. Without ``everything``, only running containers
-    are returned, unless there is a ``status`` filter.
+    ``sides`` holds each container's live endpoints and their networks. If ``everything`` is false and there is no
+    ``status`` filter, only running containers are returned.
     """
     check_keys(filters, KEYS)
     _check_values(filters)
@@ -67,7 +67,7 @@ def _value_tests(filters: Filters) -> list[Test]:
         lambda r: not volumes or any(_mounts(r, volume) for volume in volumes),
         lambda r: not networks or any(_is_on(r, network) for network in networks),
         lambda r: "none" in filters.get("health", ()) or not filters.get("health"),
-        # Tasks belong to swarm services, which hawse does not have.
+        # No container is a task, because hawse has no swarm services.
         lambda r: not filters.get("is-task") or filters["is-task"][0] in ("0", "false"),
     ]
 
@@ -122,7 +122,7 @@ def _between(records: Sequence[ContainerRecord], filters: Filters) -> Sequence[C
 
 
 def _named(records: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
-    # As in Docker, an id prefix is not accepted here.
+    # As in Docker, ``before`` and ``since`` do not accept an id prefix.
     for record in records:
         if reference.removeprefix("/") == record.name or reference == record.id:
             return record

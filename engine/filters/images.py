@@ -1,4 +1,4 @@
-"""Choose the images that ``ls`` shows."""
+"""Choose the images that the command ``images`` lists."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _KEYS = frozenset({"dangling", "label", "before", "since", "reference", "until"}
 def filter_images(
     images: Iterable[ImageRecord], filters: Filters, created_of: Callable[[str], str]
 ) -> list[ImageRecord]:
-    """Return the images that match.
+    """Return the images that match the filters.
 
-    ``created_of`` returns the creation time of the image with a reference, or raises an error.
+    ``created_of`` returns the creation time of the image with the given reference, or raises an error.
     """
     check_keys(filters, _KEYS)
     dangling = _dangling(filters)
@@ -34,7 +34,7 @@ def filter_images(
 
 
 def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
-    """Return the image with only those references that match a pattern; no image if none matches."""
+    """Return the image reduced to the references that match a pattern; an empty list if no reference matches."""
     patterns = filters.get("reference", ())
     if not patterns:
         return [image]
@@ -43,7 +43,7 @@ def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
 
 
 def _matches(reference: str, pattern: str) -> bool:
-    """Return whether the pattern matches the name with its tag, or the name alone."""
+    """Return whether a pattern matches the reference with its tag, or the reference without its tag."""
     return glob.matches(pattern, reference) or glob.matches(pattern, reference.rpartition(":")[0])
 
 

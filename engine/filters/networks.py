@@ -1,6 +1,6 @@
-"""Choose the networks that ``ls`` shows, and the networks and containers that ``prune`` may remove.
+"""Choose the networks that ``network ls`` lists, and the networks and containers that ``prune`` may remove.
 
-The containers of ``ps`` are in `engine.filters.containers`.
+The containers that ``ps`` lists are chosen in `engine.filters.containers`.
 """
 
 from __future__ import annotations
@@ -32,16 +32,19 @@ Listed = TypeVar("Listed", NetworkRecord, NetworkSummary)
 
 
 def filter_networks(networks: Iterable[NetworkRecord], filters: Filters) -> list[NetworkRecord]:
-    """Return the networks that match.
+    """Return the networks that match the filters.
 
-    Raises `InvalidArgument` for unknown keys, and EngineError for unknown values of ``type``.
+    Raises `InvalidArgument` for unknown filter keys, and EngineError for unknown values of ``type``.
     """
     labels = filters.get("label", ())
     return [n for n in filter_summaries(networks, filters) if matches_labels(labels, n.labels or {})]
 
 
 def filter_summaries(networks: Iterable[Listed], filters: Filters) -> list[Listed]:
-    """Return the networks that match all filters except labels; same errors as `filter_networks`."""
+    """Return the networks that match all filters except the label filters, which summaries cannot answer.
+
+    Raises the same errors as `filter_networks`.
+    """
     if not filters:
         return list(networks)
     check_keys(filters, NETWORK_KEYS)
@@ -53,23 +56,29 @@ def filter_summaries(networks: Iterable[Listed], filters: Filters) -> list[Liste
 
 
 def check_network_prune(filters: Filters) -> None:
-    """Raise InvalidArgument for filters that prune does not know, several ``until``, or an invalid one."""
+    """Check the filters of ``network prune``.
+
+    Raises InvalidArgument for an unknown filter key, for several ``until`` values, or for an invalid ``until`` value.
+    """
     check_keys(filters, PRUNE_KEYS)
     _until(filters)
 
 
 def network_prunable(network: NetworkRecord, filters: Filters) -> bool:
-    """Return whether prune's filters allow the removal of an unused network."""
+    """Return whether the filters of ``network prune`` allow the removal of an unused network."""
     return _prunable(network.labels or {}, network.created, filters)
 
 
 def check_container_prune(filters: Filters) -> None:
-    """Raise InvalidArgument for filters that prune does not know, several ``until``, or an invalid one."""
+    """Check the filters of ``container prune``.
+
+    Raises InvalidArgument for an unknown filter key, for several ``until`` values, or for an invalid ``until`` value.
+    """
     check_network_prune(filters)
 
 
 def container_prunable(record: ContainerRecord, filters: Filters) -> bool:
-    """Return whether prune's filters allow the removal of a stopped container."""
+    """Return whether the filters of ``container prune`` allow the removal of a stopped container."""
     return _prunable(record.config.labels, record.created, filters)
 
 

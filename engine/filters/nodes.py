@@ -1,4 +1,4 @@
-"""Choose the nodes that ``node ls`` shows."""
+"""Choose the nodes that the command ``node ls`` lists."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ VALUES = {"membership": ("accepted", "pending"), "role": ("manager", "worker")}
 
 
 def filter_nodes(documents: Iterable[Json], filters: Filters) -> Documents:
-    """Return the nodes that match.
+    """Return the documents of the nodes that match the filters.
 
-    Raises `InvalidArgument` for unknown keys, and `EngineError` for unknown values.
+    Raises `InvalidArgument` for unknown filter keys, and `EngineError` for unknown values.
     """
     check_keys(filters, KEYS)
     for key, known in VALUES.items():
@@ -30,4 +30,4 @@ def _has(document: Json, key: str, value: str) -> bool:
     beginnings = {"id": document["ID"], "name": document["Description"]["Hostname"]}
     if key in beginnings:
         return str(beginnings[key]).startswith(value)
-    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)  # no node has labels
+    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)  # nodes have no labels

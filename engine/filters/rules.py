@@ -1,6 +1,7 @@
 """The common rules of Docker's filters: keys, truth values, patterns, labels.
 
-Filters with different keys must all match. Labels must all match too. For any other key, one matching value is enough.
+An object must match the filters of every key, and every label. For other keys than ``label``, it needs to match only
+one of the values.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ def check_keys(filters: Filters, known: frozenset[str]) -> None:
 
 
 def parse_bool(filters: Filters, key: str) -> bool | None:
-    """Return the value of a filter that is true (1) or false (0), or None if it is not given.
+    """Return the value of a boolean filter, or None if the filter is not given.
 
-    Raises InvalidArgument for several values or any other value.
+    Accepts true, 1, false and 0. Raises InvalidArgument for any other value, or for several values.
     """
     values = filters.get(key, ())
     if not values:
@@ -35,21 +36,21 @@ def parse_bool(filters: Filters, key: str) -> bool | None:
 
 
 def matches_pattern(filters: Filters, key: str, *values: str) -> bool:
-    """Return whether a pattern of this filter is found in one of the values; true if there is no such filter.
+    """Return whether a pattern of the filter ``key`` is found in one of the values; True if there is no such filter.
 
-    An invalid pattern is never found, unless it equals the value.
+    An invalid pattern matches only a value that equals it.
     """
     patterns = filters.get(key, ())
     return not patterns or any(_found(pattern, value) for pattern in patterns for value in values)
 
 
 def matches_exactly(filters: Filters, key: str, value: str) -> bool:
-    """Return whether the value is one of those in the filter; true if there is no such filter."""
+    """Return whether ``value`` is one of the values of the filter ``key``; True if there is no such filter."""
     return not filters.get(key) or value in filters[key]
 
 
 def matches_labels(required: Sequence[str], labels: Mapping[str, str]) -> bool:
-    """Return whether the labels contain every ``key`` or ``key=value`` of the filter."""
+    """Return whether the labels contain every label of the filter, given as ``key`` or ``key=value``."""
     return all(_has_label(labels, *label.partition("=")) for label in required)
 
 

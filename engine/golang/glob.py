@@ -1,6 +1,7 @@
 """Go's file name patterns (path.Match), which ``image ls --filter reference=…`` accepts.
 
-They are translated for RE2, because a backtracking engine or Python's fnmatch needs minutes for some texts.
+The patterns are translated into RE2 expressions, because a backtracking engine or Python's fnmatch needs minutes to
+match some texts.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ NOTHING = r"[^\x00-\x{10FFFF}]"
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Return whether a pattern matches a whole text; raises `EngineError` for an invalid pattern."""
+    """Return whether a Go file name pattern matches a whole text; raises `EngineError` for an invalid pattern."""
     if SPECIAL.isdisjoint(pattern):
         return pattern == text
     expression = _Translator(pattern).whole()
     try:
         return regexp.found(expression, text)
     except regexp.Invalid:
-        return False  # not UTF-8, or far longer than any reference
+        return False  # the text is not UTF-8, or far longer than any image reference
 
 
 class _Translator:
-    """Translates one pattern from left to right; each method returns a piece of a regular expression."""
+    """Translates one file name pattern from left to right; each method returns a piece of a regular expression."""
 
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
@@ -45,7 +46,7 @@ class _Translator:
         return _literal(self.character())
 
     def character_class(self) -> str:
-        """Read the inside of brackets, which has at least one range.
+        """Translate the inside of brackets, which holds at least one range, into a regular expression.
 
         A range whose first character is greater than its last matches nothing, as in Go.
         """
@@ -66,7 +67,7 @@ class _Translator:
         return self.character()
 
     def character(self) -> str:
-        """Read one character, with or without a backslash before it."""
+        """Return the next character of the pattern; a backslash before it is skipped."""
         self.takes("\\")
         if self.at >= len(self.text):
             raise _bad()

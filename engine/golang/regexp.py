@@ -1,8 +1,8 @@
 """Go's regular expressions, which Docker's list filters use.
 
-RE2 has Go's syntax. Its time is linear in the length of the text for every expression. A backtracking engine would need
-25 s for ``^(a+)+$`` on a name of 30 letters. RE2 accepts ``\\C`` and non-ASCII group names, which Go refuses. This
-module refuses ``\\C`` too, but not such group names.
+RE2 has the syntax of Go's expressions, and its time is linear in the length of the text. A backtracking engine would
+need 25 s to match ``^(a+)+$`` with a name of 30 letters. RE2 accepts ``\\C`` and non-ASCII group names, but Go refuses
+both. This module refuses ``\\C`` too; it accepts non-ASCII group names.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 SPECIAL = frozenset(r"\.+*?()|[]{}^$")
 ESCAPES = re.compile(r"\\Q.*?(?:\\E|\Z)|\\(.)", re.DOTALL)
-"""Matches quoted text, in which a backslash escapes nothing, or one escape with its letter."""
+"""Matches either a text from ``\\Q`` to ``\\E``, where a backslash escapes nothing, or one escape with its letter."""
 
 
 class Invalid(ValueError):
-    """A text is not a valid regular expression in Go."""
+    """Raised for a text that is not a valid regular expression in Go."""
 
 
 def found(pattern: str, text: str) -> bool:
@@ -34,13 +34,13 @@ def found(pattern: str, text: str) -> bool:
 
 @cache
 def _compiled(pattern: str) -> re2._Regexp:
-    # RE2 accepts ``\C``, which Go refuses.
+    # Refuse ``\C`` here, because Go refuses it but RE2 accepts it.
 
     if any(escape[1] == "C" for escape in ESCAPES.finditer(pattern)):
         raise Invalid(r"invalid escape sequence: `\C`")
     options = re2.Options()
     options.log_errors = False
-    # Because RE2's memory grows with the square of the number of capture groups, capturing is disabled.
+    # Disable capturing, because RE2's memory grows with the square of the number of capture groups.
     options.never_capture = True
     try:
         return re2.compile(pattern, options)

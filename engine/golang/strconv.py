@@ -1,6 +1,6 @@
-r"""Parsing and quoting of scalars as in Go (strconv); the error texts are Go's own.
+r"""Parse and quote scalar values like Go's package strconv; the error texts are Go's own.
 
-Texts are ``str``. A byte that is not UTF-8 is a surrogate escape in them, and is quoted as ``\xNN``.
+All texts are ``str``. A byte that is not valid UTF-8 is stored as a surrogate escape, and is quoted as ``\xNN``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t"
 
 
 def quote(text: str, ascii_only: bool = False, mark: str = '"') -> str:
-    """Quote ``text`` as a Go string (or, with ``mark`` ``'``, character) literal."""
+    """Return ``text`` as a quoted Go string literal, or as a character literal if ``mark`` is ``'``."""
     return mark + "".join(_escape(c, mark, ascii_only) for c in text) + mark
 
 
@@ -35,7 +35,7 @@ def _escape(rune: str, mark: str, ascii_only: bool) -> str:
 
 
 def parse_bool(text: str) -> bool:
-    """Parse a boolean like strconv.ParseBool; raises ValueError with Go's text."""
+    """Parse a boolean like strconv.ParseBool; raises ValueError with the error text that Go prints."""
     parsed = options.parse_bool(text)
     if parsed is None:
         raise ValueError(f"strconv.ParseBool: parsing {quote(text)}: invalid syntax")
@@ -43,7 +43,7 @@ def parse_bool(text: str) -> bool:
 
 
 def parse_int(text: str, bits: int = 64, *, base: int = 0) -> int:
-    """Parse a signed integer like strconv.ParseInt; raises ValueError with Go's text.
+    """Parse a signed integer like strconv.ParseInt; raises ValueError with the error text that Go prints.
 
     With base 0, the prefixes 0x, 0b, 0o and 0 (octal) are accepted.
     """
@@ -51,14 +51,17 @@ def parse_int(text: str, bits: int = 64, *, base: int = 0) -> int:
 
 
 def parse_uint(text: str, bits: int = 64, *, base: int = 0) -> int:
-    """Parse an unsigned integer like strconv.ParseUint; raises ValueError with Go's text."""
+    """Parse an unsigned integer like strconv.ParseUint; raises ValueError with the error text that Go prints."""
     if text[:1] in ("+", "-"):
         raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: invalid syntax")
     return integer("ParseUint", text, base, 0, (1 << bits) - 1)
 
 
 def integer(function: str, text: str, base: int, low: int, high: int) -> int:
-    """Parse an integer within bounds; raises ValueError with Go's text, which names ``function``."""
+    """Parse an integer between ``low`` and ``high``.
+
+    Raises ValueError with the error text that Go prints, which names the Go function ``function``.
+    """
     valid = INTEGER.fullmatch(text) if base == 0 else re.fullmatch(r"[+-]?[0-9]+", text)
     if not valid:
         raise ValueError(f"strconv.{function}: parsing {quote(text)}: invalid syntax")
@@ -75,9 +78,10 @@ def _number(text: str) -> int:
 
 
 def whole_number(text: str) -> int:
-    """Parse decimal digits with an optional sign; values beyond ±10**40 become that bound.
+    """Parse decimal digits with an optional sign; a value beyond ±10**40 becomes ±10**40.
 
-    Python refuses to parse more than 4,300 digits. The bound lets the callers refuse such a number with Docker's text.
+    Python refuses to parse more than 4,300 digits. With the bound, the caller can refuse such a large number with
+    Docker's error text.
     """
     digits = text.lstrip("+-").lstrip("0")
     value = int(digits or "0") if len(digits) <= MOST_DIGITS else 10**MOST_DIGITS

@@ -1,4 +1,4 @@
-"""Go's durations, and Docker's times (``until``, ``--since``): a duration before now, a date, or Unix seconds."""
+"""Parse Go's durations and Docker's times (``until``, ``--since``): a duration before now, a date, or Unix seconds."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from engine.golang.strconv import quote, whole_number
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 LIMIT = 1 << 63
-MOST_DIGITS = 30  # fraction digits that are read; further ones are below a nanosecond
+MOST_DIGITS = 30  # fraction digits that are read; digits after these are below a nanosecond
 SECONDS = re.compile(r"(?P<whole>[+-]?[0-9]+)(?:\.(?P<fraction>[+-]?[0-9]+))?")
 PIECES = {
     "2006": "[0-9]{4}", "-": "-", "01": "[0-9]{2}", "02": "[0-9]{2}", "T": "T", "15": "[0-9]{1,2}", ":": ":",
     "04": "[0-9]{2}", "05": "[0-9]{2}(?:[.,][0-9]+)?", ".999999999": "", "Z07:00": "Z|[+-][0-9]{2}:[0-9]{2}",
 }  # fmt: skip
-"""The elements of Go's time layouts, each with the regular expression of the text that it matches."""
+"""Maps each element of Go's time layouts to a regular expression for the texts that the element accepts."""
 DATE = ["2006", "-", "01", "-", "02"]
 DASHES_WITH_ZONE = 3
 CLOCK = ["T", "15", ":", "04", ":", "05"]
@@ -27,9 +27,9 @@ LIMITS = {"01": ("month", 1, 12), "15": ("hour", 0, 23), "04": ("minute", 0, 59)
 
 
 def parse_duration(text: str) -> int:
-    """Return the nanoseconds of a Go duration such as ``1h30m`` or ``-1.5s``.
+    """Parse a Go duration such as ``1h30m`` or ``-1.5s`` into nanoseconds.
 
-    Raises ValueError with Go's error text.
+    Raises ValueError with the error text that Go prints.
     """
     invalid = ValueError(f"time: invalid duration {quote(text)}")
     rest = text[1:] if text[:1] in ("+", "-") else text
@@ -56,7 +56,7 @@ def parse_duration(text: str) -> int:
 
 
 def parse_moment(text: str, now: float) -> float:
-    """Parse a duration before ``now``, a date or Unix seconds, into Unix seconds.
+    """Parse a time (a duration before ``now``, a date, or Unix seconds) into Unix seconds.
 
     A date without a zone is local time. Raises `InvalidArgument`.
     """
@@ -67,9 +67,10 @@ def parse_moment(text: str, now: float) -> float:
 
 
 def moment(text: str, now: datetime) -> float:
-    """Do the same as `parse_moment`, but raise ValueError; the zone of ``now`` is the local one.
+    """Parse a time like `parse_moment`, but raise ValueError; the zone of ``now`` is the local zone.
 
-    The result for a duration is rounded down to a whole second, as in Docker. ``0`` is Unix seconds, not a duration.
+    The result for a duration is rounded down to a whole second, as in Docker. The text ``0`` is Unix seconds, not a
+    duration.
     """
     if text != "0":
         with suppress(ValueError):
@@ -98,9 +99,9 @@ def _date(text: str, local: tzinfo | None) -> float:
 
 
 def parse_rfc3339(text: str) -> int:
-    """Parse a time with a zone into nanoseconds since 1970, negative before 1970.
+    """Parse an RFC 3339 time with a zone into nanoseconds since 1970, negative before 1970.
 
-    Raises ValueError with Go's message.
+    Raises ValueError with the error text that Go prints.
     """
     fields = _read(text, [*DATE, *CLOCK, "Z07:00"])
     seconds, _, fraction = fields["05"].replace(",", ".").partition(".")
@@ -118,7 +119,10 @@ def _is_zoned(text: str) -> bool:
 
 
 def _pieces(text: str, *, zoned: bool) -> list[str]:
-    """Return the layout that Docker guesses from dots, the letter T and the number of colons."""
+    """Return the elements of the Go time layout that Docker guesses for a date.
+
+    The guess depends on the dots, the letter T and the number of colons in the date.
+    """
     pieces = list(DATE)
     if "." in text:
         pieces += [*CLOCK, ".999999999"]
@@ -129,9 +133,9 @@ def _pieces(text: str, *, zoned: bool) -> list[str]:
 
 
 def _read(text: str, pieces: list[str]) -> dict[str, str]:
-    """Return the text of each layout element of a date.
+    """Split a date by the elements of its Go time layout; return the text of each element by name.
 
-    Raises ValueError with the messages of Go's time.Parse.
+    Raises ValueError with the error texts of Go's time.Parse.
     """
     fields: dict[str, str] = {}
     rest, fault = text, f"parsing time {_quoted(text)}"

@@ -1,6 +1,6 @@
-"""Convert times to and from Docker's format: RFC 3339 in UTC, as Go's RFC3339Nano.
+"""Convert times to and from the format that Docker prints: RFC 3339 in UTC, as Go's RFC3339Nano.
 
-Fractions have up to nine digits and no trailing zeros.
+The fraction of a second has up to nine digits and no trailing zeros.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ NEVER = "0001-01-01T00:00:00Z"
 
 
 def now() -> str:
-    """Return the present time as text."""
+    """Return the present time as an RFC 3339 text."""
     return from_nanoseconds(time.time_ns())
 
 
 def from_seconds(seconds: float) -> str:
-    """Return Unix seconds as text; `NEVER` for 0."""
+    """Convert Unix seconds to an RFC 3339 text; 0 becomes `NEVER`."""
     return from_nanoseconds(int(seconds * 1_000_000_000)) if seconds else NEVER
 
 
 def from_nanoseconds(nanoseconds: int) -> str:
-    """Return Unix nanoseconds as text."""
+    """Convert Unix nanoseconds to an RFC 3339 text."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     fraction = f".{rest:09d}".rstrip("0").rstrip(".")
     moment = time.gmtime(seconds)
@@ -30,7 +30,7 @@ def from_nanoseconds(nanoseconds: int) -> str:
 
 
 def to_seconds(text: str) -> float:
-    """Return RFC 3339 UTC text as Unix seconds; 0.0 for `NEVER`."""
+    """Convert an RFC 3339 text in UTC to Unix seconds; `NEVER` becomes 0.0."""
     if text == NEVER:
         return 0.0
     whole, _, fraction = text.removesuffix("Z").partition(".")

@@ -1,4 +1,4 @@
-"""Durations and sizes in the format of Docker's go-units ("About an hour", "1.25MB"): formatting and parsing."""
+"""Format and parse durations and sizes as Docker's package go-units does ("About an hour", "1.25MB")."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
-_RANGE = 2**63  # the range of Go's int64
+_RANGE = 2**63  # sizes beyond this are outside Go's int64
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 
 
 def human_duration(seconds: float) -> str:
-    """Return a rough text for a duration in seconds."""
+    """Return a duration in seconds as a rough text such as "About an hour"."""
     if seconds < MINUTE:
         whole = int(seconds)
         return "Less than a second" if whole < 1 else "1 second" if whole == 1 else f"{whole} seconds"
@@ -35,7 +35,7 @@ def human_duration(seconds: float) -> str:
 
 
 def human_size(size: float, precision: int = 4) -> str:
-    """Return a number of bytes with a decimal unit, rounded to ``precision`` significant digits."""
+    """Return a number of bytes as text with a decimal unit ("1.25MB"), rounded to ``precision`` significant digits."""
     unit = 0
     while size >= 1000 and unit < len(_SIZES) - 1:
         size, unit = size / 1000, unit + 1
@@ -45,14 +45,14 @@ def human_size(size: float, precision: int = 4) -> str:
 def parse_size(text: str, base: int) -> int:
     """Parse ``512m`` or ``1.5 GiB`` into bytes; units are powers of ``base``.
 
-    Raises ValueError with Go's message. A size beyond Go's int64 is negative, as in Go.
+    Raises ValueError with the error text that Go prints. A size beyond Go's int64 becomes negative, as in Go.
     """
     match = _SIZE.fullmatch(text)
     if not match:
         raise ValueError(f"invalid size: '{text}'")
     try:
         number = float(match[1])
-    except ValueError:  # Docker's pattern accepts two dots, so the error comes from Go's number parser
+    except ValueError:  # Docker's pattern accepts two dots, but Go's number parser then fails
         raise ValueError(f'strconv.ParseFloat: parsing "{match[1]}": invalid syntax') from None
     if isinf(number):
         raise ValueError(f'strconv.ParseFloat: parsing "{match[1]}": value out of range')

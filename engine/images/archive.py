@@ -1,8 +1,8 @@
-"""Detect the format of an archive: ``docker save`` output, an OCI image layout, or a plain root file system.
+"""Detect the format of an image archive: ``docker save`` output, an OCI image layout, or a plain root file system.
 
-This module reads JSON and finds layers. It unpacks nothing and opens no file outside the archive, because it resolves
-links only by the names of other members. It compares each JSON document with the digest and size in the descriptor.
-Layers are compared when they are unpacked.
+This module reads the JSON files of an archive and finds its layers. Nothing is unpacked here. No file outside the
+archive is opened, because links are resolved only by the names of other members. Each JSON document is compared with
+the digest and size in its descriptor. Layers are compared with theirs later, when they are unpacked.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _BLOB_NAME = re.compile(r"(?:.*/)?blobs/sha256/([0-9a-f]{64})")
 _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 _MANIFESTS, _LAYOUT, _INDEX = "manifest.json", "oci-layout", "index.json"
-_FILES_LIMIT = 100_000  # files in an archive of images
-_IMAGES_LIMIT = 1000  # images in one archive
-_LINKS_LIMIT = 8  # links followed one after another
+_FILES_LIMIT = 100_000  # most files that an archive of images may have
+_IMAGES_LIMIT = 1000  # most images that one archive may have
+_LINKS_LIMIT = 8  # most links that are followed one after another
 _INDEX_DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedImage:
-    """One image of an archive. ``config`` is the image configuration in bytes, b"" for a plain root file system."""
+    """One image of an archive. ``config`` is the image configuration in bytes, or b"" for a plain root file system."""
 
     layers: Sequence[Layer]
     config: bytes = b""
@@ -47,7 +47,7 @@ class ArchivedImage:
 
 
 def read_archive(file: io.BufferedRandom, limits: Limits) -> list[ArchivedImage]:
-    """Return the images of an uncompressed, seekable archive; raises `InvalidArgument`."""
+    """Return the images of an uncompressed, seekable archive file; raises `InvalidArgument`."""
     names = {name.encode(): name for name in (_MANIFESTS, _LAYOUT, _INDEX)}
     present: set[str] = set()
     for member in _members(file, limits.members):
@@ -67,7 +67,7 @@ def read_archive(file: io.BufferedRandom, limits: Limits) -> list[ArchivedImage]
 
 
 class _Archive:
-    """The files of an archive by name; if several have the same name, the last one counts, as in tar."""
+    """The files of an archive by name. If several files have the same name, the last one counts, as in tar."""
 
     def __init__(self, file: io.BufferedRandom) -> None:
         self._file = file
@@ -84,7 +84,10 @@ class _Archive:
                 self._links[name] = posixpath.join(start, member.linkname.decode("utf-8", "replace"))
 
     def open(self, name: str) -> _Slice:
-        """Open a file, following links to other members only; raises `InvalidArgument` if it is missing."""
+        """Open a file of the archive, following links to other members only.
+
+        Raises `InvalidArgument` if the file is missing.
+        """
         path = posixpath.normpath(name.lstrip("/"))
         for _ in range(_LINKS_LIMIT):
             if path in self._places:
@@ -95,10 +98,10 @@ class _Archive:
         raise InvalidArgument(f"the archive lacks {shown(name)}")
 
     def read(self, name: str, digest: str = "", size: int = -1) -> bytes:
-        """Return the content of a small file after checking its size and digest.
+        """Return the content of a small file of the archive after checking its size and digest.
 
-        ``digest`` "" and ``size`` -1 mean unknown. If ``digest`` is unknown, the digest in the file's name is checked.
-        Raises `InvalidArgument`.
+        ``digest`` "" and ``size`` -1 mean unknown. If ``digest`` is unknown but the file's name contains a digest, that
+        digest is checked. Raises `InvalidArgument`.
         """
         with self.open(name) as file:
             data = file.read(SIZE_LIMIT + 1)
@@ -111,12 +114,14 @@ class _Archive:
         return data
 
     def document(self, name: str, digest: str = "", size: int = -1) -> Any:
-        """Return the parsed content of a JSON file, checked like `read`."""
+        """Return the parsed content of a JSON file of the archive; size and digest are checked as in `read`."""
         return parse_document(self.read(name, digest, size), name)
 
 
 class _Slice(io.RawIOBase):
-    """A part of a file, read with pread(2), so that parent and child process can read the same file independently."""
+    """A part of an archive file. It is read with pread(2), so that parent and child process do not share a file
+    position.
+    """
 
     def __init__(self, file: io.BufferedRandom, start: int, size: int) -> None:
         self._fd, self._position, self._left = file.fileno(), start, size
@@ -167,7 +172,7 @@ def _saved(archive: _Archive, entry: Any) -> ArchivedImage:
 
 
 def _from_index(archive: _Archive, index: Mapping[str, Any], name: str = "", depth: int = 0) -> Iterator[ArchivedImage]:
-    """Yield the images of an index; a nested index holds one image for several platforms."""
+    """Yield the images of an OCI index. A nested index holds one image for several platforms."""
     where = "struct field Index.manifests"
     entries = [object_at(e, where, "v1.Descriptor") for e in list_at(index.get("manifests"), where, "[]v1.Descriptor")]
     for entry in _of_this_platform(entries) if depth else entries:
@@ -192,7 +197,7 @@ def _from_manifest(archive: _Archive, manifest: Mapping[str, Any], reference: st
 
 
 def _with_diff_ids(archive: _Archive, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
-    """Return the layers, each with the digest of its uncompressed content from the configuration."""
+    """Return the layers, each with the digest of its uncompressed content, which the image configuration states."""
     diff_ids = diff_ids_of(parse_config(config))
     if len(diff_ids) != len(layers):
         raise InvalidArgument(f"invalid manifest, layers length mismatch: expected {len(layers)}, got {len(diff_ids)}")
@@ -203,7 +208,7 @@ def _with_diff_ids(archive: _Archive, layers: Sequence[tuple[str, str, int]], co
 
 
 def _descriptor(entry: Mapping[str, Any]) -> tuple[str, str, int]:
-    """Return the name, the digest and the size (-1 if unknown) of the blob that a descriptor refers to."""
+    """Return the file name, the digest and the size (-1 if unknown) of the blob that a descriptor refers to."""
     text = text_at(entry.get("digest"), "struct field Descriptor.digest")
     match = _DIGEST.fullmatch(text)
     if match is None:
@@ -228,12 +233,12 @@ def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the entries for this machine's platform, or all entries if none matches."""
+    """Return the index entries for this machine's platform, or all entries if no entry matches."""
     fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
     return fitting or entries
 
 
 def _digest_of(pattern: re.Pattern[str], name: str) -> str:
-    """Return the digest that a file's name contains, or "" if it contains none."""
+    """Return the digest that a file name contains, or "" if the name contains no digest."""
     match = pattern.fullmatch(name)
     return match[1] if match else ""

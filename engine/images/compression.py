@@ -18,10 +18,10 @@ from engine.errors import InvalidArgument
 from engine.images import zstd
 
 _CHUNK_BYTES = 1 << 16
-_PARTS_LIMIT = 1_000_000  # gzip members, bzip2 or xz streams, or zstd frames: even an empty one costs time
-_XZ_MEMORY_BYTES = 128 << 20  # bytes; `xz -9` needs 65 MiB
+_PARTS_LIMIT = 1_000_000  # most gzip members, xz streams or zstd frames; even an empty one costs time
+_XZ_MEMORY_BYTES = 128 << 20  # bytes of memory that xz may use; `xz -9` needs 65 MiB
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
-_HEAD_BYTES = 8  # enough to recognise every format
+_HEAD_BYTES = 8  # first bytes of a stream, enough to recognise every format
 
 T = TypeVar("T")
 
@@ -31,22 +31,22 @@ class Decompressor(Protocol):
 
     @property
     def eof(self) -> bool:
-        """Whether the end of the member has been reached."""
+        """Whether the end of the compressed member has been reached."""
 
     @property
     def needs_input(self) -> bool:
-        """Whether no more output is available without further input."""
+        """Whether the decompressor can return no more output before it gets further input."""
 
     @property
     def unused_data(self) -> bytes:
-        """The input data after the member's end."""
+        """The input data that follows the end of the compressed member."""
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
         """Decompress ``data`` and return at most ``max_length`` bytes."""
 
 
 class _Gzip:
-    """A zlib decompressor with the interface of those of bz2 and lzma."""
+    """A zlib decompressor for gzip that has the same interface as the decompressors of bz2 and lzma."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(_GZIP_WINDOW)
@@ -76,9 +76,9 @@ _FORMATS: Sequence[tuple[Callable[[bytes], bool], Callable[[], Decompressor]]] =
 
 
 class Bounded(io.RawIOBase):
-    """Counts the bytes read from a stream.
+    """A stream that counts the bytes read from its source.
 
-    Raises `InvalidArgument` with the message ``too_large`` after more than ``limit`` bytes.
+    Raises `InvalidArgument` with the message ``too_large`` when more than ``limit`` bytes have been read.
     """
 
     def __init__(self, source: BinaryIO | io.RawIOBase, limit: int, too_large: str) -> None:
@@ -90,7 +90,7 @@ class Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        """Read once from the source into ``buffer``, and return the number of bytes."""
+        """Read once from the source into ``buffer``, and return the number of bytes read."""
         data = self._source.read(len(buffer)) or b""
         self.size += len(data)
         if self.size > self._limit:
@@ -100,7 +100,7 @@ class Bounded(io.RawIOBase):
         return len(data)
 
     def _take(self, data: bytes) -> None:
-        """Process data that has been read; subclasses override this."""
+        """Process data that has been read from the source; subclasses override this method."""
 
 
 class Measured(Bounded):
@@ -119,7 +119,7 @@ class Measured(Bounded):
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream whose first bytes were already read, joined with those bytes."""
+    """A stream that returns first the bytes that were read ahead, and then the rest of the source."""
 
     def __init__(self, head: bytes, rest: BinaryIO | io.RawIOBase) -> None:
         self._head, self._rest = head, rest
@@ -135,7 +135,7 @@ class _Rejoined(io.RawIOBase):
 
 
 class _Decompressed(io.RawIOBase):
-    """The decompressed content of all members of a stream; only zero bytes may follow the last member."""
+    """The decompressed content of all members of a compressed stream; only zero bytes may follow the last member."""
 
     def __init__(self, source: BinaryIO | io.RawIOBase, begin: Callable[[], Decompressor]) -> None:
         self._source, self._begin, self._ahead = source, begin, b""
@@ -162,7 +162,7 @@ class _Decompressed(io.RawIOBase):
         return data
 
     def _next_member(self) -> bool:
-        """Begin the next member; return False if there is none."""
+        """Begin the next member of the compressed stream; return False if no member is left."""
         data = self._member.unused_data.lstrip(b"\0")
         while len(data) < _HEAD_BYTES and (more := self._read()):
             data = (data + more).lstrip(b"\0")
@@ -178,7 +178,7 @@ class _Decompressed(io.RawIOBase):
 
 
 def _attempt(step: Callable[[], T]) -> T:
-    """Run one step of decompression; raises `InvalidArgument` for invalid data."""
+    """Return the result of one decompression step; raises `InvalidArgument` if the compressed data is invalid."""
     try:
         return step()
     except (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
@@ -186,7 +186,10 @@ def _attempt(step: Callable[[], T]) -> T:
 
 
 def find_format(head: bytes) -> Callable[[], Decompressor] | None:
-    """Return the decompressor for a stream that begins with ``head``, or None if it is not compressed."""
+    """Return the class or function that makes the decompressor for a stream, or None if it is not compressed.
+
+    ``head`` is the first bytes of the stream, which identify the format.
+    """
     return next((begin for matches, begin in _FORMATS if matches(head)), None)
 
 

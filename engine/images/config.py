@@ -1,7 +1,7 @@
 """Check image configurations (OCI image-spec, Docker's v1.2 format), and convert them to records and API documents.
 
-Values that would break listings or containers are refused here, because every listing shows the record's values and
-containers use them.
+Listings and containers use the values of a record without checking them. This module therefore refuses an image with
+values that would break a listing or a container.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _GO_TIME = re.compile(r"(.{19})(?:[.,]([0-9]+))?(?:Z|([+-]..:..))")
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII | re.IGNORECASE)
-_FIRST, _LAST = -62135596800, 253402300799  # Unix seconds of the years 1 to 9999
-_MARGIN = 2 * 86400  # seconds, more than the difference between any two time zones
+_FIRST, _LAST = -62135596800, 253402300799  # Unix seconds: the first of the year 1 and the last of the year 9999
+_MARGIN = 2 * 86400  # seconds; more than the difference between any two time zones
 _NANOSECONDS = 10**9
-_HIGHEST_PORT, _PORT_LIMIT = 65535, 3 * 65535  # the limit of ports counts all three protocols
-_ARGUMENT_LIMIT = 131071  # bytes of one argument or variable for execve(2): MAX_ARG_STRLEN without the NUL
-_PATH_LIMIT = 4095  # bytes, PATH_MAX without the NUL
+_HIGHEST_PORT, _PORT_LIMIT = 65535, 3 * 65535  # most exposed ports of an image: each number with tcp, udp and sctp
+_ARGUMENT_LIMIT = 131071  # most bytes of one argument or variable for execve(2): MAX_ARG_STRLEN without the NUL
+_PATH_LIMIT = 4095  # most bytes of a path: PATH_MAX without the NUL
 
 
 def plain_config(created: str, architecture: str, diff_ids: Sequence[str]) -> bytes:
-    """Return a generated configuration for an imported root file system that has none."""
+    """Return a generated image configuration for an imported root file system, which has none of its own."""
     document = {
         "architecture": architecture,
         "comment": "Imported from -",
@@ -47,9 +47,9 @@ def plain_config(created: str, architecture: str, diff_ids: Sequence[str]) -> by
 
 
 def read_record(image_id: str, config: bytes) -> ImageRecord:
-    """Return the record of an image; raises `InvalidArgument`.
+    """Make the record of an image from its configuration; raises `InvalidArgument`.
 
-    The caller adds the names, the root directory and the size.
+    The caller adds the names, the root directory and the size to the record.
     """
     document = parse_config(config)
     for key in ("author", "comment"):
@@ -78,7 +78,7 @@ def read_record(image_id: str, config: bytes) -> ImageRecord:
 
 
 def parse_config(config: bytes) -> dict[str, Any]:
-    """Parse a configuration; raises `InvalidArgument`."""
+    """Parse an image configuration; raises `InvalidArgument`."""
     document = parse_document(config, _NAME)
     if document is None:
         raise InvalidArgument("invalid image JSON, no RootFS key")
@@ -86,7 +86,7 @@ def parse_config(config: bytes) -> dict[str, Any]:
 
 
 def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
-    """Return the hexadecimal digests of the uncompressed layers from a configuration.
+    """Return the hexadecimal digests of the uncompressed layers, which the image configuration states.
 
     Raises `InvalidArgument`.
     """
@@ -104,9 +104,9 @@ def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
 
 
 def _created(value: object) -> str:
-    """Return the creation time in UTC.
+    """Return the image's creation time in UTC.
 
-    Raises `InvalidArgument` for a time that falls outside the years 1 to 9999 in some time zone.
+    Raises `InvalidArgument` for a time that is outside the years 1 to 9999 in any time zone.
     """
     if value is None:
         return timestamps.NEVER
@@ -122,7 +122,7 @@ def _created(value: object) -> str:
 
 
 def _arguments(inner: Mapping[str, Any], key: str) -> list[str] | None:
-    """Return a command as a list; the configuration may hold a single string."""
+    """Return a command of the image configuration as a list; the configuration may also hold a single string."""
     value, where = inner.get(key), f"{_IN_CONFIG}{key}"
     if isinstance(value, str):
         value = [value]
@@ -145,9 +145,9 @@ def _environment(inner: Mapping[str, Any]) -> list[str]:
 
 
 def _check_arguments(key: str, values: Iterable[str]) -> None:
-    """Raise InvalidArgument for values that execve(2) cannot pass.
+    """Raise InvalidArgument for arguments or variables that execve(2) cannot pass.
 
-    Newlines and escapes are allowed, because they are common in scripts and prompts.
+    Newlines and escape characters are allowed, because they are common in scripts and prompts.
     """
     for value in values:
         if "\0" in value:
@@ -210,7 +210,7 @@ def _stop_signal(inner: Mapping[str, Any]) -> str:
 
 
 def _check_unused(inner: Mapping[str, Any]) -> None:
-    """Check the types of the fields that only ``inspect`` shows."""
+    """Check the types of the configuration's fields that are used only in the output of ``inspect``."""
     _printable("Image", text_at(inner.get("Image"), f"{_IN_CONFIG}Image"))
     for path, value in object_at(inner.get("Volumes"), f"{_IN_CONFIG}Volumes", "map[string]struct {}").items():
         _printable("Volumes", path)
@@ -219,7 +219,7 @@ def _check_unused(inner: Mapping[str, Any]) -> None:
 
 
 def render_summary(record: ImageRecord, created: int) -> dict[str, Any]:
-    """Return one entry of GET /images/json; ``created`` is in Unix seconds."""
+    """Return an image's entry in GET /images/json; ``created`` is in Unix seconds."""
     return {
         "Containers": -1,
         "Created": created,
@@ -234,7 +234,7 @@ def render_summary(record: ImageRecord, created: int) -> dict[str, Any]:
 
 
 def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any]:
-    """Return the document of GET /images/{name}/json."""
+    """Return the document of GET /images/{name}/json for an image."""
     layers = (config.get("rootfs") or {}).get("diff_ids") or []
     return {
         "Id": record.id,
@@ -256,7 +256,9 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
 
 
 def _created_as_go_writes(config: dict[str, Any], record: ImageRecord) -> str:
-    """Return the creation time in the time zone of the configuration, or "" if it has none."""
+    """Return the image's creation time in the time zone of its configuration, or "" if the configuration has
+    no time.
+    """
     match = _GO_TIME.fullmatch(str(config.get("created") or ""))
     if match is None:
         return "" if config.get("created") is None else record.created

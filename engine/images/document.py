@@ -1,4 +1,4 @@
-"""Parse the JSON of archives within limits and check value types, with the errors of Go's encoding/json."""
+"""Parse the JSON of image archives within limits, and check value types with the error texts of Go's encoding/json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from engine.errors import InvalidArgument, shown
 
-SIZE_LIMIT = 4 << 20  # bytes of one document
+SIZE_LIMIT = 4 << 20  # most bytes of one JSON document
 DEPTH_LIMIT = 100
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -17,10 +17,10 @@ _KINDS = {dict: "object", list: "array", str: "string", bool: "bool", int: "numb
 
 
 def parse_document(data: bytes, name: str) -> Any:
-    """Parse JSON; raises `InvalidArgument` that names the document ``name`` and the error in it."""
+    """Parse a JSON document; raises `InvalidArgument` with the name of the document and the error in it."""
     if len(data) > SIZE_LIMIT:
         raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
-    text = data.decode("utf-8", "replace")  # as Go does; Go replaces lone surrogates by U+FFFD too
+    text = data.decode("utf-8", "replace")  # as Go does; Go also replaces lone surrogates by U+FFFD
     _check_depth(text, name)
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -30,12 +30,12 @@ def parse_document(data: bytes, name: str) -> Any:
 
 
 def mismatch(value: object, where: str, kind: str) -> InvalidArgument:
-    """Return the error for a value that is not of type ``kind``, a type name of Go."""
+    """Return the error for a JSON value that does not have the Go type ``kind``."""
     return InvalidArgument(f"json: cannot unmarshal {_KINDS.get(type(value), 'null')} into Go {where} of type {kind}")
 
 
 def text_at(value: object, where: str) -> str:
-    """Return the value as a string; "" for null, as in Go."""
+    """Return a JSON value as a string; null becomes "", as in Go."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -44,7 +44,7 @@ def text_at(value: object, where: str) -> str:
 
 
 def texts_at(value: object, where: str) -> list[str] | None:
-    """Return the value as a list of strings; None for null."""
+    """Return a JSON value as a list of strings, or None for null."""
     if value is None:
         return None
     if not isinstance(value, list):
@@ -53,7 +53,7 @@ def texts_at(value: object, where: str) -> list[str] | None:
 
 
 def object_at(value: object, where: str, kind: str) -> dict[str, Any]:
-    """Return the value as an object; an empty one for null."""
+    """Return a JSON value as an object; null becomes an empty object."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -62,7 +62,7 @@ def object_at(value: object, where: str, kind: str) -> dict[str, Any]:
 
 
 def list_at(value: object, where: str, kind: str) -> list[Any]:
-    """Return the value as a list; an empty one for null."""
+    """Return a JSON value as a list; null becomes an empty list."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -71,7 +71,7 @@ def list_at(value: object, where: str, kind: str) -> list[Any]:
 
 
 def _check_depth(text: str, name: str) -> None:
-    """Raise InvalidArgument for deep nesting before the JSON parser recurses into it."""
+    """Raise InvalidArgument for JSON that is nested too deeply, before the parser recurses into it."""
     depth = 0
     for token in _TOKEN.finditer(text):
         character = token[0]

@@ -1,8 +1,9 @@
-"""Unpack layers into a directory and verify them, safely for any content.
+"""Unpack the layers of an image into a directory and verify them, safely for any content.
 
-A child process does the work, and that directory is its root. The kernel therefore resolves every path inside it:
-neither ``..``, an absolute name, a symbolic link nor a hard link reaches anything outside. Each layer is hashed in the
-same pass and compared with the digests and size in the archive. Whiteouts follow the OCI image specification.
+A child process unpacks the layers, with that directory as its root directory. The kernel therefore resolves every path
+inside the directory. Nothing outside can be reached through ``..``, an absolute name, a symbolic link or a hard link.
+Each layer is hashed while it is unpacked, and compared with the digests and size that the archive states. Whiteouts
+follow the OCI image specification.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ class Layer:
 
     open: Callable[[], io.RawIOBase]
     name: str = ""
-    digest: str = ""  # of the bytes that `open` returns, which may be compressed
-    size: int = -1  # bytes that `open` returns, -1 if unknown
-    diff_id: str = ""  # of the uncompressed tar
+    digest: str = ""  # digest of the bytes that `open` returns, which may be compressed
+    size: int = -1  # number of bytes that `open` returns, -1 if unknown
+    diff_id: str = ""  # digest of the uncompressed tar
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
     """The result of unpacking. ``size`` is the bytes of all files, ``diff_ids`` the digests of the layers.
 
-    ``read`` (bytes) and ``members`` count against the limits.
+    ``read`` is the number of bytes read and ``members`` the number of members; both count against the limits.
     """
 
     size: int
@@ -53,10 +54,10 @@ class Unpacked:
 
 
 def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
-    """Unpack layers, lowest first, into ``root``, and verify them.
+    """Unpack layers into ``root``, the lowest layer first, and verify them.
 
-    Needs root privileges. Raises `InvalidArgument` for archives that are broken, malicious, too large, or differ from
-    their stated digests or sizes.
+    Needs root privileges. Raises `InvalidArgument` for archives that are broken, malicious or too large. Archives whose
+    content differs from their stated digests or sizes are refused too.
     """
     read_end, write_end = os.pipe()
     parent = os.getpid()
@@ -82,7 +83,9 @@ def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
 
 
 def _unpack_inside(layers: Sequence[Layer], root: str, limits: Limits, report: int, parent: int) -> NoReturn:
-    """Unpack in the child process with ``root`` as its root directory, and write the result to ``report``."""
+    """Unpack in the child process with ``root`` as its root directory, and write the result to the descriptor
+    ``report``.
+    """
     try:
         syscalls.die_with_parent()
         if os.getppid() != parent:
@@ -118,7 +121,7 @@ def _unpack_all(layers: Sequence[Layer], limits: Limits) -> Unpacked:
 
 
 def _unpack_one(stream: io.RawIOBase, placer: Placer, limits: Limits) -> None:
-    """Unpack one layer, then read the rest of the stream, because the layer's digest covers it."""
+    """Unpack one layer, then read the rest of its stream, because the layer's digest covers the whole stream."""
     buffered = io.BufferedReader(stream, _BUFFER_BYTES)
     reader = TarReader(buffered, limits.members - placer.members)
     placer.begin_layer(reader)
@@ -136,9 +139,9 @@ def _unpack_one(stream: io.RawIOBase, placer: Placer, limits: Limits) -> None:
 
 
 def _verify(layer: Layer, number: int, blob: Measured, diff_id: str) -> None:
-    """Compare a layer with its stated size and digests.
+    """Compare an unpacked layer with the size and digests that its archive states.
 
-    Raises `InvalidArgument`, with Docker's message if Docker has one.
+    Raises `InvalidArgument` if they differ, with Docker's message if Docker has one.
     """
     if layer.size not in (-1, blob.size):
         raise InvalidArgument(f"{shown(layer.name)} has {blob.size} bytes instead of {layer.size}")

@@ -1,6 +1,7 @@
 """Limits on the bytes and members of an archive.
 
-They come from defaults or environment variables, and are lowered so that an import never fills a disk.
+The limits are defaults or come from environment variables. They are lowered to the free space, so that an import never
+fills a disk.
 """
 
 from __future__ import annotations
@@ -11,27 +12,27 @@ from dataclasses import dataclass
 from engine.errors import InvalidArgument
 
 SIZE_VARIABLE, MEMBERS_VARIABLE = "HAWSE_IMAGE_LIMIT", "HAWSE_IMAGE_MEMBERS"
-DEFAULT_SIZE = 32 << 30  # bytes
+DEFAULT_SIZE = 32 << 30  # bytes of one archive or image if no variable sets another limit
 DEFAULT_MEMBERS = 1_000_000
 
-_USABLE = 0.9  # share of the free space and of the free inodes that an import may use
+_USABLE = 0.9  # share of the free bytes and inodes that an import may use
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The maximum bytes and members of an archive; ``why`` names the source of the byte limit for error messages."""
+    """The maximum bytes and members of an archive; ``why`` says where the byte limit comes from, for error messages."""
 
     size: int = DEFAULT_SIZE
     members: int = DEFAULT_MEMBERS
     why: str = SIZE_VARIABLE
 
     def too_large(self, what: str) -> str:
-        """Return the error message for an archive or image that exceeds ``size``."""
+        """Return the error message for an archive or image (``what``) that exceeds the limit ``size``."""
         return f"the {what} is larger than {self.size} bytes ({self.why})"
 
 
 def limits_for(directory: str) -> Limits:
-    """Return the limits for files written below ``directory``.
+    """Return the limits on an archive that is unpacked below ``directory``.
 
     Raises `InvalidArgument` for an invalid environment variable.
     """
@@ -44,7 +45,7 @@ def within_free_space(limits: Limits, directory: str) -> Limits:
     status = os.statvfs(directory)
     size, members = limits.size, limits.members
     free = int(status.f_bavail * status.f_frsize * _USABLE)
-    if status.f_files:  # 0 if the file system creates inodes on demand
+    if status.f_files:  # f_files is 0 if the file system creates inodes on demand
         members = min(members, int(status.f_favail * _USABLE))
     if free >= size:
         return Limits(size, members, limits.why)

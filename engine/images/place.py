@@ -1,4 +1,4 @@
-"""Create the members of layers as files below the root directory of this process, and count them."""
+"""Create the members of layers as files below the root directory of this process, and count the members."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from engine.images.tar import (
 from engine.images.trees import remove_tree
 
 _WHITEOUT, _OPAQUE, _RESERVED = b".wh.", b".wh..wh..opq", b".wh..wh."
-_LARGEST_ID = 2**32 - 2  # user and group ids; 2**32 - 1 means "do not change"
-_LARGEST_TIME = 2**63 - 1  # nanoseconds
+_LARGEST_ID = 2**32 - 2  # largest user or group id; 2**32 - 1 means "do not change"
+_LARGEST_TIME = 2**63 - 1  # nanoseconds; largest file time
 _WALK = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _KINDS = {CHARACTER: stat.S_IFCHR, BLOCK: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 _VERBS = {REGULAR: "open", DIRECTORY: "mkdir", SYMBOLIC_LINK: "symlink", HARD_LINK: "link"}
-_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # by this file system, or for this type of file
+_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # errors for what the file system or the file type does not support
 
 
 class Placer:
-    """Creates members layer by layer.
+    """Creates the members of layers as files, one layer after another.
 
-    ``size`` is the bytes of all files. ``members`` is the number that counts against the limit.
+    ``size`` is the bytes of all files. ``members`` is the number of members that counts against the limit.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -50,18 +50,18 @@ class Placer:
     def begin_layer(self, reader: TarReader) -> None:
         """Start a layer, whose members ``reader`` reads.
 
-        The layer's own paths are stored as hashes, because a malicious archive may have long names.
+        The paths that the layer contains are stored as hashes, because a malicious archive may have long names.
         """
         self._reader, self._before, self._made = reader, self.members, 0
         self._named, self._own, self._parent = set(), {hash(b"/")}, b""
 
     def end_layer(self) -> None:
-        """Count the layer itself as a member, so that the number of empty layers is limited too."""
+        """End the current layer and count it as a member, so that the number of empty layers is limited too."""
         self.members += 1
         self._count()
 
     def place(self, member: TarMember) -> None:
-        """Create one member; raises OSError and `InvalidArgument`."""
+        """Create one member of a layer as a file; raises OSError and `InvalidArgument`."""
         self._count()
         path = inside(member.name)
         if hash(path) in self._named:
@@ -71,7 +71,7 @@ class Placer:
         if base == _OPAQUE:
             self._hide_lower(directory)
         elif b"/" + _RESERVED in path:
-            return  # metadata of aufs
+            return  # the member is metadata of aufs, not a file of the image
         elif base.startswith(_WHITEOUT):
             self._white_out(os.path.join(directory, base.removeprefix(_WHITEOUT)))
         elif path != b"/":
@@ -84,7 +84,7 @@ class Placer:
             raise InvalidArgument("the root of the archive is not a directory")
 
     def describe(self, member: TarMember) -> str:
-        """Return the operation that creates a member, as Go's error messages name it."""
+        """Return the operation that creates a member, in the words of Go's error messages."""
         path = shown(_absolute(member.name))
         if member.type == HARD_LINK:
             return f"link {shown(_absolute(member.linkname))} {path}"
@@ -104,7 +104,7 @@ class Placer:
             raise InvalidArgument(self._limits.too_large("image"))
 
     def _make_parents(self, directory: bytes) -> None:
-        """Create missing directories above a member; they count as members."""
+        """Create the missing directories above a member; they count as members."""
         if directory == self._parent:
             return
         if not os.path.isdir(directory):
@@ -114,7 +114,7 @@ class Placer:
     def _walk(self, directory: bytes) -> None:
         """Create the missing parts of a directory's path.
 
-        Each step is relative to the directory before, because the whole path may exceed the kernel's limit.
+        Each part is opened relative to the directory above it, because the whole path may exceed the kernel's limit.
         """
         fd = os.open(b"/", _WALK)
         try:
@@ -138,14 +138,14 @@ class Placer:
             path = os.path.dirname(path)
 
     def _white_out(self, path: bytes) -> None:
-        """Remove ``path`` as created by lower layers."""
+        """Remove ``path`` if a lower layer created it; a path of this layer is kept."""
         if os.path.basename(path) not in (b"", b".", b"..") and hash(path) not in self._own:
             with suppress(NotADirectoryError):
                 remove_tree(path)
             self._parent = b""
 
     def _hide_lower(self, directory: bytes) -> None:
-        """Remove the content of ``directory`` that lower layers created."""
+        """Remove the content of ``directory`` that lower layers created, but keep the content of this layer."""
         waiting = [directory]
         while waiting:
             directory = waiting.pop()
@@ -159,7 +159,10 @@ class Placer:
         self._parent = b""
 
     def _make(self, member: TarMember, path: bytes) -> None:
-        """Create the file of a member; replace a file that a lower layer created at ``path``."""
+        """Create the file of a member at ``path``, replacing an existing file.
+
+        If the member is a directory, an existing directory is kept.
+        """
         try:
             self._create(member, path)
         except FileExistsError:
@@ -202,7 +205,7 @@ class Placer:
             os.close(fd)
 
     def _pieces(self, member: TarMember) -> Iterator[tuple[int, bytes]]:
-        """Yield the content in pieces, each with its offset in the file."""
+        """Yield the content of a member in pieces, each with its offset in the file."""
         assert self._reader is not None
         chunks = self._reader.chunks()
         if member.sparse is None:
@@ -221,9 +224,9 @@ class Placer:
 
 
 def inside(name: bytes) -> bytes:
-    """Return the absolute path of an entry; raises `InvalidArgument` for a name with ``..``.
+    """Return the absolute path of a member's name; raises `InvalidArgument` for a name with ``..``.
 
-    Such a name could not leave the changed root directory in any case.
+    The check is not needed for safety: such a name could not leave the changed root directory in any case.
     """
     if b"\0" in name:
         raise InvalidArgument(f"invalid tar entry: {shown(name)} has a NUL")
@@ -257,7 +260,9 @@ def _is_directory(path: bytes) -> bool:
 
 
 def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> None:
-    """Set owner, extended attributes, mode and time; uses the file descriptor if there is one."""
+    """Set the owner, extended attributes, mode and time of a file; ``fd`` is used instead of ``path`` if it is
+    given.
+    """
     if not (0 <= member.uid <= _LARGEST_ID and 0 <= member.gid <= _LARGEST_ID):
         raise InvalidArgument(f"{shown(path)}: invalid user or group id")
     target, follow = (path, False) if fd is None else (fd, True)
@@ -272,16 +277,16 @@ def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> No
                     raise InvalidArgument(f"lsetxattr {shown(name)} {shown(path)}: {reason}") from error
     if member.type != SYMBOLIC_LINK:
         os.chmod(target, member.mode & 0o7777)
-    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # as Docker does
+    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # other times become 0, as in Docker
     os.utime(target, ns=(moment, moment), follow_symlinks=follow)
 
 
 def _is_kept(xattr: bytes) -> bool:
     """Return whether a layer may set an extended attribute.
 
-    The attributes in ``trusted.`` and ``user.overlay.`` are refused, because the kernel's overlayfs uses them
-    internally. Those in ``security.`` except capabilities are refused, because only the host's security modules may set
-    them.
+    Attributes in ``trusted.`` and ``user.overlay.`` are refused, because the kernel's overlayfs uses them internally.
+    Attributes in ``security.`` are refused, because only the host's security modules may set them. The exception is
+    file capabilities, which are allowed.
     """
     if xattr.startswith(b"user."):
         return not xattr.startswith(b"user.overlay.")

@@ -1,4 +1,4 @@
-"""Image names: their stored form, checks for new names, and image ids used as references."""
+"""Normalise image names for the store, check new names, and recognise image ids that are used as references."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _IDENTIFIER = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
 
 def normalise(reference: str) -> str:
-    """Return ``name:tag`` as Docker shows it, with the default tag ``latest``; raises `InvalidArgument`.
+    """Return a reference as ``name:tag``, as Docker shows it, with the default tag ``latest``; raises
+    `InvalidArgument`.
 
     A digest is kept, so that a reference with a digest never matches an image that only has the same name.
     """
@@ -29,7 +30,7 @@ def new_name(reference: str) -> str:
 
 
 def archived_name(reference: str) -> str:
-    """Return an image name from an archive; raises `InvalidArgument` if it has no tag."""
+    """Return an image name from an archive in its stored form; raises `InvalidArgument` if the name has no tag."""
     parsed = parse_reference(reference)
     if parsed.digest or not parsed.tag:
         raise InvalidArgument(f"invalid tag {quoted(reference)}")
@@ -37,6 +38,6 @@ def archived_name(reference: str) -> str:
 
 
 def id_prefix(reference: str) -> str | None:
-    """Return the hexadecimal digits of an id or id prefix, or None if ``reference`` cannot be one."""
+    """Return the hexadecimal digits of an image id or its prefix, or None if ``reference`` cannot be an id."""
     match = _IDENTIFIER.fullmatch(reference)
     return match[1] if match else None

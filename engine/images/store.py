@@ -1,7 +1,7 @@
-"""The /images operations: imported root file systems under HAWSE_ROOT/images, with their names in the store.
+"""The /images operations. Imported root file systems are stored under HAWSE_ROOT/images, and their names in the store.
 
-An image is the directory ``images/<64 hex>`` with ``rootfs`` and ``config.json``. It is renamed there in one step,
-after it has been unpacked completely.
+An image is the directory ``images/<64 hex>`` with ``rootfs`` and ``config.json``. The directory gets this name in one
+step, after the image has been unpacked completely.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _INCOMING = ".incoming-"
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
-    """An unpacked and verified image that has not been moved to its final directory."""
+    """An unpacked and verified image that has not been moved to its final directory yet."""
 
     record: ImageRecord
     directory: Path
@@ -48,7 +48,7 @@ class _Staged:
 class ImageStore:
     """Implements `engine.api.Images`.
 
-    ``limits`` apply to every import. Without them, the environment variables and the free space set the limits.
+    ``limits`` apply to every import. Without ``limits``, the environment variables and the free space set the limits.
     """
 
     def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
@@ -57,8 +57,8 @@ class ImageStore:
     def import_archive(self, source: BinaryIO, reference: str) -> str:
         """Import a ``docker save``, OCI or plain root file system tar; return the first image's id.
 
-        The archive may be compressed. With a reference, only the first image is imported, under that name. All images
-        of an archive are verified before the first one is stored. Raises `InvalidArgument`.
+        The archive may be compressed. With a reference, only the first image is imported, and the reference is its
+        name. All images of an archive are verified before the first one is stored. Raises `InvalidArgument`.
         """
         name = new_name(reference) if reference else ""
         with self._incoming() as work, tempfile.TemporaryFile(dir=work) as archive:
@@ -87,7 +87,7 @@ class ImageStore:
         return render_inspect(record, parse_config(config.read_bytes()))
 
     def remove(self, reference: str, *, force: bool = False) -> Documents:
-        """Remove or untag an image; return an entry for each change, in Docker's order."""
+        """Remove an image or one of its names; return an entry for each image or name removed, in Docker's order."""
         with self._store.write() as transaction:
             record, name = self._find(transaction.images(), reference)
             if record is None:
@@ -103,12 +103,12 @@ class ImageStore:
                 transaction.put_image(replace(record, references=kept))
         if deleted:
             with self._incoming():
-                pass  # deletes the files of images without a record
+                pass  # this block deletes the files of images without a record
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
     def resolve(self, reference: str) -> ImageRecord | None:
-        """Return the image with a name, an id or a unique id prefix; None if there is none."""
+        """Return the image that a name, an id or a unique id prefix refers to, or None if there is no such image."""
         with self._store.read() as reader:
             return self._find(reader.images(), reference)[0]
 
@@ -116,9 +116,9 @@ class ImageStore:
 
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
-        """Yield a working directory, which is deleted at the end.
+        """Yield a working directory for an import; the directory is deleted afterwards.
 
-        Also deletes working directories of killed commands, and images that have no record.
+        Working directories of killed commands and images that have no record are deleted too.
         """
         make_private_directory(self._directory)
         for left in self._directory.glob(_INCOMING + "*"):
@@ -136,8 +136,8 @@ class ImageStore:
     def _take_lost(self, work: Path) -> None:
         """Move images without a record into ``work``, so that no partial image stays in place.
 
-        Each is moved in one step. This runs in a write transaction, as `_store_images` does, so that an image being
-        stored always has its record.
+        Each image is moved in one step. The caller holds a write transaction, as `_store_images` does. An image that
+        another command is storing therefore always has its record.
         """
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}
@@ -147,7 +147,7 @@ class ImageStore:
 
     @staticmethod
     def _spool(source: BinaryIO, target: BinaryIO, limits: Limits) -> None:
-        """Copy the archive to a file, decompressed, because it is read more than once."""
+        """Copy the archive to a file and decompress it, because the archive is read more than once."""
         too_large = limits.too_large("archive")
         stream, _ = decompressed(Bounded(source, limits.size, too_large))
         content = Bounded(stream, limits.size, too_large)
@@ -157,7 +157,7 @@ class ImageStore:
 
     @staticmethod
     def _stage(images: Sequence[ArchivedImage], work: Path, limits: Limits) -> Sequence[_Staged]:
-        """Check and unpack all images; the limits apply to all of them together."""
+        """Check and unpack all images of an archive; the limits apply to all images together."""
         records = [read_record(_id_of(image.config), image.config) if image.config else None for image in images]
         names = [[archived_name(name) for name in image.references] for image in images]
         staged = []
@@ -177,13 +177,13 @@ class ImageStore:
         return staged
 
     def _store_images(self, staged: Sequence[_Staged], work: Path) -> None:
-        """Move each image into place by one rename, and record all of them in one transaction."""
+        """Move each image into place by one rename, and record all images in one transaction."""
         with self._store.write() as transaction:
             for image in staged:
                 digest = image.record.id.removeprefix("sha256:")
                 place = self._directory / digest
                 if _is_needed(transaction, image.record.id):
-                    if place.exists():  # lost since the import began, or not verified
+                    if place.exists():  # an image lost since the import began, or never verified
                         place.rename(work / f"lost-{digest}")
                     image.directory.rename(place)
                 _name(transaction, replace(image.record, rootfs=str(place / "rootfs")), image.names)
@@ -198,7 +198,7 @@ class ImageStore:
 
     @staticmethod
     def _find(images: Sequence[ImageRecord], reference: str) -> tuple[ImageRecord | None, str]:
-        """Return the image with a name or id prefix, and the name if it was found by name, else ""."""
+        """Return the image with a name or id prefix, and the name; the name is "" if the image was found by its id."""
         try:
             name = normalise(reference)
         except InvalidArgument:
@@ -214,7 +214,7 @@ class ImageStore:
 def _is_needed(transaction: Transaction, image_id: str) -> bool:
     """Return whether the files of an image must be moved into place.
 
-    Files that were never verified are replaced. Raises `Conflict` if a container uses such an image.
+    Files that were never verified are replaced. Raises `Conflict` if they must be replaced while a container uses them.
     """
     present = next((image for image in transaction.images() if image.id == image_id), None)
     if present is None or present.verified:
@@ -230,12 +230,12 @@ def _is_needed(transaction: Transaction, image_id: str) -> bool:
 
 
 def _id_of(config: bytes) -> str:
-    """Return the id of the image with this configuration."""
+    """Return the id of the image that has this configuration."""
     return f"sha256:{hashlib.sha256(config).hexdigest()}"
 
 
 def _discard(directory: Path) -> None:
-    """Remove a working directory; errors are ignored, because another command may be removing it too."""
+    """Remove a working directory. Errors are ignored, because another command may be removing the directory too."""
     with suppress(OSError):
         remove_tree(os.fspath(directory))
 
@@ -248,7 +248,7 @@ def _missing(reference: str) -> NotFound:
 
 
 def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -> None:
-    """Store the record with its present names and the new ones; other images lose the new names."""
+    """Store the record of an image with its present names and the new names, which other images lose."""
     for other in transaction.images():
         if other.id == record.id:
             names = [*other.references, *names]
@@ -261,7 +261,9 @@ def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -
 def _check_removal(
     record: ImageRecord, reference: str, name: str, users: Sequence[ContainerRecord], *, force: bool
 ) -> None:
-    """Raise Conflict if Docker would refuse to remove the image."""
+    """Raise Conflict if Docker would refuse to remove the image, because it has several names or a container
+    uses it.
+    """
     short = record.id.removeprefix("sha256:")[:12]
     if not name and len(record.references) > 1 and not force:
         raise Conflict(

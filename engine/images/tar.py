@@ -1,7 +1,8 @@
 """Read tar archives strictly, in one pass and within limits: ustar, pax, GNU long names and pax sparse files.
 
-Python's tarfile treats an unreadable header as the end of the archive. It reads headers of any size into memory and
-stores every member. Here an unreadable header is an error, with the message of Go's archive/tar, which Docker uses.
+Python's tarfile is not used, because it treats an unreadable header as the end of the archive. It also reads headers of
+any size into memory and stores every member. In this module, an unreadable header is an error, with the message of Go's
+archive/tar, which Docker uses.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ CUT_SHORT = "unexpected EOF"
 
 _BLOCK_BYTES = 512
 _CHUNK_BYTES = 1 << 20
-_SPECIAL_LIMIT_BYTES = 1 << 20  # bytes of one pax header or long name, as in Go
-_PATH_LIMIT_BYTES = 4095  # bytes: PATH_MAX without the final NUL
-_SPARSE_LIMIT = 65536  # regions of one sparse file
+_SPECIAL_LIMIT_BYTES = 1 << 20  # most bytes of one pax header or long name, as in Go
+_PATH_LIMIT_BYTES = 4095  # most bytes of a path: PATH_MAX without the final NUL
+_SPARSE_LIMIT = 65536  # most regions of one sparse file
 _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"x", b"g", b"L", b"K"
 _WITHOUT_CONTENT = (HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK, DIRECTORY, FIFO)
 _ZEROS = bytes(_BLOCK_BYTES)
@@ -35,7 +36,11 @@ Pax = dict[bytes, bytes]
 
 @dataclass(slots=True)
 class TarMember:
-    """One member. ``size`` is the size of its file, ``stored`` the number of bytes after its header, both in bytes."""
+    """One member of a tar archive.
+
+    ``size`` is the size of the unpacked file, ``stored`` the size of the content that follows the header; both in
+    bytes.
+    """
 
     name: bytes
     type: bytes
@@ -52,7 +57,7 @@ class TarMember:
 
 
 class TarReader:
-    """Iterates over the members of a tar stream; each member's content must be read before the next member.
+    """Iterates over the members of a tar stream. The content of a member must be read before the next member.
 
     ``limit`` is the maximum number of headers in the stream. Raises `InvalidArgument`.
     """
@@ -72,11 +77,11 @@ class TarReader:
 
     @property
     def headers(self) -> int:
-        """The number of headers read so far."""
+        """The number of headers that have been read from the tar stream."""
         return self._headers
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the content of the current member, as it is stored."""
+        """Yield the content of the current member in pieces, as the archive stores it."""
         while self._left:
             data = self._stream.read(min(_CHUNK_BYTES, self._left))
             if not data:
@@ -95,7 +100,7 @@ class TarReader:
             size -= len(data)
 
     def _next(self) -> TarMember | None:
-        """Read headers and return the next member; None at the end of the archive."""
+        """Read headers up to the next member and return the member, or None at the end of the archive."""
         pax: Pax = {}
         regions: list[bytes] = []
         long_name = long_link = None
@@ -104,7 +109,7 @@ class TarReader:
             if kind == _PAX:
                 pax, regions = parse_pax(self._special(block))
             elif kind == _PAX_GLOBAL:
-                self._special(block)  # Docker ignores these too
+                self._special(block)  # Docker also ignores these headers
             elif kind == _LONG_NAME:
                 long_name = self._special(block).partition(b"\0")[0]
             elif kind == _LONG_LINK:
@@ -119,7 +124,7 @@ class TarReader:
         return None
 
     def _begin(self, member: TarMember, pax: Pax, regions: list[bytes]) -> None:
-        """Set the size of the content that follows and, for a sparse file, its regions."""
+        """Record the size of the content that follows a member's header and, for a sparse file, its regions."""
         if member.type == b"\0":
             member.type = DIRECTORY if member.name.endswith(b"/") else REGULAR
         if member.type in _WITHOUT_CONTENT:
@@ -146,9 +151,9 @@ class TarReader:
         member.size, member.sparse = size, _check_regions(numbers, size, self._left)
 
     def _stored_map(self) -> list[int]:
-        """Read the sparse map that format 1.0 stores before the content.
+        """Read the sparse map that pax sparse format 1.0 stores before the content.
 
-        It is a count and then numbers, one a line, padded to whole blocks.
+        The map is a count followed by that many numbers. Each number has a line, and the map is padded to whole blocks.
         """
         blocks: list[bytes] = []
         lines, expected = 0, 1
@@ -163,7 +168,10 @@ class TarReader:
         return [_integer(line) for line in b"".join(blocks).split(b"\n")[1:expected]]
 
     def _block(self) -> bytes | None:
-        """Return the next header block, or None at the end: two blocks of zeros or the end of the stream."""
+        """Return the next header block, or None at the end of the archive.
+
+        The archive ends with two blocks of zeros or at the end of the stream.
+        """
         block = self._stream.read(_BLOCK_BYTES)
         if not block:
             return None
@@ -179,7 +187,7 @@ class TarReader:
         return block
 
     def _special(self, block: bytes) -> bytes:
-        """Return the content of a header that describes the next member."""
+        """Return the content that follows a special header, which describes the next member."""
         _check_sum(block)
         size = _natural(_number(block[124:136]))
         if size > _SPECIAL_LIMIT_BYTES:
@@ -196,7 +204,7 @@ class TarReader:
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
     """Return the records of a pax header, and separately the numbers of a sparse map in format 0.0.
 
-    The keys of such a map repeat, so a dictionary cannot hold it.
+    A dictionary cannot hold the sparse map, because its keys repeat.
     """
     pax: Pax = {}
     regions: list[bytes] = []
@@ -257,7 +265,10 @@ def _apply_pax(member: TarMember, pax: Pax) -> None:
 
 
 def _check_sum(block: bytes) -> None:
-    """Check the header's checksum; some programs summed signed bytes. Raises `InvalidArgument`."""
+    """Check the checksum of a tar header; raises `InvalidArgument` if it is wrong.
+
+    A sum of signed bytes is accepted too, because some programs write it.
+    """
     recorded = _number(block[148:156])
     rest = block[:148] + b" " * 8 + block[156:]
     total = sum(rest)
@@ -266,9 +277,9 @@ def _check_sum(block: bytes) -> None:
 
 
 def _check_regions(numbers: list[int], size: int, stored: int) -> list[tuple[int, int]]:
-    """Pair offsets with lengths; raises `InvalidArgument` for an inconsistent map.
+    """Return the regions of a sparse map, whose numbers are offsets and lengths in turn.
 
-    The regions must ascend, lie within the file, and have the total length ``stored``.
+    Raises `InvalidArgument` unless the regions ascend, lie within the file, and have the total length ``stored``.
     """
     if len(numbers) % 2 or len(numbers) > 2 * _SPARSE_LIMIT or size < 0:
         raise _invalid()
@@ -288,7 +299,7 @@ def _text(field_bytes: bytes) -> bytes:
 
 
 def _number(field_bytes: bytes) -> int:
-    """Read an octal field, or a binary one, which GNU tar writes for numbers too large for octal."""
+    """Parse a number of a tar header: octal, or the binary form that GNU tar writes for larger numbers."""
     if field_bytes[0] & 0x80:
         bits = 8 * len(field_bytes) - 1
         number = int.from_bytes(field_bytes, "big") & ((1 << bits) - 1)
@@ -309,7 +320,7 @@ def _integer(text: bytes) -> int:
 
 
 def _time(text: bytes) -> int:
-    """Convert a pax time such as ``1234.5`` to nanoseconds."""
+    """Convert a time of a pax header such as ``1234.5`` to nanoseconds."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise _invalid()

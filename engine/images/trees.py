@@ -11,7 +11,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def remove_tree(path: str | bytes) -> None:
     """Remove a file, or a directory with its content; idempotent.
 
-    It walks the tree with only one open file descriptor and without recursion, because an image may nest directories
+    The tree is walked with only one open file descriptor and without recursion, because an image may nest directories
     very deeply. The depth may exceed Python's recursion limit, the limit of open files and the maximum length of a
     path.
     """
@@ -29,7 +29,7 @@ def remove_tree(path: str | bytes) -> None:
 
 
 def _empty(fd: int) -> None:
-    """Remove the content of the directory ``fd``, and close it."""
+    """Remove the content of the directory that ``fd`` refers to, and close ``fd``."""
     levels = [(b"", _remove_files(fd))]  # for each level: the directory's name and its remaining subdirectories
     identities = [_identity(fd)]
     try:
@@ -53,7 +53,7 @@ def _empty(fd: int) -> None:
 
 
 def _replace(fd: int, name: bytes) -> int:
-    """Open the directory ``name`` in ``fd``, and close ``fd``."""
+    """Return a descriptor of the directory ``name`` inside the directory of ``fd``, and close ``fd``."""
     opened = os.open(name, _DIRECTORY, dir_fd=fd)
     os.close(fd)
     return opened
@@ -65,7 +65,7 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _remove_files(fd: int) -> list[bytes]:
-    """Remove the files of a directory, and return the names of its subdirectories."""
+    """Remove the files of a directory, and return the names of its subdirectories, which remain."""
     directories = []
     with os.scandir(fd) as entries:
         children = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]

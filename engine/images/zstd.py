@@ -5,24 +5,27 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-_MAGIC, _SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # the latter follows a byte from 0x50 to 0x5f
-_WINDOW_LOG_MAX, _LARGEST_WINDOW = 100, 27  # ZSTD_d_windowLogMax; 2**27 bytes is the limit of the zstd command
+_MAGIC, _SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # _SKIPPABLE follows a first byte from 0x50 to 0x5f
+_WINDOW_LOG_MAX, _LARGEST_WINDOW = 100, 27  # number of ZSTD_d_windowLogMax; 2**27 bytes is the zstd command's limit
 
 
 class _Buffer(ctypes.Structure):
-    """The C structures ZSTD_inBuffer and ZSTD_outBuffer, which have the same fields."""
+    """The C structure of ZSTD_inBuffer and ZSTD_outBuffer, which have the same fields."""
 
     _fields_ = [("address", ctypes.c_void_p), ("size", ctypes.c_size_t), ("position", ctypes.c_size_t)]
 
 
 def is_frame(head: bytes) -> bool:
-    """Return whether a stream begins with a frame; a skippable frame counts too."""
+    """Return whether a stream begins with a zstd frame; a skippable frame counts too."""
     return head.startswith(_MAGIC) or (head[1:4] == _SKIPPABLE and head[0] & 0xF0 == 0x50)
 
 
 @cache
 def load() -> ctypes.CDLL | None:
-    """Load the library; return None if it is not installed. Call it before the root directory changes."""
+    """Load libzstd; return None if it is not installed.
+
+    The caller must load libzstd before it changes the root directory, which hides the library.
+    """
     try:
         library = ctypes.CDLL("libzstd.so.1")
     except OSError:
@@ -40,7 +43,7 @@ def load() -> ctypes.CDLL | None:
 
 
 class ZstdDecompressor:
-    """Reads one frame, with the interface of the bz2 and lzma decompressors; raises ValueError."""
+    """Decompresses one zstd frame, with the interface of the bz2 and lzma decompressors; raises ValueError."""
 
     def __init__(self) -> None:
         library = load()

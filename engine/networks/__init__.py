@@ -1,1 +1,1 @@
-"""Networks as a whole: create, remove, list and inspect them, and allocate their subnets."""
+"""Create, remove, list and inspect networks, and allocate their subnets."""

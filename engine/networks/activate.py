@@ -16,7 +16,10 @@ from engine.store.locks import forget, locked
 
 
 def destroy(host: Host, network_id: str) -> None:
-    """Remove a network's kernel objects, its record and its intents, even after a partial creation; idempotent."""
+    """Remove a network's kernel objects, record and intents; idempotent.
+
+    Works for a network that was created only in part.
+    """
     with host.store.read() as reader:
         record = reader.network(network_id)
     if record is None:
@@ -30,10 +33,10 @@ def destroy(host: Host, network_id: str) -> None:
 
 
 def activate(host: Host, network_id: str) -> NetworkRecord:
-    """Create the kernel objects of a planned network and return its record; no effect on other networks.
+    """Create the kernel objects of a planned network and return its record; no effect if the network is not planned.
 
-    Planned networks are the default bridge before its first use, and all networks after a reboot. Takes the network
-    lock.
+    A network is planned if it is recorded but not yet created in the kernel. This is the state of the default bridge
+    before its first use, and of all networks after a reboot. Takes the network lock.
     """
     with host.store.read() as reader:
         record = reader.network(network_id)
@@ -52,7 +55,7 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
     with host.store.write() as tx:
         record = find(tx, record.id)
         if record.phase != "planned":
-            return record  # another command has created it meanwhile
+            return record  # another command has created the network meanwhile
         intents.begin(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     with translate_driver_errors():
         driver.create_network(network_spec(record))
@@ -66,7 +69,7 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
 
 
 def delete_planned(host: Host, network_id: str) -> None:
-    """Remove the kernel objects of a network that is still planned; idempotent. Takes the network lock."""
+    """Remove the kernel objects of a network whose phase is still "planned"; idempotent. Takes the network lock."""
     with locked(host.run, "network", network_id):
         with host.store.read() as reader:
             record = reader.network(network_id)

@@ -1,4 +1,4 @@
-"""Create a network: check the request, allocate subnets, record the network, and have its driver create it.
+"""Create a network: check the request, allocate subnets, record the network, and let its driver create it.
 
 Subnets, gateways and reserved addresses are allocated inside the transaction that records the network.
 """
@@ -34,10 +34,10 @@ from engine.validate.network import check_network_create, network_name_taken
 
 
 def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreate:
-    """Return the request with the driver's options from daemon.json's default-network-opts added.
+    """Return the request, with the driver options of daemon.json's default-network-opts added.
 
-    Options that the user has given take precedence. As in Docker, a network with ``config_from`` has only the options
-    of its configuration network.
+    Options that the user gave take precedence. As in Docker, a network with ``config_from`` takes its options only from
+    the configuration network.
     """
     if request.config_from:
         return request
@@ -47,7 +47,10 @@ def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreat
 
 
 def create(host: Host, request: NetworkCreate) -> Created:
-    """Create a network: record it, then let its driver create it. Everything is undone if a step fails."""
+    """Create a network: record it, then let its driver create it in the kernel.
+
+    If a step fails, all steps are undone.
+    """
     if network_hooks.is_cluster_network(host, request):
         return network_hooks.create(host, request)
     record, spec = _reserve(host, request)
@@ -65,9 +68,10 @@ def create(host: Host, request: NetworkCreate) -> Created:
 
 
 def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, NetworkSpec | None]:
-    """Record the network as being created, and reserve its subnets and addresses.
+    """Record the network as being created, and reserve its subnets and addresses; return its record and specification.
 
-    A configuration network is recorded as live, because no driver creates it. Its specification is None.
+    A configuration network (--config-only) is recorded as live, and its specification is None, because no driver
+    creates it.
     """
     concerned = (4, 6) if request.enable_ipv6 or request.config_from else (4,)
     on_host = used_ranges(concerned)
@@ -100,8 +104,8 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
 def _possible_conflicts(reader: Reader, request: NetworkCreate) -> list[NetworkRecord]:
     """Return the networks that may conflict with the request.
 
-    These are the networks with its name, the network of ``config_from``, and all networks if the driver allows only
-    one.
+    These are the networks with the same name, and the network that ``config_from`` names. If the driver allows only one
+    network, all networks are returned.
     """
     if facts(request.driver).singleton:
         return reader.networks()
@@ -132,7 +136,7 @@ def _new_record(request: NetworkCreate) -> NetworkRecord:
 
 
 def host_id(tx: Transaction) -> str:
-    """Return this host's random id, which is created once. Automatic IPv6 pools are derived from it."""
+    """Return this host's random id; the first call creates it. Automatic IPv6 subnets are derived from this id."""
     known = tx.meta("host-id")
     if known is None:
         known = names.generate_id()
@@ -141,8 +145,8 @@ def host_id(tx: Transaction) -> str:
 
 
 def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: NetworkSpec) -> None:
-    # Because generated interface names come from ids, two networks without options never conflict. A network without
-    # options is compared only with those that have options.
+    # Compare a network without options only with networks that have options. Two networks without options cannot
+    # conflict, because their interface names are generated from their ids.
     optionless = not (record.options or record.host_options)
     similar = reader.networks(driver=record.driver, with_options=optionless)
     others = [network_spec(n) for n in similar if not n.config_only]
@@ -151,10 +155,10 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: 
 
 
 def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
-    """Return a warning for each problem that the drivers report for these networks.
+    """Return a warning for each problem that the drivers find in these networks.
 
-    ``networks`` has each network's driver type and specification. If a driver cannot check its networks, it yields no
-    warning.
+    ``networks`` has the driver type and the specification of each network. If the check of a driver fails, there is no
+    warning for its networks.
     """
     by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
     for name, spec in networks:
@@ -169,7 +173,10 @@ def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list
 
 
 def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
-    """Return the warnings of `warnings_of` for the planned networks among those named, such as the default bridge."""
+    """Return the warnings of `warnings_of` for those of the named networks that do not exist in the kernel yet.
+
+    Such a planned network is, for example, the default bridge before its first use.
+    """
     with host.store.read() as reader:
         named = [network for reference in references for network in reader.find_networks(reference)]
     return warnings_of(host, [(n.driver, network_spec(n)) for n in named if n.phase == "planned"])
@@ -186,8 +193,8 @@ def allocate_pools(
 ) -> list[PoolRecord]:
     """Return the network's subnets: those that the user gave, and automatic ones for the missing IP versions.
 
-    ``on_host`` holds the ranges on the host's interfaces by IP version. Automatic subnets do not overlap them. Raises
-    Forbidden if a given subnet overlaps another network.
+    ``on_host`` maps each IP version to the address ranges of the host's interfaces. Automatic subnets do not overlap
+    these ranges. Raises Forbidden if a subnet that the user gave overlaps another network.
     """
     taken = {version: tx.subnets(version) for version in (4, 6)}
     requested = [_own_pool(c, request) for c in request.ipam_config if c.subnet and not _is_size_only(c)]
@@ -209,7 +216,7 @@ def allocate_pools(
 
 
 def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
-    """Move the allocation cursor past the automatic subnets of a failed network.
+    """Record the automatic subnets of a network whose creation failed as the last allocated ones.
 
     Otherwise the next network would get the same subnets again.
     """
@@ -219,14 +226,14 @@ def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
 
 
 def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
-    """Return the subnets of a network for which nothing is allocated: a config-only, host or null network."""
+    """Return the subnets that the user gave for a config-only, host or null network; nothing is allocated for them."""
     return [_own_pool(c, request) for c in request.ipam_config if c.subnet]
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
     """Reserve gateways and auxiliary addresses; return the record with automatic gateways filled in.
 
-    Raises Forbidden with Docker's text if an address is not available.
+    Raises Forbidden with Docker's error text if an address is not available.
     """
     return replace(network, pools=[_reserve_pool(tx, network, p) for p in network.pools])
 
@@ -309,9 +316,10 @@ def _size(config: IPAMConfig) -> tuple[int, int]:
 
 
 def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]:
-    """Return by IP version the ranges of the host's interfaces and the addresses of its name servers.
+    """Return, by IP version, the address ranges that automatic subnets must not overlap.
 
-    The list of a version that is not in ``versions`` is empty.
+    These are the ranges of the host's interfaces and the addresses of its name servers. For an IP version that is not
+    in ``versions``, the list is empty.
     """
     ranges = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
     for server in parse(read_host_resolv_conf()).servers:

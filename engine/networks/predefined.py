@@ -1,7 +1,7 @@
 """The three predefined networks of every host: bridge, host and none.
 
-They are recorded when the store is first used. The kernel objects of the default bridge are created before its first
-use.
+They are recorded when the store is used for the first time. The kernel objects of the default bridge are created only
+when a container first uses it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BRIDGE_OPTION = "com.docker.network.bridge."
 
 
 def ensure(host: Host) -> None:
-    """Record the predefined networks, once per store."""
+    """Record the predefined networks, if this store does not have them yet."""
     with host.store.read() as reader:
         if reader.meta(MARK):
             return

@@ -18,27 +18,27 @@ from engine.render.network import network_document
 from engine.store.api import Reader
 
 PRESENT = ("live", "planned")
-"""The phases of networks that users see; the others are still being created or removed."""
+"""The phases of networks that users see. Networks in other phases are being created or removed, and are hidden."""
 
 
 def find(reader: Reader, reference: str, *, inspect: bool = False) -> NetworkRecord:
     """Return the network with this name, id or unique id prefix.
 
-    A network that is still being created or removed is not found.
+    A network that is being created or removed counts as missing.
     """
     matches = [n for n in reader.find_networks(reference) if n.phase in PRESENT]
     return names.pick_network(matches, reference, inspect=inspect)
 
 
 def list_documents(host: Host, filters: Filters) -> Documents:
-    """Return the NetworkResource documents of all networks that match."""
+    """Return the NetworkResource documents of all networks that match the filters."""
     return [network_document(n, []) for n in _matching(host, filters)]
 
 
 def list_summaries(host: Host, filters: Filters) -> Sequence[NetworkSummary]:
-    """Return summaries of all networks that match, in natural order of their names.
+    """Return summaries of all networks that match the filters, sorted by name in natural order.
 
-    The full records are read only if there is a label filter.
+    The full records are read only for a label filter, because summaries have no labels.
     """
     if "label" in filters:
         chosen = sorted(_matching(host, filters), key=lambda n: natural_key(n.name))
@@ -53,7 +53,7 @@ def _matching(host: Host, filters: Filters) -> list[NetworkRecord]:
 
 
 def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
-    """Return the NetworkResource document of one network with its containers."""
+    """Return the NetworkResource document of one network, including its containers."""
     with host.store.read() as reader:
         record = find(reader, reference, inspect=True)
         members = []
@@ -68,9 +68,9 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
 
 
 def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:
-    """Return the number of used and available addresses of each subnet, in the form of API 1.52.
+    """Return the number of used and available addresses of each subnet, in the form of Engine API 1.52.
 
-    Docker 26 has no such key, so it is shown only with ``--verbose``.
+    Docker 26 has no such key in its document, so hawse adds it only with ``--verbose``.
     """
     subnets = {}
     for pool in record.pools:

@@ -19,9 +19,9 @@ from engine.validate.network import check_network_remove
 
 
 def remove(host: Host, reference: str) -> None:
-    """Remove a network; raises Forbidden if it may not be removed.
+    """Remove a network.
 
-    This is the case if it has active endpoints, is predefined, or is the configuration of another network.
+    Raises Forbidden if the network has active endpoints, is predefined, or is the configuration of another network.
     """
     network_hooks.import_network(host, reference, attach=False)
     with host.store.read() as reader:
@@ -38,9 +38,10 @@ def remove(host: Host, reference: str) -> None:
 
 
 def prune(host: Host, filters: Filters) -> Strings:
-    """Remove all unused custom networks and return their names; a manager also removes those of the cluster.
+    """Remove all unused custom networks and return their names.
 
-    A network that comes into use meanwhile, or is used on another host, is kept.
+    On a manager, unused networks of the cluster are removed too. A network is kept if a container joins it meanwhile,
+    or if another host uses it.
     """
     networks.check_network_prune(filters)
     with host.store.read() as reader:

@@ -6,11 +6,11 @@ A client is an address that uses one port. Clients form groups, and each group h
 - all clients of one IPv6 /64, because a host can use all addresses of its /64,
 - all clients of one container, because many hosts may act together.
 
-Each group may have twice the share of the next smaller one, so that one member cannot use up the group's quota.
+Each group may have twice the share of the next smaller group, so that one member cannot use up the group's quota.
 
-A new UDP flow is always admitted. If its client or one of its groups has reached its limit, a flow of that client or
-group is removed. If that client or group has no flow on this listener, another flow of the listener is removed.
-Recently used flows are kept (CLOCK algorithm).
+A new UDP flow is always admitted. If the new flow's client or one of its groups has reached its limit, another flow of
+that client or group is removed. If that client or group has no flow on this listener, any other flow of the listener is
+removed. Recently used flows are kept (CLOCK algorithm).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ipaddress import IPv6Address
 from engine.eventloop.quota import Claim, Quota
 from engine.ports.proxied import Origin, Target
 
-PREFIX = 8  # bytes: an IPv6 /64
+PREFIX = 8  # length in bytes of an IPv6 /64
 
 
 @lru_cache(maxsize=1024)
 def claims(address: str, origin: Origin, target: Target) -> tuple[Claim, ...]:
-    """Return the quota holders of a connection or flow, the smallest group first."""
+    """Return the client of a connection or flow and its groups, the smallest first, with the share of each."""
     return (
         Claim((address, origin)),
         Claim(address, 2),
@@ -39,7 +39,7 @@ def claims(address: str, origin: Origin, target: Target) -> tuple[Claim, ...]:
 
 
 Key = tuple[object, bytes]
-"""A client's address and port, and the host address that it sent to."""
+"""The key of a flow: the client's address and port, and the host address to which the client sent."""
 
 
 class ProxyFlow:
@@ -55,13 +55,15 @@ class ProxyFlow:
 
 
 class Flows:
-    """The flows of one listener; ``ended`` is called with each removed flow."""
+    """The UDP flows of one listener; ``ended`` is called with each removed flow."""
 
     def __init__(self, quota: Quota, ended: Callable[[ProxyFlow], None]) -> None:
         self._quota, self._ended = quota, ended
         self._known: dict[Key, ProxyFlow] = {}
         self._groups: dict[Hashable, dict[ProxyFlow, float]] = {}
-        """Flows by quota holder, in CLOCK order, each with the ``last`` time at which it took its place in that order.
+        """The flows of each client or group, in CLOCK order.
+
+        The value of each flow is the ``last`` time that the flow had when it got its place in this order.
         """
 
     def get(self, key: Key) -> ProxyFlow | None:
@@ -75,7 +77,7 @@ class Flows:
         return len(self._known)
 
     def add(self, flow: ProxyFlow) -> None:
-        """Add a flow, removing others until there is room."""
+        """Add a flow; first remove other flows until there is room."""
         while over := self._quota.over(flow.claims):
             self.remove(self._least_used(next((holder for holder in over if holder in self._groups), None)))
         self._quota.take(flow.claims)
@@ -84,7 +86,10 @@ class Flows:
             self._groups.setdefault(holder, {})[flow] = flow.last
 
     def _least_used(self, holder: Hashable) -> ProxyFlow:
-        """Return the first flow not used since it took its place in the order; used flows move to the end."""
+        """Return the first flow that was not used since it got its place in the order.
+
+        Flows that were used since then move to the end of the order.
+        """
         group = self._groups[holder]
         while True:
             flow, since = next(iter(group.items()))
@@ -107,5 +112,5 @@ class Flows:
 
 
 def _holders(flow: ProxyFlow) -> list[Hashable]:
-    """Return the quota holders of a flow; None is the group of all flows."""
+    """Return the client and the groups to which a flow belongs; None is the group of all flows."""
     return [None, *(claim.holder for claim in flow.claims)]

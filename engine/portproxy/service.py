@@ -1,7 +1,7 @@
 """The agent's port proxy service, for published ports without address translation (`drivers.firewall.proxied_ports`).
 
-All ports of a protocol share one socket. The firewall redirects them to it, and connection tracking knows the original
-port. As with Docker's proxy, the container sees its network's gateway as the client.
+All published ports of a protocol share one socket. The firewall redirects the ports to the socket, and connection
+tracking knows the original port. As with Docker's proxy, the container sees its network's gateway as the client.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from engine.ports.proxied import Forwards, Origin, Target, forwards
 
 
 class ProxyListener(Protocol):
-    """The listening socket of one protocol."""
+    """The listening socket of one protocol (TCP or UDP)."""
 
     port: int
 
@@ -30,12 +30,12 @@ class ProxyListener(Protocol):
 
 
 class ForwardService:
-    """The port proxy; listens in the host's network namespace, where the agent was started."""
+    """The port proxy service; it listens in the host's network namespace, where the agent was started."""
 
     name = "forward"
 
     def __init__(self, loop: Loop, budget: DescriptorBudget) -> None:
-        # Clients may send any amount of data, so their copying has lower priority than names and commands.
+        # Copy clients' data with lower priority than names and commands, because clients may send any amount of data.
         self._background, self._budget = Background(loop), budget
         self._listeners: dict[str, ProxyListener] = {}
         self._forwards = Forwards()
@@ -43,8 +43,8 @@ class ForwardService:
     def reconcile(self, state: Snapshot) -> None:
         """Update the listeners from the published ports.
 
-        TCP connections to a port that now has another target keep the old target. Connections of unpublished ports are
-        closed.
+        If a port now has another target, its existing TCP connections keep the old target. Connections of ports that
+        are no longer published are closed.
         """
         self._forwards = Forwards(forwards(state.networks, state.endpoints))
         protocols = self._forwards.protocols()
@@ -64,7 +64,7 @@ class ForwardService:
         return DatagramListener(self._background, self._target, self._budget.flows)
 
     def ports(self) -> dict[str, int]:
-        """Return the port of each protocol's socket; safe to call from any thread."""
+        """Return the port of the proxy's socket for each protocol; safe to call from any thread."""
         return {protocol: listener.port for protocol, listener in list(self._listeners.items())}
 
     def _target(self, origin: Origin) -> Target | None:

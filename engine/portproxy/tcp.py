@@ -1,7 +1,7 @@
-"""Copies TCP between published ports and containers, in both directions, and passes half-closes on.
+"""Copies TCP between published ports and containers, in both directions. A half-closed connection stays half-closed.
 
 Data stays in the sender's socket until the receiver's socket accepts it. The agent buffers nothing, so its memory use
-does not grow with traffic, and a slow reader slows down its writer.
+does not grow with traffic, and a slow reader slows down the sender.
 
 As with Docker's proxy, a connection may be idle forever. The kernel ends connections to hosts that have disappeared:
 keepalive runs on both sides, and connecting to a container fails after a few retransmissions.
@@ -27,31 +27,31 @@ CHUNK = 262144
 ORIGINAL_DST = 80  # IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv6/ip6_tables.h: a struct sockaddr_in6
 ADDRESS = struct.Struct("!2xH4x16s4x")
 FAILURE = select.EPOLLET
-"""Event mask that waits for nothing: epoll still reports an error or hang-up, but only once (edge-triggered)."""
+"""Event mask without any event. With it, epoll still reports an error or hang-up, but only once (edge-triggered)."""
 ERROR = select.EPOLLERR
-RESET = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
+RESET = struct.pack("ii", 1, 0)  # struct linger (on, 0 seconds): close() sends a TCP reset
 PAUSE = 0.5
-"""Seconds to stop accepting connections after file descriptors ran out."""
-REPORT_INTERVAL = 60.0  # seconds between reports
+"""Seconds for which the proxy accepts no connections after file descriptors ran out."""
+REPORT_INTERVAL = 60.0  # minimum seconds between two log lines about refused clients
 BACKLOG = 4096
 ACCEPTS = 16
-"""Maximum number of clients accepted per wake-up, then other handlers run."""
+"""Maximum number of clients accepted per wake-up; after that, other handlers run."""
 OPTIONS = {
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE): 1,
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 60,  # seconds
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 15,  # seconds
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 60,  # seconds of silence before the first probe
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 15,  # seconds between two probes
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 6,  # detects a dead client after 150 s, as Docker's proxy does
     (socket.IPPROTO_TCP, socket.TCP_NODELAY): 1,
 }
 RETRANSMISSIONS = 3
-"""SYN retransmissions when connecting to a container: 15 s in all."""
+"""SYN retransmissions when the proxy connects to a container; the attempt then fails after 15 s."""
 
 _buffer = bytearray(CHUNK)
 _view = memoryview(_buffer)
 
 
 class StreamListener:
-    """The listening TCP socket; ``target_of`` returns the target of a published port."""
+    """The listening TCP socket of the proxy; ``target_of`` returns the target of a published port."""
 
     def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
         self.watcher, self._target_of, self._quota = watcher, target_of, quota
@@ -59,7 +59,7 @@ class StreamListener:
         self._next_report = 0.0
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        set_options(self._socket)  # accepted sockets inherit them
+        set_options(self._socket)  # accepted sockets inherit these options
         self._socket.bind(("::", 0))
         self._socket.listen(BACKLOG)
         self.port: int = self._socket.getsockname()[1]
@@ -81,7 +81,9 @@ class StreamListener:
                 client.close()
 
     def _admit(self, client: socket.socket, address: str) -> None:
-        """Start a relay; raises OSError if the port is not published or the client has too many connections."""
+        """Start copying for a client; raises OSError if the port is not published or the client has too many
+        connections.
+        """
         client.setblocking(False)
         origin = original_destination(client)
         target = self._target_of(origin)
@@ -99,7 +101,7 @@ class StreamListener:
         self._relays.setdefault(origin, set()).add(relay)
 
     def _report(self, address: str) -> None:
-        """Log a refused client, at most once in `REPORT_INTERVAL` seconds."""
+        """Log a refused client; at most one log line is written in `REPORT_INTERVAL` seconds."""
         now = time.monotonic()
         if now >= self._next_report:
             self._next_report = now + REPORT_INTERVAL
@@ -135,20 +137,20 @@ class StreamListener:
 def original_destination(client: socket.socket) -> Origin:
     """Return the destination of a connection before the firewall's redirect.
 
-    Raises OSError if it is unknown.
+    Raises OSError if the destination is unknown.
     """
     port, address = ADDRESS.unpack(client.getsockopt(socket.IPPROTO_IPV6, ORIGINAL_DST, ADDRESS.size))
     return Origin("tcp", IPv6Address(address), port)
 
 
 def set_options(sock: socket.socket) -> None:
-    """Set the socket options that both sides of a relay need."""
+    """Set the socket options that both sides of a proxied connection need."""
     for (level, option), value in OPTIONS.items():
         sock.setsockopt(level, option, value)
 
 
 def connecting(target: Target) -> socket.socket:
-    """Return a stream socket that is connecting to ``target``; raises OSError if there is no route."""
+    """Return a stream socket that is connecting to ``target``; raises OSError if the host has no route to it."""
     family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     server = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
@@ -164,7 +166,7 @@ def connecting(target: Target) -> socket.socket:
 
 
 class StreamEnd:
-    """One of the two sockets of a relay, with the state of both directions."""
+    """One of the two sockets of a proxied connection, with the state of both directions."""
 
     __slots__ = ("connecting", "ended", "events", "full", "other", "relay", "shut", "socket")
 
@@ -174,10 +176,10 @@ class StreamEnd:
         self.events = 0
         self.connecting = self.full = False  # full: the socket accepts no more data for now
         self.ended = False  # end of file was read
-        self.shut = False  # its sending side is shut down
+        self.shut = False  # the socket's sending side is shut down
 
     def ready(self, events: int) -> None:
-        """Copy available data; a failure closes both sides."""
+        """Copy the data that is available; a failure closes both sides."""
         try:
             if events & ERROR and (self.ended or self.other.full):
                 raise OSError(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "connection failed")
@@ -185,7 +187,7 @@ class StreamEnd:
             if self.full and events & ~READ:
                 self.full = False
                 self.other.copy()
-            self.copy()  # raises only after data before the failure is copied
+            self.copy()  # copies data that came before a failure, then raises
             self.relay.settle()
         except OSError:
             self.relay.close()
@@ -211,10 +213,10 @@ class StreamEnd:
             taken = 0
         other.full = taken < size
         if taken:
-            self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # drops these bytes without copying them
+            self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # drops the sent bytes without copying
 
     def wanted(self) -> int:
-        """Return the events to wait for next."""
+        """Return the socket events to wait for next."""
         reading = not (self.ended or self.other.full)
         return (READ if reading else 0) | (WRITE if self.full else 0) or FAILURE
 
@@ -224,7 +226,7 @@ class StreamEnd:
         self.relay.watcher.watch(self.socket.fileno(), self.ready, self.events)
 
     def wait(self) -> None:
-        """Watch for the events that are needed next."""
+        """Watch the socket for the events that the copying needs next."""
         events = self.wanted()
         if events != self.events:
             self.relay.watcher.change(self.socket.fileno(), events)
@@ -232,7 +234,7 @@ class StreamEnd:
 
 
 class StreamRelay:
-    """Copies between two sockets until both directions have ended or one side fails."""
+    """A proxied connection: copies between two sockets until both directions have ended or one side fails."""
 
     __slots__ = ("_ends", "_listener", "claims", "origin", "watcher")
 
@@ -252,9 +254,9 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """Pass end of file on to the other side, then watch both sockets.
+        """Pass an end of file on to the other side, then watch both sockets.
 
-        If both directions have ended, close the relay.
+        If both directions have ended, close the connection.
         """
         for end in self._ends:
             if end.other.ended and not (end.shut or end.connecting):

@@ -1,8 +1,8 @@
 """Copies UDP between published ports and containers; each active client has its own socket to its target.
 
-All ports share one socket, so connection tracking is asked for a datagram's original destination. The answer is used
-while the client keeps sending. After a pause it is asked again. By then the kernel may have dropped its entry, and the
-client may use the same port for another destination.
+All ports share one socket, so the proxy gets a datagram's original destination from connection tracking. The answer is
+reused while the client keeps sending. After a pause, the proxy asks connection tracking again. By then the kernel may
+have dropped its entry, and the client may use the same port for another destination.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from engine.ports.proxied import Origin, Target
 
 DATAGRAM = 65535
 BATCH = 16
-"""Maximum number of datagrams per wake-up, then other handlers run."""
+"""Maximum number of datagrams handled per wake-up; after that, other handlers run."""
 IDLE = 90.0
-"""Seconds without datagrams in both directions after which a flow is removed."""
+"""Seconds after which a flow without datagrams in both directions is removed."""
 TRUST = 2.0
-"""Seconds of silence after which connection tracking is asked again; much less than the timeout of its entries."""
-PACKET_INFO = 20  # struct in6_pktinfo: address and interface index
+"""Seconds of a client's silence after which connection tracking is asked again.
+
+This is much less than the timeout of connection tracking's entries.
+"""
+PACKET_INFO = 20  # bytes of struct in6_pktinfo: an address and an interface index
 
 
 class DatagramListener:
@@ -50,7 +53,7 @@ class DatagramListener:
             try:
                 self._flow(peer, ancillary[0][2][:16]).socket.send(data)
             except OSError:
-                continue  # the datagram is lost: port not published, or target down or slow
+                continue  # drop the datagram: port not published, or target down or slow
 
     def _flow(self, peer: tuple[str, int], local: bytes) -> ProxyFlow:
         """Return the flow for a client's datagrams; raises OSError if the port is not published."""
@@ -86,7 +89,7 @@ class DatagramListener:
     def _back(self, flow: ProxyFlow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
         """Return a handler that sends the target's replies to the client.
 
-        They leave from the address that the client wrote to; connection tracking restores the port.
+        The replies leave from the address to which the client sent; connection tracking restores the port.
         """
         source = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, local + bytes(4))]
 
@@ -110,7 +113,7 @@ class DatagramListener:
             self._watcher.after(IDLE / 2, self._sweep)
 
     def prune(self) -> None:
-        """Remove the flows whose port has another target now or is no longer published."""
+        """Remove the flows whose port now has another target or is no longer published."""
         targets = {origin: self._target_of(origin) for origin in {flow.origin for flow in self._flows}}
         for flow in self._flows:
             if targets[flow.origin] != flow.target:
@@ -126,7 +129,7 @@ class DatagramListener:
 
 
 def connected(target: Target) -> socket.socket:
-    """Return a UDP socket connected to ``target``; raises OSError if there is no route."""
+    """Return a UDP socket connected to ``target``; raises OSError if the host has no route to it."""
     family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:

@@ -1,1 +1,1 @@
-"""Publishing of container ports: requests, choice of host ports, probing of the host, and proxied ports."""
+"""Publish container ports: parse requests, choose host ports, probe the host, and list the ports that are proxied."""

@@ -1,7 +1,7 @@
 """Choose host ports for the ports that an endpoint publishes.
 
 This module knows Docker's order and messages. The store supplies the ports of other endpoints. A probe reports the
-ports that other programs use (`engine.ports.probe`). This module only chooses ports and publishes nothing.
+ports that other programs use (`engine.ports.probe`). This module publishes nothing.
 """
 
 from __future__ import annotations
@@ -20,33 +20,38 @@ from engine.ports.specs import split_overlapping
 
 _WILDCARDS = ("0.0.0.0", "::")
 IN_USE = "address already in use"
-"""The only bind error after which another port is tried (EADDRINUSE)."""
+"""The bind error "address already in use" (EADDRINUSE). After any other error, no other port is tried."""
 NO_PROTOCOL = "protocol not supported"
-"""The kernel does not support the protocol (SCTP is a module). The message then names no address."""
+"""The error text for a protocol that the kernel does not support (SCTP is a kernel module).
+
+The message for the user then names no address.
+"""
 
 
 class PortConflict(Exception):
-    """A port cannot be published. The message is Docker's, shown after ``driver failed programming external ...``."""
+    """A port cannot be published. Docker shows the same message after ``driver failed programming external ...``."""
 
 
 class Probe(Protocol):
-    """Queries of the kernel about host ports, in the network namespace of the calling process."""
+    """The interface for asking the kernel about host ports, in the network namespace of the calling process."""
 
     def ephemeral(self) -> Sequence[range]:
-        """Return the ports of net.ipv4.ip_local_port_range without those of ip_local_reserved_ports."""
+        """Return the ports of net.ipv4.ip_local_port_range without the ports of ip_local_reserved_ports."""
 
     def candidates(self, ports: range) -> Sequence[int]:
-        """Return the ports to pass to `refusal`; if it accepts all of them, all of ``ports`` are free."""
+        """Return the ports of a range to pass to `refusal`; if `refusal` accepts them all, all of ``ports``
+        are free.
+        """
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
-        """Return the error of binding this port now (such as ``address already in use``), or None."""
+        """Return the error of binding a port now (such as ``address already in use``), or None if it can be bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostAddressing:
     """The host's addressing for published ports: the network's default host address, and the usable IP versions.
 
-    ``ipv6`` says whether the host can listen on IPv6 at all. An endpoint without an IPv6 address is then reached
+    ``ipv6`` says whether the host can listen on IPv6 at all. If an endpoint has no IPv6 address, IPv6 clients reach it
     through its IPv4 address, as behind Docker's proxy.
     """
 
@@ -57,7 +62,7 @@ class HostAddressing:
 
 
 def family(address: str) -> int:
-    """Return the IP version of a canonical address, without parsing it."""
+    """Return the IP version (4 or 6) of a canonical address, without parsing the address."""
     return 6 if ":" in address else 4
 
 
@@ -65,8 +70,8 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
     """Choose host addresses and ports for ``specs``, in Docker's order; raises `PortConflict`.
 
     ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). Fixed ports are allocated first,
-    so that a random port never takes one of them. Consecutive ports on both sides become one record. A range costs as
-    much as a single port.
+    so that a random port never takes one of them. Consecutive host ports of consecutive container ports become one
+    record. A range costs as much as a single port.
     """
     wishes = [wish for spec in _in_dockers_order(specs) if (wish := _port_request(spec, host)).addresses]
     allocation = _Allocation(host.probe, _Taken(taken))
@@ -77,7 +82,7 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
 
 
 def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
-    """Sort by Docker's order: highest container port first, TCP first, last binding of a port first.
+    """Sort port requests by Docker's order: highest container port first, TCP first, last binding of a port first.
 
     The order decides which of several conflicts is reported, and in which order inspect shows bindings.
     """
@@ -89,7 +94,7 @@ def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
 
 @dataclass(slots=True)
 class _PortRequest:
-    """One spec, its host addresses, and the first host port allocated to it."""
+    """One port request: the spec, its host addresses, and the first host port allocated to it."""
 
     spec: PortSpec
     addresses: Sequence[str]
@@ -97,7 +102,7 @@ class _PortRequest:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether there is no choice: the spec has as many host ports as container ports."""
+        """Whether the request leaves no choice, because the spec has as many host ports as container ports."""
         return len(self.spec.host_ports) == len(self.spec.ports)
 
     @property
@@ -106,14 +111,14 @@ class _PortRequest:
 
     @property
     def inside(self) -> tuple[str, int]:
-        """The protocol and first container port.
+        """The protocol and first container port of the request.
 
-        Two requests have the same container ports or none in common (`engine.ports.specs.split_overlapping`).
+        Two requests have either the same container ports or none in common (`engine.ports.specs.split_overlapping`).
         """
         return self.spec.protocol, self.spec.port
 
     def records(self) -> Iterator[PortRecord]:
-        """Yield one record for each host address."""
+        """Yield one port record for each host address of the request."""
         ports = self.spec.ports
         for address in self.addresses:
             last = self.host_port + len(ports) - 1
@@ -128,10 +133,10 @@ def _port_request(spec: PortSpec, host: HostAddressing) -> _PortRequest:
 
 @cache
 def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
-    """Return the host addresses of a spec.
+    """Return the host addresses of a port request.
 
-    The IPv4 wildcard as the default address stands for the wildcards of both IP versions. An IPv4-mapped IPv6 address
-    is treated as its IPv4 address, as in Go.
+    If the default address is the IPv4 wildcard, the wildcards of both IP versions are returned for it. An IPv4-mapped
+    IPv6 address is treated as its IPv4 address, as in Go.
     """
     if not host_ip and default_ip in ("", "0.0.0.0"):
         return _WILDCARDS
@@ -140,7 +145,10 @@ def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
 
 
 class _Taken:
-    """Host ports in use: single ports by protocol, IP version and number; ranges in a list, because they are few."""
+    """The host ports in use by endpoints.
+
+    Single ports are stored by protocol, IP version and number. Ranges are stored in a list, because they are few.
+    """
 
     def __init__(self, records: Iterable[PortRecord]) -> None:
         self._holders: defaultdict[tuple[str, int], defaultdict[int, list[str]]] = defaultdict(
@@ -158,9 +166,9 @@ class _Taken:
             self._ranges[key].append((ports, address))
 
     def collision(self, protocol: str, address: str, port: int) -> str | None:
-        """Return the address that conflicts with ``address`` for the port, or None.
+        """Return the address in use that conflicts with ``address`` for the port, or None.
 
-        It conflicts if it is the same address, or if one of the two is a wildcard.
+        Two addresses conflict if they are equal, or if one of the two is a wildcard.
         """
         key = protocol, family(address)
         holders = [*self._holders[key].get(port, ()), *(held for ports, held in self._ranges[key] if port in ports)]
@@ -169,7 +177,10 @@ class _Taken:
         return next((holder for holder in holders if holder in _WILDCARDS or address in _WILDCARDS), None)
 
     def candidates(self, protocol: str, address: str, ports: range) -> Iterator[int]:
-        """Yield the ports in ``ports`` that may collide; for a range in use, only the highest common port."""
+        """Yield the ports in ``ports`` that may collide with a port in use.
+
+        For a range in use, only the highest port that both ranges have is yielded.
+        """
         key = protocol, family(address)
         yield from (port for port in self._holders[key] if port in ports)
         overlaps = (range(max(ports[0], held[0]), min(ports[-1], held[-1]) + 1) for held, _ in self._ranges[key])
@@ -178,14 +189,14 @@ class _Taken:
 
 @dataclass(slots=True)
 class _Allocation:
-    """The state of the choice of ports for one endpoint."""
+    """The state of choosing host ports for one endpoint."""
 
     probe: Probe
     taken: _Taken
     chosen: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def choose(self, wish: _PortRequest) -> int:
-        """Choose ports that are free on all addresses of the request, reserve them, and return the first."""
+        """Choose ports that are free on all addresses of the request, reserve the ports, and return the first."""
         if wish.is_fixed:
             first = self._fixed(wish, wish.spec.host_ports)
         else:
@@ -195,7 +206,7 @@ class _Allocation:
         return first
 
     def _fixed(self, wish: _PortRequest, ports: range) -> int:
-        """Check fixed ports and return the first; the error names the highest port that is not free."""
+        """Check that fixed ports are free, and return the first; the error names the highest port that is not free."""
         for port in self._doubtful(wish, ports):
             for address in wish.addresses:
                 self._claim(wish.spec.protocol, address, port)
@@ -216,9 +227,9 @@ class _Allocation:
             raise _refused(protocol, address, port, reason)
 
     def _first_of_range(self, wish: _PortRequest) -> int:
-        """Return the first port of a range that no endpoint uses.
+        """Return the first port of the requested range that no endpoint uses.
 
-        Raises `PortConflict` if there is none, or if another program uses it.
+        Raises `PortConflict` if endpoints use all ports, or if another program uses the port found.
         """
         port = next((port for port in wish.spec.host_ports if self._untaken(wish, port)), 0)
         if not port:
@@ -226,7 +237,9 @@ class _Allocation:
         return self._fixed(wish, range(port, port + 1))
 
     def _any(self, wish: _PortRequest) -> int:
-        """Choose a port of the kernel's range; bindings of one container port get the same port if possible."""
+        """Choose a port of the kernel's port range. All bindings of one container port get the same port if
+        possible.
+        """
         siblings = self.chosen[wish.spec.protocol, wish.spec.port]
         for port in chain(siblings, _from_anywhere(self.probe.ephemeral())):
             if self._untaken(wish, port) and self._bindable(wish, port):
@@ -242,7 +255,7 @@ class _Allocation:
             reason = self.probe.refusal(wish.spec.protocol, address, port)
             if reason == IN_USE:
                 return False
-            if reason:  # no port can be bound at this address
+            if reason:  # the kernel refuses every port at this address
                 raise _refused(wish.spec.protocol, address, port, reason)
         return True
 
@@ -255,16 +268,16 @@ def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflic
 
 
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
-    """Yield all ports once, starting at a random one, so that a port just freed is not reused next."""
+    """Yield all ports of the ranges once, from a random port on, so that a port just freed is not reused next."""
     total = sum(map(len, ranges))
     start = int.from_bytes(os.urandom(4)) % total if total else 0
     return chain(islice(chain(*ranges), start, None), islice(chain(*ranges), start))
 
 
 def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
-    """Join consecutive records into ranges, in the order of each range's highest port.
+    """Join consecutive port records into ranges, in the order of each range's highest port.
 
-    Only records marked True are joined: those whose container port has one binding. Several bindings of a port stay
+    Only records marked True are joined: their container port has a single binding. Several bindings of one port stay
     separate, because inspect shows them in this order. A joined range would have one position for all its ports.
     """
     ranked = [(rank, record, single) for rank, (record, single) in enumerate(dict(records).items())]

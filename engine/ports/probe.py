@@ -1,7 +1,7 @@
-"""Test whether a port could be bound now, or another program uses it.
+"""Test whether a port could be bound now, or another program uses the port.
 
-It runs in the network namespace of the calling process and changes nothing there. It binds a socket as a proxy would
-and closes it immediately. For long ranges, only the ports listed in /proc/net are tested.
+The test runs in the network namespace of the calling process and changes nothing in that namespace. It binds a socket
+as a proxy would and closes the socket immediately. In a long range, only the ports listed in /proc/net are tested.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from engine.ports.allocation import IN_USE, NO_PROTOCOL, family
 
 BIND_LIMIT = 256
-"""Ports to test one by one. Beyond it, /proc/net is read once, which costs as much as some hundred tests."""
+"""Most ports to test one by one. For more ports, /proc/net is read once, which costs as much as some hundred tests."""
 
 _KINDS = {
     "tcp": (socket.SOCK_STREAM, 0),
@@ -30,8 +30,8 @@ class HostProbe:
     """Implements `engine.ports.Probe` for one allocation.
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
-    protocol and port of the agent's own sockets. They do not block a published port, because the firewall sends its
-    packets to them or past them.
+    protocol and port of each socket of the agent. These sockets do not block a published port. The firewall sends the
+    packets of that port either to the agent's socket or past it.
     """
 
     def __init__(
@@ -45,18 +45,19 @@ class HostProbe:
         self._asked = 0
 
     def ephemeral(self) -> Sequence[range]:
-        """Return the ports that the kernel may choose from."""
+        """Return the port ranges from which the kernel may choose a port."""
         return self._read_ephemeral()
 
     def candidates(self, ports: range) -> Sequence[int]:
-        """Return all ports of a short range; of a long one, the ports that sockets use and the last port.
+        """Return the ports of a range that must be tested.
 
-        The last port tests the address itself.
+        These are all ports of a short range. In a long range, these are the ports that sockets use and the last port.
+        The last port shows whether the address itself can be bound.
         """
         return ports if len(ports) <= BIND_LIMIT else sorted({ports[-1], *self._ports_in_use.intersection(ports)})
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
-        """Return the error of binding this port now, or None."""
+        """Return the error of binding a port now, or None if it can be bound."""
         self._asked += 1
         known = (protocol, address) in self._bindable
         if known and self._asked > BIND_LIMIT and port not in self._ports_in_use:
@@ -76,7 +77,7 @@ class HostProbe:
     def _ports_in_use(self) -> set[int]:
         """The local ports of all sockets, of any protocol, address and state.
 
-        A bind then tests which of them conflict.
+        The caller tests by a bind which of these ports conflict.
         """
         ports: set[int] = set()
         for table in ("tcp", "tcp6", "udp", "udp6"):
@@ -89,7 +90,10 @@ class HostProbe:
 
 
 def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> list[range]:
-    """Return net.ipv4.ip_local_port_range without ip_local_reserved_ports; both are inclusive pairs."""
+    """Return net.ipv4.ip_local_port_range without ip_local_reserved_ports.
+
+    Both arguments hold pairs of a first and a last port, and the last port is included.
+    """
     first, last = local
     free = []
     for low, high in sorted(reserved):
@@ -100,14 +104,14 @@ def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> l
 
 
 def listens_on_ipv6() -> bool:
-    """Return whether this host can listen on IPv6 at all (not booted with ipv6.disable=1)."""
+    """Return whether this host can listen on IPv6 at all, that is, was not booted with ipv6.disable=1."""
     return _try_bind("tcp", "::", 0) is None
 
 
 def _try_bind(protocol: str, address: str, port: int) -> str | None:
-    """Bind as a proxy would; return the error or None.
+    """Bind a socket as a proxy would; return the error, or None if the bind succeeds.
 
-    TCP sockets reuse addresses, so TIME_WAIT does not block them. IPv6 sockets do not bind IPv4.
+    TCP sockets reuse addresses, so that connections in TIME_WAIT do not block the bind. IPv6 sockets do not bind IPv4.
     """
     domain = socket.AF_INET6 if family(address) == 6 else socket.AF_INET
     kind, number = _KINDS[protocol]

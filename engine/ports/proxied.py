@@ -1,6 +1,6 @@
-"""Determine from the store's records which published ports the agent forwards, and to where; opens no sockets.
+"""Determine from the store's records which published ports the agent forwards, and to which address in a sandbox.
 
-A range stays one interval, so that ten thousand ports cost as much as one.
+This module opens no sockets. A port range stays one interval, so that ten thousand ports cost as much as one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from engine.model import EndpointRecord, NetworkRecord
 GATEWAY_MODES = {version: f"com.docker.network.bridge.gateway_mode_ipv{version}" for version in (4, 6)}
 
 Target = tuple[str, int]
-"""Address and port in the sandbox."""
+"""The address and port in the sandbox to which a host port is forwarded."""
 
 
 class Origin(NamedTuple):
-    """The destination of a client's packets; ``protocol`` is tcp or udp."""
+    """The destination (host address, port and protocol) of a client's packets; ``protocol`` is tcp or udp."""
 
     protocol: str
     address: IPv6Address
@@ -29,7 +29,9 @@ class Origin(NamedTuple):
 
 
 class ProxiedPort(NamedTuple):
-    """Host ports ``first`` to ``last`` of the addresses ``place``, forwarded to ports ``port`` to ``port_end``."""
+    """Host ports ``first`` to ``last`` of the addresses ``place``, forwarded to container ports ``port`` to
+    ``port_end``.
+    """
 
     protocol: str
     place: IPv6Network
@@ -40,12 +42,12 @@ class ProxiedPort(NamedTuple):
     port_end: int
 
     def target_of(self, port: int) -> Target:
-        """Return the target of a host port; all host ports of a range may have the same container port."""
+        """Return the target of a host port. All host ports of a range may have the same container port."""
         return self.target, min(self.port + port - self.first, self.port_end)
 
 
 class Forwards:
-    """A look-up table of forwarded host ports."""
+    """A look-up table that maps forwarded host ports to their targets."""
 
     def __init__(self, items: Iterable[ProxiedPort] = ()) -> None:
         self._held: defaultdict[tuple[str, IPv6Network], list[ProxiedPort]] = defaultdict(list)
@@ -53,7 +55,10 @@ class Forwards:
             self._held[item.protocol, item.place].append(item)
 
     def target(self, origin: Origin) -> Target | None:
-        """Return the target of a host port, or None; the exact address precedes the prefixes that contain it."""
+        """Return the target of a host port, or None if it is not forwarded.
+
+        An entry for the exact address takes precedence over an entry for a prefix that contains the address.
+        """
         for place in prefixes_of(origin.address):
             spans = self._held.get((origin.protocol, place), [])
             index = bisect_right(spans, origin.port, key=lambda item: item.first) - 1
@@ -62,12 +67,12 @@ class Forwards:
         return None
 
     def protocols(self) -> set[str]:
-        """Return the protocols that have at least one port."""
+        """Return the protocols that have at least one forwarded port."""
         return {protocol for protocol, _ in self._held}
 
 
 def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[ProxiedPort]:
-    """Yield all forwarded ranges of a host."""
+    """Yield all port ranges that the agent forwards on this host."""
     by_id = {n.id: n for n in networks if not n.internal}
     for endpoint in endpoints:
         network = by_id.get(endpoint.network_id)
@@ -76,10 +81,10 @@ def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointReco
 
 
 def translates(network: NetworkRecord, has_ipv6: bool) -> bool:
-    """Return whether an endpoint's IPv6 ports are published on the host, which needs NAT gateway modes.
+    """Return whether an endpoint's IPv6 ports are published on the host, which requires a NAT gateway mode.
 
-    Networks with a routed or isolated gateway mode do not publish them. The IPv4 mode counts too if the endpoint has no
-    IPv6 address.
+    Networks with a routed or isolated gateway mode do not publish ports on the host. If the endpoint has no IPv6
+    address, the IPv4 gateway mode counts too.
     """
     options = network.options or {}
     versions = (6,) if has_ipv6 else (4, 6)
@@ -87,12 +92,12 @@ def translates(network: NetworkRecord, has_ipv6: bool) -> bool:
 
 
 def forwards_of(endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
-    """Yield the ranges of one endpoint that the agent forwards."""
+    """Yield the port ranges of one endpoint that the agent forwards."""
     inside = endpoint.ipv6 or endpoint.ipv4
     if not inside:
         return
     target, has_ipv6 = str(ip_interface(inside).ip), bool(endpoint.ipv6)
-    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # few, even if there are many ports
+    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # few pairs, also for many ports
     places = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
     for ports in endpoint.ports:
         for place in places[ports.protocol, ports.host_ip]:

@@ -1,5 +1,6 @@
-"""Ranges of container ports: splits and compares published ranges (``-p``), and reads exposed ones
-(``80/tcp``). Pure.
+"""Split and compare published ranges of container ports (``-p``), and parse exposed ranges (``80/tcp``).
+
+All functions are pure.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from engine.model import PortSpec
 
 
 def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
-    """Split ranges so that any two have the same container ports or none in common.
+    """Split port ranges so that any two of them have the same container ports or none in common.
 
-    The host ports of each result are chosen together.
+    The host ports of each resulting range are chosen together.
     """
     bindings = list(specs)
     protocols = {spec.protocol for spec in bindings}
@@ -27,7 +28,7 @@ def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
 
 
 def _edges(spec: PortSpec) -> Iterable[int]:
-    """Return the ports at which a range may be split: every port, if the kernel chooses the host ports."""
+    """Return the ports at which a range may be split, which is every port if the kernel chooses the host ports."""
     whole = spec.ports.start, spec.ports.stop
     return whole if 0 not in (spec.host_ports or (0,)) else range(whole[0], whole[1] + 1)
 
@@ -48,14 +49,14 @@ def without(spec: PortSpec, first: int, last: int) -> list[PortSpec]:
 
 
 def includes(one: PortSpec, other: PortSpec) -> bool:
-    """Return whether ``one`` publishes all container ports of ``other`` at the same host ports."""
+    """Return whether the spec ``one`` publishes all container ports of the spec ``other`` at the same host ports."""
     if (one.protocol, one.host_ip) != (other.protocol, other.host_ip) or other.port not in one.ports:
         return False
     return other.ports[-1] in one.ports and subrange(one, other.port, other.ports[-1]) == other
 
 
 def exposed_port(spec: PortSpec) -> str:
-    """Return the exposed-port entry for the container ports of ``spec``."""
+    """Return the exposed-port entry (such as ``80/tcp``) for the container ports of ``spec``."""
     return f"{_text(spec.ports)}/{spec.protocol}"
 
 
@@ -64,11 +65,11 @@ def _text(ports: range) -> str:
 
 
 Span = tuple[str, int, int]
-"""Protocol, first and last port."""
+"""Protocol, first port and last port of an exposed range."""
 
 
 def exposed_ranges(entries: Iterable[str]) -> list[Span]:
-    """Return the entries as sorted ranges that neither overlap nor touch."""
+    """Convert exposed-port entries to sorted ranges that neither overlap nor touch."""
     found: list[Span] = []
     for protocol, first, last in sorted(map(_span, entries)):
         if found and found[-1][0] == protocol and first <= found[-1][2] + 1:
@@ -79,7 +80,7 @@ def exposed_ranges(entries: Iterable[str]) -> list[Span]:
 
 
 def expand_exposed(entries: Iterable[str]) -> Iterator[str]:
-    """Yield every single port; a port in several entries is repeated."""
+    """Yield every single port of exposed-port entries; a port in several entries is repeated."""
     for entry in entries:
         if "-" in entry.partition("/")[0]:
             protocol, first, last = _span(entry)

@@ -1,7 +1,7 @@
-"""Restore a consistent state of the host: after a killed command, and after a reboot.
+"""Restore a consistent state of the host after a killed command, and after a reboot.
 
-It runs before every command that changes something, so it is cheap if there is nothing to do: one query for abandoned
-intents, and one comparison of the boot id.
+The function `recover` runs before every command that changes something. If there is nothing to restore, it costs only
+one query for abandoned intents and one comparison of the boot id.
 """
 
 from __future__ import annotations
@@ -44,20 +44,23 @@ RESOLVERS: dict[str, intents.Resolver] = {
     IntentKind.CONTAINER_REMOVE: remove.resume_removal,
     IntentKind.CONTAINER_RESTART: on_exit.restart_now,
 }
-"""How to resolve each kind of abandoned intent: undo creations, finish removals, do missed restarts."""
+"""The function that resolves each kind of abandoned intent. Creations are undone, removals are finished, and missed
+restarts are done.
+"""
 
 UNDER_LOCK = (IntentKind.ENDPOINT_CHANGE, IntentKind.SANDBOX_CHANGE, IntentKind.CONTAINER_START)
-"""Intents that are resolved under the container lock, which `resolve_intents` takes. The other resolvers take the locks
-that they need themselves.
+"""The kinds of intents that `resolve_intents` resolves under the container lock. For the other kinds, the resolver
+itself takes the locks that it needs.
 """
 
 RESTARTED_AT_BOOT = ("always", "unless-stopped")
 
 
 def recover(host: Host) -> None:
-    """Resolve the intents of dead commands, and restore what a reboot removed.
+    """Resolve the intents of killed commands, and restore what a reboot removed.
 
-    Also repairs shared kernel state, and handles ends of containers that are overdue.
+    Also repairs kernel state that networks share. Then handles the ends of containers that the runtime's processes have
+    not handled in time.
     """
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
@@ -70,7 +73,7 @@ def recover(host: Host) -> None:
     repair(host, None if booted or abandoned else drivers, whole=not abandoned)
     resolve_intents(host, restarts)  # last, because a start needs the repaired host
     for container_id in host.runtime.overdue():
-        with contextlib.suppress(EngineError):  # on failure the next command tries again
+        with contextlib.suppress(EngineError):  # after an error, the next command tries again
             on_exit.finish_overdue_exit(host, container_id)
 
 
@@ -81,9 +84,9 @@ def _drivers(reader: Reader) -> set[str]:
 def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True) -> None:
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
-    ``drivers`` are the drivers in use, if the caller has just read them. ``whole`` is false if a command was killed
-    while it changed this state. Then the state is always compared with the records, without asking the driver whether
-    it needs repair.
+    ``drivers`` are the drivers in use; if None, they are read from the store. ``whole`` is False if a command may have
+    been killed while it changed this state. The state is then always compared with the records; otherwise the driver is
+    first asked whether a repair is needed.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -91,8 +94,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     for driver in map(host.driver, sorted(drivers)):
         keep_agent(host, driver)
         if isinstance(driver, Repairer) and (not whole or driver.needs_repair()):
-            # A write transaction, so that no network or endpoint goes live or ends between the comparison and the
-            # repair.
+            # Hold a write transaction, so that no network or endpoint becomes live or ends between the comparison and
+            # the repair.
             with host.store.write() as tx, translate_driver_errors():
                 desired = shared_state.of(tx, driver.type)
                 driver.repair(desired, driver.compare(desired))
@@ -100,7 +103,10 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
 
 
 def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
-    """Finish or undo work whose process is gone; if this fails, the intent stays for the next command."""
+    """Finish or undo the work of processes that no longer run.
+
+    If this fails for an intent, the intent stays in the store for the next command.
+    """
     for intent in abandoned:
         with contextlib.suppress(EngineError), _container_lock(host, intent):
             with host.store.read() as reader:
@@ -112,7 +118,7 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
 
 
 def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:
-    """Return the container lock for the intent's work if it needs one, else an empty context."""
+    """Return the container lock under which an intent is resolved, or an empty context if no lock is needed."""
     if intent.kind not in UNDER_LOCK:
         return contextlib.nullcontext()
     container_id = intent.object_id
@@ -126,7 +132,10 @@ def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextMan
 
 
 def after_boot(host: Host) -> None:
-    """Discard the state of the last boot, create the networks again, and restart containers by their policy."""
+    """Discard the recorded kernel state of the last boot, create the networks again, and restart containers.
+
+    Containers are restarted only if their restart policy requires it.
+    """
     with host.store.write() as tx:
         if tx.meta(BOOT) == linux_host.boot_identity():
             return
@@ -152,7 +161,11 @@ def after_boot(host: Host) -> None:
 
 
 def _record_end(tx: Transaction, record: ContainerRecord) -> None:
-    """Record that a container's run ended with the last boot, and begin the intents for its cleanup and restart."""
+    """Record that a container's run ended with the last boot.
+
+    Also begins an intent that releases the container's endpoints (with --rm: removes the container). If the restart
+    policy requires another run, begins an intent for the restart too.
+    """
     again = record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT
     status = "restarting" if again else "exited"
     tx.put_container(replace(record, status=status, pid=0, exit_code=255, sandbox_path=""))
@@ -162,14 +175,14 @@ def _record_end(tx: Transaction, record: ContainerRecord) -> None:
 
 
 DELAY = 1.0
-"""Seconds to wait before the state of an unused host is removed."""
+"""Seconds between the end of a command on an unused host and the removal of hawse's remaining kernel state."""
 
 
 _held: dict[Path, int] = {}
 
 
 def hold_shared_lock(host: Host) -> None:
-    """Hold the host lock shared until this process ends, so that no cleanup runs meanwhile."""
+    """Take a shared lock on the host until this process ends, so that `remove_idle_state` does not run meanwhile."""
     path = host.run / "locks" / "host"
     if path not in _held:
         make_private_directory(path.parent)
@@ -178,9 +191,9 @@ def hold_shared_lock(host: Host) -> None:
 
 
 def schedule_cleanup(host: Host) -> None:
-    """Remove idle state in a separate process after `DELAY` seconds, if the host is unused.
+    """Start a process that runs `remove_idle_state` after `DELAY` seconds, if the host is unused.
 
-    A host is unused if it has no custom networks, containers or intents.
+    A host is unused if it has no custom networks, no containers and no intents.
     """
     with host.store.read() as reader:
         if not _is_unused(reader):
@@ -194,7 +207,7 @@ def schedule_cleanup(host: Host) -> None:
 
 
 def _detach() -> None:
-    """Detach the process: new session, no parent to wait for it, no terminal, no output, no host lock."""
+    """Make this process independent of the command: new session, other parent, no terminal, no output, no host lock."""
     os.setsid()
     if os.fork():
         os._exit(0)
@@ -207,7 +220,7 @@ def _detach() -> None:
 
 
 def remove_idle_state(host: Host) -> None:
-    """Remove the default bridge, the firewall table and hawse's IP forwarding, unless they are in use.
+    """Remove the default bridge, the firewall table and the IP forwarding that hawse enabled, if the host is unused.
 
     Does nothing if another command holds the host lock.
     """

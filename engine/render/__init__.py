@@ -1,6 +1,6 @@
 """Convert records to the JSON documents of Docker's Engine API (v1.45), with keys in Docker's order.
 
-Pure functions that return plain dicts. Go prints maps sorted by key, so every map is sorted as text.
+All functions are pure and return plain dicts. Every map is sorted by key as text, because Go prints maps so.
 """
 
 from __future__ import annotations
@@ -9,5 +9,5 @@ from collections.abc import Sequence
 
 
 def copied_list(values: Sequence[str] | None) -> list[str] | None:
-    """Return a copy of the values as a JSON list, or None for None."""
+    """Return the values as a new list for JSON, or None for None."""
     return None if values is None else list(values)

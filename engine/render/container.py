@@ -1,4 +1,4 @@
-"""The documents of GET /containers/{id}/json and GET /containers/json."""
+"""Render the documents of GET /containers/{id}/json and GET /containers/json."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from engine.validate.host_config import is_container_mode
 
 Json = dict[str, Any]
 NO_SIZES: Mapping[str, int] = {}
-"""SizeRw and SizeRootFs in bytes, if they were requested."""
+"""The default of ``sizes``, which has SizeRw and SizeRootFs in bytes only if the client requested them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerFiles:
-    """Paths of a container's files on the host, "" until its first start; ``layers`` are overlayfs directories."""
+    """Paths of a container's files on the host, "" until its first start.
+
+    ``layers`` are the directories of the overlayfs.
+    """
 
     resolv_conf: str = ""
     hostname: str = ""
@@ -42,7 +45,7 @@ def container_document(
     exec_ids: Sequence[str] | None = None,
     sizes: Mapping[str, int] = NO_SIZES,
 ) -> Json:
-    """Render a container from its live ``endpoints``.
+    """Render a container's document for GET /containers/{id}/json; ``endpoints`` are its live endpoints.
 
     ``networks`` maps network ids to records; it has at least the networks of ``endpoints``.
     """
@@ -84,9 +87,9 @@ def container_summary(
     link_names: Sequence[str] = (),
     sizes: Mapping[str, int] = NO_SIZES,
 ) -> Json:
-    """Render an entry of GET /containers/json.
+    """Render a container's entry in GET /containers/json.
 
-    ``link_names`` are "parent/alias" of legacy links to this container. ``now`` is in Unix seconds.
+    ``link_names`` has a "parent/alias" for each legacy link to this container. ``now`` is in Unix seconds.
     """
     return {
         "Id": record.id,
@@ -107,7 +110,7 @@ def container_summary(
 
 
 def config_document(config: ContainerConfig) -> Json:
-    """Render the Config part of a container or image document; Docker omits some keys if they are empty."""
+    """Render the Config part of a container or image document. Docker omits some keys if their values are empty."""
     document: Json = {
         "Hostname": config.hostname,
         "Domainname": config.domainname,
@@ -141,7 +144,7 @@ def _network_settings(
     default = next((e for e in endpoints if _is_default_bridge(networks.get(e.network_id))), None)
     address = address_document(default)
     shown = networks_document(record, endpoints)
-    shares = is_container_mode(record.host.network_mode)  # the document of the other container shows the sandbox
+    shares = is_container_mode(record.host.network_mode)  # then the document of the other container shows the sandbox
     return {
         "Bridge": "",
         "SandboxID": "" if shares else record.sandbox_id,

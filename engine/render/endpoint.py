@@ -1,4 +1,4 @@
-"""EndpointSettings documents: NetworkSettings.Networks of a container, in full and in the short form for lists."""
+"""Render EndpointSettings documents: the full NetworkSettings.Networks of a container, and the short form for lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 def networks_document(record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> dict[str, Json]:
-    """Render NetworkSettings.Networks, sorted by network name."""
+    """Render NetworkSettings.Networks of a container, sorted by network name."""
     by_network = {endpoint.network_id: endpoint for endpoint in endpoints}
     return {
         attachment.network: endpoint_settings_document(record, attachment, by_network.get(attachment.network_id))
@@ -26,7 +26,7 @@ def networks_document(record: ContainerRecord, endpoints: Sequence[EndpointRecor
 def listed_networks_document(record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> dict[str, Json]:
     """Render NetworkSettings.Networks as in GET /containers/json.
 
-    Links, aliases, options and DNS names are null there.
+    Links, aliases, options and DNS names are null in this short form.
     """
     documents = networks_document(record, endpoints)
     for document in documents.values():
@@ -39,7 +39,7 @@ def listed_networks_document(record: ContainerRecord, endpoints: Sequence[Endpoi
 def endpoint_settings_document(
     record: ContainerRecord, attachment: NetworkAttachment, endpoint: EndpointRecord | None
 ) -> Json:
-    """Render one network of a container; ``endpoint`` is None if the container has no endpoint there."""
+    """Render one network of a container; ``endpoint`` is None if the container has no endpoint on the network."""
     settings = attachment.settings
     return {
         "IPAMConfig": _ipam(_granted(endpoint) if endpoint and endpoint.granted else settings.ipam),
@@ -55,7 +55,7 @@ def endpoint_settings_document(
 
 
 def address_document(endpoint: EndpointRecord | None) -> Json:
-    """Render an endpoint's gateways and addresses; empty values without an endpoint."""
+    """Render an endpoint's gateways and addresses; without an endpoint all values are empty."""
     ipv4, prefix4 = _split(endpoint.ipv4 if endpoint else "")
     ipv6, prefix6 = _split(endpoint.ipv6 if endpoint else "")
     return {
@@ -69,9 +69,10 @@ def address_document(endpoint: EndpointRecord | None) -> Json:
 
 
 def _shown(record: ContainerRecord) -> Sequence[NetworkAttachment]:
-    """Return the attachments to networks, sorted by name, without the shared sandbox of another container.
+    """Return the container's attachments to networks, sorted by name.
 
-    Networks that were connected while a container in ``container:`` mode was stopped are included.
+    An attachment to the sandbox of another container is left out. Networks that were connected while a container in
+    ``container:`` mode was stopped are included.
     """
     attachments = [attachment for attachment in record.attachments if not is_container_mode(attachment.network)]
     return sorted(attachments, key=lambda attachment: attachment.network)
@@ -85,7 +86,9 @@ def _split(interface: str) -> tuple[str, int]:
 
 
 def _granted(endpoint: EndpointRecord) -> EndpointIPAM:
-    """Return the addresses that a cluster granted; Docker shows them as if the user had requested them."""
+    """Return the addresses that a cluster granted to an endpoint; Docker shows them as if the user had
+    requested them.
+    """
     return EndpointIPAM(_split(endpoint.ipv4)[0], _split(endpoint.ipv6)[0])
 
 
@@ -101,13 +104,16 @@ def _ipam(ipam: EndpointIPAM | None) -> Json | None:
 
 
 def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[str] | None:
-    # Docker computes the names at connect or at the container's first start on the network, whichever is earlier.
+    # Docker computes the DNS names at connect or at the container's first start on the network, whichever is earlier.
     known = attachment.network_id or attachment.named
     return dns_names(record, attachment.settings) if known and is_user_defined(attachment.network) else None
 
 
 def _mac(attachment: NetworkAttachment, endpoint: EndpointRecord | None) -> str:
-    """Return the endpoint's MAC address; before the container's first start, the requested one as typed."""
+    """Return the endpoint's MAC address.
+
+    Before the container's first start, return the MAC address that the user requested, as typed.
+    """
     if endpoint and endpoint.mac:
         return endpoint.mac
     return attachment.settings.mac_address if endpoint or not attachment.network_id else ""

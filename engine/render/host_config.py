@@ -1,4 +1,4 @@
-"""The HostConfig document of a container: hawse's settings, and Docker's defaults for unused fields."""
+"""Render the HostConfig document of a container: hawse's settings, and Docker's defaults for unused fields."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MASKED_PATHS = (
     "/sys/devices/virtual/powercap",
 )
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-SHM_SIZE = 64 * 1024 * 1024  # bytes
+SHM_SIZE = 64 * 1024 * 1024  # bytes; Docker's default size of /dev/shm
 
 
 def host_config_document(record: ContainerRecord) -> Json:
@@ -71,7 +71,7 @@ def _security_options(record: ContainerRecord) -> list[str] | None:
 
 
 def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
-    """Return the hidden kernel paths: [] if the user unhides them, None for a privileged container."""
+    """Return the hidden kernel paths; [] if the user has turned hiding off, None for a privileged container."""
     if record.host.system_paths:
         return []
     return None if record.host.privileged else list(hidden)

@@ -1,4 +1,4 @@
-"""The Mounts list of a container, from its binds."""
+"""Render the Mounts list of a container from its binds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Json = dict[str, Any]
 
 
 def mounts_document(binds: Sequence[str] | None) -> list[Json]:
-    """Render ``source:target[:mode]`` binds as Docker's mount points."""
+    """Render binds ``source:target[:mode]`` as the mount points that Docker lists."""
     return [_mount(bind) for bind in binds or ()]
 
 
 def parse_bind(bind: str) -> tuple[Mount, str]:
-    """Split a bind into the mount and its mode as typed ("" if there is none)."""
+    """Split a bind into the mount and the mode as the user typed it ("" if the bind has no mode)."""
     source, _, rest = bind.partition(":")
     target, _, mode = rest.partition(":")
     return Mount(source, target, read_only="ro" in mode.split(",")), mode

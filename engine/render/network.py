@@ -1,4 +1,4 @@
-"""The NetworkResource document of GET /networks and GET /networks/{id}."""
+"""Render the NetworkResource document of GET /networks and GET /networks/{id}."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 def network_document(record: NetworkRecord, endpoints: Sequence[tuple[EndpointRecord, str]] = ()) -> Json:
-    """Render a network; ``endpoints`` are its live endpoints with container names (empty for a list)."""
+    """Render a network's document; ``endpoints`` has its live endpoints with container names (empty for a list)."""
     return {
         "Name": record.name,
         "Id": record.id,

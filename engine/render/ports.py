@@ -1,4 +1,4 @@
-"""Port documents: NetworkSettings.Ports, HostConfig.PortBindings, and the Ports list of GET /containers/json."""
+"""Render port documents: NetworkSettings.Ports, HostConfig.PortBindings, and the Ports list of GET /containers/json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ PortMap = dict[str, list[dict[str, str]] | None]
 def ports_document(
     record: ContainerRecord, endpoints: Sequence[EndpointRecord], networks: Mapping[str, NetworkRecord]
 ) -> PortMap:
-    """Render NetworkSettings.Ports, sorted as text: published ports, and null for ports only exposed."""
+    """Render NetworkSettings.Ports, sorted as text.
+
+    A published port has its bindings. A port that is only exposed has null.
+    """
     if not any(_leads_outside(networks.get(endpoint.network_id)) for endpoint in endpoints):
         return {}
     bound: dict[str, list[dict[str, str]]] = {}
@@ -31,7 +34,7 @@ def ports_document(
 
 
 def bindings_document(record: ContainerRecord) -> PortMap:
-    """Render HostConfig.PortBindings: the bindings that the user requested."""
+    """Render HostConfig.PortBindings: the port bindings that the user requested."""
     bindings: dict[str, list[dict[str, str]]] = {}
     for spec in record.host.port_bindings:
         for key, host_port in zip(_keys(spec), _host_ports(spec), strict=True):
@@ -53,10 +56,10 @@ def _keys(spec: PortSpec) -> list[str]:
 
 
 def _host_ports(spec: PortSpec) -> list[str]:
-    """Return the HostPort of each container port.
+    """Return the HostPort text of each container port.
 
-    With several container ports, each gets one port of the host range. A single container port keeps the text of the
-    range.
+    If there are several container ports, each gets one port of the host range. A single container port gets the text of
+    the whole host range.
     """
     together = len(spec.ports) > 1 and spec.host_ports
     return [str(port) for port in spec.host_ports] if together else [spec.host_port] * len(spec.ports)

@@ -1,4 +1,4 @@
-"""A container's State document, and its Status text ("Up 3 seconds") as lists show it."""
+"""Render a container's State document, and the Status text ("Up 3 seconds") that lists show."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def state_document(record: ContainerRecord) -> Json:
 
 
 def status_text(record: ContainerRecord, now: float) -> str:
-    """Return the human-readable state; ``now`` is in Unix seconds."""
+    """Return the Status text of a container ("Up 3 seconds"); ``now`` is in Unix seconds."""
     if record.status == "running":
         return f"Up {human_duration(now - to_seconds(record.started_at))}"
     if record.status == "paused":

@@ -1,1 +1,3 @@
-"""Run container processes in namespaces, with their file systems, streams and logs, but not their networks."""
+"""Run container processes in namespaces, with their file systems, streams and logs. Networks are configured
+elsewhere.
+"""

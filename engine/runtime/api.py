@@ -1,8 +1,8 @@
 """The interface between the engine and the runtime, and the values passed through it.
 
-The runtime knows processes, mount trees, terminals and logs. Of networks it knows only the network namespace to use. A
-container is created in two steps, so that its network can be configured in between: ``create`` makes the namespaces and
-a process that waits in them, ``start`` lets that process execute the command.
+The runtime handles processes, mount trees, terminals and logs. About networks it knows only which network namespace to
+use. A container is created in two steps, so that its network can be configured between them. ``create`` makes the
+namespaces and a process that waits in them. ``start`` lets that process execute the command.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Protocol
 from engine.model import ExecCreate, LogOptions, Mount
 
 LEFT = -1
-"""Returned instead of an exit code if the user detached with ctrl-p ctrl-q; the command goes on."""
+"""Returned instead of an exit code if the user detached with ctrl-p ctrl-q; the command continues to run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stdio:
-    """The caller's file descriptors for standard input, output and error."""
+    """The file descriptors of the caller's standard input, output and error."""
 
     stdin: int = 0
     stdout: int = 1
@@ -31,12 +31,12 @@ class Stdio:
 class ProcessSpec:
     """The complete description of a container's process, JSON-serialisable.
 
-    - ``rootfs`` is "/" for hostfs (a private copy of the caller's own mount tree), else a directory.
+    - ``rootfs`` is "/" for hostfs (a container on a private copy of the caller's own mount tree), else a directory.
     - ``overlay_dir`` is the directory of a writable layer over ``rootfs``, "" to write to ``rootfs`` itself.
     - ``files`` maps a path in the container to the file on the host that is bind-mounted over it (/etc/hosts,
       /etc/resolv.conf, /etc/hostname).
-    - ``netns`` is "" for a new network namespace, "host" for the caller's, else the path of one to join.
-    - ``env`` is complete ("K=V").
+    - ``netns`` is "" for a new network namespace, "host" for the caller's, else the path of the namespace to join.
+    - ``env`` is the complete environment ("K=V").
     - ``seccomp`` is "" for Docker's profile, "unconfined", or a profile as JSON.
     - With ``system_paths`` no kernel path is hidden.
     - ``init_path`` is the host's program to run as the first process, "" to run the command itself.
@@ -69,7 +69,7 @@ class ProcessSpec:
     system_paths: bool = False
     init_path: str = ""
     log_path: str = ""
-    log_max_size: int = 0  # bytes of one log file, 0 for no limit
+    log_max_size: int = 0  # maximum bytes of one log file, 0 for no limit
     log_max_files: int = 1
     log_compress: bool = False
     on_exit: Sequence[str] = ()
@@ -80,8 +80,8 @@ class ProcessSpec:
 class CreatedProcess:
     """A process that waits in its namespaces. ``netns`` is a path that opens its network namespace.
 
-    The process returned by `Runtime.create` may only hold the namespace. The process returned by `Runtime.prepared` is
-    the one that will execute the command.
+    The process that `Runtime.create` returns may be a process that only keeps the namespace open. The process that
+    `Runtime.prepared` returns is the one that will execute the command.
     """
 
     pid: int
@@ -91,7 +91,7 @@ class CreatedProcess:
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """The current state of a container's process. Times are Unix seconds, 0 if the event has not happened."""
+    """The current state of a container's process. A time is in Unix seconds, or 0 if its event has not happened."""
 
     running: bool
     pid: int = 0
@@ -102,7 +102,10 @@ class ProcessState:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One entry of a container's log: its stream ("stdout"/"stderr"), time (RFC 3339 with nanoseconds) and data."""
+    """One entry of a container's log.
+
+    It has the stream ("stdout" or "stderr"), the time (RFC 3339 with nanoseconds) and the data.
+    """
 
     stream: str
     time: str
@@ -110,7 +113,10 @@ class LogLine:
 
 
 class RuntimeFailure(Exception):
-    """The process could not be created or executed. ``kind`` is not-found, permission, bad-user, bad-cwd or other."""
+    """The process could not be created or executed.
+
+    ``kind`` is the reason: not-found, permission, bad-user, bad-cwd or other.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -118,16 +124,16 @@ class RuntimeFailure(Exception):
 
 
 class Runtime(Protocol):
-    """The runtime of one host."""
+    """The interface of the runtime of one host."""
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Create the namespaces and the waiting process.
+        """Create the namespaces and the waiting process of a container.
 
-        Raises `RuntimeFailure` and then leaves nothing behind.
+        Raises `RuntimeFailure`; nothing that was created then remains.
         """
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until all but the network is ready, and return the process that will execute the command.
+        """Wait until everything except the network is ready, and return the process that will execute the command.
 
         Raises `RuntimeFailure`.
         """
@@ -145,45 +151,52 @@ class Runtime(Protocol):
         """Send a signal to the container's first process; does nothing if the process has ended."""
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
-        """Wait for the end; return the exit code (128+N for signal N), or None after ``timeout`` seconds."""
+        """Wait for the end of the container's process, and return its exit code (128+N for signal N).
+
+        Returns None if the process still runs after ``timeout`` seconds.
+        """
 
     def delete(self, container_id: str) -> None:
-        """Kill remaining processes and remove mounts, pipes and the runtime's files (not the log); idempotent."""
+        """Kill a container's remaining processes and remove its mounts, pipes and runtime files; idempotent.
+
+        The log is not removed.
+        """
 
     def ending(self, container_id: str) -> AbstractContextManager[object]:
-        """Return a context in which the caller handles the container's end instead of ``on_exit``.
+        """Return a context in which the caller handles the container's end instead of the command ``on_exit``.
 
-        ``on_exit`` still runs after the container's end if the block did not delete the container.
+        If the caller has not deleted the container when the context ends, ``on_exit`` still runs after the container's
+        end.
         """
 
     def overdue(self) -> list[str]:
-        """Return the ids of containers that ended some seconds ago and whose end was never handled."""
+        """Return the ids of containers that ended some seconds ago but whose end has not been handled yet."""
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
-        """Connect to the container's streams now; copying begins with `Attachment.run`."""
+        """Connect to the container's streams now; `Attachment.run` then begins to copy them."""
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run another command in the container's namespaces; return its exit code, or LEFT.
+        """Run another command in the container's namespaces; return its exit code, or LEFT if the user detaches.
 
         Raises `RuntimeFailure`.
         """
 
     def logs(self, path: str, options: LogOptions, container_id: str) -> Iterator[LogLine]:
-        """Yield the lines of a log file; with ``follow``, continue until the container's process has ended."""
+        """Yield the lines of a log file. With ``follow``, continue until the container's process has ended."""
 
 
 class Attachment(Protocol):
     """An open connection to a container's streams.
 
-    After `run`, ``exit_code`` is the container's exit code if its end was seen. ``detached`` says whether the user
-    detached.
+    After `run`, ``exit_code`` is the container's exit code if `run` has seen the container end. ``detached`` says
+    whether the user detached.
     """
 
     exit_code: int | None
     detached: bool
 
     def run(self) -> None:
-        """Copy until the container's process has ended, its output is closed, or the user detaches."""
+        """Copy the streams until the container's process has ended, its output is closed, or the user detaches."""
 
     def close(self) -> None:
-        """Close the connection without waiting; idempotent."""
+        """Close the connection to the container's streams without waiting; idempotent."""

@@ -1,4 +1,4 @@
-"""The client side of a container's streams: copy between the supervisor and the caller's file descriptors."""
+"""The client side of a container's streams, which copies between the supervisor and the caller's file descriptors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _CHUNK = 32768
 class SupervisedAttachment:
     """Implements `engine.runtime.api.Attachment`.
 
-    ``exit_code`` is the container's exit code if `run` has seen its end. ``detached`` says whether the user typed
-    ctrl-p ctrl-q.
+    ``exit_code`` is the container's exit code if `run` has seen the container end. ``detached`` says whether the user
+    typed ctrl-p ctrl-q.
     """
 
     def __init__(self, connection: socket.socket, stdio: Stdio, *, stdin: bool, tty: bool) -> None:
@@ -30,7 +30,7 @@ class SupervisedAttachment:
         self._unsent = bytearray()
 
     def run(self) -> None:
-        """Copy until the container's process has ended, its supervisor was killed, or the user detaches."""
+        """Copy the streams until the container's process has ended, its supervisor was killed, or the user detaches."""
         with ExitStack() as stack:
             stack.callback(self.close)
             if self._tty:
@@ -41,11 +41,11 @@ class SupervisedAttachment:
                 self._copy_once()
 
     def close(self) -> None:
-        """Close the connection without waiting for the container; idempotent."""
+        """Close the connection to the container's streams without waiting for the container; idempotent."""
         self._connection.close()
 
     def _copy_once(self) -> None:
-        """Copy in whichever direction is ready.
+        """Copy data in each direction that is ready.
 
         Input is read only after all earlier input was sent, so that neither direction blocks the other.
         """

@@ -1,7 +1,7 @@
-"""Find and execute the command, inside the container and with the container's rights.
+"""Find and execute the container's command, inside the container and with the container's rights.
 
-If the command is not found, nothing has run and the caller gets the error. If execve then fails, the error is written
-to the container's own output (``exec /x: exec format error``), as with Docker.
+If the command is not found, nothing is executed and the caller gets the error. If execve fails for a command that was
+found, the error is written to the container's own output (``exec /x: exec format error``), as with Docker.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def environment(entries: Sequence[str]) -> dict[str, str]:
-    """Return the mapping of "K=V" entries; the last entry of a name counts."""
+    """Convert "K=V" entries to a mapping; if a name is repeated, its last entry counts."""
     return {name: value for name, equals, value in (entry.partition("=") for entry in entries) if name and equals}
 
 
 def find_executable(name: str, env: Mapping[str, str]) -> str:
-    """Return the path of the file to execute, searched in the container's PATH; raises `SetupFailed`."""
+    """Return the path of the executable file ``name``, searched in the container's PATH; raises `SetupFailed`."""
     if "/" in name:
         _check_executable(name)
         return name
@@ -53,9 +53,9 @@ def _check_executable(path: str) -> None:
 
 
 def execute(path: str, argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """Execute the command with default signal handling.
+    """Execute the command with default signal handling; never returns.
 
-    On an error, print it on standard error and exit with code 1.
+    On an error, print the error on standard error and exit with code 1.
     """
     for number in signal.valid_signals():
         if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) is not None:

@@ -1,6 +1,6 @@
 """The supervisor's end of a client connection.
 
-This module imports little, because the supervisor uses it and must stay small.
+This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FULL = 1 << 20
 
 
 class Connection:
-    """A client of the supervisor; neither sending nor receiving frames blocks."""
+    """A connection from a client to the supervisor; neither sending nor receiving frames blocks."""
 
     def __init__(self, loop: Loop, connection: socket.socket) -> None:
         self.on_frame: Callable[[Connection, int, bytes], None] = lambda *_: None
@@ -38,11 +38,11 @@ class Connection:
         return len(self._outgoing) > _FULL
 
     def reply(self, document: dict[str, Any]) -> None:
-        """Send a control frame."""
+        """Send a control frame to the client."""
         self.send(protocol.control(document))
 
     def send(self, data: bytes) -> None:
-        """Send bytes, or keep them until the client can take them."""
+        """Send bytes to the client; bytes that the client cannot take yet are kept and sent later."""
         if not self._closed:
             self._outgoing += data
             self._flush()
@@ -54,7 +54,7 @@ class Connection:
             self._watch()
 
     def finish(self) -> None:
-        """Close the connection after all data was sent."""
+        """Close the connection after all pending data has been sent."""
         self._closing = True
         self._flush()
 

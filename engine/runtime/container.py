@@ -1,7 +1,7 @@
-"""A container in the supervisor, from fork to exit code.
+"""A container as the supervisor sees it, from the fork of its first process to the exit code.
 
-Its stages are preparing (its namespaces are being created), waiting (for ``start``), starting, running and ended. The
-exit code is written to disk before anything else happens, so that no crash can lose it.
+The stages of a container are preparing (its namespaces are being created), waiting (for ``start``), starting, running
+and ended. The exit code is written to disk before anything else happens, so that no crash can lose it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOST = 255
-"""The exit code recorded if the real one is unknown."""
+"""The exit code that is recorded if the real exit code is unknown."""
 
 
 class Container:
@@ -51,13 +51,13 @@ class Container:
         self._channel: socket.socket | None = None
         self._loop, self._children, self._pidfd = loop, children, -1
         self._early_status: int | None = None
-        self._maker = 0  # pid of the process in which crun creates an image's container, until its first process runs
+        self._maker = 0  # pid of the process that runs crun for an image's container, until the first process runs
         self._holders, self._unsettled = 0, False
 
     # -------------------------------------------------------------------------------------------- birth
 
     def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
-        """Fork the container's first process; ``connection`` gets a reply when the process's namespaces exist."""
+        """Fork the container's first process. When its namespaces exist, ``connection`` gets a reply."""
         self._asked = connection
         self.streams.open_fifos()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -86,7 +86,7 @@ class Container:
         self.directory.write("process", {"pid": pid, "start": start})
 
     def adopt(self) -> bool:
-        """Take over a process whose supervisor has ended; return False if there is no such process."""
+        """Take over a container's process whose supervisor has ended; return False if there is no such process."""
         known = self.directory.read("process")
         if known is None or self.directory.read("exit") is not None:
             return False
@@ -94,7 +94,7 @@ class Container:
         pidfd = process.open_pidfd(self.pid, self.pid_start)
         started = self.directory.read("started") is not None
         if pidfd is not None and not started and _never_executed(self.pid, self.directory.path):
-            os.kill(self.pid, 9)  # never started: its supervisor ended before
+            os.kill(self.pid, 9)  # this process never started, because its supervisor ended before that
             os.close(pidfd)
             return False
         if pidfd is None and not started:
@@ -111,7 +111,7 @@ class Container:
         return True
 
     def prepare(self, connection: Connection) -> None:
-        """Reply to ``connection`` when the process waits for its start, or when its creation has failed."""
+        """Send ``connection`` a reply when the process waits for its start, or when its creation has failed."""
         self._asked = connection
         if self.failure is not None:
             self._answer(self.failure)
@@ -122,7 +122,7 @@ class Container:
         return {"ok": True, "pid": self.pid, "start": self.pid_start}
 
     def start(self, connection: Connection) -> None:
-        """Let the process execute the command; ``connection`` gets a reply after the execution, or the error."""
+        """Let the process execute the command. Then ``connection`` gets a reply or the error."""
         if self.stage != "waiting":
             connection.reply({"ok": True})
             return
@@ -140,7 +140,7 @@ class Container:
             except BlockingIOError:
                 return
             except ConnectionResetError:
-                continue  # it ended with GO unread; its last message follows this error
+                continue  # the process ended before it read GO; its last message follows this error
             self._understand(data, fds)
 
     def _understand(self, data: bytes, fds: list[int]) -> None:
@@ -174,8 +174,8 @@ class Container:
     def _maker_ended(self, status: int) -> None:
         """Handle the end of the process that ran crun.
 
-        On success, the container's first process is now our child and runs the command. On failure, the processes that
-        crun created are killed.
+        If crun succeeded, the container's first process is now our child and runs the command. If crun failed, the
+        processes that crun created are killed.
         """
         self._heard(0)
         made, self._maker = self.pid != self._maker, 0
@@ -203,7 +203,7 @@ class Container:
     # -------------------------------------------------------------------------------------------- death
 
     def _died(self, status: int) -> None:
-        if self._maker:  # the end of the process with crun, still to come, says whether the command was executed
+        if self._maker:  # the process with crun ends later; its status says whether the command was executed
             self._early_status = status
             return
         self._heard(0)
@@ -218,7 +218,8 @@ class Container:
     def _orphan_status(self) -> int:
         """Return the wait status of a process that an earlier supervisor started.
 
-        It waits up to 2 s until the process's new parent has reaped it, and then returns `LOST` as exit code.
+        Blocks up to 2 s until the process's new parent has reaped the process. If its status is still unknown, the exit
+        code is `LOST`.
         """
         for _ in range(200):
             status_of_orphan = process.foreign_exit_status(self.pid, self._pidfd)
@@ -248,20 +249,20 @@ class Container:
             self._settle()
 
     def hold(self) -> None:
-        """Hold back ``on_exit``, because a client handles the container's end; see `release`."""
+        """Hold back the command ``on_exit``, because a client handles the container's end; `release` ends the hold."""
         self._holders += 1
 
     def release(self) -> None:
-        """Remove one hold. After the last one, run ``on_exit`` if the container's files still exist.
+        """Remove one hold. After the last hold, run ``on_exit`` if the container's files still exist.
 
-        If they exist, the client that held it was killed or did not delete the container.
+        The files still exist if the client that held back ``on_exit`` was killed, or did not delete the container.
         """
         self._holders -= 1
         if not self._holders and self.directory.exists():
             self._settle()
 
     def _settle(self) -> None:
-        """Run ``on_exit``, once, as a separate process."""
+        """Run the container's ``on_exit`` command, only once, as a separate process."""
         if not self._unsettled:
             return
         self._unsettled = False
@@ -273,9 +274,9 @@ class Container:
 
 
 def _fork(spec: Mapping[str, Any], inherited: init.Birth, own_pid_namespace: int) -> int:
-    """Fork into a new pid namespace and remain the parent.
+    """Fork a child into a new pid namespace and return its pid to the parent.
 
-    Only children enter the new namespace, so this process returns to its own for later forks.
+    Only children enter the new pid namespace. The parent switches back to its own pid namespace for later forks.
     """
     if not spec["pid_host"]:
         syscalls.unshare(syscalls.CLONE_NEWPID)
@@ -288,9 +289,9 @@ def _fork(spec: Mapping[str, Any], inherited: init.Birth, own_pid_namespace: int
 
 
 def _never_executed(pid: int, bundle: str) -> bool:
-    """Return whether a process has not executed the command.
+    """Return whether a process has not executed the container's command yet.
 
-    It is then a fork of a supervisor, or the first process of a container that crun created but did not start.
+    Such a process is a fork of a supervisor, or the first process of a container that crun created but did not start.
     """
     if pid in crun.unstarted(bundle):
         return True
@@ -301,7 +302,7 @@ def _never_executed(pid: int, bundle: str) -> bool:
                 lines.append(file.read())
         except OSError:
             lines.append(b"")
-    return lines[0] in (lines[1], b"")  # empty: the process is ending
+    return lines[0] in (lines[1], b"")  # an empty line means that the process is ending
 
 
 def _vanished() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Find and assume the identity of the container's process: user, groups and capabilities.
 
-This module reads the container's own /etc/passwd and /etc/group, which may be malicious.
+This module reads the files /etc/passwd and /etc/group of the container, which may be malicious.
 """
 
 from __future__ import annotations
@@ -26,25 +26,29 @@ _DEFAULT = (
 )
 
 CAPABILITIES = tuple(_ALL.split())
-"""All capabilities; the position of each is its number in the kernel."""
+"""The names of all capabilities; the position of a name is the capability's number in the kernel."""
 
 DEFAULT_CAPABILITIES = tuple(_DEFAULT.split())
 """The capabilities that Docker grants a container by default."""
 
 _LAST = 2**31 - 1
-"""The highest user and group id. The kernel takes the id -1, which is above it, as "leave unchanged", that is, root."""
-_TOO_LONG = 19  # digits; such a number may not fit into Go's integers
+"""The highest user and group id that is accepted.
+
+The unsigned form of the id -1 is above this limit. The kernel takes -1 as "leave unchanged", and the process would stay
+root.
+"""
+_TOO_LONG = 19  # digits; a number of this length may not fit into Go's integers
 
 
 class Identity:
-    """A user's ids as the kernel needs them, and the home directory."""
+    """A user's numeric ids as the kernel needs them, and the user's home directory."""
 
     def __init__(self, uid: int, gid: int, groups: list[int], home: str) -> None:
         self.uid, self.gid, self.groups, self.home = uid, gid, groups, home
 
 
 def find_identity(user: str, root: int) -> Identity:
-    """Return the identity of a user from the passwd and group files in ``root``; raises `SetupFailed`.
+    """Return the identity of a user from the passwd and group files in the directory ``root``; raises `SetupFailed`.
 
     ``user`` is ``name``, ``uid``, ``name:group`` or ``uid:gid``. An empty name means root.
     """
@@ -73,7 +77,9 @@ def _find_group(group: str, root: int) -> int:
 
 
 def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | None, int | None]:
-    """Return the first entry with the number or name, and the number (None for a name)."""
+    """Return the first passwd or group entry with the number or name ``reference``, and the number (None for a
+    name).
+    """
     number = _number(reference)
     matching = (e for e in entries if (e[0] == reference if number is None else int(e[2]) == number))
     return next(matching, None), number
@@ -91,9 +97,10 @@ def _checked(number: int | None) -> int:
 
 
 def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
-    """Yield the valid lines, split into fields: a name, a password, ``numeric`` numbers, and more fields.
+    """Yield the valid lines of passwd or group, split into fields.
 
-    Lines of passwd have three more fields, lines of group have one.
+    The fields are a name, a password, ``numeric`` numbers, and more fields. Lines of passwd have three more fields,
+    lines of group have one more.
     """
     for line in root_paths.read_lines(root, path):
         fields = line.split(":")
@@ -104,8 +111,8 @@ def _entries(root: int, path: str, *, numeric: int) -> Iterator[list[str]]:
 def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> int:
     """Return a container's capabilities as a bit mask.
 
-    They are Docker's default ones with ``--cap-add`` and ``--cap-drop`` applied, but never more than this process has.
-    Raises `SetupFailed` for an unknown name.
+    The mask has Docker's default capabilities with ``--cap-add`` and ``--cap-drop`` applied, but no capability that
+    this process lacks. Raises `SetupFailed` for an unknown name.
     """
     known = syscalls.permitted_capabilities()
     if privileged:
@@ -116,7 +123,7 @@ def capability_mask(add: Sequence[str], drop: Sequence[str], *, privileged: bool
 
 
 def capability_names(mask: int) -> list[str]:
-    """Return the names of a mask's capabilities as the OCI runtime specification writes them."""
+    """Return the names of the capabilities in a bit mask, as the OCI runtime specification writes them."""
     return [f"CAP_{name}" for number, name in enumerate(CAPABILITIES) if mask >> number & 1]
 
 
@@ -132,9 +139,9 @@ def _mask(names: set[str] | Sequence[str]) -> int:
 
 
 def assume(identity: Identity, capabilities: int) -> None:
-    """Switch this process to ``identity`` with at most ``capabilities``.
+    """Switch this process to the user ``identity`` with at most the capabilities ``capabilities``.
 
-    This also holds for all programs that it executes.
+    The limit also holds for all programs that this process executes.
     """
     for number in range(len(CAPABILITIES)):
         if not capabilities >> number & 1:

@@ -1,7 +1,8 @@
 """Run crun, which creates the containers of images and directories: command lines, files and error messages.
 
-crun is an implementation of the OCI runtime specification. Its directory below HAWSE_RUN has one entry for each
-container, and a cache of compiled system call filters. It makes no control groups, so it leaves nothing but the entry.
+crun implements the OCI runtime specification. Its directory below HAWSE_RUN has one entry for each container, and a
+cache of compiled system call filters. crun is told to make no control groups, so the entry is all that has to be
+removed for a container.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PROGRAM = "crun"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 ENVIRONMENT = {"PATH": _PATH}
-"""The whole environment of crun, so that no variable of the user changes its behaviour."""
+"""The whole environment that crun gets, so that no variable of the user changes its behaviour."""
 
 
 def find_program() -> str:
@@ -38,23 +39,23 @@ def find_program() -> str:
 
 
 def state_root(run: str) -> str:
-    """Return the directory of crun's state for the containers of a HAWSE_RUN."""
+    """Return the directory in which crun keeps its state of all containers of a HAWSE_RUN."""
     return os.path.join(run, "crun")
 
 
 def create_arguments(run: str, container_id: str, *, bundle: str, log: str, pid_file: str, console: str) -> list[str]:
-    """Return the command line that creates a container whose first process waits for ``start``."""
+    """Return the crun command line that creates a container whose first process waits for ``start``."""
     terminal = ["--console-socket", console] if console else []
     return [*_begin(run, log), "create", "--bundle", bundle, "--pid-file", pid_file, *terminal, container_id]
 
 
 def start_arguments(run: str, container_id: str) -> list[str]:
-    """Return the command line that lets a created container execute its command."""
+    """Return the crun command line that lets a created container execute its command."""
     return [PROGRAM, "--root", state_root(run), "start", container_id]
 
 
 def exec_arguments(run: str, container_id: str, *, process: str, log: str, console: str, detach: bool) -> list[str]:
-    """Return the command line that executes another process in a container.
+    """Return the crun command line that executes another process in a container.
 
     The file ``process`` describes that process.
     """
@@ -64,7 +65,7 @@ def exec_arguments(run: str, container_id: str, *, process: str, log: str, conso
 
 
 def _begin(run: str, log: str) -> list[str]:
-    # Because hawse's containers have no resource limits, no control group is created or has to be removed.
+    # Disable control groups, because hawse's containers have no resource limits. Then no control group must be removed.
     return [PROGRAM, "--root", state_root(run), "--cgroup-manager=disabled", "--log-format=json", f"--log={log}"]
 
 
@@ -74,9 +75,9 @@ def forget(run: str, container_id: str) -> None:
 
 
 def unstarted(bundle: str) -> list[int]:
-    """Return the processes that still run crun to create a bundle's container.
+    """Return the pids of the processes that still run crun to create a bundle's container.
 
-    The container's waiting first process is one of them.
+    The container's first process is one of them, because it runs crun until its start.
     """
     option, pids = [b"--bundle", os.fsencode(bundle)], []
     for name in os.listdir("/proc"):
@@ -92,9 +93,9 @@ def unstarted(bundle: str) -> list[int]:
 
 
 def kill_unstarted(bundle: str) -> None:
-    """Kill the processes that are creating the container of a bundle, and its waiting first process.
+    """Kill the processes that are creating the container of a bundle, and the container's waiting first process.
 
-    Blocks until all have ended.
+    Blocks until all these processes have ended.
     """
     pids = unstarted(bundle)
     while pids:
@@ -147,7 +148,7 @@ _ERROR = re.compile(rb"(?:[a-z][^\n]*`[^\n]*`[^\n]*|exec): [A-Z][^\n:]+\r?\n?\Z"
 
 
 def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
-    """Return the failure that crun's log reports, in Docker's words, or None if there is none.
+    """Return the failure that crun's log reports, in Docker's words, or None if the log has none.
 
     ``targets`` maps canonical mount points to the paths that the user gave.
     """
@@ -157,7 +158,7 @@ def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> 
     for pattern, words in _WORDS:
         match = pattern.fullmatch(text)
         if match:
-            # Because crun names the absolute path that it made of a relative one, the user's own text is used.
+            # Use the path as the user typed it, because crun names the absolute path that it made of a relative path.
             return SetupFailed(*words(cwd if words is _working_directory else command, match["reason"].lower()))
     match = _MOUNT.fullmatch(text)
     if match:
@@ -169,7 +170,7 @@ def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> 
 
 
 def mount_failure(source: str, target: str, why: str) -> SetupFailed:
-    """Return the failure of a mount, with runc's message."""
+    """Return the error for a mount that failed, with the message that runc prints."""
     return SetupFailed(OTHER, f'error during container init: error mounting "{source}" to rootfs at "{target}": {why}')
 
 
@@ -181,12 +182,12 @@ def _errors(log: str) -> Iterator[str]:
 
 
 def may_be_words(output: bytes) -> bool:
-    """Return whether ``output`` may be crun's message about a command that it could not execute."""
+    """Return whether ``output`` may be crun's message that it could not execute a command."""
     return _ERROR.fullmatch(output) is not None
 
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
-    """Convert crun's message about a file that the kernel refused to execute to runc's words.
+    """Convert crun's message about a file that the kernel refused to execute to the message that runc prints.
 
     Other output is returned unchanged.
     """

@@ -1,4 +1,5 @@
-"""A container's files under HAWSE_RUN, which hold its process's state without a question to another process.
+"""A container's files under HAWSE_RUN. They record the state of its process, so that commands need not ask the
+supervisor.
 
 - ``spec`` is the requested process, ``process`` its pid.
 - ``started`` and ``exit`` hold the times of its start and end; ``exit`` also has the exit code.
@@ -6,7 +7,8 @@
 - ``rootfs`` and ``dev`` are mount points.
 - ``config.json`` is crun's input. crun writes ``pid``, and uses the socket ``console``.
 
-Every JSON file is written atomically. This module imports little, because the supervisor uses it and must stay small.
+Every JSON file is written atomically. This module has few imports, because the supervisor uses it and must use little
+memory.
 """
 
 from __future__ import annotations
@@ -21,15 +23,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-_WRITERS = 100  # more than the processes that may write into a directory while it is removed
+_WRITERS = 100  # attempts to remove a directory; more than the processes that may write into it
 _MOUNT_POINTS = ("rootfs", "dev")
 CONTAINERS = "containers"
-"""The subdirectory of HAWSE_RUN with the directories of all containers."""
+"""The subdirectory of HAWSE_RUN that holds the directories of all containers."""
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
 def _open_own(path: str) -> int:
-    """Open a file, not a link, for reading; raises PermissionError if it belongs to another user."""
+    """Open a file for reading; raises PermissionError if it belongs to another user.
+
+    A symbolic link is not followed.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     if os.fstat(fd).st_uid in (0, os.geteuid()):
         return fd
@@ -38,7 +43,7 @@ def _open_own(path: str) -> int:
 
 
 class ContainerDirectory:
-    """The runtime's files of one container; `create` makes the directory, `remove` deletes it."""
+    """The directory with the runtime's files of one container; `create` makes the directory, `remove` deletes it."""
 
     def __init__(self, run: str, container_id: str) -> None:
         if not container_id or not _ALLOWED.issuperset(container_id) or container_id.startswith("."):
@@ -46,15 +51,15 @@ class ContainerDirectory:
         self.run, self.path = run, os.path.join(run, CONTAINERS, container_id)
 
     def file(self, name: str) -> str:
-        """Return the path of one of the files."""
+        """Return the path of one of the container's files."""
         return os.path.join(self.path, name)
 
     def exists(self) -> bool:
-        """Return whether the directory exists."""
+        """Return whether the container's directory exists."""
         return os.path.isdir(self.path)
 
     def create(self, spec: dict[str, Any]) -> None:
-        """Create the directory without files of an earlier process, and write the spec into it."""
+        """Create the container's directory and write the spec into it; files of an earlier process are removed."""
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         for name in _MOUNT_POINTS if spec.get("rootfs", "/") != "/" else ():
@@ -64,19 +69,19 @@ class ContainerDirectory:
         self.write("spec", spec)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
-        """Write a file atomically; does nothing if the directory has been removed."""
+        """Write a document to a file atomically; does nothing if the directory has been removed."""
         temporary = self.file(f".{name}.{os.getpid()}")
         try:
             fd = os.open(temporary, _WRITE | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             return
-        os.fchmod(fd, 0o600)  # independent of the umask
+        os.fchmod(fd, 0o600)  # this mode does not depend on the umask
         with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
             json.dump(document, file)
         os.replace(temporary, self.file(name))
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """Return the content of a file, or None if it does not exist."""
+        """Return the document in one of the container's files, or None if the file does not exist."""
         try:
             with open(_open_own(self.file(name)), encoding="utf-8", errors="surrogateescape") as file:
                 document: dict[str, Any] = json.load(file)
@@ -85,14 +90,17 @@ class ContainerDirectory:
         return document
 
     def make_fifo(self, name: str) -> str:
-        """Create a FIFO if it does not exist, and return its path."""
+        """Create a FIFO in the container's directory if it does not exist, and return its path."""
         path = self.file(name)
         with contextlib.suppress(FileExistsError):
             os.mkfifo(path, 0o600)
         return path
 
     def remove(self) -> None:
-        """Remove the directory and its content, including files that are written meanwhile; idempotent."""
+        """Remove the container's directory and its content; idempotent.
+
+        Files that another process writes during the removal are removed too.
+        """
         for _ in range(_WRITERS):
             try:
                 self._empty()

@@ -1,6 +1,6 @@
-"""Describe why a process could not be created or executed, in Docker's (that is, runc's) words.
+"""Describe why a process could not be created or executed, in the words of runc, which Docker shows.
 
-This module imports little, because the supervisor uses it and must stay small. Callers of the runtime get
+This module has few imports, because the supervisor uses it and must use little memory. Callers of the runtime get
 `engine.runtime.api.RuntimeFailure` instead.
 """
 
@@ -22,7 +22,10 @@ _WRONG_TYPE = (
 
 
 class SetupFailed(Exception):
-    """A step failed; a ``plain`` text is the complete message, other texts are wrapped as runc's messages."""
+    """A step of creating or executing a process failed.
+
+    A ``plain`` text is the complete message. Any other text is put into a message as runc does.
+    """
 
     def __init__(self, kind: str, text: str, *, plain: bool = False) -> None:
         super().__init__(text)
@@ -30,25 +33,25 @@ class SetupFailed(Exception):
 
 
 def reason(error: OSError) -> str:
-    """Return an errno's text as Go prints it."""
+    """Return the text of an errno as Go prints it."""
     return os.strerror(error.errno or 0).lower()
 
 
 def describe(error: Exception) -> str:
-    """Return the description of any error in a child process."""
+    """Return the message for any error in a child process."""
     if isinstance(error, OSError):
         return f"{error.filename or 'system call'}: {reason(error)}"
     return f"{type(error).__name__}: {error}"
 
 
 def hook_error(text: str) -> str:
-    """Return the daemon's message for a failure of the runc hook that configures the sandbox."""
+    """Return the error message that the daemon prints if the runc hook that configures the sandbox fails."""
     hook = "error during container init: error running hook #0: error running hook: exit status 1, stdout: , stderr: "
     return message(SetupFailed(OTHER, hook + text), CREATE)
 
 
 def message(failure: SetupFailed, prefix: str) -> str:
-    """Return the daemon's complete message; ``prefix`` is `CREATE` or `EXEC`."""
+    """Return the complete error message that the daemon prints; ``prefix`` is `CREATE` or `EXEC`."""
     if failure.plain:
         return failure.text
     text = f"{prefix}unable to start container process: {failure.text}: unknown"

@@ -1,9 +1,9 @@
-"""Execute another command in a hostfs container: the calling process enters its namespaces, without the supervisor.
+"""Execute another command in a hostfs container (a container on the host's own files), without the supervisor.
 
-It forks twice. The first child enters the namespaces and passes the exit code on. The second child is created in the
-pid namespace and becomes the command. Both have their own sessions, so that the command goes on if the caller is
-interrupted, as with Docker. Processes of the container cannot reach memory or file descriptors of the host through the
-second child.
+The calling process forks twice. The first child enters the container's namespaces and passes the exit code on. The
+second child is created in the pid namespace and becomes the command. Both children have their own sessions, so that the
+command continues if the caller is interrupted, as with Docker. Processes of the container cannot reach memory or file
+descriptors of the host through the second child.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NAMESPACES = (
 
 
 def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
-    """Run ``request`` in the container of ``pidfd``, and return its exit code.
+    """Run ``request`` in the container of the process ``pidfd``, and return the exit code of the command.
 
     Returns 0 if the command is detached, LEFT if the user detaches.
     """
@@ -65,7 +65,7 @@ def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: 
 
 
 def _hear(channel: socket.socket) -> int:
-    """Wait until the command executes; return the terminal's master or -1.
+    """Wait until the command is executed; return the master of its terminal, or -1 without a terminal.
 
     Raises `RuntimeFailure` if the command cannot be executed.
     """
@@ -83,7 +83,7 @@ def _hear(channel: socket.socket) -> int:
 def _enter(
     channel: socket.socket, pidfd: int, spec: Mapping[str, Any], request: ExecCreate, streams: Sequence[int]
 ) -> NoReturn:
-    """Enter the namespaces, fork the command there, and exit with its exit code."""
+    """Enter the container's namespaces, fork the command in them, and exit with the command's exit code."""
     try:
         os.setsid()
         syscalls.hide_process()
@@ -128,7 +128,7 @@ def _become_command(
 
 
 def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
-    """Return the working directory of the command; raises `SetupFailed`."""
+    """Return the working directory of the command to execute; raises `SetupFailed`."""
     cwd: str = request.working_dir or spec["cwd"]
     if not cwd.startswith("/"):
         raise SetupFailed(BAD_CWD, f"{EXEC}Cwd must be an absolute path: unknown", plain=True)
@@ -136,7 +136,7 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
 
 
 def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
-    """Return a command's environment: the container's, with the variables that the request adds or unsets."""
+    """Return a command's environment: the container's variables with the changes that the request makes."""
     terminal = {"TERM": "xterm"} if request.tty else {}
     unset = {"HOME", *(entry for entry in request.env if "=" not in entry)}
     container = environment([entry for entry in spec["env"] if entry.partition("=")[0] not in unset])
@@ -151,7 +151,7 @@ def _connect(channel: socket.socket, streams: Sequence[int], identity: Identity,
         os.fchown(slave, identity.uid, -1)
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         streams = (slave, slave, slave)
-    copies = [os.dup(fd) for fd in streams]  # a target may also be a source
+    copies = [os.dup(fd) for fd in streams]  # copy all, because a target number may also be a source
     for number, fd in enumerate(copies):
         os.dup2(fd, number)
 

@@ -1,9 +1,11 @@
 """Hide hawse's own directories from a container that uses the host's file system.
 
 HAWSE_ROOT has the store and keys. HAWSE_RUN has the sockets and specs of all containers. A directory may be visible at
-several paths, because file systems can be mounted twice and directories can be bind-mounted. Therefore it is hidden at
-every path that the mounts of this namespace give it. A directory that the user binds into the container stays visible.
-This module imports little, because the supervisor uses it and must stay small.
+several paths, because file systems can be mounted twice and directories can be bind-mounted. Therefore a directory is
+hidden at every path at which a mount of this namespace shows it. A directory that the user binds into the container
+stays visible.
+
+This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -22,13 +24,14 @@ _FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 Mount = tuple[str, str, str]
-"""Device, the mounted directory of its file system, and the path of the mount point."""
+"""A mount: the device, the mounted directory of its file system, and the path of the mount point."""
 
 
 def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
-    """Mount an empty read-only directory over each existing one of ``directories``.
+    """Mount an empty read-only directory over each of ``directories`` that exists.
 
-    It is mounted at every path where the directory is visible. Returns device and inode of the hidden directories.
+    The empty directory is mounted at every path where the hidden directory is visible. Returns the device and inode of
+    each hidden directory.
     """
     hidden = set()
     mounts = _mounts() if directories else []
@@ -43,7 +46,7 @@ def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
 def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
     """Show a hidden directory at ``target``, where the user has bound it.
 
-    The bind has copied the mount that hides it, so that mount is removed.
+    The user's bind also copied the empty mount that hides the directory, so that mount is removed at ``target``.
     """
     status = os.stat(source)
     if (status.st_dev, status.st_ino) in hidden:
@@ -51,7 +54,7 @@ def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
 
 
 def _paths(directory: str, mounts: list[Mount]) -> Iterator[str]:
-    """Yield every path of a directory given by its real path; the real path comes last."""
+    """Yield every path at which a directory is visible. ``directory`` is its real path, which is yielded last."""
     status = os.stat(directory)
     device, root, at = max((m for m in mounts if _is_below(directory, m[2])), key=lambda m: len(m[2]))
     inside = _joined(root, directory[len(at.rstrip("/")) :])
@@ -64,14 +67,14 @@ def _paths(directory: str, mounts: list[Mount]) -> Iterator[str]:
 
 
 def _mounts() -> list[Mount]:
-    """Return the mounts of this namespace (proc_pid_mountinfo(5)), the latest first."""
+    """Return the mounts of this mount namespace, the latest first (proc_pid_mountinfo(5))."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         rows = [line.split(" ", 5) for line in file]
     return [(row[2], _plain(row[3]), _plain(row[4])) for row in reversed(rows)]
 
 
 def _plain(path: str) -> str:
-    """Undo the escapes of blanks and backslashes in mountinfo."""
+    """Return a path of mountinfo with its escaped blanks and backslashes restored."""
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), path)
 
 

@@ -1,7 +1,7 @@
 """Execute another command in a container of an image or a directory, with crun and without the supervisor.
 
-The caller's child becomes crun in its own session. Therefore the command goes on if the caller is interrupted, as with
-Docker. Only pipes of the caller's file descriptors enter the container, see `stdio_proxy`.
+A child of the caller becomes crun in its own session. Therefore the command continues if the caller is interrupted, as
+with Docker. The caller's own file descriptors do not enter the container; pipes replace them, see `stdio_proxy`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from engine.runtime.stdio_proxy import StdioProxy
 from engine.runtime.terminal import size
 
 _UNSTARTED = 255
-"""crun's own exit code if it executes nothing."""
+"""The exit code with which crun reports that it has executed nothing."""
 
 
 def execute_in_image(directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
@@ -45,7 +45,7 @@ def execute_in_image(directory: ContainerDirectory, spec: Mapping[str, Any], req
 def _describe(
     directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, cwd: str, stdio: Stdio
 ) -> dict[str, Any]:
-    """Return the description of the process for crun."""
+    """Return the description of the requested process in the form that crun reads."""
     known = directory.read("process") or {"pid": 0}
     try:
         root = root_paths.open_root(f"/proc/{known['pid']}/root")
@@ -67,14 +67,14 @@ def _describe(
 
 
 def _check_directory(root: int, path: str) -> None:
-    """Raise SetupFailed if the working directory is missing, because crun would create it."""
+    """Raise SetupFailed if the working directory is missing, because crun would create the directory."""
     try:
         os.close(syscalls.open_in_root(root, path, os.O_PATH))
     except FileNotFoundError as error:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        return  # for example through /proc, whose links differ there; crun reports errors
+        return  # for example, the links of a path through /proc differ there; crun reports errors
 
 
 def _execute(
@@ -115,7 +115,7 @@ def _execute(
 
 
 def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioProxy:
-    """Open the command's streams until ``stack`` is closed; streams that are not attached are /dev/null."""
+    """Open the command's streams until ``stack`` is closed; a stream that is not attached is /dev/null."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     stack.callback(os.close, null)
     is_attached = not (request.detach or request.tty)
@@ -126,7 +126,7 @@ def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioP
 
 
 def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: Stdio) -> bool:
-    """Relay the command's terminal until the command ends; return True if the user has detached before."""
+    """Copy between the user's terminal and the command's until the command ends; return True if the user detached."""
     master = terminal.receive(child)
     left = master >= 0 and relay(master, child, stdio, stdin=request.attach_stdin, detached=request.detach)
     return left and not request.detach
@@ -138,7 +138,7 @@ def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> N
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         rootfs.show_unified_groups()
-        copies = [os.dup(fd) for fd in streams]  # a target may also be a source
+        copies = [os.dup(fd) for fd in streams]  # copy all, because a target number may also be a source
         for number, fd in enumerate(copies):
             os.dup2(fd, number)
         close_all_but(kept)
@@ -150,7 +150,7 @@ def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> N
 
 
 class Terminal:
-    """A temporary socket in the container's directory, to which crun sends the terminal of a command."""
+    """A temporary socket in the container's directory. crun sends the terminal of a command to this socket."""
 
     def __init__(self, directory: ContainerDirectory) -> None:
         name = f"console.{os.getpid()}"
@@ -167,11 +167,11 @@ class Terminal:
         self._listener.close()
         try:
             os.unlink(self.path)
-        except FileNotFoundError:  # the container has been removed
+        except FileNotFoundError:  # the container's directory has been removed
             return
 
     def receive(self, child: int) -> int:
-        """Wait for the terminal's master and return it; -1 if ``child`` ends without one."""
+        """Wait for the master of the command's terminal and return it, or -1 if ``child`` ends without sending it."""
         pidfd = os.pidfd_open(child)
         try:
             select.select([self._listener.fileno(), pidfd], [], [])

@@ -1,6 +1,6 @@
 """The process that creates the container of an image or a directory with crun.
 
-It talks with the supervisor over one socket:
+This process exchanges one-letter messages with the supervisor over one socket:
 
 - It sends ``R`` when the network namespace exists.
 - It lets crun create everything else while the network is being configured.
@@ -9,7 +9,7 @@ It talks with the supervisor over one socket:
 - If a step fails, it sends ``E`` with the reason.
 
 If the supervisor ends before ``G``, the container ends too. All paths in the root are resolved here before crun gets
-them: they are real directories without symbolic links, see `root_paths`.
+them. The resolved paths have no symbolic links, see `root_paths`.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
 def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) -> NoReturn:
-    """Let crun create the container and, on ``G``, start it; never returns."""
+    """Let crun create the container and, on the message ``G``, start the container; never returns."""
     first_process: list[int] = []
 
     def start() -> None:
-        syscalls.adopt_orphans()  # the first process becomes our child when crun, its parent, ends
+        syscalls.adopt_orphans()  # the container's first process becomes our child when crun, its parent, ends
         join_network(spec, birth)
         syscalls.unshare(syscalls.CLONE_NEWNS)
         birth.channel.send(READY)
@@ -62,7 +62,7 @@ def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) ->
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int) -> NoReturn:
-    if spec["sysctls"]:  # some belong to interfaces, which exist only now
+    if spec["sysctls"]:  # some sysctls belong to interfaces, which exist only now
         pidfd = os.pidfd_open(first)
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
@@ -74,7 +74,7 @@ def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int) -
 
 
 def _create(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) -> int:
-    """Let crun create the container, and return the pid of its first process."""
+    """Let crun create the container, and return the pid of the container's first process."""
     program = crun.find_program()
     syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     devices = os.open("/dev", os.O_PATH | os.O_CLOEXEC)
@@ -108,15 +108,15 @@ def _create(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory
 
 
 def _seal(first: int, place: str) -> None:
-    """Set the mount flags of the root, which crun drops, and check that it is the only root mount.
+    """Set the mount flags of the container's root, which crun drops, and check that the root has only one mount.
 
-    Runs for a moment in the container's mount namespace. Raises `SetupFailed`.
+    This process enters the container's mount namespace for a moment. Raises `SetupFailed`.
     """
     flags = os.statvfs(place).f_flag & (os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)
     namespace, pidfd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.pidfd_open(first)
     syscalls.setns(pidfd, syscalls.CLONE_NEWNS)
     try:
-        syscalls.restrict("/", flags, tree=False)  # the ST_… flags equal MOUNT_ATTR_…
+        syscalls.restrict("/", flags, tree=False)  # the ST_… flags have the values of MOUNT_ATTR_…
         shown = os.stat("/")
     finally:
         syscalls.setns(namespace, syscalls.CLONE_NEWNS)
@@ -131,7 +131,7 @@ def _spawn(program: str, arguments: list[str], stdio: tuple[int, int, int], log:
     if child == 0:
         try:
             syscalls.die_with_parent()
-            if os.getppid() != parent:  # the parent has already ended
+            if os.getppid() != parent:  # the parent process has already ended
                 os._exit(1)
             for number, fd in enumerate(stdio):
                 os.dup2(fd, number)
@@ -144,7 +144,7 @@ def _spawn(program: str, arguments: list[str], stdio: tuple[int, int, int], log:
 
 
 def _listen(directory: ContainerDirectory) -> socket.socket:
-    """Listen on the socket ``console`` in the container's directory, to which crun sends the terminal."""
+    """Listen on the socket ``console`` in the container's directory; crun sends the terminal to this socket."""
     listener = socket.socket(socket.AF_UNIX)
     with resident.socket_address(directory.path, "console") as address:
         listener.bind(address)
@@ -153,7 +153,7 @@ def _listen(directory: ContainerDirectory) -> socket.socket:
 
 
 def _pass_terminal(listener: socket.socket, channel: socket.socket) -> None:
-    """Pass the terminal that crun has sent to the supervisor."""
+    """Send the supervisor the terminal that crun has sent here."""
     connection, _ = listener.accept()
     with connection:
         _, fds = protocol.receive_with_fds(connection)
@@ -166,7 +166,7 @@ def _pass_terminal(listener: socket.socket, channel: socket.socket) -> None:
 def _configure(
     spec: Mapping[str, Any], directory: ContainerDirectory, devices: int
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Mount the root and the device tree.
+    """Mount the container's root and device tree, and make crun's configuration.
 
     Returns the configuration, and a map from canonical mount points to the paths that the user gave.
     """
@@ -203,10 +203,10 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 
 
 class Targets:
-    """Mount points in a root: canonical paths, which are created if they are missing.
+    """The mount points in a container's root: canonical paths, which are created if they are missing.
 
     With ``replace`` (in a writable layer), symbolic links on the way to Docker's own mount points become real
-    directories, as in Docker. The user's own targets are resolved inside the root.
+    directories, as in Docker. The mount points that the user gave are resolved inside the root.
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:
@@ -222,7 +222,7 @@ class Targets:
         self._mounted = {"/proc", "/sys", self.dev}
 
     def of(self, path: str, source: str, *, directory: bool) -> str:
-        """Return the canonical target of a mount of ``source`` at ``path``; raises `SetupFailed`."""
+        """Return the canonical path of the target when ``source`` is mounted at ``path``; raises `SetupFailed`."""
         try:
             target = self._ensure(path, directory=directory)
         except OSError as error:
@@ -234,20 +234,23 @@ class Targets:
         return target
 
     def working_directory(self, path: str) -> str:
-        """Return the canonical working directory; create it if it is missing, unless the root is read-only."""
+        """Return the canonical path of the working directory.
+
+        A missing directory is created unless the root is read-only.
+        """
         try:
             return root_paths.ensure(self._root, path, directory=True, mounted=self._mounted)
         except (FileExistsError, NotADirectoryError) as error:
             raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
         except OSError:
-            return path  # crun will report the error
+            return path  # crun will report the error in the path
 
     def _ensure(self, path: str, *, directory: bool) -> str:
         replace = self._replace and path in ("/proc", "/sys", "/dev", *_FILES)
         return root_paths.ensure(self._root, path, directory=directory, replace=replace, mounted=self._mounted)
 
     def _check(self, target: str, path: str, source: str) -> None:
-        """Raise SetupFailed for a mount over the root itself or inside /proc."""
+        """Raise SetupFailed for a mount whose target is the root itself or is inside /proc."""
         if target == "/":
             text = f"change mount propagation through procfd: open o_path procfd: open {self._place}{path}: "
             raise crun.mount_failure(source, path, f"{text}no such file or directory")

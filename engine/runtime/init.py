@@ -1,6 +1,6 @@
-"""The first process of a hostfs container, from fork to execve.
+"""The first process of a hostfs container (a container on the host's own files), from fork to execve.
 
-It talks with the supervisor over one socket:
+This process exchanges one-letter messages with the supervisor over one socket:
 
 - It sends ``R`` when its namespaces exist.
 - It builds its mount tree while the network is being configured, and waits for ``G``.
@@ -34,13 +34,16 @@ READY, GO, TERMINAL, FAILED = b"R", b"G", b"T", b"E"
 
 
 class Birth:
-    """The forked process's file descriptors: the supervisor's socket, the caller's namespaces, the standard streams."""
+    """The file descriptors that a forked process gets.
+
+    They are the supervisor's socket, the caller's namespaces and the standard streams.
+    """
 
     def __init__(self, channel: socket.socket, mounts: int, network: int, stdio: tuple[int, int, int]) -> None:
         self.channel, self.mounts, self.network, self.stdio = channel, mounts, network, stdio
 
     def descriptors(self) -> list[int]:
-        """Return all file descriptors that are still needed."""
+        """Return all file descriptors that the forked process still needs."""
         return [self.channel.fileno(), self.mounts, self.network, *self.stdio]
 
 
@@ -62,7 +65,7 @@ def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
 def run_child(birth: Birth, start: Callable[[], None], clean_up: Callable[[], None] = lambda: None) -> NoReturn:
     """Call ``start`` in a child that the supervisor has just forked; never returns.
 
-    ``start`` executes a program. If it fails, the error is sent to the supervisor and ``clean_up`` is called.
+    ``start`` executes a program. If ``start`` fails, the error is sent to the supervisor and ``clean_up`` is called.
     """
     try:
         reaper.leave_parent()
@@ -79,7 +82,7 @@ def run_child(birth: Birth, start: Callable[[], None], clean_up: Callable[[], No
         try:
             clean_up()
         finally:
-            os._exit(1)  # the child must never return into the supervisor's code
+            os._exit(1)  # the child process must never return into the supervisor's code
 
 
 def report(channel: socket.socket, failure: SetupFailed) -> None:
@@ -89,7 +92,7 @@ def report(channel: socket.socket, failure: SetupFailed) -> None:
 
 
 def close_all_but(kept: list[int]) -> None:
-    """Close every file descriptor from 3 on, except ``kept``."""
+    """Close every file descriptor from number 3 on, except the descriptors in ``kept``."""
     low = 3
     for fd in sorted({fd for fd in kept if fd > 2}):
         os.closerange(low, fd)
@@ -98,9 +101,9 @@ def close_all_but(kept: list[int]) -> None:
 
 
 def enter_namespaces(spec: Mapping[str, Any], birth: Birth) -> None:
-    """Join the caller's mount tree and the requested network namespace; create all other namespaces.
+    """Join the caller's mount tree and the requested network namespace, and create all other namespaces.
 
-    The mount namespace is a copy of the caller's.
+    The new mount namespace is a copy of the caller's.
     """
     join_network(spec, birth)
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
@@ -122,9 +125,9 @@ def join_network(spec: Mapping[str, Any], birth: Birth) -> None:
 
 
 def build_mounts(spec: Mapping[str, Any]) -> int:
-    """Build the whole mount tree, while the network is being configured.
+    """Build the container's whole mount tree, while the network is being configured.
 
-    Returns a file descriptor of its root.
+    Returns a file descriptor of the tree's root.
     """
     sources = rootfs.Sources(spec["mounts"], spec["files"])
     root = rootfs.enter_root(read_only=spec["read_only"])
@@ -139,14 +142,14 @@ def build_mounts(spec: Mapping[str, Any]) -> int:
 
 
 def hide_kernel(spec: Mapping[str, Any]) -> None:
-    """Hide kernel paths as Docker does, unless the container is privileged or the user shows them."""
+    """Hide kernel paths as Docker does, unless the container is privileged or the user has turned hiding off."""
     if not spec["privileged"] and not spec["system_paths"]:
         rootfs.hide_kernel_paths()
 
 
 def finish(spec: Mapping[str, Any], birth: Birth, root: int) -> NoReturn:
-    """Finish the setup that needs the network, reduce rights to the container's, and execute the command."""
-    if spec["sysctls"]:  # some belong to interfaces, which exist only now
+    """Finish the setup that needs the network, and execute the command with only the container's rights."""
+    if spec["sysctls"]:  # some sysctls belong to interfaces, which exist only now
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
         hide_kernel(spec)
     identity = find_identity(spec["user"], root)
@@ -166,7 +169,7 @@ def finish(spec: Mapping[str, Any], birth: Birth, root: int) -> NoReturn:
 def connect_streams(spec: Mapping[str, Any], birth: Birth, identity: Identity) -> None:
     """Connect the standard streams to ``birth.stdio``, or to a new terminal.
 
-    The terminal's master is sent to the supervisor.
+    The master of a new terminal is sent to the supervisor.
     """
     stdio = birth.stdio
     if spec["tty"]:
@@ -191,7 +194,7 @@ def make_working_directory(path: str) -> None:
     except FileExistsError as error:
         raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
     except OSError:
-        return  # read-only root; `enter_working_directory` reports the error
+        return  # the root is read-only; `enter_working_directory` reports the error
 
 
 def enter_working_directory(path: str) -> None:

@@ -1,7 +1,7 @@
-"""Docker's json-file log: one JSON object a line, as its json-file driver writes it, in rotated files.
+"""Docker's json-file log: one JSON object a line, in rotated files, as Docker's json-file driver writes them.
 
-A line longer than 16 KiB is split into several entries, and only the last of them ends with a newline. This module
-imports little, because the supervisor uses it and must stay small.
+A line longer than 16 KiB is split into several entries, and only the last of the entries ends with a newline. This
+module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -15,34 +15,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST = 16384
-_ENTRY_LIMIT = 8 * _LONGEST  # bytes, more than the size of an entry whose bytes are all escaped
+_ENTRY_LIMIT = 8 * _LONGEST  # bytes, more than the size of an entry in which every byte is escaped
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(32), *b"<>&", 0x2028, 0x2029)}
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord('"'): '\\"', ord("\\"): "\\\\"}
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 NEXT, COMPRESSED = ".next", ".gz"
-"""Suffixes: of the log's path, for the file that will replace it; of a rotated file, for its compressed form."""
+"""File name suffixes.
+
+`NEXT` is appended to the log's path, for the file that will replace the log. `COMPRESSED` is appended to the name of a
+rotated file, for its compressed form.
+"""
 
 
 def format_time(nanoseconds: int) -> str:
-    """Return RFC 3339 in UTC with nanoseconds and without trailing zeros, as Go prints it."""
+    """Return a time as RFC 3339 in UTC with nanoseconds and without trailing zeros, as Go prints it."""
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return text + (f".{fraction:09d}".rstrip("0") if fraction else "") + "Z"
 
 
 def encode_entry(stream: str, data: bytes, nanoseconds: int) -> bytes:
-    """Return one line of the file; bytes that are not UTF-8 become U+FFFD."""
+    """Return one line of the log file; bytes that are not UTF-8 become U+FFFD."""
     text = data.decode("utf-8", "replace").translate(_ESCAPES)
     return f'{{"log":"{text}","stream":"{stream}","time":"{format_time(nanoseconds)}"}}\n'.encode()
 
 
 class LogWriter:
-    """Appends to a log file that only root can read; with an empty path it writes nothing.
+    """Appends to a log file that only root can read. With an empty path nothing is written.
 
-    A file of ``max_size`` bytes or more is rotated before the next entry: it becomes ``PATH.1``, ``PATH.1`` becomes
-    ``PATH.2``, and so on. There are at most ``max_files`` files. A ``max_size`` of 0 means no limit. ``compress`` is
-    called after each rotation.
+    A file of ``max_size`` bytes or more is rotated before the next entry. ``PATH`` becomes ``PATH.1``, ``PATH.1``
+    becomes ``PATH.2``, and so on. At most ``max_files`` files are kept. A ``max_size`` of 0 means no limit.
+    ``compress`` is called after each rotation.
     """
 
     def __init__(
@@ -58,7 +62,7 @@ class LogWriter:
             self._open()
 
     def write(self, stream: str, data: bytes) -> None:
-        """Add data of a stream; complete lines are written immediately."""
+        """Add data of a stream to the log; complete lines are written immediately."""
         if self._fd < 0:
             return
         pending = self._partial.get(stream, b"") + data
@@ -71,7 +75,7 @@ class LogWriter:
         self._append(stream, pieces)
 
     def close(self) -> None:
-        """Write the remaining data without a newline, and close the file."""
+        """Write the remaining data, which has no newline yet, and close the log file."""
         for stream, rest in self._partial.items():
             self._append(stream, [rest] if rest else [])
         self._partial.clear()
@@ -85,14 +89,14 @@ class LogWriter:
         now = time.time_ns()
         entries = [encode_entry(stream, piece, now) for piece in pieces]
         data = b"".join(entries)
-        with contextlib.suppress(OSError):  # a full disk loses log lines, but never stops the container
+        with contextlib.suppress(OSError):  # a full disk loses log lines but must not stop the container
             if not self._max_size or self._size + len(data) - len(entries[-1]) < self._max_size:
                 self._write(data)
             else:
                 self._write_rotating(entries)
 
     def _open(self) -> None:
-        """Open the log, and record whether its last entry was cut off."""
+        """Open the log file, and record whether its last entry was cut off."""
         self._fd = os.open(self._path, _FLAGS, 0o600)
         self._size = os.fstat(self._fd).st_size
         self._cut_off = self._size > 0 and os.pread(self._fd, 1, self._size - 1) != b"\n"
@@ -100,12 +104,12 @@ class LogWriter:
     def _write(self, data: bytes) -> None:
         written = os.write(self._fd, b"\n" + data if self._cut_off else data)
         self._size += written
-        self._cut_off = written < len(data)  # the disk is full: the next entry must begin on a new line
+        self._cut_off = written < len(data)  # if the disk is full, the next entry must begin on a new line
 
     # -------------------------------------------------------------------------------------------- rotation
 
     def _write_rotating(self, entries: list[bytes]) -> None:
-        """Write entries, and rotate before each one for which the file is full."""
+        """Write entries to the log; rotate the log before each entry for which the file is full."""
         group: list[bytes] = []
         size, fits = self._size, True
         for entry in [*entries, b""]:
@@ -120,14 +124,14 @@ class LogWriter:
             group, size, fits = [entry], len(entry), False
 
     def _rotate(self, data: bytes) -> None:
-        """Write ``data`` to a new file and replace the current log by it.
+        """Write ``data`` to a new file and replace the current log by the new file.
 
-        Because the data is in the new file before any file is renamed, nothing is lost if the supervisor is killed
+        The new file has the data before any file is renamed. Nothing is therefore lost if the supervisor is killed
         here.
         """
         try:
             fd = os.open(self._path + NEXT, _FLAGS | os.O_TRUNC, 0o600)
-        except OSError:  # Because the limit matters more than old entries, a log that cannot be rotated is emptied.
+        except OSError:  # Empty a log that cannot be rotated, because the limit matters more than old entries.
             os.ftruncate(self._fd, 0)
             self._size, self._cut_off = 0, False
             self._write(data)
@@ -142,7 +146,7 @@ class LogWriter:
             self._compress()
 
     def _recover(self) -> None:
-        """Finish a rotation of a killed supervisor if the new file has an entry, else delete the new file."""
+        """Finish a rotation that a killed supervisor began, if the new file has an entry; else delete the new file."""
         with open(self._path + NEXT, "rb") as file:
             begun = b"\n" in file.read(_ENTRY_LIMIT) or not os.path.exists(self._path)
         if begun:
@@ -151,16 +155,17 @@ class LogWriter:
             os.unlink(self._path + NEXT)
 
     def _finish_rotation(self) -> None:
-        """Rename the files of a rotation; some of them may have been renamed already."""
+        """Rename the files of a rotation. Some of the files may have been renamed already."""
         if self._max_files > 1 and os.path.exists(self._path):
             self._make_room()
             os.rename(self._path, f"{self._path}.1")
         os.replace(self._path + NEXT, self._path)
 
     def _make_room(self) -> None:
-        """Free the number 1 for a rotated file.
+        """Free the number 1 for a new rotated file.
 
-        The files below the first unused number move up by one. If no number is unused, the oldest file is removed.
+        The files below the first unused number move up by one number. If no number is unused, the oldest file is
+        removed.
         """
         place = 1
         while place < self._max_files - 1 and any(map(os.path.exists, _names(self._path, place))):
@@ -175,11 +180,11 @@ class LogWriter:
 
 
 def _names(path: str, number: int) -> tuple[str, str]:
-    """Return the paths of a rotated file, uncompressed and compressed."""
+    """Return the two possible paths of a rotated file: uncompressed and compressed."""
     return f"{path}.{number}", f"{path}.{number}{COMPRESSED}"
 
 
 def _split(lines: bytes) -> list[bytes]:
-    """Split into entries with their newlines (bytes.splitlines would also split at a carriage return)."""
+    """Split lines into entries that keep their newlines (bytes.splitlines would also split at a carriage return)."""
     entries = [line + b"\n" for line in lines.split(b"\n")[:-1]]
     return [entry[start : start + _LONGEST] for entry in entries for start in range(0, len(entry), _LONGEST)]

@@ -1,7 +1,7 @@
-"""The runtime of this host: commands read files and the kernel's state, and ask the supervisor for the rest.
+"""The runtime of this host. Commands read files and the kernel's state, and ask the supervisor for everything else.
 
-Only the creation of processes, attachments and waits need the supervisor. If the supervisor has died, a command about a
-container that still has a process starts a new one.
+Only the creation of processes, attachments and waits need the supervisor. If the supervisor has died, the next command
+about a container that still has a process starts a new supervisor.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from engine.runtime.errors import OTHER
 from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
 
-_DEATH = 10.0  # seconds to wait for a killed process to vanish
+_DEATH = 10.0  # seconds to wait until a killed process has vanished
 _ANSWER = 5.0  # seconds to wait for the reply of a supervisor that may not answer
-_OVERDUE = 5.0  # seconds after a container's end; by then ``on_exit`` has handled it or never will
+_OVERDUE = 5.0  # seconds after a container's end; if ``on_exit`` has not handled it by then, it never will
 _ATTEMPTS = 2
 
 
@@ -43,7 +43,9 @@ class LocalRuntime:
         self._supervised = False
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Create the namespaces and the waiting process, in the caller's mount tree; raises `RuntimeFailure`."""
+        """Create the container's namespaces and its waiting process, in the caller's mount tree; raises
+        `RuntimeFailure`.
+        """
         directory = self._directory(spec.id)
         if self.state(spec.id).running:
             raise RuntimeFailure(OTHER, f"container {spec.id} is running")
@@ -62,7 +64,7 @@ class LocalRuntime:
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until the process waits only for its start, and return it; raises `RuntimeFailure`."""
+        """Wait until the container's process waits only for its start, and return it; raises `RuntimeFailure`."""
         answer = self._ask({"op": "prepare", "id": container_id})
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
@@ -71,10 +73,10 @@ class LocalRuntime:
         self._ask({"op": "start", "id": container_id})
 
     def state(self, container_id: str) -> ProcessState:
-        """Return the state from the container's files.
+        """Return the state of the container's process from the container's files.
 
-        Starts a supervisor if there is none and the container's end is not recorded. Blocks up to 2 s for the record of
-        the end of a process that has died.
+        Starts a supervisor if no supervisor runs and the container's end is not recorded. If the process has died,
+        blocks up to 2 s until the end is recorded.
         """
         directory = self._directory(container_id)
         known = directory.read("process")
@@ -105,7 +107,7 @@ class LocalRuntime:
             os.close(pidfd)
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
-        """Wait for the end and return the exit code; 0 if there has been no process.
+        """Wait for the end of the container's process and return the exit code, or 0 if there has been no process.
 
         Returns None after ``timeout`` seconds. Raises `RuntimeFailure`.
         """
@@ -118,7 +120,7 @@ class LocalRuntime:
                 try:
                     answer = protocol.receive(connection)
                 except (protocol.Broken, OSError):
-                    continue  # the supervisor was killed; ask its successor
+                    continue  # the supervisor was killed; ask the next supervisor
             if "message" in answer:
                 raise RuntimeFailure(answer["kind"], answer["message"])
             code = answer["exit"]
@@ -128,16 +130,16 @@ class LocalRuntime:
             return int(code)
 
     def delete(self, container_id: str) -> None:
-        """Kill remaining processes and remove the runtime's files; idempotent, needs no supervisor.
+        """Kill a container's remaining processes and remove the runtime's files; idempotent, needs no supervisor.
 
-        Mounts vanish with the container's mount namespace. The writable layer and the log stay.
+        Mounts vanish with the container's mount namespace. The writable layer and the log are kept.
         """
         directory = self._directory(container_id)
         pidfd = self._pidfd(directory)
         if pidfd is not None:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
-                if supervised is not None:  # it records the end before it reports it, and then writes nothing more
+                if supervised is not None:  # the supervisor records the end, then reports it and writes nothing more
                     select.select([supervised], [], [], _DEATH)
                 select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
@@ -147,16 +149,20 @@ class LocalRuntime:
         directory.remove()
 
     def _has_begun(self, directory: ContainerDirectory) -> bool:
-        """Return whether crun has finished its work: the command was executed, or it is a hostfs container."""
+        """Return whether crun has finished its work for a container.
+
+        It has finished if the command was executed. For a hostfs container, which does not use crun, return True.
+        """
         spec = directory.read("spec")
         return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"
 
     @contextmanager
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
-        """Handle the container's end in this block, instead of the supervisor's ``on_exit``.
+        """Let the caller handle the container's end in this block, instead of the supervisor's ``on_exit``.
 
         The supervisor still runs ``on_exit`` if this process is killed, or leaves the block without deleting the
-        container. Yields a connection that becomes readable at the end, or None if no supervisor has such a process.
+        container. Yields a connection that becomes readable at the container's end, or None if no supervisor has such a
+        process.
         """
         connection = supervisor_client.try_connect(self._run)
         if connection is None:
@@ -174,7 +180,7 @@ class LocalRuntime:
     def overdue(self) -> list[str]:
         """Return the ids of containers that ended over 5 s ago and were not deleted.
 
-        Their ``on_exit`` process was killed, or its program no longer exists at its path.
+        The ``on_exit`` process of such a container was killed, or its program no longer exists at its path.
         """
         limit, containers = time.time() - _OVERDUE, os.path.join(self._run, CONTAINERS)
         try:
@@ -184,7 +190,7 @@ class LocalRuntime:
         return [each for each in entries if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
-        """Connect to the container's streams now; copying begins with ``run``."""
+        """Connect to the container's streams now; ``run`` then begins to copy them."""
         self._directory(container_id)
         connection, _ = self._converse({"op": "attach", "id": container_id, "stdin": stdin})
         return SupervisedAttachment(connection, stdio, stdin=stdin, tty=tty)
@@ -192,7 +198,7 @@ class LocalRuntime:
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run another command in the container's namespaces, and return its exit code.
 
-        Returns 0 immediately if it is detached, LEFT if the user detaches. Raises `RuntimeFailure`.
+        Returns 0 immediately if the command is detached, LEFT if the user detaches. Raises `RuntimeFailure`.
         """
         directory = self._directory(container_id)
         pidfd, spec = self._pidfd(directory), directory.read("spec")
@@ -206,7 +212,7 @@ class LocalRuntime:
             os.close(pidfd)
 
     def logs(self, path: str, options: LogOptions, container_id: str) -> Iterator[LogLine]:
-        """Yield the lines of a log file; with ``follow``, continue until the container's process has ended."""
+        """Yield the lines of a log file. With ``follow``, continue until the container's process has ended."""
         return logs.read(path, options, lambda: self._ask_to_wait(container_id))
 
     def _directory(self, container_id: str) -> ContainerDirectory:
@@ -218,7 +224,7 @@ class LocalRuntime:
         return process.open_pidfd(known["pid"], known["start"]) if known else None
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
-        """Send a request to the supervisor, close the connection, and return the reply."""
+        """Send a request to the supervisor, wait for the reply, close the connection, and return the reply."""
         connection, answer = self._converse(request, fds)
         connection.close()
         return answer
@@ -226,12 +232,12 @@ class LocalRuntime:
     def _converse(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[socket.socket, dict[str, Any]]:
         """Send a request to the supervisor; return the connection and the reply. Raises `RuntimeFailure`.
 
-        Tries twice, because the supervisor may end meanwhile (idle, or killed).
+        The request is tried twice, because the supervisor may end before it replies (idle, or killed).
         """
         for _ in range(_ATTEMPTS):
             connection = supervisor_client.connect(self._run)
             try:
-                with suppress(OSError):  # a supervisor that refuses this process may reply before the request
+                with suppress(OSError):  # a supervisor that refuses this process may reply before it reads the request
                     protocol.send(connection, request, fds)
                 answer = protocol.receive(connection)
             except (protocol.Broken, OSError):
@@ -244,9 +250,9 @@ class LocalRuntime:
         raise RuntimeFailure(OTHER, "the supervisor of containers was killed")
 
     def _ask_to_wait(self, container_id: str) -> socket.socket:
-        """Return a connection that becomes readable at the container's end.
+        """Return a connection to the supervisor that becomes readable at the container's end.
 
-        It also becomes readable when the supervisor ends or refuses the request.
+        The connection also becomes readable when the supervisor ends or refuses the request.
         """
         connection = supervisor_client.connect(self._run)
         with suppress(OSError):
@@ -254,14 +260,17 @@ class LocalRuntime:
         return connection
 
     def _supervise(self) -> None:
-        """Start a supervisor if there is none, so that ends are recorded; does so once for each instance."""
+        """Start a supervisor if no supervisor runs, so that the ends of containers are recorded.
+
+        Each instance tries only once.
+        """
         if not self._supervised:
             supervisor_client.connect(self._run).close()
             self._supervised = True
 
 
 def _time_of(path: str) -> float:
-    """Return the modification time of a file in seconds since 1970; 0 if there is no such file."""
+    """Return the modification time of a file in seconds since 1970, or 0 if there is no such file."""
     try:
         return os.stat(path).st_mtime
     except (FileNotFoundError, NotADirectoryError):
@@ -269,7 +278,7 @@ def _time_of(path: str) -> float:
 
 
 def _await_file(path: str) -> None:
-    """Wait up to 2 s for a file that another process is about to write."""
+    """Wait up to 2 s until a file exists that another process is about to write."""
     for _ in range(400):
         if os.path.exists(path) or not os.path.exists(os.path.dirname(path)):
             return
@@ -277,9 +286,9 @@ def _await_file(path: str) -> None:
 
 
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
-    """Return the spec as JSON; missing bind sources are created as directories, as Docker does.
+    """Return the spec as JSON. Missing bind sources are created as directories, as in Docker.
 
-    The ``hidden`` directories are hidden from a container on the host's file system.
+    The directories in ``hidden`` are hidden from a container on the host's file system.
     """
     document = asdict(spec)
     document["rootfs"] = os.path.realpath(spec.rootfs)
@@ -296,7 +305,7 @@ def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
 
 
 def _layer(rootfs: str, layer: str) -> tuple[str, str]:
-    """Return the root and the overlay directory.
+    """Return the root and the overlay directory that a container uses.
 
     If the kernel has no overlayfs, the root is a full copy, and the overlay directory is "". Raises `RuntimeFailure`.
     """

@@ -1,7 +1,7 @@
 """Compress rotated logs, one at a time, in a child process of the supervisor.
 
-The header of a compressed file identifies the original, so that a reader recognises it. This module imports little,
-because the supervisor uses it and must stay small.
+The header of a compressed file identifies the original file, so that a log reader recognises both as the same. This
+module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.runtime.reaper import Children
 
 HEADER = struct.Struct("<12s2sHQQ")
-"""A gzip header with hawse's extra field: the original's inode and its modification time in nanoseconds."""
+"""A gzip header with hawse's extra field: the inode and the modification time (nanoseconds) of the original file."""
 
 HEADER_START, HEADER_FIELD = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x14\0", (b"hw", 16)
 
@@ -32,7 +32,7 @@ _NICENESS = 10
 
 
 class Compressor:
-    """Compresses the rotated files of the log at ``path``."""
+    """Compresses the rotated files of the log at ``path``, one file at a time."""
 
     def __init__(self, children: Children, path: str) -> None:
         self._children, self._path, self._busy = children, path, False
@@ -55,10 +55,10 @@ class Compressor:
         self._children.expect(pid, lambda status: self._finish(status, source))
 
     def _finish(self, status: int, source: int) -> None:
-        """Rename the compressed file to its original's current place, and start with the next file.
+        """Rename the compressed file to the current name of its original plus the suffix, and start with the next file.
 
-        The original may have been rotated again, so it is found by its inode. Because the original was open until now,
-        no other file can have its inode.
+        The original is found by its inode, because it may have been rotated again. No other file can have that inode,
+        because the original was open until now.
         """
         self._busy, inode = False, os.fstat(source).st_ino
         name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")
@@ -73,7 +73,7 @@ class Compressor:
         os.close(source)
 
     def _uncompressed(self) -> list[int]:
-        """Return the numbers of the files to compress; remove originals that have been compressed."""
+        """Return the numbers of the rotated files to compress; remove originals that have been compressed already."""
         directory, base = os.path.split(self._path)
         try:
             names = set(os.listdir(directory))
@@ -104,7 +104,7 @@ def _inode(path: str) -> int:
 
 
 def _compress(source: int, target: str, parent: int) -> NoReturn:
-    """Compress in the child process; exit with 0 if all data was written."""
+    """Compress a rotated log in the child process; exit with 0 if all data was written."""
     try:
         leave_parent()
         syscalls.die_with_parent()

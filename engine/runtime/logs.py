@@ -1,4 +1,4 @@
-"""Read json-file logs across their rotated files: the last lines, a period of time, and new lines."""
+"""Read json-file logs across their rotated files: the last lines, the lines of a period of time, and new lines."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from engine.runtime.logcompress import HEADER, HEADER_START
 _BLOCK = 65536
 _IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 2, 0x80, 0x100
 _MANY_FILES = 200
-_ATTEMPTS = 100  # attempts to open all files of a log while it is rotated
+_ATTEMPTS = 100  # attempts to open all files of a log while the log is being rotated
 
 
 def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket]) -> Iterator[LogLine]:
     """Yield the entries of the log at ``path``, oldest first; a missing file counts as empty.
 
     ``ask_to_wait`` returns a connection that becomes readable when the container has ended and its log is complete. It
-    is called only to follow the log.
+    is called only if the log is followed.
     """
     lines = _follow(path, options.tail, ask_to_wait) if options.follow else _present(path, options.tail)
     for line in lines:
@@ -46,7 +46,7 @@ def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket
 
 
 def _parse(line: bytes) -> LogLine | None:
-    """Return an entry; None if it was cut off by a full disk or a killed supervisor."""
+    """Parse a line of a log; return None if a full disk or a killed supervisor has cut the entry off."""
     try:
         document = json.loads(line)
         return LogLine(document["stream"], document["time"], document["log"].encode("utf-8", "replace"))
@@ -60,12 +60,12 @@ def _seconds(text: str) -> float:
 
 
 class _File:
-    """One open file of a log."""
+    """One open file of a log: the current file or a rotated file."""
 
     def __init__(self, path: str) -> None:
         self.file: BinaryIO = open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")  # noqa: SIM115 (closed by `close`)
         self.inode = os.fstat(self.file.fileno()).st_ino
-        self.original = 0, 0  # inode and modification time of the file that was compressed
+        self.original = 0, 0  # inode and modification time of the file that was compressed into this file
         self._partial = b""
         head = self.file.read(HEADER.size) if path.endswith(COMPRESSED) else b""
         self.compressed = bool(head)
@@ -74,7 +74,7 @@ class _File:
         self.file.seek(0)
 
     def is_of(self, other: _File) -> bool:
-        """Return whether both are the same file, or this one is the compressed form of ``other``.
+        """Return whether both objects are the same file, or this file is the compressed form of ``other``.
 
         The modification time is compared too, because the inode of a deleted file may be reused.
         """
@@ -87,7 +87,9 @@ class _File:
         self.file.close()
 
     def lines(self, skipped: int = 0) -> Iterator[bytes]:
-        """Yield the complete lines added since the last call, except the first ``skipped`` ones."""
+        """Yield the complete lines that were added to the file since the last call, except the first
+        ``skipped`` lines.
+        """
         if self.compressed:
             yield from islice(self._decompressed(), skipped, None)
             return
@@ -96,7 +98,10 @@ class _File:
             yield from lines
 
     def skip(self, count: int) -> tuple[int, int]:
-        """Seek to the last ``count`` lines; return their number, and how many lines `lines` must skip."""
+        """Seek to the last ``count`` lines of the file.
+
+        Returns how many of these lines the file has, and how many lines `lines` must skip.
+        """
         if self.compressed:
             total = sum(1 for _ in self._decompressed())
             self.file.seek(0)
@@ -109,7 +114,7 @@ class _File:
 
 
 def _files(path: str) -> list[_File]:
-    """Open all files of a log, the oldest first; retry if a rotation happens meanwhile."""
+    """Open all files of a log, the oldest first; try again if the log is rotated at the same time."""
     files: list[_File] = []
     for _ in range(_ATTEMPTS):
         for file in files:
@@ -124,8 +129,8 @@ def _files(path: str) -> list[_File]:
 def _older(path: str, newer: _File | None) -> list[_File]:
     """Open the rotated files of a log, the oldest first.
 
-    A rotation only moves files to higher numbers. Therefore opening them by ascending number misses no remaining file.
-    A file that moved meanwhile and is opened twice is returned once.
+    The files are opened by ascending number. Because a rotation only moves files to higher numbers, no remaining file
+    is missed. A file may be opened twice, if it moved between both times; it is returned once.
     """
     files: list[_File] = []
     number, last = 1, _last_number(path)
@@ -150,7 +155,7 @@ def _opened(path: str) -> _File | None:
 
 
 def _last_number(path: str) -> int:
-    """Return the highest number of a rotated file of a log; 0 if there is none."""
+    """Return the highest number of a rotated file of a log, or 0 if the log has no rotated file."""
     directory, base = os.path.split(path)
     pattern = re.compile(re.escape(base) + r"\.([0-9]+)(?:\.gz)?")
     try:
@@ -170,7 +175,10 @@ def _inode(path: str) -> int:
 
 
 def _from_last(files: list[_File], count: int) -> list[tuple[_File, int]]:
-    """Return the files with the last ``count`` lines (-1 means all), each with its lines to skip."""
+    """Return the files that hold the last ``count`` lines of a log (-1 means all lines).
+
+    Each file has with it the number of lines to skip.
+    """
     chosen: list[tuple[_File, int]] = []
     for file in reversed(files):
         lines, skipped = (0, 0) if count < 0 else file.skip(count)
@@ -192,9 +200,11 @@ def _present(path: str, tail: int) -> Iterator[bytes]:
 
 
 def _seek_last(file: BinaryIO, count: int) -> int:
-    """Seek to the last ``count`` lines, searching backwards from the end; return their number."""
+    """Seek to the last ``count`` lines of a file, searching backwards from the end; return how many lines were
+    found.
+    """
     position = file.seek(0, os.SEEK_END)
-    total = -1  # because the newline that ends the last line is counted too
+    total = -1  # starts at -1, because the newline that ends the last line is counted too
     while position > 0:
         start = max(0, position - _BLOCK)
         file.seek(start)
@@ -213,7 +223,7 @@ def _seek_last(file: BinaryIO, count: int) -> int:
 
 
 class _Follower:
-    """Reads new lines of a log across its rotations."""
+    """Reads the new lines of a log while the log is rotated."""
 
     def __init__(self, path: str, tail: int) -> None:
         self._path = path
@@ -221,14 +231,14 @@ class _Follower:
         self._current: _File | None = None
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines added since the last call."""
+        """Yield the lines that were added to the log since the last call."""
         while True:
             if self._current is not None:
                 yield from self._current.lines()
             if not self._waiting and not self._find_newer():
                 return
             if self._current is not None:
-                yield from self._current.lines()  # lines added before its rotation
+                yield from self._current.lines()  # the lines added to the current file before it was rotated
                 self._current.close()
             self._current, skipped = self._waiting.pop(0)
             yield from self._current.lines(skipped)
@@ -238,7 +248,7 @@ class _Follower:
             file.close()
 
     def _find_newer(self) -> bool:
-        """Open the files newer than the current one; return whether there are any."""
+        """Open the log files that are newer than the current one; return whether there are such files."""
         current = self._current
         if current is not None and not current.compressed and current.inode == _inode(self._path):
             return False
@@ -252,12 +262,12 @@ class _Follower:
 
 
 def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> Iterator[bytes]:
-    """Yield the present lines, then each new one, until the container has ended."""
+    """Yield the present lines of a log, then each new line, until the container has ended."""
     with ExitStack() as stack:
         ended = stack.enter_context(ask_to_wait())
         try:
             changes = _watch(os.path.dirname(path))
-        except FileNotFoundError:  # the container was never started
+        except FileNotFoundError:  # no directory to watch: the container was never started
             return
         stack.callback(os.close, changes)
         follower = _Follower(path, tail)
@@ -275,7 +285,7 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> I
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Return whether the readable connection reports the container's end, not the supervisor's."""
+    """Return whether the readable connection reports the container's end, and not the end of the supervisor."""
     try:
         protocol.receive(connection)
     except (protocol.Broken, OSError):
@@ -286,7 +296,7 @@ def _has_ended(connection: socket.socket) -> bool:
 def _watch(directory: str) -> int:
     """Return an inotify file descriptor for changes in a directory.
 
-    It becomes readable when a file grows, appears or is renamed.
+    The descriptor becomes readable when a file in the directory grows, appears or is renamed.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC)

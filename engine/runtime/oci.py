@@ -1,4 +1,4 @@
-"""Convert a process spec to a configuration of the OCI runtime specification, with Docker's settings."""
+"""Convert a process spec to a configuration for an OCI runtime such as crun, with Docker's settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 INIT = "/sbin/docker-init"
-"""The path of the init program of ``--init`` in a container."""
+"""The path in a container of the init program that ``--init`` requests."""
 
 _FLAGS = {os.ST_RDONLY: "ro", os.ST_NOSUID: "nosuid", os.ST_NODEV: "nodev", os.ST_NOEXEC: "noexec"}
 _STRICT = ["nosuid", "noexec", "nodev"]
@@ -25,14 +25,14 @@ _TERMINALS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "
 
 
 class OciMount:
-    """A bind mount of the user or of the engine; ``target`` is a canonical path in the root."""
+    """A bind mount that the user or the engine requested; ``target`` is a canonical path in the root."""
 
     def __init__(self, source: str, target: str, *, read_only: bool, devices: bool) -> None:
         self.source, self.target, self.read_only, self.devices = source, target, read_only, devices
 
     def document(self) -> Json:
-        """Return the mount in the form of the specification, with the flags of the source's mount on the host."""
-        # Because crun replaces the flags of the topmost mount, the flags of the host's mount are repeated.
+        """Return the mount as the OCI specification writes it, with the flags of the source's mount on the host."""
+        # Repeat the flags of the host's mount, because crun replaces the flags of the topmost mount.
         flags = os.statvfs(self.source).f_flag
         kept = [name for flag, name in _FLAGS.items() if flags & flag]
         added = [*(["rro"] if self.read_only else []), *([] if self.devices else ["rnodev"])]
@@ -43,7 +43,7 @@ class OciMount:
 def configuration(
     spec: Mapping[str, Any], root: str, dev: tuple[str, str], cwd: str, identity: Identity, mounts: Sequence[OciMount]
 ) -> Json:
-    """Return the whole configuration.
+    """Return the whole OCI configuration of a container.
 
     ``dev`` holds the directory that is mounted at /dev, and the canonical path of /dev in the root.
     """
@@ -72,10 +72,10 @@ def configuration(
 def process(
     argv: Sequence[str], env: Mapping[str, str], cwd: str, identity: Identity, capabilities: int, *, tty: bool
 ) -> Json:
-    """Return the description of a process.
+    """Return the OCI description of a process.
 
-    A process of a user other than root has no capabilities. It may gain those in the bounding set when it executes a
-    file.
+    A process of a user other than root has no capabilities. When it executes a file, it may gain the capabilities in
+    the bounding set.
     """
     names = capability_names(capabilities)
     held = [] if identity.uid else names
@@ -117,6 +117,6 @@ def _mounts(spec: Mapping[str, Any], dev: tuple[str, str], mounts: Sequence[OciM
         *({"destination": d, "type": t, "source": s, "options": o} for d, t, s, o in kept),
         *(mount.document() for mount in mounts),
     ]
-    # If the root has a symbolic link at /dev, crun follows it when it creates device nodes. Because crun creates no
-    # nodes if a bind mount has exactly the target /dev, that name is used.
+    # Write exactly /dev as the target of the bind mount, because crun then creates no device nodes. With another
+    # target, crun creates device nodes, and follows the root's symbolic link at /dev to do so.
     return [{**m, "destination": "/dev"} if m["destination"] == place else m for m in documents]

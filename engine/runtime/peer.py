@@ -1,9 +1,10 @@
-"""Identify the process at the other end of a Unix socket, and decide what the two processes may do for each other.
+"""Identify the process at the other end of a Unix socket (the peer), and decide whether a server may act for it.
 
-The supervisor, the agent and the warm server act with their own rights for the processes that connect to them.
-Therefore a peer must belong to the same user, and must have every right that the server has:
+The supervisor, the agent and the warm server (a resident process that runs commands) act with their own rights for the
+processes that connect to them. Therefore a peer must belong to the same user, and must have every right that the server
+has:
 
-- Same user: the kernel records it when the peer connects.
+- Same user: the kernel records the user when the peer connects.
 - Same user namespace: a process has all capabilities in a user namespace that it created.
 - All capabilities of the server, normally including CAP_SYS_ADMIN.
 - No more seccomp filters than the server.
@@ -11,13 +12,13 @@ Therefore a peer must belong to the same user, and must have every right that th
   container's end, the supervisor executes a command in its own network namespace. The agent executes nothing for its
   clients.
 
-The mount namespace is not compared. Each ``ip netns exec`` creates one, and the capabilities that a peer must have are
-enough to enter any other. Labels of security modules are not compared, because these modules control the connection
-itself.
+The mount namespace is not compared. Each ``ip netns exec`` creates a new mount namespace, and the capabilities that a
+peer must have are enough to enter any other. Labels of security modules are not compared, because these modules control
+the connection itself.
 
-The warm server's child replaces its launcher and cannot gain rights. Therefore that server requires equality
-(`identity`). Its child enters the launcher's network and mount namespace. This module imports little, because the
-supervisor uses it and must stay small.
+The child of the warm server runs the command in place of the process that the user started (the launcher), and cannot
+gain rights. Therefore the warm server requires equal rights (`identity`). Its child enters the launcher's network and
+mount namespace. This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ SO_NETNS_COOKIE, SO_PEERPIDFD = 71, 77
 _CREDENTIALS = struct.Struct("iII")
 _COOKIE = struct.Struct("Q")
 _CAP_SYS_ADMIN = 1 << 21
-_FILE_BYTES = 65536  # more than the size of any /proc file read here
+_FILE_BYTES = 65536  # bytes, more than the size of any /proc file read here
 _SAME = (
     b"Uid", b"CapInh", b"CapPrm", b"CapEff", b"CapBnd", b"CapAmb", b"NoNewPrivs", b"Seccomp", b"Seccomp_filters"
 )  # fmt: skip
 _NAMESPACES = ("user", "pid", "uts", "ipc", "cgroup", "time")
 
 OTHER_USER, OTHER_NETWORK = "is of another user", "is in another network namespace"
-"""The two objections to a peer that servers handle differently."""
+"""The two reasons to refuse a peer that servers handle differently from all other reasons."""
 
 Identity = tuple[object, ...]
 
@@ -53,8 +54,8 @@ class Rights:
     """The rights of a process that decide whether another process may act for it."""
 
     def __init__(self, pid: int, user: int, network: int) -> None:
-        # Read the status first, because a process can enter a new user namespace and have all capabilities there, but
-        # it cannot return.
+        # Read the status first, because a process can enter a new user namespace and have all capabilities in it, but
+        # the process cannot return.
         status = _status(pid)
         self.user, self.network = user, network
         self.capabilities = _permitted(status)
@@ -63,13 +64,13 @@ class Rights:
 
 
 def own_rights(*, any_network: bool = False) -> Rights:
-    """Return the rights of this process; with ``any_network``, peers may be in any network namespace."""
+    """Return the rights of this process. With ``any_network``, peers may be in any network namespace."""
     with socket.socket(socket.AF_UNIX) as connection:
         return Rights(os.getpid(), os.geteuid(), 0 if any_network else _network(connection))
 
 
 def credentials(connection: socket.socket) -> tuple[int, int, int]:
-    """Return the peer's pid, user and group at the time it connected.
+    """Return the pid, user and group that the peer had when it connected.
 
     The pid is 0 if the peer is not in this pid namespace.
     """
@@ -81,8 +82,8 @@ def credentials(connection: socket.socket) -> tuple[int, int, int]:
 def process(connection: socket.socket) -> Iterator[int]:
     """Yield the peer's pid; raises OSError at the end of the block if the peer has ended.
 
-    The pid could be reused by then. Linux 6.5 and later return the peer's pidfd. On older kernels, a process that got
-    the pid before this call is mistaken for the peer.
+    If the peer has ended, another process may have its pid. Linux 6.5 and later return a pidfd of the peer. On older
+    kernels, a process that got the pid before this call is mistaken for the peer.
     """
     pid, _, _ = credentials(connection)
     if pid == 0:
@@ -99,7 +100,7 @@ def process(connection: socket.socket) -> Iterator[int]:
 
 
 def objection(connection: socket.socket, rights: Rights) -> str:
-    """Return why this server must not act for the peer, or "" if it may; ``own`` are the server's rights."""
+    """Return why this server must not act for the peer, or "" if it may; ``rights`` are the server's rights."""
     try:
         theirs = _rights(connection)
     except OSError:
@@ -120,8 +121,9 @@ def objection(connection: socket.socket, rights: Rights) -> str:
 def is_genuine(connection: socket.socket) -> bool:
     """Return whether the peer can be a server of hawse: same user and user namespace, with CAP_SYS_ADMIN.
 
-    The server may have fewer capabilities than this process, because the command that started it may have had fewer. If
-    it has more, the kernel does not show its namespaces, and the check of the namespace is left to the server.
+    The server may have fewer capabilities than this process, because the command that started the server may have had
+    fewer. If the server has more capabilities, the kernel does not show its namespaces to this process. Then only the
+    server checks the user namespace.
     """
     try:
         with process(connection) as pid:
@@ -134,7 +136,7 @@ def is_genuine(connection: socket.socket) -> bool:
 
 
 def identity(pid: int) -> Identity:
-    """Return all properties that must be equal for one process to replace another; raises OSError."""
+    """Return the properties of a process that must be equal for another process to replace it; raises OSError."""
     status = _status(pid)
     spaces = tuple(os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in _NAMESPACES)
     return (*(_value(status, name) for name in _SAME), *spaces, _label(pid))
@@ -146,7 +148,7 @@ def _rights(connection: socket.socket) -> Rights:
 
 
 def _network(connection: socket.socket) -> int:
-    """Return the cookie of the network namespace in which the client connected; 0 before Linux 5.14."""
+    """Return the cookie of the network namespace in which the client connected, or 0 before Linux 5.14."""
     try:
         (cookie,) = _COOKIE.unpack(connection.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, _COOKIE.size))
     except OSError:
@@ -168,7 +170,7 @@ def _status(pid: int) -> bytes:
 
 
 def _value(status: bytes, name: bytes) -> bytes:
-    """Return the value of one line of /proc/PID/status; empty if the kernel has no such line."""
+    """Return the value of one line of /proc/PID/status, or b"" if the kernel has no such line."""
     return status.partition(b"\n" + name + b":\t")[2].partition(b"\n")[0]
 
 
@@ -177,7 +179,7 @@ def _permitted(status: bytes) -> int:
 
 
 def _user_namespace(pid: int) -> int:
-    """Return the inode of a process's user namespace; 0 if the process has rights that this one lacks."""
+    """Return the inode of a process's user namespace, or 0 if the process has rights that this process lacks."""
     try:
         return os.stat(f"/proc/{pid}/ns/user").st_ino
     except PermissionError:
@@ -185,7 +187,7 @@ def _user_namespace(pid: int) -> int:
 
 
 def _label(pid: int) -> bytes:
-    """Return the security module's label of a process; empty if there is no such module."""
+    """Return the security module's label of a process, or b"" if the kernel has no such module."""
     try:
         return _content(f"/proc/{pid}/attr/current")
     except OSError:

@@ -1,6 +1,6 @@
-"""The exit of a process that may not be a child of this one, and Docker's exit codes.
+"""Find the exit status of a process that may not be a child of this process, and convert it to Docker's exit code.
 
-This module imports little, because the supervisor uses it and must stay small.
+This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import os
 from drivers.linux.process import start_time, stat_fields
 from engine.runtime import syscalls
 
-_EXIT_CODE = 49  # position after the command name in /proc/PID/stat
+_EXIT_CODE = 49  # index of the exit code among the fields after the command name in /proc/PID/stat
 
 
 def open_pidfd(pid: int, started: int) -> int | None:
-    """Open a pidfd of the process with this pid and start time; return None if it has ended."""
+    """Open a pidfd of the process with this pid and start time; return None if that process has ended."""
     if pid <= 0:
         return None
     try:
@@ -28,14 +28,14 @@ def open_pidfd(pid: int, started: int) -> int | None:
 
 
 def exit_code(status: int) -> int:
-    """Return Docker's exit code for a wait status: 128+N for signal N."""
+    """Convert a wait status to Docker's exit code, which is 128+N for signal N."""
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def foreign_exit_status(pid: int, pidfd: int) -> int | None:
-    """Return the wait status of an ended process that is not our child, or None if it is unknown.
+    """Return the wait status of an ended process that is not our child, or None if the status is unknown.
 
-    It comes from the zombie, or from the pidfd.
+    The status is read from the zombie, or from the pidfd.
     """
     fields = stat_fields(pid)
     if len(fields) > _EXIT_CODE and fields[0] == b"Z":

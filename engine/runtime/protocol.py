@@ -1,7 +1,8 @@
-"""The protocol between commands and the supervisor: frames of a kind, a length and a payload.
+"""The protocol between commands and the supervisor. Each frame has a type, a length and a payload.
 
 A control frame is a JSON object. The other frames are data of one of the container's streams. File descriptors are sent
-with the first byte of a control frame. This module imports little, because the supervisor uses it and must stay small.
+with the first byte of a control frame. This module has few imports, because the supervisor uses it and must use little
+memory.
 """
 
 from __future__ import annotations
@@ -25,27 +26,27 @@ _MOST_FDS = 4
 
 
 class Broken(Exception):
-    """The peer does not use this protocol, or has closed the connection in the middle of a frame."""
+    """The process at the other end does not use this protocol, or closed the connection in the middle of a frame."""
 
 
 def frame(kind: int, payload: bytes) -> bytes:
-    """Return the bytes of one frame."""
+    """Return the bytes of one frame of the protocol."""
     return _HEADER.pack(kind, len(payload)) + payload
 
 
 def control(document: dict[str, Any]) -> bytes:
-    """Return the bytes of one control frame."""
+    """Return the bytes of a control frame that holds ``document`` as JSON."""
     return frame(CONTROL, json.dumps(document).encode())
 
 
 class Decoder:
-    """Splits a byte stream into frames."""
+    """Splits a stream of received bytes into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Add received data, and yield the frames that are complete; raises `Broken` for a frame over 16 MiB."""
+        """Add received data, and yield the frames that are complete now; raises `Broken` for a frame over 16 MiB."""
         self._buffer += data
         while len(self._buffer) >= _HEADER.size:
             kind, length = _HEADER.unpack_from(self._buffer)
@@ -76,7 +77,7 @@ def receive(connection: socket.socket) -> dict[str, Any]:
 
 
 def receive_with_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
-    """Read the data that has arrived, with its file descriptors (closed on exec)."""
+    """Read the data that has arrived and its file descriptors, which are closed on exec."""
     data, ancillary, _, _ = connection.recvmsg(_CHUNK, socket.CMSG_LEN(_MOST_FDS * 4), socket.MSG_CMSG_CLOEXEC)
     return data, [fd for _, _, packed in ancillary for (fd,) in struct.iter_unpack("=i", packed)]
 

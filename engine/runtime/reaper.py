@@ -1,7 +1,7 @@
-"""Reap all children of the supervisor: its own, and the orphans that it adopts.
+"""Reap all children of the supervisor: its own children, and the orphans that it adopts.
 
-No other code in this process may wait for children. The reason is that another program creates a container's first
-process, and the supervisor adopts it.
+No other code in this process may wait for children. A wait could reap a container's first process, which another
+program creates and the supervisor adopts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BYTES = 4096
 
 
 class Children:
-    """Calls back with the wait status of an expected child; the status of any other is dropped."""
+    """Calls back with the wait status of a child that the caller expects; the status of any other child is ignored."""
 
     def __init__(self, loop: Loop) -> None:
         self._expected: dict[int, Callable[[int], None]] = {}
@@ -29,14 +29,14 @@ class Children:
         loop.watch(self._signalled, self._reap)
 
     def expect(self, pid: int, ended: Callable[[int], None]) -> None:
-        """Call ``ended`` once, from the loop, with the wait status of ``pid`` after its end.
+        """Call ``ended`` once with the wait status of ``pid``, after that process has ended.
 
-        ``pid`` is a child of this process, or becomes one.
+        ``ended`` is called from the supervisor's loop. ``pid`` is a child of this process, or becomes a child.
         """
         self._expected[pid] = ended
 
     def forget(self, pid: int) -> None:
-        """Ignore the status of ``pid``; idempotent."""
+        """Ignore the wait status of ``pid``; idempotent."""
         self._expected.pop(pid, None)
 
     def _reap(self, _events: int) -> None:
@@ -54,6 +54,6 @@ class Children:
 
 
 def leave_parent() -> None:
-    """Stop recording signals in the parent's pipe; for a forked child."""
+    """Stop writing signals to the parent's pipe; called in a forked child."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

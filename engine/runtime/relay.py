@@ -1,4 +1,4 @@
-"""Copy between the user's terminal and a terminal in a container, for ``exec -t``."""
+"""Copy between the user's terminal and the terminal of a command in a container, for ``exec -t``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHUNK = 32768
 def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool) -> bool:
     """Copy until ``child`` has ended and all its output is read; return whether the user detached.
 
-    Closes ``master``. If the command goes on, because the user detached or it was started detached, it keeps its
+    ``master`` is closed. The command continues if the user detached, or if it was started detached. It then keeps its
     terminal.
     """
     with ExitStack() as stack:
@@ -35,7 +35,7 @@ def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool)
 
 
 def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> bool:
-    """Copy until the end (return False), or until the user detaches (return True)."""
+    """Copy between both terminals until the command ends (return False), or until the user detaches (return True)."""
     keys, open_output = terminal.DetachKeys(), True
     while True:
         sources = [ended] + [master] * open_output + [stdio.stdin] * stdin
@@ -53,7 +53,7 @@ def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> bool:
 
 
 def _leave_reader(master: int) -> None:
-    """Fork a process that reads the terminal's output until no process has it open."""
+    """Fork a process that reads the terminal's output until no process has the terminal open."""
     if os.fork():
         return
     with suppress(OSError):
@@ -68,7 +68,7 @@ def _leave_reader(master: int) -> None:
 
 
 def _copy_output(master: int, stdout: int) -> bool:
-    """Copy the available output; return False if no process has the terminal open."""
+    """Copy the terminal's available output to ``stdout``; return False if no process has the terminal open."""
     try:
         data = os.read(master, _CHUNK)
     except OSError:

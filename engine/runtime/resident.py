@@ -1,9 +1,9 @@
 """The lock and the socket of a resident process in HAWSE_RUN: agent, supervisor or warm server.
 
-The lock ensures that only one such process runs. Commands find the process through the socket. The socket is addressed
-through its open directory, because a path can exceed the 107 bytes of a socket address.
+The lock ensures that only one such process runs. Commands connect to the process through the socket. The socket is
+addressed through a descriptor of its directory, because a path can exceed the 107 bytes of a socket address.
 
-This module imports little, because the supervisor uses it and must stay small.
+This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BACKLOG = 128
 
 @contextlib.contextmanager
 def socket_address(path: str, name: str) -> Iterator[str]:
-    """Open a directory for the duration of the block; yield an address of the socket ``name`` in it."""
+    """Yield an address of the socket ``name`` in a directory; the directory is open during the block."""
     directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{directory}/{name}"
@@ -45,7 +45,7 @@ def try_lock(fd: int) -> bool:
 def listen(listener: socket.socket, run: str, name: str) -> None:
     """Listen on the socket ``name`` (mode 0600) in the directory ``run``, replacing an old socket.
 
-    The caller holds the process's lock, so an old socket can only belong to a dead process.
+    The caller holds the lock of the resident process, so an old socket can only belong to a dead process.
     """
     with socket_address(run, name) as address:
         with contextlib.suppress(FileNotFoundError):
@@ -61,7 +61,7 @@ def listen(listener: socket.socket, run: str, name: str) -> None:
 def connect(run: str, name: str, timeout: float | None = None) -> socket.socket:
     """Connect to the socket ``name`` in the directory ``run``.
 
-    Raises OSError if no process listens, or if the process cannot be a server of hawse (`peer.is_genuine`).
+    Raises OSError if no process listens, or if the listening process cannot be a server of hawse (`peer.is_genuine`).
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)

@@ -1,7 +1,8 @@
-"""Resolve paths inside a root directory that may be malicious: as its own processes would, never outside it.
+"""Resolve paths inside a root directory that may be malicious. No path leads outside the root.
 
-A symbolic link of an image may point anywhere, so no path of an image is opened by its text alone. Every step is
-resolved with openat2 below a file descriptor of the root. Only regular files are read.
+Paths are resolved as processes in the container would resolve them. A symbolic link of an image may point anywhere, so
+no path of an image is opened by its text alone. Every step is resolved with openat2 below a file descriptor of the
+root. Only regular files are read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 LARGEST = 16 << 20
-"""Bytes that are read at most from a file of the root."""
+"""The maximum number of bytes that are read from a file of the root."""
 
 _MOST_LINKS = 40
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
@@ -30,7 +31,7 @@ def open_root(path: str) -> int:
 
 
 def read_lines(root: int, path: str) -> Iterator[str]:
-    """Yield the lines of a regular file, up to `LARGEST` bytes; none if there is no such file."""
+    """Yield the lines of a regular file, up to `LARGEST` bytes; yield nothing if there is no such file."""
     try:
         handle = syscalls.open_in_root(root, path, os.O_PATH)
     except OSError:
@@ -38,7 +39,7 @@ def read_lines(root: int, path: str) -> Iterator[str]:
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return
-        # Because the file descriptor refers to one file, opening it again cannot reach another file.
+        # Opening the file descriptor again is safe, because it refers to one file and cannot reach another file.
         fd = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return
@@ -52,8 +53,8 @@ def read_lines(root: int, path: str) -> Iterator[str]:
 def ensure(root: int, path: str, *, directory: bool, replace: bool = False, mounted: Collection[str] = ()) -> str:
     """Create ``path`` if it is missing; return its canonical path, which has no symbolic link.
 
-    With ``replace``, a component that is not a directory is removed and created again, as Docker does in its own layer.
-    Nothing is created at or below a path in ``mounted``, because a mount will cover it.
+    With ``replace``, a component that is not a directory is removed and created again, as Docker does in the writable
+    layer. Nothing is created at or below a path in ``mounted``, because a mount will cover it.
     """
     todo, done, links = deque(path.split("/")), list[str](), 0
     while todo:
@@ -83,7 +84,10 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
 
 
 def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:
-    """Create one component if it is missing; return the target of a symbolic link that is kept, else None."""
+    """Create one component of a path if it is missing.
+
+    Returns the target if the component is a symbolic link that is kept, else None.
+    """
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:

@@ -1,7 +1,8 @@
 """Build the mount tree of a hostfs container, and the root and devices of other containers for crun.
 
-All functions run in a new mount namespace that this process has already entered. They change nothing in the host's
-tree. A hostfs container has the host's own files, which are trusted. See `root_paths` for the paths of images.
+All functions run in a new mount namespace that this process has already entered. They do not change the host's mounts.
+A hostfs container (a container on the host's own files) has only trusted files. See `root_paths` for the paths of
+images.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MASKED_PATHS = (
 
 
 class Sources:
-    """The host's files and directories that a mount tree uses, opened before the root changes."""
+    """The host's files and directories that a mount tree uses; they are opened before the root directory changes."""
 
     def __init__(self, mounts: Sequence[Mapping[str, Any]], files: Mapping[str, str]) -> None:
         self.devices = os.open("/dev", os.O_PATH)
@@ -51,7 +52,7 @@ class Sources:
 
 
 def enter_root(*, read_only: bool) -> int:
-    """Separate the mounts of a hostfs container from the host's; return a file descriptor of its root."""
+    """Separate the mounts of a hostfs container from the host's mounts; return a file descriptor of its root."""
     syscalls.mount("", "/", flags=MS_REC | MS_PRIVATE)
     if read_only:
         syscalls.make_read_only("/")
@@ -61,9 +62,9 @@ def enter_root(*, read_only: bool) -> int:
 def show_unified_groups() -> None:
     """Mount only the unified control groups (cgroup2) for crun.
 
-    crun refuses the version 1 hierarchies that some hosts have beside them. An existing cgroup2 mount is bound. If
-    there is none, a new one is mounted in a new control group namespace. In the initial one, the kernel would apply the
-    mount options to all groups, which takes 5 to 30 milliseconds.
+    Some hosts also have version 1 hierarchies, which crun refuses. If the host has a cgroup2 mount, it is bound. If the
+    host has none, cgroup2 is mounted in a new control group namespace. In the initial namespace, the kernel would apply
+    the mount options to all groups, which takes 5 to 30 milliseconds.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         mounts = [line.split()[4] for line in file if " - cgroup2 " in line and line.split()[3] == "/"]
@@ -79,7 +80,7 @@ def show_unified_groups() -> None:
 def mount_root(spec: Mapping[str, Any], place: str) -> None:
     """Mount the root of an image or a directory at ``place``.
 
-    Its devices cannot be opened unless the container is privileged.
+    Device files in the root cannot be opened unless the container is privileged.
     """
     if spec["overlay_dir"]:
         _mount_overlay(spec["rootfs"], spec["overlay_dir"], place)
@@ -99,7 +100,7 @@ def _mount_overlay(lower: str, layer: str, mount_point: str) -> None:
 
 
 def _escape(path: str) -> str:
-    """Escape the characters that overlayfs treats as separators."""
+    """Return a path in which the characters that overlayfs treats as separators are escaped."""
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
@@ -118,19 +119,19 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
 
 
 def shows_devices(status: os.stat_result, devices: int) -> bool:
-    """Return whether a bind source is a device or on the host's /dev; only then do its devices work."""
+    """Return whether devices work in a bind mount: the source must be a device or be on the host's /dev."""
     return status.st_dev == os.stat(devices).st_dev or stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
 
 
 def _mount_sysfs(*, privileged: bool) -> None:
-    """Mount the network namespace's own /sys.
+    """Mount the /sys of this network namespace.
 
-    Only the mount is read-only, because its file system is shared with other mounts.
+    Only the mount is made read-only, because its file system is shared with other mounts.
     """
     try:
         _mount_fresh("sysfs", "/sys", "sysfs", _STRICT)
     except OSError as error:
-        if error.errno != errno.EBUSY:  # EBUSY: in the host's network namespace, it is mounted there already
+        if error.errno != errno.EBUSY:  # EBUSY means that /sys is mounted already, in the host's network namespace
             raise
     if not privileged:
         syscalls.make_read_only("/sys")
@@ -143,9 +144,9 @@ def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = 
 
 
 def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> None:
-    """Mount a small /dev at ``dev``.
+    """Mount a /dev with only a few devices at ``dev``.
 
-    No other device can be opened there, although CAP_MKNOD is among Docker's default capabilities.
+    No other device can be opened in this /dev, although CAP_MKNOD is among Docker's default capabilities.
     """
     flags = MS_NOSUID | (0 if privileged else MS_NODEV)
     syscalls.mount("tmpfs", dev, "tmpfs", flags, "size=65536k,mode=755")
@@ -165,7 +166,7 @@ def _populate_dev(devices: int, *, privileged: bool) -> None:
     try:
         _mount_fresh("mqueue", "/dev/mqueue", "mqueue", _STRICT)
     except OSError:
-        os.rmdir("/dev/mqueue")  # the kernel has no message queues
+        os.rmdir("/dev/mqueue")  # the kernel has no message queues, so the directory is removed
 
 
 def _all_devices(devices: int) -> Iterator[str]:
@@ -176,7 +177,10 @@ def _all_devices(devices: int) -> Iterator[str]:
 
 
 def bind_files(sources: Sources, *, read_only: bool) -> None:
-    """Bind files over those of a hostfs container; a file that the host lacks is not created on the host."""
+    """Bind the container's files over those of a hostfs container.
+
+    A file that the host lacks is not created on the host.
+    """
     for target, source in sources.files.items():
         if not os.path.exists(target):
             _shadow(os.path.dirname(target), without=os.path.basename(target))
@@ -184,9 +188,9 @@ def bind_files(sources: Sources, *, read_only: bool) -> None:
 
 
 def _shadow(directory: str, without: str) -> None:
-    """Mount a tmpfs over ``directory`` with all its entries except ``without`` bound into it.
+    """Mount a tmpfs over ``directory``, and bind into it all entries of the directory except ``without``.
 
-    The missing entry can then be created in the tmpfs.
+    The entry ``without`` can then be created in the tmpfs.
     """
     old = os.open(directory, os.O_PATH | os.O_DIRECTORY)
     entries = [entry for entry in os.scandir(_path_of(old)) if entry.name != without]
@@ -202,9 +206,9 @@ def _shadow(directory: str, without: str) -> None:
 
 
 def apply_default_sysctls() -> None:
-    """Allow all users of a new network namespace low ports and ping, as Docker does.
+    """Allow all users of a new network namespace to use low ports and ping, as Docker does.
 
-    A kernel without these sysctls is ignored.
+    A kernel without the sysctls for this is ignored.
     """
     for name, value in _DEFAULT_SYSCTLS.items():
         with contextlib.suppress(OSError):
@@ -216,7 +220,7 @@ def apply_default_sysctls() -> None:
 
 
 def apply_sysctls(sysctls: Mapping[str, str], netns: str) -> None:
-    """Write the ``--sysctl`` values; raises `SetupFailed` for a network sysctl in the host's namespace."""
+    """Write the values of ``--sysctl``; raises `SetupFailed` for a network sysctl in the host's network namespace."""
     for key, value in sysctls.items():
         if netns == "host" and key.startswith("net."):
             text = f'{CREATE}sysctl "{key}" not allowed in host network namespace: unknown'
@@ -240,7 +244,7 @@ def _sysctl_failure(operation: str, path: str, error: OSError) -> SetupFailed:
 
 
 def hide_kernel_paths() -> None:
-    """Make some paths of /proc and /sys read-only, and cover others, as Docker does."""
+    """Make some paths of /proc and /sys read-only, and cover other paths, as Docker does."""
     for path in READ_ONLY_PATHS:
         if os.path.exists(path):
             syscalls.bind(path, path)

@@ -1,7 +1,7 @@
-"""The system call filter of a container: Docker's default profile, or one of the user's.
+"""Make the system call filter of a container from Docker's default profile, or from a profile of the user.
 
-A profile in Docker's form has rules that apply only with some capabilities, architectures or kernels. The result is in
-the form of the OCI runtime specification, whose rules always apply.
+A profile in Docker's form has rules that apply only with some capabilities, architectures or kernels. The result has
+the form of the OCI runtime specification, and contains only the rules that apply.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 UNCONFINED, BUILTIN = "unconfined", "builtin"
-"""The profiles that have a name; any other profile is given as its JSON text."""
+"""The seccomp profiles that have a name; any other profile is given as its JSON text."""
 
 _DEFAULT = os.path.join(os.path.dirname(__file__), "seccomp.json")
 _ACTIONS = frozenset(
@@ -37,7 +37,7 @@ _MACHINES = {
 
 
 def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | None:
-    """Return the filter for a process with ``capabilities`` ("CAP_…") in its bounding set, or None."""
+    """Return the filter for a process with ``capabilities`` ("CAP_…") in its bounding set, or None for no filter."""
     if profile == UNCONFINED:
         return None
     if profile in ("", BUILTIN):
@@ -47,7 +47,7 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
 
 
 def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
-    """Keep the rules that apply on this host, as Docker does; raises `SetupFailed`.
+    """Keep the rules of a profile that apply on this host, as Docker does; raises `SetupFailed`.
 
     Returns None if the profile is empty.
     """

@@ -1,8 +1,8 @@
 """Pipes between the caller's streams and a command without a terminal, for ``exec`` without ``-t``.
 
-A terminal's file descriptor never enters a container, because a process with it could type on the terminal. A file's
-descriptor never enters a container of an image, because /proc/self/fd can reopen a read-only file for writing. The
-command gets pipes instead.
+The descriptor of the caller's terminal never enters a container, because a process with it could type on the terminal.
+The descriptor of a file never enters a container of an image, because /proc/self/fd can reopen a read-only file for
+writing. The command gets pipes instead.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _CHUNK = 32768
 
 
 class StdioProxy:
-    """Replaces those of three streams that are terminals by pipes; other streams are passed on unchanged.
+    """Replaces each of three streams that is a terminal by a pipe; other streams are passed on unchanged.
 
-    With ``may_say`` (for containers of images), files are replaced too, and errors always. If ``may_say`` accepts the
-    first error output as a message of crun, it is kept in ``held`` until its source is known. Output and errors to the
-    same file use the same pipe, so that their order is kept.
+    With ``may_say`` (for containers of images), files are replaced too, and the error stream always. If ``may_say``
+    accepts the first error output as a message of crun, that output is kept in ``held`` until its source is known.
+    Output and errors that go to the same file use the same pipe, so that their order is kept.
     """
 
     def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:
@@ -59,7 +59,9 @@ class StdioProxy:
         self._end_input()
 
     def relay(self, child: int) -> None:
-        """Copy until ``child`` has ended and all its output is written; no direction blocks another."""
+        """Copy until ``child`` has ended and all its output is written. A blocked stream does not stop the other
+        streams.
+        """
         if not self._outputs and self._typed < 0:
             return
         ended = os.pidfd_open(child)
@@ -90,7 +92,7 @@ class StdioProxy:
         _write(target, data)
 
     def release(self, data: bytes) -> None:
-        """Write ``data`` to the error stream instead of the held message."""
+        """Write ``data`` to the error stream instead of the message that was held back."""
         _write(self._error_target, data)
 
     def _read_input(self) -> None:
@@ -122,7 +124,7 @@ def _write(fd: int, data: bytes) -> None:
 def _is_exposed(fd: int, *, files: bool) -> bool:
     """Return whether a stream must be replaced by a pipe.
 
-    It must if it is a terminal. With ``files``, it must unless it is a pipe, a socket or /dev/null.
+    A terminal must be replaced. With ``files``, only a pipe, a socket and /dev/null need not be replaced.
     """
     if not files:
         return os.isatty(fd)

@@ -1,7 +1,7 @@
-"""A container's standard streams in the supervisor: copied to the log and to every attached client.
+"""A container's standard streams in the supervisor, which copies output to the log and to every attached client.
 
-Output goes through FIFOs that the container itself keeps open. Therefore it never gets SIGPIPE, and a new supervisor
-can continue after the old one has ended. A slow client slows the container down, as with Docker.
+Output goes through FIFOs that the container itself keeps open. Therefore the container never gets SIGPIPE, and a new
+supervisor can continue after the old supervisor has ended. A slow client slows the container down, as with Docker.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
-    """Open the container's log with the limits in its spec (a spec of an older hawse has none)."""
+    """Open the container's log with the limits in its spec. A spec of an older hawse has no limits."""
     path = spec["log_path"]
     compress = Compressor(children, path).start if path and spec.get("log_compress") else None
     return LogWriter(path, spec.get("log_max_size", 0), spec.get("log_max_files", 1), compress)
 
 
 class Streams:
-    """Standard input, output and error of one container, and its attached clients."""
+    """The standard input, output and error of one container, and the clients that are attached to them."""
 
     def __init__(self, loop: Loop, children: Children, directory: ContainerDirectory, spec: Mapping[str, Any]) -> None:
         self.attached: list[Connection] = []
@@ -49,9 +49,10 @@ class Streams:
         self._begun, self._fresh = False, True
 
     def open_fifos(self, *, adopting: bool = False) -> None:
-        """Open this process's ends of the FIFOs; does nothing with a terminal.
+        """Open the supervisor's ends of the FIFOs; does nothing if the container has a terminal.
 
-        Standard input of an adopted container is opened only if it stays open after its writer ends.
+        For a container of an earlier supervisor (``adopting``), standard input is opened only if it stays open after
+        its writer ends.
         """
         if self._spec["tty"]:
             return
@@ -65,7 +66,7 @@ class Streams:
             self.begin()
 
     def open_for_child(self) -> tuple[int, int, int]:
-        """Open the container's ends of the streams; the caller closes them."""
+        """Open the container's ends of its standard streams; the caller closes them."""
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         if self._spec["tty"]:
             return null, null, null
@@ -77,7 +78,7 @@ class Streams:
         return os.open(self._directory.file("stdin"), mode | _FIFO), out, err
 
     def take_terminal(self, master: int) -> None:
-        """Use a terminal's master as the end of all streams."""
+        """Use the master of the container's terminal as the end of all streams."""
         os.set_blocking(master, False)
         self._terminal, self._outputs[master] = master, protocol.STDOUT
         if self._spec["open_stdin"]:
@@ -86,17 +87,19 @@ class Streams:
         self.resume()
 
     def attach(self, client: Connection) -> None:
-        """Copy output to ``client`` from now on."""
+        """Copy the container's output to ``client`` from now on."""
         self.attached.append(client)
         client.on_drain = self.resume
 
     def detach(self, client: Connection) -> None:
-        """Remove a client from the attached ones."""
+        """Stop copying the container's output to ``client``."""
         self.attached.remove(client)
         self.resume()
 
     def feed(self, data: bytes) -> None:
-        """Write ``data`` to standard input; b"" closes it if the container was created with stdin_once."""
+        """Write ``data`` to standard input. If ``data`` is b"" and the container has stdin_once, close
+        standard input.
+        """
         if data:
             self._unsent += data
         elif self._spec["stdin_once"] and self._stdin != self._terminal:
@@ -104,23 +107,25 @@ class Streams:
         self._write_stdin()
 
     def resize(self, rows: int, columns: int) -> None:
-        """Set the terminal's size, now or when there is a terminal."""
+        """Set the terminal's size now, or later when the container gets its terminal."""
         self._size = rows, columns
         if self._terminal >= 0 and (rows or columns):
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def begin(self) -> None:
-        """Start reading output; output before the command is executed is not the command's."""
+        """Start reading output, because the command has been executed; earlier output does not come from the
+        command.
+        """
         self._begun = True
         self.resume()
 
     def discard(self) -> None:
-        """Drop the output of a command that was not executed."""
+        """Drop the output that was written before a command failed to execute."""
         for fd in list(self._outputs):
             self._close_output(fd)
 
     def resume(self) -> None:
-        """Read output, unless an attached client is behind."""
+        """Read output again, unless more than 1 MiB waits to be sent to an attached client."""
         if not self._begun:
             return
         held = any(client.full for client in self.attached)
@@ -128,7 +133,7 @@ class Streams:
             self._watch(fd, held=held)
 
     def close(self) -> None:
-        """Read the remaining data from the pipes, then close them and the log."""
+        """Read the remaining data from the pipes, then close the pipes and the log."""
         for fd, kind in list(self._outputs.items()):
             while self._copy(fd, kind):
                 continue
@@ -153,7 +158,7 @@ class Streams:
             self.resume()
 
     def _copy(self, fd: int, kind: int) -> bool:
-        """Copy the available data; return False at the end of the stream or if there is no data."""
+        """Copy the available data of a stream; return False at the end of the stream or if no data is available."""
         try:
             data = os.read(fd, _CHUNK)
         except OSError:
@@ -166,7 +171,10 @@ class Streams:
         return bool(data)
 
     def _first_words(self, data: bytes, kind: int) -> bytes:
-        """Return the output, with crun's first message about a refused command converted to runc's words."""
+        """Return the first output of a container, with crun's message about a refused command as runc prints it.
+
+        Any other output is returned unchanged.
+        """
         fresh, self._fresh = self._fresh, False
         if not fresh or self._spec["rootfs"] == "/" or (kind == protocol.STDOUT and not self._spec["tty"]):
             return data

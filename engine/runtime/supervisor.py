@@ -1,8 +1,9 @@
 """The supervisor: the resident parent of a host's containers, one small process for all of them.
 
-The first command that needs it starts it, and it ends some seconds after the last container. Killing it harms no
-container: the next command starts another supervisor, which adopts them. It knows only processes and streams. It
-imports as little as possible, because it runs on every host and each megabyte counts.
+The first command that needs the supervisor starts it, and it ends some seconds after the last container. If the
+supervisor is killed, the containers continue to run. The next command starts another supervisor, which adopts them. The
+supervisor handles only processes and streams. It has as few imports as possible, because it runs on every host and must
+use little memory.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPER
 IDLE_SECONDS = "10"
 
 _REMEMBERED = 1024
-_SETTLED = 3.0  # seconds that a guarded process must have run to be restarted; one that fails sooner is not
+_SETTLED = 3.0  # seconds; a resident process that ends sooner is not restarted
 
 
 class Early:
-    """A client that attached before its container was created; its frames are kept until then."""
+    """A client that attached before its container was created. Its frames are kept until the container exists."""
 
     def __init__(self, client: Connection, *, stdin: bool) -> None:
         self.client, self.stdin = client, stdin
@@ -44,7 +45,7 @@ class Early:
 
 
 class Supervisor:
-    """The supervisor's state and the requests of its clients."""
+    """The supervisor's state, and the handlers of its clients' requests."""
 
     def __init__(self, run: str, listener: socket.socket) -> None:
         self.loop, self._run, self._listener = Loop(catches=False), run, listener
@@ -55,11 +56,12 @@ class Supervisor:
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
         self._early: dict[str, list[Early]] = {}
-        self._endings: dict[str, dict[str, Any]] = {}  # the latest ends, for requests after the files were deleted
+        self._endings: dict[str, dict[str, Any]] = {}  # the latest ends, for requests after the files are deleted
         self._adopt()
 
     def serve(self, idle: float) -> None:
-        """Run until there has been nothing to do for ``idle`` seconds, or another host needs this place.
+        """Serve requests until there has been nothing to do for ``idle`` seconds, or until another host needs a
+        supervisor here.
 
         The other host is a new network namespace with the same directories, see `_refuse`.
         """
@@ -96,7 +98,7 @@ class Supervisor:
         self._clients.add(client)
 
     def _refuse(self, client: Connection, objection: str) -> None:
-        """Reply with the objection and close; a client of another user gets no reply.
+        """Reply why the client is refused, and close the connection; a client of another user gets no reply.
 
         A network namespace that was deleted and created again is another host with the same directories. Therefore an
         idle supervisor ends, so that a new supervisor can serve the commands of that host.
@@ -167,7 +169,7 @@ class Supervisor:
         self._tell_end(client, container)
 
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
-        """Report the end as `_wait` does, and hold back ``on_exit`` while the client is connected."""
+        """Report the container's end as `_wait` does, and hold back ``on_exit`` while the client is connected."""
         container = self._containers.get(request["id"])
         client.reply({"ok": container is not None})
         if container is not None:
@@ -185,9 +187,9 @@ class Supervisor:
         client.on_close = close
 
     def _guard(self, client: Connection, request: dict[str, Any]) -> None:
-        """Restart a resident process if its connection closes without a frame from it.
+        """Restart a resident process (such as the agent) if its connection closes without a frame from it.
 
-        Such a connection does not keep the supervisor running.
+        The connection of such a process does not keep the supervisor running.
         """
         began = time.monotonic()
         self._clients.discard(client)
@@ -257,9 +259,9 @@ class Supervisor:
 
 
 def main(run: str) -> None:
-    """Become the supervisor of ``run``, unless there is one.
+    """Become the supervisor of the directory ``run``, unless it has one already.
 
-    The command that starts it waits until standard output is closed.
+    The command that starts the supervisor waits until the supervisor closes its standard output.
     """
     if os.fork():
         os._exit(0)
@@ -271,9 +273,9 @@ def main(run: str) -> None:
         return
     syscalls.set_process_name("hawse-supervise")
     syscalls.raise_limit()
-    syscalls.adopt_orphans()  # containers' first processes, whose parents end after creating them
+    syscalls.adopt_orphans()  # adopts the containers' first processes, whose parents end after creating them
     with socket.socket(socket.AF_UNIX) as listener:
-        supervisor = Supervisor(run, listener)  # adopts containers before any client can connect
+        supervisor = Supervisor(run, listener)  # the constructor adopts containers before any client can connect
         resident.listen(listener, run, SOCKET)
         listener.setblocking(False)
         null = os.open("/dev/null", os.O_RDWR)

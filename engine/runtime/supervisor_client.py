@@ -1,4 +1,4 @@
-"""Connect to the supervisor of a HAWSE_RUN, and start it if there is none."""
+"""Connect to the supervisor of a HAWSE_RUN, and start a supervisor if none runs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from engine.runtime.api import RuntimeFailure
 from engine.runtime.errors import OTHER
 from engine.runtime.supervisor import SOCKET
 
-_CONNECT_TIMEOUT_SECONDS = 10.0  # seconds in which a started supervisor must answer
+_CONNECT_TIMEOUT_SECONDS = 10.0  # seconds in which a supervisor that was just started must answer
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.supervisor import main; main(sys.argv[1])"
 
 
 def try_connect(run: Path) -> socket.socket | None:
-    """Connect to a running supervisor; return None if there is none, or another program listens there."""
+    """Connect to a running supervisor; return None if no supervisor runs, or if another program listens on its
+    socket.
+    """
     try:
         return resident.connect(str(run), SOCKET)
     except OSError:
@@ -28,7 +30,7 @@ def try_connect(run: Path) -> socket.socket | None:
 
 
 def is_there(run: Path) -> bool:
-    """Return whether a supervisor is running."""
+    """Return whether a supervisor of this HAWSE_RUN is running."""
     connection = try_connect(run)
     if connection is not None:
         connection.close()
@@ -51,9 +53,10 @@ def connect(run: Path) -> socket.socket:
 
 
 def _start(run: Path) -> None:
-    """Start a supervisor, and wait until it listens or finds that another one is running.
+    """Start a supervisor, and wait until it listens or finds that another supervisor is running.
 
-    It runs without site packages and the user's Python environment, because it needs only the standard library.
+    The supervisor runs without site packages and the user's Python environment, because it needs only the standard
+    library.
     """
     make_private_directory(run)
     subprocess.run(

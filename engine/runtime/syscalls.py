@@ -1,7 +1,7 @@
 """The few Linux system calls that Python lacks: namespaces, mounts, capabilities, exit codes by pidfd.
 
-This module knows numbers, structures and errno, but not containers. It imports little, because the supervisor uses it
-and must stay small.
+This module knows numbers, structures and errno, but not containers. It has few imports, because the supervisor uses it
+and must use little memory.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 _OPENAT2, _MOUNT_SETATTR = 437, 442
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
-_RACES = 128  # attempts to resolve a path while other processes rename files
+_RACES = 128  # attempts to resolve a path while other processes rename its files
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
-# ioctl numbers contain the structure's size; 64 bytes is the size of pidfd_info in Linux 6.15.
+# The ioctl number contains the structure's size: 64 bytes, as pidfd_info has in Linux 6.15.
 _PIDFD_GET_INFO, _PIDFD_INFO_SIZE, _PIDFD_INFO_EXIT = 0xC040FF0B, 64, 1 << 3
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -50,7 +50,7 @@ def _check(result: int, what: str) -> None:
 
 
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
-    """Call mount(2)."""
+    """Mount a file system or change a mount with the system call mount(2)."""
     _check(
         _libc.mount(
             os.fsencode(source),
@@ -69,9 +69,9 @@ def bind(source: str, target: str) -> None:
 
 
 def restrict(target: str, attributes: int, *, tree: bool = True) -> None:
-    """Add ``MOUNT_ATTR_…`` flags to the topmost mount at ``target``; other flags are kept.
+    """Add ``MOUNT_ATTR_…`` flags to the topmost mount at ``target``; other flags of the mount are kept.
 
-    With ``tree``, the flags are added to all mounts below it too.
+    With ``tree``, the flags are also added to all mounts below that mount.
     """
     request = struct.pack("=QQQQ", attributes, 0, 0, 0)
     flags = _AT_RECURSIVE if tree else 0
@@ -79,7 +79,7 @@ def restrict(target: str, attributes: int, *, tree: bool = True) -> None:
 
 
 def make_read_only(target: str) -> None:
-    """Make the tree of mounts at ``target`` read-only; before Linux 5.12 only its topmost mount."""
+    """Make the tree of mounts at ``target`` read-only; before Linux 5.12, only the topmost mount of the tree."""
     try:
         restrict(target, MOUNT_ATTR_RDONLY)
     except OSError:
@@ -87,13 +87,13 @@ def make_read_only(target: str) -> None:
 
 
 def remount_read_only(target: str) -> None:
-    """Make one mount read-only, keeping its other flags."""
+    """Make one mount read-only, and keep its other flags."""
     kept = os.statvfs(target).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
     mount("", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
 
 
 def unmount(target: str) -> None:
-    """Detach a tree of mounts immediately, even if it is in use."""
+    """Detach a tree of mounts immediately, even if a process uses it."""
     _check(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
 
 
@@ -103,12 +103,12 @@ def set_domain_name(name: str) -> None:
 
 
 def set_process_name(name: str) -> None:
-    """Set the name that ``ps -o comm`` shows (15 bytes)."""
+    """Set the process name that ``ps -o comm`` shows, at most 15 bytes."""
     _libc.prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
 def open_in_root(root: int, path: str, flags: int, *, mode: int = 0, links: bool = True) -> int:
-    """Open ``path`` with ``root`` as the root directory; without ``links``, fail for symbolic links."""
+    """Open ``path`` with ``root`` as the root directory. Without ``links``, fail if the path has a symbolic link."""
     resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (0 if links else RESOLVE_NO_SYMLINKS)
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_RACES):
@@ -120,35 +120,35 @@ def open_in_root(root: int, path: str, flags: int, *, mode: int = 0, links: bool
 
 
 def die_with_parent() -> None:
-    """Let the kernel kill this process when its parent ends; this also holds after execve."""
+    """Let the kernel kill this process when its parent ends; the setting also holds after execve."""
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
 
 
 def adopt_orphans() -> None:
-    """Become the parent of all descendants whose own parent ends; this also holds after execve."""
+    """Become the parent of all descendants whose own parent ends; the setting also holds after execve."""
     _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def hide_process() -> None:
     """Hide this process's memory, file descriptors and links from processes without CAP_SYS_PTRACE.
 
-    This ends when the process executes another program.
+    The process is visible again after it executes another program.
     """
     _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 
 
 def refuse_new_privileges() -> None:
-    """Prevent executed files from granting privileges; this cannot be undone."""
+    """Prevent executed files from granting privileges to this process; this cannot be undone."""
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
 
 def drop_from_bounding_set(capability: int) -> None:
-    """Remove a capability from the bounding set, also for all programs that this process executes."""
+    """Remove a capability from the bounding set of this process and of all programs that it executes."""
     _check(_libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
 
 
 def set_capabilities(mask: int) -> None:
-    """Set the effective and permitted capabilities to ``mask``, and the inheritable ones to none."""
+    """Set the effective and permitted capabilities to ``mask``, and clear the inheritable capabilities."""
     low, high = mask & 0xFFFFFFFF, mask >> 32
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _check(_libc.capset(header, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
@@ -165,7 +165,7 @@ def permitted_capabilities() -> int:
 def open_terminal() -> tuple[int, int]:
     """Open a pseudo-terminal of this mount namespace's /dev/pts; return (master, slave).
 
-    Neither becomes the controlling terminal.
+    The terminal does not become the controlling terminal of this process.
     """
     master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
@@ -175,7 +175,7 @@ def open_terminal() -> tuple[int, int]:
 def pidfd_exit_status(pidfd: int) -> int | None:
     """Return the wait status of an ended process, or None if the kernel does not have it (yet).
 
-    The process need not be a child.
+    The process need not be a child of this process.
     """
     buffer = bytearray(struct.pack("=Q", _PIDFD_INFO_EXIT).ljust(_PIDFD_INFO_SIZE, b"\0"))
     try:
@@ -191,13 +191,13 @@ _found: list[tuple[int, int]] = []
 
 
 def raise_limit() -> None:
-    """Raise this process's limit of open files to the maximum."""
+    """Raise this process's limit of open files (RLIMIT_NOFILE) to the maximum."""
     _found[:] = [resource.getrlimit(resource.RLIMIT_NOFILE)]
     _, most = _found[0]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def restore_limit() -> None:
-    """Restore the earlier limit of open files; for a child process."""
+    """Restore the limit of open files that `raise_limit` changed; called in a child process."""
     for limits in _found:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -1,4 +1,4 @@
-"""The user's terminal: raw mode, its size, and the keys that detach from a container."""
+"""The user's terminal: raw mode, the terminal's size, and the keys that detach from a container."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
-END_OF_INPUT = b"\x04"  # ctrl-d
+DETACH_KEYS = b"\x10\x11"  # the keys ctrl-p ctrl-q
+END_OF_INPUT = b"\x04"  # the key ctrl-d
 
 
 def size(fd: int) -> tuple[int, int]:
-    """Return (rows, columns), or zeros if ``fd`` is not a terminal."""
+    """Return the (rows, columns) of a terminal, or zeros if ``fd`` is not a terminal."""
     try:
         rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8)))
     except OSError:
@@ -31,7 +31,7 @@ def set_size(fd: int, rows: int, columns: int) -> None:
 
 @contextmanager
 def raw(fd: int) -> Iterator[None]:
-    """Set raw mode in the block, and restore the terminal's mode afterwards, also on SIGTERM and SIGHUP.
+    """Set the terminal to raw mode in the block, and restore its earlier mode afterwards, also on SIGTERM and SIGHUP.
 
     Does nothing if ``fd`` is not a terminal.
     """
@@ -58,7 +58,7 @@ def _leave(number: int, _frame: object) -> None:
 
 @contextmanager
 def on_resize(changed: Callable[[], None]) -> Iterator[None]:
-    """Call ``changed`` immediately and whenever the terminal's size changes."""
+    """Call ``changed`` immediately, and in the block again whenever the terminal's size changes."""
     before = signal.signal(signal.SIGWINCH, lambda *_: changed())
     try:
         changed()
@@ -68,13 +68,16 @@ def on_resize(changed: Callable[[], None]) -> Iterator[None]:
 
 
 class DetachKeys:
-    """Finds the detach sequence in typed bytes."""
+    """Finds the key sequence that detaches from a container in the bytes that the user types."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def filter(self, data: bytes) -> tuple[bytes, bool]:
-        """Return the bytes to pass on, and whether the sequence is complete; its first byte is held back."""
+        """Return the bytes to pass on, and whether the detach sequence is complete.
+
+        The first byte of a possible detach sequence is held back.
+        """
         data = self._held + data
         before, sequence, _ = data.partition(DETACH_KEYS)
         if sequence:

@@ -1,1 +1,1 @@
-"""The store for hawse's records: a protocol and its SQLite implementation."""
+"""The store for hawse's records: an interface, and its implementation with SQLite."""

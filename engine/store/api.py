@@ -1,10 +1,10 @@
-"""The store's protocol: every change is one transaction, and every read uses a consistent snapshot.
+"""The interface of the store. Every change is made in a transaction, and every read uses a consistent snapshot.
 
-A `Transaction` is valid only inside its ``with`` block. The store itself enforces uniqueness inside the transaction: of
-network names, container names, addresses within a pool, and host ports. Therefore two concurrent commands never both
-succeed.
+A `Transaction` is valid only inside its ``with`` block. The store itself ensures, inside the transaction, that values
+are unique: network names, container names, addresses within a subnet, and host ports. Therefore two concurrent commands
+never both get the same value.
 
-Methods that list return records ordered by creation. Methods for one record return None if it does not exist.
+Methods that return lists sort the records by creation. Methods for one record return None if it does not exist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRe
 
 
 class Taken(Exception):
-    """A unique value is already in use; ``what`` is network-name, container-name, address or port."""
+    """A value that must be unique is already in use; ``what`` is network-name, container-name, address or port."""
 
     def __init__(self, what: str, value: str, holder: str) -> None:
         super().__init__(f"{what} {value} is taken by {holder}")
@@ -27,10 +27,11 @@ class Taken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An intent: work that has begun on one object.
+    """A record of work that a process has begun on one object.
 
-    It is recorded before the kernel is changed, and removed together with the recording of the result. ``owner`` is the
-    process at work ("pid:start time"). When that process is gone, the next command finishes or undoes the work.
+    A process stores an intent before it changes the kernel. It deletes the intent in the transaction that records the
+    result. ``owner`` is the process that does the work ("pid:start time"). If that process ends before its work is
+    done, the next command finishes or undoes the work.
     """
 
     kind: str  # a value of `engine.intents.IntentKind`
@@ -39,31 +40,38 @@ class Intent:
 
 
 class Reader(Protocol):
-    """A consistent snapshot of the store."""
+    """A consistent snapshot of the store. All methods see the same state, even while other processes write."""
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
-        """Return all networks in any phase; only those of a driver, or with driver options, if requested."""
+        """Return all networks, whatever their phase is.
+
+        With ``driver``, only the networks of that driver. With ``with_options``, only networks that have driver
+        options.
+        """
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
-        """Return the summaries of all networks in these phases, in natural order of their names.
+        """Return summaries of all networks in these phases, sorted by name in natural order.
 
-        Does not decode the records.
+        This is faster than `networks`, because the JSON documents of the records are not read.
         """
 
     def has_custom_networks(self) -> bool:
         """Return whether there is any network besides the predefined ones."""
 
     def drivers_in_use(self) -> set[str]:
-        """Return the drivers of live networks."""
+        """Return the types of all drivers that have a live network."""
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """Return the first and last address of all subnets of IP ``version`` from which networks allocate."""
+        """Return the first and last address of each subnet of IP ``version`` from which networks allocate addresses."""
 
     def network(self, network_id: str) -> NetworkRecord | None:
         """Return the network with this full id."""
 
     def find_networks(self, reference: str) -> list[NetworkRecord]:
-        """Return the networks whose id is ``reference``; if none, by name; if none, by id prefix."""
+        """Return the networks whose id is ``reference``.
+
+        If there are none, return those with this name. If there are none either, return those with this id prefix.
+        """
 
     def containers(self) -> list[ContainerRecord]:
         """Return all containers."""
@@ -72,25 +80,26 @@ class Reader(Protocol):
         """Return the container with this full id."""
 
     def find_containers(self, reference: str) -> list[ContainerRecord]:
-        """Return the containers whose id is ``reference``; if none, by name; if none, by id prefix.
+        """Return the containers whose id is ``reference``.
 
-        A leading slash of the name is ignored.
+        If there are none, return those with this name. If there are none either, return those with this id prefix. A
+        leading slash of the name is ignored.
         """
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
-        """Return the endpoints of a network, of a container, or all."""
+        """Return the endpoints of a network or of a container; without arguments, all endpoints."""
 
     def publishing_endpoints(self) -> list[EndpointRecord]:
-        """Return the endpoints that hold host ports."""
+        """Return the endpoints for which host ports are published."""
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
         """Return the endpoint with this full id."""
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Return the host ports in use by all endpoints except one."""
+        """Return the host ports of all endpoints, without those of ``except_endpoint``."""
 
     def addresses(self, pool: str) -> list[int]:
-        """Return the addresses in use in a pool (``network id/subnet``) as integers, ascending."""
+        """Return the used addresses of a subnet as integers, ascending; ``pool`` is "network id/subnet"."""
 
     def images(self) -> list[ImageRecord]:
         """Return all images."""
@@ -99,20 +108,20 @@ class Reader(Protocol):
         """Return whether there is any container."""
 
     def intents(self) -> list[Intent]:
-        """Return all intents, oldest first; normally none or a few."""
+        """Return all intents, oldest first; there are normally very few."""
 
     def meta(self, key: str) -> str | None:
-        """Return a small value that is kept next to the records, such as an allocation cursor."""
+        """Return a small value that is stored besides the records, such as the last allocated subnet."""
 
 
 class Transaction(Reader, Protocol):
-    """A snapshot that can be changed; at the end of the block all changes are committed, or none."""
+    """A snapshot that can be changed. At the end of its block, either all changes are committed, or none."""
 
     def put_network(self, record: NetworkRecord) -> None:
         """Insert or replace a network by id; raises `Taken` if another network has its name."""
 
     def delete_network(self, network_id: str) -> None:
-        """Delete the network and its address reservations."""
+        """Delete the network and the reservations of addresses in its subnets."""
 
     def put_container(self, record: ContainerRecord) -> None:
         """Insert or replace a container by id; raises `Taken` if another container has its name."""
@@ -123,8 +132,8 @@ class Transaction(Reader, Protocol):
     def put_endpoint(self, record: EndpointRecord) -> None:
         """Insert or replace an endpoint and its ports by id.
 
-        Raises `Taken` if another endpoint has one of its host ports. Two port ranges conflict if they have the same
-        protocol and address family, overlap, and have the same host address. A wildcard address conflicts with every
+        Raises `Taken` if another endpoint has one of its host ports. Two port ranges conflict if they overlap, have the
+        same protocol and address family, and have the same host address. A wildcard address conflicts with every
         address of its family.
         """
 
@@ -132,13 +141,13 @@ class Transaction(Reader, Protocol):
         """Delete the endpoint, its addresses and its ports."""
 
     def reserve_address(self, pool: str, address: int, holder: str) -> None:
-        """Reserve one address for ``holder``; raises `Taken` if another holder has it.
+        """Reserve one address for ``holder``; raises `Taken` if another holder has the address.
 
-        A holder is an endpoint id, ``gateway:ID`` or ``aux:ID:NAME`` with the network's id.
+        A holder is an endpoint id, or ``gateway:ID`` or ``aux:ID:NAME`` with the id of a network.
         """
 
     def release_addresses(self, holder: str) -> None:
-        """Release all addresses of ``holder``."""
+        """Release all addresses that ``holder`` has reserved."""
 
     def put_image(self, record: ImageRecord) -> None:
         """Insert or replace an image by id."""
@@ -147,26 +156,26 @@ class Transaction(Reader, Protocol):
         """Delete the image."""
 
     def put_intent(self, intent: Intent) -> None:
-        """Record that work has begun on an object; insert or replace by kind and object."""
+        """Record that work has begun on an object; replaces an earlier intent of this kind for the same object."""
 
     def delete_intent(self, kind: str, object_id: str) -> None:
         """Delete an intent, because its work is finished or undone."""
 
     def set_meta(self, key: str, value: str) -> None:
-        """Set a small value, which `meta` returns."""
+        """Set a small value, which the method `meta` returns."""
 
 
 class Store(Protocol):
-    """A store: opens snapshots and transactions."""
+    """The store of a host, which opens snapshots and transactions."""
 
     def read(self) -> AbstractContextManager[Reader]:
-        """Open a snapshot; never waits for a writer."""
+        """Open a snapshot for reading; never waits for a writer."""
 
     def write(self) -> AbstractContextManager[Transaction]:
-        """Open a transaction; it is committed at the end of the block, and rolled back on an exception.
+        """Open a transaction. It is committed at the end of the block, or rolled back if the block raises an exception.
 
-        Waits for other writers, up to a limit.
+        Waits until other writers have finished, but only up to a time limit.
         """
 
     def stamp(self) -> object:
-        """Return a value that changes whenever something is written; fast."""
+        """Return a value that changes whenever a process writes to the store; this is fast."""

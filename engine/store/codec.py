@@ -1,10 +1,11 @@
-"""Convert records to JSON and back, by their type hints alone.
+"""Convert records to JSON and back, using only the type hints of the dataclasses.
 
-It is strict about known fields: a missing required field, or a value of another type, is a `CodecError`. It is tolerant
-of other versions: unknown fields are dropped, and missing optional fields get their defaults.
+A missing required field, or a value of another type, raises `CodecError`. Documents of other versions of hawse can be
+read: unknown fields are dropped, and missing optional fields get their defaults.
 
 Fields with default values are not written, because this makes documents shorter and faster to read. Therefore a default
-must never change; a new version that needs another value must write it. Knows nothing of any particular record.
+must never change. A new version that needs another value must write it explicitly. This module does not depend on any
+particular record.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from types import NoneType, UnionType
 from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
-_scan = json.JSONDecoder().raw_decode  # json.loads without its extra calls
+_scan = json.JSONDecoder().raw_decode  # does the same as json.loads, with fewer function calls
 Decoder = Callable[[Any], Any]
 
 
 class Decode(Protocol):
-    """A function that reads an instance of a dataclass from its document, as `decode` does."""
+    """The type of a function that converts a JSON document to an instance of a dataclass, as `decode` does."""
 
     def __call__(self, kind: type[T], document: str, /) -> T:
-        """Read an instance of ``kind`` from its document."""
+        """Return the instance of ``kind`` that a JSON document describes."""
 
 
 class CodecError(ValueError):
@@ -39,12 +40,15 @@ def encode(record: object) -> str:
 
 
 def as_text(words: str) -> str:
-    """Replace bytes of a command line that are not UTF-8 by U+FFFD, as Docker's client does in its JSON."""
+    """Replace invalid UTF-8 in a text from the command line by U+FFFD, as Docker's client does in its JSON."""
     return words if words.isascii() else words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def decode(kind: type[T], document: str) -> T:
-    """Read an instance of the dataclass ``kind`` from JSON; sequences become tuples. Raises `CodecError`."""
+    """Return the instance of the dataclass ``kind`` that a JSON document describes; raises `CodecError`.
+
+    Sequences become tuples.
+    """
     try:
         plain, end = _scan(document)
     except json.JSONDecodeError:
@@ -57,7 +61,7 @@ def decode(kind: type[T], document: str) -> T:
 
 
 def _loaded(kind: type, document: str) -> Any:
-    """Read JSON with spaces around it; raises `CodecError` for invalid JSON."""
+    """Parse a JSON document that may have spaces around it; raises `CodecError` for invalid JSON."""
     try:
         return json.loads(document)
     except json.JSONDecodeError as error:
@@ -65,9 +69,9 @@ def _loaded(kind: type, document: str) -> Any:
 
 
 def _plain(value: Any) -> object:
-    """Convert a value that json.dumps does not know to plain data.
+    """Convert a value that json.dumps does not support into one that it supports.
 
-    A dataclass becomes the dict of its fields, a mapping a dict, and a sequence a list. Raises TypeError for any other
+    A dataclass becomes a dict of its fields, a mapping a dict, and a sequence a list. Raises TypeError for any other
     value.
     """
     kind: Any = type(value)
@@ -83,15 +87,16 @@ def _plain(value: Any) -> object:
 
 @cache
 def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
-    """Build, once per dataclass, the function that returns the fields of an instance as a dict.
+    """Return a function that converts an instance of the dataclass ``kind`` into a dict of its fields.
 
-    The dict omits fields that have their default. Returns None if ``kind`` is not a dataclass.
+    The dict has no fields with default values. Returns None if ``kind`` is not a dataclass. The result is cached for
+    each dataclass.
     """
     if not is_dataclass(kind):
         return None
     known = fields(kind)
     names, defaults = [field.name for field in known], [_default(field) for field in known]
-    values = attrgetter(*names, names[0])  # one name more, because attrgetter returns a tuple only for several names
+    values = attrgetter(*names, names[0])  # an extra name, because attrgetter returns a tuple only for several names
     if all(default is MISSING for default in defaults):
         return lambda value: dict(zip(names, values(value), strict=False))
     return lambda value: {
@@ -100,13 +105,13 @@ def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
 
 
 def _default(field: Field[Any]) -> object:
-    """Return a field's default, or MISSING, which equals no value."""
+    """Return the default of a dataclass field, or MISSING, which is equal to no field value."""
     return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
 @cache
 def _decoder(hint: Any) -> Decoder:
-    """Build, once per type, the function that checks and converts a JSON value of that type."""
+    """Return the function that checks and converts a JSON value of the type ``hint``; cached for each type."""
     if is_dataclass(hint):
         return _record(hint)
     origin, arguments = get_origin(hint), get_args(hint)
@@ -126,7 +131,9 @@ def _record(kind: Any) -> Decoder:
     known = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
     required = {field.name for field in fields(kind) if _is_required(field)}
     exact = {name: hint for name, hint in hints.items() if hint in (str, bool, int)}
-    """Most fields have one of these types, and are checked in `convert` to save a function call for each."""
+    """The types of fields that `convert` checks itself. Most fields have one of these types, so this saves a function
+    call for most fields.
+    """
 
     def convert(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -152,9 +159,9 @@ def _is_required(field: Field[Any]) -> bool:
 
 
 def _optional(arguments: tuple[Any, ...]) -> Decoder:
-    """Return the decoder for ``X | None``; raises TypeError for any other union.
+    """Return the decoder for ``X | None``.
 
-    JSON cannot tell the types of other unions apart.
+    Raises TypeError for any other union, because a JSON value does not show which type of the union it has.
     """
     inner = [argument for argument in arguments if argument is not NoneType]
     if len(inner) != 1:
@@ -194,7 +201,7 @@ def _scalar(kind: Any) -> Decoder:
     accepted = (int, float) if kind is float else (kind,)
 
     def scalar(value: Any) -> Any:
-        if type(value) not in accepted:  # not isinstance: True must not pass as an int
+        if type(value) not in accepted:  # isinstance would accept True as an int
             raise CodecError(f"expected {kind.__name__}, found {type(value).__name__}")
         return value
 
@@ -202,10 +209,11 @@ def _scalar(kind: Any) -> Decoder:
 
 
 class DecodeCache:
-    """Decodes a store's documents; a document that the last reading also contained gives the same record again.
+    """A decoder for a store's documents that reuses the record of each document that has not changed.
 
-    It is for a process that reads all records again and again, such as the agent. Between two readings, one or two of a
-    thousand records change. The cache holds the documents of two readings, so it is about as large as the store.
+    It is for a process such as the agent, which reads all records again and again. Between two readings, only one or
+    two of a thousand records change. The cache keeps the documents of two readings, so it is about as large as the
+    store.
     """
 
     def __init__(self) -> None:
@@ -213,7 +221,7 @@ class DecodeCache:
         self._now: dict[tuple[Any, str], Any] = {}
 
     def decode(self, kind: type[T], document: str) -> T:
-        """Return the record decoded earlier from this document, or decode it; raises `CodecError`."""
+        """Return the record of this document from the cache, or decode the document; raises `CodecError`."""
         key = (kind, document)
         record = self._now.get(key) or self._last.get(key) or decode(kind, document)
         self._now[key] = record
@@ -221,5 +229,5 @@ class DecodeCache:
         return typed
 
     def turn(self) -> None:
-        """End a reading: remove the documents that it did not contain."""
+        """End a reading: remove the documents from the cache that were not used in it."""
         self._last, self._now = self._now, {}

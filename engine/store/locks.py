@@ -1,8 +1,8 @@
-"""Advisory locks on single objects, held during kernel work; the kernel releases them when the holder dies.
+"""Locks on single objects, held during kernel work.
 
-The store's transactions keep the records consistent. These locks prevent two commands from changing the same container
-at the same time. One lock is for one object. There is no global lock, and no code path holds two locks of the same
-kind.
+The kernel releases a lock when the process that holds it ends. The store's transactions keep the records consistent.
+These locks prevent two commands from changing the same container at the same time. Each lock protects one object. There
+is no global lock, and no command holds two locks of the same kind.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from engine.errors import Unavailable
 from engine.paths import make_private_directory, open_private
 
 LOCK_TIMEOUT_SECONDS = 60.0
-"""Seconds to wait for another command on the same object, before an error is raised."""
+"""Seconds to wait for the lock of an object that another command holds. After this time, Unavailable is raised."""
 
 
 @contextmanager
 def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-    """Hold the lock of one object inside the block; raises Unavailable after ``patience`` seconds.
+    """Hold the lock of one object inside the block; raises Unavailable after ``timeout`` seconds of waiting.
 
     ``object_id`` is an id that hawse generated, never a string from the user.
     """
@@ -38,15 +38,15 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
 
 
 def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Lock an open file that keeps its inode, such as a namespace; closing it releases the lock.
+    """Lock an open file that keeps its inode, such as a network namespace; closing the file releases the lock.
 
-    Raises Unavailable after ``patience`` seconds.
+    Raises Unavailable after ``timeout`` seconds of waiting.
     """
     _lock(descriptor, timeout, name)
 
 
 def forget(run: Path, kind: str, object_id: str) -> None:
-    """Remove an object's lock file; called by the holder of the lock when the object is gone."""
+    """Delete the lock file of an object that no longer exists; the caller holds the lock."""
     (run / "locks" / f"{kind}-{object_id}").unlink(missing_ok=True)
 
 
@@ -77,9 +77,9 @@ def _lock(descriptor: int, timeout: float, name: str) -> None:
 
 
 def _still_named(descriptor: int, path: Path) -> bool:
-    """Return whether the path still leads to the file that we locked.
+    """Return whether the path still leads to the file that this process has locked.
 
-    The previous holder may have removed it, and other commands would then lock another file.
+    The previous holder may have deleted the file. Other commands would then create and lock a new file at this path.
     """
     try:
         return os.fstat(descriptor).st_ino == path.stat().st_ino

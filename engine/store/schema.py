@@ -1,10 +1,10 @@
-"""The tables of a host's store, and the migration of older files.
+"""The tables of a host's store, and the migration of files from older versions.
 
-Every record is one JSON document. Further columns exist only for uniqueness, searching, sorting, and listing without
-reading the documents. ``seq`` grows with each creation and is kept on replacement.
+Each record is one JSON document in the column ``body``. The other columns serve uniqueness, search and sorting, and let
+listings avoid reading the documents. ``seq`` grows with each creation, and does not change when a record is replaced.
 
-Addresses are 16 bytes, big-endian, so that they sort as numbers in both families. The schema's version is SQLite's
-``user_version``; 0 is an empty file.
+Addresses are stored as 16 bytes, big-endian, so that they sort as numbers in both IP versions. The version of the
+schema is stored as SQLite's ``user_version``; an empty file has version 0.
 """
 
 from __future__ import annotations
@@ -52,28 +52,34 @@ ALTER TABLE networks ADD COLUMN place BLOB NOT NULL DEFAULT x'';
 UPDATE networks SET scope = ifnull(json_extract(body, '$.scope'), 'local'), place = natural_key(name);
 CREATE INDEX networks_listed ON networks (place, phase, id, name, driver, scope, predefined);
 """
-"""Columns and an index for listings. The index holds everything that a listing shows, in its order, so the table is not
-read. The default for ``scope`` is needed because documents leave defaults out.
+"""The migration that adds columns and an index for listings of networks. The index contains all columns of a listing in
+the order of the listing, so SQLite does not read the table. ``scope`` needs ``ifnull`` because documents leave out
+default values.
 """
 
 MIGRATIONS = (TABLES, LISTING)
-"""Step N migrates a file from version N to N+1. Append new steps; never change a released one."""
+"""The migration at index N upgrades a file from version N to N+1. Append new migrations; never change a
+released one.
+"""
 
 VERSION = len(MIGRATIONS)
 
 
 class NewerSchema(Exception):
-    """The file was written by a newer version of hawse."""
+    """The store was written by a newer version of hawse than this one."""
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Return a file's schema version; inside a transaction, this read also pins the snapshot."""
+    """Return the schema version of a file.
+
+    Inside a transaction, this first read also fixes the snapshot that later reads see.
+    """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
 
 
 def check(connection: sqlite3.Connection) -> bool:
-    """Return whether the file has this version; raises `NewerSchema` if its version is later."""
+    """Return whether a file has the schema version of this program; raises `NewerSchema` if its version is higher."""
     version = version_of(connection)
     if version > VERSION:
         raise NewerSchema(f"its schema is {version}, this version knows {VERSION}")
@@ -81,9 +87,10 @@ def check(connection: sqlite3.Connection) -> bool:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Migrate a file to this version, in one transaction so that no step is left incomplete.
+    """Upgrade a file to the schema version of this program.
 
-    Raises `NewerSchema` if the file has a later version.
+    All migrations run in one transaction, so that a file is never upgraded only in part. Raises `NewerSchema` if the
+    file has a higher version.
     """
     connection.create_function("natural_key", 1, natural_key, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")

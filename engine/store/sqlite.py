@@ -1,15 +1,15 @@
-"""The store of one host: one SQLite file in WAL mode.
+"""The store of one host: one SQLite file in WAL mode (with a write-ahead log).
 
 This module handles files, locks and SQLite's errors; `engine.store.transaction` handles the contents of the tables.
-Threads may share a store. A store may be used across a fork if no block is open. Its directory may be removed at any
-time. Commits survive the death of any process, because the page cache holds them. After a power failure, only commits
-up to the last checkpoint are certain, but the file is never damaged. Kernel state does not survive a power failure
-either.
+Threads may share a store. A process may fork while no block is open. The store's directory may be deleted at any time.
+A commit survives the death of any process, because the kernel's page cache holds the data. After a power failure, the
+commits since the last checkpoint may be lost, but the file is never damaged. This is acceptable, because the kernel
+state is lost too.
 
-A process keeps its open connections for its next block, for two reasons. The process that opens a store first has to
-read the whole log. The process that closes the store last may write the log back. A kept connection is not used after a
-fork, because the child would share locks that only the parent holds. It is also not used if the path is now another
-file.
+A process keeps its connections open for its next block, because opening and closing are slow: the first process that
+opens a store reads the whole log, and the last one that closes it may write the log back. A kept connection is not used
+after a fork, because the child would share locks that only the parent holds. It is also not used if the path now leads
+to another file.
 """
 
 from __future__ import annotations
@@ -33,18 +33,21 @@ from engine.store.codec import CodecError, DecodeCache, decode
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
-"""Seconds that a command waits for other writers."""
+"""Seconds that a command waits for other writers before it fails."""
 LOG_SIZE = 1 << 20
-"""Size of the log in bytes above which a writer moves it into the file.
+"""Size of the write-ahead log in bytes. A writer that finds a larger log moves the contents of the log into the store's
+file.
 
 The limit exists because the next process that opens the store has to read the whole log.
 """
 RESERVE = 1 << 17
-"""Bytes of disk space that even an empty log keeps. With them, objects can still be removed when the disk is full."""
+"""Bytes of disk space that the log keeps even when it is empty. With this space, objects can still be removed when the
+disk is full.
+"""
 FILES = ("-wal", "-shm", "-journal")
-"""The suffixes of SQLite's additional files."""
+"""The suffixes of the files that SQLite creates next to the store's file."""
 IDLE_LIMIT = 4
-"""Number of connections kept. A command uses one, or two if one block is inside another."""
+"""Number of open connections that a process keeps. A command uses one, or two if one block is inside another."""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "is locked by another command",
@@ -58,7 +61,7 @@ _REASONS = {
 
 
 class PoolKey(NamedTuple):
-    """The identity of a connection: the path, its file (device and inode), and its busy timeout."""
+    """The values that a kept connection must match: the store's path, device and inode, and the busy timeout."""
 
     path: Path
     device: int
@@ -67,13 +70,16 @@ class PoolKey(NamedTuple):
 
 
 _idle: deque[tuple[PoolKey, sqlite3.Connection]] = deque()
-"""A thread removes a connection before it looks at it, so two threads never use the same connection."""
+"""The kept connections. A thread removes a connection before it checks its key, so that two threads never use the same
+one.
+"""
 
 
 def pool_key(path: Path, busy_seconds: float) -> PoolKey:
-    """Return the key of a store as it is now.
+    """Return the key for connections to the store's file as it is now.
 
-    Raises FileNotFoundError if the store does not exist, and PermissionDenied if another user owns or can change it.
+    Raises FileNotFoundError if the file does not exist. Raises PermissionDenied if it belongs to another user, or if
+    another user can write to it.
     """
     file = os.lstat(path)
     require_own_file(path, file)
@@ -81,9 +87,9 @@ def pool_key(path: Path, busy_seconds: float) -> PoolKey:
 
 
 def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
-    """Remove and return a kept connection with this key, or None if there is none."""
+    """Return a kept connection with the key ``wanted`` and remove it from the kept ones; None if there is none."""
     for _ in range(len(_idle)):
-        with suppress(IndexError):  # another thread may have removed one
+        with suppress(IndexError):  # another thread may have taken the last connection
             found, connection = _idle.popleft()
             if found == wanted:
                 return connection
@@ -92,13 +98,16 @@ def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
 
 
 def keep_idle(used: PoolKey, connection: sqlite3.Connection) -> None:
-    """Keep a connection without an open transaction for the next block; beyond `MOST`, the oldest is closed."""
+    """Keep a connection without an open transaction for the next block.
+
+    If more than `IDLE_LIMIT` connections are kept, the oldest are closed.
+    """
     _idle.append((used, connection))
     _close_oldest(all_but=IDLE_LIMIT)
 
 
 def close_idle() -> None:
-    """Close all kept connections."""
+    """Close all kept connections of this process."""
     _close_oldest(all_but=0)
 
 
@@ -112,16 +121,17 @@ os.register_at_fork(before=close_idle)
 
 
 class SqliteStore:
-    """The store in the file ``path`` (created at first use: mode 0600 in a 0700 directory).
+    """The store in the file ``path``, which is created at the first use.
 
-    ``read`` and ``write`` raise `engine.errors.PermissionDenied` if the file may not be opened. They raise
+    The file has mode 0600, in a directory with mode 0700. ``read`` and ``write`` raise `engine.errors.PermissionDenied`
+    if the file may not be opened. They raise `engine.errors.Outdated` if a newer hawse has written the file. They raise
     `engine.errors.Unavailable` in these cases:
 
-    - The file is damaged, or a newer hawse has written it.
+    - The file is damaged.
     - The disk is full or read-only.
     - Other commands lock the file for longer than ``busy_seconds``.
 
-    With ``recall``, a reading decodes only the documents that have changed since the last one.
+    With ``recall``, each snapshot decodes only the documents that have changed since the last one.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS, recall: DecodeCache | None = None) -> None:
@@ -129,7 +139,7 @@ class SqliteStore:
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
-        """Open a snapshot; never waits for a writer."""
+        """Open a snapshot for reading; never waits for a writer."""
         with self._connection("BEGIN") as connection:
             yield SqliteReader(connection, self._recall.decode if self._recall else decode)
             connection.execute("COMMIT")
@@ -138,7 +148,7 @@ class SqliteStore:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Open a transaction; it is committed at the end of the block, and rolled back on an exception.
+        """Open a transaction. It is committed at the end of the block, or rolled back if the block raises an exception.
 
         Waits up to ``busy_seconds`` for other writers.
         """
@@ -148,7 +158,7 @@ class SqliteStore:
             self._shorten_log(connection)
 
     def stamp(self) -> object:
-        """Return a value that changes whenever something is written; costs two stat calls."""
+        """Return a value that changes whenever a process writes to the store; the cost is two stat calls."""
         stamps = []
         for path in (self.path, f"{self.path}-wal"):
             with suppress(OSError):
@@ -160,7 +170,8 @@ class SqliteStore:
     def _connection(self, begin: str) -> Iterator[sqlite3.Connection]:
         """Yield a connection on which a transaction has begun.
 
-        The block commits it. On an exception the connection is closed, which rolls the transaction back.
+        The code in the block commits the transaction. If the block raises an exception, the connection is closed, which
+        rolls the transaction back.
         """
         try:
             key, connection = self._open()
@@ -168,7 +179,7 @@ class SqliteStore:
                 if begin != "BEGIN":
                     self._make_room(connection)
                 connection.execute(begin)
-                schema.check(connection)  # the schema may be newer by now; this read pins the snapshot
+                schema.check(connection)  # another process may have upgraded the file; also fixes the snapshot
                 yield connection
             except BaseException:
                 connection.close()
@@ -185,14 +196,14 @@ class SqliteStore:
                 self._create_file()
                 key = pool_key(self.path, self.busy_seconds)
             return key, take_idle(key) or self._connect()
-        except OSError as error:  # caught here, because the caller's block may raise OSErrors too
+        except OSError as error:  # translate only here: the caller's block may raise OSError too
             raise self._translate(error) from error
 
     def _connect(self) -> sqlite3.Connection:
         for suffix in FILES:
             with suppress(FileNotFoundError):
                 require_own_file(f"{self.path}{suffix}", os.lstat(f"{self.path}{suffix}"))
-        # Safe, because only one thread uses a connection at a time.
+        # Switching off SQLite's thread check is safe, because only one thread uses a connection at a time.
         connection = sqlite3.connect(
             self.path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=False
         )
@@ -205,15 +216,15 @@ class SqliteStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        if sys.version_info >= (3, 12):  # else each last close moves the log and waits for the disk
+        if sys.version_info >= (3, 12):  # Python 3.12 can avoid a wait for the disk when the last connection closes
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         if not schema.check(connection):
             self._initialize(connection)
 
     def _shorten_log(self, connection: sqlite3.Connection) -> None:
-        """Move a long log into the file, unless other processes use it; errors are ignored.
+        """Move the contents of a long log into the store's file, unless other processes use the log.
 
-        If this fails, a later writer does it.
+        Errors are ignored, because a later writer tries again.
         """
         with suppress(OSError, sqlite3.Error):
             if os.stat(f"{self.path}-wal").st_size > LOG_SIZE:
@@ -224,24 +235,30 @@ class SqliteStore:
                     connection.execute(f"PRAGMA busy_timeout = {int(self.busy_seconds * 1000)}")
                 log = open_private(f"{self.path}-wal", os.O_RDWR)
                 try:
-                    os.posix_fallocate(log, 0, RESERVE)  # SQLite ignores zeros in the log
+                    os.posix_fallocate(log, 0, RESERVE)  # SQLite ignores the zeros that this writes to the log
                 finally:
                     os.close(log)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        """If the disk is almost full, move the log into the file, so that its space can be used again."""
+        """If the disk is almost full, move the log's contents into the store's file.
+
+        The space of the log can then be reused.
+        """
         with suppress(OSError, sqlite3.Error):
             disk = os.statvfs(self.path)
             if disk.f_bfree * disk.f_frsize < LOG_SIZE:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _create_file(self) -> None:
-        """Create an empty file with its final mode, which SQLite also gives to its additional files."""
+        """Create an empty store file with mode 0600.
+
+        SQLite gives the same mode to the files that it creates itself.
+        """
         make_private_directory(self.path.parent)
         os.close(open_private(self.path, os.O_RDWR | os.O_CREAT))
 
     def _initialize(self, connection: sqlite3.Connection) -> None:
-        """Create or upgrade the tables under a lock on the directory.
+        """Create or upgrade the tables, while holding a lock on the store's directory.
 
         The lock is needed because SQLite does not wait when another process changes the journal mode.
         """
@@ -259,12 +276,12 @@ class SqliteStore:
         return False
 
     def _translate(self, error: Exception) -> EngineError:
-        """Return the engine's error for a problem with the file, with a text of one line."""
+        """Return the engine error for an error with the store's file; the message has one line."""
         if isinstance(error, schema.NewerSchema):
             return Outdated(f"the store {self.path} was written by a newer version of hawse: {error}")
         if isinstance(error, CodecError):
             return Unavailable(f"the store {self.path} is damaged: {error}")
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended code
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # SQLite's primary code, without the extension
         if isinstance(error, PermissionError) or code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
             return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
         if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():
@@ -277,15 +294,15 @@ class SqliteStore:
 
 
 BUSY_TIMEOUT_SECONDS = 0.2
-"""Seconds to wait for a file that is locked by a writer."""
+"""Seconds that tab completion waits for a store that a writer has locked."""
 
 
 @contextmanager
 def open_readonly(path: Path) -> Iterator[Reader | None]:
-    """Open a snapshot of the store for tab completion.
+    """Open a snapshot of the store for tab completion, and yield None if this is not possible.
 
-    Yields None if there is no store, if this user may not read it, or if its schema has another version. Nothing is
-    created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
+    It is not possible if there is no store, if this user may not read the store, or if its schema has another version.
+    Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
     """
     try:
         require_own_file(path, os.lstat(path))

@@ -1,4 +1,4 @@
-"""The operations of a snapshot or transaction: records in tables, and the uniqueness checks."""
+"""The methods of a snapshot and of a transaction in SQL, including the checks that values are unique."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.store.codec import Decode, as_text, decode, encode
 T = TypeVar("T")
 Column = str | bytes | bool
 
-_HIGHEST = chr(0x10FFFF)  # sorts after any id, so a prefix search is an index range
+_HIGHEST = chr(0x10FFFF)  # sorts after any id, so that a search by prefix can use an index
 
 SAME_PLACE = """
     other.protocol = mine.protocol AND other.family = mine.family AND other.endpoint_id != mine.endpoint_id
@@ -32,8 +32,9 @@ SELECT mine.rowid, mine.host_ip, mine.host_port, other.endpoint_id FROM ports AS
     WHERE mine.endpoint_id = :endpoint_id
 ORDER BY 1 LIMIT 1
 """
-"""Find other endpoints that hold ports of an endpoint: ranges that begin inside its ranges, and earlier ranges that
-reach into them. Only the first conflict is returned. CROSS JOIN makes SQLite read the tables in this order.
+"""The query for conflicts between the ports of one endpoint and those of others. Its first part finds ranges that begin
+inside a range of the endpoint. Its second part finds ranges that begin before it and reach into it. Only the first
+conflict is returned. CROSS JOIN makes SQLite read the tables in this order.
 """
 PORT_COLUMNS = "protocol, family, host_port, host_port_end, host_ip, port, port_end, endpoint_id"
 
@@ -60,14 +61,18 @@ class SqliteReader:
         self._connection, self._decode = connection, decode
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
-        """Return all networks in any phase; only those of a driver, or with driver options, if requested."""
+        """Return all networks, whatever their phase is.
+
+        With ``driver``, only the networks of that driver. With ``with_options``, only networks that have driver
+        options.
+        """
         where = ("driver = ?" if driver else "1") + (" AND with_options" if with_options else "")
         return self._select(NetworkRecord, "networks", where, *filter(None, [driver]))
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
-        """Return the summaries of all networks in these phases, in natural order of their names.
+        """Return summaries of all networks in these phases, sorted by name in natural order.
 
-        Does not decode the records.
+        This is faster than `networks`, because the JSON documents of the records are not read.
         """
         marks = ", ".join("?" * len(phases))
         rows = self._connection.execute(
@@ -82,12 +87,12 @@ class SqliteReader:
         return self._value("SELECT 1 FROM networks WHERE NOT predefined LIMIT 1") is not None
 
     def drivers_in_use(self) -> set[str]:
-        """Return the drivers of live networks."""
+        """Return the types of all drivers that have a live network."""
         rows = self._connection.execute("SELECT DISTINCT driver FROM networks WHERE phase = 'live'")
         return {driver for (driver,) in rows}
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """Return the first and last address of all subnets of IP ``version`` from which networks allocate."""
+        """Return the first and last address of each subnet of IP ``version`` from which networks allocate addresses."""
         rows = self._connection.execute("SELECT first, last FROM subnets WHERE family = ?", (version,))
         return [(int.from_bytes(first), int.from_bytes(last)) for first, last in rows]
 
@@ -96,7 +101,10 @@ class SqliteReader:
         return self._one(NetworkRecord, "networks", network_id)
 
     def find_networks(self, reference: str) -> list[NetworkRecord]:
-        """Return the networks whose id is ``reference``; if none, by name; if none, by id prefix."""
+        """Return the networks whose id is ``reference``.
+
+        If there are none, return those with this name. If there are none either, return those with this id prefix.
+        """
         return self._find(NetworkRecord, "networks", reference, reference)
 
     def containers(self) -> list[ContainerRecord]:
@@ -112,21 +120,22 @@ class SqliteReader:
         return self._value("SELECT 1 FROM containers LIMIT 1") is not None
 
     def find_containers(self, reference: str) -> list[ContainerRecord]:
-        """Return the containers whose id is ``reference``; if none, by name; if none, by id prefix.
+        """Return the containers whose id is ``reference``.
 
-        A leading slash of the name is ignored.
+        If there are none, return those with this name. If there are none either, return those with this id prefix. A
+        leading slash of the name is ignored.
         """
         return self._find(ContainerRecord, "containers", reference, reference.removeprefix("/"))
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
-        """Return the endpoints of a network, of a container, or all."""
+        """Return the endpoints of a network or of a container; without arguments, all endpoints."""
         criteria = {"network_id": network_id, "container_id": container_id}
         conditions = {column: value for column, value in criteria.items() if value}
         where = " AND ".join(f"{column} = ?" for column in conditions) or "1"
         return self._select(EndpointRecord, "endpoints", where, *conditions.values())
 
     def publishing_endpoints(self) -> list[EndpointRecord]:
-        """Return the endpoints that hold host ports."""
+        """Return the endpoints for which host ports are published."""
         return self._select(EndpointRecord, "endpoints", "id IN (SELECT endpoint_id FROM ports)")
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
@@ -134,7 +143,7 @@ class SqliteReader:
         return self._one(EndpointRecord, "endpoints", endpoint_id)
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Return the host ports in use by all endpoints except one."""
+        """Return the host ports of all endpoints, without those of ``except_endpoint``."""
         rows = self._connection.execute(
             "SELECT protocol, host_ip, host_port, host_port_end, port, port_end FROM ports WHERE endpoint_id != ?",
             (except_endpoint,),
@@ -142,7 +151,7 @@ class SqliteReader:
         return [PortRecord(*row) for row in rows]
 
     def addresses(self, pool: str) -> list[int]:
-        """Return the addresses in use in a pool (``network id/subnet``) as integers, ascending."""
+        """Return the used addresses of a subnet as integers, ascending; ``pool`` is "network id/subnet"."""
         rows = self._connection.execute("SELECT address FROM addresses WHERE pool = ? ORDER BY address", (pool,))
         return [int.from_bytes(address) for (address,) in rows]
 
@@ -151,12 +160,12 @@ class SqliteReader:
         return self._select(ImageRecord, "images")
 
     def intents(self) -> list[Intent]:
-        """Return all intents, oldest first; normally none or a few."""
+        """Return all intents, oldest first; there are normally very few."""
         rows = self._connection.execute("SELECT kind, object_id, owner FROM intents ORDER BY seq")
         return [Intent(*row) for row in rows]
 
     def meta(self, key: str) -> str | None:
-        """Return a small value that is kept next to the records, such as an allocation cursor."""
+        """Return a small value that is stored besides the records, such as the last allocated subnet."""
         value: str | None = self._value("SELECT value FROM meta WHERE key = ?", key)
         return value
 
@@ -177,7 +186,7 @@ class SqliteReader:
         )
 
     def _value(self, query: str, *values: Any, **named: Any) -> Any:
-        """Return the first column of the first row, or None if there is no row."""
+        """Run a query and return the first column of its first row, or None if it has no row."""
         row = self._connection.execute(query, named or values).fetchone()
         return row and row[0]
 
@@ -197,10 +206,10 @@ class SqliteTransaction(SqliteReader):
                 self._put_subnet(ip_network(pool.subnet), record.id)
 
     def delete_network(self, network_id: str) -> None:
-        """Delete the network, its subnets and its address reservations."""
+        """Delete the network, its subnets, and the reservations of addresses in them."""
         self._delete("networks", network_id)
         self._execute("DELETE FROM subnets WHERE network_id = ?", network_id)
-        # Because "0" follows "/" in ASCII, this range covers all pools that begin with "<id>/".
+        # Delete all pools whose key begins with "<id>/". The upper limit is "<id>0", because "0" follows "/" in ASCII.
         self._execute("DELETE FROM addresses WHERE pool > ? AND pool < ?", f"{network_id}/", f"{network_id}0")
 
     def put_container(self, record: ContainerRecord) -> None:
@@ -229,7 +238,7 @@ class SqliteTransaction(SqliteReader):
         self.release_addresses(endpoint_id)
 
     def reserve_address(self, pool: str, address: int, holder: str) -> None:
-        """Reserve one address for ``holder``; idempotent. Raises `Taken` if another holder has it."""
+        """Reserve one address for ``holder``; idempotent. Raises `Taken` if another holder has the address."""
         packed = _pack(address)
         present = self._value("SELECT holder FROM addresses WHERE pool = ? AND address = ?", pool, packed)
         if present is None:
@@ -238,7 +247,7 @@ class SqliteTransaction(SqliteReader):
             raise Taken("address", str(address), present)
 
     def release_addresses(self, holder: str) -> None:
-        """Release all addresses of ``holder``."""
+        """Release all addresses that ``holder`` has reserved."""
         self._execute("DELETE FROM addresses WHERE holder = ?", holder)
 
     def put_image(self, record: ImageRecord) -> None:
@@ -250,7 +259,7 @@ class SqliteTransaction(SqliteReader):
         self._delete("images", image_id)
 
     def put_intent(self, intent: Intent) -> None:
-        """Record that work has begun on an object; insert or replace by kind and object."""
+        """Record that work has begun on an object; replaces an earlier intent of this kind for the same object."""
         self._execute(
             "INSERT INTO intents (kind, object_id, owner) VALUES (?, ?, ?) "
             "ON CONFLICT (kind, object_id) DO UPDATE SET owner = excluded.owner",
@@ -262,7 +271,7 @@ class SqliteTransaction(SqliteReader):
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
 
     def set_meta(self, key: str, value: str) -> None:
-        """Set a small value, which `meta` returns."""
+        """Set a small value, which the method `meta` returns."""
         self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
     def _put_named(self, table: str, what: str, record: NetworkRecord | ContainerRecord, **columns: Column) -> None:
@@ -277,9 +286,10 @@ class SqliteTransaction(SqliteReader):
         self._execute("INSERT INTO subnets VALUES (?, ?, ?, ?)", subnet.version, first, last, network_id)
 
     def _put_ports(self, record: EndpointRecord) -> None:
-        """Write an endpoint's ports if they have changed, because most changes of an endpoint do not concern them.
+        """Write the ports of an endpoint, if they have changed.
 
-        Raises `Taken` if another endpoint has one of them.
+        Most changes of an endpoint leave its ports unchanged, and are faster without this write. Raises `Taken` if
+        another endpoint has one of the ports.
         """
         rows = [_port_row(port, record.id) for port in record.ports]
         present = self._connection.execute(
@@ -295,7 +305,7 @@ class SqliteTransaction(SqliteReader):
             raise Taken("port", f"{host_ip}:{host_port}", holder)
 
     def _put(self, table: str, **columns: Column) -> None:
-        """Insert a row or replace it in place; a replaced row keeps its ``seq`` and its position in listings."""
+        """Insert a row, or replace it in place. A replaced row keeps its ``seq``, and so its position in listings."""
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
         self._execute(

@@ -1,1 +1,3 @@
-"""The verbs of Docker's swarm API, and what they need: certificates, join tokens, etcd member, manager's server."""
+"""The verbs of Docker's swarm API and the modules that they need: certificates, join tokens, etcd, the manager's
+server.
+"""

@@ -16,21 +16,21 @@ BAD_DATA_PATH = "data path address must be a non-zero IP address or network inte
 def advertise_address(text: str) -> tuple[str, int]:
     """Return the address and port of ``IP|INTERFACE[:PORT]``.
 
-    Without IP or interface, it is the host's only address.
+    If the text names no IP or interface, the address is the host's only address.
     """
     host, port = split(text)
     return _resolved(host, BAD_ADVERTISED) if host else sole_address(), port
 
 
 def data_path(text: str) -> str:
-    """Return the address of ``IP|INTERFACE``."""
+    """Return the address for ``IP|INTERFACE``: the IP address itself, or the address of the interface."""
     return _resolved(text, BAD_DATA_PATH)
 
 
 def _resolved(host: str, refusal: str) -> str:
-    """Return the address for an IP address or the name of an interface.
+    """Return the address for ``host``, which is an IP address or the name of an interface.
 
-    Raises InvalidArgument with ``refusal`` for anything else.
+    Raises InvalidArgument with the message ``refusal`` for anything else.
     """
     try:
         ip = ip_address(host)
@@ -42,7 +42,7 @@ def _resolved(host: str, refusal: str) -> str:
 
 
 def split(text: str) -> tuple[str, int]:
-    """Split ``HOST[:PORT]`` into host and port, by default `DEFAULT_PORT`."""
+    """Split ``HOST[:PORT]`` into host and port; without a port, return `DEFAULT_PORT`."""
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not text.startswith("[")):
         return text.strip("[]"), DEFAULT_PORT
@@ -52,9 +52,9 @@ def split(text: str) -> tuple[str, int]:
 
 
 def of_interface(name: str, refusal: str) -> str:
-    """Return the address of an interface, IPv4 before IPv6.
+    """Return an address of an interface: its IPv4 address, or its IPv6 address if it has no IPv4 address.
 
-    Raises InvalidArgument with ``refusal`` if it has none.
+    Raises InvalidArgument with the message ``refusal`` if the interface has no address.
     """
     addresses = [a for i, a in host_facts.interface_addresses() if i == name]
     if not addresses:
@@ -63,10 +63,10 @@ def of_interface(name: str, refusal: str) -> str:
 
 
 def sole_address() -> str:
-    """Return the only address that other hosts can use.
+    """Return the only address of this host that other hosts can use.
 
-    Raises InvalidArgument with Docker's message if there are several or none. Loopback and link-local addresses do not
-    count.
+    Raises InvalidArgument with Docker's message if the host has several or no such addresses. Loopback and link-local
+    addresses do not count.
     """
     candidates = [
         (i, a)
@@ -92,9 +92,9 @@ def sole_address() -> str:
 
 
 def source_address_for(host: str, port: int) -> str:
-    """Return the address from which this host reaches another host.
+    """Return the address from which this host sends to the host ``host``.
 
-    Raises InvalidArgument if there is no route.
+    Raises InvalidArgument if this host has no route to it.
     """
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]

@@ -1,4 +1,6 @@
-"""This host's certificates. Each file also has the private key; the agent renews it after half of its lifetime."""
+"""This host's certificates. Each file also has the private key; the agent renews a certificate after half of its
+lifetime.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,20 @@ LOCALHOST = "127.0.0.1"
 
 
 def authority(root: Path) -> str:
-    """Return the certificate of the cluster's authority (PEM)."""
+    """Return the certificate of the cluster's certificate authority (PEM)."""
     return (membership.directory(root) / membership.AUTHORITY).read_text()
 
 
 def of_node(root: Path, request: str, node: str) -> str:
-    """Sign a host's request with the authority's key, which every manager has; return the certificate."""
+    """Sign a host's certificate request with the authority's key; return the certificate.
+
+    Every manager has the authority's key.
+    """
     return pki.issue(authority(root), _authority_key(root), request, node)
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
-    """Sign the request for a manager's server and etcd member; return the certificate."""
+    """Sign the certificate request for a manager's server and etcd member; return the certificate."""
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
 
@@ -37,7 +42,7 @@ def _authority_key(root: Path) -> str:
 
 
 def renewal(lifetime: float) -> float:
-    """Return when to renew a certificate that is issued now, in seconds since 1970.
+    """Return the time to renew a certificate that is issued now, in seconds since 1970.
 
     The certificate is valid for ``lifetime`` seconds.
     """
@@ -45,7 +50,7 @@ def renewal(lifetime: float) -> float:
 
 
 def is_due(me: ClusterMembership) -> bool:
-    """Return whether it is time to renew this host's certificates."""
+    """Return whether this host's certificates must be renewed now."""
     return time.time() >= me.renew_at
 
 
@@ -85,7 +90,7 @@ def renew_worker(root: Path, client: Client, me: ClusterMembership) -> ClusterMe
 
 
 def _take(root: Path, files: Mapping[str, str], lifetime: float) -> ClusterMembership | None:
-    """Write new certificates, then record when they are to be renewed."""
+    """Write new certificates, then record the time of their next renewal; return the updated membership."""
     for name, text in files.items():
         membership.write_private(membership.directory(root) / name, text)
     due = renewal(lifetime)

@@ -1,7 +1,8 @@
-"""Processes that outlive the agent: the etcd member, the manager's server, the guard.
+"""Starts and stops processes that outlive the agent: the etcd member, the manager's server, the process that restarts a
+killed agent.
 
-A file in HAWSE_RUN/cluster records each process by pid and start time. Through it, the next agent finds the processes
-of a killed agent, and a reused pid is detected.
+A file in HAWSE_RUN/cluster records the pid and start time of each process. With this file, the next agent finds the
+processes that a killed agent has started, and detects a reused pid.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from engine.paths import make_private_directory, open_private
 from engine.store.locks import locked
 
 STOP_TIMEOUT_SECONDS = 5.0
-"""Seconds that a process may take to end after SIGTERM, before SIGKILL."""
+"""Seconds to wait after SIGTERM for a process to end; after that, the process gets SIGKILL."""
 LONG_LOG = 1 << 20
-"""Bytes after which a log is emptied."""
+"""Bytes; a longer log is emptied."""
 
 
 def run_directory(run: Path) -> Path:
@@ -33,7 +34,7 @@ def run_directory(run: Path) -> Path:
 
 
 def is_running(run: Path, name: str) -> bool:
-    """Return whether the recorded process is running."""
+    """Return whether the process that is recorded under ``name`` is running."""
     return is_owner_running(_note(run, name))
 
 
@@ -44,9 +45,9 @@ def ensure(
     environment: Mapping[str, str] | None = None,
     directory: Path = Path("/"),
 ) -> bool:
-    """Start a process in its own session unless it is running; return whether it was started now.
+    """Start a process in its own session unless it is running; return whether this call has started it.
 
-    Takes the lock of this process's name.
+    Takes the lock of the process ``name``.
     """
     with locked(run, "process", name):
         if is_running(run, name):
@@ -61,12 +62,12 @@ def ensure(
                 umask=0o077, env=dict(environment) if environment is not None else None,
             )  # fmt: skip
             note.write(f"{process.pid}:{start_time(process.pid)}")
-        process.returncode = 0  # Popen must not wait for it: `reap` does, if it is our child
+        process.returncode = 0  # stop Popen from waiting for a child; `reap` does that
         return True
 
 
 def reap(run: Path, name: str) -> None:
-    """Reap a child that has ended, so that it does not remain a zombie."""
+    """Collect the exit status of a child that has ended, so that the child does not remain a zombie."""
     pid = _note(run, name).partition(":")[0]
     if pid.isdigit():
         with suppress(ChildProcessError):
@@ -74,7 +75,10 @@ def reap(run: Path, name: str) -> None:
 
 
 def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
-    """End a process with SIGTERM, after ``patience`` seconds with SIGKILL; idempotent."""
+    """End a process with SIGTERM; idempotent.
+
+    If the process still runs after ``patience`` seconds, it gets SIGKILL.
+    """
     note = _note(run, name)
     deadline = time.monotonic() + patience
     number = signal.SIGTERM
@@ -92,7 +96,7 @@ def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
 
 
 def last_log_line(run: Path, name: str) -> str:
-    """Return the last line of a process's log, for the error message that it did not start."""
+    """Return the last line of a process's log, for the error message which says that the process did not start."""
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return _plain(lines[-1])[:500] if lines else ""
@@ -109,11 +113,11 @@ def _plain(line: str) -> str:
 
 
 def trim_logs(run: Path) -> None:
-    """Empty logs that have grown too long, because HAWSE_RUN is in memory on most systems."""
+    """Empty the logs that have grown too long, because HAWSE_RUN is in memory on most systems."""
     for log in run_directory(run).glob("*.log"):
         with open(open_private(log, os.O_WRONLY), "ab") as file:
             if file.tell() > LONG_LOG:
-                file.truncate(0)  # writers append
+                file.truncate(0)  # safe: the writing processes append to the file
 
 
 def _note(run: Path, name: str) -> str:

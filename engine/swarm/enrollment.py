@@ -1,8 +1,8 @@
-"""How a host asks a manager's server to join the cluster, over TLS on port 2377.
+"""A host's request to a manager's server to join the cluster, over TLS on port 2377.
 
-First it fetches the authority's certificate over an unverified connection and compares it with the digest in the token.
-Then it opens a second connection, on which this certificate must verify the manager. Only there is the token's secret
-sent.
+First the host fetches the authority's certificate over an unverified connection, and compares it with the digest in the
+token. Then it opens a second connection, on which it verifies the manager with this certificate. The host sends the
+token's secret only on the second connection.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from engine.swarm.advertise import DEFAULT_PORT, split
 from engine.swarm.token import JoinToken, digest_of
 
 CONNECT, ENROLL_TIMEOUT_SECONDS = 5.0, 30.0
-"""Seconds to wait for a connection to a manager, and for its answer."""
+"""Two times in seconds: to wait for a connection to a manager, and to wait for the manager's answer."""
 OPENING = 5.0
 """Seconds to wait for a manager's server to accept connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """The address where a manager enrolls hosts."""
+    """The address at which a manager accepts requests to join."""
 
     host: str
     port: int = DEFAULT_PORT
@@ -47,7 +47,7 @@ def parse_manager(text: str) -> Manager:
 
 
 def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask a manager for admission; return its answer, with the authority's certificate as ``authority``.
+    """Ask a manager for admission to the cluster; return its answer, with the authority's certificate as ``authority``.
 
     Raises EngineError if the authority's certificate does not match the token.
     """
@@ -61,7 +61,7 @@ def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> di
 
 
 def wait_until_open(manager: Manager) -> None:
-    """Wait up to `OPENING` seconds until a manager accepts connections.
+    """Wait up to `OPENING` seconds until a manager's server accepts connections.
 
     After that, other hosts can join immediately.
     """
@@ -73,10 +73,10 @@ def wait_until_open(manager: Manager) -> None:
 
 
 def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping[str, Any]) -> dict[str, Any]:
-    """Post one question and return the answer.
+    """Post one request and return the answer.
 
-    The manager's certificate is checked for `MANAGER_NAME`, not for its address. Raises Unavailable if the connection
-    fails.
+    The manager's certificate is checked for `MANAGER_NAME`, not for the manager's address. Raises Unavailable if the
+    connection fails.
     """
     try:
         connection = EtcdConnection(f"https://{manager}", lambda: context, CONNECT, MANAGER_NAME)

@@ -1,7 +1,7 @@
-"""This host's own etcd member: how it is started, joined, restarted and removed.
+"""Adds, starts, restarts and removes this host's own etcd member.
 
-Clients reach it only through a Unix socket in a directory of root. Other hosts use it through the manager's server,
-which knows the caller. Only the port for peers, which are the other managers, is open on the network.
+Clients reach the member only through a Unix socket in a directory of root. Other hosts reach it through the manager's
+server, which checks who the caller is. Only the port for the etcd members of other managers is open on the network.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 NAME = "etcd"
 PEER_PORT = 2380
 ADVERTISED = "https://127.0.0.1:2379"
-"""Client URL that members advertise to each other. etcd requires one, but nothing listens there."""
+"""Client URL that etcd members advertise to each other. etcd requires a URL, but nothing listens there."""
 READY_TIMEOUT_SECONDS = 20.0
-"""Seconds that a member may take until it answers."""
+"""Maximum seconds to wait for the etcd member's first answer."""
 LEARNING = 12.0
-"""Seconds to wait for another host's new member to get its vote; less than a joining host waits for its answer."""
+"""Seconds to wait until another host's new member becomes a voting member.
+
+A joining host waits longer than this for the answer to its request.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class EtcdMember:
-    """The settings to start a member. ``initial`` lists all members as ``name=peer URL``."""
+    """The settings for starting an etcd member. ``initial`` lists all members as ``name=peer URL``."""
 
     name: str
     address: str
@@ -49,7 +52,7 @@ def url(address: str, port: int) -> str:
 def arguments(where: Path, member: EtcdMember) -> list[str]:
     """Return the command line of etcd, to be run in the directory ``where``.
 
-    The peers must show a manager's certificate. Raises Unavailable if etcd is not installed.
+    Members of other hosts must show a manager's certificate. Raises Unavailable if etcd is not installed.
     """
     program = shutil.which("etcd")
     if program is None:
@@ -69,14 +72,14 @@ def arguments(where: Path, member: EtcdMember) -> list[str]:
 
 
 def start(run: Path, where: Path, member: EtcdMember) -> None:
-    """Start the member unless it is running, and save the command line for later starts."""
+    """Start the etcd member unless it is running, and save the command line for later starts."""
     command = arguments(where, member)
     membership.write_private(where / "etcd.argv", "\0".join(command))
     daemons.ensure(run, NAME, command, directory=where)
 
 
 def keep(run: Path, root: Path) -> None:
-    """Restart the member if it has ended, unless this host has left its cluster.
+    """Restart the etcd member if it has ended, unless this host has left its cluster.
 
     Leaving a cluster stops the member on purpose.
     """
@@ -87,9 +90,9 @@ def keep(run: Path, root: Path) -> None:
 
 
 def wait_until_ready(run: Path, client: Client) -> None:
-    """Wait until the member answers, up to `READY_TIMEOUT_SECONDS` seconds.
+    """Wait until the etcd member answers, up to `READY_TIMEOUT_SECONDS` seconds.
 
-    Raises Unavailable with the last line of its log if it has ended.
+    If the member has ended, raises Unavailable with the last line of the member's log.
     """
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while True:
@@ -106,10 +109,10 @@ def wait_until_ready(run: Path, client: Client) -> None:
 
 
 def add(client: Client, name: str, address: str) -> list[str]:
-    """Announce a new member to the store; return ``name=peer URL`` of all members, including the new one.
+    """Announce a new member to etcd; return ``name=peer URL`` of all members, including the new one.
 
-    It starts as a learner without a vote. Therefore a host that then fails to start does not cost the others their
-    majority.
+    The new member starts as a learner, which has no vote. Therefore, if the new host fails to start its member, the
+    other members still have a majority.
     """
     peer = url(address, PEER_PORT)
     answer = _add_learner(client, peer)
@@ -118,10 +121,10 @@ def add(client: Client, name: str, address: str) -> list[str]:
 
 
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
-    """Add a learner; wait up to `LEARNING` seconds for an earlier learner to get its vote.
+    """Add a learner; wait up to `LEARNING` seconds for an earlier learner to become a voting member.
 
-    It must wait because etcd allows only one learner. An earlier learner is removed if it does not get its vote in
-    time. It is also removed if it is from a failed attempt of the same host.
+    The wait is needed because etcd allows only one learner. The earlier learner is removed if it does not become a
+    voting member in time, or if it is from a failed attempt of the same host.
     """
     deadline = time.monotonic() + LEARNING
     while True:
@@ -138,7 +141,7 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 
 
 def promote(run: Path, client: Client, name: str) -> None:
-    """Make this host's member a voting member when it has caught up with the others.
+    """Make this host's etcd member a voting member as soon as it has all data of the others.
 
     Waits up to `READY_TIMEOUT_SECONDS` seconds, then raises the last error or Unavailable.
     """
@@ -160,22 +163,22 @@ def promote(run: Path, client: Client, name: str) -> None:
 
 
 def members(client: Client) -> list[dict[str, Any]]:
-    """Return all members of the store."""
+    """Return all members of the etcd store."""
     entries: list[dict[str, Any]] = client.call("/v3/cluster/member/list", {}).get("members", [])
     return entries
 
 
 def remove(client: Client, name: str) -> None:
-    """Remove a member from the store; does nothing if there is no such member."""
+    """Remove a member from the etcd store; does nothing if the store has no such member."""
     for member in members(client):
         if member.get("name") == name:
             client.call("/v3/cluster/member/remove", {"ID": member["ID"]})
 
 
 def leader(client: Client, managers: Sequence[str]) -> str:
-    """Return the name of the leading etcd member, as known to the member that answers.
+    """Return the name of the etcd member that is the leader, according to the member that answers.
 
-    Returns "" if the leader is unknown or not among ``managers``.
+    Returns "" if the leader is unknown or is not one of ``managers``.
     """
     status = client.call("/v3/maintenance/status", {})
     names = {m["ID"]: str(m.get("name", "")) for m in members(client)}

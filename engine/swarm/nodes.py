@@ -1,4 +1,4 @@
-"""The verbs of /nodes, which return Docker's documents."""
+"""The verbs of Docker's API for nodes (/nodes); they return Docker's JSON documents."""
 
 from __future__ import annotations
 
@@ -92,15 +92,18 @@ def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> J
 
 
 def inspect(host: Host, reference: str) -> Json:
-    """Return the document of one node, found by id, ``self``, host name or id prefix."""
+    """Return the document of one node.
+
+    ``reference`` is an id, the word ``self``, a host name or the start of an id.
+    """
     with managing(host) as (client, me):
         return pick(_documents(host, client, me), me.node_id if reference == "self" else reference)
 
 
 def pick(documents: Documents, reference: str) -> Json:
-    """Return the one node that matches ``reference``.
+    """Return the one node document that matches ``reference``.
 
-    Raises NotFound for none and Conflict for several, with Docker's messages.
+    Raises NotFound if no node matches and Conflict if several match, with Docker's messages.
     """
     by_id = [d for d in documents if d["ID"] == reference]
     by_name = [d for d in documents if d["Description"]["Hostname"] == reference]
@@ -113,10 +116,10 @@ def pick(documents: Documents, reference: str) -> Json:
 
 
 def remove(host: Host, reference: str, *, force: bool) -> None:
-    """Remove a node that is down, with all its endpoints and addresses; a live worker only with ``force``.
+    """Remove a node that is down, with all its endpoints and addresses; remove a live worker only with ``force``.
 
-    Its certificate is rejected after the first step. Raises Forbidden for a manager, unless it is down and ``force`` is
-    True.
+    The first step makes managers reject the node's certificate. Raises Forbidden for a manager, unless it is down and
+    ``force`` is True.
     """
     with managing(host) as (client, me):
         document = pick(_documents(host, client, me), reference)
@@ -133,11 +136,11 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
         shared_endpoints.release_node(client, identity)
         if not me.external:
             etcd_member.remove(client, identity)
-        client.transact([], [delete(keys.node(identity))])  # last: a killed removal can be repeated
+        client.transact([], [delete(keys.node(identity))])  # last, so that a killed removal can be repeated
 
 
 def summary(host: Host) -> Json:
-    """Return the ``Swarm`` part of /info."""
+    """Return the ``Swarm`` part of Docker's /info document."""
     try:
         me = membership.load(host.root)
     except Unavailable as error:

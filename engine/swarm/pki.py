@@ -1,8 +1,9 @@
-"""The cluster's own certificate authority. There are two kinds of certificate, so that no worker can act as a manager.
+"""The cluster's own certificate authority. It issues two kinds of certificate, so that no worker can act as a manager.
 
 A *node* certificate names the node and is only for clients. A *manager* certificate is also for servers: the manager's
-server and the etcd peers. It has the name `keys.MANAGER_NAME`, which hosts and etcd peers check, and the host's
-addresses. Private keys stay on the host that made them. The exception is the authority's key, which every manager has.
+server and the manager's etcd member. It contains the host's addresses and the name `keys.MANAGER_NAME`, which hosts and
+etcd members check. Private keys stay on the host that made them. The exception is the authority's key, which every
+manager has.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 LIFETIME = 14 * 86400
 """Seconds that a host's certificate is valid; HAWSE_CERTIFICATE_LIFETIME overrides it.
 
-A host renews it after half of this time, so a host may be off for a week.
+A host renews its certificate after half of this time. Therefore a host may be off for a week.
 """
 TOLERANCE = timedelta(minutes=10)
-"""Tolerance for a joining host's slow clock: certificates are valid from this long before their issue."""
+"""A certificate is valid from this long before its issue, because the clock of a joining host may be slow."""
 
 
 def lifetime() -> int:
-    """Return HAWSE_CERTIFICATE_LIFETIME in seconds, at least 2, by default `LIFETIME`."""
+    """Return HAWSE_CERTIFICATE_LIFETIME in seconds, at least 2; without the variable, return `LIFETIME`."""
     text = os.environ.get("HAWSE_CERTIFICATE_LIFETIME", "")
     return max(2, int(text)) if text.isascii() and text.isdigit() else LIFETIME
 
@@ -59,13 +60,14 @@ def new_authority(key: str) -> str:
 
 
 def request(key: str) -> str:
-    """Return a certificate signing request (PEM); the authority ignores its subject."""
+    """Return a certificate signing request for ``key`` (PEM); the authority ignores the request's subject."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name("hawse"))
     return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Sequence[str] = ()) -> str:
-    """Return a certificate for the key of a request: a client's, or with ``addresses`` a manager's.
+    """Return a certificate for the key of a request: a client certificate, or a manager certificate if ``addresses`` is
+    set.
 
     ``name`` is the client's node id or the manager's name. Raises ValueError if the request is not signed by its own
     key.
@@ -75,8 +77,8 @@ def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Se
         raise ValueError("the request is not signed by its own key")
     issuer = x509.load_pem_x509_certificate(authority.encode())
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if addresses else [])]
-    # Client certificates have no common name, because etcd's gateway refuses clients with one. (It cannot authenticate
-    # users by common name, although a client may expect that.)
+    # Write no common name into client certificates, because etcd's gateway refuses clients that have one. (The gateway
+    # cannot authenticate users by common name, although a client may expect that.)
     subject = _name(name) if addresses else _name(name, NameOID.SERIAL_NUMBER)
     builder = _builder(subject, csr.public_key(), timedelta(seconds=lifetime())).issuer_name(issuer.subject)
     signer: ec.EllipticCurvePublicKey = issuer.public_key()  # type: ignore[assignment]  # as `new_key` makes them
@@ -98,7 +100,7 @@ def describe(certificate: str) -> tuple[bytes, bytes]:
 
 
 def new_tunnel_key() -> tuple[str, str]:
-    """Return a new WireGuard key pair: private and public key in base64."""
+    """Return a new WireGuard key pair: the private key and the public key, both in base64."""
     private = b64encode(X25519PrivateKey.generate().private_bytes_raw()).decode()
     return private, public_tunnel_key(private)
 

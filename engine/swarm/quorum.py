@@ -1,4 +1,4 @@
-"""Docker's warnings for a manager that wants to leave: what that would cost the cluster."""
+"""Docker's warnings for a manager that wants to leave: they say what the cluster would lose."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def managers(client: Client) -> tuple[int, int]:
 def warning(reachable: int, unreachable: int) -> str:
     """Return the error message for a manager that leaves without ``--force``.
 
-    If no reachable manager is known, it is the general message.
+    If no manager is known to be reachable, this is Docker's general message.
     """
     if (reachable, unreachable) == (1, 0):
         return ATTEMPT + LAST

@@ -1,7 +1,7 @@
-"""The verbs of /swarm: create, join and leave a cluster, and its tokens.
+"""The verbs of Docker's API for /swarm: create, join and leave a cluster, and return join tokens.
 
-A host is a member as soon as HAWSE_ROOT/cluster has its membership record, which is written last. Therefore a failed or
-killed join leaves a host that is in no cluster.
+A host is a member as soon as HAWSE_ROOT/cluster has a membership record. The record is the last file that a join
+writes. Therefore a failed or killed join leaves a host that is in no cluster.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LONGEST_SUBNET = 29
 
 
 def init(host: Host, request: SwarmInit) -> str:
-    """Create a cluster with this host as its first manager; return the node's id."""
+    """Create a cluster with this host as its first manager; return this host's node id."""
     _require_outside(host)
     pools, size = tuple(request.pools) or DEFAULT_POOLS, request.subnet_size or DEFAULT_SUBNET_SIZE
     _check_pools(pools, size)
@@ -73,7 +73,7 @@ def init(host: Host, request: SwarmInit) -> str:
 
 
 def _check_pools(pools: Sequence[str], size: int) -> None:
-    """Raise InvalidArgument for pools that cannot be split into subnets of ``size`` bits."""
+    """Raise InvalidArgument if one of ``pools`` cannot be split into subnets of ``size`` bits."""
     if size > LONGEST_SUBNET:
         raise InvalidArgument(f"subnet size is out of range: {size}")
     for pool in map(ip_network, pools):
@@ -84,12 +84,12 @@ def _check_pools(pools: Sequence[str], size: int) -> None:
 
 
 def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
-    """Save the user's certificate files for an external store."""
+    """Save the certificate files that the user gave for an external store."""
     _write(where, {n: files[k] for n, k in zip(membership.STORE_FILES, STORE_KEYS, strict=True) if files.get(k)})
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
-    """Return the URLs of an external store, and the user and password in the first of them."""
+    """Return the URLs of an external store, and the user and password, which are part of the first URL."""
     parts = [urlsplit(url if "://" in url else f"https://{url}") for url in store]
     for part in parts:
         if part.scheme != "https" or not part.hostname:
@@ -186,7 +186,7 @@ def _given_papers(answer: Mapping[str, object], key: str, manager_key: str) -> d
 
 
 def _take_place(host: Host, where: Path, me: ClusterMembership, members: Sequence[str] | None) -> ClusterMembership:
-    """Write this host's own record to the store; a manager first starts its etcd member."""
+    """Write this host's own node record to the store; a manager first starts its etcd member."""
     me, public = _with_tunnel_key(me)
     _publish_directory(host, where)
     if members is not None:
@@ -219,15 +219,15 @@ def leave(host: Host, *, force: bool) -> None:
     local_networks.delete_all_planned(host)
     gateway_bridge.release_ingress_address(host)
     _abandon(host)
-    local_networks.delete_all_planned(host)  # again: the agent may have copied networks meanwhile
+    local_networks.delete_all_planned(host)  # second time: the agent may have copied networks meanwhile
     _tell_agent(host)
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
-    """Return the membership to end; None for one of another version of hawse.
+    """Return the membership that this host ends, or None if another version of hawse wrote the membership record.
 
-    That one is only deleted on this host. Raises Unavailable if this host is in no cluster, and for managers or other
-    versions without ``force``.
+    The caller only deletes such a record on this host. Raises Unavailable if this host is in no cluster. Without
+    ``force``, also raises Unavailable for a manager and for a record of another version.
     """
     try:
         me = membership.load(host.root)
@@ -270,9 +270,9 @@ def _disconnect_all(host: Host) -> None:
 
 
 def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
-    """Return the token for joining in a role, and a manager's address.
+    """Return the token for joining with a role, and the address of a manager.
 
-    With ``rotate``, a new token is made first.
+    With ``rotate``, a new token replaces the old one first.
     """
     with managing(host) as (client, me):
         if rotate:
@@ -300,8 +300,8 @@ def _require_outside(host: Host) -> None:
 
 @contextmanager
 def _workplace(host: Host) -> Iterator[Path]:
-    """Yield an empty directory for the cluster's files; if the block fails, this host is in no cluster."""
-    _abandon(host)  # left by a killed attempt
+    """Yield an empty directory for the cluster's files; if the ``with`` block fails, this host is in no cluster."""
+    _abandon(host)  # delete what a killed attempt has left
     path = host.root / "cluster.new"
     path.mkdir(mode=0o700, parents=True)
     try:
@@ -323,7 +323,7 @@ def _publish_directory(host: Host, where: Path) -> None:
 
 
 def _enter(host: Host, me: ClusterMembership) -> None:
-    """Write the membership record, prepare the networks, and notify the agent, which then takes over."""
+    """Write the membership record, prepare the networks, and notify the agent, which then does the cluster's work."""
     membership.save(membership.directory(host.root), me)
     gateway_bridge.prepare(host)
     with connected(host) as (client, _):
@@ -338,7 +338,7 @@ def _enter(host: Host, me: ClusterMembership) -> None:
 
 
 def _abandon(host: Host) -> None:
-    """End a membership, complete or not: first stop the processes, then delete their files."""
+    """End a membership, even an incomplete one: first stop the cluster's processes, then delete their files."""
     where = membership.directory(host.root)
     (where / membership.FILE).unlink(missing_ok=True)
     for name in ("guard", "server", etcd_member.NAME):

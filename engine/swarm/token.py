@@ -1,4 +1,6 @@
-"""Join tokens as Docker writes them: ``SWMTKN-1-<digest of the CA's certificate>-<secret>``, in base 36."""
+"""Join tokens in Docker's format: ``SWMTKN-1-<digest of the CA's certificate>-<secret>``, with both parts in
+base 36.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ DIGEST_LENGTH, SECRET_LENGTH = 50, 25
 
 @dataclass(frozen=True, slots=True)
 class JoinToken:
-    """The CA to trust, as SHA-256 of its certificate in hexadecimal, and the secret to send to it."""
+    """The content of a join token: which CA to trust, and the secret to send to a manager.
+
+    The CA is given as the SHA-256 digest of its certificate in hexadecimal.
+    """
 
     digest: str
     secret: str
@@ -36,7 +41,7 @@ def parse(text: str) -> JoinToken:
 
 
 def digest_of(certificate: str) -> str:
-    """Return the digest of a certificate (PEM) as used in tokens."""
+    """Return the digest of a certificate (PEM) in the form that tokens contain."""
     return sha256(certificate.encode()).hexdigest()
 
 

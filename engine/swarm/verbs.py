@@ -1,4 +1,4 @@
-"""The verbs of `engine.api.Swarm`; each method is only one call."""
+"""The methods of `engine.api.Swarm`; each method only calls the function that does the work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.swarm import verify as swarm_verify
 
 
 class SwarmVerbs:
-    """The swarm verbs of one host; ``prepare`` makes the host ready for changes."""
+    """The swarm methods of one host; ``prepare`` makes the host ready for changes."""
 
     def __init__(self, host: Host, prepare: Callable[[], Host]) -> None:
         self.host, self._prepare = host, prepare
@@ -34,11 +34,11 @@ class SwarmVerbs:
         swarm.leave(self._prepare(), force=force)
 
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
-        """Return the token for joining, and a manager's address."""
+        """Return the token for joining with a role, and the address of a manager."""
         return swarm.join_token(self.host, role, rotate=rotate)
 
     def nodes(self, filters: Filters) -> Documents:
-        """Return the documents of the nodes that match."""
+        """Return the documents of the nodes that match the filters."""
         return filter_nodes(nodes.list_documents(self.host), filters)
 
     def inspect_node(self, reference: str) -> Json:
@@ -57,5 +57,7 @@ class SwarmVerbs:
         return me.node_id
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare this host's tables with the store; return a line for each difference."""
+        """Compare this host's tables for a network with the cluster's store; return a line of text for each
+        difference.
+        """
         return swarm_verify.verify(self._prepare(), reference, fix=fix)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
-    """Compare this host's tables for a network with the store; return a line for each difference.
+    """Compare this host's tables for a network with the cluster's store; return a line of text for each difference.
 
     With ``fix``, the differences are repaired. Raises NotFound if the network is not a cluster network.
     """

@@ -1,5 +1,5 @@
 """Check requests before anything changes, with messages equal to Docker's.
 
-Pure functions: they get the request and the records that it may conflict with. They return, or raise an `engine.errors`
-exception.
+All functions are pure: they get the request and the records that it may conflict with. They return, or raise an
+`engine.errors` exception.
 """

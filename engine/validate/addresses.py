@@ -1,4 +1,6 @@
-"""Parse addresses as Go does, more strictly than Python: no netmasks, no missing prefix length, no leading zeros."""
+"""Parse IP addresses as Go does, more strictly than Python: a netmask, a missing prefix length or a leading zero is an
+error.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ PREFIX = re.compile(r"(?P<address>[^/%]+)/(?P<bits>0|[1-9][0-9]{0,2})")
 
 
 def parse_prefix(text: str) -> IPInterface | None:
-    """Parse ``address/bits`` (Go's netip.ParsePrefix) with its host bits; return None for any other text."""
+    """Parse ``address/bits`` like Go's netip.ParsePrefix, and keep the host bits; return None for any other text."""
     match = PREFIX.fullmatch(text)
     if match is None:
         return None
@@ -23,7 +25,7 @@ def parse_prefix(text: str) -> IPInterface | None:
 
 
 def parse_address(text: str) -> IPAddress | None:
-    """Parse an address without zone (Go's net.ParseIP); return None for any other text.
+    """Parse an IP address without a zone like Go's net.ParseIP; return None for any other text.
 
     As in Go, ::ffff:1.2.3.4 is an IPv4 address.
     """
@@ -37,17 +39,17 @@ def parse_address(text: str) -> IPAddress | None:
 
 
 def family_name(interface: IPv4Interface | IPv6Interface) -> str:
-    """Return the IP version's name as used in messages: IPv4 or IPv6."""
+    """Return the name of the IP version that messages use: IPv4 or IPv6."""
     return f"IPv{interface.version}"
 
 
 def join_errors(title: str, errors: Sequence[str]) -> str:
-    """Format errors under a title."""
+    """Return a message with a title and the errors below it."""
     return f"{title}:\n{bullets(errors)}"
 
 
 def bullets(errors: Sequence[str]) -> str:
-    """Format a single error as plain text, and several as bullets with indented continuation lines."""
+    """Return a single error as plain text, and several errors as bullets with indented continuation lines."""
     if len(errors) == 1:
         return errors[0].strip()
     return "\n".join("* " + error.replace("\n", "\n\t") for error in errors)

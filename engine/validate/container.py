@@ -1,4 +1,4 @@
-"""Checks of a container's creation that need no image, in the daemon's order, and of renaming."""
+"""Checks of requests to create or rename a container, in the daemon's order; they need no image."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ HOST_MODE_PORTS = "Published ports are discarded when using host network mode"
 
 
 def check_container_create(request: ContainerCreate, networks: Mapping[str, NetworkRecord | None]) -> list[str]:
-    """Raise the errors that dockerd raises before it looks for the image; return the user's warnings.
+    """Raise the errors that dockerd raises before it looks for the image; return the warnings for the user.
 
     ``networks`` maps the names in ``request.networks`` to records. A missing network (None) is an error only at the
-    start. Four checks follow after the image is found: the command ("no command specified"), the name (`check_name`),
-    the binds (`engine.validate.host_config.check_binds`) and the links (`engine.validate.host_config.parse_link`).
+    container's start. Four checks follow after the image is found: the command ("no command specified"), the name
+    (`check_name`), the binds (`engine.validate.host_config.check_binds`) and the links
+    (`engine.validate.host_config.parse_link`).
     """
     check_network_mode(request.config, request.host)
     settings = _main_network_settings(request)
@@ -56,14 +57,15 @@ def check_config(config: ContainerConfig) -> None:
 
 
 def check_name(request: ContainerCreate) -> str:
-    """Return the requested name without a leading slash, or "" if a name must be generated."""
+    """Return the container name that the request has without the leading slash, or "" if a name must be generated."""
     return check_container_name(request.name) if request.name else ""
 
 
 def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettings]:
-    """Return the network settings with the old container-wide MAC address in those of the main network.
+    """Return the network settings of a new container.
 
-    Raises `InvalidArgument` if the two addresses differ.
+    The old container-wide MAC address is put into the settings of the main network. Raises `InvalidArgument` if the
+    main network's settings have a different MAC address.
     """
     mode, mac = request.host.network_mode, request.config.mac_address
     mode = "bridge" if mode in ("", "default") else mode
@@ -83,15 +85,18 @@ ALLOCATING = "Error when allocating new name: "
 
 
 def check_rename_given(name: str) -> None:
-    """Raise InvalidArgument for an empty name; called before the container is looked up."""
+    """Raise InvalidArgument if the new name is empty.
+
+    The caller calls this function before it looks up the container.
+    """
     if not name:
         raise InvalidArgument("Neither old nor new names may be empty")
 
 
 def check_rename(record: ContainerRecord, name: str) -> str:
-    """Return the new name without its slash.
+    """Return the new name of a container without the leading slash.
 
-    Raises `InvalidArgument` if it is invalid or the current name.
+    Raises `InvalidArgument` if the name is invalid or is the container's current name.
     """
     new = f"/{name.removeprefix('/')}"
     if new == f"/{record.name}":
@@ -103,5 +108,5 @@ def check_rename(record: ContainerRecord, name: str) -> str:
 
 
 def rename_conflict(name: str, holder_id: str) -> Conflict:
-    """Return the error for a new name that another container has."""
+    """Return the error for renaming a container to a name that another container has."""
     return Conflict(f"{ALLOCATING}{container_name_taken(name, holder_id)}")

@@ -1,4 +1,4 @@
-"""Checks of EndpointSettings, and of connect and disconnect.
+"""Check endpoint settings, and requests to connect a container to a network or disconnect it.
 
 All errors of one EndpointSettings are reported together. The checks of connect and disconnect depend on the container's
 state and its other networks.
@@ -17,9 +17,9 @@ from engine.validate.host_config import is_container_mode, is_user_defined, pars
 
 
 def check_endpoint_settings(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> None:
-    """Raise InvalidSettings for settings that are invalid on network ``name``, as the user typed it.
+    """Raise InvalidSettings if the settings are invalid on the network.
 
-    ``network`` is None if it is missing.
+    ``name`` is the network's name as the user typed it. ``network`` is None if the network is missing.
     """
     if fault := _fault(name, settings, network):
         raise InvalidSettings(fault)
@@ -112,11 +112,12 @@ def check_connect(
 ) -> None:
     """Raise an error if dockerd would refuse to connect the container to the network.
 
-    The order is dockerd's: shared sandbox, settings, host and none networks, configuration-only network, already
-    connected. The caller has looked up first the container, then the network. A container in ``container:`` mode is
-    refused before its network is looked up (`check_own_sandbox`). ``joined`` are the networks of a running container.
-    Fewer checks apply to a stopped container. Connecting it twice or to a configuration-only network is accepted
-    silently, and only its next start fails.
+    The order of the checks is dockerd's: shared sandbox, settings, host and none networks, configuration-only network,
+    already connected. The caller has looked up first the container, then the network. A container in ``container:``
+    mode is refused before its network is looked up (`check_own_sandbox`).
+
+    ``joined`` are the networks of a running container. Fewer checks apply to a stopped container. If a stopped
+    container is connected twice or to a configuration-only network, there is no error until its next start.
     """
     running = record.status == "running"
     if running:
@@ -135,7 +136,7 @@ def check_connect(
 
 
 def check_not_config_only(network: NetworkRecord) -> None:
-    """Raise Forbidden for a network that is only a configuration for others."""
+    """Raise Forbidden for a configuration-only network, which only holds settings for other networks."""
     if network.config_only:
         raise Forbidden("cannot create endpoint on configuration-only network")
 
@@ -147,7 +148,7 @@ def check_own_sandbox(record: ContainerRecord) -> None:
 
 
 def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connected: bool) -> None:
-    """Raise an error for the host's network, or if the container is not connected.
+    """Raise an error for disconnecting the host's network, or a network to which the container is not connected.
 
     The message depends on whether the container is running.
     """
@@ -159,7 +160,7 @@ def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connect
 
 
 def not_connected(record: ContainerRecord, network: str, *, running: bool) -> EngineError:
-    """Return the error for a container without an endpoint on the network.
+    """Return the error for disconnecting a network on which the container has no endpoint.
 
     Docker's message has "the" before "network" if the container is not running.
     """

@@ -1,4 +1,4 @@
-"""Checks of a container's HostConfig in the daemon's order: modes, links, ``-v``, ``--security-opt``, capabilities."""
+"""Check a container's HostConfig in the daemon's order: modes, links, ``-v``, ``--security-opt``, capabilities."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ CONTAINER_PREFIX = "container:"
 
 
 def is_container_mode(mode: str) -> bool:
-    """Return whether the network mode joins another container's sandbox."""
+    """Return whether the network mode (``container:NAME``) joins another container's sandbox."""
     return mode.startswith(CONTAINER_PREFIX)
 
 
 def shared_container(mode: str) -> str:
-    """Return the container whose sandbox the mode joins, or "" for other modes."""
+    """Return the name or id of the container whose sandbox the network mode joins, or "" for other modes."""
     return mode.removeprefix(CONTAINER_PREFIX) if is_container_mode(mode) else ""
 
 
 def is_user_defined(mode: str) -> bool:
-    """Return whether the mode names a user-defined network."""
+    """Return whether the network mode names a user-defined network."""
     return mode not in PREDEFINED_NAMES and not is_container_mode(mode)
 
 
@@ -42,7 +42,8 @@ UNDEFINED = "can't be used with links. This would result in undefined behavior"
 def check_network_mode(config: ContainerConfig, host: HostConfig) -> None:
     """Raise InvalidArgument for options that conflict with the network mode.
 
-    In ``container:`` mode, the other container's options configure the sandbox.
+    In ``container:`` mode, options for the sandbox conflict, because the other container's options configure the
+    sandbox.
     """
     mode = host.network_mode
     if mode == "container" or (is_container_mode(mode) and not shared_container(mode)):
@@ -87,7 +88,7 @@ def check_host_config(host: HostConfig) -> None:
 
 
 def check_extra_host(entry: str) -> None:
-    """Raise InvalidArgument unless the entry is ``name:address`` or ``name:host-gateway``."""
+    """Raise InvalidArgument unless the --add-host entry is ``name:address`` or ``name:host-gateway``."""
     name, colon, address = entry.partition(":")
     if not name or not colon:
         raise InvalidArgument(f'bad format for add-host: "{entry}"')
@@ -112,7 +113,7 @@ def _is_port_range(text: str) -> bool:
 
 
 def check_restart_policy(policy: RestartPolicy) -> None:
-    """Raise InvalidArgument for an unknown policy, or an invalid retry count."""
+    """Raise InvalidArgument for an unknown restart policy or an invalid retry count."""
     if (policy.name or "no") not in RESTART_POLICIES:
         raise InvalidArgument(
             f"invalid restart policy: unknown policy '{policy.name}'; "
@@ -143,14 +144,14 @@ KNOWN = frozenset(f"CAP_{name}" for name in NAMES.split())
 
 
 def check_capabilities(field: str, names: Sequence[str] | None) -> None:
-    """Raise InvalidArgument for an unknown capability; ``field`` is CapAdd or CapDrop."""
+    """Raise InvalidArgument for an unknown capability name; ``field`` is CapAdd or CapDrop."""
     for name in names or ():
         full = name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}"
         if name.upper() != ALL and full not in KNOWN:
             raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')
 
 
-# At most one of each set is allowed. Propagation and SELinux modes are accepted, as in Docker.
+# A bind may have at most one mode of each set. Propagation and SELinux modes are accepted, as in Docker.
 EXCLUSIVE_MODES = (
     frozenset({"ro", "rw"}),
     frozenset({"z", "Z"}),
@@ -161,7 +162,7 @@ EXCLUSIVE_MODES = (
 
 
 def check_binds(binds: Sequence[str] | None) -> list[Mount]:
-    """Parse all binds; raises `EngineError` kinds with Docker's messages.
+    """Parse all binds of a container; raises an `EngineError` with Docker's message.
 
     Two mounts at the same target are an error too.
     """
@@ -175,7 +176,7 @@ def check_binds(binds: Sequence[str] | None) -> list[Mount]:
 
 
 def parse_mount(bind: str) -> Mount:
-    """Parse one bind; dots and double slashes are removed from the target."""
+    """Parse one bind of a container; dots and double slashes are removed from the target path."""
     source, target, mode = _split(bind)
     if not posixpath.isabs(target):
         raise _bad_target(bind, f"invalid mount path: '{target}' mount path must be absolute")
@@ -218,19 +219,25 @@ def _is_valid_mode(mode: str) -> bool:
 
 
 IGNORED = ("label", "apparmor")
-"""Keys of Linux security modules, which hawse does not use to confine containers."""
+"""Security options that hawse ignores. They are for Linux security modules, which hawse does not use for containers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """The parsed options; ``seccomp`` is "" if it is not given, else a profile's name or its JSON text."""
+    """The parsed security options.
+
+    ``seccomp`` is "" if the user gave no profile, else a profile's name or its JSON text.
+    """
 
     seccomp: str = ""
     no_new_privileges: bool = False
 
 
 def parse_security_options(options: Sequence[str]) -> Security:
-    """Parse the options; the last one of a kind counts. Raises `InvalidArgument` with Docker's message."""
+    """Parse ``--security-opt`` options; if an option is repeated, the last one counts.
+
+    Raises `InvalidArgument` with Docker's message.
+    """
     seccomp, no_new_privileges = "", False
     for option in options:
         key, _, value = option.partition("=") if "=" in option else option.partition(":")
@@ -246,7 +253,7 @@ def parse_security_options(options: Sequence[str]) -> Security:
 
 
 def parse_link(text: str) -> tuple[str, str]:
-    """Return the container's name and the alias of a link; without an alias, the name is the alias.
+    """Return the container's name and the alias of a ``--link`` value; without an alias, the name is the alias.
 
     Raises `EngineError`.
     """
@@ -257,16 +264,16 @@ def parse_link(text: str) -> tuple[str, str]:
         raise EngineError(f"bad format for links: {text}")
     if len(parts) == 1:
         return text, text
-    # dockerd lists a container's own links as /target:/parent/alias
+    # dockerd lists the links of a container as /target:/parent/alias
     if parts[0].startswith("/"):
         return parts[0].removeprefix("/"), parts[1].rpartition("/")[2]
     return parts[0], parts[1]
 
 
 def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecord:
-    """Return the container that a link on the default bridge names.
+    """Return the one container that a legacy link on the default bridge names.
 
-    Raises `InvalidArgument` unless exactly one container matches.
+    Raises `InvalidArgument` unless exactly one container matches the name.
     """
     if len(matches) == 1 and name:
         return matches[0]
@@ -275,7 +282,7 @@ def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecor
 
 
 def check_link_at_start(target: ContainerRecord, parent: str, alias: str) -> None:
-    """Raise EngineError if the link's target is not on the default bridge or is not running."""
+    """Raise EngineError if the container that a link names is not on the default bridge or is not running."""
     if not any(attachment.network == "bridge" for attachment in target.attachments):
         raise EngineError(f"Cannot link to /{target.name}, as it does not belong to the default network")
     if target.status != "running":

@@ -1,4 +1,4 @@
-"""The grammar of image references, as in Docker's distribution library: ``[domain/]path[:tag][@digest]``."""
+"""Parse image references by the grammar of Docker's distribution library: ``[domain/]path[:tag][@digest]``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _REFERENCE = re.compile(
 )
 _HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
 _DEFAULT_DOMAIN, _OFFICIAL = "docker.io", "library/"
-_PATH_LIMIT = 255  # characters
+_PATH_LIMIT = 255  # most characters of a reference's path
 
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """The parts of a reference; ``name`` is the short form, without ``docker.io/`` and ``library/``."""
+    """The parts of an image reference; ``name`` is the short form, without ``docker.io/`` and ``library/``."""
 
     name: str
     tag: str = ""
@@ -36,7 +36,7 @@ class ImageReference:
 
 
 def parse_reference(text: str) -> ImageReference:
-    """Parse a reference; raises `InvalidArgument` with Docker's message."""
+    """Parse an image reference; raises `InvalidArgument` with Docker's message."""
     if _HEXADECIMAL.fullmatch(text):
         raise InvalidArgument(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
     domain, remainder = _split_domain(text)

@@ -1,6 +1,7 @@
-"""Logging drivers and their options: checks when a container is created, and the size limits of its log.
+"""Check logging drivers and their options when a container is created, and compute the size limits of its log.
 
-Docker checks options in two steps: unknown keys when the container is created, values when it starts.
+Docker checks the options in two steps. Unknown keys are refused when the container is created, invalid values when the
+container starts.
 """
 
 from __future__ import annotations
@@ -15,30 +16,30 @@ from engine.golang.units import parse_size
 
 JSON_FILE, LOCAL, NONE = "json-file", "local", "none"
 OTHER_DRIVERS = frozenset({"awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"})
-"""Docker's drivers that hawse does not have; hawse uses json-file instead."""
+"""Logging drivers that Docker has and hawse lacks; hawse uses json-file instead of them."""
 
 DEFAULT_LIMIT_BYTES = 100_000_000
-"""Bytes of a container's log that are kept by default, as many as Docker's driver "local" keeps."""
+"""Bytes of a container's log that are kept by default; Docker's driver "local" keeps as many."""
 
 IGNORED_OPTIONS = frozenset({
     "cache-compress", "cache-disabled", "cache-max-file", "cache-max-size", "env", "env-regex", "labels",
     "labels-regex", "max-buffer-size", "mode", "tag",
 })  # fmt: skip
-"""Options that Docker accepts and hawse ignores."""
+"""Logging options that Docker accepts and hawse ignores."""
 
 _DEFAULT_FILES = 5
-_SMALLEST_FILE_BYTES = 1_000_000  # of a log with the default limit
+_SMALLEST_FILE_BYTES = 1_000_000  # bytes; smallest file of a log with the default limit
 _LOCAL_FILE_BYTES = 20 << 20
 _ROTATION = frozenset({"max-size", "max-file", "compress"})
 _ACCEPTED = {JSON_FILE: _ROTATION | {"labels", "labels-regex", "env", "env-regex", "tag"}, LOCAL: _ROTATION}
-_BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # accepted by all drivers that write
+_BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # options that every driver that writes a log accepts
 
 Options = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The size limits of a log: a file of ``max_size`` bytes or more is rotated, 0 means never."""
+    """The size limits of a log. A file of ``max_size`` bytes or more is rotated; 0 means never."""
 
     max_size: int = 0
     max_files: int = 1
@@ -46,7 +47,7 @@ class Rotation:
 
 
 def choose_driver(driver: str, options: Options, default: str, default_options: Options) -> tuple[str, Options]:
-    """Return the driver and options of a new container, merged with the daemon's defaults.
+    """Return the logging driver and options of a new container, merged with the daemon's defaults.
 
     Raises `InvalidArgument` as Docker does.
     """
@@ -62,7 +63,7 @@ def choose_driver(driver: str, options: Options, default: str, default_options: 
 
 
 def check_options(driver: str, options: Options) -> None:
-    """Raise InvalidArgument for an unknown driver or option, in Docker's order."""
+    """Raise InvalidArgument for an unknown logging driver or option, in Docker's order."""
     if driver == NONE:
         return
     mode = options.get("mode", "")
@@ -83,7 +84,7 @@ def check_options(driver: str, options: Options) -> None:
 
 
 def check_default_options(driver: str, options: Options) -> None:
-    """Raise InvalidArgument for options that Docker refuses when the daemon starts.
+    """Raise InvalidArgument for default logging options that Docker refuses when the daemon starts.
 
     An unknown driver is reported only when the first container is created.
     """
@@ -120,10 +121,10 @@ def rotation(driver: str, options: Options, limit: int) -> Rotation:
 
 
 def default_options(driver: str, options: Options, limit: int) -> Options:
-    """Return the daemon's options with the default size limit, if they have none."""
+    """Return the daemon's logging options; the default size limit is added if the options have no limit."""
     try:
         bound = rotation(driver, options, limit)
-    except ValueError:  # Because Docker reports it only when a container starts, options are listed unchanged.
+    except ValueError:  # Docker reports the invalid value only when a container starts, so return options as given
         return options
     if driver == NONE or "max-size" in options or not bound.max_size:
         return options

@@ -1,4 +1,4 @@
-"""Checks of POST /networks/create and DELETE /networks/{id}, in the daemon's order."""
+"""Check POST /networks/create and DELETE /networks/{id} requests, in the daemon's order."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def check_network_create(
 ) -> NetworkCreate:
     """Raise the errors that dockerd raises before it allocates subnets; return the completed request.
 
-    The request is completed from its configuration network. ``drivers`` maps each known driver type to its facts. With
-    ``clustered``, this host can have swarm-scoped networks.
+    The settings of the configuration network that the request names are copied into the request. ``drivers`` maps each
+    known driver type to its facts. With ``clustered``, this host can have swarm-scoped networks.
     """
     driver = request.driver or "bridge"
     if request.name in PREDEFINED_NAMES:
@@ -53,7 +53,7 @@ def check_network_create(
 
 
 def network_name_taken(name: str) -> Conflict:
-    """Return the error for a network name that another network has."""
+    """Return the error for creating a network with a name that another network has."""
     return Conflict(f"network with name {name} already exists")
 
 
@@ -62,7 +62,7 @@ def check_network_remove(
 ) -> None:
     """Raise Forbidden for a network that Docker would not remove.
 
-    It is predefined, has endpoints, or is a configuration that other networks use.
+    Such a network is predefined, has endpoints, or holds the settings of other networks (configuration-only).
     """
     if network.predefined:
         raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
@@ -143,7 +143,7 @@ def _check_ipam_driver(request: NetworkCreate, driver: DriverFacts, *, clustered
 def check_ipam(configs: Sequence[IPAMConfig], *, enable_ipv6: bool) -> None:
     """Raise InvalidSettings with all errors of the IPAM configuration.
 
-    IPv6 entries are checked only if the network has IPv6 enabled.
+    IPv6 entries are checked only if IPv6 is enabled on the network.
     """
     errors = [error for config in configs for error in _config_errors(config, enable_ipv6)]
     if errors:
@@ -190,7 +190,7 @@ def _address_fault(text: str, subnet: IPInterface) -> str:
     address = parse_address(text)
     if address is None:
         return "invalid address"
-    if (6 if ":" in text else 4) != subnet.version:  # here ::ffff:1.2.3.4 is an IPv6 address
+    if (6 if ":" in text else 4) != subnet.version:  # unlike in `parse_address`, ::ffff:1.2.3.4 is IPv6 here
         return f"parent subnet is an {family_name(subnet)} block"
     if address not in subnet.network:
         return f"parent subnet {subnet} doesn't contain this address"

@@ -7,13 +7,13 @@ import signal
 
 from engine.errors import InvalidArgument
 
-RTMIN, RTMAX = 34, 64  # glibc reserves the first two real-time signals
+RTMIN, RTMAX = 34, 64  # glibc uses the first two real-time signals, 32 and 33, itself
 NAMES = {member.name.removeprefix("SIG"): member.value for member in signal.Signals}
 REALTIME = re.compile(r"RTM(?P<base>IN|AX)(?P<offset>[+-][0-9]+)?")
 
 
 def parse_signal(text: str) -> int:
-    """Parse ``15``, ``TERM``, ``sigterm`` or ``SIGRTMIN+3``.
+    """Return the number of a signal given as ``15``, ``TERM``, ``sigterm`` or ``SIGRTMIN+3``.
 
     Raises `InvalidArgument` for other texts and for 0.
     """
@@ -28,7 +28,7 @@ def parse_signal(text: str) -> int:
 
 
 def check_supported(number: int) -> int:
-    """Return the signal number if Linux supports it; raises `InvalidArgument` for others."""
+    """Return the signal number if Linux supports it; raises `InvalidArgument` for other numbers."""
     if not 0 < number <= RTMAX:
         raise InvalidArgument(f"the linux daemon does not support signal {number}")
     return number

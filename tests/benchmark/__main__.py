@@ -28,7 +28,7 @@ def main() -> None:
     arguments = read_arguments()
     if os.geteuid() != 0:
         sys.exit("the benches need root: they make network namespaces and start daemons")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # exit handlers delete hosts first
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # exit handlers then delete the hosts
     settings = Settings(arguments.quick, arguments.networks or (QUICK_NETWORKS if arguments.quick else NETWORKS))
     chosen = [b for b in BENCHES if not arguments.only or b.name in arguments.only]
     tables = [table for bench in chosen for table in run(bench, settings)]
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def read_arguments() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line of the benchmark."""
     parser = argparse.ArgumentParser(prog="sh tests/benchmark/run", description="Measure hawse beside Docker.")
     parser.add_argument("--quick", action="store_true", help="few rounds and small crowds: about four minutes")
     names = [bench.name for bench in BENCHES]
@@ -53,7 +53,7 @@ def counts(text: str) -> tuple[int, ...]:
 
 
 def run(bench: Bench, settings: Settings) -> list[Table]:
-    """Run one bench in a temporary directory, print its tables and return them."""
+    """Run one bench in a temporary directory, print the result tables and return them."""
     print(f"\n# {bench.name}: {bench.title}", file=sys.stderr, flush=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hawse-benchmark-") as state:
@@ -65,7 +65,7 @@ def run(bench: Bench, settings: Settings) -> list[Table]:
 
 
 def write(tables: list[Table], directory: Path) -> None:
-    """Write the page and its pictures into ``directory``."""
+    """Write the result page and its pictures into ``directory``."""
     directory = CHECKOUT / directory
     directory.mkdir(parents=True, exist_ok=True)
     drawn = pictures.draw(tables)

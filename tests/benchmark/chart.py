@@ -1,4 +1,4 @@
-"""Bar charts as SVG, legible on light and on dark pages; knows nothing about the figures' meaning."""
+"""Bar charts as SVG, readable on light and on dark pages. This module does not know what the figures mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ text { font: 13px system-ui, sans-serif; fill: #24292f }
 
 @dataclass(frozen=True)
 class Group:
-    """Bars under one label: series name, length, and the text behind the bar."""
+    """A group of bars under one label. For each bar: the series name, the length, and the text behind the bar."""
 
     label: str
     bars: Sequence[tuple[str, float, str]]

@@ -1,4 +1,4 @@
-"""The throwaway hosts of a run: one for each product, all on one wire with a neighbour."""
+"""The temporary network namespaces of a run that act as hosts: one for each product, connected to one neighbour."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ COUNTER = itertools.count(1)
 
 
 def unique(kind: str) -> str:
-    """Return a namespace name that no other run uses."""
+    """Return a namespace name that no other benchmark run uses; the name contains ``kind``."""
     return f"hwb{os.getpid()}{kind}{next(COUNTER)}"
 
 
 @contextmanager
 def hosts(state: Path, number: int) -> Iterator[tuple[Netns, list[Host]]]:
-    """Yield a neighbour and ``number`` hosts on its wire."""
+    """Yield a neighbour namespace, and ``number`` hosts that are connected to the neighbour."""
     with ExitStack() as stack:
         neighbour = Netns(unique("p"))
         stack.callback(neighbour.delete)

@@ -1,4 +1,4 @@
-"""Selection of the tables that are drawn as pictures."""
+"""The choice of the result tables that are drawn as pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTENDERS = ("hawse", "docker", "podman", "aardvark-dns", "plain veth")
 
 
 def draw(tables: Sequence[Table]) -> dict[str, str]:
-    """Return the pictures that these tables allow: file name → SVG."""
+    """Draw the pictures for which these tables have the data; return each picture's file name and SVG text."""
     pictures: dict[str, str] = {}
     for table in tables:
         picture = PICTURES.get(table.name)

@@ -1,4 +1,4 @@
-"""The products on a host: where their state is, how they start and stop, how a command line begins."""
+"""The products under test: where each keeps its state, how it is started and stopped, and how its commands begin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import Host, Netns
 from tests.installation import install
 
 POOL, SIZE = "10.0.0.0/9", 24
-"""Address pool and prefix length for networks without a given subnet: enough for more than a thousand networks."""
+"""Address pool and subnet prefix length for networks without a given subnet. The pool has over a thousand subnets."""
 START_TIME = 90  # seconds to wait for a product's start
 
 
@@ -36,7 +36,7 @@ class Product:
         """Start what must run before the first command."""
 
     def stop(self) -> None:
-        """Stop the product; the host's deletion ends the processes that remain."""
+        """Stop the product. Deleting the host later kills any process that is left."""
         self.runner.stop()
 
     def environment(self) -> dict[str, str]:
@@ -44,11 +44,11 @@ class Product:
         return {**self.host.env(), "PATH": f"{self.state}/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
     def argv(self, *words: str) -> list[str]:
-        """Return the argument vector of one command."""
+        """Return the argument vector that runs one command of the product."""
         raise NotImplementedError
 
     def __call__(self, *words: str, check: bool = True, **env: str) -> Outcome:
-        """Run one command."""
+        """Run one command of the product and return the outcome."""
         return self.runner(*self.argv(*words), check=check, **env)
 
     def load_image(self) -> None:
@@ -65,7 +65,7 @@ class Product:
         self("import", str(archive), "bb:latest")
 
     def run_sleeper(self, name: str, *flags: str) -> None:
-        """Start a container that only sleeps."""
+        """Start a container whose only process sleeps."""
         self("run", "-d", "--name", name, *flags, "bb", "sleep", "1d")
 
     def pid(self, container: str) -> int:
@@ -74,7 +74,9 @@ class Product:
 
 
 class Hawse(Product):
-    """hawse as installed: a launcher that uses the warm server, or starts one for the next command."""
+    """hawse as a user installs it: its launcher passes commands to the warm server (a resident process) or
+    starts one.
+    """
 
     name = "hawse"
 
@@ -90,7 +92,7 @@ class Hawse(Product):
         return [str(self.binary), *words]
 
     def warm_up(self) -> None:
-        """Wait until the warm server that the first command starts is ready."""
+        """Wait until the warm server is ready. The first command started this server."""
         self("network", "ls")
         deadline = time.monotonic() + START_TIME
         while not (self.host.run_dir / "warm.sock").exists():
@@ -109,7 +111,7 @@ class Docker(Product):
     def start(self) -> None:
         self.socket = self.state / "docker.sock"
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
-        script = (  # `ip netns exec` has made a private mount namespace
+        script = (  # `ip netns exec` already made the mount namespace private
             "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
             f"exec dockerd {flags} -H unix://{self.socket} --default-address-pool base={POOL},size={SIZE}"
         )
@@ -143,7 +145,7 @@ class Docker(Product):
 
 
 class Podman(Product):
-    """podman, whose networks are only files until a container uses them."""
+    """podman as a product. Its networks are only configuration files until a container uses them."""
 
     name = "podman"
 
@@ -152,7 +154,9 @@ class Podman(Product):
         return ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none", *words]
 
     def __call__(self, *words: str, check: bool = True, **env: str) -> Outcome:
-        """Run one command; never fails, because what does not work in a namespace on this machine is skipped."""
+        """Run one podman command. A failure raises no error: the bench skips what podman cannot do in a
+        namespace here.
+        """
         return self.runner(*self.argv(*words), check=False, **env)
 
     def environment(self) -> dict[str, str]:
@@ -163,7 +167,7 @@ class Podman(Product):
 
 @contextmanager
 def products(state: Path, *kinds: type[Product]) -> Iterator[tuple[Netns, list[Product]]]:
-    """Give each installed product a host, all on one wire; yield the neighbour and the products."""
+    """Start each installed product on its own host; yield the neighbour on the hosts' wire, and the products."""
     available = [kind for kind in kinds if kind is Hawse or which(kind.name)]
     with hosts(state, len(available)) as (neighbour, places), ExitStack() as stack:
         made = []
@@ -182,7 +186,7 @@ def inside(product: Product, container: str) -> list[str]:
 
 
 def processes_of(host: Host) -> set[int]:
-    """Return the pids of a product on a host, without the containers' own processes."""
+    """Return the pids of the product's processes on a host, without the processes of containers."""
     mark, inode = f"HAWSE_TEST_HOST={host.name}".encode(), os.stat(host.path).st_ino
     pids = set()
     for entry in Path("/proc").iterdir():

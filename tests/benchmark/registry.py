@@ -1,6 +1,6 @@
-"""The benches by name: one file each under ``benches/``, whose ``run`` measures something and returns tables.
+"""The list of benches by name. Each is a file in ``benches/`` with a function ``run`` that returns result tables.
 
-The order here is the order on the page.
+The order of the list is also the order on the result page.
 """
 
 from __future__ import annotations

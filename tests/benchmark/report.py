@@ -1,4 +1,4 @@
-"""Tables as Markdown, and the page that contains them."""
+"""Writing of the result tables as Markdown, and of the page that contains them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ product cannot do this, or not in this setup.
 
 
 def page(tables: Sequence[Table], pictures: Sequence[str]) -> str:
-    """Return the whole page as Markdown."""
+    """Return the whole result page as Markdown."""
     machine = (
         f"{os.cpu_count()} cores, Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
     )
@@ -62,5 +62,5 @@ def _target(row: Row) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with three significant digits, or as a whole number from 100 on."""
+    """Format a number: three significant digits below 100, a whole number from 100 on."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Input and output of a bench: settings, and tables of samples."""
+"""What a bench takes and returns: the settings of a run, and tables of samples."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Settings:
-    """How much a run measures."""
+    """The settings of a run: how many rounds, containers and seconds the benches use."""
 
     quick: bool
     networks: tuple[int, ...]
 
     def pick(self, full: int, quick: int) -> int:
-        """Return the quick or the full number of rounds, containers or seconds."""
+        """Return ``quick`` in a quick run, else ``full``: a number of rounds, containers or seconds."""
         return quick if self.quick else full
 
 
 @dataclass
 class Row:
-    """One row of a table: the operation, and each column's samples; a column that cannot do it has none."""
+    """One row of a table: an operation, and the samples of each column. A product without the operation has no
+    samples.
+    """
 
     what: str
     samples: dict[str, list[float]] = field(default_factory=dict)
@@ -36,7 +38,7 @@ class Row:
 
 @dataclass
 class Table:
-    """Samples of one unit; ``ratio`` names the two columns that are compared, hawse first."""
+    """A table of samples in one unit; ``ratio`` names the two columns to compare, with hawse first."""
 
     name: str
     title: str
@@ -47,10 +49,10 @@ class Table:
     more_is_better: bool = False
 
     def ratio_of(self, row: Row) -> float | None:
-        """Return the median of hawse divided by the other product's median."""
+        """Return the median of hawse's samples divided by the median of the other product's samples."""
         ours, theirs = map(row.median, self.ratio)
         return ours / theirs if ours is not None and theirs else None
 
     def row(self, what: str) -> Row | None:
-        """Return the row with this name, or None."""
+        """Return the row for the operation ``what``, or None if the table has no such row."""
         return next((row for row in self.rows if row.what == what), None)

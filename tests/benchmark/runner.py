@@ -1,7 +1,7 @@
-"""Run commands inside a host and time them there, so that entering the host is not timed: one request a line on stdin.
+"""Run commands inside a host and time them there. The time to enter the host's namespace is therefore not counted.
 
-The time runs from just before the process is created until it has ended. Its output goes to a file, because reading a
-pipe would also wait for background processes that the command leaves.
+Each line on stdin is one request. The time runs from just before the process is created until the process has ended.
+The command's output goes to a file. Reading a pipe would also wait for background processes that the command started.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Outcome:
 
 
 class Runner:
-    """The side of the runner outside the host."""
+    """The client of the runner, which stays outside the host's namespace and sends the requests."""
 
     def __init__(self, host: Netns, env: dict[str, str]) -> None:
         argv = (sys.executable, "-m", "tests.benchmark.runner")
@@ -47,17 +47,17 @@ class Runner:
         return outcome
 
     def pids(self) -> set[int]:
-        """Return the pid of the runner inside the host."""
-        return {self._process.pid}  # `ip netns exec` executes the runner in place
+        """Return the pid of the runner process inside the host, as a set."""
+        return {self._process.pid}  # `ip netns exec` becomes the runner by exec, so the pid is the same
 
     def stop(self) -> None:
-        """End the runner inside the host."""
+        """Stop the runner process inside the host."""
         self._process.stdin.close()
         self._process.wait()
 
 
 def run(argv: list[str], timeout: float, env: dict[str, str]) -> Outcome:
-    """Run and time one command."""
+    """Run a command and return its outcome with the time that the command took."""
     environment = {**os.environ, **env}
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
@@ -72,7 +72,7 @@ def run(argv: list[str], timeout: float, env: dict[str, str]) -> Outcome:
 def await_end(process: subprocess.Popen, timeout: float) -> None:
     """Wait until a process has ended, or kill it after ``timeout`` seconds.
 
-    A pidfd is used, because the wait of Popen with a timeout polls only every 50 ms.
+    The function uses a pidfd, because `Popen.wait` with a timeout checks only every 50 ms.
     """
     pidfd = os.pidfd_open(process.pid)
     if not select.select([pidfd], [], [], timeout)[0]:
@@ -81,7 +81,7 @@ def await_end(process: subprocess.Popen, timeout: float) -> None:
 
 
 def serve() -> None:
-    """Answer the requests on stdin until it ends."""
+    """Answer requests from stdin until stdin is closed."""
     for line in sys.stdin:
         print(json.dumps(vars(run(**json.loads(line)))), flush=True)
 

@@ -9,6 +9,9 @@ T = TypeVar("T")
 
 
 def turns(contenders: Sequence[T], rounds: int) -> Iterator[tuple[int, list[T]]]:
-    """Yield each round's number and order: A B C, then C B A, so that no contender always follows the same one."""
+    """Yield the number of each round, and the order of the contenders in that round.
+
+    The order alternates (A B C, then C B A), so that no contender always follows the same contender.
+    """
     for number in range(rounds):
         yield number, list(contenders if number % 2 == 0 else reversed(contenders))

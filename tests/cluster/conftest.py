@@ -1,4 +1,7 @@
-"""Clusters of throwaway hosts: N namespaces on one wire, each with its own state, a real etcd, and faults to inject."""
+"""Clusters of temporary hosts for tests: N network namespaces on one wire, each with its own hawse state.
+
+The store is a real etcd. The hosts have methods that cause faults.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,15 @@ import pytest
 from engine.agent.client import ask
 from tests.conftest import WARM, Host, Netns, require_root
 
-LEASE = 4  # seconds until a dead host's lease expires
+LEASE = 4  # seconds until the lease of a dead host expires
 COUNTER = itertools.count(1)
 
 
 class Member(Host):
-    """A host with a short lease, so that its death is noticed during a test; its commands run as installed ones do."""
+    """A host of the cluster. Its lease is short, so that the cluster notices its death while the test runs.
+
+    Its commands run as those of an installed hawse do.
+    """
 
     settings = {"HAWSE_LEASE": str(LEASE)}
 
@@ -34,8 +40,10 @@ class Member(Host):
         return ["ip", "netns", "exec", self.name, *WARM, *argv]
 
     def begin(self, *argv):
-        """Start a hawse command that a test can kill; without the warm server, the command runs in the process
-        returned.
+        """Start a hawse command that a test can kill, and return its process.
+
+        The command does not use the warm server (a resident process that runs commands). It runs in the returned
+        process.
         """
         env = self.env(HAWSE_WARM="off")
         return subprocess.Popen(
@@ -50,7 +58,7 @@ class Member(Host):
         return self.hawse("run", "-d", "--name", name, "--network", network, *flags, "hostfs", *command).stdout.strip()
 
     def reaches(self, container, target):
-        """Return whether one ping is answered; the name is resolved inside the container."""
+        """Return whether ``target`` answers one ping from a container; a name is resolved inside the container."""
         argv = ("exec", container, "busybox", "ping", "-c1", "-W1", target)
         return self.hawse(*argv, check=False).returncode == 0
 
@@ -66,7 +74,9 @@ class Member(Host):
         return json.loads(answer)["pid"] if answer and answer != "late" else 0
 
     def tool(self, *argv):
-        """Run stand_in.py on this host: it acts for containers, or for a program that changes the kernel's tables."""
+        """Run stand_in.py on this host. The script acts for containers, or for a program that changes the kernel's
+        tables.
+        """
         command = [
             "ip",
             "netns",
@@ -84,7 +94,7 @@ class Member(Host):
         return int((self.run_dir / "cluster" / f"{process}.pid").read_text().partition(":")[0])
 
     def cut(self):
-        """Cut this host off: set its wire down, so that nothing goes in or out."""
+        """Cut this host off from the other hosts: set its network interface down, so that no packet goes in or out."""
         self.peer.run("ip", "link", "set", f"v{self.index}", "down")
 
     def repair(self):
@@ -92,7 +102,9 @@ class Member(Host):
 
     @contextmanager
     def dropping(self, direction):
-        """Cut this host off in one direction: ``input`` drops what it receives, ``output`` what it sends."""
+        """Drop this host's packets in one direction: ``input`` drops received packets, ``output`` drops sent
+        packets.
+        """
         device = {"input": "iifname", "output": "oifname"}[direction]
         chain = f"inet one_way c {{ type filter hook {direction} priority -300; }}"
         self.run("nft", f"add table inet one_way; add chain {chain}; add rule inet one_way c {device} ext0 drop")
@@ -102,13 +114,14 @@ class Member(Host):
             self.run("nft", "delete", "table", "inet", "one_way")
 
     def reboot(self):
-        """Simulate a reboot: keep only the files on disk; end every process, namespace and device, and delete
-        HAWSE_RUN.
+        """Simulate a reboot of this host.
+
+        Only the files on disk stay: all processes, namespaces, devices and HAWSE_RUN are deleted.
         """
         mac = self.sh("cat /sys/class/net/ext0/address").strip()
         self.kill_processes()
         self.peer.run("ip", "link", "del", f"v{self.index}")
-        with open(self.path):  # a reused inode would look like the same boot
+        with open(self.path):  # keeps the old inode in use, as a reused one would look like the same boot
             Netns.delete(self)
             shutil.rmtree(self.run_dir)
             self.__init__(self.name, self.peer, self.state, self.index)
@@ -116,12 +129,12 @@ class Member(Host):
 
 
 class Cluster:
-    """Hosts and the wire that connects them."""
+    """A cluster: hosts, and the wire that connects the hosts."""
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.hosts = directory, []
         self.peer = Netns(f"hwc{os.getpid()}p{next(COUNTER)}")
-        # The neighbour has no name server and refuses each query (ICMP), so that unknown names cause no time-outs.
+        # The hosts' neighbour refuses each DNS query with an ICMP error, so that unknown names fail without a time-out.
         self.peer.sh(
             "sysctl -qw net.ipv4.icmp_ratelimit=0; "
             "ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
@@ -164,7 +177,7 @@ class Cluster:
 
 
 def eventually(check, seconds=10.0):
-    """Wait until ``check()`` is true and return its value; fail after ``seconds``."""
+    """Call ``check`` until its result is true, and return the result; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (value := check()):
         assert time.monotonic() < deadline, "did not happen in time"
@@ -174,7 +187,7 @@ def eventually(check, seconds=10.0):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """A cluster that has no hosts yet, shared by the tests of a module."""
+    """A cluster that the tests of one module share. It has no hosts at the start."""
     require_root()
     if shutil.which("etcd") is None:
         pytest.skip("etcd is not installed (apt-get install etcd-server)")
@@ -185,7 +198,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture
 def fresh(tmp_path):
-    """A cluster without hosts for one test."""
+    """A cluster without hosts, for one test only."""
     require_root()
     if shutil.which("etcd") is None:
         pytest.skip("etcd is not installed (apt-get install etcd-server)")

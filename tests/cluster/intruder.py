@@ -1,7 +1,8 @@
-"""Send requests that no command sends: ``intruder.py ROOT`` uses the certificate of the host with this ROOT.
+"""Send requests to a cluster's server that no hawse command sends, with the certificate of the host that has this ROOT.
 
-Each line ``[URL, NAME, PATH, BODY]`` (JSON) opens one connection, whose server must have a certificate for NAME from
-the cluster's authority. One answer is printed for each: ``["ok", DOCUMENT]`` or ``["refused", TEXT]``.
+Usage: ``intruder.py ROOT``. Each input line ``[URL, NAME, PATH, BODY]`` (JSON) opens one connection. The server must
+show a certificate for NAME from the cluster's authority. Each line gets one answer: ``["ok", DOCUMENT]`` or
+``["refused", TEXT]``.
 """
 
 import json

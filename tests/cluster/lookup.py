@@ -1,4 +1,6 @@
-"""``lookup.py`` inside a sandbox: print the input lines ``NAME ADDRESS`` that its resolver does not confirm."""
+"""Check name resolution inside a container; print each input line ``NAME ADDRESS`` that the resolver does not
+confirm.
+"""
 
 import sys
 

@@ -1,7 +1,8 @@
-"""``prober.py`` inside a sandbox: for each line ``NAME ADDRESS MOMENT``, how long after MOMENT both work from here.
+"""Measure, inside a container, how long after MOMENT a name resolves and an address answers.
 
-It asks the resolver and pings every few milliseconds until there is an answer. It prints two numbers of milliseconds:
-when the name was first known, and when the address first answered. Moments are times of the machine's monotonic clock.
+Each input line is ``NAME ADDRESS MOMENT``. The program asks the resolver and pings every few milliseconds until both
+answer. It prints two numbers of milliseconds: when the name first resolved, and when the address first answered. MOMENT
+is a time of the machine's monotonic clock.
 """
 
 import socket
@@ -16,14 +17,14 @@ PAUSE, PATIENCE = 0.005, 10.0
 
 
 def knows(name, address):
-    """Return whether the resolver has the address for the name."""
+    """Return whether the resolver answers the name with this address."""
     question = dns.message.make_query(name, "A")
     answer = dns.query.udp(question, "127.0.0.11", timeout=1)
     return any(str(item) == address for part in answer.answer for item in part)
 
 
 def pings(opened, address):
-    """Send one echo request and return whether the address has answered, to this one or an earlier one."""
+    """Send one echo request, and return whether the address has answered this request or an earlier one."""
     opened.sendto(echo_request(), (address, 0))
     try:
         while True:

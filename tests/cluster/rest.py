@@ -1,4 +1,4 @@
-"""Checks of a cluster after all changes and faults have ended: one line for each thing that is wrong."""
+"""Checks of a cluster after all commands and faults have ended. The result is one line for each error found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ OVERLAYS = ("network", "ls", "--filter", "driver=overlay", "--format", "{{.Name}
 
 
 def amiss(hosts):
-    """Return what differs: tables from the store, addresses given twice, containers unreachable by name or address."""
+    """Return the errors found on these hosts.
+
+    The checks: each host's tables agree with the store, no address is used twice, and each container reaches the others
+    by name and by address.
+    """
     everyone = [(host, c) for host in hosts for c in containers(host)]
     return [*(line for host in hosts for line in verified(host)), *twice(everyone), *unreached(everyone)]
 
@@ -44,7 +48,7 @@ def twice(everyone):
 
 
 def unreached(everyone):
-    """Yield failures: each container resolves and pings every other container that shares a network with it."""
+    """Yield an error for each container that cannot resolve or ping another container on one of its own networks."""
     for host, container in everyone:
         targets = {name_of(c): shared(container, c) for _, c in everyone if c is not container}
         targets = {name: places for name, places in targets.items() if places}
@@ -58,7 +62,7 @@ def shared(one, other):
 
 
 def ask(host, container, targets):
-    """Yield the failures seen from inside a container; one shell tests all targets."""
+    """Test all targets from inside a container by one shell, and yield a line for each target that fails."""
     lines = [f"echo {n} $(busybox ping -c1 -W2 {n} 2>&1 | head -n 1)" for n in targets]
     everything = {a for places in targets.values() for a in places}
     lines += [f"busybox ping -c1 -W2 {a} >/dev/null || echo lost {a}" for a in everything]
@@ -84,7 +88,7 @@ def clear(hosts, networks):
 
 
 def left_over(hosts):
-    """Yield what remains after everything has been removed, in the store and in the hosts' kernels."""
+    """Yield what is left in the store and in the hosts' kernels after all containers and networks were removed."""
     for line in hosts[0].tool("-", "residue"):
         yield f"in the store: {line}"
     for host in hosts:

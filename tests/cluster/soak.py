@@ -1,12 +1,12 @@
-"""``python -m tests.cluster.soak [SECONDS [SEED]]``: random commands and random faults, then everything must be right.
+"""Run random commands and random faults on a cluster, then check it: ``python -m tests.cluster.soak [SECONDS [SEED]]``.
 
-Three hosts create, connect, stop and remove at the same time, each in its own thread. Meanwhile commands, agents,
-containers, the store and whole hosts are killed, and hosts are cut off in both directions or in one. Then all faults
-end, and `tests.cluster.rest` must find nothing wrong: tables, names, reachability, addresses. Nothing may remain once
-everything is removed.
+Three hosts run commands at the same time, each in its own thread: create, connect, stop and remove. Meanwhile the
+program kills commands, agents, containers, the store and whole hosts. It also cuts hosts off from the network, in one
+direction or in both. Then all faults end, and `tests.cluster.rest` must find no error in tables, names, reachability
+and addresses. After everything is removed, nothing may be left.
 
-The seed decides the commands and faults; their timing depends on the machine. The program exits with 1 and prints one
-line for each difference.
+The seed decides the commands and the faults; their timing depends on the machine. The program exits with 1 and prints
+one line for each error.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from tests.cluster.conftest import Cluster
 
 NETWORKS = ("red", "blue")
 FLEETING = "fleeting"
-"""A network that is created and removed during the run."""
+"""Name of a network that hosts create and remove during the run."""
 CONTAINERS = 4
 """Number of container names used on each host."""
 PATIENCE = 60.0
-"""Seconds to wait until everything is right again."""
+"""Seconds to wait after the faults have ended, until the cluster must be without errors."""
 
 
 class Soak:
-    """One run; ``problems`` lists the commands that crashed or hung."""
+    """One run of the program; ``problems`` lists the commands that crashed or hung."""
 
     def __init__(self, cluster, seed):
         self.cluster, self.seed = cluster, seed
@@ -83,7 +83,7 @@ class Soak:
             self.command(host, argv, killed_after)
 
     def choose(self, host, dice):
-        """Return one random command; it may be refused, but must never crash."""
+        """Return one random command. hawse may refuse the command, but must not crash."""
         name = f"h{host.index}c{dice.randrange(CONTAINERS)}"
         network = dice.choice((*NETWORKS, *NETWORKS, FLEETING))
         acts = (
@@ -100,8 +100,8 @@ class Soak:
         return dice.choices([argv for _, argv in acts], [weight for weight, _ in acts])[0]
 
     def command(self, host, argv, killed_after):
-        """Run a command and kill it after ``killed_after`` seconds: one in ten is killed early, none may take
-        a minute.
+        """Run a command, kill it after ``killed_after`` seconds, and record a problem if it crashed or ran for a
+        minute.
         """
         process = subprocess.Popen(
             host.command(*argv), env=host.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -120,7 +120,7 @@ class Soak:
             self.problems.append(f"host {host.index}: {' '.join(argv)}: {output}")
 
     def differences(self):
-        """Return what is wrong after all faults have ended, and then after everything has been removed."""
+        """Return the errors found after all faults have ended, and those found after everything has been removed."""
         for host in self.cluster.hosts:
             settled(lambda h=host: self.refused(h))
         faults = settled(lambda: rest.amiss(self.cluster.hosts))
@@ -133,7 +133,7 @@ class Soak:
         return [*self.problems, *faults]
 
     def refused(self, host):
-        """Return whether a host refuses one more container that is on all networks."""
+        """Return whether a host cannot run one more container that joins all networks."""
         name = f"h{host.index}last"
         host.hawse("rm", "-f", name, check=False)
         both = [flag for network in NETWORKS for flag in ("--network", network)]
@@ -141,7 +141,7 @@ class Soak:
 
 
 def settled(look):
-    """Return the last result of ``look``, once it is empty or after `PATIENCE` seconds."""
+    """Call ``look`` until its result is empty, for `PATIENCE` seconds at most; return the last result."""
     deadline = time.monotonic() + PATIENCE
     while (result := look()) and time.monotonic() < deadline:
         time.sleep(1)
@@ -172,7 +172,7 @@ def kill_container(_, host, dice):
 
 
 def crash(_, host, __):
-    """Kill every process on a host; the next command starts them again."""
+    """Kill every process on a host. The next hawse command starts the needed processes again."""
     host.kill_processes()
     host.hawse("network", "ls", check=False)
 

@@ -1,13 +1,15 @@
-"""Act on the host of HAWSE_ROOT as no command does: ``stand_in.py NETWORK COUNT [shown]|rows|forget|compact|…``.
+"""Do on a host what no hawse command does: ``stand_in.py NETWORK COUNT [shown]|rows|forget|compact|…``.
+
+HAWSE_ROOT selects the host.
 
 - COUNT reserves that many endpoints as containers would, and prints their addresses (``shown``: with MAC and name).
-- ``rows`` counts the peers in the kernel's tables, ``forget`` empties these tables without telling the agent.
+- ``rows`` counts the other hosts' endpoints in the kernel's tables; ``forget`` empties the tables behind the agent.
 - ``compact`` makes the store drop its history.
 - ``keys`` prints the hosts' tunnel keys.
 - ``residue`` prints the store's keys for endpoints and addresses, except those on the ingress network.
 - ``members`` prints which members of the store vote.
 - ``raise_up`` activates a network like a command that is killed afterwards.
-- ``begin`` does so like a command that is killed before it records the activation.
+- ``begin`` activates a network like a command that is killed before it records the activation.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A user's view of two hosts: names, addresses, ports and the default route, with real packets."""
+"""Two hosts as a user sees them: names, addresses, ports and the default route, tested with real packets."""
 
 import json
 
@@ -81,8 +81,10 @@ def test_addresses_differ_between_hosts_and_a_taken_one_is_refused(pair):
     ],
 )
 def test_a_foreign_namespace_keeps_its_default_route(pair, netns, word, added):
-    """The default route of an overlay network goes by the gateway bridge, and follows --default-route of the
-    network.
+    """Connect a namespace with its own default route to an overlay network.
+
+    The default route of an overlay network goes through the gateway bridge. The flag ``--default-route`` of the connect
+    decides which route the namespace gets.
     """
     a, _ = pair
     netns.sh("ip link add own type bridge; ip addr add 10.9.0.2/24 dev own; ip link set own up")

@@ -1,4 +1,6 @@
-"""Certificates with a lifetime of seconds (days outside the tests) are renewed in time, and refused once expired."""
+"""Certificates are renewed in time, and refused once they have expired. They last seconds here, and days in
+real use.
+"""
 
 import shutil
 import subprocess
@@ -27,13 +29,13 @@ def pair(cluster):
 
 
 def ends(host, name):
-    """Return the end date of a certificate, as openssl prints it."""
+    """Return the end date of a host's certificate, as openssl prints the date."""
     argv = ["openssl", "x509", "-noout", "-enddate", "-in", host.root / "cluster" / name]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
 def test_they_are_renewed_and_the_cluster_goes_on(cluster, pair, tmp_path):
-    """Managers too: their members of the store authenticate to each other with the renewed certificates."""
+    """This covers managers too: their members of the store authenticate to each other with the renewed certificates."""
     a, b = pair
     late = cluster.join("manager")
     kept = tmp_path / "kept"

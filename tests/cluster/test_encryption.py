@@ -1,4 +1,6 @@
-"""Encrypted networks: whatever happens to them, none of their traffic is on the wire between the hosts in clear."""
+"""Encrypted networks: no traffic of an encrypted network is readable on the wire between the hosts, whatever
+happens.
+"""
 
 import contextlib
 import os
@@ -13,11 +15,13 @@ from tests.cluster.conftest import Member, eventually
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 SECRET = b"hawse-in-clear"
-"""Payload that one container sends to another five times a second, for as long as both exist."""
+"""Payload that one container sends to another one five times per second, while both containers exist."""
 
 
 class Wire:
-    """A capture of all packets between the hosts, from before a network exists until after its removal."""
+    """A capture of all packets between the hosts. It begins before a network exists and ends after the network is
+    removed.
+    """
 
     def __init__(self, cluster):
         self.path = cluster.directory / "wire.pcap"
@@ -37,7 +41,9 @@ class Wire:
 
 @pytest.fixture(scope="module")
 def wire(cluster):
-    """A capture on the hosts' neighbour, which sees all traffic between them."""
+    """A packet capture on the neighbour namespace whose bridge connects all hosts, so it has all traffic
+    between them.
+    """
     made = Wire(cluster)
     yield made
     with contextlib.suppress(ProcessLookupError):
@@ -97,7 +103,7 @@ def test_a_killed_tunnel_is_mended_and_nothing_takes_its_place(pair):
     for pid in pids_of(a, "wireguard-go"):
         os.kill(pid, signal.SIGKILL)
     assert not a.reaches("v1", there)
-    a.verify("vault", "--fix")  # the agent would repair it within a minute
+    a.verify("vault", "--fix")  # otherwise the agent needs up to a minute for the repair
     eventually(lambda: a.reaches("v1", there), 20)
 
 
@@ -117,13 +123,13 @@ def public_keys(host):
 
 
 def pids_of(host, program):
-    """Return the pids of a program in a host's namespace."""
+    """Return the pids of all processes of a program in a host's namespace."""
     pids = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split()
     return [int(pid) for pid in pids if Path(f"/proc/{pid}/comm").read_text().strip() == program]
 
 
 def programs_without(missing, directory):
-    """Return a PATH with all programs except ``missing``."""
+    """Return a PATH that has all programs except the ``missing`` ones."""
     for place in os.environ["PATH"].split(":"):
         for program in Path(place).glob("*"):
             with contextlib.suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""Names and traffic when parts of a cluster really die."""
+"""Names and traffic in a cluster after parts of it were killed."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ from tests.cluster.conftest import LEASE, eventually
 
 pytestmark = pytest.mark.netns
 GONE = LEASE + 6
-"""Seconds until a dead host's endpoints must be gone."""
+"""Seconds within which the endpoints of a dead host must be removed from the other hosts."""
 
 
 @pytest.fixture(scope="module")
 def three(cluster):
-    """A manager and two workers, each with a container on one network."""
+    """Three hosts: a manager and two workers. Each has a container on one common network."""
     hosts = cluster.grow(3)
     hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", "app")
     for number, host in enumerate(hosts, 1):
@@ -38,14 +38,14 @@ def knows(host, container, name):
 
 
 def down(manager, host):
-    """Return whether the cluster counts a host as down."""
+    """Return whether the cluster lists a host as down, according to the manager."""
     node = host.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()
     return manager.hawse("node", "inspect", "-f", "{{.Status.State}}", node).stdout.strip() == "down"
 
 
 @contextmanager
 def stopped(host):
-    """Stop the host's etcd with SIGSTOP for the length of the block."""
+    """Stop the host's etcd with SIGSTOP until the ``with`` block ends."""
     os.kill(host.pid_of("etcd"), signal.SIGSTOP)
     try:
         yield
@@ -94,7 +94,7 @@ def test_a_network_that_a_killed_command_has_left_up_goes_down(three):
     a.hawse("network", "create", "-d", "overlay", "--attachable", "idle")
     b.tool("idle", "raise_up")
     assert "idle" in b.hawse("network", "ls").stdout and len(places(b)) == 2
-    kill(b.agent_pid())  # a new agent looks at its start, a running one within a minute
+    kill(b.agent_pid())  # a new agent checks at its start, a running one within a minute
     eventually(lambda: len(places(b)) == 1)
     assert "idle" not in b.hawse("network", "ls").stdout
     a.hawse("network", "rm", "idle")
@@ -203,7 +203,7 @@ def hardware(host, container):
 
 
 def answering(host, container, address):
-    """Return the MAC of an address as a container sees it after an answered ping."""
+    """Ping an address from a container and return the MAC that answered."""
     script = (
         f"busybox ping -c1 -W1 {address} >/dev/null && ip neigh show {address} | sed 's/.*lladdr \\([^ ]*\\).*/\\1/'"
     )
@@ -261,7 +261,7 @@ def test_a_host_that_was_booted_anew_rejoins_with_its_addresses_and_what_is_alwa
     assert other.reaches("c3", "kept")
     host.reboot()
     assert not other.reaches("c3", address)
-    host.hawse("network", "verify", "app", check=False)  # first command after boot, as in a systemd unit
+    host.hawse("network", "verify", "app", check=False)  # first command after a boot, as a systemd unit runs it
     eventually(lambda: other.reaches("c3", "kept"), 30)
     host.hawse("start", f"c{which + 1}")
     eventually(lambda: other.reaches("c3", f"c{which + 1}") and host.reaches("kept", "c3"), 20)

@@ -1,4 +1,4 @@
-"""A cluster on an etcd that the user runs: hawse starts no store, everything else is the same."""
+"""A cluster whose store is an etcd that the user runs. hawse then starts no store of its own; all else is the same."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture(scope="module")
 def store(cluster):
-    """An etcd on the wire with TLS that requires client certificates."""
+    """An etcd on the hosts' wire that uses TLS and requires client certificates."""
     where = cluster.directory / "store"
     where.mkdir(parents=True)
     authority_key, key, client_key = pki.new_key(), pki.new_key(), pki.new_key()
@@ -69,7 +69,7 @@ def test_nothing_goes_to_a_store_in_clear_or_to_one_that_cannot_prove_who_it_is(
     for url in ("http://root:secret@192.168.99.99:2399", "unix:///x", "ftp://192.168.99.99"):
         refused = stranger.hawse(*init, url, check=False)
         assert "must be https://HOST" in refused.stderr and "secret" not in refused.stderr
-    refused = stranger.hawse(*init, "https://root:secret@192.168.99.99:2379", check=False)  # its CA is unknown
+    refused = stranger.hawse(*init, "https://root:secret@192.168.99.99:2379", check=False)  # the CA is unknown
     assert "certificate" in refused.stderr and not (stranger.root / "cluster").exists()
 
 
@@ -88,7 +88,7 @@ def test_a_removed_host_that_goes_on_leaves_nothing_in_the_store(cluster):
     first, second = cluster.hosts[:2]
     node = second.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()
     first.hawse("node", "rm", "--force", node)
-    os.kill(second.agent_pid(), signal.SIGKILL)  # the next agent compares this host with the store
+    os.kill(second.agent_pid(), signal.SIGKILL)  # the next agent compares this host's state with the store
     refused = second.hawse("run", "-d", "--name", "c3", "--network", "app", "hostfs", "true", check=False)
     assert "This node has been removed from the swarm" in refused.stderr
     eventually(second.agent_pid)

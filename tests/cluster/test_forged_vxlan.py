@@ -1,4 +1,7 @@
-"""VXLAN: no sender except the network's own hosts gets a frame into an overlay network, and its hosts keep talking."""
+"""VXLAN packets forged by other senders: only the network's own hosts get a frame into an overlay network.
+
+The network's hosts must still reach each other.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tests.packets import ethernet, send, udp, vxlan
 
 pytestmark = pytest.mark.netns
 PORT = 5001
-SILENCE, PATIENCE = 0.5, 5.0  # seconds to wait for a forged frame, for a genuine one
+SILENCE, PATIENCE = 0.5, 5.0  # seconds to wait for a forged frame and for a genuine frame
 
 
 def namespace(host, container: str) -> str:
@@ -21,7 +24,7 @@ def namespace(host, container: str) -> str:
 
 
 class Target:
-    """A container of an overlay network with a socket that receives forged frames."""
+    """A container on an overlay network, with a socket that receives the frames that a test forges."""
 
     def __init__(self, host, container: str, network: str) -> None:
         self.host, self.address = host, host.ip(container, network)
@@ -34,7 +37,9 @@ class Target:
         self.socket.bind((self.address, PORT))
 
     def hears(self, path: str, source: str, wait: float = SILENCE) -> bool:
-        """Return whether the container hears a frame that ``path`` sends to its host in a VXLAN packet."""
+        """Send a VXLAN packet from the namespace ``path`` to the container's host; return whether the container gets
+        its frame.
+        """
         frame = ethernet(self.mac, "02:00:00:00:00:99", udp("10.0.1.99", 1, self.address, PORT, b"slipped in"))
         send(path, vxlan(source, self.host.underlay, self.vni, frame))
         self.socket.settimeout(wait)

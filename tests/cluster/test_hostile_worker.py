@@ -1,6 +1,6 @@
-"""A worker that misuses its own certificate: the other hosts keep working, and it learns no secret.
+"""A worker host that misuses its own certificate. The other hosts must keep working, and the worker learns no secret.
 
-Each request goes to a manager's server in the form that root on the worker could send it (see `intruder`).
+Each request goes to a manager's server, as root on the worker could send it (see intruder.py).
 """
 
 import json
@@ -77,7 +77,7 @@ class Intruder:
 
 @pytest.fixture(scope="module")
 def three(cluster):
-    """A manager, an honest worker and the hostile one, each with a container on one network."""
+    """Three hosts: a manager, an honest worker and a hostile worker. Each has a container on one common network."""
     hosts = cluster.grow(3)
     hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", "app")
     hosts[0].hawse("network", "create", "-d", "overlay", "closed")
@@ -96,8 +96,9 @@ def evil(three):
 
 @pytest.fixture(autouse=True)
 def others_go_on(three):
-    """Check after each attack that the two other hosts have the same records, reach each other, and have right
-    tables.
+    """Check after each attack that the two other hosts are unharmed.
+
+    Both have the same records, their containers reach each other, and their kernel tables are right.
     """
     before = stored(three[0])
     yield
@@ -107,7 +108,7 @@ def others_go_on(three):
 
 
 def stored(manager):
-    """Return all keys and values of the store, read from the manager's own member."""
+    """Return all keys and values of the store, read from the manager's own etcd member."""
     client = membership.open_client(manager.root, membership.load(manager.root))
     try:
         return {kv.key: kv.value for kv in client.range(keys.BASE)[0]}
@@ -116,7 +117,7 @@ def stored(manager):
 
 
 def theirs(values, three):
-    """Return the entries that do not belong to the hostile worker and do not change by themselves."""
+    """Return the store's entries of the other hosts, without those that change by themselves."""
     evil = membership.load(three[2].root).node_id
     kept = {k: v for k, v in values.items() if evil not in k + v}
     return {k: v for k, v in kept.items() if not k.startswith((keys.ALIVE, keys.SERIAL, keys.CURSOR))}
@@ -190,7 +191,7 @@ def test_another_node_s_addresses_are_not_to_be_had(three, evil):
 
 
 def fake(endpoint):
-    """Return an endpoint that no container has."""
+    """Return an endpoint record that belongs to no container."""
     from dataclasses import replace
 
     return replace(endpoint, id="f" * 64, mac="02:42:0a:00:00:99", ipv4="", ipv6="", names=("fake",))
@@ -207,7 +208,7 @@ def test_a_network_that_takes_no_containers_takes_none(three, evil):
 
 
 def test_it_speaks_for_its_own_node_alone(three, evil):
-    """A worker cannot act as a manager or as another node, nor take another node's number or tunnel key."""
+    """The hostile worker cannot act as a manager or as another node, nor take another node's number or tunnel key."""
     a, b, c = three
     record, victim = own_record(a, c), own_record(a, b)
     lie = {**record, "id": victim["id"], "role": "manager", "index": 1, "enrollment_port": 1, "store_url": "http://x"}
@@ -274,7 +275,9 @@ def test_its_next_certificate_names_it_and_no_manager(three, evil):
 
 
 def test_it_cannot_pass_for_a_manager_s_server(three):
-    """A worker that is redirected to another worker sends nothing, because that certificate is not a server's."""
+    """A worker that is redirected to another worker's server sends no request, because that certificate is no
+    manager's.
+    """
     _, b, c = three
     script = (
         "import socket, ssl, sys\n"
@@ -302,7 +305,9 @@ def test_it_cannot_pass_for_a_manager_s_server(three):
 
 
 def test_a_bad_record_in_the_store_is_left_out_and_reported(three):
-    """Only a manager, or a user who runs the store, can write a bad record; even then no host stops working."""
+    """Only a manager, or a user who runs the store, can write a bad record. No host stops working because of the
+    record.
+    """
     a, b, _ = three
     client = membership.open_client(a.root, membership.load(a.root))
     [endpoint] = endpoints_of(a, a)
@@ -378,7 +383,9 @@ def test_a_removed_node_s_certificate_is_worthless_at_once(cluster, three, tmp_p
 
 
 def watch(root, host):
-    """Return a connection from a host's network namespace on which a watch of the nodes has begun."""
+    """Open a connection from a host's network namespace, start a watch of the node records, and return the
+    connection.
+    """
     with open(host.path) as there:
         plain = inside(there.fileno(), lambda: socket.create_connection(("192.168.99.11", 2377), 5))
     secure = membership.node_context(root).wrap_socket(plain, server_hostname=MANAGER_NAME)

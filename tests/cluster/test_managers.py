@@ -1,4 +1,4 @@
-"""Three managers, each with a member of the store: the cluster survives the loss of any one."""
+"""A cluster of three managers, each with a member of the etcd store, survives the loss of any one manager."""
 
 import shutil
 import time

@@ -1,4 +1,6 @@
-"""Five hosts, a thousand endpoints: how soon every host knows all endpoints. ``-s`` shows the figures."""
+"""Five hosts with a thousand endpoints: the time until every host knows all endpoints. ``pytest -s`` prints
+the times.
+"""
 
 import json
 import statistics
@@ -16,7 +18,7 @@ from tests.cluster.conftest import eventually
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(600)]
 ROUNDS = 20
 ENOUGH = 15.0
-"""Seconds allowed. Three would be right on an idle machine; the printed figures show the real times."""
+"""Seconds within which every host must know all endpoints. Three seconds would suffice on an idle machine."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def five(cluster):
 
 @pytest.fixture
 def tell(record_property, capsys):
-    """Return a function that records a figure in the report and prints it."""
+    """Return a function that records a measured value in the test report and prints the value."""
 
     def told(name, **milliseconds):
         for what, value in milliseconds.items():
@@ -70,7 +72,9 @@ def test_a_new_host_has_a_thousand_peers_three_seconds_after_it_began_to_join(cl
 
 
 def tables(host, network):
-    """Return the MACs behind other hosts in a host's FDB, and the (address, MAC) pairs of its neighbour table."""
+    """Return what a host's kernel tables hold for a network: the remote MACs of the FDB, and the neighbours' (address,
+    MAC).
+    """
     inside = ["nsenter", f"--net={netns_path(host.run_dir / 'overlay' / network[:12])}"]
     shown = subprocess.run([*inside, "bridge", "fdb", "show"], capture_output=True, text=True).stdout
     forwarding = {line.split()[0] for line in shown.splitlines() if " dst " in line} - {"00:00:00:00:00:00"}
@@ -79,7 +83,9 @@ def tables(host, network):
 
 
 def asked(host, container, everything):
-    """Return the lines of ``everything`` that a container's resolver does not confirm."""
+    """Ask a container's resolver for the lines of ``everything``; return the lines that the resolver does not
+    confirm.
+    """
     inside = ["nsenter", "-t", str(pid(host, container)), "-n", sys.executable, Path(__file__).with_name("lookup.py")]
     lines = "".join(f"{name} {address}\n" for address, _, name in everything)
     return subprocess.run(inside, input=lines, capture_output=True, text=True, check=True).stdout.split()
@@ -131,7 +137,7 @@ def test_a_new_endpoint_is_known_and_reachable_everywhere_a_tenth_of_a_second_af
 
 
 def prober(host, container):
-    """Start prober.py in a container's network namespace; it measures how soon names and addresses work."""
+    """Start prober.py in a container's network namespace. The program measures how soon names and addresses work."""
     inside = [
         "nsenter",
         "-t",

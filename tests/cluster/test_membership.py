@@ -1,4 +1,4 @@
-"""Creating, joining and leaving a cluster: Docker's messages, and no half-joined host after any failure."""
+"""Creating, joining and leaving a cluster: Docker's messages appear, and no failure leaves a host half-joined."""
 
 import glob
 import os
@@ -23,7 +23,7 @@ def first(cluster):
 
 @pytest.fixture(scope="module")
 def outsider(cluster, first):
-    """A host in no cluster; each test must leave it in no cluster."""
+    """A host that belongs to no cluster. Each test must leave the host outside any cluster."""
     return cluster.add_host()
 
 
@@ -135,7 +135,7 @@ def test_joining_while_the_store_is_down_is_refused_at_once(cluster, first, outs
 
 @pytest.fixture
 def clock(outsider):
-    """Return a function that shifts the clock of a host's commands and their child processes by a number of days."""
+    """Return a function that shifts the clock by some days for the host's commands and their child processes."""
     library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
     if not library:
         pytest.skip("libfaketime is not installed (apt-get install faketime)")

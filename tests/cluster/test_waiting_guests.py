@@ -1,4 +1,7 @@
-"""Clients that connect to a manager and never complete a request: they are disconnected in time, and delay no host."""
+"""Clients that connect to a manager and never complete a request.
+
+The manager must disconnect these clients in time, and they must delay no host.
+"""
 
 import json
 import socket
@@ -27,13 +30,15 @@ def manager(cluster):
 
 @pytest.fixture(scope="module")
 def guest(cluster, manager):
-    """A host in no cluster, from which the connections are made."""
+    """A host that belongs to no cluster; the test's clients connect from this host."""
     return cluster.add_host()
 
 
 @pytest.fixture
 def connect(guest):
-    """Yield a function that opens plain connections from a host in no cluster; they are closed after the test."""
+    """Yield a function that opens plain TCP connections from a host outside the cluster. They are closed after the
+    test.
+    """
     with ExitStack() as opened, open(guest.path) as there:
 
         def made(source=""):
@@ -50,7 +55,7 @@ def secured(plain):
 
 
 def ended(connection, since, patience=GUEST_SECONDS + 5):
-    """Return how many seconds after ``since`` the other side has ended a connection."""
+    """Wait until the manager closes the connection; return the seconds between ``since`` and the close."""
     connection.settimeout(max(0.1, since + patience - time.monotonic()))
     try:
         while connection.recv(4096):
@@ -61,7 +66,10 @@ def ended(connection, since, patience=GUEST_SECONDS + 5):
 
 
 def test_a_byte_a_second_holds_a_connection_no_longer_than_silence(connect):
-    """One deadline covers the whole request: before the handshake, during it, in the header and in the body."""
+    """A client that sends one byte per second is disconnected as soon as a silent client.
+
+    One deadline covers the whole request: before the handshake, during the handshake, in the header and in the body.
+    """
     began = time.monotonic()
     silent, handshake = connect(), connect()
     header, body = secured(connect()), secured(connect())
@@ -117,8 +125,8 @@ def test_another_version_of_hawse_is_told_so(connect):
 
 
 def test_guests_without_number_keep_no_host_out(cluster, manager, guest, connect):
-    """With more waiting connections than the server takes, hosts still join in time, even from one of their
-    addresses.
+    """Hosts still join in time while more clients wait than the server accepts, even from an address of these
+    clients.
     """
     for number in range(9):
         guest.sh(f"ip addr add 192.168.99.{200 + number}/24 dev ext0")

@@ -1,4 +1,4 @@
-"""Two hosts on one wire for the whole session: hawse on the one, a real dockerd on the other."""
+"""Two hosts on one wire for the whole test session. One runs hawse, and the other one runs a real dockerd."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEEDED = ("dockerd", "docker", "busybox")
 
 @pytest.fixture(scope="session")
 def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tar file of a small root file system: busybox, and a user other than root."""
+    """A tar file with a small root file system: busybox, and one user other than root."""
     root = tmp_path_factory.mktemp("rootfs")
     for directory in ("bin", "etc", "tmp", "root", "srv/data"):
         (root / directory).mkdir(parents=True)
@@ -37,7 +37,7 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def targets(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[tuple[Target, Target]]:
-    """Hawse and Docker, ready to run scenarios."""
+    """The two hosts, one with hawse and one with Docker, ready to run scenarios."""
     peer = Netns(f"hwd{os.getpid()}p")
     peer.sh("ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up")
     hosts: list[Host] = []
@@ -59,7 +59,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[
 
 @pytest.fixture(scope="session", autouse=True)
 def docker_installed() -> None:
-    """Skip with a clear reason if a program that the comparison needs is missing."""
+    """Skip the tests, with a clear reason, if a program that the comparison needs is not installed."""
     if missing := [program for program in NEEDED if not shutil.which(program)]:
         pytest.skip(f"needs a real Docker to compare with: apt-get install docker.io busybox-static (no {missing[0]})")
     require_root()

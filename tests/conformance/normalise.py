@@ -1,4 +1,6 @@
-"""Replace in a transcript what differs between two runs of the same product: ids, times, free ports, file paths."""
+"""Replace the parts of a transcript that differ between two runs of one product: ids, times, free ports and
+file paths.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ PID = re.compile(r'("Pid": ?)[1-9]\d*')
 
 
 class Normaliser:
-    """Normaliser for one scenario on one target: the same id gets the same number throughout."""
+    """The replacement state of one scenario on one target. An id gets the same number everywhere in the scenario."""
 
     def __init__(self, program: str, places: Mapping[str, str]) -> None:
         self.program, self.places = program, places
@@ -33,7 +35,7 @@ class Normaliser:
         return self.aged(text)
 
     def aged(self, text: str) -> str:
-        """Replace ages. In a text with ages, also reduce gaps between columns to two blanks, because ages vary in
+        """Replace ages in a text. If there are any, also shorten the gaps between columns, because ages differ in
         width.
         """
         aged = AGE.sub("<age>", text)

@@ -1,4 +1,4 @@
-"""Targets that run a scenario: hawse or a real dockerd, each on its own host, both under the name ``docker``."""
+"""The targets that run a scenario: hawse and a real dockerd. Each has its own host and is called as ``docker``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .normalise import Normaliser
 from .scenarios import Scenario
 
 CLEAN = "docker ps -aq | xargs -r docker rm -f; docker network ls -q -f type=custom | xargs -r docker network rm -f"
-START_TIME = 60  # seconds until dockerd must answer
-SCENE_TIME = 150  # seconds for one scenario
+START_TIME = 60  # seconds within which dockerd must answer after its start
+SCENE_TIME = 150  # seconds that one scenario may take
 
 
 @dataclass(frozen=True)
 class Result:
-    """Exit code, output and errors of one line."""
+    """Exit code, standard output and standard error of one scenario line."""
 
     exit_code: int
     stdout: str
@@ -29,7 +29,7 @@ class Result:
 
 
 class Target:
-    """A product on a host: scenarios call it ``docker``."""
+    """A product on its own host. Scenarios call the product as ``docker``."""
 
     program = "docker"
 
@@ -67,7 +67,7 @@ class Target:
         return Result(int(code.read_text()), *texts)
 
     def places(self) -> dict[str, str]:
-        """Return the directories of this target's files, with the names that the transcript uses for them."""
+        """Return the directories with this target's files, and the placeholder for each directory in the transcript."""
         return {}
 
 
@@ -81,7 +81,7 @@ class Hawse(Target):
         return {str(self.host.root): "<root>", str(CHECKOUT): "<checkout>"}
 
     def stop(self) -> None:
-        """Stop the target; here nothing to do, because its processes end with the host."""
+        """Stop the target. This method does nothing, because the target's processes end with the host."""
 
 
 class Docker(Target):
@@ -92,7 +92,7 @@ class Docker(Target):
         self.wait_until_ready()
 
     def script(self) -> str:
-        """Return the script that starts dockerd; its mounts are private, because `ip netns exec` makes a mount
+        """Return the script that starts dockerd. Its mounts stay private, as `ip netns exec` creates a mount
         namespace.
         """
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
@@ -112,7 +112,7 @@ class Docker(Target):
         return {str(self.state / "root"): "<root>"}
 
     def stop(self) -> None:
-        """Stop dockerd, which ends its containers and its containerd."""
+        """Stop dockerd. Its containers and its containerd end too."""
         self.dockerd.terminate()
         try:
             self.dockerd.wait(30)

@@ -1,4 +1,7 @@
-"""Images saved by a real Docker are imported with Docker's id and files; what `docker load` refuses is refused here."""
+"""Images saved by a real Docker: hawse imports them with the id and files that Docker gives them.
+
+hawse refuses the archives that `docker load` refuses.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ CMD ["cat", "/data/file"]
 
 @pytest.fixture(scope="module")
 def saved(targets: tuple[Target, Target], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """An image of several layers, with whiteouts and an opaque directory, and its id."""
+    """An archive that Docker saved, and the image's id. The image has several layers, whiteouts and an opaque
+    directory.
+    """
     _, docker = targets
     context = tmp_path_factory.mktemp("built")
     (context / "Dockerfile").write_text(DOCKERFILE)
@@ -68,7 +73,7 @@ def test_saved_image_has_its_id_and_its_files(targets, saved, tmp_path):
 def test_what_docker_refuses_to_load_is_refused_in_its_words(targets, saved, tmp_path, victim):
     hawse, docker = targets
     forged = forge(saved[0], tmp_path, victim)
-    docker.sh("docker rmi -f built:1", tmp_path)  # because Docker does not read a layer again that it has
+    docker.sh("docker rmi -f built:1", tmp_path)  # Docker would skip layers that it still has
     refused = docker.sh(f"docker load -i {forged}", tmp_path)
     assert refused.returncode == 1
     imported = hawse.sh(f"docker import {forged}", tmp_path)
@@ -78,10 +83,11 @@ def test_what_docker_refuses_to_load_is_refused_in_its_words(targets, saved, tmp
 
 
 def forge(archive: Path, directory: Path, victim: str) -> Path:
-    """Change an archive: another file in its last layer, another digest of it, or one digest more than layers.
+    """Change an archive in one way: another file in the last layer, another digest of that layer, or one digest too
+    many.
 
-    The archive gets the form of Docker before 25, whose file names are no digests. Only the content then shows the
-    change.
+    The archive has the form that Docker used before version 25, where file names are not digests. Only a check of the
+    content then finds the change.
     """
     parts = directory / "parts"
     with tarfile.open(archive) as whole:

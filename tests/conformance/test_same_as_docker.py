@@ -1,4 +1,4 @@
-"""Every scenario gives the same exit codes, output and errors on hawse as on a live dockerd, line by line."""
+"""Each line of each scenario gives the same exit code, output and errors on hawse as on a running dockerd."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def transcript(result: Result) -> list[str]:
 
 
 def differences(scenario: Scenario, hawse: list[Result], docker: list[Result]) -> str:
-    """Return the differences as a diff from Docker's transcript to hawse's."""
+    """Return a diff from Docker's transcript of a scenario to hawse's transcript."""
     lines = []
     for line, ours, theirs in zip(scenario.lines, hawse, docker, strict=True):
         if line.compared and ours != theirs:

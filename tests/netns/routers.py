@@ -1,4 +1,4 @@
-"""Router advertisements (RFC 4861), made by hand and sent as whole frames."""
+"""Helpers that build router advertisements (RFC 4861) by hand and send them as whole Ethernet frames."""
 
 import socket
 import struct
@@ -12,12 +12,12 @@ ALL_NODES, ALL_NODES_MAC = IPv6Address("ff02::1"), "33:33:00:00:00:01"
 SOURCE, SOURCE_MAC = IPv6Address("fe80::bad"), "02:42:00:00:0b:ad"
 PREFIX = IPv6Address("2001:db8:bad::")
 ICMPV6, ADVERTISEMENT = 58, 134
-LIFETIME = 1800  # seconds that the route and the prefix are valid
+LIFETIME = 1800  # seconds for which the advertised route and prefix are valid
 ON_LINK_AND_AUTONOMOUS = 0xC0
 
 
 def advertisement(prefix: IPv6Address = PREFIX) -> bytes:
-    """Return a frame that offers a default route, and a prefix for automatic addresses."""
+    """Return a frame with a router advertisement: it offers a default route, and a prefix for automatic addresses."""
     option = struct.pack("!BBBBIII", 3, 4, 64, ON_LINK_AND_AUTONOMOUS, LIFETIME, LIFETIME, 0) + prefix.packed
     message = struct.pack("!BBHBBHII", ADVERTISEMENT, 0, 0, 64, 0, LIFETIME, 0, 0) + option
     pseudo = SOURCE.packed + ALL_NODES.packed + struct.pack("!II", len(message), ICMPV6)
@@ -37,10 +37,10 @@ def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX) 
 
 
 def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None) -> list[str]:
-    """Return the default routes that a namespace has learnt from routers within ``wait`` seconds.
+    """Return the default routes that a namespace has learnt from router advertisements within ``wait`` seconds.
 
-    Because an interface may not be ready for the first frame, a caller that expects one gives ``again`` to send
-    another.
+    An interface may not be ready for the first frame. A caller that expects a route gives ``again``, which sends
+    another frame.
     """
     deadline = time.monotonic() + wait
     while not (routes := where.sh("ip -6 route show default proto ra").splitlines()) and time.monotonic() < deadline:

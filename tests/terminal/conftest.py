@@ -1,7 +1,7 @@
-"""Real shells in a real terminal: tmux runs them, and the tests type and read the screen.
+"""Real shells in a real terminal. tmux runs the shells; the tests type keys and read the screen.
 
-The shells see a ``hawse`` that runs this checkout. Its store has networks, containers and images without any kernel
-objects, because completion reads records only.
+The command ``hawse`` in these shells runs this checkout. Its store has records of networks, containers and images.
+There are no kernel objects, because completion reads records only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from engine.model import (
 from engine.store.sqlite import SqliteStore
 
 CHECKOUT = Path(__file__).parent.parent.parent
-PATIENCE = 15.0  # seconds to wait for the expected screen
+PATIENCE = 15.0  # seconds to wait until the screen shows what a test expects
 CREATED = "2026-01-02T03:04:05.000000006Z"
 ODD = "odd name: of/ünï"  # blanks, a colon, a slash, non-ASCII letters
 SENTINEL = "Z"
@@ -54,7 +54,7 @@ def container(number: int, name: str, status: str, networks: list[str], **config
 
 
 def fill(root: Path) -> None:
-    """Record three predefined networks, four others, five containers and an image."""
+    """Record three predefined networks, four other networks, five containers and an image in the store of ``root``."""
     with SqliteStore(root / "hawse.db").write() as tx:
         for number, (name, driver) in enumerate((("bridge", "bridge"), ("host", "host"), ("none", "null")), 1):
             tx.put_network(network(number, name, driver, predefined=True))
@@ -75,8 +75,9 @@ def fill(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shells' start directory: a ``hawse`` in ``bin``, completion files, a store in ``state``, files to
-    complete.
+    """The directory in which the shells start.
+
+    It has a ``hawse`` in ``bin``, the completion files, a store in ``state``, and files to complete.
     """
     home = tmp_path_factory.mktemp("terminal")
     (home / "bin").mkdir()
@@ -94,7 +95,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Screen:
-    """A shell in its own terminal."""
+    """A shell in a separate terminal."""
 
     def __init__(self, name: str, command: list[str], directory: Path, environ: dict[str, str]) -> None:
         self.name, self.socket = name.partition("-")[0], directory / f"{name}.socket"
@@ -115,20 +116,24 @@ class Screen:
         return self.tmux("capture-pane", "-p", "-J")
 
     def wait_for(self, test: Callable[[str], bool]) -> str:
-        """Return the first screen that passes the test, or the last one seen after `PATIENCE` seconds."""
+        """Wait until the screen passes the test and return the screen; after `PATIENCE` seconds return the
+        last screen.
+        """
         end = time.monotonic() + PATIENCE
         while not test(seen := self.text()) and time.monotonic() < end:
             time.sleep(0.05)
         return seen
 
     def fresh(self) -> None:
-        """Discard the line and clear the screen."""
-        # No interrupt for bash, because one during completion makes its readline ignore further ones.
+        """Discard the line that is typed and clear the screen."""
+        # For bash, no interrupt is sent: after an interrupt during completion, its readline ignores further interrupts.
         self.keys("C-e" if self.name == "bash" else "C-c", "C-u", "C-l")
         self.wait_for(lambda text: text.strip() == "$")
 
     def completed(self, line: str, *expected: str, left: int = 0) -> str:
-        """Type a line, press TAB ``left`` places before its end, type Z, and return the line."""
+        """Type a line, press TAB ``left`` characters before the line's end, type Z, and return the line on the
+        screen.
+        """
         self.fresh()
         self.keys("-l", line)
         for _ in range(left):
@@ -140,7 +145,9 @@ class Screen:
         return seen.strip().split("\n")[-1].removeprefix("$ ")
 
     def offered(self, line: str, *expected: str) -> str:
-        """Type a line, press TAB (twice in shells that list only then), and return the screen below the prompt."""
+        """Type a line and press TAB, twice in shells that list on the second TAB only. Return the screen below the
+        prompt.
+        """
         self.fresh()
         self.keys("-l", line)
         self.keys("Tab")
@@ -152,7 +159,7 @@ class Screen:
 
 
 def start(shell: str, directory: Path, *, root: Path | None = None, package: bool = False) -> Screen:
-    """Start a shell with its completion file loaded; ``package`` decides whether bash has the package
+    """Start a shell that has loaded its completion file. With ``package``, bash also loads the package
     bash-completion.
     """
     home = Path(tempfile.mkdtemp(prefix=f"home-{shell}-", dir=directory))
@@ -193,7 +200,7 @@ def fish(home: Path, completions: str, package: bool) -> list[str]:
 
 @pytest.fixture
 def started() -> Iterator[Callable[..., Screen]]:
-    """Return a function that starts shells; they end with the test."""
+    """Return a function that starts shells. The shells end with the test."""
     screens: list[Screen] = []
 
     def begin(*args, **how) -> Screen:
@@ -207,7 +214,7 @@ def started() -> Iterator[Callable[..., Screen]]:
 
 @pytest.fixture(scope="session", params=["bash", "zsh", "fish"])
 def shell(request: pytest.FixtureRequest, directory: Path) -> Iterator[Screen]:
-    """A shell of each kind in turn: the tests run with all three."""
+    """A shell of each kind: every test runs once with bash, zsh and fish."""
     screen = start(request.param, directory)
     yield screen
     screen.close()

@@ -1,4 +1,4 @@
-"""Names chosen by another host or an image: whatever they contain, TAB executes nothing and garbles nothing."""
+"""Names that another host or an image has chosen: TAB must execute no part of them and must not garble the screen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROGRAM = """#!/bin/sh
 [ "$1" != __complete ] || PYTHONPATH={checkout} exec {python} -m cli "$@"
 printf '%s\\0' "$@" > said.new && mv said.new said
 """
-"""A ``hawse`` that passes name queries to the real one, and records the arguments of any other command."""
+"""A ``hawse`` script: it passes completion queries to the real hawse, and records the arguments of other commands."""
 
 NAMES = {
     "n01": "$(touch pwned)",
@@ -43,7 +43,7 @@ NOT_OFFERED = ["n20\x1b[2J", "n21\x9b31m", "n22\u202etxt", "n23\nline", "n24\x07
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory) -> Path:
-    """A home directory with the completion files, and a store with hostile names."""
+    """A home directory with the completion files, and with a store that contains hostile names."""
     home = tmp_path_factory.mktemp("hostile")
     (home / "bin").mkdir()
     program = home / "bin" / "hawse"
@@ -65,7 +65,7 @@ def shell(request, hostile) -> Iterator[Screen]:
 
 
 def executed(screen: Screen, home: Path, line: str) -> list[str]:
-    """Type a line, TAB and Enter; return the arguments of the executed command, or the screen if there is none."""
+    """Type a line, TAB and Enter. Return the arguments of the executed command, or the screen if none was executed."""
     output = home / "said"
     output.unlink(missing_ok=True)
     screen.fresh()
@@ -79,7 +79,7 @@ def executed(screen: Screen, home: Path, line: str) -> list[str]:
 
 @pytest.fixture
 def untouched(hostile) -> Iterator[None]:
-    """Check after the test that no text from a name was executed."""
+    """Check after the test that no shell executed text from a name."""
     (hostile / "pwned").unlink(missing_ok=True)
     yield
     assert not (hostile / "pwned").exists()
@@ -109,7 +109,9 @@ def test_what_nobody_can_type_is_not_offered(shell, hostile, untouched, line, wo
 
 
 def test_hostile_file_names_are_no_flags(shell, hostile, untouched):
-    """The file is in the user's directory; no pattern in the completion tables may match it."""
+    """The user's directory has a file with a hostile name. No pattern in the completion tables may match that file
+    name.
+    """
     evil = hostile / "evil--label,$(touch pwned)=environment"
     evil.touch()
     line = "hawse network create --lab"
@@ -129,7 +131,7 @@ def test_options_of_bash_for_stars_that_match_nothing(hostile, started, option):
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_answer_in_a_directory_of_another_user_is_not_read(name, hostile, tmp_path, started):
-    """The other user could choose the names, and hawse itself refuses that directory."""
+    """The other user could choose the names in the answer file. hawse itself refuses that directory."""
     root = tmp_path / "state"
     (root / "names").mkdir(parents=True)
     for file in (root / "hawse.db", root / "names" / "custom-networks+"):

@@ -1,17 +1,17 @@
-"""TAB in bash, zsh and fish: how one TAB completes a line with a single continuation, and what TAB lists."""
+"""TAB in bash, zsh and fish: how TAB completes a line with one possible continuation, and what TAB lists otherwise."""
 
 from __future__ import annotations
 
 import pytest
 
-# A line, and the line after TAB; the sentinel Z is typed after TAB to make blanks visible.
+# Each entry: a line, and the line after TAB. The test types Z after TAB, so that blanks at the end are visible.
 COMPLETED = [
-    # commands, aliases of commands, global flags
+    # The words here are commands, aliases of commands, and global flags.
     ("hawse netw", "hawse network Z"),
     ("hawse network li", "hawse network list Z"),
     ("hawse --log-level debug -D netw", "hawse --log-level debug -D network Z"),
     ("hawse --log-level=deb", "hawse --log-level=debug Z"),
-    # flags and their values, in every notation
+    # The words here are flags and their values, in every notation.
     ("hawse network create --attach", "hawse network create --attachable Z"),
     ("hawse network create -d macv", "hawse network create -d macvlan Z"),
     ("hawse network create --driver=macv", "hawse network create --driver=macvlan Z"),
@@ -34,7 +34,7 @@ COMPLETED = [
     ("hawse run -dite HAWSE_RO", "hawse run -dite HAWSE_ROOT Z"),
     ("hawse run -ditp ", "hawse run -ditp Z"),
     ("hawse inspect --type=net", "hawse inspect --type=network Z"),
-    # networks and containers, only those that the command accepts
+    # The words here are networks and containers; TAB offers only those that the command accepts.
     ("hawse network inspect ap", "hawse network inspect app Z"),
     ("hawse network create --config-from ", "hawse network create --config-from settings Z"),
     ("hawse network connect back o", "hawse network connect back old Z"),
@@ -46,31 +46,31 @@ COMPLETED = [
     ("hawse stop web ", "hawse stop web db Z"),
     ("hawse rm -- o", "hawse rm -- old Z"),
     ("hawse port web 5", "hawse port web 53/udp Z"),
-    # images and files
+    # The words here are images and files.
     ("hawse run -d --name x ho", "hawse run -d --name x hostfs Z"),
     ("hawse run registry.test:5", "hawse run registry.test:5000/team/app:1.0 Z"),
     ("hawse run --env-file sett", "hawse run --env-file settings.env Z"),
     ("hawse run -itd --cidfile sett", "hawse run -itd --cidfile settings.env Z"),
     ("hawse run --mount type=bind,source=sett", "hawse run --mount type=bind,source=settings.env Z"),
     ("hawse import sett", "hawse import settings.env Z"),
-    # a command in the container is completed as on its own line
+    # A command inside the container is completed as on a line of its own.
     ("hawse run hostfs hawse-prog", "hawse run hostfs hawse-program Z"),
     ("hawse exec web cat sett", "hawse exec web cat settings.env Z"),
-    # unusual names and quotes
+    # The names here are unusual or contain quotes.
     ("hawse network inspect od", "hawse network inspect odd\\ name:\\ of/ünï Z"),
     ("hawse network inspect odd\\ na", "hawse network inspect odd\\ name:\\ of/ünï Z"),
     ('hawse network inspect "od', 'hawse network inspect "odd name: of/ünï" Z'),
     ("hawse network inspect 'od", "hawse network inspect 'odd name: of/ünï' Z"),
     ('hawse network create -o "com.docker.network.bridge.enable_icc=f',
      'hawse network create -o "com.docker.network.bridge.enable_icc=false" Z'),
-    # Nothing is offered: no files, no flags of hawse in a container's command, no guess.
+    # TAB offers nothing here: no file names, no guesses, and no flags of hawse within a container's command.
     ("hawse network inspect zzz", "hawse network inspect zzzZ"),
     ("hawse network create sett", "hawse network create settZ"),
     ("hawse run hostfs --netw", "hawse run hostfs --netwZ"),
     ("hawse nosuch netw", "hawse nosuch netwZ"),
 ]  # fmt: skip
 
-# A line, words that TAB lists, words that TAB does not list.
+# Each entry: a line, words that TAB must list, and words that TAB must not list.
 OFFERED = [
     ("hawse ", ["network", "run", "port"], ["__exited", "__complete", "help "]),
     ("hawse network ", ["connect", "disconnect", "prune"], ["list", "remove"]),
@@ -117,6 +117,6 @@ def test_zsh_and_fish_describe(shell, line, description):
 
 
 def test_disconnect_offers_the_networks_of_the_container_behind_the_cursor(shell):
-    # Shells treat a blank that is already there in different ways.
+    # A blank follows the cursor in this line. The shells differ in what they do with that blank.
     spaced = [f"hawse network disconnect back{end}" for end in (" Z db", "Z db", " Zdb")]
     assert shell.completed("hawse network disconnect  db", *spaced, left=len(" db")) in spaced

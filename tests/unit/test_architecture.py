@@ -1,4 +1,4 @@
-"""All paths that docs/architecture.md names exist."""
+"""The test checks that all paths which docs/architecture.md names exist."""
 
 from __future__ import annotations
 

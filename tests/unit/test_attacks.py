@@ -1,4 +1,4 @@
-"""docs/attacks.md names only tests that exist."""
+"""The test checks that all tests which docs/attacks.md names exist."""
 
 from __future__ import annotations
 

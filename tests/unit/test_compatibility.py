@@ -1,4 +1,4 @@
-"""docs/compatibility.md compares every command and flag of hawse and of Docker, and is up to date."""
+"""The test checks docs/compatibility.md: it covers every command and flag of hawse and Docker, and is up to date."""
 
 from __future__ import annotations
 

@@ -1,1 +1,3 @@
-"""The agent's cluster service and its threads: lease renewal, watch of the store, peer tables."""
+"""The agent's cluster service and its threads: one renews the lease, one watches the store, one programs peer
+tables.
+"""

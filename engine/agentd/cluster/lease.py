@@ -1,6 +1,6 @@
-"""Keeps this host's lease alive in its own thread. While the lease exists, other hosts use this host's endpoints.
+"""Keeps this host's lease alive in its own thread. Other hosts use this host's endpoints only while the lease exists.
 
-Each time the store is reachable again, this host's endpoints are compared with the store's records of them.
+Each time the store becomes reachable again, the thread compares this host's endpoints with the store's records.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from engine.cluster.model import ClusterMembership
 from engine.errors import EngineError
 
 LEASE = 30
-"""Lease time in seconds: after it, the endpoints of a silent host are ignored. HAWSE_LEASE overrides it."""
+"""Lease time in seconds; if a host is silent for longer, other hosts ignore its endpoints. HAWSE_LEASE overrides it."""
 PAUSE = 1.0
 INTERVAL = 60.0
-"""Seconds between two comparisons of this host's endpoints with the store."""
+"""Seconds between two comparisons of this host's endpoints with the cluster's store."""
 
 
 def lease_seconds() -> int:
-    """Return HAWSE_LEASE in seconds, at least 2, by default `LEASE`."""
+    """Return the seconds in HAWSE_LEASE, at least 2; without the variable, return `LEASE`."""
     text = os.environ.get("HAWSE_LEASE", "")
     return max(2, int(text)) if text.isascii() and text.isdigit() else LEASE
 
 
 class LeaseKeeper:
-    """A thread that renews the lease of host ``me``; ``beaten`` is called with a client after each renewal.
+    """A thread that renews the lease of host ``me``.
 
-    ``settle`` is called when the lease is new or regained, after `poke`, and every `INTERVAL` seconds.
+    ``beaten`` is called with a client after each renewal. ``settle`` is called when the lease is new or regained, after
+    `poke`, and every `INTERVAL` seconds.
     """
 
     def __init__(

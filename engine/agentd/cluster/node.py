@@ -1,4 +1,6 @@
-"""The agent's work for a host in a cluster: follow the store, keep the lease, program peers."""
+"""The agent's work for a host in a cluster: follow the cluster's store, renew the lease, program peers of
+other hosts.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ from engine.swarm.enrollment import Manager
 
 
 class ClusterNode:
-    """The cluster threads of the host of ``root``; any of them calls ``poke`` when names have changed."""
+    """The cluster threads of the host of ``root``; each thread calls ``poke`` when DNS names have changed."""
 
     def __init__(self, root: Path, run: Path, me: ClusterMembership, poke: Callable[[], None]) -> None:
         self._root, self._run, self._me, self._poke = root, run, me, poke
@@ -54,7 +56,7 @@ class ClusterNode:
         return membership.open_client(self._root, membership.load(self._root) or self._me)
 
     def _changed(self, view: View) -> None:
-        """Accept a new view (called in the watcher's thread)."""
+        """Accept a new snapshot of the cluster's records (called in the watcher's thread)."""
         before, self._view = self._view, view
         self._tell_unreadable(view)
         self._programmer.tell(view=view)
@@ -67,7 +69,7 @@ class ClusterNode:
             self._learn_managers(view)
 
     def _tell_unreadable(self, view: View) -> None:
-        """Log each unreadable record, and log it again when its value changes."""
+        """Log each unreadable record of the snapshot, and log a record again when its value changes."""
         unreadable = view.unreadable()
         values = {key: view.values[key] for key in unreadable}
         for key, why in unreadable.items():
@@ -76,7 +78,7 @@ class ClusterNode:
         self._unreadable = values
 
     def _learn_managers(self, view: View) -> None:
-        """Record the current addresses of the other managers in this host's membership.
+        """Save the current addresses of the other managers in this host's membership record.
 
         The role in a node's record can be trusted, because only managers write it.
         """
@@ -86,12 +88,18 @@ class ClusterNode:
             membership.update(self._root, lambda known: replace(known, managers=places))
 
     def _settle(self, client: Client) -> None:
-        """Write this host's endpoints to the store and request a network update (in the heartbeat thread)."""
+        """Write this host's endpoints to the cluster's store, and request an update of the networks.
+
+        Runs in the lease thread.
+        """
         endpoint_sync.sync_endpoints(self._host, client, self._me)
         self._mirrored = False
 
     def _after_renewal(self, client: Client) -> None:
-        """Update the networks, and renew certificates and keys that are due (in the heartbeat thread)."""
+        """Update the networks, and renew the certificates and keys that are due.
+
+        Runs in the lease thread after each renewal of the lease.
+        """
         self._mirror(client)
         known = membership.load(self._root)
         if known is not None and not known.is_manager and certificates.is_due(known):
@@ -104,8 +112,8 @@ class ClusterNode:
     def _mirror(self, client: Client) -> None:
         """Copy the cluster's networks to this host's store.
 
-        First it deactivates networks that no endpoint here uses. It reads the networks from etcd, because a view may be
-        older than the changes of commands.
+        First deactivates networks that no endpoint on this host uses. Reads the networks from etcd, because the cached
+        snapshot may be older than the changes of commands.
         """
         if self._mirrored:
             return
@@ -119,7 +127,7 @@ class ClusterNode:
             raise
 
     def follow(self, state: Snapshot) -> None:
-        """Accept this host's networks and endpoints from ``state`` (in the loop's thread)."""
+        """Accept this host's networks and endpoints from the snapshot ``state`` (called in the loop's thread)."""
         shared = {n.id: n for n in state.networks if n.scope == local_networks.SWARM}
         self._live = [n for n in shared.values() if n.phase == "live" and n.driver == "overlay"]
         self._tell_networks()
@@ -131,7 +139,7 @@ class ClusterNode:
     def _tell_networks(self) -> None:
         """Pass the active networks, with their current tunnels, to the peer thread.
 
-        The lock ensures that the last call has the newest data.
+        A lock serialises the calls, so that the last call has the newest data.
         """
         with self._telling:
             nodes = self._view.nodes.values() if self._view is not None else ()
@@ -146,7 +154,9 @@ class ClusterNode:
         return [views.record_of(e) for i in used for e in view.elsewhere(i, self.node_id)]
 
     def keep(self) -> None:
-        """Restart ended processes, renew a manager's certificates, trim logs, and save the view to disk."""
+        """Restart processes that have ended, renew a manager's certificates, trim logs, and save the snapshot
+        to disk.
+        """
         if self._me.is_manager:
             known = membership.load(self._root)
             if known is not None and certificates.is_due(known):

@@ -1,8 +1,8 @@
-"""Keeps the FDB and neighbour tables of this host's overlay networks equal to the view, in its own thread.
+"""Keeps the FDB and neighbour tables of this host's overlay networks equal to the cluster's records, in its own thread.
 
-A small change is programmed peer by peer. For a large change, and for the first change of each network, the whole
-network is programmed. All networks are compared again every `INTERVAL` seconds, because other programs may have changed
-the tables.
+A small change is programmed peer by peer. A large change, and the first change of each network, programs the whole
+network. The thread compares all networks again every `INTERVAL` seconds, because other programs may have changed the
+tables.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from engine.cluster.snapshot import View
 
 FEW = 16
 INTERVAL = 60.0
-"""Seconds between two comparisons of all tables with the view."""
+"""Seconds between two comparisons of all tables with the snapshot of the cluster's records."""
 RETRY = 2.0
 
 
 class PeerSync:
-    """A thread that programs ``driver`` for the networks passed to `tell`; ``run`` holds the lock shared with
-    commands.
+    """A thread that programs peers with ``driver`` for the networks that `tell` passes to it.
+
+    ``run`` is the directory of the lock that the thread shares with commands.
     """
 
     def __init__(self, driver: Driver, node: str, run: Path) -> None:
@@ -43,11 +44,12 @@ class PeerSync:
         threading.Thread(target=self._run, name="programmer", daemon=True).start()
 
     def tell(self, *, view: View | None = None, networks: Mapping[str, NetworkSpec] | None = None) -> None:
-        """Pass a new view, or the networks that are active on this host, to the thread."""
+        """Pass a new snapshot of the cluster's records to the thread, or the networks that are active on this host."""
         with self._condition:
             if view is not None and self._view is not None and self._dirty:
-                # If a view is replaced before it was programmed, its networks are compared as a whole. A command may
-                # have programmed the skipped view, and the difference between two views would not show that.
+                # If a snapshot is replaced before it was programmed, program all peers of the networks in which it
+                # differs. A command may have programmed the skipped snapshot. A comparison of the two other snapshots
+                # would not show that.
                 self._skipped |= view.differing(self._view)
             self._view = view or self._view
             self._networks = self._networks if networks is None else networks

@@ -1,7 +1,7 @@
 """``python -m engine.agentd.cluster.respawn``: restart a killed agent, so that its host's lease does not expire.
 
-The process sleeps in the kernel on the agent's own lock, which is released when the agent ends. It ends when this host
-has left its cluster, or when its run directory no longer exists.
+The process sleeps until it gets the agent's own lock, which the kernel releases when the agent ends. The process ends
+when this host has left its cluster, or when the run directory no longer exists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAUSE = 0.2
 
 
 def main() -> int:
-    """Restart the agent until this host is in no cluster or has no run directory."""
+    """Restart the agent each time it ends, until this host is in no cluster or has no run directory."""
     root, run = root_directory(), run_directory()
     while membership.exists(root):
         try:

@@ -1,7 +1,7 @@
 """The agent's cluster service. It imports the cluster code only while this host is in a cluster.
 
-Three threads do the blocking work: they follow the store, keep the lease, and program tables. The loop's thread only
-distributes their results and keeps the manager's processes running.
+Three threads do the blocking work: one follows the cluster's store, one renews the lease, one programs the peer tables.
+The loop's thread only distributes their results and keeps the manager's processes running.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from engine.cluster.model import ClusterMembership
 
 CHECK = 1.0
-"""Seconds between two checks of the processes that must run."""
+"""Seconds between two checks that the manager's processes are running."""
 
 
 class ClusterService:
-    """Implements `engine.agent.service.Service`; ``changed`` is called to make the agent read all records again."""
+    """Implements `engine.agent.service.Service`; ``changed`` is called to make the agent read the store again."""
 
     name = "cluster"
 
@@ -46,7 +46,7 @@ class ClusterService:
         return replace(state, endpoints=[*state.endpoints, *self._resident.remote_endpoints(state.networks)])
 
     def reconcile(self, state: Snapshot) -> None:
-        """Start, update or stop the cluster threads according to this host's membership and networks."""
+        """Start, update or stop the cluster threads to match this host's membership and networks."""
         me = self._membership()
         if self._resident is not None and (me is None or me.node_id != self._resident.node_id):
             self._resident.close()
@@ -56,23 +56,26 @@ class ClusterService:
 
             self._resident = ClusterNode(self._root, self._run, me, self._poke)
             self._keep()
-            self._poke()  # so that the next reading includes the names of the saved view
+            self._poke()  # the next reading then includes the saved snapshot's names
         if self._resident is not None:
             self._resident.follow(state)
 
     def _membership(self) -> ClusterMembership | None:
-        """Return this host's membership, or None if another version of hawse wrote it (commands report that)."""
+        """Return this host's membership; None if the host has none, or if another version of hawse wrote the record.
+
+        Commands report a record of another version.
+        """
         try:
             return membership.load(self._root)
         except EngineError:
             return None
 
     def _poke(self) -> None:
-        """Wake the loop; called by other threads."""
+        """Wake the agent's loop (called by other threads)."""
         try:
             os.write(self._waker, b"!")
         except BlockingIOError:
-            return  # the pipe is full, so the loop wakes anyway
+            return  # the pipe is full of earlier wake-ups, so the loop wakes anyway
 
     def _woken(self) -> None:
         os.read(self._wake, 4096)
@@ -92,7 +95,7 @@ class ClusterService:
         return self._resident is not None
 
     def close(self) -> None:
-        """Ask the threads to end; the cluster's processes keep running for the next agent."""
+        """Ask the threads to end; the cluster's processes keep running, so that the next agent can use them."""
         if self._resident is not None:
             self._resident.close()
         self._loop.forget(self._wake)

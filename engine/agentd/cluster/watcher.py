@@ -1,6 +1,7 @@
-"""Follows the store in its own thread: read everything once, then watch; read again if revisions were compacted.
+"""Follows the cluster's store in its own thread: reads all records once, then watches for changes.
 
-While the store is unreachable, the last view remains in use, with its names and peers.
+If etcd no longer has the revisions to watch from, because it compacted them, the thread reads all records again. While
+the store is unreachable, the last snapshot remains in use, with its names and peers.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from engine.cluster.snapshot import View
 from engine.errors import EngineError
 
 SILENCE = 30.0
-"""Seconds without a message after which a watch is closed and reopened.
+"""Seconds without a message after which the thread closes a watch and opens it again.
 
-This host renews its own lease more often than that.
+This host renews its own lease more often than that, so a working watch always has messages.
 """
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 
 
 class StoreWatcher:
-    """A thread that calls ``changed`` with every new view; ``known`` is the view to continue from.
+    """A thread that calls ``changed`` with every new snapshot; ``known`` is the snapshot to continue from.
 
-    ``open_client`` opens a client of the store.
+    ``open_client`` opens a client of the cluster's store.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Rotation of this host's WireGuard key. The new public key is published, and other hosts see it in their watch."""
+"""Rotation of this host's WireGuard key. The host publishes its new public key in the cluster's store, which others
+watch.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ from engine.store.codec import decode, encode
 from engine.swarm import pki
 
 LIFETIME = 12 * 3600.0
-"""Seconds that a key is used, as in Docker; HAWSE_KEY_LIFETIME overrides it."""
+"""Seconds after which a WireGuard key is replaced, as in Docker; HAWSE_KEY_LIFETIME overrides it."""
 
 
 def lifetime() -> float:
-    """Return HAWSE_KEY_LIFETIME in seconds, by default `LIFETIME`."""
+    """Return the seconds in HAWSE_KEY_LIFETIME; without the variable, return `LIFETIME`."""
     text = os.environ.get("HAWSE_KEY_LIFETIME", "")
     return float(text) if text.isascii() and text.isdigit() else LIFETIME
 
@@ -30,9 +32,9 @@ def lifetime() -> float:
 def rotated(root: Path, client: Client, me: ClusterMembership, live: Iterable[NetworkRecord]) -> ClusterMembership:
     """Return the membership, with a new WireGuard key if the old key has expired.
 
-    Keys are only changed while an encrypted network is active. A new key is also made if the published key is not this
-    host's. This happens if the agent was killed, or the store's answer was lost, between publishing a key and saving
-    it.
+    Keys are replaced only while an encrypted network is active. A new key is also made if the published key is not the
+    key that this host saved. They differ if the agent was killed between publishing a key and saving it, or if the
+    store's answer was lost.
     """
     if not any(map(is_encrypted, live)):
         return me

@@ -1,6 +1,7 @@
 """Keys, transactions, leases and watches of etcd v3, through any member that answers.
 
-Keys and values are str here and base64 on the wire. Calls fail fast and use the first member that is ready.
+Keys and values are str in Python and base64 in the messages. Calls use the first member that is ready, and fail quickly
+if no member is ready.
 """
 
 from __future__ import annotations
@@ -18,16 +19,22 @@ from engine.cluster.keys import CLUSTER
 from engine.errors import EngineError
 
 REQUEST_TIMEOUT_SECONDS, ANSWER, IDLE = 2.0, 10.0, 30.0
-"""Seconds: to wait for a ready member; to wait for each answer; after which an unused connection is closed."""
+"""Three times in seconds: to wait for a ready member, to wait for each answer, and to keep an unused
+connection open.
+"""
 
 EXPIRED = (
     "this host's certificate has expired: compare the clocks of the hosts; "
     'a host that was off for longer than its certificate lives has to use "hawse swarm leave", and join again'
 )
 SILENT_PENALTY_SECONDS = 1.0
-"""Seconds after which silent members are asked again, so that a command with many calls waits for them only once."""
+"""Seconds for which calls fail immediately after all members were silent, so that a command waits for them
+only once.
+"""
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
-"""The time when this process last found all members silent, and the error, by their URLs."""
+"""By the members' URLs: the time when this process last found all these members silent, and the error that it
+raised.
+"""
 
 
 T = TypeVar("T")
@@ -35,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
-    """A key with its value and the revision that wrote it; ``deleted`` is True only in events."""
+    """A key with its value and the revision that wrote it; ``deleted`` is True only if a watch reports a deletion."""
 
     key: str
     value: str
@@ -45,14 +52,14 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a transaction: whether its conditions held, and one list of results for each read."""
+    """The result of a transaction: whether its conditions were true, and one list of keys with values for each read."""
 
     succeeded: bool
     found: Sequence[Sequence[KeyValue]]
 
 
 def b64(text: str) -> str:
-    """Return text in base64, as the gateway requires."""
+    """Return text in base64, as etcd's JSON gateway requires."""
     return b64encode(text.encode()).decode()
 
 
@@ -73,7 +80,9 @@ def present(key: str) -> Json:
 
 
 def unchanged(key: str, revision: int) -> Json:
-    """Return the condition that the key was last written at ``revision`` (0: it does not exist)."""
+    """Return the condition that the key was last written at ``revision``; revision 0 means that the key does
+    not exist.
+    """
     return {"key": b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": revision}
 
 
@@ -114,12 +123,12 @@ def _pair(item: Json, *, deleted: bool = False) -> KeyValue:
 class Client:
     """A client of the etcd members at ``urls``; not safe for use by several threads.
 
-    - ``context`` makes the ssl.SSLContext for https.
-    - ``name`` is the name that a member's certificate must have, by default the host of its URL.
-    - ``user``: if set, every call carries a token that the client got for the password.
-    - ``switched`` is called with the URL of the ready member if an earlier one in the list was not ready.
+    - ``context`` is a function that makes the ssl.SSLContext for https.
+    - ``name`` is the name that a member's certificate must have, by default the host of the member's URL.
+    - ``user``: if set, the client logs in with the password and sends the resulting token with every call.
+    - ``switched`` is called with the URL of the ready member if an earlier member in the list was not ready.
 
-    A manager's server also counts as a member, within the rights that it grants its caller.
+    A manager's server can also be used as a member; it grants each caller only the rights of that caller.
     """
 
     def __init__(
@@ -164,7 +173,7 @@ class Client:
         return Outcome(bool(answer.get("succeeded")), pairs)
 
     def read_all(self, *keys: str) -> Sequence[KeyValue | None]:
-        """Return several single keys, read at one revision; None for each key that does not exist."""
+        """Return the values of several single keys, all read at one revision; None for each key that does not exist."""
         results = self.transact([], [read(key) for key in keys]).found
         return [next(iter(part), None) for part in results]
 
@@ -187,8 +196,8 @@ class Client:
     def watch(self, prefix: str, revision: int, silence: float) -> Iterator[tuple[int, list[KeyValue]]]:
         """Yield (revision, events) for the keys under ``prefix`` from ``revision`` on.
 
-        ``events`` is empty if the store only reports that it is alive. Raises `Compacted` if that revision no longer
-        exists, and EtcdUnavailable after ``silence`` seconds without a message.
+        ``events`` is empty if the store only reports that it is alive. Raises `Compacted` if etcd no longer has the
+        revision ``revision``, and EtcdUnavailable after ``silence`` seconds without a message.
         """
         connection = self.take()
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}
@@ -209,14 +218,14 @@ class Client:
     # ----------------------------------------------------------------------------------------------- calls
 
     def call(self, path: str, body: Json) -> Json:
-        """Post one call to any ready member and return its JSON answer.
+        """Post one call to any ready member and return the member's JSON answer.
 
-        An expired token is replaced by a new one.
+        If the token has expired, the client gets a new token and repeats the call.
         """
         return self._answered(lambda connection: connection.post(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """Like `call`, but return the answer's bytes unparsed, so that they can be forwarded."""
+        """Like `call`, but return the bytes of the answer without parsing them, so that the caller can forward them."""
         return self._answered(lambda connection: connection.fetch(path, body))
 
     def _answered(self, ask: Callable[[EtcdConnection], T]) -> T:
@@ -234,7 +243,9 @@ class Client:
         raise AssertionError("unreachable")
 
     def take(self) -> EtcdConnection:
-        """Return a working connection that the caller then owns; the next call opens another one."""
+        """Return a working connection that the caller must close; the client opens another connection for its next
+        call.
+        """
         connection = self._ready()
         self._connection = None
         return connection
@@ -285,7 +296,7 @@ class Client:
         return connection
 
     def close(self) -> None:
-        """Close the connection; the next call opens another."""
+        """Close the connection; the next call opens another connection."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None
@@ -296,7 +307,7 @@ def _event(event: Json) -> KeyValue:
 
 
 def _meaning(error: NobodyReady) -> EngineError:
-    """Return the error of a member that refused, otherwise EtcdUnavailable with each member's reason."""
+    """Return a member's refusal as an error; if no member refused, return EtcdUnavailable with each member's reason."""
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
             return problem
@@ -309,7 +320,10 @@ def _place(url: str) -> str:
 
 
 def _is_outdated(error: EtcdError) -> bool:
-    """Return whether the token has expired, or users have changed since then (while another host joins)."""
+    """Return whether the call failed because the token has expired or is older than the last change of etcd's users.
+
+    etcd's users change while another host joins.
+    """
     if error.code == UNAUTHENTICATED:
         return True
     return any(text in error.reason for text in ("auth token", "user name is empty", "revision of auth store is old"))

@@ -1,7 +1,7 @@
-"""Chooses the first of several members that is ready. Members are started one after another and then asked in parallel.
+"""Chooses the first of several members that is ready. Asks the first member, and soon the next ones in parallel.
 
-A member that is down, isolated or stopped does not answer at all. Waiting for it would cost every command its whole
-timeout. This module does not know what "ready" means; the caller passes a function for that.
+A member that is down, isolated or stopped does not answer at all. Waiting for such a member would cost every command
+its whole timeout. This module does not know what "ready" means; the caller passes a function that checks it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
 HEAD_START = 0.3
-"""Seconds to wait for one member before the next one is asked too."""
+"""Seconds to wait for one member's answer before the next member is asked too."""
 
 
 class Closable(Protocol):
-    """A result of ``ready``, which can be closed if it arrives too late."""
+    """A result of the caller's function ``ready``. It can be closed if it arrives too late."""
 
     def close(self) -> None:
         """Close the result."""
@@ -28,7 +28,7 @@ Answers = SimpleQueue[tuple[str, T | Exception]]
 
 
 class NobodyReady(Exception):
-    """No member was ready in time; ``problems`` has the reasons by URL."""
+    """Raised if no member was ready in time; ``problems`` has the reason for each URL."""
 
     def __init__(self, problems: dict[str, Exception]) -> None:
         super().__init__("no member is ready")
@@ -36,10 +36,11 @@ class NobodyReady(Exception):
 
 
 def first(urls: Sequence[str], ready: Callable[[str], T], patience: float) -> tuple[str, T]:
-    """Return the first of ``urls`` for which ``ready`` returns in time, and its result.
+    """Return the first of ``urls`` for which ``ready`` returns within ``patience`` seconds, and the result of
+    ``ready``.
 
-    ``ready`` is called in threads, which inherit the calling thread's network namespace. Results that arrive after
-    ``patience`` seconds, or after the first one, are closed. Raises `NobodyReady`.
+    ``ready`` is called in threads, which inherit the calling thread's network namespace. Results that arrive too late,
+    or after the first result, are closed. Raises `NobodyReady`.
     """
     answers: Answers[T] = SimpleQueue()
     over = threading.Event()

@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection that posts JSON and reads JSON, as one answer or line by line.
+"""One HTTP/1.1 connection that posts JSON and reads the JSON answer, whole or line by line.
 
 Supports Unix sockets, TLS, Content-Length and chunked transfer. Redirects, proxies and everything else that etcd's
-gateway never sends are refused. Network connections always use TLS. http.client is not used, because it costs every
-command another 26 ms of imports.
+gateway never sends are refused. Network connections always use TLS. The module http.client is not used, because its
+import costs every command another 26 ms.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ Json = dict[str, Any]
 DEFAULT_PORT = 2379
 MAX_HEADER = 65536
 LAYOUT_HEADER = "Hawse-Layout"
-"""Header that tells a manager's server the record layout of this host; etcd ignores it."""
+"""HTTP header with the version of the record layout that this host uses. A manager's server checks it; etcd
+ignores it.
+"""
 NEEDS_LEADER = "Grpc-Metadata-hasleader: true"
-"""Header that makes a member without a leader refuse immediately and end its watches, which would be silent otherwise.
+"""HTTP header that makes a member without a leader refuse calls and end watches immediately.
+
+Without the header, such a member would keep its watches open and silent.
 """
 DEAD = (
     (socket.TCP_KEEPIDLE, 2),
@@ -34,14 +38,17 @@ DEAD = (
     (socket.TCP_KEEPCNT, 3),
     (socket.TCP_USER_TIMEOUT, 5000),
 )
-"""Keepalive (seconds) and user timeout (milliseconds): the connection fails if the other kernel is silent for 5 s."""
+"""TCP keepalive times (seconds) and user timeout (milliseconds).
+
+With these options, a connection fails if the other host does not answer for 5 s.
+"""
 
 
 class EtcdConnection:
-    """A connection to the member at ``url`` (https or a Unix socket); ``timeout`` in seconds for every wait.
+    """A connection to the member at ``url`` (https or a Unix socket); each wait takes up to ``timeout`` seconds.
 
-    ``context`` makes the ssl.SSLContext for https. The other side must have a certificate for ``name``, or for the
-    URL's host if ``name`` is empty. Every request carries ``token`` unless it is empty.
+    ``context`` is a function that makes the ssl.SSLContext for https. The member must have a certificate for ``name``,
+    or for the URL's host if ``name`` is empty. Every request carries ``token`` unless it is empty.
     """
 
     token = ""
@@ -60,14 +67,15 @@ class EtcdConnection:
             raise
 
     def post(self, path: str, body: Json) -> Json:
-        """Post and return one JSON answer; raises EtcdError for a refusal, OSError if the connection fails.
+        """Post a request and return the JSON answer.
 
-        Raises the named error if a manager's server refuses.
+        Raises EtcdError if etcd refuses, the error that a manager's server sent by name if that server refuses, and
+        OSError if the connection fails.
         """
         return _checked(200, self.fetch(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """Like `post`, but return the answer's bytes unparsed, so that they can be forwarded."""
+        """Like `post`, but return the bytes of the answer without parsing them, so that the caller can forward them."""
         self.send(path, body)
         status, chunked, length = self._head()
         data = b"".join(self._chunks()) if chunked else self._file.read(length)
@@ -78,7 +86,10 @@ class EtcdConnection:
         return data
 
     def stream(self, path: str, body: Json) -> Iterator[Json]:
-        """Post and yield JSON lines until the other side closes, which it also does when it loses its quorum."""
+        """Post a request and yield the JSON lines of the answer until the member closes the connection.
+
+        A member also closes the connection when it loses its quorum.
+        """
         self.send(path, body)
         status, chunked, length = self._head()
         if status != 200:
@@ -94,7 +105,7 @@ class EtcdConnection:
         self._socket.settimeout(seconds)
 
     def send(self, path: str, body: Json) -> None:
-        """Post without reading the answer."""
+        """Post a request without reading the answer."""
         data = json.dumps(body).encode()
         head = [f"POST {path} HTTP/1.1", f"Host: {self._authority}", f"Content-Length: {len(data)}", NEEDS_LEADER]
         head.append(f"{LAYOUT_HEADER}: {LAYOUT}")
@@ -103,7 +114,9 @@ class EtcdConnection:
         self._socket.sendall("\r\n".join([*head, "", ""]).encode() + data)
 
     def pieces(self, size: int, until: socket.socket) -> Iterator[bytes]:
-        """Yield data as it arrives, until the other side closes or ``until`` becomes readable or is closed."""
+        """Yield the received bytes until the other side closes the connection, or ``until`` becomes readable or is
+        closed.
+        """
         waiting = select.poll()
         waiting.register(self._socket, select.POLLIN)
         waiting.register(until, select.POLLIN)
@@ -145,7 +158,7 @@ class EtcdConnection:
         self._line()
 
     def close(self) -> None:
-        """Close; idempotent."""
+        """Close the connection; idempotent."""
         with suppress(OSError):
             self._file.close()
             self._socket.close()

@@ -1,4 +1,4 @@
-"""Maps a certificate to a node, and checks what this node may ask for."""
+"""Finds the node that a certificate names, and checks which requests this node may make."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 CERTIFICATE = node_operations.PATH + "certificate"
 STORE = "/v3/"
 MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""The exceptions raised by reading a malformed request."""
+"""The exceptions that reading a malformed request raises."""
 OTHER_LAYOUT = "the manager's hawse keeps the cluster's records in another way than this host's: use the same version"
 
 
@@ -35,7 +35,7 @@ def node_of(certificate: Mapping[str, Any] | None) -> str:
 
 
 def expiry_of(certificate: Mapping[str, Any] | None) -> float:
-    """Return when a certificate expires, in seconds since 1970."""
+    """Return the time when a certificate expires, in seconds since 1970."""
     return float(ssl.cert_time_to_seconds(str((certificate or {})["notAfter"])))
 
 
@@ -51,15 +51,15 @@ def member_of(client: Client, node: str) -> AdmittedHost:
 
 
 def check_layout(layout: str) -> None:
-    """Raise Unavailable for a host whose record layout is of another version of hawse."""
+    """Raise Unavailable if a host uses the record layout of another version of hawse."""
     if layout != str(LAYOUT):
         raise Unavailable(OTHER_LAYOUT)
 
 
 def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Json) -> bytes:
-    """Run a member's request within its rights; return the answer as JSON bytes.
+    """Run a member's request, limited to the member's rights; return the answer as JSON bytes.
 
-    Raises InvalidArgument for a malformed request, Forbidden for one beyond a worker's rights.
+    Raises InvalidArgument for a malformed request, and Forbidden for a request that a worker may not make.
     """
     act = (
         node_operations.ACTS.get(path.removeprefix(node_operations.PATH))
@@ -81,7 +81,7 @@ def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Js
 
 
 def watch_request(member: AdmittedHost, body: Json) -> Json:
-    """Return a member's watch request, restricted to what it may watch.
+    """Return a member's watch request, limited to the keys that the member may watch.
 
     Raises InvalidArgument for a malformed request.
     """

@@ -1,4 +1,6 @@
-"""How a manager admits a host. The token's secret decides the role; the tokens are read from the store each time."""
+"""Admission of a host by a manager. The token's secret decides the role; the tokens are read from the store
+each time.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,11 @@ from engine.swarm.enrollment import Manager
 Json = dict[str, Any]
 REFUSED = "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
 JOINING = 600
-"""Seconds in which an admitted host must publish its node record; otherwise its admission expires."""
+"""Seconds in which an admitted host must publish its node record; after that, its admission expires."""
 
 
 def role_of(tokens: Tokens, secret: str) -> str:
-    """Return the role for a secret, or "" if it matches no token."""
+    """Return the role that a token's secret gives, or "" if the secret matches no token."""
     for role, known in ((WORKER, tokens.worker), (MANAGER, tokens.manager)):
         if known and hmac.compare_digest(secret.encode(), known.encode()):
             return role
@@ -34,9 +36,9 @@ def role_of(tokens: Tokens, secret: str) -> str:
 
 
 def admitted_role(client: Client, request: Json) -> str:
-    """Return the role for a joining host's token.
+    """Return the role that the token of a joining host gives.
 
-    Returns "" if the token is invalid, or if the host asked for another role.
+    Returns "" if the token is invalid, or if the host asked for another role than the token gives.
     """
     entry = client.get(keys.TOKENS)
     role = role_of(decode(Tokens, entry.value), str(request.get("secret", ""))) if entry else ""
@@ -44,9 +46,9 @@ def admitted_role(client: Client, request: Json) -> str:
 
 
 def admit(root: Path, client: Client, me: ClusterMembership, request: Json, role: str) -> Json:
-    """Admit a host as a member; return its settings and certificates.
+    """Admit a host as a member; return the cluster's settings and the host's certificates.
 
-    A new manager is also announced to etcd, or gets access to the external store.
+    A new manager is also announced to etcd. If the store is external, the new manager gets access to it instead.
     """
     address = str(ip_address(str(request.get("address", ""))))
     member = AdmittedHost(new_id(), role, _next_index(client))
@@ -72,7 +74,7 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
 
 
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
-    """Issue a host's next certificate; return it with its lifetime in seconds."""
+    """Issue the next certificate of a host; return the certificate with its lifetime in seconds."""
     return {
         "certificate": certificates.of_node(root, str(request["request"]), member.id),
         "lifetime": pki.lifetime(),
@@ -80,7 +82,7 @@ def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
 
 
 def _external_store(root: Path, me: ClusterMembership) -> Json:
-    """Return the access to an external store: the files and credentials that this manager was given."""
+    """Return the access data for an external store: the files and credentials that this manager was given."""
     files = {name: membership.directory(root) / name for name in membership.STORE_FILES}
     texts = {name: path.read_text() for name, path in files.items() if path.exists()}
     return {"files": texts, "urls": list(me.urls), "user": me.user, "password": me.password}
@@ -99,7 +101,7 @@ def _next_index(client: Client) -> int:
 
 
 def next_free(last: int, used: Collection[int]) -> int:
-    """Return the next unused number after ``last``, wrapping around at the highest.
+    """Return the next unused number after ``last``, continuing with the lowest number after the highest.
 
     Raises InvalidArgument if all numbers are used.
     """

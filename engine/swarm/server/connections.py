@@ -1,8 +1,9 @@
-"""The connections to a manager's server: limits on their number and their time.
+"""The connections to a manager's server: limits on their number and their duration.
 
-A *guest* has shown neither a certificate nor a valid token. It has one deadline for everything, and the number of
-guests is limited. If there are too many, the oldest guest is disconnected. Therefore waiting guests never keep out a
-host that sends its request immediately. Known hosts are limited per node.
+A *guest* is a client that has shown neither a certificate nor a valid token. A guest has one deadline for its whole
+connection, and the number of guests is limited. If a server has too many guests, it disconnects the oldest guest.
+Therefore guests that only wait never keep out a host that sends its request immediately. The connections of known hosts
+are limited for each node.
 """
 
 from __future__ import annotations
@@ -17,34 +18,34 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 
 GUEST_SECONDS = 10.0
-"""Seconds that a guest's whole connection may take."""
+"""Maximum seconds that the whole connection of a guest (a client without certificate or token) may take."""
 KNOWN_SECONDS = 30.0
-"""Seconds that one request of a known host may take, from its first byte to the last byte of the answer."""
+"""Maximum seconds for one request of a known host, from the request's first byte to the answer's last byte."""
 IDLE_SECONDS = 60.0
-"""Seconds that a known host may keep an idle connection."""
+"""Seconds after which the server closes an idle connection of a known host."""
 GUESTS_EACH, GUESTS = 64, 512
-"""Maximum number of guests from one address (IPv6: one /64), and of all guests together."""
+"""Maximum number of guests (clients without certificate or token): from one IPv4 address or IPv6 /64, and in all."""
 CONNECTIONS_EACH = 256
-"""Maximum number of connections of one node."""
+"""Maximum number of connections that a manager's server accepts from one node."""
 INTERVAL = 0.25
-"""Seconds between two checks of the deadlines."""
+"""Seconds between two checks of all connections' deadlines."""
 SITE = 2**64 - 1
 
 
 @dataclass(eq=False)
 class Visit:
-    """One connection; ``node`` is "" for a guest. ``until`` is its deadline on the monotonic clock."""
+    """One connection; ``node`` is "" for a guest. ``until`` is the connection's deadline on the monotonic clock."""
 
     socket: socket.socket
     place: str
     until: float
     node: str = ""
     expires: float = field(default=float("inf"))
-    """When its certificate expires, in seconds since 1970."""
+    """The time when the client's certificate expires, in seconds since 1970."""
     closed: bool = False
 
     def close(self) -> None:
-        """Shut the connection down, which also wakes its thread."""
+        """Shut the connection down, which also wakes the connection's thread."""
         self.closed = True
         with suppress(OSError):
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
@@ -55,7 +56,7 @@ class Visit:
 
 
 def place_of(address: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 of an IPv6 address."""
+    """Return the name of the place that counts as one client: an IPv4 address, or the /64 of an IPv6 address."""
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None:
         return str(IPv6Address(int(ip) & ~SITE))
@@ -63,7 +64,7 @@ def place_of(address: str) -> str:
 
 
 class Visits:
-    """All connections of a server; safe for use by several threads."""
+    """All connections of a manager's server; safe for use by several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -74,7 +75,7 @@ class Visits:
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def enter(self, connection: socket.socket, address: str) -> Visit:
-        """Add a guest; if there are too many, the oldest one is disconnected."""
+        """Add a guest's connection; if the server has too many guests, disconnect the oldest guest."""
         visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
             surplus = self._surplus(visit.place)
@@ -85,7 +86,10 @@ class Visits:
         return visit
 
     def _surplus(self, place: str) -> Visit | None:
-        """Return the guest to disconnect for a new one from ``place``, or None; the caller holds the lock."""
+        """Return the guest to disconnect before a new guest from ``place`` is added, or None if there is room.
+
+        The caller holds the lock.
+        """
         counted = Counter(v.place for v in self._visits if not v.node)
         if counted[place] >= GUESTS_EACH:
             crowded = place

@@ -1,4 +1,8 @@
-"""HTTP requests of hosts: POST with JSON over HTTP/1.1, one after another on a connection. Others are refused."""
+"""Reads HTTP requests of hosts and builds the answers.
+
+A request is a POST with JSON over HTTP/1.1. A connection may have several requests, one after another. All other
+requests are refused.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ from engine.errors import InvalidArgument
 
 LONGEST_LINE, MOST_HEADERS = 4096, 32
 LARGEST_GUEST, LARGEST = 1 << 16, 1 << 20
-"""Maximum bytes of a request's body: of a guest, and of a known host."""
+"""Maximum bytes of a request's body: from a guest (a client without certificate or token), and from a known host."""
 REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavailable"}
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request: its path, body, size in bytes, and the sender's record layout version."""
+    """One HTTP request: its path, body, size in bytes, and the version of the record layout that the sender uses."""
 
     path: str
     body: dict[str, Any]
@@ -76,6 +80,6 @@ def answer(status: int, document: dict[str, Any]) -> bytes:
 
 
 def packed(status: int, data: bytes) -> bytes:
-    """Return an HTTP answer with data that is already JSON."""
+    """Return an HTTP answer with ``data``, which is already JSON."""
     head = f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data

@@ -1,6 +1,6 @@
 """Limits how much a node may ask of a manager. A node that asks for more has to wait, so that it cannot fill the store.
 
-The store keeps one hour of history. Therefore every repeated change by a node uses space for one hour.
+etcd keeps the history of one hour. Therefore every repeated change by a node uses space in the store for one hour.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import threading
 import time
 
 BURST, RATE = 8 << 20, 128 << 10
-"""Bytes that a node may spend without waiting, and bytes that it regains per second."""
+"""Bytes that a node may request without waiting (its budget), and bytes that the budget regains per second."""
 READING, CHANGING = 512, 2048
-"""Bytes that a reading and a changing call cost in addition to the request's size."""
+"""Bytes that a reading call and a changing call take from the budget, in addition to the request's size."""
 LONGEST_WAIT = 10.0
-"""Maximum seconds that a call may wait; a call that would wait longer is refused."""
+"""Maximum seconds that a call may be delayed; a call with a longer delay is refused."""
 
 
 class Budgets:
@@ -24,9 +24,9 @@ class Budgets:
         self._left: dict[str, tuple[float, float]] = {}
 
     def spend(self, node: str, cost: int, now: float | None = None) -> float | None:
-        """Take ``cost`` bytes from a node's budget; return the seconds to wait for them.
+        """Take ``cost`` bytes from a node's budget; return the seconds that the node's call must be delayed.
 
-        Returns None, and takes nothing, if that is longer than `LONGEST_WAIT`.
+        If the delay would be longer than `LONGEST_WAIT`, the function takes nothing and returns None.
         """
         now = time.monotonic() if now is None else now
         with self._lock:

@@ -1,4 +1,4 @@
-"""The server: accepts connections, identifies the node of each, and answers its requests."""
+"""The manager's server: accepts connections, finds the node of each connection, and answers its requests."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from engine.swarm.server.rate_limit import CHANGING, READING, Budgets
 Json = dict[str, Any]
 AUTHORITY, JOIN = PATH + "authority", PATH + "join"
 ADMITTED = "(joining)"
-"""Node name for hosts that have shown a valid token but have no certificate yet."""
+"""Stands for the node of a host that has shown a valid token but has no certificate yet."""
 PENALTY = 1.0
-"""Seconds that the answer to an invalid token is delayed."""
+"""Seconds by which the answer to an invalid token is delayed."""
 LINGER = 2.0
-"""Seconds that the other side has to read the last answer."""
+"""Seconds that the server gives the other side to read the last answer before the connection is closed."""
 PAUSE = 1.0
 SILENCE = 60.0
 STACK = 1024 * 1024
-"""Bytes of each thread's stack; small, because each connection has a thread."""
+"""Stack size of each thread in bytes; small, because each connection has its own thread."""
 
 
 class ManagerServer:
-    """A manager's server, on the host of ``root``; answers the other hosts of its cluster."""
+    """The server of a manager on the host of ``root``; it answers the other hosts of its cluster."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.visits, self._budgets = root, Visits(), Budgets()
@@ -68,13 +68,13 @@ class ManagerServer:
         visit = self.visits.enter(secure, address)
         try:
             threading.Thread(target=self._attend, args=(visit, secure), daemon=True).start()
-        except RuntimeError:  # no thread could be started
+        except RuntimeError:  # no new thread could be started
             self._end(visit)
 
     def _context(self) -> ssl.SSLContext:
         """Return the TLS context with this manager's current certificate.
 
-        The file is read again when it changes.
+        The certificate file is read again when it changes.
         """
         path = membership.directory(self.root) / membership.MANAGER
         stamp = path.stat().st_mtime_ns
@@ -99,9 +99,9 @@ class ManagerServer:
             self._end(visit)
 
     def _linger(self, visit: Visit) -> None:
-        """Close the sending side, and read until the other side closes or `LINGER` seconds have passed.
+        """Close the sending side, and read until the other side closes the connection or `LINGER` seconds have passed.
 
-        Without that, the kernel would drop the last answer if data from the other side is unread.
+        Otherwise the kernel would drop the last answer if data from the other side is still unread.
         """
         visit.allow(LINGER)
         with suppress(OSError):
@@ -117,7 +117,7 @@ class ManagerServer:
     # ---------------------------------------------------------------------------------------------- requests
 
     def _converse(self, visit: Visit, secure: ssl.SSLSocket) -> None:
-        """Answer requests until the host disconnects, a guest gets an error, or a watch ends."""
+        """Answer requests until the host disconnects, a watch ends, or an error is sent to a guest."""
         certificate = secure.getpeercert()
         node = access.node_of(certificate)
         with secure.makefile("rb") as file, ExitStack() as opened:
@@ -144,7 +144,7 @@ class ManagerServer:
                         return
 
     def _guest(self, visit: Visit, client: Client, request: http.HttpRequest) -> Json:
-        """Answer a host without a certificate; raises Forbidden for anything but joining."""
+        """Answer a host without a certificate; raises Forbidden for any request that is not part of joining."""
         if request.path != JOIN:
             raise Forbidden("this takes a certificate of the cluster's authority")
         role = admission.admitted_role(client, request.body)
@@ -178,9 +178,9 @@ class ManagerServer:
         return True
 
     def _charge(self, member: AdmittedHost, request: http.HttpRequest) -> None:
-        """Delay a worker that asks for too much; raises Unavailable if the delay would be too long.
+        """Delay a worker's request if the worker asks for too much; raises Unavailable if the delay would be too long.
 
-        Managers are not limited, because they could do the same on their own etcd member.
+        Managers are not limited, because they could make the same requests to their own etcd member.
         """
         if member.role == MANAGER:
             return
@@ -191,13 +191,14 @@ class ManagerServer:
         time.sleep(wait)
 
     def _admitted(self, visit: Visit, client: Client, node: str, expires: float) -> AdmittedHost:
-        """Return the current admission record of a certificate's node.
+        """Return the current admission record of the node that a certificate names.
 
-        It also counts the connection as the node's; raises Unavailable if the node has too many.
+        The function also counts the connection as one of the node's connections. It raises Unavailable if the node has
+        too many of them.
         """
         try:
             member = access.member_of(client, node)
-        except EtcdUnavailable:  # the connection is older than the store's restart
+        except EtcdUnavailable:  # the store has restarted after the connection was opened
             member = access.member_of(client, node)
         if not visit.node and not self.visits.know(visit, node, expires):
             raise Unavailable("this node has too many connections to this manager")
@@ -214,7 +215,7 @@ class ManagerServer:
     def _open(self) -> Client:
         """Return a client of the store that uses only this manager's own etcd member, or the external store.
 
-        Other managers' servers are not used, because they could lead back to this server.
+        The client does not use other managers' servers, because they could forward the request back to this server.
         """
         me = self._me()
         if me.external:
@@ -222,7 +223,7 @@ class ManagerServer:
         return Client([membership.socket_url(self.root)])
 
     def _follow_members(self) -> None:
-        """Close the connections of every node immediately when it is removed."""
+        """Follow the admission records, and close the connections of a node as soon as the node is removed."""
         while True:
             try:
                 client = self._open()
@@ -243,7 +244,7 @@ class ManagerServer:
 
 
 def refusal(error: EngineError) -> bytes:
-    """Return the HTTP answer for an error, either a named error of the engine or etcd's own."""
+    """Return the HTTP answer for an error: either an engine error with its class name, or an error in etcd's format."""
     if isinstance(error, EtcdError):
         return http.answer(503, {"code": error.code, "message": error.reason})
     return http.answer(error.status, {"kind": kind_of(error), "message": str(error)})

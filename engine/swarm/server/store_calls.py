@@ -1,4 +1,4 @@
-"""Calls that are passed on to the store: workers may read and watch what is shared, managers may call everything.
+"""Calls that the server passes on to the store: workers may read and watch ``shared/``, managers may make every call.
 
 A watch is passed on byte for byte, because etcd's answer is already an HTTP answer.
 """
@@ -18,18 +18,18 @@ RANGE, WATCH = "/v3/kv/range", "/v3/watch"
 READING = ("key", "range_end", "keys_only", "count_only", "limit")
 CHUNK = 1 << 16
 SENDING = 10.0
-"""Seconds that a host may take to accept one piece of its watch."""
+"""Maximum seconds that a host may take to accept one piece of data of its watch."""
 NOT_SHARED = "a worker may read what all hosts share, and nothing else of the store"
 
 
 def checked_range(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a worker's range request with only the allowed fields; raises `Forbidden` beyond ``shared/``."""
+    """Return a worker's range request with only the allowed fields; raises `Forbidden` for keys outside ``shared/``."""
     _check_span(body)
     return {name: body[name] for name in READING if name in body}
 
 
 def checked_watch(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a worker's watch request with only the allowed fields; raises `Forbidden` beyond ``shared/``."""
+    """Return a worker's watch request with only the allowed fields; raises `Forbidden` for keys outside ``shared/``."""
     request = body.get("create_request")
     if not isinstance(request, dict):
         raise InvalidArgument("a watch begins with create_request")
@@ -44,17 +44,17 @@ def _check_span(body: dict[str, Any]) -> None:
     prefix, end = keys.SHARED.encode(), end_of(keys.SHARED).encode()
     key = b64decode(str(body.get("key", "")), validate=True)
     last = b64decode(str(body.get("range_end", "")), validate=True)
-    if not key.startswith(prefix) or (last and not key < last <= end):  # a range_end of one zero byte means all keys
+    if not key.startswith(prefix) or (last and not key < last <= end):  # range_end "\0" means all later keys
         raise Forbidden(NOT_SHARED)
 
 
 def watch(visit: Visit, client: Client, body: dict[str, Any]) -> None:
-    """Pass a watch on until either side closes it."""
+    """Pass the data of a watch on to the host until either side closes the connection."""
     connection = client.take()
     try:
         visit.socket.settimeout(SENDING)
         connection.send(WATCH, body)
-        visit.until = float("inf")  # no deadline: ends with the membership or the certificate
+        visit.until = float("inf")  # no deadline: the watch ends with membership or certificate
         for piece in connection.pieces(CHUNK, until=visit.socket):
             visit.socket.sendall(piece)
             if visit.closed:

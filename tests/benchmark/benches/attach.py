@@ -1,4 +1,4 @@
-"""Connecting a bare network namespace to a network with one published port: the job that netavark does for podman."""
+"""Bench: connect a bare network namespace to a network and publish one port, as netavark does for podman."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ NETAVARK = Path("/usr/lib/podman/netavark")
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure connecting and disconnecting a namespace in turns; each network already has one member."""
+    """Measure connecting and disconnecting a namespace. The products take turns; each network already has one
+    member.
+    """
     rows = [Row("connect with a port"), Row("disconnect")]
     ours, theirs = state / "ours", state / "theirs"
     ours.mkdir()
@@ -36,7 +38,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 class Contender:
-    """A product under test, with namespaces to connect that are created on demand."""
+    """A product under test. Its network namespaces are created when they are needed."""
 
     def __init__(self) -> None:
         self.sandboxes: dict[int, Netns] = {}

@@ -1,6 +1,6 @@
-"""Times of commands while the number of existing networks grows.
+"""Bench: how long commands take while the number of existing networks grows.
 
-Each target is a fraction of Docker's time. The last table compares hawse with itself.
+The target for each command is a fraction of Docker's time. The last table compares hawse with itself.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ CROWDED = 1000
 
 @dataclass(frozen=True)
 class Operation:
-    """A command line to measure; ``{n}`` is the contender's name prefix, ``{p}`` its own host port."""
+    """A command line to measure; ``{n}`` stands for the contender's name prefix, ``{p}`` for the contender's own host
+    port.
+    """
 
     what: str
     words: str
     target: float | None = None
-    crowded: float | None = None  # target with a thousand networks
+    crowded: float | None = None  # target with 1,000 networks: fraction of Docker's time
 
 
 OPERATIONS = (
@@ -45,7 +47,7 @@ OPERATIONS = (
 
 @dataclass
 class Contender:
-    """One column of the tables: a product with its settings. Two columns may use the same product."""
+    """A product with the settings of one table column. Two columns may use the same product."""
 
     column: str
     product: Product
@@ -57,7 +59,7 @@ class Contender:
         return operation.words.format(n=self.column, p=self.port).split()
 
     def time(self, operation: Operation) -> float | None:
-        """Return the milliseconds of one run, or None if the product cannot do the operation here."""
+        """Run the operation once and return its milliseconds, or None if the product cannot do the operation here."""
         if operation.what in self.unable:
             return None
         outcome = self.product(*self.words(operation), **self.env)
@@ -70,7 +72,7 @@ class Contender:
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure every operation at every number of networks."""
+    """Measure every operation at every number of networks that the settings give."""
     with products(state, Hawse, Docker, Podman) as (_, started):
         contenders = prepare(started)
         tables, existing = [], 0
@@ -83,12 +85,12 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def rounds(settings: Settings, level: int) -> int:
-    """Return the number of rounds: fewer with many networks, because each round then takes long with Docker."""
+    """Return the number of rounds. With many networks there are fewer rounds, because Docker makes each round slow."""
     return settings.pick(7 if level >= CROWDED else 15, 3)
 
 
 def prepare(started: Sequence[Product]) -> list[Contender]:
-    """Return the columns, each with its own network and a running container on it."""
+    """Return the table columns: one contender for each, with a network and a running container on that network."""
     contenders = []
     for number, product in enumerate(started):
         contenders.append(Contender(product.name, product, 8080 + number))
@@ -104,7 +106,7 @@ def prepare(started: Sequence[Product]) -> list[Contender]:
 
 
 def grow(product: Product, existing: int, total: int) -> None:
-    """Create networks until ``wanted`` of them exist."""
+    """Create networks for a product until ``total`` of them exist; ``existing`` of them exist already."""
     for number in range(existing, total):
         product("network", "create", f"n{number}")
     if total > existing:
@@ -128,7 +130,7 @@ def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:
 
 
 def against_itself(tables: Sequence[Table]) -> list[Table]:
-    """Compare hawse at the largest number of networks with hawse at the first level of ten or more."""
+    """Return tables that compare hawse with itself: with the most networks, and with the first level of ten or more."""
     grown = [table for table in tables if table.name not in ("commands-0", "commands-1")]
     if len(grown) < 2:
         return []

@@ -1,4 +1,4 @@
-"""TAB in bash: the whole time that the shell waits, including each product's own completion script."""
+"""Bench: how long bash waits after the user presses TAB. The time includes the product's own completion script."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ echo "$((${EPOCHREALTIME/./} - before)) ${#COMPREPLY[@]}"
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure a TAB of each product in turns."""
+    """Measure the time of one TAB with each product; the products take turns."""
     with products(state, Hawse, Docker) as (_, started):
         scripts = {product.name: script(product) for product in started}
         for product in started:
@@ -44,7 +44,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def script(product: Product) -> Path:
-    """Return the path of the product's completion script as it is installed."""
+    """Return the path at which the product's completion script is installed."""
     if isinstance(product, Hawse):
         return CHECKOUT / "completions" / "hawse.bash"
     path = product.state / "completion.bash"
@@ -53,7 +53,7 @@ def script(product: Product) -> Path:
 
 
 def press(product: Product, script: Path, line: str) -> float:
-    """Return the milliseconds of one TAB behind a line; raise RuntimeError if nothing is offered."""
+    """Type a line, press TAB, and return the milliseconds; raise RuntimeError if the completion offers nothing."""
     outcome = product.runner("bash", "-c", SCRIPT, "bash", str(script), f"{product.name} {line}", product.name)
     microseconds, offered = map(int, outcome.output.split())
     if not offered:

@@ -1,4 +1,4 @@
-"""New connections through published ports, from a neighbour on the wire, to the first and to the last port."""
+"""Bench: time of new connections from a neighbour on the host's wire, to the first and to the last published port."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ FIRST = 10000
 SERVER = "import sys; from tests.benchmark.benches.connections import serve; serve()"
 CLIENT = "import sys; from tests.benchmark.benches.connections import measure; measure(*sys.argv[1:])"
 BY_DOCKER = 100
-"""The largest number of ports published with Docker, which runs two processes and adds several rules for each port."""
+"""The largest number of ports that the bench publishes with Docker, which needs two processes and several
+rules a port.
+"""
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
@@ -37,7 +39,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def with_ports(neighbour: Netns, takers: list[Product], number: int, rounds: int, connections: int) -> Table:
-    """Return one table with the times of each product's first and last port."""
+    """Return one table: for each product, the connection times of the first and of the last published port."""
     rows = [Row(product.name, target=1.1 if isinstance(product, Hawse) and number > 1 else None) for product in takers]
     flags = [flag for n in range(number) for flag in ("-p", f"{FIRST + n}:80")]
     for product in takers:
@@ -63,7 +65,7 @@ def sample(neighbour: Netns, product: Product, port: int, connections: int) -> f
 
 @contextmanager
 def server(product: Product):
-    """Run a server in the container's network that sends one byte to each client."""
+    """Run, in the network namespace of the product's container, a server that sends one byte to each client."""
     argv = [*inside(product, "web"), sys.executable, "-c", SERVER]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=CHECKOUT)
     try:
@@ -86,8 +88,9 @@ def serve() -> None:
 
 
 def measure(address: str, port: str, connections: str) -> None:
-    """Print the median time from connect to the first byte. Connections end with a reset, so that none stays in
-    TIME_WAIT.
+    """Print the median time from ``connect`` to the first byte received.
+
+    Each connection ends with a reset, so that no connection stays in TIME_WAIT.
     """
     linger, times = struct.pack("ii", 1, 0), []
     for _ in range(int(connections)):

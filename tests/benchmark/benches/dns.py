@@ -1,4 +1,4 @@
-"""DNS: container names resolved in a second, measured from inside a container by dnsperf."""
+"""Bench: how many container names each product's DNS resolver resolves per second. dnsperf asks from a container."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOST = re.compile(r"Queries lost:\s+(\d+)")
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure the resolvers in turns."""
+    """Measure the products' DNS resolvers, which take turns."""
     if not which("dnsperf"):
         return []
     queries = state / "queries"
@@ -42,7 +42,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def asker(product: Product) -> list[str]:
-    """Start the containers and return the command line of dnsperf in one of them."""
+    """Start the product's containers, and return the command line that runs dnsperf in one of the containers."""
     product.load_image()
     product("network", "create", "names")
     for name in CONTAINERS:
@@ -51,8 +51,9 @@ def asker(product: Product) -> list[str]:
 
 
 def ask(argv: list[str], queries: Path, seconds: int) -> float:
-    """Return the answers in a second; raise RuntimeError if a query is lost, because the resolver is on the
-    same host.
+    """Run dnsperf and return the number of answers per second.
+
+    Raises RuntimeError if a query is lost: the resolver is on the same host, so no query should be lost.
     """
     flags = ("-d", str(queries), "-l", str(seconds), "-c", "4", "-q", "50")
     output = subprocess.run([*argv, *flags], capture_output=True, text=True, timeout=60, check=True).stdout
@@ -63,7 +64,9 @@ def ask(argv: list[str], queries: Path, seconds: int) -> float:
 
 
 class aardvark:
-    """aardvark-dns with the same names, queried over the loopback interface of its namespace."""
+    """aardvark-dns (podman's resolver) with the same names as the products, asked over its namespace's loopback
+    interface.
+    """
 
     def __init__(self, state: Path) -> None:
         self.state = state / "aardvark"
@@ -81,7 +84,7 @@ class aardvark:
         return ["ip", "netns", "exec", host.name, "dnsperf", "-s", LISTEN]
 
     def _start(self, host: Host, config: Path) -> None:
-        """Start aardvark-dns, which answers when the command has returned; its process ends with the host."""
+        """Start aardvark-dns, which is ready when its command returns. The process ends with the host."""
         host.run(str(AARDVARK), "--config", str(config), "--port", "53", "run", timeout=20, env=host.env())
 
     def __exit__(self, *error: object) -> None:

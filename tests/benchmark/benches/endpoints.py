@@ -1,4 +1,4 @@
-"""A crowded bridge: the last endpoints of a network compared with the first ones."""
+"""Bench: connecting the last endpoints of a network with many endpoints, compared with connecting the first ones."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SAMPLES = 15
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Connect one namespace after another to the same network."""
+    """Connect many namespaces, one after another, to the same network, and measure the connects."""
     number = settings.pick(1000, 100)
     with products(state, Hawse) as (_, [hawse]), namespaces(number + 1) as pids:
         hawse("network", "create", "--subnet", "10.200.0.0/16", "crowd")
-        hawse("network", "connect", "crowd", f"pid:{pids[0]}")  # not measured: it also sets up the host
+        hawse("network", "connect", "crowd", f"pid:{pids[0]}")  # not measured: the first connect also sets up the host
         times = [connect(hawse, pid) for pid in pids[1:]]
         leaving = [disconnect(hawse, pid) for pid in pids[-SAMPLES:]]
         for pid in pids[SAMPLES:-SAMPLES]:
@@ -48,7 +48,7 @@ def namespaces(number: int) -> Iterator[list[int]]:
         yield pids
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)  # the pid is not reused until it is waited for
+            os.kill(pid, signal.SIGKILL)  # the kernel does not reuse a pid before the wait
             os.waitpid(pid, 0)
 
 

@@ -1,4 +1,4 @@
-"""Memory (PSS) of all resident processes, without the containers' own processes."""
+"""Bench: memory (PSS) of all resident processes of a product, without the processes of containers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.benchmark.products import Docker, Hawse, Product, processes_of, produ
 from tests.benchmark.results import Row, Settings, Table
 
 PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
-SETTLE = 2.0  # seconds to wait before weighing
+SETTLE = 2.0  # seconds to wait before memory is measured
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure the products when idle, and with containers that publish one port each."""
+    """Measure the memory of each product: first without containers, then with containers that publish one port each."""
     number = settings.pick(100, 10)
     idle = Row("after a network ls")
     busy = Row(f"{number} containers, {number} published ports", target=0.3)
@@ -37,7 +37,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def weigh(product: Product) -> tuple[float, int]:
-    """Return the MiB of all processes of the product together, and their number."""
+    """Return the memory in MiB of all processes of the product, and the number of these processes."""
     runner_pids = product.runner.pids()
     total = processes = 0
     for pid in processes_of(product.host) - runner_pids:

@@ -1,10 +1,10 @@
-"""Throughput between containers on two hosts: one iperf3 stream over the overlay, and over the kernel alone.
+"""Bench: throughput of one iperf3 stream between containers on two hosts, over the overlay and over the kernel alone.
 
-Besides the products there are two more hosts of the same kind without any product. They give three baselines:
+Two more hosts of the same kind run no product. They give three baselines:
 
-- *plain veth*: containers on veth pairs, routed through these hosts and over the same wire.
-- *wire*: the hosts themselves, without containers and routing.
-- *bare VXLAN*: one VXLAN device in each host, without bridge and container. No VXLAN overlay can be faster.
+- *plain veth*: containers on veth pairs, routed through these two hosts and over the same wire.
+- *wire*: the two hosts themselves, without containers and without routing.
+- *bare VXLAN*: one VXLAN device in each of the two hosts, without bridge and container. No VXLAN overlay is faster.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from tests.benchmark.turns import turns
 from tests.conftest import Host, Netns
 
 Ends = tuple[list[str], list[str], str]
-"""Prefix of the server's command line, prefix of the client's, and the server's address."""
+"""The two ends of a stream: the server's command prefix, the client's command prefix, and the server's address."""
 CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 PLAIN = (5, 6)
-"""Indexes of the hosts without a product; the products have the lower ones."""
+"""Index numbers of the two hosts that run no product. The hosts of the products have lower numbers."""
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure one stream in turns, with the default congestion control and with one that does not pace."""
+    """Measure one TCP stream with the default congestion control, and with one that does not pace. Contenders take
+    turns.
+    """
     if not which("iperf3"):
         return []
     rows = {control: Row(f"one TCP stream, {control}") for control in controls()}
@@ -49,13 +51,15 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def controls() -> list[str]:
-    """Return the default congestion control of the machine, and one without pacing if that is a different one."""
+    """Return the congestion controls to measure: the machine's default, and one that does not pace packets."""
     available = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
     return list(dict.fromkeys([CONGESTION_CONTROL.read_text().strip(), "cubic" if "cubic" in available else "reno"]))
 
 
 def overlay(first: Product, second: Product) -> Ends:
-    """Join two hosts to a cluster, put one container of each on an overlay network, and return the ends."""
+    """Join two hosts to a cluster, put a container of each host on an overlay network, and return the stream's two
+    ends.
+    """
     first("swarm", "init", "--advertise-addr", first.host.address)
     token = first("swarm", "join-token", "-q", "worker").output.strip()
     second("swarm", "join", "--advertise-addr", second.host.address, "--token", token, f"{first.host.address}:2377")
@@ -69,7 +73,9 @@ def overlay(first: Product, second: Product) -> Ends:
 
 @contextmanager
 def plain(neighbour: Netns, state: Path) -> Iterator[dict[str, Ends]]:
-    """Create two hosts with one container each, and yield their ends for the three baselines."""
+    """Create two hosts without a product, with one container each; yield the ends of the streams for the three
+    baselines.
+    """
     with ExitStack() as stack:
         hosts = [Host(unique("h"), neighbour, state, number) for number in PLAIN]
         containers = [Netns(unique("c")) for _ in PLAIN]

@@ -1,4 +1,4 @@
-"""Time to start and to remove containers with many published ports."""
+"""Bench: time to start and to remove containers with many published ports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PORTS = 100
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure starting and removing a container with a hundred single ports."""
+    """Measure the time to start and to remove a container with a hundred single ports."""
     started_row, removed = Row(f"run -d with {PORTS} ports", target=0.02), Row(f"rm -f with {PORTS} ports")
     flags = [flag for number in range(PORTS) for flag in ("-p", f"{20000 + 2 * number}:80")]
     with products(state, Hawse, Docker) as (_, started):

@@ -1,4 +1,6 @@
-"""A host with networks of several kinds, containers run by the command line, and an agent that no test controls."""
+"""A host with several kinds of networks and with containers. Commands start the host's agent; tests do not
+control it.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +29,24 @@ State = dict[str, object]
 
 
 class Guarded(World):
-    """A host whose firewall is damaged on purpose."""
+    """A host whose firewall the tests damage on purpose."""
 
     paths_of: dict[str, str]
     damaged = 0
 
     def nft(self, script: str) -> None:
-        """Damage the firewall by an nft script; ``%(app)s`` is replaced by the bridge of the network app."""
+        """Run an nft script that damages the firewall. In the script, ``%(app)s`` stands for the bridge of the network
+        app.
+        """
         self.damaged += 1
         self.host.run("nft", script % {"app": self.bridge("app")} if "%(app)" in script else script)
 
     def bridge(self, network: str) -> str:
-        """Return the bridge name of a network without options."""
+        """Return the name of a network's bridge, if the network has no options."""
         return "br-" + self.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", network)
 
     def calm_down(self) -> None:
-        """Replace the agent by a new one if there was damage, because repeated damage makes an agent wait longer."""
+        """Start a new agent if the firewall was damaged, because an agent waits longer after each damage."""
         if self.damaged:
             self.damaged, before = 0, self.agent()
             os.kill(before, signal.SIGTERM)
@@ -66,9 +70,9 @@ class Guarded(World):
         return namespaces.run_in_netns(self.host.path, look)
 
     def until(self, expected: State, patience: float = 10) -> float:
-        """Wait until the firewall tables are equal to ``expected``; return the seconds waited.
+        """Wait until the firewall tables are equal to ``expected``, and return the seconds waited.
 
-        Fails after ``patience`` seconds.
+        The test fails after ``patience`` seconds.
         """
         began = time.monotonic()
         while self.state() != expected:
@@ -86,7 +90,9 @@ class Guarded(World):
         return (self.host.run_dir / "agent.log").read_text()
 
     def logged(self, before: str, text: str = "repaired", patience: float = 30) -> str:
-        """Return the log that follows ``before``, when it contains ``text`` or after ``patience`` seconds."""
+        """Wait for ``text`` in the agent's log after the part ``before``; return that newer part after ``patience``
+        seconds.
+        """
         deadline = time.monotonic() + patience
         while text not in (log := self.log().removeprefix(before)) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -113,7 +119,10 @@ def a_host(name: str, state) -> Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """A host with networks app, other, an internal and a spoof-guarded one, a container on each, and ports on app."""
+    """A host with four networks: app, other, an internal one and a spoof-guarded one.
+
+    Each network has a container, and containers on app publish ports.
+    """
     require_root()
     made = a_host("g", tmp_path_factory.mktemp("guarded"))
     made.networks(

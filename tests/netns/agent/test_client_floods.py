@@ -1,6 +1,6 @@
-"""Clients that open as many connections as they can: what they get, and what remains for others, DNS and commands.
+"""Clients that open as many connections as they can. Other clients, DNS and commands must still be served.
 
-The agent's limit of descriptors is low here, so that a flood takes only a second.
+The agent's limit of file descriptors is low in these tests, so that a flood takes only one second.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Scenario:
-    """A host whose agent has a low limit of descriptors, a published container, and one that asks for its name."""
+    """A host whose agent may open few file descriptors. One container publishes ports, another one resolves
+    its name.
+    """
 
     def __init__(self, host) -> None:
         self.host, self.stack = host, ExitStack()
         host.peer.sh(f"ip -6 route add fd98::/32 dev br0; ip -6 route add fd00::/16 via {host.address6}")
         host.sh("ip -6 route add fd98::/32 via fd99::99")
-        host.run(*LIMITED, *HAWSE, "network", "create", "app", env=host.env())  # starts the agent
+        host.run(*LIMITED, *HAWSE, "network", "create", "app", env=host.env())  # this first command starts the agent
         published = ("-p", "8080:80", "-p", "8081:81", "-p", "8080:80/udp")
         argv = ("run", "-d", "--name", "web", "--network", "app", *published, "hostfs", "sleep", "1000")
         host.hawse(*argv)
@@ -67,7 +69,7 @@ class Scenario:
         return server
 
     def clients(self, number: int, *, port: int = 8080, outside: bool = False, source: str = "") -> list[socket.socket]:
-        """Connect ``number`` clients together, which then send nothing, and return those that were not reset."""
+        """Connect ``number`` clients together; return those that were not reset. The clients send nothing."""
         made = []
         for _ in range(number):
             sock = self.make(self.there if outside else self.here, socket.AF_INET6, socket.SOCK_STREAM)
@@ -81,21 +83,22 @@ class Scenario:
 
     @staticmethod
     def settled(sock: socket.socket) -> bool:
-        """Return whether the connection is no longer pending: it was accepted or reset."""
+        """Return whether a client's connection was accepted or reset, so that it is no longer pending."""
         state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-        return state != 2  # SYN_SENT
+        return state != 2  # state 2 is SYN_SENT
 
     @staticmethod
     def alive(sock: socket.socket) -> bool:
-        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1  # ESTABLISHED
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1  # state 1 is ESTABLISHED
 
     def settle(self) -> None:
-        """Wait until the agent has closed the connections of clients that left."""
+        """Wait until the agent has closed the connections whose clients have disconnected."""
         until(lambda: self.descriptors() <= self.idle + 1)  # the status query may use one descriptor
 
     def resting_descriptors(self) -> int:
-        """Return the lowest number of descriptors in one second, because a check of the firewall opens a few for a
-        moment.
+        """Return the agent's lowest number of file descriptors within one second.
+
+        The lowest number counts, because a check of the firewall opens a few more for a moment.
         """
         counts = []
         for _ in range(20):
@@ -107,13 +110,13 @@ class Scenario:
         return len(os.listdir(f"/proc/{self.agent}/fd"))
 
     def memory(self) -> int:
-        """Return the resident bytes of the agent."""
+        """Return the agent's resident memory in bytes."""
         match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.agent}/status").read_text())
         assert match
         return int(match[1]) * 1024
 
     def name_time(self, number: int = 100) -> float:
-        """Return the median seconds until a name is resolved; each answer must be right."""
+        """Resolve a name ``number`` times and return the median seconds; fail if an answer is wrong."""
         times = []
         names = self.make(self.open(self.db), socket.AF_INET, socket.SOCK_DGRAM)
         names.connect(("127.0.0.11", 53))
@@ -128,7 +131,7 @@ class Scenario:
         return median(times)
 
     def command_time(self) -> float:
-        """Return the seconds that the agent takes to handle a command's notification."""
+        """Return the seconds that the agent takes to handle the notification that a command sends."""
         begin = time.perf_counter()
         assert client.notify(self.host.run_dir, self.host.root, start=False)
         return time.perf_counter() - begin

@@ -1,4 +1,4 @@
-"""A killed agent runs again before the next command, if containers run."""
+"""While containers run, a killed agent is started again before the next command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def named(host):
-    """A host with two containers on one network, which resolve each other's names."""
+    """A host with two containers on one network. Each container resolves the other container's name."""
     host.hawse("network", "create", "app")
     for name in ("web", "db"):
         host.hawse("run", "-d", "--name", name, "--network", "app", "hostfs", "sleep", "1000")

@@ -1,4 +1,4 @@
-"""The agent runs while there is a firewall to guard, even after it was killed, and ends when there is none."""
+"""The agent runs while hawse has a firewall to guard, even after the agent was killed, and ends when there is none."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def until(condition, patience: float = 20.0):
 
 
 def repaired(host) -> bool:
-    """Flush the ruleset and return whether it is repaired without any command."""
+    """Flush the host's nftables ruleset, and return whether the agent restores it without any command."""
     host.sh("nft flush ruleset")
     return until(lambda: "drop" in host.sh("nft list chain inet hawse forward", check=False))
 
@@ -118,7 +118,10 @@ def test_an_agent_that_guards_nothing_any_more_lets_go_and_ends(host):
 
 @pytest.mark.parametrize("version", [1, 999])
 def test_an_agent_makes_room_for_another_version_of_hawse(host, version):
-    """A command of another version has replaced the table; it or the next one starts an agent of its own version."""
+    """The test replaces hawse's table by the table of another version, which makes the old agent end.
+
+    A command of this version then starts a new agent of its own version.
+    """
     host.hawse("network", "create", "app")
     first = until(lambda: agent(host))
     until(lambda: TABLE in host.sh("nft list tables"))
@@ -134,7 +137,10 @@ def test_an_agent_makes_room_for_another_version_of_hawse(host, version):
 
 
 def test_an_agent_that_ends_as_a_network_comes_up_starts_the_next_one(host):
-    """The command finds the lock of the ending agent taken and starts none, so the old agent starts the next one."""
+    """A network is created while the agent ends. The old agent still holds its lock, so the command starts no agent.
+
+    The old agent must then start the next one.
+    """
     host.run(sys.executable, "-c", ENDS_TOO_SOON, env=host.env(HAWSE_AGENT_IDLE="0.2"), cwd=CHECKOUT)
     assert "late" in host.hawse("network", "ls").stdout
     until(lambda: agent(host))

@@ -1,6 +1,4 @@
-"""Another program damages the firewall: the agent notices without a command, and no forbidden packet passes
-meanwhile.
-"""
+"""Another program damages the firewall. The agent notices this without a command, and no forbidden packet passes."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ pytestmark = pytest.mark.netns
 
 HOST, PEER = "192.168.99.11", "192.168.99.99"
 BOUND = 3.0
-"""Seconds allowed for a repair on a busy machine; usually it takes hundredths of a second."""
+"""Seconds within which a repair must be complete on a busy machine. A repair usually takes hundredths of a second."""
 FAULTS = {
     "everything is flushed": "flush ruleset",
     "the table is deleted": "delete table inet hawse",
@@ -46,13 +44,13 @@ FAULTS = {
     "the spoof guard is deleted": "delete table bridge hawse",
     "the guarded ports are flushed": "flush set bridge hawse ports",
 }
-ENOUGH = 4  # number of damages before a test gets a new agent
+ENOUGH = 4  # number of damages after which a new agent is used
 TOOK: dict[str, float] = {}
 
 
 @pytest.fixture
 def calm(guarded: Guarded) -> Iterator[Guarded]:
-    """The host in its undamaged state, which must be restored after the test."""
+    """The host with an undamaged firewall. The firewall must be undamaged again after the test."""
     if guarded.damaged > ENOUGH:
         guarded.calm_down()
     before = guarded.state()
@@ -94,7 +92,7 @@ def test_busy_connections_do_not_notice(calm):
 
 
 class Thief:
-    """A container that continuously sends to the host's 127.0.0.1, and packets with a source address from there."""
+    """A container that sends all the time to the host's 127.0.0.1, and with source addresses from 127.0.0.0/8."""
 
     def __init__(self, path: str, gateway: str) -> None:
         self.gateway, self.sent, self.ended = gateway, 0, False
@@ -156,7 +154,7 @@ def test_the_hosts_loopback_stays_out_of_reach_during_and_after_a_flush(calm):
 
 
 def test_new_connections_are_kept_out_until_the_repair_is_done(calm):
-    """A process that holds the store's write lock delays the repair, so that the test can see what holds meanwhile."""
+    """New connections are blocked until the repair. The test delays the repair by holding the store's write lock."""
     db, web = calm.paths_of["db"], calm.paths_of["web"]
     calm.serve(db, 80, addresses=["0.0.0.0"])
     calm.peer.sh(f"ip route replace 172.32.0.0/16 via {HOST}")
@@ -173,7 +171,9 @@ def test_new_connections_are_kept_out_until_the_repair_is_done(calm):
 
 
 def test_commands_and_flushes_at_once_end_well(calm):
-    """The work of commands, pending or just done, is not repaired as damage and not lost in a repair."""
+    """Commands and flushes run together. The agent must neither undo a command's work as damage nor lose it in a
+    repair.
+    """
     before, ended = calm.state(), threading.Event()
 
     def flush() -> None:
@@ -195,7 +195,7 @@ def test_commands_and_flushes_at_once_end_well(calm):
 
 
 def test_what_commands_do_is_no_damage(calm):
-    time.sleep(2.5)  # wait for the repairs of other tests
+    time.sleep(2.5)  # wait until repairs caused by other tests are over
     before = calm.log()
     calm.containers(quiet=["--network", "app", "-p", "9200:80", "-p", "[::1]:9201:80"])
     calm.hawse("publish", "quiet", "-p", "9300-9400:300-400")
@@ -267,7 +267,7 @@ def test_a_program_that_deletes_the_table_for_ever_is_met_ever_more_seldom(guard
 
 
 def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeypatch):
-    """When daemon.json adds or drops a firewall mark, its rule is repaired or removed without a new agent."""
+    """daemon.json adds or drops a firewall mark. The agent repairs or removes the mark's rule without a restart."""
     config = tmp_path / "daemon.json"
     config.write_text("{}")
     monkeypatch.setenv("HAWSE_CONFIG", str(config))
@@ -285,4 +285,4 @@ def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeyp
     guarded.nft("flush ruleset")
     guarded.until(without)
     assert guarded.agent() == agent
-    guarded.damaged = ENOUGH + 1  # the next test gets a new agent without this file
+    guarded.damaged = ENOUGH + 1  # makes the next test start an agent without this daemon.json

@@ -1,6 +1,6 @@
-"""Published ports that the agent's port proxy must serve: ::1, and IPv6 clients of IPv4-only containers.
+"""Published ports that the agent's port proxy must serve: ports on ::1, and IPv6 clients of IPv4-only containers.
 
-The neighbour on the wire takes the container's place, because the proxy only needs an address that it can reach.
+The neighbour on the wire acts as the container, because the proxy needs only an address that the proxy can reach.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NETWORK = NetworkRecord(id="a" * 64, name="app", created="2026-01-01T00:00:00Z",
 
 
 class Place:
-    """A host with one endpoint, and the sockets of clients and servers."""
+    """A host with one endpoint, and the sockets of the clients and servers of a test."""
 
     def __init__(self, host) -> None:
         self.host = host
@@ -52,7 +52,7 @@ class Place:
             transaction.put_network(NETWORK)
 
     def publish(self, *ports: PortRecord, ipv6: str = "") -> None:
-        """Record the endpoint with these ports, then start the agent or notify it."""
+        """Record the endpoint with these ports in the store. Then start the agent, or notify a running agent."""
         self.lead(ports, ipv6)
         with self.store.write() as transaction:
             transaction.put_endpoint(
@@ -71,7 +71,7 @@ class Place:
         self.host.run(sys.executable, "-c", START, str(self.host.run_dir), str(self.host.root), env=self.host.env())
 
     def lead(self, ports: Sequence[PortRecord], ipv6: str) -> None:
-        """Program the elements for the port proxy into the firewall, as the bridge driver does."""
+        """Add the firewall elements that send these ports to the port proxy, as the bridge driver does."""
         spec = EndpointSpec("e" * 64, "", IPv4Interface(ADDRESS), IPv6Interface(ipv6) if ipv6 else None)
         entries = elements.of_ports(network_spec(NETWORK), BridgeOptions("br0"), spec, port_bindings(ports))
         led = [e for e in entries if e.set in ("relayed", "relayed_any")]
@@ -189,7 +189,7 @@ def test_last_words_before_a_reset_still_arrive(place):
     accepted, _ = server.accept()
     time.sleep(0.1)
     accepted.sendall(b"last words")
-    accepted.close()  # sends a reset, because "unread" is still unread
+    accepted.close()  # closes with a reset, because "unread" was not read
     assert asking.recv(100) == b"last words"
     with suppress(ConnectionResetError):
         assert asking.recv(1) == b""
@@ -231,7 +231,10 @@ def test_one_client_port_may_write_to_several_published_ports(place):
 
 
 def test_clients_port_that_was_silent_may_go_elsewhere(place):
-    """The kernel drops a silent flow's entry. A new flow from the same port must not take the old flow's path."""
+    """The kernel has dropped conntrack's entry of a silent flow.
+
+    A new flow from the same client port to another port must not go to the old flow's target.
+    """
     servers = {port: place.serve("192.168.99.99", port, socket.SOCK_DGRAM) for port in (7001, 7002)}
     place.publish(PortRecord("udp", "::", 7001, 7002, 7001, 7002))
     asking = place.dial("::1", 7001, socket.SOCK_DGRAM)
@@ -290,7 +293,7 @@ def test_ten_thousand_ports_are_one_socket(place):
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))
     place.publish(tcp("::", 20000, 20000, 10_001))
     time.sleep(2 * LINGER)
-    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # a status query may have used one
+    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # the status query may have used one descriptor
     server = place.serve("192.168.99.99", 30000)
     place.dial("::1", 30000).sendall(b"x")
     assert server.accept()[0].recv(1) == b"x"

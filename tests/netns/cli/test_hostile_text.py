@@ -1,4 +1,6 @@
-"""Names, labels and messages with control characters are escaped on a terminal, and Docker's bytes in a pipe."""
+"""Control characters in names, labels and messages are escaped on a terminal. A pipe gets the same bytes as with
+Docker.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,14 @@ UNSAFE = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u
 
 @pytest.fixture
 def hostile(host):
-    """A host with a network, and a container with labels and a command, whose texts contain control characters."""
+    """A host with a network and a container whose labels and command contain control characters."""
     host.hawse("network", "create", "--label", f"key={HOSTILE}", HOSTILE)
     host.hawse("create", "--name", "one", "--label", f"key={HOSTILE}", "-e", f"X={HOSTILE}", "hostfs", "echo", HOSTILE)
     return host
 
 
 def on_terminal(host, *argv: str) -> str:
-    """Return what a command writes to a terminal, both streams together."""
+    """Run a command on a terminal, and return what it writes there: output and errors together."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         host.command(*argv), env=host.env(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs

@@ -1,4 +1,4 @@
-"""Container logs have a size limit by default; daemon.json and options change it, and ``info`` shows it."""
+"""Container logs have a size limit by default. daemon.json and flags change the limit, and ``info`` shows it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FLOOD = "yes 0123456789012345678901234567890123456789 | head -n 200000"
 
 @pytest.fixture
 def configured(host, tmp_path):
-    """Return a function that writes a daemon.json and returns the environment that selects it."""
+    """Return a function that writes a daemon.json and returns the environment variables that select the file."""
 
     def write(**document: object) -> dict[str, str]:
         path = tmp_path / "daemon.json"
@@ -28,7 +28,7 @@ def log_files(host, name: str, env: dict[str, str]) -> list[int]:
 
 
 def test_a_flood_is_bounded_by_default(host, configured):
-    """200,000 lines, about 20 MB of log, are limited by default."""
+    """A container writes 200,000 lines (about 20 MB). Its log stays within the default limit."""
     env = configured(default_log_limit="5m")
     host.hawse("run", "--name", "c1", "-d", "hostfs", "sh", "-c", FLOOD, env=env)
     host.hawse("wait", "c1", env=env)

@@ -1,4 +1,4 @@
-"""A host with hand-made networks and sandboxes: kernel objects by ``ip``, records written directly to the store."""
+"""A host with networks and sandboxes made by hand: ``ip`` creates the kernel objects, the tests write the records."""
 
 from __future__ import annotations
 
@@ -44,17 +44,20 @@ START += "sys.exit(not notify(Path(sys.argv[1]), Path(sys.argv[2])))"
 
 
 def identity(text: str) -> str:
-    """Return a 64-digit id made from a name."""
+    """Return a 64-digit id that is derived from a name."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def outside(script: str) -> None:
-    """Run a script in the test's own mount namespace, because ``ip netns add`` in another one is not visible here."""
+    """Run a script in the test's own mount namespace.
+
+    A namespace that ``ip netns add`` creates in another mount namespace is not visible here.
+    """
     subprocess.run(["sh", "-ec", script], check=True, timeout=20)
 
 
 class Sandbox:
-    """A network namespace that a container's record names."""
+    """A network namespace that is recorded as a container's sandbox in the store."""
 
     def __init__(self, name: str, path: str) -> None:
         self.name, self.path = name, path
@@ -66,7 +69,7 @@ class Sandbox:
         return made
 
     def exchange(self, query: dns.message.Message, *, tcp: bool = False, timeout: float = 8) -> dns.message.Message:
-        """Send a query to 127.0.0.11 from inside the sandbox and return the reply, whatever it is."""
+        """Send a query to 127.0.0.11 from inside the sandbox, and return the reply even if it is an error."""
         with self.socket(socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as sock:
             sock.settimeout(timeout)
             sock.connect(("127.0.0.11", 53))
@@ -82,7 +85,7 @@ class Sandbox:
         return self.exchange(dns.message.make_query(name, kind), **how)
 
     def resolve(self, name: str, kind: str = "A") -> list[str]:
-        """Return the sorted answers, or the error code, such as ``["NXDOMAIN"]``."""
+        """Resolve a name inside the sandbox; return the sorted answers, or the error code as in ``["NXDOMAIN"]``."""
         reply = self.ask(name, kind)
         if reply.rcode() != dns.rcode.NOERROR:
             return [dns.rcode.to_text(reply.rcode())]
@@ -90,7 +93,7 @@ class Sandbox:
 
 
 class World:
-    """One host, its networks and its sandboxes."""
+    """A host with networks and sandboxes, and the methods that create them."""
 
     def __init__(self, host) -> None:
         self.host = host
@@ -99,7 +102,7 @@ class World:
         self.networks: dict[str, NetworkRecord] = {}
         self.environment: dict[str, str] = {}
         self.limit = 0
-        """Maximum number of descriptors for the agent; 0 keeps the limit of this process."""
+        """Maximum number of file descriptors for the agent; 0 means the same limit as this process."""
         self.opened: list[int] = []
         host.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
 
@@ -124,7 +127,9 @@ class World:
         self, name: str, joins: dict[str, Sequence[str]], *, names: Sequence[str] = (), links: Sequence[str] = (),
         host: HostConfig | None = None, ports: Sequence[PortRecord] = (),
     ) -> Sandbox:  # fmt: skip
-        """Create a sandbox on networks with these addresses; ``names`` are its aliases on all of them."""
+        """Create a sandbox and record its container. ``joins`` gives its addresses on each network, ``names`` its
+        aliases.
+        """
         space = f"{self.host.name}-{name}"
         path = f"/run/netns/{space}"
         outside(f"ip netns add {space}; ip -n {space} link set lo up")
@@ -161,7 +166,7 @@ class World:
     def join(
         self, name: str, network: str, addresses: Sequence[str], names: Sequence[str], ports: Sequence[PortRecord] = ()
     ) -> None:
-        """Record an endpoint as live."""
+        """Record in the store that a container has a live endpoint on a network."""
         with self.store.write() as transaction:
             transaction.put_endpoint(
                 EndpointRecord(
@@ -182,7 +187,7 @@ class World:
             transaction.delete_endpoint(identity(name + network))
 
     def change(self, name: str, **fields) -> None:
-        """Change fields of a container's record."""
+        """Change fields of the container's record in the store."""
         with self.store.write() as transaction:
             record = transaction.container(identity(name))
             assert record is not None
@@ -195,7 +200,7 @@ class World:
         self.host.run(*(fewer if self.limit else []), *argv, env=self.host.env(**self.environment))
 
     def open(self, path: str) -> int:
-        """Return a descriptor of a namespace, open until the end of the test."""
+        """Open a namespace file and return its descriptor, which stays open until the test ends."""
         self.opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         return self.opened[-1]
 
@@ -230,18 +235,18 @@ def until(condition: Callable[[], object], seconds: float = 10) -> None:
 
 
 class UpstreamServer:
-    """A DNS server in a namespace: it answers from ``records``, counts queries, and can misbehave on purpose."""
+    """A DNS server in a namespace. It answers from ``records``, counts queries, and misbehaves if a test wants that."""
 
     def __init__(self, path: str, address: str, records: dict[tuple[str, str], list[str]]) -> None:
         self.records, self.asked, self.peers = records, [], []
         self.queries: list[tuple[dns.message.Message, int]] = []
-        """The queries received, each with its source port."""
+        """List of received queries, each with the query's source port."""
         self.rcode: int | None = None
         self.silent = False
         self.longest = 512
-        """Maximum bytes of a UDP reply; longer replies are truncated."""
+        """Maximum length of a UDP reply in bytes; the server truncates longer replies."""
         self.before: Callable[[bytes, tuple], None] = lambda data, peer: None
-        """Called with each datagram before it is answered."""
+        """Function that is called with each datagram before the server answers the datagram."""
         fd = os.open(path, os.O_RDONLY)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.udp = socket_in(fd, family, socket.SOCK_DGRAM)
@@ -308,7 +313,7 @@ class UpstreamServer:
             sock.close()
 
     def refuse_tcp(self) -> None:
-        """Stop listening on TCP."""
+        """Stop listening on TCP, so that the kernel refuses TCP queries."""
         with suppress(OSError):
             self.tcp.shutdown(socket.SHUT_RDWR)
 
@@ -324,7 +329,7 @@ def world(host) -> Iterator[World]:
 
 @pytest.fixture
 def app(world: World) -> World:
-    """Two containers on a dual-stack network ``app``."""
+    """A host with a dual-stack network ``app`` and two containers on the network."""
     world.network("app", "172.30.0.1/24", "fd00:30::1/64")
     world.container("web", {"app": ["172.30.0.2/24", "fd00:30::2/64"]}, names=["www", "shared"])
     world.container("db", {"app": ["172.30.0.3/24", "fd00:30::3/64"]}, names=["shared"])
@@ -333,7 +338,7 @@ def app(world: World) -> World:
 
 @pytest.fixture
 def upstream(peer) -> Iterator[Callable[..., UpstreamServer]]:
-    """Return a function that starts a DNS server in the peer's namespace, by address."""
+    """Return a function that starts a DNS server on an address in the peer's namespace (another machine)."""
     servers = []
 
     def start(address: str = "192.168.99.99", path: str = peer.path, **records: list[str]) -> UpstreamServer:

@@ -1,4 +1,4 @@
-"""The agent's life: one for each host, started on demand, killed without loss, ended when it is not needed."""
+"""The agent's life: each host has one agent. It starts on demand, a kill loses nothing, and it ends when not needed."""
 
 from __future__ import annotations
 

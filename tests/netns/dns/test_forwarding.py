@@ -1,4 +1,4 @@
-"""Unknown names are forwarded: to which servers, from which namespace, by which transport, and what failures cause."""
+"""Forwarding of unknown names: the servers asked, the namespace and transport used, and the effects of failures."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_truncated_answer_is_better_than_none_where_the_server_has_no_tcp(app, u
 
 
 def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
-    """This also holds while a query waits for an answer; sharing its port would keep that port open for all."""
+    """This holds while other queries wait for answers. A shared port would stay open as long as any query waits."""
     server = upstream()
     server.silent = True
     app.start()
@@ -103,7 +103,9 @@ def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
 
 
 def test_forged_replies_are_not_believed(app, upstream, peer):
-    """A wrong id, question, server or server port: each forged reply arrives before the true one and is ignored."""
+    """Each forged reply has a wrong id, question, server address or port. It arrives before the true reply and is
+    ignored.
+    """
     peer.sh("ip addr add 192.168.99.98/24 dev br0")
     server = upstream()
     stranger, other_port = (socket_in(app.open(peer.path), socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
@@ -120,7 +122,7 @@ def test_forged_replies_are_not_believed(app, upstream, peer):
         number = int.from_bytes(data[:2], "big")
         server.udp.sendto(lie("peer.example.test", number ^ 1), client)
         server.udp.sendto(lie("other.example.test", number), client)
-        server.udp.sendto(data, client)  # the query itself, which is not a reply
+        server.udp.sendto(data, client)  # sends the query back, which is not a reply
         for sock in (stranger, other_port):
             sock.sendto(lie("peer.example.test", number), client)
 
@@ -192,7 +194,7 @@ def test_unreachable_server_fails_at_once_and_holds_up_nobody(app):
 def test_queries_at_once_to_an_unreachable_server_all_fail_at_once(app, peer):
     peer.sh("sysctl -qw net.ipv4.icmp_ratelimit=0")
     app.start()
-    for _ in range(5):  # a resolver sends the A and AAAA queries together
+    for _ in range(5):  # a client's resolver sends the A and AAAA queries together
         with app.sandboxes[0].socket() as sock:
             sock.connect(("127.0.0.11", 53))
             sock.settimeout(2)
@@ -295,7 +297,10 @@ def test_too_many_outstanding_queries_are_refused(app, upstream):
 
 
 def test_sandbox_with_many_outstanding_queries_leaves_places_for_another(app, upstream):
-    """All sandboxes share the agent's descriptors. With a limit of 1,024, it may forward 64 queries at a time."""
+    """One sandbox with many open queries leaves room for another sandbox.
+
+    All sandboxes share the agent's descriptors. With a limit of 1,024 descriptors, the agent forwards up to 64 queries.
+    """
     server = upstream()
     server.silent = True
     app.limit = 1024
@@ -348,14 +353,14 @@ def test_garbage_and_huge_packets_stop_nothing(app, upstream):
         with web.socket(socket.SOCK_STREAM) as stream:
             stream.connect(("127.0.0.11", 53))
             stream.send(noise.randbytes(200))
-    # The resolver's buffer may be full of noise for a moment, so that a query is lost.
+    # A query may be lost, because the resolver's receive buffer may be full for a moment.
     until(lambda: answers(web, "db") == ["172.30.0.3"])
     until(lambda: answers(web, "peer.example.test") == ["192.168.99.99"])
     assert app.log() == ""
 
 
 def answers(sandbox, name: str) -> list[str]:
-    """Return the answers for a name, or an empty list without a reply within a second."""
+    """Return the answers for a name, or an empty list if no reply comes within a second."""
     with suppress(TimeoutError):
         return [str(item) for rrset in sandbox.ask(name, timeout=1).answer for item in rrset]
     return []

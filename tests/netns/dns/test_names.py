@@ -1,4 +1,4 @@
-"""Names of containers, resolved from inside real sandboxes."""
+"""Resolution of container names from inside real sandboxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host with real drivers, containers that are bare network namespaces, and sockets in all of them."""
+"""A host with real network drivers. Containers are bare network namespaces, in which the tests open sockets."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from drivers.linux.default_routes import WayOut
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 ANSWER_TIME = 2.0  # seconds to wait for an expected answer
-SILENCE = 0.3  # seconds to wait where packets must be dropped
+SILENCE = 0.3  # seconds to wait for an answer that must not come
 COUNTER = itertools.count(1)
 
 
 def a_socket(path: str, family: int, protocol: str) -> socket.socket:
-    """Return a socket that belongs to a namespace, whichever thread uses it."""
+    """Return a socket that belongs to the namespace ``path``, whichever thread uses the socket."""
     return namespaces.run_in_netns(path, lambda: socket.socket(family, KINDS[protocol]))
 
 
@@ -39,7 +39,9 @@ def family_of(address: str) -> int:
 
 
 class Server:
-    """A server on a port that answers with the client's address until the end of the test."""
+    """A server on a port of a namespace. The server answers each client with the client's address until the
+    test ends.
+    """
 
     def __init__(self, path: str, address: str, port: int, protocol: str) -> None:
         self.socket = a_socket(path, family_of(address), protocol)
@@ -57,7 +59,7 @@ class Server:
                 if self.protocol == "udp":
                     _, client = self.socket.recvfrom(100)
                     self.heard.set()
-                    if client is not None:  # None: the socket was shut down
+                    if client is not None:  # None means that the server socket was shut down
                         self.socket.sendto(client[0].encode(), client)
                 else:
                     channel, client = self.socket.accept()
@@ -74,7 +76,7 @@ class Server:
 
 
 def connected(path: str, address: str, port: int, protocol: str = "tcp", wait: float = ANSWER_TIME) -> socket.socket:
-    """Return a client's connected socket."""
+    """Return a socket that is connected from the namespace ``path`` to a server."""
     client = a_socket(path, family_of(address), protocol)
     client.settimeout(wait)
     client.connect((address, port))
@@ -82,7 +84,7 @@ def connected(path: str, address: str, port: int, protocol: str = "tcp", wait: f
 
 
 def ask(path: str, address: str, port: int, protocol: str = "tcp", wait: float = ANSWER_TIME, source: str = "") -> str:
-    """Return the client's address as the server sees it, or "" without an answer."""
+    """Ask a server; return the client address that the server sees, or "" without an answer."""
     with a_socket(path, family_of(address), protocol) as client:
         client.settimeout(wait)
         try:
@@ -111,7 +113,7 @@ def binding(
 
 @dataclass(eq=False)
 class Container:
-    """A container: a sandbox with one or more endpoints."""
+    """A container without processes: a sandbox with one or more endpoints."""
 
     path: str
     namespace: str
@@ -129,7 +131,7 @@ class Container:
 
 
 class Lab:
-    """A driver on a throwaway host, with its networks and containers."""
+    """A network driver on a temporary host, with the networks and containers that a test creates."""
 
     def __init__(self, host) -> None:
         self.host, self.driver = host, BridgeDriver()
@@ -197,8 +199,9 @@ class Lab:
             self.on_host(lambda: self.driver.delete_endpoint(network, endpoint))  # noqa: B023
 
     def repair(self, networks: Members, unsettled: Members = (), **fields) -> list[Difference]:
-        """Compare the shared kernel state with what these networks need, repair it, and return the differences
-        found.
+        """Repair the kernel objects that networks share, and return the differences found.
+
+        The networks in ``networks`` decide what these objects must contain.
         """
         desired = Desired(networks, unsettled, **fields)
         differences = list(self.on_host(lambda: self.driver.compare(desired)))
@@ -216,7 +219,7 @@ class Lab:
     binding = staticmethod(binding)
 
     def hears(self, server: Server, client, address: str, port: int, wait: float = SILENCE) -> bool:
-        """Return whether a datagram reaches the server, even if its answer would not come back."""
+        """Send a datagram; return whether the server receives it. An answer need not come back."""
         server.heard.clear()
         ask(client.path, address, port, "udp", wait=0.01)
         return server.heard.wait(wait)
@@ -231,7 +234,7 @@ class Lab:
         )
 
     def elements(self, set_name: str = "") -> list[Element]:
-        """Return the firewall's elements of one set, or of all sets."""
+        """Return the elements of one set of the firewall, or of all sets."""
         return [
             e
             for e in self.on_host(table.elements)

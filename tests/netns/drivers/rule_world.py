@@ -1,4 +1,6 @@
-"""A host with every kind of network, and all possible senders of packets to them, for the probes of single rules."""
+"""A host with every kind of network, and all possible senders of packets. Each probe uses it to test one
+firewall rule.
+"""
 
 from __future__ import annotations
 
@@ -18,30 +20,36 @@ from tests.packets import ANNOUNCE, EVERYBODY, SOLICIT, VXLAN_PORT, icmp, icmp_e
 
 HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
 AGENT = 40000
-SILENCE = 0.3  # seconds to wait where packets must be dropped
+SILENCE = 0.3  # seconds to wait for an answer that must not come
 MODE = "com.docker.network.bridge.gateway_mode_ipv4"
 FILTERED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 PROTECTION6 = "com.docker.network.bridge.gateway_mode_ipv6"
 FRIEND, FRIEND6, NEXT_TO = "172.30.0.3", "fd00:30::3", "10.78.0.2"
-"""The friend's addresses: those on its network, and one of another subnet on the same bridge."""
+"""Addresses of the container "friend": its two addresses on its network, and one in another subnet on the same
+bridge.
+"""
 BEHIND, BY_MARK, MARKED = "10.77.0.1", "198.51.100.6", "198.51.100.5"
-"""Addresses behind the friend: one that the host routes to it, and two that it does not."""
+"""Addresses behind the container "friend". The host routes the first one to it, but not the other two."""
 MARK, VNI = 7, 4097
-PLAIN = 5050  # a UDP port of the host, and of the friend
+PLAIN = 5050  # UDP port used on the host and on the container "friend"
 
 
 Place = tuple[str, int]
 
 
 class Talk:
-    """A UDP connection whose ends notice every packet that arrives."""
+    """A UDP connection. Each of its two ends notices every packet that arrives."""
 
     def __init__(self, near: socket.socket, far: socket.socket, near_place: Place, far_place: Place) -> None:
-        """``near_place`` is the near end's address as the far end sees it; ``far_place`` is the far end's own."""
+        """Keep both sockets. ``near_place`` is the near end's address as the far end sees it; ``far_place`` the far
+        end's own.
+        """
         self.near, self.far, self.near_place, self.far_place = near, far, near_place, far_place
 
     def begin(self, *, from_far: bool) -> None:
-        """Send a first datagram, so that conntrack tracks the flow, and discard what has arrived before."""
+        """Send a first datagram, so that conntrack tracks the flow. Then discard the packets that have arrived
+        so far.
+        """
         for sock in (self.near, self.far):
             heard(sock, 0)
             heard(sock, 0)
@@ -60,7 +68,7 @@ def udp_socket(path: str, place: tuple[str, int]) -> socket.socket:
 
 
 def heard(sock: socket.socket, wait: float) -> bytes:
-    """Return what a socket receives: a datagram, b"error" for an ICMP error, or b"" for nothing."""
+    """Return what a socket receives: a datagram, b"error" for an ICMP error, or b"" if nothing arrives."""
     sock.settimeout(wait)
     try:
         return sock.recv(2000)
@@ -161,7 +169,7 @@ class World:
         self.bare = lab.container(lab.network("bare", "172.36.0.0/16", "fd00:36::/64", options=unprotected), 2)
 
     def behind_friend(self) -> None:
-        """Set up what belongs to no network: an address behind a container, routes by mark, a tunnel, a trusted
+        """Set up what is outside all networks: an address behind a container, routes by mark, a tunnel, a trusted
         interface.
         """
         n1, n2, _, sourced = (f"br-{network.id[:12]}" for network in self.lab.networks[:4])
@@ -198,14 +206,14 @@ class World:
         self.apart = self.outgoing(self.linked, ("172.34.0.3", 5005))
 
     def outgoing(self, where, source: Place) -> Talk:
-        """Return a connection to the peer; one from a container is masqueraded."""
+        """Return a UDP connection to the peer (another machine). A connection from a container is masqueraded."""
         host, peer = (HOST, PEER) if ip_address(source[0]).version == 4 else (HOST6, PEER6)
         near, far = udp_socket(where.path, source), udp_socket(self.peer.path, (peer, source[1]))
         near.connect((peer, source[1]))
         return Talk(near, far, (host, source[1]), (peer, source[1]))
 
     def incoming(self, inner: Place, published: Place, client: Place, server=None) -> Talk:
-        """Return a connection of the peer to a published port, by default of the web container."""
+        """Return a UDP connection from the peer to a published port, by default a port of the web container."""
         near, far = udp_socket((server or self.web).path, inner), udp_socket(self.peer.path, client)
         far.connect(published)
         return Talk(near, far, published, client)
@@ -240,20 +248,22 @@ class World:
         return self.lab.pings(client, address, wait=0.8)
 
     def gets(self, server, client, packet: bytes) -> bool:
-        """Return whether a server receives a handmade packet of a client."""
+        """Send a handmade packet from a client; return whether the server receives the packet."""
         server.heard.clear()
         send(client.path, packet)
         return server.heard.wait(SILENCE)
 
     def ends(self, sender, source: str, talk: Talk, *, at: str, quoted: bytes, from_far: bool = False) -> bool:
-        """Return whether an ICMP error about a connection, from the sender's own address, reaches one of its ends."""
+        """Send an ICMP error about a connection from the sender's own address; return whether an end of the connection
+        gets it.
+        """
         talk.begin(from_far=from_far)
         destination, victim = (talk.near_place, talk.near) if at == "near" else (talk.far_place, talk.far)
         send(sender.path, icmp_error(source, destination[0], quoted))
         return heard(victim, SILENCE) == b"error"
 
     def refused(self, client, address: str, port: int) -> bool:
-        """Return whether a client receives the error that a port is closed."""
+        """Send a datagram to a port; return whether the client gets the ICMP error that the port is closed."""
         version = ip_address(address).version
         with udp_socket(client.path, ("0.0.0.0" if version == 4 else "::", 0)) as sock:
             sock.connect((address, port))
@@ -261,7 +271,9 @@ class World:
             return heard(sock, 1) == b"error"
 
     def accepts_mark(self) -> bool:
-        """Return whether a marked packet reaches an unpublished port if the administrator accepts this mark."""
+        """Let the administrator's setting accept a mark; return whether a marked packet then reaches an unpublished
+        port.
+        """
         self.lab.on_host(lambda: table.accept_mark(f"{MARK + 1}"))
         try:
             return self.lab.hears(self.hidden, self.peer, FRIEND, PLAIN)
@@ -269,7 +281,7 @@ class World:
             self.host.sh(f"nft flush chain {table.TABLE} {table.MARKED}")
 
     def host_hears_by_mark(self) -> bool:
-        """Return whether the host receives an answer from an address to which only marked packets are routed."""
+        """Return whether the host gets an answer from an address that only packets with a mark are routed to."""
         with udp_socket(self.host.path, ("0.0.0.0", 0)) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
             sock.connect((BY_MARK, 50))
@@ -277,7 +289,9 @@ class World:
             return heard(sock, 1) == b"172.30.0.1"
 
     def answers_link_local(self) -> bool:
-        """Return whether the host answers a container's query for its MAC if the bridge has no link-local address."""
+        """Return whether the host answers a container that asks for its MAC, though the bridge has no link-local
+        address.
+        """
         every_protocol, source = socket.htons(0x0003), "fe80::1234"
         wire = namespaces.run_in_netns(
             self.sourced.path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, every_protocol)
@@ -297,7 +311,7 @@ class World:
         return False
 
     def user_sends(self) -> bool:
-        """Return whether a user of the host other than root gets a VXLAN packet out."""
+        """Return whether a user of the host other than root can send a VXLAN packet from the host."""
         server = self.tunnel_ends[PEER]
         server.heard.clear()
         payload = vxlan(HOST, PEER, VNI, bytes(20))[28:]
@@ -309,13 +323,15 @@ class World:
         return server.heard.wait(SILENCE)
 
     def slips_into(self, sender, talk: Talk) -> bool:
-        """Return whether a packet with the far end's forged address reaches the near end."""
+        """Send a packet with a forged source, the far end's address; return whether the near end receives the
+        packet.
+        """
         talk.begin(from_far=False)
         send(sender.path, udp(*talk.far_place, *talk.near_place))
         return heard(talk.near, SILENCE) == b"forged"
 
     def guarded(self, probe: Callable[[], bool]) -> bool:
-        """Run a probe with the strangers' guard on, as on a host where hawse enabled forwarding."""
+        """Run a probe on a host where hawse enabled forwarding: the guard against strangers' packets is on."""
         guard = [Element("forwarding", "ipv4")]
         self.lab.on_host(lambda: table.change(add=guard))
         try:
@@ -324,8 +340,9 @@ class World:
             self.lab.on_host(lambda: table.change(remove=guard))
 
     def with_marks(self, probe: Callable[[], bool]) -> bool:
-        """Run a probe while marks select routes; as long as such a rule exists, the kernel itself refuses
-        127.0.0.0/8.
+        """Run a probe while a routing rule selects routes by packet mark.
+
+        While such a rule exists, the kernel itself refuses packets for 127.0.0.0/8.
         """
         self.host.sh(f"ip rule add fwmark {MARK} table {MARK}")
         try:
@@ -334,7 +351,7 @@ class World:
             self.host.sh(f"ip rule del fwmark {MARK} table {MARK}")
 
     def unfiltered(self, probe: Callable[[], bool]) -> bool:
-        """Run a probe with br_netfilter off."""
+        """Run a probe with br_netfilter switched off, so that bridged packets do not pass the firewall."""
         self.host.sh(f"echo 0 > {FILTERED}")
         try:
             return probe()
@@ -343,7 +360,9 @@ class World:
 
 
 def complains(w: World, sender, source: str, talk: Talk, at: str = "far") -> bool:
-    """Return whether a container's ICMP error about a connection, from its own address, reaches one end."""
+    """Let a container send an ICMP error about a connection, from its own address; return whether one end
+    receives it.
+    """
     from_far = talk in (w.in4, w.in6, w.to_behind, w.to_apart)
     inner = talk.near.getsockname()[:2]
     quoted = udp(*talk.far_place, *inner) if at == "far" else udp(*talk.near_place, *talk.far_place)
@@ -355,7 +374,7 @@ def complains_to_host(w: World) -> bool:
 
 
 def complains_out_of_nowhere(w: World) -> bool:
-    """Return whether the peer receives a container's ICMP error about a connection that the host does not track."""
+    """Let a container send an ICMP error about a flow that the host does not track; return whether the peer gets it."""
     with udp_socket(w.peer.path, (PEER, 5009)) as client:
         client.connect((HOST, 5010))
         send(w.friend.path, icmp_error(FRIEND, PEER, udp(PEER, 5009, HOST, 5010)))

@@ -1,4 +1,7 @@
-"""route_localnet is on only for bridges with ports on the host's loopback addresses, and only as long as they exist."""
+"""The sysctl route_localnet is on only for bridges with ports on the host's loopback addresses.
+
+It is switched off when the last of these ports is unpublished.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bridge networks: which senders reach which containers."""
+"""Bridge networks: the tests check which senders reach which containers."""
 
 from __future__ import annotations
 

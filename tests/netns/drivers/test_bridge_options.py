@@ -1,4 +1,4 @@
-"""Effects of the options of a bridge network on packets and on the kernel's objects."""
+"""Options of a bridge network: their effects on packets and on the kernel's objects."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Desired against actual state: what another program changes in the objects that bridge networks share is found, named
-and repaired.
+"""Repair of the kernel objects that bridge networks share.
+
+Changes that another program makes in these objects are found, named and repaired.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ FOREIGN = {
     "ifname": '"evil0"', "nf_proto": "ipv6", "ipv4_addr": "10.9.8.7", "ipv6_addr": "fd09::7", "inet_proto": "icmp",
     "inet_service": "9", "mark": "7", "verdict": "accept",
 }  # fmt: skip
-"""A value of each type that no network of the tests has."""
+"""A set value of each type that occurs in no network of these tests."""
 NOT_JUDGED = (*forwarding.STATE_SETS, *vxlan_guard.STATE_SETS)
-"""Sets that the repair does not compare: those that record what hawse switched on, and those of the overlay driver."""
+"""Sets that the repair ignores: sets that record what hawse switched on, and the sets of the overlay driver."""
 TAMPERED = {
     "a rule is removed": "nft delete rule inet hawse forward handle $(nft -a list chain inet hawse forward | sed -n "
     "'s/.*oifname @internal drop # handle //p')",
@@ -48,7 +49,7 @@ TAMPERED = {
 
 @pytest.fixture
 def scenario(lab):
-    """Set up networks of several kinds, a link and a guarded port; return the arguments that `Lab.repair` needs."""
+    """Create networks of several kinds, a link and a guarded port; return the arguments that `Lab.repair` needs."""
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={GUARD: "true"})
     n2 = lab.network("n2", "172.31.0.0/16", options={NO_ICC: "false"})
     n3 = lab.network("n3", "172.32.0.0/16", internal=True)
@@ -63,7 +64,7 @@ def scenario(lab):
 
 
 def state(lab):
-    """Return the structure and the elements of both tables, with the elements sorted."""
+    """Return the structure and the elements of hawse's two nftables tables, with the elements sorted."""
     structures = {t: lab.on_host(lambda: table_structure.find(t)) for t in ("inet hawse", "bridge hawse")}  # noqa: B023
     return structures, {t: sorted(lab.on_host(lambda: table_repair.held(t))) for t in structures}  # noqa: B023
 

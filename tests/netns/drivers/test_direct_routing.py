@@ -1,4 +1,4 @@
-"""Direct routing: which senders reach a container at its own address through the host, without a host port.
+"""Direct routing: which senders reach a container at its own address, by the host as router and without a host port.
 
 Ports published on all addresses are open to all neighbours, as with Docker 26. Ports published on one address are open
 to the trusted interfaces only, as with Docker 28. Ports published on a loopback address are open to no neighbour.
@@ -25,7 +25,7 @@ MARKED = "add table ip other; add chain ip other pre { type filter hook prerouti
 
 
 class Wires:
-    """A host on two wires, each with a neighbour that routes to the containers."""
+    """A host on two wires. Each wire has a neighbour that routes the containers' subnets to the host."""
 
     def __init__(self, lab, peer, settings: Settings = Settings(), **options: str) -> None:  # noqa: B008
         self.lab, self.peer = lab, peer
@@ -57,7 +57,9 @@ class Wires:
         assert lab.pings(self.web, "fd00:30::1")
 
     def reached(self, client) -> set[int]:
-        """Return the ports that a client reaches at the container's address; both IP versions must give the same."""
+        """Return the container ports that a client reaches at the container's own address, the same by IPv4 and by
+        IPv6.
+        """
         questions = [(address, port) for address in (WEB, WEB6) for port in PORTS]
         with ThreadPoolExecutor(len(questions)) as at_once:
             answers = list(at_once.map(lambda question: self.lab.ask(client, *question, wait=SILENCE), questions))

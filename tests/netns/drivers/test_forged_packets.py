@@ -1,8 +1,11 @@
-"""Packets that a container sends under a foreign address, or about foreign connections, reach and end none of them.
+"""Forged packets of a container: with a foreign source address, or about other containers' connections.
 
-Mallory is on a network of her own. The victim is on another one. It talks to the peer outside by a masqueraded flow of
-its own and by a published port. Legitimate packets still pass: errors about one's own connections, answers from the
-address of another of one's networks, and packets that the host routes through a container.
+They must reach no end of these connections and break none.
+
+Mallory, the attacker, is a container on her own network. The victim is a container on another network. The victim has a
+masqueraded flow to the peer outside, and a published port that the peer uses. Legitimate packets must still pass:
+errors about a container's own connections, answers from a container's address on another network, and packets that the
+host routes through a container.
 """
 
 from __future__ import annotations
@@ -21,18 +24,18 @@ pytestmark = pytest.mark.netns
 
 HOST, PEER = {4: "192.168.99.11", 6: "fd99::11"}, {4: "192.168.99.99", 6: "fd99::99"}
 OWN, PUBLISHED, INNER, ECHO, LATEST = 5555, 8080, 50, 7, 9
-SILENCE, PATIENCE = 0.1, 5.0  # seconds to wait for a forged packet, for a genuine one
+SILENCE, PATIENCE = 0.1, 5.0  # seconds to wait for a forged packet and for a genuine one
 NO_ICC = {"com.docker.network.bridge.enable_icc": "false"}
 ANY = {4: "0.0.0.0", 6: "::"}
 WAYS = [(4, 0, True), (4, 1, True), (4, 2, False), (6, 0, True), (6, 0, False)]
-"""IP version, rp_filter (which exists for IPv4 only), and whether bridged packets are filtered (br_netfilter)."""
+"""Cases: the IP version, rp_filter (IPv4 only), and whether bridged packets pass the firewall (br_netfilter)."""
 UNFILTERED = [way for way in WAYS if not way[2]]
 
 
 def opened(
     path: str, version: int, port: int = 0, to: tuple[str, int] | None = None, address: str = ""
 ) -> socket.socket:
-    """Return a UDP socket in a namespace, connected if ``to`` is given."""
+    """Return a UDP socket in the namespace ``path``, connected to ``to`` if that is given."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     made = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     made.settimeout(PATIENCE)
@@ -43,7 +46,7 @@ def opened(
 
 
 def heard(receiver: socket.socket, wait: float = SILENCE) -> bytes:
-    """Return what a socket receives, or b"" for nothing; an ICMP error is returned as b"error" with its errno."""
+    """Return what a socket receives, b"" if nothing arrives, or b"error" and the errno for an ICMP error."""
     receiver.settimeout(wait)
     try:
         return receiver.recv(2000)
@@ -61,7 +64,7 @@ def path_mtu(sock: socket.socket, version: int) -> int:
 
 @dataclass
 class Flow:
-    """A connection between two sockets, and its two addresses as seen outside the host."""
+    """A UDP connection between two sockets, with the addresses of both ends as they are seen outside the host."""
 
     near: socket.socket
     far: socket.socket
@@ -75,12 +78,14 @@ class Flow:
         return heard(self.far, PATIENCE) == b"out" and heard(self.near, PATIENCE) == b"in"
 
     def untouched(self) -> bool:
-        """Return whether neither end has received a foreign packet or an error, and the flow still works."""
+        """Return whether the flow still works, and neither end has received a forged packet or an error."""
         return heard(self.near) == heard(self.far) == b"" and self.works()
 
 
 class Field:
-    """Two networks with one container each, on a host with a given rp_filter, and a peer outside."""
+    """A host with a given rp_filter, with two networks of one container each (mallory and the victim), and a peer
+    outside.
+    """
 
     def __init__(self, lab, peer, way: tuple[int, int, bool], mallory_on_own: bool = True, **fields) -> None:
         version, rp_filter, filtered = way
@@ -107,7 +112,9 @@ class Field:
         return self.sockets.enter_context(opened(where.path, self.version, port, to, address))
 
     def outgoing(self, where=None) -> Flow:
-        """Return a masqueraded flow of the victim to the peer, or a flow of the host."""
+        """Return a masqueraded flow of the victim to the peer. ``where`` replaces the victim, for example by
+        the host.
+        """
         where = where or self.victim
         far_place = (PEER[self.version], ECHO)
         near, far = self.open(where, OWN, far_place), self.open(self.peer, ECHO)
@@ -118,7 +125,7 @@ class Field:
         return Flow(near, far, seen[:2], far_place, inner)
 
     def published(self) -> Flow:
-        """Return a flow of the peer to the victim's published port."""
+        """Return a flow from the peer to the victim's published port."""
         near_place = (HOST[self.version], PUBLISHED)
         far, near = self.open(self.peer, OWN, near_place), self.open(self.victim, INNER)
         far.send(b"hello")
@@ -131,19 +138,21 @@ class Field:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until a packet that mallory sends now has passed the host, so that all her earlier packets have too."""
+        """Send a packet from mallory and wait until the host has handled it, so that her earlier packets have passed
+        too.
+        """
         with opened(self.mallory.path, self.version, 0, (PEER[self.version], LATEST)) as sock:
             sock.send(b"latest")
         assert heard(self.latest, PATIENCE) == b"latest"
 
     def complain(self, destination: str, quoted: bytes) -> None:
-        """Send ICMP errors from each of mallory's own addresses."""
+        """Send an ICMP error that quotes a packet, from each of mallory's own addresses."""
         for kind in (UNREACHABLE, TOO_BIG):
             for source in [self.address(self.mallory), *([] if self.version == 4 else [self.link_local()])]:
                 self.forge(icmp_error(source, destination, quoted, kind))
 
     def link_local(self) -> str:
-        """Return mallory's link-local address; the host does not route its packets, but receives them."""
+        """Return mallory's link-local address. The host receives packets from this address but does not route them."""
         return (
             self.mallory.run("ip", "-br", "-6", "addr", "show", "dev", "eth0", "scope", "link").split()[2].split("/")[0]
         )
@@ -162,8 +171,9 @@ def field(request, lab, peer) -> Iterator[Field]:
 
 @pytest.fixture(params=UNFILTERED, ids=told)
 def apart(request, lab, peer) -> Iterator[Field]:
-    """Both containers on one network without icc; only without br_netfilter, which would hide what the host
-    lets pass.
+    """Both containers on one network with icc off, and br_netfilter off.
+
+    br_netfilter would hide packets that the host lets pass.
     """
     made = Field(lab, peer, request.param, mallory_on_own=False, options=NO_ICC)
     yield made
@@ -171,7 +181,7 @@ def apart(request, lab, peer) -> Iterator[Field]:
 
 
 def about(sender: tuple[str, int], receiver: tuple[str, int]) -> bytes:
-    """Return a packet in the form in which an ICMP error quotes it."""
+    """Return the packet from ``sender`` to ``receiver`` in the form that an ICMP error quotes."""
     return udp(*sender, *receiver)
 
 
@@ -226,7 +236,9 @@ def test_an_error_of_a_container_ends_no_flow_of_the_host(field):
 
 
 def test_an_error_of_a_container_ends_no_flow_with_the_hosts_address_on_its_bridge(field):
-    """The address is in mallory's subnet, but it belongs to the host."""
+    """The victim talks to the host's address on mallory's bridge. That address is in mallory's subnet but is not her
+    own.
+    """
     place, source = ({4: "172.30.0.1", 6: "fd00:30::1"}[field.version], 9000), (field.address(field.victim), OWN)
     near, far = field.open(field.victim, OWN, place), field.open(field.lab.host, 9000, address=place[0])
     near.send(b"hello")
@@ -248,7 +260,9 @@ def test_containers_kept_apart_forge_nothing_by_way_of_the_host(apart):
 
 
 def test_errors_about_own_connections_arrive(field):
-    """A closed port is reported to a container of another network, to the peer and to the host, and by the peer."""
+    """Closed ports are reported: to a container of another network, to the peer and to the host, and also by
+    the peer.
+    """
     host, peer = HOST[field.version], PEER[field.version]
     for client, place in (
         (field.mallory, (host, PUBLISHED)),

@@ -1,4 +1,4 @@
-"""Forbidden paths: between networks, into internal ones, between containers without icc, and through the host."""
+"""Paths that must be closed: between networks, into internal networks, between containers without icc, via the host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NO_ICC = {"com.docker.network.bridge.enable_icc": "false"}
 
 @pytest.fixture(params=["bridged packets filtered", "bridged packets not filtered"])
 def br_netfilter(request, host):
-    """Switch br_netfilter on or off; the results must not depend on it."""
+    """Switch br_netfilter on or off; the tests must give the same results in both cases."""
     value = "1" if request.param == "bridged packets filtered" else "0"
     host.sh(f"for k in iptables ip6tables arptables; do echo {value} > /proc/sys/net/bridge/bridge-nf-call-$k; done")
 
@@ -42,7 +42,7 @@ def test_an_internal_network_reaches_itself_and_its_own_bridge_only(lab, peer, b
     assert lab.ask(c1, "172.30.0.3", 80) == "172.30.0.2"
     assert lab.ask(c1, "172.30.0.1", 80) == "172.30.0.2"
     assert lab.ask(lab.host, "172.30.0.3", 80) == "172.30.0.1"
-    # Even with a default route that the container adds, nothing else answers.
+    # The container adds a default route. Even then, nothing else may answer.
     c1.run("ip", "route", "add", "default", "via", "172.30.0.1")
     c1.run("ip", "route", "add", "default", "via", "fd00:30::1")
     for address in (PEER, PEER6, HOST, HOST6, "172.31.0.1", "fd00:31::1", "172.31.0.2", "fd00:31::2"):
@@ -60,7 +60,7 @@ def test_an_internal_network_is_not_reached_from_outside_either(lab, peer):
     assert lab.silent(peer, "172.30.0.2", 80)
     assert lab.silent(peer, HOST, 8080)
     assert lab.silent(c2, "172.30.0.2", 80)
-    # DNAT by another program does not open the network either.
+    # DNAT rules of another program do not open the internal network either.
     lab.host.sh(
         "nft 'add table ip other; add chain ip other pre { type nat hook prerouting priority -110; };"
         " add rule ip other pre tcp dport 9999 dnat to 172.30.0.2:80'"
@@ -77,7 +77,7 @@ def test_without_icc_containers_reach_everything_but_each_other(lab, peer, br_ne
     assert not lab.pings(c1, "172.30.0.3", wait=0.2)
     assert not lab.pings(c1, "fd00:30::3", wait=0.2)
     assert lab.silent(c1, "172.30.0.3", 80)
-    # through the gateway
+    # The container also tries the way through the gateway.
     c1.run("ip", "route", "add", "172.30.0.3/32", "via", "172.30.0.1")
     c1.run("ip", "route", "add", "fd00:30::3/128", "via", "fd00:30::1")
     assert lab.silent(c1, "172.30.0.3", 80)
@@ -144,10 +144,10 @@ def test_spoof_guard_holds_a_container_to_its_own_addresses(lab, peer, guarded, 
     patience = 5 if gets_through else 0.2
     assert (lab.ask(liar, "172.30.0.3", 50, "udp", patience, source="172.30.0.66") != "") is gets_through
     assert (lab.ask(liar, "fd00:30::3", 50, "udp", patience, source="fd00:30::66") != "") is gets_through
-    # With the guard, ARP and neighbour discovery do not find the foreign address.
+    # With the spoof guard, ARP and neighbour discovery do not find an address that hawse did not assign.
     assert lab.pings(victim, "172.30.0.66", patience) is gets_through
     assert lab.pings(victim, "fd00:30::66", patience) is gets_through
-    # With the guard, frames from a foreign MAC reach no other container.
+    # With the spoof guard, frames from a MAC that hawse did not assign reach no other container.
     liar.run("ip", "link", "set", "eth0", "address", "02:42:ff:ff:ff:ff")
     assert lab.pings(liar, "172.30.0.3", patience) is gets_through
 

@@ -1,4 +1,4 @@
-"""Every operation can be repeated, undone twice, and repaired; nothing remains."""
+"""Every driver operation can be repeated, undone twice and repaired. After the removal, nothing is left on the host."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def test_a_failed_join_leaves_nothing(lab):
 
 
 def test_a_link_of_the_same_name_that_is_somebody_elses_stays(lab):
-    """The endpoint's link gets another name, and a link left by an interrupted join is still found."""
+    """Another program's link keeps the name, so the endpoint's link gets another name.
+
+    A link that an interrupted join left is still found.
+    """
     n1 = lab.network("n1", "172.30.0.0/16")
     first, second = names.host_end_names(lab.endpoint(n1, 2).id)[:2]
     lab.host.sh(f"ip link add {first} type veth peer name far")
@@ -84,7 +87,7 @@ def test_a_link_of_the_same_name_that_is_somebody_elses_stays(lab):
 
 
 def test_a_failed_creation_leaves_nothing(lab):
-    lab.host.sh("nft 'table inet hawse { set bridges { type ipv4_addr; }; }'")  # another program's table of our name
+    lab.host.sh("nft 'table inet hawse { set bridges { type ipv4_addr; }; }'")  # another program's table of this name
     before = lab.host.sh(KERNEL_STATE)
     with pytest.raises(DriverError, match="nftables"):
         lab.network("n1", "172.30.0.0/16")
@@ -211,7 +214,9 @@ def test_a_way_out_without_a_next_hop_leads_through_the_link(lab):
 
 
 def test_routes_of_others_are_neither_replaced_nor_removed(lab):
-    """This includes routes with several next hops, and routes that differ from hawse's only in protocol or gateway."""
+    """The user's routes stay: routes with several next hops, and routes that differ from hawse's in protocol or
+    gateway.
+    """
     c1 = lab.container(lab.network("n1", "172.30.0.0/16", "fd00:30::/64"), 2)
     c1.run("sh", "-c", "ip route flush default; ip -6 route flush default")
     for other in (
@@ -232,7 +237,7 @@ def test_routes_of_others_are_neither_replaced_nor_removed(lab):
 
 
 def test_what_cannot_be_taken_over_is_told_and_left(lab):
-    """As when a VPN has already taken over the default route."""
+    """For example, a VPN has taken over the default route. The driver reports the conflict and changes nothing."""
     c1 = lab.container(lab.network("n1", "172.30.0.0/16"), 2)
     c1.run("sh", "-c", "ip route replace default via 172.30.0.9; ip route add 128.0.0.0/1 via 172.30.0.9")
     with pytest.raises(KernelError, match=r"^set route to 128.0.0.0/1 via 172.30.0.1: file exists$"):

@@ -1,4 +1,4 @@
-"""macvlan networks on the host's wire."""
+"""macvlan networks, whose parent is the host's interface on the wire."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def test_deleting_a_network_leaves_the_users_parent_alone(macvlan):
 
 
 def test_the_host_listens_to_no_router_on_a_parent_that_was_made(macvlan, monkeypatch):
-    """A bridge replaces the dummy and the VLAN link, because some kernels do not have them."""
+    """In this test, a bridge replaces the dummy and the VLAN link as parent, because some kernels lack those link
+    types.
+    """
     add = link.add
     monkeypatch.setattr(link, "add", lambda opened, name, _kind, **_: add(opened, name, "bridge"))
     network = macvlan.network("m1", "192.168.98.0/24")

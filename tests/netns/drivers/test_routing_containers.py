@@ -1,7 +1,7 @@
-"""Containers that route for other machines, or answer through another of their networks: what the host routes passes.
+"""Containers that act as routers, or that answer from an address on another of their networks.
 
-A container is the router to a network behind it, like a container with a VPN. Packets from senders that are on no
-network of hawse come in by its bridge. Only the host's own routes show that these packets are not forged.
+Such a container is the router to a network behind it, like a container that runs a VPN. Packets from senders outside
+hawse's networks come in through the container's bridge. Only the host's routes show that these packets are not forged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ ROUTED = {"com.docker.network.bridge.gateway_mode_ipv4": "routed"}
 
 
 class Site:
-    """A network with a router, the network behind it, and another network with a published port."""
+    """A host with a network that has a router container, a network behind the router, and another network with
+    a port.
+    """
 
     def __init__(self, lab, peer) -> None:
         self.lab, self.peer, self.host = lab, peer, lab.host
@@ -106,8 +108,9 @@ def test_container_tells_the_host_what_does_not_fit_into_its_tunnel(site, versio
 
 
 def test_host_that_routes_by_marks_through_a_container_hears_the_answers(site):
-    """A program's marked packets are routed to the router; without the mark, no route leads to the answering
-    address.
+    """A program marks its packets, and a rule routes marked packets to the router container.
+
+    Without the mark, the host has no route to the address that answers. The answers must still arrive.
     """
     site.host.sh(f"ip rule add fwmark {MARK} table {TABLE}; ip route add default via 172.30.0.2 table {TABLE}")
     site.lab.serve(site.far, 50, "udp", address=BEYOND)
@@ -155,7 +158,9 @@ def bound(where, version: int, port: int) -> socket.socket:
 
 
 def learned_mtu(sock: socket.socket, version: int) -> int:
-    """Send packets that must not be fragmented until the path MTU shrinks, and return the learned MTU."""
+    """Send packets that routers must not fragment until the path MTU shrinks; return the MTU that the socket has
+    learned.
+    """
     level = socket.IPPROTO_IP if version == 4 else socket.IPPROTO_IPV6
     discover, mtu = (10, 14) if version == 4 else (23, 24)  # IP_MTU_DISCOVER, IP_MTU; IPV6_MTU_DISCOVER, IPV6_MTU
     sock.setsockopt(level, discover, 2)  # IP_PMTUDISC_DO
@@ -172,7 +177,7 @@ def learned_mtu(sock: socket.socket, version: int) -> int:
 
 
 class Twofold:
-    """A container on two networks: the first one has its default route, the second one is routed (without NAT)."""
+    """A container on two networks. The first network has its default route. The second one is routed, without NAT."""
 
     def __init__(self, lab, peer) -> None:
         self.lab, self.peer = lab, peer

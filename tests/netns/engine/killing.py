@@ -1,4 +1,4 @@
-"""Commands that are killed in the middle of their work, at a given function."""
+"""Helper for tests: run a hawse command and kill it when it calls a given function."""
 
 import sys
 
@@ -11,7 +11,7 @@ KILLED += (
 
 
 def killed(host, where, *command):
-    """Run a command that is killed when it calls the function ``where``."""
+    """Run a hawse command on a host and kill the command when it calls the function ``where``."""
     module, _, name = where.rpartition(".")
     code = KILLED.format(module=module, name=name)
     done = host.run(sys.executable, "-c", code, *command, env=host.env(), cwd=CHECKOUT, check=False)

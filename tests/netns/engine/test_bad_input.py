@@ -1,4 +1,4 @@
-"""A refused command leaves nothing behind, and says why in one line."""
+"""A command that hawse refuses leaves nothing behind and prints the reason in one line."""
 
 import pytest
 
@@ -23,7 +23,7 @@ REFUSALS = {
 
 def test_refusals_are_dockers_and_leave_nothing(host):
     host.hawse("network", "create", "keep")
-    host.hawse("network", "prune", "-f", "--filter", "label=none")  # checks the firewall and records that it did
+    host.hawse("network", "prune", "-f", "--filter", "label=none")  # records that the firewall was checked
     before = host.sh("ip -br link; nft list ruleset"), host.hawse("network", "ls").stdout
     for argv, text in REFUSALS.items():
         refused = host.hawse(*argv, check=False)
@@ -79,7 +79,9 @@ def test_a_damaged_store_is_named(host):
 
 
 def test_filters_that_would_take_a_backtracking_engine_for_ever_end_at_once(host):
-    """This includes names that match up to their last letter, the worst case for backtracking."""
+    """The filters need only linear time, also for names that match up to the last letter (the worst case for
+    backtracking).
+    """
     long = "a" * 60 + "-b"
     host.hawse("network", "create", long)
     host.hawse("create", "--name", long, "hostfs", "true")

@@ -1,4 +1,6 @@
-"""The cost of commands on a bridge network, as counts: no request to the kernel or the store is superfluous."""
+"""The cost of commands on a bridge network, counted in requests to the kernel and the store. No request is
+superfluous.
+"""
 
 import os
 import sqlite3
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def verbs(host, monkeypatch):
-    """Return a function that calls a verb in the host's namespace; each call uses a new engine, like a command."""
+    """Return a function that calls an engine verb in the host's network namespace. Each call uses a new engine."""
     monkeypatch.setenv("HAWSE_WARM", "off")
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)
@@ -31,7 +33,9 @@ def verbs(host, monkeypatch):
 
 
 def test_routes_are_set_where_others_hold_them_now_and_left_alone_else(netns, verbs, monkeypatch):
-    """Networks z, b and m are connected in this order: b comes first in the alphabet and takes the default route."""
+    """A container connects to networks z, b and m in this order. b is first in the alphabet and takes the default
+    route.
+    """
     routed, route = [], sandbox.route
     monkeypatch.setattr(sandbox, "route", lambda record, members: routed.append(len(members)) or route(record, members))
     for name in ("z", "b", "m"):
@@ -46,7 +50,9 @@ def test_routes_are_set_where_others_hold_them_now_and_left_alone_else(netns, ve
 
 @pytest.fixture
 def spent(monkeypatch):
-    """Count what is used: connections to the store, statements, netlink requests and lists, runs of nftables."""
+    """Count what a command uses: store connections, SQL statements, netlink requests and lists, and runs of
+    nftables.
+    """
     counted, connect = Counter(), sqlite3.connect
 
     def counting(place, name, what):
@@ -79,11 +85,11 @@ COSTS = {
     "disconnect": {"connection": 1, "statement": 68, "request": 5, "list of rules": 1},
     "remove": {"connection": 1, "statement": 55, "request": 3, "list of rules": 1},
 }
-"""Maximum costs of each command on a bridge network; a cost that is not listed must be zero.
+"""Maximum costs of each command on a bridge network. A cost that is not listed must be zero.
 
-One list of rules records the state of hawse's table. A second one looks for chains of other programs that drop
-forwarded packets. Connect and disconnect need one request more, because the container is on other networks too. The
-list at a connect returns the links of the namespace, which must not be a host's own.
+Each command lists the rules once to record the state of hawse's table. A second list looks for chains of other programs
+that drop forwarded packets. Connect and disconnect need one more request, because the container is on other networks
+too. The ``list`` at a connect returns the links of the container's namespace, which must not be a host's own.
 """
 
 
@@ -94,7 +100,7 @@ def test_every_command_keeps_to_its_budget(netns, verbs, spent):
         verbs("networks", "connect", name, container, EndpointSettings())
     over = {}
     for verb, *arguments in (
-        ("create", NetworkCreate("third")),  # also third in the alphabet, so the default route stays
+        ("create", NetworkCreate("third")),  # third in the alphabet too, so it takes no default route
         ("connect", "third", container, EndpointSettings()),
         ("disconnect", "third", container),
         ("remove", "third"),

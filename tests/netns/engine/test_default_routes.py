@@ -1,4 +1,4 @@
-"""Default routes of namespaces that have their own: no command changes them, whether it succeeds or fails."""
+"""Network namespaces that have their own default routes: no hawse command changes these routes, even if it fails."""
 
 import json
 import os
@@ -16,25 +16,25 @@ FAR, FAR6 = "9.9.9.9", "2001:db8:9::9"
 
 
 def routes(namespace):
-    """Return all routes, without those that appear a moment after their link."""
+    """Return all routes of a namespace, except the routes that the kernel adds a moment after a link is up."""
     shown = namespace.sh("ip route; ip -6 route show table all | grep -v 'fe80::.* table local'")
     return shown.replace(" linkdown", "")
 
 
 def defaults(namespace):
-    """Return the default routes, without words that do not matter."""
+    """Return the default routes of a namespace as text, without the words that do not matter for the comparison."""
     lines = namespace.sh("ip route show default; ip -6 route show default").splitlines()
     return [" ".join(line.removesuffix("pref medium").replace("linkdown", "").split()[1:]) for line in lines]
 
 
 def way(namespace, address=FAR):
-    """Return the interface through which an address is reached."""
+    """Return the name of the interface through which a namespace reaches an address."""
     words = namespace.run("ip", "route", "get", address).stdout.split()
     return words[words.index("dev") + 1]
 
 
 def recorded(host):
-    """Return the containers, intents and endpoints in the store."""
+    """Return the containers, the intents (records of unfinished commands) and the endpoints in the store."""
     with SqliteStore(host.root / "hawse.db").read() as reader:
         return [*reader.containers(), *reader.intents(), *reader.endpoints()]
 
@@ -51,20 +51,22 @@ def network(host, name, number):
 
 @pytest.fixture
 def app(host):
-    """A host with a network named app."""
+    """A host with one network, which is named app."""
     network(host, "app", 30)
     return host
 
 
 @pytest.fixture
 def zoo(app):
-    """A second network, which is last in the alphabet."""
+    """The host with a second network, zoo, which is last in the alphabet."""
     network(app, "zoo", 31)
 
 
 @pytest.fixture
 def lab(netns, peer):
-    """A namespace with its own uplink eth0 and default routes through it, as network labs have."""
+    """A network namespace with its own uplink eth0 and default routes through eth0, as programs for network labs
+    create.
+    """
     peer.sh(f"ip link add lab0 type veth peer name eth0 netns {netns.name}; ip link set lab0 master br0 up")
     netns.sh(
         "ip addr add 192.168.99.70/24 dev eth0; ip addr add fd99::70/64 dev eth0 nodad\n"
@@ -138,7 +140,10 @@ def test_no_adds_none_and_auto_is_the_default(app, netns, zoo):
 
 
 def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
-    """The first network in the alphabet has it, unless another is chosen; the user's own default route never moves."""
+    """The first of hawse's networks in the alphabet has the default route, unless the user chooses another network.
+
+    The default route that the user added never moves.
+    """
     reference, manual = f"netns:{lab.name}", ("via 192.168.99.99 dev eth0", "via fd99::99 dev eth0 metric 50")
     app.hawse("network", "connect", "zoo", reference)
     app.hawse("network", "connect", "app", reference)
@@ -201,7 +206,7 @@ def test_a_sub_interface_that_has_no_name_yet_goes_too(host, netns, where):
 
 
 def failing(app):
-    """Return commands that fail, from the first check to the last step, with their errors."""
+    """Return arguments for ``network connect`` that must fail, each at a later step, and the expected error texts."""
     app.hawse("run", "-d", "--name", "web", "-p", "8080:80", "--network", "app", "hostfs", "sleep", "1d")
     named = "com.docker.network.endpoint.ifname=eth0"
     wrong = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.nosuch=1"
@@ -262,10 +267,12 @@ def test_many_commands_on_one_namespace_leave_one_record_and_its_own_routes(app,
 
 
 def test_a_namespace_made_anew_under_the_same_name_begins_anew(app, netns, zoo):
-    """The new namespace takes over nothing from the old one, even before any command has noticed the change."""
+    """A new namespace has the name of a deleted one. It takes over nothing from the old one, even before any command
+    ran.
+    """
     reference = f"netns:{netns.name}"
     app.hawse("network", "connect", "app", reference)
-    kept = netns.popen("sleep", "1000")  # keeps the old namespace, so that its inode is not reused
+    kept = netns.popen("sleep", "1000")  # keeps the old namespace alive, so that the kernel does not reuse its inode
     try:
         while os.stat(f"/proc/{kept.pid}/ns/net").st_ino != os.stat(netns.path).st_ino:
             pass

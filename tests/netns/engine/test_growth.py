@@ -1,4 +1,4 @@
-"""A command on one network reads that network's records only, however many networks there are."""
+"""A command on one network reads only that network's records, even if many networks exist."""
 
 import os
 
@@ -17,7 +17,7 @@ OTHERS = 200
 
 @pytest.fixture
 def networks(host, monkeypatch):
-    """Return a function that calls a network verb in the host's namespace, in this process."""
+    """Return a function that calls an engine verb for networks, in the host's network namespace and in this process."""
     for name in ("HAWSE_ROOT", "HAWSE_RUN"):
         monkeypatch.setenv(name, host.env()[name])
     monkeypatch.setenv("HAWSE_CONFIG", os.devnull)
@@ -27,14 +27,14 @@ def networks(host, monkeypatch):
 
 @pytest.fixture
 def records_read(monkeypatch):
-    """Return the list of reads of records, which grows with each record read."""
+    """Return a list to which each read of a record in the store is added."""
     read, decode = [], transaction.decode
     monkeypatch.setattr(transaction, "decode", lambda *args: read.append(args) or decode(*args))
     return read
 
 
 def crowd(verbs):
-    """Record other networks, as if they had been created."""
+    """Record many other networks in the store, as if commands had created them."""
     with verbs.host.store.write() as tx:
         for n in range(OTHERS):
             pools = [PoolRecord(f"10.0.{n}.0/24", gateway=f"10.0.{n}.1", automatic=True)]
@@ -58,7 +58,7 @@ def test_listing_networks_in_brief_reads_no_record(networks, records_read):
 
 
 def cost(networks, records_read):
-    """Return the number of records read to create a network and to remove it."""
+    """Return the number of records that are read when a network is created, and when it is removed."""
     spent = []
     for verb, argument in (("create", NetworkCreate("new")), ("remove", "new")):
         records_read.clear()

@@ -1,4 +1,4 @@
-"""A host's own network namespaces: no network is connected there by mistake, whatever reference is used."""
+"""A host's own network namespaces: no command connects them to a network by mistake, by any kind of reference."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.conftest import CHECKOUT, COUNTER, Host
 
 pytestmark = pytest.mark.netns
 
-DEAD = "4194304:1"  # higher than any pid
+DEAD = "4194304:1"  # a process identity with a pid that cannot exist
 MOVING = """
 import os, sys
 from engine.runtime import syscalls
@@ -29,19 +29,22 @@ sys.stdin.readline()
 
 
 def network_of(namespace):
-    """Return the parts of a namespace's network that a join could change, without the carrier state."""
+    """Return the parts of a namespace's network state that a connect could change, without the links' carrier state."""
     shown = "ip -br link | cut -d' ' -f1; ip -o addr; ip route show table all; ip -6 route show table all"
     return re.sub(r" (tentative|linkdown)\b", "", namespace.sh(shown))
 
 
 def recorded(host):
-    """Return the containers, intents and endpoints in the store."""
+    """Return the containers, the intents (records of unfinished commands) and the endpoints in the store."""
     with SqliteStore(host.root / "hawse.db").read() as reader:
         return [*reader.containers(), *reader.intents(), *reader.endpoints()]
 
 
 def refused(host, reference, *, by=None):
-    """Try to connect a namespace, check that it is refused with no change, and return what it shares with the host."""
+    """Try to connect a namespace to a network; check that hawse refuses and changes nothing.
+
+    Return the part of the error text that names what the namespace has in common with a host.
+    """
     before = network_of(host)
     run = by or partial(host.hawse, check=False)
     done = run("network", "connect", "app", reference)
@@ -95,7 +98,7 @@ def bridge(host):
 
 
 def test_the_namespace_of_pid_1_is_refused(app, netns):
-    """A process in a throwaway PID namespace is used as PID 1, so that the machine's own PID 1 is not touched."""
+    """Process 1 of a temporary PID namespace acts as PID 1, so that the machine's own PID 1 is not touched."""
 
     def nested(*command):
         hawse = ["nsenter", f"--net={app.path}", sys.executable, "-m", "cli", *command]
@@ -129,7 +132,7 @@ def test_an_interface_whose_parent_is_elsewhere_is_a_sign_and_a_veth_pair_is_non
 
 
 def test_endpoints_of_ours_are_no_sign(app, netns):
-    """A macvlan endpoint has its parent in the host's namespace, but does not make its own namespace a host's."""
+    """A macvlan endpoint has its parent link in the host's namespace. hawse must not take that for a sign of a host."""
     app.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "192.168.99.0/24", "lan")
     app.hawse("network", "connect", "lan", f"netns:{netns.name}")
     app.hawse("network", "connect", "app", f"netns:{netns.name}")
@@ -162,7 +165,10 @@ def test_force_on_hawses_own_namespace_leaves_its_routes(app):
 
 
 def test_a_process_that_has_moved_to_the_host_is_not_followed_there(app, netns):
-    """Neither a disconnect, nor the recovery of an intent on it, nor another connect follows the process."""
+    """The process of a connected container has moved to the host's network namespace.
+
+    A disconnect, the recovery of an intent and another connect must not follow the process there.
+    """
     app.hawse("network", "create", "zoo")
     pipe = subprocess.PIPE
     process = netns.popen(sys.executable, "-c", MOVING, app.path, stdin=pipe, stdout=pipe, text=True, cwd=CHECKOUT)

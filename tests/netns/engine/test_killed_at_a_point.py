@@ -1,4 +1,4 @@
-"""Commands killed at moments that random kills seldom hit: how the next command repairs it."""
+"""Commands killed at moments that random kills seldom hit. The tests check how the next command repairs the state."""
 
 import json
 import sys
@@ -22,14 +22,14 @@ from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
 
-DEAD = "4194304:1"  # higher than any pid
+DEAD = "4194304:1"  # a process identity with a pid that cannot exist
 UNTOLD = "import sys, engine.agent.client as m; from cli.app import App; from cli.root import run\n"
 UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
 
 
 @pytest.fixture
 def web(host):
-    """A container on two networks whose port and default route are those of the first."""
+    """A host with networks app and zoo, and a container on app that publishes a port."""
     host.hawse("network", "create", "app")
     host.hawse("network", "create", "zoo")
     host.hawse("run", "-d", "--name", "web", "--network", "app", "-p", "7000:70", "hostfs", "sleep", "1d")
@@ -37,8 +37,10 @@ def web(host):
 
 
 def state(host):
-    """Return the container's networks, that of its default route, whether its port is recorded, and the port's
-    target.
+    """Return four facts about the container "web".
+
+    They are its networks, the network of its default route, whether its port is recorded, and the network that the
+    firewall sends the port to.
     """
     document = json.loads(host.hawse("inspect", "web").stdout)[0]["NetworkSettings"]
     elements = host.sh("nft list table inet hawse")
@@ -79,7 +81,7 @@ def test_disconnect_gives_route_and_ports_to_the_network_that_is_left(web, where
 
 
 def test_connect_that_the_kernel_refuses_leaves_the_ports_too(web):
-    """Another program's link already has the name."""
+    """The kernel refuses the connect, because another program's link already has the endpoint's name."""
     web.hawse("network", "create", "-o", "com.docker.network.container_iface_prefix=lo", "wrong")
     pid = json.loads(web.hawse("inspect", "web").stdout)[0]["State"]["Pid"]
     web.sh(f"nsenter -t {pid} -n ip link add lo1 type bridge")
@@ -133,7 +135,7 @@ def test_stop_leaves_nothing_of_the_process(web):
 
 @pytest.fixture
 def engine(host, monkeypatch):
-    """The engine in the test's own process, which works in the host's namespace."""
+    """An engine in the test's own process that works in the host's network namespace."""
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)
     with open("/proc/thread-self/ns/net") as before, open(host.path) as inside:
@@ -143,7 +145,11 @@ def engine(host, monkeypatch):
 
 
 def test_undoing_a_killed_start_gives_way_to_who_has_undone_it_and_started_anew(host, engine):
-    """Two commands found the same intent; the slower one must not stop the container that runs again."""
+    """Two commands found the same intent of a killed start, and the faster one undid it. The container was started
+    again.
+
+    The slower command must not stop the container.
+    """
     container = host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d").stdout.strip()
     recover.resolve_intents(engine, [Intent(IntentKind.CONTAINER_START, container, DEAD)])
     assert host.hawse("inspect", "-f", "{{.State.Running}} {{.NetworkSettings.IPAddress}}", "web").stdout.split() == [
@@ -168,7 +174,9 @@ def test_undoing_waits_for_the_containers_lock(host, engine):
 
 
 def rebooted(host):
-    """Change the recorded boot, so that hawse believes the host was rebooted and its processes and links are gone."""
+    """Change the recorded boot id, so that hawse believes that the host was rebooted and all processes and links are
+    gone.
+    """
     with SqliteStore(host.root / "hawse.db").write() as tx:
         assert tx.meta(BOOT) is not None
         tx.set_meta(BOOT, f"{linux_host.boot_identity()}-before")
@@ -191,7 +199,9 @@ def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host)
 
 
 def test_agent_notices_what_it_was_not_told(host):
-    """The agent notices a command that was killed after its work and before it notified the agent."""
+    """A command was killed after its work, before it notified the agent. The agent must notice the command's work
+    itself.
+    """
     env = {"HAWSE_AGENT_IDLE": "1"}
     host.hawse("network", "create", "app", env=env)  # otherwise the last removal would clean up everything
     host.hawse("run", "-d", "--name", "web", "-p", "[::1]:7000:70", "hostfs", "sleep", "1d", env=env)

@@ -1,4 +1,4 @@
-"""A restart policy is kept even if the process that waits for the next run is killed."""
+"""A restart policy is obeyed even if the process that waits for the next run is killed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.netns
 
 
 def waiting(host, container, count):
-    """Return the process that waits to start the container's next run, once it has been restarted ``count`` times."""
+    """Return the process that waits to start the container again, after the container was restarted ``count`` times."""
     for _ in range(300):
         document = json.loads(host.hawse("inspect", container).stdout)[0]
         settled = not (host.run_dir / "containers" / container).exists()
@@ -24,7 +24,7 @@ def waiting(host, container, count):
 
 
 def ends(pid):
-    """Return the container whose end this process handles, or None."""
+    """Return the container whose end the process ``pid`` handles, or None if it handles none."""
     try:
         *_, verb, container = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A container's end is handled even if the process for it is killed or its program no longer exists."""
+"""A container's end is handled even if the responsible process is killed, or its program file no longer exists."""
 
 import shutil
 
@@ -9,12 +9,12 @@ from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
 
-OVERDUE = 6  # seconds after which another command handles the end
+OVERDUE = 6  # seconds after which the next command handles a container's end itself
 
 
 @pytest.fixture
 def settings(tmp_path):
-    """The configuration file; once it is broken, a process that uses it can do nothing."""
+    """The path of a configuration file. A test can make the file invalid; then a process that reads it fails."""
     file = tmp_path / "daemon.json"
     file.write_text("{}")
     return file

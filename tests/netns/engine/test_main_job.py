@@ -1,4 +1,4 @@
-"""The session shown in the README, with real kernel objects."""
+"""The example session of the README, run with real kernel objects."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Directories, links, files and sockets that another user of the machine prepares for root's commands."""
+"""Directories, links, files and sockets that another user of the machine prepares as traps for root's commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AS_OTHER = ["setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups"]
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A directory like /tmp, which other users can reach."""
+    """A directory like /tmp, where other users can create files."""
     path = Path(tempfile.mkdtemp(prefix="hawse-shared-"))
     path.chmod(0o1777)
     yield path
@@ -38,7 +38,7 @@ def by_other(script: str, *arguments: object) -> None:
 
 
 def refused(host, name: str, path: Path, *argv: str) -> str:
-    """Return the one-line error of a command with this HAWSE_ROOT or HAWSE_RUN; the command must be refused."""
+    """Run a command with this HAWSE_ROOT or HAWSE_RUN; check that hawse refuses it and return the one-line error."""
     done = host.hawse(*(argv or ("network", "ls")), check=False, env={name: str(path)})
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
     assert done.stderr.startswith(f"Error response from daemon: {name} {path} is refused: ")
@@ -138,8 +138,9 @@ def test_directory_that_another_user_exchanges_all_the_time_is_never_used(shared
 
 @pytest.fixture
 def left(host) -> Path:
-    """Create the directories as root took them over from another user; return a file outside them that must
-    not change.
+    """Create hawse's directories as if root had taken them over from another user.
+
+    Return a file outside these directories, which must not change.
     """
     victim = host.state / "victim"
     for path in (host.root, host.run_dir):
@@ -203,7 +204,9 @@ def test_store_that_another_user_left_is_refused(host, left, name, how):
 
 
 def test_process_file_that_another_user_left_kills_nobody(host, left):
-    """The file names the process to kill when its container is removed."""
+    """Another user wrote the file that names a container's process. Removing the container must not kill that
+    process.
+    """
     container = host.hawse("create", "--name", "one", "hostfs", "true").stdout.strip()
     place = host.run_dir / "containers" / container
     place.mkdir(mode=0o700, parents=True)
@@ -235,7 +238,7 @@ except OSError:
 
 
 def test_server_of_another_user_gets_nothing_of_the_command(host, left):
-    """The server gets neither the command's environment nor descriptors of root's directories and terminal."""
+    """Another user runs a false warm server. It must get neither the command's environment nor root's descriptors."""
     host.run_dir.chmod(0o777)
     for path in host.run_dir.parents:
         if path != Path("/tmp") and path.is_relative_to("/tmp"):
@@ -277,14 +280,16 @@ def test_files_are_roots_alone_whatever_the_umask(host):
         ):
             host.run("sh", "-c", f'umask {umask}; exec "$@"', "sh", *host.command(*argv)[4:], env=host.env())
     files = [p for top in (host.state / "h1",) for p in top.rglob("*") if not p.is_symlink()]
-    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # a container's files, below a directory of root's
+    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # may be readable: root's directory hides them
     assert {p.name: oct(mode(p)) for p in files if mode(p) & 0o77 and p.name not in shared} == {}
     assert {oct(mode(p)) for p in files if p.is_dir() and p.name not in shared} == {"0o700"}
     assert {oct(mode(p)) for p in files if p.is_file() and p.name not in shared} == {"0o600"}
 
 
 def test_root_of_a_user_namespace_uses_directories_of_his_own(shared):
-    """In that user namespace, the host's root and all unmapped users appear as the user "nobody"."""
+    """In a user namespace, the host's root and all unmapped users appear as "nobody". hawse must refuse their
+    directories.
+    """
     os.chown(shared, OTHER, OTHER)
     by_other("mkdir -m 700 $1/his", shared)
     (shared / "roots").mkdir(mode=0o777)

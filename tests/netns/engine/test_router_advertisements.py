@@ -1,4 +1,4 @@
-"""Containers accept router advertisements only if ``--sysctl`` or an option of the endpoint asks for it."""
+"""Containers accept router advertisements only if ``--sysctl`` or an endpoint option enables that."""
 
 import json
 from functools import partial
@@ -13,7 +13,7 @@ DEFAULT, OWN = "net.ipv6.conf.default.accept_ra=2", "net.ipv6.conf.eth0.accept_r
 
 
 class Inside:
-    """A container's network namespace, with a shell."""
+    """A container's network namespace, in which a test can run shell commands."""
 
     def __init__(self, host, name) -> None:
         self.host, self.pid = host, json.loads(host.hawse("inspect", name).stdout)[0]["State"]["Pid"]

@@ -1,4 +1,6 @@
-"""``--security-opt`` and ``--init``: from the flag on the command line to the process and to inspect."""
+"""``--security-opt`` and ``--init``: the tests follow these flags from the command line to the process and to
+inspect.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ STATUS = ("grep", "-E", "^(NoNewPrivs|Seccomp):", "/proc/self/status")
 
 @pytest.fixture
 def image(tmp_path: Path) -> str:
-    """A directory that is used as an image."""
+    """The path of a directory that a test uses as an image."""
     root = tmp_path / "image"
     (root / "bin").mkdir(parents=True)
     shutil.copy(shutil.which("busybox"), root / "bin")

@@ -1,4 +1,4 @@
-"""Settings in daemon.json for all bridge networks take effect with the next command that changes something."""
+"""daemon.json settings for all bridge networks: they take effect with the next command that changes something."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ONE_ADDRESS, UNPUBLISHED = 90, 99
 
 
 def reached(host) -> list[int]:
-    """Return the container's ports that the peer reaches at the container's own address."""
+    """Return the container's ports that the peer (another machine) reaches at the container's own address."""
     return [port for port in (ONE_ADDRESS, UNPUBLISHED) if ask(host.peer.path, WEB, port, wait=0.5)]
 
 

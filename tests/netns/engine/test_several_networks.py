@@ -1,4 +1,4 @@
-"""A container on several networks sends through the one with its default route, whatever source address it uses."""
+"""A container on several networks sends by the network that has the default route, even from another source address."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LAST, FIRST = ["--subnet", "172.30.0.0/16", "zz"], ["--subnet", "172.31.0.0/16",
 
 
 class Call:
-    """An open connection from a container to the peer."""
+    """An open connection from a container to the peer (another machine on the host's network)."""
 
     def __init__(self, host, container: str) -> None:
         pid = host.hawse("inspect", "-f", "{{.State.Pid}}", container).stdout.strip()
@@ -41,7 +41,7 @@ class Call:
             self.far, _ = listener.accept()
 
     def goes_on(self) -> bool:
-        """Return whether data still passes in both directions."""
+        """Return whether data still passes through the connection in both directions."""
         for sender, receiver in ((self.near, self.far), (self.far, self.near)):
             receiver.settimeout(3)
             sender.send(b"word")
@@ -59,7 +59,7 @@ class Call:
 
 @pytest.fixture(params=[0, 2], ids=lambda value: f"rp_filter {value}")
 def web(request, host) -> Iterator[str]:
-    """A container on one network; a second network exists, which is first in the alphabet."""
+    """A container on one network. The host has another network, which comes first in the alphabet."""
     host.sh(f"sysctl -qw net.ipv4.conf.all.rp_filter={request.param} net.ipv4.conf.default.rp_filter={request.param}")
     for network in (LAST, FIRST):
         host.hawse("network", "create", *network)
@@ -68,7 +68,7 @@ def web(request, host) -> Iterator[str]:
 
 
 def siblings(host) -> list[str]:
-    """Return the addresses from which the bridges of a container's other networks may send."""
+    """Return the addresses that containers may also send from on their other networks' bridges."""
     listed = json.loads(host.sh("nft -j list set inet hawse siblings4"))["nftables"]
     elements = next(item["set"].get("elem", []) for item in listed if "set" in item)
     return sorted(element["concat"][0] for element in elements)
@@ -102,7 +102,10 @@ def test_addresses_go_with_the_container(host, web):
 
 
 def test_repair_takes_nothing_from_a_container_that_is_being_started(host, web):
-    """Another command repairs the firewall after the addresses are admitted and before the endpoints are live."""
+    """A container is being started. Another command repairs the firewall before the new endpoints are recorded as live.
+
+    The repair must keep the addresses that the start has already admitted.
+    """
     host.hawse("network", "connect", "aa", web)
     host.hawse("stop", "-t", "0", web)
     assert siblings(host) == []

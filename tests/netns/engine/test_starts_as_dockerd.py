@@ -1,4 +1,6 @@
-"""A start as by dockerd: what it refuses, what it takes over from elsewhere, and what a stopped container keeps."""
+"""Container starts as by dockerd: which starts are refused, what a start takes over, and what a stopped container
+keeps.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State files are accessible to root only; some commands still work when there is no disk space."""
+"""State files can be read by root only. On a full disk, some commands must still work."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.netns
 
 
 def test_all_directories_are_roots_alone(host):
-    """This includes parent directories that hawse had to create."""
+    """Only root can use hawse's directories, including the parent directories that hawse had to create."""
     host.hawse("network", "create", "app")
     host.hawse("run", "-d", "--network", "app", "-p", "7000:70", "hostfs", "sleep", "1d")
     places = [host.state / "h1", *host.root.rglob("*"), *host.run_dir.rglob("*")]
@@ -23,7 +23,7 @@ def test_all_directories_are_roots_alone(host):
 
 @pytest.fixture
 def small_disk(host):
-    """HAWSE_ROOT on its own file system of 3 MB."""
+    """A host whose HAWSE_ROOT is on a separate file system of 3 MB."""
     host.root.mkdir(parents=True)
     syscalls.mount("small", str(host.root), "tmpfs", data="size=3m,mode=700")
     yield host.root
@@ -54,13 +54,13 @@ def fill(path: Path) -> None:
 
 
 def test_lost_run_directory_keeps_nobody_from_stopping_and_removing(host):
-    """As after `rm -r /run/hawse`: containers can still be stopped and removed."""
+    """The run directory is lost, as after `rm -r /run/hawse`. Containers can still be stopped and removed."""
     pids = []
     for name in ("one", "two", "three"):
         host.hawse("run", "-d", "--name", name, "hostfs", "sleep", "1d")
         pids.append(int(host.hawse("inspect", "-f", "{{.State.Pid}}", name).stdout))
     while host.run_dir.exists():
-        shutil.rmtree(host.run_dir, ignore_errors=True)  # a warm server may still write there
+        shutil.rmtree(host.run_dir, ignore_errors=True)  # ignore errors: a warm server may still write there
     assert host.hawse("stop", "-t0", "one").stdout == "one\n"
     assert host.hawse("kill", "two").stdout == "two\n"
     assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split("\n") == [
@@ -83,7 +83,10 @@ def is_running(pid: int) -> bool:
 
 
 def test_what_a_container_writes_into_its_own_hosts_file_is_no_matter(host):
-    """The file may have bytes that are not text, and be larger than any file that is worth editing."""
+    """A container's own hosts file may contain bytes that are not text, and may be too large for hawse to edit.
+
+    Commands must work even then.
+    """
     for name in ("app", "zoo"):
         host.hawse("network", "create", name)
     script = "printf '\\377\\n' | tee -a /etc/resolv.conf >> /etc/hosts; sleep 1d"

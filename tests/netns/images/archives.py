@@ -1,4 +1,4 @@
-"""Construction of image archives, genuine and forged, byte by byte."""
+"""Helpers that build image archives byte by byte, genuine ones and forged ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ CREATED = "2026-01-02T03:04:05.6Z"
 
 
 def make_tar(*entries: tuple[str, object]) -> bytes:
-    """Return a tar of (name, content): bytes (and mode), None for a directory, "->" for links, or a TarInfo."""
+    """Return a tar with these entries: (name, content).
+
+    The content is bytes or (bytes, mode) for a file, None for a directory, "-> target" for a symbolic link, "= target"
+    for a hard link, or a TarInfo.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, content in entries:
@@ -59,7 +63,9 @@ def image_config(
     claimed: Sequence[bytes] | None = None,
     **more: Any,
 ) -> bytes:
-    """Return an image configuration; ``claimed`` lists the layers whose digests it states, if not the real ones."""
+    """Return an image configuration. It states the digests of the layers ``claimed``, or else those of the
+    real layers.
+    """
     rootfs = {"type": "layers", "diff_ids": [diff_id(layer) for layer in (layers if claimed is None else claimed)]}
     document = {"created": CREATED, "os": "linux", "config": config or {}, "rootfs": rootfs, **more}
     return json.dumps(document).encode()
@@ -72,7 +78,7 @@ def saved(
     claimed: Sequence[bytes] | None = None,
     more: Sequence[tuple[str, object]] = (),
 ) -> bytes:
-    """Return an archive as ``docker save`` writes it; ``more`` are further members."""
+    """Return an archive in the form that ``docker save`` writes. ``more`` are members to add."""
     document = config if isinstance(config, bytes) else image_config(layers, config, claimed=claimed)
     names = [f"blobs/sha256/{blob(layer)}" for layer in layers]
     manifest = [{"Config": f"blobs/sha256/{blob(document)}", "RepoTags": tags, "Layers": names}]
@@ -81,8 +87,9 @@ def saved(
 
 
 def old_saved(layers: Mapping[str, object], config: bytes, names: Sequence[str], name: str = "") -> bytes:
-    """Return an archive as ``docker save`` wrote it before Docker 25: a directory for each layer, equal ones
-    as links.
+    """Return an archive in the form of ``docker save`` before Docker 25.
+
+    Each layer has a directory; equal layers are links.
     """
     name = name or f"{blob(config)}.json"
     manifest = [{"Config": name, "RepoTags": ["old:1"], "Layers": list(names)}]
@@ -97,10 +104,10 @@ def layout(
     sizes: Mapping[str, int] | None = None,
     claimed: bytes | None = None,
 ) -> bytes:
-    """Return an OCI image layout; ``stored`` are blobs (config, manifest, layer) with another content than their name
-    says.
+    """Return an OCI image layout.
 
-    ``sizes`` are wrong sizes in descriptors. ``claimed`` is the layer whose digest the configuration states.
+    ``stored`` replaces blobs (config, manifest, layer) by content that does not match their digests. ``sizes`` replaces
+    sizes in descriptors by wrong ones. ``claimed`` is the layer whose digest the configuration states.
     """
     stored, sizes = stored or {}, sizes or {}
     config = image_config([layer], {"Cmd": ["sh"]}, claimed=None if claimed is None else [claimed])
@@ -120,7 +127,7 @@ def layout(
 
 
 def pax_member(name: str, records: Mapping[str, str], content: bytes = b"", **fields: Any) -> bytes:
-    """Return a tar with one member that has a pax header."""
+    """Return a tar archive with one member that has a pax header."""
     info = tarfile.TarInfo(name)
     info.size, info.pax_headers = len(content), dict(records)
     for key, value in fields.items():

@@ -1,4 +1,4 @@
-"""An image store in a directory of its own."""
+"""Fixtures for tests of images: each test has an image store in a separate directory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.conftest import require_root
 
 @pytest.fixture(autouse=True)
 def as_root() -> None:
-    """Require root, because unpacking changes the root directory."""
+    """Require root for the test, because unpacking changes the root directory."""
     require_root()
 
 
@@ -30,7 +30,7 @@ def images(store, tmp_path: Path) -> ImageStore:
 
 @pytest.fixture
 def rootfs(images):
-    """Return a function that finds the directory with the files of an image."""
+    """Return a function that returns the directory with the files of an image."""
 
     def find(reference: str) -> Path:
         record = images.resolve(reference)
@@ -42,7 +42,7 @@ def rootfs(images):
 
 @pytest.fixture
 def left(images, tmp_path: Path):
-    """Return a function that lists the files and records of images; a refused import must leave none."""
+    """Return a function that lists all files and records of images. A refused import must leave none of them."""
 
     def find() -> list[str]:
         return [*map(str, (tmp_path / "root" / "images").iterdir()), *map(str, images.list({}))]

@@ -1,5 +1,6 @@
-"""Archives from Docker, skopeo and tar are imported with the id they have there; ``genuine/`` says how they
-were made.
+"""Archives made by Docker, skopeo and tar: hawse imports them with the image id that they have in Docker.
+
+The directory ``genuine/`` contains a note on how the archives were made.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ ID = "sha256:a33723f73360d427e687bde3f6cd15c0b22443e090a51f74abdb550e312f1e40"
     [
         ("docker-save", ["example.com/team/small:latest", "small:1"], ID),
         ("skopeo-docker", ["small:4"], ID),
-        ("skopeo-oci", ["small:2"], None),  # skopeo rewrites the configuration for OCI
+        ("skopeo-oci", ["small:2"], None),  # no known id: skopeo rewrites the configuration
         ("skopeo-zstd", ["3:latest"], None),
         ("skopeo-zstd-chunked", ["5:latest"], None),
     ],
@@ -94,7 +95,7 @@ def test_root_file_systems_packed_by_tar(images, rootfs, tmp_path, flags):
 
 
 def test_an_index_of_several_platforms_gives_the_image_of_this_one(images, rootfs):
-    """The form is that of BuildKit: the outer index names an index, which also contains an attestation."""
+    """The archive has BuildKit's form: its outer index names a second index, which also contains an attestation."""
     import json
 
     from engine.version import architecture

@@ -1,4 +1,4 @@
-"""Archives made to do harm by their members, headers or sizes; a refused one leaves nothing."""
+"""Archives made to do harm by their members, headers or sizes. A refused archive leaves no files behind."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_hostile_documents_are_refused(images, left, document, text):
 
 
 def test_indexes_that_name_themselves_in_turn_end(images):
-    """Each index names the next one, deeper than in any real image."""
+    """Each index in the archive names the next index. The chain is longer than in any real image."""
     from .archives import blob
 
     blobs, inner = {}, b'{"manifests": []}'
@@ -151,7 +151,7 @@ def test_names_of_other_types_are_refused(images, left, tags):
 
 
 def test_only_harmless_attributes_are_kept(images, rootfs):
-    """Docker keeps all attributes; those of overlayfs would change the layout of the container's root."""
+    """Docker keeps all extended attributes. hawse drops those of overlayfs, which would change the container's root."""
     capability = b"\x01\x00\x00\x02\x00\x04" + bytes(14)
     attributes = dict.fromkeys(("trusted.a", "trusted.overlay.opaque", "trusted.overlay.redirect", "user.a"), "y")
     attributes |= dict.fromkeys(("user.overlay.opaque", "security.ima", "security.selinux"), "y")
@@ -217,7 +217,9 @@ def test_whiteouts_behind_a_link_stay_inside(images, tmp_path, whiteout):
 
 
 def nested(levels: int, *more: tuple[str, object]) -> bytes:
-    """Return directories nested deeper than the longest path: each link continues where the last one ended."""
+    """Return an archive with directories nested deeper than the longest path; each link continues at the last
+    directory.
+    """
     entries: list[tuple[str, object]] = []
     start = "deep"
     for step in range(levels // 1000):
@@ -229,7 +231,9 @@ def nested(levels: int, *more: tuple[str, object]) -> bytes:
 
 @pytest.fixture
 def quick_root():
-    """A directory on a tmpfs; rm deletes what a failed test leaves, because Python cannot delete it."""
+    """A directory on a tmpfs. `rm` deletes what a failed test leaves, because Python cannot delete such deep
+    directories.
+    """
     with tempfile.TemporaryDirectory(dir="/dev/shm", ignore_cleanup_errors=True) as directory:
         try:
             yield Path(directory)
@@ -238,7 +242,7 @@ def quick_root():
 
 
 def test_directories_nested_10000_deep_are_removed(quick_root):
-    """Python's recursion limit, the longest path and the descriptor limit must not prevent it."""
+    """hawse removes them despite Python's recursion limit, the maximum path length and the limit of descriptors."""
     images = ImageStore(SqliteStore(quick_root / "hawse.db"), quick_root)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, files[1]))
@@ -308,7 +312,7 @@ def test_limits_hold_for_all_images_of_an_archive(store, tmp_path):
 
 
 def test_an_import_leaves_a_tenth_of_the_file_system_free(tmp_path):
-    """The import runs in its own mount namespace, on a file system of 16 MiB."""
+    """The import runs in a separate mount namespace, and its image store is on a file system of 16 MiB."""
     script = f"""
         import io, os, sys
         sys.path[:0] = [{str(CHECKOUT)!r}, {str(Path(__file__).parent)!r}]

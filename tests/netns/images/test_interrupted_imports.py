@@ -1,4 +1,4 @@
-"""Imports survive kill -9 at any moment, and two imports of one image at the same time."""
+"""Imports that are killed by kill -9 at any moment, and two imports of the same image at the same time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ print(ImageStore(SqliteStore(root / "hawse.db"), root).import_archive(open(sys.a
 
 @pytest.fixture
 def start(tmp_path: Path):
-    """Return a function that starts an import of `ARCHIVE` in its own process."""
+    """Return a function that starts an import of `ARCHIVE` in a separate process."""
     archive = tmp_path / "archive.tar"
     archive.write_bytes(ARCHIVE)
 
@@ -79,7 +79,7 @@ def test_killed_at_any_moment(images, rootfs, start, tmp_path):
 
 
 def test_what_unpacks_ends_with_the_command(start, tmp_path):
-    """Otherwise the unpacking process would still write while the next command cleans up."""
+    """The process that unpacks ends with its command. Otherwise it would write while the next command cleans up."""
     importing = start("killed:1")
     children: list[int] = []
     while importing.poll() is None and not children:
@@ -88,7 +88,7 @@ def test_what_unpacks_ends_with_the_command(start, tmp_path):
     started = process.start_time(children[0])
     while os.readlink(f"/proc/{children[0]}/root") == "/":
         time.sleep(0.001)
-    os.kill(children[0], signal.SIGSTOP)  # so that it cannot end by itself
+    os.kill(children[0], signal.SIGSTOP)  # a stopped process cannot end by itself
     importing.send_signal(signal.SIGKILL)
     importing.wait(60)
     deadline = time.monotonic() + 10

@@ -1,4 +1,4 @@
-"""The oddest image that is accepted breaks no command that shows it or uses it."""
+"""An image with the strangest accepted values: every command that shows or uses this image must still work."""
 
 from __future__ import annotations
 

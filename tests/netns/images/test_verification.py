@@ -1,4 +1,4 @@
-"""An archive whose content does not match its claims is refused whole; none can replace a genuine image."""
+"""An archive whose content does not match its digests is refused as a whole, and cannot replace a genuine image."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ ZIPPED = gzip.compress(GOOD, mtime=0)
 
 
 def forged_diff_id(number: int = 0) -> str:
-    """Return Docker's error text (`docker load`, 26.1.5)."""
+    """Return the error text that `docker load` (26.1.5) prints for a wrong layer digest."""
     return f'invalid diffID for layer {number}: expected "sha256:{blob(GOOD)}", got "sha256:{blob(EVIL)}"'
 
 
 def with_twice(name: str) -> bytes:
-    """Return an archive with the good layer, and the evil layer named ``name``; tar takes the last of equal names."""
+    """Return an archive with the good layer and a second member called ``name`` with the evil layer; tar uses the last
+    one.
+    """
     return old_saved({"l.tar": GOOD, name: EVIL}, image_config([GOOD]), ["l.tar"])
 
 
@@ -86,7 +88,7 @@ def test_forged_archives_leave_nothing(images, left, archive, text):
 
 
 def test_a_forged_archive_cannot_stand_for_the_genuine_image(images, rootfs, left):
-    """The forged archive has the genuine configuration, so the same id, and is imported first."""
+    """The forged archive contains the genuine configuration, so it claims the same image id. It is imported first."""
     config = image_config([GOOD], {"Cmd": ["app"]})
     with pytest.raises(InvalidArgument):
         images.import_archive(io.BytesIO(saved(EVIL, config=config)), "")
@@ -100,7 +102,7 @@ def test_a_forged_archive_cannot_stand_for_the_genuine_image(images, rootfs, lef
 
 
 def test_files_that_were_never_verified_are_replaced(images, store, rootfs):
-    """The image was imported by an older hawse, which verified nothing."""
+    """An older hawse imported the image without any check of its files. A new import must replace the files."""
     image_id = images.import_archive(io.BytesIO(saved(GOOD)), "")
     with store.write() as transaction:
         transaction.put_image(replace(images.resolve("app:1"), verified=False))
@@ -116,7 +118,7 @@ def test_files_that_were_never_verified_are_replaced(images, store, rootfs):
         transaction.delete_container(container.id)
     assert images.import_archive(io.BytesIO(saved(GOOD)), "app:2") == image_id
     assert (rootfs("app:1") / "app").read_bytes() == b"good"
-    (rootfs("app:1") / "app").write_bytes(b"kept")  # verified, so not unpacked again
+    (rootfs("app:1") / "app").write_bytes(b"kept")  # verified before, so the next import does not unpack again
     images.import_archive(io.BytesIO(saved(GOOD)), "app:3")
     assert (rootfs("app:3") / "app").read_bytes() == b"kept"
 

@@ -1,6 +1,4 @@
-"""A host with containers run by the command line, and sockets in every namespace; many questions are asked in
-parallel.
-"""
+"""A host with containers, and sockets in every namespace. Commands create the containers; questions run in parallel."""
 
 from __future__ import annotations
 
@@ -23,14 +21,14 @@ from tests.conftest import COUNTER, Host, Netns, require_root
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 PATIENCE, SILENCE = 10.0, 0.8
-"""Seconds to wait for expected answers, and the minimum wait where no answer is expected."""
+"""PATIENCE: seconds to wait for expected answers. SILENCE: minimum seconds to wait where no answer is expected."""
 AGAIN = 0.3
 """Seconds after which an unanswered datagram is sent again."""
 FILTERED = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
 
 
 def open_socket(path: str, address: str, protocol: str) -> socket.socket:
-    """Return a non-blocking socket that belongs to a namespace, whichever thread uses it."""
+    """Return a non-blocking socket that belongs to the namespace ``path``, whichever thread uses the socket."""
     family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
     made = namespaces.run_in_netns(path, lambda: socket.socket(family, KINDS[protocol]))
     made.setblocking(False)
@@ -38,7 +36,7 @@ def open_socket(path: str, address: str, protocol: str) -> socket.socket:
 
 
 class Question(NamedTuple):
-    """A question from a namespace (``path``) to an address and port; ``source`` binds the client's address.
+    """A question from the namespace ``path`` to an address and port; ``source`` is the client's own address, if set.
 
     A link-local address includes the number of the interface: ``fe80::1%2``.
     """
@@ -51,18 +49,18 @@ class Question(NamedTuple):
 
     @property
     def place(self) -> tuple[str, int] | tuple[str, int, int, int]:
-        """The address in the form that sockets take."""
+        """The question's target address in the tuple form that Python's sockets use."""
         host, _, zone = self.address.partition("%")
         return (host, self.port, 0, int(zone)) if zone else (host, self.port)
 
     @property
     def payload(self) -> bytes:
-        """The content of the question's datagram."""
+        """The bytes of the datagram that asks this question."""
         return repr(self).encode()
 
 
 class Servers:
-    """Servers on many ports that answer with the client's address; one thread serves all."""
+    """Servers on many ports. They answer each client with the client's address; one thread serves all ports."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -105,7 +103,9 @@ class Servers:
 
 
 class Asking:
-    """Questions asked in parallel; ``answers`` has what the servers saw, without the unanswered questions."""
+    """Questions that are asked in parallel. ``answers`` maps each answered question to the address that the
+    server saw.
+    """
 
     def __init__(self, questions: Iterable[Question]) -> None:
         self.answers: dict[Question, str] = {}
@@ -124,7 +124,7 @@ class Asking:
             self._selector.register(sock, selectors.EVENT_READ, question)
 
     def collect(self, expected: Callable[[Question], bool]) -> dict[Question, str]:
-        """Wait until all ``expected`` answers have come and `SILENCE` has passed, and return the answers."""
+        """Wait until all ``expected`` answers have come and `SILENCE` seconds have passed; return all answers."""
         start, repeated = time.monotonic(), 0.0
         missing = {q for q in self._open if expected(q)}
         while (past := time.monotonic() - start) < PATIENCE and (missing - self.answers.keys() or past < SILENCE):
@@ -146,7 +146,7 @@ class Asking:
     def _hear(self, question: Question, sock: socket.socket) -> None:
         try:
             answer = sock.recv(100).decode()
-        except OSError:  # refused or unreachable; a datagram is sent again
+        except OSError:  # refused or unreachable; a later loop sends it again
             answer = ""
         if answer:
             self.answers[question] = answer
@@ -155,7 +155,7 @@ class Asking:
 
 
 class World:
-    """A host and its neighbour, controlled by the command line."""
+    """A host and its neighbour on the wire. The tests control the host by hawse commands."""
 
     question = Question
 
@@ -167,21 +167,21 @@ class World:
         return self.host.hawse(*argv).stdout.strip()
 
     def at_once(self, *commands: Sequence[str]) -> None:
-        """Run commands in parallel."""
+        """Run hawse commands in parallel on the host."""
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda argv: self.hawse(*argv), commands))
 
     def networks(self, **options: Sequence[str]) -> None:
-        """Create networks in parallel."""
+        """Create networks in parallel. Each keyword is a network's name, and its value the flags."""
         self.at_once(*(["network", "create", *flags, name] for name, flags in options.items()))
 
     def containers(self, **options: Sequence[str]) -> dict[str, str]:
-        """Run idle containers and return the paths of their namespaces."""
+        """Start containers that do nothing, and return the path of each container's network namespace."""
         self.at_once(*(["run", "-d", "--name", n, *flags, "hostfs", "sleep", "1000"] for n, flags in options.items()))
         return self.paths(*options)
 
     def paths(self, *names: str) -> dict[str, str]:
-        """Return the paths of running containers' namespaces."""
+        """Return the paths of the network namespaces of these running containers."""
         pids = self.hawse("inspect", "-f", "{{.State.Pid}}", *names).split()
         return {name: f"/proc/{pid}/ns/net" for name, pid in zip(names, pids, strict=True)}
 
@@ -192,29 +192,29 @@ class World:
         )
 
     def serve(self, path: str, port: int, *, addresses: Iterable[str] = ("0.0.0.0", "::")) -> None:
-        """Serve a port of a namespace by TCP and UDP."""
+        """Start TCP and UDP servers on a port in a network namespace."""
         for address in addresses:
             for protocol in KINDS:
                 self.servers.serve(path, address, port, protocol)
 
     def ask(self, expected: Mapping[Question, str]) -> dict[Question, str]:
-        """Ask these questions and return what the servers saw, "" for no answer."""
+        """Ask these questions and return the client address that each server saw, or "" without an answer."""
         self.servers.heard.clear()
         answers = Asking(expected).collect(lambda q: bool(expected[q]))
         return {question: answers.get(question, "") for question in expected}
 
     def reaches(self, path: str, address: str, port: int, protocol: str = "tcp", source: str = "") -> str:
-        """Ask one question and return what the server saw, or "" without an answer."""
+        """Ask one question and return the client address that the server saw, or "" without an answer."""
         question = Question(path, address, port, protocol, source)
         return self.ask({question: "?"})[question]
 
     def silent(self, *questions: Question) -> bool:
-        """Return whether no question is answered, and no datagram even arrives."""
+        """Return whether no question gets an answer, and no datagram of a question reaches a server."""
         answered = any(self.ask(dict.fromkeys(questions, "")).values())
         return not answered and self.servers.heard.isdisjoint(question.payload for question in questions)
 
     def filter_bridged(self, on: bool) -> None:
-        """Let br_netfilter pass bridged packets to the firewall or not, if the kernel has it."""
+        """Switch br_netfilter on or off, if the kernel has it. When it is on, bridged packets pass the firewall."""
         self.host.sh(f"cd /proc/sys/net/bridge 2>/dev/null && echo {int(on)} | tee {' '.join(FILTERED)} || true")
 
     def close(self) -> None:
@@ -225,7 +225,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A host with two addresses of each family, and its neighbour."""
+    """A host with two IPv4 and two IPv6 addresses, and its neighbour on the wire."""
     require_root()
     peer = Netns(f"hwt{os.getpid()}wp{next(COUNTER)}")
     peer.sh(

@@ -1,4 +1,4 @@
-"""Ports that are not published are unreachable, whatever a neighbour on the wire or a container tries.
+"""Ports that are not published: no attack by a neighbour on the wire or by a container may reach them.
 
 The neighbour routes the host's loopback addresses and all containers' subnets to the host. Containers set any routes. A
 datagram counts as passed when it arrives, even without an answer.
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.netns
 HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
 GUARD, NO_ICC = "com.hawse.bridge.spoof_guard=true", "com.docker.network.bridge.enable_icc=false"
 NUMBERS = {"app": 30, "other": 31, "enclosed": 32, "apart": 33, "guarded": 34}
-ARP_LOCK = 1.1  # seconds for which Linux ignores another answer (net.ipv4.neigh.*.locktime)
+ARP_LOCK = 1.1  # seconds in which Linux ignores a second ARP reply (net.ipv4.neigh.*.locktime)
 PROTOCOLS = ("tcp", "udp")
 BOTH = {"bridged packets filtered": True, "bridged packets not filtered": False}
 
@@ -41,7 +41,7 @@ def publishing(*specs: str) -> list[str]:
 
 
 class Scenario:
-    """Networks of every kind, with containers that all serve ports 80 and 90."""
+    """A host with networks of every kind. All containers serve ports 80 and 90."""
 
     def __init__(self, world) -> None:
         self.world, self.peer = world, world.peer.path
@@ -85,7 +85,9 @@ class Scenario:
 
     @staticmethod
     def loopback_by(gateway: str, gateway6: str, interface: str) -> str:
-        """Return a script that routes the loopback addresses to a gateway instead of to the own loopback interface."""
+        """Return a script that routes loopback addresses to a gateway, and no longer to the namespace's loopback
+        interface.
+        """
         return (
             "ip route del local 127.0.0.0/8 dev lo table local; ip route del local 127.0.0.1 dev lo table local; "
             f"cd /proc/sys/net/ipv4/conf; echo 1 | tee all/route_localnet {interface}/route_localnet; "
@@ -99,11 +101,11 @@ class Scenario:
         return [self.world.question(path, a, port, p) for a in addresses for p in PROTOCOLS]
 
     def answered(self, client: str, port: int, *addresses: str) -> bool:
-        """Return whether all of these addresses answer."""
+        """Return whether the port answers the client at all of these addresses."""
         return all(self.world.ask(dict.fromkeys(self.questions(client, port, *addresses), "?")).values())
 
     def silent(self, client: str, port: int, *addresses: str) -> bool:
-        """Return whether none of these addresses answers or receives anything."""
+        """Return whether the port answers the client at none of these addresses, and no datagram arrives there."""
         return self.world.silent(*self.questions(client, port, *addresses))
 
 
@@ -186,7 +188,7 @@ def test_guarded_container_sends_under_its_own_mac_only(scenario, filtered):
 
 
 def claim_by_arp(path: str, victim: str, address: str) -> None:
-    """Claim ``address`` for the attacker's MAC by unsolicited ARP replies to a neighbour."""
+    """Send unsolicited ARP replies to the victim, which claim that ``address`` has the attacker's MAC."""
     sock = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0))
     with sock:
         sock.bind(("eth0", 0x0806))
@@ -198,7 +200,9 @@ def claim_by_arp(path: str, victim: str, address: str) -> None:
 
 
 def claim_by_nd(path: str, victim: str, address: str) -> None:
-    """Do the same for IPv6: send a neighbour advertisement that overrides the known MAC."""
+    """Send a neighbour advertisement to the victim: the IPv6 ``address`` has the attacker's MAC. It overrides a known
+    MAC.
+    """
     sock = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
     with sock:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
@@ -218,7 +222,10 @@ def neighbour_entry(scenario, path: str, address: str) -> str:
     ("guarded", "mallory", "alice", False), ("app", "web", "private", True),
 ])  # fmt: skip
 def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network, attacker, victim, poisoned, version):
-    """Without the guard the attack succeeds, which shows that the attack is real."""
+    """An attacker claims the gateway's address to the other containers on its network.
+
+    The spoof guard stops the attack. Without the guard the attack succeeds, which shows that the attack is real.
+    """
     number, target = NUMBERS[network], scenario.paths[victim]
     gateway = f"172.{number}.0.1" if version == 4 else f"fd00:{number}::1"
     address = f"172.{number}.0.3" if version == 4 else f"fd00:{number}::3"
@@ -228,14 +235,16 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network,
     (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], address, gateway)
     time.sleep(0.2)
     after = neighbour_entry(scenario, target, gateway)
-    for path in (target, scenario.paths[attacker]):  # a broadcast returns to its sender
+    for path in (target, scenario.paths[attacker]):  # the sender may receive its own broadcast
         scenario.world.inside(path, "ip neigh flush all")
     assert before
     assert (after != before) is poisoned
 
 
 class Talk:
-    """One UDP and one TCP connection of the neighbour to a published port, open from the first message on."""
+    """One UDP and one TCP connection from the neighbour to a published port. Both are open from the first
+    message on.
+    """
 
     def __init__(self, scenario, container: str, inner: int, address: str, port: int) -> None:
         server = scenario.paths[container]
@@ -263,7 +272,7 @@ class Talk:
         return sock
 
     def passes(self, patience: float = 3) -> dict[str, bool]:
-        """Return which of the two connections still pass a message from client to server."""
+        """Return, for the UDP and the TCP connection, whether a message still passes from the client to the server."""
         results = {}
         for name, sender, receiver in (
             ("tcp", self.client, self.channel),
@@ -298,7 +307,10 @@ def test_taken_back_port_closes_at_once_under_talks_that_go_on(scenario):
 
 @pytest.mark.parametrize("address", [HOST, HOST6])
 def test_client_that_never_pauses_follows_the_port(scenario, address):
-    """A datagram flow tracked before, between or after publications is never sent to an old target."""
+    """A client sends datagrams all the time while the port is published, moved and unpublished.
+
+    conntrack must never send the flow to an old target.
+    """
     world, port = scenario.world, 8005
     path, family = scenario.peer, socket.AF_INET6 if ":" in address else socket.AF_INET
     client = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
@@ -324,7 +336,11 @@ def test_client_that_never_pauses_follows_the_port(scenario, address):
 
 
 def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scenario):
-    """The flows go through rules, through the agent, by routing and from another network; all began while allowed."""
+    """A new container gets the address of a removed one. It must receive no packets of the removed container's flows.
+
+    The flows use firewall rules, the agent's port proxy, routing, or another network. All began while they were
+    allowed.
+    """
     world, place = scenario.world, ["--network", "old", "--ip", "172.35.0.77"]
     world.inside(scenario.peer, f"ip route replace 172.35.0.0/16 via {HOST}")
     victim = world.containers(victim=[*place, *publishing("8006:86")])["victim"]
@@ -352,7 +368,7 @@ def flow_to(path: str, address: str, port: int) -> socket.socket:
 
 
 def carries(flow: socket.socket, patience: float = 3) -> bool:
-    """Return whether a message on this flow is answered."""
+    """Send a message on this flow and return whether an answer comes."""
     flow.settimeout(patience / 3)
     for _ in range(3):
         with suppress(OSError):

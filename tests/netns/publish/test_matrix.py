@@ -1,4 +1,4 @@
-"""Every way to publish a port, from every place: which clients get an answer, and which address the server sees.
+"""Every way to publish a port, tried from every place: who gets an answer, and which client address the server sees.
 
 The server sees the true client with three exceptions: a true hairpin (a network that reaches itself through the host),
 a client on the host's loopback, and IPv6 into a container without IPv6. Then it sees the network's gateway.
@@ -22,7 +22,7 @@ STRANGER, STRANGER6 = "172.32.0.50", "fd00:32::50"
 LOOPBACK = ("127.0.0.1", "::1")
 BINDINGS = ("0.0.0.0", "::", HOST, HOST6, *LOOPBACK)
 SERVERS = {"only4": 8000, "dual": 9000}
-"""The first host port of each server, by the name of its network."""
+"""The first host port of each server. The keys are the names of the servers' networks."""
 GATEWAYS = {"only4": ("172.30.0.1", ""), "dual": ("172.31.0.1", "fd00:31::1")}
 
 
@@ -48,7 +48,7 @@ def publishing(server: str) -> list[str]:
 
 
 class Matrix:
-    """Two servers published in every way, and a client at every place."""
+    """A host with two servers whose ports are published in every way, and with a client at every place."""
 
     def __init__(self, world) -> None:
         self.world = world
@@ -71,7 +71,7 @@ class Matrix:
     def cells(self) -> Iterator[Cell]:
         for server in SERVERS:
             targets = {"outside": (HOST, HOST6), "host": (HOST, SECOND, HOST6, SECOND6, *LOOPBACK)}
-            both = (HOST, HOST6) if server == "dual" else (HOST,)  # a client without IPv6 can't ask over it
+            both = (HOST, HOST6) if server == "dual" else (HOST,)  # a client without IPv6 can ask by IPv4 only
             targets |= {f"neighbour {server}": both, f"self {server}": both, "stranger": (HOST, HOST6)}
             for binding in BINDINGS:
                 for protocol in ("tcp", "udp"):
@@ -80,7 +80,9 @@ class Matrix:
                             yield Cell(server, binding, protocol, client, address)
 
     def seen(self, cell: Cell) -> str:
-        """Return the client address that the server must see, or "" if no answer is allowed."""
+        """Return the client address that the server must see in this cell of the matrix, or "" if no answer is
+        allowed.
+        """
         version = ip_address(cell.address).version
         wildcard = "0.0.0.0" if version == 4 else "::"
         if cell.binding not in (wildcard, cell.address):
@@ -90,7 +92,8 @@ class Matrix:
             return gateway4
         if cell.address in LOOPBACK or cell.client.startswith(("self", "neighbour")):
             return gateway4 if version == 4 else gateway6
-        # To all its IPv4 addresses of one subnet, the host sends from the first of them.
+        # When the host is the client, it sends from its first IPv4 address in the subnet, whichever of its addresses it
+        # asks.
         sources = {"outside": (PEER, PEER6), "host": (HOST, cell.address), "stranger": (STRANGER, STRANGER6)}
         return sources[cell.client][version == 6]
 
@@ -130,7 +133,10 @@ def test_published_port(matrix, answers, server, binding, protocol):
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("server", SERVERS)
 def test_link_local_address_serves_what_is_published_everywhere(matrix, server, protocol):
-    """Linux does not route packets of a link-local address, so no rule can rewrite them."""
+    """A port published on all addresses answers on a link-local address too.
+
+    Linux does not route packets of link-local addresses, so no firewall rule can rewrite them.
+    """
     link_local = matrix.world.inside(matrix.world.host.path, "ip -br -6 addr show dev ext0 scope link").split()[2]
     wire = namespaces.run_in_netns(matrix.world.peer.path, lambda: socket.if_nametoindex("br0"))
     address = f"{link_local.partition('/')[0]}%{wire}"
@@ -144,7 +150,7 @@ def test_link_local_address_serves_what_is_published_everywhere(matrix, server, 
 
 
 def test_restarted_container_has_all_its_ports_again(matrix):
-    """No listening socket of hawse on the host blocks these ports."""
+    """A restarted container can publish all its ports again, because hawse keeps no listening socket on them."""
     matrix.world.hawse("restart", "-t", "0", "web-only4")
     matrix.places["self only4"] = matrix.world.paths("web-only4")["web-only4"]
     matrix.world.serve(matrix.places["self only4"], 80)

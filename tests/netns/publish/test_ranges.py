@@ -1,4 +1,7 @@
-"""Ranges of published ports: one record and one element of any length, split when one of its ports is unpublished."""
+"""Ranges of published ports: a range of any length is one record and one firewall element.
+
+Unpublishing a port of the range splits both.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ pytestmark = pytest.mark.netns
 HOST, HOST6 = "192.168.99.11", "fd99::11"
 PORTS = (20000, 25000, 25001, 30000)
 SINGLE_PORT_LIMIT = 3000
-"""Bytes: more than a container's record needs, less than a tenth of what ten thousand single ports would need."""
+"""Limit in bytes for a container's record. Ten thousand single ports would need more than ten times as much."""
 
 
 @pytest.fixture(scope="module")
 def ranged(world) -> Iterator[dict[str, str]]:
-    """A container that publishes ten thousand ports."""
+    """A host with a container that publishes a range of ten thousand ports."""
     world.networks(dual=["--ipv6", "--subnet", "172.31.0.0/16", "--subnet", "fd00:31::/64"])
     paths = world.containers(web=["--network", "dual", "-p", "20000-30000:20000-30000"])
     for port in PORTS:
@@ -36,7 +39,7 @@ def elements(world) -> dict[str, int]:
 
 
 def records(world) -> list[int]:
-    """Return the lengths of the containers' and endpoints' records in the store."""
+    """Return the lengths of the store's container and endpoint records."""
     with closing(sqlite3.connect(f"file:{next(world.host.root.glob('*.db'))}?mode=ro", uri=True)) as store:
         return [
             n

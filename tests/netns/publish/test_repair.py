@@ -1,4 +1,4 @@
-"""A flushed firewall is restored as it was, but a repair restores nothing that is being removed."""
+"""The agent restores a flushed firewall as it was, but never what a command is removing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ main()
 
 @pytest.fixture(scope="module")
 def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
-    """Containers that need every kind of element: ports of all kinds, links, guarded ports, modes and sources."""
+    """Containers that together need every kind of firewall element: ports, links, guarded ports, modes and sources."""
     config = tmp_path_factory.mktemp("config") / "daemon.json"
     config.write_text('{"icc": false}')
     os.environ["HAWSE_CONFIG"] = str(config)
@@ -77,7 +77,7 @@ def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
 
 
 def tables(world) -> list[str]:
-    """Return the ruleset as sorted texts, without handles, because these count the changes."""
+    """Return the firewall rules as sorted lines of text, without handles, because a handle changes with each repair."""
     objects = json.loads(world.host.sh("nft -j list ruleset"))["nftables"]
     entries = [entry for o in objects for kind in o if kind != "metainfo" for entry in _flat(kind, o[kind])]
     return sorted(json.dumps(entry, sort_keys=True) for entry in entries)
@@ -90,7 +90,7 @@ def _flat(kind: str, entry: dict) -> list:
 
 
 def settled(world, expected: list[str]) -> list[str]:
-    deadline = time.monotonic() + 10  # the agent adds its own elements by itself
+    deadline = time.monotonic() + 10  # the agent adds its elements a moment later
     while (now := tables(world)) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     return now
@@ -98,7 +98,7 @@ def settled(world, expected: list[str]) -> list[str]:
 
 @pytest.fixture
 def without_agent(world) -> Iterator[None]:
-    """End the agent; after the test, start one and wait for all that an agent adds to the firewall."""
+    """Stop the agent for a test; afterwards start an agent and wait until it has added its firewall elements."""
     pid = json.loads(client.ask(world.host.run_dir, "status", 5))["pid"]
     started = process.start_time(pid)
     os.kill(pid, signal.SIGTERM)
@@ -106,7 +106,7 @@ def without_agent(world) -> Iterator[None]:
         time.sleep(0.02)
     yield
     world.hawse("network", "rm", world.hawse("network", "create", "next"))
-    deadline = time.monotonic() + 10  # the command does not wait for the agent that it starts
+    deadline = time.monotonic() + 10  # the command starts the agent without waiting for it
     while not all(any(sign in line for line in tables(world)) for sign in ('["relay", ["tcp"', "hawse_standby")):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A runtime in a throwaway namespace; its containers and its supervisor end after the test."""
+"""A container runtime in a temporary namespace. Its containers and its supervisor end after the test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Lab:
-    """A runtime with short methods for the tests."""
+    """A container runtime with short helper methods for the tests."""
 
     def __init__(self, state: Path, netns: str) -> None:
         self.netns = netns
@@ -44,7 +44,7 @@ class Lab:
         return created
 
     def run(self, name: str, *argv: str, **fields) -> tuple[int, str]:
-        """Run a container to its end and return its exit code and all output."""
+        """Run a container until it exits; return the exit code and everything that the container wrote."""
         self.launch(name, *argv, **fields)
         code = self.runtime.wait(name, timeout=20)
         return code, self.output(name)
@@ -62,7 +62,7 @@ class Lab:
         return b"".join(line.data for line in lines if stream in ("", line.stream)).decode()
 
     def exec(self, name: str, *cmd: str, stdin: bytes = b"", **fields) -> tuple[int, str]:
-        """Execute a command in a container and return its exit code, and its output and errors together."""
+        """Run a command in a running container; return the exit code, and the output and errors together."""
         (in_read, in_write), (out_read, out_write) = os.pipe(), os.pipe()
         os.write(in_write, stdin)
         os.close(in_write)
@@ -97,12 +97,12 @@ class Lab:
         raise AssertionError(f"{pid} lives")
 
     def enter_namespace(self) -> None:
-        """Move the calling thread to the lab's network namespace."""
+        """Move the calling thread into this lab's network namespace."""
         with open(self.netns) as inside:
             syscalls.setns(inside.fileno(), syscalls.CLONE_NEWNET)
 
     def supervisor_pid(self) -> int:
-        """Return the pid of the process that holds the supervisor's lock, or 0."""
+        """Return the pid of the process that holds the supervisor's lock, or 0 if no process holds it."""
         inode = (self.run_dir / "supervisor.lock").stat().st_ino
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()
@@ -128,7 +128,7 @@ class Lab:
 
 @pytest.fixture(params=["hostfs", "image"])
 def either(request, lab: Lab, tmp_path: Path) -> str:
-    """Run a test's containers on the host's own files, and then in an image that contains most of them."""
+    """Run each test twice: with containers on the host's own files, and with an image that has most of these files."""
     if request.param == "image":
         root = tmp_path / "image"
         shutil.copytree("/etc", root / "etc", symlinks=True, ignore=lambda *_: ("ssl", "alternatives"))
@@ -143,7 +143,7 @@ def either(request, lab: Lab, tmp_path: Path) -> str:
 
 @pytest.fixture
 def lab(netns, tmp_path: Path) -> Iterator[Lab]:
-    """A runtime; the test's thread works in a fresh network namespace, as every command of a host does."""
+    """A container runtime; the test's thread works in a new network namespace, as hawse commands do on a host."""
     with open("/proc/thread-self/ns/net") as before:
         lab = Lab(tmp_path, netns.path)
         lab.enter_namespace()

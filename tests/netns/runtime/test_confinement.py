@@ -1,4 +1,4 @@
-"""Limits of a process in an image: system calls, privileges, keys, control groups, kernel paths."""
+"""The limits of a process in an image's container: system calls, privileges, keys, control groups, kernel paths."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ for number in map(int, sys.argv[1:]):
     print(libc.syscall(number, 0, 0, 0, 0) == -1 and ctypes.get_errno())
 """
 MOUNT, KEYCTL, UNSHARE, CLONE3, GETPID, BPF, REBOOT = 165, 250, 272, 435, 39, 321, 169
-"""System call numbers of x86_64."""
+"""Numbers of system calls on x86_64."""
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> dict[str, object]:
-    """Busybox, with the files that the system's Python interpreter needs."""
+    """An image with busybox and the files that the host's Python interpreter needs."""
     root = tmp_path / "image"
     (root / "bin").mkdir(parents=True)
     shutil.copy(shutil.which("busybox"), root / "bin")
@@ -44,7 +44,7 @@ def image(tmp_path: Path) -> dict[str, object]:
 
 
 def call(lab, image, *numbers: int, **fields) -> list[int]:
-    """Return the error numbers of system calls made without arguments, 0 for success."""
+    """Make system calls without arguments in a container; return the error number of each call, or 0 for success."""
     code, output = lab.run("one", "/usr/bin/python3", "-c", CALL, *map(str, numbers), **image, **fields)
     lab.runtime.delete("one")
     Path(lab.log("one")).unlink()
@@ -123,7 +123,7 @@ def test_capabilities_of_an_image_are_dockers(lab, image):
 
 
 def test_session_keyring_is_the_containers_own(lab, image):
-    """A key in the caller's session keyring cannot be found from inside the container."""
+    """A key in the session keyring of the process that starts the container cannot be found inside the container."""
     script = (
         "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
         "print(libc.syscall(249, b'user', b'hawse-canary', None, -3) > 0)"
@@ -158,7 +158,7 @@ def test_paths_of_the_kernel_are_hidden_unless_the_user_wants_them(lab, image):
     write = "(echo 77 > /proc/sys/net/core/somaxconn) 2>&1 || true"
     assert "Read-only" in lab.sh(write, **image)
     assert lab.sh(write, system_paths=True, **image) == ""
-    assert lab.sh(write, system_paths=True) == ""  # on the host's files
+    assert lab.sh(write, system_paths=True) == ""  # this container uses the host's files
     assert lab.sh(write, privileged=True, **image) == ""
     assert "Read-only" in lab.sh("(mkdir /sys/fs/cgroup/x) 2>&1 || true", system_paths=True, **image)
 
@@ -188,7 +188,7 @@ def test_mounts_keep_the_flags_that_they_have_on_the_host(lab, image, tmp_path):
 
 
 def await_children(pid: int, count: int) -> None:
-    """Wait until a process has ``count`` children; children that ended must be reaped."""
+    """Wait until a process has ``count`` children. Children that have ended must be reaped, else they count too."""
     for _ in range(200):
         if len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) == count:
             return

@@ -1,4 +1,4 @@
-"""Execution of another command in a running container."""
+"""Commands that are executed in a running container, as by ``docker exec``."""
 
 from __future__ import annotations
 

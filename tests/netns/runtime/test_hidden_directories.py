@@ -1,4 +1,4 @@
-"""A container on the host's file system does not see hawse's own directories by any path."""
+"""A container on the host's own files does not see hawse's directories, by whatever path it looks for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def secret(lab) -> Path:
-    """A secret file in HAWSE_ROOT; HAWSE_RUN contains the supervisor's socket."""
+    """The path of a secret file in HAWSE_ROOT. HAWSE_RUN contains the supervisor's socket."""
     (lab.state / "root").mkdir(mode=0o700)
     (lab.state / "root" / "ca.key").write_text("secret")
     return lab.state / "root" / "ca.key"
@@ -40,7 +40,7 @@ def test_hawse_directories_are_empty_and_cannot_be_written(lab, secret, fields):
 
 @pytest.fixture
 def elsewhere(lab, tmp_path_factory):
-    """Mount the lab's files at another path, and HAWSE_RUN at a path with a blank; yield both paths."""
+    """Mount the lab's files at a second path, and HAWSE_RUN at a path with a blank; yield both new paths."""
     other, bound = tmp_path_factory.mktemp("other"), tmp_path_factory.mktemp("a b")
     lab.run_dir.mkdir(mode=0o700)
     syscalls.bind(str(lab.state.parent), str(other))

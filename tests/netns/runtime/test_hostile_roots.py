@@ -1,4 +1,4 @@
-"""Images and directories with links that lead out of them: no container reads, writes or creates a file of the host."""
+"""Images and directories with links that point outside: no container may read, write or create a file of the host."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ for base in / /dev /sys /proc /etc /data /target /proc/1/root /proc/self/cwd /..
 done 2>/dev/null
 cat /proc/self/mountinfo
 """
-"""Attempts of a hostile command on the host's paths, from any directory where a link of the root may have put it."""
+"""A hostile command. From any directory in which a link of the root may have put it, it tries to reach host paths."""
 
 
 @pytest.fixture
 def canary(tmp_path: Path) -> Path:
-    """A file of the host, alone in its directory; no container may reach it."""
+    """A file of the host that no container may reach. The file is alone in its directory."""
     place = tmp_path / "host"
     place.mkdir()
     (place / "canary").write_text(CANARY)
@@ -81,8 +81,9 @@ def set_trap(root: Path, links: dict[str, str], canary: Path) -> None:
 
 @pytest.fixture
 def spec_of(tmp_path: Path):
-    """Return a function that builds the specification of a hostile root: engine files, a volume, a working
-    directory.
+    """Return a function that builds the specification of a container on a hostile root.
+
+    The container has files from the engine, a volume and a working directory.
     """
     (tmp_path / "hosts").write_text("10.0.0.1 own\n")
     (tmp_path / "volume").mkdir()
@@ -134,7 +135,7 @@ def test_container_of_a_hostile_root_reaches_no_file_of_the_host(lab, root, cana
 def test_image_whose_links_stand_where_docker_mounts_has_real_directories_there(
     lab, root, canary, spec_of, tmp_path, links
 ):
-    """As with Docker, whose own layer covers the links."""
+    """hawse replaces these links by real directories. Docker does so too: its own layer covers the links."""
     set_trap(root, links, canary)
     fields = spec_of(root, canary, overlay_dir=str(tmp_path / "layer"), cwd="/")
     output = lab.sh("ls -ld /dev /sys /proc /etc; cat /etc/hosts", **fields)
@@ -192,7 +193,9 @@ def test_huge_file_of_users_is_read_to_a_limit(lab, root):
 
 
 def test_devices_of_a_root_cannot_be_opened(lab, root, tmp_path):
-    """This covers devices that the root contains and devices made in it, without a control group for devices."""
+    """This covers devices that the root contains and devices that a container creates, without a control group for
+    devices.
+    """
     os.mknod(root / "given", 0o020666, os.makedev(1, 7))
     script = "mknod /made c 1 7; mknod /dev/made c 1 7; cat /given; cat /made; cat /dev/made; true"
     for layer in ({}, {"overlay_dir": str(tmp_path / "layer")}):

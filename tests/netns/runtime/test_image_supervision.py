@@ -1,4 +1,4 @@
-"""Containers made by crun: whatever is killed at any time, nothing of them remains."""
+"""Containers that crun creates: whichever process is killed at any time, nothing of the containers is left."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def image(tmp_path: Path) -> dict[str, str]:
 
 
 def parts(lab) -> list[str]:
-    """Return what exists of containers: processes, files, mounts."""
+    """Return what is left of containers: processes, files and mounts."""
     bundles = os.fsencode(f"{lab.run_dir}/containers/")
     lines = []
     for entry in Path("/proc").iterdir():
@@ -85,7 +85,7 @@ def test_waiting_process_that_is_killed_is_told_of(lab, image):
 
 
 def test_process_that_makes_the_container_may_be_killed(lab, image):
-    """It may be killed before, during or after the network setup."""
+    """The process is killed before, during and after the setup of the container's network. Nothing may be left."""
     for delay in (0, 0.005, 0.01, 0.02, 0.1):
         maker = lab.runtime.create(lab.spec("one", "sleep", "60", **image))
         time.sleep(delay)
@@ -123,7 +123,10 @@ def suppressed(runtime: LocalRuntime) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return all descendants except a container's first process, whose orphan must be found by its files."""
+    """Return all descendants of a process except a container's first process.
+
+    After a kill, the runtime must find that orphan by its files.
+    """
     pids = []
     for child in children(pid):
         with suppress(OSError):
@@ -155,12 +158,12 @@ def test_first_process_is_the_one_that_is_told_of(lab, image):
             break
         time.sleep(0.02)
     assert Path(f"/proc/{prepared.pid}/cmdline").read_bytes() == b"sleep\x0060\x00"
-    assert process.start_time(created.pid) != created.pid_start  # the process that made it has ended
+    assert process.start_time(created.pid) != created.pid_start  # the process that created the container has ended
     assert crun.unstarted(str(lab.run_dir / "containers" / "one")) == []
 
 
 def test_orphans_of_other_programs_are_reaped(lab, image):
-    """The supervisor becomes the parent of all processes that its children leave behind."""
+    """The supervisor becomes the parent of all orphans among the descendants of its children, and must reap them."""
     lab.launch("one", "true", on_exit=["/bin/sh", "-c", "(sleep 0.3; exit 5) & exit 0"], **image)
     assert lab.runtime.wait("one", timeout=5) == 0
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""A container's log stays within its limit, whatever happens to the supervisor."""
+"""A container's log stays within its size limit, even if the supervisor is killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNT = "i=0; while [ $i -lt {0} ]; do i=$((i+1)); echo $i{1}; done"
 
 
 def files(lab, name: str = "one") -> dict[str, int]:
-    """Return the sizes of a log's files by the suffixes of their names."""
+    """Return the sizes in bytes of a container's log files; the keys are the suffixes of the file names."""
     base = Path(lab.log(name))
     return {path.name.removeprefix(base.name): path.stat().st_size for path in base.parent.iterdir()}
 
@@ -28,7 +28,7 @@ def numbers(lab, **options) -> list[int]:
 
 
 def test_flood_stays_within_its_bound(lab):
-    """A million short lines, which are 75 MB of log, stay within the limit."""
+    """A container writes a million short lines (75 MB of log). Its log stays within the limit."""
     lab.launch("one", "sh", "-c", "yes | head -n 1000000; echo end", log_max_size=1_000_000, log_max_files=3)
     lab.runtime.wait("one", timeout=100)
     sizes = files(lab)
@@ -41,7 +41,9 @@ def test_flood_stays_within_its_bound(lab):
 
 
 def test_docker_numbers_its_files_so(lab):
-    """With `max-size=10k` and `max-file=3`, Docker 26.1.5 keeps lines 637 to 1000 of 1000 lines."""
+    """With `max-size=10k` and `max-file=3`, Docker 26.1.5 keeps lines 637 to 1000 of 1000 lines. hawse keeps the same
+    lines.
+    """
     lab.launch("one", "sh", "-c", COUNT.format(1000, ""), log_max_size=10_000, log_max_files=3)
     lab.runtime.wait("one", timeout=60)
     assert sorted(files(lab)) == ["", ".1", ".2"]
@@ -52,12 +54,14 @@ def test_docker_numbers_its_files_so(lab):
 
 
 def test_supervisors_that_are_killed_leave_a_whole_log(lab):
-    """Lines that a supervisor has read but not written are lost with it, here those of some milliseconds."""
+    """A killed supervisor loses only the lines that it had read but not yet written: some milliseconds of
+    output here.
+    """
     lab.launch("one", "sh", "-c", COUNT.format(400, "; sleep 0.005"), log_max_size=1000, log_max_files=50)
     for _ in range(6):
         time.sleep(0.25)
         lab.kill_supervisor()
-        assert lab.runtime.wait("one", timeout=0) is None  # a new supervisor takes over
+        assert lab.runtime.wait("one", timeout=0) is None  # makes a new supervisor take over
     assert lab.runtime.wait("one", timeout=60) == 0
     sizes = files(lab)
     assert sorted(sizes, key=lambda name: int(name[1:] or 0)) == ["", *(f".{n}" for n in range(1, len(sizes)))]

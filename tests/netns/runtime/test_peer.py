@@ -1,4 +1,4 @@
-"""The process at the other end of a socket is identified, even if another process tries to take its place."""
+"""The process at the other end of a socket is identified correctly, even if another process tries to replace it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ with socket.socket(socket.AF_UNIX) as connection:
 
 @pytest.fixture
 def agent(host):
-    """A host whose agent runs."""
+    """A host on which the agent runs."""
     host.hawse("network", "create", "app")
     host.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1000")
     return host
@@ -121,7 +121,9 @@ while True:
 
 
 def test_program_without_rights_in_the_agents_place_is_not_asked(agent):
-    """Otherwise its answer that the names are live would be believed."""
+    """An unprivileged program listens in the agent's place. A command must not ask it, since it would believe any
+    answer.
+    """
     status = json.loads(agent.run(sys.executable, "-c", CHANGED, str(agent.run_dir), "status").stdout)
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", FAKE, str(agent.run_dir)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as impostor:

@@ -1,4 +1,4 @@
-"""Files that a container sees, and protection of the host's own files."""
+"""The files that a container sees, and the protection of the host's own files against the container."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUSYBOX = shutil.which("busybox")
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """A root file system with busybox only, and symbolic links as traps for any program that follows them."""
+    """A root file system with busybox, and with symbolic links as traps for programs that follow links."""
     root = tmp_path / "image"
     for name in ("bin", "etc", "proc"):
         (root / name).mkdir(parents=True)
@@ -65,7 +65,10 @@ def test_hostfs_file_that_the_host_lacks_is_made_for_the_container_alone(lab, fi
 
 
 def test_caller_mount_tree_is_what_a_container_sees(lab, tmp_path):
-    """As with `ip netns exec`, whose command has its own mount namespace, different from the supervisor's."""
+    """The container sees the mounts of the command that started it, not those of the supervisor.
+
+    For example, `ip netns exec` gives its command a separate mount namespace.
+    """
     lab.launch("first", "sleep", "60")
     (tmp_path / "mine").mkdir()
     code = (

@@ -1,4 +1,4 @@
-"""Logs, attachments and terminals."""
+"""Streams of containers: logs, attachments and terminals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("either")]
 
 
 class Client:
-    """An attachment that runs in a thread, with pipes as its streams."""
+    """An attachment to a container. It runs in a thread, and its streams are pipes."""
 
     def __init__(self, lab, name: str, *, stdin: bool = False) -> None:
         self.stdin_read, self.stdin_write = os.pipe()
@@ -209,7 +209,7 @@ def test_terminal_takes_the_clients_size_and_leaves_on_the_detach_keys(lab):
     terminal.set_size(slave, 41, 99)
     attachment = lab.runtime.open_attachment("one", Stdio(slave, slave, slave), stdin=True, tty=True)
     before = termios.tcgetattr(slave)
-    typing = threading.Timer(0.5, os.write, (master, b"\x10\x11"))  # when the terminal is raw
+    typing = threading.Timer(0.5, os.write, (master, b"\x10\x11"))  # typed when the terminal is raw
     typing.start()
     attachment.run()
     typing.join()

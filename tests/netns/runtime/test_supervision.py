@@ -1,4 +1,4 @@
-"""The supervisor: one for each host, small, and replaceable at any time."""
+"""The supervisor: each host has one, it uses little memory, and another one can replace it at any time."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_process_killed_before_its_start_is_told_of(lab):
     created = lab.runtime.create(lab.spec("one", "true"))
     os.kill(created.pid, signal.SIGKILL)
     lab.await_death(created.pid)
-    time.sleep(0.2)  # by now the supervisor has noticed and recorded it
+    time.sleep(0.2)  # the supervisor has noticed and recorded the end by now
     with pytest.raises(RuntimeFailure, match="the process ended before it was started"):
         lab.runtime.start("one")
 
@@ -120,7 +120,7 @@ def test_end_that_nobody_can_tell_of_is_recorded_as_255(lab):
     pid = lab.runtime.state("one").pid
     lab.kill_supervisor()
     os.kill(pid, signal.SIGKILL)
-    while Path(f"/proc/{pid}").exists():  # until init has reaped the process
+    while Path(f"/proc/{pid}").exists():  # wait until init has reaped the process
         time.sleep(0.05)
     state = LocalRuntime(lab.state / "root", lab.run_dir).state("one")
     assert (state.running, state.exit_code) == (False, 255)
@@ -184,7 +184,10 @@ def test_supervisor_that_leaves_just_now_is_replaced_unnoticed(lab, monkeypatch)
 
 
 def test_supervisor_has_all_descriptors_that_may_be_and_containers_have_what_was_allowed(lab):
-    """Each container costs the supervisor four descriptors; the usual limit of 1024 would allow only 250 containers."""
+    """The supervisor raises its own limit of descriptors; containers keep the limit that they were given.
+
+    Each container costs the supervisor four descriptors; the usual limit of 1024 would allow only 250 containers.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
     try:

@@ -1,4 +1,4 @@
-"""The supervisor serves only processes of its host that have all of its rights."""
+"""The supervisor serves only processes on its own host that have all the rights which the supervisor has."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ with socket.socket(socket.AF_UNIX) as connection:
     with contextlib.suppress(ConnectionResetError):
         print(connection.recv(65536)[5:].decode())
 """
-"""A program without hawse's code and with a forged name: ask the supervisor of a HAWSE_RUN and print the answer."""
+"""A program without hawse's code and under a forged name: it asks a HAWSE_RUN's supervisor and prints the answer."""
 
 FILTERED = """
 import ctypes, os, struct, sys
@@ -112,7 +112,9 @@ def test_command_that_is_refused_says_why(running):
 
 
 def test_answers_of_a_program_in_the_supervisors_place_are_not_believed(lab, tmp_path):
-    """A forged answer could make a command give a container's interfaces to any process."""
+    """Another program answers in the supervisor's place. If believed, it could give a container's interfaces to any
+    process.
+    """
     lab.run_dir.mkdir(mode=0o700)
     code = (
         "import os, socket, sys; os.chdir(sys.argv[1]); listener = socket.socket(socket.AF_UNIX)\n"
@@ -131,7 +133,10 @@ def test_answers_of_a_program_in_the_supervisors_place_are_not_believed(lab, tmp
 
 
 def test_supervisor_with_nothing_to_do_gives_way_to_one_of_another_network_namespace(lab):
-    """As after a host's network namespace was deleted and created again."""
+    """A host's network namespace was deleted and created again.
+
+    The idle supervisor of the old namespace must end, so that the new namespace gets its own supervisor.
+    """
     lab.run("one", "true")
     first = lab.supervisor_pid()
     syscalls.unshare(syscalls.CLONE_NEWNET)
@@ -190,7 +195,7 @@ with socket.socket(socket.AF_UNIX) as connection:
 
 
 def test_container_with_the_hosts_pids_reaches_the_socket_but_is_refused(lab):
-    """The container uses the root of another user's process, which its CAP_SETUID allows it to trace."""
+    """The container reaches the socket by the root of another user's process, which CAP_SETUID allows it to trace."""
     lab.run_dir.mkdir(mode=0o700)
     other = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "60"])
     try:

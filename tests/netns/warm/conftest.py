@@ -1,4 +1,6 @@
-"""A host with a warm server, and commands that certainly run on that server."""
+"""A host with a warm server (a resident process that runs commands), and commands that run on that server for
+certain.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from tests.installation import install, packages, script
 
 
 class WarmHost:
-    """A host with an installed hawse. By default its commands fail without a warm server (HAWSE_WARM=only)."""
+    """A host with an installed hawse. Its commands fail without a warm server by default (HAWSE_WARM=only)."""
 
     def __init__(self, host, script: Path) -> None:
         self.host, self.script, self.packages = host, script, packages(script.parent.parent)
@@ -34,7 +36,7 @@ class WarmHost:
         )
 
     def popen(self, *argv: str, **extra: str) -> subprocess.Popen[str]:
-        """Start a command in its own session."""
+        """Start a hawse command in a new session and return its process."""
         return subprocess.Popen(
             self.command(*argv),
             env=self.env(**extra),
@@ -46,7 +48,7 @@ class WarmHost:
         )
 
     def start(self, **extra: str) -> int:
-        """Run a first, cold command, wait for the server that it starts, and return the server's pid."""
+        """Run a command without a server, wait for the warm server that it starts, and return the server's pid."""
         assert self.run("network", "ls", HAWSE_WARM="on", **extra).returncode == 0
         self.wait_for(self.serves)
         return self.pid()
@@ -55,7 +57,7 @@ class WarmHost:
         return self.run("network", "ls").returncode == 0
 
     def pid(self) -> int:
-        """Return the pid of the process that holds the server's lock, or 0."""
+        """Return the pid of the process that holds the warm server's lock, or 0 if no process holds it."""
         lock = self.host.run_dir / "warm.lock"
         if not lock.exists():
             return 0
@@ -80,13 +82,13 @@ def alive(pid: int) -> bool:
 
 @pytest.fixture
 def unserved(host):
-    """A host without a warm server."""
+    """A host on which no warm server runs."""
     return WarmHost(host, script())
 
 
 @pytest.fixture
 def warm(unserved):
-    """A host whose warm server runs."""
+    """A host on which a warm server runs."""
     unserved.start()
     return unserved
 
@@ -98,5 +100,5 @@ def is_alive():
 
 @pytest.fixture
 def own_packages(host, tmp_path):
-    """A host whose hawse is a copy that a test may change."""
+    """A host whose hawse is a separate copy, which a test may change."""
     return WarmHost(host, install(tmp_path / "installed"))

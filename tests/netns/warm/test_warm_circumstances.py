@@ -1,4 +1,7 @@
-"""A command run by the server finds the same process state as one run by its caller, compared fact by fact."""
+"""A command on the warm server finds the same process state as a command that its caller runs directly.
+
+The tests compare the facts one by one.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ WARM = [str(script())]
 
 
 class Everyone:
-    """An identity that is equal to the identity of any launcher."""
+    """An identity of a launcher that compares equal to every other identity."""
 
     def __eq__(self, _: object) -> bool:
         return True
@@ -51,7 +54,7 @@ class Everyone:
 
 @pytest.fixture
 def stand_in(host):
-    """A server that does not run commands, but records the facts of its process."""
+    """A false warm server on a host. It runs no commands; it records the facts of its own process."""
     host.run_dir.mkdir(mode=0o700, parents=True)
     facts: dict = {}
     exec(FACTS, facts)
@@ -84,7 +87,9 @@ def stand_in(host):
 
 
 def observed(host, program, shell):
-    """Return what a process finds; ``shell`` sets up its process state and executes its arguments."""
+    """Return the process state that a program finds. The script ``shell`` first sets the state up and then runs the
+    program.
+    """
     answer = host.run_dir.parent / "facts"
     command = [*program, "one", "tw\udcffo", "", "--three"]
     with answer.open("wb") as output:
@@ -125,4 +130,4 @@ def test_circumstances_are_the_callers(stand_in, shell):
     cold, warm = observed(stand_in, COLD, shell), observed(stand_in, WARM, shell)
     for observation in (cold, warm):
         observation["environment"] = [pair for pair in observation["environment"] if pair[0] not in ("ANSWER", "PWD")]
-    assert warm == cold  # without PWD, which differs by the launcher's shell
+    assert warm == cold  # PWD is left out: it depends on the launcher's shell

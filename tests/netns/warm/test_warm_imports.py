@@ -1,4 +1,4 @@
-"""The server has imported all modules that commands import, so that no command waits for imports."""
+"""The warm server has imported every module that commands import, so that no command waits for an import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a warm server exists, which commands it takes, and what happens when it cannot take one."""
+"""The warm server: when it runs, which commands it accepts, and what happens when it cannot accept a command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_of_many_first_commands_one_leaves_the_server(unserved):
         Path(p, "cmdline").read_bytes() for p in Path("/proc").glob("[0-9]*") if in_environment(p, unserved)
     ]
     servers = [line for line in command_lines if b"cli.warm.__main__" in line]
-    assert len(servers) <= 2  # the server and its waiting child
+    assert len(servers) <= 2  # the warm server and its child that waits for a command
 
 
 def in_environment(process, warm) -> bool:
@@ -180,7 +180,9 @@ def in_directory(unserved, directory, way) -> int:
 
 
 def test_a_descriptor_named_on_the_line_is_the_callers(warm):
-    """A shell passes such a descriptor for ``<(...)``."""
+    """The command line names a descriptor of the caller, as a shell does for ``<(...)``. The warm server must use that
+    one.
+    """
     reading, writing = os.pipe()
     os.write(writing, b"FROM=the caller\n")
     os.close(writing)
@@ -197,7 +199,7 @@ def test_many_commands_at_once(warm):
 
 
 def test_started_by_a_socket_of_systemd(unserved):
-    """systemd passes the socket as descriptor 3, and the server's pid in the environment."""
+    """systemd starts the warm server. It passes the socket as descriptor 3, and the server's pid in the environment."""
     run_dir = unserved.host.run_dir
     run_dir.mkdir(parents=True)
     listener = socket.socket(socket.AF_UNIX)
@@ -215,14 +217,17 @@ def test_started_by_a_socket_of_systemd(unserved):
     try:
         assert unserved.run("network", "ls").returncode == 0
         assert server.wait(30) == 0
-        assert (run_dir / "warm.sock").exists()  # it belongs to systemd, which starts the next server
+        assert (run_dir / "warm.sock").exists()  # the socket belongs to systemd, which starts the next server
     finally:
         server.kill()
         server.wait()
 
 
 def test_image_runs_though_the_server_has_another_mount_namespace(warm, tmp_path):
-    """``ip netns exec`` gives each command its own mount namespace; the interpreter must be protected there too."""
+    """``ip netns exec`` gives the command another mount namespace than the warm server has.
+
+    The image must run there, and the interpreter must be protected there too.
+    """
     root = tmp_path / "root"
     (root / "bin").mkdir(parents=True)
     shutil.copy(shutil.which("busybox"), root / "bin" / "busybox")

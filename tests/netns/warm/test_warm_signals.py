@@ -1,4 +1,4 @@
-"""Signals and terminals: what a user or a script does to the launcher happens to the command, warm or cold."""
+"""Signals and terminals: a signal or key for the launcher has the same effect on the command, warm or cold."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def way(request):
 
 @pytest.fixture
 def job(warm):
-    """A container that writes a line every 0.1 s."""
+    """A running container that writes a line every 0.1 s."""
     warm.run("run", "-d", "--name", "job", "-i", "hostfs", "sh", "-c", "while :; do echo tick; sleep 0.1; done")
     return warm
 
 
 def following(job, way):
-    """A command that has begun its output and runs until it is stopped."""
+    """A process that follows the container's output. It has begun to print, and runs until it is stopped."""
     process = job.popen("logs", "-f", "job", HAWSE_WARM=way)
     assert process.stdout.readline() == "tick\n"
     return process
@@ -50,7 +50,7 @@ def test_whenever_it_is_interrupted_a_command_is_done_or_says_that_it_is_not(war
         output, complaint = process.communicate(timeout=20)
         not_done = (130, -signal.SIGINT, 1) if complaint else (130, -signal.SIGINT)
         assert process.returncode in not_done or (process.returncode == 0 and output)
-        assert "site-packages" not in complaint  # the interpreter may report an error at its start, hawse may not
+        assert "site-packages" not in complaint  # the interpreter may report an error here, but hawse may not
 
 
 def test_a_killed_launcher_leaves_no_command_behind(job):
@@ -86,7 +86,7 @@ def test_output_to_a_reader_that_has_gone(job, way):
 
 @pytest.fixture
 def person(job, way):
-    """An interactive shell of a user, with ``hawse`` in its PATH."""
+    """A user's interactive shell, whose PATH contains ``hawse``."""
     environment = {
         **job.env(HAWSE_WARM=way),
         "PS1": "ready> ",
@@ -129,7 +129,7 @@ def test_a_terminal_session_has_its_size_follows_it_and_gives_keys_through(perso
     time.sleep(0.3)
     person.sendline("stty size")
     person.expect("40 120")
-    # Not sh, because dash can lose a SIGINT that comes while it starts its child.
+    # The line uses bash, because dash can lose a SIGINT that comes while dash starts its child.
     person.sendline("bash -c 'echo be\"\"gun; exec sleep 100'")
     person.expect("begun")
     person.sendcontrol("c")

@@ -1,4 +1,4 @@
-"""The command tree in this process, on an engine that only records its calls."""
+"""Runs hawse's command tree in the test process, on an engine double that only records its calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ NETWORK_ID = "a" * 64
 
 
 class Verbs:
-    """One family of verbs: each call is recorded, then answered from ``answers`` (values, errors or functions)."""
+    """One family of engine verbs. Each call is recorded and then answered from ``answers``: values, errors or
+    functions.
+    """
 
     def __init__(self, calls: list[tuple[str, tuple, dict]], answers: dict[str, Any]) -> None:
         self.calls, self.answers = calls, answers
@@ -36,7 +38,9 @@ class Verbs:
 
 
 class EngineDouble:
-    """An engine double whose verbs are `Verbs`; set ``answers["networks"]["list"] = [...]`` to define its results."""
+    """An engine double whose verb families are `Verbs`. ``answers["networks"]["list"] = [...]`` sets a verb's
+    results.
+    """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple, dict]] = []
@@ -53,7 +57,7 @@ class EngineDouble:
 
     @property
     def call(self) -> tuple[str, tuple, dict]:
-        """The only recorded call; any other number of calls fails the test."""
+        """The only call that the engine recorded. If there were no calls or several, the test fails."""
         assert len(self.calls) == 1, self.calls
         return self.calls[0]
 
@@ -72,7 +76,9 @@ class Result:
 
 @dataclass
 class CommandLine:
-    """A command line to call, such as ``cli("network", "ls")``; ``engine`` records the calls of the commands."""
+    """A command line that a test can call, as in ``cli("network", "ls")``; ``engine`` records the commands' engine
+    calls.
+    """
 
     engine: EngineDouble = field(default_factory=EngineDouble)
     environ: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""``hawse port``."""
+"""The command ``hawse port``."""
 
 from __future__ import annotations
 

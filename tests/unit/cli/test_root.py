@@ -1,4 +1,4 @@
-"""The place where errors become text and exit codes, and the global flags."""
+"""The top of the command line: how errors become messages and exit codes, and the global flags."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def test_quiet_endings(cli, error, code):
     ],
 )
 def test_output_that_nobody_takes(shell, code, error):
-    """The results are those of a real Docker client, seen with ``docker --version`` and ``docker nosuch``."""
+    """The reader of the output has gone. The expected results are Docker's, for ``docker --version`` and ``docker
+    nosuch``.
+    """
     script = shell.format(f"{sys.executable} -m cli")
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     result = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=environment)

@@ -1,4 +1,4 @@
-"""Options of bridge networks, and Docker's error texts for wrong ones."""
+"""Options of bridge networks, and Docker's error texts for wrong options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps are undone when a later step fails; a teardown continues after a failure."""
+"""Plans: when a step fails, the earlier steps are undone. A teardown continues after a failed step."""
 
 from __future__ import annotations
 

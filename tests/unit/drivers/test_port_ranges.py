@@ -1,4 +1,4 @@
-"""Published port ranges, split by container ports."""
+"""Splitting of published port ranges by container ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drivers are found by type: hawse's by file name, those of other packages by entry point."""
+"""Search of a driver by its type: hawse's own drivers by file name, drivers of other packages by entry point."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TokenRing(NullDriver):
 
 @pytest.fixture
 def outsider(tmp_path, monkeypatch):
-    """An installed package of another author that adds a driver."""
+    """An installed package of another author, which adds a driver."""
     (tmp_path / "ring_driver.py").write_text(OUTSIDER)
     info = tmp_path / "ring_driver-1.0.dist-info"
     info.mkdir()

@@ -1,4 +1,4 @@
-"""Sysctls of sandboxes and endpoints: which keys are accepted, and which paths they name."""
+"""Sysctls of sandboxes and endpoints: which names are accepted, and which files in /proc/sys they mean."""
 
 from __future__ import annotations
 

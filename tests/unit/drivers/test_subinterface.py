@@ -1,4 +1,4 @@
-"""Options of macvlan and ipvlan networks, and the netlink message for an ipvlan endpoint."""
+"""Options of macvlan and ipvlan networks, and the netlink message that creates an ipvlan endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error that hawse's own drivers raise is mapped to an engine error."""
+"""Every error that hawse's own drivers raise has an engine error into which it is converted."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ CAUGHT = {
     ("linux/namespaces.py", "OSError"),
     ("overlay/wireguard_config.py", "ValueError"),
 }
-"""Other exceptions that the drivers raise, and convert into their own errors before they return."""
+"""Python exceptions that the drivers raise internally and convert into their own errors before they return."""
 BUGS = {
     ("firewall/notifications.py", "AssertionError"),
-    ("registry.py", "KeyError"),  # raised by a mapping, as its protocol requires
-    ("subinterface.py", "NotImplementedError"),  # raised by an abstract method
+    ("registry.py", "KeyError"),  # a mapping must raise it (Python's protocol)
+    ("subinterface.py", "NotImplementedError"),  # an abstract method raises it
 }
 
 
@@ -40,7 +40,7 @@ def descendants(kind: type) -> Iterator[type]:
 
 
 def unmapped(kinds: Container[type]) -> set[type]:
-    """Return the error classes of all driver modules that are missing in ``kinds``."""
+    """Return the error classes of all driver modules that have no entry in ``kinds``."""
     for module in walk_packages([str(FOLDER)], "drivers."):
         import_module(module.name)
     ours = {kind for kind in descendants(DriverError) if kind.__module__.partition(".")[0] == "drivers"}
@@ -82,7 +82,7 @@ def test_the_text_is_kept_behind_the_prefix():
 
 def test_a_kind_of_another_package_is_what_its_base_is():
     class NoRing(Missing):
-        """An error class of another distribution's driver."""
+        """A driver error class that belongs to a driver of another distribution."""
 
     with pytest.raises(errors.NotFound), translate_driver_errors():
         raise NoRing("no ring")

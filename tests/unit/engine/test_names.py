@@ -1,4 +1,4 @@
-"""Names, ids and hardware addresses."""
+"""Checks of names, ids and hardware addresses."""
 
 import re
 from ipaddress import IPv4Address

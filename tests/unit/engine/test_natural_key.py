@@ -1,4 +1,4 @@
-"""Natural order as Docker sorts names and ports."""
+"""Natural sort order, in which Docker sorts names and ports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_order(ordered):
 
 
 def parts(text):
-    """Return the sort key by definition: digits before other bytes, numbers by value, then by length."""
+    """Return the sort key by the definition: digits before other bytes, numbers by value and then by length."""
     pieces = re.findall(rb"[0-9]+|[^0-9]+", text.encode("utf-8", "surrogateescape"))
     return [(0, int(part), len(part)) if part.isdigit() else (1, part) for part in pieces]
 

@@ -1,4 +1,4 @@
-"""Directories and files that no other user can change: how they are created, and which ones are refused."""
+"""Directories and files that no other user can change: how hawse creates them, and which existing ones it refuses."""
 
 from __future__ import annotations
 

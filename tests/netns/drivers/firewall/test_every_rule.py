@@ -1,4 +1,4 @@
-"""Every static rule of the firewall matters: each rule has a probe that fails when the rule is deleted."""
+"""Each static rule of the firewall has a probe (a packet test) that fails when the rule is deleted."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ PROBES: dict[tuple[str, str], Probe] = {
 
 
 def probe_of(rule: Rule, probes: dict[tuple[str, str], T] = PROBES) -> T:
-    """Return the probe whose key is contained in the rule's text; the longest key if several are."""
+    """Return the probe for a rule: the one with the longest key that occurs in the rule's text."""
     keys = [key for key in probes if key[0] == rule.chain and key[1] in rule.text]
     assert keys, f"no probe for the rule {rule.chain}: {rule.text}"
     return probes[max(keys, key=lambda key: len(key[1]))]
@@ -167,7 +167,7 @@ def test_each_rule_is_missed_when_it_is_gone(lab, peer):
     listed = rules(lab)
     assert len({id(probe_of(rule)) for rule in listed}) == len(listed) == len(PROBES), "one probe for each rule"
     broken, idle = [], []
-    for number in range(len(listed)):  # in order: probes with marks must come after those of the loopback guard
+    for number in range(len(listed)):  # in table order: mark probes come after loopback ones
         rule = rules(lab)[number]
         if not probe_of(rule)(world):
             broken.append(rule)
@@ -190,7 +190,9 @@ def ethernet(kind: int, payload: bytes, source: str = MAC) -> bytes:
 
 
 def ipv4(source: str, mac: str = MAC) -> bytes:
-    """Return a frame with an empty datagram; its IPv4 header is valid, because br_netfilter checks it."""
+    """Return an Ethernet frame with an empty IPv4 datagram. br_netfilter checks the IPv4 header, so the header is
+    valid.
+    """
     addresses = ip_address(source).packed + ip_address("172.30.0.3").packed
     header = struct.pack("!BBHHHBB", 0x45, 0, 28, 0, 0, 64, 17)
     checksum = 0xFFFF - sum(struct.unpack("!9H", header + addresses)) % 0xFFFF
@@ -203,14 +205,16 @@ def arp(address: str, hardware: str = MAC) -> bytes:
 
 
 def icmpv6(source: str, kind: int, target: str = OWN6) -> bytes:
-    """Return an ICMPv6 frame without a checksum, because only the guard reads it."""
+    """Return an ICMPv6 frame without a checksum. Only the spoof guard reads the frame, and the guard ignores
+    checksums.
+    """
     message = struct.pack("!BBHI", kind, 0, 0, 0) + ip_address(target).packed
     addresses = ip_address(source).packed + ip_address(ALL_NODES).packed
     return ethernet(0x86DD, struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + addresses + message)
 
 
 class Sent(NamedTuple):
-    """A frame, and whether it must pass; it is sent from the guarded port or from the muted one."""
+    """A frame, the bridge port that sends it (the guarded one or the muted one), and whether the frame must pass."""
 
     frame: bytes
     passes: bool
@@ -238,9 +242,9 @@ SPOOF_PROBES: dict[tuple[str, str], Sent] = {
 
 
 class Wire:
-    """Containers that send whole frames, and neighbours that see the frames leaving the containers' bridges.
+    """Two containers that send whole frames, and neighbours that see the frames which leave the containers' bridges.
 
-    One container is on a guarded port; the other is on a bridge of the user's, which has a wire attached.
+    One container is on a guarded bridge port. The other container is on a user's bridge that is connected to a wire.
     """
 
     def __init__(self, lab) -> None:

@@ -1,4 +1,4 @@
-"""Element changes by hawse's own netlink messages: the same result as from nftables, all or nothing."""
+"""hawse's own netlink messages change set elements with the same result as nftables. A change happens whole or not."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ OF_EVERY_SET = [
 
 @pytest.fixture
 def there(netns):
-    """Return a function that runs an action in a namespace with hawse's table, which is empty."""
+    """Return a function that runs an action in a namespace that has hawse's table without elements."""
 
     def do(action):
         return namespaces.run_in_netns(netns.path, action)

@@ -1,4 +1,4 @@
-"""Changes to hawse's tables are reported with the program that made them; lost notifications are noticed."""
+"""Changes to hawse's tables are reported together with the program that made them. Lost notifications are noticed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTHING = News()
 
 @pytest.fixture
 def place(netns) -> Iterator:
-    """A namespace with hawse's table, a table of another program, and a listener."""
+    """A namespace with hawse's table, another program's table, and a listener for changes."""
     namespaces.run_in_netns(netns.path, lambda: libnftables.run(table.install_script()))
     netns.sh(f"nft '{OTHERS}'")
     netns.listener = namespaces.run_in_netns(netns.path, NftablesListener)
@@ -107,7 +107,7 @@ def test_what_the_kernel_had_to_drop_may_have_been_anything(place):
 
 
 def test_a_change_that_was_never_told_is_noticed_once(place):
-    place.listener._socket.setsockopt(SOL_NETLINK, 2, notifications.GROUP)  # NETLINK_DROP_MEMBERSHIP
+    place.listener._socket.setsockopt(SOL_NETLINK, 2, notifications.GROUP)  # option 2: NETLINK_DROP_MEMBERSHIP
     place.sh("nft flush chain inet hawse forward")
     assert place.listener.read() == NOTHING
     assert place.listener.missed()

@@ -1,4 +1,4 @@
-"""The comments on rules, as nftables encodes them."""
+"""The comments on firewall rules, in the bytes that nftables uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drivers.linux import netns as namespaces
 
 pytestmark = pytest.mark.netns
 
-LONG = "x" * 128  # the longest comment that nftables accepts
+LONG = "x" * 128  # 128 bytes, the longest comment that nftables accepts
 RULES = f"""
 table inet t {{
     chain other {{ return comment "of another chain"; }}

@@ -1,4 +1,4 @@
-"""The agent's standby table survives a flush, and protects during it, packet by packet."""
+"""The agent's standby table survives a flush of the firewall, and blocks forbidden packets meanwhile."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def block(lab, watch, *networks, saved_state=()) -> None:
 
 
 def flush(lab, watch, rule: str = "") -> None:
-    """Flush the ruleset; with ``rule``, first delete that rule of the standby table, to show that it matters."""
+    """Flush the firewall. With ``rule``, first delete this rule of the standby table, to show that the rule is
+    needed.
+    """
     if rule:
         chain, text = rule.split(": ")
         listed = lab.host.sh(f"nft -a list chain {TABLE} {chain}")
@@ -142,7 +144,9 @@ def test_containers_do_not_reach_the_hosts_loopback_after_a_flush(lab, watch, wi
 
 
 def become_thief(container) -> None:
-    """Make a container send its packets for 127.0.0.0/8 to its gateway."""
+    """Make a container route 127.0.0.0/8 to its gateway, so that the host receives the container's packets for
+    127.0.0.1.
+    """
     container.run("sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1", "net.ipv4.conf.eth0.route_localnet=1")
     for route in ("127.0.0.0/8", "127.0.0.1"):
         container.run("ip", "route", "del", "local", route, "dev", "lo", "table", "local")
@@ -150,7 +154,7 @@ def become_thief(container) -> None:
 
 
 def send_from_loopback(container, address: str, port: int) -> None:
-    """Send one datagram whose source address is 127.0.0.5."""
+    """Send one datagram with the source address 127.0.0.5 from a container."""
     ends = ip_address("127.0.0.5").packed + ip_address(address).packed
     header = struct.pack("!BBHHHBBH", 0x45, 0, 28, 0, 0, 64, socket.IPPROTO_UDP, 0) + ends
     raw = namespaces.run_in_netns(
@@ -161,7 +165,7 @@ def send_from_loopback(container, address: str, port: int) -> None:
 
 
 class Stream:
-    """A connection on which both ends always send."""
+    """A connection whose two ends send all the time."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.received, self.error, self.ended = 0, "", False
@@ -215,7 +219,10 @@ def stream(client_path: str, address: str, port: int, server_path: str, server_p
 
 @pytest.mark.parametrize("there", [True, False], ids=["with the table", "without it"])
 def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
-    """Connections through a published port, by masquerading and from 127.0.0.1; only the last needs the table hawse."""
+    """Connections survive a flush that lasts half a second: through a published port, masqueraded, and from 127.0.0.1.
+
+    Only the connection from 127.0.0.1 needs the table hawse.
+    """
     watch = lab.on_host(FirewallWatch) if there else None
     web = lab.container(lab.network("n1", "172.30.0.0/16"), 2, [lab.binding(8080, 80)])
     streams = [stream(peer.path, HOST, 8080, web.path, 80), stream(web.path, PEER, 81, peer.path, 81)]
@@ -234,7 +241,10 @@ def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
 
 
 def test_it_takes_every_hook_of_translation(lab, watch):
-    """A missing hook would affect packets in some directions only, which a packet test would find only by luck."""
+    """The standby table uses every hook that translates addresses.
+
+    A missing hook would change packets in some directions only, and a packet test would find that only by luck.
+    """
     hooks = re.findall(r"chain (\w+) \{\s+type nat hook (\w+)", lab.host.sh(f"nft list table {TABLE}"))
     assert hooks == list(zip(HOOKS, ("prerouting", "input", "output", "postrouting"), strict=True))
 

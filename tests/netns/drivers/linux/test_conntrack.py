@@ -1,4 +1,4 @@
-"""Conntrack entries are removed, exactly those meant, by each method that kernels offer."""
+"""Removal of conntrack entries: exactly the chosen entries go, with each method that kernels offer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::
 
 @pytest.fixture(params=["by filters", "one by one", "one by one of many"])
 def way(request, monkeypatch):
-    """Each way of removal: the kernel's own filter, and the ways for kernels without it."""
+    """Each method to remove conntrack entries in turn: the kernel's filter, and the methods for kernels without it."""
 
     def unable(*_):
         return False
@@ -31,7 +31,7 @@ def way(request, monkeypatch):
 
 @pytest.fixture
 def lists(monkeypatch):
-    """Record the dumps that conntrack is asked for."""
+    """Record each conntrack dump that is requested."""
     requests, dump = [], netlink.Session.dump
 
     def noting(session, kind, body):
@@ -68,7 +68,7 @@ def test_flows_of_published_ports_and_no_others(lab, peer, way):
 
 
 def asked(lab):
-    """Return the (client address, published port) pairs of tracked connections."""
+    """Return the (client address, published port) pairs of the connections that conntrack tracks."""
     matches = re.findall(r"src=(\S+) dst=\S+ sport=\d+ dport=(808\d) .*src=", flows(lab))
     return {(source, int(port)) for source, port in matches}
 
@@ -129,7 +129,7 @@ def test_a_wide_range_takes_one_list(lab, lists):
 
 
 def kernel_is_able():
-    """Return whether this kernel removes entries by filter (Linux 6.11)."""
+    """Return whether this kernel can remove conntrack entries by a filter (Linux 6.11 and later)."""
     refused = []
     remove = conntrack._remove_at_once
     try:

@@ -1,4 +1,4 @@
-"""Facts that the engine reads about a host before it decides."""
+"""Facts about the host that the engine reads before it decides."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_of_a_thousand_addresses_and_routes_none_is_missed_and_none_is_read_wron
 
 
 def written(bounds):
-    """Return a range as the prefix that a configuration would contain."""
+    """Return an address range in the prefix notation that a configuration file would use."""
     [network] = summarize_address_range(*map(ip_address, bounds))
     return str(network)
 

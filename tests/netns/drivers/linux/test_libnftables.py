@@ -1,4 +1,4 @@
-"""nftables scripts run in any process, even one with very many descriptors."""
+"""nftables scripts run in any process, even in a process with very many open descriptors."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A namespace kept by a file persists, by either method, and ends when it is removed."""
+"""A namespace that a file keeps alive persists, by either of two methods, and ends when the file is removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture(params=["by a mount", "by a process"])
 def way(request, monkeypatch) -> str:
-    # The test's own mount namespace takes the place of process 1's; in the other case there is no such namespace.
+    # One case uses the test's own mount namespace as that of process 1. In the other case there is no such namespace.
     monkeypatch.setattr(
         persistent_netns, "INIT", f"/proc/{os.getpid()}" if request.param == "by a mount" else "/nosuch"
     )
@@ -83,7 +83,7 @@ def test_a_process_of_the_same_number_is_not_taken_for_the_keeper(file, monkeypa
     os.waitpid(keeper, 0)
     file.write_text(f"{os.getpid()} 1\n")
     assert not persistent_netns.exists(file)
-    persistent_netns.remove(file)  # must not kill this test's process
+    persistent_netns.remove(file)  # must not kill the process that runs this test
 
 
 def test_a_lock_on_a_directory_is_taken_by_one_at_a_time(tmp_path):

@@ -1,4 +1,4 @@
-"""Router advertisements as packets: neither the host nor another container accepts one that a container sends."""
+"""Router advertisements that a container sends: neither the host nor another container may accept them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BRIDGE = "com.docker.network.bridge."
 NAMED = {BRIDGE + "name": "mybr"}
 V4, V6 = "172.30.0.0/16", "fd00:30::/64"
 GENUINE = IPv6Address("2001:db8:900d::")
-ARRIVAL = 3.0  # seconds to wait for what is expected
+ARRIVAL = 3.0  # seconds to wait for an expected address or route
 
 
 def parameter(lab, bridge: str = "mybr") -> str:
@@ -24,7 +24,9 @@ def parameter(lab, bridge: str = "mybr") -> str:
 
 
 def hears(lab, container) -> bool:
-    """Return whether the host accepts a container's advertisement: a default route, or an address of its prefix."""
+    """Return whether the host accepts a container's router advertisement: it gets a default route or an address from
+    it.
+    """
     return bool(learnt(lab.host, again=lambda: advertise(container.path))) or "2001:db8:bad" in lab.host.sh(
         "ip -6 addr"
     )
@@ -32,7 +34,7 @@ def hears(lab, container) -> bool:
 
 @pytest.fixture
 def mybr(lab):
-    """A bridge of the user's that accepts router advertisements."""
+    """A bridge that belongs to the user and that accepts router advertisements."""
     lab.host.sh("ip link add mybr type bridge; sysctl -qw net.ipv6.conf.mybr.accept_ra=2; ip link set mybr up")
     return lab
 
@@ -59,7 +61,7 @@ def test_the_host_believes_no_container_of_a_bridge_that_is_the_users(mybr, subn
 
 def test_a_bridge_that_is_given_back_listens_as_before(mybr):
     n1 = mybr.network("n1", V4, options=NAMED)
-    for _ in range(2):  # as after a reboot, or a killed creation
+    for _ in range(2):  # created twice, as after a reboot or a killed creation
         mybr.on_host(lambda: mybr.driver.create_network(n1))
     assert parameter(mybr) == "0"
     for _ in range(2):
@@ -91,7 +93,7 @@ def muted(lab) -> str:
 
 @pytest.fixture
 def lan(mybr, netns):
-    """The same bridge with a wire to a LAN, on which the host's router is."""
+    """The user's bridge, with a wire to a LAN on which the host's real router sends advertisements."""
     mybr.host.sh(f"ip link add wire master mybr type veth peer name eth0 netns {netns.name}; ip link set wire up")
     netns.sh("ip link set eth0 up")
     return netns
@@ -135,7 +137,7 @@ def test_containers_believe_each_other_only_where_that_was_asked(lab):
 
 
 class Shell:
-    """A container that runs shell scripts."""
+    """A container in which a test can run shell scripts."""
 
     def __init__(self, container) -> None:
         self.container = container

@@ -1,4 +1,4 @@
-"""Several hosts on one wire, overlay networks between them, and containers that are bare network namespaces."""
+"""Several hosts on one wire, and overlay networks between the hosts. Containers are bare network namespaces."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MESSAGE_PORT = 5000
 
 @dataclass(eq=False)
 class Container:
-    """A container: a sandbox with one endpoint on one host."""
+    """A container without processes: a sandbox with one endpoint on one host."""
 
     namespace: str
     host: int
@@ -63,7 +63,7 @@ class Container:
         return done.returncode == 0
 
     def sends_to_all(self, group: str, others: list[Container]) -> list[int]:
-        """Return how many times each of the others receives one message sent to a group."""
+        """Send one message to a multicast group, and return how many copies each of the other containers receives."""
         receivers = [namespaces.run_in_netns(other.path, lambda: _receiver(group)) for other in others]
         sender = namespaces.run_in_netns(self.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -94,7 +94,7 @@ def _count(receiver: socket.socket) -> int:
 
 @dataclass(eq=False)
 class Member:
-    """One network on one host, with its peers and its driver."""
+    """One overlay network on one host, with the host's driver and the peers (endpoints on other hosts)."""
 
     host: object
     network: NetworkSpec
@@ -105,12 +105,12 @@ class Member:
         self.driver.configure(Settings(self.host.run_dir))
 
     def act(self, verb: str, *args, **kwargs):
-        """Call a verb of the driver on this host."""
+        """Call a method of the network's driver, such as ``create_network``, on this host."""
         return self.here(lambda: getattr(self.driver, verb)(self.network, *args, **kwargs))
 
     def here(self, action):
-        """Run an action in this host's network namespace and with its HAWSE_RUN."""
-        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # keeper processes inherit it; the tests find them by it
+        """Run an action in this host's network namespace, with this host's HAWSE_RUN."""
+        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # tests find processes that keep namespaces by it
         return namespaces.run_in_netns(self.host.path, action)
 
     @property
@@ -130,8 +130,8 @@ class Member:
         self.act("remove_peer", peer)
 
     def kill_throughout(self, verb: str, kills: range) -> None:
-        """Kill a verb after so many function calls in the drivers, increasing; the next run must complete it
-        each time.
+        """Kill a driver verb after more and more function calls; after each kill, the next run of the verb must
+        succeed.
         """
         for calls in kills:
             self.act("delete_network" if verb == "create_network" else "create_network")
@@ -142,7 +142,9 @@ class Member:
         assert kills[3] < calls < kills[-1]
 
     def _killed_after(self, calls: int, verb: str) -> int:
-        """Run a verb in a child process that dies after so many calls; return 0 if the verb finished."""
+        """Run a verb in a child process that dies after ``calls`` function calls. Return 0 if the verb
+        finished before.
+        """
         child = os.fork()
         if child == 0:
             left = [calls]
@@ -165,7 +167,7 @@ class Member:
         return status
 
     def keepers(self) -> int:
-        """Return the number of idle processes that keep namespaces of this host."""
+        """Return the number of idle processes that keep this host's network namespaces alive."""
         count = 0
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -179,13 +181,15 @@ class Member:
         return time.monotonic() - start
 
     def inside(self, script: str) -> str:
-        """Run a script in the network's namespace and return its output."""
+        """Run a script in the network namespace that belongs to the overlay network, and return the script's output."""
         command = ["nsenter", f"--net={self.place.sandbox.path}", "sh", "-ec", script]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
     @contextlib.contextmanager
     def monitor(self) -> Iterator:
-        """Watch the network's FDB during the block; the yielded function then returns the changes."""
+        """Record changes of the network's FDB during the ``with`` block. The yielded function returns them after the
+        block.
+        """
         command = ["nsenter", f"--net={self.place.sandbox.path}", "bridge", "monitor", "fdb"]
         watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         time.sleep(0.2)
@@ -199,7 +203,7 @@ class Member:
 
 
 class OverlayNetwork:
-    """A network that spans several hosts."""
+    """An overlay network that exists on several hosts."""
 
     def __init__(self, cluster: Cluster, members: list[Member]) -> None:
         self.cluster, self.members = cluster, members
@@ -207,7 +211,7 @@ class OverlayNetwork:
         self.pools = members[0].network.pools
 
     def container(self, host: int, pool: int | None = None) -> Container:
-        """Create a container on a host, and program it as a peer on all other hosts."""
+        """Create a container on a host, and program its endpoint as a peer on all other hosts of the network."""
         endpoint = self.endpoint(pool)
         made = Container(self.cluster.namespace(), host, endpoint)
         member = self.members[host]
@@ -243,7 +247,7 @@ class OverlayNetwork:
 
 
 class Cluster:
-    """Hosts on one wire, between which the tests create overlay networks."""
+    """Hosts on one wire. The tests create overlay networks between these hosts."""
 
     def __init__(self, peer, directory: Path, host_class: type) -> None:
         self.peer, self.directory, self.host_class = peer, directory, host_class
@@ -253,8 +257,9 @@ class Cluster:
         self.members: list[Member] = []
 
     def network(self, name: str, *subnets: str, hosts: int = 2, underlay: int = 4, vni: int = 0, **fields):
-        """Create a network that is up on some hosts; ``fields`` belong to its specification, ``options`` to
-        every host.
+        """Create an overlay network and activate it on ``hosts`` hosts.
+
+        ``fields`` are fields of the network's specification; ``options`` apply to every host.
         """
         pools = tuple(Pool(s, ip_interface(f"{s[1]}/{s.prefixlen}")) for s in map(ip_network, subnets))
         vnis = ",".join(str(vni or next(self.vnis)) for _ in pools)
@@ -288,7 +293,7 @@ class Cluster:
         return name
 
     def forget(self, container: Container) -> None:
-        """Delete a container's namespace, as if its process had died."""
+        """Delete a container's network namespace, as the kernel does when the container's process dies."""
         self.namespaces.remove(container.namespace)
         subprocess.run(["ip", "netns", "del", container.namespace], check=True)
 
@@ -311,7 +316,7 @@ def cluster(peer, tmp_path, monkeypatch) -> Iterator[Cluster]:
 
 
 def _host_class() -> type:
-    """Return the class `Host` of the suite's conftest.py, which cannot be imported by module name."""
+    """Return the class `Host` from tests/conftest.py. A module with the name conftest cannot be imported normally."""
     return next(m.Host for m in list(sys.modules.values()) if getattr(m, "__file__", None) == str(SUITE))
 
 

@@ -1,4 +1,4 @@
-"""Overlay networks between hosts on one wire; the tests program the peers by hand."""
+"""Overlay networks between hosts on one wire. No agent runs; the tests themselves program the peers into the kernel."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_verify_finds_and_mends_what_differs(cluster):
     assert sorted(member.verify()) == sorted(differences)
     assert sorted(member.verify(fix=True)) == sorted(differences)
     assert member.verify() == []
-    assert here.pings(there.ipv4)  # the container sends an ARP request once a second
+    assert here.pings(there.ipv4)  # may take a second: the container sends one ARP request a second
 
 
 def test_verify_mends_lost_devices(cluster):

@@ -1,4 +1,4 @@
-"""Encrypted overlay networks: traffic on the wire cannot be read, and what cannot be encrypted is not sent."""
+"""Encrypted overlay networks: traffic on the wire is unreadable, and a packet that cannot be encrypted is not sent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def keys() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def encrypted(cluster, keys):
-    """Return a function that creates an encrypted network; each host has the keys of the first ``known`` hosts."""
+    """Return a function that creates an encrypted network. Each host gets the keys of the first ``known``
+    hosts only.
+    """
 
     def make(name: str = "o1", underlay: int = 4, known: int = 2, hosts: int = 2):
         addresses = [h.address if underlay == 4 else h.address6 for h in cluster.some(hosts)]
@@ -60,7 +62,10 @@ def encrypted(cluster, keys):
 
 @contextlib.contextmanager
 def captured(where, interface: str = "br0"):
-    """Capture an interface, by default the hosts' wire; the yielded function returns the text after the block."""
+    """Capture an interface's packets, by default on the wire between the hosts.
+
+    After the ``with`` block, the yielded function returns the capture as text.
+    """
     argv = ["tcpdump", "-n", "-i", interface, "-X", "-s", "0", "-l", "--immediate-mode", "udp"]
     tcpdump = where.popen(*argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     tcpdump.stderr.readline()
@@ -85,7 +90,7 @@ def test_nothing_is_on_the_wire_in_clear(cluster, encrypted, underlay):
     o1 = encrypted(underlay=underlay)
     here, there = o1.container(0), o1.container(1)
     overhead = 60 if underlay == 4 else 80
-    o1.members[0].inside("sysctl -qw net.bridge.bridge-nf-call-iptables=1")  # on this host only
+    o1.members[0].inside("sysctl -qw net.bridge.bridge-nf-call-iptables=1")  # set on this host only
     assert f"mtu {1500 - overhead - 50}" in here.sh("ip link show eth0")
     with captured(cluster.peer) as wire:
         assert here.pings(there.ipv4, wait=5)
@@ -125,7 +130,7 @@ def test_the_rules_hold_when_somebody_opens_another_way_out(cluster, encrypted):
     member.inside("nft flush ruleset")
     with captured(member.host, "leak0") as leaked:
         assert not here.pings(there.ipv4, wait=0.3)
-    assert ".4789" in leaked()  # so it was the rules that blocked it
+    assert ".4789" in leaked()  # so the removed rules had blocked the packets
 
 
 def test_without_keys_or_programs_it_does_not_come_up(cluster, encrypted, monkeypatch):

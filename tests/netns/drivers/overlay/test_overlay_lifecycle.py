@@ -1,4 +1,6 @@
-"""An overlay network can be created twice, interrupted anywhere and removed twice, and leaves nothing on the host."""
+"""An overlay network can be created twice, interrupted at any call, and removed twice; it leaves nothing on
+the host.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ def test_nothing_is_left_behind(cluster):
         o1.members[0].act("delete_network")
     assert "eth0" not in c1.sh("ip link")
     cluster.forget(c1)
-    o1.members[0].here(firewall.teardown)  # keeps containers out of tunnels until no networks remain
+    o1.members[0].here(firewall.teardown)  # the firewall blocks VXLAN from containers until the last network is gone
     assert state(host) == before
     assert list(host.run_dir.rglob("*")) == []
 
@@ -128,7 +130,7 @@ def test_a_network_outlives_the_mount_namespace_it_was_made_in(cluster):
     o1 = cluster.network("o1", *DUAL)
     member = o1.members[0]
     member.act("delete_network")
-    # `ip netns exec` gives every command its own mount namespace, which ends with the command.
+    # `ip netns exec` gives every command a new mount namespace, which ends together with the command.
     _by_command(member, "create_network")
     assert member.verify() == []
     here, there = o1.container(0), o1.container(1)

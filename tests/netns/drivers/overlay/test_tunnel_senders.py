@@ -1,6 +1,7 @@
-"""VXLAN has no key, so hosts accept only each other's packets: none from neighbours, containers or users.
+"""VXLAN has no authentication, so each host must accept VXLAN packets from the network's other hosts only.
 
-Each sender tries to get a frame into the network by a handmade VXLAN packet, in the form that the network's hosts use.
+Each test lets a neighbour, a container or a user send a handmade VXLAN packet, in the form that the network's hosts
+use. The frame in the packet must not get into the network.
 """
 
 from __future__ import annotations
@@ -27,16 +28,14 @@ pytestmark = pytest.mark.netns
 PLAIN = "10.0.1.0/24"
 VNI = 4097
 PORT = 5001
-SILENCE, PATIENCE = 0.3, 5.0  # seconds to wait for a forged frame, for a genuine one
+SILENCE, PATIENCE = 0.3, 5.0  # seconds to wait for a forged frame and for a genuine frame
 PEER = {4: "192.168.99.99", 6: "fd99::99"}
 GATEWAY = {4: "172.30.0.1", 6: "fd00:30::1"}
 BRIDGED = {4: "172.30.0.2", 6: "fd00:30::2"}
 
 
 class Field:
-    """An overlay of two hosts with a container on each; the first has a bridge network too, a third host has
-    neither.
-    """
+    """An overlay network on two hosts, with a container on each. A third host of the cluster is not on the network."""
 
     def __init__(self, cluster, version: int) -> None:
         self.cluster, self.version = cluster, version
@@ -50,12 +49,14 @@ class Field:
         assert self.first.pings(self.second.ipv4)
 
     def address(self, number: int) -> str:
-        """Return the underlay address of a host."""
+        """Return a host's address on the wire (its underlay address)."""
         host = self.cluster.hosts[number]
         return host.address if self.version == 4 else host.address6
 
     def bridge_container(self, number: int) -> str:
-        """Create a bridge network on a host, and return the path of its container, which has default routes."""
+        """Create a bridge network on a host, with one container that has default routes; return the container's
+        namespace path.
+        """
         pools = tuple(
             Pool(n, ip_interface(f"{n[1]}/{n.prefixlen}")) for n in map(ip_network, ("172.30.0.0/16", "fd00:30::/64"))
         )
@@ -81,12 +82,14 @@ class Field:
         )
 
     def packet(self, source: str, number: int, container, vni: int = VNI) -> bytes:
-        """Return a VXLAN packet to a host, with a frame for one of its containers."""
+        """Return a VXLAN packet to host ``number``; its frame is addressed to a container."""
         frame = ethernet(container.mac, "02:00:00:00:00:99", udp("10.0.1.99", 1, container.ipv4, PORT, b"slipped in"))
         return vxlan(source, self.address(number), vni, frame)
 
     def gets_in(self, path: str, source: str, number: int, wait: float = SILENCE) -> bool:
-        """Return whether a VXLAN packet sent from ``path`` to a host gets into the network there."""
+        """Send a VXLAN packet from the namespace ``path`` to a host; return whether the frame gets into the overlay
+        network.
+        """
         container = (self.first, self.second)[number]
         server = self.servers[container]
         send(path, self.packet(source, number, container))
@@ -97,7 +100,7 @@ class Field:
             return False
 
     def senders(self, number: int) -> set[str]:
-        """Return the hosts from which a host accepts VXLAN packets."""
+        """Return the addresses from which a host accepts VXLAN packets."""
         elements = self.members[number].here(table.elements)
         return {e.key.split(" . ")[0] for e in elements if e.set.startswith("tunnel_peers")}
 
@@ -249,7 +252,10 @@ def test_a_network_that_could_not_come_up_takes_nothing_from_the_one_with_its_id
 
 
 def test_containers_are_kept_out_before_the_network_is_up_and_after_it_is_gone(field):
-    """Other hosts accept this host's packets for a short time after its last container has left the network."""
+    """Containers cannot send VXLAN packets before the network exists on this host, nor after the network is gone.
+
+    The second case matters because other hosts still accept this host's packets for a short time.
+    """
     member = field.members[0]
     path = field.bridge_container(0)
     member.act("delete_network")

@@ -1,4 +1,4 @@
-"""Namespaces that hawse did not create, used as containers."""
+"""Network namespaces that hawse did not create: hawse uses them as containers."""
 
 import json
 import os

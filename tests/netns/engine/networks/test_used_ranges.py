@@ -1,4 +1,4 @@
-"""Automatic subnets avoid the ranges that the host uses otherwise."""
+"""Automatic subnets avoid address ranges that the host already uses in another way."""
 
 from __future__ import annotations
 

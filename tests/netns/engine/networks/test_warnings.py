@@ -1,4 +1,6 @@
-"""Firewalls of other programs that drop what hawse's networks forward: reported, never changed."""
+"""Other programs' firewalls that drop the packets of hawse's networks: hawse prints a warning, and never
+changes them.
+"""
 
 from __future__ import annotations
 

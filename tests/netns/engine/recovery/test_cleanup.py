@@ -1,4 +1,4 @@
-"""After everything is removed, the host is as it was before."""
+"""After all containers and networks are removed, the host is in the same state as before."""
 
 import time
 

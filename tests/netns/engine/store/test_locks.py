@@ -1,4 +1,7 @@
-"""A container's lock is deleted with the container, even if a process is killed or comes too late."""
+"""Lock files of containers: a container's lock is deleted with the container.
+
+This holds even if a process is killed, or asks for the lock too late.
+"""
 
 import pytest
 
@@ -8,7 +11,7 @@ from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
 
-DEAD = "4194304:1"  # higher than any pid
+DEAD = "4194304:1"  # a process identity with a pid that cannot exist
 
 
 def locks(host):

@@ -1,5 +1,5 @@
-"""The completion scripts: equal to the committed files, complete, and consistent with what engine and drivers
-accept.
+"""The completion scripts: equal to the committed files, complete, and in agreement with what engine and
+drivers accept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``hawse __complete`` on stores that the tests create."""
+"""Completion by ``hawse __complete``, on stores that the tests create."""
 
 from __future__ import annotations
 
@@ -122,7 +122,9 @@ def test_a_file_that_is_no_store_stays_as_it_is(complete, tmp_path, content):
 
 @pytest.fixture
 def settled(store, tmp_path):
-    """The store's log file (or database file), set back by an hour, as if nothing had been written since."""
+    """The path of the store's log file (or database file). Its time is one hour ago, as if nothing had been written
+    since.
+    """
     log = tmp_path / "root" / "hawse.db-wal"
     file = log if log.exists() else tmp_path / "root" / "hawse.db"
     then = file.stat().st_mtime_ns - 3600 * 10**9

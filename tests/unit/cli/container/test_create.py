@@ -1,4 +1,4 @@
-"""The command line of ``create``: the resulting request, and the messages printed."""
+"""The command ``create``: which engine request its flags produce, and which messages it prints."""
 
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def test_logging(create):
         (("--log-driver", "syslog", "--log-opt", "a=b"), "--log-driver, --log-opt"),
         (("--log-opt", "tag=x", "--log-opt", "labels=y"), "--log-opt tag, --log-opt labels"),
         (("--log-opt", "max-size=1m", "--log-driver", "json-file"), ""),
-        (("--log-opt", "foo=1", "--log-opt", "tag=x"), ""),  # no warning, because the engine refuses it
+        (("--log-opt", "foo=1", "--log-opt", "tag=x"), ""),  # no warning: the engine refuses this option
         (("--log-driver", "none"), ""),
     ],
 )

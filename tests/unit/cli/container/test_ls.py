@@ -1,4 +1,4 @@
-"""The table of ``ps``, its fields and its ports column; texts are Docker 26.1.5's."""
+"""The table of ``ps``, its fields and its ports column; the expected output is that of Docker 26.1.5."""
 
 import time
 

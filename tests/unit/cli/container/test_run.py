@@ -1,4 +1,6 @@
-"""``run`` in the foreground and in the background: the requests in order, the output and the exit code."""
+"""The command ``run`` in the foreground and in the background: the order of engine requests, the output, the
+exit code.
+"""
 
 import os
 import signal
@@ -13,7 +15,7 @@ ID = "c" * 64
 
 
 class Session:
-    """An attachment; ``during`` is called while it runs."""
+    """A double of an attachment to a container; ``during`` is called while the attachment runs."""
 
     def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
         self.run, self.exit_code, self.detached = during, exit_code, detached

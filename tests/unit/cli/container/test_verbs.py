@@ -1,4 +1,6 @@
-"""The verbs on existing containers: requests, several arguments, printed output; texts are Docker 26.1.5's."""
+"""The commands on existing containers: engine requests, several arguments, output; the output is that of
+Docker 26.1.5.
+"""
 
 import pytest
 
@@ -103,7 +105,7 @@ def container(**state) -> dict:
 
 
 class Session:
-    """An attachment; ``during`` is called while it runs."""
+    """A double of an attachment to a container; ``during`` is called while the attachment runs."""
 
     def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
         self.run, self.exit_code, self.detached = during, exit_code, detached
@@ -131,7 +133,9 @@ def test_attach(cli):
 
 @pytest.mark.parametrize("argv", [("attach", "c1"), ("exec", "c1", "sh")])
 def test_typing_the_escape_sequence_is_told_as_a_failure(cli, argv):
-    """Seen with a real dockerd; ``run`` and ``start`` succeed in this case."""
+    """``attach`` and ``exec`` fail when the user types the detach keys, as with a real dockerd. ``run`` and ``start``
+    succeed.
+    """
     answers = cli.engine.answers["containers"]
     answers.update(inspect=container(), open_attachment=Session(detached=True), exec=LEFT)
     result = cli(*argv)

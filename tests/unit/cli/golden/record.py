@@ -1,7 +1,7 @@
-"""Record the golden texts from a real docker 26.1 client: ``python3 tests/unit/cli/golden/record.py``.
+"""Record expected outputs from a real docker 26.1 client: ``python3 tests/unit/cli/golden/record.py``.
 
-Help and the errors of the command line need no daemon. Docker's name is replaced by hawse's. The commands recorded are
-the ``$`` lines of errors.txt, and one help file for each line of HELP and HELP_WITH_DAEMON.
+Help and the errors of the command line need no daemon. Docker's name is replaced by hawse's. The script records the
+commands in the ``$`` lines of errors.txt, and one help file for each line of HELP and HELP_WITH_DAEMON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HELP = [
     "container prune", "container rm", "image ls", "image rm", "image import", "image inspect",
 ]  # fmt: skip
 
-# These hide flags that the daemon does not support, so a daemon must answer at DOCKER_HOST during the recording.
+# The help of these commands hides flags that the daemon does not support. A daemon must answer at DOCKER_HOST here.
 HELP_WITH_DAEMON = ["run", "create", "start", "container run"]
 
 
@@ -29,7 +29,7 @@ def renamed(text: str) -> str:
 
 
 def docker(line: str, host: str = "unix:///nonexistent") -> subprocess.CompletedProcess[str]:
-    # By default no daemon can answer, because only the command line is recorded.
+    # No daemon answers at the default address, because the script records only the client's own output.
     env = {**os.environ, "DOCKER_HOST": host}
     return subprocess.run(["docker", *shlex.split(line)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
                           check=False, env=env)  # fmt: skip

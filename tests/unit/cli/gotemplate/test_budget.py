@@ -1,4 +1,4 @@
-"""No template may crash, hang, or use up the machine's memory or time."""
+"""Limits of Go templates: no template may crash hawse, hang, or use up the machine's memory or time."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Results of templates with constants, control structures and functions."""
+"""Execution of Go templates: results of constants, control structures and functions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Templates that Go's parser refuses, with its error texts."""
+"""Parsing of Go templates: the templates that Go's parser refuses, with its error texts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Go's format strings."""
+"""Go's format strings, as ``printf`` in templates uses them."""
 
 import pytest
 

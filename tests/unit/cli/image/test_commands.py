@@ -1,4 +1,4 @@
-"""The image commands; texts are Docker 26.1.5's."""
+"""The image commands; the expected output is that of Docker 26.1.5."""
 
 import time
 

@@ -1,4 +1,6 @@
-"""The launcher: its imports, its copies of values from other modules, and where it finds hawse's packages."""
+"""The launcher (the script that users call): its imports, its copies of constants, and how it finds hawse's
+packages.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ def run(command, **options) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """An installation, with a link to its script as pipx creates it."""
+    """An installation of hawse, with a link to its script as pipx creates it."""
     directory = tmp_path_factory.mktemp("installed")
     install(directory / "venv")
     (directory / "bin").mkdir()
@@ -76,7 +78,7 @@ def test_the_script_finds_its_interpreter_and_packages(installed, name, path):
 
 @pytest.fixture
 def planted(tmp_path):
-    """A directory with packages that have the names of hawse's packages; importing one ends the process."""
+    """A directory with false packages that have the names of hawse's packages. Importing one ends the process."""
     for name in PACKAGES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("import sys; sys.exit('a planted package was imported')")
@@ -115,7 +117,7 @@ def test_the_names_of_one_interpreter_have_one_identity(installed):
 def test_the_interpreter_does_not_change_the_environment_of_the_command(locale, tmp_path):
     script = install(tmp_path / "prefix")
     launch = next((tmp_path / "prefix").rglob("launch.py"))
-    launch.unlink()  # unlink first: it may be a hard link to the checkout's file
+    launch.unlink()  # unlink: may be a hard link to the checkout
     launch.write_text("import os\n\n\ndef main():\n    print({k: v for k, v in os.environ.items() if k != 'PATH'})\n")
     environment = {"PATH": os.environ["PATH"], **locale}
     result = subprocess.run([script], env=environment, capture_output=True, text=True, timeout=20, check=True)

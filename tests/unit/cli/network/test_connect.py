@@ -1,4 +1,4 @@
-"""``hawse network connect`` and ``disconnect``."""
+"""The commands ``hawse network connect`` and ``hawse network disconnect``."""
 
 from __future__ import annotations
 

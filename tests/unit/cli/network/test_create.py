@@ -1,4 +1,4 @@
-"""``hawse network create``: the flags are combined to one request."""
+"""The command ``hawse network create``: how its flags become one engine request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hawse network inspect``: found networks are printed first, then the missing ones are reported."""
+"""The command ``hawse network inspect``: it prints the networks that exist, and then reports the missing ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hawse network ls``."""
+"""The command ``hawse network ls``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DATE = "2026-11-23 22:40:40.8704 +0000 UTC"
 
 
 def known(cli, networks):
-    """Make the engine return these networks, in full and as summaries."""
+    """Make the engine double return these networks, both as full records and as summaries."""
     brief = [NetworkSummary(n["Id"], n["Name"], n["Driver"], n["Scope"], False) for n in networks]
     brief.sort(key=lambda n: natural_key(n.name))
     cli.engine.answers["networks"] |= {"list": networks, "summaries": brief}

@@ -1,4 +1,4 @@
-"""``hawse network rm`` and ``prune``."""
+"""The commands ``hawse network rm`` and ``hawse network prune``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variables and labels, given directly and from files; texts are Docker 26.1.5's."""
+"""Flags for environment variables and labels, given directly and in files; error texts are those of Docker 26.1.5."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Addresses, domains, extra hosts and links; texts are Docker 26.1.5's."""
+"""Flags for addresses, domains, extra hosts and links; error texts are those of Docker 26.1.5."""
 
 import pytest
 

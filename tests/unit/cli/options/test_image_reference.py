@@ -1,4 +1,4 @@
-"""Image references; texts are Docker 26.1.5's."""
+"""Parsing of image references; error texts are those of Docker 26.1.5."""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""Sizes, limits, sysctls, restart policies, streams and mounts; texts are Docker 26.1.5's, except for volumes."""
+"""Flags for sizes, limits, sysctls, restart policies, streams and mounts.
+
+Error texts are those of Docker 26.1.5, except for volumes.
+"""
 
 import pytest
 

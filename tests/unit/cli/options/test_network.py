@@ -1,4 +1,6 @@
-"""--network in its two notations, and how the separate flags combine with it; texts are Docker 26.1.5's."""
+"""The flag ``--network`` in its two notations, combined with the separate network flags; error texts are Docker
+26.1.5's.
+"""
 
 import time
 

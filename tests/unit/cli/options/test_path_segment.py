@@ -1,4 +1,4 @@
-"""References as path segments of API addresses."""
+"""References to containers or networks, in the form in which they appear in an API path."""
 
 from __future__ import annotations
 

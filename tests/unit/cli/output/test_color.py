@@ -1,4 +1,4 @@
-"""Colour: on a terminal only, and not for users who have disabled it."""
+"""Colour in the output: only on a terminal, and not for users who have disabled colour."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADER = b"NETWORK ID   NAME      DRIVER    SCOPE"
 
 
 def on_terminal(*argv: str, **environ: str) -> bytes:
-    """Return the bytes that a real terminal receives."""
+    """Run a command on a real terminal and return the bytes that the terminal receives."""
     ours, theirs = pty.openpty()
     clean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color", **environ}
     subprocess.run([sys.executable, "-c", PROGRAM, *argv], stdin=theirs, stdout=theirs, stderr=theirs, env=clean,
@@ -33,7 +33,7 @@ def on_terminal(*argv: str, **environ: str) -> bytes:
     try:
         while piece := os.read(ours, 4096):
             seen += piece
-    except OSError:  # on Linux, this means that the other side is closed
+    except OSError:  # on Linux, the error means that the other side is closed
         pass
     os.close(ours)
     return seen

@@ -1,4 +1,4 @@
-"""Templates on inspect documents: tried on Docker's Go structs first, then on plain JSON."""
+"""Templates on inspect documents: hawse tries Docker's Go structs first, and then the plain JSON document."""
 
 import json
 import subprocess

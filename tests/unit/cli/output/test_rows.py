@@ -1,4 +1,4 @@
-"""Rows of lists and header lines of tables."""
+"""Rows of listings, and the header lines of tables."""
 
 import pytest
 

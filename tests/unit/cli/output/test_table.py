@@ -1,4 +1,4 @@
-"""Alignment of columns as by Go's tabwriter with Docker's settings."""
+"""Alignment of table columns, as Go's tabwriter does it with Docker's settings."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_lines_of_equally_many_cells_are_laid_out_by_the_same_rules(rows):
     plain = align(["\t".join(row) for row in rows])
     widths = [max(MINIMAL_WIDTH, *(len(row[place]) + PADDING for row in rows)) for place in range(2)]
     assert plain == [f"{one:{widths[0]}}{two:{widths[1]}}{last}" for one, two, last in rows]
-    ragged = align([*("\t".join(row) for row in rows), "x\ty"])  # makes align take the lines one by one
+    ragged = align([*("\t".join(row) for row in rows), "x\ty"])  # a short row makes `align` handle each line
     assert ragged[:-1] == plain
 
 

@@ -1,4 +1,4 @@
-"""Control characters on a terminal: which are escaped, how, and what a template sees of them."""
+"""Control characters on a terminal: which ones are escaped, in which form, and which text a template sees."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_hostile_text_is_spelled():
 
 
 def test_bytes_that_are_not_utf8_are_spelled():
-    """An eight-bit terminal takes 9b as the start of a control sequence."""
+    """Bytes that are not UTF-8 are escaped too. For an 8-bit terminal, byte 9b starts a control sequence."""
     text = b"\x9b31m\xff".decode(errors="surrogateescape")
     assert escaped(text) == escaped_line(text) == revealed(marked(text)) == r"\x9b31m\xff"
 
@@ -68,7 +68,7 @@ class Terminal(io.BytesIO):
 
 @pytest.fixture(params=[True, False])
 def app(request):
-    """An app whose output is a terminal, and one whose output is a pipe."""
+    """An app (hawse's output object) in two variants: its output is a terminal, or a pipe."""
     stream = Terminal if request.param else io.BytesIO
     return App(stdin=io.BytesIO(), stdout=stream(), stderr=stream())
 

@@ -1,4 +1,4 @@
-"""Columns of flags in the help texts."""
+"""Alignment of flags in the help output."""
 
 from __future__ import annotations
 

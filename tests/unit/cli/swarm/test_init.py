@@ -1,4 +1,4 @@
-"""``swarm init --default-addr-pool``, parsed as networks are by pflag."""
+"""The flag ``swarm init --default-addr-pool``, which takes networks as the Go library pflag parses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hawse version`` and ``hawse info``: Docker's structure, with true data about hawse."""
+"""The commands ``hawse version`` and ``hawse info``: Docker's structure, filled with true data about hawse."""
 
 from __future__ import annotations
 

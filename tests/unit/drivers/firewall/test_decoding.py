@@ -1,4 +1,7 @@
-"""Decoding of elements that the kernel lists: equal bytes for equal elements, and the text that nftables prints."""
+"""Decoding of firewall elements that the kernel lists.
+
+Equal elements must give equal bytes, and the text must be the one that nftables prints.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,9 @@ ELEMENTS = [
 
 
 def listed(entry: Packed, shape: Shape) -> bytes:
-    """Return an element as the kernel lists it, which is the form in which the kernel accepts it."""
+    """Return an element's bytes as the kernel lists them. They have the same form as the bytes that the kernel
+    accepts.
+    """
     ((_, body),) = each(item(entry, shape, with_value=True))
     return body
 

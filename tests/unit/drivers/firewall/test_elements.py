@@ -1,4 +1,4 @@
-"""Networks and ports as elements of the firewall's sets."""
+"""How networks and ports become elements of the firewall's sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoding of elements as bytes, by the types that the ruleset declares."""
+"""Encoding of firewall elements as bytes, according to the types that the ruleset declares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Address lists that change while they are read."""
+"""Reading of address lists from the kernel when the lists change during the read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drivers.linux.netlink import DUMP_ATTEMPTS
 
 @pytest.fixture
 def interruptions(monkeypatch):
-    """The outcomes of successive attempts to read a list; tests add them."""
+    """A list to which a test adds the outcomes of the next attempts to read an address list."""
     outcomes = []
 
     def answer(*_):

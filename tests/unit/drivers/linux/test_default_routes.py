@@ -1,4 +1,4 @@
-"""Which endpoints hold a sandbox's default routes, and which routes the kernel is asked to set."""
+"""Which endpoints have a sandbox's default routes, and which routes hawse asks the kernel to set."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_who_holds_the_default_routes(members, holders):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Record the default routes that the kernel is asked to set."""
+    """Record the default routes that hawse asks the kernel to set."""
     calls = []
     monkeypatch.setattr(sandbox.kernel, "set_default_routes", lambda *given: calls.append(given[1:]))
     return calls

@@ -1,4 +1,4 @@
-"""Interfaces that show that a namespace is a host's own."""
+"""Detection of a host's own network namespace by its interfaces."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_few_of_many_are_named(monkeypatch):
 
 @pytest.fixture
 def namespaces(tmp_path: Path) -> Path:
-    """A /proc directory whose namespaces are plain files."""
+    """A directory in place of /proc, in which plain files stand for namespaces."""
     for place in ("thread-self", "1", "7"):
         (tmp_path / place / "ns").mkdir(parents=True)
     for place in ("1", "7"):

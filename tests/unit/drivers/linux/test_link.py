@@ -1,4 +1,4 @@
-"""Links as the kernel describes them."""
+"""Parsing of the kernel's messages about links."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from drivers.linux import link, rtnetlink
 
 
 class Kernel:
-    """A netlink session that answers with the given messages."""
+    """A double of a netlink session, which answers with the messages given."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""Netlink messages as bytes, and netlink failures as driver errors."""
+"""Netlink messages as bytes, and how netlink failures become driver errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINK, LIST = 16, 18
 
 @pytest.fixture
 def kernel(monkeypatch):
-    """The kernel's side of the session's socket."""
+    """The test's end of the netlink session's socket; the test answers there as the kernel."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     monkeypatch.setattr(netlink.socket, "socket", lambda *_: ours)
     monkeypatch.setattr(ours.__class__, "setsockopt", lambda *_: None)
@@ -28,7 +28,7 @@ def kernel(monkeypatch):
 
 
 def say(kernel, number, *parts):
-    """Answer message ``number`` with messages (kind, flags, body) in one datagram."""
+    """Answer the request with this ``number``, as the kernel: one datagram with messages of (kind, flags, body)."""
     kernel.send(
         b"".join(struct.pack("=IHHII", 16 + len(body), kind, flags, number, 0) + body for kind, flags, body in parts)
     )

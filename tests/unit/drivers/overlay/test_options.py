@@ -1,4 +1,4 @@
-"""The meaning of an overlay network's options, and which options are refused."""
+"""Options of an overlay network: their meaning, and which options are refused."""
 
 from __future__ import annotations
 

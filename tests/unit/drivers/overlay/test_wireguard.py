@@ -1,4 +1,4 @@
-"""Requests to a kernel that has WireGuard. No such kernel was available: no test has sent a packet this way."""
+"""Requests to a kernel with WireGuard. No such kernel was available, so no test has sent a packet through WireGuard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMESPACE = 7
 
 
 class Kernel:
-    """A kernel double that records a session's requests, and refuses them if ``refusal`` is given."""
+    """A double of a kernel with WireGuard: it records the session's requests, or refuses them with ``refusal``."""
 
     def __init__(self, refusal: DriverError | None = None) -> None:
         self.refusal = refusal

@@ -1,4 +1,4 @@
-"""Log lines about repairs."""
+"""The log lines that the agent writes about firewall repairs."""
 
 from __future__ import annotations
 

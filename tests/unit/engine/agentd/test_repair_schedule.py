@@ -1,6 +1,7 @@
-"""When the agent compares the firewall: immediately after another program's change, later after hawse's own change.
+"""When the agent compares the firewall with the desired state.
 
-While another program undoes every repair, the agent compares less and less often.
+It does so immediately after a change by another program, and later after a change by hawse. If another program undoes
+every repair, the agent compares less and less often.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from engine.agentd.repair_schedule import (
 
 
 def fight(pace: Pace, now: float, rounds: int, every: float = 0.03) -> float:
-    """Simulate another program's change ``every`` seconds after each look; return the time after the last look."""
+    """Simulate another program that changes the firewall ``every`` seconds after each look of the agent.
+
+    Return the time after the last look.
+    """
     for _ in range(rounds):
         now = max(now + every, pace.due if pace.resting(now) else 0.0)
         pace.foreign(now)

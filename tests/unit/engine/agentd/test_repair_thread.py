@@ -1,4 +1,6 @@
-"""Repairs made immediately, repairs made after a second look, and effects of failures; the driver is a double."""
+"""The agent's repair thread, with a driver double: immediate repairs, repairs after a second look, and failed
+repairs.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ SUPERSEDED = Difference("superseded", "table", "set ruleset_9", opens=True)
 
 
 class StandIn:
-    """A double of the driver and of its watch."""
+    """A double of the driver and of the driver's watch for changes."""
 
     def __init__(self) -> None:
         self.found: Sequence[Difference] = ()

@@ -1,4 +1,4 @@
-"""The cluster's networks in this host's own store."""
+"""Records of the cluster's networks in this host's own store."""
 
 from __future__ import annotations
 

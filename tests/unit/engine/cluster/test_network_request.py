@@ -1,4 +1,4 @@
-"""Names that a cluster's networks may have, and the pools of their subnets."""
+"""Requests for cluster networks: the names that they may have, and the address pools of their subnets."""
 
 import pytest
 

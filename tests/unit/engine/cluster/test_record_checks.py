@@ -1,4 +1,4 @@
-"""The form of valid records; an invalid record is left out, and no other record with it."""
+"""Checks of records from the cluster's store: an invalid record is ignored, and all other records are used."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The order of the steps by which a host joins a network of the cluster."""
+"""The order of the steps in which a host joins a network of the cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.model import NetworkRecord
 
 
 class Driver:
-    """A driver for networks across hosts, which only records its calls."""
+    """A double of an overlay driver, which only records its calls."""
 
     def __init__(self, events: list[str]) -> None:
         self.events = events

@@ -1,4 +1,4 @@
-"""Environment variables of legacy links, as dockerd creates them."""
+"""Environment variables of legacy links (``--link``), with the names and values that dockerd gives them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decisions of a restart policy at the end of a run."""
+"""Restart policies: what is decided when a container's run ends."""
 
 from __future__ import annotations
 

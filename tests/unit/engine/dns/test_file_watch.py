@@ -1,4 +1,4 @@
-"""A watched file that appears and disappears in every way in which resolv.conf does."""
+"""Watch of a file that appears and disappears in all the ways in which resolv.conf does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE = 4 * RETRY_INTERVAL_SECONDS
 
 
 class Watched:
-    """A file with a watch, and the number of changes that the watch reported."""
+    """A file with a watch, and the number of changes that the watch has reported for the file."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.loop, self.told = path, Loop(), 0
@@ -65,7 +65,10 @@ def test_file_is_followed_through_replacement_removal_and_return(watched):
 
 
 def test_link_is_followed_to_a_file_whose_directory_comes_late_and_goes(watched):
-    """The directories of systemd-resolved, NetworkManager and resolvconf below /run behave like this."""
+    """The watched file is a link to a file in a directory that is created late and may be removed again.
+
+    systemd-resolved, NetworkManager and resolvconf use such directories below /run.
+    """
     directory = watched.path.with_name("run") / "resolve"
     target = directory / "stub.conf"
     assert watched.tells(lambda: link(watched.path, "run/resolve/stub.conf"))

@@ -1,4 +1,4 @@
-"""Many datagrams in one system call, over a real socket."""
+"""Reading and answering many datagrams in one system call, over a real socket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.dns.mmsg import ROOM, SIZE, Datagrams
 
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A server's socket and a client's."""
+    """The socket of a server and the socket of a client."""
     with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
         server.bind(("127.0.0.1", 0))
         client.connect(server.getsockname())
@@ -38,7 +38,7 @@ def test_a_batch_is_all_that_is_taken_at_once(pair):
     for expected in (range(SIZE), range(SIZE, SIZE + 3)):
         datagrams.answer(server.fileno(), known, lambda *_: None)
         assert [int.from_bytes(client.recv(100)[:2]) for _ in expected] == list(expected)
-    datagrams.answer(server.fileno(), known, lambda *_: None)  # without a query it returns immediately
+    datagrams.answer(server.fileno(), known, lambda *_: None)  # returns immediately if no query waits
 
 
 def test_a_query_longer_than_its_room_is_cut(pair):

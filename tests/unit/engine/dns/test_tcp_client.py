@@ -1,4 +1,4 @@
-"""A client's TCP connection, over a real pair of sockets; the test decides when answers come."""
+"""A client's TCP connection to the DNS resolver, over a real socket pair. The test decides when answers come."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def framed(*messages: bytes) -> bytes:
 
 
 class Server:
-    """The resolver's side: the queries of a connection, and the answers to them."""
+    """A double of the resolver: it collects the queries of a connection, and the test sends the answers."""
 
     def __init__(self) -> None:
         self.loop, self.closed = Loop(), False
@@ -40,7 +40,7 @@ class Server:
         self.closed = True
 
     def turn(self, rounds: int = 1) -> None:
-        """Run the event loop ``rounds`` times for 5 ms."""
+        """Run the event loop ``rounds`` times, for 5 ms each time."""
         for _ in range(rounds):
             self.loop.after(0.005, self.loop.stop)
             self.loop.run()

@@ -1,4 +1,4 @@
-"""Which network of a container comes first for its default route."""
+"""The order of a container's networks for its default route."""
 
 from __future__ import annotations
 

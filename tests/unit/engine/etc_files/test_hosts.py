@@ -1,4 +1,4 @@
-"""/etc/hosts as recorded from dockerd 26.1.5."""
+"""Contents of /etc/hosts, compared with files recorded from dockerd 26.1.5."""
 
 import pytest
 

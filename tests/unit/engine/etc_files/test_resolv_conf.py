@@ -1,4 +1,4 @@
-"""resolv.conf files recorded from dockerd 26.1.5 are reproduced from the host's file and the flags."""
+"""Contents of resolv.conf, built from the host's file and the flags, equal the files recorded from dockerd 26.1.5."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""File descriptors: quotas leave enough of them, and the limit is raised as far as allowed."""
+"""The agent's file descriptors: the limit is raised as far as allowed, and the quotas leave enough descriptors free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fair shares of a quota: what one holder or many may take, and what always stays free."""
+"""Quotas shared fairly: how much one holder may take, how much many holders may take, and what always stays free."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.eventloop.quota import Claim, Quota
 
 
 def fill(quota: Quota, *claims: Claim) -> int:
-    """Take as many places as possible and return their number."""
+    """Take places from the quota for these claims until it refuses; return the number of places taken."""
     taken = 0
     while quota.take(claims):
         taken += 1

@@ -1,4 +1,4 @@
-"""Filters of ps, as dockerd 26.1.5 answers them."""
+"""Filters of ``ps``, with the results of dockerd 26.1.5."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def container(name, status="running", network="n1", code=0, **host):
     )
 
 
-# Newest first, as the engine lists them.
+# The newest container comes first, as in the engine's lists.
 RECORDS = [
     container("failed", "created", "nosuch", code=128),
     container("done", "exited", code=3),

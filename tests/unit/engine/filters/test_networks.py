@@ -1,4 +1,4 @@
-"""Filters of networks and of prune, as dockerd 26.1.5 answers them."""
+"""Filters of network lists and of prune, with the results of dockerd 26.1.5."""
 
 import time
 

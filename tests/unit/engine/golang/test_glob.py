@@ -1,4 +1,4 @@
-"""Patterns of image references; each result was seen with a real dockerd 26.1.5 in `image ls --filter reference=…`."""
+"""Patterns of image references. Each result was seen with a real dockerd 26.1.5 (`image ls --filter reference=…`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Go's quoting of strings."""
+"""Quoting of strings as Go's ``%q`` does it."""
 
 from __future__ import annotations
 

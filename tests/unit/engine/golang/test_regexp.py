@@ -1,4 +1,6 @@
-"""Go's regular expressions where Python's differ; each result was seen with a real dockerd in `network ls -f name=`."""
+"""Regular expressions where Go differs from Python. Each result was seen with a real dockerd (`network ls -f
+name=`).
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,10 @@ HOSTILE += ["a?" * 500 + "a" * 500, "(" * 50_000 + "a" + ")" * 50_000, "(((a{1,9
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:20])
 def test_hostile_expression_takes_linear_time(text):
-    """Docker's names have any length; a backtracking engine doubles its time with each letter."""
+    """A hostile expression needs only linear time.
+
+    Docker's names have any length, and a backtracking engine doubles its time with each letter.
+    """
     start = time.process_time()
     matches_pattern({"name": [text]}, "name", "a" * 5000 + "!")
     assert time.process_time() - start < 2

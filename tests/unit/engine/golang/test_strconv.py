@@ -1,4 +1,4 @@
-"""Scalars in Go's notation."""
+"""Text form of numbers and other scalars in Go's notation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durations and sizes in Docker's words."""
+"""Durations and sizes as Docker prints them."""
 
 import pytest
 

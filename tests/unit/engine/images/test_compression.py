@@ -1,4 +1,4 @@
-"""Streams are decompressed within limits, however their data is split."""
+"""Decompression of streams stays within limits, however the data is split into blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.images import compression
 from engine.images.compression import Measured, decompressed
 
 DATA = random.Random(1).randbytes(300_000) + bytes(700_000) + b"end"
-SKIPPED = b"\x5a\x2a\x4d\x18\x04\0\0\0skip"  # a zstd frame to be skipped, like those of zstd:chunked
+SKIPPED = b"\x5a\x2a\x4d\x18\x04\0\0\0skip"  # a zstd frame that readers skip, as in zstd:chunked
 
 
 def zstd(data: bytes) -> bytes:
@@ -38,7 +38,7 @@ STREAMS = {
 
 
 class Trickle(io.RawIOBase):
-    """A pipe that gives a few bytes at a time."""
+    """A double of a pipe, which returns only a few bytes at a time."""
 
     def __init__(self, data: bytes) -> None:
         self._rest = io.BytesIO(data)

@@ -1,6 +1,6 @@
-"""Image configurations: values of genuine ones are kept; what would break listings or containers is refused.
+"""Image configurations: genuine values are kept; values that would break listings or containers are refused.
 
-The texts about types and times are those of `docker load` in Docker 26.1.5.
+The error texts about types and times are those of `docker load` in Docker 26.1.5.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def test_times_of_genuine_images(created, shown, seconds):
 
 
 def test_genuine_values_are_taken_over():
-    """Newlines and escapes are common in scripts and prompts, and a command may be a single string."""
+    """Genuine values include newlines and escapes in scripts and prompts, and a command that is a single string."""
     document = config(
         Env=["PS1=\x1b[1m$ ", "A=1\n2", "nothing", "E="], Cmd="sh", Entrypoint=["sh", "-c", "a\nb", None],
         ExposedPorts={"80": {}, "53/UDP": None, "8000-8010/tcp": {}}, Labels={"a": "1\n2", "b": None},
@@ -147,7 +147,7 @@ def test_genuine_values_are_taken_over():
 
 
 def test_text_that_is_not_unicode_can_be_stored():
-    """As in Go, U+FFFD replaces bytes that are not UTF-8, and unpaired surrogates."""
+    """Bytes that are not UTF-8, and unpaired surrogates, are replaced by U+FFFD, as Go does."""
     document = (
         b'{"config": {"Labels": {"a": "\\ud800", "b": "\xff", "c": "\\ud83d\\ude00"}}, "rootfs": {"diff_ids": []}}'
     )

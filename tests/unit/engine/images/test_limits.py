@@ -1,4 +1,4 @@
-"""Limits for images come from the environment and from the file system."""
+"""Limits on the size of images come from the environment and from the file system's free space."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.images.limits import DEFAULT_MEMBERS, DEFAULT_SIZE, Limits, limits_f
 
 @pytest.fixture
 def disk(monkeypatch):
-    """Return a function that simulates a file system with so many bytes and inodes free."""
+    """Return a function that simulates a file system with a given number of free bytes and free inodes."""
 
     def give(free: int, inodes: int, files: int = 1 << 60) -> None:
         status = SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_favail=inodes, f_files=files)
@@ -48,5 +48,5 @@ def test_free_space(disk):
     limits = limits_for("/x")
     assert (limits.size, limits.members) == (4096 * 900, 900)
     assert limits.too_large("archive").endswith("(nine tenths of the free space of /x)")
-    disk(4096 * 1000, 0, 0)  # a file system that creates inodes on demand
+    disk(4096 * 1000, 0, 0)  # this file system creates inodes on demand
     assert limits_for("/x").members == DEFAULT_MEMBERS

@@ -1,4 +1,4 @@
-"""Names of images are read as Docker reads them."""
+"""Parsing of image names, with the results of Docker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The strict tar reader reads what Python's tarfile writes; broken archives are in tests/netns/images."""
+"""The strict tar reader reads the archives that Python's tarfile writes. Tests of broken archives:
+tests/netns/images.
+"""
 
 from __future__ import annotations
 

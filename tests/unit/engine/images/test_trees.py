@@ -1,4 +1,4 @@
-"""Trees of any depth are removed."""
+"""Removal of directory trees of any depth."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def test_all_kinds_of_files(tmp_path):
 
 
 def test_a_directory_that_is_moved_away_takes_nothing_with_it(tmp_path, monkeypatch):
-    """Otherwise the way up would lead to the place where the directory was moved."""
+    """A directory is moved out of the tree while the tree is being removed. Nothing at its new place may be removed.
+
+    Without the check, the way up would lead to the new place's parent.
+    """
     (tmp_path / "tree" / "inner" / "deep").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "kept").touch()

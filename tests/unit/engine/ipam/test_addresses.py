@@ -1,4 +1,4 @@
-"""Addresses of a pool: the lowest free one, never twice, never outside the pool, fast whatever the sizes."""
+"""Allocation of a pool's addresses: the lowest free one, never twice, never outside the pool, fast for any size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.ipam import AddressInUse, NoFreeAddress, OutOfPool, check_address, l
 
 
 def hand_out(subnet, used=(), ip_range=None, limit=6):
-    """Return the next addresses in order, as text, until the pool is exhausted or ``limit`` is reached."""
+    """Return the addresses that the pool gives out, in order, until the pool is exhausted or ``limit`` is reached."""
     subnet, taken, given_out = ip_network(subnet), sorted(int(ip_address(a)) for a in used), []
     while len(given_out) < limit:
         try:
@@ -27,7 +27,7 @@ def hand_out(subnet, used=(), ip_range=None, limit=6):
 @pytest.mark.parametrize(
     ("subnet", "used", "ip_range", "expected"),
     [
-        # Seen on Docker: the first address is the gateway if no address is in use yet, the next ones are for
+        # As seen on Docker: if no address is in use, the first address is the gateway's, and the next are for
         # containers.
         ("10.90.2.0/30", [], None, ["10.90.2.1", "10.90.2.2"]),
         ("10.90.0.0/31", [], None, ["10.90.0.0", "10.90.0.1"]),
@@ -99,7 +99,7 @@ def test_the_lowest_usable_address_in_range_or_none(prefix, used, window):
 
 
 class Counting(list):
-    """A list that counts the elements read."""
+    """A list that counts how many of its elements are read."""
 
     looked = 0
 

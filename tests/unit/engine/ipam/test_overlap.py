@@ -1,4 +1,4 @@
-"""Overlap of networks is decided by ranges of integers, whatever the sizes."""
+"""Overlap of networks, decided by ranges of integers for networks of any size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.ipam import Occupied, bounds, overlapping
 
 @st.composite
 def small_networks(draw):
-    """Draw a network within 10.0.0.0/24, so that networks often overlap."""
+    """Draw a random network within 10.0.0.0/24, which is so small that networks often overlap."""
     prefix = draw(st.integers(25, 32))
     return IPv4Network((0x0A000000 + draw(st.integers(0, 255)), prefix), strict=False)
 

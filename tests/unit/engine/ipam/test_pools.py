@@ -1,4 +1,4 @@
-"""Automatic subnets: Docker's pools in Docker's order, never one that overlaps, fast whatever the sizes."""
+"""Automatic subnets: from Docker's pools in Docker's order, never overlapping, fast for any size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def allocate_pool(defaults, version, in_use, **options):
 
 
 def fill(defaults, version=4, in_use=()):
-    """Allocate pools until none is left, each after the previous one, and return them."""
+    """Allocate subnets until no subnet is left, each after the previous one; return the subnets."""
     allocated, last = [], None
     while True:
         try:
@@ -108,7 +108,7 @@ def test_what_is_given_is_free_of_a_default_pool_and_nothing_free_is_left_out(in
 
 
 class Counting(Occupied):
-    """Occupied ranges that count their queries."""
+    """A double of the occupied ranges, which counts the queries."""
 
     asked = 0
 

@@ -1,4 +1,4 @@
-"""Default options that daemon.json gives to new networks of a driver."""
+"""Creation of networks: default options from daemon.json for new networks of a driver."""
 
 from __future__ import annotations
 

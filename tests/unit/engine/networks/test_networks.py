@@ -1,4 +1,4 @@
-"""Networks listed as summaries are the same as those listed in full, for every request."""
+"""Listing of networks: for every request, the list of summaries has the same networks as the list of full records."""
 
 from __future__ import annotations
 

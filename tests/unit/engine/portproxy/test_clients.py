@@ -1,4 +1,4 @@
-"""The shares of the port proxy's quota to which a client belongs."""
+"""The shares of the port proxy's quota: which shares a client belongs to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TARGET = ("172.30.0.2", 80)
 
 
 def shared(one: tuple, other: tuple) -> int:
-    """Return how many shares two clients have in common; these must be the widest ones."""
+    """Return how many shares two clients have in common. The common shares must be the widest ones."""
     same = [a == b for a, b in zip(claims(*one), claims(*other), strict=True)]
     assert same == sorted(same)
     return sum(same)
@@ -34,4 +34,4 @@ def test_clients_share_what_they_have_in_common():
 
 def test_address_of_a_client_is_not_taken_for_a_target():
     holders = [claim.holder for claim in (*claims("fd00::9", WEB, TARGET), *claims("fd00::1", WEB, ("fd00::9", 80)))]
-    assert len(set(holders)) == len(holders) - 1  # both are of one /64
+    assert len(set(holders)) == len(holders) - 1  # the two clients share only their /64

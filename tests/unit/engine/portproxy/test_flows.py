@@ -1,4 +1,4 @@
-"""Which UDP flow is dropped to make room for a new one."""
+"""UDP flows of the port proxy: which flow is dropped to make room for a new one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ORIGIN = Origin("udp", IPv6Address("::1"), 53)
 
 
 class Table:
-    """Flows whose sockets are not connected."""
+    """A table of UDP flows for the tests. The flows' sockets are not connected."""
 
     def __init__(self, total: int) -> None:
         self.ended: list[object] = []

@@ -1,4 +1,4 @@
-"""Host ports: the same choice, order and error texts as in Docker."""
+"""Allocation of host ports: the same choice, order and error texts as with Docker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.ports.allocation import IN_USE, HostAddressing, PortConflict, alloca
 
 @dataclass
 class Kernel:
-    """A kernel double with ephemeral ports, and refusals by (protocol, address, port)."""
+    """A double of the kernel: it has ephemeral ports, and refuses given (protocol, address, port) triples."""
 
     ports: Sequence[range] = (range(50000, 50010),)
     refusals: dict[tuple[str, str, int], str] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Kernel:
 
 
 def spec(text: str) -> PortSpec:
-    """Parse ``[ip#][host port]>port[-end][/protocol]``."""
+    """Parse the test notation ``[ip#][host port]>port[-end][/protocol]`` of a published port."""
     rest, _, protocol = text.partition("/")
     host, _, port = rest.partition(">")
     ip, _, host_port = host.rpartition("#")
@@ -47,7 +47,7 @@ def shown(records) -> list[str]:
 
 
 def by_port(records) -> dict[tuple[str, int], list[tuple[str, int]]]:
-    """Return the bindings of each container port, in order."""
+    """Return the bindings (address and host port) of each container port, in order."""
     bindings = defaultdict(list)
     for r in records:
         for port in range(r.port, r.port_end + 1):
@@ -106,7 +106,10 @@ def test_a_step_on_one_side_alone_begins_another_record():
 
 
 def test_a_port_that_several_bindings_share_stands_apart_from_its_range():
-    """In Docker's inspect, the last binding of each port comes first, wherever the other ports of its range are."""
+    """A port with several bindings has its own entry, apart from the range that contains the port.
+
+    In Docker's inspect, the last binding of each port comes first, wherever the other ports of its range are.
+    """
     assert shown(publish("1.1.1.1#9110-9114>9110-9114", "1.1.1.1#9212>9112")) == [
         "tcp 1.1.1.1 9113-9114 > 9113-9114",
         "tcp 1.1.1.1 9212-9212 > 9112-9112",

@@ -1,4 +1,4 @@
-"""Exposed ports as ranges and as single ports."""
+"""Exposed ports, given as ranges and as single ports."""
 
 from __future__ import annotations
 

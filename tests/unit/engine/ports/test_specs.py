@@ -1,4 +1,4 @@
-"""Port ranges that a user wants to publish, split and compared."""
+"""Splitting and comparison of the port ranges that a user wants to publish."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents recorded from dockerd 26.1.5 are reproduced byte for byte from the records that they describe."""
+"""Inspect documents and lists were recorded from dockerd 26.1.5. Rendering the records must give the same bytes."""
 
 import json
 from pathlib import Path
@@ -68,7 +68,7 @@ RECORDS = {document["Id"]: network_record(document) for document in NETWORKS.val
 
 
 def members(document):
-    """Return the endpoints of a network document, in an order other than Docker's."""
+    """Return the endpoints of a network's document in an order that differs from Docker's."""
     for container_id, member in reversed(document["Containers"].items()):
         endpoint = EndpointRecord(
             id=member["EndpointID"],
@@ -222,7 +222,7 @@ def test_a_container_is_shown_as_docker_shows_it(name):
 def test_a_container_is_listed_as_docker_lists_it(name):
     document, listed = CONTAINERS[name], dict(LISTED[name])
     link_names = [text[1:] for text in listed["Names"][1:]]
-    # The status contains the time since an event, so another test compares it.
+    # The status text contains the time since an event; another test compares it.
     listed.pop("Status")
     rendered = container_summary(
         container_record(document),
@@ -232,6 +232,6 @@ def test_a_container_is_listed_as_docker_lists_it(name):
         link_names=link_names,
     )
     rendered.pop("Status")
-    for document in (rendered, listed):  # Docker's order is random, that of a Go map
+    for document in (rendered, listed):  # Docker's order comes from a Go map, so it is random
         document["Ports"].sort(key=lambda port: (port["PrivatePort"], port["Type"], port.get("IP", "")))
     assert json.dumps(rendered) == json.dumps(listed)

@@ -1,4 +1,4 @@
-"""A container's state as text for users."""
+"""The text that describes a container's state to users, as in ``ps``."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How a command is found, and Docker's error texts if it is not."""
+"""Search of a container's command, and Docker's error texts when the command is not found."""
 
 from __future__ import annotations
 

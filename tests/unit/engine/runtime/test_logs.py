@@ -1,4 +1,4 @@
-"""Logs are rotated as by Docker's json-file, even after interruptions, and read across their files."""
+"""Container logs: rotated as by Docker's json-file, even after interruptions, and read across several files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(writer: LogWriter, numbers, chunk: int = 7) -> None:
 
 
 class Children:
-    """A double for the supervisor's children; the supervisor's own code would reap any child."""
+    """A double of the supervisor's list of child processes. The real one would reap any child of the test process."""
 
     def __init__(self) -> None:
         self.expected: dict = {}
@@ -49,7 +49,7 @@ class Children:
         self.expected[pid] = ended
 
     def reap(self, *, wait: bool = True) -> bool:
-        """Wait for a child, or look for one that has ended; return False if there is none."""
+        """Reap a child that has ended, or wait for one with ``wait``. Return False if no child has ended."""
         for pid in list(self.expected):
             ended, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
             if ended:
@@ -64,7 +64,10 @@ ENTRY = len(jsonlog.encode_entry("stdout", b"1000\n", 123456789))
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 @pytest.mark.parametrize("files", [1, 2, 5])
 def test_sizes_and_names(path, files, chunk):
-    """A file that is full is rotated before the next entry (seen with Docker 26.1.5: 10,020 and 10,016 of 10k)."""
+    """A full file is rotated before the next entry is written, so a file may be a bit longer than its limit.
+
+    Docker 26.1.5 wrote files of 10,020 and 10,016 bytes with a limit of 10k.
+    """
     writer = LogWriter(path, 1000, files)
     for start in range(1000, 2000, chunk):
         writer.write("stdout", b"".join(b"%d\n" % n for n in range(start, min(start + chunk, 2000))))
@@ -131,12 +134,12 @@ def test_partial_lines_and_both_streams_survive_rotation(path):
 
 
 class Killed(Exception):
-    """Raised in place of kill -9."""
+    """An error that is raised where a real supervisor would be killed by kill -9."""
 
 
 @pytest.fixture
 def kill_at(monkeypatch):
-    """Return a function that makes the n-th call that changes files fail, and all later ones too."""
+    """Return a function that takes n. From the n-th call on, all calls that change files fail."""
 
     def arm(number: int) -> None:
         count = itertools.count(1)
@@ -160,7 +163,10 @@ def kill_at(monkeypatch):
 
 @pytest.mark.parametrize("files", [1, 2, 3, 4])
 def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
-    """Written entries stay, except those that the rotation was to remove; the next supervisor continues the log."""
+    """A rotation is killed at every step. Entries stay, except those that the rotation was to remove.
+
+    The next supervisor continues the log.
+    """
     for step in itertools.count(1):
         with suppress(FileNotFoundError):
             for name in os.listdir(os.path.dirname(path)):
@@ -178,7 +184,7 @@ def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
         else:
             done = True
         monkeypatch.undo()
-        present = numbers(path)  # before any supervisor has taken over
+        present = numbers(path)  # the lines before the next supervisor starts
         successor = LogWriter(path, 200, files)
         after = numbers(path)
         for lines in (present, after):
@@ -219,7 +225,9 @@ def test_lines_that_are_no_entries_are_passed_over(path, line):
 
 
 def test_a_full_disk_costs_entries_and_nothing_else(path):
-    """A limit on the size of files truncates a write, as a full disk does."""
+    """A full disk costs log entries and nothing else. The test limits the size of files, which truncates a write
+    likewise.
+    """
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     writer = LogWriter(path)
@@ -280,7 +288,7 @@ def test_compression_that_was_interrupted_is_done_again(path):
     kept = numbers(path)
     with open(path + ".compressing", "wb") as file:
         file.write(b"half")
-    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # the original is deleted next
+    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # then the original is deleted
         packed.write(plain.read())
     assert numbers(path) == kept
     children = Children()
@@ -296,7 +304,7 @@ def test_compression_that_was_interrupted_is_done_again(path):
 
 
 class End:
-    """A connection that reports the container's end when the test asks for it."""
+    """A double of the supervisor's connection. It reports the container's end when the test asks for it."""
 
     def __init__(self) -> None:
         import socket
@@ -312,7 +320,7 @@ class End:
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("tail", [-1, 10])
 def test_follow_across_rotations(path, compress, tail):
-    """A reader that keeps up receives every line once, even though files are renamed and compressed."""
+    """A reader that keeps up receives every line once, even while files are renamed and compressed."""
     children, end, got = Children(), End(), []
     compressor = Compressor(children, path) if compress else None
     writer = LogWriter(path, 2000, 40, compressor.start if compressor else None)

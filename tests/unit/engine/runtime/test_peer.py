@@ -1,4 +1,7 @@
-"""The rules by which a server decides whether to act for a peer, and which of them apply on older kernels."""
+"""The rules by which a server accepts or refuses the process at the other end of a socket.
+
+The tests also check which rules apply on older kernels.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from engine.runtime import peer
 
 
 class Failing(socket.socket):
-    """A socket for whose peer the kernel returns no pidfd; ``fault`` is the error."""
+    """A socket for which the kernel returns no pidfd of the other process; ``fault`` is the error number."""
 
     fault = errno.ENOPROTOOPT
 
@@ -25,7 +28,7 @@ class Failing(socket.socket):
 
 @pytest.fixture
 def connection():
-    """A socket connected to this process."""
+    """A socket whose other end belongs to this process."""
     left, right = socket.socketpair()
     with left, Failing(fileno=right.detach()) as failing:
         yield failing
@@ -37,7 +40,7 @@ def own():
 
 
 def test_this_process_may_act_for_itself(connection, own):
-    """This is the case before Linux 6.5, where the kernel has no pidfd of a peer."""
+    """The kernel has no pidfd of the other process, as before Linux 6.5. A process may act for itself even then."""
     assert peer.objection(connection, own) == ""
     assert peer.credentials(connection) == (os.getpid(), os.geteuid(), os.getegid())
 

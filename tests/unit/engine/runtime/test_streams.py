@@ -1,4 +1,4 @@
-"""Logs, frames and files, tested without a process."""
+"""Log entries, stream frames and files, tested without a container process."""
 
 from __future__ import annotations
 

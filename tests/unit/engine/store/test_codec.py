@@ -1,4 +1,6 @@
-"""Records survive the conversion to JSON and back; documents that are not valid records are refused by name."""
+"""Conversion of records to JSON and back without loss. Documents that are no valid records are refused with
+their name.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ TEXT = st.text(max_size=5)
 
 
 def values(hint):
-    """Return a strategy for any value of a record's field, by type hint, with three items at most."""
+    """Return a test-data strategy for all values of a record's field, by its type hint, with at most three items."""
     arguments = get_args(hint)
     if is_dataclass(hint):
         hints = get_type_hints(hint)

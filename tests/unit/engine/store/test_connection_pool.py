@@ -1,4 +1,4 @@
-"""A process opens its store once, and never uses a connection that is no longer valid for it."""
+"""The store's connection pool: a process opens its store once, and never uses a connection that is not valid for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Record the connections that are opened from now on."""
+    """Record the store connections that are opened from now on."""
     sqlite.close_idle()
     made, connect = [], sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: made.append(args) or connect(*args, **kw))
@@ -69,7 +69,9 @@ def test_another_file_at_the_path_is_seen(store, tmp_path):
 
 
 def test_a_forked_child_opens_its_own(store):
-    """With the parent's connections, the child would believe that it holds locks that it does not hold."""
+    """A forked child opens its own connection. With its parent's connections, it would seem to hold its
+    parent's locks.
+    """
     put(store, "parent")
     child = os.fork()
     if child == 0:
@@ -84,7 +86,7 @@ def test_no_two_threads_get_the_same_connection(store):
 
     class Path(type(store.path)):
         def __eq__(self, other):
-            taken.append(sqlite.take_idle(kept))  # acts as another thread that runs during this comparison
+            taken.append(sqlite.take_idle(kept))  # acts as a second thread that runs during the comparison
             return True
 
         __hash__ = None
@@ -108,7 +110,7 @@ def test_the_log_stays_short_however_the_processes_end(store, monkeypatch):
         child = os.fork()
         if child == 0:
             put(store, f"n{number}", {"text": "x" * 5000})
-            os._exit(0)  # like a warm command, without closing anything
+            os._exit(0)  # ends without closing anything, as a warm command does
         assert os.waitpid(child, 0)[1] == 0
         sizes.append(os.stat(log).st_size)
     assert max(sizes) < 2 * sqlite.LOG_SIZE and sqlite.RESERVE in sizes
@@ -119,7 +121,7 @@ def test_a_log_in_use_is_shortened_another_time(store, monkeypatch):
     monkeypatch.setattr(sqlite, "LOG_SIZE", 0)
     put(store, "one")
     with store.read() as reader:
-        put(store, "two")  # neither waits for the reader nor fails
+        put(store, "two")  # the write neither waits for the reader nor fails
         assert len(reader.networks()) == 1
     put(store, "three")
     assert os.stat(f"{store.path}-wal").st_size == sqlite.RESERVE

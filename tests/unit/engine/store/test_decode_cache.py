@@ -1,4 +1,4 @@
-"""A store that keeps its last reading decodes only what has changed since."""
+"""A store keeps the records that it has decoded, and decodes only records that have changed since."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
-    """Record the documents that are decoded."""
+    """Record the JSON documents that the store decodes."""
     documents: list[str] = []
     original = codec.decode
 

@@ -1,4 +1,4 @@
-"""Two endpoints never hold the same host port.
+"""Collisions of host ports: two endpoints never have the same host port.
 
 Ports collide if protocol and family are equal, the ranges overlap, and the addresses are equal or one is a wildcard.
 """
@@ -20,7 +20,7 @@ ADDRESSES = ["0.0.0.0", "127.0.0.1", "192.0.2.1", "::", "::1", "fd00::1"]
 
 
 class Free:
-    """A host on which no other program listens."""
+    """A double of a host on which no other program listens on a port."""
 
     def ephemeral(self):
         return [range(50000, 50001)]
@@ -37,7 +37,9 @@ def bindings(draw):
 
 
 def meet(one: PortRecord, two: PortRecord) -> bool:
-    """Return whether two records collide, by the rule applied to each port and address."""
+    """Return whether two port records collide. The rule is applied to each single port and address, without
+    shortcuts.
+    """
     mine, other = ip_address(one.host_ip), ip_address(two.host_ip)
     same_place = mine == other or mine.is_unspecified or other.is_unspecified
     ports = set(range(one.host_port, one.host_port_end + 1)) & set(range(two.host_port, two.host_port_end + 1))
@@ -57,7 +59,7 @@ def test_the_store_refuses_exactly_what_meets(store, one, two):
         with store.write() as tx:
             tx.put_endpoint(EndpointRecord("e1", "n", "c", "", ports=(one,)))
             tx.put_endpoint(EndpointRecord("e2", "n", "c", "", ports=(two,)))
-            raise EOFError  # rolls back, so the store stays empty
+            raise EOFError  # rolls back, so that the store stays empty
     except Taken:
         refused = True
     except EOFError:

@@ -1,4 +1,4 @@
-"""The store as files: modes, damage, other versions, missing rights. Each failure is one clear line."""
+"""The store's files: modes, damage, other versions and missing rights. Each failure gives one clear error line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.store import schema, sqlite
 from engine.store.sqlite import SqliteStore
 
 FIRST_COLUMNS = "id, name, body, driver, phase, predefined, with_options"
-"""Columns of the networks' table in the first schema."""
+"""The columns that the networks' table had in the first version of the schema."""
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def mode(path):
 
 
 def touch(store):
-    """Write to the store, like a command that has ended since."""
+    """Write to the store, as a command would that ran and ended meanwhile."""
     with store.write() as tx:
         tx.set_meta("key", "value")
     sqlite.close_idle()

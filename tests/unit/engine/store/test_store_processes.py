@@ -1,4 +1,4 @@
-"""Many commands at the same time, and commands that are killed: real processes on one file."""
+"""Many processes that use one store at the same time, and processes that are killed. The store is a real file."""
 
 from __future__ import annotations
 
@@ -104,7 +104,10 @@ def test_a_writer_killed_in_its_transaction_leaves_nothing_and_blocks_nobody(sto
 
 
 def test_kills_at_any_moment_never_split_a_transaction(store):
-    """Each transaction adds a network and its address; acknowledged ones stay, and none is half stored."""
+    """Each transaction adds a network and the network's address. After a kill, no transaction is half stored.
+
+    Transactions that the process has reported as done are still stored.
+    """
     acknowledged, dice = 0, random.Random(7)
     for _ in range(12):
         reader, writer = os.pipe()

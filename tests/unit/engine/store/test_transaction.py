@@ -1,4 +1,4 @@
-"""Facts about networks that the store gives without reading their records: drivers, options, subnets, listings."""
+"""Facts about networks that the store finds without decoding the records: drivers, options, subnets and lists."""
 
 from __future__ import annotations
 

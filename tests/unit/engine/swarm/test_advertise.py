@@ -1,4 +1,4 @@
-"""The address that a host advertises to the other hosts."""
+"""Which address a host advertises to the other hosts of the cluster."""
 
 import pytest
 

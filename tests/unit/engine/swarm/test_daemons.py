@@ -1,4 +1,4 @@
-"""Processes that outlive the agent: what they wrote, and which users can read or redirect it."""
+"""Processes that outlive the agent: their output files, and which users can read or redirect these files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_log_that_has_grown_long_begins_anew_and_is_written_on(tmp_path):
 
 @pytest.fixture
 def run(tmp_path):
-    """A HAWSE_RUN directory; a process that runs for it ends after the test."""
+    """A HAWSE_RUN directory. A process that a test starts for it ends after the test."""
     yield tmp_path / "run"
     note = tmp_path / "run" / "cluster" / "store.pid"
     if note.exists() and note.read_text():

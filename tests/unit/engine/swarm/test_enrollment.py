@@ -1,5 +1,6 @@
-"""A manager's server, over real TLS on the loopback interface: what a joining host checks before it sends its
-secret.
+"""A manager's server over real TLS on the loopback interface.
+
+The tests check what a joining host verifies before it sends its secret.
 """
 
 import socket
@@ -18,7 +19,7 @@ from engine.swarm.token import JoinToken, digest_of, new_secret
 
 
 class Impostor:
-    """A server that gives a fixed answer to every request, and records the requests."""
+    """A false server that gives the same answer to every request, and records the requests."""
 
     def __init__(self, directory, authority, certificate, key):
         (directory / "c.pem").write_text(certificate)

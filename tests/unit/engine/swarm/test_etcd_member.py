@@ -1,4 +1,4 @@
-"""When the agent restarts the store's member."""
+"""The agent as guard of the host's etcd member: when the agent restarts it."""
 
 from engine.cluster import membership
 from engine.swarm import daemons, etcd_member
@@ -12,7 +12,7 @@ def test_a_member_that_has_ended_comes_back_but_not_on_a_host_that_has_left(tmp_
     etcd_member.keep(tmp_path, tmp_path)
     assert daemons.is_running(tmp_path, etcd_member.NAME)
 
-    (where / membership.FILE).unlink()  # as leaving does before it stops the member
+    (where / membership.FILE).unlink()  # a leaving host removes this file before it stops etcd
     daemons.stop(tmp_path, etcd_member.NAME)
     etcd_member.keep(tmp_path, tmp_path)
     assert not daemons.is_running(tmp_path, etcd_member.NAME)

@@ -1,4 +1,4 @@
-"""Connects and disconnects that dockerd 26.1.5 refuses, by the container's state."""
+"""Connects and disconnects that dockerd 26.1.5 refuses, depending on the container's state."""
 
 import pytest
 

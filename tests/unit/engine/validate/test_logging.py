@@ -1,4 +1,4 @@
-"""Logging drivers and options; the texts are those of Docker 26.1.5."""
+"""Checks of logging drivers and their options; the error texts are those of Docker 26.1.5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bind mounts that dockerd 26.1.5 accepts or refuses."""
+"""Checks of bind mounts: what dockerd 26.1.5 accepts and refuses."""
 
 import pytest
 

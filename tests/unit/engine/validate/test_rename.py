@@ -1,4 +1,4 @@
-"""Renaming, legacy links and signal names, with dockerd 26.1.5's error texts."""
+"""Checks of new names, legacy links and signal names, with dockerd 26.1.5's error texts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``SecurityOpt`` in the daemon; the refusals were recorded from Docker 26.1.5."""
+"""Checks of the engine's ``SecurityOpt`` field; the refusals were recorded from Docker 26.1.5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The peers that the agent passes to the driver, and when it compares the whole tables."""
+"""`PeerSync`: which peers the agent passes to the driver, and when it compares the whole kernel tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NETWORK = NetworkSpec(id="n1", name="app")
 
 
 class Tables:
-    """A driver double whose tables are a dictionary."""
+    """A driver double that keeps the peers in a dictionary instead of the kernel's tables."""
 
     def __init__(self):
         self.peers, self.comparisons = {}, 0
@@ -63,7 +63,7 @@ def tables():
 
 @pytest.fixture
 def told(tables, first, tmp_path):
-    """A `PeerSync` that has programmed the first view."""
+    """A `PeerSync` that has programmed the peers of the first snapshot of the cluster's store."""
     started = peer_sync.PeerSync(tables, "near", tmp_path)
     started.start()
     started.tell(view=first, networks={"n1": NETWORK})
@@ -91,7 +91,7 @@ def test_what_a_command_wrote_of_a_skipped_view_goes(told, tables, first, tmp_pa
     fourth = snapshot.after(third, 4, [goes("e3")])
     with peers.programming(tmp_path):
         told.tell(view=second)
-        comes_true(lambda: not told._dirty)  # it has taken the second view and waits for the tables
+        comes_true(lambda: not told._dirty)  # has the second snapshot and waits for the tables' lock
         told.tell(view=third)
         told.tell(view=fourth)
         tables.program_peers(NETWORK, peers.of(third, "n1", "near"))

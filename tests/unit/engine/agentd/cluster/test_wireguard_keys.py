@@ -1,4 +1,4 @@
-"""A host publishes the tunnel key that it uses."""
+"""A host publishes in the cluster's store the WireGuard key that it uses for tunnels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NODE = Node("n", "now", "n", "worker", "192.0.2.1", "192.0.2.1", 1)
 
 
 class Store:
-    """A store of one node's record; if ``silent``, it does what it is asked but does not answer."""
+    """A store double with the record of one node. If ``silent``, it carries out a request but does not answer."""
 
     silent = False
 

@@ -1,4 +1,4 @@
-"""Which member of the store is used, with real sockets: a silent member must not use up a command's whole timeout."""
+"""Choice of the etcd member, over real sockets. A silent member must not use up a command's whole timeout."""
 
 import json
 import socket
@@ -63,8 +63,9 @@ def test_where_nobody_is_ready_everybody_s_reason_is_told():
 
 
 class Member:
-    """A member that answers each request with one document, or never; ``first`` holds the first answers and
-    statuses.
+    """A double of an etcd member. It answers each request with one document, or never.
+
+    ``first`` holds the documents and statuses of the first answers.
     """
 
     def __init__(self, answer=None, status=200, first=()):

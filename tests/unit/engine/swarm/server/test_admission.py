@@ -1,4 +1,4 @@
-"""Which number a host gets when it is admitted."""
+"""Admission of a host to the cluster: which number the host gets."""
 
 import pytest
 

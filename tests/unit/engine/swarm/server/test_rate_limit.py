@@ -1,4 +1,4 @@
-"""Which connections are closed when too many wait, and how much a node may request."""
+"""Limits of a manager's server: which connections it closes when too many wait, and how much a node may request."""
 
 import socket
 import time
@@ -12,7 +12,7 @@ from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT, RATE, Budgets
 
 @pytest.fixture
 def visits():
-    """A server's connections, and a function that adds one; all are closed at the end."""
+    """The waiting connections of a server, and a function that adds a connection; all are closed after the test."""
     made, pairs = Visits(), []
 
     def enter(address):
