@@ -25,8 +25,7 @@ from engine.intents import IntentKind
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.networks import activate, query
 from engine.runtime import errors
-from engine.runtime.api import CreatedProcess as CreatedProcess
-from engine.runtime.api import RuntimeFailure
+from engine.runtime.api import CreatedProcess, RuntimeFailure
 from engine.store.api import Reader, Transaction
 from engine.store.locks import locked
 from engine.validate.endpoint import check_not_config_only
